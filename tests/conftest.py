@@ -1,0 +1,173 @@
+"""Tiers, fixtures and the certain end of every process: shared by all tests.
+
+Tiers: `unit` (this process only), `service` (real servers), `journey` (real processes of ours), `browser`, `chaos`.
+A test has the tier it is marked with, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
+starts programs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.house import House, remove_templates
+from tests.harness.program import kill_all, running
+from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer, make_directory
+
+TIERS = ("unit", "service", "journey", "browser", "chaos")
+TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos"}
+STARTING_FIXTURES = {
+    "house",
+    "new_house",
+    "shared_house",
+    "redis_server",
+    "redis_url",
+    "postgres_server",
+    "postgres_url",
+    "rabbit_url",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which Redis the tests run on."""
+    parser.addoption(
+        "--redis", choices=("wheel", "system"), default="wheel", help="Redis of the tests: the wheel's or the system's"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a developer's own settings out of the tests."""
+    for name in [name for name in os.environ if name.startswith("SWALLOWTAIL_")]:
+        del os.environ[name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test exactly one tier, before `-m` selects by it."""
+    wrong = [problem for item in items if (problem := _give_tier(item))]
+    if wrong:
+        raise pytest.UsageError("\n".join(wrong))
+
+
+def _give_tier(item: pytest.Item) -> str | None:
+    """Mark the item; what is wrong with it, if anything."""
+    given = sorted({mark.name for mark in item.iter_markers() if mark.name in TIERS})
+    if len(given) > 1:
+        return f"{item.nodeid} is marked {' and '.join(given)}: one tier each"
+    tier = given[0] if given else _tier_of(item.path)
+    if not given:
+        item.add_marker(tier)
+    starts = STARTING_FIXTURES & set(getattr(item, "fixturenames", ()))
+    if tier == "unit" and starts:
+        return f"{item.nodeid} uses {', '.join(sorted(starts))}: mark it service or journey"
+    return None
+
+
+def _tier_of(path: Path) -> str:
+    return next((TIER_OF_DIRECTORY[part] for part in path.parts if part in TIER_OF_DIRECTORY), "unit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of the running programs with a failure."""
+    report = yield
+    if report.failed:
+        for program in running():
+            report.sections.append((f"log of {program.name}", program.tail(80)))
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what a broken fixture may have left."""
+    kill_all()
+    remove_templates()
+
+
+@pytest.fixture(scope="session")
+def redis_binary(request: pytest.FixtureRequest) -> RedisBinary:
+    """Whose Redis-compatible server the tests run on."""
+    binary: RedisBinary = request.config.getoption("--redis")
+    return binary
+
+
+@pytest.fixture
+def redis_server(redis_binary: RedisBinary) -> Iterator[RedisServer]:
+    """A Redis of this test's own, on a unix socket; the test may kill, pause and restart it."""
+    directory = make_directory()
+    server = RedisServer(directory, binary=redis_binary)
+    with server.start():
+        yield server
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of this test's own Redis."""
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run; take databases from it, and leave it running."""
+    server = PostgresServer()
+    with server.start():
+        yield server
+    server.discard()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of an empty PostgreSQL database of this test's own."""
+    return postgres_server.create_database()
+
+
+@pytest.fixture(scope="session")
+def rabbit_url() -> Iterator[str]:
+    """The URL of one RabbitMQ broker for the whole run; isolate by queue names."""
+    server = RabbitServer()
+    with server.start():
+        yield server.url
+    server.discard()
+
+
+@pytest.fixture
+def new_house(redis_binary: RedisBinary) -> Iterator[Callable[..., House]]:
+    """Make opened houses with options (see House), as many as the test likes; all are closed at its end."""
+    houses: list[House] = []
+
+    def make(**options: Any) -> House:
+        house = House(**{"redis_binary": redis_binary, **options})
+        houses.append(house)
+        return house.open()
+
+    yield make
+    for house in reversed(houses):
+        house.close()
+
+
+@pytest.fixture
+def house(new_house: Callable[..., House]) -> House:
+    """A house of this test's own, with nothing but Redis running in it."""
+    return new_house()
+
+
+@pytest.fixture(scope="session")
+def shared_house(redis_binary: RedisBinary) -> Iterator[House]:
+    """One house with two web processes and a worker for the whole run: for tests that break nothing.
+
+    Use an instance of your own (`shared_house.new_instance()`).
+    """
+    with House(redis_binary=redis_binary) as house:
+        house.start_worker(concurrency=2, wait=False)
+        house.start_web(wait=False)
+        house.start_web(wait=False)
+        for program in (*house.webs, *house.workers):
+            program.wait_ready()
+        yield house

