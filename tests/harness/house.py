@@ -8,17 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from app.core import actions, reads
 from app.core.log import read_events
+from app.core.runtime import Runtime
 from app.core.settings import Settings
 from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
 from tests.harness.program import Program, clean_environment
 from tests.harness.servers import RedisBinary, RedisServer, make_directory
 from tests.harness.waiting import PATIENCE, wait_until
-
-if TYPE_CHECKING:
-    from app.core.runtime import Runtime
 
 #: Statuses that a task does not leave by itself.
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "EXPIRED")
@@ -76,8 +75,6 @@ class House:
     def runtime(self) -> Runtime:
         """The domain, in this process, on the house's database and Redis: for submitting and for looking afterwards."""
         if self._runtime is None:
-            from app.core.runtime import Runtime
-
             self._runtime = Runtime.build(self.settings)
         return self._runtime
 
@@ -134,22 +131,16 @@ class House:
 
     def new_instance(self, name: str = "Test") -> str:
         """Create an instance; its id."""
-        from app.core import actions
-
         self._instances += 1
-        return str(actions.create_instance(self.runtime(), f"{name} {self._instances}")["id"])
+        return actions.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
 
     def submit(self, instance_id: str, kind: str, given: object, **more: Any) -> str:
         """Submit a task through the domain's door; its id. `more` goes into the Submission."""
-        from app.core import actions
-
         submission = actions.Submission(instance_id=instance_id, kind=kind, input=given, **more)
-        return str(actions.submit(self.runtime(), submission).task["id"])
+        return actions.submit(self.runtime(), submission).task["id"]
 
     def task(self, task_id: str) -> dict[str, Any]:
         """The task as a reader sees it."""
-        from app.core import reads
-
         with self.runtime().db.read() as session:
             return dict(reads.read_task(session, task_id))
 
@@ -198,8 +189,7 @@ class House:
     def events(self, instance_id: str, task_id: str | None = None) -> list[dict[str, Any]]:
         """The instance's whole log (of one task), in the shape it has on the wire."""
         with self.runtime().db.read() as session:
-            records = read_events(session, instance_id, after=0, limit=1_000_000)
-        return [record.wire() for record in records if task_id in (None, record.task_id)]
+            return [e.wire() for e in read_events(session, instance_id, after=0, limit=1_000_000, task_id=task_id)]
 
     def programs(self) -> list[Program]:
         """All that was started here, in the order in which it is to be ended."""
