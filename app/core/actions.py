@@ -1,0 +1,143 @@
+"""The one door: whatever submits, cancels or retries goes through here. Second stop on the road, before the ledger.
+
+REST, the web UI, the CLI and beat call the same functions, so that none of them can be laxer than another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.core.catalogue import find_card, validate_input
+from app.core.errors import InvalidInput
+from app.core.events import EventRecord, now, to_json
+from app.core.ledger import NewTask
+from app.core.models import Task
+from app.core.reads import InstanceView, TaskView, view_instance, view_task
+from app.core.runtime import Runtime
+from app.core.validate import check_instance_id, check_json, check_line, check_task_id
+
+#: Longest that a submission may wait for a worker before it expires: a year.
+_LONGEST_EXPIRY = 366 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What somebody wants done. `expires_in` is seconds from now in which a worker must have taken it."""
+
+    instance_id: str
+    kind: str
+    input: Any = None
+    title: str | None = None
+    idempotency_key: str | None = None
+    expires_in: float | None = None
+    submitted_by: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The task after an action, and the number of the latest event that the action caused (or found)."""
+
+    task: TaskView
+    seq: int
+    created: bool = False
+
+
+def create_instance(runtime: Runtime, name: str, instance_id: str | None = None) -> InstanceView:
+    """Create a workspace.
+
+    Raises:
+        InvalidInput: the name or the id cannot be used.
+        Conflict: the id is taken.
+    """
+    name = check_line(name, "name", longest=200)
+    chosen = check_instance_id(instance_id, "id") if instance_id is not None else uuid.uuid4().hex
+    return view_instance(runtime.ledger.create_instance(name, chosen))
+
+
+def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
+    """Check everything about a submission but whether its instance exists.
+
+    Raises:
+        InvalidInput: names the field that is wrong.
+        TooLarge: the input is larger than allowed.
+    """
+    check_instance_id(wanted.instance_id)
+    kind = check_line(wanted.kind, "kind", longest=100)
+    check_json(wanted.input, "input", runtime.settings)
+    key = wanted.idempotency_key
+    if key is not None:
+        key = check_line(key, "Idempotency-Key", longest=200)
+    with runtime.db.read() as session:
+        card = find_card(session, kind)
+        given = validate_input(card, wanted.input)
+    title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=200)
+    return NewTask(
+        instance_id=wanted.instance_id,
+        kind=kind,
+        title=title,
+        input=given,
+        fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
+        submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
+        idempotency_key=key,
+        expires_at=_expiry(wanted.expires_in),
+        soft_time_limit=card.soft_time_limit,
+        hard_time_limit=card.hard_time_limit,
+    )
+
+
+def submit(runtime: Runtime, wanted: Submission) -> Outcome:
+    """Store a task and its wish to run. The same `idempotency_key` again gives the task it gave before.
+
+    Raises:
+        InvalidInput, TooLarge: see `check_submission`.
+        NotFound: there is no such instance.
+        Conflict: the idempotency key was used for something else.
+    """
+    task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
+    runtime.hurry()
+    return _outcome(task, events, created=created)
+
+
+def cancel(runtime: Runtime, task_id: str) -> Outcome:
+    """Cancel a task: at once if it has not started, otherwise as soon as its run notices.
+
+    Raises:
+        NotFound: there is no such task.
+        Conflict: the task has already ended in another way.
+    """
+    return _outcome(*runtime.ledger.request_cancel(check_task_id(task_id)))
+
+
+def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outcome:
+    """Give an ended task another attempt. Finished steps are kept, up to `from_step` (a step's key) if that is given.
+
+    Raises:
+        NotFound: there is no such task.
+        InvalidInput: the task has no such step.
+        Conflict: the task has not ended, or has completed.
+    """
+    if from_step is not None:
+        from_step = check_line(from_step, "from_step", longest=200)
+    outcome = _outcome(*runtime.ledger.retry(check_task_id(task_id), from_step))
+    runtime.hurry()
+    return outcome
+
+
+def _outcome(task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
+    seq = events[-1].seq if events else task.last_seq
+    view = view_task(task)
+    view["last_seq"] = seq
+    return Outcome(view, seq, created)
+
+
+def _expiry(seconds: float | None) -> Any:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_EXPIRY:
+        raise InvalidInput("expires_in must be seconds, more than 0 and at most a year", field="expires_in")
+    return now() + timedelta(seconds=seconds)

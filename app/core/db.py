@@ -1,0 +1,202 @@
+"""The database: engines, transactions that wait out a short absence, and the database's own clock.
+
+SQLite: WAL, `BEGIN IMMEDIATE` for writes (a deferred transaction that later wants to write fails at once with "database
+is locked"), and waiting by short sleeps instead of SQLite's own busy handler, which would block every greenlet of a web
+process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and the head that belongs to it are of one moment.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ColumnElement
+
+from app.core.errors import Unavailable
+from app.core.events import to_json
+from app.core.models import Moment
+from app.core.settings import Settings
+
+PostgresDriver = Literal["psycopg", "psycopg2"]
+
+#: PostgreSQL: serialization failure, deadlock, lock not available, and the server going away or coming up.
+_TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
+
+
+class db_now(ColumnElement[datetime]):  # noqa: N801 - reads as the SQL function that it is
+    """The database's clock, plus `offset` seconds: leases and delays are never compared with a machine's own clock."""
+
+    inherit_cache = False
+    type = Moment()
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self.micros = round(offset * 1_000_000)
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(element: db_now, compiler: SQLCompiler, **options: Any) -> str:
+    # julianday() counts in milliseconds; unixepoch('subsec') needs SQLite 3.42.
+    return f"(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000 + {element.micros})"
+
+
+@compiles(db_now, "postgresql")
+def _postgres_now(element: db_now, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + {element.micros})"
+
+
+class Database:
+    """One process's access to the database. Safe to share between threads and greenlets, not across a fork."""
+
+    def __init__(self, settings: Settings, driver: PostgresDriver | None = None) -> None:
+        """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support."""
+        self.wait = settings.database_wait
+        self.engine = _make_engine(settings, driver or "psycopg")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Give a session that sees one moment of the database.
+
+        Raises:
+            Unavailable: the database stayed away for `database_wait`.
+        """
+        with self._transaction(write=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Give a session that commits at the end of the block and rolls back when it raises.
+
+        Raises:
+            Unavailable: the database stayed locked or away for `database_wait`.
+        """
+        with self._transaction(write=True) as session:
+            yield session
+
+    def run(self, work: Callable[[Session], Any], *, write: bool = True) -> Any:
+        """Run `work` in a transaction, again and again while the database is locked or away.
+
+        `work` must bear being run twice: when a connection breaks during a commit, nobody knows whether it happened.
+        """
+        patience = _Patience(self.wait)
+        while True:
+            try:
+                with self._transaction(write=write) as session:
+                    return work(session)
+            except DBAPIError as fault:
+                if not is_transient(fault) or not patience.pause():
+                    raise
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Session]:
+        connection = self._begin(write=write)
+        session = Session(bind=connection, expire_on_commit=False, autoflush=True)
+        try:
+            yield session
+            session.flush()
+            connection.commit()
+        finally:
+            session.close()
+            connection.close()
+
+    def _begin(self, *, write: bool) -> Connection:
+        patience = _Patience(self.wait)
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = self.engine.connect()
+                connection = connection.execution_options(**self._options(write=write))
+                connection.begin()
+                return connection
+            except (OperationalError, InterfaceError) as fault:
+                if connection is not None:
+                    connection.close()
+                if not patience.pause():
+                    raise Unavailable("the database is locked or away") from fault
+
+    def _options(self, *, write: bool) -> dict[str, Any]:
+        if self.engine.dialect.name == "postgresql":
+            return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return {"swallowtail_write": write}
+
+
+class _Patience:
+    """Growing pauses, with jitter, until a deadline."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._pause = 0.005
+
+    def pause(self) -> bool:
+        """Sleep and return True, or return False once the time is up."""
+        if time.monotonic() >= self._deadline:
+            return False
+        time.sleep(self._pause * random.uniform(0.5, 1.5))
+        self._pause = min(self._pause * 1.6, 0.25)
+        return True
+
+
+def is_transient(fault: DBAPIError) -> bool:
+    """Tell whether the same transaction may go through a moment later."""
+    if fault.connection_invalidated:
+        return True
+    code = getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
+    if code is not None:
+        return code in _TRANSIENT_CODES
+    text = str(fault.orig).lower()
+    return isinstance(fault, OperationalError) and ("locked" in text or "connect" in text or "closed" in text)
+
+
+def _make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
+    url = make_url(settings.database)
+    if url.get_backend_name() == "postgresql":
+        return create_engine(
+            url.set(drivername=f"postgresql+{driver}"),
+            json_serializer=_serialize,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=10,
+            connect_args={"connect_timeout": 5},
+        )
+    return _make_sqlite_engine(url, settings)
+
+
+def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
+    if settings.database_url is None:
+        settings.var.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, json_serializer=_serialize)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("busy_timeout=20", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("swallowtail_write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _serialize(value: Any) -> str:
+    return to_json(value).decode()
+
+

@@ -1,0 +1,82 @@
+"""Every error of the domain. The road crosses here whenever something is refused.
+
+The docstring of a class is its default message; `code` is its name on the wire (REST problem details, Socket.IO
+`error`, CLI). `field` names the part of the input that was wrong, such as `input.platforms[0]`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SwallowtailError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.field = field
+        super().__init__(self.message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `{code, message, field?}`, the shape of an error inside events and answers."""
+        shape: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.field is not None:
+            shape["field"] = self.field
+        return shape
+
+
+class SettingsError(SwallowtailError):
+    """A setting has a value that cannot be used."""
+
+    code = "settings"
+
+
+class InvalidInput(SwallowtailError):
+    """The input is not valid."""
+
+    code = "invalid_input"
+
+    def __init__(
+        self, message: str | None = None, *, field: str | None = None, errors: list[dict[str, str]] | None = None
+    ) -> None:
+        super().__init__(message, field=field)
+        #: Every finding as `{field, message}`; the first is the one in `message`.
+        self.errors = errors or ([{"field": field, "message": self.message}] if field else [])
+
+
+class TooLarge(SwallowtailError):
+    """The input is larger than allowed."""
+
+    code = "too_large"
+
+
+class NotFound(SwallowtailError):
+    """There is no such thing, or it is not yours to see."""
+
+    code = "not_found"
+
+
+class Conflict(SwallowtailError):
+    """The thing is not in a state that allows this."""
+
+    code = "conflict"
+
+
+class Unavailable(SwallowtailError):
+    """A service that this needs is away; try again later."""
+
+    code = "unavailable"
+
+
+class LeaseLost(SwallowtailError):
+    """This run no longer holds the task: its lease ran out or another run took over."""
+
+    code = "lease_lost"
+
+
+class CancelRequested(SwallowtailError):
+    """Cancellation of this task was requested."""
+
+    code = "cancelled"

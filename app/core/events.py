@@ -1,0 +1,170 @@
+"""Facts on the road: numbered events, live state and streamed text, and the JSON they travel as.
+
+`wire()` gives the payload that a Socket.IO client receives; docs/protocol.md is its text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+TASK_UPDATE = "task_update"
+EXECUTION_STEP = "execution_step"
+STEP_OUTPUT = "step_output"
+
+#: Name space of deterministic ids; never change it, or a repeat would no longer be seen as one.
+_NAMESPACE = uuid.UUID("5f0c9a52-6a3c-5b0e-9a5e-0b7b1d9c5e11")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One committed, numbered fact in an instance's log. `data` is the promised `data` of the wire."""
+
+    instance_id: str
+    seq: int
+    epoch: str
+    id: str
+    task_id: str
+    type: str
+    attempt: int
+    data: dict[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """Return the payload of the Socket.IO event named `self.type`."""
+        return {
+            "instance_id": self.instance_id,
+            "task_id": self.task_id,
+            "type": self.type,
+            "data": self.data,
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "id": self.id,
+            "attempt": self.attempt,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """The latest progress inside a step: never numbered, conflated at need, void once a later event is out.
+
+    `base_seq` is the number of the task's last event when this was measured: a client that has not got that far
+    must not see it yet, and one that has seen a later event of the task must not see it any more.
+    """
+
+    instance_id: str
+    task_id: str
+    attempt: int
+    rev: int
+    base_seq: int
+    data: dict[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """Return the payload of a `task_update` that carries `rev` instead of `seq`."""
+        return {
+            "instance_id": self.instance_id,
+            "task_id": self.task_id,
+            "type": TASK_UPDATE,
+            "data": self.data,
+            "attempt": self.attempt,
+            "rev": self.rev,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StepText:
+    """A piece of a step's streamed text. `offset` counts characters from the start of the step's try."""
+
+    instance_id: str
+    task_id: str
+    step_id: str
+    attempt: int
+    rev: int
+    offset: int
+    text: str
+
+    def wire(self) -> dict[str, Any]:
+        """Return the payload of a `step_output`."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def event_id(task_id: str, attempt: int, step: str, kind: str) -> str:
+    """Return the id of one fact: the same fact told twice has the same id, and the log keeps the first."""
+    return str(uuid.uuid5(_NAMESPACE, f"{task_id}/{attempt}/{step}/{kind}"))
+
+
+def step_id(task_id: str, key: str) -> str:
+    """Return the id of a step: the same for its start, its end and every later attempt."""
+    return str(uuid.uuid5(_NAMESPACE, f"{task_id}/{key}"))
+
+
+def now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """Return RFC 3339 in UTC with milliseconds and `Z`, or None for None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_json(value: Any) -> bytes:
+    """Encode any value that an agent may reasonably return.
+
+    Dates become RFC 3339, models and dataclasses objects, sets lists, decimals and paths text. NUL characters and lone
+    surrogates, which PostgreSQL and JSON refuse, become U+FFFD.
+
+    Raises:
+        TypeError: the value holds something that has no JSON form.
+    """
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
+    try:
+        encoded = orjson.dumps(value, default=_default, option=options)
+    except orjson.JSONEncodeError:
+        # Once more with cleaned text: lone surrogates are the one fault that can be mended.
+        encoded = orjson.dumps(_cleaned(value), default=_default, option=options)
+    if b"\\u0000" in encoded:
+        encoded = orjson.dumps(_cleaned(orjson.loads(encoded)))
+    return encoded
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as it will be read back: through JSON and out again."""
+    return orjson.loads(to_json(value))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if isinstance(value, Decimal | PurePath):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x00", "\ufffd")
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, BaseModel):
+        return _cleaned(value.model_dump())
+    return value

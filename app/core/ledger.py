@@ -1,0 +1,378 @@
+"""The only writer of task, step and event rows: what happens to a task from outside a run. (Inside: `core/runs`.)
+
+Third stop on the road: `core/actions` → here → `core/outbox`. Every method is one transaction: rows, wishes and numbered
+events together, told to the world only after the commit. Every method may be called twice with the same effect as once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from app.core.db import Database, db_now, is_transient
+from app.core.errors import Conflict, InvalidInput, NotFound
+from app.core.events import EventRecord
+from app.core.log import Change, read_head
+from app.core.models import Instance, Outbox, Step, Task
+from app.core.moves import close_open_steps, lock_task, move, record_note, record_status, wish
+from app.core.settings import Settings
+from app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
+
+Announce = Callable[[Sequence[EventRecord]], None]
+T = TypeVar("T")
+
+WORKER_LOST = {"code": "worker_lost", "message": "The worker that ran this was lost"}
+CANCELLED = {"code": "cancelled", "message": "Cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A submission that has been checked. Times are moments in UTC, limits seconds."""
+
+    instance_id: str
+    kind: str
+    title: str
+    input: Any
+    fingerprint: str
+    submitted_by: str = "api"
+    idempotency_key: str | None = None
+    expires_at: datetime | None = None
+    soft_time_limit: float | None = None
+    hard_time_limit: float | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class Ledger:
+    """Moves of tasks that no run makes: submission, queueing, cancelling, retrying, and what sweeps and signals find."""
+
+    def __init__(self, db: Database, settings: Settings, announce: Announce) -> None:
+        """`announce` is called with the committed events of each transaction, after its commit; it must not raise."""
+        self.db = db
+        self.settings = settings
+        self.announce = announce
+
+    def commit(self, work: Callable[[Change], T]) -> tuple[T, list[EventRecord]]:
+        """Run `work` in one transaction, number its facts last, and announce them after the commit.
+
+        `work` is run again when the database was locked or away, so it must look before it writes.
+
+        Raises:
+            Unavailable: the database stayed away for `database_wait`.
+        """
+
+        def transact(session: Any) -> tuple[T, list[EventRecord]]:
+            change = Change(session)
+            return work(change), change.number()
+
+        outcome, events = self.db.run(transact)
+        if events:
+            self.announce(events)
+        return outcome, events
+
+    def submit(self, new: NewTask) -> tuple[Task, list[EventRecord], bool]:
+        """Store a task with its wish to run. The last answer tells whether it is new.
+
+        Raises:
+            NotFound: there is no such instance.
+            Conflict: the idempotency key was used for something else.
+        """
+        (task, created), events = self.commit(lambda change: self.add_task(change, new))
+        return task, events, created
+
+    def add_task(self, change: Change, new: NewTask) -> tuple[Task, bool]:
+        """Store a task inside a transaction that does more, such as firing a slot."""
+        if read_head(change.session, new.instance_id) is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        known = self._find_known(change, new)
+        if known is not None:
+            return known, False
+        try:
+            with change.session.begin_nested():
+                task = _row(change, new)
+                change.session.add(task)
+                change.session.flush()
+        except IntegrityError:
+            known = self._find_known(change, new)
+            if known is None:
+                raise
+            return known, False
+        wish(change, task)
+        record_status(change, task, None)
+        return task, True
+
+    def _find_known(self, change: Change, new: NewTask) -> Task | None:
+        same = Task.id == new.id
+        if new.idempotency_key is not None:
+            same |= (Task.instance_id == new.instance_id) & (Task.idempotency_key == new.idempotency_key)
+        known = change.session.scalars(select(Task).where(same)).one_or_none()
+        if known is not None and known.fingerprint != new.fingerprint:
+            raise Conflict("this key was used for another submission", field="Idempotency-Key")
+        return known
+
+    def mark_queued(self, task_id: str, attempt: int, doubt_after: float) -> None:
+        """Say that the wake-up for `attempt` has been handed to the broker; doubt it after so many seconds."""
+
+        def work(change: Change) -> None:
+            task = lock_task(change.session, task_id)
+            if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
+                return
+            change.session.execute(
+                update(Outbox)
+                .where(Outbox.task_id == task_id, Outbox.attempt == attempt)
+                .values(sends=Outbox.sends + 1, available_at=db_now(doubt_after))
+                .execution_options(synchronize_session=False)
+            )
+            if task.status != TaskStatus.QUEUED.value:
+                move(change, task, TaskStatus.QUEUED)
+
+        self.commit(work)
+
+    def request_cancel(self, task_id: str) -> tuple[Task, list[EventRecord]]:
+        """Cancel at once what has not started; ask a run to stop. Asking again changes nothing.
+
+        Raises:
+            NotFound: there is no such task.
+            Conflict: the task has already ended in another way.
+        """
+
+        def work(change: Change) -> Task:
+            task = _existing(change, task_id)
+            status = TaskStatus(task.status)
+            if status in TERMINAL and status is not TaskStatus.CANCELLED:
+                raise Conflict(f"the task is already {status}", field="status")
+            if status is TaskStatus.CANCELLED or task.cancel_requested_at is not None:
+                return task
+            task.cancel_requested_at = change.now
+            if status is not TaskStatus.IN_PROGRESS:
+                change.session.flush()
+                move(change, task, TaskStatus.CANCELLED)
+                return task
+            task.message = "Cancellation requested"
+            task.updated_at = change.now
+            change.session.flush()
+            record_note(change, task, fact="cancel_requested", extra={"cancel_requested": True})
+            return task
+
+        return self.commit(work)
+
+    def retry(self, task_id: str, from_step: str | None = None) -> tuple[Task, list[EventRecord]]:
+        """Give an ended task another attempt that keeps its finished steps, up to `from_step` when that is given.
+
+        Raises:
+            NotFound: there is no such task.
+            InvalidInput: the task has no such step.
+            Conflict: the task has not ended, or has completed.
+        """
+
+        def work(change: Change) -> Task:
+            task = _existing(change, task_id)
+            if TaskStatus(task.status) not in RETRYABLE:
+                raise Conflict(f"a task that is {task.status} cannot be retried", field="status")
+            _clear_journal(change, task, from_step)
+            move(
+                change,
+                task,
+                TaskStatus.RETRYING,
+                message="Retry requested",
+                retries=task.retries + 1,
+                losses=0,
+                cancel_requested_at=None,
+                finished_at=None,
+                expires_at=None,
+            )
+            wish(change, task)
+            return task
+
+        return self.commit(work)
+
+    def propose_lost(self, task_id: str, attempt: int, error: dict[str, Any], *, if_lapsed: bool = False) -> None:
+        """Somebody says that the run of `attempt` is dead: give the task its next attempt, or its end.
+
+        `if_lapsed` makes it depend on the lease having run out by the database's clock.
+        """
+
+        def work(change: Change) -> None:
+            task = self._running(change, task_id, attempt, if_lapsed=if_lapsed)
+            if task is None:
+                return
+            close_open_steps(change, task, error)
+            if task.cancel_requested_at is not None:
+                move(change, task, TaskStatus.CANCELLED)
+            elif task.losses + 1 > self.settings.max_losses:
+                move(change, task, TaskStatus.FAILED, message=error["message"], error=error)
+            else:
+                self._retry_lost(change, task, error)
+
+        self.commit(work)
+
+    def _retry_lost(self, change: Change, task: Task, error: dict[str, Any]) -> None:
+        losses = task.losses + 1
+        # The first loss is most likely a deployment; only a task that keeps killing its worker is slowed down.
+        delay = 0.0 if losses == 1 else min(self.settings.backoff_base * 2.0**losses, self.settings.backoff_max)
+        values = {"losses": losses, "token": None, "lease_until": None}
+        move(change, task, TaskStatus.RETRYING, message=error["message"], error=error, **values)
+        wish(change, task, delay)
+
+    def propose_failed(self, task_id: str, attempt: int, error: dict[str, Any]) -> None:
+        """Somebody says that the run of `attempt` was ended for good, such as by its hard time limit."""
+
+        def work(change: Change) -> None:
+            task = self._running(change, task_id, attempt)
+            if task is not None:
+                end_run(change, task, TaskStatus.FAILED, error)
+
+        self.commit(work)
+
+    def propose_cancelled(self, task_id: str, attempt: int) -> None:
+        """Somebody revoked the message of `attempt`: the task ends, whether or not it was started."""
+
+        def work(change: Change) -> None:
+            task = lock_task(change.session, task_id)
+            if task is None or TaskStatus(task.status) in TERMINAL or task.attempt not in (attempt - 1, attempt):
+                return
+            task.cancel_requested_at = task.cancel_requested_at or change.now
+            change.session.flush()
+            close_open_steps(change, task, CANCELLED)
+            move(change, task, TaskStatus.CANCELLED)
+
+        self.commit(work)
+
+    def propose_unheard(self, task_id: str, attempt: int) -> None:
+        """Somebody says that the wake-up for `attempt` was thrown away: doubt it now instead of later."""
+
+        def work(change: Change) -> None:
+            change.session.execute(
+                update(Outbox)
+                .where(Outbox.task_id == task_id, Outbox.attempt == attempt)
+                .values(available_at=db_now(self.settings.backoff_base))
+                .execution_options(synchronize_session=False)
+            )
+
+        self.commit(work)
+
+    def reap(self, limit: int = 100) -> int:
+        """Find runs whose lease has run out and give each its next attempt or its end. Returns how many it looked at."""
+        query = select(Task.id, Task.attempt).where(
+            Task.status == TaskStatus.IN_PROGRESS.value, Task.lease_until < db_now()
+        )
+        with self.db.read() as session:
+            lapsed = session.execute(query.limit(limit)).all()
+        for task_id, attempt in lapsed:
+            self.propose_lost(task_id, attempt, WORKER_LOST, if_lapsed=True)
+        return len(lapsed)
+
+    def expire(self, limit: int = 100) -> int:
+        """End tasks that nobody claimed before their `expires_at`. Returns how many it looked at."""
+        waiting = [TaskStatus.SUBMITTED.value, TaskStatus.QUEUED.value]
+        overdue = (Task.status.in_(waiting), Task.attempt == 0, Task.expires_at < db_now())
+        with self.db.read() as session:
+            late = session.scalars(select(Task.id).where(*overdue).limit(limit)).all()
+
+        for task_id in late:
+            self.commit(partial(_expire_one, task_id=task_id))
+        return len(late)
+
+    def create_instance(self, name: str, instance_id: str) -> Instance:
+        """Create a workspace with an empty log.
+
+        Raises:
+            Conflict: the id is taken.
+        """
+
+        def work(change: Change) -> Instance:
+            if change.session.get(Instance, instance_id) is not None:
+                raise Conflict("this id is taken", field="id")
+            row = Instance(id=instance_id, name=name, epoch=uuid.uuid4().hex[:16], seq=0, min_seq=0)
+            row.created_at = change.now
+            change.session.add(row)
+            change.session.flush()
+            return row
+
+        try:
+            return self.commit(work)[0]
+        except DBAPIError as fault:
+            if isinstance(fault, IntegrityError) and not is_transient(fault):
+                raise Conflict("this id is taken", field="id") from None
+            raise
+
+    def _running(self, change: Change, task_id: str, attempt: int, *, if_lapsed: bool = False) -> Task | None:
+        task = lock_task(change.session, task_id)
+        if task is None or task.status != TaskStatus.IN_PROGRESS.value or task.attempt != attempt:
+            return None
+        if if_lapsed:
+            clock = change.session.scalar(select(db_now()))
+            if task.lease_until is None or clock is None or task.lease_until >= clock:
+                return None
+        return task
+
+
+def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
+    """End the run of a locked task; a cancel that was requested before wins over whatever it was to become."""
+    if task.cancel_requested_at is not None:
+        close_open_steps(change, task, CANCELLED)
+        move(change, task, TaskStatus.CANCELLED)
+        return TaskStatus.CANCELLED
+    if error is not None:
+        close_open_steps(change, task, error)
+        values |= {"error": error, "message": error["message"]}
+    move(change, task, after, **values)
+    return after
+
+
+def _expire_one(change: Change, task_id: str) -> None:
+    task = lock_task(change.session, task_id)
+    if task is not None and task.status in (TaskStatus.SUBMITTED, TaskStatus.QUEUED) and task.attempt == 0:
+        move(change, task, TaskStatus.EXPIRED)
+
+
+def _row(change: Change, new: NewTask) -> Task:
+    return Task(
+        id=new.id,
+        instance_id=new.instance_id,
+        kind=new.kind,
+        title=new.title,
+        input=new.input,
+        status=TaskStatus.SUBMITTED.value,
+        progress=0.0,
+        message="Submitted",
+        attempt=0,
+        losses=0,
+        retries=0,
+        last_seq=0,
+        fingerprint=new.fingerprint,
+        submitted_by=new.submitted_by,
+        idempotency_key=new.idempotency_key,
+        soft_time_limit=new.soft_time_limit,
+        hard_time_limit=new.hard_time_limit,
+        created_at=change.now,
+        updated_at=change.now,
+        expires_at=new.expires_at,
+    )
+
+
+def _existing(change: Change, task_id: str) -> Task:
+    task = lock_task(change.session, task_id)
+    if task is None:
+        raise NotFound("there is no such task", field="task_id")
+    return task
+
+
+def _clear_journal(change: Change, task: Task, from_step: str | None) -> None:
+    """Forget `from_step` and every later step, and give every unfinished one a clean slate of tries."""
+    steps = change.session.scalars(select(Step).where(Step.task_id == task.id).order_by(Step.position)).all()
+    keys = [step.key for step in steps]
+    if from_step is not None and from_step not in keys:
+        raise InvalidInput(f"the task has no step {from_step!r}", field="from_step")
+    keep = keys.index(from_step) if from_step is not None else len(keys)
+    for place, step in enumerate(steps):
+        step.saved = step.saved and place < keep
+        if not step.saved:
+            step.tries = 0
+    change.session.flush()

@@ -1,0 +1,154 @@
+"""The event log: numbering facts inside a transaction, and reading them back. The road's one source of order.
+
+Numbers are per instance, contiguous and in commit order, because the counter on the instance row is taken last in the
+transaction and held until its commit: a reader that sees number n sees every number below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.core.errors import NotFound
+from app.core.events import EventRecord, event_id, now
+from app.core.models import Event, Instance, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where an instance's log stands: `seq` is the latest number, replay is possible for cursors ≥ `min_seq`."""
+
+    epoch: str
+    seq: int
+    min_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    instance_id: str
+    task_id: str
+    type: str
+    attempt: int
+    data: dict[str, Any]
+    id: str
+
+
+class Change:
+    """The facts of one transaction. Record them as the rows change; `number` gives them their numbers at its end."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        #: One moment for everything in this transaction.
+        self.now: datetime = now()
+        self._pending: list[_Pending] = []
+
+    def record(self, task: Task, type: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
+        """Note one fact about `task`; `fact` and `step` tell it from every other fact of the same attempt."""
+        name = f"{fact}@{task.retries}" if task.retries else fact
+        self._pending.append(
+            _Pending(task.instance_id, task.id, type, task.attempt, data, event_id(task.id, task.attempt, step, name))
+        )
+
+    def number(self) -> list[EventRecord]:
+        """Take numbers and store what is not stored yet. Call it last: the counter is locked from here to the commit.
+
+        Raises:
+            NotFound: an instance is gone.
+        """
+        records: list[EventRecord] = []
+        pending, self._pending = self._pending, []
+        for instance_id in dict.fromkeys(fact.instance_id for fact in pending):
+            records += self._store(instance_id, [fact for fact in pending if fact.instance_id == instance_id])
+        return records
+
+    def _store(self, instance_id: str, facts: list[_Pending]) -> list[EventRecord]:
+        while True:
+            fresh = self._not_stored(facts)
+            if not fresh:
+                return []
+            try:
+                # The savepoint gives the numbers back when somebody stored the same fact since we looked.
+                with self.session.begin_nested():
+                    return self._insert(instance_id, fresh)
+            except IntegrityError:
+                if len(self._not_stored(facts)) == len(fresh):
+                    raise
+
+    def _not_stored(self, facts: list[_Pending]) -> list[_Pending]:
+        stored = set(self.session.scalars(select(Event.id).where(Event.id.in_([fact.id for fact in facts]))))
+        return [fact for fact in facts if fact.id not in stored]
+
+    def _insert(self, instance_id: str, facts: list[_Pending]) -> list[EventRecord]:
+        self.session.flush()
+        taken = self.session.execute(
+            update(Instance)
+            .where(Instance.id == instance_id)
+            .values(seq=Instance.seq + len(facts))
+            .returning(Instance.seq, Instance.epoch)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        if taken is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        last, epoch = taken
+        first = last - len(facts) + 1
+        records = [
+            EventRecord(instance_id, first + place, epoch, fact.id, fact.task_id, fact.type, fact.attempt, fact.data)
+            for place, fact in enumerate(facts)
+        ]
+        self.session.execute(insert(Event), [_row(record, self.now) for record in records])
+        for task_id, seq in {record.task_id: record.seq for record in records}.items():
+            self.session.execute(
+                update(Task)
+                .where(Task.id == task_id)
+                .values(last_seq=seq)
+                .execution_options(synchronize_session=False)
+            )
+        return records
+
+
+def _row(record: EventRecord, moment: datetime) -> dict[str, Any]:
+    return {
+        "instance_id": record.instance_id,
+        "seq": record.seq,
+        "id": record.id,
+        "epoch": record.epoch,
+        "task_id": record.task_id,
+        "type": record.type,
+        "attempt": record.attempt,
+        "data": record.data,
+        "created_at": moment,
+    }
+
+
+def read_head(session: Session, instance_id: str) -> Head | None:
+    """Return where the instance's log stands, or None when there is no such instance."""
+    row = session.execute(
+        select(Instance.epoch, Instance.seq, Instance.min_seq).where(Instance.id == instance_id)
+    ).one_or_none()
+    return None if row is None else Head(row.epoch, row.seq, row.min_seq)
+
+
+def read_heads(session: Session, instance_ids: list[str]) -> dict[str, Head]:
+    """Return the heads of those instances that exist, by id: one query for every watched instance."""
+    rows = session.execute(
+        select(Instance.id, Instance.epoch, Instance.seq, Instance.min_seq).where(Instance.id.in_(instance_ids))
+    )
+    return {row.id: Head(row.epoch, row.seq, row.min_seq) for row in rows}
+
+
+def read_events(
+    session: Session, instance_id: str, after: int, limit: int, task_id: str | None = None
+) -> list[EventRecord]:
+    """Return up to `limit` events with numbers above `after`, in order; of one task only when `task_id` is given."""
+    query = select(Event).where(Event.instance_id == instance_id, Event.seq > after)
+    if task_id is not None:
+        query = query.where(Event.task_id == task_id)
+    return [
+        EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, row.data)
+        for row in session.scalars(query.order_by(Event.seq).limit(limit))
+    ]

@@ -1,0 +1,139 @@
+"""One move of one task: a conditional UPDATE, a look at the row count, and the fact that tells of it.
+
+The ledger's inner half. Nothing outside `core/ledger` and `core/runs` calls it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app.core.db import db_now
+from app.core.errors import Conflict
+from app.core.events import EXECUTION_STEP, TASK_UPDATE, stamp
+from app.core.log import Change
+from app.core.models import Outbox, Step, Task
+from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
+
+#: What a watcher reads when nobody said it better.
+_MESSAGES = {
+    TaskStatus.SUBMITTED: "Submitted",
+    TaskStatus.QUEUED: "Queued",
+    TaskStatus.IN_PROGRESS: "Started",
+    TaskStatus.WAITING: "Waiting",
+    TaskStatus.RETRYING: "Retrying",
+    TaskStatus.COMPLETED: "Completed",
+    TaskStatus.FAILED: "Failed",
+    TaskStatus.CANCELLED: "Cancelled",
+    TaskStatus.EXPIRED: "Expired before a worker took it",
+}
+
+
+def lock_task(session: Session, task_id: str) -> Task | None:
+    """Return the task's row, locked until the end of the transaction, or None when there is none."""
+    query = select(Task).where(Task.id == task_id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def move(
+    change: Change,
+    task: Task,
+    after: TaskStatus,
+    *,
+    message: str | None = None,
+    error: dict[str, Any] | None = None,
+    result: Any = None,
+    **values: Any,
+) -> None:
+    """Move `task` (locked) to `after`, set `values` on its row and record the fact.
+
+    A status change sets `error` and `result` to what it carries, or to null: a watcher needs no other rule.
+
+    Raises:
+        Conflict: the state machine has no such move, or the row is no longer what it was.
+    """
+    before = TaskStatus(task.status)
+    if not may_move(before, after):
+        raise Conflict(f"a task that is {before} cannot become {after}", field="status")
+    message = message or _MESSAGES[after]
+    values |= {"status": after.value, "message": message, "updated_at": change.now, "error": error, "result": result}
+    if after in TERMINAL:
+        values |= {"finished_at": change.now, "token": None, "lease_until": None}
+        change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
+    moved = change.session.execute(
+        update(Task)
+        .where(Task.id == task.id, Task.status == before.value, Task.attempt == task.attempt)
+        .values(**values)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if moved is None:
+        raise Conflict(f"the task is no longer {before}", field="status")
+    change.session.refresh(task)
+    record_status(change, task, before)
+
+
+def record_status(change: Change, task: Task, before: TaskStatus | None) -> None:
+    """Record that `task` has just come from `before` to its present status."""
+    data = {
+        **_update(change, task),
+        "status": task.status,
+        "previous_status": None if before is None else before.value,
+    }
+    if task.error is not None:
+        data["error"] = task.error
+    if task.result is not None:
+        data["result"] = task.result
+    change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}")
+
+
+def record_note(change: Change, task: Task, *, fact: str, extra: dict[str, Any] | None = None) -> None:
+    """Record progress or a remark that changes no status."""
+    change.record(task, TASK_UPDATE, {**_update(change, task), **(extra or {})}, fact=fact)
+
+
+def _update(change: Change, task: Task) -> dict[str, Any]:
+    return {"progress": task.progress, "message": task.message, "timestamp": stamp(change.now)}
+
+
+def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
+    """Record that `step` started or ended."""
+    data = {
+        "step_id": step.id,
+        "agent": step.agent,
+        "action": step.action,
+        "status": step.status,
+        "output": step.output,
+        "started_at": stamp(step.started_at),
+        "completed_at": stamp(step.completed_at),
+        "key": step.key,
+        "position": step.position,
+        "tries": step.tries,
+        "progress": task.progress,
+    }
+    if step.error is not None:
+        data["error"] = step.error
+    change.record(task, EXECUTION_STEP, data, fact=fact, step=step.key)
+
+
+def close_open_steps(change: Change, task: Task, error: dict[str, Any]) -> None:
+    """End every step that a run left open, so that no watcher sees one that is never over."""
+    open_steps = select(Step).where(Step.task_id == task.id, Step.status == StepStatus.IN_PROGRESS.value)
+    for step in change.session.scalars(open_steps.order_by(Step.position)).all():
+        step.status = StepStatus.FAILED.value
+        step.error = error
+        step.completed_at = change.now
+        record_step(change, task, step, fact="end")
+    change.session.flush()
+
+
+def wish(change: Change, task: Task, delay: float = 0.0) -> None:
+    """Wish for the task's next attempt, no earlier than `delay` seconds from now."""
+    change.session.flush()
+    change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
+    row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0, created_at=change.now)
+    row.available_at = db_now(delay)  # type: ignore[assignment]
+    change.session.add(row)
+    change.session.flush()

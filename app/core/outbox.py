@@ -1,0 +1,170 @@
+"""The relay: turns wishes in the outbox into Celery messages. Fourth stop on the road, between the ledger and a worker.
+
+A wish stays until the claim that fulfils it. Sending is at least once: a wish is reserved, sent, and only then marked;
+a relay that dies in between lets the reservation lapse and another sends again, and a claim ignores the second message.
+A message that the broker lost is noticed because its wish is still there when it comes up for doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+from prometheus_client import Counter
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.core.db import db_now
+from app.core.ledger import Ledger
+from app.core.models import Outbox, Task
+from app.core.settings import Settings
+from app.core.states import TaskStatus
+
+log = structlog.get_logger(__name__)
+
+#: Name of the one Celery task; its arguments are `[task_id, attempt]`.
+RUN_TASK = "swallowtail.run"
+
+SENT = Counter("swallowtail_wakeups_sent_total", "Wake-up messages handed to the broker")
+SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages that the broker did not take")
+
+#: How long one relay has a wish for itself. Longer than a send may take, short enough to be no delay after a crash.
+RESERVE_SECONDS = 10.0
+#: When to try again what the broker did not take.
+GIVE_BACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One wish that this relay has reserved."""
+
+    task_id: str
+    attempt: int
+    sends: int
+    soft_time_limit: float | None
+    hard_time_limit: float | None
+
+
+def make_sender(settings: Settings) -> Celery:
+    """Return a Celery application that can only send, quickly or not at all."""
+    sender = Celery("swallowtail-relay", set_as_current=False)
+    sender.conf.update(broker_settings(settings))
+    return sender
+
+
+def broker_settings(settings: Settings) -> dict[str, Any]:
+    """Return the Celery settings that whoever sends and whoever runs must agree on (design decision 7)."""
+    limit = settings.send_timeout
+    redis_like = not settings.broker.startswith(("amqp", "pyamqp"))
+    options = {"socket_timeout": limit, "socket_connect_timeout": limit} if redis_like else {"connect_timeout": limit}
+    return {
+        "broker_url": settings.broker,
+        "broker_connection_timeout": limit,
+        "broker_transport_options": options,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_default_queue": settings.queue,
+        "task_ignore_result": True,
+        "task_publish_retry": False,
+    }
+
+
+class Relay:
+    """Sends due wishes for one process."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, sender: Celery | None = None) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._sender = sender or make_sender(settings)
+
+    def run_due(self, limit: int = 100) -> int:
+        """Send what is due, oldest first, and return how many messages the broker took. Stops at its first refusal."""
+        wishes = self._reserve(limit)
+        for sent, wish in enumerate(wishes):
+            if not self._send(wish):
+                self._ledger.db.run(lambda session, rest=wishes[sent:]: _give_back(session, rest))
+                return sent
+            self._ledger.mark_queued(wish.task_id, wish.attempt, self._doubt_after(wish.sends))
+        return len(wishes)
+
+    def close(self) -> None:
+        """Close the connection to the broker."""
+        self._sender.close()
+
+    def _reserve(self, limit: int) -> list[Wish]:
+        with self._ledger.db.read() as session:
+            if session.scalar(select(Outbox.task_id).where(Outbox.available_at <= db_now()).limit(1)) is None:
+                return []
+        reserved: list[Wish] = self._ledger.db.run(lambda session: self._take(session, limit))
+        fresh = [wish for wish in reserved if wish.sends == 0]
+        doubted = [wish for wish in reserved if wish.sends > 0]
+        return fresh + (doubted if doubted and self._looks_lost() else [])
+
+    def _take(self, session: Session, limit: int) -> list[Wish]:
+        due = (
+            select(Outbox, Task)
+            .join(Task, Task.id == Outbox.task_id)
+            .where(Outbox.available_at <= db_now())
+            .order_by(Outbox.available_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=Outbox)
+        )
+        wishes = []
+        for row, task in session.execute(due).all():
+            wishes.append(Wish(row.task_id, row.attempt, row.sends, task.soft_time_limit, task.hard_time_limit))
+            pause = self._doubt_after(row.sends) if row.sends else RESERVE_SECONDS
+            session.execute(
+                update(Outbox)
+                .where(Outbox.task_id == row.task_id)
+                .values(available_at=db_now(pause))
+                .execution_options(synchronize_session=False)
+            )
+        return wishes
+
+    def _doubt_after(self, sends: int) -> float:
+        return min(self._settings.resend_after * 2.0**sends, self._settings.resend_max)
+
+    def _looks_lost(self) -> bool:
+        """Tell whether the broker holds fewer messages than there are tasks that wait for theirs to be taken."""
+        with self._ledger.db.read() as session:
+            waiting = session.scalar(select(func.count()).where(Task.status == TaskStatus.QUEUED.value)) or 0
+        return self._depth() < waiting
+
+    def _depth(self) -> int:
+        try:
+            with self._sender.connection_for_write() as connection, connection.channel() as channel:
+                return int(channel.queue_declare(queue=self._settings.queue, passive=True).message_count)
+        except Exception as fault:  # noqa: BLE001 - every transport has errors of its own, and each means: nobody knows
+            log.info("queue_depth_unknown", reason=str(fault))
+            return 0
+
+    def _send(self, wish: Wish) -> bool:
+        try:
+            self._sender.send_task(
+                RUN_TASK,
+                args=[wish.task_id, wish.attempt],
+                queue=self._settings.queue,
+                soft_time_limit=wish.soft_time_limit or self._settings.soft_time_limit,
+                time_limit=wish.hard_time_limit or self._settings.hard_time_limit,
+                retry=False,
+                ignore_result=True,
+            )
+        except (OperationalError, OSError) as fault:
+            SEND_FAILURES.inc()
+            log.warning("wakeup_not_sent", task_id=wish.task_id, reason=str(fault))
+            return False
+        SENT.inc()
+        return True
+
+
+def _give_back(session: Session, wishes: list[Wish]) -> None:
+    """Let wishes that could not be sent come up again soon, by whichever relay is first."""
+    session.execute(
+        update(Outbox)
+        .where(Outbox.task_id.in_([wish.task_id for wish in wishes]))
+        .values(available_at=db_now(GIVE_BACK_SECONDS))
+        .execution_options(synchronize_session=False)
+    )

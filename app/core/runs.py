@@ -1,0 +1,302 @@
+"""The ledger's other half: what a run writes about its own task, fenced by the token of its claim.
+
+On the road: `workers/run_task` → `workers/journal` → here → `workers/signals`. A run whose token is no longer on the
+row learns it from `LeaseLost` at its next write, and has then changed nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import case, func, select, update
+
+from app.core.db import db_now
+from app.core.errors import CancelRequested, Conflict, LeaseLost
+from app.core.events import step_id
+from app.core.ledger import Ledger, end_run
+from app.core.log import Change
+from app.core.models import Outbox, Step, Task
+from app.core.moves import lock_task, move, record_note, record_step, wish
+from app.core.states import CLAIMABLE, StepStatus, TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SavedStep:
+    """A step whose output the journal has: `status` is completed or skipped."""
+
+    key: str
+    status: str
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One worker's hold on a task. `progress` is what the finished steps amount to, `saved` is keyed by step key."""
+
+    task_id: str
+    instance_id: str
+    kind: str
+    input: Any
+    attempt: int
+    token: str
+    progress: float
+    base_seq: int
+    saved: dict[str, SavedStep] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a heartbeat. Not `alive`: somebody else has the task, or it has ended."""
+
+    alive: bool
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """The answer to a step's write: its number in the log, and whether the run is to stop."""
+
+    step_id: str
+    seq: int
+    tries: int
+    cancel_requested: bool
+
+
+class RunLedger:
+    """Claims and fenced writes. Shares transactions, numbering and announcing with the `Ledger`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.lease = ledger.settings.lease_seconds
+
+    def claim(self, task_id: str, attempt: int, worker: str) -> Claim | None:
+        """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late."""
+
+        def work(change: Change) -> Claim | None:
+            task = lock_task(change.session, task_id)
+            if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
+                return None
+            if task.status != TaskStatus.QUEUED.value:
+                # The message overtook the relay's own mark.
+                move(change, task, TaskStatus.QUEUED)
+            return self._take(change, task, worker)
+
+        claim, events = self.ledger.commit(work)
+        return claim if claim is None or not events else replace(claim, base_seq=events[-1].seq)
+
+    def _take(self, change: Change, task: Task, worker: str) -> Claim:
+        saved = change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
+        progress = max((step.progress or 0.0 for step in saved), default=0.0)
+        token = str(uuid.uuid4())
+        # The attempt is part of the identity of the facts of this run, so it is raised before the move records one.
+        change.session.execute(
+            update(Task)
+            .where(Task.id == task.id, Task.attempt == task.attempt)
+            .values(attempt=Task.attempt + 1)
+            .execution_options(synchronize_session=False)
+        )
+        change.session.refresh(task)
+        move(
+            change,
+            task,
+            TaskStatus.IN_PROGRESS,
+            token=token,
+            worker=worker[:200],
+            progress=progress,
+            lease_until=db_now(self.lease),
+            started_at=task.started_at or change.now,
+        )
+        wished = change.session.get(Outbox, task.id)
+        if wished is not None:
+            change.session.delete(wished)
+        journal = {step.key: SavedStep(step.key, step.status, step.output) for step in saved}
+        return Claim(task.id, task.instance_id, task.kind, task.input, task.attempt, token, progress, 0, journal)
+
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
+        """Extend the lease and leave the live progress on the row, so that a later snapshot has it."""
+
+        def work(change: Change) -> Beat:
+            row = change.session.execute(
+                update(Task)
+                .where(*_held(claim))
+                .values(
+                    lease_until=db_now(self.lease),
+                    progress=case((Task.progress < progress, progress), else_=Task.progress),
+                    message=message or Task.message,
+                )
+                .returning(Task.cancel_requested_at)
+                .execution_options(synchronize_session=False)
+            ).one_or_none()
+            return Beat(row is not None, row is not None and row.cancel_requested_at is not None)
+
+        return self.ledger.commit(work)[0]
+
+    def start_step(self, claim: Claim, key: str, agent: str, action: str) -> Wrote:
+        """Open a step; the same step of an earlier attempt is opened again under the same id.
+
+        Raises:
+            LeaseLost: the task is not ours any more.
+            CancelRequested: the run is to stop; nothing was opened.
+            Conflict: this run has already started a step of this key.
+        """
+
+        def work(change: Change) -> Wrote:
+            task = _hold(change, claim)
+            if task.cancel_requested_at is not None:
+                raise CancelRequested
+            step = self._open(change, task, key, agent, action)
+            self._extend(task)
+            record_step(change, task, step, fact="start")
+            return Wrote(step.id, 0, step.tries, False)
+
+        return self._wrote(work)
+
+    def _open(self, change: Change, task: Task, key: str, agent: str, action: str) -> Step:
+        step = change.session.get(Step, step_id(task.id, key))
+        if step is None:
+            last = change.session.scalar(select(func.max(Step.position)).where(Step.task_id == task.id))
+            step = Step(id=step_id(task.id, key), task_id=task.id, key=key, position=(last or 0) + 1, tries=0)
+            step.attempt = 0
+            change.session.add(step)
+        elif step.attempt == task.attempt and step.status != StepStatus.IN_PROGRESS.value:
+            raise Conflict(f"step {key!r} was already performed in this run", field="key")
+        if step.attempt != task.attempt:
+            step.tries += 1
+        step.agent, step.action = agent, action
+        step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
+        step.output = step.error = step.completed_at = None
+        step.started_at = change.now
+        change.session.flush()
+        return step
+
+    def finish_step(
+        self, claim: Claim, key: str, output: Any, *, progress: float | None = None, message: str | None = None
+    ) -> Wrote:
+        """Save a step's output, its event and the lease in one transaction.
+
+        `progress` is the percent of the task that is now done; where it is given, a `task_update` of its own tells it.
+
+        Raises:
+            LeaseLost: the task is not ours any more; the output was not saved.
+        """
+
+        def work(change: Change) -> Wrote:
+            task = _hold(change, claim)
+            step = _started(change, claim, key)
+            if step.status == StepStatus.IN_PROGRESS.value:
+                self._close(change, task, step, StepStatus.COMPLETED, output, progress)
+                _raise_progress(change, task, progress, message)
+                record_step(change, task, step, fact="end")
+                if progress is not None:
+                    record_note(change, task, fact=f"progress:{key}")
+            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+
+        return self._wrote(work)
+
+    def skip_step(self, claim: Claim, key: str, agent: str, action: str, reason: str) -> Wrote:
+        """Record that a step is not needed; the journal remembers it.
+
+        Raises:
+            LeaseLost: the task is not ours any more.
+            Conflict: this run has already performed a step of this key.
+        """
+
+        def work(change: Change) -> Wrote:
+            task = _hold(change, claim)
+            step = self._open(change, task, key, agent, action)
+            self._close(change, task, step, StepStatus.SKIPPED, {"reason": reason}, None)
+            record_step(change, task, step, fact="end")
+            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+
+        return self._wrote(work)
+
+    def fail_step(self, claim: Claim, key: str, error: dict[str, Any]) -> Wrote:
+        """Record that a step's try failed. What becomes of the task is a second call, in `retry_later` or `fail`.
+
+        Raises:
+            LeaseLost: the task is not ours any more.
+        """
+
+        def work(change: Change) -> Wrote:
+            task = _hold(change, claim)
+            step = _started(change, claim, key)
+            if step.status == StepStatus.IN_PROGRESS.value:
+                step.status, step.error, step.completed_at = StepStatus.FAILED.value, error, change.now
+                change.session.flush()
+                record_step(change, task, step, fact="end")
+            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+
+        return self._wrote(work)
+
+    def complete(self, claim: Claim, result: Any) -> TaskStatus:
+        """End the task with a result, unless a cancel was requested first. Returns what it became."""
+        return self._end(claim, TaskStatus.COMPLETED, None, result=result, progress=100.0)
+
+    def fail(self, claim: Claim, error: dict[str, Any]) -> TaskStatus:
+        """End the task with an error, unless a cancel was requested first. Returns what it became."""
+        return self._end(claim, TaskStatus.FAILED, error)
+
+    def cancelled(self, claim: Claim) -> TaskStatus:
+        """End the task as somebody asked. Returns what it became."""
+        return self._end(claim, TaskStatus.CANCELLED, {"code": "cancelled", "message": "Cancelled"})
+
+    def retry_later(self, claim: Claim, error: dict[str, Any], delay: float) -> TaskStatus:
+        """Give the task its next attempt after `delay` seconds, unless a cancel was requested first."""
+
+        def work(change: Change) -> TaskStatus:
+            task = _hold(change, claim)
+            became = end_run(change, task, TaskStatus.RETRYING, error, token=None, lease_until=None)
+            if became is TaskStatus.RETRYING:
+                wish(change, task, delay)
+            return became
+
+        return self.ledger.commit(work)[0]
+
+    def _end(self, claim: Claim, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
+        return self.ledger.commit(lambda change: end_run(change, _hold(change, claim), after, error, **values))[0]
+
+    def _wrote(self, work: Any) -> Wrote:
+        wrote, events = self.ledger.commit(work)
+        return Wrote(wrote.step_id, events[-1].seq if events else 0, wrote.tries, wrote.cancel_requested)
+
+    def _extend(self, task: Task) -> None:
+        task.lease_until = db_now(self.lease)  # type: ignore[assignment]
+
+    def _close(
+        self, change: Change, task: Task, step: Step, status: StepStatus, output: Any, progress: float | None
+    ) -> None:
+        step.status, step.saved = status.value, True
+        step.output, step.progress, step.completed_at = output, progress, change.now
+        task.losses = 0
+        task.updated_at = change.now
+        self._extend(task)
+        change.session.flush()
+        change.session.refresh(task)
+
+
+def _held(claim: Claim) -> tuple[Any, ...]:
+    return Task.id == claim.task_id, Task.token == claim.token, Task.status == TaskStatus.IN_PROGRESS.value
+
+
+def _hold(change: Change, claim: Claim) -> Task:
+    task = lock_task(change.session, claim.task_id)
+    if task is None or task.token != claim.token or task.status != TaskStatus.IN_PROGRESS.value:
+        raise LeaseLost
+    return task
+
+
+def _started(change: Change, claim: Claim, key: str) -> Step:
+    step = change.session.get(Step, step_id(claim.task_id, key))
+    if step is None or step.attempt != claim.attempt:
+        raise Conflict(f"step {key!r} was not started in this run", field="key")
+    return step
+
+
+def _raise_progress(change: Change, task: Task, progress: float | None, message: str | None) -> None:
+    if message is not None:
+        task.message = message
+    if progress is not None:
+        task.progress = max(task.progress, float(progress))
+    change.session.flush()

@@ -1,0 +1,50 @@
+"""What one process needs of the domain, put together once: settings, database, ledger, relay, broadcaster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.core.broadcast import Broadcaster
+from app.core.db import Database, PostgresDriver
+from app.core.ledger import Announce, Ledger
+from app.core.outbox import Relay
+from app.core.runs import RunLedger
+from app.core.settings import Settings
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The parts of the domain in one process. Build one per process, after any fork."""
+
+    settings: Settings
+    db: Database
+    broadcast: Broadcaster
+    ledger: Ledger
+    runs: RunLedger
+    relay: Relay
+    #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
+    hurry: Callable[[], object]
+
+    @classmethod
+    def build(
+        cls, settings: Settings, *, driver: PostgresDriver | None = None, announce: Announce | None = None
+    ) -> Runtime:
+        """Put the parts together without opening a connection.
+
+        Args:
+            settings: the frozen settings.
+            driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
+            announce: told of committed events; publishes them to Redis by default.
+        """
+        db = Database(settings, driver)
+        broadcast = Broadcaster(settings)
+        ledger = Ledger(db, settings, announce or broadcast.publish)
+        relay = Relay(settings, ledger)
+        return cls(settings, db, broadcast, ledger, RunLedger(ledger), relay, relay.run_due)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.relay.close()
+        self.broadcast.close()
+        self.db.dispose()

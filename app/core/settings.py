@@ -1,0 +1,179 @@
+"""Every setting, read once at start from `SWALLOWTAIL_*` and an `.env` file (docs/settings.md is the table).
+
+A value that cannot be used stops the process with a message that names the variable.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.errors import SettingsError
+
+#: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
+SOCKET_PATH_LIMIT = 100
+
+
+class Settings(BaseSettings):
+    """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SWALLOWTAIL_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    # Where things are
+    var_dir: Path = Field(Path("var"), description="Directory of the embedded database, server and logs")
+    database_url: str | None = Field(None, description="sqlite:///… or postgresql://…; embedded SQLite when unset")
+    redis_url: str | None = Field(None, description="redis://…, rediss://… or unix://…; embedded server when unset")
+    broker_url: str | None = Field(None, description="Celery broker: redis://… or amqp://…; the Redis above when unset")
+    channel_prefix: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of Redis channels")
+    queue: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Celery queue that tasks go to")
+
+    # The web process
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="Port to listen on (`PORT` is read too)",
+        validation_alias=AliasChoices("SWALLOWTAIL_PORT", "PORT"),
+    )
+    async_mode: Literal["eventlet", "gevent", "threading"] = Field("eventlet", description="Concurrency of the web process")
+    cors_origins: str = Field("", description="Origins, comma separated, that may call across sites; same origin when empty")
+    max_connections: int = Field(10_000, ge=1, description="Open sockets that one web process accepts")
+    max_body_bytes: int = Field(262_144, ge=1024, description="Largest request body or socket message")
+    max_json_depth: int = Field(32, ge=4, le=200, description="Deepest nesting accepted in JSON")
+    max_subscriptions: int = Field(100, ge=1, description="Instances and tasks that one client may watch at once")
+    page_size: int = Field(50, ge=1, le=1000, description="Rows on a page of a list")
+    max_page_size: int = Field(200, ge=1, le=1000, description="Most rows that a caller may ask for on a page")
+    demo_instance: str = Field("demo", description="Instance that a release makes sure exists; empty for none")
+
+    # Delivery
+    publish_timeout: float = Field(1.0, gt=0, le=30, description="Longest that one publish to Redis may take")
+    head_interval: float = Field(5.0, gt=0, description="How often an idle room is told its head")
+    head_check: float = Field(1.0, gt=0, description="How often a watched instance is compared with the database")
+    ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
+    replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
+    snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
+    progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")
+
+    # Database
+    database_wait: float = Field(30.0, gt=0, description="How long a write waits for a locked or absent database")
+
+    # Tasks
+    lease_seconds: float = Field(15.0, gt=0, description="How long a run holds its task without a heartbeat")
+    heartbeat_seconds: float = Field(1.0, gt=0, description="How often a run extends its lease and looks for a cancel")
+    cancel_grace: float = Field(10.0, ge=0, description="How long a cancelled run may go on before it is interrupted")
+    sweep_interval: float = Field(1.0, gt=0, description="How often lost wishes, leases and expiries are looked for")
+    resend_after: float = Field(10.0, gt=0, description="When a wake-up message that nobody claimed is first doubted")
+    resend_max: float = Field(300.0, gt=0, description="Longest pause between two doubts")
+    send_timeout: float = Field(2.0, gt=0, description="Longest that handing one message to the broker may take")
+    max_losses: int = Field(5, ge=0, description="Workers that a task may lose in a row without finishing a step")
+    step_tries: int = Field(3, ge=1, description="Tries of a step before its task fails")
+    backoff_base: float = Field(1.0, ge=0, description="Pause before the second try; doubles with each one after")
+    backoff_max: float = Field(60.0, ge=0, description="Longest pause between two tries")
+    soft_time_limit: float = Field(600.0, gt=0, description="When a run is told to stop, unless its agent says otherwise")
+    hard_time_limit: float = Field(660.0, gt=0, description="When a run is killed, unless its agent says otherwise")
+    max_output_bytes: int = Field(1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON")
+    worker_concurrency: int = Field(2, ge=1, description="Runs that one worker performs at once")
+    beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")
+    max_catch_up: int = Field(100, ge=1, description="Most missed slots that a schedule with catch-up `all` makes up for")
+
+    # Agents
+    agents: str = Field("", description="Modules with further agents, comma separated")
+    llm_provider: Literal["offline", "openai"] = Field("offline", description="Text engine behind the agents")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
+    openai_model: str = Field("gpt-4o-mini", description="Model asked for at the endpoint")
+    openai_timeout: float = Field(60.0, gt=0, description="Longest silence of the endpoint")
+    fetch_timeout: float = Field(10.0, gt=0, description="Longest that fetching a document may take")
+    fetch_max_bytes: int = Field(1_048_576, ge=1024, description="Largest document that an agent fetches")
+    fetch_allow_private: bool = Field(False, description="Whether agents may fetch from private and loopback addresses")
+
+    # The supervisor of `scripts/up`
+    stop_grace: float = Field(20.0, gt=0, description="How long a stopped process may take before it is killed")
+    restart_pause: float = Field(0.5, ge=0, description="Pause before a process that ended is started again; doubles")
+    restart_pause_max: float = Field(15.0, ge=0, description="Longest such pause")
+    restart_forget: float = Field(30.0, gt=0, description="How long a process must live for the pause to be short again")
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="Shape of log lines")
+
+    @field_validator("database_url", "redis_url", "broker_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def var(self) -> Path:
+        """Absolute path of the directory for embedded state."""
+        return self.var_dir.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """URL of the database, without a driver name."""
+        if self.database_url is None:
+            return f"sqlite:///{self.var / 'swallowtail.db'}"
+        return self.database_url.replace("postgres://", "postgresql://", 1)
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is the embedded server under `var`."""
+        return self.redis_url is None
+
+    @property
+    def redis(self) -> str:
+        """URL for redis-py. The embedded server writes `redis.url` when its socket's path would be too long."""
+        if self.redis_url is not None:
+            return self.redis_url
+        socket = self.var / "redis.sock"
+        written = self.var / "redis.url"
+        if len(bytes(socket)) > SOCKET_PATH_LIMIT and written.exists():
+            return written.read_text(encoding="utf-8").strip()
+        return f"unix://{socket}"
+
+    @property
+    def broker(self) -> str:
+        """URL for Celery. Kombu spells a Redis unix socket differently from redis-py."""
+        if self.broker_url is not None:
+            return self.broker_url
+        return self.redis.replace("unix://", "redis+socket://", 1)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        raise SettingsError(_describe(invalid)) from None
+
+
+def _describe(invalid: ValidationError) -> str:
+    lines = []
+    for finding in invalid.errors(include_url=False, include_context=False, include_input=False):
+        name = str(finding["loc"][0])
+        variable = name if name.isupper() else f"SWALLOWTAIL_{name.upper()}"
+        lines.append(f"{variable}: {finding['msg']}")
+    return "; ".join(lines)

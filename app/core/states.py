@@ -1,0 +1,95 @@
+"""The states of a task and of a step, and the moves between them (docs/states.md draws them).
+
+    SUBMITTED -a-> QUEUED -b-> IN_PROGRESS -c-> COMPLETED
+                     ^             |-d-> FAILED
+                     |             |-e-> RETRYING -f-> (outbox, available_at) -> QUEUED
+                     |             '-g-> WAITING -h-> QUEUED
+    any non-terminal -x-> CANCELLED      not yet claimed -y-> EXPIRED
+    FAILED, CANCELLED, EXPIRED -r-> RETRYING (somebody asked for a retry)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TaskStatus(StrEnum):
+    """What a user sees of a task. Upper case, on the wire and in the database."""
+
+    #: Stored with its wish to run; no message has been sent yet.
+    SUBMITTED = "SUBMITTED"
+    #: A wake-up message has been handed to the broker.
+    QUEUED = "QUEUED"
+    #: One worker holds the lease and performs steps.
+    IN_PROGRESS = "IN_PROGRESS"
+    #: Parked between steps until an approval, a timer or child tasks let it go on.
+    WAITING = "WAITING"
+    #: The last attempt ended early; the next one waits in the outbox until its time.
+    RETRYING = "RETRYING"
+    #: Finished with a result.
+    COMPLETED = "COMPLETED"
+    #: Finished with an error.
+    FAILED = "FAILED"
+    #: Finished because somebody asked for it.
+    CANCELLED = "CANCELLED"
+    #: Never started before its `expires_at`.
+    EXPIRED = "EXPIRED"
+
+
+class StepStatus(StrEnum):
+    """What a user sees of a step. Lower case, on the wire and in the database."""
+
+    #: A run is inside the step.
+    IN_PROGRESS = "in_progress"
+    #: The step's output is in the journal and will not be computed again.
+    COMPLETED = "completed"
+    #: The step ended with an error; the next attempt runs it again.
+    FAILED = "failed"
+    #: The agent decided that the step is not needed.
+    SKIPPED = "skipped"
+
+
+#: No move leads out of these but a retry that somebody asks for.
+TERMINAL: frozenset[TaskStatus] = frozenset(
+    {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}
+)
+ACTIVE: frozenset[TaskStatus] = frozenset(TaskStatus) - TERMINAL
+
+#: A wake-up message for the next attempt may find the task in any of these: the relay marks QUEUED after it has sent.
+CLAIMABLE: frozenset[TaskStatus] = frozenset(
+    {TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.RETRYING, TaskStatus.WAITING}
+)
+RETRYABLE: frozenset[TaskStatus] = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED})
+
+#: From each state, where it may go. The ledger refuses every other move.
+MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.SUBMITTED: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
+    TaskStatus.QUEUED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
+    TaskStatus.IN_PROGRESS: frozenset(
+        {
+            TaskStatus.COMPLETED,
+            TaskStatus.FAILED,
+            TaskStatus.RETRYING,
+            TaskStatus.WAITING,
+            TaskStatus.CANCELLED,
+        }
+    ),
+    TaskStatus.WAITING: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED}),
+    TaskStatus.RETRYING: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED}),
+    TaskStatus.COMPLETED: frozenset(),
+    TaskStatus.FAILED: frozenset({TaskStatus.RETRYING}),
+    TaskStatus.CANCELLED: frozenset({TaskStatus.RETRYING}),
+    TaskStatus.EXPIRED: frozenset({TaskStatus.RETRYING}),
+}
+
+
+def may_move(before: TaskStatus | None, after: TaskStatus) -> bool:
+    """Tell whether a task in `before` (None: not stored yet) may become `after`."""
+    if before is None:
+        return after is TaskStatus.SUBMITTED
+    return after in MOVES[before]
+
+
+def sources_of(after: TaskStatus) -> frozenset[TaskStatus]:
+    """Return the states from which `after` can be reached in one move."""
+    return frozenset(before for before, targets in MOVES.items() if after in targets)

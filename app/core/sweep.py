@@ -1,0 +1,63 @@
+"""The sweep: finds again whatever a message, a signal or a process lost. Runs in every web process and beside every worker."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from prometheus_client import Counter
+
+from app.core.errors import SwallowtailError
+from app.core.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+SWEEPS = Counter("swallowtail_sweeps_total", "Sweeps by outcome", ["outcome"])
+
+
+class Sweeper:
+    """Relays due wishes at once when woken, and otherwise looks for all that is overdue every `sweep_interval`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def run_once(self) -> int:
+        """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
+        relayed = self._runtime.relay.run_due()
+        reaped = self._runtime.ledger.reap()
+        expired = self._runtime.ledger.expire()
+        if reaped:
+            relayed += self._runtime.relay.run_due()
+        return relayed + reaped + expired
+
+    def start(self) -> None:
+        """Sweep in a thread from now on, and have the runtime wake it after each submission."""
+        self._thread = threading.Thread(target=self.run_forever, name="sweeper", daemon=True)
+        self._runtime.hurry = self._woken.set
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the sweep it is in."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._runtime.settings.send_timeout + 1.0)
+
+    def run_forever(self) -> None:
+        """Sweep until `stop`. A failed sweep is logged and tried again at the next."""
+        while not self._stopping.is_set():
+            woken = self._woken.wait(self._runtime.settings.sweep_interval)
+            self._woken.clear()
+            try:
+                self._runtime.relay.run_due() if woken else self.run_once()
+            except SwallowtailError as away:
+                SWEEPS.labels("away").inc()
+                log.warning("sweep_postponed", reason=away.message)
+            except Exception:  # noqa: BLE001 - a sweep that dies silently would be worse than any error it meets
+                SWEEPS.labels("failed").inc()
+                log.exception("sweep_failed")
+            else:
+                SWEEPS.labels("done").inc()

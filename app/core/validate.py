@@ -1,0 +1,87 @@
+"""What any input must satisfy before the domain looks at it: depth, text without control characters, ids, sizes."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from typing import Any
+
+from app.core.errors import InvalidInput, TooLarge
+from app.core.events import to_json
+from app.core.settings import Settings
+
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+#: C0 controls but tab, line feed and carriage return; DEL and C1; and lone surrogates.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def check_instance_id(value: object, field: str = "instance_id") -> str:
+    """Return `value` if it can be an instance's id. Raises InvalidInput."""
+    if not isinstance(value, str) or not _INSTANCE_ID.fullmatch(value):
+        raise InvalidInput(f"{field} must be 1 to 64 letters, digits, '-' or '_'", field=field)
+    return value
+
+
+def check_task_id(value: object, field: str = "task_id") -> str:
+    """Return `value` if it is a UUID in its usual form. Raises InvalidInput."""
+    try:
+        if isinstance(value, str) and str(uuid.UUID(value)) == value.lower():
+            return value.lower()
+    except ValueError:
+        pass
+    raise InvalidInput(f"{field} must be a UUID", field=field)
+
+
+def check_line(value: object, field: str, *, longest: int, least: int = 1) -> str:
+    """Return `value`, stripped, if it is one line of `least` to `longest` characters. Raises InvalidInput."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{field} must be text", field=field)
+    if _LINE_CONTROL.search(value):
+        raise InvalidInput(f"{field} must not contain control characters", field=field)
+    value = value.strip()
+    if not least <= len(value) <= longest:
+        raise InvalidInput(f"{field} must have {least} to {longest} characters", field=field)
+    return value
+
+
+def check_json(value: Any, field: str, settings: Settings) -> None:
+    """Check that `value` is JSON of bearable depth and size, with text that every store takes. Works without recursion.
+
+    Raises:
+        InvalidInput: too deep, a number that JSON has not, or control characters; the field is the path to it.
+        TooLarge: more than `max_body_bytes` as JSON.
+    """
+    pending: list[tuple[Any, str, int]] = [(value, field, 1)]
+    while pending:
+        item, path, depth = pending.pop()
+        if depth > settings.max_json_depth:
+            raise InvalidInput(f"nested deeper than {settings.max_json_depth} levels", field=field)
+        if isinstance(item, dict):
+            for key in item:
+                _check_scalar(key, f"{path} (a key)")
+            pending += [(inner, f"{path}.{key}", depth + 1) for key, inner in item.items()]
+        elif isinstance(item, list):
+            pending += [(inner, f"{path}[{place}]", depth + 1) for place, inner in enumerate(item)]
+        else:
+            _check_scalar(item, path)
+    if len(to_json(value)) > settings.max_body_bytes:
+        raise TooLarge(f"{field} is larger than {settings.max_body_bytes} bytes", field=field)
+
+
+def _check_scalar(item: Any, path: str) -> None:
+    if isinstance(item, str):
+        if _CONTROL.search(item):
+            raise InvalidInput("control characters are not allowed", field=path)
+    elif isinstance(item, bool) or item is None:
+        return
+    elif isinstance(item, int):
+        if abs(item) > _LARGEST_INTEGER:
+            raise InvalidInput("this number is too large", field=path)
+    elif isinstance(item, float):
+        if not math.isfinite(item):
+            raise InvalidInput("this is not a finite number", field=path)
+    else:
+        raise InvalidInput(f"a {type(item).__name__} is not JSON", field=path)

@@ -1,0 +1,1 @@
+"""One web process's half of the event stream: knows sockets, not HTTP."""

@@ -1,0 +1,1 @@
+"""Flask: REST API, pages and the Socket.IO handlers."""
