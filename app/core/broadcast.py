@@ -1,7 +1,8 @@
 """The doorbell: channel names, and publishing committed events, live state and text to Redis.
 
-On the road between `workers/signals` (or `core/actions`) and `delivery/hub`. A publish is a hint: it may be lost, it may
-not take longer than `publish_timeout`, and it never raises into the work. What is lost is found by the hub's head check.
+On the road between `workers/signals` (or `core/actions`) and `delivery/hub`. A publish is a hint: it may be lost, it
+may not take longer than `publish_timeout`, and it never raises into the work. What is lost is found by the hub's head
+check.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 PUBLISHED = Counter("swallowtail_published_total", "Messages published to Redis", ["kind"])
 PUBLISH_FAILURES = Counter("swallowtail_publish_failures_total", "Messages that could not be published", ["kind"])
 
-#: After a failure, publishing is not tried again for this long: work must not wait a second for every event of an outage.
+#: After a failure, nothing is tried for this long: work must not wait a second for every event of an outage.
 REST_SECONDS = 1.0
 
 

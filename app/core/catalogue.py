@@ -5,7 +5,7 @@ Workers publish their cards at `release` and at every start; submissions are che
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ _MOST_FINDINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class AgentCard:
-    """What a worker tells of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds, None for the default."""
+    """What a worker tells of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds or None."""
 
     kind: str
     title: str
@@ -86,18 +86,18 @@ def validate_input(card: Agent, given: Any) -> Any:
 
 
 def _field(finding: ValidationError) -> str:
-    path = _path(finding.absolute_path)
+    path, rule, instance = _path(finding.absolute_path), _rule(finding), finding.instance
     if finding.validator == "required":
-        missing = next((name for name in finding.validator_value if name not in finding.instance), "")
+        missing = next((name for name in rule if name not in instance), "")
         return f"{path}.{missing}" if missing else path
     if finding.validator == "additionalProperties":
         known = finding.schema.get("properties", {}) if isinstance(finding.schema, dict) else {}
-        unknown = next((name for name in finding.instance if name not in known), "")
+        unknown = next((name for name in instance if name not in known), "") if isinstance(instance, dict) else ""
         return f"{path}.{unknown}" if unknown else path
     return path
 
 
-def _path(parts: Sequence[str | int]) -> str:
+def _path(parts: Iterable[str | int]) -> str:
     return "input" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
@@ -106,9 +106,14 @@ def _message(finding: ValidationError) -> str:
         return "this field is required"
     if finding.validator == "additionalProperties":
         return "there is no such field"
-    if finding.validator in ("oneOf", "anyOf") and all("required" in option for option in finding.validator_value):
-        names = " or ".join(" and ".join(option["required"]) for option in finding.validator_value)
+    rule = _rule(finding)
+    if finding.validator in ("oneOf", "anyOf") and all("required" in option for option in rule):
+        names = " or ".join(" and ".join(option["required"]) for option in rule)
         return f"give exactly one of {names}" if finding.validator == "oneOf" else f"give {names}"
     # The library quotes the whole instance; a megabyte of it helps nobody.
     return finding.message if len(finding.message) <= 200 else f"{finding.message[:120]} … {finding.message[-60:]}"
 
+
+def _rule(finding: ValidationError) -> Any:
+    """Return the value of the schema's keyword that was not satisfied."""
+    return finding.validator_value

@@ -198,5 +198,3 @@ def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
 
 def _serialize(value: Any) -> str:
     return to_json(value).decode()
-
-

@@ -1,7 +1,7 @@
 """The only writer of task, step and event rows: what happens to a task from outside a run. (Inside: `core/runs`.)
 
-Third stop on the road: `core/actions` → here → `core/outbox`. Every method is one transaction: rows, wishes and numbered
-events together, told to the world only after the commit. Every method may be called twice with the same effect as once.
+Third stop on the road: `core/actions` → here → `core/outbox`. Every method is one transaction: rows, wishes and
+numbered events together, told to the world only after the commit. Calling a method twice has the effect of once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NewTask:
 
 
 class Ledger:
-    """Moves of tasks that no run makes: submission, queueing, cancelling, retrying, and what sweeps and signals find."""
+    """Moves of tasks that no run makes: submission, queueing, cancels, retries, and what sweeps and signals find."""
 
     def __init__(self, db: Database, settings: Settings, announce: Announce) -> None:
         """`announce` is called with the committed events of each transaction, after its commit; it must not raise."""
@@ -258,7 +258,7 @@ class Ledger:
         self.commit(work)
 
     def reap(self, limit: int = 100) -> int:
-        """Find runs whose lease has run out and give each its next attempt or its end. Returns how many it looked at."""
+        """Find runs whose lease has run out; give each its next attempt or its end. Returns how many there were."""
         query = select(Task.id, Task.attempt).where(
             Task.status == TaskStatus.IN_PROGRESS.value, Task.lease_until < db_now()
         )

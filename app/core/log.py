@@ -47,11 +47,11 @@ class Change:
         self.now: datetime = now()
         self._pending: list[_Pending] = []
 
-    def record(self, task: Task, type: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
-        """Note one fact about `task`; `fact` and `step` tell it from every other fact of the same attempt."""
-        name = f"{fact}@{task.retries}" if task.retries else fact
+    def record(self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
+        """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt."""
+        told = f"{fact}@{task.retries}" if task.retries else fact
         self._pending.append(
-            _Pending(task.instance_id, task.id, type, task.attempt, data, event_id(task.id, task.attempt, step, name))
+            _Pending(task.instance_id, task.id, name, task.attempt, data, event_id(task.id, task.attempt, step, told))
         )
 
     def number(self) -> list[EventRecord]:
@@ -103,10 +103,7 @@ class Change:
         self.session.execute(insert(Event), [_row(record, self.now) for record in records])
         for task_id, seq in {record.task_id: record.seq for record in records}.items():
             self.session.execute(
-                update(Task)
-                .where(Task.id == task_id)
-                .values(last_seq=seq)
-                .execution_options(synchronize_session=False)
+                update(Task).where(Task.id == task_id).values(last_seq=seq).execution_options(synchronize_session=False)
             )
         return records
 

@@ -175,11 +175,13 @@ class Event(Base):
     #: Deterministic (see `core/events.event_id`), so that a fact told twice is stored once.
     id: Mapped[str] = mapped_column(String(36), unique=True)
     epoch: Mapped[str] = mapped_column(String(32))
-    task_id: Mapped[str] = mapped_column(String(36), index=True)
+    task_id: Mapped[str] = mapped_column(String(36))
     type: Mapped[str] = mapped_column(String(32))
     attempt: Mapped[int] = mapped_column(Integer)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("ix_event_task", "task_id", "seq"),)
 
 
 class Outbox(Base):

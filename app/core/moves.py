@@ -134,6 +134,6 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     change.session.flush()
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0, created_at=change.now)
-    row.available_at = db_now(delay)  # type: ignore[assignment]
+    row.available_at = db_now(delay)
     change.session.add(row)
     change.session.flush()

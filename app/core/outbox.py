@@ -7,7 +7,9 @@ A message that the broker lost is noticed because its wish is still there when i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -85,7 +87,7 @@ class Relay:
         wishes = self._reserve(limit)
         for sent, wish in enumerate(wishes):
             if not self._send(wish):
-                self._ledger.db.run(lambda session, rest=wishes[sent:]: _give_back(session, rest))
+                self._ledger.db.run(partial(_give_back, wishes=wishes[sent:]))
                 return sent
             self._ledger.mark_queued(wish.task_id, wish.attempt, self._doubt_after(wish.sends))
         return len(wishes)
@@ -136,8 +138,9 @@ class Relay:
     def _depth(self) -> int:
         try:
             with self._sender.connection_for_write() as connection, connection.channel() as channel:
-                return int(channel.queue_declare(queue=self._settings.queue, passive=True).message_count)
-        except Exception as fault:  # noqa: BLE001 - every transport has errors of its own, and each means: nobody knows
+                return int(_declare(channel, self._settings.queue).message_count)
+        except Exception as fault:
+            # Every transport has errors of its own, and each of them means: nobody knows.
             log.info("queue_depth_unknown", reason=str(fault))
             return 0
 
@@ -147,8 +150,8 @@ class Relay:
                 RUN_TASK,
                 args=[wish.task_id, wish.attempt],
                 queue=self._settings.queue,
-                soft_time_limit=wish.soft_time_limit or self._settings.soft_time_limit,
-                time_limit=wish.hard_time_limit or self._settings.hard_time_limit,
+                soft_time_limit=math.ceil(wish.soft_time_limit or self._settings.soft_time_limit),
+                time_limit=math.ceil(wish.hard_time_limit or self._settings.hard_time_limit),
                 retry=False,
                 ignore_result=True,
             )
@@ -168,3 +171,8 @@ def _give_back(session: Session, wishes: list[Wish]) -> None:
         .values(available_at=db_now(GIVE_BACK_SECONDS))
         .execution_options(synchronize_session=False)
     )
+
+
+def _declare(channel: Any, queue: str) -> Any:
+    """Ask for the queue without making it. Kombu's channels have this on every transport, but no common type for it."""
+    return channel.queue_declare(queue=queue, passive=True)

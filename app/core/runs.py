@@ -262,7 +262,7 @@ class RunLedger:
         return Wrote(wrote.step_id, events[-1].seq if events else 0, wrote.tries, wrote.cancel_requested)
 
     def _extend(self, task: Task) -> None:
-        task.lease_until = db_now(self.lease)  # type: ignore[assignment]
+        task.lease_until = db_now(self.lease)
 
     def _close(
         self, change: Change, task: Task, step: Step, status: StepStatus, output: Any, progress: float | None

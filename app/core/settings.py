@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="sqlite:///… or postgresql://…; embedded SQLite when unset")
     redis_url: str | None = Field(None, description="redis://…, rediss://… or unix://…; embedded server when unset")
     broker_url: str | None = Field(None, description="Celery broker: redis://… or amqp://…; the Redis above when unset")
-    channel_prefix: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of Redis channels")
+    channel_prefix: str = Field(
+        "swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of Redis channels"
+    )
     queue: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Celery queue that tasks go to")
 
     # The web process
@@ -41,8 +43,12 @@ class Settings(BaseSettings):
         description="Port to listen on (`PORT` is read too)",
         validation_alias=AliasChoices("SWALLOWTAIL_PORT", "PORT"),
     )
-    async_mode: Literal["eventlet", "gevent", "threading"] = Field("eventlet", description="Concurrency of the web process")
-    cors_origins: str = Field("", description="Origins, comma separated, that may call across sites; same origin when empty")
+    async_mode: Literal["eventlet", "gevent", "threading"] = Field(
+        "eventlet", description="Concurrency of the web process"
+    )
+    cors_origins: str = Field(
+        "", description="Origins, comma separated, that may call across sites; same origin when empty"
+    )
     max_connections: int = Field(10_000, ge=1, description="Open sockets that one web process accepts")
     max_body_bytes: int = Field(262_144, ge=1024, description="Largest request body or socket message")
     max_json_depth: int = Field(32, ge=4, le=200, description="Deepest nesting accepted in JSON")
@@ -75,12 +81,18 @@ class Settings(BaseSettings):
     step_tries: int = Field(3, ge=1, description="Tries of a step before its task fails")
     backoff_base: float = Field(1.0, ge=0, description="Pause before the second try; doubles with each one after")
     backoff_max: float = Field(60.0, ge=0, description="Longest pause between two tries")
-    soft_time_limit: float = Field(600.0, gt=0, description="When a run is told to stop, unless its agent says otherwise")
+    soft_time_limit: float = Field(
+        600.0, gt=0, description="When a run is told to stop, unless its agent says otherwise"
+    )
     hard_time_limit: float = Field(660.0, gt=0, description="When a run is killed, unless its agent says otherwise")
-    max_output_bytes: int = Field(1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON")
+    max_output_bytes: int = Field(
+        1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON"
+    )
     worker_concurrency: int = Field(2, ge=1, description="Runs that one worker performs at once")
     beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")
-    max_catch_up: int = Field(100, ge=1, description="Most missed slots that a schedule with catch-up `all` makes up for")
+    max_catch_up: int = Field(
+        100, ge=1, description="Most missed slots that a schedule with catch-up `all` makes up for"
+    )
 
     # Agents
     agents: str = Field("", description="Modules with further agents, comma separated")
@@ -97,7 +109,9 @@ class Settings(BaseSettings):
     stop_grace: float = Field(20.0, gt=0, description="How long a stopped process may take before it is killed")
     restart_pause: float = Field(0.5, ge=0, description="Pause before a process that ended is started again; doubles")
     restart_pause_max: float = Field(15.0, ge=0, description="Longest such pause")
-    restart_forget: float = Field(30.0, gt=0, description="How long a process must live for the pause to be short again")
+    restart_forget: float = Field(
+        30.0, gt=0, description="How long a process must live for the pause to be short again"
+    )
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged")

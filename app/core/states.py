@@ -1,11 +1,11 @@
 """The states of a task and of a step, and the moves between them (docs/states.md draws them).
 
-    SUBMITTED -a-> QUEUED -b-> IN_PROGRESS -c-> COMPLETED
-                     ^             |-d-> FAILED
-                     |             |-e-> RETRYING -f-> (outbox, available_at) -> QUEUED
-                     |             '-g-> WAITING -h-> QUEUED
-    any non-terminal -x-> CANCELLED      not yet claimed -y-> EXPIRED
-    FAILED, CANCELLED, EXPIRED -r-> RETRYING (somebody asked for a retry)
+SUBMITTED -a-> QUEUED -b-> IN_PROGRESS -c-> COMPLETED
+                 ^             |-d-> FAILED
+                 |             |-e-> RETRYING -f-> (outbox, available_at) -> QUEUED
+                 |             '-g-> WAITING -h-> QUEUED
+any non-terminal -x-> CANCELLED      not yet claimed -y-> EXPIRED
+FAILED, CANCELLED, EXPIRED -r-> RETRYING (somebody asked for a retry)
 """
 
 from __future__ import annotations

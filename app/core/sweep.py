@@ -1,4 +1,4 @@
-"""The sweep: finds again whatever a message, a signal or a process lost. Runs in every web process and beside every worker."""
+"""The sweep: finds again whatever a message, a signal or a process lost. Runs in each web process and beside workers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class Sweeper:
             except SwallowtailError as away:
                 SWEEPS.labels("away").inc()
                 log.warning("sweep_postponed", reason=away.message)
-            except Exception:  # noqa: BLE001 - a sweep that dies silently would be worse than any error it meets
+            except Exception:
+                # A sweep that dies silently would be worse than any error it meets.
                 SWEEPS.labels("failed").inc()
                 log.exception("sweep_failed")
             else:

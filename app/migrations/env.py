@@ -1,0 +1,34 @@
+"""Alembic's entrance: runs the migrations on the database of the settings, or on a connection handed in by a caller."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from app.core.db import Database
+from app.core.models import Base
+from app.core.settings import load_settings
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations on `connection`. SQLite alters a table by copying it, hence the batch mode."""
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def main() -> None:
+    """Run on the caller's connection if there is one, otherwise on the database of the settings."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        migrate(given)
+        return
+    database = Database(load_settings())
+    try:
+        with database.engine.connect() as connection, connection.begin():
+            migrate(connection)
+    finally:
+        database.dispose()
+
+
+main()
