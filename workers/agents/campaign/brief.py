@@ -1,0 +1,112 @@
+"""What a campaign is asked for with: the input of `social_campaign`. Off the road of an event: its JSON Schema is on the
+agent's card, where submission and forms use it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from workers.agents.campaign.platforms import PLATFORMS, PlatformName
+from workers.llm.provider import Tone
+
+MAX_BRIEF = 100_000
+
+Word = Annotated[str, Field(min_length=1, max_length=60, pattern=r"\S")]
+Phrase = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
+
+
+class BrandRules(BaseModel):
+    """Rules of the brand that the Editor holds every draft to."""
+
+    model_config = ConfigDict(extra="forbid", title="Brand rules")
+
+    banned_words: list[Word] = Field(
+        default=[], title="Banned words", max_length=50, description="Words or phrases that no post may contain."
+    )
+    required_phrases: list[Phrase] = Field(
+        default=[], title="Required phrases", max_length=5, description="Phrases that every post must contain."
+    )
+    max_reading_grade: float | None = Field(
+        None,
+        title="Highest reading grade",
+        ge=1,
+        le=20,
+        description="School grade (Automated Readability Index) that a reader may need; leave out for no limit.",
+    )
+    max_exclamation_marks: int = Field(
+        3, title="Most exclamation marks", ge=0, le=20, description="Exclamation marks allowed in one post."
+    )
+    allow_emoji: bool = Field(True, title="Emoji allowed", description="Whether posts may contain emoji.")
+
+
+class CampaignInput(BaseModel):
+    """A brief, given as text or by its address, and what to make of it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        title="Social campaign",
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["brief"], "title": "Brief as text"},
+                {"required": ["brief_url"], "title": "Brief at an address"},
+            ]
+        },
+    )
+
+    brief: str | None = Field(
+        None,
+        title="Brief",
+        min_length=1,
+        max_length=MAX_BRIEF,
+        pattern=r"\S",
+        description="The product text to work from, as plain text or Markdown.",
+        json_schema_extra={"x-widget": "textarea", "x-file": True},
+    )
+    brief_url: str | None = Field(
+        None,
+        title="Address of the brief",
+        max_length=2000,
+        pattern=r"^https?://[^\s/]+\S*$",
+        description="Where to read the brief instead: a web page, Markdown or plain text, by http or https.",
+        examples=["https://example.com/launch.html"],
+        json_schema_extra={"format": "uri"},
+    )
+    platforms: list[PlatformName] = Field(
+        default=["x", "linkedin", "instagram"],
+        title="Platforms",
+        min_length=1,
+        max_length=len(PLATFORMS),
+        description="Where the posts will appear; each gets its own.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    tone: Tone = Field("friendly", title="Tone", description="How the posts should sound.")
+    audience: str = Field(
+        "",
+        title="Audience",
+        max_length=120,
+        description="Whom the posts speak to.",
+        examples=["people who work from a small desk at home"],
+    )
+    link: str | None = Field(
+        None,
+        title="Link",
+        max_length=200,
+        pattern=r"^https?://[^\s/]+\S*$",
+        description="An address that every post should point to.",
+        examples=["https://example.com/aurora"],
+        json_schema_extra={"format": "uri"},
+    )
+    brand: BrandRules = Field(BrandRules(), title="Brand rules", description="Rules that every post must keep.")
+    max_rounds: int = Field(
+        3, title="Most rounds", ge=1, le=5, description="How often a post may be written before it needs a person."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CampaignInput:
+        if (self.brief is None) == (self.brief_url is None):
+            raise ValueError("give exactly one of brief and brief_url")
+        if len(set(self.platforms)) != len(self.platforms):
+            raise ValueError("platforms: each may be named once")
+        return self

@@ -1,0 +1,76 @@
+"""The ContentCreator: writes one post for one platform. On the road of an event: its step is `generate_content`, and the
+text streams out while it is being written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.agents.campaign.brief import CampaignInput
+from workers.agents.campaign.manager import brand_rules
+from workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
+from workers.journal import Context
+from workers.llm.engine import open_provider
+from workers.llm.provider import DraftRequest, Fact, Finding
+from workers.llm.wording import hashtags
+
+
+def generate_content(
+    ctx: Context,
+    given: CampaignInput,
+    name: PlatformName,
+    source: dict[str, Any],
+    research: dict[str, Any],
+    returned: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write a post, or its next version: `{platform, label, text, length, limit, hashtags, provider, model}`.
+
+    `returned` is None in the first round, then `{text, findings}` as the Editor sent it back. Raises PermanentError or
+    ProviderError from the text engine.
+    """
+    platform = PLATFORMS[name]
+    provider = open_provider()
+    pieces: list[str] = []
+    for piece in provider.draft(_request(given, platform, source, research, returned)):
+        ctx.check()
+        ctx.text(piece)
+        pieces.append(piece)
+    text = "".join(pieces).strip()
+    return {
+        "platform": name,
+        "label": platform.label,
+        "text": text,
+        "length": platform.measure(text),
+        "limit": platform.limit,
+        "hashtags": hashtags(text),
+        "provider": provider.name,
+        "model": provider.model,
+    }
+
+
+def _request(
+    given: CampaignInput,
+    platform: Platform,
+    source: dict[str, Any],
+    research: dict[str, Any],
+    returned: dict[str, Any] | None,
+) -> DraftRequest:
+    facts = tuple(Fact(fact["text"], fact["position"], fact["grade"]) for fact in research["facts"])
+    returned = returned or {"text": "", "findings": []}
+    return DraftRequest(
+        label=platform.label,
+        limit=platform.limit,
+        target=platform.target,
+        measure=platform.measure,
+        max_hashtags=platform.max_hashtags,
+        layout=platform.layout,
+        title=source["title"],
+        facts=facts,
+        hashtags=tuple(research["hashtags"][: platform.max_hashtags]),
+        tone=given.tone,
+        audience=given.audience,
+        link=given.link or "",
+        rules=tuple(brand_rules(given.brand)),
+        findings=tuple(Finding(**finding) for finding in returned["findings"]),
+        previous=returned["text"],
+    )

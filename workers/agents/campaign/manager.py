@@ -1,0 +1,49 @@
+"""The Manager: decides what will be done, before anyone does it. On the road of an event: its plan is the first step of
+a `social_campaign`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.agents.campaign.brief import BrandRules, CampaignInput
+from workers.agents.campaign.platforms import PLATFORMS
+from workers.llm.engine import open_provider
+
+
+def plan(given: CampaignInput) -> dict[str, Any]:
+    """The assignment for the team. Raises PermanentError when the text engine of the settings cannot be used."""
+    provider = open_provider()
+    return {
+        "source": given.brief_url or "the brief in the input",
+        "posts": [
+            {
+                "platform": name,
+                "label": PLATFORMS[name].label,
+                "limit": PLATFORMS[name].limit,
+                "max_hashtags": PLATFORMS[name].max_hashtags,
+            }
+            for name in given.platforms
+        ],
+        "tone": given.tone,
+        "audience": given.audience,
+        "rules": brand_rules(given.brand),
+        "max_rounds": given.max_rounds,
+        "provider": provider.name,
+        "model": provider.model,
+    }
+
+
+def brand_rules(brand: BrandRules) -> list[str]:
+    """The brand's rules in plain words, for people and for language models."""
+    rules = []
+    if brand.banned_words:
+        rules.append("Never use: " + ", ".join(brand.banned_words) + ".")
+    if brand.required_phrases:
+        rules.append("Always include: " + ", ".join(f"“{phrase}”" for phrase in brand.required_phrases) + ".")
+    if brand.max_reading_grade is not None:
+        rules.append(f"Readable at school grade {brand.max_reading_grade:g} or below.")
+    rules.append(f"At most {brand.max_exclamation_marks} exclamation marks.")
+    if not brand.allow_emoji:
+        rules.append("No emoji.")
+    return rules

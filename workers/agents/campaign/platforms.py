@@ -1,0 +1,101 @@
+"""The platforms a campaign can be written for, and how each of them counts. Off the road of an event: the team reads it
+inside steps.
+
+Where a platform's exact count needs its own tables (emoji sequences on X, graphemes on Mastodon and Bluesky), ours
+never counts less than the platform does: a draft within our count is within theirs.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from workers.llm.provider import Layout
+from workers.llm.wording import URL
+
+PlatformName = Literal["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
+
+#: What X and Mastodon count for any link: both show a shortened one.
+LINK_LENGTH = 23
+
+#: Characters that X counts once; all others count twice (twitter-text configuration v3).
+_SINGLE_ON_X = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
+
+_SHORTENED = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,24}(?=[:/?#]|$)", re.IGNORECASE)
+#: What X makes a link of although it has no scheme, such as `example.com`.
+_BARE_LINK = re.compile(r"(?<![\w@./-])(?:[a-z0-9-]+\.)+[a-z]{2,24}(?![\w.])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One platform's rules. `limit` and `target` are in its own count; `target` is what reads well there."""
+
+    name: PlatformName
+    label: str
+    limit: int
+    target: int
+    measure: Callable[[str], int]
+    max_hashtags: int
+    layout: Layout
+
+
+def count_characters(text: str) -> int:
+    """Unicode code points: as many as graphemes, or more."""
+    return len(text)
+
+
+def count_utf16(text: str) -> int:
+    """UTF-16 units, as browsers and phones count: most emoji are two or more."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def count_shortened(text: str) -> int:
+    """Code points, with every link as 23."""
+    return len(_split_links(text)[0]) + _link_weight(text)
+
+
+def count_x(text: str) -> int:
+    """X's weighted count: Latin and similar once, everything else twice, links as 23."""
+    rest, _ = _split_links(unicodedata.normalize("NFC", text))
+    weight = sum(1 if any(low <= ord(char) <= high for low, high in _SINGLE_ON_X) else 2 for char in rest)
+    short_links = sum(max(0, LINK_LENGTH - len(match[0])) for match in _BARE_LINK.finditer(rest))
+    return weight + short_links + _link_weight(text)
+
+
+def count_threads(text: str) -> int:
+    """Code points, with emoji as their number of UTF-8 bytes."""
+    return sum(len(char.encode("utf-8", "replace")) if _pictorial(char) else 1 for char in text)
+
+
+def _pictorial(char: str) -> bool:
+    return ord(char) > 0xFFFF or "\ufe00" <= char <= "\ufe0f" or unicodedata.category(char) in ("So", "Sk", "Cf")
+
+
+def _split_links(text: str) -> tuple[str, list[str]]:
+    """`text` without the links that are shortened, and those links."""
+    links = [match[0] for match in URL.finditer(text) if _SHORTENED.match(match[0])]
+    return URL.sub(lambda match: "" if _SHORTENED.match(match[0]) else match[0], text), links
+
+
+def _link_weight(text: str) -> int:
+    return LINK_LENGTH * len(_split_links(text)[1])
+
+
+#: Limits as published by each platform; X without a subscription, Mastodon by default. Hashtags: Instagram allows 5 and
+#: Threads 1; the others set no number, and ours is what reads well. Facebook's 63,206 characters are no practical
+#: limit; 2,000 keeps a post a post.
+PLATFORMS: dict[PlatformName, Platform] = {
+    platform.name: platform
+    for platform in (
+        Platform("x", "X", 280, 280, count_x, 2, "line"),
+        Platform("linkedin", "LinkedIn", 3000, 1200, count_utf16, 5, "list"),
+        Platform("instagram", "Instagram", 2200, 800, count_utf16, 5, "list"),
+        Platform("facebook", "Facebook", 2000, 600, count_utf16, 3, "paragraphs"),
+        Platform("threads", "Threads", 500, 420, count_threads, 1, "paragraphs"),
+        Platform("mastodon", "Mastodon", 500, 480, count_shortened, 4, "paragraphs"),
+        Platform("bluesky", "Bluesky", 300, 300, count_characters, 3, "line"),
+    )
+}

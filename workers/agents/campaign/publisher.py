@@ -1,0 +1,69 @@
+"""The Publisher: puts the finished posts together. On the road of an event: `package` is the last step, and its output is
+the task's result.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+
+def package(
+    plan: dict[str, Any],
+    source: dict[str, Any],
+    research: dict[str, Any],
+    posts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The campaign as JSON, with the same as Markdown under `markdown`.
+
+    `needs_attention` is true when a post still breaks a rule after the last round; its `findings` say which.
+    """
+    facts = sorted(research["facts"], key=lambda fact: fact["position"])
+    result: dict[str, Any] = {
+        "title": source["title"] or "Campaign",
+        "needs_attention": any(post["findings"] for post in posts),
+        "provider": plan["provider"],
+        "model": plan["model"],
+        "source": {key: source[key] for key in ("origin", "words", "cut", "left_out")},
+        "tone": plan["tone"],
+        "audience": plan["audience"],
+        "posts": posts,
+        "facts": [fact["text"] for fact in facts],
+        "key_phrases": research["phrases"],
+    }
+    return {**result, "markdown": write_markdown(result)}
+
+
+def write_markdown(result: dict[str, Any]) -> str:
+    """The package for people: every post in a block that can be copied as it is."""
+    lines = [f"# {_plain(result['title'])}", "", _summary(result), ""]
+    for post in result["posts"]:
+        lines += [f"## {post['label']} ({post['length']} of {post['limit']} characters)", ""]
+        fence = _fence(post["text"])
+        lines += [f"{fence}text", post["text"], fence, ""]
+        if post["findings"]:
+            lines += ["Needs attention:", "", *(f"- {_plain(found['message'])}" for found in post["findings"]), ""]
+    lines += ["## Quoted from the source", "", *(f"- {_plain(fact)}" for fact in result["facts"]), ""]
+    if result["key_phrases"]:
+        lines += ["Key phrases: " + ", ".join(_plain(phrase) for phrase in result["key_phrases"]), ""]
+    return "\n".join(lines)
+
+
+def _summary(result: dict[str, Any]) -> str:
+    count = sum(bool(post["findings"]) for post in result["posts"])
+    state = f"{count} of {len(result['posts'])} posts need attention" if count else "Every post keeps every rule"
+    source = result["source"]
+    origin = "the brief" if source["origin"] == "brief" else _plain(source["origin"])
+    text = f"{state}. Written by the {result['provider']} provider ({result['model']}) from {source['words']} words of {origin}"
+    left_out = ", ".join(_plain(heading) for heading in source["left_out"])
+    return text + (f"; not quoted: {left_out}." if left_out else ".")
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", text)
+
+
+def _fence(text: str) -> str:
+    """A fence longer than any run of backticks in the text."""
+    return "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)

@@ -1,0 +1,43 @@
+"""The `echo` agent: gives back what it was given, in two steps. For trying a deployment from end to end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from workers.catalogue import agent
+from workers.journal import Context
+
+
+class EchoInput(BaseModel):
+    """What to give back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(
+        title="Message",
+        min_length=1,
+        max_length=10_000,
+        description="Any text; it comes back unchanged.",
+        examples=["Hello, Swallowtail"],
+        json_schema_extra={"x-widget": "textarea"},
+    )
+    data: dict[str, JsonValue] | None = Field(None, title="Data", description="Any JSON object; it comes back too.")
+
+
+@agent(kind="echo", title="Echo", input=EchoInput, version="1")
+def run(ctx: Context, given: EchoInput) -> Any:
+    """Gives back the message it was given. Use it to see that submission, work and delivery fit together."""
+    heard = ctx.step("listen", listen, given, agent="Echo", action="listen", progress=50, message="Heard the message")
+    return ctx.step("repeat", repeat, heard, agent="Echo", action="repeat", progress=100, message="Repeated it")
+
+
+def listen(given: EchoInput) -> dict[str, JsonValue]:
+    """The input as plain JSON, without the fields that were left out."""
+    return given.model_dump(mode="json", exclude_none=True)
+
+
+def repeat(heard: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The same again."""
+    return heard

@@ -1,0 +1,114 @@
+"""The `probe` agent: steps of a chosen length that succeed or fail as asked. For operators and for the fault tests."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from workers.catalogue import agent
+from workers.journal import Context, PermanentError
+
+#: Longest nap between two looks at whether the task was cancelled, in seconds.
+NAP = 0.1
+
+
+class ProbeError(Exception):
+    """The failure that a probe was asked for; it is worth another try."""
+
+
+class ProbeInput(BaseModel):
+    """How many steps, how long, and what goes wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(3, title="Steps", ge=1, le=1000, description="How many steps to perform.")
+    seconds: float = Field(0.0, title="Seconds per step", ge=0, le=3600, description="How long each step takes.")
+    updates: int = Field(
+        0, title="Progress updates per step", ge=0, le=10_000, description="Live progress messages sent in each step."
+    )
+    fail_at: int | None = Field(
+        None, title="Fail at step", ge=1, le=1000, description="The step that fails, from 1; leave out for none."
+    )
+    failures: int = Field(
+        1, title="Failures", ge=1, le=1000, description="Attempts of the task, from the first, on which that step fails."
+    )
+    error: Literal["exception", "permanent", "exit", "memory"] = Field(
+        "exception",
+        title="Kind of failure",
+        description="exception: tried again; permanent: not tried again; exit: sys.exit; memory: MemoryError.",
+    )
+    output_bytes: int = Field(
+        0, title="Output bytes", ge=0, le=10_000_000, description="Size of filler text in each step's output."
+    )
+    text_bytes: int = Field(0, title="Text bytes", ge=0, le=1_000_000, description="Text streamed in each step.")
+    blocking: bool = Field(
+        False, title="Blocking", description="Sleep in one piece, deaf to cancellation, as a blocked agent would."
+    )
+
+    @model_validator(mode="after")
+    def _fail_at_a_step(self) -> ProbeInput:
+        if self.fail_at is not None and self.fail_at > self.steps:
+            raise ValueError(f"fail_at: there are only {self.steps} steps")
+        return self
+
+
+@agent(kind="probe", title="Probe", input=ProbeInput, version="1")
+def run(ctx: Context, given: ProbeInput) -> Any:
+    """Performs steps of a chosen length and output, and fails where asked. Use it to try out a deployment."""
+    for number in range(1, given.steps + 1):
+        ctx.step(
+            f"step-{number}",
+            perform,
+            ctx,
+            given,
+            number,
+            agent="Probe",
+            action="work",
+            progress=100 * number / given.steps,
+            message=f"Step {number} of {given.steps} is done",
+        )
+    return {"steps": given.steps, "attempt": ctx.attempt}
+
+
+def perform(ctx: Context, given: ProbeInput, number: int) -> dict[str, Any]:
+    """One step: take the time, report on the way, then fail or return."""
+    if given.blocking:
+        time.sleep(given.seconds)
+    else:
+        _work(ctx, given, number)
+    for start in range(0, given.text_bytes, 64):
+        ctx.text("." * min(64, given.text_bytes - start))
+    if number == given.fail_at and ctx.attempt <= given.failures:
+        _fail(given, number)
+    output: dict[str, Any] = {"step": number}
+    if given.output_bytes:
+        output["filler"] = "x" * given.output_bytes
+    return output
+
+
+def _work(ctx: Context, given: ProbeInput, number: int) -> None:
+    """Sleep in naps, so that a cancellation or a lost lease ends the step within one nap."""
+    parts = max(given.updates, 1)
+    for part in range(1, parts + 1):
+        until = time.monotonic() + given.seconds / parts
+        while (left := until - time.monotonic()) > 0:
+            ctx.check()
+            time.sleep(min(left, NAP))
+        ctx.check()
+        if given.updates:
+            done = 100 * (number - 1 + part / parts) / given.steps
+            ctx.progress(done, f"Step {number} of {given.steps}: update {part} of {parts}")
+
+
+def _fail(given: ProbeInput, number: int) -> None:
+    text = f"step {number} fails, as asked"
+    if given.error == "permanent":
+        raise PermanentError(text, code="probe")
+    if given.error == "exit":
+        sys.exit(3)
+    if given.error == "memory":
+        raise MemoryError(text)
+    raise ProbeError(text)

@@ -1,0 +1,132 @@
+"""The `social_campaign` agent: a team that turns one brief into posts. On the road of an event: `run_task` calls it, and
+each member's work is a journalled step.
+
+Manager plans → Researcher reads and extracts → ContentCreator writes one post per platform → Editor reviews; what fails
+is written again, round by round → Publisher packages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.agents.campaign.brief import CampaignInput
+from workers.agents.campaign.content_creator import generate_content
+from workers.agents.campaign.editor import review
+from workers.agents.campaign.manager import plan
+from workers.agents.campaign.platforms import PLATFORMS, PlatformName
+from workers.agents.campaign.publisher import package
+from workers.agents.campaign.researcher import extract_facts, read_source
+from workers.catalogue import agent
+from workers.journal import Context
+
+#: Percent of the task that is done once the research is done, and once the last possible review is done.
+RESEARCHED, REVIEWED = 20.0, 95.0
+
+Post = dict[str, Any]
+
+
+@agent(kind="social_campaign", title="Social campaign", input=CampaignInput, version="1")
+def run(ctx: Context, given: CampaignInput) -> Any:
+    """Turns a product brief into posts for social platforms.
+
+    A team plans, reads the brief, extracts quotable facts, writes one post per platform within its rules, reviews every
+    draft against the brand's rules, and packages the posts as Markdown and JSON.
+    """
+    planned = ctx.step("plan", plan, given, agent="Manager", action="plan", progress=5, message="Planned the campaign")
+    source = ctx.step(
+        "read_source", read_source, given, agent="Researcher", action="read_source", progress=10, message="Read the brief"
+    )
+    research = ctx.step(
+        "extract_facts",
+        extract_facts,
+        source,
+        agent="Researcher",
+        action="extract_facts",
+        progress=RESEARCHED,
+        message="Extracted facts and key phrases",
+    )
+    posts = _write(ctx, given, source, research)
+    return ctx.step(
+        "package",
+        package,
+        planned,
+        source,
+        research,
+        [posts[name] for name in given.platforms],
+        agent="Publisher",
+        action="package",
+        progress=100,
+        message="Packaged the campaign",
+    )
+
+
+def _write(ctx: Context, given: CampaignInput, source: Post, research: Post) -> dict[PlatformName, Post]:
+    """The posts by platform, each with its last round and what the Editor still finds in it."""
+    posts: dict[PlatformName, Post] = {}
+    returned: dict[PlatformName, Post] = {}
+    pending = list(given.platforms)
+    for number in range(1, given.max_rounds + 1):
+        drafts = _draft(ctx, given, source, research, returned, pending, number)
+        reviewed = ctx.step(
+            f"review:{number}",
+            review,
+            given,
+            source,
+            drafts,
+            agent="Editor",
+            action="review",
+            progress=_percent(given, number, 1.0),
+            message=f"Reviewed round {number}",
+        )
+        for draft, verdict in zip(drafts, reviewed["drafts"], strict=True):
+            name = draft["platform"]
+            posts[name] = {**draft, "round": number, **verdict}
+            returned[name] = _send_back(draft["text"], verdict["findings"], returned.get(name))
+        pending = [name for name in pending if not posts[name]["passed"]]
+        if not pending:
+            break
+    return posts
+
+
+def _draft(
+    ctx: Context,
+    given: CampaignInput,
+    source: Post,
+    research: Post,
+    returned: dict[PlatformName, Post],
+    pending: list[PlatformName],
+    number: int,
+) -> list[Post]:
+    """One round of drafts, for the platforms that still need one."""
+    return [
+        ctx.step(
+            f"draft:{name}:{number}",
+            generate_content,
+            ctx,
+            given,
+            name,
+            source,
+            research,
+            returned.get(name),
+            agent="ContentCreator",
+            action="generate_content",
+            progress=_percent(given, number, done / (len(pending) + 1)),
+            message=f"Wrote {PLATFORMS[name].label}, round {number}",
+        )
+        for done, name in enumerate(pending, start=1)
+    ]
+
+
+def _send_back(text: str, findings: list[Post], before: Post | None) -> Post:
+    """What the ContentCreator gets back: the findings of every round so far, or mending one could undo another."""
+    earlier = before["findings"] if before else []
+    return {"text": text, "findings": earlier + [finding for finding in findings if finding not in earlier]}
+
+
+def _percent(given: CampaignInput, number: int, part: float) -> float:
+    """How far the task is once `part` of a round is done: each round gets half of what is left, the last one all."""
+    start = RESEARCHED
+    for _ in range(number - 1):
+        start += (REVIEWED - start) / 2
+    share = (REVIEWED - start) * (1.0 if number == given.max_rounds else 0.5)
+    return round(start + share * part, 1)

@@ -1,0 +1,143 @@
+"""Fetches one document from the web for an agent. Off the road of an event: the Researcher calls it inside a step.
+
+A URL comes from whoever submits tasks, so it must not become a way into the machine's own network: the address that
+was checked is the address connected to (a name cannot change its mind in between), at every redirect anew, and no
+proxy or cookie of this machine is used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from app.core.settings import Settings, load_settings
+from workers.journal import PermanentError
+from workers.llm.connect import Deadline, FetchError, connect
+from workers.llm.page import decode_page, html_to_markdown
+
+MAX_REDIRECTS = 5
+MAX_URL = 2000
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+HTML = frozenset({"text/html", "application/xhtml+xml"})
+PLAIN = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedDocument:
+    """A document as Markdown or plain text; `url` is where it was found after redirects."""
+
+    url: str
+    content_type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocument:
+    """Fetch `url` and return its text; HTML comes back as Markdown.
+
+    Raises PermanentError when the address is refused, or the document is too large, of another kind, or not there;
+    FetchError when another try may succeed.
+    """
+    settings = settings or load_settings()
+    deadline = Deadline(settings.fetch_timeout)
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = _get(_checked(url), settings, deadline)
+        if answer.status not in REDIRECTS:
+            return _read(url, answer)
+        url = urljoin(url, answer.headers.get("Location", ""))
+    raise PermanentError(f"more than {MAX_REDIRECTS} redirects", code="fetch_refused")
+
+
+def _checked(url: str) -> SplitResult:
+    """The parts of a URL that may be asked for; anything odd is refused before it reaches the network."""
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, (parts.hostname or "").encode("idna").decode("ascii")
+    except ValueError as problem:  # UnicodeError is one of them
+        raise PermanentError(f"not a usable URL: {problem}", code="fetch_refused") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise PermanentError(f"only http and https URLs can be read, not {url[:100]!r}", code="fetch_refused")
+    if parts.username is not None or port == 0 or len(url) > MAX_URL:
+        raise PermanentError("a URL with a user name, with port 0 or over-long is refused", code="fetch_refused")
+    return parts
+
+
+def _get(url: SplitResult, settings: Settings, deadline: Deadline) -> _Answer:
+    """One request; the body is empty for a redirect."""
+    with _connection(url, settings, deadline) as connection:
+        connection.putrequest("GET", _target(url), skip_accept_encoding=True)
+        connection.putheader("Accept", "text/markdown, text/html, text/plain;q=0.9")
+        connection.putheader("Accept-Encoding", "identity")
+        connection.putheader("User-Agent", "swallowtail")
+        connection.endheaders()
+        with closing(connection.getresponse()) as response:
+            if response.status in REDIRECTS:
+                return _Answer(response.status, response.headers, b"")
+            _check_head(response)
+            return _Answer(response.status, response.headers, _body(response, settings.fetch_max_bytes, deadline))
+
+
+@contextmanager
+def _connection(url: SplitResult, settings: Settings, deadline: Deadline) -> Iterator[http.client.HTTPConnection]:
+    """A connection whose socket goes to a checked address and is shut down when the time is up."""
+    host, secure = url.hostname or "", url.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(host, url.port)
+    try:
+        with connect(host, connection.port, deadline, allow_private=settings.fetch_allow_private) as raw:
+            context = ssl.create_default_context() if secure else None
+            connection.sock = context.wrap_socket(raw, server_hostname=host) if context else raw
+            yield connection
+    except ssl.SSLCertVerificationError as problem:
+        text = f"the certificate of {host} is not valid: {problem.verify_message}"
+        raise PermanentError(text, code="fetch_refused") from None
+    except (OSError, http.client.HTTPException) as problem:
+        reason = "it took too long" if deadline.passed else str(problem) or type(problem).__name__
+        raise FetchError(f"fetching from {host} failed: {reason}") from None
+    finally:
+        connection.close()
+
+
+def _target(url: SplitResult) -> str:
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return quote(target, safe="/?%:@!$&'()*+,;=~-._")
+
+
+def _check_head(response: http.client.HTTPResponse) -> None:
+    if response.status >= 500 or response.status in (408, 425, 429):
+        raise FetchError(f"the server answered {response.status}")
+    if response.status != 200:
+        raise PermanentError(f"the server answered {response.status} {response.reason}", code="fetch_failed")
+    kind = response.headers.get_content_type() if "Content-Type" in response.headers else "text/plain"
+    if kind not in HTML | PLAIN:
+        raise PermanentError(f"a document of type {kind} cannot be read as text", code="fetch_refused")
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":  # a compressed body could unpack to any size
+        raise PermanentError(f"the server sent {encoding!r} although it was asked not to", code="fetch_refused")
+
+
+def _body(response: http.client.HTTPResponse, limit: int, deadline: Deadline) -> bytes:
+    if (response.length or 0) > limit:
+        raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
+    body = response.read(limit + 1)
+    if len(body) > limit:
+        raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
+    if deadline.passed or response.length:  # shut down by us, or fewer bytes than promised
+        raise FetchError("it took too long" if deadline.passed else "the connection broke off")
+    return body
+
+
+def _read(url: str, answer: _Answer) -> FetchedDocument:
+    kind = answer.headers.get_content_type() if "Content-Type" in answer.headers else "text/plain"
+    text = decode_page(answer.body, answer.headers.get_content_charset(), is_html=kind in HTML)
+    return FetchedDocument(url, kind, html_to_markdown(text) if kind in HTML else text)

@@ -1,0 +1,167 @@
+"""The offline writer: puts together posts from sentences quoted from the source. Off the road of an event: the
+ContentCreator calls it inside a step.
+
+It is not a language model and says so (`provider: offline`). It adds an opening in the wished tone, chooses and orders
+quotations, and keeps to the platform's limits; the same request always gives the same text. It does not guess at the
+brand's rules: the Editor names what is wrong, and the next round mends exactly that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from workers.llm.provider import DraftRequest, Fact, Tone
+from workers.llm.wording import bare, calm, cut, mentions, without_emoji
+
+#: A quotation cut shorter than this, in the platform's count, says nothing.
+SHORTEST_QUOTE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a tone sounds: around the title, before the facts, and in front of each fact of a list."""
+
+    before: str
+    after: str
+    opener: str
+    bullet: str
+
+
+VOICES: dict[Tone, Voice] = {
+    "friendly": Voice("👋 ", "", "Good to know{audience}:", "•"),
+    "professional": Voice("", "", "Key points{audience}:", "•"),
+    "playful": Voice("✨ ", "!", "Ready? Here we go{audience}:", "👉"),
+    "bold": Voice("", "!", "What matters{audience}:", "→"),
+    "plain": Voice("", "", "In short{audience}:", "-"),
+}
+
+
+class OfflineProvider:
+    """Writes without network or key, deterministically."""
+
+    name = "offline"
+    model = "extractive-1"
+
+    def draft(self, request: DraftRequest) -> Iterator[str]:
+        """Yield the post word by word."""
+        yield from re.findall(r"\S+\s*|\s+", compose(request))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A post before it is laid out; any part may be empty."""
+
+    title: str = ""
+    opener: str = ""
+    facts: tuple[Fact, ...] = ()
+    required: tuple[str, ...] = ()
+    link: str = ""
+    hashtags: tuple[str, ...] = ()
+
+
+def compose(request: DraftRequest) -> str:
+    """The post: within the limit and the number of hashtags, whatever the request holds.
+
+    What must be there comes first, then one whole quotation, then what makes the post better as far as it fits.
+    """
+    facts = _usable_facts(request)
+    tags = _usable_hashtags(request)
+    parts = Parts(title=_title(request))
+    for phrase in dict.fromkeys(_subjects(request, "required_phrase")):
+        parts = _grow(request, parts, required=(*parts.required, phrase))
+    parts = _grow(request, parts, link=request.link)
+    parts = _add_first_fact(request, parts, facts, tags[:1])
+    if request.layout != "line":
+        parts = _grow(request, parts, opener=_opener(request))
+    for tag in tags:
+        parts = _grow(request, parts, hashtags=(*parts.hashtags, tag))
+    for fact in facts:
+        if fact not in parts.facts:
+            parts = _grow(request, parts, within=request.target, facts=(*parts.facts, fact))
+    return _lay_out(request, parts)
+
+
+def _grow(request: DraftRequest, parts: Parts, within: int | None = None, **more: object) -> Parts:
+    """`parts` with `more`, or as it was when the post would become too long."""
+    grown = replace(parts, **more)  # type: ignore[arg-type]
+    limit = request.limit if within is None else min(within, request.limit)
+    return grown if request.measure(_lay_out(request, grown)) <= limit else parts
+
+
+def _add_first_fact(request: DraftRequest, parts: Parts, facts: list[Fact], tags: tuple[str, ...]) -> Parts:
+    """Add the best fact that fits whole, if possible beside a hashtag; else the best one, cut."""
+    for room_for in dict.fromkeys((tags, ())):
+        for fact in facts:
+            tried = _grow(request, parts, facts=(fact,), hashtags=room_for)
+            if tried.facts:
+                return replace(tried, hashtags=())
+    if not facts:
+        return parts
+    room = request.limit - request.measure(_lay_out(request, replace(parts, facts=(Fact(text="…"),))))
+    if room < SHORTEST_QUOTE:
+        return parts
+    return _grow(request, parts, facts=(replace(facts[0], text=cut(facts[0].text, room, request.measure)),))
+
+
+def _subjects(request: DraftRequest, rule: str) -> list[str]:
+    return [finding.subject for finding in request.findings if finding.rule == rule]
+
+
+def _usable_facts(request: DraftRequest) -> list[Fact]:
+    """The facts that the Editor's findings leave, the best first."""
+    banned = _subjects(request, "banned_word")
+    facts = [replace(fact, text=_polish(request, fact.text)) for fact in request.facts]
+    facts = [fact for fact in facts if fact.text and not any(mentions(fact.text, word) for word in banned)]
+    limits = _subjects(request, "reading_grade")
+    if not limits:
+        return facts
+    easiest = sorted(facts, key=lambda fact: fact.grade)
+    return [fact for fact in facts if fact.grade <= float(limits[0])] or easiest[:1]
+
+
+def _usable_hashtags(request: DraftRequest) -> tuple[str, ...]:
+    banned = ["".join(word.split()).casefold() for word in _subjects(request, "banned_word")]
+    tags = [tag for tag in request.hashtags if not any(word in tag.casefold() for word in banned)]
+    return tuple(tags[: request.max_hashtags])
+
+
+def _title(request: DraftRequest) -> str:
+    """The title in its tone, in at most half of the post; empty when it holds a banned word."""
+    title = cut(bare(request.title), request.limit // 2, request.measure)
+    if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
+        return ""
+    voice = VOICES[request.tone]
+    after = "" if title[-1] in ".!?…:" or _subjects(request, "exclamation_marks") else voice.after
+    return _polish(request, voice.before + title + after)
+
+
+def _opener(request: DraftRequest) -> str:
+    audience = f", {request.audience}" if request.audience else ""
+    opener = _polish(request, VOICES[request.tone].opener.format(audience=audience))
+    banned = _subjects(request, "banned_word")
+    return "" if any(mentions(opener, word) for word in banned) else opener
+
+
+def _polish(request: DraftRequest, text: str) -> str:
+    """`text` without what the Editor objected to and without hashtags of its own."""
+    text = bare(text)
+    if _subjects(request, "exclamation_marks"):
+        text = calm(text)
+    if _subjects(request, "emoji"):
+        text = without_emoji(text)
+    return text
+
+
+def _lay_out(request: DraftRequest, parts: Parts) -> str:
+    facts = [fact.text for fact in sorted(parts.facts, key=lambda fact: fact.position)]
+    tail = [*parts.required, parts.link, " ".join(parts.hashtags)]
+    if request.layout == "list":
+        bullet = _polish(request, VOICES[request.tone].bullet) or "-"
+        body = ["\n".join([parts.opener, *(f"{bullet} {fact}" for fact in facts)]).strip()]
+    elif request.layout == "paragraphs":
+        body = [parts.opener, *facts]
+    else:
+        body = [" ".join(facts)]
+    return "\n\n".join(part for part in (parts.title, *body, *tail) if part)

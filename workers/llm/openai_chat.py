@@ -1,0 +1,111 @@
+"""The provider for OpenAI-compatible endpoints: streamed chat completions. Off the road of an event: an agent calls it
+inside a step.
+
+It never retries by itself: the step's journal does, in sight of everyone. What is not worth another try (a refused
+key, an unknown model, a spent quota) becomes PermanentError, everything else ProviderError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from app.core.settings import Settings
+from workers.journal import PermanentError
+from workers.llm.prompts import Message, draft_messages
+from workers.llm.provider import DraftRequest, ProviderError
+
+if TYPE_CHECKING:
+    import openai
+
+OFFICIAL = "https://api.openai.com/"
+
+#: Statuses below 500 that another try may cure: timeout, conflict, too early, too many requests.
+PASSING = frozenset({408, 409, 425, 429})
+
+
+class OpenAIProvider:
+    """Writes by any endpoint that speaks `POST {base_url}/chat/completions` with `stream: true`."""
+
+    name = "openai"
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises PermanentError without the `openai` extra, or without a key for the official endpoint."""
+        self.model = settings.openai_model
+        key = settings.openai_api_key.get_secret_value()
+        if not key and settings.openai_base_url.startswith(OFFICIAL):
+            raise PermanentError("SWALLOWTAIL_OPENAI_API_KEY is not set", code="provider_auth")
+        try:
+            import openai  # an extra: only those who choose this provider need it installed
+        except ImportError:
+            text = "SWALLOWTAIL_LLM_PROVIDER=openai needs the extra: pip install 'swallowtail[openai]'"
+            raise PermanentError(text, code="provider_missing") from None
+        self._client = openai.OpenAI(
+            api_key=key or "none",  # local servers take any key, the library insists on one
+            base_url=settings.openai_base_url,
+            timeout=settings.openai_timeout,
+            max_retries=0,
+        )
+
+    def draft(self, request: DraftRequest) -> Iterator[str]:
+        """Yield the post piece by piece as it arrives."""
+        return self.chat(draft_messages(request))
+
+    def chat(self, messages: list[Message]) -> Iterator[str]:
+        """Yield the answer to a conversation (`[{role, content}, …]`) piece by piece as it arrives.
+
+        Raises PermanentError or ProviderError; pieces yielded before an error are not a whole answer.
+        """
+        finish = None
+        with _explained():
+            stream = self._client.chat.completions.create(model=self.model, messages=messages, stream=True)  # type: ignore[call-overload]
+            with stream:
+                for chunk in stream:
+                    for choice in chunk.choices or ():
+                        finish = choice.finish_reason or finish
+                        if choice.delta is not None and choice.delta.content:
+                            yield choice.delta.content
+        _check_finish(finish)
+
+
+def _check_finish(reason: str | None) -> None:
+    """A stream that merely stops is a cut connection, not an answer."""
+    if reason == "content_filter":
+        raise PermanentError("the endpoint's content filter refused the text", code="provider_refused")
+    if reason is None:
+        raise ProviderError("the endpoint's answer broke off")
+    if reason == "length":
+        raise ProviderError("the endpoint ended the answer at its length limit")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the library's errors into ours, without the key or the request in their text."""
+    import openai  # an extra: see OpenAIProvider
+
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise _status_error(error) from None
+    except openai.APITimeoutError:
+        raise ProviderError("the endpoint did not answer in time") from None
+    except openai.APIConnectionError as error:
+        raise ProviderError(f"the connection to the endpoint failed: {error.__cause__ or error}") from None
+    except openai.OpenAIError as error:
+        raise ProviderError(f"the endpoint reported an error: {error}") from None
+    except (ValueError, AttributeError, TypeError) as error:  # not JSON, or JSON of another shape
+        raise ProviderError(f"the endpoint's answer cannot be read: {error}") from None
+
+
+def _status_error(error: openai.APIStatusError) -> Exception:
+    body: Any = error.body
+    detail = str(body.get("message", "")) if isinstance(body, dict) else ""
+    text = f"the endpoint answered {error.status_code}" + (f": {detail[:300]}" if detail else "")
+    if error.status_code in (401, 403):
+        return PermanentError(text, code="provider_auth")
+    if error.code == "insufficient_quota":
+        return PermanentError(text, code="provider_quota")
+    if error.status_code >= 500 or error.status_code in PASSING:
+        return ProviderError(text)
+    return PermanentError(text, code="provider_refused")

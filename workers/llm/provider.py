@@ -1,0 +1,76 @@
+"""What every text engine offers and is told. Off the road of an event: an agent calls it inside a step.
+
+`offline` needs neither network nor key; `openai` speaks to any OpenAI-compatible endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Tone = Literal["friendly", "professional", "playful", "bold", "plain"]
+
+#: How a post is laid out: one or two lines, a few paragraphs, or a title with a list.
+Layout = Literal["line", "paragraphs", "list"]
+
+
+class ProviderError(Exception):
+    """The text engine did not answer usefully this time; another try may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One sentence quoted from the source. `position` counts sentences from 0; `grade` is its reading grade."""
+
+    text: str
+    position: int = 0
+    grade: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that a draft breaks: its name, what to do about it, and the word, phrase or number it is about."""
+
+    rule: str
+    message: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """All that a writer is told about one post.
+
+    `limit` and `target` are in the platform's own count, which `measure` computes; `facts` are the best first;
+    `rules` are the brand's rules in plain words; `findings` and `previous` are empty in the first round.
+    """
+
+    label: str
+    limit: int
+    target: int
+    measure: Callable[[str], int]
+    max_hashtags: int
+    layout: Layout
+    title: str
+    facts: tuple[Fact, ...]
+    hashtags: tuple[str, ...] = ()
+    tone: Tone = "friendly"
+    audience: str = ""
+    link: str = ""
+    rules: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    previous: str = ""
+
+
+class Provider(Protocol):
+    """A text engine. `name` and `model` are shown with everything it wrote."""
+
+    name: str
+    model: str
+
+    def draft(self, request: DraftRequest) -> Iterator[str]:
+        """Yield the post piece by piece.
+
+        Raises ProviderError (worth another try) or PermanentError (not worth one).
+        """
+        ...

@@ -1,0 +1,85 @@
+"""Small, exact changes to text for posts: cut, calm, clean. Off the road of an event: writers use it inside a step."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+#: A hashtag as the platforms see one: a number sign, then letters, digits and _, with at least one letter.
+HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w*[^\W\d_]\w*)")
+URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+")
+
+_EMOJI = re.compile(
+    "[\u203c\u2049\u20e3\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf\u2934\u2935"
+    "\u2b05-\u2b55\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f]"
+)
+#: Characters that belong to the one before them, which must not be cut off from it.
+_JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
+
+
+def bare(text: str) -> str:
+    """`text` on one line, with hashtags turned into plain words: the post's own hashtags are counted."""
+    return " ".join(HASHTAG.sub(r"\1", text).split())
+
+
+def hashtags(text: str) -> list[str]:
+    """The hashtags in `text`, each with its number sign, in order; parts of URLs do not count."""
+    return ["#" + word for word in HASHTAG.findall(URL.sub(" ", text))]
+
+
+def calm(text: str) -> str:
+    """`text` with full stops for exclamation marks."""
+    return re.sub(r"[!！]+", ".", re.sub(r"(?<=\?)[!！]+", "", text))
+
+
+def has_emoji(text: str) -> bool:
+    """Whether `text` holds a pictograph."""
+    return _EMOJI.search(text) is not None
+
+
+def without_emoji(text: str) -> str:
+    """`text` without pictographs and the joiners between them."""
+    return " ".join(re.sub("[\u200d\ufe0e]", "", _EMOJI.sub("", text)).split())
+
+
+def mentions(text: str, phrase: str) -> bool:
+    """Whether `phrase` stands in `text` as whole words, in any case and with any spacing."""
+    words = r"\s+".join(re.escape(word) for word in phrase.split())
+    return bool(words) and re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
+    """`text` if it measures at most `limit`, else its longest start that does with an ellipsis, ending with a word.
+
+    A first word that is too long by itself is cut between characters. Empty when not even one character fits.
+    """
+    if measure(text) <= limit:
+        return text
+    words = text.split(" ")
+    count = _longest(len(words) - 1, lambda number: measure(" ".join(words[:number]) + "…") <= limit)
+    if count:
+        return " ".join(words[:count]).rstrip(",;:–—- ") + "…"
+    size = _longest(len(words[0]), lambda number: measure(words[0][:number] + "…") <= limit)
+    while size and _joined(words[0], size):
+        size -= 1
+    return words[0][:size] + "…" if size else ""
+
+
+def _longest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to `most` that fits, 0 if none; `fits` must not come back once it has ended."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _joined(text: str, index: int) -> bool:
+    """Whether a cut before `index` would part one visible character."""
+    if index >= len(text):
+        return False
+    after, before = text[index], text[index - 1]
+    modifier = after in _JOINERS or unicodedata.combining(after) > 0 or "\U0001f3fb" <= after <= "\U0001f3ff"
+    flags = "\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff"
+    return modifier or before == "\u200d" or flags
