@@ -86,13 +86,14 @@ def validate_input(card: Agent, given: Any) -> Any:
 
 
 def _field(finding: ValidationError) -> str:
-    path, rule, instance = _path(finding.absolute_path), _rule(finding), finding.instance
+    path, rule = _path(finding.absolute_path), _rule(finding)
+    instance: Any = finding.instance
     if finding.validator == "required":
         missing = next((name for name in rule if name not in instance), "")
         return f"{path}.{missing}" if missing else path
     if finding.validator == "additionalProperties":
         known = finding.schema.get("properties", {}) if isinstance(finding.schema, dict) else {}
-        unknown = next((name for name in instance if name not in known), "") if isinstance(instance, dict) else ""
+        unknown = next((name for name in instance if name not in known), "")
         return f"{path}.{unknown}" if unknown else path
     return path
 

@@ -21,7 +21,17 @@ from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.events import EventRecord
 from app.core.log import Change, read_head
 from app.core.models import Instance, Outbox, Step, Task
-from app.core.moves import close_open_steps, lock_task, move, record_note, record_status, wish
+from app.core.moves import (
+    CANCELLED,
+    clear_journal,
+    close_open_steps,
+    end_run,
+    lock_task,
+    move,
+    record_note,
+    record_status,
+    wish,
+)
 from app.core.settings import Settings
 from app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
 
@@ -29,7 +39,6 @@ Announce = Callable[[Sequence[EventRecord]], None]
 T = TypeVar("T")
 
 WORKER_LOST = {"code": "worker_lost", "message": "The worker that ran this was lost"}
-CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +184,7 @@ class Ledger:
             task = _existing(change, task_id)
             if TaskStatus(task.status) not in RETRYABLE:
                 raise Conflict(f"a task that is {task.status} cannot be retried", field="status")
-            _clear_journal(change, task, from_step)
+            clear_journal(change, task, from_step)
             move(
                 change,
                 task,
@@ -313,19 +322,6 @@ class Ledger:
         return task
 
 
-def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
-    """End the run of a locked task; a cancel that was requested before wins over whatever it was to become."""
-    if task.cancel_requested_at is not None:
-        close_open_steps(change, task, CANCELLED)
-        move(change, task, TaskStatus.CANCELLED)
-        return TaskStatus.CANCELLED
-    if error is not None:
-        close_open_steps(change, task, error)
-        values |= {"error": error, "message": error["message"]}
-    move(change, task, after, **values)
-    return after
-
-
 def _expire_one(change: Change, task_id: str) -> None:
     task = lock_task(change.session, task_id)
     if task is not None and task.status in (TaskStatus.SUBMITTED, TaskStatus.QUEUED) and task.attempt == 0:
@@ -362,17 +358,3 @@ def _existing(change: Change, task_id: str) -> Task:
     if task is None:
         raise NotFound("there is no such task", field="task_id")
     return task
-
-
-def _clear_journal(change: Change, task: Task, from_step: str | None) -> None:
-    """Forget `from_step` and every later step, and give every unfinished one a clean slate of tries."""
-    steps = change.session.scalars(select(Step).where(Step.task_id == task.id).order_by(Step.position)).all()
-    keys = [step.key for step in steps]
-    if from_step is not None and from_step not in keys:
-        raise InvalidInput(f"the task has no step {from_step!r}", field="from_step")
-    keep = keys.index(from_step) if from_step is not None else len(keys)
-    for place, step in enumerate(steps):
-        step.saved = step.saved and place < keep
-        if not step.saved:
-            step.tries = 0
-    change.session.flush()

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.core.db import db_now
-from app.core.errors import Conflict
+from app.core.errors import Conflict, InvalidInput
 from app.core.events import EXECUTION_STEP, TASK_UPDATE, stamp
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
@@ -29,6 +29,9 @@ _MESSAGES = {
     TaskStatus.CANCELLED: "Cancelled",
     TaskStatus.EXPIRED: "Expired before a worker took it",
 }
+
+
+CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 
 
 def lock_task(session: Session, task_id: str) -> Task | None:
@@ -136,4 +139,31 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0, created_at=change.now)
     row.available_at = db_now(delay)
     change.session.add(row)
+    change.session.flush()
+
+
+def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
+    """End the run of a locked task; a cancel that was requested before wins over whatever it was to become."""
+    if task.cancel_requested_at is not None:
+        close_open_steps(change, task, CANCELLED)
+        move(change, task, TaskStatus.CANCELLED)
+        return TaskStatus.CANCELLED
+    if error is not None:
+        close_open_steps(change, task, error)
+        values |= {"error": error, "message": error["message"]}
+    move(change, task, after, **values)
+    return after
+
+
+def clear_journal(change: Change, task: Task, from_step: str | None) -> None:
+    """Forget `from_step` and every later step, and give every unfinished one a clean slate of tries."""
+    steps = change.session.scalars(select(Step).where(Step.task_id == task.id).order_by(Step.position)).all()
+    keys = [step.key for step in steps]
+    if from_step is not None and from_step not in keys:
+        raise InvalidInput(f"the task has no step {from_step!r}", field="from_step")
+    keep = keys.index(from_step) if from_step is not None else len(keys)
+    for place, step in enumerate(steps):
+        step.saved = step.saved and place < keep
+        if not step.saved:
+            step.tries = 0
     change.session.flush()

@@ -15,10 +15,10 @@ from sqlalchemy import case, func, select, update
 from app.core.db import db_now
 from app.core.errors import CancelRequested, Conflict, LeaseLost
 from app.core.events import step_id
-from app.core.ledger import Ledger, end_run
+from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
-from app.core.moves import lock_task, move, record_note, record_step, wish
+from app.core.moves import CANCELLED, end_run, lock_task, move, record_note, record_step, wish
 from app.core.states import CLAIMABLE, StepStatus, TaskStatus
 
 
@@ -240,7 +240,7 @@ class RunLedger:
 
     def cancelled(self, claim: Claim) -> TaskStatus:
         """End the task as somebody asked. Returns what it became."""
-        return self._end(claim, TaskStatus.CANCELLED, {"code": "cancelled", "message": "Cancelled"})
+        return self._end(claim, TaskStatus.CANCELLED, CANCELLED)
 
     def retry_later(self, claim: Claim, error: dict[str, Any], delay: float) -> TaskStatus:
         """Give the task its next attempt after `delay` seconds, unless a cancel was requested first."""

@@ -1,4 +1,4 @@
-"""The sweep: finds again whatever a message, a signal or a process lost. Runs in each web process and beside workers."""
+"""The sweep: finds again whatever a message, a signal or a process lost. Runs in web processes and beside workers."""
 
 from __future__ import annotations
 
