@@ -17,10 +17,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.db import Database, db_now, is_transient
-from app.core.errors import Conflict, InvalidInput, NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
 from app.core.log import Change, read_head
-from app.core.models import Instance, Outbox, Step, Task
+from app.core.models import Instance, Outbox, Task
 from app.core.moves import (
     CANCELLED,
     clear_journal,
