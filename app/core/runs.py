@@ -7,10 +7,11 @@ row learns it from `LeaseLost` at its next write, and has then changed nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 
 from app.core.db import db_now
 from app.core.errors import CancelRequested, Conflict, LeaseLost
@@ -73,23 +74,29 @@ class RunLedger:
 
     def claim(self, task_id: str, attempt: int, worker: str) -> Claim | None:
         """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late."""
+        # Made once, so that a transaction whose commit got lost on the way back is recognised when it is run again.
+        token = str(uuid.uuid4())
 
         def work(change: Change) -> Claim | None:
             task = lock_task(change.session, task_id)
+            if task is not None and task.token == token:
+                return _describe(change, task)
             if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
+                return None
+            if _is_late(change, task):
+                move(change, task, TaskStatus.EXPIRED)
                 return None
             if task.status != TaskStatus.QUEUED.value:
                 # The message overtook the relay's own mark.
                 move(change, task, TaskStatus.QUEUED)
-            return self._take(change, task, worker)
+            self._take(change, task, token, worker)
+            return _describe(change, task)
 
         claim, events = self.ledger.commit(work)
         return claim if claim is None or not events else replace(claim, base_seq=events[-1].seq)
 
-    def _take(self, change: Change, task: Task, worker: str) -> Claim:
-        saved = change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
-        progress = max((step.progress or 0.0 for step in saved), default=0.0)
-        token = str(uuid.uuid4())
+    def _take(self, change: Change, task: Task, token: str, worker: str) -> None:
+        saved = [step.progress or 0.0 for step in _saved_steps(change, task)]
         # The attempt is part of the identity of the facts of this run, so it is raised before the move records one.
         change.session.execute(
             update(Task)
@@ -104,15 +111,11 @@ class RunLedger:
             TaskStatus.IN_PROGRESS,
             token=token,
             worker=worker[:200],
-            progress=progress,
+            progress=max(saved, default=0.0),
             lease_until=db_now(self.lease),
             started_at=task.started_at or change.now,
         )
-        wished = change.session.get(Outbox, task.id)
-        if wished is not None:
-            change.session.delete(wished)
-        journal = {step.key: SavedStep(step.key, step.status, step.output) for step in saved}
-        return Claim(task.id, task.instance_id, task.kind, task.input, task.attempt, token, progress, 0, journal)
+        change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
         """Extend the lease and leave the live progress on the row, so that a later snapshot has it."""
@@ -274,6 +277,32 @@ class RunLedger:
         self._extend(task)
         change.session.flush()
         change.session.refresh(task)
+
+
+def _describe(change: Change, task: Task) -> Claim:
+    journal = {step.key: SavedStep(step.key, step.status, step.output) for step in _saved_steps(change, task)}
+    return Claim(
+        task_id=task.id,
+        instance_id=task.instance_id,
+        kind=task.kind,
+        input=task.input,
+        attempt=task.attempt,
+        token=task.token or "",
+        progress=task.progress,
+        base_seq=task.last_seq,
+        saved=journal,
+    )
+
+
+def _saved_steps(change: Change, task: Task) -> Sequence[Step]:
+    return change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
+
+
+def _is_late(change: Change, task: Task) -> bool:
+    if task.attempt > 0 or task.expires_at is None:
+        return False
+    clock = change.session.scalar(select(db_now()))
+    return clock is not None and task.expires_at < clock
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:
