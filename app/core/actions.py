@@ -17,7 +17,7 @@ from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
 from app.core.ledger import NewTask
 from app.core.models import Task
-from app.core.reads import InstanceView, TaskView, view_instance, view_task
+from app.core.reads import InstanceView, TaskView, read_instance, view_instance, view_task
 from app.core.runtime import Runtime
 from app.core.validate import check_instance_id, check_json, check_line, check_task_id
 
@@ -40,10 +40,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The task after an action, and the number of the latest event that the action caused (or found)."""
+    """The task after an action, and the latest event that the action caused (or found): its number and its log."""
 
     task: TaskView
     seq: int
+    epoch: str
     created: bool = False
 
 
@@ -100,7 +101,7 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
     """
     task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
     runtime.hurry()
-    return _outcome(task, events, created=created)
+    return _outcome(runtime, task, events, created=created)
 
 
 def cancel(runtime: Runtime, task_id: str) -> Outcome:
@@ -110,7 +111,7 @@ def cancel(runtime: Runtime, task_id: str) -> Outcome:
         NotFound: there is no such task.
         Conflict: the task has already ended in another way.
     """
-    return _outcome(*runtime.ledger.request_cancel(check_task_id(task_id)))
+    return _outcome(runtime, *runtime.ledger.request_cancel(check_task_id(task_id)))
 
 
 def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outcome:
@@ -123,16 +124,19 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
     """
     if from_step is not None:
         from_step = check_line(from_step, "from_step", longest=200)
-    outcome = _outcome(*runtime.ledger.retry(check_task_id(task_id), from_step))
+    outcome = _outcome(runtime, *runtime.ledger.retry(check_task_id(task_id), from_step))
     runtime.hurry()
     return outcome
 
 
-def _outcome(task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
-    seq = events[-1].seq if events else task.last_seq
+def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
     view = view_task(task)
-    view["last_seq"] = seq
-    return Outcome(view, seq, created)
+    if events:
+        view["last_seq"] = events[-1].seq
+        return Outcome(view, events[-1].seq, events[-1].epoch, created)
+    with runtime.db.read() as session:
+        epoch = read_instance(session, task.instance_id)["epoch"]
+    return Outcome(view, task.last_seq, epoch, created)
 
 
 def _expiry(seconds: float | None) -> Any:

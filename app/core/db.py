@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -24,7 +24,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from app.core.errors import Unavailable
 from app.core.events import to_json
-from app.core.models import Moment
+from app.core.models import Instance, Moment
 from app.core.settings import Settings
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
@@ -95,6 +95,11 @@ class Database:
             except DBAPIError as fault:
                 if not is_transient(fault) or not patience.pause():
                     raise
+
+    def ping(self) -> None:
+        """Read one row of the schema, without waiting for a database that is away. Raises SQLAlchemyError."""
+        with self.engine.connect() as connection:
+            connection.execution_options(**self._options(write=False)).execute(select(Instance.id).limit(1))
 
     def dispose(self) -> None:
         """Close every pooled connection."""

@@ -332,7 +332,8 @@ def _decode(cursor: str, shape: tuple[type, ...]) -> list[Any]:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as fault:
         raise InvalidInput("this is not a cursor that a list gave out", field="cursor") from fault
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(shape):
+    # PostgreSQL refuses text with NUL.
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(shape) or "\x00" in str(parts[-1]):
         raise InvalidInput("this is not a cursor that a list gave out", field="cursor")
     return parts
 

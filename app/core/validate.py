@@ -16,6 +16,8 @@ _INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LARGEST_INTEGER = 2**63 - 1
+#: Where the path that names a field stops growing, in characters.
+_LONGEST_PATH = 200
 
 
 def check_instance_id(value: object, field: str = "instance_id") -> str:
@@ -62,13 +64,18 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
         if isinstance(item, dict):
             for key in item:
                 _check_scalar(key, f"{path} (a key)")
-            pending += [(inner, f"{path}.{key}", depth + 1) for key, inner in item.items()]
+            pending += [(inner, _join(path, f".{key}"), depth + 1) for key, inner in item.items()]
         elif isinstance(item, list):
-            pending += [(inner, f"{path}[{place}]", depth + 1) for place, inner in enumerate(item)]
+            pending += [(inner, _join(path, f"[{place}]"), depth + 1) for place, inner in enumerate(item)]
         else:
             _check_scalar(item, path)
     if len(to_json(value)) > settings.max_body_bytes:
         raise TooLarge(f"{field} is larger than {settings.max_body_bytes} bytes", field=field)
+
+
+def _join(path: str, part: str) -> str:
+    # A long key above a long list would otherwise be copied for every item of the list: gigabytes from 256 KiB.
+    return path if len(path) > _LONGEST_PATH else path + part[:_LONGEST_PATH]
 
 
 def _check_scalar(item: Any, path: str) -> None:
