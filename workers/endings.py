@@ -1,0 +1,92 @@
+"""How a run can end, and how an exception is told. Beside `workers/journal`, between an agent and `core/runs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.events import plain
+
+Error = dict[str, Any]
+
+#: Longest text of an error that goes into events: watchers read a line, not a dump.
+MESSAGE_LENGTH = 2000
+
+
+class End(StrEnum):
+    """What becomes of the task when a run ends early."""
+
+    #: The task gets its next attempt after a pause.
+    RETRY = "retry"
+    #: The task has failed for good.
+    FAIL = "fail"
+    #: Somebody asked for the end.
+    CANCEL = "cancel"
+    #: This worker is going away: the task gets its next attempt at once.
+    LOST = "lost"
+    #: The task is not ours any more, or the ledger cannot be reached: nothing may or can be written.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run. `delay` is seconds until the next attempt."""
+
+    how: End
+    error: Error
+    delay: float = 0.0
+
+
+CANCELLED = Ending(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})
+LEASE_LOST = Ending(End.GONE, {"code": "lease_lost", "message": "This run no longer holds the task"})
+OVERTIME = Ending(End.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
+SHUT_DOWN = Ending(End.LOST, {"code": "worker_lost", "message": "The worker was shut down during the run"})
+
+
+class PermanentError(Exception):
+    """What an agent raises when another try would fail the same way: the task fails at once.
+
+    Args:
+        message: one line for whoever watches the task.
+        code: name of the failure for programs, such as `no_such_page`.
+    """
+
+    def __init__(self, message: str, code: str = "permanent") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class RunStopped(BaseException):
+    """The run is over. Raised through the agent's code; not an `Exception`, so that no `except Exception` keeps it.
+
+    An agent may tidy up in `finally`. One that swallows it changes nothing: the next call of its context raises again.
+    """
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.error["message"])
+        self.ending = ending
+
+
+def describe(fault: BaseException, code: str = "exception") -> Error:
+    """Return `{code, message, type}` for an exception; never raises, whatever its `__str__` does."""
+    if isinstance(fault, PermanentError):
+        return {"code": tell(fault.code) or "permanent", "message": tell(fault.message) or "Failed"}
+    kind = type(fault).__name__
+    if isinstance(fault, SystemExit | KeyboardInterrupt):
+        return {"code": code, "message": tell(f"{kind}: {fault.args[0] if fault.args else ''}"), "type": kind}
+    return {"code": code, "message": _text(fault) or kind, "type": kind}
+
+
+def tell(value: object) -> str:
+    """Return text that every database and client takes: no NUL, no lone surrogate, not endless."""
+    text: str = plain(str(value)[: MESSAGE_LENGTH + 1])
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+
+
+def _text(fault: BaseException) -> str:
+    try:
+        return tell(fault)
+    except Exception:  # an exception that cannot even be printed must still be told
+        return ""

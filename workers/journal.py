@@ -1,0 +1,307 @@
+"""What an agent is given: its context. On the road between `workers/run_task`, which calls it, and `core/runs`.
+
+An agent is a function `(ctx, given)`. Whatever is long, costly or may fail belongs into `ctx.step(key, fn, …)`: its
+output is saved in the same transaction as its event, so a run that is killed goes on at its first unfinished step, and
+a step that failed is tried again, by another run, after a pause that holds no worker. The code outside of steps runs
+once per attempt: it must come to the same steps, with the same keys, each time, and an error in it ends the task.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
+from app.core.events import StepText
+from app.core.runs import Beat, Claim, Wrote
+from app.core.settings import Settings
+from workers.endings import (
+    CANCELLED,
+    LEASE_LOST,
+    OVERTIME,
+    End,
+    Ending,
+    Error,
+    PermanentError,
+    RunStopped,
+    describe,
+    tell,
+)
+from workers.live import LiveProgress
+from workers.output import encode, to_text
+from workers.signals import step_finished, step_started, text_produced
+
+__all__ = ["Context", "PermanentError", "RunStopped", "Watch", "Writes"]
+
+
+class Writes(Protocol):
+    """What a context needs of `core/runs.RunLedger`."""
+
+    def start_step(self, claim: Claim, key: str, agent: str, action: str) -> Wrote: ...  # noqa: D102
+
+    def finish_step(  # noqa: D102
+        self, claim: Claim, key: str, output: Any, *, progress: float | None = None, message: str | None = None
+    ) -> Wrote: ...
+
+    def skip_step(self, claim: Claim, key: str, agent: str, action: str, reason: str) -> Wrote: ...  # noqa: D102
+
+    def fail_step(self, claim: Claim, key: str, error: dict[str, Any]) -> Wrote: ...  # noqa: D102
+
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
+
+
+class Watch(Protocol):
+    """What a context needs of `workers/heartbeat.Pulse`: who may interrupt when, and whether the run may go on."""
+
+    #: The soft time limit has struck, whatever the agent made of it.
+    overtime: bool
+
+    def closed(self) -> AbstractContextManager[None]:
+        """In this block no signal interrupts; what came meanwhile strikes at its end."""
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call an agent's code, which signals may interrupt."""
+
+    def check(self) -> None:
+        """Raise RunStopped when the run is to end."""
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[bool], None]]:
+        """Time a write that extends the lease; call what it gives with whether a cancel was requested."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A step that is being performed, and how far its text has come."""
+
+    key: str
+    id: str
+    offset: int = 0
+    rev: int = 0
+
+
+class Context:
+    """An agent's hold on its run. Use it from the thread that the agent was called in.
+
+    Attributes:
+        task_id, instance_id: whose run this is.
+        attempt: 1 for the task's first run, and so on.
+        logger: a structured logger that names the task.
+    """
+
+    def __init__(self, claim: Claim, writes: Writes, settings: Settings, watch: Watch, live: LiveProgress) -> None:
+        self.task_id = claim.task_id
+        self.instance_id = claim.instance_id
+        self.attempt = claim.attempt
+        self.logger = structlog.get_logger("agent").bind(
+            task_id=claim.task_id, instance_id=claim.instance_id, attempt=claim.attempt, kind=claim.kind
+        )
+        #: How the run is to end, once that is decided.
+        self.ending: Ending | None = None
+        self._claim = claim
+        self._writes = writes
+        self._settings = settings
+        self._watch = watch
+        self._live = live
+        self._seen: set[str] = set()
+        self._stack: list[_Open] = []
+
+    def step(
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        agent: str = "Agent",
+        action: str = "work",
+        progress: float | None = None,
+        message: str | None = None,
+        tries: int | None = None,
+    ) -> Any:
+        """Perform `fn(*args)` as a step, or return what the journal saved when it was performed before.
+
+        Args:
+            key: names the step within its task; at most 200 characters, each used once.
+            fn: the work; its output must have a JSON form of at most `max_output_bytes`.
+            agent: who performs it, such as `ContentCreator`.
+            action: what is done, such as `generate_content`.
+            progress: percent of the task that is done once this step is.
+            message: what to tell watchers then.
+            tries: how often to try, each in a run of its own; `step_tries` by default.
+
+        Returns:
+            The output as JSON gives it back: models are dicts, tuples are lists.
+
+        Raises:
+            RunStopped: the step failed (its task is tried again, or has failed), or the run is to end.
+        """
+        with self._closed():
+            self._name(key, agent, action)
+            saved = self._claim.saved.get(key)
+            if saved is not None:
+                return saved.output
+            wrote = self._start(key, agent, action)
+            output, ending = self._try(_Open(key, wrote.step_id), fn, args, wrote.tries, tries)
+            if ending is not None:
+                self._fail(key, ending)
+            self._finish(key, output, progress, message)
+            return output
+
+    def skip(self, key: str, agent: str, action: str, reason: str) -> None:
+        """Record that a step is not needed, and why.
+
+        Raises:
+            RunStopped: the run is to end.
+        """
+        with self._closed():
+            self._name(key, agent, action)
+            if key not in self._claim.saved:
+                self._catch_up()
+                self._write(self._writes.skip_step, key, agent, action, tell(reason))
+                self._settle(key, "skipped")
+
+    def progress(self, percent: float, message: str = "") -> None:
+        """Tell watchers how far the task is, 0 to 100, at no cost worth counting. Within an attempt it never goes back.
+
+        Raises:
+            RunStopped: the run is to end.
+        """
+        with self._closed():
+            self._live.report(percent, tell(message))
+
+    def text(self, chunk: str) -> None:
+        """Stream a piece of the open step's text to whoever watches this task; the step's output must hold it all.
+
+        Raises:
+            RunStopped: the run is to end.
+            RuntimeError: no step is open.
+        """
+        with self._closed():
+            if not self._stack:
+                raise RuntimeError("text() belongs inside a step")
+            step, piece = self._stack[-1], to_text(chunk)
+            step.rev += 1
+            text_produced.send(
+                sender=None,
+                text=StepText(self.instance_id, self.task_id, step.id, self.attempt, step.rev, step.offset, piece),
+            )
+            step.offset += len(piece)
+
+    def check(self) -> None:
+        """Return if the run may go on. Call it in long loops: a cancelled run then ends at once.
+
+        Raises:
+            RunStopped: the task was cancelled, its lease is lost, or the worker shuts down.
+        """
+        with self._closed():
+            pass
+
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        with self._watch.closed():
+            if self.ending is not None:
+                raise RunStopped(self.ending)
+            self._watch.check()
+            yield
+            self._watch.check()
+
+    def _name(self, key: str, agent: str, action: str) -> None:
+        for name, value, longest in (("key", key, 200), ("agent", agent, 100), ("action", action, 100)):
+            if not isinstance(value, str) or not value or len(value) > longest or not value.isprintable():
+                self._stop(Ending(End.FAIL, _bad(f"a step's {name} must be 1 to {longest} printable characters")))
+        if key in self._seen:
+            self._stop(Ending(End.FAIL, _bad(f"step {key!r} was already performed in this run")))
+        self._seen.add(key)
+
+    def _start(self, key: str, agent: str, action: str) -> Wrote:
+        self._catch_up()
+        wrote = self._write(self._writes.start_step, key, agent, action)
+        step_started.send(sender=None, claim=self._claim, key=key, agent=agent, action=action, tries=wrote.tries)
+        return wrote
+
+    def _try(
+        self, step: _Open, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
+    ) -> tuple[Any, Ending | None]:
+        # A function of its own: when it returns, the exception is gone, and with it the frames that hold the memory
+        # which a MemoryError was about.
+        self._stack.append(step)
+        try:
+            return self._encode(self._watch.call(fn, *args)), None
+        except RunStopped as stopped:
+            self.ending = self.ending or stopped.ending
+            raise
+        except BaseException as fault:  # sys.exit in a step fails the step, not the worker
+            self.logger.warning("step_failed", step=step.key, tries=tried, exc_info=fault)
+            return None, self._judge(step.key, fault, tried, tries or self._settings.step_tries)
+        finally:
+            self._stack.remove(step)
+
+    def _judge(self, key: str, fault: BaseException, tried: int, tries: int) -> Ending:
+        if self._watch.overtime or isinstance(fault, SoftTimeLimitExceeded):
+            return OVERTIME
+        error = describe(fault)
+        if isinstance(fault, PermanentError):
+            return Ending(End.FAIL, error)
+        if tried >= tries:
+            return Ending(End.FAIL, {**error, "step": key, "tries": tried})
+        most = min(self._settings.backoff_base * 2.0 ** (tried - 1), self._settings.backoff_max)
+        return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=random.uniform(0.0, most))
+
+    def _encode(self, output: Any) -> Any:
+        return encode(output, self._settings.max_output_bytes)
+
+    def _fail(self, key: str, ending: Ending) -> None:
+        self._catch_up()
+        self._write(self._writes.fail_step, key, ending.error)
+        self._settle(key, "failed")
+        self._stop(ending)
+
+    def _finish(self, key: str, output: Any, progress: float | None, message: str | None) -> None:
+        if progress is None:
+            self._catch_up()
+        else:
+            progress = self._live.raise_to(progress)
+        note = None if message is None else tell(message)
+        self._write(self._writes.finish_step, key, output, progress=progress, message=note)
+        self._settle(key, "completed")
+
+    def _settle(self, key: str, status: str) -> None:
+        step_finished.send(sender=None, claim=self._claim, key=key, status=status)
+
+    def _catch_up(self) -> None:
+        """Put live progress on the row before an event that carries the row's: no watcher sees it go back."""
+        pending = self._live.take_pending()
+        if pending is not None:
+            self._guard(self._writes.heartbeat, *pending)
+
+    def _write(self, write: Callable[..., Wrote], *args: Any, **named: Any) -> Wrote:
+        with self._watch.writing() as written:
+            wrote: Wrote = self._guard(write, *args, **named)
+            written(wrote.cancel_requested)
+        self._live.follow(wrote.seq)
+        return wrote
+
+    def _guard(self, write: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        try:
+            return write(self._claim, *args, **named)
+        except LeaseLost:
+            self._stop(LEASE_LOST)
+        except CancelRequested:
+            self._stop(CANCELLED)
+        except Conflict as clash:
+            self._stop(Ending(End.FAIL, _bad(clash.message)))
+        except Unavailable as away:
+            self._stop(Ending(End.GONE, away.as_dict()))
+
+    def _stop(self, ending: Ending) -> NoReturn:
+        self.ending = ending
+        raise RunStopped(ending)
+
+
+def _bad(message: str) -> Error:
+    return {"code": "bad_step", "message": message}

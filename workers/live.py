@@ -1,0 +1,96 @@
+"""Progress inside a step: the latest value wins. On the road between `workers/journal` and `workers/signals`."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from app.core.events import LiveState, now, stamp
+from app.core.runs import Claim
+from workers.signals import progressed
+
+
+class LiveProgress:
+    """How far a run is. Never goes back; told at most `rate` times a second, the latest value always in the end.
+
+    The run's thread reports, the heartbeat's thread flushes what the rate held back.
+    """
+
+    def __init__(self, claim: Claim, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._claim = claim
+        self._pause = 1.0 / rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._percent = claim.progress
+        self._message = ""
+        self._base_seq = claim.base_seq
+        self._rev = 0
+        self._held_back = False
+        self._not_on_row = False
+        self._next_at = 0.0
+
+    def report(self, percent: float, message: str) -> None:
+        """Take a new value, and tell it unless the last one was told a moment ago."""
+        with self._lock:
+            self._percent = max(self._percent, _percent(percent))
+            self._message = message or self._message
+            self._held_back = self._not_on_row = True
+            self._tell_if_due()
+
+    def flush(self) -> float | None:
+        """Tell what was held back if its time has come; return the seconds until then, or None if there is nothing."""
+        with self._lock:
+            self._tell_if_due()
+            return max(self._next_at - self._clock(), 0.0) if self._held_back else None
+
+    def raise_to(self, percent: float) -> float:
+        """Take the value that a finished step brings; return the one to write, which is no less than what was told."""
+        with self._lock:
+            self._percent = max(self._percent, _percent(percent))
+            self._held_back = self._not_on_row = False
+            return self._percent
+
+    def take_pending(self) -> tuple[float, str] | None:
+        """Return percent and message that the task's row has not got yet; the caller writes them."""
+        with self._lock:
+            if not self._not_on_row:
+                return None
+            self._not_on_row = False
+            return self._percent, self._message
+
+    def current(self) -> tuple[float, str]:
+        """Return percent and message, for a heartbeat to leave on the row."""
+        with self._lock:
+            return self._percent, self._message
+
+    def follow(self, seq: int) -> None:
+        """Note that the task's log has reached `seq`: what is told from now on was measured after that."""
+        with self._lock:
+            self._base_seq = max(self._base_seq, seq)
+
+    def close(self) -> None:
+        """Tell nothing any more: an event of the end makes it void."""
+        with self._lock:
+            self._held_back = False
+            self._next_at = math.inf
+
+    def _tell_if_due(self) -> None:
+        moment = self._clock()
+        if not self._held_back or moment < self._next_at:
+            return
+        self._held_back = False
+        self._next_at = moment + self._pause
+        self._rev += 1
+        claim = self._claim
+        data = {"progress": self._percent, "message": self._message, "timestamp": stamp(now())}
+        state = LiveState(claim.instance_id, claim.task_id, claim.attempt, self._rev, self._base_seq, data)
+        progressed.send(sender=None, state=state)
+
+
+def _percent(value: float) -> float:
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError("progress must be a number from 0 to 100")
+    return min(max(number, 0.0), 100.0)
