@@ -1,0 +1,158 @@
+"""The firing of due slots. On the road beside `core/actions`: `workers/schedule` → here → `core/ledger`.
+
+A slot is decided in one transaction: its row, its task with the wish to run, and the schedule's next slot. The
+schedule's row is moved on first and conditionally, so that of two beats one decides and the other finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.core.actions import Submission, check_submission
+from app.core.db import db_now
+from app.core.errors import InvalidInput, TooLarge, Unavailable
+from app.core.ledger import NewTask
+from app.core.log import Change
+from app.core.models import Schedule, Slot, Task
+from app.core.planning import clock, timing_of
+from app.core.runtime import Runtime
+from app.core.schedules import latest_slots, next_slot
+from app.core.states import ACTIVE
+
+log = structlog.get_logger(__name__)
+
+FIRED, SKIPPED = "fired", "skipped"
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What is to become of one slot; `reason` tells why it does not fire."""
+
+    planned_at: datetime
+    reason: str | None = None
+
+
+def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) -> int:
+    """Decide every due slot of up to `limit` schedules and return how many schedules had one.
+
+    `at` stands in for the database's clock. A schedule that cannot be fired is logged and left for the next look; it
+    keeps no other from its slots.
+
+    Raises:
+        Unavailable: the database stayed away.
+    """
+    overdue = Schedule.next_slot_at <= (db_now() if at is None else at)
+    due = select(Schedule).where(Schedule.paused.is_(False), overdue).order_by(Schedule.next_slot_at).limit(limit)
+    with runtime.db.read() as session:
+        rows = session.scalars(due).all()
+    fired = 0
+    for row in rows:
+        try:
+            fired += _fire(runtime, row, at)
+        except Unavailable:
+            raise
+        except Exception:  # whatever is wrong with one schedule must not stop the others
+            log.exception("schedule_not_fired", schedule_id=row.id, name=row.name)
+    if fired:
+        runtime.hurry()
+    return len(rows)
+
+
+def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
+    """Decide the due slots of one schedule; return how many tasks that made."""
+    template = _template(runtime, seen)
+
+    def work(change: Change) -> int:
+        decisions = _advance(runtime, change, seen, at)
+        return sum(_carry_out(runtime, change, seen, decision, template) for decision in decisions)
+
+    return runtime.ledger.commit(work)[0]
+
+
+def _template(runtime: Runtime, row: Schedule) -> NewTask | str:
+    """The task that each slot submits, or why its agent would not take it any more."""
+    wanted = Submission(row.instance_id, row.kind, row.input, title=row.name, submitted_by=f"schedule:{row.id}")
+    try:
+        return check_submission(runtime, wanted)
+    except (InvalidInput, TooLarge) as refused:
+        return f"refused: {refused.message}"[:200]
+
+
+def _advance(runtime: Runtime, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:
+    """Move the schedule past its due slots, unless another beat has done so or somebody paused it, and decide these."""
+    assert seen.next_slot_at is not None
+    timing, moment = timing_of(seen), clock(change.session, at)
+    most = runtime.settings.max_catch_up
+    # One more than may fire, to know whether there were even more.
+    due = latest_slots(timing, seen.next_slot_at - _MICROSECOND, moment, most + 1)
+    if not due:
+        return []
+    moved = change.session.execute(
+        update(Schedule)
+        .where(Schedule.id == seen.id, Schedule.paused.is_(False), Schedule.next_slot_at == seen.next_slot_at)
+        .values(next_slot_at=next_slot(timing, moment), last_slot_at=due[-1])
+        .returning(Schedule.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if moved is None:
+        return []
+    missed_before = moment - timedelta(seconds=runtime.settings.catch_up_after)
+    return _choose(due, missed_before, seen.catch_up, most)
+
+
+def _choose(due: list[datetime], missed_before: datetime, catch_up: str, most: int) -> list[_Decision]:
+    """Which of the due slots fire. Those on time always do; of those that were missed, what `catch_up` asks for."""
+    on_time = [slot for slot in due if slot >= missed_before]
+    if catch_up == "all":
+        chosen = due
+    elif catch_up == "latest" and not on_time:
+        chosen = due[-1:]
+    else:
+        chosen = on_time
+    firing = set(chosen[-most:])
+    earlier = "missed, as were earlier ones" if len(due) > most else "missed"
+    decided = due[-most:]
+    reasons = [earlier, *["missed"] * (len(decided) - 1)]
+    return [_Decision(s, None if s in firing else reason) for s, reason in zip(decided, reasons, strict=True)]
+
+
+def _carry_out(
+    runtime: Runtime, change: Change, schedule: Schedule, decision: _Decision, template: NewTask | str
+) -> int:
+    """Write down one slot and, if it fires, submit its task. Returns the number of tasks."""
+    known = change.session.get(Slot, (schedule.id, decision.planned_at))
+    if known is not None:
+        return 0
+    slot = Slot(schedule_id=schedule.id, planned_at=decision.planned_at, created_at=change.now)
+    reason = decision.reason or (template if isinstance(template, str) else _overlap(change.session, schedule))
+    if reason is None and isinstance(template, NewTask):
+        task, _ = runtime.ledger.add_task(change, replace(template, id=str(uuid.uuid4())))
+        slot.outcome, slot.reason, slot.task_id = FIRED, "", task.id
+    else:
+        slot.outcome, slot.reason, slot.task_id = SKIPPED, reason or "", None
+    change.session.add(slot)
+    change.session.flush()
+    return 1 if slot.outcome == FIRED else 0
+
+
+def _overlap(session: Session, schedule: Schedule) -> str | None:
+    """Why a slot may not fire beside the task of the last one that did, if it may not."""
+    if schedule.overlap != "skip":
+        return None
+    last = (
+        select(Task.id, Task.status)
+        .join(Slot, Slot.task_id == Task.id)
+        .where(Slot.schedule_id == schedule.id)
+        .order_by(Slot.planned_at.desc())
+        .limit(1)
+    )
+    found = session.execute(last).one_or_none()
+    return f"task {found.id} is still {found.status}" if found is not None and found.status in ACTIVE else None

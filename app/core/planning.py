@@ -1,0 +1,192 @@
+"""The one door for schedules: add, pause, resume, remove. Beside `core/actions` on the road; `core/firing` goes on.
+
+What a schedule submits is checked when it is added, exactly as a submission is, and again at every slot.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.core.actions import Submission, check_submission
+from app.core.db import db_now
+from app.core.errors import Conflict, InvalidInput, NotFound
+from app.core.events import plain
+from app.core.log import Change, read_head
+from app.core.models import Schedule
+from app.core.reads import ScheduleView, view_schedule
+from app.core.runtime import Runtime
+from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
+from app.core.validate import check_line, check_task_id
+
+CatchUp = Literal["skip", "latest", "all"]
+Overlap = Literal["allow", "skip"]
+
+_CATCH_UP = ("skip", "latest", "all")
+_OVERLAP = ("allow", "skip")
+_LONGEST_INTERVAL = 366 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewSchedule:
+    """What somebody wants submitted again and again: exactly one of `cron`, `interval_seconds` and `run_at` is given.
+
+    `run_at` is an aware moment; `timezone` is the IANA name of the clock that `cron` is read from.
+    """
+
+    instance_id: str
+    name: str
+    kind: str
+    input: Any = None
+    cron: str | None = None
+    interval_seconds: float | None = None
+    run_at: datetime | None = None
+    timezone: str = "UTC"
+    catch_up: CatchUp = "latest"
+    overlap: Overlap = "allow"
+
+
+def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None = None) -> ScheduleView:
+    """Store a schedule. `at` stands in for the database's clock.
+
+    Raises:
+        InvalidInput, TooLarge: names the field that is wrong.
+        NotFound: there is no such instance.
+        Conflict: the instance has a schedule of this name.
+    """
+    name = check_line(wanted.name, "name", longest=200)
+    check_submission(runtime, Submission(wanted.instance_id, wanted.kind, wanted.input, title=name))
+    row = _row(wanted, name)
+
+    def work(change: Change) -> ScheduleView:
+        if read_head(change.session, wanted.instance_id) is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        same = (Schedule.instance_id == wanted.instance_id, Schedule.name == name)
+        if change.session.scalar(select(Schedule.id).where(*same)) is not None:
+            raise Conflict("there is a schedule of this name", field="name")
+        row.created_at = clock(change.session, at)
+        row.next_slot_at = next_slot(timing_of(row), row.created_at)
+        if row.next_slot_at is None:
+            raise InvalidInput("run_at must lie in the future", field="run_at")
+        stored = change.session.merge(row)
+        change.session.flush()
+        return view_schedule(stored)
+
+    try:
+        return runtime.ledger.commit(work)[0]
+    except IntegrityError:
+        raise Conflict("there is a schedule of this name", field="name") from None
+
+
+def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
+    """Let no slot come until `resume_schedule`. Pausing again changes nothing. Raises InvalidInput, NotFound."""
+    schedule_id = check_task_id(schedule_id, "schedule_id")
+
+    def work(change: Change) -> ScheduleView:
+        row = _locked(change.session, schedule_id)
+        row.paused, row.next_slot_at = True, None
+        return view_schedule(row)
+
+    return runtime.ledger.commit(work)[0]
+
+
+def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None = None) -> ScheduleView:
+    """Go on with the first slot from now; those of the pause are gone. Raises InvalidInput, NotFound."""
+    schedule_id = check_task_id(schedule_id, "schedule_id")
+
+    def work(change: Change) -> ScheduleView:
+        row = _locked(change.session, schedule_id)
+        if row.paused:
+            row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
+        return view_schedule(row)
+
+    return runtime.ledger.commit(work)[0]
+
+
+def remove_schedule(runtime: Runtime, schedule_id: str) -> None:
+    """Forget a schedule and its slots; the tasks that it submitted stay. Raises InvalidInput, NotFound."""
+    schedule_id = check_task_id(schedule_id, "schedule_id")
+
+    def work(change: Change) -> None:
+        _locked(change.session, schedule_id)
+        change.session.execute(delete(Schedule).where(Schedule.id == schedule_id))
+
+    runtime.ledger.commit(work)
+
+
+def timing_of(row: Schedule) -> Timing:
+    """Return the timing that a stored schedule describes."""
+    if row.cron is not None:
+        return Cron(row.cron, row.timezone)
+    if row.interval_seconds is not None:
+        return Interval(timedelta(seconds=row.interval_seconds), row.created_at)
+    assert row.run_at is not None
+    return Once(row.run_at)
+
+
+def _row(wanted: NewSchedule, name: str) -> Schedule:
+    """The row of a schedule, with everything about it checked but its submission."""
+    given = {"cron": wanted.cron, "interval_seconds": wanted.interval_seconds, "run_at": wanted.run_at}
+    chosen = [key for key, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise InvalidInput(
+            "give exactly one of cron, interval_seconds and run_at", field=chosen[1] if chosen else "cron"
+        )
+    return Schedule(
+        id=str(uuid.uuid4()),
+        instance_id=wanted.instance_id,
+        name=name,
+        kind=wanted.kind,
+        input={} if wanted.input is None else plain(wanted.input),
+        timing={"cron": "cron", "interval_seconds": "interval", "run_at": "once"}[chosen[0]],
+        cron=None if wanted.cron is None else check_cron(check_line(wanted.cron, "cron", longest=200)),
+        timezone=check_zone(check_line(wanted.timezone, "timezone", longest=64)),
+        interval_seconds=_checked_interval(wanted.interval_seconds),
+        run_at=_checked_moment(wanted.run_at),
+        catch_up=_checked_choice(wanted.catch_up, "catch_up", _CATCH_UP),
+        overlap=_checked_choice(wanted.overlap, "overlap", _OVERLAP),
+        paused=False,
+        last_slot_at=None,
+    )
+
+
+def _checked_interval(seconds: Any) -> float | None:
+    if seconds is None:
+        return None
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not math.isfinite(seconds) or not 1 <= seconds <= _LONGEST_INTERVAL:
+        raise InvalidInput("interval_seconds must be at least 1 and at most a year", field="interval_seconds")
+    return float(seconds)
+
+
+def _checked_moment(moment: Any) -> datetime | None:
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidInput("run_at must be a moment with its offset, such as 2030-01-31T08:00:00Z", field="run_at")
+    return moment
+
+
+def _checked_choice(value: Any, field: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidInput(f"{field} must be one of {', '.join(choices)}", field=field)
+    return str(value)
+
+
+def _locked(session: Session, schedule_id: str) -> Schedule:
+    row = session.scalars(select(Schedule).where(Schedule.id == schedule_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("there is no such schedule", field="schedule_id")
+    return row
+
+
+def clock(session: Session, at: datetime | None) -> datetime:
+    """Return the database's clock, or what stands in for it."""
+    return at if at is not None else session.scalars(select(db_now())).one()
