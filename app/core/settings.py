@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(2, ge=1, description="Runs that one worker performs at once")
     beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")
+    catch_up_after: float = Field(
+        60.0, gt=0, description="How late a slot may be when beat first sees it before it counts as missed"
+    )
     max_catch_up: int = Field(
         100, ge=1, description="Most missed slots that a schedule with catch-up `all` makes up for"
     )
