@@ -63,13 +63,16 @@ class Database:
         self.engine = _make_engine(settings, driver or "psycopg")
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self, *, wait: float | None = None) -> Iterator[Session]:
         """Give a session that sees one moment of the database.
 
+        Args:
+            wait: patience in seconds with a database that is locked or away; `database_wait` when None.
+
         Raises:
-            Unavailable: the database stayed away for `database_wait`.
+            Unavailable: the database stayed away for that long.
         """
-        with self._transaction(write=False) as session:
+        with self._transaction(write=False, wait=wait) as session:
             yield session
 
     @contextmanager
@@ -106,8 +109,8 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, write: bool) -> Iterator[Session]:
-        connection = self._begin(write=write)
+    def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
+        connection = self._begin(write=write, wait=wait)
         session = Session(bind=connection, expire_on_commit=False, autoflush=True)
         try:
             yield session
@@ -117,8 +120,8 @@ class Database:
             session.close()
             connection.close()
 
-    def _begin(self, *, write: bool) -> Connection:
-        patience = _Patience(self.wait)
+    def _begin(self, *, write: bool, wait: float | None = None) -> Connection:
+        patience = _Patience(self.wait if wait is None else wait)
         while True:
             connection: Connection | None = None
             try:

@@ -52,6 +52,12 @@ class TooLarge(SwallowtailError):
     code = "too_large"
 
 
+class TooMany(SwallowtailError):
+    """This is more than one caller may have at once."""
+
+    code = "too_many"
+
+
 class NotFound(SwallowtailError):
     """There is no such thing, or it is not yours to see."""
 

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     )
     max_connections: int = Field(10_000, ge=1, description="Open sockets that one web process accepts")
     max_body_bytes: int = Field(262_144, ge=1024, description="Largest request body or socket message")
+    max_frame_bytes: int = Field(
+        1_048_576, ge=4096, description="Largest socket frame that is read at all; a larger one closes the connection"
+    )
     max_json_depth: int = Field(32, ge=4, le=200, description="Deepest nesting accepted in JSON")
     max_subscriptions: int = Field(100, ge=1, description="Instances and tasks that one client may watch at once")
     page_size: int = Field(50, ge=1, le=1000, description="Rows on a page of a list")
@@ -59,9 +62,14 @@ class Settings(BaseSettings):
 
     # Delivery
     publish_timeout: float = Field(1.0, gt=0, le=30, description="Longest that one publish to Redis may take")
+    socketio_channel: str = Field(
+        "flask-socketio", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="Redis channel of other programs' emits into rooms"
+    )
     head_interval: float = Field(5.0, gt=0, description="How often an idle room is told its head")
     head_check: float = Field(1.0, gt=0, description="How often a watched instance is compared with the database")
     ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
+    ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
+    client_backlog: int = Field(256, ge=16, description="Messages that may wait in a client's queue before its stream rests")
     replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
     snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
     progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")
