@@ -1,0 +1,167 @@
+/**
+ * Where one client stands in one instance's log, and which of the arriving messages it may apply: the client rule of
+ * docs/protocol.md. Pure bookkeeping, no socket: messages go in, a verdict comes out.
+ *
+ * Drop `seq` <= last; apply last + 1; at anything else, ask again with `since`.
+ */
+
+/**
+ * @typedef {{epoch: string, seq: number}} Since A place in an instance's log.
+ * @typedef {{apply: object[], ask: boolean}} Verdict What to apply now, in order, and whether to subscribe again.
+ */
+
+/** A `since` that no log has: the server answers it with a snapshot. */
+export const NOWHERE = Object.freeze({ epoch: "", seq: 0 });
+
+/** Events that arrive before the answer to a subscription are kept for it, up to this many. */
+const MOST_HELD = 10_000;
+/** Tasks whose live progress is remembered. */
+const MOST_TASKS = 10_000;
+const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
+const NOTHING = Object.freeze({ apply: Object.freeze([]), ask: false });
+
+export class LogPosition {
+  /**
+   * @param {Since | null} [since] continue after this place; null: from the moment of the subscription
+   * @param {boolean} [snapshot] ask for the present state first
+   */
+  constructor(since = null, snapshot = false) {
+    /** @type {Since | null} the last event applied */
+    this.last = since;
+    this.snapshot = snapshot;
+    /** Whether the server has answered on this connection. */
+    this.answered = false;
+    /** The head that the server named in its answer; everything up to it is catching up. */
+    this.target = 0;
+    this.held = [];
+    this.live = new Map();
+  }
+
+  /** @returns {Since | null} what to subscribe with */
+  get since() {
+    return this.last ?? (this.snapshot ? NOWHERE : null);
+  }
+
+  /** Whether everything the server had at the time of the subscription has been applied. */
+  get settled() {
+    return this.answered && (this.last?.seq ?? 0) >= this.target;
+  }
+
+  /** A subscription is on its way: what arrives out of turn until the answer may belong behind it. */
+  ask() {
+    this.answered = false;
+    this.held = [];
+  }
+
+  /**
+   * @param {object} event a `task_update` or `execution_step`
+   * @returns {Verdict}
+   */
+  take(event) {
+    if (event.rev !== undefined) return this.#takeLive(event);
+    if (event.seq === undefined) return { apply: [event], ask: false };
+    if (this.last === null && (this.answered || !this.snapshot)) {
+      this.last = { epoch: event.epoch, seq: event.seq - 1 };
+    }
+    if (event.epoch === this.last?.epoch && event.seq <= this.last.seq) return NOTHING;
+    if (this.#isNext(event)) return { apply: [this.#applied(event), ...this.#release()], ask: false };
+    if (this.answered) return { apply: [], ask: true };
+    if (this.held.length < MOST_HELD) this.held.push(event);
+    return NOTHING;
+  }
+
+  /**
+   * @param {{mode: string, epoch: string, head: number}} answer the acknowledgement of a subscription, `ok`
+   * @returns {Verdict}
+   */
+  answer({ mode, epoch, head }) {
+    this.answered = true;
+    if (mode === "snapshot" || this.last === null) {
+      this.last = { epoch, seq: head };
+      this.live.clear();
+    }
+    this.target = head;
+    const apply = this.#release();
+    // In a replay, whatever is left over is sent again in its turn.
+    const ask = mode !== "replay" && this.held.some((event) => event.epoch !== epoch || event.seq > this.last.seq);
+    this.held = [];
+    return { apply, ask };
+  }
+
+  /**
+   * @param {Since} head the number of the instance's last event, as the server tells an idle room
+   * @returns {boolean} whether something was missed
+   */
+  takeHead(head) {
+    if (!this.answered) return false;
+    if (this.last === null) this.last = { epoch: head.epoch, seq: head.seq };
+    return head.epoch !== this.last.epoch || head.seq > this.last.seq;
+  }
+
+  #isNext(event) {
+    return event.epoch === this.last?.epoch && event.seq === this.last.seq + 1;
+  }
+
+  #applied(event) {
+    this.last = { epoch: event.epoch, seq: event.seq };
+    const known = this.live.get(event.task_id);
+    const attempt = Math.max(event.attempt, known?.attempt ?? 0);
+    const rev = FINAL.has(event.data.status) ? Infinity : known?.attempt === attempt ? known.rev : -1;
+    this.#remember(event.task_id, { attempt, rev });
+    return event;
+  }
+
+  #release() {
+    const apply = [];
+    for (const event of [...this.held].sort((a, b) => a.seq - b.seq)) {
+      if (this.#isNext(event)) apply.push(this.#applied(event));
+    }
+    return apply;
+  }
+
+  /** Live progress has no number: the latest revision of the latest attempt wins. */
+  #takeLive(event) {
+    const known = this.live.get(event.task_id) ?? { attempt: 0, rev: -1 };
+    if (event.attempt < known.attempt || (event.attempt === known.attempt && event.rev <= known.rev)) return NOTHING;
+    this.#remember(event.task_id, { attempt: event.attempt, rev: event.rev });
+    return { apply: [event], ask: false };
+  }
+
+  #remember(taskId, mark) {
+    this.live.delete(taskId);
+    this.live.set(taskId, mark);
+    if (this.live.size > MOST_TASKS) this.live.delete(this.live.keys().next().value);
+  }
+}
+
+/**
+ * The streamed text of running steps, put together from `step_output` messages.
+ *
+ * `offset` counts characters as Unicode does (code points), not as JavaScript strings do.
+ */
+export class StepTexts {
+  #streams = new Map();
+
+  /**
+   * @param {{step_id: string, attempt: number, offset: number, text: string}} piece
+   * @returns {{text: string, start: number} | null} the text known so far, from character `start` on; null: nothing new
+   */
+  take({ step_id: stepId, attempt, offset, text }) {
+    const piece = Array.from(text);
+    let stream = this.#streams.get(stepId);
+    if (stream && attempt < stream.attempt) return null;
+    if (!stream || attempt > stream.attempt || offset > stream.end || offset < stream.start) {
+      stream = { attempt, text: "", start: offset, end: offset };
+    }
+    const fresh = piece.slice(stream.end - offset);
+    if (fresh.length === 0) return null;
+    stream = { ...stream, text: stream.text + fresh.join(""), end: stream.end + fresh.length };
+    this.#streams.set(stepId, stream);
+    return { text: stream.text, start: stream.start };
+  }
+
+  /** Forget a step's text: its durable event holds the finished output. */
+  forget(stepId) {
+    this.#streams.delete(stepId);
+  }
+}

@@ -1,0 +1,106 @@
+"""One connection by python-socketio, with its messages in order. The far end of an event's road, next to the wire."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import engineio
+import socketio
+
+from .log_position import Payload
+
+#: The library's own remarks about every packet; only its complaints are of interest.
+_wire_log = logging.getLogger(__name__)
+_wire_log.setLevel(logging.WARNING)
+
+Receive = Callable[[str, Payload], None]
+
+
+class ConnectionFailed(Exception):
+    """The server could not be reached in time, or refuses this client."""
+
+
+class Connection(Protocol):
+    """One connection to the server, from `open` to its end; tests bring their own."""
+
+    def open(self, url: str, auth: Payload | None, timeout: float) -> None:
+        """Connect within `timeout` seconds. Raises ConnectionFailed, or its subclass Refused."""
+
+    def emit(self, name: str, payload: Payload, answer: Callable[..., None] | None = None) -> None:
+        """Send an event; `answer` is called with its acknowledgement, if one comes. Does nothing once closed."""
+
+    def wait(self) -> str:
+        """Block until the connection has ended; the reason."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class Refused(ConnectionFailed):
+    """The server refuses this client; trying again would not help."""
+
+
+class _InOrder(engineio.Client):  # type: ignore[misc] # the library has no types
+    """Hands on each message before it reads the next.
+
+    The library starts a thread for every message, and threads overtake each other.
+    """
+
+    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        options["run_async"] = False
+        return super()._trigger_event(event, *args, **options)
+
+
+class _Socket(socketio.Client):  # type: ignore[misc] # the library has no types
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return _InOrder
+
+
+class SocketConnection:
+    """A connection by python-socketio over a websocket alone. Calls `receive` in the order of arrival."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._ended = threading.Event()
+        self._reason = "transport error"
+        self._socket = _Socket(reconnection=False, handle_sigint=False, logger=_wire_log, engineio_logger=_wire_log)
+        self._socket.on("connect", lambda: receive("connect", {}))
+        self._socket.on("disconnect", self._end)
+        self._socket.on("*", lambda name, payload=None, *_: receive(name, payload if payload is not None else {}))
+
+    def open(self, url: str, auth: Payload | None, timeout: float) -> None:
+        """See Connection."""
+        try:
+            self._socket.connect(url, auth=auth, transports=["websocket"], wait_timeout=timeout)
+        except socketio.exceptions.ConnectionError as fault:
+            self._abandon()
+            raise (Refused if self._socket.failed_namespaces else ConnectionFailed)(str(fault)) from fault
+
+    def emit(self, name: str, payload: Payload, answer: Callable[..., None] | None = None) -> None:
+        """See Connection."""
+        with suppress(socketio.exceptions.BadNamespaceError):
+            self._socket.emit(name, payload, callback=answer)
+
+    def wait(self) -> str:
+        """See Connection."""
+        # The library tells of no end that comes while `open` returns; hence the look at its state.
+        while not self._ended.wait(1.0) and self._socket.eio.state == "connected":
+            pass
+        self._abandon()
+        return self._reason
+
+    def close(self) -> None:
+        """See Connection."""
+        self._socket.disconnect()
+
+    def _end(self, reason: str = "") -> None:
+        self._reason = reason or self._reason
+        self._ended.set()
+
+    def _abandon(self) -> None:
+        """The library leaves the file descriptor of a broken connection open."""
+        if self._socket.eio.ws is not None:
+            self._socket.eio.ws.shutdown()
