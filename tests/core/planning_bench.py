@@ -1,0 +1,93 @@
+"""A domain with one instance and one agent on an empty database, for the tests of schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.core import actions
+from app.core.catalogue import AgentCard, register
+from app.core.events import EventRecord
+from app.core.firing import fire_due
+from app.core.models import Base
+from app.core.planning import NewSchedule, add_schedule
+from app.core.reads import ScheduleView, TaskView, list_slots, list_tasks, read_schedule
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+
+ECHO = AgentCard(
+    kind="echo",
+    title="Echo",
+    description="",
+    version="1",
+    input_schema={
+        "type": "object",
+        "properties": {"message": {"type": "string", "minLength": 1}, "times": {"type": "integer", "default": 1}},
+        "required": ["message"],
+        "additionalProperties": False,
+    },
+)
+
+
+class Bench:
+    """The domain, with what was announced and how often somebody was hurried."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.announced: list[EventRecord] = []
+        self.hurried = 0
+        self.runtime = Runtime.build(settings, announce=self.announced.extend)
+        self.runtime.hurry = self._hurry
+
+    def prepare(self) -> None:
+        """Make the tables, the agent and the instance."""
+        Base.metadata.create_all(self.runtime.db.engine)
+        register(self.runtime.db, [ECHO])
+        actions.create_instance(self.runtime, "Demo", "demo")
+
+    def add(self, at: str, **fields: Any) -> ScheduleView:
+        """Add a schedule at this moment; a `name` is made up unless given."""
+        wanted = {"instance_id": "demo", "name": "plan", "kind": "echo", "input": {"message": "hello"}, **fields}
+        return add_schedule(self.runtime, NewSchedule(**wanted), at=moment(at))
+
+    def fire(self, at: str) -> int:
+        """Look for due slots at this moment."""
+        return fire_due(self.runtime, at=moment(at))
+
+    def schedule(self, schedule_id: str) -> ScheduleView:
+        """The schedule as a reader sees it."""
+        with self.runtime.db.read() as session:
+            return read_schedule(session, schedule_id)
+
+    def slots(self, schedule_id: str) -> list[tuple[str, str, str]]:
+        """Every slot, the earliest first, as time of day, outcome and reason."""
+        with self.runtime.db.read() as session:
+            rows = list_slots(session, schedule_id, 10_000)
+        return [((row["planned_at"] or "")[11:19], row["outcome"], row["reason"]) for row in reversed(rows)]
+
+    def tasks(self) -> list[TaskView]:
+        """Every task, the latest first."""
+        with self.runtime.db.read() as session:
+            return list_tasks(session, "demo", limit=10_000)[0]
+
+    def _hurry(self) -> None:
+        self.hurried += 1
+
+
+@contextmanager
+def open_bench(directory: Path, database_url: str | None = None, **more: Any) -> Iterator[Bench]:
+    """Give a prepared bench on SQLite in `directory`, or on the database of `database_url`."""
+    settings = Settings(_env_file=None, var_dir=directory, database_url=database_url, **more)
+    bench = Bench(settings)
+    bench.prepare()
+    try:
+        yield bench
+    finally:
+        bench.runtime.close()
+
+
+def moment(text: str) -> datetime:
+    """A moment from its time of day on the day of these tests, or from its full text."""
+    return datetime.fromisoformat(text if "T" in text else f"2026-06-01T{text}+00:00")
