@@ -1,62 +1,84 @@
 """Puts one web process together: Flask, the REST API, the pages, Socket.IO, and the domain behind them.
 
-Not a stop on the road but the junction of its two web stops: `web/api` where it begins and `web/sockets` where it ends.
+Not a stop on the road but the junction of two: `web/api`, where it begins, and `web/sockets`, where it ends.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+from importlib.metadata import version
 
 import socketio
 from apiflask import APIFlask
-from flask import Flask, current_app
+from flask import Flask
 from flask_socketio import SocketIO
 
 from app.core.db import PostgresDriver
 from app.core.runtime import Runtime
 from app.core.settings import Settings
-
-
-@dataclass(slots=True)
-class Web:
-    """What the parts of one web process share; `app.extensions["swallowtail"]`."""
-
-    rt: Runtime
-    socketio: SocketIO
-    hub: Any = None
+from app.web import errors, headers, health, metrics, openapi
+from app.web.announcer import Announcer
+from app.web.api import agents, instances, schedules, tasks
+from app.web.bodies import ApiRequest, FastJson
+from app.web.parts import Web
 
 
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
+    Submissions are relayed by a `Sweeper` of the process that serves it (`app/wsgi.py`), or by anybody else's.
+
     Args:
         settings: the frozen settings.
         driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
     """
-    app = APIFlask(__name__, title="Swallowtail", docs_path=None, spec_path="/api/openapi.json")
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    sio = _make_socketio(app, settings)
-    app.extensions["swallowtail"] = Web(Runtime.build(settings, driver=driver), sio)
+    app = _make_flask(settings)
+    app.extensions["swallowtail"] = Web(_make_runtime(settings, driver), _make_socketio(app, settings))
+    metrics.register(app)
+    headers.register(app, settings)
+    errors.register(app)
+    openapi.register(app)
+    for part in (instances, tasks, agents, schedules, health, metrics):
+        app.register_blueprint(part.bp)
     return app
 
 
-def get_web() -> Web:
-    """Return what the running application shares."""
-    return cast("Web", current_app.extensions["swallowtail"])
+def _make_flask(settings: Settings) -> APIFlask:
+    app = APIFlask(
+        __name__,
+        title="Swallowtail",
+        version=version("swallowtail"),
+        spec_path="/api/openapi.json",
+        docs_path=None,
+        json_errors=False,
+    )
+    app.request_class = ApiRequest
+    app.json = FastJson(app)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+    return app
+
+
+def _make_runtime(settings: Settings, driver: PostgresDriver | None) -> Runtime:
+    runtime = Runtime.build(settings, driver=driver)
+    # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
+    runtime.ledger.announce = Announcer(runtime.broadcast).announce
+    runtime.hurry = _leave_to_sweeper
+    return runtime
+
+
+def _leave_to_sweeper() -> None:
+    """`Sweeper.start` puts its own alarm in this place."""
 
 
 def _make_socketio(app: Flask, settings: Settings) -> SocketIO:
     # Flask-SocketIO would choose kombu for a unix socket; the manager connects at the first client, not here.
     queue = socketio.RedisManager(settings.redis, channel=f"{settings.channel_prefix}:socketio")
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     return SocketIO(
         app,
         async_mode=settings.async_mode,
         client_manager=queue,
-        cors_allowed_origins=origins or None,
+        cors_allowed_origins=headers.list_origins(settings) or None,
         manage_session=False,
         max_http_buffer_size=settings.max_body_bytes,
         http_compression=False,
-        serve_client=False,
     )

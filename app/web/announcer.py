@@ -1,0 +1,44 @@
+"""Publishing without waiting: hands committed events to a thread that tells Redis. On the road, between `core/ledger`
+and `core/broadcast` in a web process, so that no request ever waits for Redis.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+
+from prometheus_client import Counter
+
+from app.core.broadcast import Broadcaster
+from app.core.events import EventRecord
+
+#: Transactions that may wait for a slow Redis. Beyond it hints are dropped, and the hubs find the events themselves.
+BACKLOG = 1000
+
+DROPPED = Counter("swallowtail_announcements_dropped_total", "Transactions whose hint was dropped since Redis was slow")
+
+
+class Announcer:
+    """The `announce` of a web process's ledger. Its thread begins with the first event and ends with the process."""
+
+    def __init__(self, broadcaster: Broadcaster) -> None:
+        self._broadcaster = broadcaster
+        self._waiting: queue.Queue[Sequence[EventRecord]] = queue.Queue(BACKLOG)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def announce(self, events: Sequence[EventRecord]) -> None:
+        """Take the events of one transaction; returns at once."""
+        try:
+            self._waiting.put_nowait(events)
+        except queue.Full:
+            DROPPED.inc()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._publish_forever, name="announcer", daemon=True)
+                self._thread.start()
+
+    def _publish_forever(self) -> None:
+        while True:
+            self._broadcaster.publish(self._waiting.get())

@@ -1,0 +1,100 @@
+"""REST: instances, their snapshot and their log."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import actions, reads
+from app.core.errors import NotFound
+from app.core.log import Head, read_events, read_head
+from app.core.validate import check_task_id
+from app.web.api.paging import choose_limit, write_page
+from app.web.api.scope import enter_instance
+from app.web.api.shapes import EventPage, EventQuery, Instance, InstancePage, NewInstance, PageQuery, Snapshot
+from app.web.bodies import write_json
+from app.web.errors import Gone
+from app.web.parts import get_runtime
+
+_TAG = {"name": "Instances", "description": "Workspaces: each has its tasks, its numbered log and its room."}
+
+bp = APIBlueprint("instances", __name__, tag=_TAG, url_prefix="/api/v1/instances")
+
+
+@bp.get("")
+@bp.input(PageQuery, location="query", arg_name="query")
+@bp.output(InstancePage)
+def list_instances(query: PageQuery) -> Response:
+    """List instances"""
+    with get_runtime().db.read() as session:
+        return write_page(*reads.list_instances(session, limit=choose_limit(query.limit), cursor=query.cursor))
+
+
+@bp.post("")
+@bp.input(NewInstance, arg_name="body", example={"name": "Acme", "id": "acme"})
+@bp.output(Instance, status_code=201, description="It was created; `Location` is its address")
+@bp.doc(responses=[409])
+def create_instance(body: NewInstance) -> Response:
+    """Create an instance"""
+    view = actions.create_instance(get_runtime(), body.name, body.id)
+    return write_json(view, 201, {"Location": f"/api/v1/instances/{view['id']}"})
+
+
+@bp.get("/<instance_id>")
+@bp.output(Instance)
+def show_instance(instance_id: str) -> Response:
+    """Show an instance"""
+    instance_id = enter_instance(instance_id)
+    with get_runtime().db.read() as session:
+        return write_json(reads.read_instance(session, instance_id))
+
+
+@bp.get("/<instance_id>/snapshot")
+@bp.output(Snapshot)
+def show_snapshot(instance_id: str) -> Response:
+    """Show the present state of an instance
+
+    Where to begin when the log cannot be read from its start: the latest tasks with their steps, and the number to
+    read on from.
+    """
+    instance_id, runtime = enter_instance(instance_id), get_runtime()
+    with runtime.db.read() as session:
+        return write_json(reads.snapshot(session, instance_id, runtime.settings.snapshot_tasks))
+
+
+@bp.get("/<instance_id>/events")
+@bp.input(EventQuery, location="query", arg_name="query")
+@bp.output(EventPage)
+@bp.doc(responses=[410])
+def list_events(instance_id: str, query: EventQuery) -> Response:
+    """Read an instance's log
+
+    The same events that Socket.IO clients receive, from after `since`, in order and without gaps.
+    """
+    instance_id, limit = enter_instance(instance_id), choose_limit(query.limit)
+    task_id = None if query.task_id is None else check_task_id(query.task_id)
+    with get_runtime().db.read() as session:
+        head = _check_position(read_head(session, instance_id), query)
+        events = read_events(session, instance_id, query.since, limit, task_id)
+    # A short page has been read to the end, also when other tasks' events were left out of it.
+    reached = events[-1].seq if len(events) == limit else head.seq
+    return write_json(
+        {
+            "items": [event.wire() for event in events],
+            "epoch": head.epoch,
+            "head": head.seq,
+            "min_seq": head.min_seq,
+            "next_since": reached,
+        }
+    )
+
+
+def _check_position(head: Head | None, query: EventQuery) -> Head:
+    if head is None:
+        raise NotFound("there is no such instance", field="instance_id")
+    where = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
+    if query.since > head.seq or query.epoch not in (None, head.epoch):
+        raise Gone("epoch", "this position belongs to another log", where)
+    if query.since < head.min_seq:
+        raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", where)
+    return head

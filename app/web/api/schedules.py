@@ -1,0 +1,95 @@
+"""REST: schedules and their slots."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import planning, reads
+from app.web.api.paging import choose_limit, write_page
+from app.web.api.scope import enter_instance, enter_schedule
+from app.web.api.shapes import NewSchedule, Schedule, ScheduleList, SlotList, SlotQuery
+from app.web.bodies import write_json
+from app.web.parts import get_runtime
+
+_TAG = {"name": "Schedules", "description": "Tasks that are submitted again and again, or later."}
+
+bp = APIBlueprint("schedules", __name__, tag=_TAG, url_prefix="/api/v1")
+
+_EXAMPLE = {
+    "name": "Every weekday",
+    "kind": "echo",
+    "input": {"text": "Good morning"},
+    "cron": "0 9 * * 1-5",
+    "timezone": "Europe/Berlin",
+}
+
+
+@bp.get("/instances/<instance_id>/schedules")
+@bp.output(ScheduleList)
+def list_schedules(instance_id: str) -> Response:
+    """List an instance's schedules"""
+    instance_id = enter_instance(instance_id)
+    with get_runtime().db.read() as session:
+        return write_page(reads.list_schedules(session, instance_id))
+
+
+@bp.post("/instances/<instance_id>/schedules")
+@bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
+@bp.output(Schedule, status_code=201, description="It was added; `Location` is its address")
+@bp.doc(responses=[409])
+def add_schedule(instance_id: str, body: NewSchedule) -> Response:
+    """Add a schedule
+
+    What it is to submit is checked now, and again at every slot.
+    """
+    wanted = planning.NewSchedule(instance_id=enter_instance(instance_id), **dict(body))
+    view = planning.add_schedule(get_runtime(), wanted)
+    return write_json(view, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
+
+
+@bp.get("/schedules/<schedule_id>")
+@bp.output(Schedule)
+def show_schedule(schedule_id: str) -> Response:
+    """Show a schedule"""
+    schedule_id = enter_schedule(schedule_id)
+    with get_runtime().db.read() as session:
+        return write_json(reads.read_schedule(session, schedule_id))
+
+
+@bp.get("/schedules/<schedule_id>/slots")
+@bp.input(SlotQuery, location="query", arg_name="query")
+@bp.output(SlotList)
+def list_slots(schedule_id: str, query: SlotQuery) -> Response:
+    """List a schedule's latest slots"""
+    schedule_id, limit = enter_schedule(schedule_id), choose_limit(query.limit)
+    with get_runtime().db.read() as session:
+        return write_page(reads.list_slots(session, schedule_id, limit))
+
+
+@bp.post("/schedules/<schedule_id>/pause")
+@bp.output(Schedule)
+def pause_schedule(schedule_id: str) -> Response:
+    """Pause a schedule
+
+    No slot comes until it is resumed. Pausing again changes nothing.
+    """
+    return write_json(planning.pause_schedule(get_runtime(), enter_schedule(schedule_id)))
+
+
+@bp.post("/schedules/<schedule_id>/resume")
+@bp.output(Schedule)
+def resume_schedule(schedule_id: str) -> Response:
+    """Resume a schedule
+
+    It goes on with the first slot from now; those of the pause are gone.
+    """
+    return write_json(planning.resume_schedule(get_runtime(), enter_schedule(schedule_id)))
+
+
+@bp.delete("/schedules/<schedule_id>")
+@bp.doc(responses={204: "It was removed; the tasks that it submitted stay"})
+def remove_schedule(schedule_id: str) -> Response:
+    """Remove a schedule"""
+    planning.remove_schedule(get_runtime(), enter_schedule(schedule_id))
+    return Response(status=204)

@@ -1,0 +1,390 @@
+"""The shapes of the REST API: what callers send, checked by Pydantic, and what they get, for the OpenAPI document.
+
+Answers are built by `core/reads` and not validated again on their way out; a test holds them against these models.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from app.core.states import StepStatus, TaskStatus
+
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+InstanceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", examples=["demo"])]
+Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+AnyJson = Annotated[Any, WithJsonSchema({"description": "Any JSON value"})]
+
+
+def _read_moment(value: object) -> object:
+    # Strict models take no text for a moment, lenient ones take numbers as well.
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+class Given(BaseModel):
+    """Base of what callers send: no coercion, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Asked(BaseModel):
+    """Base of query strings: text becomes numbers, unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Shown(BaseModel):
+    """Base of answers."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class PageQuery(Asked):
+    """Which page of a list."""
+
+    cursor: str | None = Field(None, max_length=500)
+    """`next_cursor` of the page before; the first page when absent"""
+    limit: int | None = Field(None, ge=1)
+    """Most items on the page"""
+
+
+class TaskQuery(PageQuery):
+    """Which of an instance's tasks."""
+
+    status: TaskStatus | None = None
+    """Only tasks in this state"""
+    kind: str | None = Field(None, max_length=100)
+    """Only tasks of this kind"""
+
+
+class EventQuery(Asked):
+    """Which part of an instance's log."""
+
+    since: int = Field(0, ge=0, le=2**63 - 1)
+    """Number of the last event that is known; events after it are given"""
+    epoch: str | None = Field(None, max_length=64)
+    """Epoch that `since` belongs to; another one is refused with `epoch`"""
+    limit: int | None = Field(None, ge=1)
+    """Most events in the answer"""
+    task_id: str | None = Field(None, max_length=64)
+    """Only events of this task"""
+
+
+class SlotQuery(Asked):
+    """How many of a schedule's slots."""
+
+    limit: int | None = Field(None, ge=1)
+    """Most slots in the answer, the latest first"""
+
+
+class SubmissionHeaders(BaseModel):
+    """Headers of a submission."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    idempotency_key: str | None = None
+    """Any text of at most 200 characters. The same key again answers with the task that it gave before (200), or with \
+`conflict` when the submission differs"""
+
+
+class NewInstance(Given):
+    """A workspace to create."""
+
+    name: str
+    """Shown to people; 1 to 200 characters"""
+    id: str | None = None
+    """Part of addresses: 1 to 64 letters, digits, `-` or `_`. A random one when absent"""
+
+
+class NewTask(Given):
+    """A task to submit."""
+
+    kind: str
+    """Which agent is to do it; `/agents` lists them"""
+    input: AnyJson = None
+    """What the agent needs; its card has the JSON Schema"""
+    title: str | None = None
+    """Shown to people; the agent's title when absent"""
+    expires_in: float | None = None
+    """Seconds in which a worker must have begun; the task is EXPIRED after that"""
+
+
+class Retry(Given):
+    """How to retry."""
+
+    from_step: str | None = None
+    """Key of the first step to do again; when absent, every finished step is kept"""
+
+
+class NewSchedule(Given):
+    """A schedule to add: exactly one of `cron`, `interval_seconds` and `run_at`."""
+
+    name: str
+    """Unique in its instance; 1 to 200 characters"""
+    kind: str
+    """Which agent is to be run"""
+    input: AnyJson = None
+    """The input of each task"""
+    cron: str | None = None
+    """Five fields: minute, hour, day, month, weekday"""
+    timezone: str = "UTC"
+    """IANA name of the zone whose wall clock `cron` is about"""
+    interval_seconds: float | None = None
+    """Seconds from one slot to the next"""
+    run_at: Annotated[AwareDatetime, BeforeValidator(_read_moment)] | None = None
+    """The one moment, RFC 3339 with an offset"""
+    catch_up: Literal["skip", "latest", "all"] = "latest"
+    """Which of the slots that passed while nobody looked are made up for"""
+    overlap: Literal["allow", "skip"] = "allow"
+    """What to do with a slot when the task of the last one still runs"""
+
+
+class Instance(Shown):
+    """A workspace: one event log, one room."""
+
+    id: InstanceId
+    name: str
+    epoch: str
+    """Name of the present log; another one means that numbers begin anew"""
+    seq: int
+    """Number of the latest event"""
+    created_at: Moment
+
+
+class Failure(Shown):
+    """What went wrong in a task or step."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    code: str
+    message: str
+
+
+class Task(Shown):
+    """One piece of work, through all its attempts."""
+
+    id: Uuid
+    instance_id: InstanceId
+    kind: str
+    title: str
+    status: TaskStatus
+    progress: float = Field(ge=0, le=100)
+    message: str
+    attempt: int
+    """How many times a worker has begun it"""
+    input: AnyJson
+    result: AnyJson
+    """What the agent returned, once COMPLETED"""
+    error: Failure | None
+    cancel_requested: bool
+    submitted_by: str
+    last_seq: int
+    """Number of its latest event"""
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    updated_at: Moment
+    expires_at: Moment | None
+
+
+class Step(Shown):
+    """One journalled unit inside a task."""
+
+    step_id: Uuid
+    task_id: Uuid
+    key: str
+    position: int
+    agent: str
+    action: str
+    status: StepStatus
+    output: AnyJson
+    error: Failure | None
+    attempt: int
+    tries: int
+    started_at: Moment
+    completed_at: Moment | None
+
+
+class Event(Shown):
+    """One numbered fact, exactly as Socket.IO clients receive it."""
+
+    instance_id: InstanceId
+    task_id: Uuid
+    type: str = Field(examples=["task_update", "execution_step"])
+    data: dict[str, Any]
+    seq: int
+    epoch: str
+    id: Uuid
+    attempt: int
+
+
+class Agent(Shown):
+    """An agent's card."""
+
+    kind: str
+    title: str
+    description: str
+    version: str
+    input_schema: dict[str, Any]
+    """JSON Schema 2020-12 of a submission's `input`"""
+    soft_time_limit: float | None
+    hard_time_limit: float | None
+
+
+class Schedule(Shown):
+    """A plan to submit one kind of task again and again, or once."""
+
+    id: Uuid
+    instance_id: InstanceId
+    name: str
+    kind: str
+    input: AnyJson
+    timing: str = Field(examples=["cron", "interval", "once"])
+    cron: str | None
+    timezone: str
+    interval_seconds: float | None
+    run_at: Moment | None
+    catch_up: str
+    overlap: str
+    paused: bool
+    next_slot_at: Moment | None
+    last_slot_at: Moment | None
+    created_at: Moment
+
+
+class Slot(Shown):
+    """One firing of a schedule, and what came of it."""
+
+    schedule_id: Uuid
+    planned_at: Moment
+    outcome: str = Field(examples=["fired", "skipped"])
+    reason: str
+    task_id: Uuid | None
+
+
+class TaskWithSteps(Task):
+    """A task and its steps, in the order in which they were first started."""
+
+    steps: list[Step]
+
+
+class Snapshot(Shown):
+    """The present state of an instance, all of one moment: read on from `head`."""
+
+    instance_id: InstanceId
+    epoch: str
+    head: int
+    min_seq: int
+    tasks: list[TaskWithSteps]
+    complete: bool
+    """Whether these are all of the instance's tasks, and not just the latest"""
+
+
+class InstancePage(Shown):
+    """Instances by id."""
+
+    items: list[Instance]
+    next_cursor: str | None
+
+
+class TaskPage(Shown):
+    """Tasks, the latest first."""
+
+    items: list[Task]
+    next_cursor: str | None
+
+
+class StepList(Shown):
+    """All steps of a task, in the order in which they were first started."""
+
+    items: list[Step]
+    next_cursor: None
+
+
+class AgentList(Shown):
+    """All agents by kind."""
+
+    items: list[Agent]
+    next_cursor: None
+
+
+class ScheduleList(Shown):
+    """All schedules of an instance by name."""
+
+    items: list[Schedule]
+    next_cursor: None
+
+
+class SlotList(Shown):
+    """The latest slots of a schedule, the latest first."""
+
+    items: list[Slot]
+    next_cursor: None
+
+
+class EventPage(Shown):
+    """Events in their order; ask again with `next_since` until it equals `head`."""
+
+    items: list[Event]
+    epoch: str
+    head: int
+    """Number of the instance's latest event"""
+    min_seq: int
+    """Least `since` that can still be answered"""
+    next_since: int
+
+
+class TaskOutcome(Shown):
+    """The task after a write, and the event to wait for in order to see its effect."""
+
+    task: Task
+    seq: int
+    """Number of the latest event that the write caused"""
+    epoch: str
+
+
+class Component(Shown):
+    """One part that delivery stands on."""
+
+    status: str = Field(examples=["ok", "degraded", "down"])
+    detail: str
+
+
+class Health(Shown):
+    """Whether the process works, part by part."""
+
+    status: str = Field(examples=["ok", "degraded", "down"])
+    components: dict[str, Component]
+
+
+class Finding(Shown):
+    """One thing that is wrong with the input."""
+
+    field: str = Field(examples=["input.platforms[0]"])
+    message: str
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    type: str
+    """Address of a text about this kind of problem"""
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    """The part of the input that is to blame"""
+    errors: list[Finding] | None = None
+    """Everything that is wrong with the input"""
+    error_id: str | None = None
+    """Finds a failure of the server in its log"""
+    min_seq: int | None = None
+    """With `too_old`: the least `since` that can still be answered"""

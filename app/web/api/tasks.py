@@ -1,0 +1,104 @@
+"""REST: tasks and their steps. The road begins here: a submission comes in and goes to `core/actions`."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import actions, reads
+from app.core.actions import Outcome
+from app.core.validate import check_line
+from app.web.api.paging import choose_limit, write_page
+from app.web.api.scope import enter_instance, enter_task
+from app.web.api.shapes import NewTask, Retry, StepList, SubmissionHeaders, Task, TaskOutcome, TaskPage, TaskQuery
+from app.web.bodies import write_json
+from app.web.parts import get_runtime
+
+_TAG = {"name": "Tasks", "description": "Pieces of work, and the steps that they are made of."}
+
+bp = APIBlueprint("tasks", __name__, tag=_TAG, url_prefix="/api/v1")
+
+
+@bp.get("/instances/<instance_id>/tasks")
+@bp.input(TaskQuery, location="query", arg_name="query")
+@bp.output(TaskPage)
+def list_tasks(instance_id: str, query: TaskQuery) -> Response:
+    """List an instance's tasks
+
+    The latest first. Tasks that are submitted while you page do not move the pages that follow.
+    """
+    instance_id, limit = enter_instance(instance_id), choose_limit(query.limit)
+    kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
+    with get_runtime().db.read() as session:
+        found = reads.list_tasks(session, instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
+    return write_page(*found)
+
+
+@bp.post("/instances/<instance_id>/tasks")
+@bp.input(SubmissionHeaders, location="headers", arg_name="headers")
+@bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"text": "Hello"}})
+@bp.output(TaskOutcome, status_code=201, description="It was stored and will run; `Location` is its address")
+@bp.doc(responses={200: "The same submission came before, with this `Idempotency-Key`", 409: "Conflict"})
+def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> Response:
+    """Submit a task
+
+    It is stored before the answer is sent, and runs even if this server, Redis or a worker dies now. Send an
+    `Idempotency-Key` to be able to repeat the request after a lost answer.
+    """
+    submission = actions.Submission(
+        instance_id=enter_instance(instance_id),
+        kind=body.kind,
+        input=body.input,
+        title=body.title,
+        idempotency_key=headers.idempotency_key,
+        expires_in=body.expires_in,
+    )
+    outcome = actions.submit(get_runtime(), submission)
+    location = {"Location": f"/api/v1/tasks/{outcome.task['id']}"}
+    return _write_outcome(outcome, 201 if outcome.created else 200, location)
+
+
+@bp.get("/tasks/<task_id>")
+@bp.output(Task)
+def show_task(task_id: str) -> Response:
+    """Show a task"""
+    task_id = enter_task(task_id)
+    with get_runtime().db.read() as session:
+        return write_json(reads.read_task(session, task_id))
+
+
+@bp.get("/tasks/<task_id>/steps")
+@bp.output(StepList)
+def list_steps(task_id: str) -> Response:
+    """List a task's steps"""
+    task_id = enter_task(task_id)
+    with get_runtime().db.read() as session:
+        return write_page(reads.list_steps(session, task_id))
+
+
+@bp.post("/tasks/<task_id>/cancel")
+@bp.output(TaskOutcome)
+@bp.doc(responses=[409])
+def cancel_task(task_id: str) -> Response:
+    """Cancel a task
+
+    One that has not begun is CANCELLED in the answer; one that runs has `cancel_requested` and becomes CANCELLED as
+    soon as its run notices. Cancelling again changes nothing.
+    """
+    return _write_outcome(actions.cancel(get_runtime(), enter_task(task_id)))
+
+
+@bp.post("/tasks/<task_id>/retry")
+@bp.input(Retry, arg_name="body", example={"from_step": "write:x"})
+@bp.output(TaskOutcome)
+@bp.doc(responses=[409])
+def retry_task(task_id: str, body: Retry) -> Response:
+    """Retry a task that failed, was cancelled or expired
+
+    A new attempt that keeps the finished steps, or those before `from_step`. The body may be left out.
+    """
+    return _write_outcome(actions.retry(get_runtime(), enter_task(task_id), body.from_step))
+
+
+def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return write_json({"task": outcome.task, "seq": outcome.seq, "epoch": outcome.epoch}, status, headers)

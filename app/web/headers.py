@@ -1,0 +1,103 @@
+"""Headers of every answer: what browsers may do with it, who may read it from elsewhere, and how long it keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.core.settings import Settings
+
+#: A view that needs more (none does yet) sets the header itself.
+SECURE = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
+_ASKED = "Content-Type, Idempotency-Key, Authorization"
+_EXPOSED = "Location, Retry-After"
+_YEAR = 365 * 24 * 3600
+
+
+def list_origins(settings: Settings) -> list[str]:
+    """Return the origins that may call across sites; none by default."""
+    return [origin.strip().rstrip("/") for origin in settings.cors_origins.split(",") if origin.strip()]
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Put the headers on every answer, and refuse bodies that say that they are too large."""
+    origins = frozenset(list_origins(settings))
+    versions = _Versions(Path(app.static_folder or "static"))
+    app.before_request(_refuse_large_body)
+    app.url_defaults(versions.add)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        for name, value in SECURE.items():
+            response.headers.setdefault(name, value)
+        _allow_origin(response, origins)
+        _keep(response)
+        return response
+
+
+def _refuse_large_body() -> None:
+    # Also where no view reads the body.
+    limit = request.max_content_length
+    if limit is not None and (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge(f"the body is larger than {limit} bytes")
+
+
+def _allow_origin(response: Response, origins: frozenset[str]) -> None:
+    if not origins:
+        return
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin", "")
+    if origin not in origins and "*" not in origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin if origin in origins else "*"
+    response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = _METHODS
+        response.headers["Access-Control-Allow-Headers"] = _ASKED
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _keep(response: Response) -> None:
+    if request.endpoint == "static" and response.status_code in (200, 206, 304):
+        # An address that names the content may be kept for ever; any other is asked about each time (ETag, 304).
+        named = "v" in request.args
+        response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable" if named else "no-cache"
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
+class _Versions:
+    """Adds `?v=<hash of the content>` to the addresses of static files that templates print."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[float, str]] = {}
+
+    def add(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Add the version unless the file is missing."""
+        name = values.get("filename")
+        if endpoint != "static" or not isinstance(name, str) or "v" in values:
+            return
+        try:
+            changed = (self._folder / name).stat().st_mtime
+            if self._known.get(name, (None, ""))[0] != changed:
+                digest = hashlib.sha256((self._folder / name).read_bytes()).hexdigest()
+                self._known[name] = (changed, digest[:16])
+        except OSError:
+            return
+        values["v"] = self._known[name][1]

@@ -1,0 +1,118 @@
+"""/healthz and /readyz: whether this process lives, and whether clients get their events from it. Beside the road.
+
+Ready means: delivery works. The database and the hub are what it stands on, so without either of them the answer is 503
+and a load balancer sends clients elsewhere. Redis is only the doorbell: without it the hub finds events in the database
+at its next head check, and submissions are kept until a worker can be woken. That is `degraded`, and still 200: every
+other web process has lost the same Redis, and taking them all out of service would turn slower into nothing.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import redis
+from apiflask import APIBlueprint
+from flask import Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.broadcast import connect
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+from app.web.api.shapes import Health
+from app.web.bodies import write_json
+from app.web.parts import get_web
+
+_TAG = {"name": "Health", "description": "Whether this process works."}
+_NOT_READY: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
+    503: {
+        "description": "Clients would not get events from this process",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
+    }
+}
+
+bp = APIBlueprint("health", __name__, tag=_TAG)
+
+OK, DEGRADED, DOWN = "ok", "degraded", "down"
+#: Longest wait for one's own message to come back; a Redis that is slower is of no use as a doorbell.
+_ROUND_TRIP = 1.0
+
+Component = dict[str, str]
+
+
+@bp.get("/healthz")
+@bp.output(Health)
+def show_health() -> Response:
+    """Tell that the process lives"""
+    return _write({"process": _state(OK, "answers requests")})
+
+
+@bp.get("/readyz")
+@bp.output(Health)
+@bp.doc(responses=_NOT_READY)
+def show_readiness() -> Response:
+    """Tell whether delivery works
+
+    503 when clients would not get events from this process; `degraded` when they get them later than usual.
+    """
+    web = get_web()
+    return _write(
+        {
+            "database": check_database(web.rt),
+            "hub": check_hub(web.hub),
+            "redis": check_redis(web.rt.settings),
+        }
+    )
+
+
+def check_database(runtime: Runtime) -> Component:
+    """Read from it once, without waiting for it to come back."""
+    try:
+        runtime.db.ping()
+    except SQLAlchemyError as fault:
+        return _state(DOWN, f"cannot be read: {type(fault).__name__}")
+    return _state(OK, "can be read")
+
+
+def check_hub(hub: Any) -> Component:
+    """Ask whether its pump runs."""
+    if hub is None or not hub.is_running:
+        return _state(DOWN, "does not run")
+    return _state(OK, "runs")
+
+
+def check_redis(settings: Settings) -> Component:
+    """Publish to a channel of our own and wait for the message to arrive."""
+    channel = f"{settings.channel_prefix}:ready:{uuid.uuid4().hex}"
+    limit = min(settings.publish_timeout, _ROUND_TRIP)
+    client = connect(settings, timeout=limit)
+    try:
+        with client.pubsub(ignore_subscribe_messages=True) as inbox:  # type: ignore[no-untyped-call]
+            inbox.subscribe(channel)
+            client.publish(channel, b"ready")
+            if _arrives(inbox, limit):
+                return _state(OK, "a published message arrived")
+            return _state(DEGRADED, "a published message did not arrive; events come by the head check")
+    except (redis.RedisError, OSError) as fault:
+        return _state(DEGRADED, f"away ({type(fault).__name__}); events come by the head check")
+    finally:
+        client.close()
+
+
+def _arrives(inbox: Any, limit: float) -> bool:
+    end = time.monotonic() + limit
+    while (left := end - time.monotonic()) > 0:
+        if inbox.get_message(timeout=left) is not None:
+            return True
+    return False
+
+
+def _state(status: str, detail: str) -> Component:
+    return {"status": status, "detail": detail}
+
+
+def _write(components: dict[str, Component]) -> Response:
+    found = {component["status"] for component in components.values()}
+    status = next(status for status in (DOWN, DEGRADED, OK) if status in found)
+    return write_json({"status": status, "components": components}, 503 if status == DOWN else 200)
