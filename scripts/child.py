@@ -101,20 +101,24 @@ class Child:
 
     async def _start(self) -> asyncio.subprocess.Process:
         supervisor = os.getpid()
-        # exec: the shell gives way to the command, so that signals reach the command itself.
-        self._process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            f"exec {self._command}",
-            env=self._env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=lambda: _die_with(supervisor),
-        )
-        assert self._process.stdout is not None
-        self._reader = asyncio.create_task(self._relay(self._process.stdout))
+        # A pipe of our own: with asyncio's, `wait` would also wait for every grandchild that holds on to the output.
+        output, inlet = os.pipe()
+        self._reader = asyncio.create_task(self._relay(output))
+        try:
+            # exec: the shell gives way to the command, so that signals reach the command itself.
+            self._process = await asyncio.create_subprocess_exec(
+                "/bin/sh",
+                "-c",
+                f"exec {self._command}",
+                env=self._env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=inlet,
+                stderr=inlet,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(supervisor),
+            )
+        finally:
+            os.close(inlet)
         return self._process
 
     async def _clear(self, process: asyncio.subprocess.Process) -> None:
@@ -124,7 +128,11 @@ class Child:
             await asyncio.wait([self._reader], timeout=self._patience.grace)
         self._process = None
 
-    async def _relay(self, stream: asyncio.StreamReader) -> None:
+    async def _relay(self, output: int) -> None:
+        stream = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
         splitter = LineSplitter()
         while True:
             data = await stream.read(LineSplitter.LONGEST)

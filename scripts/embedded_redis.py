@@ -88,15 +88,20 @@ def find_server() -> str:
 
 def write_config(settings: Settings) -> Path:
     """Write the server's configuration, which may hold a password, for this user's eyes only; return its path."""
-    lines = ["daemonize no", 'save ""', "appendonly no", f'dir "{settings.var}"', "loglevel warning"]
+    lines = ["daemonize no", 'save ""', "appendonly no", f"dir {quote(settings.var)}", "loglevel warning"]
     url = urlsplit(prepare_address(settings))
     if url.scheme == "unix":
-        lines += ["port 0", f'unixsocket "{url.path}"', "unixsocketperm 700"]
+        lines += ["port 0", f"unixsocket {quote(settings.var / 'redis.sock')}", "unixsocketperm 700"]
     else:
         lines += [f"port {url.port}", "bind 127.0.0.1", f"requirepass {url.password}"]
     path = settings.var / "redis.conf"
     write_private(path, "\n".join(lines) + "\n")
     return path
+
+
+def quote(path: Path) -> str:
+    """Return a path as the server's configuration spells it, whatever its characters are."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def prepare_address(settings: Settings) -> str:

@@ -1,0 +1,185 @@
+"""One process under the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.child import Child, Patience, describe
+from tests.harness.guard import session_pids
+from tests.harness.waiting import PATIENCE
+
+pytestmark = pytest.mark.service
+
+SHORT = Patience(grace=0.5, pause=0.01, pause_max=0.04, forget=60.0)
+LONG = Patience(grace=PATIENCE, pause=0.01, pause_max=0.04, forget=60.0)
+
+
+class Watched:
+    """A child and all it says; `seen` waits for a line of its output."""
+
+    def __init__(self, script: str, patience: Patience = LONG) -> None:
+        self.lines: list[str] = []
+        self.said: list[str] = []
+        self.child = Child(
+            "child",
+            f"{shlex.quote(sys.executable)} -uc {shlex.quote(script)}",
+            env=os.environ,
+            patience=patience,
+            show=lambda name, line: self.lines.append(line),
+            say=self.said.append,
+        )
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+def run(scene: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await scene()
+
+    asyncio.run(main())
+
+
+def test_it_shows_every_line_and_gives_the_exit_code() -> None:
+    async def scene() -> None:
+        watched = Watched("import sys; print('out'); print('err', file=sys.stderr); print('end', end=''); exit(3)")
+        assert await watched.child.run_once() == 3
+        assert watched.lines == ["out", "err", "end"]
+
+    run(scene)
+
+
+def test_what_ends_is_started_again_after_growing_pauses() -> None:
+    async def scene() -> None:
+        watched = Watched("print('up'); exit(7)")
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await watched.until(lambda: len(watched.said) >= 4)
+        await watched.child.stop()
+        await keeper
+        told = [f"child ended with exit code 7; starting it again in {p} s" for p in ("0.01", "0.02", "0.04", "0.04")]
+        assert watched.said[:4] == told
+
+    run(scene)
+
+
+def test_a_killed_one_is_started_again() -> None:
+    async def scene() -> None:
+        watched = Watched("import os, time; print(os.getpid()); time.sleep(600)")
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await watched.until(lambda: len(watched.lines) == 1)
+        os.kill(int(watched.lines[0]), signal.SIGKILL)
+        await watched.until(lambda: len(watched.lines) == 2)
+        assert watched.said == ["child ended by SIGKILL; starting it again in 0.01 s"]
+        await watched.child.stop()
+        await keeper
+        assert session_pids(int(watched.lines[1])) == []
+
+    run(scene)
+
+
+def test_a_stopped_one_gets_the_time_to_tidy_up() -> None:
+    script = """
+import signal, sys, time
+def tidy(*_):
+    print("tidied")
+    sys.exit()
+signal.signal(signal.SIGTERM, tidy)
+print("up")
+time.sleep(600)
+"""
+
+    async def scene() -> None:
+        watched = Watched(script)
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await watched.until(lambda: watched.lines)
+        await watched.child.stop()
+        await keeper
+        assert (watched.lines, watched.said) == (["up", "tidied"], [])
+
+    run(scene)
+
+
+def test_one_that_will_not_stop_is_killed_with_all_it_started() -> None:
+    script = """
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "600"])
+print(os.getpid())
+time.sleep(600)
+"""
+
+    async def scene() -> None:
+        watched = Watched(script, SHORT)
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await watched.until(lambda: watched.lines)
+        assert len(session_pids(int(watched.lines[0]))) == 2
+        await watched.child.stop()
+        await keeper
+        await watched.until(lambda: not session_pids(int(watched.lines[0])))
+        assert watched.said == ["child did not end within 0.5 s; killing it"]
+
+    run(scene)
+
+
+def test_what_a_dead_one_leaves_behind_is_ended_before_the_next_start() -> None:
+    script = "import os, subprocess; subprocess.Popen(['sleep', '600']); print(os.getpid()); os._exit(0)"
+
+    async def scene() -> None:
+        watched = Watched(script)
+        assert await watched.child.run_once() == 0
+        await watched.until(lambda: not session_pids(int(watched.lines[0])))
+
+    run(scene)
+
+
+def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
+    async def scene() -> None:
+        watched = Watched("pass", Patience(grace=PATIENCE, pause=PATIENCE * 10, pause_max=PATIENCE * 10, forget=60.0))
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await watched.until(lambda: watched.said)
+        await watched.child.stop()
+        async with asyncio.timeout(PATIENCE):
+            await keeper
+
+    run(scene)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+def test_it_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    script = f"""
+import asyncio, os, sys
+from scripts.child import Child, Patience
+def show(name, line):
+    print(line, flush=True)
+    os.kill(os.getpid(), 9)
+child = Child("child", "{sys.executable} -uc 'import os, time; print(os.getpid()); time.sleep(600)'",
+    env=os.environ, patience=Patience(1, 1, 1, 1), show=show, say=print)
+asyncio.run(child.run_once())
+"""
+
+    async def scene() -> None:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        await Watched("").until(lambda: not session_pids(int(output)))
+
+    run(scene)
+
+
+def test_ends_are_told_in_words() -> None:
+    assert [describe(code) for code in (0, 3, -9, -99)] == [
+        "with exit code 0",
+        "with exit code 3",
+        "by SIGKILL",
+        "by signal 99",
+    ]

@@ -1,0 +1,45 @@
+"""What the supervisor shows of its children."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from rich.console import Console
+
+from scripts.lines import Lines, LineSplitter
+
+
+def shown(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return [re.sub(r"^\d\d:\d\d:\d\d", "TIME", line) for line in console.file.getvalue().splitlines()]
+
+
+def test_each_line_carries_its_process() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    lines = Lines(["web", "worker"], console)
+    lines.show("web", "[bold]not markup[/bold] and longer than the terminal is wide")
+    lines.say("one\ntwo")
+    assert shown(console) == [
+        "TIME web    | [bold]not markup[/bold] and longer than the terminal is wide",
+        "TIME up     | one",
+        "TIME up     | two",
+    ]
+
+
+def test_lines_are_whole_however_the_bytes_arrive() -> None:
+    splitter = LineSplitter()
+    assert splitter.feed(b"fir") == []
+    assert splitter.feed("st\r\nzwölf\nla".encode()) == ["first", "zwölf"]
+    assert splitter.feed(b"st") == []
+    assert splitter.feed(b"") == ["last"]
+    assert splitter.feed(b"") == []
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    assert LineSplitter().feed(b"\xff\x00ok\n") == ["\ufffd\x00ok"]
+
+
+def test_an_endless_line_is_passed_on_in_pieces() -> None:
+    splitter = LineSplitter()
+    assert splitter.feed(b"x" * (LineSplitter.LONGEST + 1)) == ["x" * (LineSplitter.LONGEST + 1)]

@@ -1,0 +1,41 @@
+"""Reading the Procfile."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from scripts.procfile import ProcfileError, read_procfile
+from tests.harness.program import ROOT
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "Procfile"
+    path.write_text(text)
+    return path
+
+
+def test_it_gives_the_commands_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "# processes\n\nweb: serve --port $PORT\n  worker-2:  work: hard\n")
+    assert list(read_procfile(path).items()) == [("web", "serve --port $PORT"), ("worker-2", "work: hard")]
+
+
+@pytest.mark.parametrize("line", ["web", "web:", ": serve", "we b: serve"])
+def test_it_names_the_line_that_it_cannot_read(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ProcfileError, match="Procfile, line 2: not of the form"):
+        read_procfile(write(tmp_path, f"redis: serve\n{line}\n"))
+
+
+def test_it_refuses_a_name_that_comes_twice(tmp_path: Path) -> None:
+    with pytest.raises(ProcfileError, match="line 2: web is there already"):
+        read_procfile(write(tmp_path, "web: a\nweb: b\n"))
+
+
+def test_ours_has_every_process_as_one_plain_command() -> None:
+    commands = read_procfile(ROOT / "Procfile")
+    assert set(commands) == {"release", "redis", "web", "worker", "beat"}
+    # The supervisor runs `exec COMMAND`: anything that needs a shell to go on would be lost.
+    for command in commands.values():
+        assert not {"&&", "||", ";", "|", "&"} & set(shlex.split(command))
