@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
 import redis
 import structlog
 from prometheus_client import Counter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.core.events import EventRecord, LiveState, StepText
+from app.core.events import EventRecord, LiveState, StepText, to_json
 from app.core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -86,7 +85,13 @@ class Broadcaster:
         if time.monotonic() < self._resting_until:
             PUBLISH_FAILURES.labels(kind).inc()
             return
-        self._attempt(kind, lambda client: client.publish(channel, orjson.dumps(message)))
+        try:
+            payload = to_json(message)
+        except (TypeError, ValueError) as fault:
+            PUBLISH_FAILURES.labels(kind).inc()
+            log.error("publish_refused", kind=kind, reason=str(fault))
+            return
+        self._attempt(kind, lambda client: client.publish(channel, payload))
 
     def _attempt(self, kind: str, send: Callable[[redis.Redis], object]) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.db import Database
@@ -38,8 +39,8 @@ class AgentCard:
 
 
 def register(db: Database, cards: Iterable[AgentCard]) -> None:
-    """Store the cards, in place of older ones of the same kinds."""
-    listed = list(cards)
+    """Store the cards, in place of older ones of the same kinds. Several workers may do so at once."""
+    listed = sorted(cards, key=lambda card: card.kind)
 
     def work(session: Session) -> None:
         for card in listed:
@@ -49,7 +50,11 @@ def register(db: Database, cards: Iterable[AgentCard]) -> None:
             row.soft_time_limit, row.hard_time_limit = card.soft_time_limit, card.hard_time_limit
             session.add(row)
 
-    db.run(work)
+    try:
+        db.run(work)
+    except IntegrityError:
+        # Another worker stored a kind that was new to both of us; now all of its rows are there.
+        db.run(work)
 
 
 def find_card(session: Session, kind: str) -> Agent:
@@ -80,7 +85,11 @@ def validate_input(card: Agent, given: Any) -> Any:
         raise InvalidInput(f"{errors[0]['field']}: {errors[0]['message']}", field=errors[0]["field"], errors=errors)
     if isinstance(given, dict):
         properties = card.input_schema.get("properties", {})
-        defaults = {name: rule["default"] for name, rule in properties.items() if "default" in rule}
+        defaults = {
+            name: rule["default"]
+            for name, rule in properties.items()
+            if rule not in (True, False) and "default" in rule
+        }
         return {**{name: value for name, value in defaults.items() if value is not None}, **given}
     return given
 

@@ -7,6 +7,7 @@ process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and the head 
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -28,6 +30,8 @@ from app.core.models import Instance, Moment
 from app.core.settings import Settings
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
+
+_AWAY = "the database is locked or away"
 
 #: PostgreSQL: serialization failure, deadlock, lock not available, and the server going away or coming up.
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
@@ -70,9 +74,9 @@ class Database:
             wait: patience in seconds with a database that is locked or away; `database_wait` when None.
 
         Raises:
-            Unavailable: the database stayed away for that long.
+            Unavailable: the database stayed away for that long, or went away meanwhile.
         """
-        with self._transaction(write=False, wait=wait) as session:
+        with _telling_absence(), self._transaction(write=False, wait=wait) as session:
             yield session
 
     @contextmanager
@@ -80,15 +84,18 @@ class Database:
         """Give a session that commits at the end of the block and rolls back when it raises.
 
         Raises:
-            Unavailable: the database stayed locked or away for `database_wait`.
+            Unavailable: the database stayed locked or away for `database_wait`, or went away meanwhile.
         """
-        with self._transaction(write=True) as session:
+        with _telling_absence(), self._transaction(write=True) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True) -> Any:
         """Run `work` in a transaction, again and again while the database is locked or away.
 
         `work` must bear being run twice: when a connection breaks during a commit, nobody knows whether it happened.
+
+        Raises:
+            Unavailable: the database stayed locked or away for `database_wait`.
         """
         patience = _Patience(self.wait)
         while True:
@@ -96,8 +103,10 @@ class Database:
                 with self._transaction(write=write) as session:
                     return work(session)
             except DBAPIError as fault:
-                if not is_transient(fault) or not patience.pause():
+                if not is_transient(fault):
                     raise
+                if not patience.pause():
+                    raise Unavailable(_AWAY) from fault
 
     def ping(self) -> None:
         """Read one row of the schema, without waiting for a database that is away. Raises SQLAlchemyError."""
@@ -133,12 +142,25 @@ class Database:
                 if connection is not None:
                     connection.close()
                 if not patience.pause():
-                    raise Unavailable("the database is locked or away") from fault
+                    raise Unavailable(_AWAY) from fault
+            except PoolTimeout as fault:
+                raise Unavailable("every connection to the database is in use") from fault
 
     def _options(self, *, write: bool) -> dict[str, Any]:
         if self.engine.dialect.name == "postgresql":
             return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return {"swallowtail_write": write}
+
+
+@contextmanager
+def _telling_absence() -> Iterator[None]:
+    """Turn the loss of the database inside a transaction into the error that callers know."""
+    try:
+        yield
+    except DBAPIError as fault:
+        if not is_transient(fault):
+            raise
+        raise Unavailable(_AWAY) from fault
 
 
 class _Patience:
@@ -171,15 +193,29 @@ def is_transient(fault: DBAPIError) -> bool:
 def _make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
     url = make_url(settings.database)
     if url.get_backend_name() == "postgresql":
-        return create_engine(
-            url.set(drivername=f"postgresql+{driver}"),
-            json_serializer=_serialize,
-            pool_pre_ping=True,
-            pool_size=10,
-            max_overflow=10,
-            connect_args={"connect_timeout": 5},
-        )
+        return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
     return _make_sqlite_engine(url, settings)
+
+
+def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=_serialize,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        connect_args={"connect_timeout": 5},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # Without it, a write would wait for a locked row for as long as somebody holds it.
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {math.ceil(settings.database_wait * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    return engine
 
 
 def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:

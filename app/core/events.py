@@ -99,7 +99,8 @@ class StepText:
 
 def event_id(task_id: str, attempt: int, step: str, kind: str) -> str:
     """Return the id of one fact: the same fact told twice has the same id, and the log keeps the first."""
-    return str(uuid.uuid5(_NAMESPACE, f"{task_id}/{attempt}/{step}/{kind}"))
+    # As JSON, since a step's key may hold any separator.
+    return str(uuid.uuid5(_NAMESPACE, to_json([task_id, attempt, step, kind]).decode()))
 
 
 def step_id(task_id: str, key: str) -> str:
@@ -122,21 +123,29 @@ def stamp(moment: datetime | None) -> str | None:
 def to_json(value: Any) -> bytes:
     """Encode any value that an agent may reasonably return.
 
-    Dates become RFC 3339, models and dataclasses objects, sets lists, decimals and paths text. NUL characters and lone
-    surrogates, which PostgreSQL and JSON refuse, become U+FFFD.
+    Moments become RFC 3339 (a naive one stays without an offset), models and dataclasses objects, sets lists, decimals
+    and paths text, NaN and infinities null. NUL characters and lone surrogates, which PostgreSQL and JSON refuse,
+    become U+FFFD.
 
     Raises:
-        TypeError: the value holds something that has no JSON form.
+        TypeError: the value holds something that has no JSON form, an integer of more than 64 bits, or itself.
     """
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
     try:
         encoded = orjson.dumps(value, default=_default, option=options)
     except orjson.JSONEncodeError:
         # Once more with cleaned text: lone surrogates are the one fault that can be mended.
-        encoded = orjson.dumps(_cleaned(value), default=_default, option=options)
+        encoded = orjson.dumps(_clean_all(value), default=_clean_default, option=options)
     if b"\\u0000" in encoded:
         encoded = orjson.dumps(_cleaned(orjson.loads(encoded)))
     return encoded
+
+
+def clean(text: str) -> str:
+    """Return `text` with U+FFFD for each NUL character and lone surrogate."""
+    # UTF-16 also joins surrogates that stand next to each other as the pair they were meant to be.
+    mended = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return mended.replace("\x00", "\ufffd")
 
 
 def plain(value: Any) -> Any:
@@ -158,13 +167,27 @@ def _default(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
 
 
+def _clean_default(value: Any) -> Any:
+    return _cleaned(_default(value))
+
+
+def _clean_all(value: Any) -> Any:
+    try:
+        return _cleaned(value)
+    except RecursionError:
+        raise TypeError("the value is nested too deeply, or holds itself") from None
+
+
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Enum):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x00", "\ufffd")
+        return clean(value)
     if isinstance(value, Mapping):
         return {_cleaned(key): _cleaned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(item) for item in value]
     if isinstance(value, BaseModel):
         return _cleaned(value.model_dump())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]
+        return {name: _cleaned(getattr(value, name)) for name in fields}
     return value

@@ -70,15 +70,23 @@ class Ledger:
     def commit(self, work: Callable[[Change], T]) -> tuple[T, list[EventRecord]]:
         """Run `work` in one transaction, number its facts last, and announce them after the commit.
 
-        `work` is run again when the database was locked or away, so it must look before it writes.
+        `work` is run again when the database was locked or away. When nobody knows whether a commit happened, the log
+        tells: what it tells is not done again.
 
         Raises:
             Unavailable: the database stayed away for `database_wait`.
         """
+        tries: list[tuple[Change, T, list[EventRecord]]] = []
 
         def transact(session: Any) -> tuple[T, list[EventRecord]]:
+            for earlier, outcome, events in tries:
+                if earlier.is_stored_by(session, events):
+                    return outcome, events
             change = Change(session)
-            return work(change), change.number()
+            outcome = work(change)
+            events = change.number()
+            tries.append((change, outcome, events))
+            return outcome, events
 
         outcome, events = self.db.run(transact)
         if events:
@@ -295,10 +303,15 @@ class Ledger:
             Conflict: the id is taken.
         """
 
+        epoch = uuid.uuid4().hex[:16]
+
         def work(change: Change) -> Instance:
-            if change.session.get(Instance, instance_id) is not None:
+            known = change.session.get(Instance, instance_id)
+            if known is not None and known.epoch == epoch:
+                return known
+            if known is not None:
                 raise Conflict("this id is taken", field="id")
-            row = Instance(id=instance_id, name=name, epoch=uuid.uuid4().hex[:16], seq=0, min_seq=0)
+            row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0)
             row.created_at = change.now
             change.session.add(row)
             change.session.flush()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
-from app.core.events import EventRecord, event_id, now
+from app.core.events import EventRecord, event_id, now, plain
 from app.core.models import Event, Instance, Task
 
 
@@ -50,9 +50,9 @@ class Change:
     def record(self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
         """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt."""
         told = f"{fact}@{task.retries}" if task.retries else fact
-        self._pending.append(
-            _Pending(task.instance_id, task.id, name, task.attempt, data, event_id(task.id, task.attempt, step, told))
-        )
+        identity = event_id(task.id, task.attempt, step, told)
+        # As it will be read back: who is told of it now and who replays it later must get the same.
+        self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, plain(data), identity))
 
     def number(self) -> list[EventRecord]:
         """Take numbers and store what is not stored yet. Call it last: the counter is locked from here to the commit.
@@ -65,6 +65,13 @@ class Change:
         for instance_id in dict.fromkeys(fact.instance_id for fact in pending):
             records += self._store(instance_id, [fact for fact in pending if fact.instance_id == instance_id])
         return records
+
+    def is_stored_by(self, session: Session, records: list[EventRecord]) -> bool:
+        """Tell, in a later transaction, whether the one that these records came from was committed."""
+        if not records:
+            return False
+        same = (Event.id == records[0].id, Event.seq == records[0].seq, Event.created_at == self.now)
+        return session.scalar(select(Event.id).where(*same)) is not None
 
     def _store(self, instance_id: str, facts: list[_Pending]) -> list[EventRecord]:
         while True:

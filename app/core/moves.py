@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput
-from app.core.events import EXECUTION_STEP, TASK_UPDATE, stamp
+from app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stamp
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
 from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
@@ -60,7 +60,7 @@ def move(
     before = TaskStatus(task.status)
     if not may_move(before, after):
         raise Conflict(f"a task that is {before} cannot become {after}", field="status")
-    message = message or _MESSAGES[after]
+    message = clean(message or "") or _MESSAGES[after]
     values |= {"status": after.value, "message": message, "updated_at": change.now, "error": error, "result": result}
     if after in TERMINAL:
         values |= {"finished_at": change.now, "token": None, "lease_until": None}

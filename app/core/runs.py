@@ -6,6 +6,7 @@ row learns it from `LeaseLost` at its next write, and has then changed nothing.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from sqlalchemy import case, delete, func, select, update
 
 from app.core.db import db_now
 from app.core.errors import CancelRequested, Conflict, LeaseLost
-from app.core.events import step_id
+from app.core.events import clean, step_id
 from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
@@ -119,6 +120,7 @@ class RunLedger:
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
         """Extend the lease and leave the live progress on the row, so that a later snapshot has it."""
+        percent = clamp(progress)
 
         def work(change: Change) -> Beat:
             row = change.session.execute(
@@ -126,8 +128,8 @@ class RunLedger:
                 .where(*_held(claim))
                 .values(
                     lease_until=db_now(self.lease),
-                    progress=case((Task.progress < progress, progress), else_=Task.progress),
-                    message=message or Task.message,
+                    progress=case((Task.progress < percent, percent), else_=Task.progress),
+                    message=clean(message) or Task.message,
                 )
                 .returning(Task.cancel_requested_at)
                 .execution_options(synchronize_session=False)
@@ -152,7 +154,7 @@ class RunLedger:
             step = self._open(change, task, key, agent, action)
             self._extend(task)
             record_step(change, task, step, fact="start")
-            return Wrote(step.id, 0, step.tries, False)
+            return _wrote(task, step)
 
         return self._wrote(work)
 
@@ -163,10 +165,11 @@ class RunLedger:
             step = Step(id=step_id(task.id, key), task_id=task.id, key=key, position=(last or 0) + 1, tries=0)
             step.attempt = 0
             change.session.add(step)
-        elif step.attempt == task.attempt and step.status != StepStatus.IN_PROGRESS.value:
-            raise Conflict(f"step {key!r} was already performed in this run", field="key")
-        if step.attempt != task.attempt:
-            step.tries += 1
+        elif step.attempt == task.attempt:
+            if step.status != StepStatus.IN_PROGRESS.value:
+                raise Conflict(f"step {key!r} was already performed in this run", field="key")
+            return step
+        step.tries += 1
         step.agent, step.action = agent, action
         step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
         step.output = step.error = step.completed_at = None
@@ -179,22 +182,27 @@ class RunLedger:
     ) -> Wrote:
         """Save a step's output, its event and the lease in one transaction.
 
-        `progress` is the percent of the task that is now done; where it is given, a `task_update` of its own tells it.
+        `progress` is the percent of the task that is now done; where it or `message` is given, a `task_update` of its
+        own tells it.
 
         Raises:
             LeaseLost: the task is not ours any more; the output was not saved.
+            Conflict: this run has not started the step, or has recorded that it failed.
         """
 
         def work(change: Change) -> Wrote:
             task = _hold(change, claim)
             step = _started(change, claim, key)
+            if step.status == StepStatus.FAILED.value:
+                raise Conflict(f"step {key!r} has already failed in this run", field="key")
             if step.status == StepStatus.IN_PROGRESS.value:
-                self._close(change, task, step, StepStatus.COMPLETED, output, progress)
-                _raise_progress(change, task, progress, message)
+                percent = None if progress is None else clamp(progress)
+                self._close(change, task, step, StepStatus.COMPLETED, output, percent)
+                _raise_progress(change, task, percent, message)
                 record_step(change, task, step, fact="end")
-                if progress is not None:
+                if progress is not None or message is not None:
                     record_note(change, task, fact=f"progress:{key}")
-            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+            return _wrote(task, step)
 
         return self._wrote(work)
 
@@ -208,10 +216,12 @@ class RunLedger:
 
         def work(change: Change) -> Wrote:
             task = _hold(change, claim)
-            step = self._open(change, task, key, agent, action)
-            self._close(change, task, step, StepStatus.SKIPPED, {"reason": reason}, None)
-            record_step(change, task, step, fact="end")
-            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+            step = change.session.get(Step, step_id(task.id, key))
+            if step is None or (step.attempt, step.status) != (task.attempt, StepStatus.SKIPPED.value):
+                step = self._open(change, task, key, agent, action)
+                self._close(change, task, step, StepStatus.SKIPPED, {"reason": reason}, None)
+                record_step(change, task, step, fact="end")
+            return _wrote(task, step)
 
         return self._wrote(work)
 
@@ -229,7 +239,7 @@ class RunLedger:
                 step.status, step.error, step.completed_at = StepStatus.FAILED.value, error, change.now
                 change.session.flush()
                 record_step(change, task, step, fact="end")
-            return Wrote(step.id, 0, step.tries, task.cancel_requested_at is not None)
+            return _wrote(task, step)
 
         return self._wrote(work)
 
@@ -262,7 +272,7 @@ class RunLedger:
 
     def _wrote(self, work: Any) -> Wrote:
         wrote, events = self.ledger.commit(work)
-        return Wrote(wrote.step_id, events[-1].seq if events else 0, wrote.tries, wrote.cancel_requested)
+        return replace(wrote, seq=events[-1].seq) if events else wrote
 
     def _extend(self, task: Task) -> None:
         task.lease_until = db_now(self.lease)
@@ -323,9 +333,18 @@ def _started(change: Change, claim: Claim, key: str) -> Step:
     return step
 
 
-def _raise_progress(change: Change, task: Task, progress: float | None, message: str | None) -> None:
+def _raise_progress(change: Change, task: Task, percent: float | None, message: str | None) -> None:
     if message is not None:
-        task.message = message
-    if progress is not None:
-        task.progress = max(task.progress, float(progress))
+        task.message = clean(message)
+    if percent is not None:
+        task.progress = max(task.progress, percent)
     change.session.flush()
+
+
+def _wrote(task: Task, step: Step) -> Wrote:
+    return Wrote(step.id, task.last_seq, step.tries, task.cancel_requested_at is not None)
+
+
+def clamp(percent: float) -> float:
+    """Return `percent` between 0 and 100; what is not a number is no progress."""
+    return 0.0 if math.isnan(percent) else min(max(float(percent), 0.0), 100.0)
