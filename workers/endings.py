@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from app.core.events import plain
+from app.core.settings import Settings
 
 Error = dict[str, Any]
 
@@ -77,6 +79,11 @@ def describe(fault: BaseException, code: str = "exception") -> Error:
     if isinstance(fault, SystemExit | KeyboardInterrupt):
         return {"code": code, "message": tell(f"{kind}: {fault.args[0] if fault.args else ''}"), "type": kind}
     return {"code": code, "message": _text(fault) or kind, "type": kind}
+
+
+def backoff(tried: int, settings: Settings) -> float:
+    """Return the seconds until the next try: the span doubles with each one, and the moment in it is left to chance."""
+    return random.uniform(0.0, min(settings.backoff_base * 2.0 ** (tried - 1), settings.backoff_max))
 
 
 def tell(value: object) -> str:

@@ -8,7 +8,6 @@ once per attempt: it must come to the same steps, with the same keys, each time,
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from workers.endings import (
     Error,
     PermanentError,
     RunStopped,
+    backoff,
     describe,
     tell,
 )
@@ -59,8 +59,9 @@ class Writes(Protocol):
 class Watch(Protocol):
     """What a context needs of `workers/heartbeat.Pulse`: who may interrupt when, and whether the run may go on."""
 
-    #: The soft time limit has struck, whatever the agent made of it.
-    overtime: bool
+    @property
+    def overtime(self) -> bool:
+        """The soft time limit has struck, whatever the agent made of it."""
 
     def closed(self) -> AbstractContextManager[None]:
         """In this block no signal interrupts; what came meanwhile strikes at its end."""
@@ -249,8 +250,7 @@ class Context:
             return Ending(End.FAIL, error)
         if tried >= tries:
             return Ending(End.FAIL, {**error, "step": key, "tries": tried})
-        most = min(self._settings.backoff_base * 2.0 ** (tried - 1), self._settings.backoff_max)
-        return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=random.uniform(0.0, most))
+        return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=backoff(tried, self._settings))
 
     def _encode(self, output: Any) -> Any:
         return encode(output, self._settings.max_output_bytes)

@@ -30,14 +30,19 @@ class LiveProgress:
         self._held_back = False
         self._not_on_row = False
         self._next_at = 0.0
+        #: Called when a value had to wait, so that whoever flushes looks when it is due.
+        self.on_held_back: Callable[[], object] = lambda: None
 
     def report(self, percent: float, message: str) -> None:
         """Take a new value, and tell it unless the last one was told a moment ago."""
         with self._lock:
             self._percent = max(self._percent, _percent(percent))
             self._message = message or self._message
-            self._held_back = self._not_on_row = True
+            waited, self._held_back, self._not_on_row = self._held_back, True, True
             self._tell_if_due()
+            newly = self._held_back and not waited
+        if newly:
+            self.on_held_back()
 
     def flush(self) -> float | None:
         """Tell what was held back if its time has come; return the seconds until then, or None if there is nothing."""

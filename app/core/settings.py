@@ -63,13 +63,13 @@ class Settings(BaseSettings):
     # Delivery
     publish_timeout: float = Field(1.0, gt=0, le=30, description="Longest that one publish to Redis may take")
     socketio_channel: str = Field(
-        "flask-socketio", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="Redis channel of other programs' emits into rooms"
+        "flask-socketio", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="Redis channel of other programs' own emits"
     )
     head_interval: float = Field(5.0, gt=0, description="How often an idle room is told its head")
     head_check: float = Field(1.0, gt=0, description="How often a watched instance is compared with the database")
     ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
     ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
-    client_backlog: int = Field(256, ge=16, description="Messages that may wait in a client's queue before its stream rests")
+    client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")
     replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
     snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
     progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")
@@ -97,6 +97,7 @@ class Settings(BaseSettings):
         1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON"
     )
     worker_concurrency: int = Field(2, ge=1, description="Runs that one worker performs at once")
+    worker_max_runs: int = Field(0, ge=0, description="Runs after which a pool process is replaced; 0 for never")
     beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")
     catch_up_after: float = Field(
         60.0, gt=0, description="How late a slot may be when beat first sees it before it counts as missed"

@@ -1,0 +1,75 @@
+"""How every process of ours logs: on standard error, for people (`console`) or machines (`json`).
+
+Beside the road. One line per happening; libraries that log in the standard way come out in the same shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from app.core.settings import Settings
+
+#: Libraries that tell more at INFO than anybody wants to know.
+_TALKATIVE = ("httpx", "httpcore", "kombu", "amqp", "engineio", "socketio", "werkzeug", "markdown_it", "openai")
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Set up logging of this process, in place of whatever was set up before. `stream` is standard error by default."""
+    output = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=_finish(settings, output)
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
+    if settings.log_format == "json":
+        render: Processor = structlog.processors.JSONRenderer(serializer=_serialize)
+        return [_drop_internals, structlog.processors.format_exc_info, render]
+    # Plain tracebacks: the pretty ones print local variables, and with them keys and briefs.
+    plain = structlog.dev.plain_traceback
+    return [_drop_internals, structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]
+
+
+def _drop_internals(logger: object, name: str, event: EventDict) -> EventDict:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    # Celery hands the whole task over with some of its lines.
+    event.pop("data", None)
+    return event
+
+
+def _serialize(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,90 @@
+"""The Celery application of workers and beat: `celery -A workers.celery_app worker`.
+
+On the road between `core/outbox`, which sends by name, and `workers/run_task`. The pool is prefork: a run that blocks
+can then be interrupted by a signal, killed at its hard limit, and lost without taking others with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from app.core.catalogue import register
+from app.core.errors import SwallowtailError
+from app.core.logs import configure_logging
+from app.core.outbox import broker_settings
+from app.core.settings import Settings
+from workers.catalogue import card
+from workers.process import agents, brief_runtime, settings
+from workers.reaper import ReaperStep
+
+log = structlog.get_logger(__name__)
+
+
+def worker_settings(chosen: Settings) -> dict[str, Any]:
+    """Return the whole Celery configuration (design decision 7)."""
+    return {
+        **broker_settings(chosen),
+        "include": ["workers.run_task", "workers.receivers"],
+        "result_backend": None,
+        "result_accept_content": ["json"],
+        # A message is taken off the queue when a child starts on it: what is lost after that, the ledger finds again.
+        # With late acknowledgement, Celery 5.7 workers end when Redis restarts.
+        "task_acks_late": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_pool": "prefork",
+        "worker_concurrency": chosen.worker_concurrency,
+        "worker_max_tasks_per_child": chosen.worker_max_runs or None,
+        # Children of a busy machine take their time to start.
+        "worker_proc_alive_timeout": 60.0,
+        # Redis may be away for as long as it likes.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_prefetch_count_reduction": False,
+        # A cold shutdown is cold: runs go on elsewhere from their last finished step.
+        "worker_soft_shutdown_timeout": 0.0,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_send_task_events": False,
+        "timezone": "UTC",
+    }
+
+
+def build() -> Celery:
+    """Return the application; a setting that cannot be used ends the process with one line."""
+    try:
+        chosen = settings()
+    except SwallowtailError as wrong:
+        sys.exit(f"swallowtail: {wrong.message}")
+    made = Celery("swallowtail")
+    made.conf.update(worker_settings(chosen))
+    made.steps["worker"].add(ReaperStep)
+    return made
+
+
+celery_app = build()
+
+
+@signals.setup_logging.connect
+def set_up_logging(**_: object) -> None:
+    """Log as every process of ours does, whatever Celery's flags say."""
+    configure_logging(settings())
+
+
+@signals.worker_init.connect
+def prepare(sender: Any, **_: object) -> None:
+    """Before the pool forks: refuse a pool that cannot work, load the agents and publish their cards."""
+    if "prefork" not in sender.pool_cls.__module__:
+        sys.exit("swallowtail: only the prefork pool is supported; leave out --pool")
+    try:
+        cards = [card(spec) for spec in agents().values()]
+        with brief_runtime() as brief:
+            register(brief.db, cards)
+    except SwallowtailError as wrong:
+        sys.exit(f"swallowtail: {wrong.message}")
+    log.info("worker_prepared", agents=[entry.kind for entry in cards])

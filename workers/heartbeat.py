@@ -1,0 +1,201 @@
+"""A run's pulse: extends its lease, sees a cancel, and stops the run when it must not or need not go on.
+
+Beside the road, in a pool child, from claim to end. Two threads: one beats, and may hang with the database for as long
+as the network likes; one only looks at this machine's clock, so that a run stops itself before its lease lapses in the
+database, where somebody else may then claim the task. (If that fails too, the fence refuses what the run writes.)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, Self
+
+import structlog
+
+from app.core.errors import SwallowtailError
+from app.core.runs import Beat, Claim
+from app.core.settings import Settings
+from workers.endings import CANCELLED, LEASE_LOST, SHUT_DOWN, Ending, RunStopped
+from workers.interrupts import Interrupts
+from workers.live import LiveProgress
+
+log = structlog.get_logger(__name__)
+
+#: A run that ignores its interrupt gets at least this long before its process is killed.
+LEAST_GRACE = 1.0
+
+
+class Beats(Protocol):
+    """What a pulse needs of `core/runs.RunLedger`; its database must give up within a heartbeat or so."""
+
+    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
+
+    def cancelled(self, claim: Claim) -> Any: ...  # noqa: D102
+
+
+def kill_self() -> None:
+    """End this process at once; the worker's main process replaces it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Pulse:
+    """Watches over one run. Use it as a context; `wind_up` before the run writes its end.
+
+    Args:
+        claim: what the run holds; made a moment ago.
+        claimed_at: this machine's clock just before the claim was asked for.
+        beats: where to beat, on a database of little patience.
+        kill: ends the process.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        claimed_at: float,
+        beats: Beats,
+        settings: Settings,
+        interrupts: Interrupts,
+        live: LiveProgress,
+        kill: Callable[[], None] = kill_self,
+    ) -> None:
+        self._claim = claim
+        self._beats = beats
+        self._settings = settings
+        self._interrupts = interrupts
+        self._live = live
+        self._kill = kill
+        self._lock = threading.Lock()
+        self._lease_until = claimed_at + settings.lease_seconds
+        self._lost = False
+        self._cancelled_at: float | None = None
+        self._struck_at: float | None = None
+        self._winding_up = False
+        self._over = threading.Event()
+        self._awake = threading.Event()
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for work, name in ((self._beat_on, "heartbeat"), (self._watch_on, "lease-watch"))
+        ]
+
+    def __enter__(self) -> Self:
+        self._interrupts.reason = self.force
+        self._live.on_held_back = self._awake.set
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._winding_up = True
+        self._over.set()
+        self._awake.set()
+        for thread in self._threads:
+            thread.join(timeout=self._settings.lease_seconds)
+
+    def wind_up(self) -> None:
+        """Go on beating, but leave the run alone from now on: it writes its end."""
+        self._winding_up = True
+        self._live.close()
+
+    @property
+    def overtime(self) -> bool:
+        """The soft time limit has struck."""
+        return self._interrupts.overtime
+
+    def closed(self) -> AbstractContextManager[None]:
+        """In this block no signal interrupts."""
+        return self._interrupts.closed()
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call an agent's code, which signals may interrupt."""
+        return self._interrupts.call(fn, *args)
+
+    def check(self) -> None:
+        """Raise RunStopped when the run is to end."""
+        ending = self._ending()
+        if ending is not None:
+            raise RunStopped(ending)
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[bool], None]]:
+        """Time a write that extends the lease; call what it gives with whether a cancel was requested."""
+        began = time.monotonic()
+        yield lambda cancel_requested: self._extend(began, cancel_requested)
+
+    def force(self) -> Ending | None:
+        """Return the reason to end the run even inside a call that does not ask; a cancel has its grace first."""
+        ending = self._ending()
+        if ending is CANCELLED and time.monotonic() < self._cancel_deadline():
+            return None
+        return ending
+
+    def _ending(self) -> Ending | None:
+        if self._winding_up:
+            return None
+        if self._lost or time.monotonic() >= self._lease_until:
+            return LEASE_LOST
+        if self._cancelled_at is not None:
+            return CANCELLED
+        return SHUT_DOWN if self._interrupts.shutting_down else None
+
+    def _cancel_deadline(self) -> float:
+        return (self._cancelled_at or 0.0) + self._settings.cancel_grace
+
+    def _extend(self, began: float, cancel_requested: bool) -> None:
+        with self._lock:
+            self._lease_until = max(self._lease_until, began + self._settings.lease_seconds)
+            if cancel_requested and self._cancelled_at is None:
+                self._cancelled_at = time.monotonic()
+        self._awake.set()
+
+    def _beat_on(self) -> None:
+        while not self._over.wait(self._settings.heartbeat_seconds):
+            began = time.monotonic()
+            try:
+                beat = self._beats.heartbeat(self._claim, *self._live.current())
+            except Exception as fault:  # the database is away, or broken: the clock decides how long to bear it
+                reason = fault.message if isinstance(fault, SwallowtailError) else repr(fault)
+                log.warning("heartbeat_failed", task_id=self._claim.task_id, reason=reason)
+                continue
+            if beat.alive:
+                self._extend(began, beat.cancel_requested)
+            else:
+                self._lost = True
+                self._awake.set()
+
+    def _watch_on(self) -> None:
+        while not self._over.is_set():
+            self._awake.wait(self._next_look())
+            self._awake.clear()
+            if not self._winding_up:
+                self._enforce()
+
+    def _next_look(self) -> float:
+        held_back, left = self._live.flush(), self._lease_until - time.monotonic()
+        look = min(self._settings.heartbeat_seconds, left) if left > 0 else self._settings.heartbeat_seconds
+        return look if held_back is None else min(look, max(held_back, 0.001))
+
+    def _enforce(self) -> None:
+        ending, moment = self.force(), time.monotonic()
+        if ending is None:
+            self._struck_at = None
+        elif self._struck_at is None:
+            self._struck_at = moment
+            log.warning("run_interrupted", task_id=self._claim.task_id, reason=ending.error["code"])
+            self._interrupts.nudge()
+        elif moment >= self._struck_at + max(self._settings.cancel_grace, LEAST_GRACE) and self._interrupts.open:
+            # Only the agent's own code is worth killing: a write has limits of its own.
+            self._end_by_force(ending)
+
+    def _end_by_force(self, ending: Ending) -> None:
+        log.error("run_killed", task_id=self._claim.task_id, reason=ending.error["code"])
+        if ending is CANCELLED:
+            # In a thread: a database that hangs must not keep this process alive.
+            words = threading.Thread(target=self._beats.cancelled, args=(self._claim,), daemon=True)
+            words.start()
+            words.join(timeout=self._settings.lease_seconds)
+        self._kill()

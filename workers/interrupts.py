@@ -1,0 +1,123 @@
+"""Which signals may interrupt a run, and when: only while the agent's own code is running, never inside a write.
+
+Beside the road, in a pool child. SIGUSR1 is Celery's soft time limit, SIGUSR2 our own nudge from the heartbeat, SIGTERM
+the end of the worker. A Python signal handler that raises ends `time.sleep` and blocking reads of the main thread; that
+is why this is done with signals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from workers.endings import SHUT_DOWN, Ending, RunStopped
+
+NUDGE = signal.SIGUSR2
+_SIGNALS = (signal.SIGUSR1, NUDGE, signal.SIGTERM)
+
+
+class Interrupts:
+    """The signal handlers of one run, in the main thread of a pool child. Use it as a context around the whole run.
+
+    Celery installs handlers of its own before each child's first task, so these are put in place for each run, and what
+    was there before is put back.
+    """
+
+    def __init__(self) -> None:
+        #: The soft time limit has struck, whatever the agent made of it.
+        self.overtime = False
+        #: The worker is going away.
+        self.shutting_down = False
+        #: Asked for a reason to end the run by force, whenever a signal arrives or the agent's code is entered.
+        self.reason: Callable[[], Ending | None] = lambda: None
+        self._soft_due = False
+        self._open = False
+        self._thread = threading.current_thread()
+        self._before: dict[int, Any] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether the agent's own code is running."""
+        return self._open
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        signal.signal(signal.SIGUSR1, self._on_soft_limit)
+        signal.signal(NUDGE, self._on_nudge)
+        signal.signal(signal.SIGTERM, self._on_term)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            # A late nudge would end the process under the default handler.
+            signal.signal(number, signal.SIG_IGN if number == NUDGE else handler)
+        before = self._before[signal.SIGTERM]
+        if self.shutting_down and callable(before):
+            before(signal.SIGTERM, None)
+
+    def nudge(self) -> None:
+        """From any thread: have the run's thread look for a reason to end, even in the middle of a blocking call."""
+        ident = self._thread.ident
+        if ident is not None:
+            signal.pthread_kill(ident, NUDGE)
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call an agent's code, which signals may interrupt.
+
+        Raises:
+            RunStopped: there is a reason to end the run.
+            SoftTimeLimitExceeded: once, when the soft time limit strikes.
+        """
+        before = self._open
+        try:
+            try:
+                self._open = True
+                self._strike()
+                return fn(*args)
+            finally:
+                self._open = before
+        except BaseException:
+            # A signal that came right at the line above left the door open.
+            self._open = before
+            raise
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """In this block no signal interrupts; what came meanwhile strikes at its end."""
+        if threading.current_thread() is not self._thread or not self._open:
+            yield
+            return
+        try:
+            self._open = False
+            yield
+        finally:
+            self._open = True
+        self._strike()
+
+    def _strike(self) -> None:
+        if not self._open:
+            return
+        ending = self.reason()
+        if ending is not None:
+            raise RunStopped(ending)
+        if self._soft_due:
+            self._soft_due = False
+            raise SoftTimeLimitExceeded
+
+    def _on_soft_limit(self, number: int, frame: FrameType | None) -> None:
+        self.overtime = self._soft_due = True
+        self._strike()
+
+    def _on_nudge(self, number: int, frame: FrameType | None) -> None:
+        self._strike()
+
+    def _on_term(self, number: int, frame: FrameType | None) -> None:
+        self.shutting_down = True
+        if self._open:
+            raise RunStopped(SHUT_DOWN)

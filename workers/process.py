@@ -1,0 +1,74 @@
+"""What one process of a worker holds: settings, agents and the domain's parts, each built at its first use.
+
+Beside the road. A worker is a main process, which must hold no connection when it forks, and pool children, which must
+not use one that they inherited; so everything with a connection is kept under the id of the process that built it.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from app.core.events import EventRecord
+from app.core.ledger import Ledger
+from app.core.runs import RunLedger
+from app.core.runtime import Runtime
+from app.core.settings import Settings, load_settings
+from workers.catalogue import AgentSpec, load_agents
+from workers.signals import event_recorded
+
+_held: dict[int, Runtime] = {}
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return load_settings()
+
+
+@functools.cache
+def agents() -> dict[str, AgentSpec]:
+    """The agents by kind. The main process loads them before it forks, so that a new child need not."""
+    return load_agents(settings())
+
+
+def runtime() -> Runtime:
+    """The domain's parts in this process; whatever they record is sent as the signal `event_recorded`."""
+    held = _held.get(os.getpid())
+    if held is None:
+        held = Runtime.build(settings(), announce=announce)
+        _held.clear()
+        _held[os.getpid()] = held
+    return held
+
+
+@contextmanager
+def brief_runtime() -> Iterator[Runtime]:
+    """The same for the main process: impatient, since it must not keep the pool waiting, and closed at the end.
+
+    Raises:
+        Unavailable: the database stayed away for a heartbeat or two; the sweep will find what was to be told.
+    """
+    patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
+    brief = Runtime.build(settings().model_copy(update={"database_wait": patience}), announce=announce)
+    _held[os.getpid()] = brief
+    try:
+        yield brief
+    finally:
+        _held.pop(os.getpid(), None)
+        brief.close()
+
+
+def impatient(full: Runtime) -> RunLedger:
+    """A second hold on the ledger of `full`, for heartbeats: it gives up soon, since the next beat is about to come."""
+    db = copy.copy(full.db)
+    db.wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
+    return RunLedger(Ledger(db, full.settings, announce))
+
+
+def announce(events: Sequence[EventRecord]) -> None:
+    """Tell whoever listens in this process that these events were committed."""
+    event_recorded.send(sender=None, events=events)

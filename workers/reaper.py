@@ -1,0 +1,93 @@
+"""The sweep beside a worker: `python -m workers.reaper`. Off the road: it brings back to it what was lost.
+
+A process of its own, because a thread in a process that forks may leave its locks to the children for ever. The worker
+starts it and starts it again when it ends; it ends with the worker, however that comes about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from app.core.logs import configure_logging
+from app.core.runtime import Runtime
+from app.core.settings import load_settings
+from app.core.sweep import Sweeper
+
+log = structlog.get_logger(__name__)
+
+#: How often the worker looks whether its reaper lives, and the reaper whether its worker does, in seconds.
+LOOK_SECONDS = 1.0
+#: How long a stopped reaper may take to finish its sweep.
+STOP_SECONDS = 5.0
+
+
+class ReaperStep(bootsteps.StartStopStep):
+    """Keeps one reaper beside the worker's main process."""
+
+    requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
+    label = "reaper"
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._timer: Any = None
+
+    def start(self, worker: Any) -> None:
+        """Start the reaper, and look after it from now on."""
+        self._look()
+        self._timer = worker.timer.call_repeatedly(LOOK_SECONDS, self._look)
+
+    def stop(self, worker: Any) -> None:
+        """End the reaper at a warm shutdown."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def terminate(self, worker: Any) -> None:
+        """End the reaper at a cold shutdown."""
+        self.stop(worker)
+
+    def _look(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        if self._process is not None:
+            log.warning("reaper_ended", code=self._process.returncode)
+        self._process = subprocess.Popen([sys.executable, "-m", "workers.reaper"], stdin=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Sweep until told to stop, or until the process that started this is gone."""
+    settings = load_settings()
+    configure_logging(settings)
+    parent, stopping = os.getppid(), threading.Event()
+    # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    runtime = Runtime.build(settings)
+    sweeper = Sweeper(runtime)
+    sweeper.start()
+    while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):
+        pass
+    sweeper.stop()
+    with contextlib.suppress(Exception):
+        runtime.close()
+
+
+if __name__ == "__main__":
+    main()

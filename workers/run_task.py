@@ -1,0 +1,143 @@
+"""The one Celery task: a wake-up call arrives, a task is claimed, its agent runs, and its end is written.
+
+On the road: `core/outbox` → Celery → here → the agent and `workers/journal` → `core/runs`. Nothing that happens in a
+run escapes to Celery: not sys.exit, not MemoryError. All that Celery is told is that the message was dealt with.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from pydantic import BaseModel, ValidationError
+
+from app.core.errors import LeaseLost, Unavailable
+from app.core.outbox import RUN_TASK
+from app.core.runs import Claim
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+from app.core.states import TaskStatus
+from workers.catalogue import AgentSpec
+from workers.celery_app import celery_app
+from workers.endings import OVERTIME, End, Ending, Error, PermanentError, RunStopped, backoff, describe, tell
+from workers.heartbeat import Pulse
+from workers.interrupts import Interrupts
+from workers.journal import Context
+from workers.live import LiveProgress
+from workers.output import encode
+from workers.process import agents, impatient, runtime
+
+log = structlog.get_logger(__name__)
+
+
+@celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
+def run(task_id: str, attempt: int) -> None:
+    """Perform one attempt of a task, if the wake-up for it is still good."""
+    with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts:
+        try:
+            perform(runtime(), agents(), interrupts, task_id, attempt)
+        except BaseException:
+            # The lease is not extended any more, so the sweep gives the task its next attempt.
+            log.exception("run_broke")
+
+
+def perform(
+    rt: Runtime, known: dict[str, AgentSpec], interrupts: Interrupts, task_id: str, attempt: int
+) -> TaskStatus | None:
+    """Claim the task, run its agent and write how it ended. Returns what the task became, None if that is unknown."""
+    claimed_at = time.monotonic()
+    try:
+        claim = rt.runs.claim(task_id, attempt, f"{socket.gethostname()}:{os.getpid()}")
+    except Unavailable as away:
+        log.warning("claim_postponed", reason=away.message)
+        return None
+    if claim is None:
+        log.info("wakeup_is_stale")
+        return None
+    log.info("run_started", kind=claim.kind, instance_id=claim.instance_id)
+    live = LiveProgress(claim, rt.settings.progress_rate)
+    with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live) as pulse:
+        result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live)
+        pulse.wind_up()
+        return settle(rt, claim, live, result, ending)
+
+
+def run_agent(
+    spec: AgentSpec | None, claim: Claim, rt: Runtime, pulse: Pulse, live: LiveProgress
+) -> tuple[Any, Ending | None]:
+    """Call the agent. Returns its result, or how the run is to end instead."""
+    if spec is None:
+        return None, Ending(
+            End.FAIL, {"code": "unknown_kind", "message": f"This worker has no agent of kind {claim.kind!r}"}
+        )
+    given = read_input(spec, claim.input)
+    if isinstance(given, Ending):
+        return None, given
+    ctx = Context(claim, rt.runs, rt.settings, pulse, live)
+    try:
+        result = encode(pulse.call(spec.function, ctx, given), rt.settings.max_output_bytes)
+    except RunStopped as stopped:
+        return None, ctx.ending or stopped.ending
+    except BaseException as fault:
+        if ctx.ending is None:
+            log.warning("agent_failed", exc_info=fault)
+        return None, ctx.ending or judge(fault, claim, rt.settings, overtime=pulse.overtime)
+    return result, ctx.ending
+
+
+def read_input(spec: AgentSpec, given: Any) -> BaseModel | Ending:
+    """Check a task's input once more with the agent's own model: it may have changed since the submission."""
+    try:
+        return spec.input_model.model_validate(given)
+    except ValidationError as invalid:
+        finding = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = "input" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in finding["loc"])
+        error = {"code": "invalid_input", "message": tell(f"{field}: {finding['msg']}"), "field": tell(field)}
+    except Exception as fault:  # a model may have validators that raise anything
+        error = describe(fault, code="invalid_input")
+    return Ending(End.FAIL, error)
+
+
+def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: bool) -> Ending:
+    """Decide what an error outside of any step means: as many attempts as a step would have had tries, then the end."""
+    if overtime or isinstance(fault, SoftTimeLimitExceeded):
+        return OVERTIME
+    error: Error = describe(fault)
+    if isinstance(fault, PermanentError) or claim.attempt >= limits.step_tries:
+        return Ending(End.FAIL, error)
+    return Ending(End.RETRY, error, delay=backoff(claim.attempt, limits))
+
+
+def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
+    """Write the end of a run. Returns what the task became, or None when it was not ours to end."""
+    try:
+        became = _write_end(rt, claim, live, result, ending)
+    except LeaseLost:
+        became = None
+    except Unavailable as away:
+        log.error("end_not_written", reason=away.message)
+        return None
+    log.info("run_ended", became=became, how=ending.how.value if ending else "complete")
+    return became
+
+
+def _write_end(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
+    if ending is not None and ending.how is End.GONE:
+        return None
+    pending = live.take_pending()
+    if pending is not None:
+        rt.runs.heartbeat(claim, *pending)
+    if ending is None:
+        return rt.runs.complete(claim, result)
+    if ending.how is End.RETRY:
+        return rt.runs.retry_later(claim, ending.error, ending.delay)
+    if ending.how is End.FAIL:
+        return rt.runs.fail(claim, ending.error)
+    if ending.how is End.CANCEL:
+        return rt.runs.cancelled(claim)
+    rt.ledger.propose_lost(claim.task_id, claim.attempt, ending.error)
+    return TaskStatus.RETRYING
