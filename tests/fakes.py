@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.errors import CancelRequested
 from app.core.events import plain
-from workers.journal import Context
+from workers.endings import CANCELLED
+from workers.journal import Context, RunStopped
 
 
 @dataclass
@@ -35,11 +35,11 @@ class FakeContext(Context):
     Args:
         journal: outputs of finished steps by key; filled as steps finish.
         failures: exceptions by step key, each raised once, in order, in place of the step.
-        cancel_in: key of the step in which `check`, `progress` and `text` raise CancelRequested.
+        cancel_in: key of the step in which `check`, `progress` and `text` raise RunStopped, as after a cancel.
         attempt: number of this attempt, from 1.
     """
 
-    def __init__(
+    def __init__(  # the real one's parts have no counterpart here, so its constructor is not called
         self,
         *,
         journal: dict[str, Any] | None = None,
@@ -63,13 +63,16 @@ class FakeContext(Context):
         key: str,
         fn: Callable[..., Any],
         *args: Any,
-        agent: str = "",
-        action: str = "",
+        agent: str = "Agent",
+        action: str = "work",
         progress: float | None = None,
         message: str | None = None,
         tries: int | None = None,
     ) -> Any:
-        """Run and record a step, or return its journalled output. An exception leaves the step failed and goes on."""
+        """Run and record a step, or return its journalled output.
+
+        The step's own exception goes on through the agent, so that a test can see it (the journal raises RunStopped).
+        """
         assert self._open is None, f"step {key!r} starts inside step {self._open and self._open.key!r}"
         assert all(step.key != key for step in self.steps), f"step key {key!r} is used twice"
         step = FakeStep(key, agent, action, "failed", progress=progress, message=message)
@@ -104,9 +107,9 @@ class FakeContext(Context):
         self._open.text.append(chunk)
 
     def check(self) -> None:
-        """Raise CancelRequested inside the step named by `cancel_in`."""
+        """Raise RunStopped inside the step named by `cancel_in`."""
         if self._open is not None and self._open.key == self._cancel_in:
-            raise CancelRequested()
+            raise RunStopped(CANCELLED)
 
     @property
     def story(self) -> list[tuple[str, str, str, str]]:

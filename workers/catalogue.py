@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, TypeVar
@@ -142,7 +143,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, AgentSpec]]:
         yield from _specs(source, _load(source, point.load))
     for name in filter(None, (part.strip() for part in settings.agents.split(","))):
         source = f"SWALLOWTAIL_AGENTS: {name}"
-        yield from _specs(source, _load(source, lambda name=name: importlib.import_module(name)))
+        yield from _specs(source, _load(source, partial(importlib.import_module, name)))
 
 
 def _load(source: str, load: Callable[[], Any]) -> Any:
@@ -181,9 +182,9 @@ def main() -> int:
         finally:
             database.dispose()
     except SwallowtailError as problem:
-        print(f"catalogue: {problem}", file=sys.stderr)
+        sys.stderr.write(f"catalogue: {problem}\n")
         return 1
-    print(f"catalogue: {len(agents)} agents: {', '.join(agents)}")
+    sys.stdout.write(f"catalogue: {len(agents)} agents: {', '.join(agents)}\n")
     return 0
 
 

@@ -33,7 +33,11 @@ class ProbeInput(BaseModel):
         None, title="Fail at step", ge=1, le=1000, description="The step that fails, from 1; leave out for none."
     )
     failures: int = Field(
-        1, title="Failures", ge=1, le=1000, description="Attempts of the task, from the first, on which that step fails."
+        1,
+        title="Failures",
+        ge=1,
+        le=1000,
+        description="How many attempts of the task, from the first, fail at that step.",
     )
     error: Literal["exception", "permanent", "exit", "memory"] = Field(
         "exception",

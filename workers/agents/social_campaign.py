@@ -1,5 +1,5 @@
-"""The `social_campaign` agent: a team that turns one brief into posts. On the road of an event: `run_task` calls it, and
-each member's work is a journalled step.
+"""The `social_campaign` agent: a team that turns one brief into posts. On the road of an event: `run_task` calls it,
+and each member's work is a journalled step.
 
 Manager plans → Researcher reads and extracts → ContentCreator writes one post per platform → Editor reviews; what fails
 is written again, round by round → Publisher packages.
@@ -34,7 +34,13 @@ def run(ctx: Context, given: CampaignInput) -> Any:
     """
     planned = ctx.step("plan", plan, given, agent="Manager", action="plan", progress=5, message="Planned the campaign")
     source = ctx.step(
-        "read_source", read_source, given, agent="Researcher", action="read_source", progress=10, message="Read the brief"
+        "read_source",
+        read_source,
+        given,
+        agent="Researcher",
+        action="read_source",
+        progress=10,
+        message="Read the brief",
     )
     research = ctx.step(
         "extract_facts",

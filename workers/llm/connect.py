@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from workers.journal import PermanentError
 
@@ -99,7 +99,5 @@ def _resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, tu
 
 
 def _shut_down(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # the other side may have been faster
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # the other side was faster
-        pass

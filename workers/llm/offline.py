@@ -8,7 +8,6 @@ brand's rules: the Editor names what is wrong, and the next round mends exactly 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -45,8 +44,8 @@ class OfflineProvider:
     model = "extractive-1"
 
     def draft(self, request: DraftRequest) -> Iterator[str]:
-        """Yield the post word by word."""
-        yield from re.findall(r"\S+\s*|\s+", compose(request))
+        """Yield the post line by line."""
+        yield from compose(request).splitlines(keepends=True)
 
 
 @dataclass(frozen=True, slots=True)

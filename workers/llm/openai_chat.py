@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from app.core.settings import Settings
 from workers.journal import PermanentError
@@ -18,6 +18,7 @@ from workers.llm.provider import DraftRequest, ProviderError
 
 if TYPE_CHECKING:
     import openai
+    from openai.types.chat import ChatCompletionMessageParam
 
 OFFICIAL = "https://api.openai.com/"
 
@@ -57,15 +58,17 @@ class OpenAIProvider:
 
         Raises PermanentError or ProviderError; pieces yielded before an error are not a whole answer.
         """
-        finish = None
-        with _explained():
-            stream = self._client.chat.completions.create(model=self.model, messages=messages, stream=True)  # type: ignore[call-overload]
-            with stream:
-                for chunk in stream:
-                    for choice in chunk.choices or ():
-                        finish = choice.finish_reason or finish
-                        if choice.delta is not None and choice.delta.content:
-                            yield choice.delta.content
+        finish: str | None = None
+        spoken = cast("list[ChatCompletionMessageParam]", messages)
+        with (
+            _explained(),
+            self._client.chat.completions.create(model=self.model, messages=spoken, stream=True) as stream,
+        ):
+            for chunk in stream:
+                for choice in chunk.choices or ():
+                    finish = choice.finish_reason or finish
+                    if choice.delta is not None and choice.delta.content:
+                        yield choice.delta.content
         _check_finish(finish)
 
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-SKIPPED = frozenset(
-    "script style template noscript nav header footer aside button select textarea svg math iframe object canvas video "
-    "audio dialog".split()
-)
+_SKIPPED_TAGS = """
+script style template noscript nav header footer aside button select textarea svg math iframe object canvas video audio
+dialog
+"""
+_BLOCK_TAGS = """
+p div section article main body ul ol li dl dt dd table tr blockquote pre figure figcaption hr br address details
+summary h1 h2 h3 h4 h5 h6
+"""
+SKIPPED = frozenset(_SKIPPED_TAGS.split())
 #: Parts of the page's frame outside its main part, but often the heading inside it.
 FRAME = frozenset({"header", "footer"})
 HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
-BLOCKS = frozenset(
-    "p div section article main ul ol li dl dt dd table tr blockquote pre figure figcaption hr br address details "
-    "summary body".split()
-) | frozenset(HEADINGS)
+BLOCKS = frozenset(_BLOCK_TAGS.split())
 MAIN = frozenset({"main", "article"})
-#: Elements without an end tag: they can neither hold text nor be left open.
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset=[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
@@ -85,7 +85,7 @@ class _Page(HTMLParser):
             del self._skipping[self._skipping.index(tag) :]
         if tag == "title":
             self._in_title = False
-        if tag in BLOCKS and tag not in VOID:
+        if tag in BLOCKS:
             self.end_block()
             self._prefix = ""
         if tag in MAIN:

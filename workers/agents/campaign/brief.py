@@ -1,5 +1,5 @@
-"""What a campaign is asked for with: the input of `social_campaign`. Off the road of an event: its JSON Schema is on the
-agent's card, where submission and forms use it.
+"""What a campaign is asked for with: the input of `social_campaign`. Off the road of an event: its JSON Schema is on
+the agent's card, where submission and forms use it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The ContentCreator: writes one post for one platform. On the road of an event: its step is `generate_content`, and the
-text streams out while it is being written.
+"""The ContentCreator: writes one post for one platform. On the road of an event: its step is `generate_content`, and
+the text streams out while it is being written.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from workers.agents.campaign.brief import CampaignInput
+from workers.agents.campaign.document import clean
 from workers.agents.campaign.manager import brand_rules
 from workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
 from workers.journal import Context
@@ -35,7 +36,7 @@ def generate_content(
         ctx.check()
         ctx.text(piece)
         pieces.append(piece)
-    text = "".join(pieces).strip()
+    text = "\n".join(clean(line) for line in "".join(pieces).strip().splitlines()).strip()
     return {
         "platform": name,
         "label": platform.label,
@@ -68,7 +69,7 @@ def _request(
         facts=facts,
         hashtags=tuple(research["hashtags"][: platform.max_hashtags]),
         tone=given.tone,
-        audience=given.audience,
+        audience=clean(given.audience),
         link=given.link or "",
         rules=tuple(brand_rules(given.brand)),
         findings=tuple(Finding(**finding) for finding in returned["findings"]),

@@ -52,7 +52,7 @@ class Document:
 
 def read_document(source: str) -> Document:
     """Read Markdown or plain text. A source without any readable block becomes one paragraph of all its text."""
-    source = _FRONT_MATTER.sub("", source.replace("\r\n", "\n").replace("\r", "\n"))
+    source = _without_comments(_FRONT_MATTER.sub("", source.replace("\r\n", "\n").replace("\r", "\n")))
     blocks = [block for block in _blocks(source) if block.text]
     if not blocks:
         text = clean(source)
@@ -65,6 +65,12 @@ def clean(text: str) -> str:
     """`text` on one line, without control and formatting characters."""
     kept = (char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else " " for char in text)
     return " ".join("".join(kept).split())
+
+
+def _without_comments(source: str) -> str:
+    """`source` without HTML comments (a pattern would take quadratic time on many that never end)."""
+    first, *rest = source.split("<!--")
+    return first + "".join(part.partition("-->")[2] if "-->" in part else f"<!--{part}" for part in rest)
 
 
 def _blocks(source: str) -> Iterator[Block]:

@@ -69,7 +69,7 @@ def _sentences(blocks: list[Block]) -> list[tuple[str, str]]:
 
 
 def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) -> float:
-    """Key phrases, figures, an early place and a handy length speak for a sentence; leaning on another one against it."""
+    """Key phrases, figures, an early place and a handy length count for a sentence, leaning on another against it."""
     folded = text.casefold()
     score = sum(1.0 / (2 + rank) for rank, phrase in enumerate(phrases) if phrase.casefold() in folded)
     score += 0.5 * bool(_NUMBER.search(text)) + 0.3 * bool(_MONEY.search(text)) + 0.2 * (kind == "item")

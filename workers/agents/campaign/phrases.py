@@ -22,24 +22,27 @@ _WORD = re.compile(r"\w+")
 #: A name of two to four words, each with a capital letter or a figure in front.
 _NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[^\W\d_a-z]\w+(?: (?:[^\W\d_a-z]\w*|\d[\w.]*)){1,3}", re.MULTILINE)
 
+_EMPTY_WORDS = """
+also back best better brand cause change come company customer day different end even every find get give good great
+group half help home idea keep kind know last later left less life line look lot made make making many mean month more
+most move need new next number office one open order part people person place price put question real reason right room
+same second side start step take team thing think third time today turn two user want way week work world year
+metre meter centimetre centimeter kilometre kilometer inch watt hour minute percent euro dollar
+"""
+_DATE_WORDS = """
+january february march april may june july august september october november december
+monday tuesday wednesday thursday friday saturday sunday
+"""
+_LINKING_WORDS = """
+a an and are as at be but by can did do does for from has have he her his if in is it its not of on or our she so that
+the their them they this to up was we were what when where which who will with you your
+"""
 #: Words that say nothing by themselves, and units.
-_EMPTY = frozenset(
-    "also back best better brand cause change come company customer day different end even every find get give good great "
-    "group half help home idea keep kind know last later left less life line look lot made make making many mean month "
-    "more most move need new next number office one open order part people person place price put question real reason "
-    "right room same second side start step take team thing think third time today turn two user want way week work world "
-    "year metre meter centimetre centimeter kilometre kilometer inch watt hour minute percent euro dollar".split()
-)
+_EMPTY = frozenset(_EMPTY_WORDS.split())
 #: Words that make a date of a name.
-_DATE = frozenset(
-    "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday".split()
-)
+_DATE = frozenset(_DATE_WORDS.split())
 #: Words that a key phrase may not hold: it would be a piece of a sentence.
-_LINKING = frozenset(
-    "a an and are as at be but by can did do does for from has have he her his if in is it its not of on or our she so "
-    "that the their them they this to up was we were what when where which who will with you your".split()
-)
+_LINKING = frozenset(_LINKING_WORDS.split())
 
 
 def find_phrases(blocks: list[Block]) -> list[str]:

@@ -1,5 +1,5 @@
-"""The Publisher: puts the finished posts together. On the road of an event: `package` is the last step, and its output is
-the task's result.
+"""The Publisher: puts the finished posts together. On the road of an event: `package` is the last step, and its output
+is the task's result.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _summary(result: dict[str, Any]) -> str:
     state = f"{count} of {len(result['posts'])} posts need attention" if count else "Every post keeps every rule"
     source = result["source"]
     origin = "the brief" if source["origin"] == "brief" else _plain(source["origin"])
-    text = f"{state}. Written by the {result['provider']} provider ({result['model']}) from {source['words']} words of {origin}"
+    writer = f"the {result['provider']} provider ({result['model']})"
+    text = f"{state}. Written by {writer} from {source['words']} words of {origin}"
     left_out = ", ".join(_plain(heading) for heading in source["left_out"])
     return text + (f"; not quoted: {left_out}." if left_out else ".")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -27,10 +28,10 @@ def read_source(given: CampaignInput) -> dict[str, Any]:
     else:
         source, origin = given.brief or "", "brief"
     document = read_document(source[:MAX_BRIEF])
-    if not document.blocks:
-        field = "brief_url" if given.brief_url else "brief"
-        raise PermanentError(f"input.{field}: there is no text in it to work from", code="empty_source")
     text = " ".join(block.text for block in document.blocks)
+    if not re.search(r"\w", text):
+        field = "brief_url" if given.brief_url else "brief"
+        raise PermanentError(f"input.{field}: there are no words in it to work from", code="empty_source")
     return {
         "title": document.title,
         "origin": origin,
