@@ -86,9 +86,7 @@ def validate_input(card: Agent, given: Any) -> Any:
     if isinstance(given, dict):
         properties = card.input_schema.get("properties", {})
         defaults = {
-            name: rule["default"]
-            for name, rule in properties.items()
-            if rule not in (True, False) and "default" in rule
+            name: rule["default"] for name, rule in properties.items() if isinstance(rule, dict) and "default" in rule
         }
         return {**{name: value for name, value in defaults.items() if value is not None}, **given}
     return given

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -270,7 +270,7 @@ class RunLedger:
     def _end(self, claim: Claim, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
         return self.ledger.commit(lambda change: end_run(change, _hold(change, claim), after, error, **values))[0]
 
-    def _wrote(self, work: Any) -> Wrote:
+    def _wrote(self, work: Callable[[Change], Wrote]) -> Wrote:
         wrote, events = self.ledger.commit(work)
         return replace(wrote, seq=events[-1].seq) if events else wrote
 

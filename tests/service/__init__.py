@@ -1,0 +1,1 @@
+"""The domain core against real servers: Redis, PostgreSQL, RabbitMQ."""
