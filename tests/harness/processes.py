@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -10,20 +11,21 @@ from pathlib import Path
 
 import httpx
 
+from scripts.procfile import read_procfile
 from tests.harness.ports import free_port
-from tests.harness.program import Program
+from tests.harness.program import ROOT, Program
 from tests.harness.waiting import wait_until
 
 
 class WebProcess(Program):
-    """`python -m app.wsgi` on a loopback port. A restart keeps the port."""
+    """The Procfile's `web` on a loopback port. A restart keeps the port."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, port: int | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(
             name,
-            [sys.executable, "-m", "app.wsgi"],
+            command("web"),
             log=directory / f"{name}.log",
             env={**env, "SWALLOWTAIL_PORT": str(self.port)},
             cwd=directory,
@@ -42,14 +44,13 @@ class WebProcess(Program):
 
 
 class WorkerProcess(Program):
-    """A Celery worker (prefork) of this system."""
+    """The Procfile's `worker`."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, concurrency: int = 1) -> None:
         self.concurrency = concurrency
-        command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker"]
         super().__init__(
             name,
-            [*command, "--hostname", f"{name}@%h", "--concurrency", str(concurrency)],
+            [*command("worker"), "--hostname", f"{name}@%h", "--concurrency", str(concurrency)],
             log=directory / f"{name}.log",
             env={**env, "SWALLOWTAIL_WORKER_CONCURRENCY": str(concurrency)},
             cwd=directory,
@@ -80,21 +81,20 @@ class WorkerProcess(Program):
 
 
 class BeatProcess(Program):
-    """`celery beat` with the database scheduler."""
+    """The Procfile's `beat`."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "beat"]
-        super().__init__(
-            name,
-            [*command, "-S", "workers.schedule:DatabaseScheduler", "--pidfile="],
-            log=directory / f"{name}.log",
-            env=env,
-            cwd=directory,
-        )
+        super().__init__(name, command("beat"), log=directory / f"{name}.log", env=env, cwd=directory)
 
     def ready(self) -> bool:
         """It has begun to look for due schedules."""
         return "beat: Starting" in self.log_text()
+
+
+def command(name: str) -> list[str]:
+    """The Procfile's command of this name, with this Python."""
+    program, *arguments = shlex.split(read_procfile(ROOT / "Procfile")[name])
+    return [sys.executable if program == "python" else program, *arguments]
 
 
 def _children(pid: int) -> list[int]:
