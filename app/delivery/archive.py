@@ -1,0 +1,93 @@
+"""What delivery reads from the database: heads, pages of events, and the beginning of a subscription. Reads only.
+
+On the road this is how `delivery/hub` gets what no hint has brought. Patience is short: while the database is away,
+everything that arrives by hints is still delivered, and what is missing is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from app.core import reads
+from app.core.db import Database, is_transient
+from app.core.errors import NotFound, Unavailable
+from app.core.events import EventRecord
+from app.core.log import Head, read_events, read_head, read_heads
+from app.core.settings import Settings
+from app.delivery.wire import Answer, Since
+
+#: Events in one page.
+PAGE = 200
+#: Longest that a read waits for a locked or absent database, in seconds.
+PATIENCE = 2.0
+#: Most instances in one question for heads; SQLite has a limit on parameters.
+HEADS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order, and where the log stood at the same moment; no head when the instance is gone."""
+
+    head: Head | None
+    events: list[EventRecord]
+
+
+class Archive:
+    """One web process's view of the log. Every method raises Unavailable when the database stays away."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self._db = db
+        self._settings = settings
+
+    def read_page(self, instance_id: str, after: int) -> Page:
+        """Return the first events after a number."""
+        with self._reading() as session:
+            return Page(read_head(session, instance_id), read_events(session, instance_id, after, PAGE))
+
+    def read_heads(self, instance_ids: list[str]) -> dict[str, Head]:
+        """Return the heads of those instances that exist."""
+        heads: dict[str, Head] = {}
+        with self._reading() as session:
+            for start in range(0, len(instance_ids), HEADS_AT_ONCE):
+                heads |= read_heads(session, instance_ids[start : start + HEADS_AT_ONCE])
+        return heads
+
+    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+        """Return how a subscription begins. Raises NotFound when there is no such instance."""
+        with self._reading() as session:
+            head = read_head(session, instance_id)
+            if head is None:
+                raise NotFound("there is no such instance", field="instance_id")
+            if since is None:
+                return Answer(instance_id, "live", head, head.seq)
+            if self._can_replay(head, since):
+                return Answer(instance_id, "replay", head, since.seq)
+            snapshot = reads.snapshot(session, instance_id, self._settings.snapshot_tasks)
+            return Answer(instance_id, "snapshot", head, head.seq, snapshot)
+
+    def check_task(self, task_id: str) -> None:
+        """Raises NotFound when there is no such task."""
+        with self._reading() as session:
+            reads.read_task(session, task_id)
+
+    def _can_replay(self, head: Head, since: Since) -> bool:
+        inside = head.min_seq <= since.seq <= head.seq
+        return since.epoch == head.epoch and inside and head.seq - since.seq <= self._settings.replay_limit
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        try:
+            with self._db.read(wait=PATIENCE) as session:
+                yield session
+        except PoolTimeout as busy:
+            raise Unavailable("the database is busy") from busy
+        except DBAPIError as fault:
+            if not is_transient(fault):
+                raise
+            raise Unavailable("the database is locked or away") from fault

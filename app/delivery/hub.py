@@ -1,0 +1,235 @@
+"""Who watches what in one web process, and how the news gets to them. On the road between Redis and the sockets.
+
+Each watched instance has a `watch` with a pump of its own. The hub begins and ends watches with their clients, hands
+them what the `listener` hears, and compares all of them with the database once a second: Redis may be away as long as
+it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from app.core.broadcast import instance_channel, task_channel
+from app.core.db import Database
+from app.core.errors import NotFound, TooMany, Unavailable
+from app.core.settings import Settings
+from app.delivery.archive import Archive
+from app.delivery.counters import CLIENTS, WATCHED
+from app.delivery.cursor import Client
+from app.delivery.listener import Listener
+from app.delivery.texts import Texts
+from app.delivery.watch import Watch
+from app.delivery.wire import Answer, Since, Transport
+
+log = structlog.get_logger(__name__)
+
+#: Several reasons to compare with the database within this time, in seconds, make one comparison.
+JOIN_CHECKS = 0.02
+
+
+class Hub:
+    """The stream's half of one web process. All methods may be called from any thread."""
+
+    def __init__(self, settings: Settings, db: Database, transport: Transport) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._archive = Archive(db, settings)
+        self._texts = Texts(settings, transport)
+        self._listener = Listener(settings, self._hear, self.check_soon)
+        #: Innermost lock: nothing is waited for and nothing is sent while it is held.
+        self._lock = threading.Lock()
+        self._clients: dict[str, Client] = {}
+        self._watches: dict[str, Watch] = {}
+        self._check_due = threading.Event()
+        self._stopping = threading.Event()
+        self._checker: threading.Thread | None = None
+        self._instances = instance_channel(settings, "")
+        self._tasks = task_channel(settings, "")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether events are being delivered."""
+        return self._checker is not None and self._checker.is_alive() and not self._stopping.is_set()
+
+    @property
+    def hears_redis(self) -> bool:
+        """Whether hints arrive; without them events are still delivered, up to `head_check` later."""
+        return self._listener.is_connected
+
+    def start(self) -> None:
+        """Begin to listen and to compare with the database. Neither has to be there yet."""
+        self._listener.start()
+        self._checker = threading.Thread(target=self._check_forever, name="head-check", daemon=True)
+        self._checker.start()
+
+    def stop(self) -> None:
+        """Stop listening and comparing; watches end with their clients."""
+        self._stopping.set()
+        self._check_due.set()
+        self._listener.stop()
+
+    def check_soon(self) -> None:
+        """Compare every watched instance with the database now."""
+        self._check_due.set()
+
+    def enter(self, client_id: str) -> None:
+        """Note a new connection."""
+        with self._lock:
+            self._clients[client_id] = Client(client_id)
+        CLIENTS.set(len(self._clients))
+
+    def leave(self, client_id: str) -> None:
+        """Forget a connection and all it watched. May be called in the middle of a send."""
+        with self._lock:
+            client = self._clients.pop(client_id, None)
+            if client is None:
+                return
+            client.gone = True
+            watches, tasks = list(client.watches.values()), list(client.tasks)
+        CLIENTS.set(len(self._clients))
+        for watch in watches:
+            watch.leave(client)
+        for task_id in tasks:
+            self._stop_reading(client, task_id)
+
+    def subscribe(self, client_id: str, instance_id: str, since: Since | None, greet: Callable[[Answer], None]) -> None:
+        """Begin to deliver an instance to a client, after `since` or from now on.
+
+        `greet` is called with the answer before anything that follows it is sent. A client that is subscribed already
+        continues where it stands, or after `since` if that is given.
+
+        Raises:
+            NotFound: there is no such instance, or no such connection any more.
+            TooMany: the client watches as much as it may.
+            Unavailable: the database is away.
+        """
+        client = self._find(client_id)
+        self._check_number(client, instance_id in client.watches)
+        answer = self._archive.read_answer(instance_id, since)
+        watch = self._hold(instance_id, answer)
+        try:
+            watch.place(client, answer, move=since is not None, greet=greet)
+            with self._lock:
+                client.watches[instance_id] = watch
+                gone = client.gone
+            if gone:
+                watch.leave(client)
+        finally:
+            with self._lock:
+                watch.holds -= 1
+            watch.wake()
+
+    def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
+        """Stop delivering an instance to a client. Nothing of it follows `farewell`, which is called in any case."""
+        client = self._find(client_id)
+        with self._lock:
+            watch = client.watches.pop(instance_id, None)
+        if watch is None:
+            farewell()
+        else:
+            watch.remove(client, farewell)
+
+    def subscribe_task(self, client_id: str, task_id: str) -> None:
+        """Begin to pass a task's streamed text on to a client.
+
+        Raises:
+            NotFound: there is no such task, or no such connection any more.
+            TooMany: the client watches as much as it may.
+            Unavailable: the database is away.
+        """
+        client = self._find(client_id)
+        self._check_number(client, task_id in client.tasks)
+        self._archive.check_task(task_id)
+        first = self._texts.join(client, task_id)
+        with self._lock:
+            client.tasks.add(task_id)
+            gone = client.gone
+        if first:
+            self._listener.add(task_channel(self._settings, task_id))
+        if gone:
+            self._stop_reading(client, task_id)
+
+    def unsubscribe_task(self, client_id: str, task_id: str) -> None:
+        """Stop passing a task's text on to a client."""
+        client = self._find(client_id)
+        with self._lock:
+            client.tasks.discard(task_id)
+        self._stop_reading(client, task_id)
+
+    def _find(self, client_id: str) -> Client:
+        with self._lock:
+            client = self._clients.get(client_id)
+        if client is None:
+            raise NotFound("this connection is closed")
+        return client
+
+    def _check_number(self, client: Client, known: bool) -> None:
+        most = self._settings.max_subscriptions
+        if not known and len(client.watches) + len(client.tasks) >= most:
+            raise TooMany(f"at most {most} instances and tasks can be watched at once")
+
+    def _hold(self, instance_id: str, answer: Answer) -> Watch:
+        """Return the instance's watch, begun if need be, and keep it from ending."""
+        with self._lock:
+            watch = self._watches.get(instance_id)
+            if watch is not None:
+                watch.holds += 1
+                return watch
+            watch = Watch(instance_id, answer.head, self._settings, self._archive, self._transport)
+            watch.holds += 1
+            pump = threading.Thread(target=watch.run, args=(self._may_end,), name=f"pump-{instance_id}", daemon=True)
+            pump.start()
+            self._watches[instance_id] = watch
+        WATCHED.set(len(self._watches))
+        self._listener.add(instance_channel(self._settings, instance_id))
+        return watch
+
+    def _may_end(self, watch: Watch) -> bool:
+        with self._lock:
+            if watch.holds or not watch.is_idle:
+                return False
+            del self._watches[watch.instance_id]
+        WATCHED.set(len(self._watches))
+        self._quit(instance_channel(self._settings, watch.instance_id), lambda: watch.instance_id in self._watches)
+        return True
+
+    def _stop_reading(self, client: Client, task_id: str) -> None:
+        if self._texts.leave(client, task_id):
+            self._quit(task_channel(self._settings, task_id), lambda: self._texts.has_readers(task_id))
+
+    def _quit(self, channel: str, is_wanted: Callable[[], bool]) -> None:
+        self._listener.discard(channel)
+        if is_wanted():
+            # Somebody came between the decision to leave and the leaving.
+            self._listener.add(channel)
+
+    def _hear(self, channel: str, message: bytes) -> None:
+        if channel.startswith(self._instances):
+            watch = self._watches.get(channel.removeprefix(self._instances))
+            if watch is not None:
+                watch.hear(message)
+        elif channel.startswith(self._tasks):
+            self._texts.hear(channel.removeprefix(self._tasks), message)
+
+    def _check_forever(self) -> None:
+        while not self._stopping.is_set():
+            if self._check_due.wait(self._settings.head_check):
+                self._stopping.wait(JOIN_CHECKS)
+            self._check_due.clear()
+            try:
+                self._check_heads()
+            except Unavailable as away:
+                log.warning("head_check_postponed", reason=away.message)
+            except Exception:
+                log.exception("head_check_failed")
+
+    def _check_heads(self) -> None:
+        watches = dict(self._watches)
+        if not watches or self._stopping.is_set():
+            return
+        heads = self._archive.read_heads(list(watches))
+        for instance_id, watch in watches.items():
+            watch.check(heads.get(instance_id))

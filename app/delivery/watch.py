@@ -1,0 +1,262 @@
+"""One watched instance: its ring, its live states, its audience, and the pump that joins them.
+
+On the road inside `delivery/hub`. Whatever arrives (hints from Redis, heads from the database, departures) goes into a
+mailbox; the pump takes it out, reads from the database what did not arrive, and moves every cursor as far as it can.
+Whoever holds the lock of a watch waits for no other lock, so that a send may end in somebody's disconnection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app.core.errors import Unavailable
+from app.core.log import Head
+from app.core.settings import Settings
+from app.delivery.archive import Archive, Page
+from app.delivery.audience import Audience
+from app.delivery.counters import HINTS, READS
+from app.delivery.cursor import Client, LiveStates
+from app.delivery.hints import EventsHint, LiveHint, read_hint
+from app.delivery.ring import Ring
+from app.delivery.wire import Answer, Entry, Transport, make_entry
+
+log = structlog.get_logger(__name__)
+
+#: How long, in seconds, an event that came early waits for the ones before it: publishers overtake each other.
+GAP_PATIENCE = 0.02
+#: Pause, in seconds, after the database could not be read.
+READ_REST = 1.0
+#: A moment long ago: the database is to be asked now, whether or not anything is known to be missing.
+NOW = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadNews:
+    head: Head | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Departure:
+    client: Client
+
+
+class Watch:
+    """Delivers one instance to its clients: strictly in order, nothing twice, whatever races."""
+
+    def __init__(
+        self, instance_id: str, head: Head, settings: Settings, archive: Archive, transport: Transport
+    ) -> None:
+        self.instance_id = instance_id
+        #: Subscriptions under way, which keep the watch from ending. Guarded by the hub's lock.
+        self.holds = 0
+        self._archive = archive
+        self._transport = transport
+        self._lock = threading.RLock()
+        self._woken = threading.Event()
+        self._mailbox: deque[bytes | _HeadNews | _Departure] = deque()
+        self._ring = Ring(head.epoch, head.seq, events=settings.ring_events, size=settings.ring_bytes)
+        self._live = LiveStates()
+        self._audience = Audience(instance_id, self._ring, self._live, settings, transport)
+        #: When to ask the database what follows the ring; None when nothing is known to be missing.
+        self._ask_at: float | None = None
+        self._asked_for = head.seq
+        self._resting_until = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no client is here. Takes no lock."""
+        return not self._audience
+
+    def hear(self, message: bytes) -> None:
+        """Take a message from the instance's channel."""
+        self._post(message)
+
+    def check(self, head: Head | None) -> None:
+        """Take what the database says about the instance; None when it is gone."""
+        self._post(_HeadNews(head))
+
+    def leave(self, client: Client) -> None:
+        """Forget a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
+        self._post(_Departure(client))
+
+    def wake(self) -> None:
+        """Have the pump look at once."""
+        self._woken.set()
+
+    def place(self, client: Client, answer: Answer, *, move: bool, greet: Callable[[Answer], None]) -> None:
+        """Begin a subscription: call `greet`, then deliver what follows `answer.seq`.
+
+        A client that is here already stays where it is unless `move` is set.
+        """
+        with self._lock:
+            if move:
+                self._audience.dismiss(client)
+            if answer.head.epoch != self._ring.epoch:
+                self._begin_anew(answer.head)
+                # The answer may be the older of the two; the pump looks for itself.
+                self._ask_at = NOW
+            self._expect(answer.head.seq)
+            greet(answer)
+            self._audience.admit(client, answer.seq, move=move)
+        self._woken.set()
+
+    def remove(self, client: Client, farewell: Callable[[], None]) -> None:
+        """End a subscription: nothing of the instance follows `farewell`."""
+        with self._lock:
+            self._audience.dismiss(client)
+            farewell()
+        self._woken.set()
+
+    def run(self, may_end: Callable[[Watch], bool]) -> None:
+        """Deliver until `may_end` agrees that the watch, having no clients, is no longer needed."""
+        while True:
+            self._woken.wait(self._pause())
+            self._woken.clear()
+            try:
+                self._turn()
+            except Unavailable as away:
+                log.warning("replay_postponed", instance_id=self.instance_id, reason=away.message)
+                self._resting_until = time.monotonic() + READ_REST
+            except Exception:
+                log.exception("delivery_failed", instance_id=self.instance_id)
+                self._resting_until = time.monotonic() + READ_REST
+            if self.is_idle and may_end(self):
+                return
+
+    def _post(self, item: bytes | _HeadNews | _Departure) -> None:
+        self._mailbox.append(item)
+        self._woken.set()
+
+    def _pause(self) -> float:
+        with self._lock:
+            if self._mailbox:
+                return 0.0
+            pause = self._audience.rest()
+            wanted = 0.0 if self._audience.hindmost() is not None else self._ask_at
+            if wanted is not None:
+                pause = min(pause, max(wanted, self._resting_until) - time.monotonic())
+            return max(pause, 0.001)
+
+    def _turn(self) -> None:
+        with self._lock:
+            self._take_mail()
+            self._audience.advance()
+        while (after := self._next_read()) is not None:
+            page = self._archive.read_page(self.instance_id, after)
+            with self._lock:
+                self._take_page(after, page)
+                self._take_mail()
+                self._audience.advance()
+            # Lets writers take what is queued, so that a long replay does not fill its client's backlog at once.
+            time.sleep(0)
+        with self._lock:
+            self._audience.tell_head()
+
+    def _next_read(self) -> int | None:
+        """Return the number after which to read: where the ring ends if it lacks something, or the hindmost cursor."""
+        with self._lock:
+            now = time.monotonic()
+            self._asked_for = self._ring.target
+            if self.is_idle or now < self._resting_until:
+                return None
+            if self._ask_at is not None and self._ask_at <= now:
+                READS.labels("gap").inc()
+                return self._ring.last
+            hindmost = self._audience.hindmost()
+            if hindmost is not None:
+                READS.labels("replay").inc()
+            return hindmost
+
+    def _take_mail(self) -> None:
+        while self._mailbox:
+            item = self._mailbox.popleft()
+            if isinstance(item, _Departure):
+                self._audience.dismiss(item.client)
+            elif isinstance(item, _HeadNews):
+                self._take_head(item.head)
+            else:
+                self._take_hint(item)
+
+    def _take_hint(self, message: bytes) -> None:
+        hint = read_hint(message, self.instance_id)
+        if hint is None:
+            HINTS.labels("unreadable").inc()
+        elif isinstance(hint, LiveHint):
+            HINTS.labels("live").inc()
+            self._take_live(hint)
+        else:
+            HINTS.labels("events").inc()
+            self._take_events(hint)
+
+    def _take_events(self, hint: EventsHint) -> None:
+        if hint.epoch != self._ring.epoch:
+            self._ask_at = NOW
+            return
+        fresh = [wire for wire in hint.wires if not self._ring.knows(wire["seq"])]
+        self._append([make_entry(self._transport, wire) for wire in fresh])
+
+    def _take_live(self, hint: LiveHint) -> None:
+        frame = self._transport.frame(hint.wire["type"], hint.wire)
+        if self._live.offer(hint.base_seq, hint.wire, frame):
+            self._expect(hint.base_seq)
+
+    def _take_head(self, head: Head | None) -> None:
+        if head is None:
+            self._audience.revoke()
+        elif head.epoch != self._ring.epoch:
+            self._begin_anew(head)
+        else:
+            self._expect(head.seq)
+
+    def _take_page(self, after: int, page: Page) -> None:
+        """Take what the database has after a number, and what it says about the log."""
+        self._ask_at = None
+        if page.head is None or page.head.epoch != self._ring.epoch:
+            self._take_head(page.head)
+            return
+        entries = [make_entry(self._transport, event.wire()) for event in page.events]
+        before = entries[0].seq - 1 if entries else page.head.seq
+        if before > after:
+            self._skip(after, before)
+        self._audience.feed(entries)
+        if self._ring.target == self._asked_for:
+            # Nothing was heard since the database was asked: what it does not know does not exist.
+            self._ring.correct(page.head.seq)
+            self._live.drop_after(self._ring.target)
+        self._append(entries)
+        if self._ring.has_gap:
+            self._ask_at = NOW
+
+    def _skip(self, after: int, before: int) -> None:
+        """Events above `after` and up to `before` are no longer stored: nobody can be given them any more."""
+        if after <= self._ring.last < before:
+            self._ring.begin_anew(self._ring.epoch, before)
+        self._audience.lose(after, before)
+
+    def _append(self, entries: list[Entry]) -> None:
+        taken = self._ring.offer(entries)
+        if taken:
+            self._live.settle(taken, self._ring.first)
+        self._expect(self._ring.last)
+
+    def _expect(self, seq: int) -> None:
+        """Note that an event exists; if it does not arrive by itself soon, the database is asked."""
+        self._ring.expect(seq)
+        if not self._ring.has_gap:
+            if self._ask_at != NOW:
+                self._ask_at = None
+        elif self._ask_at is None:
+            self._ask_at = time.monotonic() + GAP_PATIENCE
+
+    def _begin_anew(self, head: Head) -> None:
+        """The log has another epoch: everybody is told, and goes on from its head."""
+        self._ring.begin_anew(head.epoch, head.seq)
+        self._live.clear()
+        self._ask_at = None
+        self._audience.reset_all("epoch")

@@ -1,0 +1,138 @@
+"""Names and shapes on the wire (docs/protocol.md is their text), and what delivery needs of whatever carries them.
+
+Between `delivery/hub` and `web/sockets`: the hub decides what is sent to whom, a `Transport` sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from app.core.events import STEP_OUTPUT
+from app.core.log import Head
+
+CONNECTED = "connected"
+SUBSCRIBED = "subscribed"
+UNSUBSCRIBED = "unsubscribed"
+HEAD = "head"
+RESET = "reset"
+ERROR = "error"
+
+Mode = Literal["replay", "snapshot", "live"]
+#: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access.
+Reason = Literal["epoch", "too_old", "lag", "revoked"]
+
+
+class Frame(Protocol):
+    """One message, encoded once for any number of clients. Opaque but for its length in bytes."""
+
+    def __len__(self) -> int:
+        """Return the length in bytes."""
+
+
+class Transport(Protocol):
+    """Whatever brings messages to clients, in the order in which they are given to it."""
+
+    def frame(self, event: str, payload: Mapping[str, Any]) -> Frame:
+        """Encode one message."""
+
+    def send(self, client: str, frames: Sequence[Frame]) -> None:
+        """Queue messages for a client without waiting. A client that is gone is no error."""
+
+    def backlog(self, client: str) -> int:
+        """Return how many messages wait for a client to take them; 0 for one that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The last event that a client has: its number, and the epoch that the number belongs to."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a subscription begins: events after `seq` follow. `snapshot` is there in snapshot mode only."""
+
+    instance_id: str
+    mode: Mode
+    head: Head
+    seq: int
+    snapshot: Mapping[str, Any] | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """Return the acknowledgement of `subscribe_instance`."""
+        shape: dict[str, Any] = {
+            "ok": True,
+            "instance_id": self.instance_id,
+            "mode": self.mode,
+            "epoch": self.head.epoch,
+            "head": self.head.seq,
+            "min_seq": self.head.min_seq,
+        }
+        if self.snapshot is not None:
+            shape["snapshot"] = self.snapshot
+        return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One durable event, ready to be sent: its place in the log, whose progress it tells, and its message."""
+
+    seq: int
+    task_id: str
+    attempt: int
+    progress: float
+    frame: Frame
+
+
+def make_entry(transport: Transport, wire: Mapping[str, Any]) -> Entry:
+    """Return the entry for the payload of a durable event (`EventRecord.wire()`)."""
+    progress = wire["data"].get("progress")
+    frame = transport.frame(wire["type"], wire)
+    return Entry(wire["seq"], wire["task_id"], wire["attempt"], float(progress or 0.0), frame)
+
+
+def head_payload(instance_id: str, epoch: str, seq: int) -> dict[str, Any]:
+    """Return the payload of `head`: where the log stands."""
+    return {"instance_id": instance_id, "epoch": epoch, "seq": seq}
+
+
+def reset_payload(instance_id: str, reason: Reason) -> dict[str, Any]:
+    """Return the payload of `reset`: begin again from a snapshot, or give up when `reason` is `revoked`."""
+    return {"instance_id": instance_id, "reason": reason}
+
+
+def room_of(instance_id: str) -> str:
+    """Return the name of the Socket.IO room of an instance's watchers."""
+    return f"instance_{instance_id}"
+
+
+def task_room_of(task_id: str) -> str:
+    """Return the name of the Socket.IO room of those who read a task's text along."""
+    return f"task_{task_id}"
+
+
+__all__ = [
+    "CONNECTED",
+    "ERROR",
+    "HEAD",
+    "RESET",
+    "STEP_OUTPUT",
+    "SUBSCRIBED",
+    "UNSUBSCRIBED",
+    "Answer",
+    "Entry",
+    "Frame",
+    "Mode",
+    "Reason",
+    "Since",
+    "Transport",
+    "head_payload",
+    "make_entry",
+    "reset_payload",
+    "room_of",
+    "task_room_of",
+]
