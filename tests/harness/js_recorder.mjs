@@ -1,0 +1,38 @@
+// Beside the road: the far end in JavaScript, with the Socket.IO client that browsers use.
+//
+// Reads commands as JSON lines, writes what happens as JSON lines:
+//   {"do": "connect", "url": …, "auth": …}   {"do": "emit", "event": …, "payload": …}   {"do": "drop"}   {"do": "disconnect"}
+//   → {"event": …, "payload": …} for each event received, and {"state": "connect" | "disconnect" | "connect_error", "reason": …}
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+let socket = null;
+
+const tell = (message) => process.stdout.write(JSON.stringify(message) + "\n");
+
+const commands = {
+  connect({ url, auth }) {
+    socket = io(url, { transports: ["websocket"], upgrade: false, reconnection: false, forceNew: true, auth });
+    socket.onAny((event, payload) => tell({ event, payload }));
+    socket.on("connect", () => tell({ state: "connect" }));
+    socket.on("disconnect", (reason) => tell({ state: "disconnect", reason }));
+    socket.on("connect_error", (error) => tell({ state: "connect_error", reason: error.message }));
+  },
+  emit({ event, payload, id }) {
+    if (id === undefined) socket.emit(event, payload);
+    else socket.emit(event, payload, (answer) => tell({ answer, id }));
+  },
+  // As a lost network does: no goodbye, and the server finds out by itself.
+  drop() {
+    socket.io.engine.transport.ws.terminate();
+  },
+  disconnect() {
+    socket.disconnect();
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  commands[command.do](command);
+}
+socket?.disconnect();
