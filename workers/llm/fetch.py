@@ -8,6 +8,7 @@ proxy or cookie of this machine is used.
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ from workers.llm.page import decode_page, html_to_markdown
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000
+HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 PLAIN = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
@@ -50,26 +52,29 @@ def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocumen
     """
     settings = settings or load_settings()
     deadline = Deadline(settings.fetch_timeout)
+    target = ""
     for _ in range(MAX_REDIRECTS + 1):
-        answer = _get(_checked(url), settings, deadline)
+        url, parts = _checked(url, target)
+        answer = _get(parts, settings, deadline)
         if answer.status not in REDIRECTS:
             return _read(url, answer)
-        url = urljoin(url, answer.headers.get("Location", ""))
+        target = answer.headers.get("Location", "")
     raise PermanentError(f"more than {MAX_REDIRECTS} redirects", code="fetch_refused")
 
 
-def _checked(url: str) -> SplitResult:
-    """The parts of a URL that may be asked for; anything odd is refused before it reaches the network."""
+def _checked(base: str, target: str) -> tuple[str, SplitResult]:
+    """The URL that `target` means on the page `base`, and its parts; anything odd is refused before it is asked for."""
     try:
+        url = urljoin(base, target)
         parts = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode("ascii")
     except ValueError as problem:  # UnicodeError is one of them
         raise PermanentError(f"not a usable URL: {problem}", code="fetch_refused") from None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not HOST.fullmatch(host):
         raise PermanentError(f"only http and https URLs can be read, not {url[:100]!r}", code="fetch_refused")
     if parts.username is not None or port == 0 or len(url) > MAX_URL:
         raise PermanentError("a URL with a user name, with port 0 or over-long is refused", code="fetch_refused")
-    return parts
+    return url, parts
 
 
 def _get(url: SplitResult, settings: Settings, deadline: Deadline) -> _Answer:
@@ -92,7 +97,7 @@ def _connection(url: SplitResult, settings: Settings, deadline: Deadline) -> Ite
     """A connection whose socket goes to a checked address and is shut down when the time is up."""
     host, secure = url.hostname or "", url.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(host, url.port)
+    connection = kind(host, url.port or kind.default_port)
     try:
         with connect(host, connection.port, deadline, allow_private=settings.fetch_allow_private) as raw:
             context = ssl.create_default_context() if secure else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from app.core.settings import Settings
@@ -42,7 +43,8 @@ class OpenAIProvider:
         except ImportError:
             text = "SWALLOWTAIL_LLM_PROVIDER=openai needs the extra: pip install 'swallowtail[openai]'"
             raise PermanentError(text, code="provider_missing") from None
-        self._client = openai.OpenAI(
+        self._connect = partial(
+            openai.OpenAI,
             api_key=key or "none",  # local servers take any key, the library insists on one
             base_url=settings.openai_base_url,
             timeout=settings.openai_timeout,
@@ -62,7 +64,8 @@ class OpenAIProvider:
         spoken = cast("list[ChatCompletionMessageParam]", messages)
         with (
             _explained(),
-            self._client.chat.completions.create(model=self.model, messages=spoken, stream=True) as stream,
+            self._connect() as client,
+            client.chat.completions.create(model=self.model, messages=spoken, stream=True) as stream,
         ):
             for chunk in stream:
                 for choice in chunk.choices or ():

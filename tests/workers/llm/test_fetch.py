@@ -1,0 +1,297 @@
+"""The document fetcher against a real HTTP server, and the addresses that it must never reach."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.settings import Settings
+from tests.fakes import FakeContext
+from tests.workers.agents.briefs import SAMPLE
+from tests.workers.llm.servers import Handler, serving
+from workers.agents import social_campaign
+from workers.agents.campaign.brief import CampaignInput
+from workers.journal import PermanentError
+from workers.llm.connect import FetchError, is_public
+from workers.llm.fetch import FetchedDocument, fetch_document
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(_env_file=None, **{"fetch_allow_private": True, "fetch_timeout": 30, **given})
+
+
+def fetch(answer: Callable[[Handler], None], path: str = "/brief", **given: Any) -> FetchedDocument:
+    with serving(answer) as server:
+        return fetch_document(server.url + path, settings(**given))
+
+
+def page(body: bytes, kind: str = "text/plain; charset=utf-8", **headers: str) -> Callable[[Handler], None]:
+    return lambda handler: handler.send(200, body, Content_Type=kind, **headers)
+
+
+def test_plain_text_and_markdown_come_back_as_they_are() -> None:
+    with serving(page("# Grüße 👋\n".encode(), "text/markdown")) as server:
+        document = fetch_document(f"{server.url}/a b?q=ü&x=%20#part", settings())
+    assert document == FetchedDocument(f"{server.url}/a b?q=ü&x=%20#part", "text/markdown", "# Grüße 👋\n")
+    asked = server.asked[0]
+    assert (asked.method, asked.path) == ("GET", "/a%20b?q=%C3%BC&x=%20")
+    assert asked.headers["host"] == f"127.0.0.1:{server.port}"
+    assert asked.headers["accept-encoding"] == "identity"
+    assert "cookie" not in asked.headers
+
+
+def test_html_comes_back_as_markdown() -> None:
+    html = b"<title>Shop</title><nav>Menu</nav><main><h1>Aurora</h1><p>A <b>lamp</b>.</p></main>"
+    assert fetch(page(html, "text/html")).text == "# Aurora\n\nA lamp.\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        ("é".encode("latin-1"), "text/plain; charset=iso-8859-1", "é"),
+        ("é".encode("latin-1"), "text/plain", "\ufffd"),
+        (b"\xef\xbb\xbfx", "text/plain", "x"),
+        (b"x", "text/plain; charset=no-such-thing", "x"),
+        (b'<meta charset="latin-1"><p>\xe9', "text/html", "é\n"),
+    ],
+)
+def test_the_character_set_is_the_declared_one_or_utf_8(body: bytes, kind: str, text: str) -> None:
+    assert fetch(page(body, kind)).text == text
+
+
+def test_redirects_are_followed_to_where_they_lead() -> None:
+    def answer(handler: Handler) -> None:
+        if handler.path == "/brief":
+            handler.send(302, b"", Location="/elsewhere?x=1")
+        else:
+            page(b"found")(handler)
+
+    with serving(answer) as server:
+        document = fetch_document(f"{server.url}/brief", settings())
+    assert (document.url, document.text) == (f"{server.url}/elsewhere?x=1", "found")
+
+
+def test_endless_redirects_end() -> None:
+    with serving(lambda handler: handler.send(301, b"", Location="/again")) as server:
+        with pytest.raises(PermanentError, match="more than 5 redirects"):
+            fetch_document(server.url, settings())
+        assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://user@127.0.0.1/", "//", "http://["]
+)
+def test_a_redirect_to_something_else_is_refused(target: str) -> None:
+    with pytest.raises(PermanentError) as failure:
+        fetch(lambda handler: handler.send(302, b"", Location=target))
+    assert failure.value.code == "fetch_refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, PermanentError), (410, PermanentError), (403, PermanentError), (204, PermanentError)]
+)
+def test_a_document_that_is_not_there_is_permanent(status: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"answered {status}"):
+        fetch(lambda handler: handler.send(status, b""))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+def test_a_server_in_trouble_is_worth_another_try(status: int) -> None:
+    with pytest.raises(FetchError, match=f"answered {status}"):
+        fetch(lambda handler: handler.send(status, b""))
+
+
+@pytest.mark.parametrize("kind", ["application/pdf", "image/png", "application/json", "nonsense/type"])
+def test_other_kinds_of_documents_are_refused(kind: str) -> None:
+    with pytest.raises(PermanentError, match=f"type {kind} cannot be read"):
+        fetch(page(b"x", kind))
+
+
+def test_compressed_bodies_are_refused() -> None:
+    with pytest.raises(PermanentError, match="'gzip'"):
+        fetch(page(b"\x1f\x8b", Content_Encoding="gzip"))
+
+
+def test_a_document_larger_than_allowed_is_refused_by_its_length_and_by_its_body() -> None:
+    with pytest.raises(PermanentError, match="larger than 2000 bytes"):
+        fetch(page(b"x" * 2001), fetch_max_bytes=2000)
+
+    def endless(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/plain")
+        handler.end_headers()
+        while True:  # until the client hangs up
+            handler.wfile.write(b"x" * 65536)
+
+    with pytest.raises(PermanentError, match="larger than 2000 bytes"):
+        fetch(endless, fetch_max_bytes=2000)
+    assert len(fetch(page(b"x" * 2000), fetch_max_bytes=2000).text) == 2000
+
+
+def test_a_body_cut_short_is_worth_another_try() -> None:
+    def cut(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/plain")
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 10)
+
+    with pytest.raises(FetchError, match="broke off"):
+        fetch(cut)
+
+
+@pytest.mark.parametrize("trickle", ["nothing", "headers", "body"])
+def test_a_server_that_trickles_cannot_outlast_the_total_time(trickle: str) -> None:
+    def answer(handler: Handler) -> None:
+        if trickle == "body":
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/plain")
+            handler.end_headers()
+        elif trickle == "headers":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not handler.server.over.wait(0.05):
+            if trickle != "nothing":
+                handler.wfile.write(b"x")
+
+    with pytest.raises(FetchError, match="took too long"):
+        fetch(answer, fetch_timeout=0.5)
+
+
+def speak_ssh(handler: Handler) -> None:
+    handler.wfile.write(b"SSH-2.0-whatever\r\n")
+
+
+def test_an_answer_that_is_not_http_is_worth_another_try() -> None:
+    with pytest.raises(FetchError):
+        fetch(speak_ssh)
+
+
+def test_nobody_listening_is_worth_another_try() -> None:
+    with serving(lambda handler: None) as server:
+        url = server.url
+    with pytest.raises(FetchError, match=r"fetching from 127\.0\.0\.1 failed"):
+        fetch_document(url, settings())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost/", "http://127.0.0.1/", "http://[::1]/", "http://0.0.0.0/", "http://[::ffff:127.0.0.1]/"]
+)
+def test_this_machine_cannot_be_reached(url: str) -> None:
+    with pytest.raises(PermanentError, match="private address") as failure:
+        fetch_document(url, settings(fetch_allow_private=False))
+    assert failure.value.code == "fetch_refused"
+
+
+def test_a_refused_address_is_not_even_connected_to() -> None:
+    with serving(page(b"secret")) as server:
+        with pytest.raises(PermanentError, match="private address"):
+            fetch_document(server.url, settings(fetch_allow_private=False))
+        assert server.asked == []
+
+
+def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("93.184.215.14", "10.0.0.1")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(PermanentError, match=r"rebind\.example is at a private address"):
+        fetch_document("http://rebind.example/", settings(fetch_allow_private=False))
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("127.0.0.2", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:93.184.215.14", True),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d70e", True),
+        ("2002:a00:1::", False),
+    ],
+)
+def test_only_the_public_internet_is_public(address: str, public: bool) -> None:
+    assert is_public(ipaddress.ip_address(address)) is public
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com:99999/", f"http://{'ü' * 70}.com/", "http://a b/", "http://[1/", ""]
+)
+def test_odd_urls_are_refused(url: str) -> None:
+    with pytest.raises(PermanentError) as failure:
+        fetch_document(url, settings())
+    assert failure.value.code == "fetch_refused"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a self-signed certificate for `localhost`, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("the openssl command is not installed")
+    made = tmp_path / "localhost.pem"
+    files = ["-keyout", str(made), "-out", str(tmp_path / "cert.pem")]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    made.write_bytes(made.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return made
+
+
+def test_https_needs_a_certificate_for_that_name(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(page(b"private letter"), certificate=certificate) as server:
+        with pytest.raises(PermanentError, match="certificate of localhost is not valid"):
+            fetch_document(f"https://localhost:{server.port}/", settings())
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # trust it from here on
+        assert fetch_document(f"https://localhost:{server.port}/", settings()).text == "private letter"
+        with pytest.raises(PermanentError, match=r"certificate of 127\.0\.0\.1 is not valid"):
+            fetch_document(f"https://127.0.0.1:{server.port}/", settings())
+        assert [asked.headers["host"] for asked in server.asked] == [f"localhost:{server.port}"]
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    fetch(page(b"x"))
+    assert threading.active_count() == before
+
+
+def test_a_campaign_reads_its_brief_from_a_web_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_FETCH_ALLOW_PRIVATE", "true")
+    with serving(page(SAMPLE.encode(), "text/markdown; charset=utf-8")) as server:
+        ctx = FakeContext()
+        given = CampaignInput(brief_url=f"{server.url}/brief.md", platforms=["x"])
+        result: Any = social_campaign.run(ctx, given)
+    assert result["title"] == "Aurora One desk lamp"
+    assert result["source"]["origin"] == f"{server.url}/brief.md"
+    assert len(server.asked) == 1
+
+
+def test_a_campaign_refuses_a_private_address() -> None:
+    ctx = FakeContext()
+    with pytest.raises(PermanentError, match="private address"):
+        social_campaign.run(ctx, CampaignInput(brief_url="http://169.254.169.254/latest/meta-data/"))
+    assert ctx.story[-1] == ("read_source", "Researcher", "read_source", "failed")
