@@ -22,6 +22,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
     monkeypatch.setenv("SWALLOWTAIL_BEAT_INTERVAL", "0.7")
     monkeypatch.setenv("SWALLOWTAIL_DATABASE_WAIT", "0.2")
+    monkeypatch.setenv("SWALLOWTAIL_SEND_TIMEOUT", "0.1")
     with open_bench(tmp_path) as bench:
         yield bench
 

@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+WithLive = Annotated[bool, typer.Option("--live", help="With --json: print progress inside steps too.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it has ended.")]
+InstanceId = Annotated[str, typer.Option("--instance", "-i", help="Instance to work in.")]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", help="File with the input (.json) or with the document to work on; - reads standard input."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be given many times."),
+]

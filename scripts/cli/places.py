@@ -1,0 +1,74 @@
+"""The commands about what there is: agents and instances."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.core import actions
+from app.core.reads import InstanceView, list_agents, list_instances, read_agent
+from app.core.runtime import Runtime
+from scripts.cli.domain import open_domain
+from scripts.cli.exits import Commands
+from scripts.cli.options import AsJson
+from scripts.cli.output import print_agent, print_agents, print_instances, print_json, tell
+
+instances = typer.Typer(cls=Commands, help="List instances, or create one.")
+
+
+def agents(
+    kind: Annotated[str | None, typer.Argument(help="Show this agent with the fields of its input.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the agents that tasks can be given to."""
+    with open_domain() as runtime, runtime.db.read() as session:
+        found = list_agents(session) if kind is None else [read_agent(session, kind)]
+    if as_json:
+        for card in found:
+            print_json(card)
+    elif kind is None:
+        print_agents(found)
+    else:
+        print_agent(found[0])
+
+
+@instances.callback(invoke_without_command=True)
+def show_instances(context: typer.Context, as_json: AsJson = False) -> None:
+    """List instances by id."""
+    if context.invoked_subcommand is not None:
+        return
+    with open_domain() as runtime:
+        found = _read_all(runtime)
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        print_instances(found)
+
+
+@instances.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Name of the workspace.")],
+    instance_id: Annotated[str | None, typer.Option("--id", help="Id; made up when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create an instance."""
+    with open_domain() as runtime:
+        made = actions.create_instance(runtime, name, instance_id)
+    if as_json:
+        print_json(made)
+    else:
+        print(made["id"])
+        tell(f"Created {made['name']}.")
+
+
+def _read_all(runtime: Runtime) -> list[InstanceView]:
+    found: list[InstanceView] = []
+    cursor = None
+    while True:
+        with runtime.db.read() as session:
+            page, cursor = list_instances(session, limit=runtime.settings.max_page_size, cursor=cursor)
+        found += page
+        if cursor is None:
+            return found

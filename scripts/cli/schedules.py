@@ -1,0 +1,109 @@
+"""The commands about schedules: `swallowtail schedule add`, `list`, `pause`, `resume`, `remove`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from app.core import planning
+from app.core.errors import InvalidInput
+from app.core.planning import NewSchedule
+from app.core.reads import ScheduleView, list_schedules
+from app.core.validate import check_instance_id, check_task_id
+from scripts.cli.domain import open_domain
+from scripts.cli.exits import Commands
+from scripts.cli.given import parse_duration
+from scripts.cli.options import AsJson, Input, InstanceId, Set
+from scripts.cli.output import print_json, print_schedules, tell, when
+from scripts.cli.tasks import read_input
+
+schedules = typer.Typer(cls=Commands, no_args_is_help=True, help="Submit tasks again and again, or later.")
+
+ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule.")]
+
+
+@schedules.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name, unique in the instance; the tasks get it as their title.")],
+    kind: Annotated[str, typer.Argument(help="Kind of the agent.")],
+    instance: InstanceId,
+    cron: Annotated[str | None, typer.Option(help='Five fields, such as "30 9 * * MON-FRI".')] = None,
+    every: Annotated[str | None, typer.Option(metavar="DURATION", help="Interval, such as 90s, 15m or 1d.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="MOMENT", help="Once, such as 2030-01-31T08:00:00Z.")] = None,
+    timezone: Annotated[str, typer.Option(help="IANA name of the clock that --cron is read from.")] = "UTC",
+    catch_up: Annotated[str, typer.Option(help="Missed slots: skip, latest or all.")] = "latest",
+    overlap: Annotated[str, typer.Option(help="While the last task is at work: allow or skip.")] = "allow",
+    source: Input = None,
+    values: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a schedule, with exactly one of --cron, --every and --at."""
+    with open_domain() as runtime:
+        wanted = NewSchedule(
+            instance_id=instance,
+            name=name,
+            kind=kind,
+            input=read_input(runtime, kind, source, values),
+            cron=cron,
+            interval_seconds=None if every is None else parse_duration(every, "--every"),
+            run_at=None if at is None else _parse_moment(at),
+            timezone=timezone,
+            catch_up=catch_up,  # type: ignore[arg-type] # planning checks it
+            overlap=overlap,  # type: ignore[arg-type]
+        )
+        _print(planning.add_schedule(runtime, wanted), as_json)
+
+
+@schedules.command("list")
+def show_schedules(
+    instance: Annotated[str, typer.Argument(help="Instance whose schedules to list.")], as_json: AsJson = False
+) -> None:
+    """List an instance's schedules by name."""
+    check_instance_id(instance, "INSTANCE")
+    with open_domain() as runtime, runtime.db.read() as session:
+        found = list_schedules(session, instance)
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        print_schedules(found)
+
+
+@schedules.command("pause")
+def pause(schedule: ScheduleId, as_json: AsJson = False) -> None:
+    """Let no slot come until it is resumed."""
+    with open_domain() as runtime:
+        _print(planning.pause_schedule(runtime, check_task_id(schedule, "SCHEDULE")), as_json)
+
+
+@schedules.command("resume")
+def resume(schedule: ScheduleId, as_json: AsJson = False) -> None:
+    """Go on with the first slot from now."""
+    with open_domain() as runtime:
+        _print(planning.resume_schedule(runtime, check_task_id(schedule, "SCHEDULE")), as_json)
+
+
+@schedules.command("remove")
+def remove(schedule: ScheduleId) -> None:
+    """Forget a schedule; the tasks that it submitted stay."""
+    with open_domain() as runtime:
+        planning.remove_schedule(runtime, check_task_id(schedule, "SCHEDULE"))
+    tell("Removed.")
+
+
+def _print(one: ScheduleView, as_json: bool) -> None:
+    if as_json:
+        print_json(one)
+        return
+    print(one["id"])
+    due = "paused" if one["paused"] else f"next at {when(one['next_slot_at'])}" if one["next_slot_at"] else "done"
+    tell(f"{one['name']}: {due}")
+
+
+def _parse_moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("give a moment such as 2030-01-31T08:00:00Z", field="--at") from None

@@ -1,0 +1,167 @@
+"""The commands about tasks: submit, list, show, cancel, retry. Each calls the same action as the REST resource does."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from app.core import actions
+from app.core.actions import Outcome, Submission
+from app.core.catalogue import find_card
+from app.core.errors import InvalidInput
+from app.core.reads import TaskView, list_steps, list_tasks, read_task, view_agent
+from app.core.runtime import Runtime
+from app.core.states import TaskStatus
+from app.core.validate import check_instance_id, check_line, check_task_id
+from scripts.cli.domain import open_domain
+from scripts.cli.exits import ExitCode
+from scripts.cli.given import build_input, parse_duration
+from scripts.cli.options import AsJson, Follow, Input, InstanceId, Set, WithLive
+from scripts.cli.output import print_json, print_task, print_tasks, tell
+from scripts.cli.watch import follow
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="Id of the task.")]
+
+#: How long the command waits to see that its task was handed to the broker before it says that it was not.
+SENT_WITHIN = 1.0
+
+
+def enqueue(
+    kind: Annotated[str, typer.Argument(help="Kind of the agent; `swallowtail agents` lists them.")],
+    instance: InstanceId,
+    source: Input = None,
+    values: Set = None,
+    title: Annotated[str | None, typer.Option(help="Title; the agent's own when left out.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key gives the same task.")] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Give up unless a worker takes it within, such as 15m.")
+    ] = None,
+    go_on: Follow = False,
+    as_json: AsJson = False,
+    live: WithLive = False,
+) -> None:
+    """Submit a task."""
+    with open_domain() as runtime:
+        expiry = None if expires_in is None else parse_duration(expires_in, "--expires-in")
+        given = read_input(runtime, kind, source, values)
+        wanted = Submission(instance, kind, given, title, key, expiry, submitted_by="cli")
+        outcome = actions.submit(runtime, wanted)
+        # A task that was there before is told from its beginning.
+        after = outcome.seq - 1 if outcome.created else None
+        code = _conclude(runtime, outcome, after, go_on=go_on, as_json=as_json, live=live)
+    raise typer.Exit(code)
+
+
+def show_tasks(
+    instance: Annotated[str, typer.Argument(help="Instance whose tasks to list.")],
+    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most tasks to list, the latest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List an instance's tasks, the latest first."""
+    check_instance_id(instance, "INSTANCE")
+    with open_domain() as runtime:
+        tasks = _read_pages(runtime, instance, _status(status), kind, limit)
+    if as_json:
+        for task in tasks:
+            print_json(task)
+    else:
+        print_tasks(tasks)
+
+
+def show(task: TaskId, as_json: AsJson = False) -> None:
+    """Show a task with its steps and its result."""
+    task_id = check_task_id(task, "TASK")
+    with open_domain() as runtime, runtime.db.read() as session:
+        found, steps = read_task(session, task_id), list_steps(session, task_id)
+    if as_json:
+        print_json({**found, "steps": steps})
+    else:
+        print_task(found, steps)
+
+
+def cancel(task: TaskId, go_on: Follow = False, as_json: AsJson = False, live: WithLive = False) -> None:
+    """Cancel a task: at once if it has not started, otherwise as soon as its run notices."""
+    with open_domain() as runtime:
+        outcome = actions.cancel(runtime, check_task_id(task, "TASK"))
+        code = _conclude(runtime, outcome, outcome.seq - 1, go_on=go_on, as_json=as_json, live=live)
+    raise typer.Exit(code)
+
+
+def retry(
+    task: TaskId,
+    from_step: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Repeat from this step on; finished steps before it are kept.")
+    ] = None,
+    go_on: Follow = False,
+    as_json: AsJson = False,
+    live: WithLive = False,
+) -> None:
+    """Give an ended task another attempt that keeps its finished steps."""
+    with open_domain() as runtime:
+        outcome = actions.retry(runtime, check_task_id(task, "TASK"), from_step)
+        code = _conclude(runtime, outcome, outcome.seq - 1, go_on=go_on, as_json=as_json, live=live)
+    raise typer.Exit(code)
+
+
+def read_input(runtime: Runtime, kind: str, source: str | None, values: list[str] | None) -> dict[str, Any]:
+    """Return the input that the options describe for an agent of this kind."""
+    with runtime.db.read() as session:
+        card = view_agent(find_card(session, check_line(kind, "KIND", longest=100)))
+    return build_input(card, source, values or [], runtime.settings.max_body_bytes)
+
+
+def _conclude(
+    runtime: Runtime, outcome: Outcome, after: int | None, *, go_on: bool, as_json: bool, live: bool
+) -> ExitCode:
+    """Say what became of it, or follow the task from its events after `after` to its end."""
+    task = outcome.task
+    if task["status"] in (TaskStatus.SUBMITTED, TaskStatus.RETRYING):
+        task = _see_sent(runtime, task)
+    if go_on:
+        return follow(runtime, task["instance_id"], after, task["id"], as_json=as_json, live=live)
+    if as_json:
+        print_json({"task": task, "seq": outcome.seq, "epoch": outcome.epoch, "created": outcome.created})
+    else:
+        print(task["id"])
+        tell(f"{task['title']}: {task['status']}. To follow it:")
+        tell(f"  swallowtail watch {task['instance_id']} --task {task['id']}")
+    return ExitCode.OK
+
+
+def _see_sent(runtime: Runtime, task: TaskView) -> TaskView:
+    """Look whether the broker got the task, and say so if not. Patiently: another process may just be sending it."""
+    waiting = task["status"]
+    until = time.monotonic() + SENT_WITHIN
+    while task["status"] == waiting and time.monotonic() < until:
+        with runtime.db.read() as session:
+            task = read_task(session, task["id"])
+        time.sleep(0.02)
+    if task["status"] == waiting:
+        tell("Stored. The broker is away: the task will be sent as soon as it is back.")
+    return task
+
+
+def _read_pages(
+    runtime: Runtime, instance: str, status: TaskStatus | None, kind: str | None, limit: int
+) -> list[TaskView]:
+    found: list[TaskView] = []
+    cursor = None
+    while len(found) < limit:
+        size = min(limit - len(found), runtime.settings.max_page_size)
+        with runtime.db.read() as session:
+            page, cursor = list_tasks(session, instance, limit=size, cursor=cursor, status=status, kind=kind)
+        found += page
+        if cursor is None:
+            break
+    return found
+
+
+def _status(text: str | None) -> TaskStatus | None:
+    try:
+        return None if text is None else TaskStatus(text.upper())
+    except ValueError:
+        raise InvalidInput(f"must be one of {', '.join(TaskStatus)}", field="--status") from None

@@ -1,0 +1,57 @@
+"""The `swallowtail` command, also `python scripts/enqueue.py`: an entrance to the road, beside `web/api` and beat.
+
+It talks to the database itself, through the same door as every entrance; docs/cli.md describes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:
+    # Run as a file: its own directory is no place to import from, the repository is.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import typer
+
+from scripts.cli import places, schedules, tasks, watch
+from scripts.cli.exits import Commands, ExitCode, complain, drop_output
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Submit tasks to agents and watch them work.",
+    epilog="Exit codes: 0 done (COMPLETED), 2 bad input, 3 FAILED, 4 CANCELLED, 5 EXPIRED, 6 not found, 7 conflict, "
+    "8 unavailable, 130 interrupted.",
+)
+app.command("enqueue")(tasks.enqueue)
+app.command("watch")(watch.watch)
+app.command("list")(tasks.show_tasks)
+app.command("show")(tasks.show)
+app.command("cancel")(tasks.cancel)
+app.command("retry")(tasks.retry)
+app.add_typer(schedules.schedules, name="schedule")
+app.command("agents")(places.agents)
+app.add_typer(places.instances, name="instances")
+
+
+def main() -> None:
+    """Run the command of this process's arguments."""
+    try:
+        try:
+            app(prog_name="swallowtail")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(ExitCode.BROKEN_PIPE)
+    except Exception as fault:
+        complain(f"something unexpected went wrong: {type(fault).__name__}: {fault}")
+        sys.exit(ExitCode.INTERNAL)
+
+
+if __name__ == "__main__":
+    main()
