@@ -1,0 +1,163 @@
+"""The pages for people: HTML with the state of one moment in it; small ES modules keep it up to date from there.
+
+Beside the road: what is submitted here goes through `web/api`, and events arrive through the JavaScript client class.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
+from sqlalchemy.orm import Session
+
+from app.core import reads
+from app.core.errors import InvalidInput, NotFound, SwallowtailError, Unavailable
+from app.core.log import read_head
+from app.core.states import TERMINAL, TaskStatus
+from app.core.validate import check_instance_id, check_task_id
+from app.web.parts import get_runtime
+
+bp = Blueprint("pages", __name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+#: Served as they lie in the repository, so that the pages use the very classes that others are given.
+_CLIENTS = _ROOT / "clients" / "javascript"
+_EXAMPLE = _ROOT / "docs" / "websocket_client_example.html"
+
+
+@bp.app_template_global()
+def in_words(status: str) -> str:
+    """Return a status as people read it: `IN_PROGRESS` is `In progress`."""
+    return status.replace("_", " ").capitalize()
+
+
+@bp.get("/")
+def show_instances() -> str:
+    """List the instances."""
+    runtime = get_runtime()
+    with runtime.db.read() as session:
+        page = reads.list_instances(session, limit=runtime.settings.page_size, cursor=request.args.get("cursor"))
+    return render_template("instances.html", instances=page[0], next_cursor=page[1])
+
+
+@bp.get("/instances/<instance_id>")
+def show_tasks(instance_id: str) -> str:
+    """Show an instance's tasks, live. `status` and `kind` in the query filter them."""
+    status, kind = _read_status(request.args.get("status")), request.args.get("kind") or None
+    runtime = get_runtime()
+    with runtime.db.read() as session:
+        instance = reads.read_instance(session, check_instance_id(instance_id))
+        limit = runtime.settings.page_size
+        tasks, more = reads.list_tasks(session, instance_id, limit=limit, status=status, kind=kind)
+        state = {"tasks": tasks, "next_cursor": more, "since": _since(session, instance_id)}
+        agents = reads.list_agents(session)
+    chosen = {"status": status or "", "kind": kind or ""}
+    return render_template(
+        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state
+    )
+
+
+@bp.get("/instances/<instance_id>/new")
+def show_submission(instance_id: str) -> str:
+    """Show the form to submit a task; `kind` in the query chooses the agent."""
+    with get_runtime().db.read() as session:
+        instance = reads.read_instance(session, check_instance_id(instance_id))
+        agents = reads.list_agents(session)
+    kinds = [agent["kind"] for agent in agents]
+    kind = request.args.get("kind")
+    return render_template(
+        "submit.html",
+        instance=instance,
+        agents=agents,
+        state={"agents": agents, "kind": kind if kind in kinds else _favourite(kinds)},
+    )
+
+
+@bp.get("/instances/<instance_id>/schedules")
+def show_schedules(instance_id: str) -> str:
+    """Show an instance's schedules."""
+    with get_runtime().db.read() as session:
+        instance = reads.read_instance(session, check_instance_id(instance_id))
+        agents = reads.list_agents(session)
+        schedules = reads.list_schedules(session, instance_id)
+        since = _since(session, instance_id)
+    kind = _favourite([agent["kind"] for agent in agents])
+    state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since}
+    return render_template("schedules.html", instance=instance, agents=agents, state=state)
+
+
+@bp.get("/tasks/<task_id>")
+def show_task(task_id: str) -> str:
+    """Show one task with its steps, live."""
+    with get_runtime().db.read() as session:
+        task = reads.read_task(session, check_task_id(task_id))
+        instance = reads.read_instance(session, task["instance_id"])
+        task_with_steps = {**task, "steps": reads.list_steps(session, task["id"])}
+        since = _since(session, task["instance_id"])
+        known = {agent["kind"]: agent["title"] for agent in reads.list_agents(session)}
+    return render_template(
+        "task.html",
+        instance=instance,
+        task=task,
+        agent_title=known.get(task["kind"], task["kind"]),
+        state={"task": task_with_steps, "since": since, "terminal": sorted(TERMINAL)},
+    )
+
+
+@bp.get("/agents")
+def show_agents() -> str:
+    """List the agents and what they take."""
+    with get_runtime().db.read() as session:
+        return render_template("agents.html", agents=reads.list_agents(session))
+
+
+@bp.get("/clients/javascript/<path:name>")
+def serve_client(name: str) -> Response:
+    """Serve the JavaScript client classes."""
+    if not name.endswith(".js"):
+        abort(404)
+    return send_from_directory(_CLIENTS, name, mimetype="text/javascript")
+
+
+@bp.get("/docs/websocket_client_example.html")
+def serve_example() -> Response:
+    """Serve the example page. In the repository it reaches its script by a relative path, here by the static one."""
+    page = _EXAMPLE.read_text(encoding="utf-8")
+    for name in ("css/example.css", "vendor/socket.io.min.js", "js/example.js"):
+        page = page.replace(f"../app/web/static/{name}", url_for("static", filename=name))
+    return Response(page, mimetype="text/html")
+
+
+@bp.get("/favicon.ico")
+def serve_icon() -> Response:
+    """Serve the icon to browsers that ask without having read the page."""
+    return send_from_directory(Path(__file__).parent / "static", "swallowtail.svg", mimetype="image/svg+xml")
+
+
+@bp.errorhandler(SwallowtailError)
+def show_error(error: SwallowtailError) -> tuple[str, int]:
+    """Show a refusal as a page. An address that cannot exist is as unknown as one that does not."""
+    if isinstance(error, NotFound | InvalidInput):
+        return render_template("error.html", title="There is no such page", message=error.message), 404
+    status = 503 if isinstance(error, Unavailable) else 500
+    return render_template("error.html", title="This does not work right now", message=error.message), status
+
+
+def _read_status(value: str | None) -> TaskStatus | None:
+    try:
+        return TaskStatus(value) if value else None
+    except ValueError as fault:
+        raise InvalidInput("there is no such status", field="status") from fault
+
+
+def _since(session: Session, instance_id: str) -> dict[str, Any]:
+    head = read_head(session, instance_id)
+    if head is None:
+        raise NotFound("there is no such instance", field="instance_id")
+    return {"epoch": head.epoch, "seq": head.seq}
+
+
+def _favourite(kinds: list[str]) -> str:
+    """The agent that a form begins with."""
+    return "social_campaign" if "social_campaign" in kinds else next(iter(kinds), "")

@@ -1,0 +1,49 @@
+/** The REST API as the pages use it. */
+
+/** A refusal: problem details (RFC 9457) as an error. */
+export class Problem extends Error {
+  /** @param {{status: number, detail?: string, title?: string, code?: string, field?: string, errors?: object[]}} body */
+  constructor(body) {
+    super(body.detail ?? body.title ?? "The server refused this");
+    this.status = body.status;
+    this.code = body.code;
+    /** @type {{field: string, message: string}[]} */
+    this.errors = body.errors ?? (body.field ? [{ field: body.field, message: this.message }] : []);
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} path below `/api/v1`
+ * @param {{body?: any, headers?: Record<string, string>}} [request]
+ * @returns {Promise<any>} the answer's JSON; null for none
+ * @throws {Problem}
+ */
+export async function callApi(method, path, { body, headers = {} } = {}) {
+  const options = { method, headers: { Accept: "application/json", ...headers } };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(`/api/v1${path}`, options);
+  } catch {
+    throw new Problem({ status: 0, code: "offline", detail: "The server cannot be reached. Try again in a moment." });
+  }
+  const text = await response.text();
+  const answer = readJson(text);
+  if (!response.ok) throw new Problem({ detail: response.statusText, ...answer, status: response.status });
+  return answer;
+}
+
+/** @param {string} part @returns {string} */
+export const quote = encodeURIComponent;
+
+function readJson(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,149 @@
+/** One control for each kind of value in a form that is drawn from a schema: label, hint, input, and how to read it. */
+
+import { Problem } from "./api.js";
+import { el } from "./dom.js";
+
+/** Texts that may be longer than this get several lines. */
+const ONE_LINE = 300;
+
+/** @param {string} path @param {Record<string, any>} schema @returns {string} what people call the field */
+export function nameOf(path, schema) {
+  const name = path.split(".").at(-1).replaceAll("_", " ");
+  return schema.title ?? name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+export function makeText(path, schema, required, value) {
+  const attributes = { maxlength: schema.maxLength, placeholder: schema.examples?.[0], spellcheck: schema.format ? "false" : null };
+  const long = schema["x-widget"] === "textarea" || (schema.maxLength ?? 0) > ONE_LINE && !schema.format;
+  // A limit on the input itself would cut off a pasted text without a word; the server says what is too long.
+  if (long) delete attributes.maxlength;
+  const type = { uri: "url", email: "email" }[schema.format] ?? "text";
+  const input = long ? el("textarea", attributes) : el("input", { type, autocomplete: "off", ...attributes });
+  input.value = value ?? "";
+  const element = frame(path, schema, required, input);
+  if (schema["x-file"]) element.append(makeFileChooser(path, input));
+  return { element, read: () => input.value || (required ? "" : undefined) };
+}
+
+/** A file whose text fills the field, where it can still be edited. */
+function makeFileChooser(path, target) {
+  const note = el("span", { role: "status" });
+  const chooser = el("input", { type: "file", id: `${idOf(path)}-file`, accept: ".txt,.md,.markdown,text/*" });
+  chooser.addEventListener("change", async () => {
+    const [file] = chooser.files;
+    if (!file) return;
+    try {
+      target.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+      note.textContent = `${file.name} was read`;
+      target.dispatchEvent(new Event("input", { bubbles: true }));
+    } catch {
+      note.textContent = `${file.name} is not a text file in UTF-8`;
+    }
+    chooser.value = "";
+  });
+  return el("div", { class: "file" }, el("label", { for: chooser.id }, "or from a text file:"), chooser, note);
+}
+
+export function makeNumber(path, schema, required, value) {
+  const whole = schema.type === "integer";
+  const input = el("input", {
+    type: "number",
+    inputmode: whole ? "numeric" : "decimal",
+    step: whole ? "1" : "any",
+    min: schema.minimum,
+    max: schema.maximum,
+  });
+  input.value = value ?? "";
+  const read = () => {
+    if (input.validity.badInput) throw refuse(path, "must be a number");
+    return input.value === "" ? undefined : Number(input.value);
+  };
+  return { element: frame(path, schema, required, input), read };
+}
+
+export function makeSelect(path, schema, required, value) {
+  const values = schema.enum ?? [schema.const];
+  const input = el("select");
+  if (!required && value === undefined) input.add(new Option("–", ""));
+  values.forEach((choice, place) => input.add(new Option(String(choice), String(place), false, choice === value)));
+  const read = () => (input.value === "" ? undefined : values[Number(input.value)]);
+  return { element: frame(path, schema, required, input), read };
+}
+
+export function makeCheckbox(path, schema, value) {
+  const input = el("input", { type: "checkbox", id: idOf(path), "aria-describedby": schema.description ? `${idOf(path)}-hint` : null });
+  input.checked = value === true;
+  const text = el("span", {}, nameOf(path, schema));
+  const element = el("div", { class: "field", dataset: { field: path } }, el("label", { class: "check" }, input, text));
+  if (schema.description) element.append(el("p", { class: "hint", id: `${idOf(path)}-hint` }, schema.description));
+  return { element, read: () => input.checked };
+}
+
+export function makeCheckboxes(path, schema, value) {
+  const boxes = schema.items.enum.map((choice) => {
+    const input = el("input", { type: "checkbox" });
+    input.checked = value.includes(choice);
+    return { choice, input, label: el("label", { class: "check" }, input, el("span", {}, String(choice))) };
+  });
+  const element = el("fieldset", { class: "field", dataset: { field: path } }, el("legend", {}, nameOf(path, schema)));
+  if (schema.description) element.append(el("p", { class: "hint" }, schema.description));
+  element.append(el("div", { class: "checks" }, ...boxes.map((box) => box.label)));
+  return { element, read: () => boxes.filter((box) => box.input.checked).map((box) => box.choice) };
+}
+
+/** A list of texts, one on each line. */
+export function makeLines(path, schema, required, value) {
+  const input = el("textarea", { class: "code", rows: 3 });
+  input.value = value.join("\n");
+  const described = { ...schema, description: `${schema.description ?? ""} One on each line.`.trim() };
+  const lines = () => input.value.split("\n").map((line) => line.trim()).filter(Boolean);
+  return { element: frame(path, described, required, input), read: lines };
+}
+
+/** Anything else. */
+export function makeJson(path, schema, required, value) {
+  const input = el("textarea", { class: "code", rows: 4, spellcheck: "false" });
+  input.value = value === undefined ? "" : JSON.stringify(value, null, 2);
+  const read = () => {
+    if (input.value.trim() === "") return undefined;
+    try {
+      return JSON.parse(input.value);
+    } catch (fault) {
+      throw refuse(path, `must be JSON: ${fault.message}`);
+    }
+  };
+  const described = { ...schema, description: `${schema.description ?? ""} As JSON.`.trim() };
+  return { element: frame(path, described, required, input), read };
+}
+
+/** A choice among a few. @param {(place: number) => void} choose */
+export function makeSegments(path, legend, labels, choose) {
+  const options = labels.map((label, place) => {
+    const input = el("input", { type: "radio", name: `${idOf(path)}-choice`, onchange: () => choose(place) });
+    input.checked = place === 0;
+    return el("label", {}, input, el("span", {}, label));
+  });
+  return el("fieldset", { class: "field" }, el("legend", {}, legend), el("div", { class: "segments" }, ...options));
+}
+
+function frame(path, schema, required, input) {
+  input.id = idOf(path);
+  const label = el("label", { for: input.id }, `${nameOf(path, schema)} `);
+  if (!required) label.append(el("span", { class: "optional" }, "optional"));
+  else input.required = true;
+  const element = el("div", { class: "field", dataset: { field: path } }, label);
+  if (schema.description) {
+    element.append(el("p", { class: "hint", id: `${input.id}-hint` }, schema.description));
+    input.setAttribute("aria-describedby", `${input.id}-hint`);
+  }
+  element.append(input);
+  return element;
+}
+
+function idOf(path) {
+  return `field-${path.replace(/[^A-Za-z0-9_]/g, "-")}`;
+}
+
+function refuse(field, message) {
+  return new Problem({ status: 0, code: "invalid_input", detail: message, field });
+}

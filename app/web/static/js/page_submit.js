@@ -1,0 +1,36 @@
+/** Submitting a task. */
+
+import { AgentForm } from "./agent_form.js";
+import { callApi, quote } from "./api.js";
+import { readState } from "./dom.js";
+import { handleSubmit } from "./form_errors.js";
+
+const form = document.getElementById("submit");
+
+if (form) {
+  const agentForm = new AgentForm(form, readState().agents);
+  // A repeated click, or a second try after a lost answer, finds the task of the first: the key goes with the content.
+  let last = { text: "", key: "" };
+  handleSubmit(form, async () => {
+    const given = new FormData(form);
+    const title = given.get("title").trim();
+    const expires = given.get("expires_in");
+    const body = {
+      kind: agentForm.kind,
+      input: agentForm.read(),
+      ...(title && { title }),
+      ...(expires && { expires_in: Number(expires) }),
+    };
+    const text = JSON.stringify(body);
+    if (last.text !== text) last = { text, key: makeKey() };
+    const path = `/instances/${quote(form.dataset.instance)}/tasks`;
+    const { task } = await callApi("POST", path, { body, headers: { "Idempotency-Key": last.key } });
+    last = { text: "", key: "" };
+    location.assign(`/tasks/${quote(task.id)}`);
+  });
+}
+
+function makeKey() {
+  // `crypto.randomUUID` exists on secure origins only, and a deployment may be plain HTTP.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

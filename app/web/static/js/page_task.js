@@ -1,0 +1,143 @@
+/** One task: the server's view of it, every event since, and the text that its running step streams. */
+
+import { callApi, Problem, quote } from "./api.js";
+import { makeClient } from "./connection.js";
+import { onNextFrame, readState, setText } from "./dom.js";
+import { formatPercent, inWords, showMoment } from "./format.js";
+import { StepList } from "./step_list.js";
+import { applyEvent, isCancellable, isFinal, isRetryable } from "./task_state.js";
+import { viewValue } from "./value_view.js";
+
+const byId = (id) => document.getElementById(id);
+
+class TaskPage {
+  #steps = new StepList(byId("steps"));
+  #shown = {};
+  #settled;
+  #draw = onNextFrame(() => this.#drawNow());
+
+  /** @param {object} task @param {(seq: number) => Promise<void>} settled resolves once an event has been applied */
+  constructor(task, settled) {
+    this.task = task;
+    this.#settled = settled;
+    byId("input").append(viewValue(task.input));
+    byId("cancel").addEventListener("click", () => this.#act("cancel"));
+    byId("retry").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const from = new FormData(event.target).get("from_step");
+      this.#act("retry", from ? { from_step: from } : {});
+    });
+    this.#drawNow();
+  }
+
+  /** Apply an event of the instance's log, if it is this task's. */
+  take(event) {
+    if (event.task_id === this.task.id) this.#set(applyEvent(this.task, event));
+  }
+
+  /** Show what a running step has streamed so far. */
+  takeText(piece, stream) {
+    this.#steps.stream(piece.step_id, stream);
+    this.#draw();
+  }
+
+  /** Begin again from the instance's present state; a snapshot holds only the latest tasks. */
+  async restart(snapshot) {
+    const found = snapshot.tasks.find((task) => task.id === this.task.id);
+    if (found) return this.#set(found);
+    try {
+      const path = `/tasks/${quote(this.task.id)}`;
+      const [task, steps] = [await callApi("GET", path), await callApi("GET", `${path}/steps`)];
+      this.#set({ ...task, steps: steps.items });
+    } catch (problem) {
+      this.#showProblem(problem);
+    }
+  }
+
+  #set(task) {
+    this.task = task;
+    this.#draw();
+  }
+
+  async #act(name, body) {
+    byId("action-error").hidden = true;
+    const buttons = document.querySelectorAll(".task-actions button");
+    for (const button of buttons) button.disabled = true;
+    try {
+      const { seq } = await callApi("POST", `/tasks/${quote(this.task.id)}/${name}`, { body });
+      await this.#settled(seq);
+    } catch (problem) {
+      this.#showProblem(problem);
+    } finally {
+      for (const button of buttons) button.disabled = false;
+    }
+  }
+
+  #showProblem(problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    byId("action-error").textContent = problem.message;
+    byId("action-error").hidden = false;
+  }
+
+  #drawNow() {
+    const { task } = this;
+    this.#drawStatus(task);
+    setText(byId("attempt"), task.attempt || "–");
+    setText(byId("seq"), task.last_seq);
+    showMoment(byId("created"), task.created_at);
+    showMoment(byId("started"), task.started_at);
+    showMoment(byId("finished"), task.finished_at);
+    this.#drawOutcome(task);
+    this.#steps.draw(task.steps);
+    setText(byId("step-count"), task.steps.length || "");
+    byId("no-steps").hidden = task.steps.length > 0;
+    byId("cancel").hidden = isFinal(task) || !isCancellable(task);
+    this.#drawRetry(task);
+  }
+
+  #drawStatus(task) {
+    const words = task.cancel_requested ? "Cancelling" : inWords(task.status);
+    setText(byId("status"), words);
+    byId("status").dataset.status = task.status;
+    setText(byId("message"), task.message);
+    setText(byId("percent"), formatPercent(task.progress));
+    byId("bar").value = task.progress;
+    byId("bar").dataset.status = task.status;
+    document.title = `${words} · ${task.title} · Swallowtail`;
+    setText(byId("announcement"), `${words}${isFinal(task) ? "" : `, ${Math.floor(task.progress / 25) * 25} percent`}`);
+  }
+
+  #drawOutcome(task) {
+    byId("error").hidden = !task.error;
+    setText(byId("error").querySelector("[data-slot=code]"), task.error?.code);
+    setText(byId("error").querySelector("[data-slot=message]"), task.error?.message);
+    byId("result").hidden = task.result === null;
+    if (this.#shown.result === task.result) return;
+    this.#shown.result = task.result;
+    byId("result").querySelector("[data-slot=value]").replaceChildren(viewValue(task.result));
+  }
+
+  #drawRetry(task) {
+    const form = byId("retry");
+    form.hidden = !isRetryable(task);
+    const keys = task.steps.map((step) => step.key).join("\n");
+    if (form.hidden || this.#shown.keys === keys) return;
+    this.#shown.keys = keys;
+    const select = form.elements.from_step;
+    select.length = 1;
+    for (const step of task.steps) select.add(new Option(`From ${step.key}`, step.key));
+  }
+}
+
+const state = readState();
+const patience = () => new Promise((resolve) => setTimeout(resolve, 5000));
+const page = new TaskPage(state.task, (seq) => Promise.race([client.waitFor(state.task.instance_id, seq), patience()]));
+const client = makeClient({
+  handleTaskUpdate: (event) => page.take(event),
+  handleExecutionStep: (event) => page.take(event),
+  handleStepOutput: (piece, stream) => page.takeText(piece, stream),
+  handleSnapshot: (_, snapshot) => page.restart(snapshot),
+});
+client.subscribe(state.task.instance_id, { since: state.since });
+client.subscribeTask(state.task.id);
+client.connect();

@@ -1,0 +1,156 @@
+/** An instance's tasks: the server's list, and every event since. */
+
+import { callApi, quote } from "./api.js";
+import { makeClient } from "./connection.js";
+import { onNextFrame, readState, setText, stamp } from "./dom.js";
+import { formatPercent, inWords, showMoment } from "./format.js";
+import { applyEvent } from "./task_state.js";
+
+class TaskList {
+  #list = document.getElementById("tasks");
+  #filter = document.getElementById("filter");
+  #more = document.getElementById("more");
+  #rows = new Map();
+  #tasks = new Map();
+  #draw = onNextFrame(() => this.#drawNow());
+  #asking = false;
+  #askAgain = false;
+  #cursor;
+
+  constructor(state) {
+    this.instanceId = this.#filter.dataset.instance;
+    this.#cursor = state.next_cursor;
+    for (const task of state.tasks) this.#tasks.set(task.id, task);
+    this.#drawNow();
+    this.#filter.addEventListener("change", () => this.#filterAnew());
+    this.#filter.addEventListener("submit", (event) => event.preventDefault());
+    this.#more.addEventListener("click", () => this.#showMore());
+  }
+
+  /** Apply an event; a task that is not known yet may belong on the list, so the server is asked. */
+  take(event) {
+    const task = this.#tasks.get(event.task_id);
+    if (task) {
+      this.#tasks.set(task.id, applyEvent(task, event));
+      this.#draw();
+    }
+    if (!task && event.type === "task_update" && event.data.status) this.#refresh();
+  }
+
+  /** Begin again from the instance's present state. */
+  restart() {
+    this.#tasks.clear();
+    this.#refresh();
+  }
+
+  get #chosen() {
+    const chosen = new URLSearchParams(new FormData(this.#filter));
+    for (const [name, value] of [...chosen]) if (!value) chosen.delete(name);
+    return chosen;
+  }
+
+  #belongs(task) {
+    const chosen = this.#chosen;
+    return ["status", "kind"].every((name) => !chosen.has(name) || chosen.get(name) === task[name]);
+  }
+
+  #filterAnew() {
+    history.replaceState(null, "", `?${this.#chosen}`);
+    this.restart();
+  }
+
+  /** Read the first page again; asked for in the middle of that, once more afterwards. */
+  async #refresh() {
+    this.#askAgain = true;
+    if (this.#asking) return;
+    this.#asking = true;
+    while (this.#askAgain) {
+      this.#askAgain = false;
+      const fresh = this.#tasks.size === 0;
+      const page = await this.#read(this.#chosen);
+      if (page && fresh) this.#cursor = page.next_cursor;
+    }
+    this.#asking = false;
+  }
+
+  async #showMore() {
+    const chosen = this.#chosen;
+    chosen.set("cursor", this.#cursor);
+    this.#more.disabled = true;
+    const page = await this.#read(chosen);
+    if (page) this.#cursor = page.next_cursor;
+    this.#more.disabled = false;
+    this.#draw();
+  }
+
+  async #read(query) {
+    try {
+      const page = await callApi("GET", `/instances/${quote(this.instanceId)}/tasks?${query}`);
+      for (const task of page.items) {
+        const known = this.#tasks.get(task.id);
+        if (!known || known.last_seq <= task.last_seq) this.#tasks.set(task.id, task);
+      }
+      this.#draw();
+      return page;
+    } catch {
+      // The indicator says that the server is away; what was missed comes with the next subscription.
+      return null;
+    }
+  }
+
+  #drawNow() {
+    const shown = [...this.#tasks.values()].filter((task) => this.#belongs(task)).sort(latestFirst);
+    const ids = new Set(shown.map((task) => task.id));
+    for (const [id, row] of this.#rows) {
+      if (ids.has(id)) continue;
+      row.root.remove();
+      this.#rows.delete(id);
+    }
+    shown.forEach((task, place) => this.#drawRow(task, place));
+    document.getElementById("empty").hidden = shown.length > 0;
+    this.#more.hidden = !this.#cursor;
+    setText(document.getElementById("count"), `${shown.length}${this.#cursor ? "+" : ""} task${shown.length === 1 ? "" : "s"}`);
+  }
+
+  #drawRow(task, place) {
+    let row = this.#rows.get(task.id);
+    if (!row) {
+      row = { ...stamp("task-row"), drawn: null };
+      row.slots.link.href = `/tasks/${quote(task.id)}`;
+      row.root.dataset.task = task.id;
+      this.#rows.set(task.id, row);
+    }
+    if (this.#list.children[place] !== row.root) this.#list.insertBefore(row.root, this.#list.children[place] ?? null);
+    if (row.drawn === task) return;
+    row.drawn = task;
+    drawTask(row.slots, task);
+  }
+}
+
+function drawTask(slots, task) {
+  setText(slots.status, task.cancel_requested ? "Cancelling" : inWords(task.status));
+  slots.status.dataset.status = task.status;
+  setText(slots.title, task.title);
+  setText(slots.kind, `${task.kind} · ${task.id.slice(0, 8)}`);
+  slots.bar.value = task.progress;
+  slots.bar.dataset.status = task.status;
+  slots.bar.setAttribute("aria-label", `Progress of ${task.title}`);
+  setText(slots.percent, formatPercent(task.progress));
+  setText(slots.message, task.message);
+  slots.message.title = task.message;
+  showMoment(slots.time, task.created_at, true);
+}
+
+function latestFirst(a, b) {
+  return a.created_at === b.created_at ? (a.id < b.id ? 1 : -1) : a.created_at < b.created_at ? 1 : -1;
+}
+
+const state = readState();
+const list = new TaskList(state);
+const client = makeClient({
+  handleTaskUpdate: (event) => list.take(event),
+  handleExecutionStep: (event) => list.take(event),
+  handleSnapshot: () => list.restart(),
+});
+client.subscribe(list.instanceId, { since: state.since });
+client.connect();

@@ -1,0 +1,114 @@
+/**
+ * A form drawn from an agent's input schema (JSON Schema 2020-12, as workers publish it).
+ *
+ * Understood beside the standard words: `x-widget: textarea`, and `x-file: true` for a text that a file may fill. What a
+ * form cannot say well, such as a list of objects, is asked for as JSON.
+ */
+
+import { Problem } from "./api.js";
+import { el } from "./dom.js";
+import * as controls from "./form_controls.js";
+
+/**
+ * @typedef {object} Field
+ * @property {HTMLElement} element
+ * @property {() => any} read the value; undefined when the field was left out. Throws Problem for what cannot be sent
+ */
+
+/**
+ * @param {Record<string, any>} schema of an object
+ * @param {string} [path] what the server's errors begin with
+ * @returns {Field}
+ */
+export function makeForm(schema, path = "input") {
+  return makeObject(path, schema, schema.default ?? {});
+}
+
+function makeField(path, schema, required, initial) {
+  const value = initial === undefined ? schema.default : initial;
+  if (schema.oneOf && !schema.properties) return makeChoice(path, schema, value);
+  if (schema.enum || schema.const !== undefined) return controls.makeSelect(path, schema, required, value);
+  if (schema.type === "object" && schema.properties) return makeGroup(path, schema, value ?? {});
+  if (schema.type === "boolean") return controls.makeCheckbox(path, schema, value);
+  if (schema.type === "number" || schema.type === "integer") return controls.makeNumber(path, schema, required, value);
+  if (schema.type === "array" && schema.items?.enum) return controls.makeCheckboxes(path, schema, value ?? []);
+  if (schema.type === "array" && schema.items?.type === "string") return controls.makeLines(path, schema, required, value ?? []);
+  if (schema.type === "string") return controls.makeText(path, schema, required, value);
+  return controls.makeJson(path, schema, required, value);
+}
+
+function makeObject(path, schema, initial) {
+  const required = new Set(schema.required ?? []);
+  const fields = Object.entries(schema.properties ?? {}).map(([name, inner]) => {
+    return { name, ...makeField(`${path}.${name}`, inner, required.has(name), initial[name]) };
+  });
+  const element = el("div", { class: "fields" });
+  const chooser = isEitherOr(schema) ? makeEitherOr(path, schema, fields) : null;
+  if (chooser) element.append(chooser.element);
+  element.append(...fields.map((field) => field.element));
+  return {
+    element,
+    read() {
+      const value = {};
+      for (const field of fields) {
+        if (chooser?.leavesOut(field.name)) continue;
+        const given = field.read();
+        if (given !== undefined) value[field.name] = given;
+        else if (chooser?.needs(field.name)) throw missing(`${path}.${field.name}`);
+      }
+      return value;
+    },
+  };
+}
+
+function makeGroup(path, schema, initial) {
+  const inner = makeObject(path, schema, initial);
+  const element = el("fieldset", { class: "group", dataset: { field: path } }, el("legend", {}, controls.nameOf(path, schema)));
+  if (schema.description) element.append(el("p", { class: "hint" }, schema.description));
+  element.append(inner.element);
+  return { element, read: inner.read };
+}
+
+/** `oneOf` that only says which fields go together: `[{required: [a]}, {required: [b]}]`. */
+function isEitherOr(schema) {
+  return schema.oneOf?.every((option) => Array.isArray(option.required) && !option.properties);
+}
+
+function makeEitherOr(path, schema, fields) {
+  const options = schema.oneOf.map(({ title, required }) => {
+    const names = required.map((name) => controls.nameOf(name, schema.properties[name] ?? {}));
+    return { label: title ?? names.join(" and "), required };
+  });
+  const all = new Set(options.flatMap((option) => option.required));
+  let chosen = options[0];
+  const show = (place) => {
+    chosen = options[place];
+    for (const { name, element } of fields) element.hidden = all.has(name) && !chosen.required.includes(name);
+  };
+  const element = controls.makeSegments(path, "Give", options.map((option) => option.label), show);
+  show(0);
+  return {
+    element,
+    needs: (name) => chosen.required.includes(name),
+    leavesOut: (name) => all.has(name) && !chosen.required.includes(name),
+  };
+}
+
+/** `oneOf` with a whole schema for each option. */
+function makeChoice(path, schema, initial) {
+  const options = schema.oneOf.map((option) => makeField(path, option, true, initial));
+  const labels = schema.oneOf.map((option, place) => option.title ?? option.description ?? `Option ${place + 1}`);
+  let chosen = options[0];
+  const show = (place) => {
+    chosen = options[place];
+    options.forEach((option) => (option.element.hidden = option !== chosen));
+  };
+  const segments = controls.makeSegments(path, controls.nameOf(path, schema), labels, show);
+  const element = el("div", { class: "fields" }, segments, ...options.map((option) => option.element));
+  show(0);
+  return { element, read: () => chosen.read() };
+}
+
+function missing(field) {
+  return new Problem({ status: 0, code: "invalid_input", detail: "this field is required", field });
+}

@@ -1,0 +1,76 @@
+/** The steps of a task, each with its output or, while it runs, the text that it streams. */
+
+import { el, setText, stamp } from "./dom.js";
+import { formatDuration } from "./format.js";
+import { viewValue } from "./value_view.js";
+
+export class StepList {
+  #list;
+  #rows = new Map();
+  #streams = new Map();
+
+  /** @param {HTMLOListElement} list */
+  constructor(list) {
+    this.#list = list;
+  }
+
+  /** Take a running step's text; the next `draw` shows it. @param {string} stepId @param {{text: string, start: number}} stream */
+  stream(stepId, stream) {
+    this.#streams.set(stepId, stream);
+  }
+
+  /** @param {Record<string, any>[]} steps in their order */
+  draw(steps) {
+    steps.forEach((step, place) => {
+      const row = this.#row(step);
+      if (this.#list.children[place] !== row.root) this.#list.insertBefore(row.root, this.#list.children[place] ?? null);
+      if (row.drawn !== step) this.#drawStep(row, step);
+      if (step.status === "in_progress") this.#drawStream(row, this.#streams.get(step.step_id));
+      else this.#streams.delete(step.step_id);
+    });
+    while (this.#list.children.length > steps.length) {
+      this.#rows.delete(this.#list.lastElementChild.dataset.step);
+      this.#list.lastElementChild.remove();
+    }
+  }
+
+  #row(step) {
+    let row = this.#rows.get(step.step_id);
+    if (!row) {
+      row = { ...stamp("step-row"), drawn: null };
+      row.root.dataset.step = step.step_id;
+      this.#rows.set(step.step_id, row);
+    }
+    return row;
+  }
+
+  #drawStep(row, step) {
+    const { root, slots } = row;
+    // A step that was opened anew, by the next attempt, streams anew.
+    if (row.drawn && row.drawn.attempt !== step.attempt) this.#streams.delete(step.step_id);
+    row.drawn = step;
+    root.dataset.status = step.status;
+    root.dataset.key = step.key;
+    setText(slots.agent, step.agent);
+    setText(slots.action, step.action);
+    setText(slots.status, step.status.replaceAll("_", " "));
+    setText(slots.time, formatDuration(step.started_at, step.completed_at));
+    setText(slots.key, step.key);
+    setText(slots.tries, step.tries > 1 ? ` · try ${step.tries}` : "");
+    setText(slots.error, step.error?.message);
+    slots.error.hidden = !step.error;
+    const output = step.output === null || step.output === undefined ? [] : [viewValue(step.output)];
+    slots.output.replaceChildren(...output);
+  }
+
+  #drawStream({ root, slots }, stream) {
+    if (!stream) return;
+    let text = slots.output.querySelector(".stream");
+    if (!text) {
+      text = el("pre", { class: "stream", tabindex: 0 });
+      slots.output.replaceChildren(text);
+      root.querySelector("details").open = true;
+    }
+    setText(text, (stream.start > 0 ? "… " : "") + stream.text);
+  }
+}
