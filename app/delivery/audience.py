@@ -1,4 +1,4 @@
-"""The clients of one watched instance: moves their cursors, sends what is due. On the road between `watch` and sockets."""
+"""The clients of one watched instance: moves their cursors, sends what is due. On the road, after `watch`."""
 
 from __future__ import annotations
 

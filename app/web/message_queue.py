@@ -1,0 +1,89 @@
+"""Flask-SocketIO's message queue, for other programs' emits into our rooms (docs/protocol.md, section 4).
+
+Beside the road: our own events never travel here. What differs from the stock manager: Redis may be away at any time
+and for any while, and is heard again within a second of its return; a publish takes at most `publish_timeout`; and the
+server learns the moment at which a connection has been accepted, which is when it may be told so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import redis
+import socketio
+import structlog
+
+from app.core.broadcast import connect
+from app.core.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: First and longest pause, in seconds, before connecting again.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+#: How long one wait for a message lasts, and after how many silent ones Redis is asked for a sign of life.
+WAIT = 2.0
+#: Silent waits after which Redis is given up.
+SILENT_WAITS = 3
+
+
+class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library has no types
+    """The client manager of a web process: rooms here, emits of others from Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.redis, channel=settings.socketio_channel)
+        self._settings = settings
+        #: Called with the id of every connection that has just been accepted.
+        self.on_accepted: Callable[[str], None] = _ignore
+
+    def connect(self, sid: str, namespace: str) -> str:
+        """Note an accepted connection. The library calls this right after it has told the client."""
+        accepted: str = super().connect(sid, namespace)
+        if namespace == "/":
+            self.on_accepted(accepted)
+        return accepted
+
+    def _redis_connect(self) -> None:
+        self.redis = connect(self._settings)
+        self.pubsub = self.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self.connected = True
+
+    def _redis_listen_with_retries(self) -> Iterator[dict[str, Any]]:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                self._redis_connect()
+                self.pubsub.subscribe(self.channel)
+                for message in self._hear():
+                    pause = FIRST_PAUSE
+                    if message["type"] == "message":
+                        yield message
+            except (redis.RedisError, OSError) as fault:
+                log.warning("message_queue_lost", reason=str(fault))
+            self._let_go()
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _hear(self) -> Iterator[dict[str, Any]]:
+        silent = 0
+        while silent < SILENT_WAITS:
+            message = self.pubsub.get_message(timeout=WAIT)
+            if message is not None:
+                silent = 0
+                yield message
+            else:
+                silent += 1
+                self.pubsub.ping()
+
+    def _let_go(self) -> None:
+        self.connected = False
+        try:
+            self.pubsub.close()
+            self.redis.close()
+        except (redis.RedisError, OSError, AttributeError):
+            return
+
+
+def _ignore(sid: str) -> None:
+    """Stand in until the handlers are registered."""

@@ -1,0 +1,146 @@
+"""Socket.IO packets as this server reads and writes them. The road's outermost layer, under `web/sockets`.
+
+The stock packet class raises on what it cannot read, which leaves the sender without an answer, and it can be made deaf
+by a binary event whose attachments never fit. Here whatever cannot be read becomes an event named `REFUSED`, which the
+handlers answer like any other bad input. The id of an acknowledgement is handed to the handler as the last argument, so
+that the handler decides what is sent before it and what after.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from engineio import packet as engine
+from socketio import packet as stock
+
+from app.core.errors import InvalidInput, SwallowtailError, TooLarge
+from app.core.settings import Settings
+
+#: Name of the event that stands for a packet which could not be read. Its argument is the error.
+REFUSED = "swallowtail.refused"
+#: Names with a meaning of their own inside the library; no client may send them as events.
+RESERVED = ("connect", "disconnect")
+#: Binary attachments that one event may announce. No event of the protocol has any.
+MOST_ATTACHMENTS = 8
+#: What reading hostile input can raise.
+_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Where the acknowledgement of an event goes."""
+
+    id: int
+
+
+class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
+    """An Engine.IO message of text; it keeps its encoded form, so any number of clients share one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(engine.MESSAGE, text)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+class FastJson:
+    """The JSON of packets: fast and strict (NaN is null, nesting is bounded); the standard library for what is rare."""
+
+    @staticmethod
+    def dumps(value: Any, **_: Any) -> str:
+        """Encode without spaces."""
+        try:
+            return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:
+            # Integers above 64 bits and lone surrogates, in what another program emits.
+            return json.dumps(value, separators=(",", ":"))
+
+    @staticmethod
+    def loads(text: str | bytes) -> Any:
+        """Decode. Raises ValueError, also for nesting deeper than 1024."""
+        return orjson.loads(text)
+
+
+class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
+    """A packet that can be read in any case."""
+
+    #: Longest text that is read, in bytes.
+    longest = 0
+
+    packet_type: int
+    data: Any
+    id: int | None
+    attachment_count: int
+
+    def decode(self, encoded_packet: Any) -> int:
+        """Read a packet; returns how many attachments follow."""
+        try:
+            return self._read(encoded_packet)
+        except SwallowtailError as refusal:
+            return self._refuse(refusal)
+        except _FAULTS:
+            return self._refuse(InvalidInput("this is not a Socket.IO packet with JSON of bearable depth"))
+
+    def add_attachment(self, attachment: Any) -> bool:
+        """Take an attachment; tells whether the packet is complete."""
+        try:
+            if not isinstance(attachment, bytes | bytearray):
+                raise InvalidInput("a binary attachment was announced, and something else came")
+            if not super().add_attachment(attachment):
+                return False
+            self._hand_over_ack()
+        except SwallowtailError as refusal:
+            self._refuse(refusal)
+        except _FAULTS:
+            self._refuse(InvalidInput("the binary attachments do not fit the event"))
+        return True
+
+    def _read(self, text: Any) -> int:
+        if not isinstance(text, str):
+            raise InvalidInput("binary data without an event")
+        if len(text) > self.longest or len(text.encode("utf-8", "surrogatepass")) > self.longest:
+            # Only the part before the JSON, for the address of the answer.
+            super().decode(text[: text.find("[")] if "[" in text[:200] else text[:1])
+            raise TooLarge(f"a message may have at most {self.longest} bytes")
+        count = int(super().decode(text) or 0)
+        binary = self.packet_type in (stock.BINARY_EVENT, stock.BINARY_ACK)
+        if binary and not 1 <= count <= MOST_ATTACHMENTS:
+            raise InvalidInput(f"a binary event has 1 to {MOST_ATTACHMENTS} attachments")
+        if self.packet_type not in (stock.CONNECT, stock.DISCONNECT, stock.ACK, stock.EVENT) and not binary:
+            raise InvalidInput("this type of packet is not for servers")
+        if self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
+            _check_event(self.data)
+        if self.packet_type == stock.EVENT:
+            self._hand_over_ack()
+        return count
+
+    def _hand_over_ack(self) -> None:
+        if self.id is not None and self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
+            self.data = [*self.data, Ack(self.id)]
+            self.id = None
+
+    def _refuse(self, refusal: SwallowtailError) -> int:
+        if self.packet_type == stock.CONNECT:
+            # A connection may still be accepted or refused, only without what could not be read.
+            self.data = None
+            return 0
+        if self.packet_type not in (stock.ACK, stock.BINARY_ACK):
+            self.packet_type = stock.BINARY_EVENT if self.attachment_count else stock.EVENT
+        self.data = [REFUSED, refusal]
+        self._hand_over_ack()
+        return 0
+
+
+def make_packet_class(settings: Settings) -> type[Packet]:
+    """Return the packet class with the limits of the settings."""
+    return type("LimitedPacket", (Packet,), {"longest": settings.max_body_bytes})
+
+
+def _check_event(data: Any) -> None:
+    if not isinstance(data, list) or not data or not isinstance(data[0], str):
+        raise InvalidInput("an event is a list that begins with its name")
+    if data[0] in RESERVED:
+        raise InvalidInput(f"{data[0]} is not an event for clients to send", field="event")

@@ -1,0 +1,176 @@
+"""The protocol of docs/protocol.md, as Socket.IO handlers. Last stop of the road: from here events reach the clients.
+
+Handlers translate: they check what a client sent, call the hub, and answer. Every refusal is an `error` event and the
+same in the acknowledgement, and the connection stays up. A client's events are handled one after another, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from flask import Flask
+from flask_socketio import SocketIO
+
+from app.core.errors import InvalidInput, SwallowtailError, Unavailable
+from app.core.settings import Settings
+from app.core.validate import check_instance_id, check_task_id
+from app.delivery.hub import Hub
+from app.delivery.wire import (
+    CONNECTED,
+    ERROR,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Answer,
+    Since,
+    room_of,
+    task_room_of,
+)
+from app.web.message_queue import MessageQueue
+from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
+from app.web.transport import SocketTransport
+
+log = structlog.get_logger(__name__)
+
+#: When to try again what failed because the database was away.
+RETRY_AFTER_MS = 1000
+_LARGEST_SEQ = 2**63 - 1
+_LONGEST_EPOCH = 64
+
+Payload = Mapping[str, Any]
+
+
+def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketIO:
+    """Return the Socket.IO server of one web process; it connects to Redis with its first client.
+
+    Messages above `max_body_bytes` are refused, frames above `max_frame_bytes` close the connection unread.
+    """
+    return SocketIO(
+        app,
+        async_mode=settings.async_mode,
+        client_manager=MessageQueue(settings),
+        serializer=make_packet_class(settings),
+        json=FastJson,
+        # One client's events in order; no greenlet or thread for each of them.
+        async_handlers=False,
+        cors_allowed_origins=origins or None,
+        manage_session=False,
+        max_http_buffer_size=max(settings.max_frame_bytes, settings.max_body_bytes),
+        http_compression=False,
+        serve_client=False,
+    )
+
+
+def register(socketio: SocketIO, hub: Hub) -> None:
+    """Have the protocol spoken on a Socket.IO server."""
+    conversation = Conversation(hub, SocketTransport(socketio.server))
+    socketio.server.manager.on_accepted = conversation.begin
+    socketio.server.on("disconnect", conversation.end)
+    socketio.server.on("*", conversation.hear)
+
+
+class Conversation:
+    """What is said between clients and one web process."""
+
+    def __init__(self, hub: Hub, transport: SocketTransport) -> None:
+        self._hub = hub
+        self._transport = transport
+        self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
+            "subscribe_instance": self._subscribe_instance,
+            "unsubscribe_instance": self._unsubscribe_instance,
+            "subscribe_task": self._subscribe_task,
+            "unsubscribe_task": self._unsubscribe_task,
+        }
+
+    def begin(self, sid: str) -> None:
+        """Greet a connection that has been accepted."""
+        self._hub.enter(sid)
+        self._transport.tell(sid, CONNECTED, {"message": "Connected"})
+
+    def end(self, sid: str, reason: str) -> None:
+        """Forget a connection that is gone."""
+        self._hub.leave(sid)
+
+    def hear(self, event: str, sid: str, *args: Any) -> None:
+        """Handle one event of a client."""
+        ack = args[-1] if args and isinstance(args[-1], Ack) else None
+        given = args if ack is None else args[:-1]
+        try:
+            handler = self._handlers.get(event)
+            if handler is None:
+                raise _find_refusal(event, given)
+            handler(sid, _read_payload(given), ack)
+        except SwallowtailError as refusal:
+            self._refuse(sid, ack, refusal)
+        except Exception:
+            log.exception("event_failed", socket_event=event[:100])
+            self._refuse(sid, ack, SwallowtailError("something went wrong that should not have"))
+
+    def _subscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
+        instance_id = check_instance_id(payload.get("instance_id"))
+        since = read_since(payload.get("since"))
+
+        def greet(answer: Answer) -> None:
+            self._transport.enter(sid, room_of(instance_id))
+            self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
+            self._transport.acknowledge(sid, ack, answer.wire())
+
+        self._hub.subscribe(sid, instance_id, since, greet)
+
+    def _unsubscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
+        instance_id = check_instance_id(payload.get("instance_id"))
+
+        def say_farewell() -> None:
+            self._transport.leave(sid, room_of(instance_id))
+            self._transport.tell(sid, UNSUBSCRIBED, {"instance_id": instance_id})
+            self._transport.acknowledge(sid, ack, {"ok": True, "instance_id": instance_id})
+
+        self._hub.unsubscribe(sid, instance_id, say_farewell)
+
+    def _subscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
+        task_id = check_task_id(payload.get("task_id"))
+        self._hub.subscribe_task(sid, task_id)
+        self._transport.enter(sid, task_room_of(task_id))
+        self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+    def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
+        task_id = check_task_id(payload.get("task_id"))
+        self._hub.unsubscribe_task(sid, task_id)
+        self._transport.leave(sid, task_room_of(task_id))
+        self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+    def _refuse(self, sid: str, ack: Ack | None, refusal: SwallowtailError) -> None:
+        shape = refusal.as_dict()
+        if isinstance(refusal, Unavailable):
+            shape["retry_after_ms"] = RETRY_AFTER_MS
+        self._transport.tell(sid, ERROR, shape)
+        self._transport.acknowledge(sid, ack, {"ok": False, "error": shape})
+
+
+def read_since(value: Any) -> Since | None:
+    """Return the position that a client resumes from; None when it gives none. Raises InvalidInput."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise InvalidInput("since must be an object with epoch and seq", field="since")
+    epoch, seq = value.get("epoch"), value.get("seq")
+    if not isinstance(epoch, str) or len(epoch) > _LONGEST_EPOCH:
+        raise InvalidInput(f"since.epoch must be text of at most {_LONGEST_EPOCH} characters", field="since.epoch")
+    # A bool is an int to Python, not to anybody else.
+    if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= _LARGEST_SEQ:
+        raise InvalidInput("since.seq must be an integer from 0", field="since.seq")
+    return Since(epoch, seq)
+
+
+def _read_payload(args: tuple[Any, ...]) -> Payload:
+    if len(args) != 1 or not isinstance(args[0], dict):
+        raise InvalidInput("an event has one object as its payload", field="payload")
+    return args[0]
+
+
+def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
+    """Return why nothing handles an event: it could not be read, or nobody knows it."""
+    if event == REFUSED and args and isinstance(args[0], SwallowtailError):
+        return args[0]
+    return InvalidInput("there is no such event", field="event")
