@@ -79,6 +79,7 @@ def set_up_logging(**_: object) -> None:
 @signals.worker_init.connect
 def prepare(sender: Any, **_: object) -> None:
     """Before the pool forks: refuse a pool that cannot work, load the agents and publish their cards."""
+    configure_logging(settings())
     if "prefork" not in sender.pool_cls.__module__:
         sys.exit("swallowtail: only the prefork pool is supported; leave out --pool")
     try:

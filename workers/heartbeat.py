@@ -35,8 +35,6 @@ class Beats(Protocol):
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
 
-    def cancelled(self, claim: Claim) -> Any: ...  # noqa: D102
-
 
 def kill_self() -> None:
     """End this process at once; the worker's main process replaces it."""
@@ -50,6 +48,7 @@ class Pulse:
         claim: what the run holds; made a moment ago.
         claimed_at: this machine's clock just before the claim was asked for.
         beats: where to beat, on a database of little patience.
+        last_words: writes how the run ended, when its process is about to be killed.
         kill: ends the process.
     """
 
@@ -61,6 +60,7 @@ class Pulse:
         settings: Settings,
         interrupts: Interrupts,
         live: LiveProgress,
+        last_words: Callable[[Ending], object],
         kill: Callable[[], None] = kill_self,
     ) -> None:
         self._claim = claim
@@ -68,6 +68,7 @@ class Pulse:
         self._settings = settings
         self._interrupts = interrupts
         self._live = live
+        self._last_words = last_words
         self._kill = kill
         self._lock = threading.Lock()
         self._lease_until = claimed_at + settings.lease_seconds
@@ -193,9 +194,8 @@ class Pulse:
 
     def _end_by_force(self, ending: Ending) -> None:
         log.error("run_killed", task_id=self._claim.task_id, reason=ending.error["code"])
-        if ending is CANCELLED:
-            # In a thread: a database that hangs must not keep this process alive.
-            words = threading.Thread(target=self._beats.cancelled, args=(self._claim,), daemon=True)
-            words.start()
-            words.join(timeout=self._settings.lease_seconds)
+        # In a thread: a database that hangs must not keep this process alive.
+        words = threading.Thread(target=self._last_words, args=(ending,), daemon=True)
+        words.start()
+        words.join(timeout=self._settings.lease_seconds)
         self._kill()

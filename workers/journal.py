@@ -262,11 +262,11 @@ class Context:
         self._stop(ending)
 
     def _finish(self, key: str, output: Any, progress: float | None, message: str | None) -> None:
+        note = None if message is None else tell(message)
         if progress is None:
             self._catch_up()
         else:
-            progress = self._live.raise_to(progress)
-        note = None if message is None else tell(message)
+            progress = self._live.raise_to(progress, note)
         self._write(self._writes.finish_step, key, output, progress=progress, message=note)
         self._settle(key, "completed")
 

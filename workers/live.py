@@ -25,6 +25,8 @@ class LiveProgress:
         self._lock = threading.Lock()
         self._percent = claim.progress
         self._message = ""
+        #: What the task's row has not been told yet; a durable event's own message must not be undone by an older one.
+        self._row_message = ""
         self._base_seq = claim.base_seq
         self._rev = 0
         self._held_back = False
@@ -37,7 +39,8 @@ class LiveProgress:
         """Take a new value, and tell it unless the last one was told a moment ago."""
         with self._lock:
             self._percent = max(self._percent, _percent(percent))
-            self._message = message or self._message
+            if message:
+                self._message = self._row_message = message
             waited, self._held_back, self._not_on_row = self._held_back, True, True
             self._tell_if_due()
             newly = self._held_back and not waited
@@ -50,9 +53,10 @@ class LiveProgress:
             self._tell_if_due()
             return max(self._next_at - self._clock(), 0.0) if self._held_back else None
 
-    def raise_to(self, percent: float) -> float:
-        """Take the value that a finished step brings; return the one to write, which is no less than what was told."""
+    def raise_to(self, percent: float, message: str | None) -> float:
+        """Take what a finished step brings; return the percent to write, which is no less than what was told."""
         with self._lock:
+            self._message, self._row_message = message or self._message, ""
             self._percent = max(self._percent, _percent(percent))
             self._held_back = self._not_on_row = False
             return self._percent
@@ -63,12 +67,13 @@ class LiveProgress:
             if not self._not_on_row:
                 return None
             self._not_on_row = False
-            return self._percent, self._message
+            message, self._row_message = self._row_message, ""
+            return self._percent, message
 
     def current(self) -> tuple[float, str]:
-        """Return percent and message, for a heartbeat to leave on the row."""
+        """Return percent and message, for a heartbeat to leave on the row; no message when the row has a later one."""
         with self._lock:
-            return self._percent, self._message
+            return self._percent, self._row_message
 
     def follow(self, seq: int) -> None:
         """Note that the task's log has reached `seq`: what is told from now on was measured after that."""

@@ -68,14 +68,17 @@ class ReaperStep(bootsteps.StartStopStep):
             return
         if self._process is not None:
             log.warning("reaper_ended", code=self._process.returncode)
-        self._process = subprocess.Popen([sys.executable, "-m", "workers.reaper"], stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "workers.reaper", str(os.getpid())]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 
 def main() -> None:
     """Sweep until told to stop, or until the process that started this is gone."""
     settings = load_settings()
     configure_logging(settings)
-    parent, stopping = os.getppid(), threading.Event()
+    # The worker tells its id: it may be gone before this process can ask who its parent is.
+    parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
+    stopping = threading.Event()
     # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

@@ -1,8 +1,8 @@
 """Who listens to the signals: ours are published to Redis, Celery's become proposals to the ledger.
 
-On the road between `workers/signals` and `core/broadcast`. A built-in signal may come twice, late, or not at all (nobody sends
-one after kill -9), so a receiver only proposes: the ledger looks at the task's state and attempt before it moves it,
-and the sweep finds what no signal told. Celery's come in the main process, our own in the pool child of the run.
+Between `workers/signals` and `core/broadcast`. A built-in signal may come twice, late, or not at all (nobody
+sends one after kill -9), so a receiver only proposes: the ledger looks at the task's state and attempt before it moves
+it, and the sweep finds what no signal told. Celery's come in the main process, our own in the pool child of the run.
 """
 
 from __future__ import annotations

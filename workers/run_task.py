@@ -60,7 +60,11 @@ def perform(
         return None
     log.info("run_started", kind=claim.kind, instance_id=claim.instance_id)
     live = LiveProgress(claim, rt.settings.progress_rate)
-    with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live) as pulse:
+
+    def last_words(ending: Ending) -> TaskStatus | None:
+        return settle(rt, claim, live, None, ending)
+
+    with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live, last_words) as pulse:
         result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live)
         pulse.wind_up()
         return settle(rt, claim, live, result, ending)

@@ -1,0 +1,1 @@
+"""Faults, and what becomes of tasks that meet them."""

@@ -1,0 +1,150 @@
+"""Workers that are killed, stopped, frozen or sent away in the middle of a step: the second part of the fault table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.house import House
+from tests.harness.story import BEGINNING, story
+from tests.harness.waiting import wait_until
+
+MakeHouse = Callable[..., House]
+
+#: A gate task until the moment at which it waits.
+UNTIL_GATE = [*BEGINNING, "1: first in_progress", "1: first completed", "1: 10%", "1: wait in_progress"]
+#: The same when it was lost there and has been picked up again.
+LOST_THERE = ["1: wait failed worker_lost", "1: RETRYING worker_lost", "1: QUEUED", "2: IN_PROGRESS"]
+
+
+def after_gate(attempt: int) -> list[str]:
+    """The rest of a gate task once the gate is open."""
+    told = ["wait completed", "last in_progress", "last completed", "COMPLETED"]
+    return [f"{attempt}: {line}" for line in told]
+
+
+def at_the_gate(house: House, manner: str = "asks") -> tuple[str, str, Path]:
+    """Submit a gate task and wait until it stands at its gate; instance, task and the file that opens it."""
+    instance, gate = house.new_instance(), house.root / "gate"
+    task_id = house.submit(instance, "gate", {"path": str(gate), "manner": manner})
+    house.wait_for_step(instance, task_id, "wait")
+    return instance, task_id, gate
+
+
+def let_through(house: House, task_id: str, gate: Path) -> int:
+    """Open the gate, wait for the end, and return the attempt that got there."""
+    gate.touch()
+    task = house.wait_for_task(task_id)
+    assert task["status"] == "COMPLETED"
+    assert task["result"] == {"attempt": task["attempt"]}
+    return int(task["attempt"])
+
+
+def command_line(pid: int) -> bytes:
+    """The words a process was started with; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_killed_pool_child_is_lost_at_once(brisk_house: MakeHouse) -> None:
+    house = brisk_house(lease_seconds=600)
+    instance, task_id, gate = at_the_gate(house)
+    house.workers[0].kill_child()
+    house.wait_for_step(instance, task_id, "wait", attempt=2)
+    assert let_through(house, task_id, gate) == 2
+    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+
+
+def test_a_killed_worker_is_lost_when_its_lease_lapses(brisk_house: MakeHouse) -> None:
+    house = brisk_house(lease_seconds=4)
+    instance, task_id, gate = at_the_gate(house)
+    children = house.workers[0].descendants()
+    house.workers[0].kill_main()
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in children), "children and reaper end too")
+    house.start_worker(concurrency=1)
+    house.wait_for_step(instance, task_id, "wait", attempt=2)
+    assert let_through(house, task_id, gate) == 2
+    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+
+
+def test_a_warm_shutdown_lets_the_run_end(brisk_house: MakeHouse) -> None:
+    house = brisk_house()
+    instance, task_id, gate = at_the_gate(house)
+    house.workers[0].stop_warm()
+    house.workers[0].wait_for_log("Warm shutdown")
+    assert let_through(house, task_id, gate) == 1
+    assert house.workers[0].wait() == 0
+    assert story(house.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+
+
+@pytest.mark.parametrize("manner", ["asks", "blocks"])
+def test_a_cold_shutdown_gives_the_task_back_at_once(brisk_house: MakeHouse, manner: str) -> None:
+    house = brisk_house(lease_seconds=600)
+    instance, task_id, gate = at_the_gate(house, manner)
+    house.workers[0].stop_cold()
+    house.wait_for_task(task_id, "RETRYING", "QUEUED")
+    house.workers[0].wait()
+    gate.touch()
+    house.start_worker(concurrency=1)
+    assert let_through(house, task_id, gate) == 2
+    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+
+
+def test_a_deaf_step_does_not_keep_a_cold_shutdown_waiting_for_ever(brisk_house: MakeHouse) -> None:
+    house = brisk_house(lease_seconds=600)
+    instance, task_id, _ = at_the_gate(house, "deaf")
+    house.workers[0].stop_cold()
+    house.workers[0].wait()
+    house.wait_for_task(task_id, "RETRYING", "QUEUED")
+    told = story(house.events(instance))
+    assert told[: len(UNTIL_GATE) + 2] == [*UNTIL_GATE, *LOST_THERE[:2]]
+
+
+def test_a_zombie_changes_nothing(brisk_house: MakeHouse) -> None:
+    house = brisk_house(lease_seconds=5)
+    instance, task_id, gate = at_the_gate(house)
+    zombie = house.workers[0]
+    zombie.pause()
+    house.start_worker(concurrency=1)
+    house.wait_for_step(instance, task_id, "wait", attempt=2)
+    gate.touch()
+    house.wait_for_task(task_id, "COMPLETED")
+    told = [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert story(house.events(instance)) == told
+    zombie.resume()
+    zombie.wait_for_log("run_ended")
+    assert story(house.events(instance)) == told
+    # It is a worker again, not a wreck.
+    house.workers[1].terminate()
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+
+
+def test_a_task_that_keeps_killing_its_worker_fails(brisk_house: MakeHouse) -> None:
+    house = brisk_house(max_losses=2, lease_seconds=600)
+    instance, gate = house.new_instance(), house.root / "gate"
+    task_id = house.submit(instance, "gate", {"path": str(gate)})
+    for attempt in (1, 2, 3):
+        house.wait_for_step(instance, task_id, "wait", attempt=attempt)
+        house.workers[0].kill_child()
+    assert house.wait_for_task(task_id)["status"] == "FAILED"
+    again = ["2: wait in_progress", *[line.replace("1:", "2:") for line in LOST_THERE[:3]], "3: IN_PROGRESS"]
+    ending = ["3: wait in_progress", "3: wait failed worker_lost", "3: FAILED worker_lost"]
+    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, *again, *ending]
+
+
+def test_the_reaper_is_started_again(brisk_house: MakeHouse) -> None:
+    house = brisk_house()
+    worker = house.workers[0]
+
+    def reapers() -> list[int]:
+        return [pid for pid in worker.descendants() if b"workers.reaper" in command_line(pid)]
+
+    (first,) = wait_until(reapers, "the worker has a reaper")
+    house.run(["-c", f"import os; os.kill({first}, 9)"])
+    (second,) = wait_until(lambda: [pid for pid in reapers() if pid != first], "the worker has another reaper")
+    assert second != first
+    assert house.wait_for_task(house.submit(house.new_instance(), "probe", {"steps": 1}))["status"] == "COMPLETED"

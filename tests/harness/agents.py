@@ -1,0 +1,90 @@
+"""Beside the road: agents that tests need and nobody else does. Loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from workers.catalogue import agent
+from workers.journal import Context
+
+NAP = 0.02
+
+
+class GateInput(BaseModel):
+    """Which file opens the gate, and how badly the step behaves until then."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    #: `asks`: calls check() as it should; `blocks`: sleeps in one piece; `deaf`: swallows every interrupt as well.
+    manner: str = "asks"
+
+
+@agent(kind="gate", title="Gate", input=GateInput)
+def gate(ctx: Context, given: GateInput) -> dict[str, int]:
+    """Three steps; the second ends when a file appears."""
+    ctx.step("first", lambda: 1, agent="Gate", action="open", progress=10)
+    ctx.step("wait", wait, ctx, given, agent="Gate", action="wait")
+    ctx.step("last", lambda: 3, agent="Gate", action="close")
+    return {"attempt": ctx.attempt}
+
+
+def wait(ctx: Context, given: GateInput) -> str:
+    """Return once the file is there."""
+    while not Path(given.path).exists():
+        if given.manner == "asks":
+            ctx.check()
+            time.sleep(NAP)
+        elif given.manner == "blocks":
+            time.sleep(3600)
+        else:
+            _sleep_deaf()
+    return "open"
+
+
+def _sleep_deaf() -> None:
+    until = time.monotonic() + 3600
+    while time.monotonic() < until:
+        with contextlib.suppress(BaseException):  # an agent that cannot be interrupted
+            time.sleep(3600)
+
+
+class ThingInput(BaseModel):
+    """Which odd thing to do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thing: str
+
+
+@agent(kind="odd", title="Odd", input=ThingInput)
+def odd(ctx: Context, given: ThingInput) -> Any:
+    """Does what agents should not do."""
+    if given.thing == "raise outside":
+        raise LookupError("outside of any step")
+    if given.thing == "exit outside":
+        sys.exit(7)
+    if given.thing == "memory":
+        return ctx.step("eat", lambda: len(bytearray(1 << 62)), agent="Odd", action="eat", tries=1)
+    if given.thing == "not json":
+        return ctx.step("make", object, agent="Odd", action="make")
+    if given.thing == "too large":
+        return ctx.step("make", lambda: "x" * 2_000_000, agent="Odd", action="make")
+    if given.thing == "too large outside":
+        return "x" * 2_000_000
+    if given.thing == "swallow":
+        try:
+            ctx.step("fail", _fail, agent="Odd", action="fail", tries=1)
+        except BaseException:
+            return "swallowed"
+    return ctx.step("twice", lambda: 1) + ctx.step("twice", lambda: 2)
+
+
+def _fail() -> None:
+    raise LookupError("inside a step")

@@ -1,0 +1,15 @@
+"""Beside the road: settings for tests of faults, with short sweeps and pauses and the agents that only tests need."""
+
+from __future__ import annotations
+
+#: A worker that stalls for this lease on a busy machine is not lost yet; where one must lapse, a test waits it out.
+BRISK: dict[str, object] = {
+    "agents": "tests.harness.agents",
+    "lease_seconds": 12,
+    "heartbeat_seconds": 0.5,
+    "sweep_interval": 0.3,
+    "resend_after": 2,
+    "cancel_grace": 1,
+    "backoff_base": 0.1,
+    "backoff_max": 0.5,
+}
