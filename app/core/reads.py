@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import stamp
 from app.core.log import read_head
-from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
+from app.core.models import Agent, Instance, Moment, Schedule, Slot, Step, Task
 from app.core.states import TaskStatus
 
 
@@ -243,7 +243,7 @@ def list_tasks(
         query = query.where(Task.kind == kind)
     if cursor is not None:
         micros, task_id = _decode(cursor, (int, str))
-        query = query.where(tuple_(Task.created_at, Task.id) < tuple_(_moment(micros), task_id))
+        query = query.where(tuple_(Task.created_at, Task.id) < tuple_(literal(_moment(micros), Moment()), task_id))
     rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
