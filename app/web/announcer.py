@@ -4,6 +4,7 @@ and `core/broadcast` in a web process, so that no request ever waits for Redis.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Sequence
@@ -20,11 +21,11 @@ DROPPED = Counter("swallowtail_announcements_dropped_total", "Transactions whose
 
 
 class Announcer:
-    """The `announce` of a web process's ledger. Its thread begins with the first event and ends with the process."""
+    """The `announce` of a web process's ledger. Its thread begins with the first event."""
 
     def __init__(self, broadcaster: Broadcaster) -> None:
         self._broadcaster = broadcaster
-        self._waiting: queue.Queue[Sequence[EventRecord]] = queue.Queue(BACKLOG)
+        self._waiting: queue.Queue[Sequence[EventRecord] | None] = queue.Queue(BACKLOG)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -39,6 +40,16 @@ class Announcer:
                 self._thread = threading.Thread(target=self._publish_forever, name="announcer", daemon=True)
                 self._thread.start()
 
+    def close(self, timeout: float = 1.0) -> None:
+        """Publish what waits, for at most `timeout` seconds, and end the thread."""
+        with self._lock:
+            thread = self._thread
+        if thread is None:
+            return
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=timeout)
+            thread.join(timeout)
+
     def _publish_forever(self) -> None:
-        while True:
-            self._broadcaster.publish(self._waiting.get())
+        while (events := self._waiting.get()) is not None:
+            self._broadcaster.publish(events)

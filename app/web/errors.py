@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import structlog
 from apiflask.exceptions import HTTPError
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -81,7 +81,10 @@ def answer_problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return the answer for one problem."""
+    """Return the answer for one problem: as problem details, or as a page to a browser that asked for a page."""
+    if _is_for_people():
+        page = render_template("error.html", title=kind.title, message=detail, **(more or {}))
+        return Response(page, kind.status, headers, mimetype="text/html")
     body: dict[str, Any] = {
         "type": f"/api/docs#problem-{kind.code}",
         "title": kind.title,
@@ -135,6 +138,12 @@ def _spell(path: tuple[int | str, ...]) -> str:
 
 def _word(kind: str, message: str) -> str:
     return {"missing": "this field is required", "extra_forbidden": "there is no such field"}.get(kind, message)
+
+
+def _is_for_people() -> bool:
+    offered = [MEDIA_TYPE, "application/json", "text/html"]
+    wanted = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
+    return wanted == "text/html" and not request.path.startswith("/api/")
 
 
 def _answer_library_error(error: HTTPError) -> Response:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import socketio
 from apiflask import APIFlask
 from flask import Flask
-from flask_socketio import SocketIO
 
 from app.core.db import PostgresDriver
 from app.core.runtime import Runtime
 from app.core.settings import Settings
-from app.web import errors, headers, health, metrics, openapi
+from app.delivery.hub import Hub
+from app.web import errors, headers, health, metrics, openapi, pages, sockets
 from app.web.announcer import Announcer
 from app.web.api import agents, instances, schedules, tasks
 from app.web.bodies import ApiRequest, FastJson
 from app.web.parts import Web
+from app.web.transport import SocketTransport
 
 
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
@@ -32,12 +32,20 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
         driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
     """
     app = _make_flask(settings)
-    app.extensions["swallowtail"] = Web(_make_runtime(settings, driver), _make_socketio(app, settings))
+    runtime = Runtime.build(settings, driver=driver)
+    # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
+    announcer = Announcer(runtime.broadcast)
+    runtime.ledger.announce = announcer.announce
+    runtime.hurry = _leave_to_sweeper
+    sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
+    hub = Hub(settings, runtime.db, SocketTransport(sio.server))
+    sockets.register(sio, hub)
+    app.extensions["swallowtail"] = Web(runtime, announcer, sio, hub)
     metrics.register(app)
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
-    for part in (instances, tasks, agents, schedules, health, metrics):
+    for part in (instances, tasks, agents, schedules, health, metrics, pages):
         app.register_blueprint(part.bp)
     return app
 
@@ -58,27 +66,5 @@ def _make_flask(settings: Settings) -> APIFlask:
     return app
 
 
-def _make_runtime(settings: Settings, driver: PostgresDriver | None) -> Runtime:
-    runtime = Runtime.build(settings, driver=driver)
-    # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
-    runtime.ledger.announce = Announcer(runtime.broadcast).announce
-    runtime.hurry = _leave_to_sweeper
-    return runtime
-
-
 def _leave_to_sweeper() -> None:
     """`Sweeper.start` puts its own alarm in this place."""
-
-
-def _make_socketio(app: Flask, settings: Settings) -> SocketIO:
-    # Flask-SocketIO would choose kombu for a unix socket; the manager connects at the first client, not here.
-    queue = socketio.RedisManager(settings.redis, channel=f"{settings.channel_prefix}:socketio")
-    return SocketIO(
-        app,
-        async_mode=settings.async_mode,
-        client_manager=queue,
-        cors_allowed_origins=headers.list_origins(settings) or None,
-        manage_session=False,
-        max_http_buffer_size=settings.max_body_bytes,
-        http_compression=False,
-    )

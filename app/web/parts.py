@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from flask import current_app
 from flask_socketio import SocketIO
 
 from app.core.runtime import Runtime
+from app.delivery.hub import Hub
+from app.web.announcer import Announcer
 
 
 @dataclass(slots=True)
@@ -16,9 +18,15 @@ class Web:
     """The shared parts; `app.extensions["swallowtail"]`."""
 
     rt: Runtime
+    announcer: Announcer
     socketio: SocketIO
     #: The stream's half of this process; `app/wsgi.py` starts it.
-    hub: Any = None
+    hub: Hub
+
+    def close(self) -> None:
+        """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
+        self.announcer.close()
+        self.rt.close()
 
 
 def get_web() -> Web:

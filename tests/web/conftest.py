@@ -1,0 +1,28 @@
+"""One web application on a database of its own, with one agent that takes a brief."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+from tests.web.desk import Desk
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a process without Redis: what is published is lost, as it may be."""
+    return Settings(
+        _env_file=None, var_dir=tmp_path, async_mode="threading", database_wait=20, page_size=5, max_page_size=20
+    )
+
+
+@pytest.fixture
+def desk(settings: Settings) -> Iterator[Desk]:
+    """The application with an instance `acme`, and ways to ask it and to play the worker."""
+    desk = Desk(settings)
+    desk.create_instance("acme")
+    yield desk
+    desk.close()
