@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
+from tests.harness.browser import Complaints, open_page
 from tests.harness.house import House, remove_templates
 from tests.harness.program import kill_all, running
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer, make_directory
@@ -30,6 +32,8 @@ STARTING_FIXTURES = {
     "postgres_server",
     "postgres_url",
     "rabbit_url",
+    "browser",
+    "page",
 }
 
 
@@ -171,3 +175,17 @@ def shared_house(redis_binary: RedisBinary) -> Iterator[House]:
         for program in (*house.webs, *house.workers):
             program.wait_ready()
         yield house
+
+
+@pytest.fixture
+def browser() -> Iterator[tuple[Page, Complaints]]:
+    """A page of a new Chromium, and its complaints, which the test may empty but must not leave behind."""
+    with open_page() as (page, complaints):
+        yield page, complaints
+        assert complaints.found == []
+
+
+@pytest.fixture
+def page(browser: tuple[Page, Complaints]) -> Page:
+    """A page of a new Chromium; the test fails if the page complains of anything."""
+    return browser[0]

@@ -1,0 +1,55 @@
+"""Beside the road: its far end as a person sees it, a real Chromium without a window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+
+from tests.harness.services import require
+
+#: Without a sandbox as root, which Chromium insists on, and without any call home.
+FLAGS = [
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Complaints:
+    """What went wrong in a page that its user may not have seen: script errors, console errors, requests elsewhere."""
+
+    def __init__(self, page: Page) -> None:
+        self.found: list[str] = []
+        page.on("pageerror", lambda error: self.found.append(f"script error: {error}"))
+        page.on("console", self._hear)
+        page.on("request", self._see)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.found.append(f"console: {message.text}")
+
+    def _see(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:", "file:")):
+            self.found.append(f"request to another machine: {request.url}")
+
+
+@contextmanager
+def open_page() -> Iterator[tuple[Page, Complaints]]:
+    """A page of a new browser, and what it complains of."""
+    program = require("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        try:
+            page = browser.new_page()
+            page.set_default_timeout(30_000)
+            yield page, Complaints(page)
+        finally:
+            browser.close()

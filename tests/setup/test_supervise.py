@@ -1,0 +1,134 @@
+"""The supervisor with the real Procfile: what dies comes back, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.harness.guard import session_pids
+from tests.harness.ports import free_port
+from tests.harness.program import ROOT, Program
+from tests.harness.servers import make_directory
+from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.journey
+
+
+class Up(Program):
+    """`python -m scripts.supervise`, which `scripts/up` ends in, on a var directory and port of its own."""
+
+    def __init__(self, var: Path, name: str = "up", **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        env = {"SWALLOWTAIL_VAR_DIR": str(var), "PORT": str(self.port), "SWALLOWTAIL_RESTART_PAUSE": "0.1", **env}
+        super().__init__(name, [sys.executable, "-m", "scripts.supervise"], log=var / f"{name}.log", env=env, cwd=ROOT)
+
+    def ready(self) -> bool:
+        return "Ctrl-C stops everything" in self.log_text()
+
+    def children(self) -> dict[int, str]:
+        """The processes that the supervisor started itself, by id, with their command lines."""
+        return children_of(self.pid)
+
+    def child(self, text: str) -> int:
+        """The one whose command line holds the text."""
+        (pid,) = [pid for pid, line in self.children().items() if text in line]
+        return pid
+
+    def answers(self, path: str) -> bool:
+        try:
+            return httpx.get(self.url + path, timeout=10).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def children_of(parent: int) -> dict[int, str]:
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
+            line = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if int(ppid) == parent and state != "Z":
+            found[int(stat.parent.name)] = line
+    return found
+
+
+def left(sessions: list[int]) -> list[int]:
+    return [pid for leader in sessions for pid in session_pids(leader)]
+
+
+@pytest.fixture
+def var() -> Iterator[Path]:
+    directory = make_directory()
+    yield directory
+    subprocess.run(["rm", "-r", str(directory)], check=True)
+
+
+def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
+    with Up(var).start() as up:
+        shown = re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", up.log_text())
+        assert f"| Swallowtail is ready at {up.url}\n" in shown
+        assert "| Demo instance: demo\n" in shown
+        assert [f"  {n}. " in shown for n in (1, 2, 3)] == [True] * 3
+        assert httpx.get(f"{up.url}/api/v1/instances/demo").json()["id"] == "demo"
+
+        web = up.child("app.wsgi")
+        os.kill(web, signal.SIGKILL)
+        up.wait_for_log("web ended by SIGKILL; starting it again in 0.1 s")
+        wait_until(lambda: up.answers("/readyz"), "the web process answers again")
+        assert up.child("app.wsgi") != web
+
+        redis = (
+            up.child("redis.conf")
+            if any("redis.conf" in line for line in up.children().values())
+            else up.child("redis")
+        )
+        os.kill(redis, signal.SIGKILL)
+        up.wait_for_log("redis ended by SIGKILL")
+        wait_until(lambda: up.answers("/readyz"), "delivery works again")
+
+        sessions = list(up.children())
+        assert len(sessions) == 4
+        assert up.terminate() == 0
+        assert left(sessions) == []
+        assert up.log_text().rstrip().endswith("| stopped")
+
+
+def test_nothing_outlives_a_killed_supervisor(var: Path) -> None:
+    with Up(var).start() as up:
+        sessions = list(up.children())
+        up.kill_main()
+        wait_until(lambda: not left(sessions), "its processes have ended too", seen=lambda: left(sessions))
+
+
+def test_a_second_one_on_the_same_directory_is_refused(var: Path) -> None:
+    with Up(var).start() as first:
+        second = Up(var, "second").start(wait=False)
+        assert second.wait() == 1
+        assert f"Swallowtail is running already on {var} (process {first.pid})" in second.log_text()
+        assert first.answers("/readyz")
+
+
+def test_a_taken_port_is_named(var: Path) -> None:
+    with Up(var, "first").start() as first:
+        second = Up(var / "other", PORT=str(first.port), name="second")
+        second.log = var / "second.log"
+        assert second.start(wait=False).wait() == 1
+        assert f"Port {first.port} is taken by another program" in second.log_text()
+
+
+def test_a_release_that_fails_starts_nothing_else(var: Path) -> None:
+    up = Up(var, SWALLOWTAIL_DATABASE_URL="sqlite:////nowhere/at/all.db", SWALLOWTAIL_DATABASE_WAIT="0.5")
+    assert up.start(wait=False).wait() == 1
+    assert "the release ended with exit code 1; nothing else is started" in up.log_text()
+    assert "web " not in up.log_text()
