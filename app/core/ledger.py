@@ -140,13 +140,14 @@ class Ledger:
             task = lock_task(change.session, task_id)
             if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
                 return
-            change.session.execute(
+            wished = change.session.execute(
                 update(Outbox)
                 .where(Outbox.task_id == task_id, Outbox.attempt == attempt)
                 .values(sends=Outbox.sends + 1, available_at=db_now(doubt_after))
+                .returning(Outbox.task_id)
                 .execution_options(synchronize_session=False)
-            )
-            if task.status != TaskStatus.QUEUED.value:
+            ).one_or_none()
+            if wished is not None and task.status != TaskStatus.QUEUED.value:
                 move(change, task, TaskStatus.QUEUED)
 
         self.commit(work)

@@ -71,7 +71,7 @@ def story(events: Iterable[EventRecord | Wire]) -> list[str]:
 
 
 def fold(events: Iterable[EventRecord | Wire], *, after: int = 0) -> dict[str, TaskTale]:
-    """Play a whole log of one instance, the numbers above `after`; the tasks by id. AssertionError at the first fault."""
+    """Play a log of one instance from number `after + 1` on; the tasks by id. AssertionError at the first fault."""
     tasks: dict[str, TaskTale] = {}
     ids: set[str] = set()
     epoch: str | None = None

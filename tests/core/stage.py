@@ -13,11 +13,13 @@ from app.core.db import db_now
 from app.core.errors import Conflict
 from app.core.events import EventRecord
 from app.core.ledger import NewTask
-from app.core.log import read_events
+from app.core.log import Change, read_events
 from app.core.models import Instance, Outbox, Step, Task
+from app.core.moves import lock_task, move
 from app.core.runs import Claim
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.states import TaskStatus
 from tests.core.oracle import check, story
 
 ERROR = {"code": "exception", "message": "It broke", "type": "ValueError"}
@@ -72,6 +74,39 @@ class Stage:
         """One step from its start to its end."""
         self.runs.start_step(claim, key, "Agent", "work")
         self.runs.finish_step(claim, key, output, **more)
+
+    def bring_to(self, status: TaskStatus) -> str:
+        """A task in a status of the test's choice; its id."""
+        task_id = self.submit()
+        match status:
+            case TaskStatus.QUEUED:
+                self.ledger.mark_queued(task_id, 1, 10.0)
+            case TaskStatus.IN_PROGRESS:
+                self.claim(task_id)
+            case TaskStatus.WAITING:
+                self.park(self.claim(task_id))
+            case TaskStatus.COMPLETED:
+                self.runs.complete(self.claim(task_id), {})
+            case TaskStatus.FAILED:
+                self.runs.fail(self.claim(task_id), ERROR)
+            case TaskStatus.RETRYING:
+                self.runs.retry_later(self.claim(task_id), ERROR, 10.0)
+            case TaskStatus.CANCELLED:
+                self.ledger.request_cancel(task_id)
+            case TaskStatus.EXPIRED:
+                self.overdue(task_id)
+                self.ledger.expire()
+        return task_id
+
+    def park(self, claim: Claim) -> None:
+        """Let a running task wait. No agent can ask for it yet, so this is the move alone."""
+
+        def work(change: Change) -> None:
+            task = lock_task(change.session, claim.task_id)
+            assert task is not None
+            move(change, task, TaskStatus.WAITING, token=None, lease_until=None)
+
+        self.ledger.commit(work)
 
     def task(self, task_id: str) -> Task:
         """The row of a task."""

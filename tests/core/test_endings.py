@@ -1,0 +1,163 @@
+"""Endings: what becomes of a task when its run is over, each in its exact events; and what an end refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import LeaseLost
+from app.core.states import TaskStatus
+from tests.core.stage import CANCELLED, ERROR, LOST, Stage
+
+ENDS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "complete": (({"r": 1},), "COMPLETED"),
+    "fail": ((ERROR,), "FAILED"),
+    "cancelled": ((), "CANCELLED"),
+    "retry_later": ((ERROR, 5.0), "RETRYING"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_ends_in_one_event(stage: Stage, end: str) -> None:
+    claim = stage.running()
+    given, status = ENDS[end]
+    assert getattr(stage.runs, end)(claim, *given) == status
+    assert stage.story(after=3) == [status]
+    row = stage.task(claim.task_id)
+    assert (row.token, row.lease_until) == (None, None)
+    assert (row.finished_at is None) == (status == "RETRYING")
+
+
+def test_a_result_is_told_and_kept_and_progress_is_full(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.complete(claim, {"r": [1, None]})
+    data = stage.events()[-1].data
+    assert (data["result"], data["progress"], data["message"]) == ({"r": [1, None]}, 100.0, "Completed")
+    assert "error" not in data
+
+
+def test_a_task_may_complete_without_a_result(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.complete(claim, None)
+    assert "result" not in stage.events()[-1].data
+    assert stage.task(claim.task_id).result is None
+
+
+@pytest.mark.parametrize("result", [False, 0, "", [], {}])
+def test_a_result_that_is_empty_is_a_result(stage: Stage, result: Any) -> None:
+    claim = stage.running()
+    stage.runs.complete(claim, result)
+    assert stage.events()[-1].data["result"] == result
+
+
+def test_a_failure_is_told_with_its_error_and_message(stage: Stage) -> None:
+    claim = stage.running()
+    stage.perform(claim, "a", progress=40)
+    stage.runs.fail(claim, ERROR)
+    data = stage.events()[-1].data
+    assert (data["error"], data["message"], data["progress"]) == (ERROR, "It broke", 40.0)
+
+
+def test_a_retry_is_wished_for_no_earlier_than_its_delay(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.retry_later(claim, ERROR, 90.0)
+    assert stage.events()[-1].data["error"] == ERROR
+    assert stage.wishes() == {claim.task_id: (2, 0)}
+    assert 60.0 < stage.due_in(claim.task_id) <= 90.0
+
+
+def test_the_next_attempt_clears_the_error_of_the_last(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.retry_later(claim, ERROR, 0.0)
+    claim = stage.claim(claim.task_id, 2)
+    assert stage.task(claim.task_id).error is None
+    assert all("error" not in event.data for event in stage.events()[4:])
+
+
+@pytest.mark.parametrize("end", ["fail", "retry_later", "cancelled"])
+def test_a_run_that_ends_early_leaves_no_step_open(stage: Stage, end: str) -> None:
+    claim = stage.running()
+    stage.perform(claim, "a")
+    stage.runs.start_step(claim, "b", "Agent", "work")
+    stage.runs.start_step(claim, "c", "Agent", "work")
+    given, status = ENDS[end]
+    getattr(stage.runs, end)(claim, *given)
+    assert stage.story(after=5) == ["b in_progress", "c in_progress", "b failed", "c failed", status]
+    expected = CANCELLED if end == "cancelled" else ERROR
+    assert [event.data["error"] for event in stage.events()[7:9]] == [expected, expected]
+
+
+@pytest.mark.parametrize("second", ENDS)
+@pytest.mark.parametrize("first", ENDS)
+def test_after_an_end_no_other_end_counts(stage: Stage, first: str, second: str) -> None:
+    claim = stage.running()
+    getattr(stage.runs, first)(claim, *ENDS[first][0])
+    told = stage.story()
+    with pytest.raises(LeaseLost):
+        getattr(stage.runs, second)(claim, *ENDS[second][0])
+    assert stage.story() == told
+
+
+def test_a_signal_may_end_a_run_for_good(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.start_step(claim, "a", "Agent", "work")
+    error = {"code": "hard_time_limit", "message": "Too long"}
+    stage.ledger.propose_failed(claim.task_id, 1, error)
+    stage.ledger.propose_failed(claim.task_id, 1, error)
+    stage.ledger.propose_lost(claim.task_id, 1, LOST)
+    assert stage.story(after=3) == ["a in_progress", "a failed", "FAILED"]
+    assert stage.events()[-1].data["error"] == error
+
+
+def test_a_signal_about_an_older_attempt_changes_nothing(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.retry_later(claim, ERROR, 0.0)
+    stage.claim(claim.task_id, 2)
+    told = stage.story()
+    stage.ledger.propose_failed(claim.task_id, 1, ERROR)
+    stage.ledger.propose_lost(claim.task_id, 1, LOST)
+    stage.ledger.propose_cancelled(claim.task_id, 1)
+    assert stage.story() == told
+
+
+@pytest.mark.parametrize("status", [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS])
+def test_a_signal_about_a_run_that_is_over_changes_nothing(stage: Stage, status: TaskStatus) -> None:
+    task_id = stage.bring_to(status)
+    attempt = stage.task(task_id).attempt
+    told = stage.story()
+    for proposed in (attempt, attempt + 1):
+        stage.ledger.propose_failed(task_id, proposed, ERROR)
+        stage.ledger.propose_lost(task_id, proposed, LOST)
+    assert stage.story() == told
+
+
+@pytest.mark.parametrize("status", TaskStatus)
+def test_a_revoked_message_cancels_whatever_has_not_ended(stage: Stage, status: TaskStatus) -> None:
+    task_id = stage.bring_to(status)
+    row, told = stage.task(task_id), stage.story()
+    attempt = row.attempt + (status is not TaskStatus.IN_PROGRESS)
+    stage.ledger.propose_cancelled(task_id, attempt)
+    stage.ledger.propose_cancelled(task_id, attempt)
+    ends = row.finished_at is None
+    assert stage.story(after=len(told)) == (["CANCELLED"] if ends else [])
+
+
+def test_signals_about_no_task_change_nothing(stage: Stage) -> None:
+    nobody = "00000000-0000-4000-8000-000000000000"
+    stage.ledger.propose_failed(nobody, 1, ERROR)
+    stage.ledger.propose_lost(nobody, 1, LOST)
+    stage.ledger.propose_cancelled(nobody, 1)
+    stage.ledger.propose_unheard(nobody, 1)
+    stage.ledger.mark_queued(nobody, 1, 1.0)
+    assert stage.story() == []
+
+
+def test_a_message_that_was_thrown_away_is_doubted_soon(stage: Stage) -> None:
+    task_id = stage.submit()
+    stage.ledger.mark_queued(task_id, 1, 3000.0)
+    stage.ledger.propose_unheard(task_id, 2)
+    assert stage.due_in(task_id) > 100.0
+    stage.ledger.propose_unheard(task_id, 1)
+    assert stage.due_in(task_id) <= stage.settings.backoff_base
+    assert stage.wishes() == {task_id: (1, 1)}
