@@ -55,6 +55,7 @@ KINDS = {
         Kind("length_required", 411, "The body has no length", "Send a Content-Length."),
         Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
         Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
+        Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
         Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
         Kind("internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."),
         Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),

@@ -25,7 +25,7 @@ from app.web.transport import SocketTransport
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
-    Submissions are relayed by a `Sweeper` of the process that serves it (`app/wsgi.py`), or by anybody else's.
+    Whoever serves it (`app/wsgi.py`) starts its hub, and a `Sweeper` to relay what is submitted.
 
     Args:
         settings: the frozen settings.

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.broadcast import connect
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.delivery.hub import Hub
 from app.web.api.shapes import Health
 from app.web.bodies import write_json
 from app.web.parts import get_web
@@ -75,10 +76,12 @@ def check_database(runtime: Runtime) -> Component:
     return _state(OK, "can be read")
 
 
-def check_hub(hub: Any) -> Component:
-    """Ask whether its pump runs."""
-    if hub is None or not hub.is_running:
+def check_hub(hub: Hub) -> Component:
+    """Ask whether it delivers, and whether it is told of events or has to look for them."""
+    if not hub.is_running:
         return _state(DOWN, "does not run")
+    if not hub.hears_redis:
+        return _state(DEGRADED, "runs, without hints; events come by the head check")
     return _state(OK, "runs")
 
 
