@@ -1,0 +1,1 @@
+"""Swallowtail beside its peers: the same load, the same client, one run."""

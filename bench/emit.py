@@ -1,0 +1,106 @@
+"""Emitters of the Python systems: marked events into rooms, at a rate or as fast as it goes.
+
+`python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
+and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced) or `stock`
+(`socketio.RedisManager`). Prints its CPU seconds as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import socketio
+
+from app.core.events import TASK_UPDATE
+from app.core.log import Change
+from app.core.models import Task
+from app.core.runtime import Runtime
+from app.core.settings import load_settings
+
+#: Events of a burst that one transaction holds: what a bulk change would do.
+BATCH = 100
+
+#: The shape that every system sends: what a client of the promised protocol gets.
+PAYLOAD: dict[str, Any] = {
+    "instance_id": "",
+    "task_id": "00000000-0000-4000-8000-000000000000",
+    "type": TASK_UPDATE,
+    "data": {"progress": 50.0, "message": "", "timestamp": "2026-01-01T00:00:00.000Z"},
+    "seq": 1_000_000,
+    "epoch": "0123456789abcdef",
+    "id": "00000000-0000-5000-8000-000000000000",
+    "attempt": 1,
+}
+
+
+def mark(number: int) -> str:
+    """Return the mark that the load client looks for."""
+    return f"@{number}:{time.time_ns()}@"
+
+
+class Ours:
+    """Commits events to the log of each room and announces them, as a worker does."""
+
+    def __init__(self, rooms: range) -> None:
+        self.runtime = Runtime.build(load_settings())
+        self.rooms = rooms
+
+    def send(self, numbers: range) -> None:
+        """Commit one transaction for each room, with one event for each number."""
+        for room in self.rooms:
+
+            def work(change: Change, task_id: str = f"bench-{room}") -> None:
+                task = change.session.get_one(Task, task_id)
+                for number in numbers:
+                    data = {**PAYLOAD["data"], "message": mark(number)}
+                    change.record(task, TASK_UPDATE, data, fact=f"bench:{number}")
+
+            self.runtime.ledger.commit(work)
+
+
+class Stock:
+    """Emits through python-socketio's Redis manager, as its documentation tells external processes to."""
+
+    def __init__(self, rooms: range) -> None:
+        self.manager = socketio.RedisManager(os.environ["BENCH_REDIS"], channel="flask-socketio", write_only=True)
+        self.rooms = rooms
+
+    def send(self, numbers: range) -> None:
+        """Emit each number into each room."""
+        for number in numbers:
+            for room in self.rooms:
+                payload = {**PAYLOAD, "instance_id": f"room-{room}"}
+                payload["data"] = {**PAYLOAD["data"], "message": mark(number)}
+                self.manager.emit(TASK_UPDATE, payload, room=f"room-{room}")
+
+
+def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> None:
+    """Send `count` numbers from `first` on, `rate` a second, or in batches as fast as it goes when that is 0."""
+    began, sent = time.monotonic(), 0
+    while sent < count:
+        due = min(count, int((time.monotonic() - began) * rate) + 1) if rate else min(count, sent + BATCH)
+        for place in range(sent, due, BATCH if not rate else 1):
+            send(range(first + place, first + (due if not rate else place + 1)))
+        sent = due
+        if rate:
+            time.sleep(max(0.0, sent / rate - (time.monotonic() - began)))
+
+
+def main() -> None:
+    """Emit as the arguments say."""
+    system, low, high, rate, count, first = sys.argv[1], *map(int, sys.argv[2:7])
+    rooms = range(low, high)
+    emitter = Ours(rooms) if system == "ours" else Stock(rooms)
+    pace(emitter.send, rate, count, first)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The three systems of the benchmark, each started as a process of its own on a free port of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from app.core.ledger import NewTask
+from app.core.runtime import Runtime
+from app.core.settings import Settings
+from bench.emit import PAYLOAD
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "bench" / "peers"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens. Raises RuntimeError when the process has ended instead."""
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+
+
+class System(ABC):
+    """One system under measurement: a server process, and how to emit to it."""
+
+    name = ""
+
+    def __init__(self, redis_url: str, scratch: Path, rooms: int) -> None:
+        self.redis_url, self.scratch, self.rooms = redis_url, scratch, rooms
+        self.port = free_port()
+        self.environment = {**os.environ, "BENCH_REDIS": redis_url, "BENCH_PORT": str(self.port)}
+        self.environment["BENCH_PAYLOAD"] = json.dumps(PAYLOAD)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def serve_command(self) -> list[str]:
+        """Return the command line of the server."""
+
+    @abstractmethod
+    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
+        """Return the command line of an emitter for these rooms."""
+
+    def start(self) -> None:
+        """Start the server and wait until it listens."""
+        log = (self.scratch / f"{self.name}.log").open("ab")
+        self.process = subprocess.Popen(
+            self.serve_command(), cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        wait_for_port(self.port, self.process)
+
+    def emit(self, rooms: range, rate: int, count: int, first: int) -> subprocess.Popen[bytes]:
+        """Start an emitter."""
+        line = self.emit_command(rooms, rate, count, first)
+        return subprocess.Popen(line, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds that the server has used."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self) -> int:
+        """Return the bytes of memory that are the server's own (proportional set size)."""
+        assert self.process is not None
+        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("the kernel does not tell Pss")
+
+    def stop(self) -> None:
+        """End the server."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Swallowtail(System):
+    """Ours: one web process on SQLite, with the same Redis as the others."""
+
+    name = "swallowtail"
+
+    def __init__(self, redis_url: str, scratch: Path, rooms: int) -> None:
+        super().__init__(redis_url, scratch, rooms)
+        var = scratch / f"var-{self.port}"
+        var.mkdir()
+        mine = {
+            "SWALLOWTAIL_VAR_DIR": str(var),
+            "SWALLOWTAIL_REDIS_URL": redis_url,
+            "SWALLOWTAIL_PORT": str(self.port),
+            "SWALLOWTAIL_MAX_CONNECTIONS": "20000",
+            "SWALLOWTAIL_LOG_LEVEL": "WARNING",
+        }
+        self.environment.update(mine)
+        self._settings = Settings(var_dir=var, redis_url=redis_url, SWALLOWTAIL_PORT=self.port)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        runtime = Runtime.build(self._settings)
+        alembic = Config(str(ROOT / "alembic.ini"))
+        with runtime.db.engine.connect() as connection, connection.begin():
+            alembic.attributes["connection"] = connection
+            command.upgrade(alembic, "head")
+        for room in range(self.rooms):
+            runtime.ledger.create_instance(f"Room {room}", f"room-{room}")
+            task_id = f"bench-{room}"
+            runtime.ledger.submit(NewTask(f"room-{room}", "bench", "Bench", {}, "", id=task_id))
+            # Ended at once: the task is there to hang events on, not to be run.
+            runtime.ledger.request_cancel(task_id)
+        runtime.close()
+
+    def serve_command(self) -> list[str]:
+        """See `System`."""
+        return [sys.executable, "-m", "app.wsgi"]
+
+    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
+        """See `System`."""
+        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
+        return [sys.executable, "-m", "bench.emit", "ours", *numbers]
+
+
+class Stock(System):
+    """Stock Flask-SocketIO with its Redis message queue."""
+
+    name = "flask-socketio"
+
+    def serve_command(self) -> list[str]:
+        """See `System`."""
+        return [sys.executable, "-m", "bench.peers.stock_server"]
+
+    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
+        """See `System`."""
+        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
+        return [sys.executable, "-m", "bench.emit", "stock", *numbers]
+
+
+class Node(System):
+    """Node's socket.io with the Redis adapter."""
+
+    name = "node socket.io"
+    adapter = "redis"
+
+    def serve_command(self) -> list[str]:
+        """See `System`."""
+        self.environment["BENCH_ADAPTER"] = self.adapter
+        return [_node(), str(PEERS / "node_server.mjs")]
+
+    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
+        """See `System`."""
+        streams = int(self.adapter == "streams")
+        numbers = map(str, (rooms.start, rooms.stop, rate, count, first, streams))
+        return [_node(), str(PEERS / "node_emit.mjs"), *numbers]
+
+
+class NodeStreams(Node):
+    """Node's socket.io with the streams adapter and connection state recovery."""
+
+    adapter = "streams"
+
+
+def _node() -> str:
+    beside = Path(sys.executable).parent / "node"
+    found = str(beside) if beside.exists() else shutil.which("node")
+    if found is None:
+        raise RuntimeError("there is no node: run scripts/bench, which installs it")
+    return found
