@@ -174,3 +174,13 @@ def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
     if event == REFUSED and args and isinstance(args[0], SwallowtailError):
         return args[0]
     return InvalidInput("there is no such event", field="event")
+
+
+def close_all(socketio: SocketIO) -> None:
+    """Close every connection of this process, after what is queued for it.
+
+    Clients see a lost transport and connect again, elsewhere; a Socket.IO disconnection would tell them to stay away.
+    """
+    engine = socketio.server.eio
+    for socket in list(engine.sockets.values()):
+        socket.close(wait=False, abort=True, reason=engine.reason.SERVER_DISCONNECT)

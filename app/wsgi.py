@@ -1,0 +1,224 @@
+"""Serves a web process: `python -m app.wsgi`. The ground that the road's web stops stand on.
+
+The only file that knows how concurrency is made: `SWALLOWTAIL_ASYNC_MODE` is `eventlet` (default), `gevent`, or
+`threading` (Werkzeug's server, a thread for each connection: for debugging and small installations). The standard
+library has to be patched before anything else is imported, so the mode is read first, by itself, and everything else is
+imported inside functions.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from flask import Flask
+
+    from app.core.settings import Settings
+
+#: Connections that may wait to be accepted: a whole room reconnects at once after a restart.
+BACKLOG = 1024
+#: Seconds that a kept-alive connection may be silent between two requests.
+KEEPALIVE = 75
+#: Seconds that one read or write of a request may take. Websockets have limits of their own, from the ping settings.
+REQUEST_TIMEOUT = 60
+#: Seconds from a signal to the end of the process, come what may.
+LAST_MOMENT = 4.5
+#: Seconds that clients have to take what is queued for them when the process ends.
+FAREWELL = 0.3
+
+Stop = Callable[[], None]
+Serve = Callable[["socket", "Flask", "Settings"], Stop]
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    mode = _peek_mode()
+    _patch(mode)
+    # Only now: whatever is imported before the patch keeps the blocking functions of the standard library.
+    from app.core.errors import SettingsError
+    from app.core.logs import configure_logging
+    from app.core.settings import load_settings
+
+    try:
+        settings = load_settings()
+    except SettingsError as wrong:
+        sys.stderr.write(f"settings: {wrong.message}\n")
+        return 2
+    configure_logging(settings)
+    try:
+        listener = _listen(settings)
+    except OSError as fault:
+        sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}\n")
+        return 1
+    return _run(listener, settings, _SERVERS[mode])
+
+
+def _peek_mode() -> str:
+    """Read the one setting that decides how everything else is imported, in the way that all settings are read."""
+    from dotenv import dotenv_values
+
+    name = "SWALLOWTAIL_ASYNC_MODE"
+    for source in (os.environ, dotenv_values(".env")):
+        for key, value in source.items():
+            if key.upper() == name and value:
+                return value
+    return "eventlet"
+
+
+def _patch(mode: str) -> None:
+    if mode == "eventlet":
+        with warnings.catch_warnings():
+            # It says of itself that it is in maintenance; decision 9 says why it is here all the same.
+            warnings.simplefilter("ignore")
+            import eventlet
+        eventlet.monkey_patch()
+    elif mode == "gevent":
+        from gevent import monkey
+
+        monkey.patch_all()
+
+
+def _listen(settings: Settings) -> socket:
+    import socket
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Sets SO_REUSEADDR, so that a restart need not wait for old connections to fade.
+    listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    # Accepted sockets inherit it: small messages leave at once.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _run(listener: socket, settings: Settings, serve: Serve) -> int:
+    from app.core.sweep import Sweeper
+    from app.web.factory import create_app
+    from app.web.parts import Web
+    from app.web.sockets import close_all
+
+    stopping: list[int] = []
+    _catch_signals(stopping)
+    app = create_app(settings, driver="psycopg2" if settings.async_mode == "eventlet" else None)
+    web: Web = app.extensions["swallowtail"]
+    sweeper = Sweeper(web.rt)
+    web.hub.start()
+    sweeper.start()
+    app.wsgi_app = _without_deflate(app.wsgi_app)  # type: ignore[method-assign]
+    stop = serve(listener, app, settings)
+    host, port = listener.getsockname()[:2]
+    sys.stdout.write(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}\n")
+    sys.stdout.flush()
+    while not stopping:
+        time.sleep(0.1)
+    stop()
+    close_all(web.socketio)
+    time.sleep(FAREWELL)
+    web.hub.stop()
+    sweeper.stop()
+    web.close()
+    return 0
+
+
+def _catch_signals(stopping: list[int]) -> None:
+    def stop(number: int, _: Any) -> None:
+        if stopping:
+            # Asked twice: somebody means it.
+            os._exit(128 + number)
+        stopping.append(number)
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, LAST_MOMENT)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _without_deflate(app: Any) -> Any:
+    """Hide a client's offer to compress a websocket: it costs more time and memory than small messages save."""
+
+    def serve(environ: dict[str, Any], start_response: Any) -> Any:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        return app(environ, start_response)
+
+    return serve
+
+
+def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
+    import eventlet
+    from eventlet import wsgi
+
+    server = eventlet.spawn(
+        wsgi.server,
+        listener,
+        app,
+        max_size=settings.max_connections,
+        keepalive=KEEPALIVE,
+        socket_timeout=REQUEST_TIMEOUT,
+        log_output=False,
+        # Otherwise a traceback goes to the client.
+        debug=False,
+    )
+
+    def stop() -> None:
+        server.kill()
+        listener.close()
+
+    return stop
+
+
+def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
+    from gevent.pool import Pool
+    from gevent.pywsgi import WSGIServer
+    from geventwebsocket.handler import WebSocketHandler
+
+    pool = Pool(settings.max_connections)
+    server = WSGIServer(listener, app, handler_class=WebSocketHandler, spawn=pool, log=None)
+    server.start()
+
+    def stop() -> None:
+        server.close()
+
+    return stop
+
+
+def _serve_threading(listener: socket, app: Flask, settings: Settings) -> Stop:
+    import threading
+
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        timeout = KEEPALIVE
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            """Leave it out: requests are counted in the metrics."""
+
+    server = make_server(
+        settings.host, settings.port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
+    )
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+
+    def stop() -> None:
+        server.shutdown()
+        listener.close()
+
+    return stop
+
+
+_SERVERS: dict[str, Serve] = {
+    "eventlet": _serve_eventlet,
+    "gevent": _serve_gevent,
+    "threading": _serve_threading,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
