@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def find(program: str) -> str | None:
         found = sorted(Path("/").glob(pattern.lstrip("/")))
         if found:
             return str(found[-1])
-    return shutil.which(program)
+    # Node.js may have been installed into the virtual environment.
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
 
 
 def require(*programs: str) -> str:

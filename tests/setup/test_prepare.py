@@ -1,0 +1,70 @@
+"""What `scripts/up` and the others begin with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.program import ROOT
+
+pytestmark = pytest.mark.service
+
+
+def prepare(tree: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a tree's scripts/prepare with nothing but `path` on its PATH."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    return subprocess.run(
+        [bash, str(tree / "scripts/prepare"), *arguments], env={"PATH": str(path)}, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A directory with the few programs that are on every machine."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("cat", "cksum", "dirname", "rm"):
+        found = shutil.which(name)
+        assert found is not None
+        (directory / name).symlink_to(found)
+    return directory
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree that nothing was installed in."""
+    for name in ("scripts/prepare", "setup.cfg", "pyproject.toml", "package.json", "package-lock.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_without_any_python_it_says_which_it_needs(tree: Path, programs: Path) -> None:
+    done = prepare(tree, programs)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Swallowtail needs Python 3.11 or newer")
+    assert not (tree / ".venv").exists()
+
+
+def test_a_python_that_is_too_old_is_none(tree: Path, programs: Path) -> None:
+    old = programs / "python3"
+    old.write_text(f"#!{shutil.which('bash')}\nexit 1\n")
+    old.chmod(0o755)
+    done = prepare(tree, programs)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Swallowtail needs Python 3.11 or newer")
+
+
+def test_an_unknown_purpose_is_refused(tree: Path, programs: Path) -> None:
+    done = prepare(tree, programs, "dve")
+    assert (done.returncode, done.stderr) == (2, "scripts/prepare: there is no 'dve'; leave it out, or say dev\n")
+
+
+@pytest.mark.skipif(not (ROOT / ".venv/swallowtail-installed").exists(), reason="not installed by scripts/prepare")
+def test_where_everything_is_installed_it_does_nothing(programs: Path) -> None:
+    done = prepare(ROOT, programs)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
