@@ -22,7 +22,7 @@ from workers.journal import Context
 #: Percent of the task that is done once the research is done, and once the last possible review is done.
 RESEARCHED, REVIEWED = 20.0, 95.0
 
-Post = dict[str, Any]
+Output = dict[str, Any]
 
 
 @agent(kind="social_campaign", title="Social campaign", input=CampaignInput, version="1")
@@ -33,6 +33,24 @@ def run(ctx: Context, given: CampaignInput) -> Any:
     draft against the brand's rules, and packages the posts as Markdown and JSON.
     """
     planned = ctx.step("plan", plan, given, agent="Manager", action="plan", progress=5, message="Planned the campaign")
+    source, research = _research(ctx, given)
+    posts = _write(ctx, given, source, research)
+    return ctx.step(
+        "package",
+        package,
+        planned,
+        source,
+        research,
+        [posts[name] for name in given.platforms],
+        agent="Publisher",
+        action="package",
+        progress=100,
+        message="Packaged the campaign",
+    )
+
+
+def _research(ctx: Context, given: CampaignInput) -> tuple[Output, Output]:
+    """What the source is, and what it says."""
     source = ctx.step(
         "read_source",
         read_source,
@@ -51,25 +69,13 @@ def run(ctx: Context, given: CampaignInput) -> Any:
         progress=RESEARCHED,
         message="Extracted facts and key phrases",
     )
-    posts = _write(ctx, given, source, research)
-    return ctx.step(
-        "package",
-        package,
-        planned,
-        source,
-        research,
-        [posts[name] for name in given.platforms],
-        agent="Publisher",
-        action="package",
-        progress=100,
-        message="Packaged the campaign",
-    )
+    return source, research
 
 
-def _write(ctx: Context, given: CampaignInput, source: Post, research: Post) -> dict[PlatformName, Post]:
+def _write(ctx: Context, given: CampaignInput, source: Output, research: Output) -> dict[PlatformName, Output]:
     """The posts by platform, each with its last round and what the Editor still finds in it."""
-    posts: dict[PlatformName, Post] = {}
-    returned: dict[PlatformName, Post] = {}
+    posts: dict[PlatformName, Output] = {}
+    returned: dict[PlatformName, Output] = {}
     pending = list(given.platforms)
     for number in range(1, given.max_rounds + 1):
         drafts = _draft(ctx, given, source, research, returned, pending, number)
@@ -97,12 +103,12 @@ def _write(ctx: Context, given: CampaignInput, source: Post, research: Post) -> 
 def _draft(
     ctx: Context,
     given: CampaignInput,
-    source: Post,
-    research: Post,
-    returned: dict[PlatformName, Post],
+    source: Output,
+    research: Output,
+    returned: dict[PlatformName, Output],
     pending: list[PlatformName],
     number: int,
-) -> list[Post]:
+) -> list[Output]:
     """One round of drafts, for the platforms that still need one."""
     return [
         ctx.step(
@@ -123,7 +129,7 @@ def _draft(
     ]
 
 
-def _send_back(text: str, findings: list[Post], before: Post | None) -> Post:
+def _send_back(text: str, findings: list[Output], before: Output | None) -> Output:
     """What the ContentCreator gets back: the findings of every round so far, or mending one could undo another."""
     earlier = before["findings"] if before else []
     return {"text": text, "findings": earlier + [finding for finding in findings if finding not in earlier]}

@@ -4,6 +4,7 @@ the text streams out while it is being written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from workers.agents.campaign.brief import CampaignInput
@@ -31,12 +32,7 @@ def generate_content(
     """
     platform = PLATFORMS[name]
     provider = open_provider()
-    pieces: list[str] = []
-    for piece in provider.draft(_request(given, platform, source, research, returned)):
-        ctx.check()
-        ctx.text(piece)
-        pieces.append(piece)
-    text = "\n".join(clean(line) for line in "".join(pieces).strip().splitlines()).strip()
+    text = _stream(ctx, provider.draft(_request(given, platform, source, research, returned)))
     return {
         "platform": name,
         "label": platform.label,
@@ -47,6 +43,15 @@ def generate_content(
         "provider": provider.name,
         "model": provider.model,
     }
+
+
+def _stream(ctx: Context, pieces: Iterator[str]) -> str:
+    """The whole text, shown to watchers while it arrives; without control characters, which no platform takes."""
+    arrived = []
+    for piece in pieces:
+        ctx.text(piece)
+        arrived.append(piece)
+    return "\n".join(clean(line) for line in "".join(arrived).strip().splitlines()).strip()
 
 
 def _request(
