@@ -173,10 +173,14 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
 
 
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
+    import logging
+
     from gevent.pool import Pool
     from gevent.pywsgi import WSGIServer
     from geventwebsocket.handler import WebSocketHandler
 
+    # It would log every request.
+    logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     pool = Pool(settings.max_connections)
     server = WSGIServer(listener, app, handler_class=WebSocketHandler, spawn=pool, log=None)
     server.start()
@@ -196,6 +200,12 @@ def _serve_threading(listener: socket, app: Flask, settings: Settings) -> Stop:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = KEEPALIVE
+
+        def run_wsgi(self) -> None:
+            super().run_wsgi()
+            if self.headers.get("Upgrade"):
+                # What was a websocket carries no further request.
+                self.close_connection = True
 
         def log_request(self, code: object = "-", size: object = "-") -> None:
             """Leave it out: requests are counted in the metrics."""

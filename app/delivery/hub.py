@@ -13,7 +13,6 @@ from collections.abc import Callable
 import structlog
 
 from app.core.broadcast import instance_channel, task_channel
-from app.core.db import Database
 from app.core.errors import NotFound, TooMany, Unavailable
 from app.core.settings import Settings
 from app.delivery.archive import Archive
@@ -33,10 +32,10 @@ JOIN_CHECKS = 0.02
 class Hub:
     """The stream's half of one web process. All methods may be called from any thread."""
 
-    def __init__(self, settings: Settings, db: Database, transport: Transport) -> None:
+    def __init__(self, settings: Settings, archive: Archive, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self._archive = Archive(db, settings)
+        self._archive = archive
         self._texts = Texts(settings, transport)
         self._listener = Listener(settings, self._hear, self.check_soon)
         #: Innermost lock: nothing is waited for and nothing is sent while it is held.

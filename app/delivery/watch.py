@@ -119,7 +119,7 @@ class Watch:
             self._woken.wait(self._pause())
             self._woken.clear()
             try:
-                self._turn()
+                self.turn()
             except Unavailable as away:
                 log.warning("replay_postponed", instance_id=self.instance_id, reason=away.message)
                 self._resting_until = time.monotonic() + READ_REST
@@ -143,7 +143,12 @@ class Watch:
                 pause = min(pause, max(wanted, self._resting_until) - time.monotonic())
             return max(pause, 0.001)
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Take what has arrived, read what is missing, and send everything that is due: one round of the pump.
+
+        Raises:
+            Unavailable: the database is away; what is at hand has been sent.
+        """
         with self._lock:
             self._take_mail()
             self._audience.advance()

@@ -13,6 +13,7 @@ from flask import Flask
 from app.core.db import PostgresDriver
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.delivery.archive import Archive
 from app.delivery.hub import Hub
 from app.web import errors, headers, health, metrics, openapi, pages, sockets
 from app.web.announcer import Announcer
@@ -38,7 +39,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.ledger.announce = announcer.announce
     runtime.hurry = _leave_to_sweeper
     sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
-    hub = Hub(settings, runtime.db, SocketTransport(sio.server))
+    hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server))
     sockets.register(sio, hub)
     app.extensions["swallowtail"] = Web(runtime, announcer, sio, hub)
     metrics.register(app)
