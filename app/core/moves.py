@@ -32,6 +32,8 @@ _MESSAGES = {
 
 
 CANCELLED = {"code": "cancelled", "message": "Cancelled"}
+#: Of a step that was still open when its run returned a result.
+UNFINISHED = {"code": "unfinished", "message": "The run ended before this step did"}
 
 
 def lock_task(session: Session, task_id: str) -> Task | None:
@@ -148,8 +150,8 @@ def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any]
         close_open_steps(change, task, CANCELLED)
         move(change, task, TaskStatus.CANCELLED)
         return TaskStatus.CANCELLED
+    close_open_steps(change, task, error or UNFINISHED)
     if error is not None:
-        close_open_steps(change, task, error)
         values |= {"error": error, "message": error["message"]}
     move(change, task, after, **values)
     return after

@@ -88,6 +88,14 @@ def test_a_run_that_ends_early_leaves_no_step_open(stage: Stage, end: str) -> No
     assert [event.data["error"] for event in stage.events()[7:9]] == [expected, expected]
 
 
+def test_a_task_that_completes_leaves_no_step_open_either(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.start_step(claim, "a", "Agent", "work")
+    stage.runs.complete(claim, None)
+    assert stage.story(after=3) == ["a in_progress", "a failed", "COMPLETED"]
+    assert stage.events()[-2].data["error"]["code"] == "unfinished"
+
+
 @pytest.mark.parametrize("second", ENDS)
 @pytest.mark.parametrize("first", ENDS)
 def test_after_an_end_no_other_end_counts(stage: Stage, first: str, second: str) -> None:
