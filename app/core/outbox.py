@@ -54,6 +54,8 @@ def make_sender(settings: Settings) -> Celery:
     """Return a Celery application that can only send, quickly or not at all."""
     sender = Celery("swallowtail-relay", set_as_current=False)
     sender.conf.update(broker_settings(settings))
+    # Kombu would try again after two seconds; whoever submits should not wait for that, the next sweep will do.
+    sender.conf.broker_transport_options = {**sender.conf.broker_transport_options, "max_retries": 0}
     return sender
 
 

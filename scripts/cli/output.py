@@ -17,6 +17,7 @@ from rich.text import Text
 from app.core.events import to_json
 from app.core.reads import AgentView, InstanceView, ScheduleView, StepView, TaskView
 
+_WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -27,8 +28,9 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return a console on standard output as it is now."""
-    return _Console(file=sys.stdout)
+    """Return a console on standard output as it is now. Into files and pipes, lines are as long as they need to be."""
+    width = None if sys.stdout.isatty() else _WIDE
+    return _Console(file=sys.stdout, emoji=False, width=width)
 
 
 def readable(text: object) -> str:
@@ -49,8 +51,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_tasks(tasks: Iterable[TaskView]) -> None:
     """Print tasks as a table."""
-    rows = [(t["id"], t["kind"], t["title"], t["status"], f"{t['progress']:g} %", when(t["created_at"])) for t in tasks]
-    _print_table(("Task", "Kind", "Title", "Status", "Progress", "Submitted"), rows, "no tasks")
+    rows = [(t["id"], t["status"], f"{t['progress']:g}", when(t["created_at"])[5:16], t["title"]) for t in tasks]
+    _print_table(("Task", "Status", "%", "Submitted", "Title"), rows, "no tasks")
 
 
 def print_instances(instances: Iterable[InstanceView]) -> None:
@@ -93,7 +95,9 @@ def print_task(task: TaskView, steps: Iterable[StepView]) -> None:
     screen = console()
     screen.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
     screen.print(
-        f"{task['id']} · {task['kind']} · {task['progress']:g} % · {task['message']}", highlight=False, markup=False
+        f"{task['id']} · {task['kind']} · {task['progress']:g} % · {readable(task['message'])}",
+        highlight=False,
+        markup=False,
     )
     rows = [
         (step["key"], step["agent"], step["status"], str(step["tries"]), when(step["completed_at"])) for step in steps
@@ -133,9 +137,9 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], noth
         screen.print(nothing, style="dim")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    # Ids are for copying: never folded.
+    # Ids are for copying and states for seeing at a glance: only the last column is folded.
     for place, column in enumerate(columns):
-        table.add_column(column, no_wrap=place == 0, overflow="fold")
+        table.add_column(column, no_wrap=place < len(columns) - 1, overflow="fold")
     for row in rows:
         table.add_row(*(Text(readable(text)) for text in row))
     screen.print(table)

@@ -56,6 +56,7 @@ def follow(
         return ExitCode.INTERRUPTED
     assert follower.task is not None
     if not as_json:
+        print()
         print_end(follower.task)
     return code_of_status(follower.task["status"])
 

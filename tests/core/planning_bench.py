@@ -12,6 +12,7 @@ from app.core import actions
 from app.core.catalogue import AgentCard, register
 from app.core.events import EventRecord
 from app.core.firing import fire_due
+from app.core.log import read_events
 from app.core.models import Base
 from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import ScheduleView, TaskView, list_slots, list_tasks, read_schedule
@@ -71,6 +72,11 @@ class Bench:
         """Every task, the latest first."""
         with self.runtime.db.read() as session:
             return list_tasks(session, "demo", limit=10_000)[0]
+
+    def events_of(self, task_id: str) -> list[EventRecord]:
+        """Every event of one task, as its log has it."""
+        with self.runtime.db.read() as session:
+            return read_events(session, "demo", 0, 10_000, task_id)
 
     def _hurry(self) -> None:
         self.hurried += 1

@@ -1,0 +1,103 @@
+"""The `swallowtail` command in this process, on a database of its own without any server."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.core.catalogue import AgentCard, register
+from app.core.reads import read_task
+from app.core.runs import Claim
+from scripts.cli import tasks
+from scripts.enqueue import app
+from tests.core.planning_bench import Bench, open_bench
+
+#: An agent that works on a document.
+WRITER = AgentCard(
+    kind="writer",
+    title="Writer",
+    description="Writes.\nSecond line.",
+    version="1",
+    input_schema={
+        "type": "object",
+        "properties": {
+            "brief": {"type": "string", "minLength": 1, "x-file": True, "description": "What to write about."},
+            "platforms": {"type": "array", "items": {"type": "string"}},
+            "rounds": {"type": "integer"},
+            "brand": {"type": "object", "properties": {"name": {"type": "string"}, "grade": {"type": "number"}}},
+        },
+        "required": ["brief"],
+        "additionalProperties": False,
+    },
+)
+
+
+class Desk:
+    """A prepared domain, and the command to use on it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.runtime = bench.runtime
+        register(self.runtime.db, [WRITER])
+
+    def call(self, *arguments: str, given: str | bytes | None = None) -> Result:
+        """Run the command to its end."""
+        result = CliRunner().invoke(app, list(arguments), input=given, prog_name="swallowtail")
+        assert "Traceback" not in result.output
+        return result
+
+    def lines(self, *arguments: str, given: str | None = None) -> list[dict[str, Any]]:
+        """Run the command, which must do well, and return the JSON objects that it printed."""
+        result = self.call(*arguments, "--json", given=given)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def submit(self, *arguments: str) -> str:
+        """Submit an echo; the task's id."""
+        (answer,) = self.lines("enqueue", "echo", "--instance", "demo", "--set", "message=hello", *arguments)
+        task_id: str = answer["task"]["id"]
+        return task_id
+
+    def claim(self, task_id: str) -> Claim:
+        """Start the task as a worker does."""
+        with self.runtime.db.read() as session:
+            attempt = read_task(session, task_id)["attempt"]
+        claim = self.runtime.runs.claim(task_id, attempt + 1, "nobody@nowhere")
+        assert claim is not None
+        return claim
+
+    def complete(self, task_id: str, result: Any = None) -> None:
+        """Run the task to its end, in one step."""
+        claim = self.claim(task_id)
+        self.runtime.runs.start_step(claim, "only", "Echo", "repeat")
+        self.runtime.runs.finish_step(claim, "only", {"said": "hello"}, progress=100)
+        self.runtime.runs.complete(claim, result)
+
+    def fail(self, task_id: str) -> None:
+        """Run the task to a bad end."""
+        claim = self.claim(task_id)
+        self.runtime.runs.start_step(claim, "only", "Echo", "repeat")
+        self.runtime.runs.fail(claim, {"code": "broken", "message": "it [bold]broke\x1b[2J"})
+
+
+@contextmanager
+def open_desk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Give a desk in `directory`, where the command is run too; nothing waits long for a server that is not there."""
+    monkeypatch.chdir(directory)
+    for name, value in {"VAR_DIR": directory, "SEND_TIMEOUT": 0.1, "PUBLISH_TIMEOUT": 0.1}.items():
+        monkeypatch.setenv(f"SWALLOWTAIL_{name}", str(value))
+    monkeypatch.setattr(tasks, "SENT_WITHIN", 0.05)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with open_bench(directory) as bench:
+            yield Desk(bench)
+    finally:
+        root.handlers[:], root.level = handlers, level

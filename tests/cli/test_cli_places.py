@@ -1,0 +1,103 @@
+"""The commands about schedules, agents and instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.desk import Desk, open_desk
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+ADD = ("schedule", "add", "Morning", "echo", "--instance", "demo", "--set", "message=hello")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with open_desk(tmp_path, monkeypatch) as desk:
+        yield desk
+
+
+def test_a_schedule_is_added_listed_paused_resumed_and_removed(desk: Desk) -> None:
+    options = ("--cron", "30 9 * * MON-FRI", "--timezone", "Europe/Berlin", "--catch-up", "all", "--overlap", "skip")
+    (added,) = desk.lines(*ADD, *options)
+
+    assert (added["cron"], added["timezone"], added["catch_up"], added["overlap"]) == (
+        "30 9 * * MON-FRI",
+        "Europe/Berlin",
+        "all",
+        "skip",
+    )
+    assert desk.lines("schedule", "list", "demo") == [added]
+    assert "30 9 * * MON-FRI (Europe/Berlin)" in desk.call("schedule", "list", "demo").stdout
+    assert desk.lines("schedule", "pause", added["id"])[0]["paused"] is True
+    assert "paused" in desk.call("schedule", "list", "demo").stdout
+    assert desk.lines("schedule", "resume", added["id"]) == [added]
+    assert desk.call("schedule", "remove", added["id"]).exit_code == 0
+    assert desk.call("schedule", "list", "demo").stdout == "no schedules\n"
+
+
+def test_intervals_and_one_offs(desk: Desk) -> None:
+    (every,) = desk.lines(*ADD, "--every", "15m")
+    once = desk.call("schedule", "add", "Later", *ADD[3:], "--at", "2999-01-01T00:00:00+01:00")
+
+    assert every["interval_seconds"] == 900
+    assert once.exit_code == 0
+    (later, _) = desk.lines("schedule", "list", "demo")
+    assert (once.stdout, later["run_at"]) == (later["id"] + "\n", "2998-12-31T23:00:00.000Z")
+    assert "every 900 s" in desk.call("schedule", "list", "demo").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "complaint"),
+    [
+        ([], 2, "exactly one of"),
+        (["--cron", "* * * * *", "--every", "5m"], 2, "exactly one of"),
+        (["--cron", "* * * *"], 2, "cron must have five fields"),
+        (["--cron", "61 * * * *"], 2, "cron is not valid: bad minute"),
+        (["--cron", "* * * * *", "--timezone", "Mars"], 2, "timezone: there is no time zone 'Mars'"),
+        (["--every", "often"], 2, "--every: give seconds"),
+        (["--every", "0.2"], 2, "interval_seconds must be at least 1"),
+        (["--at", "tomorrow"], 2, "--at: give a moment"),
+        (["--at", "2999-01-01T00:00:00"], 2, "run_at must be a moment with its offset"),
+        (["--at", "2000-01-01T00:00:00Z"], 2, "run_at must lie in the future"),
+        (["--every", "5m", "--catch-up", "some"], 2, "catch_up must be one of skip, latest, all"),
+        (["--every", "5m", "--overlap", "some"], 2, "overlap must be one of allow, skip"),
+        (["--every", "5m", "--set", "times=x"], 2, "input.times"),
+        (["--every", "5m", "--instance", "nobody"], 6, "there is no such instance"),
+    ],
+)
+def test_a_bad_schedule_is_refused_in_one_line(desk: Desk, options: list[str], code: int, complaint: str) -> None:
+    result = desk.call(*ADD, *options)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert desk.lines("schedule", "list", "demo") == []
+
+
+def test_a_name_twice_is_a_conflict_and_an_unknown_schedule_not_found(desk: Desk) -> None:
+    assert [desk.call(*ADD, "--every", "5m").exit_code for _ in range(2)] == [0, 7]
+    for command in ("pause", "resume", "remove"):
+        assert desk.call("schedule", command, NOBODY).exit_code == 6
+        assert desk.call("schedule", command, "1").exit_code == 2
+
+
+def test_agents_are_listed_and_shown_with_the_fields_of_their_input(desk: Desk) -> None:
+    assert [card["kind"] for card in desk.lines("agents")] == ["echo", "writer"]
+    table = desk.call("agents").stdout
+    assert "Writes." in table
+    assert "Second line" not in table
+    assert "What to write about." in desk.call("agents", "writer").stdout
+
+
+def test_instances_are_created_and_listed(desk: Desk) -> None:
+    made = desk.call("instances", "create", "Acme Ltd", "--id", "acme")
+
+    assert (made.exit_code, made.stdout) == (0, "acme\n")
+    assert [one["id"] for one in desk.lines("instances")] == ["acme", "demo"]
+    assert "Acme Ltd" in desk.call("instances").stdout
+    assert desk.call("instances", "create", "Other", "--id", "acme").exit_code == 7
+    assert desk.call("instances", "create", "Other", "--id", "a b").exit_code == 2
+    assert desk.call("instances", "create", "").exit_code == 2

@@ -1,0 +1,248 @@
+"""The commands about tasks: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.core.events import now
+from app.core.models import Base, Task
+from app.core.reads import read_task
+from tests.cli.desk import Desk, open_desk
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with open_desk(tmp_path, monkeypatch) as desk:
+        yield desk
+
+
+def test_a_task_is_stored_though_no_broker_is_there_and_its_id_is_the_output(desk: Desk) -> None:
+    result = desk.call("enqueue", "echo", "--instance", "demo", "--set", "message=hello", "--title", "Say hello")
+
+    (task,) = desk.bench.tasks()
+    assert (result.exit_code, result.stdout) == (0, task["id"] + "\n")
+    assert "will be sent as soon as it is back" in result.stderr
+    assert (task["title"], task["input"], task["status"], task["submitted_by"]) == (
+        "Say hello",
+        {"message": "hello", "times": 1},
+        "SUBMITTED",
+        "cli",
+    )
+
+
+def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(desk: Desk) -> None:
+    submit = ("enqueue", "echo", "-i", "demo", "--key", "monday")
+    first, second = (desk.lines(*submit, "-s", "message=a")[0] for _ in range(2))
+
+    assert (first["created"], second["created"]) == (True, False)
+    assert first["task"]["id"] == second["task"]["id"]
+    assert (first["seq"], first["epoch"]) == (1, second["epoch"])
+    clash = desk.call(*submit, "-s", "message=b")
+    assert (clash.exit_code, clash.stdout) == (7, "")
+    assert clash.stderr.startswith("swallowtail: Idempotency-Key: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["echo", "-i", "demo"], 2, "input.message: this field is required"),
+        (["echo", "-i", "demo", "-s", "message="], 2, "input.message"),
+        (["echo", "-i", "demo", "-s", "message=a", "-s", "other=1"], 2, "input.other: there is no such field"),
+        (["echo", "-i", "demo", "-s", "message=a", "-s", "times=many"], 2, "input.times"),
+        (["echo", "-i", "demo", "-s", "message=a\x07"], 2, "input.message: control characters"),
+        (["echo", "-i", "demo", "-s", "message"], 2, "--set: write key=value"),
+        (["echo", "-i", "demo", "-s", "=a"], 2, "--set: write key=value"),
+        (["echo", "-i", "demo", "-s", "a..b=a"], 2, "--set: write key=value"),
+        (["echo", "-i", "demo", "-s", "times=1", "-s", "times.x=1"], 2, "--set: times is not an object"),
+        (["nobody", "-i", "demo"], 2, "kind: there is no agent of kind 'nobody' (known: echo, writer)"),
+        (["e\x00cho", "-i", "demo"], 2, "KIND must not contain control characters"),
+        (["echo", "-i", "nobody", "-s", "message=a"], 6, "instance_id: there is no such instance"),
+        (["echo", "-i", "../x", "-s", "message=a"], 2, "instance_id must be"),
+        (["echo", "-i", "demo", "-s", "message=a", "--title", "a\nb"], 2, "title must not"),
+        (["echo", "-i", "demo", "-s", "message=a", "--key", ""], 2, "Idempotency-Key must"),
+        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "soon"], 2, "--expires-in: give seconds"),
+        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "0"], 2, "expires_in must be"),
+        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "99999d"], 2, "expires_in must be"),
+        (["echo", "-i", "demo", "--input", "nowhere.json"], 2, "--input: cannot read nowhere.json: No such file"),
+        (["echo", "-i", "demo", "--input", "."], 2, "--input: cannot read .: Is a directory"),
+        (["echo", "-i", "demo", "--input", "a\x00b"], 2, "--input: "),
+    ],
+)
+def test_bad_input_is_one_line_that_names_the_field_and_nothing_is_stored(
+    desk: Desk, arguments: list[str], code: int, complaint: str
+) -> None:
+    result = desk.call("enqueue", *arguments)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert complaint in result.stderr
+    assert result.stderr.startswith("swallowtail: ")
+    assert result.stderr.count("\n") == 1
+    assert desk.bench.tasks() == []
+
+
+def test_wrong_usage_ends_with_2(desk: Desk) -> None:
+    for arguments in (["enqueue", "echo"], ["enqueue"], ["dance"], ["list", "demo", "--limit", "0"]):
+        assert desk.call(*arguments).exit_code == 2
+
+
+def test_list_shows_the_latest_first_filters_and_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_MAX_PAGE_SIZE", "2")
+    ids = [desk.submit("--key", str(number)) for number in range(5)]
+    desk.call("cancel", ids[0])
+
+    assert [task["id"] for task in desk.lines("list", "demo")] == ids[::-1]
+    assert [task["id"] for task in desk.lines("list", "demo", "--limit", "3")] == ids[:1:-1]
+    assert [task["id"] for task in desk.lines("list", "demo", "--status", "cancelled")] == ids[:1]
+    assert desk.lines("list", "demo", "--kind", "writer") == []
+    table = desk.call("list", "demo").stdout
+    assert all(task_id in table for task_id in ids)
+    assert desk.call("list", "demo", "--kind", "writer").stdout == "no tasks\n"
+    assert desk.call("list", "nobody").exit_code == 6
+    assert desk.call("list", "demo", "--status", "done").exit_code == 2
+
+
+def test_show_gives_the_task_its_steps_and_its_result(desk: Desk) -> None:
+    task_id = desk.submit()
+    desk.complete(task_id, {"markdown": "# Heading\n\nText", "posts": []})
+
+    (shown,) = desk.lines("show", task_id)
+    with desk.runtime.db.read() as session:
+        task = read_task(session, task_id)
+    assert {key: value for key, value in shown.items() if key != "steps"} == task
+    assert [(step["key"], step["status"], step["output"]) for step in shown["steps"]] == [
+        ("only", "completed", {"said": "hello"})
+    ]
+    text = desk.call("show", task_id).stdout
+    assert "Echo: COMPLETED" in text
+    assert "Heading" in text
+    assert "# Heading" not in text
+
+
+def test_an_error_cannot_take_over_the_terminal(desk: Desk) -> None:
+    task_id = desk.submit()
+    desk.fail(task_id)
+
+    for output in (desk.call("show", task_id).stdout, desk.call("watch", "demo", "--task", task_id).stdout):
+        assert "it [bold]broke\ufffd[2J" in output
+        assert "\x1b" not in output
+
+
+def test_what_is_not_there_ends_with_6_and_what_is_no_id_with_2(desk: Desk) -> None:
+    for command in ("show", "cancel", "retry"):
+        assert desk.call(command, NOBODY).exit_code == 6
+        refused = desk.call(command, "7")
+        assert (refused.exit_code, refused.stderr) == (2, "swallowtail: TASK must be a UUID\n")
+    assert desk.call("watch", "nobody").exit_code == 6
+    assert desk.call("watch", "demo", "--task", NOBODY).exit_code == 6
+    assert desk.call("watch", "demo", "--since", "-1").exit_code == 2
+    assert desk.call("agents", "nobody").exit_code == 6
+
+
+def test_cancel_and_retry_tell_the_task_after_them(desk: Desk) -> None:
+    task_id = desk.submit()
+
+    assert desk.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
+    assert desk.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
+    retried = desk.call("retry", task_id)
+    assert (retried.exit_code, retried.stdout) == (0, task_id + "\n")
+    assert desk.call("retry", task_id).exit_code == 7
+    desk.fail(task_id)
+    assert desk.call("retry", task_id, "--from-step", "nowhere").exit_code == 2
+    desk.lines("retry", task_id, "--from-step", "only")
+    desk.complete(task_id)
+    assert desk.call("cancel", task_id).exit_code == 7
+
+
+def test_following_ends_as_the_task_did(desk: Desk) -> None:
+    done, broken, unwanted, late = (desk.submit("--key", name) for name in ("a", "b", "c", "d"))
+    desk.complete(done)
+    desk.fail(broken)
+    desk.call("cancel", unwanted)
+    with desk.runtime.db.write() as session:
+        session.execute(update(Task).where(Task.id == late).values(expires_at=now()))
+    desk.runtime.ledger.expire()
+
+    codes = [desk.call("watch", "demo", "--task", task).exit_code for task in (done, broken, unwanted, late)]
+
+    assert codes == [0, 3, 4, 5]
+
+
+def test_following_prints_the_events_of_the_task_exactly_as_they_are_on_the_wire(desk: Desk) -> None:
+    other, task_id = desk.submit("--key", "other"), desk.submit("--key", "k")
+    desk.complete(task_id, {"said": "hello"})
+
+    events = desk.lines("watch", "demo", "--task", task_id)
+    again = desk.lines("enqueue", "echo", "-i", "demo", "-s", "message=hello", "--key", "k", "--follow")
+
+    assert events == again == [event.wire() for event in desk.bench.events_of(task_id)]
+    assert [event["seq"] for event in events] == [2, 3, 4, 5, 6, 7, 8]
+    assert other not in json.dumps(events)
+    assert [event["seq"] for event in desk.lines("watch", "demo", "--task", task_id, "--since", "6")] == [7, 8]
+
+
+def test_following_a_retry_begins_with_it(desk: Desk) -> None:
+    task_id = desk.submit()
+    desk.call("cancel", task_id)
+    outcome = desk.lines("retry", task_id)[0]
+    desk.complete(task_id)
+
+    events = desk.lines("watch", "demo", "--task", task_id, "--since", str(outcome["seq"] - 1))
+
+    statuses = [event["data"].get("status") for event in events if event["type"] == "task_update"]
+    assert statuses == ["RETRYING", "QUEUED", "IN_PROGRESS", None, "COMPLETED"]
+
+
+def test_a_cursor_that_cannot_be_continued_is_told_as_a_reset(desk: Desk) -> None:
+    task_id = desk.submit()
+    desk.complete(task_id)
+
+    reset, *events = desk.lines("watch", "demo", "--task", task_id, "--since", "900")
+
+    assert reset == {"type": "reset", "instance_id": "demo", "reason": "epoch"}
+    assert [event["seq"] for event in events] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_ctrl_c_says_how_to_go_on_and_ends_with_130(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = desk.submit()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.core.follow.Follower._listen", interrupt)
+    result = desk.call("watch", "demo", "--task", task_id, "--json")
+
+    assert result.exit_code == 130
+    assert result.stderr.endswith(f"swallowtail watch demo --task {task_id} --since 1\n")
+
+
+def test_without_a_database_it_says_what_to_do_and_leaves_nothing(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path / "elsewhere"))
+
+    missing = desk.call("list", "demo")
+    assert missing.exit_code == 8
+    assert "run ./scripts/up" in missing.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
+    Base.metadata.drop_all(desk.runtime.db.engine)
+    empty = desk.call("list", "demo")
+    assert empty.exit_code == 8
+    assert "the database is not set up" in empty.stderr
+
+
+def test_a_bad_setting_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_PAGE_SIZE", "many")
+
+    result = desk.call("list", "demo")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("swallowtail: SWALLOWTAIL_PAGE_SIZE: ")
