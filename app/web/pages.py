@@ -5,9 +5,11 @@ Beside the road: what is submitted here goes through `web/api`, and events arriv
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 from sqlalchemy.orm import Session
 
@@ -24,12 +26,19 @@ _ROOT = Path(__file__).resolve().parents[2]
 #: Served as they lie in the repository, so that the pages use the very classes that others are given.
 _CLIENTS = _ROOT / "clients" / "javascript"
 _EXAMPLE = _ROOT / "docs" / "websocket_client_example.html"
+_STATIC_PATH = re.compile(r"\.\./app/web/static/([\w./-]+)")
 
 
 @bp.app_template_global()
 def in_words(status: str) -> str:
     """Return a status as people read it: `IN_PROGRESS` is `In progress`."""
     return status.replace("_", " ").capitalize()
+
+
+@bp.app_template_filter()
+def indented(value: Any) -> str:
+    """Return JSON with indents, for reading."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 @bp.get("/")
@@ -124,9 +133,7 @@ def serve_client(name: str) -> Response:
 def serve_example() -> Response:
     """Serve the example page. In the repository it reaches its script by a relative path, here by the static one."""
     page = _EXAMPLE.read_text(encoding="utf-8")
-    for name in ("css/example.css", "vendor/socket.io.min.js", "js/example.js"):
-        page = page.replace(f"../app/web/static/{name}", url_for("static", filename=name))
-    return Response(page, mimetype="text/html")
+    return Response(_STATIC_PATH.sub(lambda found: url_for("static", filename=found[1]), page), mimetype="text/html")
 
 
 @bp.get("/favicon.ico")

@@ -22,7 +22,7 @@ export function makeText(path, schema, required, value) {
   input.value = value ?? "";
   const element = frame(path, schema, required, input);
   if (schema["x-file"]) element.append(makeFileChooser(path, input));
-  return { element, read: () => input.value || (required ? "" : undefined) };
+  return { element, read: () => input.value || (required || schema.default !== undefined ? "" : undefined) };
 }
 
 /** A file whose text fills the field, where it can still be edited. */
@@ -129,7 +129,7 @@ export function makeSegments(path, legend, labels, choose) {
 function frame(path, schema, required, input) {
   input.id = idOf(path);
   const label = el("label", { for: input.id }, `${nameOf(path, schema)} `);
-  if (!required) label.append(el("span", { class: "optional" }, "optional"));
+  if (!required && schema.default === undefined) label.append(el("span", { class: "optional" }, "optional"));
   else input.required = true;
   const element = el("div", { class: "field", dataset: { field: path } }, label);
   if (schema.description) {

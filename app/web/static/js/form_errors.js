@@ -53,11 +53,9 @@ function clearErrors(form) {
 function findPlace(form, field) {
   for (let name = field; name; name = name.replace(/(\.[^.[]*|\[\d+\]|^[^.[]+)$/, "")) {
     const place = form.querySelector(`[data-field="${CSS.escape(name)}"]`);
-    if (place && place.checkVisibility?.() !== false) return place;
-    if (place?.closest("details")) {
-      for (let box = place.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
-      return place;
-    }
+    if (!place || place.closest("[hidden]")) continue;
+    for (let box = place.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+    return place;
   }
   return null;
 }

@@ -38,7 +38,7 @@ function makeField(path, schema, required, initial) {
 }
 
 function makeObject(path, schema, initial) {
-  const required = new Set(schema.required ?? []);
+  const required = new Set([...(schema.required ?? []), ...(isEitherOr(schema) ? namesOf(schema) : [])]);
   const fields = Object.entries(schema.properties ?? {}).map(([name, inner]) => {
     return { name, ...makeField(`${path}.${name}`, inner, required.has(name), initial[name]) };
   });
@@ -53,17 +53,20 @@ function makeObject(path, schema, initial) {
       for (const field of fields) {
         if (chooser?.leavesOut(field.name)) continue;
         const given = field.read();
+        if (given === "" && chooser?.needs(field.name)) throw missing(`${path}.${field.name}`);
         if (given !== undefined) value[field.name] = given;
-        else if (chooser?.needs(field.name)) throw missing(`${path}.${field.name}`);
       }
       return value;
     },
   };
 }
 
+/** An object inside; folded away where nothing has to be given. */
 function makeGroup(path, schema, initial) {
   const inner = makeObject(path, schema, initial);
-  const element = el("fieldset", { class: "group", dataset: { field: path } }, el("legend", {}, controls.nameOf(path, schema)));
+  const folded = (schema.required ?? []).length === 0;
+  const [outer, head] = folded ? ["details", "summary"] : ["fieldset", "legend"];
+  const element = el(outer, { class: "group", dataset: { field: path } }, el(head, {}, controls.nameOf(path, schema)));
   if (schema.description) element.append(el("p", { class: "hint" }, schema.description));
   element.append(inner.element);
   return { element, read: inner.read };
@@ -74,12 +77,16 @@ function isEitherOr(schema) {
   return schema.oneOf?.every((option) => Array.isArray(option.required) && !option.properties);
 }
 
+function namesOf(schema) {
+  return schema.oneOf.flatMap((option) => option.required);
+}
+
 function makeEitherOr(path, schema, fields) {
   const options = schema.oneOf.map(({ title, required }) => {
     const names = required.map((name) => controls.nameOf(name, schema.properties[name] ?? {}));
     return { label: title ?? names.join(" and "), required };
   });
-  const all = new Set(options.flatMap((option) => option.required));
+  const all = new Set(namesOf(schema));
   let chosen = options[0];
   const show = (place) => {
     chosen = options[place];

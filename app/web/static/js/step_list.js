@@ -1,6 +1,6 @@
 /** The steps of a task, each with its output or, while it runs, the text that it streams. */
 
-import { el, setText, stamp } from "./dom.js";
+import { setText, stamp } from "./dom.js";
 import { formatDuration } from "./format.js";
 import { viewValue } from "./value_view.js";
 
@@ -25,8 +25,8 @@ export class StepList {
       const row = this.#row(step);
       if (this.#list.children[place] !== row.root) this.#list.insertBefore(row.root, this.#list.children[place] ?? null);
       if (row.drawn !== step) this.#drawStep(row, step);
-      if (step.status === "in_progress") this.#drawStream(row, this.#streams.get(step.step_id));
-      else this.#streams.delete(step.step_id);
+      if (step.status !== "in_progress") this.#streams.delete(step.step_id);
+      this.#drawStream(row, this.#streams.get(step.step_id));
     });
     while (this.#list.children.length > steps.length) {
       this.#rows.delete(this.#list.lastElementChild.dataset.step);
@@ -63,14 +63,10 @@ export class StepList {
     slots.output.replaceChildren(...output);
   }
 
-  #drawStream({ root, slots }, stream) {
+  #drawStream({ slots }, stream) {
+    slots.stream.hidden = !stream;
     if (!stream) return;
-    let text = slots.output.querySelector(".stream");
-    if (!text) {
-      text = el("pre", { class: "stream", tabindex: 0 });
-      slots.output.replaceChildren(text);
-      root.querySelector("details").open = true;
-    }
-    setText(text, (stream.start > 0 ? "… " : "") + stream.text);
+    setText(slots.stream, (stream.start > 0 ? "… " : "") + stream.text);
+    slots.stream.scrollTop = slots.stream.scrollHeight;
   }
 }
