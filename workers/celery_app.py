@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.app.amqp import AMQP
+from kombu import Connection
 
 from app.core.catalogue import register
 from app.core.errors import SwallowtailError
@@ -22,6 +24,21 @@ from workers.process import agents, brief_runtime, settings
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
+
+
+class EagerConnection(Connection):
+    """A connection that is tried again every two seconds; Kombu's own pauses grow to half a minute."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """Connect, trying until it works; see Kombu."""
+        pauses = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        return super().ensure_connection(*args, **{**pauses, **options})
+
+
+class EagerAMQP(AMQP):
+    """Celery's messaging on connections that come back soon."""
+
+    Connection = EagerConnection
 
 
 def worker_settings(chosen: Settings) -> dict[str, Any]:
@@ -61,7 +78,7 @@ def build() -> Celery:
         chosen = settings()
     except SwallowtailError as wrong:
         sys.exit(f"swallowtail: {wrong.message}")
-    made = Celery("swallowtail")
+    made = Celery("swallowtail", amqp=EagerAMQP)
     made.conf.update(worker_settings(chosen))
     made.steps["worker"].add(ReaperStep)
     return made

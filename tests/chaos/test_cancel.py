@@ -1,0 +1,116 @@
+"""Cancelling before, during and at the end of a run: the third part of the fault table."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.core import actions
+from app.core.errors import Conflict
+from app.core.outbox import RUN_TASK, make_sender
+from tests.harness.gate import UNTIL_GATE, after_gate, at_the_gate, let_through
+from tests.harness.house import House
+from tests.harness.story import BEGINNING, story
+
+MakeHouse = Callable[..., House]
+
+CANCELLED_THERE = [*UNTIL_GATE, "1: cancel requested", "1: wait failed cancelled", "1: CANCELLED"]
+
+
+def test_a_task_that_has_not_started_is_cancelled_at_once(brisk_house: MakeHouse) -> None:
+    house = brisk_house(worker=False)
+    instance = house.new_instance()
+    task_id = house.submit(instance, "probe", {"steps": 1})
+    assert actions.cancel(house.runtime(), task_id).task["status"] == "CANCELLED"
+    worker = house.start_worker(concurrency=1)
+    worker.wait_for_log("wakeup_is_stale")
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(house.events(instance, task_id)) == ["SUBMITTED", "QUEUED", "CANCELLED"]
+
+
+@pytest.mark.parametrize("manner", ["asks", "blocks", "deaf"])
+def test_a_running_task_is_cancelled_however_its_step_behaves(brisk_house: MakeHouse, manner: str) -> None:
+    house = brisk_house(lease_seconds=600)
+    instance, task_id, _ = at_the_gate(house, manner)
+    actions.cancel(house.runtime(), task_id)
+    assert house.wait_for_task(task_id)["status"] == "CANCELLED"
+    assert story(house.events(instance)) == CANCELLED_THERE
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(house.events(instance, task_id)) == CANCELLED_THERE
+
+
+def test_a_cancelled_task_can_be_retried_from_where_it_was(brisk_house: MakeHouse) -> None:
+    house = brisk_house()
+    instance, task_id, gate = at_the_gate(house)
+    actions.cancel(house.runtime(), task_id)
+    house.wait_for_task(task_id, "CANCELLED")
+    actions.retry(house.runtime(), task_id)
+    assert let_through(house, task_id, gate) == 2
+    again = ["1: RETRYING", "1: QUEUED", "2: IN_PROGRESS", "2: wait in_progress", *after_gate(2)]
+    assert story(house.events(instance)) == [*CANCELLED_THERE, *again]
+
+
+def test_a_cancel_that_races_the_end_is_obeyed_or_refused(brisk_house: MakeHouse) -> None:
+    house = brisk_house()
+    instance = house.new_instance()
+    step = ["1: step-1 in_progress", "1: step-1 completed", "1: 100%"]
+    outcomes = set()
+    for pause in range(40):
+        task_id = house.submit(instance, "probe", {"steps": 1})
+        time.sleep(pause * 0.004)
+        try:
+            actions.cancel(house.runtime(), task_id)
+            expected = "CANCELLED"
+        except Conflict:
+            expected = "COMPLETED"
+        assert house.wait_for_task(task_id)["status"] == expected
+        told = story(house.events(instance, task_id))
+        outcomes.add(told[-1])
+        if expected == "COMPLETED":
+            assert told == [*BEGINNING, *step, "1: COMPLETED"]
+        else:
+            assert told.count("1: CANCELLED") + told.count("CANCELLED") == 1
+            assert "1: COMPLETED" not in told
+            assert told.count("1: step-1 in_progress") == sum(
+                line in ("1: step-1 completed", "1: step-1 failed cancelled") for line in told
+            )
+    assert outcomes <= {"CANCELLED", "1: CANCELLED", "1: COMPLETED"}
+
+
+def test_the_same_message_twice_is_one_run(brisk_house: MakeHouse) -> None:
+    house = brisk_house(worker=False)
+    house.start_worker(concurrency=2)
+    instance, task_id, gate = at_the_gate(house)
+    sender = make_sender(house.settings)
+    for _ in range(3):
+        sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.settings.queue)
+    house.workers[0].wait_for(
+        lambda: house.workers[0].log_text().count("wakeup_is_stale") == 3, "the repeated messages are refused"
+    )
+    assert let_through(house, task_id, gate) == 1
+    sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.settings.queue)
+    sender.send_task(RUN_TASK, args=["no such task", 1], queue=house.settings.queue)
+    sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=house.settings.queue)
+    sender.send_task("somebody.elses", args=[task_id, 1], queue=house.settings.queue)
+    house.workers[0].wait_for_log("signal_not_ours")
+    sender.close()
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(house.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
+
+
+def test_an_operator_who_terminates_the_message_cancels_the_task(brisk_house: MakeHouse) -> None:
+    house = brisk_house(lease_seconds=600)
+    instance, task_id, _ = at_the_gate(house, "blocks")
+    found = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", house.workers[0].log_text())
+    assert found
+    sender = make_sender(house.settings)
+    sender.control.revoke(found[1], terminate=True)
+    sender.close()
+    assert house.wait_for_task(task_id, "CANCELLED")
+    told = story(house.events(instance))
+    assert told[: len(UNTIL_GATE)] == UNTIL_GATE
+    assert told[-1] == "1: CANCELLED"
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
