@@ -59,12 +59,14 @@ class Supervisor:
             if self._settings.embedded_redis and SERVER in self._children:
                 prepare_address(self._settings)
                 group.create_task(self._children[SERVER].keep_running())
-                await self._wait_for_server()
+            # The release needs the database only.
             if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
                 self._lines.say(f"the release ended {describe(code)}; nothing else is started")
                 self._failed = True
                 self._stop.set()
                 return
+            if self._settings.embedded_redis and SERVER in self._children:
+                await self._wait_for_server()
             for name in self._services():
                 group.create_task(self._children[name].keep_running())
             await ask_ready(self._settings)

@@ -43,4 +43,4 @@ def _check_database_file(settings: Settings) -> None:
     """Refuse to begin an empty SQLite database: without tables it would only be in the way."""
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
-        raise Unavailable(f"there is no database at {url.database}; run ./scripts/up, or python -m scripts.release")
+        raise Unavailable(f"there is no database at {url.database}; run ./scripts/up, or python -m workers.release")

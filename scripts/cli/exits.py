@@ -55,7 +55,7 @@ _OF_STATUS = {
     TaskStatus.EXPIRED: ExitCode.EXPIRED,
 }
 
-_NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m scripts.release"
+_NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m workers.release"
 
 
 def code_of_status(status: str) -> ExitCode:

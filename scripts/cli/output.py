@@ -64,7 +64,7 @@ def print_instances(instances: Iterable[InstanceView]) -> None:
 def print_agents(agents: Iterable[AgentView]) -> None:
     """Print agents' cards as a table."""
     rows = [(card["kind"], card["title"], card["description"].partition("\n")[0]) for card in agents]
-    _print_table(("Kind", "Title", "What it does"), rows, "no agents; run python -m scripts.release")
+    _print_table(("Kind", "Title", "What it does"), rows, "no agents; run python -m workers.release")
 
 
 def print_agent(card: AgentView) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.release import migrate
+from app.core.migrate import migrate
 from tests.core.stage import Stage, make_settings
 from tests.harness.servers import PostgresServer
 
@@ -55,6 +55,12 @@ def new_stage_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New
         template = request.getfixturevalue("postgres_template")
         url = request.getfixturevalue("postgres_server").create_database(template)
         yield from _make_stages({"var_dir": tmp_path, "database_url": url})
+
+
+@pytest.fixture
+def new_postgres_stage(postgres_template: str, postgres_server: PostgresServer, tmp_path: Path) -> Iterator[NewStage]:
+    """Do the same on PostgreSQL only."""
+    yield from _make_stages({"var_dir": tmp_path, "database_url": postgres_server.create_database(postgres_template)})
 
 
 @pytest.fixture

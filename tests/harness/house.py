@@ -61,7 +61,7 @@ class House:
         self.redis.start()
         agents = self.env.get("SWALLOWTAIL_AGENTS", "")
         if "SWALLOWTAIL_DATABASE_URL" in self.env:
-            self.run(["-m", "scripts.release"])
+            self.run(["-m", "workers.release"])
         else:
             shutil.copy(_template(agents) / "swallowtail.db", self.root)
         return self
@@ -225,7 +225,7 @@ def _template(agents: str) -> Path:
         root = make_directory()
         env = clean_environment(variables({"var_dir": root, "agents": agents}))
         done = subprocess.run(
-            [sys.executable, "-m", "scripts.release"], env=env, cwd=root, capture_output=True, text=True, timeout=300
+            [sys.executable, "-m", "workers.release"], env=env, cwd=root, capture_output=True, text=True, timeout=300
         )
         if done.returncode != 0:
             shutil.rmtree(root, ignore_errors=True)
