@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import delete, select
@@ -171,7 +171,10 @@ def _checked_moment(moment: Any) -> datetime | None:
         return None
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidInput("run_at must be a moment with its offset, such as 2030-01-31T08:00:00Z", field="run_at")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput("run_at is out of range", field="run_at") from None
 
 
 def _checked_choice(value: Any, field: str, choices: tuple[str, ...]) -> str:

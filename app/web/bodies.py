@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Request, Response
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import LengthRequired, UnsupportedMediaType
+from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.core.errors import InvalidInput, SwallowtailError
 from app.core.settings import Settings
@@ -36,6 +36,9 @@ class ApiRequest(Request):
         if not body:
             self._refuse_unreadable()
             return {}
+        if self.content_length is None and len(body) >= get_runtime().settings.max_body_bytes:
+            # A body without a length is cut off at the limit instead of refused.
+            raise RequestEntityTooLarge("the body is too large")
         if not self.is_json:
             raise UnsupportedMediaType("send the body as application/json")
         return read_json(body, get_runtime().settings)

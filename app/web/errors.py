@@ -28,8 +28,9 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 #: Findings that one problem lists at most.
 _MOST_FINDINGS = 20
-#: A field's name may be as long as the body; nobody needs to read all of it.
+#: A field's name may be as long as the body, and a detail quotes it; nobody needs to read all of it.
 _LONGEST_FIELD = 200
+_LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def answer_problem(
         "type": f"/api/docs#problem-{kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": detail,
+        "detail": detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…",
         "code": kind.code,
     }
     if field is not None:
@@ -151,7 +152,7 @@ def _answer_library_error(error: HTTPError) -> Response:
     if isinstance(error.__cause__, ValidationError):
         findings = read_findings(error.__cause__)
         first = findings[0]
-        detail = f"{first['field'][:_LONGEST_FIELD]}: {first['message']}"
+        detail = f"{first['field']}: {first['message']}"
         return answer_problem(KINDS["invalid_input"], detail, field=first["field"], errors=findings)
     return _answer_status(error.status_code, str(error.message), {})
 

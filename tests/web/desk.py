@@ -51,6 +51,13 @@ class Desk:
             options["json"] = body
         return self.client.post(f"/api/v1{path}", **options)
 
+    def fetch(self, path: str, **options: Any) -> TestResponse:
+        """Ask for a file and close it."""
+        answer = self.client.get(path, **options)
+        answer.get_data()
+        answer.close()
+        return answer
+
     def create_instance(self, instance_id: str) -> Json:
         """Create an instance."""
         return take(self.post("/instances", {"name": instance_id.title(), "id": instance_id}), 201)
@@ -59,7 +66,9 @@ class Desk:
         """Submit a brief; the answer."""
         return take(self.post(f"/instances/{instance_id}/tasks", GIVEN | more), 201)
 
-    def perform(self, task_id: str, *, attempt: int = 1, steps: tuple[str, ...] = ("plan",), fail: bool = False) -> None:
+    def perform(
+        self, task_id: str, *, attempt: int = 1, steps: tuple[str, ...] = ("plan",), fail: bool = False
+    ) -> None:
         """Do what a worker does, to the end."""
         claim = self.rt.runs.claim(task_id, attempt, "hand")
         assert claim is not None
@@ -81,7 +90,7 @@ def take(answer: TestResponse, status: int = 200) -> Json:
     """The JSON of an answer that has this status."""
     assert answer.status_code == status, answer.text
     assert answer.mimetype == "application/json"
-    value: Json = answer.json
+    value: Json = answer.get_json()
     return value
 
 
@@ -89,7 +98,7 @@ def problem(answer: TestResponse, status: int, code: str, field: str | None = No
     """The problem that an answer tells of, with its shape checked."""
     assert answer.status_code == status, answer.text
     assert answer.mimetype == "application/problem+json"
-    body: Json = answer.json
+    body: Json = answer.get_json()
     assert {"type", "title", "status", "detail", "code"} <= set(body)
     assert set(body) <= {
         "type", "title", "status", "detail", "code", "field", "errors", "error_id", "min_seq", "head", "epoch",

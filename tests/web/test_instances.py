@@ -68,7 +68,7 @@ def test_pages_of_instances_cover_all_of_them_once(desk: Desk) -> None:
     for limit in (1, 5, 11, 12, 20):
         seen, cursor = [], None
         while True:
-            more = {"cursor": cursor} if cursor else {}
+            more: dict[str, str] = {"cursor": cursor} if cursor else {}
             page = take(desk.get("/instances", query_string={"limit": limit, **more}))
             assert set(page) == {"items", "next_cursor"}
             assert len(page["items"]) <= limit

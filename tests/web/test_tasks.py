@@ -218,9 +218,10 @@ def test_a_bad_list_query_is_refused_by_parameter(desk: Desk, query: dict[str, s
 
 
 def _walk(desk: Desk, limit: int, **query: Any) -> list[str]:
-    seen, cursor = [], None
+    seen: list[str] = []
+    cursor = None
     while True:
-        more = {"cursor": cursor} if cursor else {}
+        more: dict[str, str] = {"cursor": cursor} if cursor else {}
         page = take(desk.get("/instances/acme/tasks", query_string={"limit": limit, **query, **more}))
         seen += [task["id"] for task in page["items"]]
         cursor = page["next_cursor"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.settings import Settings
+from tests.web.desk import GIVEN, Desk
+
+PATHS = ["/", "/api/v1/instances", "/api/v1/nothing", "/api/docs", "/api/openapi.json", "/healthz", "/metrics"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_tells_browsers_to_be_careful(desk: Desk, path: str) -> None:
+    headers = desk.client.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in headers
+    assert "Set-Cookie" not in headers
+
+
+def test_debugging_is_off(desk: Desk) -> None:
+    assert desk.app.debug is False
+    assert desk.app.testing is False
+
+
+def test_static_files_keep_under_an_address_that_names_their_content(desk: Desk) -> None:
+    with desk.app.test_request_context():
+        address = desk.app.url_for("static", filename="api_docs.css")
+    assert "?v=" in address
+    answer = desk.fetch(address)
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    plain = desk.fetch("/static/api_docs.css")
+    assert plain.headers["Cache-Control"] == "no-cache"
+    again = desk.fetch("/static/api_docs.css", headers={"If-None-Match": plain.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == "no-cache"
+
+
+def test_a_missing_static_file_has_a_plain_address(desk: Desk) -> None:
+    with desk.app.test_request_context():
+        assert desk.app.url_for("static", filename="nothing.js") == "/static/nothing.js"
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Desk]:
+    origins = "https://app.example, https://other.example/"
+    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", cors_origins=origins))
+    desk.create_instance("acme")
+    yield desk
+    desk.close()
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "https://other.example"])
+def test_a_listed_origin_may_read_answers(open_desk: Desk, origin: str) -> None:
+    answer = open_desk.get("/instances", headers={"Origin": origin})
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "Location" in answer.headers["Access-Control-Expose-Headers"]
+    assert "Origin" in answer.headers["Vary"]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_listed_origin_may_submit(open_desk: Desk) -> None:
+    asked = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, idempotency-key",
+    }
+    asking: Any = open_desk.client.options("/api/v1/instances/acme/tasks", headers=asked)
+    assert asking.status_code == 200
+    assert asking.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert "POST" in asking.headers["Access-Control-Allow-Methods"]
+    assert {"content-type", "idempotency-key"} <= {
+        name.strip().lower() for name in asking.headers["Access-Control-Allow-Headers"].split(",")
+    }
+    answer = open_desk.post("/instances/acme/tasks", GIVEN, headers={"Origin": "https://app.example"})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (201, "https://app.example")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil.example", "null", ""])
+def test_no_other_origin_may_read_answers(open_desk: Desk, origin: str) -> None:
+    answer = open_desk.get("/instances", headers={"Origin": origin})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Origin" in answer.headers["Vary"]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+from tests.harness.servers import RedisServer
+from tests.harness.waiting import wait_until
+from tests.web.desk import Desk, Json, take
+
+
+def test_a_process_that_answers_lives(desk: Desk) -> None:
+    assert take(desk.client.get("/healthz")) == {
+        "status": "ok",
+        "components": {"process": {"status": "ok", "detail": "answers requests"}},
+    }
+
+
+def _states(body: Json) -> dict[str, str]:
+    return {name: component["status"] for name, component in body["components"].items()}
+
+
+def test_without_a_running_hub_nobody_gets_events(desk: Desk) -> None:
+    body = take(desk.client.get("/readyz"), 503)
+    assert body["status"] == "down"
+    assert _states(body) == {"database": "ok", "hub": "down", "redis": "degraded"}
+
+
+def test_without_a_database_nobody_gets_events(desk: Desk, tmp_path: Path) -> None:
+    desk.web.hub.start()
+    desk.rt.db.dispose()
+    for file in tmp_path.glob("swallowtail.db*"):
+        file.unlink()
+    try:
+        assert _states(take(desk.client.get("/readyz"), 503))["database"] == "down"
+    finally:
+        desk.web.hub.stop()
+
+
+def test_without_redis_events_still_come(desk: Desk) -> None:
+    desk.web.hub.start()
+    try:
+        body = take(desk.client.get("/readyz"))
+    finally:
+        desk.web.hub.stop()
+    assert body["status"] == "degraded"
+    assert _states(body) == {"database": "ok", "hub": "degraded", "redis": "degraded"}
+
+
+@pytest.fixture
+def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[Desk]:
+    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=redis_server.url))
+    desk.web.hub.start()
+    yield desk
+    desk.web.hub.stop()
+    desk.close()
+
+
+@pytest.mark.service
+def test_with_everything_there_delivery_works(delivering: Desk) -> None:
+    wait_until(lambda: delivering.web.hub.hears_redis, "the hub hears Redis")
+    body = take(delivering.client.get("/readyz"))
+    assert (body["status"], _states(body)) == ("ok", {"database": "ok", "hub": "ok", "redis": "ok"})
+
+
+@pytest.mark.service
+def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
+    delivering: Desk, redis_server: RedisServer
+) -> None:
+    wait_until(lambda: delivering.web.hub.hears_redis, "the hub hears Redis")
+    redis_server.pause()
+    try:
+        assert _states(take(delivering.client.get("/readyz")))["redis"] == "degraded"
+    finally:
+        redis_server.resume()
+
+    def is_well() -> bool:
+        return bool(take(delivering.client.get("/readyz"))["status"] == "ok")
+
+    wait_until(is_well, "delivery works again", every=0.2)

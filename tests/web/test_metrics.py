@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import uuid
+
+from prometheus_client import REGISTRY
+
+from tests.web.desk import Desk
+
+ROUTE = "/api/v1/tasks/<task_id>"
+
+
+def _counted(**labels: str) -> float:
+    return REGISTRY.get_sample_value("swallowtail_http_requests_total", labels) or 0.0
+
+
+def test_requests_are_counted_by_route(desk: Desk) -> None:
+    labels = {"method": "GET", "route": ROUTE, "status": "404"}
+    before = _counted(**labels)
+    for _ in range(3):
+        desk.get(f"/tasks/{uuid.uuid4()}")
+    assert _counted(**labels) == before + 3
+    timed = REGISTRY.get_sample_value("swallowtail_http_request_seconds_count", {"method": "GET", "route": ROUTE})
+    assert timed is not None
+    assert timed >= 3
+
+
+def test_what_callers_make_up_is_no_new_series(desk: Desk) -> None:
+    labels = {"method": "other", "route": "none", "status": "404"}
+    before = _counted(**labels)
+    for name in ("ONE", "TWO"):
+        desk.client.open(f"/{uuid.uuid4()}", method=name)
+    assert _counted(**labels) == before + 2
+
+
+def test_the_metrics_are_served_as_text(desk: Desk) -> None:
+    answer = desk.client.get("/metrics")
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    assert "swallowtail_http_requests_total" in answer.text
+    assert "swallowtail_published_total" in answer.text

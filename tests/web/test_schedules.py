@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from app.core import firing
+from app.core.events import now
+from tests.web.desk import Desk, Json, problem, take
+
+DAILY = {"name": "Daily", "kind": "brief", "input": {"text": "Hello"}, "cron": "0 9 * * *"}
+FIELDS = {
+    "id", "instance_id", "name", "kind", "input", "timing", "cron", "timezone", "interval_seconds", "run_at",
+    "catch_up", "overlap", "paused", "next_slot_at", "last_slot_at", "created_at",
+}  # fmt: skip
+
+
+def _add(desk: Desk, **more: object) -> Json:
+    return take(desk.post("/instances/acme/schedules", DAILY | more), 201)
+
+
+def test_a_schedule_is_added_shown_and_listed(desk: Desk) -> None:
+    answer = desk.post("/instances/acme/schedules", DAILY | {"timezone": "Europe/Berlin"})
+    added = take(answer, 201)
+    assert set(added) == FIELDS
+    assert answer.headers["Location"] == f"/api/v1/schedules/{added['id']}"
+    assert (added["timing"], added["cron"], added["timezone"]) == ("cron", "0 9 * * *", "Europe/Berlin")
+    assert (added["catch_up"], added["overlap"], added["paused"]) == ("latest", "allow", False)
+    assert added["next_slot_at"] is not None
+    assert take(desk.get(f"/schedules/{added['id']}")) == added
+    assert take(desk.get("/instances/acme/schedules")) == {"items": [added], "next_cursor": None}
+
+
+def test_a_schedule_may_be_an_interval_or_one_moment(desk: Desk) -> None:
+    interval = _add(desk, name="Often", cron=None, interval_seconds=60)
+    assert (interval["timing"], interval["interval_seconds"]) == ("interval", 60.0)
+    once = _add(desk, name="Once", cron=None, run_at="2100-01-01T09:00:00+01:00")
+    assert (once["timing"], once["run_at"]) == ("once", "2100-01-01T08:00:00.000Z")
+    assert once["next_slot_at"] == once["run_at"]
+
+
+def test_a_schedule_is_paused_resumed_and_removed(desk: Desk) -> None:
+    added = _add(desk)
+    paused = take(desk.post(f"/schedules/{added['id']}/pause"))
+    assert (paused["paused"], paused["next_slot_at"]) == (True, None)
+    assert take(desk.post(f"/schedules/{added['id']}/pause")) == paused
+    resumed = take(desk.post(f"/schedules/{added['id']}/resume"))
+    assert resumed["paused"] is False
+    assert resumed["next_slot_at"] is not None
+    answer = desk.client.delete(f"/api/v1/schedules/{added['id']}")
+    assert (answer.status_code, answer.data) == (204, b"")
+    problem(desk.get(f"/schedules/{added['id']}"), 404, "not_found", "schedule_id")
+    problem(desk.client.delete(f"/api/v1/schedules/{added['id']}"), 404, "not_found", "schedule_id")
+
+
+def test_slots_tell_what_came_of_them(desk: Desk) -> None:
+    added = _add(desk)
+    assert take(desk.get(f"/schedules/{added['id']}/slots")) == {"items": [], "next_cursor": None}
+    firing.fire_due(desk.rt, at=now() + timedelta(days=1, minutes=1))
+    slots = take(desk.get(f"/schedules/{added['id']}/slots"))["items"]
+    assert [set(slot) for slot in slots] == [{"schedule_id", "planned_at", "outcome", "reason", "task_id"}]
+    assert (slots[0]["outcome"], slots[0]["planned_at"]) == ("fired", added["next_slot_at"])
+    assert take(desk.get(f"/tasks/{slots[0]['task_id']}"))["status"] == "SUBMITTED"
+
+
+def test_a_name_is_given_once_in_an_instance(desk: Desk) -> None:
+    _add(desk)
+    problem(desk.post("/instances/acme/schedules", DAILY), 409, "conflict", "name")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": 4}, "name"),
+        ({"kind": "nobody"}, "kind"),
+        ({"input": {}}, "input.text"),
+        ({"input": {"text": "a", "platforms": ["fax"]}}, "input.platforms[0]"),
+        ({"cron": "0 9 * *"}, "cron"),
+        ({"cron": "61 9 * * *"}, "cron"),
+        ({"cron": "0 0 30 2 *"}, "cron"),
+        ({"cron": "\x00 9 * * *"}, "cron"),
+        ({"cron": ""}, "cron"),
+        ({"cron": 5}, "cron"),
+        ({"cron": "* " * 5000}, "cron"),
+        ({"cron": None}, "cron"),
+        ({"interval_seconds": 60}, "interval_seconds"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"timezone": "\x00"}, "timezone"),
+        ({"timezone": None}, "timezone"),
+        ({"cron": None, "interval_seconds": 0}, "interval_seconds"),
+        ({"cron": None, "interval_seconds": -1}, "interval_seconds"),
+        ({"cron": None, "interval_seconds": 1e300}, "interval_seconds"),
+        ({"cron": None, "interval_seconds": "60"}, "interval_seconds"),
+        ({"cron": None, "run_at": "2000-01-01T00:00:00Z"}, "run_at"),
+        ({"cron": None, "run_at": "2100-01-01T00:00:00"}, "run_at"),
+        ({"cron": None, "run_at": "tomorrow"}, "run_at"),
+        ({"cron": None, "run_at": 4102444800}, "run_at"),
+        ({"cron": None, "run_at": "9999-12-31T23:59:59-12:00"}, "run_at"),
+        ({"cron": None, "run_at": "0001-01-01T00:00:00+14:00"}, "run_at"),
+        ({"catch_up": "some"}, "catch_up"),
+        ({"overlap": None}, "overlap"),
+        ({"priority": 1}, "priority"),
+    ],
+)
+def test_a_bad_schedule_is_refused_by_field(desk: Desk, change: dict[str, object], field: str) -> None:
+    problem(desk.post("/instances/acme/schedules", DAILY | change), 422, "invalid_input", field)
+    assert take(desk.get("/instances/acme/schedules"))["items"] == []
+
+
+def test_what_is_not_there_is_not_found(desk: Desk) -> None:
+    problem(desk.post("/instances/nobody/schedules", DAILY), 404, "not_found", "instance_id")
+    unknown = uuid.uuid4()
+    for answer in (desk.get(f"/schedules/{unknown}/slots"), desk.post(f"/schedules/{unknown}/pause")):
+        problem(answer, 404, "not_found", "schedule_id")
+    for answer in (desk.get("/schedules/7"), desk.post("/schedules/7/resume"), desk.get("/schedules/%00/slots")):
+        problem(answer, 422, "invalid_input", "schedule_id")
+    problem(desk.get(f"/schedules/{_add(desk)['id']}/slots?limit=0"), 422, "invalid_input", "limit")
