@@ -38,7 +38,9 @@ class Audience:
 
     def dismiss(self, client: Client) -> None:
         """Take a client's cursor away."""
-        self._cursors.pop(client.id, None)
+        standing = self._cursors.get(client.id)
+        if standing is not None and standing.client is client:
+            del self._cursors[client.id]
 
     def hindmost(self) -> int | None:
         """Return where the hindmost cursor stands that the ring cannot serve and whose client keeps up."""
@@ -82,7 +84,7 @@ class Audience:
         """Reset the cursors that need an event above `after` and up to `before`, none of which is stored any more."""
         for cursor in list(self._cursors.values()):
             if after <= cursor.seq < before and cursor.seq + 1 < self._ring.first:
-                self.reset(cursor, "too_old", self._ring.last)
+                self.reset(cursor, "too_old", before)
 
     def reset_all(self, reason: Reason) -> None:
         """Reset every cursor to where the ring stands."""

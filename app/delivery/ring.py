@@ -58,15 +58,17 @@ class Ring:
 
     def offer(self, entries: Iterable[Entry]) -> list[Entry]:
         """Take entries in any order, repeats included. Returns those that now continue the line, in order."""
+        taken: list[Entry] = []
         for entry in entries:
             self.expect(entry.seq)
-            # A hold that is full drops what comes: the target is noted, and the database has the event.
-            if entry.seq > self.last and (len(self._early) < self._most or entry.seq == self.last + 1):
-                self._early[entry.seq] = entry
-        taken: list[Entry] = []
-        while (following := self._early.pop(self.last + 1, None)) is not None:
-            self.last = following.seq
-            taken.append(following)
+            following: Entry | None = entry
+            if entry.seq != self.last + 1:
+                self._hold(entry)
+                continue
+            while following is not None:
+                self.last = following.seq
+                taken.append(following)
+                following = self._early.pop(self.last + 1, None)
         self._keep(taken)
         return taken
 
@@ -79,6 +81,11 @@ class Ring:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def _hold(self, entry: Entry) -> None:
+        # A hold that is full drops what comes: the target is noted, and the database has the event.
+        if entry.seq > self.last and len(self._early) < self._most:
+            self._early[entry.seq] = entry
 
     def _keep(self, entries: list[Entry]) -> None:
         for entry in entries:

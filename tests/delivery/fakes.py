@@ -1,0 +1,183 @@
+"""Paper versions of what delivery stands on: a log that is a list, and clients that are lists."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.core.errors import NotFound, Unavailable
+from app.core.events import EventRecord
+from app.core.log import Head
+from app.core.settings import Settings
+from app.delivery.archive import Archive, Page
+from app.delivery.wire import Answer, Frame, Since
+
+INSTANCE = "demo"
+
+
+def make_settings(**fields: Any) -> Settings:
+    """Settings from the given fields and the defaults alone."""
+    return Settings(_env_file=None, **fields)
+
+
+@dataclass(frozen=True)
+class FakeFrame:
+    """A message that was not encoded."""
+
+    event: str
+    payload: Mapping[str, Any]
+    size: int = 100
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class FakeTransport:
+    """Clients as lists of what they were sent, in order. `room` bounds what a stalled client's queue takes."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, list[FakeFrame]] = {}
+        self.waiting: dict[str, int] = {}
+        self.stalled: set[str] = set()
+        self._lock = threading.Lock()
+
+    def frame(self, event: str, payload: Mapping[str, Any]) -> FakeFrame:
+        return FakeFrame(event, dict(payload))
+
+    def send(self, client: str, frames: Sequence[Frame]) -> None:
+        with self._lock:
+            for frame in frames:
+                assert isinstance(frame, FakeFrame)
+                self.sent.setdefault(client, []).append(frame)
+            if client in self.stalled:
+                self.waiting[client] = self.waiting.get(client, 0) + len(frames)
+
+    def backlog(self, client: str) -> int:
+        return self.waiting.get(client, 0)
+
+    def stall(self, client: str) -> None:
+        """From now on the client takes nothing."""
+        self.stalled.add(client)
+
+    def drain(self, client: str) -> None:
+        """The client takes everything again."""
+        self.stalled.discard(client)
+        self.waiting.pop(client, None)
+
+    def story(self, client: str) -> list[str]:
+        """What a client was sent, a short line each: `3` for event 3, `live 40`, `reset epoch`, `head 3`."""
+        return [_line(frame) for frame in self.sent.get(client, [])]
+
+    def numbers(self, client: str) -> list[int]:
+        """The numbers of the durable events that a client was sent."""
+        return [frame.payload["seq"] for frame in self.sent.get(client, []) if "id" in frame.payload]
+
+
+def _line(frame: FakeFrame) -> str:
+    given = frame.payload
+    if frame.event == "reset":
+        return f"reset {given['reason']}"
+    if frame.event == "head":
+        return f"head {given['seq']}"
+    if "rev" in given and frame.event == "task_update":
+        return f"live {given['data']['progress']:g}"
+    return str(given["seq"]) if "seq" in given else frame.event
+
+
+class FakeArchive(Archive):
+    """A log in memory. `away` makes every read fail; `reads` counts the pages that were asked for."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or make_settings()
+        self.epoch = "one"
+        self.events: list[EventRecord] = []
+        self.min_seq = 0
+        self.exists = True
+        self.away = False
+        self.reads: list[int] = []
+        self.lock = threading.Lock()
+
+    @property
+    def head(self) -> Head:
+        return Head(self.epoch, self.events[-1].seq if self.events else self.min_seq, self.min_seq)
+
+    def write(self, count: int = 1, *, task: str = "t", progress: float = 0.0, attempt: int = 1) -> list[EventRecord]:
+        """Commit events; returns them."""
+        with self.lock:
+            first = self.head.seq + 1
+            fresh = [make_event(first + place, self.epoch, task, progress, attempt) for place in range(count)]
+            self.events = [*self.events, *fresh]
+            return fresh
+
+    def prune(self, min_seq: int) -> None:
+        """Forget the events up to `min_seq`."""
+        with self.lock:
+            self.events = [event for event in self.events if event.seq > min_seq]
+            self.min_seq = max(self.min_seq, min_seq)
+
+    def begin_epoch(self, epoch: str, seq: int = 0) -> None:
+        """Begin another log that stands at `seq`."""
+        with self.lock:
+            self.epoch, self.events, self.min_seq = epoch, [], seq
+
+    def read_page(self, instance_id: str, after: int) -> Page:
+        self._check()
+        with self.lock:
+            self.reads.append(after)
+            found = [event for event in self.events if event.seq > after]
+            return Page(self.head if self.exists else None, found[:200])
+
+    def read_heads(self, instance_ids: list[str]) -> dict[str, Head]:
+        self._check()
+        return dict.fromkeys(instance_ids, self.head) if self.exists else {}
+
+    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+        self._check()
+        if not self.exists or instance_id.startswith("no-"):
+            raise NotFound("there is no such instance", field="instance_id")
+        with self.lock:
+            head = self.head
+            if since is None:
+                return Answer(instance_id, "live", head, head.seq)
+            if self._can_replay(head, since):
+                return Answer(instance_id, "replay", head, since.seq)
+            return Answer(instance_id, "snapshot", head, head.seq, {"tasks": []})
+
+    def check_task(self, task_id: str) -> None:
+        self._check()
+        if task_id.startswith("no-"):
+            raise NotFound("there is no such task", field="task_id")
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("the database is locked or away")
+
+
+def make_event(
+    seq: int, epoch: str = "one", task: str = "t", progress: float = 0.0, attempt: int = 1, instance: str = INSTANCE
+) -> EventRecord:
+    """An event with the numbers that matter here."""
+    data = {"progress": progress, "message": "", "timestamp": "2026-01-01T00:00:00.000Z"}
+    return EventRecord(instance, seq, epoch, f"{epoch}-{seq}", task, "task_update", attempt, data)
+
+
+def hint(events: Sequence[EventRecord]) -> bytes:
+    """The message that tells of events."""
+    return orjson.dumps({"kind": "events", "events": [event.wire() for event in events]})
+
+
+def live_hint(progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1) -> bytes:
+    """The message that tells of progress inside a step."""
+    wire = {
+        "instance_id": INSTANCE,
+        "task_id": task,
+        "type": "task_update",
+        "data": {"progress": progress, "message": ""},
+        "attempt": attempt,
+        "rev": rev,
+    }
+    return orjson.dumps({"kind": "live", "base_seq": base, "live": wire})
