@@ -152,6 +152,11 @@ class Stage:
         with self.db.read() as session:
             return read_events(session, instance_id, 0, 1_000_000, task_id)
 
+    def log(self, instance_id: str = "demo") -> list[EventRecord]:
+        """The log as it is."""
+        with self.db.read() as session:
+            return read_events(session, instance_id, 0, 1_000_000)
+
     def story(self, task_id: str | None = None, *, after: int = 0) -> list[str]:
         """The log in words, from its event number `after` on (see `oracle.story`)."""
         return story(self.events(task_id))[after:]
