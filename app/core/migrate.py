@@ -1,4 +1,4 @@
-"""Brings the database's tables to the latest revision. Beside the road: a release does it before the processes start."""
+"""Brings the database's tables to the latest revision. Off the road: a release does it before the processes start."""
 
 from __future__ import annotations
 
