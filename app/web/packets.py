@@ -75,6 +75,12 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
     id: int | None
     attachment_count: int
 
+    def __init__(self, *args: Any, encoded_packet: Any = None, **options: Any) -> None:
+        super().__init__(*args, encoded_packet=encoded_packet, **options)
+        if encoded_packet is not None and not encoded_packet:
+            # The stock class takes an empty packet for none at all.
+            self._refuse(InvalidInput("an empty packet says nothing"))
+
     def decode(self, encoded_packet: Any) -> int:
         """Read a packet; returns how many attachments follow."""
         try:
