@@ -49,7 +49,9 @@ class House:
             "database_url": database_url,
             "broker_url": broker_url,
         }
-        self.env = variables({"var_dir": self.root, **{k: v for k, v in urls.items() if v}, **(env or {})})
+        # A broker may serve several houses, so each has a queue of its own.
+        own = {"var_dir": self.root, "queue": self.root.name}
+        self.env = variables({**own, **{k: v for k, v in urls.items() if v}, **(env or {})})
         self.webs: list[WebProcess] = []
         self.workers: list[WorkerProcess] = []
         self.beats: list[BeatProcess] = []
