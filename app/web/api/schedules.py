@@ -19,7 +19,7 @@ bp = APIBlueprint("schedules", __name__, tag=_TAG, url_prefix="/api/v1")
 _EXAMPLE = {
     "name": "Every weekday",
     "kind": "echo",
-    "input": {"text": "Good morning"},
+    "input": {"message": "Good morning"},
     "cron": "0 9 * * 1-5",
     "timezone": "Europe/Berlin",
 }

@@ -36,7 +36,7 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
 
 @bp.post("/instances/<instance_id>/tasks")
 @bp.input(SubmissionHeaders, location="headers", arg_name="headers")
-@bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"text": "Hello"}})
+@bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"message": "Hello"}})
 @bp.output(TaskOutcome, status_code=201, description="It was stored and will run; `Location` is its address")
 @bp.doc(responses={200: "The same submission came before, with this `Idempotency-Key`", 409: "Conflict"})
 def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> Response:
@@ -89,7 +89,7 @@ def cancel_task(task_id: str) -> Response:
 
 
 @bp.post("/tasks/<task_id>/retry")
-@bp.input(Retry, arg_name="body", example={"from_step": "write:x"})
+@bp.input(Retry, arg_name="body", example={"from_step": "draft:x:1"})
 @bp.output(TaskOutcome)
 @bp.doc(responses=[409])
 def retry_task(task_id: str, body: Retry) -> Response:

@@ -1,0 +1,102 @@
+"""The main job over REST: a campaign on a real document, told alike to everybody who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.house import House
+from tests.harness.inbox import assert_contiguous, shape
+from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.journey.campaign_told import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def busy_house(new_house: Callable[..., House]) -> House:
+    """Two web processes and a worker that keeps its lease on a busy machine."""
+    house = new_house(env=PATIENT)
+    for program in (house.start_worker(wait=False), house.start_web(wait=False), house.start_web(wait=False)):
+        program.wait_ready()
+    return house
+
+
+@pytest.fixture
+def rest(busy_house: House) -> Iterator[httpx.Client]:
+    """A client of the first web process's API."""
+    with httpx.Client(base_url=f"{busy_house.webs[0].url}/api/v1", timeout=60) as client:
+        yield client
+
+
+def read_log(rest: httpx.Client, instance: str) -> list[Json]:
+    """The instance's log, page by page."""
+    events: list[Json] = []
+    since = 0
+    while True:
+        page = rest.get(f"/instances/{instance}/events", params={"since": since, "limit": 7}).raise_for_status().json()
+        events += page["items"]
+        since = page["next_since"]
+        if since == page["head"]:
+            return events
+
+
+def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
+    busy_house: House, rest: httpx.Client
+) -> None:
+    first, second = busy_house.webs
+    instance = rest.post("/instances", json={"name": "Aurora"}).raise_for_status().json()["id"]
+    with Recorder(first.url) as old, ResumingRecorder(second.url) as resuming:
+        old.subscribe(instance)
+        resuming.follow(instance)
+        submission = {"kind": "social_campaign", "input": {"brief": BRIEF.read_text(encoding="utf-8")}}
+        answer = rest.post(f"/instances/{instance}/tasks", json=submission, headers={"Idempotency-Key": "launch"})
+        assert answer.status_code == 201
+        submitted = answer.json()
+        task_id = submitted["task"]["id"]
+        assert submitted["seq"] == 1
+
+        stood_at = drop_on_the_way(busy_house, resuming, instance, [first.url, second.url, first.url, second.url])
+
+        busy_house.wait_for_task(task_id, "COMPLETED")
+        told = read_log(rest, instance)
+        assert shape(told) == CAMPAIGN
+        assert_contiguous(told)
+        assert told == busy_house.events(instance)
+        old.wait_for_seq(instance, len(told))
+        assert old.events() == told
+        assert resuming.wait_for_log(instance, len(told)) == told
+        assert len(set(stood_at)) == 4
+        assert resuming.positions[instance].snapshots == []
+        assert not old.errors
+        assert not resuming.errors
+
+    task = rest.get(f"/tasks/{task_id}").raise_for_status().json()
+    assert (task["status"], task["progress"], task["last_seq"]) == ("COMPLETED", 100.0, len(told))
+    assert task["result"] == told[-1]["data"]["result"]
+    assert "Aurora One" in task["result"]["markdown"]
+    steps = rest.get(f"/tasks/{task_id}/steps").raise_for_status().json()["items"]
+    ended = [event["data"] for event in told if event["data"].get("completed_at")]
+    assert [(step["key"], step["agent"], step["output"]) for step in steps] == [
+        (data["key"], data["agent"], data["output"]) for data in ended
+    ]
+    repeated = rest.post(f"/instances/{instance}/tasks", json=submission, headers={"Idempotency-Key": "launch"})
+    assert (repeated.status_code, repeated.json()["task"]) == (200, task)
+    assert read_log(rest, instance) == told
+
+
+def test_a_bad_brief_is_refused_with_its_field_and_nobody_is_told(busy_house: House, rest: httpx.Client) -> None:
+    instance = busy_house.new_instance()
+    for given, field in (
+        ({}, "input"),
+        ({"brief": "A lamp", "platforms": ["fax"]}, "input.platforms[0]"),
+        ({"brief": 5}, "input.brief"),
+        ({"brief": "A lamp", "mood": "good"}, "input.mood"),
+    ):
+        answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "social_campaign", "input": given})
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    assert busy_house.events(instance) == []
