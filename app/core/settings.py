@@ -5,16 +5,21 @@ A value that cannot be used stops the process with a message that names the vari
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import SettingsError
 
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
 SOCKET_PATH_LIMIT = 100
+
+_BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "amqps://", "pyamqp://")
+_PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 
 
 class Settings(BaseSettings):
@@ -41,7 +46,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="Port to listen on (`PORT` is read too)",
-        validation_alias=AliasChoices("SWALLOWTAIL_PORT", "PORT"),
+        validation_alias=_PORT,
     )
     async_mode: Literal["eventlet", "gevent", "threading"] = Field(
         "eventlet", description="Concurrency of the web process"
@@ -139,6 +144,8 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
+        if value is not None and (value == "sqlite:///" or ":memory:" in value):
+            raise ValueError("must name a file: every process needs the same database")
         return value
 
     @field_validator("redis_url")
@@ -146,6 +153,27 @@ class Settings(BaseSettings):
     def _known_redis(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(_BROKERS):
+            raise ValueError(f"must start with {', '.join(_BROKERS[:-1])} or {_BROKERS[-1]}")
+        return value
+
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def _beats_within_lease(cls, value: float, info: ValidationInfo) -> float:
+        if value >= info.data.get("lease_seconds", math.inf):
+            raise ValueError("must be shorter than SWALLOWTAIL_LEASE_SECONDS, or every run would lose its lease")
+        return value
+
+    @field_validator("hard_time_limit")
+    @classmethod
+    def _hard_after_soft(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("soft_time_limit", 0.0):
+            raise ValueError("must not be shorter than SWALLOWTAIL_SOFT_TIME_LIMIT")
         return value
 
     @property
@@ -179,9 +207,11 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """URL for Celery. Kombu spells a Redis unix socket differently from redis-py."""
-        if self.broker_url is not None:
-            return self.broker_url
-        return self.redis.replace("unix://", "redis+socket://", 1)
+        url = self.broker_url or self.redis
+        if not url.startswith("unix://"):
+            return url
+        socket, query, options = url.replace("unix://", "redis+socket://", 1).partition("?")
+        return socket + query + re.sub(r"(^|&)db=", r"\1virtual_host=", options)
 
 
 def load_settings() -> Settings:
@@ -200,6 +230,7 @@ def _describe(invalid: ValidationError) -> str:
     lines = []
     for finding in invalid.errors(include_url=False, include_context=False, include_input=False):
         name = str(finding["loc"][0])
-        variable = name if name.isupper() else f"SWALLOWTAIL_{name.upper()}"
-        lines.append(f"{variable}: {finding['msg']}")
+        # The alias that was really set cannot be told from the finding.
+        variable = "SWALLOWTAIL_PORT (or PORT)" if name in _PORT.choices else f"SWALLOWTAIL_{name.upper()}"
+        lines.append(f"{variable}: {finding['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
