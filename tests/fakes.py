@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.events import plain
-from workers.endings import CANCELLED
+from workers.endings import CANCELLED, Ending
 from workers.journal import Context, RunStopped
 
 
@@ -115,3 +116,39 @@ class FakeContext(Context):
     def story(self) -> list[tuple[str, str, str, str]]:
         """Every step in order as `(key, agent, action, status)`."""
         return [(step.key, step.agent, step.action, step.status) for step in self.steps]
+
+
+class FakeWatch:
+    """A `workers.journal.Watch` that interrupts nothing; set `ending` to have the run stop at its next call.
+
+    `written` holds, for each write that extended the lease, whether it found that a cancel was requested.
+    """
+
+    def __init__(self) -> None:
+        self.ending: Ending | None = None
+        self.overtime = False
+        self.written: list[bool] = []
+
+    def closed(self) -> AbstractContextManager[None]:
+        """Nothing is ever interrupted."""
+        return nullcontext()
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call it."""
+        return fn(*args)
+
+    def check(self) -> None:
+        """Raise RunStopped once `ending` is set."""
+        if self.ending is not None:
+            raise RunStopped(self.ending)
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[bool], None]]:
+        """Record the write; a cancel that it found ends the run."""
+
+        def written(cancel_requested: bool) -> None:
+            self.written.append(cancel_requested)
+            if cancel_requested:
+                self.ending = CANCELLED
+
+        yield written

@@ -52,7 +52,8 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
         # With late acknowledgement, Celery 5.7 workers end when Redis restarts.
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
-        "worker_disable_prefetch": True,
+        # Only Redis can do without; elsewhere a reserved message is found again like a lost one.
+        "worker_disable_prefetch": not chosen.broker.startswith(("amqp", "pyamqp")),
         "worker_pool": "prefork",
         "worker_concurrency": chosen.worker_concurrency,
         "worker_max_tasks_per_child": chosen.worker_max_runs or None,
@@ -61,7 +62,8 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
         # Redis may be away for as long as it likes.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Late acknowledgement is not used, so this cancels nothing; unset, Celery warns at each lost connection.
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_enable_prefetch_count_reduction": False,
         # A cold shutdown is cold: runs go on elsewhere from their last finished step.
         "worker_soft_shutdown_timeout": 0.0,

@@ -45,6 +45,13 @@ def runtime() -> Runtime:
     return held
 
 
+def forget() -> None:
+    """Close what this process holds."""
+    held = _held.pop(os.getpid(), None)
+    if held is not None:
+        held.close()
+
+
 @contextmanager
 def brief_runtime() -> Iterator[Runtime]:
     """The same for the main process: impatient, since it must not keep the pool waiting, and closed at the end.
@@ -58,8 +65,7 @@ def brief_runtime() -> Iterator[Runtime]:
     try:
         yield brief
     finally:
-        _held.pop(os.getpid(), None)
-        brief.close()
+        forget()
 
 
 def impatient(full: Runtime) -> RunLedger:

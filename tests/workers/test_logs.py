@@ -1,0 +1,71 @@
+"""Log lines as people and machines read them."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from app.core.logs import configure_logging
+from app.core.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Put back what the test run had set up."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(tmp_path: Path, **settings: Any) -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(Settings(_env_file=None, var_dir=tmp_path, **settings), stream)
+    return stream
+
+
+def test_a_machine_reads_one_object_per_line(tmp_path: Path) -> None:
+    stream = lines(tmp_path, log_format="json")
+    with structlog.contextvars.bound_contextvars(task_id="t1", attempt=2):
+        structlog.get_logger("ours").info("step_started", step="plan")
+        logging.getLogger("theirs").warning("careful: %s", "hot")
+    first, second = map(orjson.loads, stream.getvalue().splitlines())
+    assert first == {
+        "event": "step_started",
+        "step": "plan",
+        "task_id": "t1",
+        "attempt": 2,
+        "level": "info",
+        "logger": "ours",
+        "timestamp": first["timestamp"],
+    }
+    assert (second["event"], second["level"], second["task_id"]) == ("careful: hot", "warning", "t1")
+
+
+def test_a_traceback_shows_no_local_variables(tmp_path: Path) -> None:
+    stream = lines(tmp_path)
+    key = "secret"
+    try:
+        raise LookupError("broken") if key else None
+    except LookupError:
+        structlog.get_logger("ours").exception("failed")
+    assert "LookupError: broken" in stream.getvalue()
+    assert key not in stream.getvalue()
+
+
+def test_less_is_logged_when_less_is_wanted(tmp_path: Path) -> None:
+    stream = lines(tmp_path, log_level="ERROR")
+    structlog.get_logger("ours").warning("quiet")
+    logging.getLogger("kombu").warning("quiet")
+    assert stream.getvalue() == ""
+    lines(tmp_path)
+    assert logging.getLogger("kombu").level == logging.WARNING

@@ -1,0 +1,112 @@
+"""What Celery's signals become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import signals as celery_signals
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
+
+from app.core.models import Outbox
+from app.core.outbox import RUN_TASK
+from app.core.runtime import Runtime
+from tests.harness.story import BEGINNING
+from tests.workers.conftest import Inside
+from workers import process, receivers, run_task
+
+OURS = run_task.run
+
+
+@pytest.fixture
+def started(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> tuple[Inside, list[Any]]:
+    """A task that has been claimed, in what passes for a worker's main process; the inside and the task's arguments."""
+
+    @contextmanager
+    def brief() -> Iterator[Runtime]:
+        yield inside.rt
+
+    monkeypatch.setattr(receivers, "brief_runtime", brief)
+    task_id = inside.submit()
+    inside.claim(task_id)
+    return inside, [task_id, 1]
+
+
+def test_a_lost_child_is_a_lost_run(started: tuple[Inside, list[Any]]) -> None:
+    inside, args = started
+    for _ in range(2):
+        celery_signals.task_failure.send(sender=OURS, exception=WorkerLostError("killed"), args=args)
+    assert inside.story() == [*BEGINNING, "1: RETRYING worker_lost"]
+
+
+def test_a_hard_limit_is_told_twice_and_fails_once(started: tuple[Inside, list[Any]]) -> None:
+    inside, args = started
+    for _ in range(2):
+        celery_signals.task_failure.send(sender=OURS, exception=TimeLimitExceeded(5), args=args)
+    assert inside.story() == [*BEGINNING, "1: FAILED hard_time_limit"]
+
+
+def test_a_revoked_message_is_a_cancelled_task(started: tuple[Inside, list[Any]]) -> None:
+    inside, args = started
+    celery_signals.task_revoked.send(sender=OURS, request=SimpleNamespace(args=args), terminated=True)
+    assert inside.story() == [*BEGINNING, "1: CANCELLED"]
+
+
+def test_an_error_inside_celery_is_a_lost_run(started: tuple[Inside, list[Any]]) -> None:
+    inside, args = started
+    celery_signals.task_internal_error.send(sender=OURS, args=args, exception=ValueError())
+    assert inside.story() == [*BEGINNING, "1: RETRYING worker_lost"]
+
+
+@pytest.mark.parametrize("signal", [celery_signals.task_rejected, celery_signals.task_unknown])
+def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Inside, list[Any]], signal: Any) -> None:
+    inside, _ = started
+    task_id = inside.submit()
+    inside.rt.ledger.mark_queued(task_id, 1, 3600.0)
+    message = SimpleNamespace(headers={"task": RUN_TASK}, payload=[[task_id, 1], {}, {}])
+
+    def due() -> Any:
+        with inside.rt.db.read() as session:
+            wish = session.get(Outbox, task_id)
+            assert wish is not None
+            return wish.available_at
+
+    before = due()
+    signal.send(sender=None, message=message, exc=None)
+    assert due() < before
+
+
+@pytest.mark.parametrize("signal", [celery_signals.task_rejected, celery_signals.task_unknown])
+@pytest.mark.parametrize(
+    "message",
+    [
+        SimpleNamespace(headers={"task": "somebody.elses"}, payload=[["x", 1], {}, {}]),
+        SimpleNamespace(headers={"task": RUN_TASK}, payload=[[{"not": "an id"}], {}, {}]),
+        SimpleNamespace(headers=None, payload=None),
+    ],
+)
+def test_a_message_of_somebody_else_is_only_logged(
+    started: tuple[Inside, list[Any]], signal: Any, message: object
+) -> None:
+    inside, _ = started
+    signal.send(sender=None, message=message, exc=None)
+    assert inside.story() == BEGINNING
+
+
+def test_what_is_committed_is_published(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: list[Any] = []
+    broadcast = SimpleNamespace(publish=published.extend, publish_live=published.append, publish_text=published.append)
+    monkeypatch.setattr(receivers, "runtime", lambda: SimpleNamespace(broadcast=broadcast))
+    ctx = inside.context(inside.claim(inside.submit()))
+
+    def speak() -> None:
+        ctx.progress(5)
+        ctx.text("Hello")
+
+    ctx.step("speak", speak)
+    assert published == [*inside.live, *inside.text]
+    process.announce(inside.events)
+    assert published == [*inside.live, *inside.text, *inside.events]

@@ -1,0 +1,154 @@
+"""One run from claim to end, in this process, on the real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, field_validator
+
+from app.core import actions
+from app.core.errors import Unavailable
+from app.core.states import TaskStatus
+from tests.harness.story import BEGINNING, steps
+from tests.workers.conftest import Inside
+from workers import run_task
+from workers.catalogue import AgentSpec
+from workers.interrupts import Interrupts
+from workers.journal import Context, PermanentError
+
+
+class Given(BaseModel):
+    names: list[str] = ["Ada"]
+
+    @field_validator("names")
+    @classmethod
+    def _odd(cls, names: list[str]) -> list[str]:
+        if names == ["crash"]:
+            raise LookupError("a validator that is broken")
+        return names
+
+
+def spec(function: Callable[[Context, Any], Any]) -> AgentSpec:
+    return AgentSpec("test", "Test", "", "1", Given, function)
+
+
+def greet(ctx: Context, given: Given) -> dict[str, Any]:
+    hello = [ctx.step(f"greet {name}", lambda n=name: f"Hello {n}") for name in given.names]
+    return {"hello": hello}
+
+
+def perform(inside: Inside, function: Callable[[Context, Any], Any], attempt: int = 1, **task: Any) -> Any:
+    """Submit (for a first attempt) and run; what the task became and its row."""
+    task_id = task.pop("task_id", None) or inside.submit(**task)
+    with Interrupts() as interrupts:
+        became = run_task.perform(inside.rt, {"test": spec(function)}, interrupts, task_id, attempt)
+    return became, task_id
+
+
+def test_a_run_goes_from_claim_to_result(inside: Inside) -> None:
+    became, _ = perform(inside, greet, given={"names": ["Ada", "Bo"]})
+    assert became is TaskStatus.COMPLETED
+    assert inside.story() == [*BEGINNING, *steps(1, "greet Ada", "greet Bo"), "1: COMPLETED"]
+    assert inside.events[-1].data["result"] == {"hello": ["Hello Ada", "Hello Bo"]}
+    assert inside.events[-1].data["progress"] == 100
+
+
+def test_a_stale_wakeup_does_nothing(inside: Inside) -> None:
+    _, task_id = perform(inside, greet)
+    told = inside.story()
+    assert perform(inside, greet, task_id=task_id) == (None, task_id)
+    assert perform(inside, greet, attempt=3, task_id=task_id) == (None, task_id)
+    assert perform(inside, greet, task_id="nobody's")[0] is None
+    assert inside.story() == told
+
+
+def test_an_unknown_kind_fails(inside: Inside) -> None:
+    became, _ = perform(inside, greet, kind="other")
+    assert became is TaskStatus.FAILED
+    assert inside.events[-1].data["error"] == {
+        "code": "unknown_kind",
+        "message": "This worker has no agent of kind 'other'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [({"names": [1]}, "input.names[0]"), ("text", "input"), (None, "input"), ({"names": "x"}, "input.names")],
+)
+def test_input_is_checked_once_more_and_the_field_named(inside: Inside, given: Any, field: str) -> None:
+    became, _ = perform(inside, greet, given=given)
+    assert became is TaskStatus.FAILED
+    error = inside.events[-1].data["error"]
+    assert (error["code"], error["field"]) == ("invalid_input", field)
+    assert error["message"].startswith(f"{field}: ")
+
+
+def test_a_broken_validator_fails_the_task_not_the_worker(inside: Inside) -> None:
+    assert perform(inside, greet, given={"names": ["crash"]})[0] is TaskStatus.FAILED
+    assert inside.events[-1].data["error"]["code"] == "invalid_input"
+
+
+def test_an_error_outside_of_steps_uses_up_attempts(inside: Inside) -> None:
+    def broken(ctx: Context, given: Given) -> None:
+        ctx.progress(20)
+        raise LookupError("not in a step")
+
+    became, task_id = perform(inside, broken, given={})
+    assert became is TaskStatus.RETRYING
+    assert inside.events[-1].data["progress"] == 20
+    assert perform(inside, broken, 2, task_id=task_id)[0] is TaskStatus.RETRYING
+    assert perform(inside, broken, 3, task_id=task_id)[0] is TaskStatus.FAILED
+    assert inside.events[-1].data["error"] == {
+        "code": "exception",
+        "message": "not in a step",
+        "type": "LookupError",
+    }
+
+
+def test_a_permanent_error_outside_of_steps_is_permanent(inside: Inside) -> None:
+    def refuse(ctx: Context, given: Given) -> None:
+        raise PermanentError("no", code="never")
+
+    assert perform(inside, refuse, given={})[0] is TaskStatus.FAILED
+    assert inside.events[-1].data["error"] == {"code": "never", "message": "no"}
+
+
+def test_a_cancel_before_the_last_commit_wins(inside: Inside) -> None:
+    def cancel(ctx: Context, given: Given) -> str:
+        actions.cancel(inside.rt, ctx.task_id)
+        return "done, but too late"
+
+    assert perform(inside, cancel, given={})[0] is TaskStatus.CANCELLED
+    assert inside.story() == [*BEGINNING, "1: cancel requested", "1: CANCELLED"]
+
+
+def test_a_run_that_lost_its_task_writes_no_end(inside: Inside) -> None:
+    def lose(ctx: Context, given: Given) -> str:
+        inside.rt.ledger.propose_lost(ctx.task_id, 1, {"code": "worker_lost", "message": "Lost"})
+        return "too late"
+
+    assert perform(inside, lose, given={})[0] is None
+    assert inside.story() == [*BEGINNING, "1: RETRYING worker_lost"]
+
+
+def test_an_absent_database_is_no_ones_error(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise Unavailable("the database is locked or away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(inside.rt.runs), "claim", away)
+        assert perform(inside, greet)[0] is None
+    with monkeypatch.context() as patched:
+        patched.setattr(type(inside.rt.runs), "complete", away)
+        assert perform(inside, greet, given={})[0] is None
+
+
+def test_nothing_escapes_to_celery(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(run_task, "perform", broken)
+    monkeypatch.setattr(run_task, "runtime", lambda: None)
+    run_task.run("task", 1)
