@@ -1,0 +1,82 @@
+"""The main job from the command line: a campaign on a real document, told alike to everybody who watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.harness.house import House
+from tests.harness.inbox import assert_contiguous, shape
+from tests.harness.program import ROOT, Program
+from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.journey.campaign_told import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
+
+
+def printed(program: Program) -> list[dict[str, Any]]:
+    """The JSON lines that a running command has printed."""
+    return [json.loads(line) for line in program.log_text().splitlines() if line.startswith("{") and line.endswith("}")]
+
+
+def test_a_campaign_is_told_alike_at_the_command_and_to_clients_old_and_resuming(
+    new_house: Callable[..., House],
+) -> None:
+    house = new_house(env=PATIENT)
+    house.start_worker(wait=False)
+    first, second = house.start_web(wait=False), house.start_web(wait=False)
+    for program in (*house.workers, first, second):
+        program.wait_ready()
+    instance = house.new_instance()
+    with Recorder(first.url) as old, ResumingRecorder(second.url) as resuming:
+        old.subscribe(instance)
+        resuming.follow(instance)
+        arguments = ["enqueue", "social_campaign", "--instance", instance, "--input", str(BRIEF), "--follow", "--json"]
+        command = house.command("cli", ["-m", "scripts.enqueue", *arguments])
+        old.wait_until(lambda: old.count("task_update") > 0, "the task is submitted")
+
+        stood_at = drop_on_the_way(house, resuming, instance, [first.url, second.url, first.url, second.url])
+
+        assert command.wait() == 0
+        told = house.events(instance)
+        assert shape(told) == CAMPAIGN
+        assert_contiguous(told)
+        assert printed(command) == told
+        old.wait_for_seq(instance, len(told))
+        assert old.events() == told
+        assert resuming.wait_for_log(instance, len(told)) == told
+        assert len(set(stood_at)) == 4
+        assert resuming.positions[instance].snapshots == []
+        assert not old.errors
+        assert not resuming.errors
+    result = told[-1]["data"]["result"]
+    assert [post["platform"] for post in result["posts"]] == ["x", "linkedin", "instagram"]
+    assert "Aurora One" in result["markdown"]
+
+
+def test_the_same_campaign_for_people_ends_with_the_package(shared_house: House) -> None:
+    instance = shared_house.new_instance()
+
+    done = shared_house.cli("enqueue", "social_campaign", "--instance", instance, "--input", str(BRIEF), "--follow")
+
+    lines = done.stdout.splitlines()
+    statuses = [line.split()[-1] for line in lines if line.split() and line.split()[-1].isupper()]
+    assert statuses[:4] == ["SUBMITTED", "QUEUED", "IN_PROGRESS", "COMPLETED"]
+    assert sum("✓" in line for line in lines) == 8
+    assert any("Aurora One desk lamp" in line for line in lines)
+    assert done.stderr == ""
+
+
+def test_a_document_from_standard_input_with_settings_and_the_file_run_by_itself(shared_house: House) -> None:
+    instance = shared_house.new_instance()
+    arguments = ["enqueue", "social_campaign", "-i", instance, "--input", "-", "-s", "platforms=x", "-s", "tone=bold"]
+
+    done = shared_house.run(
+        [str(ROOT / "scripts" / "enqueue.py"), *arguments, "--follow", "--json"],
+        given=BRIEF.read_text(encoding="utf-8"),
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events == shared_house.events(instance)
+    assert [post["platform"] for post in events[-1]["data"]["result"]["posts"]] == ["x"]
