@@ -69,7 +69,7 @@ def register(app: APIFlask) -> None:
     @app.doc(hide=True)
     def api_docs() -> str:
         # Drawn on the server, so that it needs no script and nothing from elsewhere.
-        return render_template("api_docs.html", spec=app._get_spec("json"), kinds=KINDS.values(), resolve=resolve)
+        return render_template("api_docs.html", spec=app.spec, kinds=KINDS.values(), resolve=resolve)
 
 
 def finish_document(spec: Node) -> Node:
@@ -113,27 +113,28 @@ def _finish_operation(operation: Node) -> None:
     if "description" in operation:
         operation["description"] = " ".join(operation["description"].split())
     operation["parameters"] = [_finish_parameter(parameter) for parameter in operation.get("parameters", [])]
+    answers = operation["responses"]
+    for status in _list_problems(operation):
+        if not _is_described(answers.get(str(status), {})):
+            answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if "201" in answers:
+        # A repeated request has the same answer as the first.
+        for answer in (answers[status] for status in ("200", "201") if status in answers):
+            answer["content"] = answers["201"]["content"]
+            answer["headers"] = {"Location": {"description": "Address of it", "schema": {"type": "string"}}}
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _list_problems(operation: Node) -> set[int]:
     places = {parameter["in"] for parameter in operation["parameters"]}
-    statuses = set(_ALWAYS)
+    statuses = {int(status) for status in operation["responses"] if int(status) >= 400}.union(_ALWAYS)
     if places:
         statuses.add(422)
     if "path" in places:
         statuses.add(404)
     if "requestBody" in operation:
-        statuses |= {422, *_WITH_BODY}
-    answers = operation["responses"]
-    statuses |= {int(status) for status in answers if int(status) >= 400}
-    for status in sorted(statuses):
-        if _is_described(answers.get(str(status), {})):
-            continue
-        answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if "200" in answers and "201" in answers:
-        # A repeated request has the same answer as the first.
-        answers["200"]["content"] = answers["201"]["content"]
-    for answer in (answers[status] for status in ("200", "201") if status in answers):
-        if "201" in answers:
-            answer["headers"] = {"Location": {"description": "Address of it", "schema": {"type": "string"}}}
-    operation["responses"] = dict(sorted(answers.items()))
+        statuses.update(_WITH_BODY, [422])
+    return statuses
 
 
 def _is_described(answer: Node) -> bool:

@@ -1,3 +1,5 @@
+"""The agents' cards over REST."""
+
 from __future__ import annotations
 
 from tests.web.desk import BRIEF, Desk, problem, take

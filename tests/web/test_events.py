@@ -1,3 +1,5 @@
+"""An instance's log over REST: complete, in order, and honest about what it no longer has."""
+
 from __future__ import annotations
 
 import uuid

@@ -1,3 +1,5 @@
+"""Headers: careful browsers, closed origins, and files that keep."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

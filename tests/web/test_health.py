@@ -1,3 +1,5 @@
+"""Health and readiness: what is told of each part, and when clients are sent elsewhere."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""A submission that is sent twice is stored once."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,3 +1,5 @@
+"""Instances over REST: created, listed, refused by field, and shown whole."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Metrics: every request counted, and nothing that callers make up."""
+
 from __future__ import annotations
 
 import uuid

@@ -1,3 +1,5 @@
+"""Schedules over REST: added, paused, resumed, removed, and refused by field."""
+
 from __future__ import annotations
 
 import uuid

@@ -1,3 +1,5 @@
+"""Tasks over REST: submitted, listed, cancelled, retried, and refused by field."""
+
 from __future__ import annotations
 
 import uuid
