@@ -22,6 +22,8 @@ import { LogPosition, StepTexts } from "./log_position.js";
 
 /** Milliseconds. */
 const DEFAULTS = Object.freeze({ answerWithin: 10_000, retryAfter: 100, retryAtMost: 5_000 });
+/** Refusals that may pass by themselves. */
+const PASSING = new Set(["unavailable", "error"]);
 
 export class TaskWebSocketClient {
   #url;
@@ -240,7 +242,7 @@ export class TaskWebSocketClient {
   }
 
   #refused(instanceId, subscription, error) {
-    if (error.retry_after_ms !== undefined || error.code === "unavailable") {
+    if (error.retry_after_ms !== undefined || PASSING.has(error.code)) {
       this.#askLater(instanceId, subscription, error.retry_after_ms ?? this.#times.retryAtMost);
     } else {
       this.#drop(instanceId);

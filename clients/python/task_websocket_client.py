@@ -33,6 +33,9 @@ from .socket_connection import Connection, ConnectionFailed, Receive, Refused, S
 
 log = logging.getLogger(__name__)
 
+#: Refusals that may pass by themselves.
+PASSING = frozenset({"unavailable", "error"})
+
 
 @dataclass
 class _Subscription:
@@ -70,6 +73,8 @@ class TaskWebSocketClient(Handlers):
         self._changed = threading.Condition()
         self._state: State = "offline"
         self._reached: dict[str, Since | None] = {}
+        #: The connection that is being made or used; what older ones still bring is not listened to.
+        self._latest: Connection | None = None
         # The worker thread alone touches these.
         self._connection: Connection | None = None
         self._subscriptions: dict[str, _Subscription] = {}
@@ -85,10 +90,11 @@ class TaskWebSocketClient(Handlers):
         Raises:
             ConnectionFailed: there was no connection within `timeout` seconds, or the server refuses this client.
         """
-        if self._threads:
+        if self._threads and not self._closing.is_set():
             raise RuntimeError("this client is connected already")
+        self._join()
         self._closing.clear()
-        self._refusal = None
+        self._refusal = self._latest = None
         targets = (self._keep_connected, self._work)
         self._threads = [threading.Thread(target=t, name=f"{type(self).__name__}{t.__name__}") for t in targets]
         for thread in self._threads:
@@ -104,13 +110,12 @@ class TaskWebSocketClient(Handlers):
 
     def disconnect(self) -> None:
         """Close the connection for good. Subscriptions are kept for another `connect`."""
-        self._closing.set()
-        self._inbox.put(self._close)
-        self._inbox.put(None)
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
-        self._threads = []
+        if self._threads and not self._closing.is_set():
+            self._closing.set()
+            self._inbox.put(self._close)
+            self._inbox.put(None)
+        if threading.current_thread() not in self._threads:  # a handler may call this, but it cannot wait for itself
+            self._join()
 
     def subscribe(self, instance_id: str, *, since: Since | None = None, snapshot: bool = False) -> None:
         """Watch an instance: from now on; or after `since`; or, with `snapshot`, from its present state."""
@@ -163,9 +168,14 @@ class TaskWebSocketClient(Handlers):
 
     def wait_until_live(self, timeout: float = 30.0) -> None:
         """Wait until the connection stands and every subscription has caught up. Raises TimeoutError."""
-        settled = threading.Event()
-        self._inbox.put(settled.set)  # behind the subscriptions asked for so far
-        self._wait(lambda: settled.is_set() and self._state == "live", timeout, "being live")
+        begun = threading.Event()
+
+        def begin() -> None:
+            begun.set()
+            self._settle()
+
+        self._inbox.put(begin)  # behind the subscriptions asked for so far
+        self._wait(lambda: begun.is_set() and self._state == "live", timeout, "being live")
 
     # --- Threads ------------------------------------------------------------------------------------------------------
 
@@ -189,9 +199,12 @@ class TaskWebSocketClient(Handlers):
         def receive(name: str, payload: Payload) -> None:
             self._inbox.put(lambda: self._receive(connection, name, payload))
 
-        connection = self._make_connection(receive)
+        connection = self._latest = self._make_connection(receive)
+        reason = "failed"
         try:
             connection.open(self.url, self.auth, self._answer_within)
+            if self._closing.is_set():
+                connection.close()
             reason = connection.wait()
         except ConnectionFailed as fault:
             reason = str(fault)
@@ -211,8 +224,13 @@ class TaskWebSocketClient(Handlers):
                 return
             item()
 
+    def _join(self) -> None:
+        while self._threads:
+            self._threads[-1].join()
+            self._threads.pop()
+
     def _wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
-        if self._threads and threading.current_thread() is self._threads[-1]:
+        if threading.current_thread() in self._threads:
             raise RuntimeError("a handler cannot wait for what only comes after it")
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
@@ -229,8 +247,7 @@ class TaskWebSocketClient(Handlers):
                 take(self, payload)
 
     def _welcome(self, connection: Connection) -> None:
-        if self._closing.is_set():
-            connection.close()
+        if connection is not self._latest or self._closing.is_set():
             return
         self._connection = connection
         for task_id in self._tasks:
@@ -312,7 +329,7 @@ class TaskWebSocketClient(Handlers):
 
     def _refused(self, instance_id: str, subscription: _Subscription, error: Payload) -> None:
         # `handle_error` hears of it by the `error` event that comes with every refusal.
-        if "retry_after_ms" in error or error.get("code") == "unavailable":
+        if "retry_after_ms" in error or error.get("code") in PASSING:
             self._ask_later(subscription, error.get("retry_after_ms", 1000 * self._retry_at_most) / 1000)
         else:
             del self._subscriptions[instance_id]
