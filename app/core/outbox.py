@@ -129,7 +129,7 @@ class Relay:
         return wishes
 
     def _doubt_after(self, sends: int) -> float:
-        return min(self._settings.resend_after * 2.0**sends, self._settings.resend_max)
+        return min(self._settings.resend_after * 2.0 ** min(sends, 32), self._settings.resend_max)
 
     def _looks_lost(self) -> bool:
         """Tell whether the broker holds fewer messages than there are tasks that wait for theirs to be taken."""
@@ -167,12 +167,14 @@ class Relay:
 
 def _give_back(session: Session, wishes: list[Wish]) -> None:
     """Let wishes that could not be sent come up again soon, by whichever relay is first."""
-    session.execute(
-        update(Outbox)
-        .where(Outbox.task_id.in_([wish.task_id for wish in wishes]))
-        .values(available_at=db_now(GIVE_BACK_SECONDS))
-        .execution_options(synchronize_session=False)
-    )
+    for wish in sorted(wishes, key=lambda wish: wish.task_id):
+        # Only this attempt: a message that seemed to fail may have arrived, and the next wish has a delay of its own.
+        session.execute(
+            update(Outbox)
+            .where(Outbox.task_id == wish.task_id, Outbox.attempt == wish.attempt)
+            .values(available_at=db_now(GIVE_BACK_SECONDS))
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _declare(channel: Any, queue: str) -> Any:
