@@ -50,12 +50,10 @@ class Author:
         state = LiveState(self.instance_id, claim.task_id, claim.attempt, rev, base_seq, data)
         self.rt.broadcast.publish_live(state)
 
-    def tell_text(self, claim: Claim, key: str, text: str, *, offset: int, rev: int) -> None:
-        """Publish a piece of a step's text."""
-        step = step_id(claim.task_id, key)
-        self.rt.broadcast.publish_text(
-            StepText(self.instance_id, claim.task_id, step, claim.attempt, rev, offset, text)
-        )
+    def tell_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:
+        """Publish a piece of the text of a step in the first attempt."""
+        piece = StepText(self.instance_id, task_id, step_id(task_id, key), 1, rev, offset, text)
+        self.rt.broadcast.publish_text(piece)
 
     @property
     def told(self) -> list[dict[str, Any]]:

@@ -232,8 +232,8 @@ def test_live_progress_comes_between_events_and_text_only_to_its_readers(author:
         reader.wait_for_seq(author.instance_id, wrote.seq)
         author.tell_live(claim, 30, rev=1, base_seq=wrote.seq)
         reader.wait_until(lambda: len(reader.live()) == 1, "live progress arrives")
-        author.tell_text(claim, "write", "Hello ", offset=0, rev=2)
-        author.tell_text(claim, "write", "wörld", offset=6, rev=3)
+        author.tell_text(claim.task_id, "write", "Hello ", offset=0, rev=2)
+        author.tell_text(claim.task_id, "write", "wörld", offset=6, rev=3)
         reader.wait_until(lambda: reader.count("step_output") == 2, "the text arrives")
         author.rt.runs.finish_step(claim, "write", "Hello wörld", progress=50)
         author.tell_live(claim, 40, rev=4, base_seq=wrote.seq)
@@ -261,7 +261,7 @@ def test_a_reader_that_stops_reading_gets_no_more_text(author: Author, url: str)
         assert reader.call("unsubscribe_task", {"task_id": claim.task_id})["ok"]
 
         def arrives() -> bool:
-            author.tell_text(claim, "write", "x", offset=0, rev=1)
+            author.tell_text(claim.task_id, "write", "x", offset=0, rev=1)
             return other.count("step_output") > 0
 
         other.wait_until(arrives, "the text arrives")
