@@ -21,7 +21,7 @@ from app.core.broadcast import connect
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.delivery.hub import Hub
-from app.web.api.shapes import Health
+from app.web.api.answers import Health
 from app.web.bodies import write_json
 from app.web.parts import get_web
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from apiflask import APIFlask
 from flask import render_template
 
-from app.web.api.shapes import Problem
+from app.web.api.answers import Problem
 from app.web.errors import KINDS, MEDIA_TYPE, Kind
 
 Node = dict[str, Any]

@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 
 from app.core import reads
 from app.web.api import shapes
+from app.web.api.answers import Problem
 from app.web.errors import KINDS
 from tests.web.desk import GIVEN, Desk, Json, problem, take
 
@@ -79,6 +80,16 @@ def test_every_operation_says_what_it_does_takes_and_answers(document: Json) -> 
             assert {"400", "413", "415", "422"} <= set(answers), where
 
 
+def test_every_field_says_what_it_means(document: Json) -> None:
+    silent = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description")
+    ]
+    assert silent == []
+
+
 def test_every_problem_has_an_example_of_its_shape(document: Json) -> None:
     told: dict[str, Json] = {}
     for answer in document["components"]["responses"].values():
@@ -87,7 +98,7 @@ def test_every_problem_has_an_example_of_its_shape(document: Json) -> None:
             told |= {code: example["value"] for code, example in media["examples"].items()}
     assert set(told) == set(KINDS)
     for example in told.values():
-        shapes.Problem.model_validate(example)
+        Problem.model_validate(example)
 
 
 def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Json) -> None:

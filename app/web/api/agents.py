@@ -7,8 +7,9 @@ from flask import Response
 
 from app.core import reads
 from app.core.validate import check_line
+from app.web.api.answers import AgentList
 from app.web.api.paging import write_page
-from app.web.api.shapes import Agent, AgentList
+from app.web.api.shapes import Agent
 from app.web.bodies import write_json
 from app.web.parts import get_runtime
 

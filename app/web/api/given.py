@@ -1,6 +1,6 @@
 """What callers of the REST API send: bodies, queries and headers, checked by Pydantic before a view sees them.
 
-On the road between `web/bodies` and the views. What callers get is in `shapes`.
+On the road between `web/bodies` and the views. What callers get is in `shapes` and `answers`.
 """
 
 from __future__ import annotations

@@ -9,10 +9,11 @@ from app.core import actions, reads
 from app.core.errors import NotFound
 from app.core.log import Head, read_events, read_head
 from app.core.validate import check_task_id
+from app.web.api.answers import EventPage, InstancePage, Snapshot
 from app.web.api.given import EventQuery, NewInstance, PageQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import enter_instance
-from app.web.api.shapes import EventPage, Instance, InstancePage, Snapshot
+from app.web.api.shapes import Instance
 from app.web.bodies import write_json
 from app.web.errors import Gone
 from app.web.parts import get_runtime

@@ -6,10 +6,11 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from app.core import planning, reads
+from app.web.api.answers import ScheduleList, SlotList
 from app.web.api.given import NewSchedule, SlotQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import enter_instance, enter_schedule
-from app.web.api.shapes import Schedule, ScheduleList, SlotList
+from app.web.api.shapes import Schedule
 from app.web.bodies import write_json
 from app.web.parts import get_runtime
 

@@ -1,4 +1,4 @@
-"""What callers of the REST API get, for the OpenAPI document. (What they send is in `given`.) Beside the road.
+"""The things of the REST API as callers see them, for the OpenAPI document; `answers` is made of them. Off the road.
 
 Answers are built by `core/reads` and not validated again on their way out; a test holds them against these models.
 """
@@ -27,12 +27,15 @@ class Instance(Shown):
     """A workspace: one event log, one room."""
 
     id: InstanceId
+    """Its part of addresses"""
     name: str
+    """What people call it"""
     epoch: str
     """Name of the present log; another one means that numbers begin anew"""
     seq: int
     """Number of the latest event"""
     created_at: Moment
+    """When it was created"""
 
 
 class Failure(Shown):
@@ -41,229 +44,179 @@ class Failure(Shown):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     code: str
+    """Name of the kind of failure"""
     message: str
+    """What happened, for people"""
 
 
 class Task(Shown):
     """One piece of work, through all its attempts."""
 
     id: Uuid
+    """Its part of addresses"""
     instance_id: InstanceId
+    """Where it was submitted"""
     kind: str
+    """Which agent performs it"""
     title: str
+    """What people call it"""
     status: TaskStatus
+    """Its state; COMPLETED, FAILED, CANCELLED and EXPIRED are ends"""
     progress: float = Field(ge=0, le=100)
+    """Percent that is done; never goes back within an attempt"""
     message: str
+    """What it is at, for people"""
     attempt: int
     """How many times a worker has begun it"""
     input: AnyJson
+    """What the agent was given, with defaults filled in"""
     result: AnyJson
     """What the agent returned, once COMPLETED"""
     error: Failure | None
+    """Why it did not go on, with RETRYING and FAILED"""
     cancel_requested: bool
+    """Whether its run was asked to stop and has not yet"""
     submitted_by: str
+    """Who submitted it"""
     last_seq: int
     """Number of its latest event"""
     created_at: Moment
+    """When it was submitted"""
     started_at: Moment | None
+    """When a worker first began it"""
     finished_at: Moment | None
+    """When it ended"""
     updated_at: Moment
+    """When anything about it last changed"""
     expires_at: Moment | None
+    """When it expires unless a worker has begun it"""
 
 
 class Step(Shown):
     """One journalled unit inside a task."""
 
     step_id: Uuid
+    """The same in every attempt"""
     task_id: Uuid
+    """The task that it is part of"""
     key: str
+    """Its name within the task"""
     position: int
+    """1 for the step that was started first"""
     agent: str
+    """Who performs it"""
     action: str
+    """What is done"""
     status: StepStatus
+    """Its state"""
     output: AnyJson
+    """What came of it, once completed"""
     error: Failure | None
+    """Why it failed"""
     attempt: int
+    """The attempt of the task that last started it"""
     tries: int
+    """How often it was started"""
     started_at: Moment
+    """When it was last started"""
     completed_at: Moment | None
+    """When it ended"""
 
 
 class Event(Shown):
     """One numbered fact, exactly as Socket.IO clients receive it."""
 
     instance_id: InstanceId
+    """Whose log it is in"""
     task_id: Uuid
+    """The task that it is about"""
     type: str = Field(examples=["task_update", "execution_step"])
+    """Name of the Socket.IO event"""
     data: dict[str, Any]
+    """What happened"""
     seq: int
+    """Its number: one more than that of the event before"""
     epoch: str
+    """The log that the number belongs to"""
     id: Uuid
+    """The same however often it is told"""
     attempt: int
+    """How many times a worker had begun the task"""
 
 
 class Agent(Shown):
     """An agent's card."""
 
     kind: str
+    """What a submission calls it"""
     title: str
+    """What people call it"""
     description: str
+    """What it does"""
     version: str
+    """Version of the agent"""
     input_schema: dict[str, Any]
     """JSON Schema 2020-12 of a submission's `input`"""
     soft_time_limit: float | None
+    """Seconds after which a run is told to stop; null for the usual"""
     hard_time_limit: float | None
+    """Seconds after which a run is killed; null for the usual"""
 
 
 class Schedule(Shown):
     """A plan to submit one kind of task again and again, or once."""
 
     id: Uuid
+    """Its part of addresses"""
     instance_id: InstanceId
+    """Where it submits"""
     name: str
+    """What people call it"""
     kind: str
+    """Which agent is run"""
     input: AnyJson
+    """The input of each task"""
     timing: str = Field(examples=["cron", "interval", "once"])
+    """Which of the three timings it has"""
     cron: str | None
+    """Minute, hour, day, month, weekday"""
     timezone: str
+    """Zone whose wall clock `cron` is about"""
     interval_seconds: float | None
+    """Seconds from one slot to the next"""
     run_at: Moment | None
+    """The one moment"""
     catch_up: str
+    """Which missed slots are made up for"""
     overlap: str
+    """What to do with a slot when the last task still runs"""
     paused: bool
+    """Whether no slot comes for now"""
     next_slot_at: Moment | None
+    """The next slot; null when there is none to come"""
     last_slot_at: Moment | None
+    """The last slot that was decided"""
     created_at: Moment
+    """When it was added"""
 
 
 class Slot(Shown):
     """One firing of a schedule, and what came of it."""
 
     schedule_id: Uuid
+    """Whose slot it is"""
     planned_at: Moment
+    """When it was due"""
     outcome: str = Field(examples=["fired", "skipped"])
+    """What came of it"""
     reason: str
+    """Why it was skipped"""
     task_id: Uuid | None
+    """The task that it submitted"""
 
 
 class TaskWithSteps(Task):
     """A task and its steps, in the order in which they were first started."""
 
     steps: list[Step]
-
-
-class Snapshot(Shown):
-    """The present state of an instance, all of one moment: read on from `head`."""
-
-    instance_id: InstanceId
-    epoch: str
-    head: int
-    min_seq: int
-    tasks: list[TaskWithSteps]
-    complete: bool
-    """Whether these are all of the instance's tasks, and not just the latest"""
-
-
-class InstancePage(Shown):
-    """Instances by id."""
-
-    items: list[Instance]
-    next_cursor: str | None
-
-
-class TaskPage(Shown):
-    """Tasks, the latest first."""
-
-    items: list[Task]
-    next_cursor: str | None
-
-
-class StepList(Shown):
-    """All steps of a task, in the order in which they were first started."""
-
-    items: list[Step]
-    next_cursor: None
-
-
-class AgentList(Shown):
-    """All agents by kind."""
-
-    items: list[Agent]
-    next_cursor: None
-
-
-class ScheduleList(Shown):
-    """All schedules of an instance by name."""
-
-    items: list[Schedule]
-    next_cursor: None
-
-
-class SlotList(Shown):
-    """The latest slots of a schedule, the latest first."""
-
-    items: list[Slot]
-    next_cursor: None
-
-
-class EventPage(Shown):
-    """Events in their order; ask again with `next_since` until it equals `head`."""
-
-    items: list[Event]
-    epoch: str
-    head: int
-    """Number of the instance's latest event"""
-    min_seq: int
-    """Least `since` that can still be answered"""
-    next_since: int
-
-
-class TaskOutcome(Shown):
-    """The task after a write, and the event to wait for in order to see its effect."""
-
-    task: Task
-    seq: int
-    """Number of the latest event that the write caused"""
-    epoch: str
-
-
-class Component(Shown):
-    """One part that delivery stands on."""
-
-    status: str = Field(examples=["ok", "degraded", "down"])
-    detail: str
-
-
-class Health(Shown):
-    """Whether the process works, part by part."""
-
-    status: str = Field(examples=["ok", "degraded", "down"])
-    components: dict[str, Component]
-
-
-class Finding(Shown):
-    """One thing that is wrong with the input."""
-
-    field: str = Field(examples=["input.platforms[0]"])
-    message: str
-
-
-class Problem(BaseModel):
-    """Problem details (RFC 9457)."""
-
-    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
-
-    type: str
-    """Address of a text about this kind of problem"""
-    title: str
-    status: int
-    detail: str
-    code: str
-    field: str | None = None
-    """The part of the input that is to blame"""
-    errors: list[Finding] | None = None
-    """Everything that is wrong with the input"""
-    error_id: str | None = None
-    """Finds a failure of the server in its log"""
-    min_seq: int | None = None
-    """With `too_old`: the least `since` that can still be answered"""
+    """All its steps"""

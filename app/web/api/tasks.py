@@ -8,10 +8,11 @@ from flask import Response
 from app.core import actions, reads
 from app.core.actions import Outcome
 from app.core.validate import check_line
+from app.web.api.answers import StepList, TaskOutcome, TaskPage
 from app.web.api.given import NewTask, Retry, SubmissionHeaders, TaskQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import enter_instance, enter_task
-from app.web.api.shapes import StepList, Task, TaskOutcome, TaskPage
+from app.web.api.shapes import Task
 from app.web.bodies import write_json
 from app.web.parts import get_runtime
 
