@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.core.events import to_json
-from app.core.reads import AgentView, InstanceView, ScheduleView, StepView, TaskView
+from app.core.reads import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
 
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -88,6 +88,12 @@ def print_schedules(schedules: Iterable[ScheduleView]) -> None:
         for one in schedules
     ]
     _print_table(("Schedule", "Name", "Kind", "When", "Next"), rows, "no schedules")
+
+
+def print_slots(slots: Iterable[SlotView]) -> None:
+    """Print a schedule's slots as a table."""
+    rows = [(when(one["planned_at"]), one["outcome"], one["task_id"] or "", one["reason"]) for one in slots]
+    _print_table(("Planned", "Outcome", "Task", "Reason"), rows, "no slots yet")
 
 
 def print_task(task: TaskView, steps: Iterable[StepView]) -> None:

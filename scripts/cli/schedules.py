@@ -1,4 +1,4 @@
-"""The commands about schedules: `swallowtail schedule add`, `list`, `pause`, `resume`, `remove`."""
+"""The commands about schedules: `swallowtail schedule add`, `list`, `slots`, `pause`, `resume`, `remove`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 from app.core import planning
 from app.core.errors import InvalidInput
 from app.core.planning import NewSchedule
-from app.core.reads import ScheduleView, list_schedules
+from app.core.reads import ScheduleView, list_schedules, list_slots
 from app.core.validate import check_instance_id, check_task_id
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import Commands
 from scripts.cli.given import parse_duration
 from scripts.cli.options import AsJson, Input, InstanceId, Set
-from scripts.cli.output import print_json, print_schedules, tell, when
+from scripts.cli.output import print_json, print_schedules, print_slots, tell, when
 from scripts.cli.tasks import read_input
 
 schedules = typer.Typer(cls=Commands, no_args_is_help=True, help="Submit tasks again and again, or later.")
@@ -69,6 +69,23 @@ def show_schedules(
             print_json(one)
     else:
         print_schedules(found)
+
+
+@schedules.command("slots")
+def show_slots(
+    schedule: ScheduleId,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most slots to list.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List a schedule's slots, the latest first, and what came of each."""
+    schedule_id = check_task_id(schedule, "SCHEDULE")
+    with open_domain() as runtime, runtime.db.read() as session:
+        found = list_slots(session, schedule_id, limit)
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        print_slots(found)
 
 
 @schedules.command("pause")

@@ -84,6 +84,19 @@ def test_a_name_twice_is_a_conflict_and_an_unknown_schedule_not_found(desk: Desk
         assert desk.call("schedule", command, "1").exit_code == 2
 
 
+def test_slots_are_listed_with_what_came_of_them(desk: Desk) -> None:
+    plan = desk.bench.add("08:00:00", interval_seconds=60, overlap="skip")["id"]
+    assert desk.call("schedule", "slots", plan).stdout == "no slots yet\n"
+    desk.bench.fire("08:01:00")
+    desk.bench.fire("08:02:00")
+
+    later, first = desk.lines("schedule", "slots", plan)
+    assert (first["planned_at"], first["outcome"]) == ("2026-06-01T08:01:00.000Z", "fired")
+    assert (later["outcome"], later["reason"]) == ("skipped", f"task {first['task_id']} is still SUBMITTED")
+    assert later["reason"] in desk.call("schedule", "slots", plan).stdout
+    assert desk.call("schedule", "slots", NOBODY).exit_code == 6
+
+
 def test_agents_are_listed_and_shown_with_the_fields_of_their_input(desk: Desk) -> None:
     assert [card["kind"] for card in desk.lines("agents")] == ["echo", "writer"]
     table = desk.call("agents").stdout

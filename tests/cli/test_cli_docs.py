@@ -1,0 +1,35 @@
+"""docs/cli.md says what there is: every command and every exit code."""
+
+from __future__ import annotations
+
+import re
+
+import typer.main
+from typer.core import TyperGroup
+
+from scripts.cli.exits import ExitCode
+from scripts.enqueue import app
+from tests.harness.program import ROOT
+
+TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def commands(group: TyperGroup, prefix: str = "") -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            found += commands(command, f"{prefix}{name} ")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def test_every_command_is_described() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    missing = [name for name in commands(group) if f"`{name}" not in TEXT]
+    assert missing == []
+
+
+def test_every_exit_code_is_described() -> None:
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)] == sorted(ExitCode)
