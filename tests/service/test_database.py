@@ -1,0 +1,270 @@
+"""The database, when it is locked, away or restarted: waited for, but not forever; and reads that see one moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import select, text
+from sqlalchemy.exc import InternalError
+
+from app.core.db import Database, PostgresDriver, db_now
+from app.core.errors import Unavailable
+from app.core.events import now
+from app.core.log import read_head
+from app.core.migrate import migrate
+from app.core.models import Task
+from tests.core.stage import Stage, make_settings
+from tests.harness.program import ROOT
+from tests.harness.servers import PostgresServer
+from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.service
+
+NewStage = Callable[..., Stage]
+DRIVERS: tuple[PostgresDriver, ...] = ("psycopg", "psycopg2")
+
+#: Another process that holds a database's write lock until its input ends.
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")
+"""
+
+
+@pytest.fixture(params=["sqlite", *DRIVERS])
+def on(request: pytest.FixtureRequest, new_stage: NewStage) -> Iterator[Callable[..., Stage]]:
+    """Make stages on SQLite and on PostgreSQL with either driver."""
+    if request.param == "sqlite":
+        yield new_stage
+        return
+    url, make = request.getfixturevalue("postgres"), request.getfixturevalue("stage_on")
+    yield lambda **values: make(url, request.param, **values)
+
+
+@pytest.fixture
+def stage_on() -> Iterator[Callable[..., Stage]]:
+    """Make stages on a PostgreSQL database of the test's choice, with a driver of its choice."""
+    stages: list[Stage] = []
+
+    def make(url: str, driver: PostgresDriver, **values: Any) -> Stage:
+        stages.append(Stage(make_settings(database_url=url, **values), driver))
+        return stages[-1]
+
+    yield make
+    for made in stages:
+        made.close()
+
+
+def _lock_sqlite(stage: Stage) -> subprocess.Popen[str]:
+    path = str(stage.settings.var / "swallowtail.db")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    return holder
+
+
+def _release(holder: subprocess.Popen[str]) -> None:
+    holder.communicate()
+    assert holder.returncode == 0
+
+
+def test_a_write_waits_for_another_process_that_holds_the_lock(new_stage: NewStage) -> None:
+    stage = new_stage()
+    holder = _lock_sqlite(stage)
+    done = threading.Event()
+
+    def write() -> None:
+        stage.submit()
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert not done.wait(0.3), "the lock is held"
+    with stage.db.read() as session:
+        assert session.scalars(select(Task)).all() == [], "reads do not wait"
+    _release(holder)
+    assert done.wait(60)
+    writer.join()
+    assert stage.story() == ["SUBMITTED"]
+
+
+def test_a_lock_that_is_held_too_long_is_unavailable_and_leaves_nothing(new_stage: NewStage) -> None:
+    stage = new_stage(database_wait=0.3)
+    holder = _lock_sqlite(stage)
+    with pytest.raises(Unavailable):
+        stage.submit()
+    with pytest.raises(Unavailable), stage.db.write():
+        pass
+    _release(holder)
+    assert stage.story() == []
+    stage.submit()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_row_that_is_locked_for_a_while_is_waited_for(
+    postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver
+) -> None:
+    stage = stage_on(postgres, driver)
+    claim = stage.running()
+    with psycopg.connect(postgres) as holder:
+        holder.execute("SELECT * FROM task FOR UPDATE")
+        writer = threading.Thread(target=stage.runs.complete, args=(claim, None))
+        writer.start()
+        wait_until(lambda: _is_waiting(postgres), "the write waits for the row")
+    writer.join()
+    assert stage.story(after=3) == ["COMPLETED"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_row_that_is_locked_too_long_is_unavailable(
+    postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver
+) -> None:
+    stage = stage_on(postgres, driver, database_wait=0.3)
+    claim = stage.running()
+    with psycopg.connect(postgres) as holder:
+        holder.execute("SELECT * FROM task FOR UPDATE")
+        with pytest.raises(Unavailable):
+            stage.runs.complete(claim, None)
+    stage.runs.complete(claim, None)
+    assert stage.story(after=3) == ["COMPLETED"]
+
+
+def _is_waiting(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        row = connection.execute(query).fetchone()
+        return row is not None and row[0] > 0
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_postgres_may_be_restarted_under_a_writer(
+    own_postgres: PostgresServer, stage_on: Callable[..., Stage], driver: PostgresDriver
+) -> None:
+    url = own_postgres.create_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # The test server's own setting forgets the last commits when it is killed.
+        name = url.rpartition("/")[2]
+        connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name)))
+    migrate(make_settings(database_url=url))
+    stage = stage_on(url, driver)
+    done: list[str] = []
+    stopping = threading.Event()
+
+    def write() -> None:
+        while not stopping.is_set():
+            claim = stage.running()
+            stage.perform(claim, "a", progress=50)
+            stage.runs.complete(claim, None)
+            done.append(claim.task_id)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for _ in range(2):
+        before = len(done)
+        wait_until(lambda before=before: len(done) > before + 1, "it writes")  # type: ignore[misc]
+        own_postgres.kill()
+        own_postgres.start()
+    before = len(done)
+    wait_until(lambda: len(done) > before + 1, "it writes again")
+    stopping.set()
+    writer.join(timeout=60)
+    assert not writer.is_alive()
+    assert {stage.task(task_id).status for task_id in done} == {"COMPLETED"}
+    told = stage.events()
+    # Two fates are hidden by a lost connection: of the whole task, or of none of it. Never of a part.
+    assert len(told) == 7 * len(done)
+    assert [event.seq for event in stage.announced] == [event.seq for event in told]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_read_that_loses_its_database_is_unavailable(own_postgres: PostgresServer, driver: PostgresDriver) -> None:
+    database = Database(make_settings(database_url=own_postgres.url(), database_wait=0.3), driver)
+
+    def read() -> None:
+        with database.read() as session:
+            session.execute(text("SELECT 1"))
+            own_postgres.kill()
+            session.execute(text("SELECT 1"))
+
+    with pytest.raises(Unavailable):
+        read()
+    with pytest.raises(Unavailable), database.read():
+        pass
+    with pytest.raises(Unavailable), database.write():
+        pass
+    own_postgres.start()
+    with database.read() as session:
+        assert session.scalar(text("SELECT 1")) == 1
+    database.dispose()
+
+
+def test_a_read_sees_one_moment_while_others_write(on: Callable[..., Stage]) -> None:
+    stage = on()
+    first = stage.submit()
+    with stage.db.read() as session:
+        head = read_head(session, "demo")
+        assert head is not None
+        second = stage.submit()
+        stage.ledger.mark_queued(first, 1, 1.0)
+        assert [row.status for row in session.scalars(select(Task))] == ["SUBMITTED"]
+        assert read_head(session, "demo") == head
+        assert session.get(Task, second) is None
+    with stage.db.read() as session:
+        later = read_head(session, "demo")
+    assert (head.seq, later and later.seq) == (1, 3)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_read_of_postgres_cannot_write(postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver) -> None:
+    stage = stage_on(postgres, driver)
+    stage.submit()
+    with pytest.raises(InternalError, match="read-only"), stage.db.read() as session:
+        session.execute(text("DELETE FROM event"))
+    assert stage.story() == ["SUBMITTED"]
+
+
+def test_the_databases_clock_is_in_utc_and_offsets_are_seconds(on: Callable[..., Stage]) -> None:
+    stage = on()
+    before = now()
+    with stage.db.read() as session:
+        clock, later, sooner = session.execute(select(db_now(), db_now(90.5), db_now(-90.5))).one()
+    after = now()
+    # SQLite's clock counts milliseconds.
+    assert (before - clock).total_seconds() < 0.01
+    assert (clock - after).total_seconds() < 0.01
+    assert 90.5 <= (later - clock).total_seconds() < 100.0
+    assert -90.5 <= (sooner - clock).total_seconds() < -80.0
+    assert clock.tzinfo is not None
+
+
+def test_the_clock_is_read_each_time(on: Callable[..., Stage]) -> None:
+    stage = on()
+
+    def clock() -> Any:
+        with stage.db.read() as session:
+            return session.scalar(select(db_now()))
+
+    first = clock()
+    wait_until(lambda: clock() > first, "time passes")
+
+
+def test_moments_come_back_to_the_microsecond_and_naive_ones_are_refused(on: Callable[..., Stage]) -> None:
+    stage = on()
+    moment = now().replace(microsecond=123457)
+    task_id = stage.submit(expires_at=moment)
+    assert stage.task(task_id).expires_at == moment
+    with pytest.raises(Exception, match="naive"):
+        stage.submit(expires_at=moment.replace(tzinfo=None))
+    assert stage.story() == ["SUBMITTED"]
