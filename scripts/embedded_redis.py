@@ -40,6 +40,8 @@ def main() -> None:
     config = write_config(settings)
     binary = find_server()
     say(f"{binary} on {where(settings)}")
+    # The socket is closed to others from its first moment, before the server has set its mode.
+    os.umask(0o077)
     os.execv(binary, [binary, str(config)])
 
 
@@ -57,10 +59,8 @@ def stand_by() -> None:
 
 
 def open_private(var: Path) -> Path:
-    """Make the var directory if need be, closed to other users, and return it."""
+    """Make the var directory if need be, closed to other users, and return it; one that is there keeps its mode."""
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if var.stat().st_uid == os.geteuid():
-        var.chmod(0o700)
     return var
 
 

@@ -5,6 +5,7 @@ It talks to the database itself, through the same door as every entrance; docs/c
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -40,6 +41,9 @@ app.add_typer(places.instances, name="instances")
 
 def main() -> None:
     """Run the command of this process's arguments."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character is no reason to stop.
+        sys.stdout.reconfigure(errors="replace")
     try:
         try:
             app(prog_name="swallowtail")

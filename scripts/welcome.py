@@ -8,9 +8,9 @@ import contextlib
 from app.core.settings import Settings
 
 
-async def ask_ready(settings: Settings, pause: float = 0.05) -> None:
-    """Return when `/readyz` answers 200."""
-    while not await _get(settings, "/readyz"):
+async def ask(settings: Settings, path: str, pause: float = 0.05) -> None:
+    """Return when a GET of `path` answers 200."""
+    while not await _get(settings, path):
         await asyncio.sleep(pause)
 
 

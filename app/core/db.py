@@ -220,7 +220,7 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
 
 def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
     if settings.database_url is None:
-        settings.var.mkdir(parents=True, exist_ok=True)
+        settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_engine(url, json_serializer=_serialize)
 
     @event.listens_for(engine, "connect")

@@ -44,9 +44,10 @@ def tell(text: str) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one object on one line, at once."""
-    sys.stdout.write(to_json(value).decode() + "\n")
+    """Print one object on one line, at once, in UTF-8 whatever the terminal speaks."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(to_json(value) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def print_tasks(tasks: Iterable[TaskView]) -> None:

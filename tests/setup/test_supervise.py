@@ -23,13 +23,18 @@ pytestmark = pytest.mark.journey
 
 
 class Up(Program):
-    """`python -m scripts.supervise`, which `scripts/up` ends in, on a var directory and port of its own."""
+    """`scripts/up` on a var directory and port of its own.
+
+    Where `scripts/prepare` did not install what the tests run on, only what it ends in: it would install all again.
+    """
 
     def __init__(self, var: Path, name: str = "up", **env: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         env = {"SWALLOWTAIL_VAR_DIR": str(var), "PORT": str(self.port), "SWALLOWTAIL_RESTART_PAUSE": "0.1", **env}
-        super().__init__(name, [sys.executable, "-m", "scripts.supervise"], log=var / f"{name}.log", env=env, cwd=ROOT)
+        prepared = (ROOT / ".venv/swallowtail-installed").exists()
+        command = ["bash", "scripts/up"] if prepared else [sys.executable, "-m", "scripts.supervise"]
+        super().__init__(name, command, log=var / f"{name}.log", env=env, cwd=ROOT)
 
     def ready(self) -> bool:
         return "Ctrl-C stops everything" in self.log_text()
