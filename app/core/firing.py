@@ -41,7 +41,7 @@ class _Decision:
 
 
 def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) -> int:
-    """Decide every due slot of up to `limit` schedules and return how many schedules had one.
+    """Decide every due slot of up to `limit` schedules and return how many schedules were decided.
 
     `at` stands in for the database's clock. A schedule that cannot be fired is logged and left for the next look; it
     keeps no other from its slots.
@@ -53,17 +53,18 @@ def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) 
     due = select(Schedule).where(Schedule.paused.is_(False), overdue).order_by(Schedule.next_slot_at).limit(limit)
     with runtime.db.read() as session:
         rows = session.scalars(due).all()
-    fired = 0
+    decided = tasks = 0
     for row in rows:
         try:
-            fired += _fire(runtime, row, at)
+            tasks += _fire(runtime, row, at)
+            decided += 1
         except Unavailable:
             raise
         except Exception:  # whatever is wrong with one schedule must not stop the others
             log.exception("schedule_not_fired", schedule_id=row.id, name=row.name)
-    if fired:
+    if tasks:
         runtime.hurry()
-    return len(rows)
+    return decided
 
 
 def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous, shape
-from tests.harness.program import ROOT, Program
+from tests.harness.program import ROOT, Program, clean_environment
 from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.harness.waiting import PATIENCE, wait_until
 from tests.journey.campaign_told import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
 
 
@@ -80,3 +83,48 @@ def test_a_document_from_standard_input_with_settings_and_the_file_run_by_itself
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events == shared_house.events(instance)
     assert [post["platform"] for post in events[-1]["data"]["result"]["posts"]] == ["x"]
+
+
+def test_a_campaign_and_a_schedule_on_postgresql_and_rabbitmq(
+    new_house: Callable[..., House], postgres_url: str, rabbit_url: str
+) -> None:
+    house = new_house(database_url=postgres_url, broker_url=rabbit_url, env={**PATIENT, "queue": "cli-campaign"})
+    house.start_worker(wait=False)
+    beats = [house.start_beat(wait=False), house.start_beat(wait=False)]
+    for program in (*house.workers, *beats):
+        program.wait_ready()
+    instance = house.new_instance()
+
+    done = house.cli("enqueue", "social_campaign", "-i", instance, "--input", str(BRIEF), "--follow", "--json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == house.events(instance)
+    assert shape(house.events(instance)) == CAMPAIGN
+
+    echo = ("echo", "--instance", instance, "--set", "message=hello")
+    schedule = house.cli("schedule", "add", "often", *echo, "--every", "1s", "--catch-up", "all").stdout.strip()
+
+    def slots() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in house.cli("schedule", "slots", schedule, "--json").stdout.splitlines()]
+
+    wait_until(lambda: len(slots()) >= 3, "three slots are decided")
+    house.cli("schedule", "pause", schedule)
+    fired = slots()
+    assert len({slot["task_id"] for slot in fired}) == len(fired)
+    assert {slot["outcome"] for slot in fired} == {"fired"}
+    assert {house.wait_for_task(slot["task_id"])["status"] for slot in fired} == {"COMPLETED"}
+    assert [beat.terminate() for beat in beats] == [0, 0]
+
+
+def test_output_that_the_terminal_cannot_show_stops_nothing(shared_house: House) -> None:
+    instance = shared_house.new_instance()
+    shared_house.cli("enqueue", "echo", "-i", instance, "-s", "message=ähnlich 你好", "--title", "你好", "--follow")
+
+    for more, encoding in ((["--json"], "utf-8"), ([], "ascii")):
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.enqueue", "list", instance, *more],
+            env={**clean_environment(shared_house.env), "PYTHONIOENCODING": "ascii"},
+            cwd=shared_house.root,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert ("你好" if more else "??") in done.stdout.decode(encoding)
