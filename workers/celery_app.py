@@ -107,4 +107,8 @@ def prepare(sender: Any, **_: object) -> None:
             register(brief.db, cards)
     except SwallowtailError as wrong:
         sys.exit(f"swallowtail: {wrong.message}")
+    except Exception:
+        # A signal would only log this, and the worker would go on without agents.
+        log.exception("worker_not_prepared", hint="was the release command run?")
+        sys.exit(1)
     log.info("worker_prepared", agents=[entry.kind for entry in cards])

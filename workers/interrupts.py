@@ -74,6 +74,8 @@ class Interrupts:
             RunStopped: there is a reason to end the run.
             SoftTimeLimitExceeded: once, when the soft time limit strikes.
         """
+        if threading.current_thread() is not self._thread:
+            return fn(*args)
         before = self._open
         try:
             try:

@@ -135,6 +135,9 @@ class Context:
             message: what to tell watchers then.
             tries: how often to try, each in a run of its own; `step_tries` by default.
 
+        When the soft time limit strikes, `fn` gets Celery's SoftTimeLimitExceeded, once. It may catch that and return
+        what it has: the run goes on, and must end before the hard limit. Any exception from then on fails the task.
+
         Returns:
             The output as JSON gives it back: models are dicts, tuples are lists.
 

@@ -125,6 +125,10 @@ def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: E
     except Unavailable as away:
         log.error("end_not_written", reason=away.message)
         return None
+    except Exception:
+        # The store refused the end as it was; a task that fails is better than one that is run again and again.
+        log.exception("end_refused")
+        became = rt.runs.fail(claim, {"code": "internal", "message": "The end of the run could not be stored"})
     log.info("run_ended", became=became, how=ending.how.value if ending else "complete")
     return became
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from celery.utils.dispatch import Signal
 
+# The two of a step are for whoever wants to observe (logs, metrics); its events travel with `event_recorded`.
+
 #: A step was opened: `claim`, `key`, `agent`, `action`, `tries`.
 step_started = Signal(name="step_started", providing_args=["claim", "key", "agent", "action", "tries"])
 #: A step ended: `claim`, `key`, `status` (completed, failed, skipped).

@@ -147,13 +147,14 @@ class Relay:
             return 0
 
     def _send(self, wish: Wish) -> bool:
+        soft, hard = self._limits(wish)
         try:
             self._sender.send_task(
                 RUN_TASK,
                 args=[wish.task_id, wish.attempt],
                 queue=self._settings.queue,
-                soft_time_limit=math.ceil(wish.soft_time_limit or self._settings.soft_time_limit),
-                time_limit=math.ceil(wish.hard_time_limit or self._settings.hard_time_limit),
+                soft_time_limit=math.ceil(soft),
+                time_limit=math.ceil(hard),
                 retry=False,
                 ignore_result=True,
             )
@@ -163,6 +164,13 @@ class Relay:
             return False
         SENT.inc()
         return True
+
+    def _limits(self, wish: Wish) -> tuple[float, float]:
+        """Return the soft and the hard limit in seconds; an agent that gives only one of them keeps them in order."""
+        usual = self._settings
+        soft = wish.soft_time_limit or usual.soft_time_limit
+        hard = wish.hard_time_limit or max(usual.hard_time_limit, soft + usual.hard_time_limit - usual.soft_time_limit)
+        return min(soft, hard), hard
 
 
 def _give_back(session: Session, wishes: list[Wish]) -> None:

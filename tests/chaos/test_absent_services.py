@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.gate import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
 from tests.harness.house import House
-from tests.harness.servers import PostgresServer
+from tests.harness.servers import PostgresServer, RabbitServer
 from tests.harness.story import BEGINNING, story
 from tests.harness.waiting import wait_until
 
@@ -129,6 +129,24 @@ def test_a_step_outlasts_a_restart_of_postgres(brisk_house: MakeHouse) -> None:
         assert let_through(house, task_id, gate) == 1
         assert story(house.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
         still_works(house, instance)
+    finally:
+        server.discard()
+
+
+def test_rabbitmq_may_be_killed_too(brisk_house: MakeHouse) -> None:
+    server = RabbitServer()
+    try:
+        server.start()
+        house = brisk_house(broker_url=server.url, lease_seconds=60)
+        instance, task_id, gate = at_the_gate(house)
+        later = house.submit(instance, "probe", {"steps": 1})
+        server.kill()
+        house.workers[0].wait_for_log("Cannot connect")
+        server.start()
+        assert let_through(house, task_id, gate) == 1
+        assert house.wait_for_task(later)["status"] == "COMPLETED"
+        assert story(house.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
+        assert story(house.events(instance, later)) == PROBED
     finally:
         server.discard()
 
