@@ -1,0 +1,48 @@
+/**
+ * The JavaScript client, driven by JSON lines: `{subscribe, snapshot}`. Writes what its handlers are told as
+ * `[name, payload]`. Usage: node javascript_subject.mjs URL
+ */
+
+import { createInterface } from "node:readline";
+
+import { io } from "socket.io-client";
+
+import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
+
+const tell = (name, payload) => process.stdout.write(JSON.stringify([name, payload]) + "\n");
+
+class Subject extends TaskWebSocketClient {
+  handleTaskUpdate(event) {
+    tell("task_update", event);
+  }
+
+  handleExecutionStep(event) {
+    tell("execution_step", event);
+  }
+
+  handleSnapshot(instanceId, snapshot) {
+    tell("snapshot", snapshot);
+  }
+
+  handleDisconnected(reason) {
+    tell("disconnected", { reason });
+  }
+
+  handleError(error) {
+    tell("error", error);
+  }
+
+  handleState(state) {
+    tell("state", { state });
+  }
+}
+
+const client = new Subject(process.argv[2], { io, socket: { reconnectionDelay: 50, reconnectionDelayMax: 200 } });
+await client.connect();
+for await (const line of createInterface({ input: process.stdin })) {
+  const { subscribe, snapshot } = JSON.parse(line);
+  client.subscribe(subscribe, { snapshot });
+  // Tell the state even when it stays the same, so that the test can wait for it.
+  if (client.state === "live") tell("state", { state: "live" });
+}
+client.disconnect();

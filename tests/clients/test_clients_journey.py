@@ -1,0 +1,149 @@
+"""The client classes and the real system: every event once and in order, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients.subjects import SUBJECTS, Closing
+from tests.harness.house import House
+from tests.harness.inbox import assert_contiguous
+from tests.harness.ports import free_port
+from tests.harness.program import ROOT, Program
+from tests.harness.story import story
+from tests.harness.torn_wire import TornWire
+
+pytestmark = pytest.mark.journey
+
+BRIEF = (ROOT / "examples" / "brief.md").read_text(encoding="utf-8")
+#: A campaign for one platform on the example brief.
+CAMPAIGN = [
+    "SUBMITTED",
+    "QUEUED",
+    "1: IN_PROGRESS",
+    "1: plan in_progress",
+    "1: plan completed",
+    "1: 5%",
+    "1: read_source in_progress",
+    "1: read_source completed",
+    "1: 10%",
+    "1: extract_facts in_progress",
+    "1: extract_facts completed",
+    "1: 20%",
+    "1: draft:x:1 in_progress",
+    "1: draft:x:1 completed",
+    "1: 38.8%",
+    "1: review:1 in_progress",
+    "1: review:1 completed",
+    "1: 57.5%",
+    "1: package in_progress",
+    "1: package completed",
+    "1: 100%",
+    "1: COMPLETED",
+]
+
+
+@pytest.fixture
+def subjects() -> Iterator[Closing]:
+    with Closing() as closing:
+        yield closing
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_a_campaign_reaches_a_client_that_loses_its_connection_four_times(
+    kind: str, shared_house: House, subjects: Closing
+) -> None:
+    instance = shared_house.new_instance()
+    with TornWire(shared_house.webs[0].port, after=(2, 5, 3, 4)) as wire:
+        subject = subjects.add(kind, wire.url)
+        subject.subscribe(instance)
+        subject.wait_until_live()
+        task_id = shared_house.submit(instance, "social_campaign", {"brief": BRIEF, "platforms": ["x"]})
+        shared_house.wait_for_task(task_id, "COMPLETED")
+        subject.inbox.wait_for_status(task_id, "COMPLETED")
+        assert (wire.cuts, subject.losses) == (4, 4)
+    assert subject.inbox.events() == shared_house.events(instance)
+    assert story(subject.inbox.events()) == CAMPAIGN
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_a_client_outlives_the_server(kind: str, new_house: Callable[..., House], subjects: Closing) -> None:
+    house = new_house()
+    web = house.start_web()
+    instance = house.new_instance()
+    subject = subjects.add(kind, web.url)
+    subject.subscribe(instance)
+    subject.wait_until_live()
+    house.submit(instance, "echo", {"message": "before"})
+    subject.inbox.wait_for_seq(instance, 1)
+    web.terminate()
+    house.submit(instance, "echo", {"message": "while it is away"})
+    web.start()
+    house.submit(instance, "echo", {"message": "after"})
+    subject.inbox.wait_for_seq(instance, 3)
+    house.start_worker()
+    subject.inbox.wait_until(
+        lambda: sum(event["data"].get("status") == "COMPLETED" for event in subject.inbox.events()) == 3,
+        "all three tasks are told to be completed",
+    )
+    assert_contiguous(subject.inbox.events())
+    assert subject.inbox.events() == house.events(instance)
+    assert subject.losses == 1
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_a_client_may_begin_with_a_snapshot(kind: str, shared_house: House, subjects: Closing) -> None:
+    instance = shared_house.new_instance()
+    first = shared_house.submit(instance, "echo", {"message": "long ago"})
+    shared_house.wait_for_task(first, "COMPLETED")
+    head = len(shared_house.events(instance))
+    subject = subjects.add(kind, shared_house.webs[1].url)
+    subject.subscribe(instance, snapshot=True)
+    subject.wait_until_live()
+    second = shared_house.submit(instance, "echo", {"message": "now"})
+    subject.inbox.wait_for_status(second, "COMPLETED")
+    (snapshot,) = subject.inbox.payloads("snapshot")
+    assert (snapshot["head"], [task["id"] for task in snapshot["tasks"]]) == (head, [first])
+    assert subject.inbox.events() == shared_house.events(instance)[head:]
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_an_unknown_instance_is_an_error(kind: str, shared_house: House, subjects: Closing) -> None:
+    subject = subjects.add(kind, shared_house.webs[0].url)
+    subject.subscribe("nowhere")
+    subject.inbox.wait_until(lambda: subject.inbox.count("error"), "an error is told")
+    (error,) = subject.inbox.payloads("error")
+    assert error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_a_server_of_section_1_is_enough(kind: str, subjects: Closing, tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "tests.clients.section_1_server", str(port)]
+    old = OldServer("section-1", command, log=tmp_path / "server.log", env={"TEST_PORT": str(port)})
+    with old, TornWire(port, after=()) as wire:
+        subject = subjects.add(kind, wire.url)
+        subject.subscribe("old")
+        subject.inbox.wait_until(lambda: len(subject.inbox.events()) == 3, "the events come")
+        wire.cut_all()
+        subject.inbox.wait_until(lambda: len(subject.inbox.events()) == 6, "they come again after the loss")
+        subject.wait_until_live()
+        assert subject.losses == 1
+    told = [(event["type"], event["data"].get("progress")) for event in subject.inbox.events()]
+    assert told == [("task_update", 0), ("task_update", 100), ("execution_step", None)] * 2
+
+
+class OldServer(Program):
+    """The server of section 1 as a process."""
+
+    def ready(self) -> bool:
+        """It answers HTTP, be it with an error."""
+        try:
+            httpx.get(f"http://127.0.0.1:{self.env['TEST_PORT']}/", timeout=5)
+        except httpx.TransportError:
+            return False
+        return True
