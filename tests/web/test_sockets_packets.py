@@ -136,5 +136,5 @@ def test_json_is_compact_strict_and_never_fails_to_encode() -> None:
     assert FastJson.dumps({"a": [1, None], "é": 2}, separators=(",", ":")) == '{"a":[1,null],"é":2}'
     assert FastJson.dumps({1: float("nan")}) == '{"1":null}'
     assert FastJson.dumps([2**70, "\ud800"]) == '[1180591620717411303424,"\\ud800"]'
-    with pytest.raises(ValueError, match="recursion limit"):
+    with pytest.raises(ValueError, match="char"):
         FastJson.loads("[" * 10_000)
