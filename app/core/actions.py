@@ -73,6 +73,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     key = wanted.idempotency_key
     if key is not None:
         key = check_line(key, "Idempotency-Key", longest=200)
+    expires_at = _expiry(wanted.expires_in)
     with runtime.db.read() as session:
         card = find_card(session, kind)
         given = validate_input(card, wanted.input)
@@ -85,7 +86,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
         idempotency_key=key,
-        expires_at=_expiry(wanted.expires_in),
+        expires_at=expires_at,
         soft_time_limit=card.soft_time_limit,
         hard_time_limit=card.hard_time_limit,
     )

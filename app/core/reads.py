@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import orjson
 from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, NotFound
-from app.core.events import stamp
+from app.core.events import clean, stamp
 from app.core.log import read_head
-from app.core.models import Agent, Instance, Moment, Schedule, Slot, Step, Task
+from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
 from app.core.states import TaskStatus
+
+Row = TypeVar("Row", bound=Base)
 
 
 class InstanceView(TypedDict):
@@ -200,7 +202,7 @@ def view_schedule(row: Schedule) -> ScheduleView:
 
 def read_instance(session: Session, instance_id: str) -> InstanceView:
     """Return one workspace. Raises NotFound."""
-    row = session.get(Instance, instance_id)
+    row = _find(session, Instance, instance_id)
     if row is None:
         raise NotFound("there is no such instance", field="instance_id")
     return view_instance(row)
@@ -219,7 +221,7 @@ def list_instances(session: Session, *, limit: int, cursor: str | None = None) -
 
 def read_task(session: Session, task_id: str) -> TaskView:
     """Return one task. Raises NotFound."""
-    row = session.get(Task, task_id)
+    row = _find(session, Task, task_id)
     if row is None:
         raise NotFound("there is no such task", field="task_id")
     return view_task(row)
@@ -240,7 +242,7 @@ def list_tasks(
     if status is not None:
         query = query.where(Task.status == status.value)
     if kind is not None:
-        query = query.where(Task.kind == kind)
+        query = query.where(Task.kind == clean(kind))
     if cursor is not None:
         micros, task_id = _decode(cursor, (int, str))
         query = query.where(tuple_(Task.created_at, Task.id) < tuple_(literal(_moment(micros), Moment()), task_id))
@@ -286,7 +288,7 @@ def list_agents(session: Session) -> list[AgentView]:
 
 def read_agent(session: Session, kind: str) -> AgentView:
     """Return one agent's card. Raises NotFound."""
-    row = session.get(Agent, kind)
+    row = _find(session, Agent, kind)
     if row is None:
         raise NotFound(f"there is no agent of kind {kind!r}", field="kind")
     return view_agent(row)
@@ -301,7 +303,7 @@ def list_schedules(session: Session, instance_id: str) -> list[ScheduleView]:
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
     """Return one schedule. Raises NotFound."""
-    row = session.get(Schedule, schedule_id)
+    row = _find(session, Schedule, schedule_id)
     if row is None:
         raise NotFound("there is no such schedule", field="schedule_id")
     return view_schedule(row)
@@ -321,6 +323,11 @@ def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]
         )
         for row in session.scalars(query)
     ]
+
+
+def _find(session: Session, model: type[Row], key: str) -> Row | None:
+    # PostgreSQL raises for a key with NUL, and both drivers for a lone surrogate; nothing has such a key.
+    return session.get(model, key) if key == clean(key) else None
 
 
 def _encode(parts: list[Any]) -> str:
