@@ -234,8 +234,8 @@ def _prepare(sqlite_template: Path) -> None:
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
+    max_examples=20,
+    stateful_step_count=35,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

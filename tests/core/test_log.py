@@ -35,12 +35,12 @@ def test_a_reader_beside_six_writing_threads_skips_nothing(stage: Stage) -> None
 
 
 def test_a_reader_beside_writing_processes_skips_nothing(stage: Stage) -> None:
-    command = [sys.executable, "-m", "tests.core.crowd", stage.settings.database, "2", "4"]
-    processes = [subprocess.Popen(command, cwd=ROOT, env=clean_environment({})) for _ in range(3)]
+    command = [sys.executable, "-m", "tests.core.crowd", stage.settings.database, "3", "3"]
+    processes = [subprocess.Popen(command, cwd=ROOT, env=clean_environment({})) for _ in range(2)]
     reader = Follower(stage.db)
     try:
-        reader.follow(6 * 4 * EVENTS_OF_A_TASK)
-        assert [process.wait(PATIENCE) for process in processes] == [0, 0, 0]
+        reader.follow(6 * 3 * EVENTS_OF_A_TASK)
+        assert [process.wait(PATIENCE) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

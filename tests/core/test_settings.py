@@ -199,8 +199,9 @@ def test_settings_that_contradict_each_other_are_refused(
 def test_the_table_in_the_docs_lists_exactly_every_setting_in_its_group() -> None:
     """When this fails, the expected lines are those to put into docs/settings.md."""
     written = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    rows = [line for line in written.splitlines() if line.startswith(("## ", "| `"))]
-    assert rows == _expected_rows()
+    rows, expected = [line for line in written.splitlines() if line.startswith(("## ", "| `"))], _expected_rows()
+    missing, extra = [row for row in expected if row not in rows], [row for row in rows if row not in expected]
+    assert rows == expected, "\n".join(["missing:", *missing, "too many:", *extra])
 
 
 def _expected_rows() -> list[str]:
