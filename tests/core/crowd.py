@@ -16,6 +16,7 @@ from app.core.events import EventRecord
 from app.core.log import Change, read_events
 from app.core.moves import lock_task
 from tests.core.stage import Stage, make_settings
+from tests.harness.waiting import wait_until
 
 #: SUBMITTED, QUEUED, IN_PROGRESS, a step's start and end with its note, COMPLETED.
 EVENTS_OF_A_TASK = 7
@@ -45,8 +46,12 @@ class Follower:
 
     def follow(self, total: int) -> None:
         """Look until so many have been seen."""
-        while len(self.seen) < total:
+
+        def has_all() -> bool:
             self.look()
+            return len(self.seen) >= total
+
+        wait_until(has_all, f"{total} events are there", every=0.005, seen=lambda: len(self.seen))
 
 
 def live_tasks(stage: Stage, tasks: int) -> None:
