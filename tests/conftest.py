@@ -83,9 +83,15 @@ def pytest_runtest_makereport(
     """Show the logs of the running programs with a failure."""
     report = yield
     if report.failed:
-        for program in running():
-            report.sections.append((f"log of {program.name}", program.tail(80)))
+        logged = [(f"log of {program.name}", program.test_tail()) for program in running()]
+        report.sections += [section for section in logged if section[1]]
     return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tell the programs that run already that a new test begins."""
+    for program in running():
+        program.begin_test()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

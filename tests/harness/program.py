@@ -55,6 +55,7 @@ class Program:
         self.user = user
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._test_start = 0
 
     def ready(self) -> bool:
         """Whether the program can be used now. Subclasses ask the program itself."""
@@ -82,7 +83,11 @@ class Program:
         _guard.watch(self._process.pid)
         _running[self._process.pid] = self
         if wait:
-            self.wait_ready(timeout)
+            try:
+                self.wait_ready(timeout)
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def wait_ready(self, timeout: float = PATIENCE) -> None:
@@ -170,15 +175,29 @@ class Program:
 
     def log_text(self) -> str:
         """What the current (or last) run logged."""
-        if not self.log.exists():
-            return ""
-        with self.log.open("rb") as stream:
-            stream.seek(self._log_start)
-            return stream.read().decode(errors="replace")
+        return self._read_log(self._log_start)
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of the log."""
         return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def begin_test(self) -> None:
+        """Note that what is logged from now on is of a new test."""
+        self._test_start = self._log_size()
+
+    def test_tail(self, lines: int = 80) -> str:
+        """The last lines logged in the present test, by all runs in it."""
+        return "\n".join(self._read_log(self._test_start).splitlines()[-lines:])
+
+    def _log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _read_log(self, start: int) -> str:
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as stream:
+            stream.seek(start)
+            return stream.read().decode(errors="replace")
 
     def _sweep(self) -> None:
         pid = self.pid
