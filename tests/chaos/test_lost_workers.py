@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.harness.gate import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
 from tests.harness.house import House
+from tests.harness.processes import WorkerProcess
 from tests.harness.story import story
 from tests.harness.waiting import wait_until
 
@@ -21,6 +23,24 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def freeze(house: House, worker: WorkerProcess) -> None:
+    """Freeze a worker, but not in the middle of a write: that would freeze everybody on SQLite."""
+    connection = sqlite3.connect(house.root / "swallowtail.db", isolation_level=None, timeout=1)
+
+    def frozen() -> bool:
+        worker.pause()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            worker.resume()
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+    wait_until(frozen, "the worker is frozen outside of a write", every=0.1)
+    connection.close()
 
 
 def test_a_killed_pool_child_is_lost_at_once(brisk_house: MakeHouse) -> None:
@@ -81,7 +101,7 @@ def test_a_zombie_changes_nothing(brisk_house: MakeHouse) -> None:
     house = brisk_house(lease_seconds=5)
     instance, task_id, gate = at_the_gate(house)
     zombie = house.workers[0]
-    zombie.pause()
+    freeze(house, zombie)
     house.start_worker(concurrency=1)
     house.wait_for_step(instance, task_id, "wait", attempt=2)
     gate.touch()

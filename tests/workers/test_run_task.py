@@ -145,7 +145,7 @@ def test_an_absent_database_is_no_ones_error(inside: Inside, monkeypatch: pytest
         assert perform(inside, greet, given={})[0] is None
 
 
-def test_nothing_escapes_to_celery(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_escapes_to_celery(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise MemoryError
 
