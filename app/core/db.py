@@ -204,6 +204,7 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
+        pool_timeout=settings.database_wait,
         connect_args={"connect_timeout": 5},
     )
 
@@ -221,7 +222,7 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
 def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
     if settings.database_url is None:
         settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = create_engine(url, json_serializer=_serialize)
+    engine = create_engine(url, json_serializer=_serialize, pool_timeout=settings.database_wait)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
