@@ -65,7 +65,7 @@ class Program:
         """Start it, and with `wait` return only when it is ready. Raises Died with its log if it ends first."""
         if self.is_running:
             raise RuntimeError(f"{self.name} is running already")
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._log_start = self._log_size()
         identity = self.user if os.geteuid() == 0 else None  # only root may run a program as somebody else
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
