@@ -18,6 +18,7 @@ from app.core.states import (
     may_move,
     sources_of,
 )
+from tests.harness.program import ROOT
 
 S = TaskStatus
 LETTERS = {
@@ -56,6 +57,16 @@ def test_the_diagram_has_every_move_under_its_letter() -> None:
     assert set(re.findall(r"-([a-z])->", diagram)) == set(LETTERS)
     for status in TaskStatus:
         assert status.value in diagram
+
+
+def test_the_page_of_states_draws_and_explains_every_move() -> None:
+    page = (ROOT / "docs/states.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"─([a-z])→", page)) == set(LETTERS)
+    rows = re.findall(r"^\| ([a-z](?:, [a-z])*) \|", page, re.MULTILINE)
+    explained = [letter for row in rows for letter in row.split(", ")]
+    assert sorted(explained) == sorted(LETTERS)
+    for name in (*(status.value for status in TaskStatus), *(status.value for status in StepStatus)):
+        assert name in page
 
 
 def test_nothing_leaves_an_end_but_a_retry_that_somebody_asks_for() -> None:
