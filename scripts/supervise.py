@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from app.core.settings import Settings, load_settings
 from scripts.child import Child, Patience, describe
 from scripts.embedded_redis import is_free, open_private, prepare_address
 from scripts.lines import Lines
+from scripts.lock import Held, take_lock
 from scripts.procfile import ProcfileError, read_procfile
 from scripts.welcome import ask, welcome
 
@@ -118,20 +118,15 @@ def make_environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def hold(settings: Settings) -> int:
+def hold(settings: Settings) -> None:
     """Take the lock of this var directory for as long as this process lives. Exits when another supervisor has it."""
-    file = os.open(open_private(settings.var) / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(file, 32).decode().strip() or "unknown"
+        take_lock(open_private(settings.var) / "up.lock")
+    except Held as held:
         sys.exit(
-            f"Swallowtail is running already on {settings.var} (process {holder}). "
+            f"Swallowtail is running already on {settings.var} (process {held.holder}). "
             "Stop it first, or set SWALLOWTAIL_VAR_DIR."
         )
-    os.ftruncate(file, 0)
-    os.pwrite(file, str(os.getpid()).encode(), 0)
-    return file
 
 
 def main() -> None:
