@@ -118,7 +118,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     while not stopping:
         time.sleep(0.1)
     stop()
-    close_all(web.socketio)
+    close_all(web)
     time.sleep(FAREWELL)
     web.hub.stop()
     sweeper.stop()
@@ -153,9 +153,10 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
     from eventlet import wsgi
 
+    close_gate, entrance = _open_gate(listener, app, settings)
     server = eventlet.spawn(
         wsgi.server,
-        listener,
+        entrance,
         app,
         max_size=settings.max_connections,
         keepalive=KEEPALIVE,
@@ -166,10 +167,74 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     )
 
     def stop() -> None:
+        close_gate()
         server.kill()
         listener.close()
 
     return stop
+
+
+def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any]:
+    """Have websockets served without the WSGI server; it gets what else there is from the second thing returned.
+
+    The stock path, which is the listener itself, remains when the setting, the library or the kernel wants it so.
+    """
+    import eventlet
+    import structlog
+    from eventlet import greenio, hubs, patcher
+
+    from app.web import fast_engine, gate, reactor
+    from app.web.parts import Web
+
+    epoll = getattr(patcher.original("select"), "epoll", None)
+    web: Web = app.extensions["swallowtail"]
+    reason = "it is set" if settings.engine == "stock" else fast_engine.check(web.socketio.server.eio)
+    if epoll is None:
+        reason = reason or "the system has no epoll"
+    if epoll is None or reason is not None:
+        structlog.get_logger(__name__).info("stock_engine", reason=reason)
+        return (lambda: None), listener
+    poller = epoll()
+
+    def wait(seconds: float) -> None:
+        try:
+            hubs.trampoline(poller.fileno(), read=True, timeout=seconds)
+        except eventlet.Timeout:
+            return
+
+    loop = reactor.Reactor(poller, wait, eventlet.spawn_n)
+    web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
+    entrance = _Entrance(listener, eventlet.Queue())
+    front = gate.Gate(
+        listener.fd,
+        loop,
+        web.engine,
+        lambda sock, address: entrance.queue.put((greenio.GreenSocket(sock), address)),
+        most=settings.max_connections,
+        patience=REQUEST_TIMEOUT,
+    )
+    web.engine.start()
+    front.open()
+    eventlet.spawn_n(loop.run)
+    return front.close, entrance
+
+
+class _Entrance:
+    """What the WSGI server takes for its listener: gives it the connections that are not websockets."""
+
+    def __init__(self, listener: Any, queue: Any) -> None:
+        self.queue = queue
+        self.family = listener.family
+        self._name = listener.getsockname()
+
+    def getsockname(self) -> Any:
+        return self._name
+
+    def accept(self) -> Any:
+        return self.queue.get()
+
+    def close(self) -> None:
+        """Leave it to the gate."""
 
 
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "", description="Origins, comma separated, that may call across sites; same origin when empty"
     )
+    engine: Literal["fast", "stock"] = Field(
+        "fast", description="Websockets of our own under eventlet, or the stock ones in any case"
+    )
     max_connections: int = Field(10_000, ge=1, description="Open sockets that one web process accepts")
     max_body_bytes: int = Field(262_144, ge=1024, description="Largest request body or socket message")
     max_frame_bytes: int = Field(
@@ -75,6 +78,11 @@ class Settings(BaseSettings):
     ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
     ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")
+    client_bytes: int = Field(65_536, ge=4096, description="Bytes that may wait for a client that does not take them")
+    client_rate: int = Field(200, ge=1, description="Messages of a client that are heard per second; the rest wait")
+    join_seconds: float = Field(
+        0.005, ge=0, le=1, description="Longest that an event of a busy room waits for the next, to leave in one write"
+    )
     replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
     snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
     progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")

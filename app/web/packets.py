@@ -18,6 +18,7 @@ from socketio import packet as stock
 
 from app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from app.core.settings import Settings
+from app.web.frames import pack, payload_of
 
 #: Name of the event that stands for a packet which could not be read. Its argument is the error.
 REFUSED = "swallowtail.refused"
@@ -37,13 +38,25 @@ class Ack:
 
 
 class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
-    """An Engine.IO message of text; it keeps its encoded form, so any number of clients share one."""
+    """An Engine.IO message of text as a whole websocket frame, `wire`; any number of clients share one."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(engine.MESSAGE, text)
+    def __init__(self, text: bytes) -> None:
+        # Not the stock one: `data` is made when somebody asks for it, which is for clients that poll.
+        self.packet_type = engine.MESSAGE
+        self.binary = False
+        self.wire = pack(b"4" + text)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.wire)
+
+    @property
+    def data(self) -> str:
+        """The text."""
+        return payload_of(self.wire)[1:].decode()
+
+    def encode(self, b64: bool = False) -> str:
+        """Return the message as the stock transports send it."""
+        return payload_of(self.wire).decode()
 
 
 class FastJson:

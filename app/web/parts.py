@@ -11,6 +11,7 @@ from flask_socketio import SocketIO
 from app.core.runtime import Runtime
 from app.delivery.hub import Hub
 from app.web.announcer import Announcer
+from app.web.fast_engine import Engine
 
 
 @dataclass(slots=True)
@@ -22,6 +23,8 @@ class Web:
     socketio: SocketIO
     #: The stream's half of this process; `app/wsgi.py` starts it.
     hub: Hub
+    #: Websockets of our own; None where the stock ones serve.
+    engine: Engine | None = None
 
     def close(self) -> None:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""

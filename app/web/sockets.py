@@ -29,6 +29,7 @@ from app.delivery.wire import (
 )
 from app.web.message_queue import MessageQueue
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
+from app.web.parts import Web
 from app.web.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -176,11 +177,13 @@ def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
     return InvalidInput("there is no such event", field="event")
 
 
-def close_all(socketio: SocketIO) -> None:
+def close_all(web: Web) -> None:
     """Close every connection of this process, after what is queued for it.
 
     Clients see a lost transport and connect again, elsewhere; a Socket.IO disconnection would tell them to stay away.
     """
-    engine = socketio.server.eio
+    if web.engine is not None:
+        web.engine.close_all()
+    engine = web.socketio.server.eio
     for socket in list(engine.sockets.values()):
         socket.close(wait=False, abort=True, reason=engine.reason.SERVER_DISCONNECT)

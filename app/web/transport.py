@@ -14,7 +14,8 @@ from engineio.exceptions import EngineIOError
 from socketio import packet as stock
 
 from app.delivery.wire import Frame
-from app.web.packets import Ack, TextFrame
+from app.web.fast_engine import FastSocket
+from app.web.packets import Ack, FastJson, TextFrame
 
 NAMESPACE = "/"
 
@@ -43,8 +44,14 @@ class SocketTransport:
 
     def backlog(self, client: str) -> int:
         """Return how many messages wait in a client's queue; 0 for one that is gone."""
-        socket = self._server.eio.sockets.get(self._find(client))
-        return 0 if socket is None else cast("int", socket.queue.qsize())
+        eio_sid = self._find(client)
+        try:
+            socket = self._server.eio._get_socket(eio_sid)
+        except KeyError:
+            return 0
+        if isinstance(socket, FastSocket):
+            return 1000 if socket.connection.waiting else 0
+        return cast("int", socket.queue.qsize())
 
     def tell(self, client: str, event: str, payload: Mapping[str, Any]) -> None:
         """Queue one message for one client."""
@@ -71,8 +78,8 @@ class SocketTransport:
             self._server.leave_room(client, room, namespace=NAMESPACE)
 
     def _encode(self, kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
-        packet = self._server.packet_class(kind, data, namespace=NAMESPACE, id=ack_id, binary=False)
-        return TextFrame(packet.encode())
+        number = b"" if ack_id is None else b"%d" % ack_id
+        return TextFrame(b"%d%s%s" % (kind, number, FastJson.dumps(data).encode()))
 
     def _find(self, client: str) -> str | None:
         try:

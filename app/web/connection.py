@@ -1,0 +1,284 @@
+"""One websocket on a socket that never waits: no thread, no greenlet, no queue. The last stop of the road.
+
+What a client takes at once is written at once. Of what it does not take, only the rest of the message that was cut in
+two is kept; the messages after it stay where they are, and their cursor waits until the socket has drained.
+"""
+
+from __future__ import annotations
+
+import socket
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from app.web.frames import CLOSE, GOING_AWAY, PING, PONG, FrameError, FrameReader, pack, pack_close
+from app.web.reactor import BROKEN, READ, WRITE, Reactor
+
+#: Most bytes that are read at once.
+_CHUNK = 32_768
+#: Messages for one client that may wait whatever their size: pings, and the answer to its last question.
+_SOME = 16
+#: Seconds that a client has to close its side after we have closed ours.
+_LINGER = 2.0
+_OPEN, _CLOSING, _CLOSED = range(3)
+
+
+class Owner(Protocol):
+    """Whoever a connection belongs to."""
+
+    def hear(self, kind: int, payload: bytes) -> None:
+        """Take a message of the client. Must not wait."""
+
+    def lost(self) -> None:
+        """Learn that the connection is gone. Called once."""
+
+    def drained(self) -> None:
+        """Learn that the client takes messages again."""
+
+
+class Batch:
+    """Messages that leave in one write, joined once for any number of clients."""
+
+    __slots__ = ("_ends", "count", "data", "frames", "size")
+
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        self.frames = frames
+        self.count = len(frames)
+        self.data = frames[0] if self.count == 1 else b"".join(frames)
+        self.size = len(self.data)
+        self._ends: list[int] | None = None
+
+    def cut(self, sent: int) -> tuple[int, memoryview | None]:
+        """Return how many messages are out once `sent` bytes are, the one cut in two included, and its rest."""
+        if not sent:
+            return 0, None
+        if self._ends is None:
+            self._ends = list(accumulate(map(len, self.frames)))
+        place = bisect_left(self._ends, sent)
+        missing = self._ends[place] - sent
+        # A view of the shared message: even the rest of it is no copy.
+        return place + 1, memoryview(self.frames[place])[-missing:] if missing else None
+
+
+class Connection:
+    """A client's websocket. `clear` tells that nothing waits and `send` may be called directly."""
+
+    __slots__ = (
+        "_busy", "_corked", "_events", "_fd", "_heard", "_most_heard", "_most_waiting", "_out", "_owner", "_reactor",
+        "_reader", "_second", "_sock", "_state", "_waiting", "clear", "send",
+    )  # fmt: skip
+
+    def __init__(
+        self, reactor: Reactor, sock: socket.socket, owner: Owner, *, longest: int, waiting: int, rate: int
+    ) -> None:
+        """`longest`: bytes of a message; `waiting`: bytes kept for a client; `rate`: messages heard per second."""
+        self.send = sock.send
+        self.clear = True
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._owner = owner
+        self._reactor = reactor
+        self._reader = FrameReader(longest)
+        self._most_waiting = waiting
+        self._most_heard = rate
+        self._out: list[bytes | memoryview] = []
+        self._waiting = 0
+        self._events = READ
+        self._state = _OPEN
+        self._busy = False
+        self._corked = False
+        self._second = 0
+        self._heard = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._state == _OPEN
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for the client to take them."""
+        return self._waiting
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._reactor.watch(self._fd, self._handle, READ)
+
+    def tell(self, frame: bytes) -> None:
+        """Send a message for this client alone, or keep it. A client that has far too much waiting is given up."""
+        if self._state != _OPEN:
+            return
+        if self._waiting > self._most_waiting and len(self._out) > _SOME:
+            self.lose()
+            return
+        self._out.append(frame)
+        self._waiting += len(frame)
+        self.clear = False
+        if not self._corked:
+            self.flush()
+
+    def offer(self, batch: Batch) -> int:
+        """Send messages as far as the client takes them; returns how many are out. One that is gone takes all."""
+        if self._state != _OPEN:
+            return batch.count
+        if self._out:
+            self.flush()
+        if self._out or self._state != _OPEN:
+            return 0
+        try:
+            sent = self.send(batch.data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.lose()
+            return batch.count
+        return batch.count if sent == batch.size else self.keep(batch, sent)
+
+    def keep(self, batch: Batch, sent: int) -> int:
+        """Note that only so many bytes of a batch could be written; returns how many messages are out."""
+        out, rest = batch.cut(sent)
+        if rest is not None:
+            self._out.append(rest)
+            self._waiting += len(rest)
+        self.clear = False
+        self._listen_for(self._events | WRITE)
+        return out
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._events & WRITE:
+            return
+        if self._out:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            try:
+                sent = self.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.lose()
+                return
+            self._waiting = len(data) - sent
+            if self._waiting:
+                self._out = [memoryview(data)[sent:]]
+                self._listen_for(self._events | WRITE)
+                return
+            self._out = []
+        self.clear = self._state == _OPEN and not self._corked
+
+    def hold(self) -> None:
+        """Hear nothing until `go_on`: what the client said is being looked after by somebody who may wait."""
+        self._busy = True
+
+    def go_on(self) -> None:
+        """Hear what came meanwhile, and what comes."""
+        self._busy = False
+        self._process()
+
+    def end(self, code: int = GOING_AWAY) -> None:
+        """Close, after what waits."""
+        if self._state != _OPEN:
+            return
+        self._state = _CLOSING
+        self.clear = False
+        self._out.append(pack_close(code))
+        self._waiting += len(self._out[-1])
+        self._reactor.after(_LINGER, self.lose)
+        if not self._corked:
+            self.flush()
+            self._shut()
+
+    def lose(self) -> None:
+        """Close at once."""
+        if self._state == _CLOSED:
+            return
+        self._state = _CLOSED
+        self.clear = False
+        self._out, self._waiting = [], 0
+        self._reactor.discard(self._sock)
+        self._owner.lost()
+
+    def _handle(self, events: int) -> None:
+        if events & WRITE:
+            self._drain()
+        if events & READ and self._events & READ:
+            self._read()
+        elif events & BROKEN:
+            self.lose()
+
+    def _drain(self) -> None:
+        self._listen_for(self._events & ~WRITE)
+        self.flush()
+        if not self._out and self._state == _OPEN:
+            self._process()
+            self._owner.drained()
+        self._shut()
+
+    def _shut(self) -> None:
+        """Once everything is out, let the client know that nothing follows; it closes then."""
+        if self._state == _CLOSING and not self._out:
+            self._listen_for(READ)
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.lose()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.lose()
+        elif self._state == _OPEN:
+            self._reader.feed(data)
+            self._process()
+
+    def _process(self) -> None:
+        """Hear what has arrived; everything that is said meanwhile leaves in one write."""
+        if self._corked or self._state != _OPEN:
+            return
+        self._corked, self.clear = True, False
+        try:
+            while self._state == _OPEN and self._may_hear() and (found := self._reader.next()) is not None:
+                self._heard += 1
+                self._hear(*found)
+        except FrameError as fault:
+            self.end(fault.code)
+        finally:
+            self._corked = False
+            self.flush()
+        if self._state == _OPEN:
+            self._listen_for(self._events | READ if self._may_hear() else self._events & ~READ)
+        else:
+            self._shut()
+
+    def _may_hear(self) -> bool:
+        """Tell whether more may be heard now: not from who is being answered, takes no answers, or says too much."""
+        if self._busy or self._waiting > self._most_waiting:
+            return False
+        second = int(self._reactor.now)
+        if second != self._second:
+            self._second, self._heard = second, 0
+        elif self._heard >= self._most_heard:
+            if self._heard == self._most_heard:
+                self._heard += 1
+                self._reactor.after(1.0, self._process)
+            return False
+        return True
+
+    def _hear(self, kind: int, payload: bytes) -> None:
+        if kind == PING:
+            self.tell(pack(payload, PONG))
+        elif kind == CLOSE:
+            code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else GOING_AWAY
+            self.end(code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY)
+        elif kind != PONG:
+            self._owner.hear(kind, payload)
+
+    def _listen_for(self, events: int) -> None:
+        if events != self._events and self._state != _CLOSED:
+            self._events = events
+            self._reactor.change(self._fd, events)
