@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -158,9 +157,10 @@ class Relay:
                 retry=False,
                 ignore_result=True,
             )
-        except (OperationalError, OSError) as fault:
+        except Exception as fault:
+            # Kombu wraps what another try may mend; a wrong password, say, comes as an error of the transport's own.
             SEND_FAILURES.inc()
-            log.warning("wakeup_not_sent", task_id=wish.task_id, reason=str(fault))
+            log.warning("wakeup_not_sent", task_id=wish.task_id, reason=f"{type(fault).__name__}: {fault}")
             return False
         SENT.inc()
         return True

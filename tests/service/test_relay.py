@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kombu import Connection
 
 from app.core.errors import Unavailable
 from app.core.sweep import Sweeper
@@ -151,6 +152,20 @@ def test_a_rabbit_that_is_not_there_costs_nothing(new_stage: NewStage) -> None:
     assert stage.wishes() == {task_id: (1, 0)}
     assert stage.due_in(task_id) <= 1.0
     assert stage.story() == ["SUBMITTED"]
+
+
+@pytest.mark.parametrize("wrong", ["password", "vhost", "queue"])
+def test_a_rabbit_that_refuses_us_costs_nothing(new_stage: NewStage, rabbit_url: str, wrong: str) -> None:
+    password, vhost = rabbit_url.replace(":guest@", ":wrong@"), f"{rabbit_url.rstrip('/')}/nowhere"
+    stage = new_stage(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
+    if wrong == "queue":
+        with Connection(rabbit_url) as connection, connection.channel() as channel:
+            channel.queue_declare(stage.settings.queue, durable=False, auto_delete=False)
+    tasks = [stage.submit() for _ in range(2)]
+    assert stage.rt.relay.run_due() == 0
+    assert stage.wishes() == dict.fromkeys(tasks, (1, 0))
+    assert all(stage.due_in(task) <= 1.0 for task in tasks)
+    assert stage.story() == ["SUBMITTED", "SUBMITTED"]
 
 
 def test_a_doubted_message_is_sent_again_only_when_the_queue_is_shorter_than_the_waiting_tasks(
