@@ -17,9 +17,10 @@ from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
 from app.core.ledger import NewTask
 from app.core.models import Task
-from app.core.reads import InstanceView, TaskView, read_instance, view_instance, view_task
+from app.core.reads import read_instance
 from app.core.runtime import Runtime
 from app.core.validate import check_instance_id, check_json, check_line, check_task_id
+from app.core.views import InstanceView, TaskView, view_instance, view_task
 
 #: Longest that a submission may wait for a worker before it expires: a year.
 _LONGEST_EXPIRY = 366 * 24 * 3600.0

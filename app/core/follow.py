@@ -22,10 +22,11 @@ from app.core.broadcast import connect, instance_channel
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
 from app.core.log import read_events, read_head
-from app.core.reads import TaskView, read_task
+from app.core.reads import read_task
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.states import TERMINAL, TaskStatus
+from app.core.views import TaskView
 
 log = structlog.get_logger(__name__)
 

@@ -21,10 +21,10 @@ from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.events import plain
 from app.core.log import Change, read_head
 from app.core.models import Schedule
-from app.core.reads import ScheduleView, view_schedule
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
 from app.core.validate import check_line, check_task_id
+from app.core.views import ScheduleView, view_schedule
 
 CatchUp = Literal["skip", "latest", "all"]
 Overlap = Literal["allow", "skip"]

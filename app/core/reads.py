@@ -1,11 +1,11 @@
-"""What callers see of the rows: JSON-ready views, lists with cursors, and snapshots. Reads only."""
+"""What callers see of the rows: single rows, lists with cursors, and snapshots. Reads only."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import literal, select, tuple_
@@ -16,188 +16,21 @@ from app.core.events import clean, stamp
 from app.core.log import read_head
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
 from app.core.states import TaskStatus
+from app.core.views import (
+    AgentView,
+    InstanceView,
+    ScheduleView,
+    SlotView,
+    StepView,
+    TaskView,
+    view_agent,
+    view_instance,
+    view_schedule,
+    view_step,
+    view_task,
+)
 
 Row = TypeVar("Row", bound=Base)
-
-
-class InstanceView(TypedDict):
-    """A workspace; `seq` is the number of its latest event."""
-
-    id: str
-    name: str
-    epoch: str
-    seq: int
-    created_at: str | None
-
-
-class TaskView(TypedDict):
-    """A task as every entrance shows it; moments are RFC 3339 UTC, progress is 0 to 100."""
-
-    id: str
-    instance_id: str
-    kind: str
-    title: str
-    status: str
-    progress: float
-    message: str
-    attempt: int
-    input: Any
-    result: Any
-    error: dict[str, Any] | None
-    cancel_requested: bool
-    submitted_by: str
-    last_seq: int
-    created_at: str | None
-    started_at: str | None
-    finished_at: str | None
-    updated_at: str | None
-    expires_at: str | None
-
-
-class StepView(TypedDict):
-    """A step as every entrance shows it."""
-
-    step_id: str
-    task_id: str
-    key: str
-    position: int
-    agent: str
-    action: str
-    status: str
-    output: Any
-    error: dict[str, Any] | None
-    attempt: int
-    tries: int
-    started_at: str | None
-    completed_at: str | None
-
-
-class AgentView(TypedDict):
-    """An agent's card: what may be submitted, and what its input must look like."""
-
-    kind: str
-    title: str
-    description: str
-    version: str
-    input_schema: dict[str, Any]
-    soft_time_limit: float | None
-    hard_time_limit: float | None
-
-
-class ScheduleView(TypedDict):
-    """A schedule with its next and last slot."""
-
-    id: str
-    instance_id: str
-    name: str
-    kind: str
-    input: Any
-    timing: str
-    cron: str | None
-    timezone: str
-    interval_seconds: float | None
-    run_at: str | None
-    catch_up: str
-    overlap: str
-    paused: bool
-    next_slot_at: str | None
-    last_slot_at: str | None
-    created_at: str | None
-
-
-class SlotView(TypedDict):
-    """One firing of a schedule, and what came of it."""
-
-    schedule_id: str
-    planned_at: str | None
-    outcome: str
-    reason: str
-    task_id: str | None
-
-
-def view_instance(row: Instance) -> InstanceView:
-    """Return the view of one row."""
-    return InstanceView(id=row.id, name=row.name, epoch=row.epoch, seq=row.seq, created_at=stamp(row.created_at))
-
-
-def view_task(row: Task) -> TaskView:
-    """Return the view of one row."""
-    running = row.status == TaskStatus.IN_PROGRESS.value
-    return TaskView(
-        id=row.id,
-        instance_id=row.instance_id,
-        kind=row.kind,
-        title=row.title,
-        status=row.status,
-        progress=row.progress,
-        message=row.message,
-        attempt=row.attempt,
-        input=row.input,
-        result=row.result,
-        error=row.error,
-        cancel_requested=running and row.cancel_requested_at is not None,
-        submitted_by=row.submitted_by,
-        last_seq=row.last_seq,
-        created_at=stamp(row.created_at),
-        started_at=stamp(row.started_at),
-        finished_at=stamp(row.finished_at),
-        updated_at=stamp(row.updated_at),
-        expires_at=stamp(row.expires_at),
-    )
-
-
-def view_step(row: Step) -> StepView:
-    """Return the view of one row."""
-    return StepView(
-        step_id=row.id,
-        task_id=row.task_id,
-        key=row.key,
-        position=row.position,
-        agent=row.agent,
-        action=row.action,
-        status=row.status,
-        output=row.output,
-        error=row.error,
-        attempt=row.attempt,
-        tries=row.tries,
-        started_at=stamp(row.started_at),
-        completed_at=stamp(row.completed_at),
-    )
-
-
-def view_agent(row: Agent) -> AgentView:
-    """Return the view of one row."""
-    return AgentView(
-        kind=row.kind,
-        title=row.title,
-        description=row.description,
-        version=row.version,
-        input_schema=row.input_schema,
-        soft_time_limit=row.soft_time_limit,
-        hard_time_limit=row.hard_time_limit,
-    )
-
-
-def view_schedule(row: Schedule) -> ScheduleView:
-    """Return the view of one row."""
-    return ScheduleView(
-        id=row.id,
-        instance_id=row.instance_id,
-        name=row.name,
-        kind=row.kind,
-        input=row.input,
-        timing=row.timing,
-        cron=row.cron,
-        timezone=row.timezone,
-        interval_seconds=row.interval_seconds,
-        run_at=stamp(row.run_at),
-        catch_up=row.catch_up,
-        overlap=row.overlap,
-        paused=row.paused,
-        next_slot_at=stamp(row.next_slot_at),
-        last_slot_at=stamp(row.last_slot_at),
-        created_at=stamp(row.created_at),
-    )
 
 
 def read_instance(session: Session, instance_id: str) -> InstanceView:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import InvalidInput, TooLarge
-from app.core.reads import AgentView
+from app.core.views import AgentView
 
 Schema = dict[str, Any]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.core.events import to_json
-from app.core.reads import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
+from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
 
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")

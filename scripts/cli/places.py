@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from app.core import actions
-from app.core.reads import InstanceView, list_agents, list_instances, read_agent
+from app.core.reads import list_agents, list_instances, read_agent
 from app.core.runtime import Runtime
+from app.core.views import InstanceView
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import Commands
 from scripts.cli.options import AsJson

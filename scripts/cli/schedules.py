@@ -10,8 +10,9 @@ import typer
 from app.core import planning
 from app.core.errors import InvalidInput
 from app.core.planning import NewSchedule
-from app.core.reads import ScheduleView, list_schedules, list_slots
+from app.core.reads import list_schedules, list_slots
 from app.core.validate import check_instance_id, check_task_id
+from app.core.views import ScheduleView
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import Commands
 from scripts.cli.given import parse_duration

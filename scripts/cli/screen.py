@@ -14,8 +14,8 @@ from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from app.core.events import EXECUTION_STEP, EventRecord
-from app.core.reads import TaskView
 from app.core.states import TERMINAL, StepStatus, TaskStatus
+from app.core.views import TaskView
 from scripts.cli.output import readable
 
 _STATUS_STYLES = {

@@ -11,10 +11,11 @@ from app.core import actions
 from app.core.actions import Outcome, Submission
 from app.core.catalogue import find_card
 from app.core.errors import InvalidInput
-from app.core.reads import TaskView, list_steps, list_tasks, read_task, view_agent
+from app.core.reads import list_steps, list_tasks, read_task
 from app.core.runtime import Runtime
 from app.core.states import TaskStatus
 from app.core.validate import check_instance_id, check_line, check_task_id
+from app.core.views import TaskView, view_agent
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import ExitCode
 from scripts.cli.given import build_input, parse_duration

@@ -10,10 +10,11 @@ from app.core.errors import InvalidInput
 from app.core.events import EventRecord
 from app.core.follow import Follower, Live, Reset
 from app.core.log import read_head
-from app.core.reads import TaskView, list_tasks, read_instance, read_task
+from app.core.reads import list_tasks, read_instance, read_task
 from app.core.runtime import Runtime
 from app.core.states import ACTIVE, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
+from app.core.views import TaskView
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import ExitCode, code_of_status
 from scripts.cli.options import AsJson, WithLive

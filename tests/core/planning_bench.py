@@ -15,9 +15,10 @@ from app.core.firing import fire_due
 from app.core.log import read_events
 from app.core.models import Base
 from app.core.planning import NewSchedule, add_schedule
-from app.core.reads import ScheduleView, TaskView, list_slots, list_tasks, read_schedule
+from app.core.reads import list_slots, list_tasks, read_schedule
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.views import ScheduleView, TaskView
 
 ECHO = AgentCard(
     kind="echo",

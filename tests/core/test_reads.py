@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from app.core import reads
+from app.core import reads, views
 from app.core.catalogue import AgentCard, register
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import now, stamp
@@ -69,7 +69,7 @@ def test_steps_are_shown_in_the_order_in_which_they_were_first_started(stage: St
         ("a", 2, {"of": "a"}),
         ("b", 3, {"of": "b"}),
     ]
-    assert set(steps[0]) == set(reads.StepView.__annotations__)
+    assert set(steps[0]) == set(views.StepView.__annotations__)
 
 
 def _page_through(stage: Stage, limit: int, **chosen: Any) -> list[str]:

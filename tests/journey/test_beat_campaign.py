@@ -10,8 +10,9 @@ from app.core import planning
 from app.core.events import now, stamp
 from app.core.models import Schedule
 from app.core.planning import NewSchedule
-from app.core.reads import SlotView, list_slots
+from app.core.reads import list_slots
 from app.core.schedules import preview
+from app.core.views import SlotView
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder

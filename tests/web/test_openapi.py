@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from referencing import Registry, Resource
 
-from app.core import reads
+from app.core import views
 from app.web.api import shapes
 from app.web.api.answers import Problem
 from app.web.errors import KINDS
@@ -109,12 +109,12 @@ def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Json
 @pytest.mark.parametrize(
     ("view", "model"),
     [
-        (reads.InstanceView, shapes.Instance),
-        (reads.TaskView, shapes.Task),
-        (reads.StepView, shapes.Step),
-        (reads.AgentView, shapes.Agent),
-        (reads.ScheduleView, shapes.Schedule),
-        (reads.SlotView, shapes.Slot),
+        (views.InstanceView, shapes.Instance),
+        (views.TaskView, shapes.Task),
+        (views.StepView, shapes.Step),
+        (views.AgentView, shapes.Agent),
+        (views.ScheduleView, shapes.Schedule),
+        (views.SlotView, shapes.Slot),
     ],
 )
 def test_the_shapes_are_those_of_the_views(view: type, model: type[BaseModel]) -> None:
