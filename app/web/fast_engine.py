@@ -2,7 +2,8 @@
 
 python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and what
 python-socketio does with it stays as it is: it finds a `FastSocket` where it expects an `engineio.Socket`. Polling
-clients keep the stock class beside it. docs/decisions tells what is relied on ("the fast path"); `check` looks whether it is there.
+clients keep the stock class beside it. docs/decisions tells what is relied on ("the fast path"); `check` looks whether
+it is there.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class FrameReader:
             width = 2 if size == 126 else 8
             if len(rest) < begin + width:
                 self._tidy()
-            return None
+                return None
             size = int.from_bytes(rest[begin : begin + width], "big")
             begin += width
         if size + self._size > self._most:
