@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from scripts.ports import find_port
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL = 5.0
@@ -64,14 +65,6 @@ def answers(url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def find_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ import redis
 from app.core.errors import SettingsError
 from app.core.settings import Settings, load_settings
 from scripts.child import Child, Patience, describe
-from scripts.embedded_redis import is_free, open_private, prepare_address
+from scripts.embedded_redis import open_private, prepare_address
 from scripts.lines import Lines
 from scripts.lock import Held, take_lock
+from scripts.ports import is_free
 from scripts.procfile import ProcfileError, read_procfile
 from scripts.welcome import ask, welcome
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import socket
 
+from scripts.ports import is_free
+
 #: Below the range from which systems give out ports to outgoing connections, so that a server which is down for a
 #: moment finds its port free again.
 RANGE = range(12_000, 32_000)
@@ -19,17 +21,6 @@ def free_port() -> int:
         if port not in _given and is_free(port):
             _given.add(port)
             return port
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could bind this port of 127.0.0.1 now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def answers(port: int) -> bool:
