@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Queue
 
 from app.core.errors import Unavailable
 from app.core.sweep import Sweeper
@@ -160,7 +160,7 @@ def test_a_rabbit_that_refuses_us_costs_nothing(new_stage: NewStage, rabbit_url:
     stage = new_stage(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
     if wrong == "queue":
         with Connection(rabbit_url) as connection, connection.channel() as channel:
-            channel.queue_declare(stage.settings.queue, durable=False, auto_delete=False)
+            Queue(stage.settings.queue, durable=False, channel=channel).queue_declare()
     tasks = [stage.submit() for _ in range(2)]
     assert stage.rt.relay.run_due() == 0
     assert stage.wishes() == dict.fromkeys(tasks, (1, 0))
