@@ -7,6 +7,7 @@ starts programs.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from playwright.sync_api import Page
 
 from tests.harness.browser import Complaints, open_page
@@ -98,6 +100,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """End what a broken fixture may have left."""
     kill_all()
     remove_templates()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a test, or what it imported, set up for the logging of a whole process."""
+    root = logging.getLogger()
+    handlers, level, structured = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**structured)
 
 
 @pytest.fixture(scope="session")
