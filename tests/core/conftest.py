@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from app.core.migrate import migrate
+from app.core.models import Base
 from tests.core.stage import Stage, make_settings
 from tests.harness.servers import PostgresServer
 
@@ -25,12 +28,21 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(request: pytest.FixtureRequest) -> str:
-    """The name of a migrated PostgreSQL database to copy."""
+def migrated_postgres(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated PostgreSQL database that tests use one after the other."""
     server: PostgresServer = request.getfixturevalue("postgres_server")
     url = server.create_database()
     migrate(make_settings(database_url=url))
-    return url.rpartition("/")[2]
+    return url
+
+
+@pytest.fixture
+def empty_postgres(migrated_postgres: str) -> str:
+    """The same, emptied: that is much faster than a new one."""
+    tables = sql.SQL(", ").join(map(sql.Identifier, Base.metadata.tables))
+    with psycopg.connect(migrated_postgres) as connection:
+        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    return migrated_postgres
 
 
 @pytest.fixture
@@ -52,27 +64,19 @@ def new_stage_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New
         shutil.copy(request.getfixturevalue("sqlite_template") / "swallowtail.db", tmp_path)
         yield from _make_stages({"var_dir": tmp_path})
     else:
-        template = request.getfixturevalue("postgres_template")
-        url = request.getfixturevalue("postgres_server").create_database(template)
-        yield from _make_stages({"var_dir": tmp_path, "database_url": url})
+        yield from _make_stages({"var_dir": tmp_path, "database_url": request.getfixturevalue("empty_postgres")})
 
 
 @pytest.fixture
-def new_postgres_stage(postgres_template: str, postgres_server: PostgresServer, tmp_path: Path) -> Iterator[NewStage]:
+def new_postgres_stage(empty_postgres: str, tmp_path: Path) -> Iterator[NewStage]:
     """Do the same on PostgreSQL only."""
-    yield from _make_stages({"var_dir": tmp_path, "database_url": postgres_server.create_database(postgres_template)})
+    yield from _make_stages({"var_dir": tmp_path, "database_url": empty_postgres})
 
 
 @pytest.fixture
 def stage(new_stage_on: NewStage) -> Stage:
     """A stage on SQLite and on PostgreSQL in turn."""
     return new_stage_on()
-
-
-@pytest.fixture
-def sqlite_stage(new_stage: NewStage) -> Stage:
-    """A stage on SQLite only."""
-    return new_stage()
 
 
 def _make_stages(place: dict[str, Any]) -> Iterator[NewStage]:
