@@ -20,8 +20,8 @@ from playwright.sync_api import Page
 
 from tests.harness.browser import Complaints, open_page
 from tests.harness.house import House, remove_templates
-from tests.harness.program import kill_all, running
-from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer, make_directory
+from tests.harness.program import kill_all, make_directory, running
+from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 
 TIERS = ("unit", "service", "journey", "browser", "chaos")
 TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos"}

@@ -1,15 +1,16 @@
 """Beside the road: the guard that ends a test run's processes when the test run itself is killed.
 
-Run as `python guard.py` with a pipe as its input. Lines `+PID` and `-PID` add and remove a session; when the pipe
-closes, however that came about, every process of the sessions still listed is killed. A finalizer cannot do this
-(nobody runs it after kill -9), and a parent-death signal would miss the children of the processes and fire at the end
-of a mere thread.
+Run as `python guard.py` with a pipe as its input. Lines `+PID` and `-PID` add and remove a session, `/PATH` adds a
+directory; when the pipe closes, however that came about, every process of the sessions still listed is killed and every
+directory removed. A finalizer cannot do this (nobody runs it after kill -9), and a parent-death signal would miss the
+children of the processes and fire at the end of a mere thread.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,10 @@ class Guard:
         """This session has ended; its number may be somebody else's soon."""
         self._say(f"-{leader}")
 
+    def remove(self, directory: Path) -> None:
+        """Remove this directory, if it is still there, when the test run is over."""
+        self._say(str(directory.absolute()))
+
     def close(self) -> None:
         """End the guard itself."""
         if self._process is not None:
@@ -69,12 +74,18 @@ class Guard:
 
 
 def main() -> None:
-    """Keep the list of sessions until the pipe closes, then end them."""
+    """Keep the lists until the pipe closes, then end the sessions and remove the directories."""
     sessions: set[int] = set()
+    directories: list[str] = []
     for line in sys.stdin:
-        (sessions.add if line.startswith("+") else sessions.discard)(int(line[1:]))
+        if line.startswith("/"):
+            directories.append(line.rstrip("\n"))
+        else:
+            (sessions.add if line.startswith("+") else sessions.discard)(int(line[1:]))
     for leader in sessions:
         kill_session(leader)
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from app.core.log import read_events
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
-from tests.harness.program import Program, clean_environment
-from tests.harness.servers import RedisBinary, RedisServer, make_directory
+from tests.harness.program import Program, clean_environment, make_directory
+from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: Statuses that a task does not leave by itself.

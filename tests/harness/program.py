@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -218,6 +220,18 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def make_directory(user: str | None = None) -> Path:
+    """A new directory with a short path (a socket's has room for about 100 characters), gone after the test run.
+
+    It belongs to `user` if we are root.
+    """
+    path = Path(tempfile.mkdtemp(prefix="swallowtail-", dir="/tmp"))
+    _guard.remove(path)
+    if user is not None and os.geteuid() == 0:
+        shutil.chown(path, user, user)
+    return path
 
 
 def running() -> list[Program]:

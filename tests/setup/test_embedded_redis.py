@@ -14,8 +14,7 @@ import redis
 
 from app.core.settings import Settings
 from scripts.embedded_redis import prepare_address, where, write_config
-from tests.harness.program import Program
-from tests.harness.servers import make_directory
+from tests.harness.program import Program, make_directory
 from tests.harness.waiting import wait_until
 
 #: Too long for the path of a socket.

@@ -59,17 +59,18 @@ def test_killing_a_program_ends_what_it_started(tmp_path: Path) -> None:
     assert session_pids(program.pid) == []
 
 
-def test_programs_end_when_the_test_run_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_left_when_the_test_run_is_killed(tmp_path: Path) -> None:
     script = """
         import os, signal, sys
         from pathlib import Path
-        from tests.harness.program import Program
+        from tests.harness.program import Program, make_directory
         program = Program("sleeper", ["sleep", "600"], log=Path(sys.argv[1])).start()
-        print(program.pid, flush=True)
+        print(program.pid, make_directory(), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "log")], cwd=ROOT, capture_output=True, text=True
     )
-    leader = int(done.stdout)
-    wait_until(lambda: not session_pids(leader), "the guard has ended the sleeper")
+    leader, directory = done.stdout.split()
+    wait_until(lambda: not session_pids(int(leader)), "the guard has ended the sleeper")
+    wait_until(lambda: not Path(directory).exists(), "the guard has removed the directory")

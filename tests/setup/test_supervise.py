@@ -15,8 +15,7 @@ import pytest
 
 from tests.harness.guard import session_pids
 from tests.harness.ports import free_port
-from tests.harness.program import ROOT, Program
-from tests.harness.servers import make_directory
+from tests.harness.program import ROOT, Program, make_directory
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.journey
