@@ -18,11 +18,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from app.core.errors import CancelRequested, Conflict, InvalidInput, LeaseLost
 from app.core.events import EventRecord
+from app.core.models import Task
 from app.core.runs import Claim
 from app.core.states import TaskStatus
 from tests.core.oracle import check, fold
@@ -62,8 +63,9 @@ class LedgerMachine(RuleBasedStateMachine):
             with patch.object(Connection, "commit", _breaking(breaks)):
                 outcome = work(*given, **named)
         except REFUSALS:
-            assert len(self.stage.announced) == announced, "a refused act told something"
-            return None
+            if work is not self.stage.perform:
+                assert len(self.stage.announced) == announced, "a refused act told something"
+            outcome = None
         self._forget_live(self.stage.announced[announced:])
         return outcome
 
@@ -96,6 +98,20 @@ class LedgerMachine(RuleBasedStateMachine):
             return multiple()
         assert claimable
         return claim
+
+    @rule(target=claims, instance=st.sampled_from(INSTANCES))
+    def begin(self, instance: str) -> Any:
+        return self.act(self.stage.running, instance_id=instance)
+
+    @rule(pick=st.integers(0, 9), keys=st.lists(KEYS, min_size=1, max_size=3, unique=True), percent=PERCENT)
+    def perform(self, pick: int, keys: list[str], percent: float | None) -> None:
+        with self.stage.db.read() as session:
+            running = session.scalars(select(Task).where(Task.token.is_not(None)).order_by(Task.last_seq)).all()
+        if running:
+            row = running[pick % len(running)]
+            claim = Claim(row.id, row.instance_id, row.kind, {}, row.attempt, row.token or "", 0.0, 0)
+            for key in keys:
+                self.act(self.stage.perform, claim, key, key, progress=percent)
 
     @rule(claim=claims, percent=PERCENT, message=st.sampled_from(["", "on it"]))
     def heartbeat(self, claim: Claim, percent: float | None, message: str) -> None:
