@@ -124,6 +124,8 @@ class Viewer:
         self.screen = Screen()
         #: The connection that stands now.
         self.connection: str | None = None
+        #: Whether a subscription stands on it.
+        self.is_watching = False
         self._read = 0
         self._wants = False
 
@@ -131,7 +133,7 @@ class Viewer:
         """Connect anew."""
         name = f"{self.name}.{len(self.connections)}"
         self.connections.append(name)
-        self.connection = name
+        self.connection, self.is_watching = name, False
         self._read = 0
         self.stage.hub.enter(name)
 
@@ -141,7 +143,7 @@ class Viewer:
             self.work(answering=False)
             self.stage.transport.drain(self.connection)
             self.stage.hub.leave(self.connection)
-            self.connection = None
+            self.connection, self.is_watching = None, False
 
     def subscribe(self, since: Since | None = None) -> None:
         """Begin to watch, after `since` or from now on. Raises what the hub refuses with."""
@@ -156,10 +158,10 @@ class Viewer:
         self.work()
 
     def resume(self) -> None:
-        """Connect if need be and continue from the last position, or from a snapshot."""
+        """Connect and subscribe if need be, from the last position or from a snapshot."""
         if self.connection is None:
             self.connect()
-        self._wants = True
+        self._wants |= not self.is_watching
         self.work()
 
     def unsubscribe(self) -> None:
@@ -218,7 +220,9 @@ class Viewer:
                 self.screen = Screen(given["snapshot"])
             if given["mode"] != "replay" and (self.position is None or given["mode"] == "snapshot"):
                 self.position = Since(given["epoch"], given["head"])
-            self._wants = False
+            self._wants, self.is_watching = False, True
+        elif message.event == "unsubscribed":
+            self.is_watching = False
         elif message.event == "reset":
             self._wants = given["reason"] != "revoked"
         elif "id" in given:

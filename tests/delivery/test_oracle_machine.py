@@ -1,0 +1,311 @@
+"""`snapshot(a) + events(a+1 … b) = snapshot(b)`, whatever happens in whatever order.
+
+Hypothesis writes, rolls back, prunes and begins new epochs, drops and stalls clients, restarts the hub and Redis. In the
+end, and now and then before it, what each client shows by the client's rule is what somebody who comes now is shown.
+Real SQLite, real Redis, the real hub; only the sockets are lists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from app.core.errors import CancelRequested, Conflict, LeaseLost
+from app.core.runs import Claim
+from app.delivery.archive import Archive, Page
+from app.delivery.cursor import Cursor
+from app.delivery.wire import Answer, Since
+from tests.core.oracle import check
+from tests.core.stage import ERROR, LOST
+from tests.delivery.broken import FixedArchive, silent_skips
+from tests.delivery.deeds import begin_epoch, note_and_undo, prune
+from tests.delivery.viewers import Screen, Stage, Viewer
+from tests.harness.house import House
+from tests.harness.servers import RedisBinary
+from tests.harness.waiting import GaveUp
+from tests.journey.author import Author
+
+pytestmark = pytest.mark.service
+
+REFUSALS = (Conflict, LeaseLost, CancelRequested)
+MOST_VIEWERS = 6
+WHO = st.integers(0, MOST_VIEWERS - 1)
+WHICH = st.integers(0, 3)
+
+Archives = type[Archive]
+
+
+class DeliveryMachine(RuleBasedStateMachine):
+    """One instance, those who write into it, those who watch it, and what befalls them."""
+
+    house: House
+    archive: Archives = Archive
+    patience = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage(self.house, archive=self.archive)
+        self.stage.hub.start()
+        self.author = Author(self.house)
+        self.ledger, self.runs = self.stage.rt.ledger, self.stage.rt.runs
+        self.tasks: list[str] = [self.author.submit()]
+        self.claims: list[Claim] = []
+        self.redis_is_away = False
+        self.pruned = False
+
+    def act(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """Do something that the ledger may refuse."""
+        try:
+            return work(*given, **named)
+        except REFUSALS:
+            return None
+
+    # What is written.
+
+    @rule()
+    def submit(self) -> None:
+        self.tasks.append(self.author.submit())
+
+    @rule(which=WHICH)
+    def claim(self, which: int) -> None:
+        task_id = self.tasks[-1 - which % len(self.tasks)]
+        claim = self.act(self.runs.claim, task_id, self.house.task(task_id)["attempt"] + 1, "worker")
+        if claim is not None:
+            self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=WHICH, key=st.sampled_from("abc"), percent=st.none() | st.sampled_from([10.0, 60.0]), well=st.booleans())
+    def step(self, which: int, key: str, percent: float | None, well: bool) -> None:
+        claim = self.claims[-1 - which % len(self.claims)]
+        self.act(self.runs.start_step, claim, key, "Agent", "work")
+        if well:
+            self.act(self.runs.finish_step, claim, key, {"said": key}, progress=percent)
+        else:
+            self.act(self.runs.fail_step, claim, key, ERROR)
+
+    @precondition(lambda self: self.claims)
+    @rule(how=st.sampled_from(["complete", "fail", "lose", "later", "leave open"]))
+    def end(self, how: str) -> None:
+        claim = self.claims.pop()
+        if how == "complete":
+            self.act(self.runs.complete, claim, {"done": True})
+        elif how == "fail":
+            self.act(self.runs.fail, claim, ERROR)
+        elif how == "lose":
+            self.act(self.ledger.propose_lost, claim.task_id, claim.attempt, LOST)
+        elif how == "later":
+            self.act(self.runs.retry_later, claim, ERROR, 0.0)
+
+    @rule(which=WHICH, again=st.booleans())
+    def cancel_or_retry(self, which: int, again: bool) -> None:
+        task_id = self.tasks[-1 - which % len(self.tasks)]
+        self.act(self.ledger.retry if again else self.ledger.request_cancel, task_id)
+
+    @rule(count=st.integers(1, 5))
+    def write_much(self, count: int) -> None:
+        for _ in range(count):
+            self.author.play(4)
+
+    @rule()
+    def roll_back(self) -> None:
+        note_and_undo(self.stage.rt, self.tasks[0], 3)
+
+    @rule(keep=st.sampled_from([0, 1, 10, 40]))
+    def prune(self, keep: int) -> None:
+        prune(self.stage.rt, self.author.instance_id, keep)
+        self.pruned = True
+
+    @rule()
+    def begin_epoch(self) -> None:
+        begin_epoch(self.stage.rt, self.author.instance_id)
+        self.pruned = True
+
+    # Who watches.
+
+    @rule(who=WHO)
+    def come(self, who: int) -> None:
+        if who >= len(self.stage.viewers) and len(self.stage.viewers) < MOST_VIEWERS:
+            self.stage.viewer(f"v{len(self.stage.viewers)}", self.author.instance_id)
+        self.viewer(who).resume()
+
+    @rule(who=WHO)
+    def drop(self, who: int) -> None:
+        self.viewer(who).drop()
+
+    @rule(who=WHO)
+    def stall(self, who: int) -> None:
+        if (connection := self.viewer(who).connection) is not None:
+            self.stage.transport.stall(connection)
+
+    @rule(who=WHO, keep=st.sampled_from([0, 5, 30]))
+    def fall_behind(self, who: int, keep: int) -> None:
+        """More is written and forgotten than a client that stalls can be given."""
+        viewer = self.viewer(who)
+        viewer.resume()
+        self.stall(who)
+        self.write_much(4)
+        self.prune(keep)
+
+    @rule(who=WHO)
+    def ask_again(self, who: int) -> None:
+        viewer = self.viewer(who)
+        if viewer.connection is not None and viewer.position is not None:
+            self.act(viewer.subscribe, viewer.position)
+
+    @rule(who=WHO)
+    def go_on(self, who: int) -> None:
+        if (connection := self.viewer(who).connection) is not None:
+            self.stage.transport.drain(connection)
+
+    @rule(who=WHO)
+    def look(self, who: int) -> None:
+        self.viewer(who).work()
+
+    def viewer(self, who: int) -> Viewer:
+        if not self.stage.viewers:
+            self.stage.viewer("v0", self.author.instance_id)
+        return self.stage.viewers[who % len(self.stage.viewers)]
+
+    # What breaks.
+
+    @rule()
+    def restart_hub(self) -> None:
+        self.stage.restart_hub()
+
+    @rule()
+    def restart_redis(self) -> None:
+        self.house.redis.restart()
+        self.redis_is_away = False
+
+    @precondition(lambda self: not self.redis_is_away)
+    @rule()
+    def lose_redis(self) -> None:
+        self.house.redis.kill()
+        self.redis_is_away = True
+
+    # What holds.
+
+    @rule(who=WHO)
+    def compare(self, who: int) -> None:
+        """What one client shows in the middle of it all."""
+        self.settle([self.viewer(who)])
+
+    def settle(self, viewers: list[Viewer]) -> None:
+        for viewer in viewers:
+            if viewer.connection is not None:
+                self.stage.transport.drain(viewer.connection)
+            viewer.resume()
+        self.stage.settle(*viewers, timeout=self.patience)
+        now = Screen(self.stage.snapshot(self.author.instance_id)).tasks
+        for viewer in viewers:
+            assert viewer.faults() == []
+            assert viewer.screen.tasks == now, f"{viewer.name} shows something else"
+
+    def teardown(self) -> None:
+        try:
+            if self.redis_is_away:
+                self.house.redis.start()
+            self.settle(self.stage.viewers)
+            if not self.pruned:
+                check(self.stage.rt.db, self.author.instance_id)
+        finally:
+            self.stage.__exit__()
+            if not self.house.redis.is_running:
+                self.house.redis.start()
+
+
+@pytest.fixture(scope="module")
+def house(redis_binary: RedisBinary) -> Iterator[House]:
+    fields = {"head_check": 0.05, "head_interval": 0.2, "ring_events": 20, "client_backlog": 16, "replay_limit": 200}
+    with House(env=fields, redis_binary=redis_binary) as opened:
+        yield opened
+
+
+#: A broken delivery has to be caught; how little it takes is of no interest.
+WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
+
+
+def play(
+    machine: type[DeliveryMachine], house: House, examples: int, seeded: bool, phases: Sequence[Phase] = tuple(Phase)
+) -> None:
+    class Machine(machine):  # type: ignore[misc,valid-type] # a class for each run, with its house
+        pass
+
+    Machine.house = house
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=seeded,
+            phases=phases,
+            report_multiple_bugs=False,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+def test_what_every_client_shows_is_what_the_log_says(house: House) -> None:
+    play(DeliveryMachine, house, 25, bool(os.environ.get("CI")))
+
+
+class RepeatingArchive(Archive):
+    """Answers a resumption with one event less than it is asked for: the classical `≥` for `>`."""
+
+    def read_page(self, instance_id: str, after: int) -> Page:
+        return super().read_page(instance_id, after + 1 if after else after)
+
+
+class StaleSnapshotArchive(Archive):
+    """Reads the head and the snapshot at two moments: the snapshot is always the one before."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._before: Any = None
+
+    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+        answer = super().read_answer(instance_id, since)
+        if answer.snapshot is None:
+            return answer
+        before, self._before = self._before or answer.snapshot, answer.snapshot
+        return replace(answer, snapshot=before)
+
+
+@pytest.mark.parametrize("archive", [StaleSnapshotArchive, FixedArchive, RepeatingArchive])
+def test_control_a_broken_archive_is_caught(house: House, archive: Archives) -> None:
+    class Broken(DeliveryMachine):
+        patience = 2.0
+
+    Broken.archive = archive
+    with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
+        play(Broken, house, 25, True, WITHOUT_SHRINKING)
+
+
+def test_control_silence_about_what_was_pruned_is_caught(house: House) -> None:
+    class Broken(DeliveryMachine):
+        patience = 2.0
+
+    with silent_skips(), pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
+        play(Broken, house, 40, True, WITHOUT_SHRINKING)
+
+
+def test_control_a_cursor_that_skips_is_caught(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Cursor.take
+
+    def skip(cursor: Cursor, entries: Any, limit: int) -> Any:
+        frames = take(cursor, entries, limit)
+        return frames[:-1] if len(frames) > 5 else frames
+
+    monkeypatch.setattr(Cursor, "take", skip)
+    with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
+        play(DeliveryMachine, house, 25, True, WITHOUT_SHRINKING)
