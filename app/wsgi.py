@@ -213,6 +213,7 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
         most=settings.max_connections,
         patience=REQUEST_TIMEOUT,
     )
+    web.engine.on_drained = web.hub.drained
     web.engine.start()
     front.open()
     eventlet.spawn_n(loop.run)

@@ -28,6 +28,8 @@ class Client:
 
     id: str
     gone: bool = False
+    #: What the transport keeps with a client, to find it without searching.
+    line: Any = None
     watches: dict[str, Watch] = field(default_factory=dict)
     tasks: set[str] = field(default_factory=set)
 
@@ -44,6 +46,14 @@ class Cursor:
     seq: int
     stamp: int = 0
     pace: float = 0.0
+
+    def stands_at(self, place: Cursor) -> bool:
+        """Tell whether two cursors are at the same place."""
+        return self.seq == place.seq and self.stamp == place.stamp and self.epoch == place.epoch
+
+    def copy_for(self, client: Client) -> Cursor:
+        """Return another client's cursor at the same place."""
+        return Cursor(client, self.epoch, self.seq, self.stamp)
 
     def take(self, entries: Iterable[Entry], limit: int) -> list[Frame]:
         """Return the messages of up to `limit` entries that are next in line, and move past them.
@@ -134,6 +144,11 @@ class LiveStates:
             frames.append(live.frame)
             cursor.stamp = live.stamp
         return frames
+
+    def stamp_after(self, stamp: int, count: int) -> int:
+        """Return where a cursor stands that has been sent `count` of the states after a stamp."""
+        following = [live.stamp for live in self._latest.values() if live.stamp > stamp]
+        return following[count - 1] if count > 0 else stamp
 
     def drop_after(self, seq: int) -> None:
         """Forget states measured after an event that the log does not have: they belong to another epoch."""

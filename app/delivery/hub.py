@@ -8,7 +8,8 @@ it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -36,12 +37,14 @@ class Hub:
         self._settings = settings
         self._transport = transport
         self._archive = archive
-        self._texts = Texts(settings, transport)
+        self._texts = Texts(transport)
         self._listener = Listener(settings, self._hear, self.check_soon)
         #: Innermost lock: nothing is waited for and nothing is sent while it is held.
         self._lock = threading.Lock()
         self._clients: dict[str, Client] = {}
         self._watches: dict[str, Watch] = {}
+        #: Instances whose log is being looked up, with how many wait for it.
+        self._openings: dict[str, tuple[threading.Lock, int]] = {}
         self._check_due = threading.Event()
         self._stopping = threading.Event()
         self._checker: threading.Thread | None = None
@@ -76,8 +79,9 @@ class Hub:
 
     def enter(self, client_id: str) -> None:
         """Note a new connection."""
+        client = Client(client_id, line=self._transport.line(client_id))
         with self._lock:
-            self._clients[client_id] = Client(client_id)
+            self._clients[client_id] = client
         CLIENTS.set(len(self._clients))
 
     def leave(self, client_id: str) -> None:
@@ -105,21 +109,84 @@ class Hub:
             TooMany: the client watches as much as it may.
             Unavailable: the database is away.
         """
+        if self.subscribe_now(client_id, instance_id, since, greet):
+            return
+        with self._opening(instance_id):
+            # Whoever came back with this client may have had the instance read meanwhile.
+            if self.subscribe_now(client_id, instance_id, since, greet):
+                return
+            client = self._find(client_id)
+            answer = self._archive.read_answer(instance_id, since)
+            watch = self._hold(instance_id, answer)
+            try:
+                watch.place(client, answer, move=since is not None, greet=greet)
+                self._note(client, watch)
+            finally:
+                self._release(watch)
+            watch.wake()
+
+    def subscribe_now(
+        self, client_id: str, instance_id: str, since: Since | None, greet: Callable[[Answer], None]
+    ) -> bool:
+        """Do what `subscribe` does if that takes no reading, and tell whether it was done. Waits for nothing.
+
+        Raises:
+            NotFound: there is no such connection any more.
+            TooMany: the client watches as much as it may.
+        """
         client = self._find(client_id)
         self._check_number(client, instance_id in client.watches)
-        answer = self._archive.read_answer(instance_id, since)
-        watch = self._hold(instance_id, answer)
+        with self._lock:
+            watch = self._watches.get(instance_id)
+            if watch is None:
+                return False
+            watch.holds += 1
         try:
-            watch.place(client, answer, move=since is not None, greet=greet)
-            with self._lock:
-                client.watches[instance_id] = watch
-                gone = client.gone
-            if gone:
-                watch.leave(client)
+            if not watch.place_now(client, since, room=self._settings.replay_limit, greet=greet):
+                return False
+            self._note(client, watch)
+        finally:
+            self._release(watch)
+        return True
+
+    def drained(self, client_id: str) -> None:
+        """Go on with a client that takes messages again."""
+        with self._lock:
+            client = self._clients.get(client_id)
+            watches = list(client.watches.values()) if client is not None else []
+        for watch in watches:
+            watch.wake()
+
+    def _note(self, client: Client, watch: Watch) -> None:
+        with self._lock:
+            client.watches[watch.instance_id] = watch
+            gone = client.gone
+        if gone:
+            watch.leave(client)
+
+    def _release(self, watch: Watch) -> None:
+        with self._lock:
+            watch.holds -= 1
+        if watch.is_idle:
+            # Its pump may have found it held when it wanted to end.
+            watch.wake()
+
+    @contextmanager
+    def _opening(self, instance_id: str) -> Iterator[None]:
+        """Let one caller at a time read how an instance's subscription begins."""
+        with self._lock:
+            lock, waiting = self._openings.get(instance_id, (threading.Lock(), 0))
+            self._openings[instance_id] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
         finally:
             with self._lock:
-                watch.holds -= 1
-            watch.wake()
+                waiting = self._openings[instance_id][1] - 1
+                if waiting:
+                    self._openings[instance_id] = (lock, waiting)
+                else:
+                    del self._openings[instance_id]
 
     def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
         """Stop delivering an instance to a client. Nothing of it follows `farewell`, which is called in any case."""
@@ -177,7 +244,8 @@ class Hub:
             if watch is not None:
                 watch.holds += 1
                 return watch
-            watch = Watch(instance_id, answer.head, self._settings, self._archive, self._transport)
+            after = answer.seq if answer.mode == "replay" else None
+            watch = Watch(instance_id, answer.head, self._settings, self._archive, self._transport, after=after)
             watch.holds += 1
             pump = threading.Thread(target=watch.run, args=(self._may_end,), name=f"pump-{instance_id}", daemon=True)
             pump.start()

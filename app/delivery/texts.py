@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from app.core.events import STEP_OUTPUT
-from app.core.settings import Settings
 from app.delivery.counters import DELIVERED, HINTS
 from app.delivery.cursor import Client
 from app.delivery.wire import Transport
@@ -21,8 +20,7 @@ from app.delivery.wire import Transport
 class Texts:
     """Who reads which task's text in this process."""
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
-        self._backlog = settings.client_backlog
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._lock = threading.Lock()
         self._readers: dict[str, dict[str, Client]] = {}
@@ -55,12 +53,10 @@ class Texts:
             HINTS.labels("unreadable").inc()
             return
         with self._lock:
-            readers = list(self._readers.get(task_id, {}))
-        frame = self._transport.frame(STEP_OUTPUT, wire)
-        for client in readers:
-            if self._transport.backlog(client) < self._backlog:
-                DELIVERED.labels("text").inc()
-                self._transport.send(client, [frame])
+            readers = list(self._readers.get(task_id, {}).values())
+        if readers:
+            self._transport.spread(readers, [self._transport.frame(STEP_OUTPUT, wire)])
+            DELIVERED.labels("text").inc(len(readers))
 
 
 def _read_text(message: bytes, task_id: str) -> dict[str, Any] | None:

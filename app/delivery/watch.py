@@ -24,7 +24,7 @@ from app.delivery.counters import HINTS, READS
 from app.delivery.cursor import Client, LiveStates
 from app.delivery.hints import EventsHint, LiveHint, read_hint
 from app.delivery.ring import Ring
-from app.delivery.wire import Answer, Entry, Transport, make_entry
+from app.delivery.wire import Answer, Entry, Since, Transport, make_entry
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +50,19 @@ class Watch:
     """Delivers one instance to its clients: strictly in order, nothing twice, whatever races."""
 
     def __init__(
-        self, instance_id: str, head: Head, settings: Settings, archive: Archive, transport: Transport
+        self,
+        instance_id: str,
+        head: Head,
+        settings: Settings,
+        archive: Archive,
+        transport: Transport,
+        *,
+        after: int | None = None,
     ) -> None:
+        """`after` is where the first client stands if that is behind the head: the ring begins there, so that all who
+        come back at once are served from it.
+        """
+        start = head.seq if after is None else max(after, head.seq - settings.ring_events)
         self.instance_id = instance_id
         #: Subscriptions under way, which keep the watch from ending. Guarded by the hub's lock.
         self.holds = 0
@@ -60,12 +71,17 @@ class Watch:
         self._lock = threading.RLock()
         self._woken = threading.Event()
         self._mailbox: deque[bytes | _HeadNews | _Departure] = deque()
-        self._ring = Ring(head.epoch, head.seq, events=settings.ring_events, size=settings.ring_bytes)
+        self._ring = Ring(head.epoch, start, events=settings.ring_events, size=settings.ring_bytes)
         self._live = LiveStates()
         self._audience = Audience(instance_id, self._ring, self._live, settings, transport)
         #: When to ask the database what follows the ring; None when nothing is known to be missing.
-        self._ask_at: float | None = None
+        self._ask_at: float | None = NOW if start < head.seq else None
         self._asked_for = head.seq
+        self._ring.expect(head.seq)
+        self._settings = settings
+        self._known = head
+        self._is_gone = False
+        self._turned_at = 0.0
         self._resting_until = 0.0
 
     @property
@@ -74,12 +90,19 @@ class Watch:
         return not self._audience
 
     def hear(self, message: bytes) -> None:
-        """Take a message from the instance's channel."""
-        self._post(message)
+        """Take a message from the instance's channel; in a room that is not busy it is on its way on return."""
+        self._mailbox.append(message)
+        if not (self._is_due() and self._turn_lightly()):
+            self._woken.set()
 
     def check(self, head: Head | None) -> None:
         """Take what the database says about the instance; None when it is gone."""
-        self._post(_HeadNews(head))
+        ring = self._ring
+        if head is None or head.epoch != ring.epoch or head.seq > ring.last or ring.has_gap:
+            self._post(_HeadNews(head))
+        else:
+            # Nothing is missing: not worth waking anybody.
+            self._known = head
 
     def leave(self, client: Client) -> None:
         """Forget a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
@@ -88,6 +111,34 @@ class Watch:
     def wake(self) -> None:
         """Have the pump look at once."""
         self._woken.set()
+
+    def place_now(self, client: Client, since: Since | None, *, room: int, greet: Callable[[Answer], None]) -> bool:
+        """Begin a subscription as `place` does, without the database; False when only the database can tell.
+
+        `room` is the longest gap that is replayed.
+        """
+        with self._lock:
+            answer = self._answer(since, room)
+            if answer is None:
+                return False
+            if since is not None:
+                self._audience.dismiss(client)
+            greet(answer)
+            self._audience.admit(client, answer.seq, move=since is not None)
+            behind = answer.seq < self._ring.last
+        if behind:
+            self._woken.set()
+        return True
+
+    def _answer(self, since: Since | None, room: int) -> Answer | None:
+        ring = self._ring
+        if self._is_gone or self._known.epoch != ring.epoch:
+            return None
+        head = Head(ring.epoch, max(ring.last, self._known.seq), self._known.min_seq)
+        if since is None:
+            return None if ring.has_gap else Answer(self.instance_id, "live", head, ring.last)
+        held = ring.first - 1 <= since.seq <= ring.last and head.seq - since.seq <= room
+        return Answer(self.instance_id, "replay", head, since.seq) if held and since.epoch == ring.epoch else None
 
     def place(self, client: Client, answer: Answer, *, move: bool, greet: Callable[[Answer], None]) -> None:
         """Begin a subscription: call `greet`, then deliver what follows `answer.seq`.
@@ -101,6 +152,7 @@ class Watch:
                 self._begin_anew(answer.head)
                 # The answer may be the older of the two; the pump looks for itself.
                 self._ask_at = NOW
+            self._known, self._is_gone = answer.head, False
             self._expect(answer.head.seq)
             greet(answer)
             self._audience.admit(client, answer.seq, move=move)
@@ -118,6 +170,8 @@ class Watch:
         while True:
             self._woken.wait(self._pause())
             self._woken.clear()
+            if self._mailbox and (rest := self._rest_of_join()) > 0:
+                time.sleep(rest)
             try:
                 self.turn()
             except Unavailable as away:
@@ -143,6 +197,28 @@ class Watch:
                 pause = min(pause, max(wanted, self._resting_until) - time.monotonic())
             return max(pause, 0.001)
 
+    def _rest_of_join(self) -> float:
+        return self._turned_at + self._settings.join_seconds - time.monotonic()
+
+    def _is_due(self) -> bool:
+        """Tell whether the room is idle enough for an event to leave by itself, at once."""
+        return self._rest_of_join() <= 0
+
+    def _turn_lightly(self) -> bool:
+        """Do what `turn` does as far as nothing has to be waited for; tells whether that was all."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._turned_at = time.monotonic()
+            self._take_mail()
+            self._audience.advance()
+            return not self._mailbox and self._ask_at is None and self._audience.hindmost() is None
+        except Exception:
+            log.exception("delivery_failed", instance_id=self.instance_id)
+            return False
+        finally:
+            self._lock.release()
+
     def turn(self) -> None:
         """Take what has arrived, read what is missing, and send everything that is due: one round of the pump.
 
@@ -150,6 +226,7 @@ class Watch:
             Unavailable: the database is away; what is at hand has been sent.
         """
         with self._lock:
+            self._turned_at = time.monotonic()
             self._take_mail()
             self._audience.advance()
         while (after := self._next_read()) is not None:
@@ -213,8 +290,11 @@ class Watch:
 
     def _take_head(self, head: Head | None) -> None:
         if head is None:
+            self._is_gone = True
             self._audience.revoke()
-        elif head.epoch != self._ring.epoch:
+            return
+        self._known = head
+        if head.epoch != self._ring.epoch:
             self._begin_anew(head)
         else:
             self._expect(head.seq)

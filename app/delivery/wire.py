@@ -5,12 +5,15 @@ Between `delivery/hub` and `web/sockets`: the hub decides what is sent to whom, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.core.events import STEP_OUTPUT
 from app.core.log import Head
+
+if TYPE_CHECKING:
+    from app.delivery.cursor import Client
 
 CONNECTED = "connected"
 SUBSCRIBED = "subscribed"
@@ -38,10 +41,19 @@ class Transport(Protocol):
         """Encode one message."""
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client without waiting. A client that is gone is no error."""
+        """Queue messages for a client without waiting, in any case. A client that is gone is no error."""
 
-    def backlog(self, client: str) -> int:
-        """Return how many messages wait for a client to take them; 0 for one that is gone."""
+    def line(self, client: str) -> Any:
+        """Return what is to be kept as `Client.line`."""
+
+    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> Sequence[tuple[Client, int]]:
+        """Send clients the same messages without waiting, as many as each takes.
+
+        Returns those that took fewer than all, with how many they took. One that is gone counts as taking all.
+        """
+
+    def is_ready(self, client: Client) -> bool:
+        """Tell whether a client would take a message now."""
 
 
 @dataclass(frozen=True, slots=True)

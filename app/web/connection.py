@@ -37,15 +37,21 @@ class Owner(Protocol):
         """Learn that the client takes messages again."""
 
 
+class Framed(Protocol):
+    """A message with the whole websocket frame that brings it."""
+
+    wire: bytes
+
+
 class Batch:
     """Messages that leave in one write, joined once for any number of clients."""
 
     __slots__ = ("_ends", "count", "data", "frames", "size")
 
-    def __init__(self, frames: Sequence[bytes]) -> None:
+    def __init__(self, frames: Sequence[Framed]) -> None:
         self.frames = frames
         self.count = len(frames)
-        self.data = frames[0] if self.count == 1 else b"".join(frames)
+        self.data = frames[0].wire if self.count == 1 else b"".join([frame.wire for frame in frames])
         self.size = len(self.data)
         self._ends: list[int] | None = None
 
@@ -54,11 +60,11 @@ class Batch:
         if not sent:
             return 0, None
         if self._ends is None:
-            self._ends = list(accumulate(map(len, self.frames)))
+            self._ends = list(accumulate(len(frame.wire) for frame in self.frames))
         place = bisect_left(self._ends, sent)
         missing = self._ends[place] - sent
         # A view of the shared message: even the rest of it is no copy.
-        return place + 1, memoryview(self.frames[place])[-missing:] if missing else None
+        return place + 1, memoryview(self.frames[place].wire)[-missing:] if missing else None
 
 
 class Connection:
@@ -95,6 +101,11 @@ class Connection:
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
         return self._state == _OPEN
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a message would be taken now, if only in part."""
+        return not self._events & WRITE
 
     @property
     def waiting(self) -> int:

@@ -39,8 +39,8 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.ledger.announce = announcer.announce
     runtime.hurry = _leave_to_sweeper
     sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
-    hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server))
-    sockets.register(sio, hub)
+    hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
+    sockets.register(sio, hub, settings)
     app.extensions["swallowtail"] = Web(runtime, announcer, sio, hub)
     metrics.register(app)
     headers.register(app, settings)

@@ -90,7 +90,20 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
 
     def drained(self) -> None:
         """Learn that the client takes messages again."""
-        self.engine.on_drained(self.sid)
+        self.engine.drained(self.sid)
+
+    def defer(self, work: Callable[[], None]) -> None:
+        """Do what may wait, and hear nothing of the client until it is done."""
+        connection = self.connection
+        connection.hold()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                connection.go_on()
+
+        self.engine.reactor.spawn(run)
 
     def check_ping_timeout(self) -> bool:
         """Leave it to the pulse."""
@@ -145,10 +158,11 @@ class Engine:
 
     def __init__(self, server: Any, settings: Settings, reactor: Reactor) -> None:
         """`server` is python-socketio's."""
+        self._server = server
         eio = self.eio = server.eio
         self.reactor = reactor
         self.pulse = Pulse(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
-        #: Called with the Engine.IO id of every connection that takes messages again.
+        #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
         self._sockets: dict[str, FastSocket] = {}
@@ -199,6 +213,12 @@ class Engine:
     def forget(self, sid: str) -> None:
         """Forget a socket that is closed."""
         self._sockets.pop(sid, None)
+
+    def drained(self, sid: str) -> None:
+        """Pass on that a client takes messages again."""
+        client = self._server.manager.sid_from_eio_sid(sid, "/")
+        if client is not None:
+            self.on_drained(client)
 
     def close_all(self) -> None:
         """Close every connection, after what waits for it."""

@@ -63,9 +63,9 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
     )
 
 
-def register(socketio: SocketIO, hub: Hub) -> None:
+def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:
     """Have the protocol spoken on a Socket.IO server."""
-    conversation = Conversation(hub, SocketTransport(socketio.server))
+    conversation = Conversation(hub, SocketTransport(socketio.server, settings.client_backlog))
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -97,11 +97,19 @@ class Conversation:
         """Handle one event of a client."""
         ack = args[-1] if args and isinstance(args[-1], Ack) else None
         given = args if ack is None else args[:-1]
-        try:
+
+        def handle() -> None:
             handler = self._handlers.get(event)
             if handler is None:
                 raise _find_refusal(event, given)
             handler(sid, _read_payload(given), ack)
+
+        self._attempt(sid, ack, event, handle)
+
+    def _attempt(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None]) -> None:
+        """Do something for a client; whatever goes wrong is its answer."""
+        try:
+            work()
         except SwallowtailError as refusal:
             self._refuse(sid, ack, refusal)
         except Exception:
@@ -117,7 +125,8 @@ class Conversation:
             self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, answer.wire())
 
-        self._hub.subscribe(sid, instance_id, since, greet)
+        if not self._hub.subscribe_now(sid, instance_id, since, greet):
+            self._later(sid, ack, "subscribe_instance", lambda: self._hub.subscribe(sid, instance_id, since, greet))
 
     def _unsubscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         instance_id = check_instance_id(payload.get("instance_id"))
@@ -131,15 +140,23 @@ class Conversation:
 
     def _subscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
-        self._hub.subscribe_task(sid, task_id)
-        self._transport.enter(sid, task_room_of(task_id))
-        self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+        def subscribe() -> None:
+            self._hub.subscribe_task(sid, task_id)
+            self._transport.enter(sid, task_room_of(task_id))
+            self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+        self._later(sid, ack, "subscribe_task", subscribe)
 
     def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
         self._hub.unsubscribe_task(sid, task_id)
         self._transport.leave(sid, task_room_of(task_id))
         self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+    def _later(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None]) -> None:
+        """Do what may have to wait for the database."""
+        self._transport.defer(sid, lambda: self._attempt(sid, ack, event, work))
 
     def _refuse(self, sid: str, ack: Ack | None, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()

@@ -1,57 +1,119 @@
 """Brings delivery's messages to the Socket.IO clients of this process. On the road after `delivery/audience`.
 
-Nothing here travels through Redis, and nothing waits: a message goes into its client's own queue, from where the
-library's writer takes it.
+Nothing here travels through Redis, and nothing waits. A client with a `Connection` is written to directly; for the
+others (long polling, and concurrency other than eventlet's) a message goes into the library's queue, from where its
+writer takes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import socketio
 from engineio.exceptions import EngineIOError
 from socketio import packet as stock
 
+from app.delivery.cursor import Client
 from app.delivery.wire import Frame
+from app.web.connection import Batch, Connection
 from app.web.fast_engine import FastSocket
 from app.web.packets import Ack, FastJson, TextFrame
 
 NAMESPACE = "/"
 
 
+class StockLine:
+    """A client whose messages go through the library. `limit` messages may wait in its queue."""
+
+    #: There is no socket here to be written to directly.
+    clear = False
+
+    __slots__ = ("_eio", "_limit", "_sid")
+
+    def __init__(self, eio: Any, sid: str, limit: int) -> None:
+        self._eio = eio
+        self._sid = sid
+        self._limit = limit
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the queue takes a message."""
+        socket = self._eio.sockets.get(self._sid)
+        return socket is None or socket.queue.qsize() < self._limit
+
+    def offer(self, batch: Batch) -> int:
+        """Queue messages as far as there is room; returns how many. One that is gone takes all."""
+        socket = self._eio.sockets.get(self._sid)
+        if socket is None or socket.closed:
+            return batch.count
+        taken: int = min(batch.count, max(0, self._limit - socket.queue.qsize()))
+        try:
+            for frame in batch.frames[:taken]:
+                socket.send(frame)
+        except EngineIOError:
+            # Closed between the search and now; its disconnection is on its way.
+            return batch.count
+        return taken
+
+
 class SocketTransport:
     """The `Transport` of the hub, on a python-socketio server."""
 
-    def __init__(self, server: socketio.Server) -> None:
+    def __init__(self, server: socketio.Server, limit: int) -> None:
+        """`limit`: messages that may wait in the queue of a client that has one."""
         self._server = server
+        self._limit = limit
 
     def frame(self, event: str, payload: Mapping[str, Any]) -> TextFrame:
         """Encode one message."""
-        return self._encode(stock.EVENT, [event, payload], None)
+        return _encode(stock.EVENT, [event, payload], None)
+
+    def line(self, client: str) -> Connection | StockLine:
+        """Return what messages to a client go through."""
+        eio_sid = self._find(client) or ""
+        socket = self._socket(eio_sid)
+        return (
+            socket.connection if isinstance(socket, FastSocket) else StockLine(self._server.eio, eio_sid, self._limit)
+        )
+
+    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
+        """Send clients the same messages; returns those that took fewer than all, with how many they took."""
+        batch = Batch(cast("Sequence[TextFrame]", frames))
+        data, size, count = batch.data, batch.size, batch.count
+        short = []
+        for client in clients:
+            line = client.line
+            try:
+                if not line.clear:
+                    taken = line.offer(batch)
+                elif (sent := line.send(data)) == size:
+                    continue
+                else:
+                    taken = line.keep(batch, sent)
+            except BlockingIOError:
+                taken = line.keep(batch, 0)
+            except OSError:
+                line.lose()
+                continue
+            if taken < count:
+                short.append((client, taken))
+        return short
+
+    def is_ready(self, client: Client) -> bool:
+        """Tell whether a client would take a message now."""
+        return bool(client.line.is_ready)
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client. One that is gone is no error."""
-        eio_sid = self._find(client)
-        if eio_sid is None:
+        """Queue messages for a client, in any case. One that is gone is no error."""
+        socket = self._socket(self._find(client))
+        if socket is None:
             return
         try:
             for frame in frames:
-                self._server.eio.send_packet(eio_sid, frame)
+                socket.send(frame)
         except EngineIOError:
-            # Closed between the search and now; its disconnection is on its way.
             return
-
-    def backlog(self, client: str) -> int:
-        """Return how many messages wait in a client's queue; 0 for one that is gone."""
-        eio_sid = self._find(client)
-        try:
-            socket = self._server.eio._get_socket(eio_sid)
-        except KeyError:
-            return 0
-        if isinstance(socket, FastSocket):
-            return 1000 if socket.connection.waiting else 0
-        return cast("int", socket.queue.qsize())
 
     def tell(self, client: str, event: str, payload: Mapping[str, Any]) -> None:
         """Queue one message for one client."""
@@ -60,7 +122,18 @@ class SocketTransport:
     def acknowledge(self, client: str, ack: Ack | None, answer: Mapping[str, Any]) -> None:
         """Queue the acknowledgement of an event, if one was asked for."""
         if ack is not None:
-            self.send(client, [self._encode(stock.ACK, [answer], ack.id)])
+            self.send(client, [_encode(stock.ACK, [answer], ack.id)])
+
+    def defer(self, client: str, work: Callable[[], None]) -> None:
+        """Do what may have to wait, for a client that is heard no further until it is done.
+
+        A client of the library has a thread or greenlet of its own, which can wait by itself.
+        """
+        socket = self._socket(self._find(client))
+        if isinstance(socket, FastSocket):
+            socket.defer(work)
+        else:
+            work()
 
     def is_connected(self, client: str) -> bool:
         """Tell whether a client is connected to this process."""
@@ -77,12 +150,19 @@ class SocketTransport:
         if self.is_connected(client):
             self._server.leave_room(client, room, namespace=NAMESPACE)
 
-    def _encode(self, kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
-        number = b"" if ack_id is None else b"%d" % ack_id
-        return TextFrame(b"%d%s%s" % (kind, number, FastJson.dumps(data).encode()))
+    def _socket(self, eio_sid: str | None) -> Any:
+        try:
+            return self._server.eio._get_socket(eio_sid)
+        except KeyError:
+            return None
 
     def _find(self, client: str) -> str | None:
         try:
             return cast("str | None", self._server.manager.eio_sid_from_sid(client, NAMESPACE))
         except KeyError:
             return None
+
+
+def _encode(kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
+    number = b"" if ack_id is None else b"%d" % ack_id
+    return TextFrame(b"%d%s%s" % (kind, number, FastJson.dumps(data).encode()))

@@ -173,7 +173,8 @@ def silent_skips() -> Iterator[None]:
         ring, audience = watch._ring, watch._audience
         if after <= ring.last < before:
             ring.begin_anew(ring.epoch, before)
-        for cursor in list(audience._cursors.values()):
+        audience._disperse()
+        for cursor in list(audience._stragglers.values()):
             if after <= cursor.seq < before:
                 cursor.seq = before
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.core.events import EventRecord
 from app.core.log import Head
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
+from app.delivery.cursor import Client
 from app.delivery.wire import Answer, Frame, Since
 
 INSTANCE = "demo"
@@ -43,6 +44,7 @@ class FakeTransport:
         self.sent: dict[str, list[FakeFrame]] = {}
         self.waiting: dict[str, int] = {}
         self.stalled: set[str] = set()
+        self.room = 16
         self._lock = threading.Lock()
 
     def frame(self, event: str, payload: Mapping[str, Any]) -> FakeFrame:
@@ -56,8 +58,20 @@ class FakeTransport:
             if client in self.stalled:
                 self.waiting[client] = self.waiting.get(client, 0) + len(frames)
 
-    def backlog(self, client: str) -> int:
-        return self.waiting.get(client, 0)
+    def line(self, client: str) -> None:
+        return None
+
+    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
+        short = []
+        for client in clients:
+            taken = frames[: self.room - self.waiting.get(client.id, 0)] if client.id in self.stalled else frames
+            self.send(client.id, taken)
+            if len(taken) < len(frames):
+                short.append((client, len(taken)))
+        return short
+
+    def is_ready(self, client: Client) -> bool:
+        return client.id not in self.stalled or self.waiting.get(client.id, 0) < self.room
 
     def stall(self, client: str) -> None:
         """From now on the client takes nothing."""

@@ -113,7 +113,7 @@ def test_goes_on_checking_after_the_database_was_away(scene: Callable[..., Scene
     s.start()
     s.archive.write(2)
     with pytest.raises(Unavailable):
-        s.subscribe("a")
+        s.subscribe("a", "another")
     s.archive.away = False
     s.await_story("a", ["subscribed live", "1", "2"])
 
