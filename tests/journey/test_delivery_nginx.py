@@ -1,0 +1,169 @@
+"""Two web processes behind a real nginx with the example's configuration: websockets anywhere, polling where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+
+from tests.harness.house import House
+from tests.harness.inbox import assert_contiguous
+from tests.harness.ports import answers, free_port
+from tests.harness.program import ROOT, Program
+from tests.harness.recorder import Recorder, ResumingRecorder
+from tests.harness.servers import RedisBinary
+from tests.harness.services import require
+from tests.journey.author import Author, BusyAuthor
+
+CONFIGURATION = ROOT / "examples/nginx.conf"
+Change = Callable[[str], str]
+
+
+class Nginx(Program):
+    """A real nginx in front of a house's web processes."""
+
+    def __init__(self, house: House, change: Change = str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        text = change(CONFIGURATION.read_text(encoding="utf-8"))
+        first, second = (str(web.port) for web in house.webs)
+        ours = text.replace("listen 8000", f"listen 127.0.0.1:{self.port}").replace("worker_processes auto", "worker_processes 2")
+        ours = ours.replace("127.0.0.1:8001", f"127.0.0.1:{first}").replace("127.0.0.1:8002", f"127.0.0.1:{second}")
+        path = house.root / f"nginx-{self.port}.conf"
+        path.write_text(ours.replace("http {", f"http {{\n{_private(house.root)}", 1), encoding="utf-8")
+        house.root.chmod(0o755)
+        orders = f"daemon off; pid {house.root}/nginx-{self.port}.pid; error_log stderr;"
+        super().__init__(
+            "nginx",
+            [require("nginx"), "-c", str(path), "-e", "stderr", "-g", orders],
+            log=house.root / "nginx.log",
+            cwd=house.root,
+        )
+
+    def ready(self) -> bool:
+        """It accepts connections."""
+        return answers(self.port)
+
+
+def _private(root: Path) -> str:
+    """Where this nginx keeps what the distribution's keeps in its own places."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return "access_log off;\n" + "".join(f"{kind}_temp_path {root}/nginx-{kind};\n" for kind in kinds)
+
+
+class PollingRecorder(Recorder):
+    """A client of section 1 that polls; with `upgrade` it begins so and goes on over a websocket."""
+
+    def __init__(self, url: str, *, upgrade: bool) -> None:
+        super().__init__(url)
+        self._transports = ["polling", "websocket"] if upgrade else ["polling"]
+
+    def connect(self, url: str | None = None) -> Self:
+        """Connect and wait for `connected`."""
+        self.url = url or self.url
+        self._client.connect(self.url, transports=self._transports, wait_timeout=30)
+        self.wait_until(lambda: self.count("connected"), "the server says connected")
+        return self
+
+    @property
+    def transport(self) -> str:
+        """How messages travel now."""
+        return str(self._client.transport())
+
+
+@pytest.fixture(scope="module")
+def pair(redis_binary: RedisBinary) -> Iterator[House]:
+    require("nginx")
+    with House(redis_binary=redis_binary) as opened:
+        first, second = opened.start_web(wait=False), opened.start_web(wait=False)
+        first.wait_ready()
+        second.wait_ready()
+        yield opened
+
+
+@pytest.fixture
+def nginx(pair: House) -> Iterator[Nginx]:
+    with Nginx(pair) as program:
+        yield program
+
+
+def connections(house: House) -> list[int]:
+    """How many clients each web process has."""
+    found = []
+    for web in house.webs:
+        lines = httpx.get(web.url + "/metrics", timeout=30).text.splitlines()
+        found += [int(float(line.split()[1])) for line in lines if line.startswith("swallowtail_clients ")]
+    return found
+
+
+def test_websockets_go_anywhere_and_come_back_anywhere(pair: House, nginx: Nginx) -> None:
+    author = Author(pair)
+    author.play()
+    clients = [ResumingRecorder(nginx.url).connect() for _ in range(6)]
+    assert sorted(connections(pair)) == [3, 3]
+    for client in clients:
+        client.follow(author.instance_id, epoch=author.epoch, seq=0)
+    with BusyAuthor(author):
+        for client in clients:
+            client.wait_for_log(author.instance_id, author.head + 5)
+            client.drop_and_resume()
+            client.wait_for_log(author.instance_id, author.head + 5)
+    for client in clients:
+        assert client.wait_for_log(author.instance_id, author.head) == author.told
+        assert (client.positions[author.instance_id].snapshots, client.positions[author.instance_id].repeats) == ([], 0)
+        client.disconnect()
+
+
+def test_clients_of_a_killed_process_go_on_at_the_other(new_house: Callable[..., House]) -> None:
+    require("nginx")
+    house = new_house()
+    for web in (house.start_web(wait=False), house.start_web(wait=False)):
+        web.wait_ready()
+    author = Author(house)
+    author.play()
+    with Nginx(house) as nginx:
+        clients = [ResumingRecorder(nginx.url).connect() for _ in range(4)]
+        for client in clients:
+            client.follow(author.instance_id, epoch=author.epoch, seq=0)
+        house.webs[0].kill()
+        author.play()
+        clients[0].wait_until(lambda: sum(not client.is_connected for client in clients) == 2, "two connections end")
+        for client in clients:
+            if not client.is_connected:
+                client.drop()
+                client.resume()
+        author.play()
+        for client in clients:
+            assert client.wait_for_log(author.instance_id, author.head) == author.told
+            assert_contiguous(client.log(author.instance_id))
+            client.disconnect()
+
+
+@pytest.mark.parametrize("upgrade", [False, True], ids=["polling", "polling and upgrade"])
+def test_polling_stays_where_it_began(pair: House, nginx: Nginx, upgrade: bool) -> None:
+    author = Author(pair)
+    with PollingRecorder(nginx.url, upgrade=upgrade) as client:
+        client.wait_until(lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled")
+        client.subscribe(author.instance_id)
+        for _ in range(10):
+            author.play()
+        client.wait_for_seq(author.instance_id, author.head)
+        assert client.events() == author.told
+
+
+def test_polling_without_stickiness_does_not_work(pair: House) -> None:
+    """The control: why the example has `ip_hash`."""
+    with Nginx(pair, change=lambda text: text.replace("ip_hash;", "")) as nginx:
+        opened = httpx.get(f"{nginx.url}/socket.io/?EIO=4&transport=polling", timeout=30)
+        sid = opened.text.partition('"sid":"')[2].partition('"')[0]
+        address = f"{nginx.url}/socket.io/?EIO=4&transport=polling&sid={sid}"
+        statuses = {httpx.post(address, content="40", timeout=30).status_code for _ in range(8)}
+        assert 400 in statuses
+
+
+def test_the_api_and_the_pages_are_there(pair: House, nginx: Nginx) -> None:
+    for path in ("/", "/readyz", "/api/v1/agents"):
+        assert httpx.get(nginx.url + path, timeout=30).status_code == 200
