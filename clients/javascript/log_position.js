@@ -160,8 +160,8 @@ export class StepTexts {
     return { text: stream.text, start: stream.start };
   }
 
-  /** Forget a step's text: its durable event holds the finished output. */
-  forget(stepId) {
-    this.#streams.delete(stepId);
+  /** Forget a step's text up to this attempt: its durable event holds the finished output. */
+  forget(stepId, attempt = Infinity) {
+    if (this.#streams.get(stepId)?.attempt <= attempt) this.#streams.delete(stepId);
   }
 }

@@ -291,7 +291,7 @@ export class TaskWebSocketClient {
     for (const event of apply) {
       if (event.seq !== undefined) subscription.pause = 0;
       if (event.type === "execution_step") {
-        if (event.data.status !== "in_progress") this.#texts.forget(event.data.step_id);
+        if (event.data.status !== "in_progress") this.#texts.forget(event.data.step_id, event.attempt);
         this.#tell("handleExecutionStep", event);
       } else {
         this.#tell("handleTaskUpdate", event);

@@ -172,6 +172,8 @@ class StepTexts:
         self._streams[piece["step_id"]] = stream
         return stream
 
-    def forget(self, step_id: str) -> None:
-        """Forget a step's text: its durable event holds the finished output."""
-        self._streams.pop(step_id, None)
+    def forget(self, step_id: str, attempt: int | None = None) -> None:
+        """Forget a step's text up to this attempt: its durable event holds the finished output."""
+        stream = self._streams.get(step_id)
+        if stream is not None and (attempt is None or stream.attempt <= attempt):
+            del self._streams[step_id]

@@ -369,7 +369,7 @@ class TaskWebSocketClient(Handlers):
                 self._tell(self.handle_task_update, event)
                 continue
             if event["data"]["status"] != "in_progress":
-                self._texts.forget(event["data"]["step_id"])
+                self._texts.forget(event["data"]["step_id"], event.get("attempt"))
             self._tell(self.handle_execution_step, event)
         if verdict.ask:
             self._ask_later(subscription)

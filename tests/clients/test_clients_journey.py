@@ -10,41 +10,15 @@ import httpx
 import pytest
 
 from tests.clients.subjects import SUBJECTS, Closing
+from tests.harness.campaign import CAMPAIGN, CAMPAIGN_STORY
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous
 from tests.harness.ports import free_port
-from tests.harness.program import ROOT, Program
+from tests.harness.program import Program
 from tests.harness.story import story
 from tests.harness.torn_wire import TornWire
 
 pytestmark = pytest.mark.journey
-
-BRIEF = (ROOT / "examples" / "brief.md").read_text(encoding="utf-8")
-#: A campaign for one platform on the example brief.
-CAMPAIGN = [
-    "SUBMITTED",
-    "QUEUED",
-    "1: IN_PROGRESS",
-    "1: plan in_progress",
-    "1: plan completed",
-    "1: 5%",
-    "1: read_source in_progress",
-    "1: read_source completed",
-    "1: 10%",
-    "1: extract_facts in_progress",
-    "1: extract_facts completed",
-    "1: 20%",
-    "1: draft:x:1 in_progress",
-    "1: draft:x:1 completed",
-    "1: 38.8%",
-    "1: review:1 in_progress",
-    "1: review:1 completed",
-    "1: 57.5%",
-    "1: package in_progress",
-    "1: package completed",
-    "1: 100%",
-    "1: COMPLETED",
-]
 
 
 @pytest.fixture
@@ -62,12 +36,12 @@ def test_a_campaign_reaches_a_client_that_loses_its_connection_four_times(
         subject = subjects.add(kind, wire.url)
         subject.subscribe(instance)
         subject.wait_until_live()
-        task_id = shared_house.submit(instance, "social_campaign", {"brief": BRIEF, "platforms": ["x"]})
+        task_id = shared_house.submit(instance, "social_campaign", CAMPAIGN)
         shared_house.wait_for_task(task_id, "COMPLETED")
         subject.inbox.wait_for_status(task_id, "COMPLETED")
         assert (wire.cuts, subject.losses) == (4, 4)
     assert subject.inbox.events() == shared_house.events(instance)
-    assert story(subject.inbox.events()) == CAMPAIGN
+    assert story(subject.inbox.events()) == CAMPAIGN_STORY
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)

@@ -129,8 +129,8 @@ export function makeSegments(path, legend, labels, choose) {
 function frame(path, schema, required, input) {
   input.id = idOf(path);
   const label = el("label", { for: input.id }, `${nameOf(path, schema)} `);
-  if (!required && schema.default === undefined) label.append(el("span", { class: "optional" }, "optional"));
-  else input.required = true;
+  if (required) input.required = true;
+  else if (schema.default === undefined) label.append(el("span", { class: "optional" }, "optional"));
   const element = el("div", { class: "field", dataset: { field: path } }, label);
   if (schema.description) {
     element.append(el("p", { class: "hint", id: `${input.id}-hint` }, schema.description));

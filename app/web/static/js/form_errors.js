@@ -28,16 +28,15 @@ export function handleSubmit(form, send) {
 /** @param {HTMLFormElement} form @param {Problem} problem */
 export function showProblem(form, problem) {
   const homeless = problem.errors.length ? [] : [problem.message];
-  let first = null;
   for (const { field, message } of problem.errors) {
     const place = findPlace(form, field);
-    if (place) first ??= showAt(place, message);
+    if (place) showAt(place, message);
     else homeless.push(message.startsWith(field) ? message : `${field}: ${message}`);
   }
   const summary = form.querySelector(".form-error");
   summary.textContent = homeless.join("\n");
   summary.hidden = homeless.length === 0;
-  first?.focus();
+  form.querySelector("[aria-invalid]")?.focus();
 }
 
 function clearErrors(form) {
@@ -68,5 +67,4 @@ function showAt(place, message) {
   const control = place.querySelector("input, select, textarea");
   control?.setAttribute("aria-invalid", "true");
   control?.setAttribute("aria-errormessage", id);
-  return control;
 }

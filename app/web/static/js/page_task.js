@@ -37,7 +37,7 @@ class TaskPage {
 
   /** Show what a running step has streamed so far. */
   takeText(piece, stream) {
-    this.#steps.stream(piece.step_id, stream);
+    this.#steps.stream(piece, stream);
     this.#draw();
   }
 

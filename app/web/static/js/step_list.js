@@ -14,9 +14,13 @@ export class StepList {
     this.#list = list;
   }
 
-  /** Take a running step's text; the next `draw` shows it. @param {string} stepId @param {{text: string, start: number}} stream */
-  stream(stepId, stream) {
-    this.#streams.set(stepId, stream);
+  /**
+   * Take a running step's text; the next `draw` shows it. It may be faster than the event of the step's start.
+   * @param {{step_id: string, attempt: number}} piece
+   * @param {{text: string, start: number}} stream
+   */
+  stream({ step_id: stepId, attempt }, stream) {
+    this.#streams.set(stepId, { ...stream, attempt });
   }
 
   /** @param {Record<string, any>[]} steps in their order */
@@ -25,8 +29,10 @@ export class StepList {
       const row = this.#row(step);
       if (this.#list.children[place] !== row.root) this.#list.insertBefore(row.root, this.#list.children[place] ?? null);
       if (row.drawn !== step) this.#drawStep(row, step);
-      if (step.status !== "in_progress") this.#streams.delete(step.step_id);
-      this.#drawStream(row, this.#streams.get(step.step_id));
+      const stream = this.#streams.get(step.step_id);
+      const running = step.status === "in_progress" && stream?.attempt === step.attempt;
+      this.#drawStream(row, running ? stream : null);
+      if (!running && stream?.attempt <= step.attempt) this.#streams.delete(step.step_id);
     });
     while (this.#list.children.length > steps.length) {
       this.#rows.delete(this.#list.lastElementChild.dataset.step);
@@ -46,8 +52,6 @@ export class StepList {
 
   #drawStep(row, step) {
     const { root, slots } = row;
-    // A step that was opened anew, by the next attempt, streams anew.
-    if (row.drawn && row.drawn.attempt !== step.attempt) this.#streams.delete(step.step_id);
     row.drawn = step;
     root.dataset.status = step.status;
     root.dataset.key = step.key;

@@ -1,0 +1,60 @@
+"""Agents for looking at a page: one streams text and then waits in the middle of a step, one fails with given words.
+
+Loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents,tests.browser.agents`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.catalogue import agent
+from workers.journal import Context, PermanentError
+
+NAP = 0.02
+
+
+class WriterInput(BaseModel):
+    """What to stream, and the file that lets the step end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pieces: list[str] = Field(min_length=1)
+    path: str
+
+
+@agent(kind="writer", title="Writer", input=WriterInput)
+def writer(ctx: Context, given: WriterInput) -> str:
+    """Streams its pieces again and again from the start of each attempt, and ends when a file appears."""
+    return str(ctx.step("write", write, ctx, given, agent="Writer", action="write"))
+
+
+def write(ctx: Context, given: WriterInput) -> str:
+    """Stream, then wait; the whole text."""
+    for piece in given.pieces:
+        ctx.text(piece)
+    while not Path(given.path).exists():
+        ctx.check()
+        time.sleep(NAP)
+    return "".join(given.pieces)
+
+
+class GrumblerInput(BaseModel):
+    """What to fail with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    words: str
+
+
+@agent(kind="grumbler", title="Grumbler", input=GrumblerInput)
+def grumbler(ctx: Context, given: GrumblerInput) -> None:
+    """Fails with the words it was given."""
+    ctx.step("grumble", grumble, given.words, agent="Grumbler", action="grumble")
+
+
+def grumble(words: str) -> None:
+    """Fail."""
+    raise PermanentError(words, code="grumble")

@@ -1,0 +1,154 @@
+"""One task's page: live status and steps, cancel and retry, and the right state after whatever happened meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.sights import Sights, forgiving
+from tests.harness.brisk import BRISK
+from tests.harness.browser import Complaints
+from tests.harness.gate import UNTIL_GATE, after_gate
+from tests.harness.house import House
+from tests.harness.story import story
+
+FIRST, WAIT, LAST = "Gate open", "Gate wait", "Gate close"
+
+
+@pytest.fixture
+def sights(page: Page, house_with_test_agents: House) -> Sights:
+    return Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    return tmp_path / "gate"
+
+
+def at_the_gate(sights: Sights, gate: Path) -> str:
+    """Submit a gate task, open its page and wait until it stands at the gate; its id."""
+    task_id = sights.house.submit(sights.instance, "gate", {"path": str(gate)})
+    sights.open_task(task_id)
+    expect(sights.step("wait").locator("[data-slot=status]")).to_have_text("in progress")
+    return task_id
+
+
+def test_status_steps_and_progress_are_live(sights: Sights, gate: Path) -> None:
+    at_the_gate(sights, gate)
+    sights.expect_status("In progress")
+    assert sights.steps() == [f"{FIRST} completed", f"{WAIT} in progress"]
+    expect(sights.page.locator("#percent")).to_have_text("10 %")
+    gate.touch()
+    sights.expect_status("Completed")
+    assert sights.steps() == [f"{FIRST} completed", f"{WAIT} completed", f"{LAST} completed"]
+    expect(sights.page.locator("#percent")).to_have_text("100 %")
+    expect(sights.page.locator("#result")).to_contain_text("attempt")
+    expect(sights.page).to_have_title("Completed · Gate · Swallowtail")
+
+
+def test_cancel_and_retry(sights: Sights, gate: Path) -> None:
+    task_id = at_the_gate(sights, gate)
+    sights.page.get_by_role("button", name="Cancel").click()
+    sights.expect_status("Cancelled")
+    expect(sights.page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(sights.page.locator("#seq")).to_have_text(str(len(sights.house.events(sights.instance))))
+    assert sights.steps() == [f"{FIRST} completed", f"{WAIT} failed"]
+    gate.touch()
+    sights.page.get_by_role("button", name="Retry").click()
+    sights.expect_status("Completed")
+    expect(sights.page.get_by_role("button", name="Retry")).to_be_hidden()
+    cancelled = ["1: cancel requested", "1: wait failed cancelled", "1: CANCELLED"]
+    retried = ["1: RETRYING", "1: QUEUED", "2: IN_PROGRESS", "2: wait in_progress"]
+    assert story(sights.house.events(sights.instance)) == [*UNTIL_GATE, *cancelled, *retried, *after_gate(2)]
+    assert sights.house.task(task_id)["status"] == "COMPLETED"
+
+
+def test_a_retry_may_begin_at_an_earlier_step(sights: Sights, gate: Path) -> None:
+    at_the_gate(sights, gate)
+    sights.page.get_by_role("button", name="Cancel").click()
+    sights.expect_status("Cancelled")
+    gate.touch()
+    sights.page.get_by_label("What to do again").select_option("From first")
+    sights.page.get_by_role("button", name="Retry").click()
+    sights.expect_status("Completed")
+    told = story(sights.house.events(sights.instance))
+    assert told[told.index("2: IN_PROGRESS") + 1 :][:2] == ["2: first in_progress", "2: first completed"]
+
+
+def test_a_refusal_is_shown(browser: tuple[Page, Complaints], sights: Sights, gate: Path) -> None:
+    task_id = at_the_gate(sights, gate)
+    sights.page.route("**/socket.io/**", lambda route: route.abort())
+    with forgiving(browser[1], "409", "WebSocket"):
+        # The page has not heard yet that the task has ended.
+        sights.page.evaluate("window.stop()")
+        sights.page.context.set_offline(True)
+        sights.expect_connection("Offline")
+        gate.touch()
+        sights.house.wait_for_task(task_id, "COMPLETED")
+        sights.page.context.set_offline(False)
+        sights.page.get_by_role("button", name="Cancel").click()
+        expect(sights.page.locator("#action-error")).to_contain_text("COMPLETED")
+
+
+def test_the_text_of_a_running_step_is_streamed(sights: Sights, gate: Path) -> None:
+    pieces = ["Desk ", "lamps ", "🦋 <b>shine</b>"]
+    task_id = sights.house.submit(sights.instance, "writer", {"pieces": ["Not seen. "], "path": str(gate) + "1"})
+    sights.open_task(task_id)
+    sights.expect_status("In progress")
+    # A page that comes in the middle is told the pieces that come after it; the retry's are all of them.
+    sights.page.get_by_role("button", name="Cancel").click()
+    sights.expect_status("Cancelled")
+    other = sights.house.submit(sights.instance, "writer", {"pieces": pieces, "path": str(gate)})
+    sights.open_task(other)
+    expect(sights.step("write").locator("[data-slot=status]")).to_have_text("in progress")
+    sights.page.get_by_role("button", name="Cancel").click()
+    sights.expect_status("Cancelled")
+    sights.page.get_by_role("button", name="Retry").click()
+    expect(sights.step("write").locator("[data-slot=stream]")).to_have_text("".join(pieces))
+    gate.touch()
+    sights.expect_status("Completed")
+    expect(sights.step("write").locator("[data-slot=stream]")).to_be_hidden()
+    expect(sights.page.locator("#result")).to_contain_text("".join(pieces))
+
+
+def test_after_a_restart_of_the_web_process_the_state_is_right(
+    browser: tuple[Page, Complaints], new_house: Callable[..., House], gate: Path
+) -> None:
+    page, complaints = browser
+    house = new_house(env=BRISK)
+    web = house.start_web()
+    house.start_worker()
+    sights = Sights(page, house, web.url)
+    task_id = at_the_gate(sights, gate)
+    with forgiving(complaints, "WebSocket connection"):
+        web.terminate()
+        sights.expect_connection("Offline")
+        gate.touch()
+        house.wait_for_task(task_id, "COMPLETED")
+        sights.expect_status("In progress")
+        web.start()
+        sights.expect_status("Completed")
+        sights.expect_connection("Live")
+    assert sights.steps() == [f"{FIRST} completed", f"{WAIT} completed", f"{LAST} completed"]
+
+
+def test_a_log_that_was_begun_anew_gives_the_page_a_snapshot(sights: Sights, gate: Path) -> None:
+    # A page that was put away for long, as a browser does, comes back with a position of another epoch.
+    task_id = sights.house.submit(sights.instance, "gate", {"path": str(gate)})
+    epoch = sights.house.wait_for_step(sights.instance, task_id, "wait")["epoch"]
+    sights.page.add_init_script(
+        """new MutationObserver((_, observer) => {
+            const state = document.getElementById("state");
+            if (!state?.nextSibling) return;
+            observer.disconnect();
+            state.textContent = state.textContent.replace("EPOCH", "another-epoch").replace("IN_PROGRESS", "QUEUED");
+        }).observe(document, { childList: true, subtree: true });""".replace("EPOCH", epoch)
+    )
+    sights.open_task(task_id)
+    sights.expect_status("In progress")
+    gate.touch()
+    sights.expect_status("Completed")
+    expect(sights.page.locator("#steps > li")).to_have_count(3)
