@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
-from app.core.errors import Unavailable
+from app.core.errors import SettingsError, Unavailable
 from app.core.events import to_json
 from app.core.models import Instance, Moment
 from app.core.settings import Settings
@@ -62,7 +62,11 @@ class Database:
     """One process's access to the database. Safe to share between threads and greenlets, not across a fork."""
 
     def __init__(self, settings: Settings, driver: PostgresDriver | None = None) -> None:
-        """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support."""
+        """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support.
+
+        Raises:
+            SettingsError: the driver is not installed.
+        """
         self.wait = settings.database_wait
         self.engine = _make_engine(settings, driver or "psycopg")
 
@@ -193,7 +197,11 @@ def is_transient(fault: DBAPIError) -> bool:
 def _make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
     url = make_url(settings.database)
     if url.get_backend_name() == "postgresql":
-        return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
+        try:
+            return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
+        except ModuleNotFoundError as missing:
+            message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
+            raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
     return _make_sqlite_engine(url, settings)
 
 

@@ -6,6 +6,7 @@ Beside the road: what is submitted here goes through `web/api`, and events arriv
 from __future__ import annotations
 
 import re
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from app.web.parts import get_runtime
 
 bp = Blueprint("pages", __name__)
 
-_ROOT = Path(__file__).resolve().parents[2]
+
+def _find_root() -> Path:
+    """The repository, or where an installation without one keeps the files that it serves from there."""
+    repository = Path(__file__).resolve().parents[2]
+    installed = Path(sysconfig.get_path("data")) / "share" / "swallowtail"
+    return repository if (repository / "clients").is_dir() else installed
+
+
+_ROOT = _find_root()
 #: Served as they lie in the repository, so that the pages use the very classes that others are given.
 _CLIENTS = _ROOT / "clients" / "javascript"
 _EXAMPLE = _ROOT / "docs" / "websocket_client_example.html"

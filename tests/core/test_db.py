@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from app.core.db import Database, is_transient
-from app.core.errors import Unavailable
+from app.core.errors import SettingsError, Unavailable
 from app.core.models import Instance
 from tests.core.stage import Stage, make_settings
 
@@ -113,3 +114,9 @@ def test_sqlite_keeps_its_promises_to_readers_and_foreign_keys(new_stage: NewSta
         session.execute(
             text("INSERT INTO outbox (task_id, attempt, available_at, sends, created_at) VALUES ('x',1,1,0,1)")
         )
+
+
+def test_a_driver_that_is_not_installed_is_told_by_the_setting_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsError, match=r"SWALLOWTAIL_DATABASE_URL: .* pip install 'swallowtail\[postgres\]'"):
+        Database(make_settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))

@@ -1,0 +1,41 @@
+"""What the pages of documentation name is there: files, links between them, settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("scripts/*.md"), *ROOT.glob("clients/*.md")]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+FILE = re.compile(r"`((?:app|workers|scripts|docs|tests|clients|bench|examples)/[\w./-]+)`")
+SETTING = re.compile(r"SWALLOWTAIL_([A-Z_]*[A-Z])")
+
+
+def name(document: Path) -> str:
+    """How a page is called in the report of a failure."""
+    return str(document.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    links = LINK.findall(document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    files = FILE.findall(document.read_text(encoding="utf-8"))
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_setting_that_is_named_exists(document: Path) -> None:
+    settings = set(SETTING.findall(document.read_text(encoding="utf-8")))
+    assert {setting for setting in settings if setting.lower() not in Settings.model_fields} == set()

@@ -1,0 +1,73 @@
+"""What an installation without the repository needs is told to the packager: templates, scripts, styles, migrations."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+
+
+def find(patterns: str, base: Path) -> set[Path]:
+    """The files below `base` that a list of patterns in setup.cfg names."""
+    return {path for pattern in patterns.split() for path in base.glob(pattern + "/*" * pattern.endswith("**"))}
+
+
+@pytest.mark.unit
+def test_every_file_of_the_packages_that_is_no_module_is_named() -> None:
+    shipped = ("app", "workers", "scripts/cli")
+    beside = {
+        path
+        for package in shipped
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    named = find(SETUP["options.package_data"]["app"], ROOT / "app")
+
+    assert beside - named == set()
+
+
+@pytest.mark.unit
+def test_what_the_pages_serve_from_outside_of_the_packages_is_named() -> None:
+    named = {place: find(files, ROOT) for place, files in SETUP["options.data_files"].items()}
+
+    assert named["share/swallowtail/clients/javascript"] == set((ROOT / "clients/javascript").glob("*.js"))
+    assert named["share/swallowtail/docs"] == {ROOT / "docs/websocket_client_example.html"}
+
+
+@pytest.mark.unit
+def test_every_package_is_one_to_the_packager() -> None:
+    """A directory of modules without an `__init__.py` would be left out without a word."""
+    for top in ("app", "workers", "scripts"):
+        for module in (ROOT / top).rglob("*.py"):
+            assert (module.parent / "__init__.py").exists(), module
+
+
+@pytest.mark.journey
+def test_a_wheel_holds_them(tmp_path: Path) -> None:
+    copy = tmp_path / "swallowtail"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in listed.decode().split("\0")[:-1]:
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(copy)]
+    built = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if built.returncode and not os.environ.get("CI"):
+        pytest.skip(f"no wheel can be built here: {built.stderr[-300:]}")
+
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(ZipFile(wheel).namelist())
+    for name in ("templates/task.html", "static/css/app.css"):
+        assert f"app/web/{name}" in held
+    for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js"):
+        assert any(entry.endswith(f".data/data/share/swallowtail/{name}") for entry in held)
