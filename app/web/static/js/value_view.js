@@ -2,15 +2,22 @@
 
 import { el } from "./dom.js";
 
+/** JSON of more lines than this is folded away inside an object. */
+const MOST_LINES = 12;
+
 /**
- * Text stands as it is, and so do texts of several lines inside an object, Markdown among them; the rest is JSON.
+ * Text stands as it is, and so do texts of several lines inside an object, Markdown among them, which come first; the
+ * rest is JSON.
  * @param {any} value
  * @returns {HTMLElement}
  */
 export function viewValue(value) {
   if (typeof value === "string") return viewText(value);
   if (!isObject(value) || Object.keys(value).length === 0) return el("pre", { tabindex: 0 }, writeJson(value));
-  return el("dl", { class: "value" }, ...Object.entries(value).map(([key, inner]) => viewEntry(key, inner)));
+  const entries = Object.entries(value);
+  const first = entries.filter(([, inner]) => isLongText(inner));
+  const rest = entries.filter(([, inner]) => !isLongText(inner));
+  return el("dl", { class: "value" }, ...[...first, ...rest].map(([key, inner]) => viewEntry(key, inner)));
 }
 
 /** @param {any} value @returns {string} JSON with indents */
@@ -20,12 +27,24 @@ export function writeJson(value) {
 
 function viewEntry(key, value) {
   const plain = typeof value === "string" ? viewText(value) : isScalar(value) ? viewText(String(value)) : null;
-  return el("div", {}, el("dt", {}, key), el("dd", {}, plain ?? el("pre", { tabindex: 0 }, writeJson(value))));
+  return el("div", {}, el("dt", {}, key), el("dd", {}, plain ?? viewStructure(value)));
+}
+
+function viewStructure(value) {
+  const json = writeJson(value);
+  const whole = el("pre", { tabindex: 0 }, json);
+  if (json.split("\n").length <= MOST_LINES) return whole;
+  const count = Array.isArray(value) ? value.length : Object.keys(value).length;
+  return el("details", {}, el("summary", {}, `${count} ${Array.isArray(value) ? "items" : "fields"}`), whole);
 }
 
 function viewText(text) {
-  if (text.includes("\n") || text.length > 200) return el("pre", { tabindex: 0 }, text);
+  if (isLongText(text)) return el("pre", { tabindex: 0 }, text);
   return el("span", { class: "plain" }, text === "" ? "–" : text);
+}
+
+function isLongText(value) {
+  return typeof value === "string" && (value.includes("\n") || value.length > 200);
 }
 
 function isObject(value) {
