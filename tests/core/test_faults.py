@@ -116,7 +116,7 @@ def test_a_broken_commit_changes_nothing_that_anybody_sees(
         breaker.left, breaker.after = (2, after) if stage is twins[0] else (0, False)
         outcome = ACTS[act](stage, scene)
         assert breaker.left == 0
-        wishes = {task_id: (*wish, round(stage.due_in(task_id), -2)) for task_id, wish in stage.wishes().items()}
+        wishes = {task_id: (*wish, stage.due_in(task_id) > 1.0) for task_id, wish in stage.wishes().items()}
         outcomes.append((outcome, stage.story(), story(stage.announced), wishes))
         assert stage.announced == stage.events()[len(stage.events()) - len(stage.announced) :]
     assert outcomes[0] == outcomes[1]

@@ -17,20 +17,49 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from sqlalchemy import Connection, select
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from app.core.errors import CancelRequested, Conflict, InvalidInput, LeaseLost
 from app.core.events import EventRecord
-from app.core.models import Task
 from app.core.runs import Claim
-from app.core.states import TaskStatus
+from app.core.states import CLAIMABLE, RETRYABLE, TaskStatus
 from tests.core.oracle import check, fold
 from tests.core.stage import ERROR, LOST, Stage, make_settings, new_task
 
 KEYS = st.sampled_from(["a", "b", "c"])
 PERCENT = st.none() | st.sampled_from([0.0, 12.5, 50.0, 99.0, 100.0, 250.0, -1.0])
+OUTPUTS: st.SearchStrategy[Any] = st.sampled_from([None, 1, "x", {"a": []}])
+PICKS = st.integers(0, 63)
+RUN_ACTS = st.one_of(
+    st.tuples(st.just("perform"), KEYS, OUTPUTS, PERCENT, st.booleans()),
+    st.tuples(st.just("perform"), KEYS, OUTPUTS, PERCENT, st.booleans()),
+    st.tuples(st.just("start_step"), KEYS),
+    st.tuples(st.just("finish_step"), KEYS, OUTPUTS, PERCENT, st.booleans()),
+    st.tuples(st.just("fail_step"), KEYS),
+    st.tuples(st.just("skip_step"), KEYS),
+    st.tuples(st.just("heartbeat"), PERCENT, st.sampled_from(["", "on it"])),
+)
+RUN = st.tuples(st.just("run"), PICKS, st.lists(RUN_ACTS, min_size=1, max_size=6))
+END = st.sampled_from(["complete", "fail", "retry_later", "retry_later", "cancelled"])
+SIGNAL = st.sampled_from(["lost", "failed", "cancelled"])
+#: One strategy for all of them: of several rules, Hypothesis would leave most out of each example.
+ACTS = st.one_of(
+    RUN,
+    RUN,
+    RUN,
+    st.tuples(st.just("submit"), st.sampled_from(["demo", "other"]), st.none() | KEYS, st.booleans()),
+    st.tuples(st.just("relay"), PICKS, st.booleans()),
+    st.tuples(st.just("claim"), PICKS, st.sampled_from([0, 0, 0, 1])),
+    st.tuples(st.just("end"), PICKS, END),
+    st.tuples(st.just("wait"), PICKS),
+    st.tuples(st.just("cancel_or_retry"), PICKS, st.none() | KEYS, st.booleans()),
+    st.tuples(st.just("retry"), PICKS, st.none() | KEYS),
+    st.tuples(st.just("signal"), PICKS, SIGNAL, st.sampled_from([0, 0, -1, 1])),
+    st.tuples(st.just("sweep"), PICKS, st.booleans()),
+    st.tuples(st.just("fault"), st.sampled_from(["before", "after"])),
+)
 INSTANCES = ("demo", "other")
 REFUSALS = (Conflict, LeaseLost, CancelRequested, InvalidInput)
 
@@ -40,9 +69,6 @@ _template: Path | None = None
 class LedgerMachine(RuleBasedStateMachine):
     """Two instances on one SQLite database, and everybody's acts upon them."""
 
-    tasks = Bundle("tasks")
-    claims = Bundle("claims")
-
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
@@ -50,6 +76,8 @@ class LedgerMachine(RuleBasedStateMachine):
         shutil.copy(_template / "swallowtail.db", self.directory)
         self.stage = Stage(make_settings(var_dir=self.directory, max_losses=1, backoff_base=0.0))
         self.stage.ledger.create_instance("Other", "other")
+        self.tasks: list[str] = []
+        self.claims: list[Claim] = []
         #: What heartbeats left on the rows since the last event that told it.
         self.live: dict[str, tuple[float, str]] = {}
         self.seen: dict[str, list[EventRecord]] = {}
@@ -63,9 +91,8 @@ class LedgerMachine(RuleBasedStateMachine):
             with patch.object(Connection, "commit", _breaking(breaks)):
                 outcome = work(*given, **named)
         except REFUSALS:
-            if work is not self.stage.perform:
-                assert len(self.stage.announced) == announced, "a refused act told something"
-            outcome = None
+            assert len(self.stage.announced) == announced, "a refused act told something"
+            return None
         self._forget_live(self.stage.announced[announced:])
         return outcome
 
@@ -74,46 +101,61 @@ class LedgerMachine(RuleBasedStateMachine):
             if event.type == "task_update":
                 self.live.pop(event.task_id, None)
 
-    @rule(kind=st.sampled_from(["before", "after"]))
+    @initialize()
+    def begin(self) -> None:
+        self.submit("demo", None, starts=True)
+
+    @rule(act=ACTS)
+    def happen(self, act: tuple[Any, ...]) -> None:
+        name, *given = act
+        getattr(self, name)(*given)
+
+    def pick_task(self, pick: int) -> str:
+        return self.tasks[-1 - pick % len(self.tasks)]
+
+    def pick_claim(self, pick: int) -> Claim:
+        """Mostly one that holds its task, made for the purpose if there is none; otherwise any that there ever was."""
+        if pick % 8 == 7:
+            return self.claims[-1 - pick // 8 % len(self.claims)]
+        live = [claim for claim in self.claims if self.stage.task(claim.task_id).token == claim.token]
+        if not live:
+            self.submit("demo", None, starts=True)
+            return self.claims[-1]
+        return live[-1 - pick // 8 % len(live)]
+
     def fault(self, kind: str) -> None:
         self.breaks = kind
 
-    @rule(target=tasks, instance=st.sampled_from(INSTANCES), key=st.none() | KEYS)
-    def submit(self, instance: str, key: str | None) -> Any:
+    def submit(self, instance: str, key: str | None, starts: bool) -> None:
         task, _, created = self.act(self.stage.ledger.submit, new_task(instance, idempotency_key=key))
-        return task.id if created else multiple()
+        if created:
+            self.tasks.append(task.id)
+        if starts:
+            self.take(task.id, 0)
 
-    @rule(task=tasks, late=st.booleans())
-    def relay(self, task: str, late: bool) -> None:
-        attempt = self.stage.task(task).attempt + (not late)
-        self.act(self.stage.ledger.mark_queued, task, attempt, 60.0)
+    def relay(self, pick: int, late: bool) -> None:
+        task = self.pick_task(pick)
+        self.act(self.stage.ledger.mark_queued, task, self.stage.task(task).attempt + (not late), 60.0)
 
-    @rule(target=claims, task=tasks, late=st.sampled_from([0, 0, 0, 1]))
-    def claim(self, task: str, late: int) -> Any:
+    def claim(self, pick: int, late: int) -> None:
+        self.take(self.pick_task(pick), late)
+
+    def take(self, task: str, late: int) -> None:
         row = self.stage.task(task)
         claim = self.act(self.stage.runs.claim, task, row.attempt + 1 - late, "worker")
-        claimable = row.status in ("SUBMITTED", "QUEUED", "RETRYING", "WAITING") and not late
+        claimable = row.status in CLAIMABLE and not late
         if claim is None:
             assert not claimable or self.stage.task(task).status == TaskStatus.EXPIRED
-            return multiple()
-        assert claimable
-        return claim
+        else:
+            assert claimable
+            self.claims.append(claim)
 
-    @rule(target=claims, instance=st.sampled_from(INSTANCES))
-    def begin(self, instance: str) -> Any:
-        return self.act(self.stage.running, instance_id=instance)
+    def run(self, pick: int, acts: list[tuple[Any, ...]]) -> None:
+        """What a run does, one after the other: it may be a zombie, and it may do things in an odd order."""
+        claim = self.pick_claim(pick)
+        for name, *given in acts:
+            getattr(self, name)(claim, *given)
 
-    @rule(pick=st.integers(0, 9), keys=st.lists(KEYS, min_size=1, max_size=3, unique=True), percent=PERCENT)
-    def perform(self, pick: int, keys: list[str], percent: float | None) -> None:
-        with self.stage.db.read() as session:
-            running = session.scalars(select(Task).where(Task.token.is_not(None)).order_by(Task.last_seq)).all()
-        if running:
-            row = running[pick % len(running)]
-            claim = Claim(row.id, row.instance_id, row.kind, {}, row.attempt, row.token or "", 0.0, 0)
-            for key in keys:
-                self.act(self.stage.perform, claim, key, key, progress=percent)
-
-    @rule(claim=claims, percent=PERCENT, message=st.sampled_from(["", "on it"]))
     def heartbeat(self, claim: Claim, percent: float | None, message: str) -> None:
         row = self.stage.task(claim.task_id)
         beat = self.act(self.stage.runs.heartbeat, claim, percent or 0.0, message)
@@ -123,87 +165,63 @@ class LedgerMachine(RuleBasedStateMachine):
             percent = max(row.progress, min(percent or 0.0, 100.0))
             self.live[claim.task_id] = (percent, message or row.message)
 
-    @rule(claim=claims, key=KEYS)
     def start_step(self, claim: Claim, key: str) -> None:
         self.act(self.stage.runs.start_step, claim, key, "Agent", "work")
 
-    @rule(
-        claim=claims, key=KEYS, output=st.sampled_from([None, 1, "x", {"a": []}]), percent=PERCENT, said=st.booleans()
-    )
     def finish_step(self, claim: Claim, key: str, output: Any, percent: float | None, said: bool) -> None:
         message = "done" if said else None
         self.act(self.stage.runs.finish_step, claim, key, output, progress=percent, message=message)
 
-    @rule(claim=claims, key=KEYS)
+    def perform(self, claim: Claim, key: str, output: Any, percent: float | None, said: bool) -> None:
+        self.start_step(claim, key)
+        self.finish_step(claim, key, output, percent, said)
+
     def skip_step(self, claim: Claim, key: str) -> None:
         self.act(self.stage.runs.skip_step, claim, key, "Agent", "work", "not needed")
 
-    @rule(claim=claims, key=KEYS)
     def fail_step(self, claim: Claim, key: str) -> None:
         self.act(self.stage.runs.fail_step, claim, key, ERROR)
 
-    @rule(claim=claims)
-    def complete(self, claim: Claim) -> None:
-        self.act(self.stage.runs.complete, claim, {"done": True})
+    def end(self, pick: int, end: str) -> None:
+        given = {"complete": ({"done": True},), "fail": (ERROR,), "retry_later": (ERROR, 0.0), "cancelled": ()}[end]
+        self.act(getattr(self.stage.runs, end), self.pick_claim(pick), *given)
 
-    @rule(claim=claims)
-    def fail(self, claim: Claim) -> None:
-        self.act(self.stage.runs.fail, claim, ERROR)
-
-    @rule(claim=claims)
-    def retry_later(self, claim: Claim) -> None:
-        self.act(self.stage.runs.retry_later, claim, ERROR, 0.0)
-
-    @rule(claim=consumes(claims))
-    def stop(self, claim: Claim) -> None:
-        self.act(self.stage.runs.cancelled, claim)
-
-    @rule(claim=claims)
-    def wait(self, claim: Claim) -> None:
-        if self.stage.task(claim.task_id).token == claim.token:
-            self._close_steps(claim)
-            cancelled = self.stage.task(claim.task_id).cancel_requested_at is not None
-            if not cancelled:
-                self.act(self.stage.park, claim)
-
-    def _close_steps(self, claim: Claim) -> None:
+    def wait(self, pick: int) -> None:
+        claim = self.pick_claim(pick)
+        if self.stage.task(claim.task_id).token != claim.token:
+            return
         for step in self.stage.steps(claim.task_id):
             if step.status == "in_progress":
-                self.act(self.stage.runs.fail_step, claim, step.key, ERROR)
+                self.fail_step(claim, step.key)
+        if self.stage.task(claim.task_id).cancel_requested_at is None:
+            self.act(self.stage.park, claim)
 
-    @rule(task=tasks)
-    def cancel(self, task: str) -> None:
-        self.act(self.stage.ledger.request_cancel, task)
-
-    @rule(task=tasks, from_step=st.none() | KEYS)
-    def retry(self, task: str, from_step: str | None) -> None:
+    def cancel_or_retry(self, pick: int, from_step: str | None, at_once: bool) -> None:
+        task = self.pick_task(pick)
+        if self.stage.task(task).status not in RETRYABLE:
+            self.act(self.stage.ledger.request_cancel, task)
+            return
         self.act(self.stage.ledger.retry, task, from_step)
+        if at_once:
+            self.take(task, 0)
 
-    @rule(task=tasks, behind=st.sampled_from([0, 0, 1]))
-    def worker_lost(self, task: str, behind: int) -> None:
-        self.act(self.stage.ledger.propose_lost, task, self.stage.task(task).attempt - behind, LOST)
+    def retry(self, pick: int, from_step: str | None) -> None:
+        self.act(self.stage.ledger.retry, self.pick_task(pick), from_step)
 
-    @rule(task=tasks, behind=st.sampled_from([0, 1]))
-    def hard_limit(self, task: str, behind: int) -> None:
-        self.act(self.stage.ledger.propose_failed, task, self.stage.task(task).attempt - behind, ERROR)
+    def signal(self, pick: int, signal: str, off: int) -> None:
+        claim = self.pick_claim(pick)
+        error = {"lost": (LOST,), "failed": (ERROR,), "cancelled": ()}[signal]
+        self.act(getattr(self.stage.ledger, f"propose_{signal}"), claim.task_id, claim.attempt + off, *error)
 
-    @rule(task=tasks, ahead=st.sampled_from([0, 1]))
-    def revoke(self, task: str, ahead: int) -> None:
-        self.act(self.stage.ledger.propose_cancelled, task, self.stage.task(task).attempt + ahead)
-
-    @rule(task=tasks)
-    def lapse(self, task: str) -> None:
-        if self.stage.task(task).status == TaskStatus.IN_PROGRESS:
-            self.stage.lapse(task)
-
-    @rule(task=tasks)
-    def let_expire(self, task: str) -> None:
-        self.stage.overdue(task)
-
-    @rule()
-    def sweep(self) -> None:
-        self.act(self.stage.ledger.reap)
-        self.act(self.stage.ledger.expire)
+    def sweep(self, pick: int, lapses: bool) -> None:
+        if lapses:
+            claim = self.pick_claim(pick)
+            if self.stage.task(claim.task_id).status == TaskStatus.IN_PROGRESS:
+                self.stage.lapse(claim.task_id)
+            self.act(self.stage.ledger.reap)
+        else:
+            self.stage.overdue(self.pick_task(pick))
+            self.act(self.stage.ledger.expire)
 
     @invariant()
     def the_log_is_in_order_and_says_what_the_rows_say(self) -> None:
@@ -250,7 +268,7 @@ def _prepare(sqlite_template: Path) -> None:
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
-    max_examples=20,
+    max_examples=15,
     stateful_step_count=35,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
