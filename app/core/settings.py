@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")
     client_bytes: int = Field(65_536, ge=4096, description="Bytes that may wait for a client that does not take them")
+    connect_timeout: float = Field(
+        45.0, gt=0, description="How long a connection may be connected to no Socket.IO namespace"
+    )
     client_rate: int = Field(200, ge=1, description="Messages of a client that are heard per second; the rest wait")
     join_seconds: float = Field(
         0.005, ge=0, le=1, description="Longest that an event of a busy room waits for the next, to leave in one write"

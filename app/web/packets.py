@@ -93,6 +93,9 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
         if encoded_packet is not None and not encoded_packet:
             # The stock class takes an empty packet for none at all.
             self._refuse(InvalidInput("an empty packet says nothing"))
+        if encoded_packet is None and self.packet_type == stock.CONNECT_ERROR and isinstance(self.data, str):
+            # Of an unknown namespace the library says a mere string; the document and its clients know objects only.
+            self.data = {"message": "Invalid namespace"}
 
     def decode(self, encoded_packet: Any) -> int:
         """Read a packet; returns how many attachments follow."""

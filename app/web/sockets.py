@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from flask import Flask
 from flask_socketio import SocketIO
+from socketio import Server
 
 from app.core.errors import InvalidInput, SwallowtailError, Unavailable
 from app.core.settings import Settings
@@ -27,6 +28,7 @@ from app.delivery.wire import (
     room_of,
     task_room_of,
 )
+from app.web.deadline import Deadline
 from app.web.message_queue import MessageQueue
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 #: When to try again what failed because the database was away.
 RETRY_AFTER_MS = 1000
+#: Why python-socketio says that a client is gone which has left the namespace.
+GOODBYE = Server.reason.CLIENT_DISCONNECT
 _LARGEST_SEQ = 2**63 - 1
 _LONGEST_EPOCH = 64
 
@@ -65,7 +69,8 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
 
 def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:
     """Have the protocol spoken on a Socket.IO server."""
-    conversation = Conversation(hub, SocketTransport(socketio.server, settings.client_backlog))
+    deadline = Deadline(socketio.server, settings.connect_timeout)
+    conversation = Conversation(hub, SocketTransport(socketio.server, settings.client_backlog), deadline)
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -74,9 +79,10 @@ def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:
 class Conversation:
     """What is said between clients and one web process."""
 
-    def __init__(self, hub: Hub, transport: SocketTransport) -> None:
+    def __init__(self, hub: Hub, transport: SocketTransport, deadline: Deadline) -> None:
         self._hub = hub
         self._transport = transport
+        self._deadline = deadline
         self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
             "subscribe_instance": self._subscribe_instance,
             "unsubscribe_instance": self._unsubscribe_instance,
@@ -90,8 +96,10 @@ class Conversation:
         self._transport.tell(sid, CONNECTED, {"message": "Connected"})
 
     def end(self, sid: str, reason: str) -> None:
-        """Forget a connection that is gone."""
+        """Forget a connection that is gone, or a client that has said goodbye and may keep its connection."""
         self._hub.leave(sid)
+        if reason == GOODBYE:
+            self._deadline.left(sid)
 
     def hear(self, event: str, sid: str, *args: Any) -> None:
         """Handle one event of a client."""
