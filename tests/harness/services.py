@@ -21,6 +21,7 @@ PLACES = {
         "/usr/pgsql-*/bin/initdb",
         "/opt/homebrew/opt/postgresql*/bin/initdb",
     ],
+    "nginx": ["/usr/sbin/nginx"],
     "rabbitmq-server": ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
     "epmd": ["/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd"],
 }

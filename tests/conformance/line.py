@@ -1,0 +1,182 @@
+"""A connection byte for byte: what the protocol documents say is said here, not by a library that knows better."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import websocket
+
+#: Seconds to wait for anything a server is to say.
+PATIENCE = 30.0
+SEPARATOR = "\x1e"
+
+
+class Surprise(AssertionError):
+    """A server did something else than the document says."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server under examination; `greets` says whether it sends `connected` to everybody who connects."""
+
+    name: str
+    url: str
+    greets: bool = True
+    instance_id: str = "demo"
+
+    def http(self, **query: str) -> str:
+        """The address of a polling request; EIO and transport unless said otherwise."""
+        given = {"EIO": "4", "transport": "polling", **query}
+        return f"{self.url}/socket.io/?" + "&".join(f"{k}={v}" for k, v in given.items() if v)
+
+    def socket(self, **query: str) -> Line:
+        """A websocket. Raises Surprise when the server refuses it."""
+        address = self.http(**{"transport": "websocket", **query}).replace("http://", "ws://")
+        try:
+            return Line(websocket.create_connection(address, timeout=PATIENCE))
+        except (websocket.WebSocketException, OSError) as refusal:
+            raise Surprise(f"no websocket: {refusal}") from refusal
+
+    def opened(self) -> Line:
+        """A websocket on which Engine.IO has said hello."""
+        line = self.socket()
+        line.take_open()
+        return line
+
+    def connected(self) -> Line:
+        """A websocket that is connected to the main namespace and has been greeted."""
+        line = self.opened()
+        line.send("40")
+        line.take_connect()
+        if self.greets:
+            line.take_event("connected")
+        return line
+
+    def get(self, sid: str = "", timeout: float = PATIENCE, **query: str) -> httpx.Response:
+        """One polling request."""
+        return httpx.get(self.http(sid=sid, **query), timeout=timeout)
+
+    def post(self, body: str, sid: str) -> httpx.Response:
+        """One request that brings packets."""
+        return httpx.post(self.http(sid=sid), content=body, timeout=PATIENCE, headers={"Content-Type": "text/plain"})
+
+    def session(self) -> str:
+        """The sid of a new polling session."""
+        return str(read_open(self.get().text)["sid"])
+
+    def joined(self) -> str:
+        """The sid of a new polling session that is connected to the main namespace, with nothing left to poll."""
+        sid = self.session()
+        self.post("40", sid)
+        wanted = '"connected"' if self.greets else "40{"
+        while wanted not in self.get(sid).text:
+            continue
+        return sid
+
+    def wants(self, event: str = "subscribe_instance") -> str:
+        """An event that both servers know, as JSON."""
+        return json.dumps([event, {"instance_id": self.instance_id}], separators=(",", ":"))
+
+
+class Line:
+    """One websocket."""
+
+    def __init__(self, socket: websocket.WebSocket) -> None:
+        self._socket = socket
+
+    def send(self, *packets: str | bytes) -> None:
+        """Send each in a message of its own."""
+        for packet in packets:
+            if isinstance(packet, bytes):
+                self._socket.send_binary(packet)
+            else:
+                self._socket.send(packet)
+
+    def take(self, *, pings: bool = False) -> str | bytes:
+        """The next message, pings left out unless they are asked for. Raises Surprise when the connection ends."""
+        while True:
+            try:
+                kind, data = self._socket.recv_data()
+            except (websocket.WebSocketException, OSError) as end:
+                raise Surprise(f"the connection ended: {end}") from end
+            if kind == websocket.ABNF.OPCODE_CLOSE:
+                raise Surprise("the connection was closed")
+            packet: str | bytes = data if kind == websocket.ABNF.OPCODE_BINARY else data.decode()
+            if packet != "2" or pings:
+                return packet
+
+    def take_open(self) -> dict[str, Any]:
+        """The Engine.IO handshake."""
+        packet = self.take()
+        return read_open(packet if isinstance(packet, str) else "")
+
+    def take_connect(self) -> dict[str, Any]:
+        """The answer to a CONNECT of the main namespace."""
+        packet = self.take()
+        if not isinstance(packet, str) or not packet.startswith("40{"):
+            raise Surprise(f"not a CONNECT: {packet!r}")
+        told: dict[str, Any] = json.loads(packet[2:])
+        return told
+
+    def take_event(self, name: str) -> list[Any]:
+        """Read up to the event of this name; its arguments. Room heads and notes may come in between."""
+        return list(self.take_packet(f'42["{name}"', 2)[1:])
+
+    def take_ack(self, number: int) -> list[Any]:
+        """Read up to the acknowledgement of this number; its arguments."""
+        return self.take_packet(f"43{number}[", 2 + len(str(number)))
+
+    def take_packet(self, beginning: str, skip: int) -> list[Any]:
+        """Read up to the packet that begins like this; its JSON."""
+        seen = []
+        while True:
+            packet = self.take()
+            seen.append(packet)
+            if isinstance(packet, str) and packet.startswith(beginning):
+                told: list[Any] = json.loads(packet[skip:])
+                return told
+            if len(seen) > 20:
+                raise Surprise(f"no {beginning} among {seen}")
+
+    def expect_end(self, timeout: float = PATIENCE) -> None:
+        """Read until the server ends the connection. Raises Surprise if it does not, whatever it says instead."""
+        self._socket.settimeout(1.0)
+        end, said = time.monotonic() + timeout, []
+        while time.monotonic() < end:
+            try:
+                kind, data = self._socket.recv_data()
+            except websocket.WebSocketTimeoutException:
+                continue
+            except (websocket.WebSocketException, OSError):
+                return
+            if kind == websocket.ABNF.OPCODE_CLOSE:
+                return
+            said.append(data)
+        raise Surprise(f"the connection stays open; it said {said}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.shutdown()  # type: ignore[no-untyped-call]
+
+
+def read_open(packet: str) -> dict[str, Any]:
+    """The handshake in an OPEN packet."""
+    if not packet.startswith("0{"):
+        raise Surprise(f"not an OPEN: {packet!r}")
+    told: dict[str, Any] = json.loads(packet[1:])
+    return told
+
+
+def expect(seen: object, wanted: object, what: str) -> None:
+    """Raise Surprise unless both are the same."""
+    if seen != wanted:
+        raise Surprise(f"{what}: {seen!r} instead of {wanted!r}")
