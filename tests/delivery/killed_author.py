@@ -1,4 +1,4 @@
-"""A process that commits events and is killed before it can tell anybody. `python -m tests.delivery.killed_author ID`."""
+"""Commits an event and is killed before it can tell anybody: `python -m tests.delivery.killed_author INSTANCE`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`snapshot(a) + events(a+1 … b) = snapshot(b)`, whatever happens in whatever order.
 
-Hypothesis writes, rolls back, prunes and begins new epochs, drops and stalls clients, restarts the hub and Redis. In the
-end, and now and then before it, what each client shows by the client's rule is what somebody who comes now is shown.
+Hypothesis writes, rolls back, prunes and begins new epochs, drops and stalls clients, restarts the hub and Redis. In
+the end, and now and then before it, what each client shows by the client's rule is what a newcomer is shown.
 Real SQLite, real Redis, the real hub; only the sockets are lists.
 """
 
@@ -81,7 +81,9 @@ class DeliveryMachine(RuleBasedStateMachine):
             self.claims.append(claim)
 
     @precondition(lambda self: self.claims)
-    @rule(which=WHICH, key=st.sampled_from("abc"), percent=st.none() | st.sampled_from([10.0, 60.0]), well=st.booleans())
+    @rule(
+        which=WHICH, key=st.sampled_from("abc"), percent=st.none() | st.sampled_from([10.0, 60.0]), well=st.booleans()
+    )
     def step(self, which: int, key: str, percent: float | None, well: bool) -> None:
         claim = self.claims[-1 - which % len(self.claims)]
         self.act(self.runs.start_step, claim, key, "Agent", "work")

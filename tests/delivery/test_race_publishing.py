@@ -1,7 +1,7 @@
 """Subscribing while events are written, publishers that overtake each other, rollbacks, deaths before the publish.
 
-Real database, real Redis, the real hub. Each race is also run with a delivery that has the mistake it is about, and must
-catch it.
+Real database, real Redis, the real hub. Each race is also run with a delivery that has the mistake it is about, which
+the same check must catch.
 """
 
 from __future__ import annotations
@@ -219,4 +219,3 @@ def test_control_hints_alone_are_caught(house: House) -> None:
         author.play()
         wait_until(lambda: stage.transport.numbers("v.0")[-1:] == [author.head], "the later events arrive")
         assert viewer.faults() != []
-

@@ -170,7 +170,9 @@ def prune_during_replay(house: House) -> tuple[list[str], list[str]]:
 
 def _wrong_screens(stage: Stage, viewers: list[Viewer]) -> list[str]:
     wanted = _without_notes(Screen(stage.snapshot(viewers[0].instance_id)))
-    return [f"{viewer.name} shows {viewer.screen.tasks}" for viewer in viewers if _without_notes(viewer.screen) != wanted]
+    return [
+        f"{viewer.name} shows {viewer.screen.tasks}" for viewer in viewers if _without_notes(viewer.screen) != wanted
+    ]
 
 
 def _without_notes(screen: Screen) -> dict[str, Any]:

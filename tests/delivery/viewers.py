@@ -206,9 +206,7 @@ class Viewer:
 
     def faults(self) -> list[str]:
         """What is wrong with what was sent over all connections."""
-        return [
-            f"{name}: {fault}" for name in self.connections for fault in find_faults(self.messages(name))
-        ]
+        return [f"{name}: {fault}" for name in self.connections for fault in find_faults(self.messages(name))]
 
     def _tell(self, connection: str, event: str, payload: Wire) -> None:
         self.stage.transport.send(connection, [self.stage.transport.frame(event, payload)])

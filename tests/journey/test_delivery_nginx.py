@@ -1,4 +1,4 @@
-"""Two web processes behind a real nginx with the example's configuration: websockets anywhere, polling where it began."""
+"""Two web processes behind a real nginx as in the example: websockets anywhere, polling where it began."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Nginx(Program):
         self.url = f"http://127.0.0.1:{self.port}"
         text = change(CONFIGURATION.read_text(encoding="utf-8"))
         first, second = (str(web.port) for web in house.webs)
-        ours = text.replace("listen 8000", f"listen 127.0.0.1:{self.port}").replace("worker_processes auto", "worker_processes 2")
+        ours = text.replace("listen 8000", f"listen 127.0.0.1:{self.port}").replace(
+            "worker_processes auto", "worker_processes 2"
+        )
         ours = ours.replace("127.0.0.1:8001", f"127.0.0.1:{first}").replace("127.0.0.1:8002", f"127.0.0.1:{second}")
         path = house.root / f"nginx-{self.port}.conf"
         path.write_text(ours.replace("http {", f"http {{\n{_private(house.root)}", 1), encoding="utf-8")
@@ -146,7 +148,9 @@ def test_clients_of_a_killed_process_go_on_at_the_other(new_house: Callable[...,
 def test_polling_stays_where_it_began(pair: House, nginx: Nginx, upgrade: bool) -> None:
     author = Author(pair)
     with PollingRecorder(nginx.url, upgrade=upgrade) as client:
-        client.wait_until(lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled")
+        client.wait_until(
+            lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled"
+        )
         client.subscribe(author.instance_id)
         for _ in range(10):
             author.play()
