@@ -36,6 +36,8 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
         self._settings = settings
         #: Called with the id of every connection that has just been accepted.
         self.on_accepted: Callable[[str], None] = _ignore
+        #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
+        self._rooms_of: dict[str, set[str | None]] = {}
 
     def connect(self, sid: str, namespace: str) -> str:
         """Note an accepted connection. The library calls this right after it has told the client."""
@@ -43,6 +45,32 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
         if namespace == "/":
             self.on_accepted(accepted)
         return accepted
+
+    def basic_enter_room(self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None) -> None:
+        """Put a connection into a room."""
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        self._rooms_of.setdefault(sid, set()).add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
+        """Take a connection out of a room."""
+        super().basic_leave_room(sid, namespace, room)
+        self._rooms_of.get(sid, set()).discard(room)
+
+    def basic_disconnect(self, sid: str, namespace: str, **_: Any) -> None:
+        """Forget a connection, at a cost that depends on its own rooms only."""
+        for room in self._rooms_of.pop(sid, set()):
+            super().basic_leave_room(sid, namespace, room)
+        self.callbacks.pop(sid, None)
+        for pending in (self.pending_connect, self.pending_disconnect):
+            waiting = pending.get(namespace, [])
+            if sid in waiting:
+                waiting.remove(sid)
+                if not waiting:
+                    del pending[namespace]
+
+    def get_rooms(self, sid: str, namespace: str) -> list[str]:
+        """Return the rooms of a connection."""
+        return [room for room in self._rooms_of.get(sid, ()) if room is not None]
 
     def _redis_connect(self) -> None:
         self.redis = connect(self._settings)
