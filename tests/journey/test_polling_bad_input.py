@@ -1,0 +1,73 @@
+"""Bad input over long polling: the same refusals as by websocket, and the session goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.house import House
+
+SOCKET = "/socket.io/?EIO=4&transport=polling"
+
+
+class Session:
+    """A Socket.IO session by hand: each packet is one POST, each answer one GET."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+        opened = http.get(SOCKET).text
+        assert opened.startswith("0{")
+        self._address = f"{SOCKET}&sid={json.loads(opened[1:])['sid']}"
+        self.send(b"40")
+        assert "connected" in self.read()
+
+    def send(self, packet: bytes) -> None:
+        """Send one packet of Engine.IO."""
+        sent = self._http.post(self._address, content=packet, headers={"Content-Type": "text/plain"})
+        assert (sent.status_code, sent.text) == (200, "OK")
+
+    def read(self) -> dict[str, Any]:
+        """The payloads of the events in the next answer that has any, by name."""
+        while True:
+            packets = self._http.get(self._address).text.split("\x1e")
+            if "2" in packets:
+                self.send(b"3")
+            events = [json.loads(packet[2:]) for packet in packets if packet.startswith("42")]
+            if events:
+                return dict(events)
+
+
+@pytest.fixture
+def session(shared_house: House) -> Iterator[Session]:
+    with httpx.Client(base_url=shared_house.webs[0].url, timeout=60) as http:
+        yield Session(http)
+
+
+@pytest.mark.parametrize(
+    ("packet", "code"),
+    [
+        (b'42["subscribe_instance",5]', "invalid_input"),
+        (b'42["subscribe_instance",{"instance_id":"nobody"}]', "not_found"),
+        (b'42["subscribe_instance",{"instance_id":"a\\u0000"}]', "invalid_input"),
+        (b'42["subscribe_instance",{"instance_id":"a\x00"}]', "invalid_input"),
+        (b"42{", "invalid_input"),
+        (b'42["subscribe_instance",' + b"[" * 10_000 + b"]" * 10_000 + b"]", "invalid_input"),
+        (b'42["subscribe_instance",{"instance_id":"' + b"a" * 300_000 + b'"}]', "too_large"),
+    ],
+    ids=["number", "unknown", "escaped nul", "nul", "no json", "deep", "large"],
+)
+@pytest.mark.journey
+def test_it_is_refused_and_the_session_goes_on(shared_house: House, session: Session, packet: bytes, code: str) -> None:
+    instance = shared_house.new_instance()
+
+    session.send(packet)
+    error = session.read()["error"]
+    session.send(b"42" + json.dumps(["subscribe_instance", {"instance_id": instance}]).encode())
+
+    assert error["code"] == code
+    assert "Traceback" not in error["message"]
+    assert session.read()["subscribed"] == {"instance_id": instance}
