@@ -2,7 +2,7 @@
 
 Tiers: `unit` (this process only), `service` (real servers), `journey` (real processes of ours), `browser`, `chaos`.
 A test has the tier it is marked with, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
-starts programs.
+starts programs. What needs PostgreSQL or RabbitMQ is marked `external` besides: `scripts/test` leaves it to `.ci/run`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ STARTING_FIXTURES = {
     "browser",
     "page",
 }
+#: In the id of a test, or among its fixtures: the servers that no wheel brings along.
+EXTERNAL = ("postgres", "psycopg", "rabbit")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +70,8 @@ def _give_tier(item: pytest.Item) -> str | None:
     tier = given[0] if given else _tier_of(item.path)
     if not given:
         item.add_marker(tier)
+    if any(name in text for text in (item.nodeid, *getattr(item, "fixturenames", ())) for name in EXTERNAL):
+        item.add_marker("external")
     starts = STARTING_FIXTURES & set(getattr(item, "fixturenames", ()))
     if tier == "unit" and starts:
         return f"{item.nodeid} uses {', '.join(sorted(starts))}: mark it service or journey"
