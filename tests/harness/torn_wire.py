@@ -6,6 +6,7 @@ Whatever the client and however fast the events come, the same number of connect
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -89,11 +90,11 @@ class TornWire:
         with contextlib.suppress(OSError):
             while chunk := server.recv(65536):
                 seen = tail + chunk
-                for _ in range(seen.count(MARK) if is_socket else 0):
+                for mark in re.finditer(MARK, seen) if is_socket else ():
                     left = self._take_allowance() if left is None else left
                     left = None if left is None else left - 1
                     if left == 0:
-                        self._cut(client, server, seen, len(tail))
+                        self._cut(client, server, seen[len(tail) : mark.start()])
                         return
                 client.sendall(chunk)
                 # Too short to hold a mark that was counted already.
@@ -104,10 +105,10 @@ class TornWire:
         with self._lock:
             return self._after.pop(0) if self._after else None
 
-    def _cut(self, client: socket.socket, server: socket.socket, seen: bytes, known: int) -> None:
-        # What comes before the last mark still arrives, so that the event around it is torn.
+    def _cut(self, client: socket.socket, server: socket.socket, rest: bytes) -> None:
+        # What comes before the mark still arrives, so that the event around it is torn.
         with contextlib.suppress(OSError):
-            client.sendall(seen[known : seen.rindex(MARK)])
+            client.sendall(rest)
         with self._lock:
             self.cuts += 1
         self._end(client, server)
