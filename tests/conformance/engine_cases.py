@@ -12,11 +12,30 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.conformance.line import PATIENCE, SEPARATOR, Peer, Surprise, expect, read_open
+from tests.conformance.line import SEPARATOR, Peer, Surprise, expect, read_open
 
 HANDSHAKE = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 #: Seconds after which a silent client must be gone: both intervals of the handshake, and some for a busy machine.
 GRACE = 40.0
+
+
+class Aside:
+    """A poll in a thread of its own."""
+
+    def __init__(self, peer: Peer, sid: str) -> None:
+        self._answer: tuple[int, str] = (0, "nothing")
+        self._thread = threading.Thread(target=self._run, args=(peer, sid))
+        self._thread.start()
+
+    def answer(self) -> tuple[int, str]:
+        """Status and text, in the end; 0 when nothing came."""
+        self._thread.join()
+        return self._answer
+
+    def _run(self, peer: Peer, sid: str) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            answer = peer.get(sid)
+            self._answer = (answer.status_code, answer.text)
 
 
 def polling_opens(peer: Peer) -> None:
@@ -138,15 +157,13 @@ def polling_wrong_packet(peer: Peer) -> None:
 def polling_twice_at_once(peer: Peer) -> None:
     """Two polls at once: the second is refused, and the session is closed."""
     sid = peer.joined()
-    first: list[httpx.Response] = []
-    thread = threading.Thread(target=lambda: first.append(peer.get(sid)))
-    thread.start()
+    first = Aside(peer, sid)
     time.sleep(0.5)  # the document's own case waits as well; nothing tells that a poll has begun
     try:
         second = peer.get(sid, timeout=5).status_code
     except httpx.TimeoutException:
         second = 0
-    thread.join()
+    first.answer()
     expect(second in (400, 500), True, f"refusal of the second poll, which got {second}")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
@@ -222,13 +239,10 @@ def websocket_ping_timeout(peer: Peer) -> None:
 def polling_close(peer: Peer) -> None:
     """A CLOSE that is posted ends the poll with a NOOP, and the session."""
     sid = peer.joined()
-    polled: list[httpx.Response] = []
-    thread = threading.Thread(target=lambda: polled.append(peer.get(sid)))
-    thread.start()
+    poll = Aside(peer, sid)
     time.sleep(0.5)  # as above
     expect(peer.post("1", sid).status_code, 200, "status of the POST")
-    thread.join()
-    expect((polled[0].status_code, polled[0].text), (200, "6"), "the poll")
+    expect(poll.answer(), (200, "6"), "the poll")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
 
@@ -242,14 +256,11 @@ def websocket_close(peer: Peer) -> None:
 def upgrade(peer: Peer) -> None:
     """Probe, probed, a NOOP for the open poll, UPGRADE: the session goes on over the websocket."""
     sid = peer.session()
-    polled: list[httpx.Response] = []
     with peer.socket(sid=sid) as line:
         line.send("2probe")
         expect(line.take(), "3probe", "answer to the probe")
-        thread = threading.Thread(target=lambda: polled.append(peer.get(sid)))
-        thread.start()
-        thread.join(timeout=PATIENCE)
-        expect([(poll.status_code, poll.text) for poll in polled], [(200, "6")], "the poll")
+        polled = peer.get(sid)
+        expect((polled.status_code, polled.text), (200, "6"), "the poll")
         line.send("5", "40")
         while (packet := line.take()) == "6":
             continue

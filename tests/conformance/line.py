@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,6 +28,8 @@ class Peer:
     name: str
     url: str
     greets: bool = True
+    #: Bytes that the client's side of a connection takes in before it is full; the system's choice when None.
+    receive_buffer: int | None = None
     instance_id: str = "demo"
 
     def http(self, **query: str) -> str:
@@ -38,7 +41,8 @@ class Peer:
         """A websocket. Raises Surprise when the server refuses it."""
         address = self.http(**{"transport": "websocket", **query}).replace("http://", "ws://")
         try:
-            return Line(websocket.create_connection(address, timeout=PATIENCE))
+            sockopt = [(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)] if self.receive_buffer else []
+            return Line(websocket.create_connection(address, timeout=PATIENCE, sockopt=sockopt))
         except (websocket.WebSocketException, OSError) as refusal:
             raise Surprise(f"no websocket: {refusal}") from refusal
 
@@ -86,8 +90,8 @@ class Peer:
 class Line:
     """One websocket."""
 
-    def __init__(self, socket: websocket.WebSocket) -> None:
-        self._socket = socket
+    def __init__(self, connection: websocket.WebSocket) -> None:
+        self._socket = connection
 
     def send(self, *packets: str | bytes) -> None:
         """Send each in a message of its own."""

@@ -44,6 +44,9 @@ INHERITED = (
     "polling_close",
 )
 
+#: Cases whose outcome on the stock server is a matter of luck: it handles each event in a thread of its own.
+VARYING = ("polling_several_packets",)
+
 Verdicts = dict[str, str]
 
 
