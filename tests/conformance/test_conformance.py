@@ -96,5 +96,10 @@ def test_what_stock_passes_we_pass(case: str, verdicts: dict[str, Verdicts]) -> 
 def test_the_table_says_what_was_found(verdicts: dict[str, Verdicts]) -> None:
     text = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (\w+ \| \w+) \|", text, re.MULTILINE))
-    wanted = {case: " | ".join("no" if verdicts[peer][case] else "yes" for peer in ("ours", "stock")) for case in CASES}
-    assert rows == wanted
+    assert rows == {name: f"{word(name, verdicts, 'ours')} | {word(name, verdicts, 'stock')}" for name in CASES}
+
+
+def word(case: str, verdicts: dict[str, Verdicts], peer: str) -> str:
+    if peer == "stock" and case in VARYING:
+        return "varies"
+    return "no" if verdicts[peer][case] else "yes"
