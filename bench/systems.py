@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -136,6 +137,12 @@ class Swallowtail(System):
             # Ended at once: the task is there to hang events on, not to be run.
             runtime.ledger.request_cancel(task_id)
         runtime.close()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers: it listens before it has read its modules, the others after."""
+        super().start()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=60) as answer:
+            answer.read()
 
     def serve_command(self) -> list[str]:
         """See `System`."""

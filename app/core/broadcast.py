@@ -40,12 +40,15 @@ def task_channel(settings: Settings, task_id: str) -> str:
     return f"{settings.channel_prefix}:task:{task_id}"
 
 
-def connect(settings: Settings, *, timeout: float | None = None) -> redis.Redis:
-    """Return a client that gives up after `timeout` seconds (default: `publish_timeout`) and never tries twice."""
+def connect(settings: Settings, *, timeout: float | None = None, silence: float | None = None) -> redis.Redis:
+    """Return a client that gives up after `timeout` seconds (default: `publish_timeout`) and never tries twice.
+
+    `silence` is how long one read may wait, where that is not the same.
+    """
     limit = settings.publish_timeout if timeout is None else timeout
     return redis.Redis.from_url(
         settings.redis,
-        socket_timeout=limit,
+        socket_timeout=limit if silence is None else silence,
         socket_connect_timeout=limit,
         retry=Retry(NoBackoff(), 0),
         protocol=2,

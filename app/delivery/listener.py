@@ -85,7 +85,7 @@ class Listener:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            client = connect(self._settings)
+            client = connect(self._settings, silence=WAIT)
             try:
                 self._subscribe(client)
                 pause = FIRST_PAUSE
@@ -116,7 +116,7 @@ class Listener:
         heard_at = time.monotonic()
         asked = False
         while not self._stopping.is_set():
-            message = self._pubsub.get_message(timeout=WAIT)
+            message = self._next()
             now = time.monotonic()
             if message is not None:
                 heard_at, asked = now, False
@@ -127,6 +127,19 @@ class Listener:
                 asked = True
                 with self._lock:
                     self._pubsub.ping()
+
+    def _next(self) -> dict[str, Any] | None:
+        """Wait for a message up to `WAIT` seconds.
+
+        Not `get_message`, which asks whether there is something to read before it reads: that took longer than sending
+        the message to fifty clients.
+        """
+        try:
+            response = self._pubsub.connection.read_response(disconnect_on_error=False)
+        except redis.TimeoutError:
+            return None
+        message: dict[str, Any] | None = self._pubsub.handle_message(response)
+        return message
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "message":
