@@ -152,6 +152,7 @@ def test_events_arrive_while_redis_hangs(new_house: NewHouse) -> None:
         house.redis.resume()
         author.play(0)
         assert_complete(client, author)
+        other.wait_for_seq(author.instance_id, author.head)
         assert [event["seq"] for event in other.events()] == list(range(9, author.head + 1))
 
 
