@@ -21,6 +21,8 @@ pytestmark = pytest.mark.journey
 CASES: dict[str, Callable[[Peer], None]] = {case.__name__: case for case in (*ENGINE_CASES, *SOCKET_CASES)}
 #: Cases that wait for a heartbeat take a minute each, so all run at once.
 AT_ONCE = 12
+#: Modes beside the usual one, which have no fast path.
+MODES = ("gevent", "threading")
 #: So that nobody waits 45 seconds for the end of a connection without a namespace.
 BRIEF = {"connect_timeout": 5}
 
@@ -69,11 +71,12 @@ def verdicts(redis_binary: RedisBinary) -> Iterator[dict[str, Verdicts]]:
     """What each server was found to do."""
     with House(redis_binary=redis_binary, tcp=True) as house:
         web = house.start_web(env=BRIEF, wait=False)
-        plain = house.start_web(env={**BRIEF, "async_mode": "threading"}, wait=False)
+        others = {mode: house.start_web(env={**BRIEF, "async_mode": mode}, wait=False) for mode in MODES}
         with StockServer(house.root, house.redis.url).start() as stock:
-            for program in (web, plain):
+            for program in (web, *others.values()):
                 program.wait_ready()
-            peers = [Peer("ours", web.url), Peer("threading", plain.url), Peer("stock", stock.url, greets=False)]
+            peers = [Peer("ours", web.url), *(Peer(mode, other.url) for mode, other in others.items())]
+            peers.append(Peer("stock", stock.url, greets=False))
             with ThreadPoolExecutor(len(peers)) as pool:
                 yield dict(zip([peer.name for peer in peers], pool.map(examine, peers), strict=True))
 
@@ -89,8 +92,8 @@ def test_case(case: str, verdicts: dict[str, Verdicts]) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_stock_passes_we_pass(case: str, verdicts: dict[str, Verdicts]) -> None:
-    assert verdicts["stock"][case] or not verdicts["ours"][case] or case in ON_PURPOSE
-    assert verdicts["stock"][case] or not verdicts["threading"][case] or case in ON_PURPOSE
+    for mode in ("ours", *MODES):
+        assert verdicts["stock"][case] or not verdicts[mode][case] or case in ON_PURPOSE, mode
 
 
 def test_the_table_says_what_was_found(verdicts: dict[str, Verdicts]) -> None:
