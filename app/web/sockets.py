@@ -32,6 +32,7 @@ from app.web.deadline import Deadline
 from app.web.message_queue import MessageQueue
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
+from app.web.polling import end_without_waiting
 from app.web.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
 
     Messages above `max_body_bytes` are refused, frames above `max_frame_bytes` close the connection unread.
     """
-    return SocketIO(
+    socketio = SocketIO(
         app,
         async_mode=settings.async_mode,
         client_manager=MessageQueue(settings),
@@ -65,6 +66,8 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
         http_compression=False,
         serve_client=False,
     )
+    end_without_waiting(socketio.server)
+    return socketio
 
 
 def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:

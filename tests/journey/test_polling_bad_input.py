@@ -27,8 +27,12 @@ class Session:
 
     def send(self, packet: bytes) -> None:
         """Send one packet of Engine.IO."""
-        sent = self._http.post(self._address, content=packet, headers={"Content-Type": "text/plain"})
+        sent = self.post(packet)
         assert (sent.status_code, sent.text) == (200, "OK")
+
+    def post(self, packet: bytes) -> httpx.Response:
+        """Send anything, and return the answer."""
+        return self._http.post(self._address, content=packet, headers={"Content-Type": "text/plain"})
 
     def read(self) -> dict[str, Any]:
         """The payloads of the events in the next answer that has any, by name."""
@@ -71,3 +75,17 @@ def test_it_is_refused_and_the_session_goes_on(shared_house: House, session: Ses
     assert error["code"] == code
     assert "Traceback" not in error["message"]
     assert session.read()["subscribed"] == {"instance_id": instance}
+
+
+@pytest.mark.parametrize(
+    "packet", [b"9", b"\xff", b"4" + b"a" * 2_000_000], ids=["unknown", "no text", "above the frame limit"]
+)
+@pytest.mark.journey
+def test_what_is_no_packet_is_answered_and_ends_only_its_session(
+    shared_house: House, session: Session, packet: bytes
+) -> None:
+    with httpx.Client(base_url=shared_house.webs[0].url, timeout=60) as http:
+        Session(http)
+        assert session.post(packet).status_code in (200, 400, 413)
+        assert http.get("/healthz").status_code == 200
+        Session(http)
