@@ -50,16 +50,17 @@ def main() -> int:
 
     try:
         settings = load_settings()
+        configure_logging(settings)
+        try:
+            listener = _listen(settings)
+        except OSError as fault:
+            sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}\n")
+            return 1
+        return _run(listener, settings, _SERVERS[mode])
     except SettingsError as wrong:
+        # Also one that shows only when it is used, such as a database whose driver is not installed.
         sys.stderr.write(f"settings: {wrong.message}\n")
         return 2
-    configure_logging(settings)
-    try:
-        listener = _listen(settings)
-    except OSError as fault:
-        sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}\n")
-        return 1
-    return _run(listener, settings, _SERVERS[mode])
 
 
 def _peek_mode() -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from celery import bootsteps
 
+from app.core.errors import SettingsError
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
@@ -74,7 +75,11 @@ class ReaperStep(bootsteps.StartStopStep):
 
 def main() -> None:
     """Sweep until told to stop, or until the process that started this is gone."""
-    settings = load_settings()
+    try:
+        settings = load_settings()
+        runtime = Runtime.build(settings)
+    except SettingsError as wrong:
+        sys.exit(f"settings: {wrong.message}")
     configure_logging(settings)
     # The worker tells its id: it may be gone before this process can ask who its parent is.
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
@@ -82,7 +87,6 @@ def main() -> None:
     # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    runtime = Runtime.build(settings)
     sweeper = Sweeper(runtime)
     sweeper.start()
     while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):

@@ -9,13 +9,14 @@ beat, like those of the web processes and the workers, sends it when it can.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.beat import Scheduler
 
-from app.core.errors import SwallowtailError
+from app.core.errors import SettingsError, SwallowtailError
 from app.core.firing import fire_due
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
@@ -41,7 +42,10 @@ class DatabaseScheduler(Scheduler):
 
     def setup_schedule(self) -> None:
         """Put the domain together. Celery's own periodic tasks are not ours: there is no result backend to clean."""
-        self._runtime = Runtime.build(self._settings)
+        try:
+            self._runtime = Runtime.build(self._settings)
+        except SettingsError as wrong:
+            sys.exit(f"settings: {wrong.message}")
         self._sweeper = Sweeper(self._runtime)
         self._sweeper.start()
         log.info("beat_started", interval=self._settings.beat_interval)
