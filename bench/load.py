@@ -169,7 +169,7 @@ class Load:
             client.pid = found[1].decode() if found else ""
             client.stage = "subscribing"
             client.sock.send(frame("420" + json.dumps(["subscribe_instance", self._wanted(client)])))
-        if client.stage == "subscribing" and b'"subscribed"' in client.carry:
+        if client.stage == "subscribing" and b'"subscribed"' in client.carry and b"430[" in client.carry:
             self._note_cursor(client)
             client.stage, self.ready, client.carry = "live", self.ready + 1, b""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Protocol
 
@@ -180,6 +180,15 @@ class Connection:
     def hold(self) -> None:
         """Hear nothing until `go_on`: what the client said is being looked after by somebody who may wait."""
         self._busy = True
+
+    def gather(self, work: Callable[[], None]) -> None:
+        """Do something that says several things to the client, and have them leave in one write."""
+        self._corked, self.clear = True, False
+        try:
+            work()
+        finally:
+            self._corked = False
+            self.flush()
 
     def go_on(self) -> None:
         """Hear what came meanwhile, and what comes."""

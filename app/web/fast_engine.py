@@ -99,7 +99,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
 
         def run() -> None:
             try:
-                work()
+                connection.gather(work)
             finally:
                 connection.go_on()
 
