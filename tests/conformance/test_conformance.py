@@ -16,7 +16,7 @@ from tests.harness.house import House
 from tests.harness.program import ROOT
 from tests.harness.servers import RedisBinary
 
-pytestmark = pytest.mark.journey
+pytestmark = pytest.mark.chaos
 
 CASES: dict[str, Callable[[Peer], None]] = {case.__name__: case for case in (*ENGINE_CASES, *SOCKET_CASES)}
 #: Cases that wait for a heartbeat take a minute each, so all run at once.
