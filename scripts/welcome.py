@@ -24,7 +24,7 @@ Demo instance: {demo}
 
 Three things to try:
   1. Open {url}/instances/{demo} and submit a task there.
-  2. .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input README.md --follow
+  2. .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input examples/brief.md --follow
   3. Open {url}/api/docs, or a second browser window: it shows the same events.
 
 Ctrl-C stops everything.
