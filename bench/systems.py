@@ -119,6 +119,7 @@ class Swallowtail(System):
             "SWALLOWTAIL_PORT": str(self.port),
             "SWALLOWTAIL_MAX_CONNECTIONS": "20000",
             "SWALLOWTAIL_LOG_LEVEL": "WARNING",
+            "SWALLOWTAIL_AUTH": "open",
         }
         self.environment.update(mine)
         self._settings = Settings(var_dir=var, redis_url=redis_url, SWALLOWTAIL_PORT=self.port)

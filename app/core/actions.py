@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.core.access import Act, require, require_outside, require_task
 from app.core.catalogue import find_card, validate_input
 from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
@@ -52,10 +53,14 @@ class Outcome:
 def create_instance(runtime: Runtime, name: str, instance_id: str | None = None) -> InstanceView:
     """Create a workspace.
 
+    Whoever creates it becomes its owner.
+
     Raises:
         InvalidInput: the name or the id cannot be used.
         Conflict: the id is taken.
+        Unauthenticated, Forbidden: see `require_outside`.
     """
+    require_outside(runtime.caller.actor, Act.CREATE_INSTANCE)
     name = check_line(name, "name", longest=200)
     chosen = check_instance_id(instance_id, "id") if instance_id is not None else uuid.uuid4().hex
     return view_instance(runtime.ledger.create_instance(name, chosen))
@@ -100,7 +105,11 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
         InvalidInput, TooLarge: see `check_submission`.
         NotFound: there is no such instance.
         Conflict: the idempotency key was used for something else.
+        Unauthenticated, Forbidden: the caller may not.
     """
+    check_instance_id(wanted.instance_id)
+    with runtime.db.read() as session:
+        require(session, runtime.caller.actor, Act.SUBMIT, wanted.instance_id)
     task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
     runtime.hurry()
     return _outcome(runtime, task, events, created=created)
@@ -112,8 +121,12 @@ def cancel(runtime: Runtime, task_id: str) -> Outcome:
     Raises:
         NotFound: there is no such task.
         Conflict: the task has already ended in another way.
+        Unauthenticated, Forbidden: the caller may not.
     """
-    return _outcome(runtime, *runtime.ledger.request_cancel(check_task_id(task_id)))
+    task_id = check_task_id(task_id)
+    with runtime.db.read() as session:
+        require_task(session, runtime.caller.actor, Act.CANCEL, task_id)
+    return _outcome(runtime, *runtime.ledger.request_cancel(task_id))
 
 
 def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outcome:
@@ -123,10 +136,14 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
         NotFound: there is no such task.
         InvalidInput: the task has no such step.
         Conflict: the task has not ended, or has completed.
+        Unauthenticated, Forbidden: the caller may not.
     """
     if from_step is not None:
         from_step = check_line(from_step, "from_step", longest=200)
-    outcome = _outcome(runtime, *runtime.ledger.retry(check_task_id(task_id), from_step))
+    task_id = check_task_id(task_id)
+    with runtime.db.read() as session:
+        require_task(session, runtime.caller.actor, Act.RETRY, task_id)
+    outcome = _outcome(runtime, *runtime.ledger.retry(task_id, from_step))
     runtime.hurry()
     return outcome
 

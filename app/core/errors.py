@@ -58,6 +58,29 @@ class TooMany(SwallowtailError):
     code = "too_many"
 
 
+class TooFast(SwallowtailError):
+    """This is more than one caller may ask for in this time."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 1.0, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        #: Seconds after which it is worth trying again.
+        self.retry_after = retry_after
+
+
+class Unauthenticated(SwallowtailError):
+    """Say who you are: a token is missing, unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(SwallowtailError):
+    """You may not do this here."""
+
+    code = "forbidden"
+
+
 class NotFound(SwallowtailError):
     """There is no such thing, or it is not yours to see."""
 

@@ -6,6 +6,7 @@ numbered events together, told to the world only after the commit. Calling a met
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ from typing import Any, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from app.core import audit
+from app.core.access import THE_SYSTEM, Act, Caller, Role
 from app.core.db import Database, db_now, is_transient
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
 from app.core.log import Change, read_head
 from app.core.models import Instance, Outbox, Task
+from app.core.models_access import Membership
 from app.core.moves import (
     CANCELLED,
     clear_journal,
@@ -66,6 +70,14 @@ class Ledger:
         self.db = db
         self.settings = settings
         self.announce = announce
+        #: Who asks for what this ledger does. What the system does by itself is not in the audit log.
+        self.caller: Caller = THE_SYSTEM
+
+    def by(self, caller: Caller) -> Ledger:
+        """Return the same ledger, acting for somebody."""
+        mine = copy.copy(self)
+        mine.caller = caller
+        return mine
 
     def commit(self, work: Callable[[Change], T]) -> tuple[T, list[EventRecord]]:
         """Run `work` in one transaction, number its facts last, and announce them after the commit.
@@ -84,6 +96,8 @@ class Ledger:
                     return outcome, events
             change = Change(session)
             outcome = work(change)
+            if change.deeds and self.caller.actor.kind != "system":
+                audit.append(session, self.caller, change.deeds, change.now)
             events = change.number()
             tries.append((change, outcome, events))
             return outcome, events
@@ -122,6 +136,7 @@ class Ledger:
             return known, False
         wish(change, task)
         record_status(change, task, None)
+        change.note_deed(task.instance_id, Act.SUBMIT, "task", task.id, {"kind": task.kind, "title": task.title})
         return task, True
 
     def _find_known(self, change: Change, new: NewTask) -> Task | None:
@@ -167,6 +182,7 @@ class Ledger:
                 raise Conflict(f"the task is already {status}", field="status")
             if status is TaskStatus.CANCELLED or task.cancel_requested_at is not None:
                 return task
+            change.note_deed(task.instance_id, Act.CANCEL, "task", task.id)
             task.cancel_requested_at = change.now
             if status is not TaskStatus.IN_PROGRESS:
                 change.session.flush()
@@ -193,6 +209,7 @@ class Ledger:
             task = _existing(change, task_id)
             if TaskStatus(task.status) not in RETRYABLE:
                 raise Conflict(f"a task that is {task.status} cannot be retried", field="status")
+            change.note_deed(task.instance_id, Act.RETRY, "task", task.id, {"from_step": from_step})
             clear_journal(change, task, from_step)
             move(
                 change,
@@ -316,6 +333,11 @@ class Ledger:
             row.created_at = change.now
             change.session.add(row)
             change.session.flush()
+            change.note_deed(instance_id, Act.CREATE_INSTANCE, "instance", instance_id, {"name": name})
+            if self.caller.actor.user_id is not None:
+                member = Membership(instance_id=instance_id, user_id=self.caller.actor.user_id, role=Role.OWNER.value)
+                member.created_at = change.now
+                change.session.add(member)
             return row
 
         try:

@@ -6,6 +6,7 @@ transaction and held until its commit: a reader that sees number n sees every nu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.audit import Deed
 from app.core.errors import NotFound
 from app.core.events import EventRecord, event_id, now, plain
 from app.core.models import Event, Instance, Task
@@ -46,6 +48,14 @@ class Change:
         #: One moment for everything in this transaction.
         self.now: datetime = now()
         self._pending: list[_Pending] = []
+        #: What the caller did in this transaction, for the audit log.
+        self.deeds: list[Deed] = []
+
+    def note_deed(
+        self, scope: str, action: str, object_type: str, object_id: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that the caller did something; `scope` is the instance that it was done in. Told in the audit log."""
+        self.deeds.append(Deed(scope, action, object_type, object_id, detail or {}))
 
     def record(self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
         """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt."""

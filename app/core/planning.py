@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.core.access import Act, require, require_schedule
 from app.core.actions import Submission, check_submission
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput, NotFound
@@ -23,7 +24,7 @@ from app.core.log import Change, read_head
 from app.core.models import Schedule
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
-from app.core.validate import check_line, check_task_id
+from app.core.validate import check_instance_id, check_line, check_task_id
 from app.core.views import ScheduleView, view_schedule
 
 CatchUp = Literal["skip", "latest", "all"]
@@ -61,6 +62,9 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         NotFound: there is no such instance.
         Conflict: the instance has a schedule of this name.
     """
+    check_instance_id(wanted.instance_id)
+    with runtime.db.read() as session:
+        require(session, runtime.caller.actor, Act.SCHEDULE, wanted.instance_id)
     name = check_line(wanted.name, "name", longest=200)
     check_submission(runtime, Submission(wanted.instance_id, wanted.kind, wanted.input, title=name))
     row = _row(wanted, name)
@@ -77,6 +81,7 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
             raise InvalidInput("run_at must lie in the future", field="run_at")
         stored = change.session.merge(row)
         change.session.flush()
+        _note(change, "added", row)
         return view_schedule(stored)
 
     try:
@@ -87,10 +92,11 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
 
 def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
     """Let no slot come until `resume_schedule`. Pausing again changes nothing. Raises InvalidInput, NotFound."""
-    schedule_id = check_task_id(schedule_id, "schedule_id")
+    schedule_id = _own(runtime, schedule_id)
 
     def work(change: Change) -> ScheduleView:
         row = _locked(change.session, schedule_id)
+        _note(change, "paused", row)
         row.paused, row.next_slot_at = True, None
         return view_schedule(row)
 
@@ -99,10 +105,11 @@ def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
 
 def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None = None) -> ScheduleView:
     """Go on with the first slot from now; those of the pause are gone. Raises InvalidInput, NotFound."""
-    schedule_id = check_task_id(schedule_id, "schedule_id")
+    schedule_id = _own(runtime, schedule_id)
 
     def work(change: Change) -> ScheduleView:
         row = _locked(change.session, schedule_id)
+        _note(change, "resumed", row)
         if row.paused:
             row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
         return view_schedule(row)
@@ -112,13 +119,25 @@ def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None =
 
 def remove_schedule(runtime: Runtime, schedule_id: str) -> None:
     """Forget a schedule and its slots; the tasks that it submitted stay. Raises InvalidInput, NotFound."""
-    schedule_id = check_task_id(schedule_id, "schedule_id")
+    schedule_id = _own(runtime, schedule_id)
 
     def work(change: Change) -> None:
-        _locked(change.session, schedule_id)
+        _note(change, "removed", _locked(change.session, schedule_id))
         change.session.execute(delete(Schedule).where(Schedule.id == schedule_id))
 
     runtime.ledger.commit(work)
+
+
+def _own(runtime: Runtime, schedule_id: str) -> str:
+    """Return the id of a schedule that the caller may change."""
+    schedule_id = check_task_id(schedule_id, "schedule_id")
+    with runtime.db.read() as session:
+        require_schedule(session, runtime.caller.actor, Act.SCHEDULE, schedule_id)
+    return schedule_id
+
+
+def _note(change: Change, what: str, row: Schedule) -> None:
+    change.note_deed(row.instance_id, Act.SCHEDULE, "schedule", row.id, {"what": what, "name": row.name})
 
 
 def timing_of(row: Schedule) -> Timing:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from app.core.access import THE_SYSTEM, Caller
 from app.core.broadcast import Broadcaster
 from app.core.db import Database, PostgresDriver
 from app.core.ledger import Announce, Ledger
@@ -25,6 +26,12 @@ class Runtime:
     relay: Relay
     #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
     hurry: Callable[[], object]
+    #: For whom `core/actions` and `core/planning` do what they do, and who has to be allowed to.
+    caller: Caller = THE_SYSTEM
+
+    def by(self, caller: Caller) -> Runtime:
+        """Return the same parts, acting for somebody: what they may not do is refused, what they do is audited."""
+        return replace(self, caller=caller, ledger=self.ledger.by(caller))
 
     @classmethod
     def build(

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from app.core.errors import SettingsError
+from app.core.settings_access import AccessSettings, is_loopback
+from app.core.settings_limits import LimitSettings
+from app.core.settings_privacy import PrivacySettings
 
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
 SOCKET_PATH_LIMIT = 100
@@ -22,7 +25,7 @@ _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "a
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings, LimitSettings, PrivacySettings):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
@@ -187,6 +190,20 @@ class Settings(BaseSettings):
             raise ValueError("must not be shorter than SWALLOWTAIL_SOFT_TIME_LIMIT")
         return value
 
+    @model_validator(mode="after")
+    def _open_on_loopback_only(self) -> Self:
+        if self.auth == "open" and not is_loopback(self.host):
+            raise ValueError("SWALLOWTAIL_AUTH: open is possible on a loopback SWALLOWTAIL_HOST only")
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who reaches this deployment may do everything, without saying who they are."""
+        if self.auth != "auto":
+            return self.auth == "open"
+        elsewhere = self.database_url or self.redis_url or self.broker_url
+        return not elsewhere and is_loopback(self.host)
+
     @property
     def var(self) -> Path:
         """Absolute path of the directory for embedded state."""
@@ -240,6 +257,10 @@ def load_settings() -> Settings:
 def _describe(invalid: ValidationError) -> str:
     lines = []
     for finding in invalid.errors(include_url=False, include_context=False, include_input=False):
+        if not finding["loc"]:
+            # About several at once; the message names them.
+            lines.append(finding["msg"].removeprefix("Value error, "))
+            continue
         name = str(finding["loc"][0])
         # The alias that was really set cannot be told from the finding.
         variable = "SWALLOWTAIL_PORT (or PORT)" if name in _PORT.choices else f"SWALLOWTAIL_{name.upper()}"

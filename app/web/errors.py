@@ -6,6 +6,7 @@ A problem is `{type, title, status, detail, code}`, with `field` and `errors` wh
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.core.db import is_transient
-from app.core.errors import InvalidInput, SwallowtailError, Unavailable
+from app.core.errors import InvalidInput, SwallowtailError, TooFast, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,8 @@ KINDS = {
     for kind in (
         Kind("bad_request", 400, "The request is malformed", "Correct the request."),
         Kind("invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
+        Kind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
+        Kind("forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."),
         Kind("not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."),
         Kind("method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."),
         Kind("conflict", 409, "The state does not allow this", "Read the present state, then decide again."),
@@ -57,12 +60,15 @@ KINDS = {
         Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
         Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
         Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
+        Kind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
         Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
         Kind("internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."),
         Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
     )
 }
-_CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in ("invalid_json", "epoch")}
+_CODES = {
+    kind.status: kind.code for kind in KINDS.values() if kind.code not in ("invalid_json", "epoch", "rate_limited")
+}
 
 
 class Gone(SwallowtailError):
@@ -122,9 +128,19 @@ def answer_domain_error(error: SwallowtailError) -> Response:
         error.message,
         field=error.field,
         errors=error.errors if isinstance(error, InvalidInput) else None,
-        headers={"Retry-After": "1"} if isinstance(error, Unavailable) else None,
+        headers=_headers_for(error),
         more=error.more if isinstance(error, Gone) else None,
     )
+
+
+def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
+    if isinstance(error, Unavailable):
+        return {"Retry-After": "1"}
+    if isinstance(error, TooFast):
+        return {"Retry-After": str(math.ceil(error.retry_after))}
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    return None
 
 
 def read_findings(invalid: ValidationError) -> list[dict[str, str]]:

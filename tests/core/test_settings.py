@@ -54,6 +54,8 @@ UNUSABLE: dict[str, str] = {
     "log_format": "xml",
     "socketio_channel": "a b",
     "fetch_allow_private": "perhaps",
+    "auth": "perhaps",
+    "secret_key": "too short",
 }
 FREE_TEXT = {
     "var_dir",
@@ -205,7 +207,9 @@ def test_the_table_in_the_docs_lists_exactly_every_setting_in_its_group() -> Non
 
 
 def _expected_rows() -> list[str]:
-    source = Path(module.__file__).read_text(encoding="utf-8")
+    here = Path(module.__file__)
+    parts = [here, *(here.with_name(f"settings_{part}.py") for part in ("access", "limits", "privacy"))]
+    source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     rows = []
     for group, name in re.findall(r"^    (?:# (.+)|(\w+): .+? = Field\()", source, flags=re.MULTILINE):
         rows.append(f"## {group}" if group else _row(name))
@@ -228,3 +232,27 @@ def test_every_setting_is_described_in_a_sentence_that_fits_a_table() -> None:
         assert field.description, name
         assert "|" not in field.description
         assert not field.description.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_open"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"host": "192.0.2.7"}, False),
+        ({"redis_url": "redis://127.0.0.1/0"}, False),
+        ({"database_url": "postgresql://db/x"}, False),
+        ({"broker_url": "amqp://rabbit//"}, False),
+        ({"auth": "required"}, False),
+        ({"auth": "open", "redis_url": "redis://127.0.0.1/0"}, True),
+    ],
+)
+def test_anybody_may_come_in_on_the_embedded_default_bound_to_loopback_only(
+    variables: dict[str, Any], is_open: bool
+) -> None:
+    assert make_settings(**variables).is_open is is_open
+
+
+def test_open_access_on_an_address_that_others_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaint = _complaint(monkeypatch, SWALLOWTAIL_AUTH="open", SWALLOWTAIL_HOST="192.0.2.7")
+    assert complaint == "SWALLOWTAIL_AUTH: open is possible on a loopback SWALLOWTAIL_HOST only"

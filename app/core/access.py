@@ -1,0 +1,213 @@
+"""Who may see and do what: the one place where it is decided. Every entrance to the road comes through here.
+
+An `Actor` is who asks, as `core/identity` found out; `require` decides whether they may. What somebody is no member of
+looks to them as if it were not there (`NotFound`); what their role does not allow is told (`Forbidden`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.orm import Session
+
+from app.core.errors import Forbidden, NotFound, Unauthenticated
+from app.core.models import Instance, Schedule, Task
+from app.core.models_access import Membership
+
+
+class Role(StrEnum):
+    """What a member is to an instance; each may do what those before it may."""
+
+    #: Sees everything.
+    VIEWER = "viewer"
+    #: Submits, cancels and retries tasks, and keeps schedules.
+    OPERATOR = "operator"
+    #: Keeps members, tokens and the policy, and reads the audit log.
+    ADMIN = "admin"
+    #: Exports and deletes the instance, and makes others owners.
+    OWNER = "owner"
+
+
+class Act(StrEnum):
+    """One kind of thing that may be allowed. The value is its name in tokens and in the audit log."""
+
+    #: Read tasks, steps, events and schedules, and watch them.
+    READ = "instance.read"
+    SUBMIT = "task.submit"
+    CANCEL = "task.cancel"
+    RETRY = "task.retry"
+    SCHEDULE = "schedule.write"
+    MINT = "token.mint"
+    READ_MEMBERS = "member.read"
+    KEEP_MEMBERS = "member.write"
+    KEEP_POLICY = "policy.write"
+    READ_AUDIT = "audit.read"
+    EXPORT = "instance.export"
+    DELETE = "instance.delete"
+    #: These belong to no instance.
+    CREATE_INSTANCE = "instance.create"
+    READ_AGENTS = "agent.read"
+    KEEP_OWN_TOKENS = "own_token.write"
+    KEEP_USERS = "user.write"
+    READ_SYSTEM_AUDIT = "system_audit.read"
+
+
+#: The least role that may do something in an instance.
+LEAST_ROLE = {
+    Act.READ: Role.VIEWER,
+    Act.SUBMIT: Role.OPERATOR,
+    Act.CANCEL: Role.OPERATOR,
+    Act.RETRY: Role.OPERATOR,
+    Act.SCHEDULE: Role.OPERATOR,
+    Act.MINT: Role.ADMIN,
+    Act.READ_MEMBERS: Role.ADMIN,
+    Act.KEEP_MEMBERS: Role.ADMIN,
+    Act.KEEP_POLICY: Role.ADMIN,
+    Act.READ_AUDIT: Role.ADMIN,
+    Act.EXPORT: Role.OWNER,
+    Act.DELETE: Role.OWNER,
+}
+#: What superusers alone may do; the other acts outside of instances are everybody's who is known.
+SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT})
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+ActorKind = Literal["system", "open", "user", "front_end", "nobody"]
+Entrance = Literal["system", "rest", "ui", "cli", "socket", "beat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks. `system` (our own processes) and `open` (anybody, where that is set) may do everything."""
+
+    kind: ActorKind
+    #: Id of the user, or of the token that stands for one front end.
+    id: str
+    name: str
+    user_id: str | None = None
+    token_id: str | None = None
+    is_superuser: bool = False
+    #: What the token allows at most; None: all that the user may.
+    acts: frozenset[Act] | None = None
+    #: The one instance, and the one task in it, that the token is for.
+    instance_id: str | None = None
+    task_id: str | None = None
+    #: The fields of `data` that the token lets its bearer see; None: all.
+    fields: frozenset[str] | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether nothing is asked about memberships."""
+        return self.kind in ("system", "open")
+
+
+SYSTEM = Actor("system", "system", "system")
+OPEN = Actor("open", "anybody", "anybody", is_superuser=True)
+NOBODY = Actor("nobody", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, by which entrance, and from which address."""
+
+    actor: Actor
+    entrance: Entrance
+    address: str = ""
+
+
+THE_SYSTEM = Caller(SYSTEM, "system")
+
+
+def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
+    """Let an actor do something in an instance, or raise.
+
+    Raises:
+        Unauthenticated: nobody said who they are.
+        NotFound: there is no such instance, or none for this actor.
+        Forbidden: the actor sees the instance but may not do this.
+    """
+    _refuse_nobody(actor)
+    if actor.is_trusted:
+        return
+    role = read_role(session, actor, instance_id)
+    if role is None:
+        raise NotFound("there is no such instance", field="instance_id")
+    allowed = actor.acts if actor.kind != "front_end" else actor.acts or frozenset({Act.READ})
+    if allowed is not None and act not in allowed:
+        raise Forbidden(f"this token does not allow {act}")
+    if actor.kind != "front_end" and _RANK[role] < _RANK[LEAST_ROLE[act]]:
+        raise Forbidden(f"this takes the role {LEAST_ROLE[act]}; yours is {role}")
+
+
+def require_task(session: Session, actor: Actor, act: Act, task_id: str) -> str:
+    """Let an actor do something with a task, or raise as `require` does; returns the id of the task's instance."""
+    _refuse_nobody(actor)
+    instance_id = session.scalar(select(Task.instance_id).where(Task.id == task_id))
+    if instance_id is None or actor.task_id not in (None, task_id):
+        raise NotFound("there is no such task", field="task_id")
+    _require_inside(session, actor, act, instance_id, NotFound("there is no such task", field="task_id"))
+    return instance_id
+
+
+def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str) -> str:
+    """Let an actor do something with a schedule, or raise as `require` does; returns the id of its instance."""
+    _refuse_nobody(actor)
+    missing = NotFound("there is no such schedule", field="schedule_id")
+    instance_id = session.scalar(select(Schedule.instance_id).where(Schedule.id == schedule_id))
+    if instance_id is None or actor.task_id is not None:
+        raise missing
+    _require_inside(session, actor, act, instance_id, missing)
+    return instance_id
+
+
+def require_outside(actor: Actor, act: Act) -> None:
+    """Let an actor do something that belongs to no instance, or raise Unauthenticated or Forbidden."""
+    _refuse_nobody(actor)
+    if actor.is_trusted:
+        return
+    narrow = actor.instance_id is not None and act is not Act.READ_AGENTS
+    if narrow or (actor.acts is not None and act not in actor.acts):
+        raise Forbidden(f"this token does not allow {act}")
+    if act in SUPERUSERS_ONLY and not actor.is_superuser:
+        raise Forbidden("this takes a superuser")
+
+
+def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
+    """Return what an actor is to an instance; None when they are nothing to it, or it is not there."""
+    if actor.is_trusted:
+        return Role.OWNER
+    if actor.instance_id not in (None, instance_id):
+        return None
+    if actor.kind == "front_end":
+        there = session.scalar(select(Instance.id).where(Instance.id == instance_id))
+        return Role.VIEWER if there is not None else None
+    mine = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
+    role = session.scalar(select(Membership.role).where(*mine))
+    return None if role is None else Role(role)
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition on `Instance` that leaves those which an actor may read."""
+    _refuse_nobody(actor)
+    if actor.is_trusted:
+        return true()
+    if actor.kind == "front_end":
+        return Instance.id == actor.instance_id
+    mine = Instance.id.in_(select(Membership.instance_id).where(Membership.user_id == actor.user_id))
+    return mine if actor.instance_id is None else mine & (Instance.id == actor.instance_id)
+
+
+def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, missing: NotFound) -> None:
+    try:
+        require(session, actor, act, instance_id)
+    except NotFound:
+        raise missing from None
+
+
+def _refuse_nobody(actor: Actor) -> None:
+    if actor.kind == "nobody":
+        raise Unauthenticated

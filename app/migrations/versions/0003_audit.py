@@ -1,0 +1,58 @@
+"""The audit log.
+
+Revision: 0003, after 0002. Moments are integer microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables, those first that others refer to."""
+    _create_audit_chain()
+    _create_audit_entry()
+
+
+def downgrade() -> None:
+    """Drop the tables; the indexes go with them."""
+    for name in ("audit_entry", "audit_chain"):
+        op.drop_table(name)
+
+
+def _create_audit_chain() -> None:
+    op.create_table(
+        "audit_chain",
+        sa.Column("scope", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_audit_chain")),
+    )
+
+
+def _create_audit_entry() -> None:
+    op.create_table(
+        "audit_entry",
+        sa.Column("scope", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor_kind", sa.String(length=16), nullable=False),
+        sa.Column("actor_id", sa.String(length=100), nullable=False),
+        sa.Column("actor_name", sa.String(length=200), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("object_type", sa.String(length=32), nullable=False),
+        sa.Column("object_id", sa.String(length=100), nullable=False),
+        sa.Column("entrance", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("previous_hash", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "number", name=op.f("pk_audit_entry")),
+    )
+    op.create_index(op.f("ix_audit_entry_at"), "audit_entry", ["at"], unique=False)

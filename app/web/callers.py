@@ -1,0 +1,31 @@
+"""Who asks: found out once for each request, before `web/api` and the pages do anything. First gate of the road.
+
+Everything that a request does, it does as its caller: `act()` is the domain on the caller's behalf.
+"""
+
+from __future__ import annotations
+
+from flask import g, request
+
+from app.core.access import NOBODY, OPEN, Actor, Caller, Entrance
+from app.core.runtime import Runtime
+from app.web.parts import get_runtime
+
+
+def get_caller() -> Caller:
+    """Return who makes the present request."""
+    if "caller" not in g:
+        entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
+        g.caller = Caller(identify(), entrance, request.remote_addr or "")
+    caller: Caller = g.caller
+    return caller
+
+
+def act() -> Runtime:
+    """Return the domain, acting for the caller of the present request."""
+    return get_runtime().by(get_caller())
+
+
+def identify() -> Actor:
+    """Return who the request says it comes from."""
+    return OPEN if get_runtime().settings.is_open else NOBODY
