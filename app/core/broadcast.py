@@ -67,8 +67,9 @@ class Broadcaster:
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Publish committed events, one message for each instance among them, in their order."""
         for instance_id in dict.fromkeys(event.instance_id for event in events):
-            wires = [event.wire() for event in events if event.instance_id == instance_id]
-            self._send("events", instance_channel(self._settings, instance_id), {"kind": "events", "events": wires})
+            told = [event for event in events if event.instance_id == instance_id]
+            message = {"kind": "events", "at": told[0].at, "events": [event.wire() for event in told]}
+            self._send("events", instance_channel(self._settings, instance_id), message)
 
     def publish_live(self, state: LiveState) -> None:
         """Publish the latest progress inside a step."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -38,6 +38,8 @@ class EventRecord:
     type: str
     attempt: int
     data: dict[str, Any]
+    #: When its transaction noted it, in Unix seconds by the author's clock; 0 when nobody said.
+    at: float = field(default=0.0, compare=False)
 
     def wire(self) -> dict[str, Any]:
         """Return the payload of the Socket.IO event named `self.type`."""
@@ -94,7 +96,7 @@ class StepText:
 
     def wire(self) -> dict[str, Any]:
         """Return the payload of a `step_output`."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
 
 
 def event_id(task_id: str, attempt: int, step: str, kind: str) -> str:
@@ -188,6 +190,6 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return _cleaned(value.model_dump())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]
+        fields = [part.name for part in dataclasses.fields(value) if not part.name.startswith("_")]
         return {name: _cleaned(getattr(value, name)) for name in fields}
     return value

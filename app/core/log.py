@@ -112,9 +112,11 @@ class Change:
         if taken is None:
             raise NotFound("there is no such instance", field="instance_id")
         last, epoch = taken
-        first = last - len(facts) + 1
+        first, at = last - len(facts) + 1, self.now.timestamp()
         records = [
-            EventRecord(instance_id, first + place, epoch, fact.id, fact.task_id, fact.type, fact.attempt, fact.data)
+            EventRecord(
+                instance_id, first + place, epoch, fact.id, fact.task_id, fact.type, fact.attempt, fact.data, at
+            )
             for place, fact in enumerate(facts)
         ]
         self.session.execute(insert(Event), [_row(record, self.now) for record in records])
@@ -162,7 +164,9 @@ def read_events(
     query = select(Event).where(Event.instance_id == instance_id, Event.seq > after)
     if task_id is not None:
         query = query.where(Event.task_id == task_id)
-    return [
-        EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, row.data)
-        for row in session.scalars(query.order_by(Event.seq).limit(limit))
-    ]
+    return [_record(row) for row in session.scalars(query.order_by(Event.seq).limit(limit))]
+
+
+def _record(row: Event) -> EventRecord:
+    at = row.created_at.timestamp()
+    return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, row.data, at)

@@ -78,6 +78,10 @@ class Settings(AccessSettings, LimitSettings, PrivacySettings):
     )
     head_interval: float = Field(5.0, gt=0, description="How often an idle room is told its head")
     head_check: float = Field(1.0, gt=0, description="How often a watched instance is compared with the database")
+    probe_interval: float = Field(1.0, gt=0, description="How often a web process publishes a message to itself")
+    deaf_after: float = Field(
+        3.0, gt=0, description="Silence after which a web process whose messages Redis takes subscribes anew"
+    )
     ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
     ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")

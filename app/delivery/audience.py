@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from app.core.settings import Settings
-from app.delivery.counters import DELIVERED, RESETS
+from app.delivery.counters import DELIVERED, RESETS, RING_MISSES
 from app.delivery.cursor import Client, Cursor, LiveStates
 from app.delivery.ring import Ring
 from app.delivery.wire import HEAD, RESET, Entry, Frame, Reason, Transport, head_payload, reset_payload
@@ -42,6 +42,11 @@ class Audience:
 
     def __contains__(self, client: Client) -> bool:
         return client.id in self._crowd or client.id in self._stragglers
+
+    @property
+    def behind(self) -> int:
+        """How many clients do not have everything."""
+        return len(self._stragglers)
 
     def admit(self, client: Client, seq: int, *, move: bool) -> None:
         """Give a client a cursor after `seq`; one that it has already stays where it is unless `move` is set."""
@@ -176,7 +181,12 @@ class Audience:
     def _behind(self) -> list[Cursor]:
         """Return the cursors that the ring cannot serve and whose clients keep up."""
         first = self._ring.first
-        return [c for c in self._stragglers.values() if c.seq + 1 < first and not c.pace and not c.client.gone]
+        behind = [c for c in self._stragglers.values() if c.seq + 1 < first and not c.pace and not c.client.gone]
+        for cursor in behind:
+            if not cursor.missed:
+                cursor.missed = True
+                RING_MISSES.labels("cursor").inc()
+        return behind
 
     def _serve(self, cursors: Sequence[Cursor], entries: list[Entry]) -> list[Cursor]:
         """Move cursors that stand at one place; returns those that moved as far as the entries go."""
@@ -206,9 +216,11 @@ class Audience:
         short = self._transport.spread(everybody, durable + live)
         if durable:
             self._told_at = time.monotonic()
-            DELIVERED.labels("durable").inc(len(durable) * len(everybody))
+            missed = sum(max(0, len(durable) - taken) for _, taken in short)
+            DELIVERED.labels("durable").inc(len(durable) * len(everybody) - missed)
         if live:
-            DELIVERED.labels("live").inc(len(live) * len(everybody))
+            missed = sum(min(len(live), len(durable) + len(live) - taken) for _, taken in short)
+            DELIVERED.labels("live").inc(len(live) * len(everybody) - missed)
         return short
 
     def _cut(self, cursor: Cursor, taken: int, durable: int) -> Cursor:

@@ -39,6 +39,7 @@ class Cursor:
     """A client's place: the number of the last event sent, and the stamp of the last live state sent.
 
     `pace` is how long, in seconds, the cursor rests because its client takes messages too slowly; 0 when it does not.
+    `missed` tells that it has needed events which the ring no longer has.
     """
 
     client: Client
@@ -46,6 +47,7 @@ class Cursor:
     seq: int
     stamp: int = 0
     pace: float = 0.0
+    missed: bool = False
 
     def stands_at(self, place: Cursor) -> bool:
         """Tell whether two cursors are at the same place."""

@@ -20,6 +20,8 @@ class EventsHint:
 
     epoch: str
     wires: list[dict[str, Any]]
+    #: When their transaction noted them, in Unix seconds by the author's clock; 0 when it does not say.
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def read_hint(message: bytes, instance_id: str) -> EventsHint | LiveHint | None:
     try:
         told = orjson.loads(message)
         if told["kind"] == "events":
-            return _read_events(told["events"], instance_id)
+            return _read_events(told["events"], told.get("at"), instance_id)
         if told["kind"] == "live":
             return _read_live(told, instance_id)
     except (ValueError, KeyError, TypeError, IndexError):
@@ -43,13 +45,13 @@ def read_hint(message: bytes, instance_id: str) -> EventsHint | LiveHint | None:
     return None
 
 
-def _read_events(wires: Any, instance_id: str) -> EventsHint | None:
+def _read_events(wires: Any, at: Any, instance_id: str) -> EventsHint | None:
     epoch = wires[0]["epoch"]
     usable = all(
         _is_event(wire, instance_id) and type(wire["seq"]) is int and wire["seq"] > 0 and wire["epoch"] == epoch
         for wire in wires
     )
-    return EventsHint(epoch, wires) if usable else None
+    return EventsHint(epoch, wires, at if type(at) is float else 0.0) if usable else None
 
 
 def _read_live(told: Any, instance_id: str) -> LiveHint | None:

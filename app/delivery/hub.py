@@ -17,9 +17,10 @@ from app.core.broadcast import instance_channel, task_channel
 from app.core.errors import NotFound, TooMany, Unavailable
 from app.core.settings import Settings
 from app.delivery.archive import Archive
-from app.delivery.counters import CLIENTS, WATCHED
+from app.delivery.counters import CLIENTS, CURSORS_BEHIND, WATCHED
 from app.delivery.cursor import Client
 from app.delivery.listener import Listener
+from app.delivery.probe import Hearing, Probe
 from app.delivery.texts import Texts
 from app.delivery.watch import Watch
 from app.delivery.wire import Answer, Since, Transport
@@ -38,7 +39,8 @@ class Hub:
         self._transport = transport
         self._archive = archive
         self._texts = Texts(transport)
-        self._listener = Listener(settings, self._hear, self.check_soon)
+        self._listener = Listener(settings, self._hear, self._joined)
+        self._probe = Probe(settings, self._listener)
         #: Innermost lock: nothing is waited for and nothing is sent while it is held.
         self._lock = threading.Lock()
         self._clients: dict[str, Client] = {}
@@ -61,9 +63,19 @@ class Hub:
         """Whether hints arrive; without them events are still delivered, up to `head_check` later."""
         return self._listener.is_connected
 
+    @property
+    def hearing(self) -> Hearing:
+        """What the probe through Redis says."""
+        return self._probe.hearing
+
+    def measure(self) -> None:
+        """Bring the gauges up to date that nobody keeps."""
+        CURSORS_BEHIND.set(sum(watch.behind for watch in list(self._watches.values())))
+
     def start(self) -> None:
         """Begin to listen and to compare with the database. Neither has to be there yet."""
         self._listener.start()
+        self._probe.start()
         self._checker = threading.Thread(target=self._check_forever, name="head-check", daemon=True)
         self._checker.start()
 
@@ -71,6 +83,7 @@ class Hub:
         """Stop listening and comparing; watches end with their clients."""
         self._stopping.set()
         self._check_due.set()
+        self._probe.stop()
         self._listener.stop()
 
     def check_soon(self) -> None:
@@ -280,6 +293,16 @@ class Hub:
                 watch.hear(message)
         elif channel.startswith(self._tasks):
             self._texts.hear(channel.removeprefix(self._tasks), message)
+        elif channel == self._listener.own:
+            self._probe.hear(message)
+
+    def _joined(self, channel: str) -> None:
+        watch = self._watches.get(channel.removeprefix(self._instances))
+        if watch is not None:
+            watch.joined()
+        if channel == self._listener.own:
+            self._probe.hurry()
+        self.check_soon()
 
     def _check_forever(self) -> None:
         while not self._stopping.is_set():

@@ -30,18 +30,19 @@ ASK_AFTER, GIVE_UP_AFTER = 3.0, 6.0
 
 
 class Listener:
-    """Hears channels. `hear(channel, message)` and `joined()` are called from its thread and must not block."""
+    """Hears channels. `hear(channel, message)` and `joined(channel)` are called from its thread and must not block."""
 
-    def __init__(self, settings: Settings, hear: Callable[[str, bytes], None], joined: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, hear: Callable[[str, bytes], None], joined: Callable[[str], None]) -> None:
         """`joined` is called whenever a subscription has begun: what was published before it was not heard."""
         self._settings = settings
         self._hear = hear
         self._joined = joined
-        # Keeps the connection subscribed to something, so that it can be waited on and asked for signs of life.
-        self._own = f"{settings.channel_prefix}:hub:{uuid.uuid4().hex}"
+        #: Always wanted, so that the connection can be waited on; what is published here comes back to this process.
+        self.own = f"{settings.channel_prefix}:hub:{uuid.uuid4().hex}"
         self._wanted: set[str] = set()
         self._lock = threading.Lock()
         self._pubsub: Any = None
+        self._renewal: str | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -73,6 +74,12 @@ class Listener:
             self._wanted.discard(channel)
             self._command("unsubscribe", channel)
 
+    def renew(self, reason: str) -> None:
+        """Drop the connection and make another, within `WAIT` seconds. Does nothing while there is none."""
+        with self._lock:
+            if self._pubsub is not None:
+                self._renewal = reason
+
     def _command(self, name: str, channel: str) -> None:
         if self._pubsub is None:
             return
@@ -101,16 +108,16 @@ class Listener:
 
     def _subscribe(self, client: redis.Redis) -> None:
         pubsub: Any = client.pubsub()  # type: ignore[no-untyped-call] # the library has no type here
-        pubsub.subscribe(self._own)
+        pubsub.subscribe(self.own)
         # An answer, not only a connection: a server that hangs accepts connections too.
         if pubsub.get_message(timeout=self._settings.publish_timeout) is None:
             pubsub.close()
             raise redis.TimeoutError("no answer to a subscription")
         with self._lock:
-            self._pubsub = pubsub
+            self._pubsub, self._renewal = pubsub, None
             if self._wanted:
                 pubsub.subscribe(*self._wanted)
-        self._joined()
+        self._joined(self.own)
 
     def _listen(self) -> None:
         heard_at = time.monotonic()
@@ -118,6 +125,8 @@ class Listener:
         while not self._stopping.is_set():
             message = self._next()
             now = time.monotonic()
+            if self._renewal is not None:
+                raise redis.ConnectionError(self._renewal)
             if message is not None:
                 heard_at, asked = now, False
                 self._take(message)
@@ -145,7 +154,7 @@ class Listener:
         if message["type"] == "message":
             self._hear(message["channel"].decode(), message["data"])
         elif message["type"] == "subscribe":
-            self._joined()
+            self._joined(message["channel"].decode())
 
     def _close(self, client: redis.Redis) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from app.core.log import Head
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
 from app.delivery.audience import Audience
-from app.delivery.counters import HINTS, READS
+from app.delivery.counters import GAP_FILLS, HINTS, LIVE_OFFERED, READS, RING_MISSES, observe_delivery
 from app.delivery.cursor import Client, LiveStates
 from app.delivery.hints import EventsHint, LiveHint, read_hint
 from app.delivery.ring import Ring
@@ -39,6 +39,7 @@ NOW = 0.0
 @dataclass(frozen=True, slots=True)
 class _HeadNews:
     head: Head | None
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class Watch:
         self._settings = settings
         self._known = head
         self._is_gone = False
+        #: What showed the gap that is to be filled; None when that has been counted.
+        self._cause: str | None = "resume"
+        self._was_joined = self._is_joined_anew = False
+        #: Events that have joined the line and were not handed to the clients yet. Those up to `_old` are no news.
+        self._fresh: list[Entry] = []
+        self._old = head.seq
         self._turned_at = 0.0
         self._resting_until = 0.0
 
@@ -88,6 +95,15 @@ class Watch:
     def is_idle(self) -> bool:
         """Whether no client is here. Takes no lock."""
         return not self._audience
+
+    @property
+    def behind(self) -> int:
+        """How many clients do not have everything. Takes no lock."""
+        return self._audience.behind
+
+    def joined(self) -> None:
+        """Learn that the instance's channel is heard from now on: a gap found next was made before. Takes no lock."""
+        self._is_joined_anew = True
 
     def hear(self, message: bytes) -> None:
         """Take a message from the instance's channel; in a room that is not busy it is on its way on return."""
@@ -98,8 +114,12 @@ class Watch:
     def check(self, head: Head | None) -> None:
         """Take what the database says about the instance; None when it is gone."""
         ring = self._ring
+        cause = "head_check"
+        if self._is_joined_anew:
+            cause = "reconnect" if self._was_joined else "subscribe"
+            self._is_joined_anew, self._was_joined = False, True
         if head is None or head.epoch != ring.epoch or head.seq > ring.last or ring.has_gap:
-            self._post(_HeadNews(head))
+            self._post(_HeadNews(head, cause))
         else:
             # Nothing is missing: not worth waking anybody.
             self._known = head
@@ -120,6 +140,8 @@ class Watch:
         with self._lock:
             answer = self._answer(since, room)
             if answer is None:
+                if since is not None:
+                    RING_MISSES.labels("subscription").inc()
                 return False
             if since is not None:
                 self._audience.dismiss(client)
@@ -151,9 +173,9 @@ class Watch:
             if answer.head.epoch != self._ring.epoch:
                 self._begin_anew(answer.head)
                 # The answer may be the older of the two; the pump looks for itself.
-                self._ask_at = NOW
+                self._ask_at, self._cause = NOW, "epoch"
             self._known, self._is_gone = answer.head, False
-            self._expect(answer.head.seq)
+            self._expect(answer.head.seq, "subscribe")
             greet(answer)
             self._audience.admit(client, answer.seq, move=move)
         self._woken.set()
@@ -211,7 +233,7 @@ class Watch:
         try:
             self._turned_at = time.monotonic()
             self._take_mail()
-            self._audience.advance()
+            self._advance()
             return not self._mailbox and self._ask_at is None and self._audience.hindmost() is None
         except Exception:
             log.exception("delivery_failed", instance_id=self.instance_id)
@@ -228,17 +250,23 @@ class Watch:
         with self._lock:
             self._turned_at = time.monotonic()
             self._take_mail()
-            self._audience.advance()
+            self._advance()
         while (after := self._next_read()) is not None:
             page = self._archive.read_page(self.instance_id, after)
             with self._lock:
                 self._take_page(after, page)
                 self._take_mail()
-                self._audience.advance()
+                self._advance()
             # Lets writers take what is queued, so that a long replay does not fill its client's backlog at once.
             time.sleep(0)
         with self._lock:
             self._audience.tell_head()
+
+    def _advance(self) -> None:
+        self._audience.advance()
+        if self._fresh:
+            observe_delivery([entry.at for entry in self._fresh if entry.seq > self._old] if self._audience else [])
+            self._fresh.clear()
 
     def _next_read(self) -> int | None:
         """Return the number after which to read: where the ring ends if it lacks something, or the hindmost cursor."""
@@ -249,6 +277,9 @@ class Watch:
                 return None
             if self._ask_at is not None and self._ask_at <= now:
                 READS.labels("gap").inc()
+                if self._cause is not None:
+                    GAP_FILLS.labels(self._cause).inc()
+                    self._cause = None
                 return self._ring.last
             hindmost = self._audience.hindmost()
             if hindmost is not None:
@@ -261,7 +292,7 @@ class Watch:
             if isinstance(item, _Departure):
                 self._audience.dismiss(item.client)
             elif isinstance(item, _HeadNews):
-                self._take_head(item.head)
+                self._take_head(item.head, item.cause)
             else:
                 self._take_hint(item)
 
@@ -278,17 +309,18 @@ class Watch:
 
     def _take_events(self, hint: EventsHint) -> None:
         if hint.epoch != self._ring.epoch:
-            self._ask_at = NOW
+            self._ask_at, self._cause = NOW, "epoch"
             return
         fresh = [wire for wire in hint.wires if not self._ring.knows(wire["seq"])]
-        self._append([make_entry(self._transport, wire) for wire in fresh])
+        self._append([make_entry(self._transport, wire, hint.at) for wire in fresh], "lost_hint")
 
     def _take_live(self, hint: LiveHint) -> None:
         frame = self._transport.frame(hint.wire["type"], hint.wire)
         if self._live.offer(hint.base_seq, hint.wire, frame):
-            self._expect(hint.base_seq)
+            LIVE_OFFERED.inc(len(self._audience))
+            self._expect(hint.base_seq, "lost_hint")
 
-    def _take_head(self, head: Head | None) -> None:
+    def _take_head(self, head: Head | None, cause: str) -> None:
         if head is None:
             self._is_gone = True
             self._audience.revoke()
@@ -297,15 +329,15 @@ class Watch:
         if head.epoch != self._ring.epoch:
             self._begin_anew(head)
         else:
-            self._expect(head.seq)
+            self._expect(head.seq, cause)
 
     def _take_page(self, after: int, page: Page) -> None:
         """Take what the database has after a number, and what it says about the log."""
         self._ask_at = None
         if page.head is None or page.head.epoch != self._ring.epoch:
-            self._take_head(page.head)
+            self._take_head(page.head, "epoch")
             return
-        entries = [make_entry(self._transport, event.wire()) for event in page.events]
+        entries = [make_entry(self._transport, event.wire(), event.at) for event in page.events]
         before = entries[0].seq - 1 if entries else page.head.seq
         if before > after:
             self._skip(after, before)
@@ -314,7 +346,7 @@ class Watch:
             # Nothing was heard since the database was asked: what it does not know does not exist.
             self._ring.correct(page.head.seq)
             self._live.drop_after(self._ring.target)
-        self._append(entries)
+        self._append(entries, None)
         if self._ring.has_gap:
             self._ask_at = NOW
 
@@ -324,24 +356,28 @@ class Watch:
             self._ring.begin_anew(self._ring.epoch, before)
         self._audience.lose(after, before)
 
-    def _append(self, entries: list[Entry]) -> None:
+    def _append(self, entries: list[Entry], cause: str | None) -> None:
         taken = self._ring.offer(entries)
         if taken:
             self._live.settle(taken, self._ring.first)
-        self._expect(self._ring.last)
+            self._fresh += taken
+        self._expect(self._ring.last, cause)
 
-    def _expect(self, seq: int) -> None:
+    def _expect(self, seq: int, cause: str | None) -> None:
         """Note that an event exists; if it does not arrive by itself soon, the database is asked."""
         self._ring.expect(seq)
         if not self._ring.has_gap:
-            if self._ask_at != NOW:
+            if self._ask_at is not None and self._ask_at != NOW:
+                GAP_FILLS.labels("early_hint").inc()
                 self._ask_at = None
         elif self._ask_at is None:
-            self._ask_at = time.monotonic() + GAP_PATIENCE
+            self._ask_at, self._cause = time.monotonic() + GAP_PATIENCE, cause
 
     def _begin_anew(self, head: Head) -> None:
         """The log has another epoch: everybody is told, and goes on from its head."""
         self._ring.begin_anew(head.epoch, head.seq)
+        self._old = head.seq
+        self._fresh.clear()
         self._live.clear()
         self._ask_at = None
         self._audience.reset_all("epoch")

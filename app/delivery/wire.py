@@ -98,13 +98,15 @@ class Entry:
     attempt: int
     progress: float
     frame: Frame
+    #: When it was noted, in Unix seconds by its author's clock; 0 when nobody said.
+    at: float = 0.0
 
 
-def make_entry(transport: Transport, wire: Mapping[str, Any]) -> Entry:
-    """Return the entry for the payload of a durable event (`EventRecord.wire()`)."""
+def make_entry(transport: Transport, wire: Mapping[str, Any], at: float = 0.0) -> Entry:
+    """Return the entry for the payload of a durable event (`EventRecord.wire()`) that was noted at a moment."""
     progress = wire["data"].get("progress")
     frame = transport.frame(wire["type"], wire)
-    return Entry(wire["seq"], wire["task_id"], wire["attempt"], float(progress or 0.0), frame)
+    return Entry(wire["seq"], wire["task_id"], wire["attempt"], float(progress or 0.0), frame, at)
 
 
 def head_payload(instance_id: str, epoch: str, seq: int) -> dict[str, Any]:

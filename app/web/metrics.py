@@ -7,10 +7,13 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+from app.web.parts import Web, get_web
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the answer is ready", ["method", "route"])
+CONNECTIONS = Gauge("swallowtail_connections", "Open connections of Socket.IO clients", ["engine", "transport"])
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -33,7 +36,18 @@ def register(app: Flask) -> None:
 @bp.doc(responses=_TEXT)
 def show_metrics() -> Response:
     """Read the metrics of this process"""
+    _measure(get_web())
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _measure(web: Web) -> None:
+    """Bring up to date what is counted only when somebody asks."""
+    web.hub.measure()
+    stock = list(web.socketio.server.eio.sockets.values())
+    upgraded = sum(socket.upgraded for socket in stock)
+    CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))
+    CONNECTIONS.labels("stock", "websocket").set(upgraded)
+    CONNECTIONS.labels("stock", "polling").set(len(stock) - upgraded)
 
 
 def _start() -> None:

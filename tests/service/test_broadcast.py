@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,8 +90,8 @@ def test_events_are_published_together_for_each_instance_in_their_order(
     first, elsewhere, second = event(seq=1), event("other", 7), event(seq=2, text="é\u2028")
     caster.publish([first, elsewhere, second])
     assert listener.hear(2) == [
-        ("swallowtail:instance:demo", {"kind": "events", "events": [first.wire(), second.wire()]}),
-        ("swallowtail:instance:other", {"kind": "events", "events": [elsewhere.wire()]}),
+        ("swallowtail:instance:demo", {"kind": "events", "at": 0.0, "events": [first.wire(), second.wire()]}),
+        ("swallowtail:instance:other", {"kind": "events", "at": 0.0, "events": [elsewhere.wire()]}),
     ]
     assert counted("events") == (2, 0)
     caster.publish([])
@@ -119,11 +120,13 @@ def test_the_ledger_publishes_what_it_has_committed(
     stage.ledger.announce = stage.rt.broadcast.publish
     task_id = stage.submit()
     stage.claim(task_id)
-    told = [event.wire() for event in stage.events()]
+    told = stage.events()
+    wires = [event.wire() for event in told]
     assert listener.hear(2) == [
-        ("swallowtail:instance:demo", {"kind": "events", "events": told[:1]}),
-        ("swallowtail:instance:demo", {"kind": "events", "events": told[1:]}),
+        ("swallowtail:instance:demo", {"kind": "events", "at": told[0].at, "events": wires[:1]}),
+        ("swallowtail:instance:demo", {"kind": "events", "at": told[1].at, "events": wires[1:]}),
     ]
+    assert 0 < told[0].at <= told[1].at <= time.time()
 
 
 def test_an_absent_redis_is_counted_and_never_raised_and_found_again(
@@ -143,7 +146,9 @@ def test_an_absent_redis_is_counted_and_never_raised_and_found_again(
         return counted("events")[0] == 1
 
     wait_until(publish, "it publishes again")
-    assert listener.hear(1) == [("swallowtail:instance:demo", {"kind": "events", "events": [event(seq=2).wire()]})]
+    assert listener.hear(1) == [
+        ("swallowtail:instance:demo", {"kind": "events", "at": 0.0, "events": [event(seq=2).wire()]})
+    ]
     listener.close()
 
 

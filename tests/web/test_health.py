@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.core.settings import Settings
-from tests.harness.servers import RedisServer
+from tests.harness.deaf_wire import DeafWire
+from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.waiting import wait_until
 from tests.web.desk import Desk, Json, take
 
@@ -62,19 +63,56 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[Desk]:
 
 @pytest.mark.service
 def test_with_everything_there_delivery_works(delivering: Desk) -> None:
-    wait_until(lambda: delivering.web.hub.hears_redis, "the hub hears Redis")
+    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
     body = take(delivering.client.get("/readyz"))
     assert (body["status"], _states(body)) == ("ok", {"database": "ok", "hub": "ok", "redis": "ok"})
+
+
+@pytest.mark.service
+def test_readiness_opens_no_connection_of_its_own(delivering: Desk, redis_server: RedisServer) -> None:
+    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
+    with redis_server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        for _ in range(20):
+            assert _states(take(delivering.client.get("/readyz")))["redis"] == "ok"
+        assert client.info("stats")["total_connections_received"] == before
+
+
+@pytest.mark.service
+def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinary) -> None:
+    redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
+    with redis.start(), DeafWire(redis.url) as wire:
+        given = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
+        desk = Desk(given.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
+        desk.web.hub.start()
+        try:
+            wait_until(lambda: desk.web.hub.hearing.state == "hears", "the hub hears itself")
+            wire.deafen("messages", lasting=True)
+
+            def reason() -> str:
+                body = take(desk.client.get("/readyz"))
+                told: str = body["components"]["redis"]["detail"]
+                return told if body["status"] == "degraded" else ""
+
+            wait_until(lambda: "none comes back" in reason(), "it says that it is deaf", seen=reason)
+            wire.heal()
+            wait_until(lambda: not reason(), "it hears again", seen=reason)
+        finally:
+            desk.web.hub.stop()
+            desk.close()
 
 
 @pytest.mark.service
 def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
     delivering: Desk, redis_server: RedisServer
 ) -> None:
-    wait_until(lambda: delivering.web.hub.hears_redis, "the hub hears Redis")
+    def state() -> str:
+        return _states(take(delivering.client.get("/readyz")))["redis"]
+
+    wait_until(lambda: state() == "ok", "the hub hears itself")
     redis_server.pause()
     try:
-        assert _states(take(delivering.client.get("/readyz")))["redis"] == "degraded"
+        wait_until(lambda: state() == "degraded", "it is noticed")
     finally:
         redis_server.resume()
 

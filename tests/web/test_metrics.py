@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import uuid
 
 from prometheus_client import REGISTRY
 
+from tests.harness.program import ROOT
 from tests.web.desk import Desk
 
 ROUTE = "/api/v1/tasks/<task_id>"
@@ -39,3 +42,12 @@ def test_the_metrics_are_served_as_text(desk: Desk) -> None:
     assert (answer.status_code, answer.mimetype) == (200, "text/plain")
     assert "swallowtail_http_requests_total" in answer.text
     assert "swallowtail_published_total" in answer.text
+
+
+def test_the_page_about_metrics_names_each_of_them_and_no_others(desk: Desk) -> None:
+    # What a web process sweeps is part of what serves, not of the application.
+    importlib.import_module("app.core.sweep")
+    served = set(re.findall(r"^# TYPE (swallowtail_\w+) ", desk.client.get("/metrics").text, re.MULTILINE))
+    served = {name for name in served if not name.endswith("_created")}
+    told = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    assert served == told
