@@ -1,5 +1,7 @@
 """Serves a web process: `python -m app.wsgi`. The ground that the road's web stops stand on.
 
+With `--processes N`, or the setting, this process is only the parent of N that serve (`app/web/family`).
+
 The only file that knows how concurrency is made: `SWALLOWTAIL_ASYNC_MODE` is `eventlet` (default), `gevent`, or
 `threading` (Werkzeug's server, a thread for each connection: for debugging and small installations). The standard
 library has to be patched before anything else is imported, so the mode is read first, by itself, and everything else is
@@ -8,13 +10,14 @@ imported inside functions.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,14 +27,14 @@ if TYPE_CHECKING:
 
     from app.core.settings import Settings
 
-#: Connections that may wait to be accepted: a whole room reconnects at once after a restart.
-BACKLOG = 1024
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
 #: Seconds that one read or write of a request may take. Websockets have limits of their own, from the ping settings.
 REQUEST_TIMEOUT = 60
 #: Seconds from a signal to the end of the process, come what may.
 LAST_MOMENT = 4.5
+#: Looks for a signal, ten a second, from one measuring to the next where another process may be asked for the numbers.
+LOOKS = 10
 #: Seconds that clients have to take what is queued for them when the process ends.
 FAREWELL = 0.3
 
@@ -39,40 +42,80 @@ Stop = Callable[[], None]
 Serve = Callable[["socket", "Flask", "Settings"], Stop]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    mode = _peek_mode()
+    given = _read_arguments(arguments)
+    if given.processes is not None:
+        os.environ["SWALLOWTAIL_PROCESSES"] = given.processes
+    if given.member is None and _peek("SWALLOWTAIL_PROCESSES", "1") != "1":
+        return _attempt(_lead)
+    mode = _peek("SWALLOWTAIL_ASYNC_MODE", "eventlet")
     _patch(mode)
     # Only now: whatever is imported before the patch keeps the blocking functions of the standard library.
+    return _attempt(lambda settings: _serve(settings, mode, given.member))
+
+
+def _attempt(work: Callable[[Settings], int]) -> int:
     from app.core.errors import SettingsError
-    from app.core.logs import configure_logging
     from app.core.settings import load_settings
 
     try:
-        settings = load_settings()
-        configure_logging(settings)
-        try:
-            listener = _listen(settings)
-        except OSError as fault:
-            sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}\n")
-            return 1
-        return _run(listener, settings, _SERVERS[mode])
+        return work(load_settings())
     except SettingsError as wrong:
         # Also one that shows only when it is used, such as a database whose driver is not installed.
         sys.stderr.write(f"settings: {wrong.message}\n")
         return 2
 
 
-def _peek_mode() -> str:
-    """Read the one setting that decides how everything else is imported, in the way that all settings are read."""
+def _lead(settings: Settings) -> int:
+    from app.web.family import lead
+
+    try:
+        return lead(settings)
+    except OSError as fault:
+        return _cannot_listen(settings, fault)
+
+
+def _serve(settings: Settings, mode: str, member: int | None) -> int:
+    if member is not None:
+        from prometheus_client import values
+
+        # Before anything is counted. A process that takes the place of a dead one goes on with its numbers: a sum
+        # never falls, and there are as many files as processes.
+        values.ValueClass = values.MultiProcessValue(lambda: member)  # type: ignore[no-untyped-call]
+    from app.core.logs import configure_logging
+    from app.web.address import listen
+
+    configure_logging(settings)
+    try:
+        listener = listen(settings, shared=member is not None)
+    except OSError as fault:
+        return _cannot_listen(settings, fault)
+    return _run(listener, settings, _SERVERS[mode])
+
+
+def _cannot_listen(settings: Settings, fault: OSError) -> int:
+    sys.stderr.write(f"cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}\n")
+    return 1
+
+
+def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
+    parser.add_argument("--processes", metavar="N", help="processes on the one address (SWALLOWTAIL_PROCESSES)")
+    parser.add_argument("--member", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def _peek(name: str, default: str) -> str:
+    """Read a setting that decides how everything else is imported, in the way that all settings are read."""
     from dotenv import dotenv_values
 
-    name = "SWALLOWTAIL_ASYNC_MODE"
-    for source in (os.environ, dotenv_values(".env")):
+    sources: tuple[Mapping[str, str | None], ...] = (os.environ, dotenv_values(".env"))
+    for source in sources:
         for key, value in source.items():
             if key.upper() == name and value:
                 return value
-    return "eventlet"
+    return default
 
 
 def _patch(mode: str) -> None:
@@ -88,20 +131,11 @@ def _patch(mode: str) -> None:
         monkey.patch_all()
 
 
-def _listen(settings: Settings) -> socket:
-    import socket
-
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Sets SO_REUSEADDR, so that a restart need not wait for old connections to fade.
-    listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    # Accepted sockets inherit it: small messages leave at once.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from app.core.sweep import Sweeper
+    from app.web.address import name_of
     from app.web.factory import create_app
+    from app.web.metrics import measure
     from app.web.parts import Web
     from app.web.sockets import close_all
 
@@ -117,11 +151,14 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     gc.collect()
     gc.freeze()
     stop = serve(listener, app, settings)
-    host, port = listener.getsockname()[:2]
-    sys.stdout.write(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}\n")
+    sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
+    looks = 0
     while not stopping:
         time.sleep(0.1)
+        looks += 1
+        if settings.processes > 1 and looks % LOOKS == 0:
+            measure(web)
     stop()
     close_all(web)
     time.sleep(FAREWELL)

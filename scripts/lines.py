@@ -32,20 +32,3 @@ class Lines:
         """Write lines of the supervisor's own."""
         for line in text.splitlines():
             self.show(SELF, line)
-
-
-class LineSplitter:
-    """Cuts a stream of bytes into lines of text, however it arrives and whatever its bytes are."""
-
-    #: A line without an end is passed on in pieces of this many bytes.
-    LONGEST = 65_536
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[str]:
-        """Take the next bytes and return the lines that they complete; empty bytes mean the end of the stream."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        if self._rest and (not data or len(self._rest) > self.LONGEST):
-            whole, self._rest = [*whole, self._rest], b""
-        return [line.decode(errors="replace").rstrip("\r") for line in whole]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import redis
 
+from app.core.child import Child, Patience, describe
 from app.core.errors import SettingsError
 from app.core.settings import Settings, load_settings
-from scripts.child import Child, Patience, describe
 from scripts.embedded_redis import open_private, prepare_address
 from scripts.lines import Lines
 from scripts.lock import Held, take_lock

@@ -54,6 +54,7 @@ class Settings(AccessSettings, LimitSettings, PrivacySettings):
     async_mode: Literal["eventlet", "gevent", "threading"] = Field(
         "eventlet", description="Concurrency of the web process"
     )
+    processes: int = Field(1, ge=1, le=256, description="Web processes that share the address (`--processes`)")
     cors_origins: str = Field(
         "", description="Origins, comma separated, that may call across sites; same origin when empty"
     )
@@ -140,7 +141,7 @@ class Settings(AccessSettings, LimitSettings, PrivacySettings):
     fetch_max_bytes: int = Field(1_048_576, ge=1024, description="Largest document that an agent fetches")
     fetch_allow_private: bool = Field(False, description="Whether agents may fetch from private and loopback addresses")
 
-    # The supervisor of `scripts/up`
+    # The supervisor of `scripts/up`, and of several web processes
     stop_grace: float = Field(20.0, gt=0, description="How long a stopped process may take before it is killed")
     restart_pause: float = Field(0.5, ge=0, description="Pause before a process that ended is started again; doubles")
     restart_pause_max: float = Field(15.0, ge=0, description="Longest such pause")

@@ -12,8 +12,9 @@ DELIVERED = Counter("swallowtail_delivered_total", "Messages queued for clients"
 READS = Counter("swallowtail_delivery_reads_total", "Pages of events read from the database", ["cause"])
 RESETS = Counter("swallowtail_resets_total", "Cursors that had to begin again", ["reason"])
 RECONNECTS = Counter("swallowtail_redis_reconnects_total", "Times that the listener had to connect to Redis again")
-CLIENTS = Gauge("swallowtail_clients", "Connected clients")
-WATCHED = Gauge("swallowtail_watched_instances", "Instances with clients in this process")
+#: Of processes that share an address, those that live are added up.
+CLIENTS = Gauge("swallowtail_clients", "Connected clients", multiprocess_mode="livesum")
+WATCHED = Gauge("swallowtail_watched_instances", "Instances with clients, in each process", multiprocess_mode="livesum")
 
 COMMIT_TO_CLIENT = Histogram(
     "swallowtail_commit_to_client_seconds",
@@ -23,7 +24,9 @@ COMMIT_TO_CLIENT = Histogram(
 GAP_FILLS = Counter("swallowtail_gap_fills_total", "Gaps in what was heard, by what showed them", ["cause"])
 RING_MISSES = Counter("swallowtail_ring_misses_total", "Needs for events that a ring did not have any more", ["of"])
 LIVE_OFFERED = Counter("swallowtail_live_offered_total", "Live states due to clients, before conflation")
-CURSORS_BEHIND = Gauge("swallowtail_cursors_behind", "Subscriptions whose client does not have everything")
+CURSORS_BEHIND = Gauge(
+    "swallowtail_cursors_behind", "Subscriptions whose client does not have everything", multiprocess_mode="livesum"
+)
 
 PROBES = Counter("swallowtail_probes_total", "Messages of this process to itself through Redis", ["outcome"])
 PROBE_SECONDS = Histogram(
@@ -31,7 +34,9 @@ PROBE_SECONDS = Histogram(
     "Until a message to itself came back",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
-DEAF = Gauge("swallowtail_deaf", "1 while Redis takes what is published and nothing comes back")
+DEAF = Gauge(
+    "swallowtail_deaf", "1 while Redis takes what is published and nothing comes back", multiprocess_mode="livesum"
+)
 
 
 def observe_delivery(moments: Iterable[float]) -> None:

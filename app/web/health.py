@@ -8,6 +8,7 @@ other web process has lost the same Redis, and taking them all out of service wo
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -93,4 +94,6 @@ def _state(status: str, detail: str) -> Component:
 def _write(components: dict[str, Component]) -> Response:
     found = {component["status"] for component in components.values()}
     status = next(status for status in (DOWN, DEGRADED, OK) if status in found)
-    return write_json({"status": status, "components": components}, 503 if status == DOWN else 200)
+    return write_json(
+        {"status": status, "components": components, "process": os.getpid()}, 503 if status == DOWN else 200
+    )

@@ -1,24 +1,45 @@
-"""/metrics: what Prometheus reads, and the measuring of requests. Beside the road."""
+"""/metrics: what Prometheus reads, and the measuring of requests. Beside the road.
+
+Processes that share an address (`app/web/family`) write their numbers into files of one directory, so that any of them
+can answer for all: counters and histograms are added up over every process there has been, gauges over those that live.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.web.parts import Web, get_web
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the answer is ready", ["method", "route"])
-CONNECTIONS = Gauge("swallowtail_connections", "Open connections of Socket.IO clients", ["engine", "transport"])
+CONNECTIONS = Gauge(
+    "swallowtail_connections",
+    "Open connections of Socket.IO clients",
+    ["engine", "transport"],
+    multiprocess_mode="livesum",
+)
 
+#: The variable by which prometheus_client is told where processes write their numbers.
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-_TAG = {"name": "Metrics", "description": "What this process has counted and measured."}
+_TAG = {"name": "Metrics", "description": "What the processes of this address have counted and measured."}
 _TEXT: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     200: {"description": "Text for Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -35,12 +56,20 @@ def register(app: Flask) -> None:
 @bp.get("/metrics")
 @bp.doc(responses=_TEXT)
 def show_metrics() -> Response:
-    """Read the metrics of this process"""
-    _measure(get_web())
-    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    """Read the metrics of this process, or of all that share its address"""
+    measure(get_web())
+    return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
 
 
-def _measure(web: Web) -> None:
+def _registry() -> CollectorRegistry:
+    if DIRECTORY not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def measure(web: Web) -> None:
     """Bring up to date what is counted only when somebody asks."""
     web.hub.measure()
     stock = list(web.socketio.server.eio.sockets.values())

@@ -58,6 +58,8 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
         client_manager=MessageQueue(settings),
         serializer=make_packet_class(settings),
         json=FastJson,
+        # Long polling is many requests for one session, and each may reach another of the processes.
+        transports=["websocket"] if settings.processes > 1 else None,
         # One client's events in order; no greenlet or thread for each of them.
         async_handlers=False,
         cors_allowed_origins=origins or None,

@@ -18,11 +18,12 @@ from tests.harness.waiting import wait_until
 
 
 class WebProcess(Program):
-    """The Procfile's `web` on a loopback port. A restart keeps the port."""
+    """The Procfile's `web` on a loopback port, of several processes if it is set so. A restart keeps the port."""
 
     def __init__(self, name: str, directory: Path, env: Mapping[str, str], *, port: int | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.processes = int(env.get("SWALLOWTAIL_PROCESSES", 1))
         super().__init__(
             name,
             command("web"),
@@ -32,8 +33,13 @@ class WebProcess(Program):
         )
 
     def ready(self) -> bool:
-        """It says that delivery works."""
-        return self.status("/readyz") == 200
+        """It says that delivery works, and every process of several listens."""
+        listening = self.processes == 1 or self.log_text().count("listening on") >= self.processes
+        return listening and self.status("/readyz") == 200
+
+    def members(self) -> list[int]:
+        """The process ids of those that serve, where there are several."""
+        return _children(self.pid)
 
     def status(self, path: str) -> int:
         """The status a GET answers with, 0 when nothing answers."""

@@ -1,4 +1,7 @@
-"""Two web processes behind a real nginx as in the example: websockets anywhere, polling where it began."""
+"""Web processes behind a real nginx as in the example: websockets anywhere, polling where it began.
+
+There are four at three addresses, the first of which two share.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ class Nginx(Program):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         text = change(CONFIGURATION.read_text(encoding="utf-8"))
-        first, second = (str(web.port) for web in house.webs)
         ours = text.replace("listen 8000", f"listen 127.0.0.1:{self.port}").replace(
             "worker_processes auto", "worker_processes 2"
         )
-        ours = ours.replace("127.0.0.1:8001", f"127.0.0.1:{first}").replace("127.0.0.1:8002", f"127.0.0.1:{second}")
+        for number, web in enumerate(house.webs, start=1):
+            ours = ours.replace(f"127.0.0.1:800{number}", f"127.0.0.1:{web.port}")
         path = house.root / f"nginx-{self.port}.conf"
         path.write_text(ours.replace("http {", f"http {{\n{_private(house.root)}", 1), encoding="utf-8")
         house.root.chmod(0o755)
@@ -76,24 +79,29 @@ class PollingRecorder(Recorder):
         return str(self._client.transport())
 
 
+def start_three(house: House) -> House:
+    """Serve as the example says: two processes on one address, and two with an address each."""
+    webs = [house.start_web(env={"processes": 2}, wait=False), *(house.start_web(wait=False) for _ in range(2))]
+    for web in webs:
+        web.wait_ready()
+    return house
+
+
 @pytest.fixture(scope="module")
-def pair(redis_binary: RedisBinary) -> Iterator[House]:
+def three(redis_binary: RedisBinary) -> Iterator[House]:
     require("nginx")
     with House(redis_binary=redis_binary) as opened:
-        first, second = opened.start_web(wait=False), opened.start_web(wait=False)
-        first.wait_ready()
-        second.wait_ready()
-        yield opened
+        yield start_three(opened)
 
 
 @pytest.fixture
-def nginx(pair: House) -> Iterator[Nginx]:
-    with Nginx(pair) as program:
+def nginx(three: House) -> Iterator[Nginx]:
+    with Nginx(three) as program:
         yield program
 
 
 def connections(house: House) -> list[int]:
-    """How many clients each web process has."""
+    """How many clients there are at each address."""
     found = []
     for web in house.webs:
         lines = httpx.get(web.url + "/metrics", timeout=30).text.splitlines()
@@ -101,11 +109,11 @@ def connections(house: House) -> list[int]:
     return found
 
 
-def test_websockets_go_anywhere_and_come_back_anywhere(pair: House, nginx: Nginx) -> None:
-    author = Author(pair)
+def test_websockets_go_anywhere_and_come_back_anywhere(three: House, nginx: Nginx) -> None:
+    author = Author(three)
     author.play()
-    clients = [ResumingRecorder(nginx.url).connect() for _ in range(6)]
-    assert sorted(connections(pair)) == [3, 3]
+    clients = [ResumingRecorder(nginx.url).connect() for _ in range(8)]
+    assert connections(three) == [4, 2, 2]
     for client in clients:
         client.follow(author.instance_id, epoch=author.epoch, seq=0)
     with BusyAuthor(author):
@@ -119,11 +127,9 @@ def test_websockets_go_anywhere_and_come_back_anywhere(pair: House, nginx: Nginx
         client.disconnect()
 
 
-def test_clients_of_a_killed_process_go_on_at_the_other(new_house: Callable[..., House]) -> None:
+def test_clients_of_a_killed_address_go_on_at_the_others(new_house: Callable[..., House]) -> None:
     require("nginx")
-    house = new_house()
-    for web in (house.start_web(wait=False), house.start_web(wait=False)):
-        web.wait_ready()
+    house = start_three(new_house())
     author = Author(house)
     author.play()
     with Nginx(house) as nginx:
@@ -145,8 +151,8 @@ def test_clients_of_a_killed_process_go_on_at_the_other(new_house: Callable[...,
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["polling", "polling and upgrade"])
-def test_polling_stays_where_it_began(pair: House, nginx: Nginx, upgrade: bool) -> None:
-    author = Author(pair)
+def test_polling_stays_where_it_began(three: House, nginx: Nginx, upgrade: bool) -> None:
+    author = Author(three)
     with PollingRecorder(nginx.url, upgrade=upgrade) as client:
         client.wait_until(
             lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled"
@@ -158,9 +164,9 @@ def test_polling_stays_where_it_began(pair: House, nginx: Nginx, upgrade: bool) 
         assert client.events() == author.told
 
 
-def test_polling_without_stickiness_does_not_work(pair: House) -> None:
+def test_polling_without_stickiness_does_not_work(three: House) -> None:
     """The control: why the example has `ip_hash`."""
-    with Nginx(pair, change=lambda text: text.replace("ip_hash;", "")) as nginx:
+    with Nginx(three, change=lambda text: text.replace("ip_hash;", "")) as nginx:
         opened = httpx.get(f"{nginx.url}/socket.io/?EIO=4&transport=polling", timeout=30)
         sid = opened.text.partition('"sid":"')[2].partition('"')[0]
         address = f"{nginx.url}/socket.io/?EIO=4&transport=polling&sid={sid}"
@@ -168,6 +174,6 @@ def test_polling_without_stickiness_does_not_work(pair: House) -> None:
         assert 400 in statuses
 
 
-def test_the_api_and_the_pages_are_there(pair: House, nginx: Nginx) -> None:
+def test_the_api_and_the_pages_are_there(three: House, nginx: Nginx) -> None:
     for path in ("/", "/readyz", "/api/v1/agents"):
         assert httpx.get(nginx.url + path, timeout=30).status_code == 200

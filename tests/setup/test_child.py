@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.child import Child, Patience, describe
+from app.core.child import Child, Patience, describe
 from tests.harness.guard import session_pids
 from tests.harness.waiting import PATIENCE
 
@@ -68,6 +68,27 @@ def test_what_ends_is_started_again_after_growing_pauses() -> None:
         await keeper
         told = [f"child ended with exit code 7; starting it again in {p} s" for p in ("0.01", "0.02", "0.04", "0.04")]
         assert watched.said[:4] == told
+
+    run(scene)
+
+
+def test_an_end_that_is_final_is_told_instead() -> None:
+    async def scene() -> None:
+        watched = Watched("exit(2)")
+        assert await watched.child.keep_running(final=(2,)) == 2
+        assert watched.said == []
+
+    run(scene)
+
+
+def test_one_that_was_told_to_stop_while_it_was_started_ends() -> None:
+    async def scene() -> None:
+        watched = Watched("import time; time.sleep(600)")
+        keeper = asyncio.create_task(watched.child.keep_running())
+        await asyncio.sleep(0)
+        await watched.child.stop()
+        async with asyncio.timeout(PATIENCE):
+            assert await keeper in (0, -signal.SIGTERM)
 
     run(scene)
 
@@ -158,7 +179,7 @@ def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
 def test_it_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
-from scripts.child import Child, Patience
+from app.core.child import Child, Patience
 def show(name, line):
     print(line, flush=True)
     os.kill(os.getpid(), 9)

@@ -7,7 +7,8 @@ import re
 
 from rich.console import Console
 
-from scripts.lines import Lines, LineSplitter
+from app.core.child import LineSplitter
+from scripts.lines import Lines
 
 
 def shown(console: Console) -> list[str]:

@@ -131,3 +131,21 @@ def test_a_release_that_fails_starts_nothing_else(var: Path) -> None:
     assert up.start(wait=False).wait() == 1
     assert "the release ended with exit code 1; nothing else is started" in up.log_text()
     assert "web " not in up.log_text()
+
+
+def test_several_web_processes_come_up_and_end_with_the_rest(var: Path) -> None:
+    with Up(var, SWALLOWTAIL_PROCESSES="2").start() as up:
+        wait_until(lambda: up.log_text().count("| listening on") == 2, "both web processes listen", seen=up.tail)
+        web = up.child("app.wsgi")
+        assert len(children_of(web)) == 2
+        sessions = list(up.children())
+        assert up.terminate() == 0
+        assert left(sessions) == []
+        assert up.log_text().rstrip().endswith("| stopped")
+
+
+def test_several_web_processes_do_not_outlive_a_killed_supervisor(var: Path) -> None:
+    with Up(var, SWALLOWTAIL_PROCESSES="2").start() as up:
+        sessions = list(up.children())
+        up.kill_main()
+        wait_until(lambda: not left(sessions), "its processes have ended too", seen=lambda: left(sessions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def test_a_process_that_answers_lives(desk: Desk) -> None:
     assert take(desk.client.get("/healthz")) == {
         "status": "ok",
         "components": {"process": {"status": "ok", "detail": "answers requests"}},
+        "process": os.getpid(),
     }
 
 

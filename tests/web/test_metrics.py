@@ -6,7 +6,7 @@ import importlib
 import re
 import uuid
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 
 from tests.harness.program import ROOT
 from tests.web.desk import Desk
@@ -51,3 +51,11 @@ def test_the_page_about_metrics_names_each_of_them_and_no_others(desk: Desk) -> 
     served = {name for name in served if not name.endswith("_created")}
     told = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
     assert served == told
+
+
+def test_every_gauge_can_be_added_up_over_the_processes_of_an_address(desk: Desk) -> None:
+    gauges = [metric for metric in set(REGISTRY._collector_to_names) if isinstance(metric, Gauge)]
+    assert gauges
+    assert {gauge._name: gauge._multiprocess_mode for gauge in gauges} == {
+        gauge._name: gauge._multiprocess_mode for gauge in gauges if gauge._multiprocess_mode.startswith("live")
+    }

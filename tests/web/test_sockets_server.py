@@ -9,16 +9,28 @@ import pytest
 
 from app import wsgi
 from app.core.settings import Settings
+from app.web.address import listen, reserve
 
 
 def test_accepted_connections_send_small_messages_at_once() -> None:
-    with wsgi._listen(Settings(_env_file=None, port=0)) as listener:
+    with listen(Settings(_env_file=None, port=0), shared=False) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         with socket.create_connection(listener.getsockname()) as client:
             accepted, _ = listener.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert client
+
+
+def test_an_address_is_kept_for_those_who_share_it_and_for_nobody_else() -> None:
+    with reserve(Settings(_env_file=None, port=0)) as keeper:
+        settings = Settings(_env_file=None, port=keeper.getsockname()[1])
+        with socket.socket() as nobody:
+            assert nobody.connect_ex(keeper.getsockname()) != 0
+        with listen(settings, shared=True), listen(settings, shared=True):
+            for take in (reserve, lambda settings: listen(settings, shared=False)):
+                with pytest.raises(OSError, match="in use"):
+                    take(settings)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +51,4 @@ def test_the_mode_is_read_as_all_settings_are(
     (tmp_path / ".env").write_text(file)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert wsgi._peek_mode() == mode == Settings().async_mode
+    assert wsgi._peek("SWALLOWTAIL_ASYNC_MODE", "eventlet") == mode == Settings().async_mode

@@ -131,6 +131,8 @@ class Health(Shown):
     """That of the worst part"""
     components: dict[str, Component]
     """Each part by name"""
+    process: int
+    """The id of the process that answered, one of those that share the address"""
 
 
 class Finding(Shown):
