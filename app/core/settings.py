@@ -96,6 +96,9 @@ class Settings(AccessSettings, LimitSettings, PrivacySettings):
     )
     replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
     snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
+    snapshot_share: float = Field(
+        1.0, ge=0, le=60, description="How long a snapshot is given to others that come for one; 0 for never"
+    )
     progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")
 
     # Database

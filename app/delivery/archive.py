@@ -66,7 +66,7 @@ class Archive:
                 raise NotFound("there is no such instance", field="instance_id")
             if since is None:
                 return Answer(instance_id, "live", head, head.seq)
-            if self._can_replay(head, since):
+            if self.can_replay(head, since):
                 return Answer(instance_id, "replay", head, since.seq)
             snapshot = reads.snapshot(session, instance_id, self._settings.snapshot_tasks)
             return Answer(instance_id, "snapshot", head, head.seq, snapshot)
@@ -76,7 +76,8 @@ class Archive:
         with self._reading() as session:
             reads.read_task(session, task_id)
 
-    def _can_replay(self, head: Head, since: Since) -> bool:
+    def can_replay(self, head: Head, since: Since) -> bool:
+        """Tell whether everything after a position can be sent, as the log stands."""
         inside = head.min_seq <= since.seq <= head.seq
         return since.epoch == head.epoch and inside and head.seq - since.seq <= self._settings.replay_limit
 

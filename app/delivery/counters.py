@@ -23,6 +23,7 @@ COMMIT_TO_CLIENT = Histogram(
 )
 GAP_FILLS = Counter("swallowtail_gap_fills_total", "Gaps in what was heard, by what showed them", ["cause"])
 RING_MISSES = Counter("swallowtail_ring_misses_total", "Needs for events that a ring did not have any more", ["of"])
+SNAPSHOTS = Counter("swallowtail_snapshots_total", "Snapshots that subscriptions began with", ["source"])
 LIVE_OFFERED = Counter("swallowtail_live_offered_total", "Live states due to clients, before conflation")
 CURSORS_BEHIND = Gauge(
     "swallowtail_cursors_behind", "Subscriptions whose client does not have everything", multiprocess_mode="livesum"

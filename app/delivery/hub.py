@@ -17,10 +17,11 @@ from app.core.broadcast import instance_channel, task_channel
 from app.core.errors import NotFound, TooMany, Unavailable
 from app.core.settings import Settings
 from app.delivery.archive import Archive
-from app.delivery.counters import CLIENTS, CURSORS_BEHIND, WATCHED
+from app.delivery.counters import CLIENTS, CURSORS_BEHIND, SNAPSHOTS, WATCHED
 from app.delivery.cursor import Client
 from app.delivery.listener import Listener
 from app.delivery.probe import Hearing, Probe
+from app.delivery.snapshots import Snapshots
 from app.delivery.texts import Texts
 from app.delivery.watch import Watch
 from app.delivery.wire import Answer, Since, Transport
@@ -38,6 +39,7 @@ class Hub:
         self._settings = settings
         self._transport = transport
         self._archive = archive
+        self._snapshots = Snapshots(archive, settings.snapshot_share)
         self._texts = Texts(transport)
         self._listener = Listener(settings, self._hear, self._joined)
         self._probe = Probe(settings, self._listener)
@@ -129,7 +131,9 @@ class Hub:
             if self.subscribe_now(client_id, instance_id, since, greet):
                 return
             client = self._find(client_id)
-            answer = self._archive.read_answer(instance_id, since)
+            answer = self._snapshots.keep(self._archive.read_answer(instance_id, since))
+            if answer.snapshot is not None:
+                SNAPSHOTS.labels("read").inc()
             watch = self._hold(instance_id, answer)
             try:
                 watch.place(client, answer, move=since is not None, greet=greet)
@@ -155,7 +159,9 @@ class Hub:
                 return False
             watch.holds += 1
         try:
-            if not watch.place_now(client, since, room=self._settings.replay_limit, greet=greet):
+            snapshot = self._snapshots.find(instance_id, since)
+            room = self._settings.replay_limit
+            if not watch.place_now(client, since, room=room, snapshot=snapshot, greet=greet):
                 return False
             self._note(client, watch)
         finally:
@@ -309,6 +315,7 @@ class Hub:
             if self._check_due.wait(self._settings.head_check):
                 self._stopping.wait(JOIN_CHECKS)
             self._check_due.clear()
+            self._snapshots.tidy()
             try:
                 self._check_heads()
             except Unavailable as away:

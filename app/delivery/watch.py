@@ -20,20 +20,17 @@ from app.core.log import Head
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
 from app.delivery.audience import Audience
-from app.delivery.counters import GAP_FILLS, HINTS, LIVE_OFFERED, READS, RING_MISSES, observe_delivery
+from app.delivery.counters import HINTS, LIVE_OFFERED, READS, RING_MISSES, SNAPSHOTS, observe_delivery
 from app.delivery.cursor import Client, LiveStates
+from app.delivery.gap import Gap
 from app.delivery.hints import EventsHint, LiveHint, read_hint
 from app.delivery.ring import Ring
 from app.delivery.wire import Answer, Entry, Since, Transport, make_entry
 
 log = structlog.get_logger(__name__)
 
-#: How long, in seconds, an event that came early waits for the ones before it: publishers overtake each other.
-GAP_PATIENCE = 0.02
 #: Pause, in seconds, after the database could not be read.
 READ_REST = 1.0
-#: A moment long ago: the database is to be asked now, whether or not anything is known to be missing.
-NOW = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +72,14 @@ class Watch:
         self._ring = Ring(head.epoch, start, events=settings.ring_events, size=settings.ring_bytes)
         self._live = LiveStates()
         self._audience = Audience(instance_id, self._ring, self._live, settings, transport)
-        #: When to ask the database what follows the ring; None when nothing is known to be missing.
-        self._ask_at: float | None = NOW if start < head.seq else None
+        self._gap = Gap()
+        if start < head.seq:
+            self._gap.ask_now("resume")
         self._asked_for = head.seq
         self._ring.expect(head.seq)
         self._settings = settings
         self._known = head
         self._is_gone = False
-        #: What showed the gap that is to be filled; None when that has been counted.
-        self._cause: str | None = "resume"
         self._was_joined = self._is_joined_anew = False
         #: Events that have joined the line and were not handed to the clients yet. Those up to `_old` are no news.
         self._fresh: list[Entry] = []
@@ -132,15 +128,23 @@ class Watch:
         """Have the pump look at once."""
         self._woken.set()
 
-    def place_now(self, client: Client, since: Since | None, *, room: int, greet: Callable[[Answer], None]) -> bool:
+    def place_now(
+        self,
+        client: Client,
+        since: Since | None,
+        *,
+        room: int,
+        snapshot: Answer | None,
+        greet: Callable[[Answer], None],
+    ) -> bool:
         """Begin a subscription as `place` does, without the database; False when only the database can tell.
 
-        `room` is the longest gap that is replayed.
+        `room` is the longest gap that is replayed; `snapshot` is what it may begin with if it cannot be replayed.
         """
         with self._lock:
-            answer = self._answer(since, room)
+            answer = self._answer(since, room) or self._fit(snapshot)
             if answer is None:
-                if since is not None:
+                if since is not None and since.epoch == self._ring.epoch:
                     RING_MISSES.labels("subscription").inc()
                 return False
             if since is not None:
@@ -162,6 +166,15 @@ class Watch:
         held = ring.first - 1 <= since.seq <= ring.last and head.seq - since.seq <= room
         return Answer(self.instance_id, "replay", head, since.seq) if held and since.epoch == ring.epoch else None
 
+    def _fit(self, snapshot: Answer | None) -> Answer | None:
+        """Return a snapshot that was read for somebody else if what follows it is at hand."""
+        if snapshot is None or self._is_gone or snapshot.head.epoch != self._ring.epoch:
+            return None
+        if snapshot.seq + 1 < self._ring.first:
+            return None
+        SNAPSHOTS.labels("shared").inc()
+        return snapshot
+
     def place(self, client: Client, answer: Answer, *, move: bool, greet: Callable[[Answer], None]) -> None:
         """Begin a subscription: call `greet`, then deliver what follows `answer.seq`.
 
@@ -173,7 +186,7 @@ class Watch:
             if answer.head.epoch != self._ring.epoch:
                 self._begin_anew(answer.head)
                 # The answer may be the older of the two; the pump looks for itself.
-                self._ask_at, self._cause = NOW, "epoch"
+                self._gap.ask_now("epoch")
             self._known, self._is_gone = answer.head, False
             self._expect(answer.head.seq, "subscribe")
             greet(answer)
@@ -214,7 +227,7 @@ class Watch:
             if self._mailbox:
                 return 0.0
             pause = self._audience.rest()
-            wanted = 0.0 if self._audience.hindmost() is not None else self._ask_at
+            wanted = 0.0 if self._audience.hindmost() is not None else self._gap.ask_at
             if wanted is not None:
                 pause = min(pause, max(wanted, self._resting_until) - time.monotonic())
             return max(pause, 0.001)
@@ -234,7 +247,7 @@ class Watch:
             self._turned_at = time.monotonic()
             self._take_mail()
             self._advance()
-            return not self._mailbox and self._ask_at is None and self._audience.hindmost() is None
+            return not self._mailbox and self._gap.ask_at is None and self._audience.hindmost() is None
         except Exception:
             log.exception("delivery_failed", instance_id=self.instance_id)
             return False
@@ -275,11 +288,7 @@ class Watch:
             self._asked_for = self._ring.target
             if self.is_idle or now < self._resting_until:
                 return None
-            if self._ask_at is not None and self._ask_at <= now:
-                READS.labels("gap").inc()
-                if self._cause is not None:
-                    GAP_FILLS.labels(self._cause).inc()
-                    self._cause = None
+            if self._gap.is_due(now):
                 return self._ring.last
             hindmost = self._audience.hindmost()
             if hindmost is not None:
@@ -309,7 +318,7 @@ class Watch:
 
     def _take_events(self, hint: EventsHint) -> None:
         if hint.epoch != self._ring.epoch:
-            self._ask_at, self._cause = NOW, "epoch"
+            self._gap.ask_now("epoch")
             return
         fresh = [wire for wire in hint.wires if not self._ring.knows(wire["seq"])]
         self._append([make_entry(self._transport, wire, hint.at) for wire in fresh], "lost_hint")
@@ -333,7 +342,7 @@ class Watch:
 
     def _take_page(self, after: int, page: Page) -> None:
         """Take what the database has after a number, and what it says about the log."""
-        self._ask_at = None
+        self._gap.close()
         if page.head is None or page.head.epoch != self._ring.epoch:
             self._take_head(page.head, "epoch")
             return
@@ -348,7 +357,7 @@ class Watch:
             self._live.drop_after(self._ring.target)
         self._append(entries, None)
         if self._ring.has_gap:
-            self._ask_at = NOW
+            self._gap.ask_now(None)
 
     def _skip(self, after: int, before: int) -> None:
         """Events above `after` and up to `before` are no longer stored: nobody can be given them any more."""
@@ -366,12 +375,7 @@ class Watch:
     def _expect(self, seq: int, cause: str | None) -> None:
         """Note that an event exists; if it does not arrive by itself soon, the database is asked."""
         self._ring.expect(seq)
-        if not self._ring.has_gap:
-            if self._ask_at is not None and self._ask_at != NOW:
-                GAP_FILLS.labels("early_hint").inc()
-                self._ask_at = None
-        elif self._ask_at is None:
-            self._ask_at, self._cause = time.monotonic() + GAP_PATIENCE, cause
+        self._gap.expect(self._ring.has_gap, cause)
 
     def _begin_anew(self, head: Head) -> None:
         """The log has another epoch: everybody is told, and goes on from its head."""
@@ -379,5 +383,5 @@ class Watch:
         self._old = head.seq
         self._fresh.clear()
         self._live.clear()
-        self._ask_at = None
+        self._gap.close()
         self._audience.reset_all("epoch")

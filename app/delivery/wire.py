@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import orjson
+
 from app.core.events import STEP_OUTPUT
 from app.core.log import Head
 
@@ -73,6 +75,15 @@ class Answer:
     head: Head
     seq: int
     snapshot: Mapping[str, Any] | None = None
+    #: `snapshot` as JSON, where it has been encoded for many.
+    encoded: bytes | None = None
+
+    def message(self) -> dict[str, Any]:
+        """Return the acknowledgement of `subscribe_instance` for whoever encodes it with orjson."""
+        shape = self.wire()
+        if self.encoded is not None:
+            shape["snapshot"] = orjson.Fragment(self.encoded)
+        return shape
 
     def wire(self) -> dict[str, Any]:
         """Return the acknowledgement of `subscribe_instance`."""

@@ -136,7 +136,7 @@ class Conversation:
         def greet(answer: Answer) -> None:
             self._transport.enter(sid, room_of(instance_id))
             self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
-            self._transport.acknowledge(sid, ack, answer.wire())
+            self._transport.acknowledge(sid, ack, answer.message())
 
         if not self._hub.subscribe_now(sid, instance_id, since, greet):
             self._later(sid, ack, "subscribe_instance", lambda: self._hub.subscribe(sid, instance_id, since, greet))

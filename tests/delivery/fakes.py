@@ -157,7 +157,7 @@ class FakeArchive(Archive):
             head = self.head
             if since is None:
                 return Answer(instance_id, "live", head, head.seq)
-            if self._can_replay(head, since):
+            if self.can_replay(head, since):
                 return Answer(instance_id, "replay", head, since.seq)
             return Answer(instance_id, "snapshot", head, head.seq, {"tasks": []})
 

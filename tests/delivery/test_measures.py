@@ -11,6 +11,7 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 
+from app.delivery import gap as gap_module
 from app.delivery import watch as watch_module
 from app.delivery.cursor import Client
 from app.delivery.hub import Hub
@@ -49,7 +50,7 @@ class Fills:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
-    monkeypatch.setattr(watch_module, "GAP_PATIENCE", 0.0)
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
     monkeypatch.setattr(watch_module, "READ_REST", 0.0)
     return Scene
 
@@ -126,7 +127,7 @@ def test_an_author_whose_clock_is_ahead_counts_as_immediate(scene: Callable[...,
 def test_hints_that_overtook_each_other_fill_their_gap_themselves(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "GAP_PATIENCE", 60.0)
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 60.0)
     fills = Fills()
     s = scene()
     s.join("a")
@@ -221,9 +222,9 @@ def test_a_subscription_that_the_ring_cannot_serve_is_a_miss(scene: Callable[...
     for _ in range(20):
         s.publish()
     late = Client("late")
-    assert s.watch.place_now(late, Since("one", 15), room=100, greet=lambda _: None)
+    assert s.watch.place_now(late, Since("one", 15), room=100, snapshot=None, greet=lambda _: None)
     assert misses() == 0
-    assert not s.watch.place_now(late, Since("one", 3), room=100, greet=lambda _: None)
+    assert not s.watch.place_now(late, Since("one", 3), room=100, snapshot=None, greet=lambda _: None)
     assert misses() == 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Unavailable
+from app.delivery import gap as gap_module
 from app.delivery import watch as watch_module
 from app.delivery.cursor import Client
 from app.delivery.watch import Watch
@@ -61,7 +62,7 @@ class Scene:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
-    monkeypatch.setattr(watch_module, "GAP_PATIENCE", 0.0)
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
     monkeypatch.setattr(watch_module, "READ_REST", 0.0)
     return Scene
 
@@ -137,7 +138,7 @@ def test_nothing_follows_a_farewell(scene: Callable[..., Scene]) -> None:
 def test_hints_out_of_order_are_put_right_without_reading(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "GAP_PATIENCE", 60.0)
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 60.0)
     s = scene()
     s.join("a")
     one, two, three = s.archive.write(3)
