@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Submit tasks to agents and watch them work.",
     epilog="Exit codes: 0 done (COMPLETED), 2 bad input, 3 FAILED, 4 CANCELLED, 5 EXPIRED, 6 not found, 7 conflict, "
-    "8 unavailable, 130 interrupted.",
+    "8 unavailable, 9 not signed in, 10 not allowed, 130 interrupted.",
 )
 app.command("enqueue")(tasks.enqueue)
 app.command("watch")(watch.watch)

@@ -54,6 +54,7 @@ class Act(StrEnum):
     KEEP_OWN_TOKENS = "own_token.write"
     KEEP_USERS = "user.write"
     READ_SYSTEM_AUDIT = "system_audit.read"
+    READ_METRICS = "metrics.read"
 
 
 #: The least role that may do something in an instance.
@@ -72,7 +73,9 @@ LEAST_ROLE = {
     Act.DELETE: Role.OWNER,
 }
 #: What superusers alone may do; the other acts outside of instances are everybody's who is known.
-SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT})
+SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT, Act.READ_METRICS})
+#: What a token for one task may allow: whatever else an instance knows is about more than the task.
+OF_ONE_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 ActorKind = Literal["system", "open", "user", "front_end", "nobody"]
@@ -139,6 +142,8 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
     allowed = actor.acts if actor.kind != "front_end" else actor.acts or frozenset({Act.READ})
     if allowed is not None and act not in allowed:
         raise Forbidden(f"this token does not allow {act}")
+    if act not in OF_ONE_TASK:
+        require_whole(actor)
     if actor.kind != "front_end" and _RANK[role] < _RANK[LEAST_ROLE[act]]:
         raise Forbidden(f"this takes the role {LEAST_ROLE[act]}; yours is {role}")
 
@@ -164,13 +169,21 @@ def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str)
     return instance_id
 
 
+def require_whole(actor: Actor) -> None:
+    """Raise Forbidden when a token is for one task and what is asked for is about more."""
+    if actor.task_id is not None:
+        raise Forbidden("this token is for one task")
+
+
 def require_outside(actor: Actor, act: Act) -> None:
     """Let an actor do something that belongs to no instance, or raise Unauthenticated or Forbidden."""
     _refuse_nobody(actor)
     if actor.is_trusted:
         return
     narrow = actor.instance_id is not None and act is not Act.READ_AGENTS
-    if narrow or (actor.acts is not None and act not in actor.acts):
+    # What can be submitted is part of reading an instance, and no tenant's.
+    allowed = Act.READ if act is Act.READ_AGENTS else act
+    if narrow or (actor.acts is not None and act not in actor.acts and allowed not in actor.acts):
         raise Forbidden(f"this token does not allow {act}")
     if act in SUPERUSERS_ONLY and not actor.is_superuser:
         raise Forbidden("this takes a superuser")

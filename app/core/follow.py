@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 from app.core.broadcast import connect, instance_channel
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
-from app.core.log import read_events, read_head
-from app.core.reads import read_task
+from app.core.projection import view_of
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.views import TaskView
 
@@ -80,14 +80,18 @@ class Follower:
         self._runtime = runtime
         self._instance_id = instance_id
         self._task_id = task_id
+        self._view = view_of(runtime.caller.actor)
         self._epoch: str | None = None
         self._latest: dict[str, int] = {}
 
     def items(self) -> Iterator[Item]:
         """Give items for ever, or until the task that is followed has ended.
 
+        Whether the caller may is asked at every look.
+
         Raises:
-            NotFound: there is no such instance, or no such task in it.
+            NotFound: there is no such instance, or no such task in it, or none for the caller.
+            Unauthenticated, Forbidden: the caller may not.
             Unavailable: the database stayed away for `database_wait`.
         """
         hints = _Hints(self._runtime.settings, self._instance_id)
@@ -116,10 +120,9 @@ class Follower:
         return page
 
     def _read(self, session: Session) -> _Page:
-        head = read_head(session, self._instance_id)
-        if head is None:
-            raise NotFound("there is no such instance", field="instance_id")
-        task = None if self._task_id is None else read_task(session, self._task_id)
+        sight = Sight(session, self._runtime.caller.actor)
+        head = sight.head(self._instance_id)
+        task = None if self._task_id is None else sight.task(self._task_id)
         if task is not None and task["instance_id"] != self._instance_id:
             raise NotFound("there is no such task", field="task_id")
         after, reset = self.cursor, None
@@ -127,7 +130,7 @@ class Follower:
             after, reset = head.min_seq, Reset(self._instance_id, "epoch")
         elif after < head.min_seq:
             after, reset = head.min_seq, None if self._asked_for_all else Reset(self._instance_id, "too_old")
-        events = read_events(session, self._instance_id, after, PAGE, self._task_id)
+        events = sight.events(self._instance_id, after, PAGE, self._task_id)
         full = len(events) == PAGE
         return _Page(events, events[-1].seq if full else head.seq, head.epoch, full, reset, task)
 
@@ -143,9 +146,11 @@ class Follower:
             live = message["live"]
             if self._task_id not in (None, live["task_id"]) or message["base_seq"] > self.cursor:
                 continue
+            if not self._view.shows(live["task_id"]):
+                continue
             # A later event of the task says more than what was measured before it.
             if self._latest.get(live["task_id"], 0) <= message["base_seq"]:
-                yield Live(live)
+                yield Live(dict(self._view.project_wire(live)))
 
 
 class _Hints:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, NotFound
@@ -41,9 +41,13 @@ def read_instance(session: Session, instance_id: str) -> InstanceView:
     return view_instance(row)
 
 
-def list_instances(session: Session, *, limit: int, cursor: str | None = None) -> tuple[list[InstanceView], str | None]:
-    """Return workspaces by id, and the cursor of the next page."""
+def list_instances(
+    session: Session, *, limit: int, cursor: str | None = None, among: ColumnElement[bool] | None = None
+) -> tuple[list[InstanceView], str | None]:
+    """Return workspaces by id, those only of which `among` holds, and the cursor of the next page."""
     query = select(Instance).order_by(Instance.id)
+    if among is not None:
+        query = query.where(among)
     if cursor is not None:
         (after,) = _decode(cursor, (str,))
         query = query.where(Instance.id > after)
@@ -68,10 +72,18 @@ def list_tasks(
     cursor: str | None = None,
     status: TaskStatus | None = None,
     kind: str | None = None,
+    task_id: str | None = None,
 ) -> tuple[list[TaskView], str | None]:
-    """Return an instance's tasks, the latest first, and the cursor of the next page. Raises NotFound, InvalidInput."""
+    """Return an instance's tasks, the latest first, and the cursor of the next page; of `task_id` that one only.
+
+    Raises:
+        NotFound: there is no such instance.
+        InvalidInput: this is no cursor.
+    """
     read_instance(session, instance_id)
     query = select(Task).where(Task.instance_id == instance_id)
+    if task_id is not None:
+        query = query.where(Task.id == task_id)
     if status is not None:
         query = query.where(Task.status == status.value)
     if kind is not None:
@@ -92,15 +104,16 @@ def list_steps(session: Session, task_id: str) -> list[StepView]:
     return [view_step(row) for row in rows]
 
 
-def snapshot(session: Session, instance_id: str, limit: int) -> dict[str, Any]:
+def snapshot(session: Session, instance_id: str, limit: int, task_id: str | None = None) -> dict[str, Any]:
     """Return `{instance_id, epoch, head, min_seq, tasks: [task view + steps], complete}` as of one moment.
 
-    At most `limit` tasks, the latest first; `complete` tells whether these are all. Raises NotFound.
+    At most `limit` tasks, the latest first; `complete` tells whether these are all. With `task_id`, that task is all
+    there is. Raises NotFound.
     """
     head = read_head(session, instance_id)
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")
-    tasks, more = list_tasks(session, instance_id, limit=limit)
+    tasks, more = list_tasks(session, instance_id, limit=limit, task_id=task_id)
     steps: dict[str, list[StepView]] = {task["id"]: [] for task in tasks}
     for row in session.scalars(select(Step).where(Step.task_id.in_(steps)).order_by(Step.task_id, Step.position)):
         steps[row.task_id].append(view_step(row))

@@ -23,6 +23,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.core.access import Act
+from app.web.api.scope import enter_outside
 from app.web.parts import Web, get_web
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
@@ -57,6 +59,7 @@ def register(app: Flask) -> None:
 @bp.doc(responses=_TEXT)
 def show_metrics() -> Response:
     """Read the metrics of this process, or of all that share its address"""
+    enter_outside(Act.READ_METRICS)
     measure(get_web())
     return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
 

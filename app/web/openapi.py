@@ -51,6 +51,9 @@ _IN_PATHS: dict[str, Node] = {
 #: Problems that any operation may answer with; those that need an input only where there is one.
 _ALWAYS = (500, 503)
 _WITH_BODY = (400, 411, 413, 415)
+#: And those of everything that is not for everybody.
+_GUARDED = (401, 403)
+_FOR_EVERYBODY = ("Health",)
 
 
 def register(app: APIFlask) -> None:
@@ -128,6 +131,8 @@ def _finish_operation(operation: Node) -> None:
 def _list_problems(operation: Node) -> set[int]:
     places = {parameter["in"] for parameter in operation["parameters"]}
     statuses = {int(status) for status in operation["responses"] if int(status) >= 400}.union(_ALWAYS)
+    if not set(operation["tags"]) & set(_FOR_EVERYBODY):
+        statuses.update(_GUARDED)
     if places:
         statuses.add(422)
     if "path" in places:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
-from sqlalchemy.orm import Session
 
-from app.core import reads
-from app.core.errors import InvalidInput, NotFound, SwallowtailError, Unavailable
-from app.core.log import read_head
+from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, Unauthenticated, Unavailable
+from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
+from app.web.api.scope import seeing
+from app.web.callers import get_caller
 from app.web.parts import get_runtime
 
 bp = Blueprint("pages", __name__)
@@ -53,9 +55,9 @@ def indented(value: Any) -> str:
 @bp.get("/")
 def show_instances() -> str:
     """List the instances."""
-    runtime = get_runtime()
-    with runtime.db.read() as session:
-        page = reads.list_instances(session, limit=runtime.settings.page_size, cursor=request.args.get("cursor"))
+    limit = get_runtime().settings.page_size
+    with _seeing() as sight:
+        page = sight.instances(limit=limit, cursor=request.args.get("cursor"))
     return render_template("instances.html", instances=page[0], next_cursor=page[1])
 
 
@@ -63,13 +65,12 @@ def show_instances() -> str:
 def show_tasks(instance_id: str) -> str:
     """Show an instance's tasks, live. `status` and `kind` in the query filter them."""
     status, kind = _read_status(request.args.get("status")), request.args.get("kind") or None
-    runtime = get_runtime()
-    with runtime.db.read() as session:
-        instance = reads.read_instance(session, check_instance_id(instance_id))
-        limit = runtime.settings.page_size
-        tasks, more = reads.list_tasks(session, instance_id, limit=limit, status=status, kind=kind)
-        state = {"tasks": tasks, "next_cursor": more, "since": _since(session, instance_id)}
-        agents = reads.list_agents(session)
+    limit = get_runtime().settings.page_size
+    with _seeing() as sight:
+        instance = sight.instance(check_instance_id(instance_id))
+        tasks, more = sight.tasks(instance_id, limit=limit, status=status, kind=kind)
+        state = {"tasks": tasks, "next_cursor": more, "since": _since(sight, instance_id)}
+        agents = sight.agents()
     chosen = {"status": status or "", "kind": kind or ""}
     return render_template(
         "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state
@@ -79,9 +80,9 @@ def show_tasks(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/new")
 def show_submission(instance_id: str) -> str:
     """Show the form to submit a task; `kind` in the query chooses the agent."""
-    with get_runtime().db.read() as session:
-        instance = reads.read_instance(session, check_instance_id(instance_id))
-        agents = reads.list_agents(session)
+    with _seeing() as sight:
+        instance = sight.instance(check_instance_id(instance_id))
+        agents = sight.agents()
     kinds = [agent["kind"] for agent in agents]
     kind = request.args.get("kind")
     return render_template(
@@ -95,11 +96,11 @@ def show_submission(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/schedules")
 def show_schedules(instance_id: str) -> str:
     """Show an instance's schedules."""
-    with get_runtime().db.read() as session:
-        instance = reads.read_instance(session, check_instance_id(instance_id))
-        agents = reads.list_agents(session)
-        schedules = reads.list_schedules(session, instance_id)
-        since = _since(session, instance_id)
+    with _seeing() as sight:
+        instance = sight.instance(check_instance_id(instance_id))
+        agents = sight.agents()
+        schedules = sight.schedules(instance_id)
+        since = _since(sight, instance_id)
     kind = _favourite([agent["kind"] for agent in agents])
     state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since}
     return render_template("schedules.html", instance=instance, agents=agents, state=state)
@@ -108,12 +109,12 @@ def show_schedules(instance_id: str) -> str:
 @bp.get("/tasks/<task_id>")
 def show_task(task_id: str) -> str:
     """Show one task with its steps, live."""
-    with get_runtime().db.read() as session:
-        task = reads.read_task(session, check_task_id(task_id))
-        instance = reads.read_instance(session, task["instance_id"])
-        task_with_steps = {**task, "steps": reads.list_steps(session, task["id"])}
-        since = _since(session, task["instance_id"])
-        known = {agent["kind"]: agent["title"] for agent in reads.list_agents(session)}
+    with _seeing() as sight:
+        task = sight.task(check_task_id(task_id))
+        instance = sight.instance(task["instance_id"])
+        task_with_steps = {**task, "steps": sight.steps(task["id"])}
+        since = _since(sight, task["instance_id"])
+        known = {agent["kind"]: agent["title"] for agent in sight.agents()}
     return render_template(
         "task.html",
         instance=instance,
@@ -126,8 +127,8 @@ def show_task(task_id: str) -> str:
 @bp.get("/agents")
 def show_agents() -> str:
     """List the agents and what they take."""
-    with get_runtime().db.read() as session:
-        return render_template("agents.html", agents=reads.list_agents(session))
+    with _seeing() as sight:
+        return render_template("agents.html", agents=sight.agents())
 
 
 @bp.get("/clients/javascript/<path:name>")
@@ -156,6 +157,10 @@ def show_error(error: SwallowtailError) -> tuple[str, int]:
     """Show a refusal as a page. An address that cannot exist is as unknown as one that does not."""
     if isinstance(error, NotFound | InvalidInput):
         return render_template("error.html", title="There is no such page", message=error.message), 404
+    if isinstance(error, Unauthenticated):
+        return render_template("error.html", title="Say who you are", message=error.message), 401
+    if isinstance(error, Forbidden):
+        return render_template("error.html", title="You may not see this", message=error.message), 403
     status = 503 if isinstance(error, Unavailable) else 500
     return render_template("error.html", title="This does not work right now", message=error.message), status
 
@@ -167,10 +172,17 @@ def _read_status(value: str | None) -> TaskStatus | None:
         raise InvalidInput("there is no such status", field="status") from fault
 
 
-def _since(session: Session, instance_id: str) -> dict[str, Any]:
-    head = read_head(session, instance_id)
-    if head is None:
-        raise NotFound("there is no such instance", field="instance_id")
+@contextmanager
+def _seeing() -> Iterator[Sight]:
+    """Give what the caller may see, if they are somebody to show pages to."""
+    if get_caller().actor.kind == "front_end":
+        raise Forbidden("this token is for a front end of its own; the pages are for people")
+    with seeing() as sight:
+        yield sight
+
+
+def _since(sight: Sight, instance_id: str) -> dict[str, Any]:
+    head = sight.head(instance_id)
     return {"epoch": head.epoch, "seq": head.seq}
 
 

@@ -11,7 +11,17 @@ import typer
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from typer.core import TyperGroup
 
-from app.core.errors import Conflict, InvalidInput, NotFound, SettingsError, SwallowtailError, TooLarge, Unavailable
+from app.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    SettingsError,
+    SwallowtailError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from app.core.states import TaskStatus
 
 
@@ -27,12 +37,16 @@ class ExitCode(IntEnum):
     FAILED = 3
     CANCELLED = 4
     EXPIRED = 5
-    #: There is no such instance, task, schedule or agent.
+    #: There is no such instance, task, schedule or agent, or it is not the caller's to see.
     NOT_FOUND = 6
     #: It is not in a state that allows this, or the name, id or key is taken.
     CONFLICT = 7
     #: The database is away or not set up.
     UNAVAILABLE = 8
+    #: Nobody is signed in, or the token is good no longer.
+    UNAUTHENTICATED = 9
+    #: The caller's role, or token, does not allow it.
+    FORBIDDEN = 10
     #: Ctrl-C.
     INTERRUPTED = 130
     #: Whoever read the output is gone.
@@ -46,6 +60,8 @@ _OF_ERROR: list[tuple[type[SwallowtailError], ExitCode]] = [
     (NotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (Unavailable, ExitCode.UNAVAILABLE),
+    (Unauthenticated, ExitCode.UNAUTHENTICATED),
+    (Forbidden, ExitCode.FORBIDDEN),
 ]
 
 _OF_STATUS = {

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from app.core import actions
-from app.core.reads import list_agents, list_instances, read_agent
 from app.core.runtime import Runtime
+from app.core.sight import Sight
 from app.core.views import InstanceView
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import Commands
@@ -24,7 +24,8 @@ def agents(
 ) -> None:
     """List the agents that tasks can be given to."""
     with open_domain() as runtime, runtime.db.read() as session:
-        found = list_agents(session) if kind is None else [read_agent(session, kind)]
+        sight = Sight(session, runtime.caller.actor)
+        found = sight.agents() if kind is None else [sight.agent(kind)]
     if as_json:
         for card in found:
             print_json(card)
@@ -69,7 +70,8 @@ def _read_all(runtime: Runtime) -> list[InstanceView]:
     cursor = None
     while True:
         with runtime.db.read() as session:
-            page, cursor = list_instances(session, limit=runtime.settings.max_page_size, cursor=cursor)
+            sight = Sight(session, runtime.caller.actor)
+            page, cursor = sight.instances(limit=runtime.settings.max_page_size, cursor=cursor)
         found += page
         if cursor is None:
             return found

@@ -10,7 +10,7 @@ import typer
 from app.core import planning
 from app.core.errors import InvalidInput
 from app.core.planning import NewSchedule
-from app.core.reads import list_schedules, list_slots
+from app.core.sight import Sight
 from app.core.validate import check_instance_id, check_task_id
 from app.core.views import ScheduleView
 from scripts.cli.domain import open_domain
@@ -64,7 +64,7 @@ def show_schedules(
     """List an instance's schedules by name."""
     check_instance_id(instance, "INSTANCE")
     with open_domain() as runtime, runtime.db.read() as session:
-        found = list_schedules(session, instance)
+        found = Sight(session, runtime.caller.actor).schedules(instance)
     if as_json:
         for one in found:
             print_json(one)
@@ -81,7 +81,7 @@ def show_slots(
     """List a schedule's slots, the latest first, and what came of each."""
     schedule_id = check_task_id(schedule, "SCHEDULE")
     with open_domain() as runtime, runtime.db.read() as session:
-        found = list_slots(session, schedule_id, limit)
+        found = Sight(session, runtime.caller.actor).slots(schedule_id, limit)
     if as_json:
         for one in found:
             print_json(one)

@@ -68,7 +68,8 @@ class Screen:
 
     def know(self, task: TaskView) -> None:
         """Learn a task's title, and show its bar if it is at work."""
-        self._titles[task["id"]] = task["title"]
+        # A token may not show titles and messages.
+        self._titles[task["id"]] = task["title"] or task["id"]
         if TaskStatus(task["status"]) not in TERMINAL:
             self._set_bar(task["id"], task["progress"], task["message"])
 
@@ -122,12 +123,12 @@ class Screen:
         title = escape(self._titles.get(task_id, task_id))
         self._console.print(f"[dim]{clock}[/]  {title}  {text}", highlight=False, soft_wrap=True)
 
-    def _set_bar(self, task_id: str, percent: float, message: str) -> None:
+    def _set_bar(self, task_id: str, percent: float, message: str | None) -> None:
         title = escape(self._titles.get(task_id, task_id))
         if task_id not in self._bars:
             self._bars[task_id] = self._progress.add_task("", total=100.0, title=title)
         bar = self._bars[task_id]
-        self._progress.update(bar, completed=percent, description=escape(message), title=title)
+        self._progress.update(bar, completed=percent, description=escape(message or ""), title=title)
 
     def _drop_bar(self, task_id: str) -> None:
         bar = self._bars.pop(task_id, None)

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from app.core import actions
+from app.core.access import Act, require_outside
 from app.core.actions import Outcome, Submission
 from app.core.catalogue import find_card
 from app.core.errors import InvalidInput
-from app.core.reads import list_steps, list_tasks, read_task
 from app.core.runtime import Runtime
+from app.core.sight import Sight
 from app.core.states import TaskStatus
 from app.core.validate import check_instance_id, check_line, check_task_id
 from app.core.views import TaskView, view_agent
@@ -77,7 +78,8 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
     """Show a task with its steps and its result."""
     task_id = check_task_id(task, "TASK")
     with open_domain() as runtime, runtime.db.read() as session:
-        found, steps = read_task(session, task_id), list_steps(session, task_id)
+        sight = Sight(session, runtime.caller.actor)
+        found, steps = sight.task(task_id), sight.steps(task_id)
     if as_json:
         print_json({**found, "steps": steps})
     else:
@@ -111,6 +113,7 @@ def retry(
 def read_input(runtime: Runtime, kind: str, source: str | None, values: list[str] | None) -> dict[str, Any]:
     """Return the input that the options describe for an agent of this kind."""
     with runtime.db.read() as session:
+        require_outside(runtime.caller.actor, Act.READ_AGENTS)
         card = view_agent(find_card(session, check_line(kind, "KIND", longest=100)))
     return build_input(card, source, values or [], runtime.settings.max_body_bytes)
 
@@ -139,7 +142,7 @@ def _see_sent(runtime: Runtime, task: TaskView) -> TaskView:
     until = time.monotonic() + SENT_WITHIN
     while task["status"] == waiting and time.monotonic() < until:
         with runtime.db.read() as session:
-            task = read_task(session, task["id"])
+            task = Sight(session, runtime.caller.actor).task(task["id"])
         time.sleep(0.02)
     if task["status"] == waiting:
         tell("Stored. The broker is away: the task will be sent as soon as it is back.")
@@ -154,7 +157,8 @@ def _read_pages(
     while len(found) < limit:
         size = min(limit - len(found), runtime.settings.max_page_size)
         with runtime.db.read() as session:
-            page, cursor = list_tasks(session, instance, limit=size, cursor=cursor, status=status, kind=kind)
+            sight = Sight(session, runtime.caller.actor)
+            page, cursor = sight.tasks(instance, limit=size, cursor=cursor, status=status, kind=kind)
         found += page
         if cursor is None:
             break

@@ -9,9 +9,8 @@ import typer
 from app.core.errors import InvalidInput
 from app.core.events import EventRecord
 from app.core.follow import Follower, Live, Reset
-from app.core.log import read_head
-from app.core.reads import list_tasks, read_instance, read_task
 from app.core.runtime import Runtime
+from app.core.sight import Sight
 from app.core.states import ACTIVE, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
 from app.core.views import TaskView
@@ -83,7 +82,7 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
             about = item.payload["task_id"] if isinstance(item, Live) else item.task_id
             if not screen.knows(about):
                 with runtime.db.read() as session:
-                    screen.know(read_task(session, about))
+                    screen.know(Sight(session, runtime.caller.actor).task(about))
             if isinstance(item, Live):
                 screen.show_live(item.payload)
             else:
@@ -93,18 +92,16 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
 def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskView]:
     """The tasks whose bars are shown from the beginning."""
     with runtime.db.read() as session:
+        sight = Sight(session, runtime.caller.actor)
         if task_id is not None:
-            return [read_task(session, task_id)]
-        read_instance(session, instance_id)
-        latest, _ = list_tasks(session, instance_id, limit=runtime.settings.page_size)
+            return [sight.task(task_id)]
+        latest, _ = sight.tasks(instance_id, limit=runtime.settings.page_size)
     return [task for task in latest if TaskStatus(task["status"]) in ACTIVE]
 
 
 def _present(runtime: Runtime, instance_id: str) -> int:
     with runtime.db.read() as session:
-        head = read_head(session, instance_id)
-    # An unknown instance is refused by the follower, in the same words as everywhere.
-    return 0 if head is None else head.seq
+        return Sight(session, runtime.caller.actor).head(instance_id).seq
 
 
 def _tell_how_to_go_on(follower: Follower, instance_id: str, task_id: str | None) -> None:

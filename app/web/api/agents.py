@@ -5,13 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import reads
 from app.core.validate import check_line
 from app.web.api.answers import AgentList
 from app.web.api.paging import write_page
+from app.web.api.scope import seeing
 from app.web.api.shapes import Agent
 from app.web.bodies import write_json
-from app.web.parts import get_runtime
 
 _TAG = {"name": "Agents", "description": "Who does the work, and what input it takes."}
 
@@ -22,8 +21,8 @@ bp = APIBlueprint("agents", __name__, tag=_TAG, url_prefix="/api/v1/agents")
 @bp.output(AgentList)
 def list_agents() -> Response:
     """List agents"""
-    with get_runtime().db.read() as session:
-        return write_page(reads.list_agents(session))
+    with seeing() as sight:
+        return write_page(sight.agents())
 
 
 @bp.get("/<kind>")
@@ -31,5 +30,5 @@ def list_agents() -> Response:
 def show_agent(kind: str) -> Response:
     """Show an agent's card"""
     kind = check_line(kind, "kind", longest=100)
-    with get_runtime().db.read() as session:
-        return write_json(reads.read_agent(session, kind))
+    with seeing() as sight:
+        return write_json(sight.agent(kind))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import actions, reads
-from app.core.errors import NotFound
-from app.core.log import Head, read_events, read_head
-from app.core.validate import check_task_id
+from app.core import actions
+from app.core.log import Head
+from app.core.validate import check_instance_id, check_task_id
 from app.web.api.answers import EventPage, InstancePage, Snapshot
 from app.web.api.given import EventQuery, NewInstance, PageQuery
 from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import enter_instance
+from app.web.api.scope import seeing
 from app.web.api.shapes import Instance
 from app.web.bodies import write_json
+from app.web.callers import act
 from app.web.errors import Gone
 from app.web.parts import get_runtime
 
@@ -28,8 +28,8 @@ bp = APIBlueprint("instances", __name__, tag=_TAG, url_prefix="/api/v1/instances
 @bp.output(InstancePage)
 def list_instances(query: PageQuery) -> Response:
     """List instances"""
-    with get_runtime().db.read() as session:
-        return write_page(*reads.list_instances(session, limit=choose_limit(query.limit), cursor=query.cursor))
+    with seeing() as sight:
+        return write_page(*sight.instances(limit=choose_limit(query.limit), cursor=query.cursor))
 
 
 @bp.post("")
@@ -38,7 +38,7 @@ def list_instances(query: PageQuery) -> Response:
 @bp.doc(responses=[409])
 def create_instance(body: NewInstance) -> Response:
     """Create an instance"""
-    view = actions.create_instance(get_runtime(), body.name, body.id)
+    view = actions.create_instance(act(), body.name, body.id)
     return write_json(view, 201, {"Location": f"/api/v1/instances/{view['id']}"})
 
 
@@ -46,9 +46,8 @@ def create_instance(body: NewInstance) -> Response:
 @bp.output(Instance)
 def show_instance(instance_id: str) -> Response:
     """Show an instance"""
-    instance_id = enter_instance(instance_id)
-    with get_runtime().db.read() as session:
-        return write_json(reads.read_instance(session, instance_id))
+    with seeing() as sight:
+        return write_json(sight.instance(check_instance_id(instance_id)))
 
 
 @bp.get("/<instance_id>/snapshot")
@@ -59,9 +58,9 @@ def show_snapshot(instance_id: str) -> Response:
     Where to begin when the log cannot be read from its start: the latest tasks with their steps, and the number to
     read on from.
     """
-    instance_id, runtime = enter_instance(instance_id), get_runtime()
-    with runtime.db.read() as session:
-        return write_json(reads.snapshot(session, instance_id, runtime.settings.snapshot_tasks))
+    limit = get_runtime().settings.snapshot_tasks
+    with seeing() as sight:
+        return write_json(sight.snapshot(check_instance_id(instance_id), limit))
 
 
 @bp.get("/<instance_id>/events")
@@ -73,11 +72,12 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
 
     The same events that Socket.IO clients receive, from after `since`, in order and without gaps.
     """
-    instance_id, limit = enter_instance(instance_id), choose_limit(query.limit)
+    instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     task_id = None if query.task_id is None else check_task_id(query.task_id)
-    with get_runtime().db.read() as session:
-        head = _check_position(read_head(session, instance_id), query)
-        events = read_events(session, instance_id, query.since, limit, task_id)
+    with seeing() as sight:
+        head = sight.head(instance_id)
+        _check_position(head, query)
+        events = sight.events(instance_id, query.since, limit, task_id)
     # A short page has been read to the end, also when other tasks' events were left out of it.
     reached = events[-1].seq if len(events) == limit else head.seq
     return write_json(
@@ -91,12 +91,9 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
     )
 
 
-def _check_position(head: Head | None, query: EventQuery) -> Head:
-    if head is None:
-        raise NotFound("there is no such instance", field="instance_id")
+def _check_position(head: Head, query: EventQuery) -> None:
     where = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
     if query.since > head.seq or query.epoch not in (None, head.epoch):
         raise Gone("epoch", "this position belongs to another log", where)
     if query.since < head.min_seq:
         raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", where)
-    return head

@@ -5,14 +5,15 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import planning, reads
+from app.core import planning
+from app.core.validate import check_instance_id, check_task_id
 from app.web.api.answers import ScheduleList, SlotList
 from app.web.api.given import NewSchedule, SlotQuery
 from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import enter_instance, enter_schedule
+from app.web.api.scope import seeing
 from app.web.api.shapes import Schedule
 from app.web.bodies import write_json
-from app.web.parts import get_runtime
+from app.web.callers import act
 
 _TAG = {"name": "Schedules", "description": "Tasks that are submitted again and again, or later."}
 
@@ -31,9 +32,8 @@ _EXAMPLE = {
 @bp.output(ScheduleList)
 def list_schedules(instance_id: str) -> Response:
     """List an instance's schedules"""
-    instance_id = enter_instance(instance_id)
-    with get_runtime().db.read() as session:
-        return write_page(reads.list_schedules(session, instance_id))
+    with seeing() as sight:
+        return write_page(sight.schedules(check_instance_id(instance_id)))
 
 
 @bp.post("/instances/<instance_id>/schedules")
@@ -45,8 +45,8 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
 
     What it is to submit is checked now, and again at every slot.
     """
-    wanted = planning.NewSchedule(instance_id=enter_instance(instance_id), **dict(body))
-    view = planning.add_schedule(get_runtime(), wanted)
+    wanted = planning.NewSchedule(instance_id=instance_id, **dict(body))
+    view = planning.add_schedule(act(), wanted)
     return write_json(view, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
 
 
@@ -54,9 +54,8 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
 @bp.output(Schedule)
 def show_schedule(schedule_id: str) -> Response:
     """Show a schedule"""
-    schedule_id = enter_schedule(schedule_id)
-    with get_runtime().db.read() as session:
-        return write_json(reads.read_schedule(session, schedule_id))
+    with seeing() as sight:
+        return write_json(sight.schedule(check_task_id(schedule_id, "schedule_id")))
 
 
 @bp.get("/schedules/<schedule_id>/slots")
@@ -64,9 +63,9 @@ def show_schedule(schedule_id: str) -> Response:
 @bp.output(SlotList)
 def list_slots(schedule_id: str, query: SlotQuery) -> Response:
     """List a schedule's latest slots"""
-    schedule_id, limit = enter_schedule(schedule_id), choose_limit(query.limit)
-    with get_runtime().db.read() as session:
-        return write_page(reads.list_slots(session, schedule_id, limit))
+    schedule_id, limit = check_task_id(schedule_id, "schedule_id"), choose_limit(query.limit)
+    with seeing() as sight:
+        return write_page(sight.slots(schedule_id, limit))
 
 
 @bp.post("/schedules/<schedule_id>/pause")
@@ -76,7 +75,7 @@ def pause_schedule(schedule_id: str) -> Response:
 
     No slot comes until it is resumed. Pausing again changes nothing.
     """
-    return write_json(planning.pause_schedule(get_runtime(), enter_schedule(schedule_id)))
+    return write_json(planning.pause_schedule(act(), schedule_id))
 
 
 @bp.post("/schedules/<schedule_id>/resume")
@@ -86,12 +85,12 @@ def resume_schedule(schedule_id: str) -> Response:
 
     It goes on with the first slot from now; those of the pause are gone.
     """
-    return write_json(planning.resume_schedule(get_runtime(), enter_schedule(schedule_id)))
+    return write_json(planning.resume_schedule(act(), schedule_id))
 
 
 @bp.delete("/schedules/<schedule_id>")
 @bp.doc(responses={204: "It was removed; the tasks that it submitted stay"})
 def remove_schedule(schedule_id: str) -> Response:
     """Remove a schedule"""
-    planning.remove_schedule(get_runtime(), enter_schedule(schedule_id))
+    planning.remove_schedule(act(), schedule_id)
     return Response(status=204)

@@ -1,34 +1,57 @@
 """The one place where a view gets at an instance, or at anything inside one. On the road, before `core/actions`.
 
-Every view of the API comes through `enter_instance`, directly or by way of the task or schedule that it is about: who
-may do what is decided here and nowhere else.
+Every view of the API looks through `seeing`, acts through `callers.act`, or enters here: who may do what is decided by
+`core/access`, for whoever makes the request.
 """
 
 from __future__ import annotations
 
-from app.core.reads import read_schedule, read_task
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.core.access import Act, require, require_outside, require_schedule, require_task
+from app.core.sight import Sight
 from app.core.validate import check_instance_id, check_task_id
+from app.web.callers import get_caller
 from app.web.parts import get_runtime
 
 
-def enter_instance(instance_id: str) -> str:
-    """Return the id of an instance that the caller may use. Raises InvalidInput; whoever reads it raises NotFound."""
-    return check_instance_id(instance_id)
+@contextmanager
+def seeing() -> Iterator[Sight]:
+    """Give what the caller may see, as of one moment."""
+    with get_runtime().db.read() as session:
+        yield Sight(session, get_caller().actor)
 
 
-def enter_task(task_id: str) -> str:
-    """Return the id of a task in an instance that the caller may use. Raises InvalidInput, NotFound."""
+def enter_instance(instance_id: str, act: Act = Act.READ) -> str:
+    """Return the id of an instance in which the caller may do something.
+
+    Raises:
+        InvalidInput: this is no id.
+        Unauthenticated, NotFound, Forbidden: see `require`.
+    """
+    instance_id = check_instance_id(instance_id)
+    with get_runtime().db.read() as session:
+        require(session, get_caller().actor, act, instance_id)
+    return instance_id
+
+
+def enter_task(task_id: str, act: Act = Act.READ) -> str:
+    """Return the id of a task with which the caller may do something. Raises as `enter_instance` does."""
     task_id = check_task_id(task_id)
     with get_runtime().db.read() as session:
-        task = read_task(session, task_id)
-    enter_instance(task["instance_id"])
+        require_task(session, get_caller().actor, act, task_id)
     return task_id
 
 
-def enter_schedule(schedule_id: str) -> str:
-    """Return the id of a schedule in an instance that the caller may use. Raises InvalidInput, NotFound."""
+def enter_schedule(schedule_id: str, act: Act = Act.READ) -> str:
+    """Return the id of a schedule with which the caller may do something. Raises as `enter_instance` does."""
     schedule_id = check_task_id(schedule_id, "schedule_id")
     with get_runtime().db.read() as session:
-        schedule = read_schedule(session, schedule_id)
-    enter_instance(schedule["instance_id"])
+        require_schedule(session, get_caller().actor, act, schedule_id)
     return schedule_id
+
+
+def enter_outside(act: Act) -> None:
+    """Let the caller do something that belongs to no instance. Raises Unauthenticated, Forbidden."""
+    require_outside(get_caller().actor, act)

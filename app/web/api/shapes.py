@@ -17,6 +17,10 @@ Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 AnyJson = Annotated[Any, WithJsonSchema({"description": "Any JSON value"})]
 
 
+#: Text that a token may not show its bearer.
+Told = str | None
+
+
 class Shown(BaseModel):
     """Base of answers."""
 
@@ -58,14 +62,14 @@ class Task(Shown):
     """Where it was submitted"""
     kind: str
     """Which agent performs it"""
-    title: str
-    """What people call it"""
+    title: Told
+    """What people call it; null when the caller's token does not show it"""
     status: TaskStatus
     """Its state; COMPLETED, FAILED, CANCELLED and EXPIRED are ends"""
     progress: float = Field(ge=0, le=100)
     """Percent that is done; never goes back within an attempt"""
-    message: str
-    """What it is at, for people"""
+    message: Told
+    """What it is at, for people; null when the caller's token does not show it"""
     attempt: int
     """How many times a worker has begun it"""
     input: AnyJson
@@ -76,8 +80,8 @@ class Task(Shown):
     """Why it did not go on, with RETRYING and FAILED"""
     cancel_requested: bool
     """Whether its run was asked to stop and has not yet"""
-    submitted_by: str
-    """Who submitted it"""
+    submitted_by: Told
+    """Who submitted it; null when the caller's token does not show it"""
     last_seq: int
     """Number of its latest event"""
     created_at: Moment
@@ -99,14 +103,14 @@ class Step(Shown):
     """The same in every attempt"""
     task_id: Uuid
     """The task that it is part of"""
-    key: str
-    """Its name within the task"""
+    key: Told
+    """Its name within the task; null when the caller's token does not show it"""
     position: int
     """1 for the step that was started first"""
-    agent: str
-    """Who performs it"""
-    action: str
-    """What is done"""
+    agent: Told
+    """Who performs it; null when the caller's token does not show it"""
+    action: Told
+    """What is done; null when the caller's token does not show it"""
     status: StepStatus
     """Its state"""
     output: AnyJson

@@ -5,16 +5,16 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import actions, reads
+from app.core import actions
 from app.core.actions import Outcome
-from app.core.validate import check_line
+from app.core.validate import check_instance_id, check_line, check_task_id
 from app.web.api.answers import StepList, TaskOutcome, TaskPage
 from app.web.api.given import NewTask, Retry, SubmissionHeaders, TaskQuery
 from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import enter_instance, enter_task
+from app.web.api.scope import seeing
 from app.web.api.shapes import Task
 from app.web.bodies import write_json
-from app.web.parts import get_runtime
+from app.web.callers import act
 
 _TAG = {"name": "Tasks", "description": "Pieces of work, and the steps that they are made of."}
 
@@ -29,10 +29,10 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
 
     The latest first. Tasks that are submitted while you page do not move the pages that follow.
     """
-    instance_id, limit = enter_instance(instance_id), choose_limit(query.limit)
+    instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
-    with get_runtime().db.read() as session:
-        found = reads.list_tasks(session, instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
+    with seeing() as sight:
+        found = sight.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
     return write_page(*found)
 
 
@@ -48,14 +48,14 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
     `Idempotency-Key` to be able to repeat the request after a lost answer.
     """
     submission = actions.Submission(
-        instance_id=enter_instance(instance_id),
+        instance_id=instance_id,
         kind=body.kind,
         input=body.input,
         title=body.title,
         idempotency_key=headers.idempotency_key,
         expires_in=body.expires_in,
     )
-    outcome = actions.submit(get_runtime(), submission)
+    outcome = actions.submit(act(), submission)
     location = {"Location": f"/api/v1/tasks/{outcome.task['id']}"}
     return _write_outcome(outcome, 201 if outcome.created else 200, location)
 
@@ -64,18 +64,16 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
 @bp.output(Task)
 def show_task(task_id: str) -> Response:
     """Show a task"""
-    task_id = enter_task(task_id)
-    with get_runtime().db.read() as session:
-        return write_json(reads.read_task(session, task_id))
+    with seeing() as sight:
+        return write_json(sight.task(check_task_id(task_id)))
 
 
 @bp.get("/tasks/<task_id>/steps")
 @bp.output(StepList)
 def list_steps(task_id: str) -> Response:
     """List a task's steps"""
-    task_id = enter_task(task_id)
-    with get_runtime().db.read() as session:
-        return write_page(reads.list_steps(session, task_id))
+    with seeing() as sight:
+        return write_page(sight.steps(check_task_id(task_id)))
 
 
 @bp.post("/tasks/<task_id>/cancel")
@@ -87,7 +85,7 @@ def cancel_task(task_id: str) -> Response:
     One that has not begun is CANCELLED in the answer; one that runs has `cancel_requested` and becomes CANCELLED as
     soon as its run notices. Cancelling again changes nothing.
     """
-    return _write_outcome(actions.cancel(get_runtime(), enter_task(task_id)))
+    return _write_outcome(actions.cancel(act(), task_id))
 
 
 @bp.post("/tasks/<task_id>/retry")
@@ -99,7 +97,7 @@ def retry_task(task_id: str, body: Retry) -> Response:
 
     A new attempt that keeps the finished steps, or those before `from_step`. The body may be left out.
     """
-    return _write_outcome(actions.retry(get_runtime(), enter_task(task_id), body.from_step))
+    return _write_outcome(actions.retry(act(), task_id, body.from_step))
 
 
 def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,0 +1,143 @@
+"""What somebody may see: every read of REST, the pages and the CLI, allowed by `core/access` before it is answered.
+
+Beside the road. `core/reads` knows the rows; here it is decided whose they are, and `core/projection` says how much of
+them is shown. What is in no instance of the caller's is as unknown as what does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core import reads
+from app.core.access import (
+    Act,
+    Actor,
+    require,
+    require_outside,
+    require_schedule,
+    require_task,
+    require_whole,
+    visible,
+)
+from app.core.errors import NotFound
+from app.core.events import EventRecord
+from app.core.log import Head, read_events, read_head
+from app.core.projection import View, view_of
+from app.core.states import TaskStatus
+from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The reads of one transaction for one actor. Every method raises as `access.require` does."""
+
+    session: Session
+    actor: Actor
+
+    @property
+    def view(self) -> View:
+        """What the actor is shown of an instance."""
+        return view_of(self.actor)
+
+    def instances(self, *, limit: int, cursor: str | None = None) -> tuple[list[InstanceView], str | None]:
+        """Return the actor's workspaces by id, and the cursor of the next page."""
+        return reads.list_instances(self.session, limit=limit, cursor=cursor, among=visible(self.actor))
+
+    def instance(self, instance_id: str) -> InstanceView:
+        """Return one workspace."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return reads.read_instance(self.session, instance_id)
+
+    def snapshot(self, instance_id: str, limit: int) -> dict[str, Any]:
+        """Return the present state of an instance, as `reads.snapshot` does."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return take_snapshot(self.session, instance_id, limit, self.view)
+
+    def head(self, instance_id: str) -> Head:
+        """Return where an instance's log stands."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        head = read_head(self.session, instance_id)
+        if head is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        return head
+
+    def events(self, instance_id: str, after: int, limit: int, task_id: str | None = None) -> list[EventRecord]:
+        """Return up to `limit` events with numbers above `after`, of one task only when `task_id` is given."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        if self.actor.task_id is not None and task_id not in (None, self.actor.task_id):
+            raise NotFound("there is no such task", field="task_id")
+        found = read_events(self.session, instance_id, after, limit, task_id or self.actor.task_id)
+        return [self.view.project_event(event) for event in found]
+
+    def tasks(
+        self,
+        instance_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: TaskStatus | None = None,
+        kind: str | None = None,
+    ) -> tuple[list[TaskView], str | None]:
+        """Return an instance's tasks, the latest first, and the cursor of the next page."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        found, more = reads.list_tasks(
+            self.session,
+            instance_id,
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            kind=kind,
+            task_id=self.actor.task_id,
+        )
+        return [self.view.project(task) for task in found], more
+
+    def task(self, task_id: str) -> TaskView:
+        """Return one task."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return self.view.project(reads.read_task(self.session, task_id))
+
+    def steps(self, task_id: str) -> list[StepView]:
+        """Return a task's steps in the order in which they were first started."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return [self.view.project(step) for step in reads.list_steps(self.session, task_id)]
+
+    def schedules(self, instance_id: str) -> list[ScheduleView]:
+        """Return an instance's schedules by name."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        require_whole(self.actor)
+        return [self._withhold_input(one) for one in reads.list_schedules(self.session, instance_id)]
+
+    def schedule(self, schedule_id: str) -> ScheduleView:
+        """Return one schedule."""
+        require_schedule(self.session, self.actor, Act.READ, schedule_id)
+        return self._withhold_input(reads.read_schedule(self.session, schedule_id))
+
+    def slots(self, schedule_id: str, limit: int) -> list[SlotView]:
+        """Return a schedule's latest slots, the latest first."""
+        require_schedule(self.session, self.actor, Act.READ, schedule_id)
+        return reads.list_slots(self.session, schedule_id, limit)
+
+    def agents(self) -> list[AgentView]:
+        """Return every agent's card, by kind."""
+        require_outside(self.actor, Act.READ_AGENTS)
+        return reads.list_agents(self.session)
+
+    def agent(self, kind: str) -> AgentView:
+        """Return one agent's card."""
+        require_outside(self.actor, Act.READ_AGENTS)
+        return reads.read_agent(self.session, kind)
+
+    def _withhold_input(self, schedule: ScheduleView) -> ScheduleView:
+        fields = self.actor.fields
+        if fields is not None and "input" not in fields:
+            schedule["input"] = None
+        return schedule
+
+
+def take_snapshot(session: Session, instance_id: str, limit: int, view: View) -> dict[str, Any]:
+    """Return a snapshot with what a view shows of it. Asks nobody's leave."""
+    found = reads.snapshot(session, instance_id, limit, view.task_id)
+    return {**found, "tasks": [view.project(task) for task in found["tasks"]]}

@@ -1,0 +1,98 @@
+"""Beside the road: everybody who may ask, from nobody to a superuser, and an application that asks who they are."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from app.core import actions, planning
+from app.core.access import NOBODY, Act, Actor, Role
+from app.core.events import now
+from app.core.models_access import Membership, User
+from app.core.settings import Settings
+from app.web import callers
+from tests.web.desk import CARD, Desk
+
+_NUMBERS = itertools.count(1)
+
+
+def make_user(name: str, **more: Any) -> Actor:
+    """A user of this name; the id is the name."""
+    return Actor("user", name, name, user_id=name, **more)
+
+
+def make_front_end(instance_id: str, task_id: str | None = None, fields: frozenset[str] | None = None) -> Actor:
+    """The bearer of a front end's token."""
+    told = f"page-{instance_id}"
+    return Actor(
+        "front_end",
+        told,
+        told,
+        token_id=told,
+        acts=frozenset({Act.READ}),
+        instance_id=instance_id,
+        task_id=task_id,
+        fields=fields,
+    )
+
+
+class Gallery:
+    """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
+
+    def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = Settings(_env_file=None, var_dir=var, async_mode="threading", auth="required", secret_key="k" * 32)
+        self.desk = Desk(settings)
+        self.rt = self.desk.rt
+        self.who = NOBODY
+        monkeypatch.setattr(callers, "identify", lambda: self.who)
+        for name in ("acme", "other"):
+            actions.create_instance(self.rt, name.title(), name)
+        self.task_id = self.new_task()
+        self.other_task_id = self.new_task("other")
+        self.people = self._invite()
+
+    def _invite(self) -> dict[str, Actor]:
+        people = {role.value: make_user(role.value) for role in Role}
+        people |= {"stranger": make_user("stranger"), "superuser": make_user("superuser", is_superuser=True)}
+        with self.rt.db.write() as session:
+            session.add_all(User(id=name, name=name, created_at=now()) for name in people)
+            session.flush()
+            for role in Role:
+                session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
+            session.add(Membership(instance_id="other", user_id="stranger", role="owner", created_at=now()))
+        return people | {
+            "nobody": NOBODY,
+            "expired": NOBODY,
+            "page": make_front_end("acme"),
+            "task_page": make_front_end("acme", self.task_id),
+        }
+
+    def ask(self, who: str | Actor, method: str, path: str, body: Any = None) -> TestResponse:
+        """Ask as somebody."""
+        self.who = self.people[who] if isinstance(who, str) else who
+        answer = self.desk.client.open(path, method=method, json=body)
+        answer.get_data()
+        answer.close()
+        return answer
+
+    def new_task(self, instance_id: str = "acme") -> str:
+        """A task that has been submitted."""
+        wanted = actions.Submission(instance_id, CARD.kind, {"text": "Hello"})
+        return actions.submit(self.rt, wanted).task["id"]
+
+    def new_failure(self) -> str:
+        """A task that has failed."""
+        task_id = self.new_task()
+        self.desk.perform(task_id, fail=True)
+        return task_id
+
+    def new_schedule(self, instance_id: str = "acme") -> str:
+        """A schedule."""
+        wanted = planning.NewSchedule(
+            instance_id, f"S{next(_NUMBERS)}", CARD.kind, {"text": "Hello"}, interval_seconds=60.0
+        )
+        return planning.add_schedule(self.rt, wanted)["id"]
