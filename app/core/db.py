@@ -85,13 +85,16 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, wait: float | None = None) -> Iterator[Session]:
         """Give a session that commits at the end of the block and rolls back when it raises.
 
+        Args:
+            wait: patience in seconds with a database that is locked or away; `database_wait` when None.
+
         Raises:
-            Unavailable: the database stayed locked or away for `database_wait`, or went away meanwhile.
+            Unavailable: the database stayed locked or away for that long, or went away meanwhile.
         """
-        with _telling_absence(), self._transaction(write=True) as session:
+        with _telling_absence(), self._transaction(write=True, wait=wait) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True) -> Any:

@@ -10,6 +10,7 @@ from app.core.broadcast import Broadcaster
 from app.core.db import Database, PostgresDriver
 from app.core.ledger import Announce, Ledger
 from app.core.outbox import Relay
+from app.core.passwords import Passwords
 from app.core.runs import RunLedger
 from app.core.settings import Settings
 
@@ -24,6 +25,7 @@ class Runtime:
     ledger: Ledger
     runs: RunLedger
     relay: Relay
+    passwords: Passwords
     #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
     hurry: Callable[[], object]
     #: For whom `core/actions` and `core/planning` do what they do, and who has to be allowed to.
@@ -48,7 +50,7 @@ class Runtime:
         broadcast = Broadcaster(settings)
         ledger = Ledger(db, settings, announce or broadcast.publish)
         relay = Relay(settings, ledger)
-        return cls(settings, db, broadcast, ledger, RunLedger(ledger), relay, relay.run_due)
+        return cls(settings, db, broadcast, ledger, RunLedger(ledger), relay, Passwords(settings), relay.run_due)
 
     def close(self) -> None:
         """Close every connection."""

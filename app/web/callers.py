@@ -9,7 +9,7 @@ from flask import g, request
 
 from app.core.access import NOBODY, OPEN, Actor, Caller, Entrance
 from app.core.runtime import Runtime
-from app.web.parts import get_runtime
+from app.web.parts import get_runtime, get_web
 
 
 def get_caller() -> Caller:
@@ -27,5 +27,14 @@ def act() -> Runtime:
 
 
 def identify() -> Actor:
-    """Return who the request says it comes from."""
+    """Return who the request says it comes from. A token in its address is never looked at.
+
+    Raises:
+        Unauthenticated: it shows a token that is worth nothing, also where nobody has to show one.
+        Unavailable: the database, or the identity provider, is away.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Other schemes are for others, such as a proxy in front that asks for a password of its own.
+    if scheme.lower() == "bearer":
+        return get_web().tokens.read(token.strip())
     return OPEN if get_runtime().settings.is_open else NOBODY

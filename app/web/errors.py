@@ -139,8 +139,16 @@ def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
     if isinstance(error, TooFast):
         return {"Retry-After": str(math.ceil(error.retry_after))}
     if isinstance(error, Unauthenticated):
-        return {"WWW-Authenticate": "Bearer"}
+        return {"WWW-Authenticate": _challenge(error)}
     return None
+
+
+def _challenge(error: Unauthenticated) -> str:
+    """Return what RFC 6750 wants to be told: that a token is missing, or what is wrong with the one shown."""
+    asked = 'Bearer realm="swallowtail"'
+    if not request.headers.get("Authorization", "").lower().startswith("bearer"):
+        return asked
+    return f'{asked}, error="invalid_token", error_description="{error.message}"'
 
 
 def read_findings(invalid: ValidationError) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from flask import Flask
 from app.core.db import PostgresDriver
 from app.core.runtime import Runtime
 from app.core.settings import Settings
+from app.core.tokens import Tokens
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
 from app.web import errors, headers, health, metrics, openapi, pages, sockets
@@ -26,7 +27,7 @@ from app.web.transport import SocketTransport
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
-    Whoever serves it (`app/wsgi.py`) starts its hub, and a `Sweeper` to relay what is submitted.
+    Whoever serves it (`app/wsgi.py`) starts its hub, and a `Sweeper` to relay what is submitted. Raises SettingsError.
 
     Args:
         settings: the frozen settings.
@@ -34,6 +35,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     """
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver)
+    tokens = Tokens(runtime)
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
     announcer = Announcer(runtime.broadcast)
     runtime.ledger.announce = announcer.announce
@@ -41,7 +43,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
     hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
     sockets.register(sio, hub, settings)
-    app.extensions["swallowtail"] = Web(runtime, announcer, sio, hub)
+    app.extensions["swallowtail"] = Web(runtime, tokens, announcer, sio, hub)
     metrics.register(app)
     headers.register(app, settings)
     errors.register(app)

@@ -9,6 +9,7 @@ from flask import current_app
 from flask_socketio import SocketIO
 
 from app.core.runtime import Runtime
+from app.core.tokens import Tokens
 from app.delivery.hub import Hub
 from app.web.announcer import Announcer
 from app.web.fast_engine import Engine
@@ -19,6 +20,7 @@ class Web:
     """The shared parts; `app.extensions["swallowtail"]`."""
 
     rt: Runtime
+    tokens: Tokens
     announcer: Announcer
     socketio: SocketIO
     #: The stream's half of this process; `app/wsgi.py` starts it.

@@ -56,6 +56,10 @@ UNUSABLE: dict[str, str] = {
     "fetch_allow_private": "perhaps",
     "auth": "perhaps",
     "secret_key": "too short",
+    "secret_key_previous": "too short",
+    "jwt_provision": "perhaps",
+    "token_issuer": "",
+    "token_audience": "",
 }
 FREE_TEXT = {
     "var_dir",
@@ -66,6 +70,10 @@ FREE_TEXT = {
     "openai_base_url",
     "openai_api_key",
     "openai_model",
+    "jwt_issuer",
+    "jwt_audience",
+    "token_file",
+    "token",
 }
 
 

@@ -1,0 +1,314 @@
+"""Tokens: what callers show to say who they are, signed and read. The gate before the road's first stop.
+
+Three kinds are ours. A *session*: a secret that lasts until one signs out, and access tokens (JWT, minutes) made of it.
+A *personal token*: a secret for scripts. A *front-end token*: a JWT that shows one instance to other people's pages.
+Each has a row, so that each can be revoked; of secrets only the SHA-256 is kept, which is enough where the secret is
+256 random bits. A fourth kind is signed by an identity provider. `core/sessions` and `core/grants` issue, this file
+reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import jwt
+from jwt.exceptions import ExpiredSignatureError, ImmatureSignatureError, PyJWTError
+from sqlalchemy import Row, select, update
+from sqlalchemy.orm import Session
+
+from app.core.access import Act, Actor
+from app.core.db import Database
+from app.core.errors import Unauthenticated, Unavailable
+from app.core.events import now
+from app.core.jwks import ALGORITHMS, ProviderKeys
+from app.core.models_access import AccessToken, User
+from app.core.runtime import Runtime
+from app.core.signing import SigningKeys
+from app.core.users import Identity, meet
+
+Reason = Literal["expired", "revoked", "disabled"]
+Kind = Literal["session", "personal", "front_end"]
+
+#: What is written in front of a secret, so that it is known again wherever it turns up.
+_PREFIXES: dict[str, Kind] = {"sws": "session", "swt": "personal"}
+#: `typ` of our own JWTs: one kind cannot be taken for the other.
+_TYPES: dict[str, Kind] = {"at+jwt": "session", "fe+jwt": "front_end"}
+_PROVIDER_TYPES = ("JWT", "AT+JWT", "APPLICATION/AT+JWT")
+_LONGEST = 8192
+#: Seconds between two notes of when a personal token was used.
+_NOTED_EVERY = 60.0
+#: Ids in one query.
+_BATCH = 500
+
+_EXPIRED = "this token has expired"
+_NOT_YET = "this token is not valid yet"
+_REVOKED = "this token was revoked"
+_UNUSABLE = "this is not a token that is accepted here"
+
+_ours = jwt.PyJWT(options={"require": ["iss", "aud", "exp", "nbf", "iat", "jti"], "enforce_minimum_key_length": True})
+_theirs = jwt.PyJWT(options={"require": ["iss", "aud", "exp", "sub"], "enforce_minimum_key_length": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A new secret: `text` is for its bearer and is not kept, `hash` is."""
+
+    text: str
+    hash: str
+
+
+class Tokens:
+    """Signs and reads tokens for one process."""
+
+    def __init__(self, runtime: Runtime, *, provider: ProviderKeys | None = None) -> None:
+        """`provider` holds the keys of the identity provider; by default, of the one that is set.
+
+        Raises:
+            SettingsError: callers must say who they are, and there is no key that every process has.
+        """
+        self.settings = runtime.settings
+        self._runtime = runtime
+        self._db: Database = runtime.db
+        self._keys = SigningKeys(runtime.settings)
+        self._keys.check()
+        self._provider = provider or (ProviderKeys(runtime.settings) if runtime.settings.jwks_url else None)
+
+    def sign_access(self, user: User, session_id: str, until: datetime) -> tuple[str, datetime]:
+        """Return an access token of a session, and when it expires: soon, and never after the session does."""
+        expires = min(now() + timedelta(minutes=self.settings.access_token_minutes), until)
+        claims = {"sub": user.id, "sid": session_id, "gen": user.generation, "jti": secrets.token_urlsafe(16)}
+        return self._sign("at+jwt", claims, expires), expires
+
+    def sign_front_end(self, token: AccessToken, expires: datetime) -> str:
+        """Return the token of a front end whose row is `token`."""
+        return self._sign("fe+jwt", {"jti": token.id, "instance_id": token.instance_id}, expires)
+
+    def read(self, token: str) -> Actor:
+        """Return who shows this token, of whatever kind.
+
+        Raises:
+            Unauthenticated: it is malformed, unknown, expired or revoked, or its user is disabled.
+            Unavailable: the database, or the identity provider, is away.
+        """
+        if not token.isascii() or len(token) > _LONGEST:
+            raise Unauthenticated(_UNUSABLE)
+        if token.startswith("swt_"):
+            return self._read_secret(token, "personal")
+        header = _read_header(token)
+        if header.get("alg") == "HS256":
+            return self._read_ours(token, header)
+        if self._provider is not None and header.get("alg") in ALGORITHMS:
+            return self._read_theirs(token, header, self._provider)
+        raise Unauthenticated(_UNUSABLE)
+
+    def read_session(self, secret: str) -> Actor:
+        """Return whose session it is that this secret opens. Raises as `read` does; a bearer token never does."""
+        return self._read_secret(secret, "session")
+
+    def is_still_good(self, actors: Collection[Actor]) -> dict[Actor, Reason]:
+        """Return those of the actors whose token would be refused by now, and why: for connections that live on."""
+        tokens = {actor.token_id for actor in actors if actor.token_id}
+        users = {actor.user_id for actor in actors if actor.user_id}
+        ended: dict[str, Reason] = {}
+        with self._db.read() as session:
+            moment = now()
+            found = _read_batches(
+                session, select(AccessToken.id, AccessToken.revoked_at, AccessToken.expires_at), tokens
+            )
+            for token_id in tokens:
+                row = found.get(token_id)
+                if row is None or row.revoked_at is not None:
+                    ended[token_id] = "revoked"
+                elif row.expires_at is not None and row.expires_at <= moment:
+                    ended[token_id] = "expired"
+            known = _read_batches(session, select(User.id, User.disabled_at), users)
+        # A token is read that long after its end, too.
+        moment -= timedelta(seconds=self.settings.jwt_leeway)
+        disabled = {user for user in users if user not in known or known[user].disabled_at is not None}
+        return {actor: why for actor in actors if (why := _why_ended(actor, ended, disabled, moment)) is not None}
+
+    def _sign(self, kind: str, claims: Mapping[str, Any], expires: datetime) -> str:
+        kid, key = self._keys.present
+        moment = now()
+        told = {
+            "iss": self.settings.token_issuer,
+            "aud": self.settings.token_audience,
+            "iat": moment,
+            "nbf": moment,
+            "exp": expires,
+            **claims,
+        }
+        return _ours.encode(told, key, algorithm="HS256", headers={"typ": kind, "kid": kid})
+
+    def _read_ours(self, token: str, header: Mapping[str, Any]) -> Actor:
+        kind = _TYPES.get(str(header.get("typ")))
+        key = self._keys.by_id.get(str(header.get("kid")))
+        if kind is None or key is None:
+            raise Unauthenticated(_UNUSABLE)
+        settings = self.settings
+        claims, expires = self._decode(_ours, token, key, "HS256", settings.token_issuer, settings.token_audience)
+        if kind == "front_end":
+            return self._find(kind, str(claims["jti"]), expires)
+        actor = self._find(kind, str(claims.get("sid")), expires, generation=claims.get("gen", -1))
+        if actor.user_id != claims.get("sub"):
+            raise Unauthenticated(_UNUSABLE)
+        return actor
+
+    def _read_theirs(self, token: str, header: Mapping[str, Any], provider: ProviderKeys) -> Actor:
+        kid, algorithm = header.get("kid"), str(header["alg"])
+        if not isinstance(kid, str) or str(header.get("typ", "JWT")).upper() not in _PROVIDER_TYPES:
+            raise Unauthenticated(_UNUSABLE)
+        key = provider.find(kid, algorithm)
+        if key is None:
+            raise Unauthenticated(_UNUSABLE)
+        settings = self.settings
+        claims, expires = self._decode(_theirs, token, key.key, algorithm, settings.jwt_issuer, settings.jwt_audience)
+        wish = claims.get("preferred_username") or claims.get("email")
+        identity = Identity(settings.jwt_issuer, claims["sub"], wish if isinstance(wish, str) else None)
+        user = meet(self._runtime, identity, provision=settings.jwt_provision)
+        if user is None or user.disabled_at is not None:
+            raise Unauthenticated(_UNUSABLE)
+        return act_as(user, expires_at=expires)
+
+    def _decode(
+        self, reader: jwt.PyJWT, token: str, key: Any, algorithm: str, issuer: str, audience: str
+    ) -> tuple[dict[str, Any], datetime]:
+        leeway = self.settings.jwt_leeway
+        try:
+            claims = reader.decode(token, key, algorithms=[algorithm], issuer=issuer, audience=audience, leeway=leeway)
+            return claims, datetime.fromtimestamp(int(claims["exp"]), UTC)
+        except ExpiredSignatureError:
+            raise Unauthenticated(_EXPIRED) from None
+        except ImmatureSignatureError:
+            raise Unauthenticated(_NOT_YET) from None
+        except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            raise Unauthenticated(_UNUSABLE) from None
+
+    def _read_secret(self, text: str, kind: Kind) -> Actor:
+        token_id, secret_hash = split_secret(text, kind)
+        return self._find(kind, token_id, None, secret_hash=secret_hash)
+
+    def _find(
+        self,
+        kind: Kind,
+        token_id: str,
+        expires: datetime | None,
+        *,
+        secret_hash: str | None = None,
+        generation: int | None = None,
+    ) -> Actor:
+        """Return who the row of a token stands for, once everything about the row and its user is right."""
+        query = select(AccessToken, User).outerjoin(User, User.id == AccessToken.user_id)
+        with self._db.read() as session:
+            found = session.execute(query.where(AccessToken.id == token_id, AccessToken.kind == kind)).one_or_none()
+        if found is None:
+            raise Unauthenticated(_UNUSABLE)
+        token, user = found
+        if secret_hash is not None and not hmac.compare_digest(token.secret_hash or "", secret_hash):
+            raise Unauthenticated(_UNUSABLE)
+        if generation is not None and (user is None or user.generation != generation):
+            raise Unauthenticated(_REVOKED)
+        _check_row(token, user)
+        if kind == "personal":
+            self._note_use(token)
+        return _stand_for(token, user, min(filter(None, (expires, token.expires_at)), default=None))
+
+    def _note_use(self, token: AccessToken) -> None:
+        moment = now()
+        if token.last_used_at is not None and (moment - token.last_used_at).total_seconds() < _NOTED_EVERY:
+            return
+        try:
+            # Nobody waits for this: a locked database is told the next time.
+            with self._db.write(wait=0) as session:
+                session.execute(
+                    update(AccessToken)
+                    .where(AccessToken.id == token.id)
+                    .values(last_used_at=moment)
+                    .execution_options(synchronize_session=False)
+                )
+        except Unavailable:
+            return
+
+
+def make_secret(kind: Kind, token_id: str) -> Secret:
+    """Return a new secret for the token of this id."""
+    prefix = next(prefix for prefix, its in _PREFIXES.items() if its == kind)
+    secret = secrets.token_urlsafe(32)
+    return Secret(f"{prefix}_{uuid.UUID(token_id).hex}_{secret}", _hash(secret))
+
+
+def split_secret(text: str, kind: Kind) -> tuple[str, str]:
+    """Return the id of the token that a secret is of, and the secret's hash. Raises Unauthenticated."""
+    prefix, _, rest = text.partition("_")
+    token_id, _, secret = rest.partition("_")
+    if len(text) > _LONGEST or not text.isascii() or _PREFIXES.get(prefix) != kind:
+        raise Unauthenticated(_UNUSABLE)
+    try:
+        return str(uuid.UUID(hex=token_id)), _hash(secret)
+    except ValueError:
+        raise Unauthenticated(_UNUSABLE) from None
+
+
+def act_as(user: User, *, expires_at: datetime | None = None) -> Actor:
+    """Return the actor that a user is, when nothing narrows what they may."""
+    return Actor("user", user.id, user.name, user_id=user.id, is_superuser=user.is_superuser, expires_at=expires_at)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _read_header(token: str) -> Mapping[str, Any]:
+    try:
+        return jwt.get_unverified_header(token)
+    except (PyJWTError, ValueError, RecursionError):
+        raise Unauthenticated(_UNUSABLE) from None
+
+
+def _check_row(token: AccessToken, user: User | None) -> None:
+    if token.revoked_at is not None:
+        raise Unauthenticated(_REVOKED)
+    if token.expires_at is not None and token.expires_at <= now():
+        raise Unauthenticated(_EXPIRED)
+    # What somebody minted whom nobody asked for their name depends on no user.
+    nobody = user is None and token.kind == "front_end" and token.user_id is None
+    if not nobody and (user is None or user.disabled_at is not None):
+        # Not told apart from a revoked token: it is nobody's business whose account is disabled.
+        raise Unauthenticated(_REVOKED)
+
+
+def _stand_for(token: AccessToken, user: User | None, expires: datetime | None) -> Actor:
+    known = act_as(user) if user and token.kind != "front_end" else Actor("front_end", token.id, token.name)
+    return replace(
+        known,
+        user_id=token.user_id,
+        token_id=token.id,
+        acts=None if token.acts is None else frozenset(Act(act) for act in token.acts),
+        instance_id=token.instance_id,
+        task_id=token.task_id,
+        fields=None if token.fields is None else frozenset(token.fields),
+        expires_at=expires,
+    )
+
+
+def _read_batches(session: Session, query: Any, ids: Iterable[str]) -> dict[str, Row[Any]]:
+    wanted, found = sorted(ids), {}
+    column = query.selected_columns[0]
+    for start in range(0, len(wanted), _BATCH):
+        found.update({row.id: row for row in session.execute(query.where(column.in_(wanted[start : start + _BATCH])))})
+    return found
+
+
+def _why_ended(actor: Actor, ended: Mapping[str, Reason], disabled: Collection[str], moment: datetime) -> Reason | None:
+    if actor.user_id in disabled:
+        return "disabled"
+    if actor.expires_at is not None and actor.expires_at <= moment:
+        return "expired"
+    return ended.get(actor.token_id or "")

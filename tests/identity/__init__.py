@@ -1,0 +1,1 @@
+"""Who somebody is: passwords, users, sessions, tokens of ours and of a provider's."""

@@ -1,0 +1,125 @@
+"""Beside the road: a domain with cheap passwords, some users, and an identity provider in this process."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from sqlalchemy import select
+
+from app.core import actions, users
+from app.core.access import Actor, Caller, Role
+from app.core.events import now
+from app.core.models import Base
+from app.core.models_access import Membership, User
+from app.core.models_audit import AuditEntry
+from app.core.runtime import Runtime
+from app.core.sessions import SignedIn, sign_in
+from app.core.tokens import Tokens
+from tests.core.stage import make_settings
+
+KEY = "k" * 32
+PASSWORD = "correct horse battery"
+#: Cheap to hash.
+CHEAP: dict[str, Any] = {"password_memory_kib": 8, "password_rounds": 1}
+ISSUER, AUDIENCE, JWKS = "https://id.example/", "swallowtail-api", "https://id.example/keys"
+PROVIDER: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwks_url": JWKS}
+
+
+class Bench:
+    """A domain on SQLite that asks callers who they are, with the instance `mine`."""
+
+    def __init__(self, directory: Path, **values: Any) -> None:
+        given = {"auth": "required", "secret_key": KEY, "var_dir": directory, **CHEAP, **values}
+        self.rt = Runtime.build(make_settings(**given))
+        Base.metadata.create_all(self.rt.db.engine)
+        self.tokens = Tokens(self.rt)
+        with self.rt.db.read() as session:
+            is_new = not users.has_users(session)
+        if is_new:
+            actions.create_instance(self.rt, "Mine", "mine")
+
+    def add(self, name: str = "ann", *, is_superuser: bool = False, role: Role | None = None) -> str:
+        """Make a user known; their id."""
+        user_id = users.create_user(self.rt, name, PASSWORD, is_superuser=is_superuser)["id"]
+        if role is not None:
+            with self.rt.db.write() as session:
+                row = Membership(instance_id="mine", user_id=user_id, role=role.value, created_at=now())
+                session.add(row)
+        return user_id
+
+    def sign_in(self, name: str = "ann", password: str = PASSWORD) -> SignedIn:
+        """Begin a session."""
+        return sign_in(self.rt.by(Caller(Actor("nobody", "", ""), "rest", "192.0.2.7")), self.tokens, name, password)
+
+    def by(self, actor: Actor) -> Runtime:
+        """The domain, acting for somebody."""
+        return self.rt.by(Caller(actor, "rest", "192.0.2.7"))
+
+    def user(self, name: str = "ann") -> User:
+        """The row of a user."""
+        with self.rt.db.read() as session:
+            return session.scalars(select(User).where(User.name == name)).one()
+
+    def audit(self, scope: str = "") -> list[tuple[str, str]]:
+        """The audit log of a scope: who did what."""
+        with self.rt.db.read() as session:
+            entries = session.scalars(select(AuditEntry).where(AuditEntry.scope == scope).order_by(AuditEntry.number))
+            return [(entry.actor_name, entry.action) for entry in entries]
+
+    def close(self) -> None:
+        """Close what it opened."""
+        self.rt.close()
+
+
+class Provider:
+    """An identity provider: keys, tokens signed with them, and an address where the keys can be read."""
+
+    def __init__(self) -> None:
+        self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.ec = ec.generate_private_key(ec.SECP256R1())
+        self.keys = [self.public("rsa1", self.rsa), self.public("ec1", self.ec)]
+        self.asked = 0
+        #: What it answers instead of its keys.
+        self.answer: httpx.Response | Exception | None = None
+        #: Seconds, as the reader of the keys counts them.
+        self.time = 1000.0
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        """How to reach it."""
+        return httpx.MockTransport(self._respond)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer or httpx.Response(200, json={"keys": self.keys})
+
+    @staticmethod
+    def public(kid: str, key: Any, **more: Any) -> dict[str, Any]:
+        """The public half of a key, as it is published."""
+        algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+        return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig", **more}
+
+    def sign(
+        self,
+        *,
+        kid: str | None = "rsa1",
+        key: Any = None,
+        algorithm: str = "RS256",
+        typ: str | None = None,
+        **more: Any,
+    ) -> str:
+        """A token of `ada` with these claims besides the usual ones; a claim that is None is left out."""
+        moment = datetime.now(UTC)
+        usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": moment, "exp": moment + timedelta(minutes=5)}
+        claims = {name: value for name, value in {**usual, **more}.items() if value is not None}
+        headers = {name: value for name, value in {"kid": kid, "typ": typ or "JWT"}.items() if value is not None}
+        return jwt.encode(claims, key or self.rsa, algorithm=algorithm, headers=headers)

@@ -1,0 +1,92 @@
+"""Passwords: kept as argon2id, never told apart from unknown users, hashed anew when the parameters change."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from app.core.errors import InvalidInput, TooFast
+from app.core.passwords import Passwords
+from tests.core.stage import make_settings
+from tests.identity.bench import CHEAP, PASSWORD
+
+
+@pytest.fixture
+def passwords() -> Passwords:
+    return Passwords(make_settings(**CHEAP))
+
+
+def test_a_password_is_kept_as_argon2id_and_known_again(passwords: Passwords) -> None:
+    kept = passwords.hash(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=8,t=1,p=1$")
+    assert PASSWORD not in kept
+    assert passwords.verify(kept, PASSWORD)
+    assert not passwords.verify(kept, PASSWORD + "!")
+    assert passwords.hash(PASSWORD) != kept
+
+
+def test_a_password_typed_with_other_code_points_is_the_same(passwords: Passwords) -> None:
+    assert passwords.verify(passwords.hash("Zoe\u0308 and the \ufb01sh"), "Zo\u00eb and the fish")
+
+
+@pytest.mark.parametrize("given", ["short", "x" * 11, "x" * 257, 12345678901234, None, "lone surrogate \ud800"])
+def test_a_password_of_the_wrong_length_or_kind_cannot_be_set(passwords: Passwords, given: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        passwords.check(given)
+    assert refused.value.field == "password"
+
+
+def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(passwords: Passwords) -> None:
+    worked: list[str] = []
+
+    def note(work: Any, /, *arguments: Any) -> Any:
+        worked.append(arguments[0])
+        return work(*arguments)
+
+    kept = passwords.hash(PASSWORD)
+    passwords.verify(None, "warm up")
+    passwords.offload = note
+    for known, given in ((kept, "wrong password"), (None, PASSWORD), (None, ""), (kept, "x" * 5000), (kept, "\ud800")):
+        assert not passwords.verify(known, given)
+    assert [hashed.split("$")[3] for hashed in worked] == ["m=8,t=1,p=1"] * 5
+
+
+def test_no_password_fits_what_is_no_hash(passwords: Passwords) -> None:
+    assert not passwords.verify("not a hash", PASSWORD)
+    assert not passwords.verify("", "")
+
+
+def test_a_hash_of_other_parameters_is_outdated(passwords: Passwords) -> None:
+    kept = passwords.hash(PASSWORD)
+    assert not passwords.is_outdated(kept)
+    stronger = Passwords(make_settings(password_memory_kib=16, password_rounds=2))
+    assert stronger.is_outdated(kept)
+    assert stronger.verify(kept, PASSWORD)
+
+
+def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.core.passwords._TURN", 0.05)
+    passwords = Passwords(make_settings(password_checks=1, **CHEAP))
+    kept = passwords.hash(PASSWORD)
+    passwords.verify(kept, PASSWORD)
+    busy, go_on = threading.Event(), threading.Event()
+
+    def hold(work: Any, /, *arguments: Any) -> Any:
+        busy.set()
+        assert go_on.wait(20)
+        return work(*arguments)
+
+    passwords.offload = hold
+    first = threading.Thread(target=passwords.verify, args=(kept, PASSWORD))
+    first.start()
+    assert busy.wait(20)
+    with pytest.raises(TooFast) as refused:
+        passwords.verify(kept, PASSWORD)
+    assert refused.value.retry_after > 0
+    go_on.set()
+    first.join(20)
+    assert passwords.verify(kept, PASSWORD)

@@ -1,0 +1,254 @@
+"""Sessions go on with a secret that is good once; tokens for programs and pages allow no more than their minter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from app.core import users
+from app.core.access import NOBODY, Act, Role
+from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooMany, Unauthenticated
+from app.core.grants import (
+    FrontEndWish,
+    PersonalWish,
+    list_front_ends,
+    list_own,
+    mint_front_end,
+    mint_personal,
+    revoke_front_end,
+    revoke_own,
+)
+from app.core.sessions import open_session, refresh
+from tests.core.stage import new_task
+from tests.identity.bench import Bench
+from tests.identity.conftest import NewBench
+
+START = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
+NO_TASK = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def admin(bench: Bench) -> Bench:
+    """The bench, with `adam` an admin of `mine` besides `ann`, who is nothing there."""
+    bench.add("adam", role=Role.ADMIN)
+    return bench
+
+
+def test_signing_in_begins_a_session_and_writes_it_down_with_the_address(bench: Bench) -> None:
+    signed_in = bench.sign_in()
+    assert signed_in.session_expires_at == START + timedelta(hours=12)
+    assert bench.tokens.read_session(signed_in.session_secret).token_id == signed_in.session_id
+    assert bench.audit() == [("ann", "session.open")]
+
+
+def test_a_session_secret_is_no_bearer_token_and_a_bearer_token_opens_no_session(bench: Bench) -> None:
+    signed_in = bench.sign_in()
+    with pytest.raises(Unauthenticated):
+        bench.tokens.read(signed_in.session_secret)
+    for other in (
+        signed_in.access_token,
+        "",
+        "sws_x_y",
+        mint_personal(bench.by(signed_in.actor), PersonalWish("a")).secret,
+    ):
+        with pytest.raises(Unauthenticated):
+            bench.tokens.read_session(other)
+
+
+def test_a_session_goes_on_with_a_new_secret_each_time_until_it_ends(
+    bench: Bench, clock: time_machine.Traveller
+) -> None:
+    signed_in = bench.sign_in()
+    for hours in (1, 5, 11.9):
+        clock.move_to(START + timedelta(hours=hours))
+        following = refresh(bench.rt, bench.tokens, signed_in.session_secret)
+        assert following.session_id == signed_in.session_id
+        assert following.session_secret != signed_in.session_secret
+        assert bench.tokens.read(following.access_token).name == "ann"
+        signed_in = following
+    # It never lives longer than its session.
+    assert signed_in.access_expires_at == START + timedelta(hours=12)
+    clock.move_to(START + timedelta(hours=12))
+    with pytest.raises(Unauthenticated, match="this session has ended"):
+        refresh(bench.rt, bench.tokens, signed_in.session_secret)
+
+
+def test_who_comes_with_an_old_secret_ends_the_session_for_everybody(bench: Bench) -> None:
+    stolen = bench.sign_in()
+    mine = refresh(bench.rt, bench.tokens, stolen.session_secret)
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, stolen.session_secret)
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, mine.session_secret)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        bench.tokens.read(mine.access_token)
+
+
+@pytest.mark.parametrize("secret", ["", "sws_", "sws_" + "0" * 32 + "_x", "swt_" + "0" * 32 + "_x", "x" * 9000, "é"])
+def test_what_is_no_session_secret_refreshes_nothing(bench: Bench, secret: str) -> None:
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, secret)
+
+
+def test_who_was_disabled_since_they_were_known_begins_no_session(bench: Bench) -> None:
+    ann, signed_in = bench.user(), bench.sign_in()
+    users.disable_user(bench.rt, "ann")
+    with pytest.raises(Unauthenticated):
+        open_session(bench.by(NOBODY), bench.tokens, ann)
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, signed_in.session_secret)
+
+
+def test_personal_tokens_are_listed_and_revoked_by_their_owner_alone(bench: Bench) -> None:
+    bench.add("bob")
+    ann, bob = bench.by(bench.sign_in().actor), bench.by(bench.sign_in("bob").actor)
+    minted = mint_personal(ann, PersonalWish("ci", acts=["task.submit", "instance.read"]))
+    assert minted.secret not in str(minted.view)
+    assert list_own(ann) == [minted.view]
+    assert list_own(bob) == []
+    with pytest.raises(NotFound):
+        revoke_own(bob, minted.view["id"])
+    revoke_own(ann, minted.view["id"])
+    revoke_own(ann, minted.view["id"])
+    assert list_own(ann) == []
+    assert bench.audit()[-2:] == [("ann", "token.mint"), ("ann", "token.revoke")]
+
+
+def test_a_token_mints_none_that_allows_more_or_lives_longer(admin: Bench, clock: time_machine.Traveller) -> None:
+    adam = admin.by(admin.sign_in("adam").actor)
+    acts = [Act.READ, Act.KEEP_OWN_TOKENS]
+    first = admin.by(admin.tokens.read(mint_personal(adam, PersonalWish("a", acts=acts, lifetime=600)).secret))
+    with pytest.raises(Forbidden):
+        mint_personal(first, PersonalWish("b"))
+    with pytest.raises(Forbidden):
+        mint_personal(first, PersonalWish("b", acts=[Act.READ, Act.SUBMIT]))
+    second = mint_personal(first, PersonalWish("b", acts=[Act.READ], lifetime=1200))
+    assert admin.tokens.read(second.secret).expires_at == START + timedelta(seconds=600)
+    reader = admin.by(admin.tokens.read(second.secret))
+    for deed in (lambda: mint_personal(reader, PersonalWish("c", acts=[Act.READ])), lambda: list_own(reader)):
+        with pytest.raises(Forbidden):
+            deed()
+    narrow = mint_personal(adam, PersonalWish("d", instance_id="mine"))
+    with pytest.raises(Forbidden):
+        mint_personal(admin.by(admin.tokens.read(narrow.secret)), PersonalWish("e"))
+    # What one shows one may always give back.
+    revoke_own(reader, second.view["id"])
+    with pytest.raises(Unauthenticated):
+        admin.tokens.read(second.secret)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"acts": []}, "acts"),
+        ({"acts": ["everything"]}, "acts"),
+        ({"acts": ["task.submit"]}, "acts"),
+        ({"acts": [7]}, "acts"),
+        ({"lifetime": 0}, "lifetime"),
+        ({"lifetime": 1e9}, "lifetime"),
+        ({"lifetime": float("nan")}, "lifetime"),
+        ({"instance_id": "a b"}, "instance_id"),
+    ],
+)
+def test_a_personal_token_that_makes_no_sense_is_refused(bench: Bench, values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        mint_personal(bench.by(bench.sign_in().actor), PersonalWish(**{"name": "a", **values}))
+    assert refused.value.field == field
+
+
+def test_nobody_mints_a_personal_token_for_an_instance_that_they_do_not_see(bench: Bench) -> None:
+    with pytest.raises(NotFound):
+        mint_personal(bench.by(bench.sign_in().actor), PersonalWish("a", instance_id="mine"))
+
+
+def test_there_are_only_so_many_tokens(new_bench: NewBench, clock: time_machine.Traveller) -> None:
+    bench = new_bench(personal_tokens=2, front_end_tokens=1)
+    bench.add("adam", role=Role.ADMIN)
+    adam = bench.by(bench.sign_in("adam").actor)
+    for lifetime in (60, 600):
+        mint_personal(adam, PersonalWish("a", lifetime=lifetime))
+    with pytest.raises(TooMany):
+        mint_personal(adam, PersonalWish("b"))
+    mint_front_end(adam, bench.tokens, FrontEndWish("p", "mine", lifetime=60))
+    with pytest.raises(TooMany):
+        mint_front_end(adam, bench.tokens, FrontEndWish("q", "mine"))
+    clock.shift(timedelta(seconds=61))
+    mint_personal(adam, PersonalWish("b"))
+    mint_front_end(adam, bench.tokens, FrontEndWish("q", "mine"))
+
+
+def test_an_admin_mints_lists_and_revokes_tokens_of_front_ends(admin: Bench) -> None:
+    adam = admin.by(admin.sign_in("adam").actor)
+    task_id = admin.rt.ledger.submit(new_task("mine"))[0].id
+    wish = FrontEndWish("shop", "mine", task_id=task_id, acts=["instance.read", "task.cancel"], fields=["b", "a", "b"])
+    minted = mint_front_end(adam, admin.tokens, wish)
+    actor = admin.tokens.read(minted.secret)
+    assert (actor.kind, actor.instance_id, actor.task_id) == ("front_end", "mine", task_id)
+    assert (actor.acts, actor.fields) == (frozenset({Act.READ, Act.CANCEL}), frozenset({"a", "b"}))
+    assert actor.expires_at == START + timedelta(hours=24)
+    assert list_front_ends(adam, "mine") == [minted.view]
+    revoke_front_end(adam, "mine", minted.view["id"])
+    assert list_front_ends(adam, "mine") == []
+    with pytest.raises(Unauthenticated, match="revoked"):
+        admin.tokens.read(minted.secret)
+    assert admin.audit("mine")[-2:] == [("adam", "token.mint"), ("adam", "token.revoke")]
+
+
+def test_a_front_ends_token_rests_while_its_minter_is_disabled(admin: Bench) -> None:
+    minted = mint_front_end(admin.by(admin.sign_in("adam").actor), admin.tokens, FrontEndWish("shop", "mine"))
+    actor = admin.tokens.read(minted.secret)
+    users.disable_user(admin.rt, "adam")
+    with pytest.raises(Unauthenticated):
+        admin.tokens.read(minted.secret)
+    assert admin.tokens.is_still_good([actor]) == {actor: "disabled"}
+    users.enable_user(admin.rt, "adam")
+    assert admin.tokens.read(minted.secret) == actor
+
+
+@pytest.mark.parametrize(
+    ("who", "values", "error"),
+    [
+        ("ann", {}, NotFound),
+        ("olga", {}, Forbidden),
+        (None, {}, Unauthenticated),
+        ("adam", {"instance_id": "theirs"}, NotFound),
+        ("adam", {"task_id": NO_TASK}, NotFound),
+        ("adam", {"task_id": "7"}, InvalidInput),
+        ("adam", {"acts": ["token.mint", "instance.read"]}, InvalidInput),
+        ("adam", {"acts": ["user.write"]}, InvalidInput),
+        ("adam", {"acts": ["task.submit", "instance.read"], "task_id": NO_TASK}, InvalidInput),
+        ("adam", {"acts": []}, InvalidInput),
+        ("adam", {"fields": ["x" * 201]}, InvalidInput),
+        ("adam", {"fields": [str(number) for number in range(51)]}, InvalidInput),
+        ("adam", {"lifetime": 86_401}, InvalidInput),
+        ("adam", {"name": "a\nb"}, InvalidInput),
+    ],
+)
+def test_a_token_for_a_front_end_is_refused(
+    admin: Bench, who: str | None, values: dict[str, Any], error: type[SwallowtailError]
+) -> None:
+    admin.add("olga", role=Role.OPERATOR)
+    rt = admin.by(admin.sign_in(who).actor if who else NOBODY)
+    with pytest.raises(error):
+        mint_front_end(rt, admin.tokens, FrontEndWish(**{"name": "p", "instance_id": "mine", **values}))
+    assert list_front_ends(admin.by(admin.sign_in("adam").actor), "mine") == []
+
+
+def test_a_personal_token_mints_for_front_ends_only_what_it_may_itself(admin: Bench) -> None:
+    adam = admin.by(admin.sign_in("adam").actor)
+    token = mint_personal(adam, PersonalWish("minter", acts=[Act.READ, Act.MINT]))
+    minter = admin.by(admin.tokens.read(token.secret))
+    mint_front_end(minter, admin.tokens, FrontEndWish("p", "mine"))
+    with pytest.raises(Forbidden):
+        mint_front_end(minter, admin.tokens, FrontEndWish("p", "mine", acts=[Act.READ, Act.SUBMIT]))

@@ -1,0 +1,197 @@
+"""Users come, change their passwords and go; what was issued to them before is worth nothing then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from app.core import users
+from app.core.access import NOBODY, Act, Actor
+from app.core.access_version import read_version
+from app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
+from app.core.models_access import User
+from app.core.users import Identity
+from tests.identity.bench import PASSWORD, Bench
+from tests.identity.conftest import NewBench
+
+NEW = "another long password"
+
+
+def _version(bench: Bench) -> int:
+    with bench.rt.db.read() as session:
+        return read_version(session)
+
+
+def test_a_user_is_created_with_a_name_in_lower_case_and_written_down(bench: Bench) -> None:
+    bench.add("root", is_superuser=True)
+    root = bench.sign_in("root").actor
+    before = _version(bench)
+
+    made = users.create_user(bench.by(root), " Bob@Example.com ", PASSWORD)
+
+    assert (made["name"], made["is_superuser"], made["has_password"]) == ("bob@example.com", False, True)
+    assert bench.sign_in("BOB@example.com").actor.user_id == made["id"]
+    assert ("root", "user.create") in bench.audit()
+    assert _version(bench) == before + 1
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "-ann", "ann-", "ä", "x" * 101, "a\nb", "<b>", "a/b", 7, None])
+def test_a_name_that_could_mislead_is_refused(bench: Bench, name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        users.create_user(bench.rt, name, PASSWORD)
+    assert refused.value.field == "name"
+
+
+def test_a_name_twice_is_a_conflict_and_nothing_is_written(bench: Bench) -> None:
+    before = bench.audit()
+    with pytest.raises(Conflict):
+        users.create_user(bench.by(Actor("open", "o", "o", is_superuser=True)), "ANN", PASSWORD)
+    assert bench.audit() == before
+
+
+def test_only_superusers_keep_users(bench: Bench) -> None:
+    ann = bench.sign_in().actor
+    for actor, error in ((ann, Forbidden), (NOBODY, Unauthenticated)):
+        rt = bench.by(actor)
+        with pytest.raises(error):
+            users.create_user(rt, "eve", PASSWORD)
+        with pytest.raises(error):
+            users.list_users(rt, limit=10)
+        with pytest.raises(error):
+            users.disable_user(rt, "ann")
+        with pytest.raises(error):
+            users.enable_user(rt, "ann")
+        with pytest.raises(error):
+            users.set_password(rt, "ann", NEW)
+
+
+def test_users_are_listed_by_name_in_pages(bench: Bench) -> None:
+    for name in ("cyd", "bob"):
+        bench.add(name)
+    first, after = users.list_users(bench.rt, limit=2)
+    rest, end = users.list_users(bench.rt, limit=2, after=after)
+    assert [user["name"] for user in first + rest] == ["ann", "bob", "cyd"]
+    assert end is None
+
+
+def test_a_disabled_user_is_let_in_no_more_until_enabled_and_old_tokens_stay_worthless(bench: Bench) -> None:
+    signed_in = bench.sign_in()
+    before = _version(bench)
+    users.disable_user(bench.rt, "ann")
+
+    assert _version(bench) > before
+    with pytest.raises(Unauthenticated, match="the name or the password is wrong"):
+        bench.sign_in()
+    with pytest.raises(Unauthenticated, match="revoked"):
+        bench.tokens.read(signed_in.access_token)
+    assert bench.tokens.is_still_good([signed_in.actor]) == {signed_in.actor: "disabled"}
+
+    users.enable_user(bench.rt, "ann")
+    with pytest.raises(Unauthenticated, match="revoked"):
+        bench.tokens.read(signed_in.access_token)
+    assert bench.sign_in().actor.name == "ann"
+
+
+def test_the_last_superuser_cannot_be_disabled(bench: Bench) -> None:
+    bench.add("root", is_superuser=True)
+    with pytest.raises(Conflict, match="the last superuser"):
+        users.disable_user(bench.rt, "root")
+    bench.add("other", is_superuser=True)
+    assert users.disable_user(bench.rt, "root")["disabled_at"] is not None
+    with pytest.raises(NotFound):
+        users.disable_user(bench.rt, "nobody")
+
+
+def test_a_new_password_ends_what_the_old_one_began(bench: Bench) -> None:
+    signed_in = bench.sign_in()
+    users.set_password(bench.rt, "ann", NEW)
+    with pytest.raises(Unauthenticated):
+        bench.tokens.read(signed_in.access_token)
+    with pytest.raises(Unauthenticated):
+        bench.sign_in()
+    assert bench.sign_in(password=NEW).actor.name == "ann"
+
+
+def test_one_changes_ones_own_password_with_the_present_one(bench: Bench) -> None:
+    ann = bench.by(bench.sign_in().actor)
+    with pytest.raises(Forbidden) as refused:
+        users.change_own_password(ann, "wrong password", NEW)
+    assert refused.value.field == "password"
+    with pytest.raises(InvalidInput):
+        users.change_own_password(ann, PASSWORD, "short")
+    script = bench.by(replace(ann.caller.actor, acts=frozenset({Act.KEEP_OWN_TOKENS})))
+    with pytest.raises(Forbidden):
+        users.change_own_password(script, PASSWORD, NEW)
+    users.change_own_password(ann, PASSWORD, NEW)
+    assert bench.sign_in(password=NEW).actor.name == "ann"
+    assert bench.audit()[1:] == [
+        ("ann", "user.password_refuse"),
+        ("ann", "user.password"),
+        ("ann", "session.open"),
+    ]
+
+
+def test_a_wrong_password_and_an_unknown_name_get_the_same_answer_and_both_are_written_down(bench: Bench) -> None:
+    answers = []
+    for name, password in (
+        ("ann", "wrong password"),
+        ("nobody", PASSWORD),
+        ("Not A Name\x00", "x"),
+        ("ann", "x" * 9999),
+    ):
+        with pytest.raises(Unauthenticated) as refused:
+            bench.sign_in(name, password)
+        answers.append((str(refused.value), refused.value.field))
+    assert answers == [("the name or the password is wrong", None)] * 4
+    assert bench.audit() == [("", "session.refuse")] * 4
+
+
+def test_a_login_hashes_the_password_anew_when_the_parameters_have_changed(bench: Bench, new_bench: NewBench) -> None:
+    before = bench.user().password_hash
+    bench.sign_in()
+    assert bench.user().password_hash == before
+    stronger = new_bench(password_memory_kib=16)
+    stronger.sign_in()
+    after = bench.user().password_hash or ""
+    assert "m=16," in after
+    stronger.sign_in()
+    assert bench.user().password_hash == after
+
+
+def test_whom_a_provider_vouches_for_is_met_only_when_they_are_known_or_may_become_so(bench: Bench) -> None:
+    ada = Identity("https://id.example", "42", "Ada@Example.com")
+    assert users.meet(bench.rt, ada, provision=False) is None
+    met = users.meet(bench.rt, ada, provision=True)
+    assert met is not None
+    assert (met.name, met.is_superuser) == ("ada@example.com", False)
+    again = users.meet(bench.rt, ada, provision=False)
+    assert again is not None
+    assert again.id == met.id
+    assert bench.audit()[-1] == ("ada@example.com", "user.create")
+
+
+@pytest.mark.parametrize("wish", ["ann", None, "<script>", "x" * 500, "A\x00"])
+def test_nobody_is_taken_for_somebody_else_because_of_a_name(bench: Bench, wish: str | None) -> None:
+    met = users.meet(bench.rt, Identity("https://id.example", "42", wish), provision=True)
+    assert met is not None
+    assert met.id != bench.user().id
+    assert met.name.startswith("user-")
+    for strange in ("x" * 301, "a\x00b"):
+        assert users.meet(bench.rt, Identity("https://id.example", strange), provision=True) is None
+    with bench.rt.db.read() as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 2
+
+
+def test_a_user_of_a_provider_is_created_without_a_password(bench: Bench) -> None:
+    made = users.create_user(bench.rt, "ada", identity=Identity("https://id.example", "42"))
+    assert (made["has_password"], made["issuer"], made["subject"]) == (False, "https://id.example", "42")
+    with pytest.raises(Unauthenticated):
+        bench.sign_in("ada", "")
+    with pytest.raises(Conflict):
+        users.set_password(bench.rt, "ada", NEW)
+    with pytest.raises(Conflict):
+        users.create_user(bench.rt, "ida", identity=Identity("https://id.example", "42"))
+    with pytest.raises(InvalidInput):
+        users.create_user(bench.rt, "ida")
