@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--redis", choices=("wheel", "system"), default="wheel", help="Redis of the tests: the wheel's or the system's"
     )
+    parser.addoption("--cases", type=int, default=100, help="Generated cases of each test in tests/fuzz")
 
 
 def pytest_configure(config: pytest.Config) -> None:

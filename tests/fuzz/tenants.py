@@ -1,0 +1,41 @@
+"""Beside the road: two tenants, one of whom asks; nothing of the other's may ever be in an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.core import actions
+from app.core.models import Instance
+from tests.web.desk import CARD
+from tests.web.gallery import Gallery
+
+#: Stands in every text of the other tenant.
+MARKER = "zebrafinch"
+
+
+class Tenants(Gallery):
+    """`acme`, whose owner asks, and `other`, every text of which holds the marker."""
+
+    def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(var, monkeypatch)
+        with self.rt.db.write() as session:
+            session.execute(update(Instance).where(Instance.id == "other").values(name=f"The {MARKER}"))
+        for title in (f"{MARKER} one", f"{MARKER} two"):
+            wanted = actions.Submission("other", CARD.kind, {"text": f"About the {MARKER}"}, title=title)
+            told = actions.submit(self.rt, wanted).task["id"]
+            self.desk.perform(told)
+        self.failed = told
+        self.schedule = self.new_schedule()
+        self.other_schedule = self.new_schedule("other")
+
+    def restore(self) -> None:
+        """Bring back what the owner may have deleted."""
+        if self.ask("owner", "GET", "/api/v1/instances/acme").status_code != 200:
+            self.make_acme()
+        if self.ask("owner", "GET", f"/api/v1/tasks/{self.task_id}").status_code != 200:
+            self.task_id = self.new_task()
+        if self.ask("owner", "GET", f"/api/v1/schedules/{self.schedule}").status_code != 200:
+            self.schedule = self.new_schedule()
