@@ -1,1 +1,1 @@
-"""Generated input by the thousand: nothing breaks, and nothing of another tenant comes to light. `--cases N` of each."""
+"""Generated input by the thousand: nothing breaks, nothing of another tenant comes to light. `--cases N` of each."""

@@ -8,7 +8,10 @@ import pytest
 from sqlalchemy import update
 
 from app.core import actions
+from app.core.access import Role
+from app.core.events import now
 from app.core.models import Instance
+from app.core.models_access import Membership
 from tests.web.desk import CARD
 from tests.web.gallery import Gallery
 
@@ -34,7 +37,10 @@ class Tenants(Gallery):
     def restore(self) -> None:
         """Bring back what the owner may have deleted."""
         if self.ask("owner", "GET", "/api/v1/instances/acme").status_code != 200:
-            self.make_acme()
+            actions.create_instance(self.rt, "Acme", "acme")
+            with self.rt.db.write() as session:
+                for role in Role:
+                    session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
         if self.ask("owner", "GET", f"/api/v1/tasks/{self.task_id}").status_code != 200:
             self.task_id = self.new_task()
         if self.ask("owner", "GET", f"/api/v1/schedules/{self.schedule}").status_code != 200:
