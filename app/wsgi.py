@@ -144,13 +144,13 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     app = create_app(settings, driver="psycopg2" if settings.async_mode == "eventlet" else None)
     web: Web = app.extensions["swallowtail"]
     sweeper = Sweeper(web.rt)
-    web.hub.start()
     sweeper.start()
     app.wsgi_app = _without_deflate(app.wsgi_app)  # type: ignore[method-assign]
     # What is there from the start stays: looking through it for garbage takes a tenth of a second, again and again.
     gc.collect()
     gc.freeze()
     stop = serve(listener, app, settings)
+    web.hub.start(web.engine.reactor if web.engine is not None else None)
     sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
     looks = 0
@@ -237,14 +237,7 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
         return (lambda: None), listener
     poller = epoll()
-
-    def wait(seconds: float) -> None:
-        try:
-            hubs.trampoline(poller.fileno(), read=True, timeout=seconds)
-        except eventlet.Timeout:
-            return
-
-    loop = reactor.Reactor(poller, wait, eventlet.spawn_n)
+    loop = reactor.Reactor(poller, _Doze(hubs.get_hub(), poller.fileno()).wait, eventlet.spawn_n)
     web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
     entrance = _Entrance(listener, eventlet.Queue())
     front = gate.Gate(
@@ -260,6 +253,44 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
     front.open()
     eventlet.spawn_n(loop.run)
     return front.close, entrance
+
+
+class _Doze:
+    """Lets one greenlet wait for a descriptor again and again.
+
+    The library's own way registers the descriptor and a timer anew each time, which costs more than sending a message
+    to a dozen clients. Here both stay.
+    """
+
+    def __init__(self, hub: Any, fd: int) -> None:
+        import eventlet
+
+        self._hub = hub
+        self._current = eventlet.getcurrent
+        self._sleeper: Any = None
+        self._timer: Any = None
+        self._due = 0.0
+        hub.add(hub.READ, fd, self._wake, self._wake, lambda: None)
+
+    def wait(self, seconds: float) -> None:
+        """Return once the descriptor is ready, or after that time, or earlier for no reason."""
+        due = self._hub.clock() + seconds
+        if self._timer is None or due < self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due, self._timer = due, self._hub.schedule_call_global(seconds, self._ring)
+        self._sleeper = self._current()
+        self._hub.switch()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _wake(self, *_: Any) -> None:
+        # Whoever waits may be held up elsewhere: then nothing is to be woken, and the descriptor stays ready.
+        sleeper, self._sleeper = self._sleeper, None
+        if sleeper is not None:
+            sleeper.switch()
 
 
 class _Entrance:

@@ -19,6 +19,7 @@ from app.core.settings import Settings
 from app.delivery.archive import Archive
 from app.delivery.counters import CLIENTS, CURSORS_BEHIND, SNAPSHOTS, WATCHED
 from app.delivery.cursor import Client
+from app.delivery.ear import Loop
 from app.delivery.listener import Listener
 from app.delivery.probe import Hearing, Probe
 from app.delivery.snapshots import Snapshots
@@ -74,9 +75,12 @@ class Hub:
         """Bring the gauges up to date that nobody keeps."""
         CURSORS_BEHIND.set(sum(watch.behind for watch in list(self._watches.values())))
 
-    def start(self) -> None:
-        """Begin to listen and to compare with the database. Neither has to be there yet."""
-        self._listener.start()
+    def start(self, loop: Loop | None = None) -> None:
+        """Begin to listen and to compare with the database. Neither has to be there yet.
+
+        `loop` is where Redis is heard, if there is one; otherwise it is heard in a thread.
+        """
+        self._listener.start(loop)
         self._probe.start()
         self._checker = threading.Thread(target=self._check_forever, name="head-check", daemon=True)
         self._checker.start()

@@ -18,6 +18,7 @@ import structlog
 from app.core.broadcast import connect
 from app.core.settings import Settings
 from app.delivery.counters import RECONNECTS
+from app.delivery.ear import Ear, Loop
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +46,18 @@ class Listener:
         self._renewal: str | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loop: Loop | None = None
 
     @property
     def is_connected(self) -> bool:
         """Whether Redis answered at its last occasion."""
         return self._pubsub is not None
 
-    def start(self) -> None:
-        """Listen in a thread from now on; Redis may be away."""
+    def start(self, loop: Loop | None = None) -> None:
+        """Listen from now on; Redis may be away. With a loop, messages are heard in it, and the thread only looks after
+        the connection.
+        """
+        self._loop = loop
         self._thread = threading.Thread(target=self._run, name="redis-listener", daemon=True)
         self._thread.start()
 
@@ -96,7 +101,11 @@ class Listener:
             try:
                 self._subscribe(client)
                 pause = FIRST_PAUSE
-                self._listen()
+                # What is encrypted only the library can read.
+                if self._loop is None or isinstance(self._pubsub.connection, redis.SSLConnection):
+                    self._listen()
+                else:
+                    self._attend(self._loop)
             except Exception as fault:
                 # Any error: a connection that `add` uses too can break in ways of its own.
                 log.warning("redis_lost", reason=str(fault))
@@ -119,42 +128,60 @@ class Listener:
                 pubsub.subscribe(*self._wanted)
         self._joined(self.own)
 
-    def _listen(self) -> None:
-        heard_at = time.monotonic()
-        asked = False
-        while not self._stopping.is_set():
-            message = self._next()
-            now = time.monotonic()
-            if self._renewal is not None:
-                raise redis.ConnectionError(self._renewal)
-            if message is not None:
-                heard_at, asked = now, False
-                self._take(message)
-            elif now - heard_at > GIVE_UP_AFTER:
-                raise redis.TimeoutError("no sign of life")
-            elif now - heard_at > ASK_AFTER and not asked:
-                asked = True
-                with self._lock:
-                    self._pubsub.ping()
+    def _attend(self, loop: Loop) -> None:
+        """Have the loop read, and look whether Redis is still there."""
+        ear = Ear(loop, self._pubsub.connection._sock, self._hear_reply)
+        asked_at = 0.0
+        ear.open()
+        try:
+            while not ear.ended.wait(WAIT):
+                if self._stopping.is_set():
+                    return
+                asked_at = self._check_silence(ear.heard_at, asked_at)
+            raise ear.fault
+        finally:
+            ear.close()
 
-    def _next(self) -> dict[str, Any] | None:
-        """Wait for a message up to `WAIT` seconds.
+    def _listen(self) -> None:
+        heard_at, asked_at = time.monotonic(), 0.0
+        while not self._stopping.is_set():
+            reply = self._next()
+            if reply is not None:
+                heard_at = time.monotonic()
+                self._hear_reply(reply)
+            asked_at = self._check_silence(heard_at, asked_at)
+
+    def _check_silence(self, heard_at: float, asked_at: float) -> float:
+        """Ask a silent Redis for a sign of life, or give the connection up; returns when Redis was last asked."""
+        now = time.monotonic()
+        if self._renewal is not None:
+            raise redis.ConnectionError(self._renewal)
+        if now - heard_at > GIVE_UP_AFTER:
+            raise redis.TimeoutError("no sign of life")
+        if now - heard_at > ASK_AFTER and asked_at < heard_at:
+            with self._lock:
+                self._pubsub.ping()
+            return now
+        return asked_at
+
+    def _next(self) -> Any:
+        """Wait for a reply up to `WAIT` seconds.
 
         Not `get_message`, which asks whether there is something to read before it reads: that took longer than sending
         the message to fifty clients.
         """
         try:
-            response = self._pubsub.connection.read_response(disconnect_on_error=False)
+            return self._pubsub.connection.read_response(disconnect_on_error=False)
         except redis.TimeoutError:
             return None
-        message: dict[str, Any] | None = self._pubsub.handle_message(response)
-        return message
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == "message":
-            self._hear(message["channel"].decode(), message["data"])
-        elif message["type"] == "subscribe":
-            self._joined(message["channel"].decode())
+    def _hear_reply(self, reply: Any) -> None:
+        if reply[0] == b"message":
+            self._hear(reply[1].decode(), reply[2])
+            return
+        told = self._pubsub.handle_message(reply)
+        if told is not None and told["type"] == "subscribe":
+            self._joined(reply[1].decode())
 
     def _close(self, client: redis.Redis) -> None:
         with self._lock:
