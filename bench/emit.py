@@ -2,7 +2,8 @@
 
 `python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
 and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced) or `stock`
-(`socketio.RedisManager`). Prints its CPU seconds as JSON.
+(`socketio.RedisManager`). Says `ready`, begins when it reads a line, and prints the CPU seconds that it used since then
+as JSON.
 """
 
 from __future__ import annotations
@@ -97,9 +98,16 @@ def main() -> None:
     system, low, high, rate, count, first = sys.argv[1], *map(int, sys.argv[2:7])
     rooms = range(low, high)
     emitter = Ours(rooms) if system == "ours" else Stock(rooms)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    used = _cpu()
     pace(emitter.send, rate, count, first)
+    print(json.dumps({"cpu_s": _cpu() - used}), flush=True)
+
+
+def _cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime}), flush=True)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

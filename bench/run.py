@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.systems import ROOT, Node, NodeStreams, Stock, Swallowtail, System, free_port, wait_for_port
+from bench.systems import ROOT, Emitter, Node, NodeStreams, Stock, Swallowtail, System, free_port, wait_for_port
 
 console = Console(width=180)
 Figures = dict[str, float]
@@ -89,23 +89,30 @@ class LoadProcess:
         self._process.wait(30)
 
 
-def emit(system: System, scenario: Scenario, first: int = 1) -> list[subprocess.Popen[bytes]]:
-    """Start the scenario's emitters, each with its share of the rooms."""
+def prepare(system: System, scenario: Scenario, first: int) -> list[Emitter]:
+    """Start the scenario's emitters, each with its share of the rooms, and wait until all could begin."""
     share = scenario.rooms // scenario.emitters
     ranges = [range(place * share, (place + 1) * share) for place in range(scenario.emitters)]
-    return [system.emit(rooms, scenario.rate, scenario.events, first) for rooms in ranges]
+    emitters = [system.emitter(rooms, scenario.rate, scenario.events, first) for rooms in ranges]
+    for emitter in emitters:
+        emitter.ready()
+    return emitters
 
 
-def finish(emitters: list[subprocess.Popen[bytes]]) -> float:
-    """Wait for the emitters and return the CPU seconds that they used."""
-    return sum(float(json.loads(emitter.communicate()[0].splitlines()[-1])["cpu_s"]) for emitter in emitters)
+def run(emitters: list[Emitter]) -> float:
+    """Have emitters begin, wait for their end, and return the CPU seconds that they used."""
+    for emitter in emitters:
+        emitter.go()
+    return sum(emitter.finish() for emitter in emitters)
 
 
 def warm_up(system: System, load: LoadProcess, scenario: Scenario) -> int:
     """Send single events until one has reached everybody; returns the number of the next."""
     for number in range(1, 11):
+        emitter = system.emitter(range(scenario.rooms), 0, 1, number)
+        emitter.ready()
         load.tell("collect", per_client=1, patience=3)
-        finish([system.emit(range(scenario.rooms), 0, 1, number)])
+        run([emitter])
         if load.answer()["lost"] == 0:
             return number + 1
     raise RuntimeError(f"{system.name} does not deliver")
@@ -115,12 +122,14 @@ def fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     """Measure a steady stream, or a burst, to clients that are all subscribed."""
     load.ask("connect", clients=scenario.clients, rooms=scenario.rooms, window=200)
     first = warm_up(system, load, scenario)
+    emitters = prepare(system, scenario, first)
     load.tell("collect", per_client=scenario.events, patience=10)
     before = system.cpu_seconds()
-    emitters = emit(system, scenario, first)
+    for emitter in emitters:
+        emitter.go()
     seen = load.answer()
     used = system.cpu_seconds() - before
-    emitting = finish(emitters)
+    emitting = sum(emitter.finish() for emitter in emitters)
     return {
         "cpu_us": used / max(1, seen["delivered"]) * 1e6,
         "p50_ms": seen["p50_ms"],
@@ -151,7 +160,7 @@ def resume(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     load.ask("connect", clients=scenario.clients, rooms=1, window=200)
     first = warm_up(system, load, scenario)
     load.ask("drop")
-    finish(emit(system, scenario, first))
+    run(prepare(system, scenario, first))
     before = system.cpu_seconds()
     seen = load.ask("resume", per_client=scenario.events, window=1000, patience=20)
     return {

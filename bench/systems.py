@@ -44,6 +44,33 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
 
 
+class Emitter:
+    """A process that emits once it is told to: to start one takes longer than many a measurement."""
+
+    def __init__(self, line: list[str], environment: dict[str, str]) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(line, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True)
+
+    def ready(self) -> None:
+        """Wait until it could begin. Raises RuntimeError when it has ended instead."""
+        assert self._process.stdout is not None
+        if not self._process.stdout.readline():
+            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
+
+    def go(self) -> None:
+        """Have it begin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def finish(self) -> float:
+        """Wait for its end and return the CPU seconds that it used from its beginning on."""
+        said = self._process.communicate()[0].splitlines()
+        if not said:
+            raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
+        return float(json.loads(said[-1])["cpu_s"])
+
+
 class System(ABC):
     """One system under measurement: a server process, and how to emit to it."""
 
@@ -73,10 +100,9 @@ class System(ABC):
         log.close()
         wait_for_port(self.port, self.process)
 
-    def emit(self, rooms: range, rate: int, count: int, first: int) -> subprocess.Popen[bytes]:
-        """Start an emitter."""
-        line = self.emit_command(rooms, rate, count, first)
-        return subprocess.Popen(line, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE)
+    def emitter(self, rooms: range, rate: int, count: int, first: int) -> Emitter:
+        """Start an emitter, which waits for its `go`."""
+        return Emitter(self.emit_command(rooms, rate, count, first), self.environment)
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds that the server has used."""
