@@ -247,6 +247,7 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
         lambda sock, address: entrance.queue.put((greenio.GreenSocket(sock), address)),
         most=settings.max_connections,
         patience=REQUEST_TIMEOUT,
+        admit=web.limits.try_connect,
     )
     web.engine.on_drained = web.hub.drained
     web.engine.start()

@@ -6,6 +6,7 @@ The docstring of a class is its default message; `code` is its name on the wire 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -13,6 +14,8 @@ class SwallowtailError(Exception):
     """Something went wrong."""
 
     code = "error"
+    #: Seconds after which it is worth trying again, where that is known.
+    retry_after: float | None = None
 
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -20,10 +23,12 @@ class SwallowtailError(Exception):
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return `{code, message, field?}`, the shape of an error inside events and answers."""
+        """Return `{code, message, field?, retry_after_ms?}`, the shape of an error inside events and answers."""
         shape: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field is not None:
             shape["field"] = self.field
+        if self.retry_after is not None:
+            shape["retry_after_ms"] = math.ceil(self.retry_after * 1000)
         return shape
 
 
@@ -57,6 +62,12 @@ class TooMany(SwallowtailError):
 
     code = "too_many"
 
+    def __init__(
+        self, message: str | None = None, *, retry_after: float | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
 
 class TooFast(SwallowtailError):
     """This is more than one caller may ask for in this time."""
@@ -65,7 +76,6 @@ class TooFast(SwallowtailError):
 
     def __init__(self, message: str | None = None, *, retry_after: float = 1.0, field: str | None = None) -> None:
         super().__init__(message, field=field)
-        #: Seconds after which it is worth trying again.
         self.retry_after = retry_after
 
 

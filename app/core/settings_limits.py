@@ -2,8 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from limits import parse_many
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+
+_RATES = (
+    "read_limit", "write_limit", "address_read_limit", "address_write_limit", "connect_limit", "user_connect_limit",
+    "message_limit", "subscribe_limit", "login_limit", "login_name_limit", "login_address_limit",
+)  # fmt: skip
 
 
 class LimitSettings(BaseSettings):
-    """How much one caller may ask for."""
+    """How much one caller may ask for. A rate is `COUNT/second`, `COUNT/minute`, …; several are joined by `;`."""
+
+    # How much one caller may ask for
+    limits: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether rates and numbers of connections are limited; `auto` leaves out callers on loopback where "
+        "nobody has to say who they are",
+    )
+    limit_timeout: float = Field(
+        0.05, gt=0, le=1, description="Longest that asking Redis for a count may take before the process's own decides"
+    )
+    read_limit: str = Field("3000/minute", description="REST reads and pages of one user or token")
+    write_limit: str = Field("600/minute", description="REST writes of one user or token")
+    address_read_limit: str = Field("6000/minute", description="REST reads and pages from one address")
+    address_write_limit: str = Field("1200/minute", description="REST writes from one address")
+    connect_limit: str = Field("1000/minute", description="New connections from one address, in each web process")
+    user_connect_limit: str = Field(
+        "300/minute", description="New connections of one user or token, in each web process"
+    )
+    message_limit: str = Field("3000/minute", description="Socket messages of one connection")
+    subscribe_limit: str = Field("600/minute", description="Subscriptions begun by one connection")
+    flood_limit: int = Field(500, ge=1, description="Refused messages after which a connection is closed")
+    max_address_connections: int = Field(
+        2000, ge=1, description="Connections of one address at once, in each web process"
+    )
+    max_user_connections: int = Field(
+        200, ge=1, description="Connections of one user or token at once, in each web process"
+    )
+    login_limit: str = Field("5/minute;20/hour", description="Tries to sign in with one name from one address")
+    login_name_limit: str = Field("100/hour", description="Tries to sign in with one name from anywhere")
+    login_address_limit: str = Field("20/minute;200/hour", description="Tries to sign in from one address")
+
+    @field_validator(*_RATES)
+    @classmethod
+    def _readable_rate(cls, value: str) -> str:
+        if value:
+            try:
+                parse_many(value)
+            except ValueError:
+                raise ValueError("must be rates such as 5/minute;20/hour, or empty for no limit") from None
+        return value

@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.core.db import is_transient
-from app.core.errors import InvalidInput, SwallowtailError, TooFast, Unauthenticated, Unavailable
+from app.core.errors import InvalidInput, SwallowtailError, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -129,15 +129,15 @@ def answer_domain_error(error: SwallowtailError) -> Response:
         field=error.field,
         errors=error.errors if isinstance(error, InvalidInput) else None,
         headers=_headers_for(error),
-        more=error.more if isinstance(error, Gone) else None,
+        more=_more_about(error),
     )
 
 
 def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
     if isinstance(error, Unavailable):
         return {"Retry-After": "1"}
-    if isinstance(error, TooFast):
-        return {"Retry-After": str(math.ceil(error.retry_after))}
+    if error.retry_after is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": _challenge(error)}
     return None
@@ -149,6 +149,13 @@ def _challenge(error: Unauthenticated) -> str:
     if not request.headers.get("Authorization", "").lower().startswith("bearer"):
         return asked
     return f'{asked}, error="invalid_token", error_description="{error.message}"'
+
+
+def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
+    if isinstance(error, Gone):
+        return error.more
+    told = error.as_dict()
+    return {"retry_after_ms": told["retry_after_ms"]} if "retry_after_ms" in told else None
 
 
 def read_findings(invalid: ValidationError) -> list[dict[str, str]]:

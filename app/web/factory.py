@@ -16,10 +16,11 @@ from app.core.settings import Settings
 from app.core.tokens import Tokens
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
-from app.web import errors, headers, health, metrics, openapi, pages, sockets
+from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
 from app.web.api import agents, instances, schedules, tasks
 from app.web.bodies import ApiRequest, FastJson
+from app.web.limits import Limits
 from app.web.parts import Web
 from app.web.transport import SocketTransport
 
@@ -42,9 +43,11 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.hurry = _leave_to_sweeper
     sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
     hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
-    sockets.register(sio, hub, settings)
-    app.extensions["swallowtail"] = Web(runtime, tokens, announcer, sio, hub)
+    allowed = Limits(settings)
+    sockets.register(sio, hub, settings, allowed)
+    app.extensions["swallowtail"] = Web(runtime, tokens, announcer, sio, hub, allowed)
     metrics.register(app)
+    turnstile.register(app, allowed)
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)

@@ -6,6 +6,7 @@ A request is looked at without being taken from its socket, so that whoever answ
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections.abc import Callable
 
@@ -22,8 +23,10 @@ AT_ONCE = 128
 #: Pause, in seconds, when the process has no descriptors left.
 REST = 0.5
 _SPENT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_LIMITED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
+Admit = Callable[[str], float]
 HandOver = Callable[[socket.socket, tuple[str, int]], None]
 
 
@@ -39,8 +42,12 @@ class Gate:
         *,
         most: int,
         patience: float,
+        admit: Admit,
     ) -> None:
-        """`most` websockets at once; a connection that says nothing for `patience` seconds is closed."""
+        """`most` websockets at once; a connection that says nothing for `patience` seconds is closed.
+
+        `admit` counts a websocket that an address wants, and tells how many seconds too early it comes.
+        """
         listener.setblocking(False)
         self._listener = listener
         self._reactor = reactor
@@ -48,6 +55,7 @@ class Gate:
         self._hand_over = hand_over
         self._most = most
         self._patience = patience
+        self._admit = admit
         self._silent: dict[int, socket.socket] = {}
 
     def open(self) -> None:
@@ -111,16 +119,18 @@ class Gate:
         if upgrade is None or not self._engine.accepts(upgrade):
             self._hand_over(sock, address)
         elif len(self._engine) >= self._most:
-            self._refuse(sock)
+            self._refuse(sock, _BUSY)
+        elif wait := self._admit(upgrade.environ["REMOTE_ADDR"]):
+            self._refuse(sock, _LIMITED % max(1, math.ceil(wait)))
         else:
             sock.recv(upgrade.size)
             self._engine.adopt(sock, upgrade)
         return True
 
-    def _refuse(self, sock: socket.socket) -> None:
+    def _refuse(self, sock: socket.socket, answer: bytes) -> None:
         try:
             sock.recv(LONGEST)
-            sock.send(_BUSY)
+            sock.send(answer)
             sock.shutdown(socket.SHUT_WR)
         except OSError as fault:
             log.debug("refusal_failed", reason=str(fault))

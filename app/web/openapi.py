@@ -49,7 +49,7 @@ _IN_PATHS: dict[str, Node] = {
     },
 }
 #: Problems that any operation may answer with; those that need an input only where there is one.
-_ALWAYS = (500, 503)
+_ALWAYS = (429, 500, 503)
 _WITH_BODY = (400, 411, 413, 415)
 #: And those of everything that is not for everybody.
 _GUARDED = (401, 403)
@@ -195,7 +195,7 @@ def _describe_problem(status: int) -> Node:
     media = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
     titles = "; ".join(f"`{kind.code}`: {kind.title.lower()}" for kind in kinds)
     described: Node = {"description": f"{HTTPStatus(status).phrase}: {titles}", "content": {MEDIA_TYPE: media}}
-    if status == 503:
+    if status in (429, 503):
         described["headers"] = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
     return described
 
@@ -215,6 +215,7 @@ def _exemplify(kind: Kind) -> Node:
             "errors": [{"field": "input.platforms[0]", "message": "'fax' is not one of ['x', 'linkedin']"}],
         },
         "too_old": {"detail": "events up to 1200 are no longer stored", "field": "since", "min_seq": 1200},
+        "rate_limited": {"retry_after_ms": 1200},
         "internal": {"error_id": "4a8f3cc2d94f4cb0a7a6a4e6f3a1c9d0"},
     }
     return problem | more.get(kind.code, {})

@@ -15,12 +15,13 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
-from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, Unauthenticated, Unavailable
+from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooFast, Unauthenticated, Unavailable
 from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
 from app.web.api.scope import seeing
 from app.web.callers import get_caller
+from app.web.errors import answer_domain_error
 from app.web.parts import get_runtime
 
 bp = Blueprint("pages", __name__)
@@ -150,6 +151,10 @@ def serve_example() -> Response:
 def serve_icon() -> Response:
     """Serve the icon to browsers that ask without having read the page."""
     return send_from_directory(Path(__file__).parent / "static", "swallowtail.svg", mimetype="image/svg+xml")
+
+
+#: Whoever comes too often is told so in the same way everywhere.
+bp.register_error_handler(TooFast, answer_domain_error)
 
 
 @bp.errorhandler(SwallowtailError)

@@ -13,6 +13,7 @@ from app.core.tokens import Tokens
 from app.delivery.hub import Hub
 from app.web.announcer import Announcer
 from app.web.fast_engine import Engine
+from app.web.limits import Limits
 
 
 @dataclass(slots=True)
@@ -25,12 +26,14 @@ class Web:
     socketio: SocketIO
     #: The stream's half of this process; `app/wsgi.py` starts it.
     hub: Hub
+    limits: Limits
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 
     def close(self) -> None:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
         self.announcer.close()
+        self.limits.close()
         self.rt.close()
 
 

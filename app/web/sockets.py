@@ -29,6 +29,7 @@ from app.delivery.wire import (
     task_room_of,
 )
 from app.web.deadline import Deadline
+from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
@@ -72,10 +73,12 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
     return socketio
 
 
-def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:
+def register(socketio: SocketIO, hub: Hub, settings: Settings, limits: Limits) -> None:
     """Have the protocol spoken on a Socket.IO server."""
     deadline = Deadline(socketio.server, settings.connect_timeout)
-    conversation = Conversation(hub, SocketTransport(socketio.server, settings.client_backlog), deadline)
+    watch_connections(socketio.server, limits)
+    transport = SocketTransport(socketio.server, settings.client_backlog)
+    conversation = Conversation(hub, transport, deadline, MessageLimits(limits, socketio.server))
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -84,10 +87,11 @@ def register(socketio: SocketIO, hub: Hub, settings: Settings) -> None:
 class Conversation:
     """What is said between clients and one web process."""
 
-    def __init__(self, hub: Hub, transport: SocketTransport, deadline: Deadline) -> None:
+    def __init__(self, hub: Hub, transport: SocketTransport, deadline: Deadline, limits: MessageLimits) -> None:
         self._hub = hub
         self._transport = transport
         self._deadline = deadline
+        self._limits = limits
         self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
             "subscribe_instance": self._subscribe_instance,
             "unsubscribe_instance": self._unsubscribe_instance,
@@ -103,6 +107,7 @@ class Conversation:
     def end(self, sid: str, reason: str) -> None:
         """Forget a connection that is gone, or a client that has said goodbye and may keep its connection."""
         self._hub.leave(sid)
+        self._limits.forget(sid)
         if reason == GOODBYE:
             self._deadline.left(sid)
 
@@ -112,6 +117,7 @@ class Conversation:
         given = args if ack is None else args[:-1]
 
         def handle() -> None:
+            self._limits.check(sid, event)
             handler = self._handlers.get(event)
             if handler is None:
                 raise _find_refusal(event, given)

@@ -102,6 +102,7 @@ def problem(answer: TestResponse, status: int, code: str, field: str | None = No
     assert {"type", "title", "status", "detail", "code"} <= set(body)
     assert set(body) <= {
         "type", "title", "status", "detail", "code", "field", "errors", "error_id", "min_seq", "head", "epoch",
+        "retry_after_ms",
     }  # fmt: skip
     assert (body["status"], body["code"], body.get("field")) == (status, code, field), body
     assert body["type"] == f"/api/docs#problem-{code}"

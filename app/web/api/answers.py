@@ -165,5 +165,7 @@ class Problem(BaseModel):
     """Everything that is wrong with the input"""
     error_id: str | None = None
     """Finds a failure of the server in its log"""
+    retry_after_ms: int | None = None
+    """With `rate_limited` and `too_many`: when to try again, where that is known"""
     min_seq: int | None = None
     """With `too_old`: the least `since` that can still be answered"""

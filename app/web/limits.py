@@ -1,0 +1,236 @@
+"""How much one caller may ask of a web process: requests, connections, messages, tries to sign in. Before the road.
+
+What opens a connection is counted by this process alone, because the loop that accepts connections waits for nobody;
+requests and tries to sign in are counted together with the other processes (`web/throttle`). Every refusal says after
+how long to try again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import time
+from collections import Counter as Tally
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+from app.core.access import Actor
+from app.core.errors import TooFast, TooMany
+from app.core.settings import Settings
+from app.core.settings_access import is_loopback
+from app.web.buckets import make_buckets, take_all
+from app.web.throttle import Counts, Throttle
+
+log = structlog.get_logger(__name__)
+
+LIMITED = Counter("swallowtail_limited_total", "What was refused because somebody asked for too much", ["what"])
+
+#: When to try again, in seconds, what waits for somebody to give something up.
+WHEN_FULL = 5.0
+_SUBSCRIBE = ("subscribe_instance", "subscribe_task")
+
+
+class Limits:
+    """All limits of one web process."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings = settings
+        self.counts = Counts(settings, clock)
+
+        def shared(name: str, rates: str, *, exact: bool = False) -> Throttle:
+            return Throttle(name, rates, self.counts, exact=exact, clock=clock)
+
+        self._requests = {
+            ("address", True): shared("address-read", settings.address_read_limit),
+            ("address", False): shared("address-write", settings.address_write_limit),
+            ("caller", True): shared("read", settings.read_limit),
+            ("caller", False): shared("write", settings.write_limit),
+        }
+        # Few, and worth an exact count.
+        self._login = shared("login", settings.login_limit, exact=True)
+        self._login_name = shared("login-name", settings.login_name_limit, exact=True)
+        self._login_address = shared("login-address", settings.login_address_limit, exact=True)
+        self._connects = make_buckets(settings.connect_limit, clock)
+        self._user_connects = make_buckets(settings.user_connect_limit, clock)
+        self._open_from: Tally[str] = Tally()
+        self._open_of: Tally[str] = Tally()
+
+    def covers(self, address: str) -> bool:
+        """Tell whether callers from this address are limited at all."""
+        if self.settings.limits != "auto":
+            return self.settings.limits == "on"
+        return not (self.settings.is_open and (not address or _is_here(address)))
+
+    def check_request(self, address: str, *, is_read: bool) -> None:
+        """Count a request of an address. Raises TooFast."""
+        if self.covers(address):
+            _refuse("request", self._requests["address", is_read].take(network_of(address)))
+
+    def check_caller(self, actor: Actor, address: str, *, is_read: bool) -> None:
+        """Count a request of somebody who is known. Raises TooFast."""
+        if self.covers(address) and (key := key_of(actor)):
+            _refuse("request", self._requests["caller", is_read].take(key))
+
+    def throttle_login(self, name: str, address: str) -> None:
+        """Count a try to sign in, before its password is looked at. Raises TooFast.
+
+        The more tries there were, the longer the pause that is asked for. Call `forgive_login` when it succeeded.
+        """
+        if not self.covers(address):
+            return
+        source, who = network_of(address), _hash(name)
+        wait = self._login_address.take(source) or self._login.take(f"{who}:{source}") or self._login_name.take(who)
+        _refuse("login", wait, "too many tries to sign in")
+
+    def forgive_login(self, name: str, address: str) -> None:
+        """Forget the tries of somebody who proved to be who they say, from where they did."""
+        self._login.clear(f"{_hash(name)}:{network_of(address)}")
+
+    def try_connect(self, address: str) -> float:
+        """Count a connection that an address wants to open. Returns 0, or after how many seconds to try again.
+
+        Waits for nothing, and takes as long for the thousandth connection of an address as for the first.
+        """
+        if not self.covers(address):
+            return 0.0
+        source = network_of(address)
+        wait = take_all(self._connects, source)
+        if not wait and self._open_from[source] >= self.settings.max_address_connections:
+            wait = WHEN_FULL
+        if wait:
+            LIMITED.labels("connect").inc()
+        return wait
+
+    def opened(self, address: str) -> None:
+        """Note that a connection of an address is open."""
+        self._open_from[network_of(address)] += 1
+
+    def closed(self, address: str) -> None:
+        """Note that a connection of an address is gone."""
+        _drop(self._open_from, network_of(address))
+
+    def enter(self, actor: Actor, address: str) -> None:
+        """Let somebody who is known have a connection until `leave`. Raises TooFast, TooMany; waits for nothing."""
+        key = key_of(actor)
+        if not key:
+            return
+        if self.covers(address):
+            _refuse("connect", take_all(self._user_connects, key))
+            if self._open_of[key] >= self.settings.max_user_connections:
+                LIMITED.labels("connections").inc()
+                most = self.settings.max_user_connections
+                raise TooMany(f"at most {most} connections can be open at once", retry_after=WHEN_FULL)
+        self._open_of[key] += 1
+
+    def leave(self, actor: Actor) -> None:
+        """Note that a connection that was let in by `enter` is gone."""
+        _drop(self._open_of, key_of(actor))
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self.counts.close()
+
+
+class MessageLimits:
+    """What one connection says: how much of it is heard, and when it has said far too much."""
+
+    def __init__(self, limits: Limits, server: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        """`server` is python-socketio's."""
+        settings = limits.settings
+        self._limits = limits
+        self._server = server
+        self._messages = make_buckets(settings.message_limit, clock)
+        self._subscriptions = make_buckets(settings.subscribe_limit, clock)
+        self._most_refused = settings.flood_limit
+        self._refused: Tally[str] = Tally()
+
+    def check(self, sid: str, event: str) -> None:
+        """Count a message of a connection. Raises TooFast; closes a connection that goes on all the same."""
+        environ = self._server.get_environ(sid) or {}
+        if not self._limits.covers(environ.get("REMOTE_ADDR", "")):
+            return
+        wait = take_all(self._messages, sid)
+        if not wait and event in _SUBSCRIBE:
+            wait = take_all(self._subscriptions, sid)
+        if not wait:
+            return
+        LIMITED.labels("message").inc()
+        self._refused[sid] += 1
+        if self._refused[sid] == self._most_refused:
+            log.info("flood_ended", sid=sid)
+            self._server.start_background_task(self._server.disconnect, sid)
+        raise TooFast("these are too many messages in this time", retry_after=wait)
+
+    def forget(self, sid: str) -> None:
+        """Forget a connection that is gone."""
+        self._refused.pop(sid, None)
+        for bucket in (*self._messages, *self._subscriptions):
+            bucket.clear(sid)
+
+
+def watch_connections(server: Any, limits: Limits) -> None:
+    """Count the connections of each address in a Socket.IO server (python-socketio's)."""
+    engine = server.eio
+    connect, disconnect = engine.handlers["connect"], engine.handlers["disconnect"]
+    addresses: dict[str, str] = {}
+
+    def opened(eio_sid: str, environ: dict[str, Any]) -> Any:
+        answer = connect(eio_sid, environ)
+        if answer is None or answer is True:
+            addresses[eio_sid] = address = environ.get("REMOTE_ADDR", "")
+            limits.opened(address)
+        return answer
+
+    def closed(eio_sid: str, *reason: Any) -> Any:
+        address = addresses.pop(eio_sid, None)
+        if address is not None:
+            limits.closed(address)
+        return disconnect(eio_sid, *reason)
+
+    engine.on("connect", opened)
+    engine.on("disconnect", closed)
+
+
+def key_of(actor: Actor) -> str:
+    """Return what counts are kept under for somebody who is known; nothing for anybody else."""
+    return "" if actor.kind in ("system", "open", "nobody") else actor.token_id or actor.user_id or actor.id
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Return what counts are kept under for an address: one customer has a whole /64 of IPv6."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address or "unknown"
+    if found.version == 4:
+        return address
+    mapped = found.ipv4_mapped
+    return str(mapped) if mapped is not None else str(ipaddress.ip_network((found, 64), strict=False))
+
+
+@lru_cache(maxsize=4096)
+def _is_here(address: str) -> bool:
+    return is_loopback(address)
+
+
+def _hash(name: str) -> str:
+    # Names are of any length, and no business of whoever reads Redis.
+    return hashlib.sha256(name.strip().lower().encode(errors="replace")).hexdigest()[:32]
+
+
+def _drop(tally: Tally[str], key: str) -> None:
+    if tally[key] > 1:
+        tally[key] -= 1
+    else:
+        del tally[key]
+
+
+def _refuse(what: str, wait: float, message: str = "this is too much in this time") -> None:
+    if wait:
+        LIMITED.labels(what).inc()
+        raise TooFast(message, retry_after=wait)

@@ -1,0 +1,145 @@
+"""One rate limit over all web processes: first this process's own count, then the one in Redis. Under `web/limits`.
+
+Redis may be away or hang. Whoever asks it waits for `limit_timeout` at most; then it is left alone for a while, and the
+process's own count decides. So the limit of an outage is that of one process, never none and never nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+import structlog
+from limits import RateLimitItem
+from limits.storage import RedisStorage
+from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
+
+from app.core.broadcast import connect
+from app.core.settings import Settings
+from app.web.buckets import Bucket, make_buckets, take_all
+
+log = structlog.get_logger(__name__)
+
+#: After a failure, Redis is not asked for this long; then one caller tries it for all.
+REST_SECONDS = 1.0
+#: Shortest pause that is asked for: by then a count has moved.
+SHORTEST = 0.05
+
+
+class Counts:
+    """The counts that web processes share. Connects at its first use."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._client: redis.Redis | None = None
+        self._strategies: dict[bool, RateLimiter] = {}
+        self._resting_until = 0.0
+        self._is_doubted = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis failed when it was last asked."""
+        return self._is_doubted
+
+    def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float | None:
+        """Count one use. Returns 0, after how many seconds to try again, or None when Redis cannot tell.
+
+        `exact` remembers the moment of every use, and not only how many there were in this window and the last.
+        """
+        if not self._may_ask():
+            return None
+        try:
+            strategy = self._strategy(exact)
+            wait = 0.0
+            if not strategy.hit(rate, key):
+                # The clock of the counts is that of the day.
+                wait = max(strategy.get_window_stats(rate, key).reset_time - time.time(), SHORTEST)
+        except (redis.RedisError, OSError) as fault:
+            self._rest(fault)
+            return None
+        self._is_doubted = False
+        return wait
+
+    def clear(self, rate: RateLimitItem, key: str, *, exact: bool) -> None:
+        """Forget what a key has used."""
+        if not self._may_ask():
+            return
+        try:
+            self._strategy(exact).clear(rate, key)
+        except (redis.RedisError, OSError) as fault:
+            self._rest(fault)
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._client is not None:
+            self._client.close()
+
+    def _may_ask(self) -> bool:
+        if not self._is_doubted:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._resting_until:
+                return False
+            # This caller tries it; the others go on without.
+            self._resting_until = now + REST_SECONDS
+            return True
+
+    def _rest(self, fault: Exception) -> None:
+        if not self._is_doubted:
+            log.warning("limits_without_redis", reason=str(fault))
+        with self._lock:
+            self._is_doubted = True
+            self._resting_until = self._clock() + REST_SECONDS
+
+    def _strategy(self, exact: bool) -> RateLimiter:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self._settings, timeout=self._settings.limit_timeout)
+                prefix = f"{self._settings.channel_prefix}:limit"
+                storage = RedisStorage("redis://", connection_pool=self._client.connection_pool, key_prefix=prefix)
+                self._strategies = {
+                    True: MovingWindowRateLimiter(storage),
+                    False: SlidingWindowCounterRateLimiter(storage),
+                }
+            return self._strategies[exact]
+
+
+class Throttle:
+    """One limit, which may be several rates at once: `5/minute;20/hour`."""
+
+    def __init__(
+        self,
+        name: str,
+        rates: str,
+        counts: Counts,
+        *,
+        exact: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`name` keeps its counts apart from those of other limits; `exact` is for `Counts.hit`."""
+        self._name = name
+        self._counts = counts
+        self._exact = exact
+        self._buckets = make_buckets(rates, clock)
+
+    def take(self, key: str) -> float:
+        """Count one use. Returns 0 when it is allowed, or after how many seconds to try again."""
+        # What this process knows to be too much is refused without asking anybody.
+        return take_all(self._buckets, key) or max([self._ask(bucket, key) for bucket in self._buckets], default=0.0)
+
+    def clear(self, key: str) -> None:
+        """Forget what a key has used."""
+        for bucket in self._buckets:
+            bucket.clear(key)
+            self._counts.clear(bucket.rate, f"{self._name}:{key}", exact=self._exact)
+
+    def _ask(self, bucket: Bucket, key: str) -> float:
+        wait = self._counts.hit(bucket.rate, f"{self._name}:{key}", exact=self._exact) or 0.0
+        if wait:
+            bucket.bar(key, wait)
+        return wait
