@@ -73,6 +73,7 @@ class TooFast(SwallowtailError):
     """This is more than one caller may ask for in this time."""
 
     code = "rate_limited"
+    retry_after: float
 
     def __init__(self, message: str | None = None, *, retry_after: float = 1.0, field: str | None = None) -> None:
         super().__init__(message, field=field)

@@ -44,7 +44,9 @@ class Gallery:
     """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = Settings(_env_file=None, var_dir=var, async_mode="threading", auth="required", secret_key="k" * 32)
+        settings = Settings(
+            _env_file=None, var_dir=var, async_mode="threading", auth="required", secret_key="k" * 32, limits="off"
+        )
         self.desk = Desk(settings)
         self.rt = self.desk.rt
         self.who = NOBODY
