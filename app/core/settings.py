@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.core.errors import SettingsError
 from app.core.settings_access import AccessSettings, is_loopback
+from app.core.settings_entrance import EntranceSettings
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
 
@@ -25,7 +26,7 @@ _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "a
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 
 
-class Settings(AccessSettings, LimitSettings, PrivacySettings):
+class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(

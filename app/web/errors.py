@@ -50,6 +50,7 @@ KINDS = {
         Kind("bad_request", 400, "The request is malformed", "Correct the request."),
         Kind("invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
         Kind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
+        Kind("foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."),
         Kind("forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."),
         Kind("not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."),
         Kind("method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."),
@@ -59,6 +60,7 @@ KINDS = {
         Kind("length_required", 411, "The body has no length", "Send a Content-Length."),
         Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
         Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
+        Kind("unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
         Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
         Kind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
         Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
@@ -66,9 +68,9 @@ KINDS = {
         Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
     )
 }
-_CODES = {
-    kind.status: kind.code for kind in KINDS.values() if kind.code not in ("invalid_json", "epoch", "rate_limited")
-}
+#: Those that share their status with a kind that is less special.
+_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin")
+_CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 
 class Gone(SwallowtailError):
@@ -93,19 +95,24 @@ def answer_problem(
     if _is_for_people():
         page = render_template("error.html", title=kind.title, message=detail, **(more or {}))
         return Response(page, kind.status, headers, mimetype="text/html")
-    body: dict[str, Any] = {
-        "type": f"/api/docs#problem-{kind.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…",
-        "code": kind.code,
-    }
+    body = describe_problem(kind, detail)
     if field is not None:
         body["field"] = field[:_LONGEST_FIELD]
     if errors:
         body["errors"] = [{**found, "field": found["field"][:_LONGEST_FIELD]} for found in errors[:_MOST_FINDINGS]]
     body |= more or {}
     return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
+
+
+def describe_problem(kind: Kind, detail: str) -> dict[str, Any]:
+    """Return the members that every problem has."""
+    return {
+        "type": f"/api/docs#problem-{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…",
+        "code": kind.code,
+    }
 
 
 def register(app: Flask) -> None:

@@ -20,6 +20,7 @@ from app.web import errors, headers, health, metrics, openapi, pages, sockets, t
 from app.web.announcer import Announcer
 from app.web.api import agents, instances, schedules, tasks
 from app.web.bodies import ApiRequest, FastJson
+from app.web.doorstep import Doorstep
 from app.web.limits import Limits
 from app.web.parts import Web
 from app.web.transport import SocketTransport
@@ -41,7 +42,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     announcer = Announcer(runtime.broadcast)
     runtime.ledger.announce = announcer.announce
     runtime.hurry = _leave_to_sweeper
-    sio = sockets.make_socketio(app, settings, headers.list_origins(settings))
+    sio = sockets.make_socketio(app, settings)
     hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
     sockets.register(sio, hub, settings, allowed)
@@ -53,6 +54,8 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     openapi.register(app)
     for part in (instances, tasks, agents, schedules, health, metrics, pages):
         app.register_blueprint(part.bp)
+    # Around Socket.IO too, which stands around Flask.
+    app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -20,6 +20,7 @@ from engineio.socket import Socket
 
 from app.core.settings import Settings
 from app.web.connection import Connection
+from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
 from app.web.packets import TextFrame
 from app.web.pulse import Pulse
@@ -31,8 +32,8 @@ log = structlog.get_logger(__name__)
 #: Versions whose inside is known, the first one included and the second not.
 KNOWN = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
 _SERVER = (
-    "_get_socket", "_trigger_event", "_cors_allowed_origins", "generate_id", "handlers", "sockets", "reason",
-    "ping_interval", "ping_interval_grace_period", "ping_timeout", "max_http_buffer_size", "cors_allowed_origins",
+    "_get_socket", "_trigger_event", "generate_id", "handlers", "sockets", "reason",
+    "ping_interval", "ping_interval_grace_period", "ping_timeout", "max_http_buffer_size",
 )  # fmt: skip
 _SOCKET = ("receive", "send", "close", "schedule_ping", "check_ping_timeout")
 _PING, _CLOSE = pack(b"2"), pack(b"1")
@@ -165,6 +166,7 @@ class Engine:
         #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
+        self._doorstep = Doorstep(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
         # Ours are not among the stock ones: its monitor would look at each of them in turn.
@@ -178,12 +180,9 @@ class Engine:
         self.pulse.run(self.reactor.after, time.monotonic)
 
     def accepts(self, upgrade: Upgrade) -> bool:
-        """Tell whether a websocket's origin is one that may connect. Says nothing about who it is."""
-        origin = upgrade.environ.get("HTTP_ORIGIN")
-        if not origin or self.eio.cors_allowed_origins == []:
-            return True
-        allowed = self.eio._cors_allowed_origins(upgrade.environ)
-        return allowed is None or origin in allowed
+        """Tell whether a websocket may connect, by its host and its origin. Says nothing about who it is."""
+        self._doorstep.settle(upgrade.environ)
+        return self._doorstep.find_refusal(upgrade.environ) is None
 
     def adopt(self, sock: sockets.socket, upgrade: Upgrade) -> None:
         """Make a websocket of a socket whose request has been read."""

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.core.settings import Settings
+from app.web.origins import Origins
 
 #: A view that needs more (none does yet) sets the header itself.
 SECURE = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
@@ -29,25 +33,27 @@ _EXPOSED = "Location, Retry-After"
 _YEAR = 365 * 24 * 3600
 
 
-def list_origins(settings: Settings) -> list[str]:
-    """Return the origins that may call across sites; none by default."""
-    return [origin.strip().rstrip("/") for origin in settings.cors_origins.split(",") if origin.strip()]
-
-
 def register(app: Flask, settings: Settings) -> None:
-    """Put the headers on every answer, and refuse bodies that say that they are too large."""
-    origins = frozenset(list_origins(settings))
+    """Say of every answer who may read it and how long it keeps; refuse bodies that say that they are too large."""
+    origins = Origins(settings)
     versions = _Versions(Path(app.static_folder or "static"))
     app.before_request(_refuse_large_body)
     app.url_defaults(versions.add)
 
     @app.after_request
     def finish(response: Response) -> Response:
-        for name, value in SECURE.items():
-            response.headers.setdefault(name, value)
         _allow_origin(response, origins)
         _keep(response)
         return response
+
+
+def secure(headers: Headers, hsts_seconds: int) -> None:
+    """Put on an answer what tells browsers to be careful with it. `hsts_seconds`: how long TLS is to be kept to."""
+    for name, value in SECURE.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Cache-Control", "no-store")
+    if hsts_seconds:
+        headers.setdefault("Strict-Transport-Security", f"max-age={hsts_seconds}")
 
 
 def _refuse_large_body() -> None:
@@ -57,14 +63,15 @@ def _refuse_large_body() -> None:
         raise RequestEntityTooLarge(f"the body is larger than {limit} bytes")
 
 
-def _allow_origin(response: Response, origins: frozenset[str]) -> None:
-    if not origins:
+def _allow_origin(response: Response, origins: Origins) -> None:
+    if not origins.listed:
         return
     response.vary.add("Origin")
     origin = request.headers.get("Origin", "")
-    if origin not in origins and "*" not in origins:
+    if not origins.may_read(origin):
         return
-    response.headers["Access-Control-Allow-Origin"] = origin if origin in origins else "*"
+    # Never with `Access-Control-Allow-Credentials`: what a cookie lets somebody see is for our own pages.
+    response.headers["Access-Control-Allow-Origin"] = origin if origin in origins.listed else "*"
     response.headers["Access-Control-Expose-Headers"] = _EXPOSED
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = _METHODS
@@ -77,8 +84,6 @@ def _keep(response: Response) -> None:
         # An address that names the content may be kept for ever; any other is asked about each time (ETag, 304).
         named = "v" in request.args
         response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable" if named else "no-cache"
-    else:
-        response.headers.setdefault("Cache-Control", "no-store")
 
 
 class _Versions:

@@ -31,6 +31,7 @@ from app.delivery.wire import (
 from app.web.deadline import Deadline
 from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
+from app.web.origins import Origins
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
 from app.web.polling import end_without_waiting
@@ -48,7 +49,7 @@ _LONGEST_EPOCH = 64
 Payload = Mapping[str, Any]
 
 
-def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketIO:
+def make_socketio(app: Flask, settings: Settings) -> SocketIO:
     """Return the Socket.IO server of one web process; it connects to Redis with its first client.
 
     Messages above `max_body_bytes` are refused, frames above `max_frame_bytes` close the connection unread.
@@ -63,7 +64,8 @@ def make_socketio(app: Flask, settings: Settings, origins: list[str]) -> SocketI
         transports=["websocket"] if settings.processes > 1 else None,
         # One client's events in order; no greenlet or thread for each of them.
         async_handlers=False,
-        cors_allowed_origins=origins or None,
+        cors_allowed_origins=Origins(settings).admits,
+        cors_credentials=False,
         manage_session=False,
         max_http_buffer_size=max(settings.max_frame_bytes, settings.max_body_bytes),
         http_compression=False,

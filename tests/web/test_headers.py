@@ -18,14 +18,31 @@ PATHS = ["/", "/api/v1/instances", "/api/v1/nothing", "/api/docs", "/api/openapi
 def test_every_answer_tells_browsers_to_be_careful(desk: Desk, path: str) -> None:
     headers = desk.client.get(path).headers
     policy = headers["Content-Security-Policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
     assert "frame-ancestors 'none'" in policy
+    assert "require-trusted-types-for 'script'" in policy
     assert "unsafe" not in policy
+    assert "Strict-Transport-Security" not in headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cache-Control"] == "no-store"
     assert "Access-Control-Allow-Origin" not in headers
     assert "Set-Cookie" not in headers
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(31_536_000, "max-age=31536000"), (60, "max-age=60"), (0, None)])
+def test_browsers_that_came_by_tls_are_told_to_keep_to_it(tmp_path: Path, seconds: int, told: str | None) -> None:
+    more = {"trusted_proxies": "127.0.0.1", "hsts_seconds": seconds}
+    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more))  # type: ignore[arg-type]
+    for path in (*PATHS, "/static/api_docs.css", "/socket.io/?EIO=4"):
+        safe = desk.fetch(path, headers={"X-Forwarded-Proto": "https"})
+        assert safe.headers.get("Strict-Transport-Security") == told
+        assert "Strict-Transport-Security" not in desk.fetch(path).headers
+    desk.close()
+
+
+def test_nobody_but_a_trusted_proxy_can_say_that_it_was_tls(desk: Desk) -> None:
+    assert "Strict-Transport-Security" not in desk.fetch("/", headers={"X-Forwarded-Proto": "https"}).headers
 
 
 def test_debugging_is_off(desk: Desk) -> None:

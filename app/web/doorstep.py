@@ -1,0 +1,80 @@
+"""What every request and every websocket passes first: where it is from, whom it is for, which page sent it.
+
+Before the road, and outside of Flask: long polling and the library's own websockets come through `around`; those that
+`web/gate` takes are asked about by `web/fast_engine`, with the same `settle` and `find_refusal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from werkzeug.datastructures import Headers
+
+from app.core.settings import Settings
+from app.web.errors import KINDS, MEDIA_TYPE, Kind, describe_problem
+from app.web.headers import secure
+from app.web.hosts import Hosts
+from app.web.origins import Origins
+from app.web.proxies import Proxies
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not let in."""
+
+    kind: Kind
+    detail: str
+
+
+class Doorstep:
+    """The door of one web process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hosts = Hosts(settings)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._origins = Origins(settings)
+        self._hsts_seconds = settings.hsts_seconds
+
+    def settle(self, environ: dict[str, Any]) -> None:
+        """Put the caller's own address and scheme into a WSGI environment."""
+        self._proxies.settle(environ)
+
+    def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:
+        """Return why a request that is settled is not let in; None when it is."""
+        host = environ.get("HTTP_HOST")
+        if not self._hosts.admits(host):
+            return Refusal(KINDS["unknown_host"], f"this server does not answer for {(host or 'no name')[:200]}")
+        if self._origins.refuses(environ):
+            return Refusal(KINDS["foreign_origin"], f"pages of {environ['HTTP_ORIGIN'][:200]} may not do this here")
+        return None
+
+    def around(self, app: Any) -> Any:
+        """Return a WSGI application that lets in what may come in, and puts the headers of care on every answer."""
+
+        def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            self.settle(environ)
+            is_safe = environ["wsgi.url_scheme"] == "https"
+
+            def start(status: str, given: list[tuple[str, str]], *more: Any) -> Any:
+                headers = Headers(given)
+                secure(headers, self._hsts_seconds if is_safe else 0)
+                return start_response(status, headers.to_wsgi_list(), *more)
+
+            refusal = self.find_refusal(environ)
+            return app(environ, start) if refusal is None else _answer(refusal, start)
+
+        return serve
+
+
+def _answer(refusal: Refusal, start: Any) -> Iterable[bytes]:
+    log.debug("refused_at_the_door", code=refusal.kind.code, detail=refusal.detail)
+    body = orjson.dumps(describe_problem(refusal.kind, refusal.detail))
+    status = f"{refusal.kind.status} {refusal.kind.title}"
+    start(status, [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body)))])
+    return [body]

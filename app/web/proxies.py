@@ -1,0 +1,74 @@
+"""Where a request really comes from, when it came through proxies. Before the road.
+
+Anybody can write `X-Forwarded-…` headers. They count only when a proxy that is trusted has added to them, and are
+removed in any case, so that nothing later reads them by itself.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from werkzeug.http import parse_list_header
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app.core.settings_entrance import list_words
+
+#: Some proxies name a websocket's scheme.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+class Proxies:
+    """The proxies that are trusted: those with certain addresses, or a number of them whoever they are."""
+
+    def __init__(self, trusted: str) -> None:
+        """`trusted` is `SWALLOWTAIL_TRUSTED_PROXIES`."""
+        is_number = trusted.strip().isdecimal()
+        self._count = int(trusted) if is_number else 0
+        self._networks = [] if is_number else [ip_network(word) for word in list_words(trusted)]
+
+    def settle(self, environ: dict[str, Any]) -> None:
+        """Put the caller's own address and scheme into a WSGI environment, as far as trusted proxies tell them."""
+        peer, scheme = environ.get("REMOTE_ADDR", ""), environ["wsgi.url_scheme"]
+        hops = self._count or self._count_hops(peer, environ)
+        if hops:
+            ProxyFix(_answer_nothing, x_for=hops, x_proto=1)(environ, _ignore)
+            environ["REMOTE_ADDR"] = _read_address(environ["REMOTE_ADDR"]) or peer
+            environ["wsgi.url_scheme"] = _SCHEMES.get(environ["wsgi.url_scheme"].lower(), scheme)
+        for name in [name for name in environ if name.startswith("HTTP_X_FORWARDED_") or name == "HTTP_FORWARDED"]:
+            del environ[name]
+
+    def _count_hops(self, peer: str, environ: dict[str, Any]) -> int:
+        """Return how many addresses at the end of the chain are to be believed: one that each trusted proxy added."""
+        if not self._trusts(peer):
+            return 0
+        chain = parse_list_header(environ.get("HTTP_X_FORWARDED_FOR", ""))
+        hops = 1
+        while hops < len(chain) and self._trusts(chain[-hops]):
+            hops += 1
+        return hops
+
+    def _trusts(self, text: str) -> bool:
+        address = _read_address(text)
+        return address is not None and any(ip_address(address) in network for network in self._networks)
+
+
+def _read_address(text: str) -> str | None:
+    """Return the address in `text`, without the port that some proxies add; None when there is none."""
+    bare = text.strip()
+    for candidate in (bare, bare.rpartition(":")[0].strip("[]")):
+        try:
+            address = ip_address(candidate)
+        except ValueError:
+            continue
+        mapped = getattr(address, "ipv4_mapped", None)
+        return str(mapped or address)
+    return None
+
+
+def _answer_nothing(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+def _ignore(*_: Any) -> Any:
+    """Stand in for a server."""

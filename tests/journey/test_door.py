@@ -1,0 +1,110 @@
+"""The door of a real web process, in every mode: hosts, origins, proxies, and what is too large, on every transport."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import websocket
+
+from tests.harness.house import House
+from tests.harness.processes import WebProcess
+from tests.harness.servers import RedisBinary
+
+#: How the web process serves websockets: at the gate, by the library, and in the other modes.
+MODES: dict[str, dict[str, object]] = {
+    "fast": {},
+    "stock": {"engine": "stock"},
+    "threading": {"async_mode": "threading"},
+    "gevent": {"async_mode": "gevent"},
+}
+DOOR = {"allowed_hosts": "app.example.org", "trusted_proxies": "127.0.0.1", "cors_origins": "https://pages.example"}
+BODY = {"max_body_bytes": 20_000}
+
+
+@pytest.fixture(scope="module", params=MODES)
+def web(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[WebProcess]:
+    """One web process that answers for one more name, behind a proxy of this machine."""
+    with House(redis_binary=redis_binary, env={**DOOR, **BODY, **MODES[request.param]}) as house:
+        yield house.start_web()
+
+
+def connect(web: WebProcess, *, origin: str | None = None, host: str | None = None, **told: str) -> str:
+    """Ask for a websocket; the first message."""
+    options: dict[str, Any] = {"host": host} if host else {}
+    options |= {"origin": origin} if origin else {"suppress_origin": True}
+    line = websocket.create_connection(
+        f"ws://127.0.0.1:{web.port}/socket.io/?EIO=4&transport=websocket",
+        timeout=60,
+        header={name.replace("_", "-"): value for name, value in told.items()},
+        **options,
+    )
+    try:
+        return str(line.recv())
+    finally:
+        line.close()
+
+
+def refused(web: WebProcess, status: int, **options: Any) -> bool:
+    """Whether a websocket is not given: with a status, or after gevent's hasty acceptance, with nothing but an end."""
+    try:
+        return connect(web, **options) == ""
+    except websocket.WebSocketBadStatusException as fault:
+        return int(fault.status_code) == status
+
+
+def test_our_own_pages_listed_ones_and_programs_get_a_websocket(web: WebProcess) -> None:
+    own = f"http://127.0.0.1:{web.port}"
+    for origin in (None, own, "https://pages.example"):
+        assert connect(web, origin=origin).startswith("0{"), origin
+    assert connect(web, host="app.example.org", origin="http://app.example.org").startswith("0{")
+
+
+def test_other_pages_get_none(web: WebProcess) -> None:
+    for origin in ("https://evil.example", "null", f"https://127.0.0.1:{web.port}", "http://127.0.0.1:1"):
+        assert refused(web, 403, origin=origin), origin
+    # A name that was made to point here is its own origin; the host gives it away.
+    assert refused(web, 421, host="evil.example", origin="http://evil.example")
+    assert refused(web, 421, host="evil.example")
+
+
+def test_behind_tls_our_own_origin_is_https(web: WebProcess) -> None:
+    safe = {"X_Forwarded_Proto": "https"}
+    assert connect(web, host="app.example.org", origin="https://app.example.org", **safe).startswith("0{")
+    assert refused(web, 403, host="app.example.org", origin="http://app.example.org", **safe)
+    assert refused(web, 403, origin="https://evil.example", X_Forwarded_Host="evil.example", **safe)
+
+
+def test_long_polling_has_the_same_rule(web: WebProcess) -> None:
+    address = f"{web.url}/socket.io/?EIO=4&transport=polling"
+    own = f"http://127.0.0.1:{web.port}"
+    for headers, status in (
+        ({}, 200),
+        ({"Origin": own}, 200),
+        ({"Origin": "https://pages.example"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Host": "evil.example"}, 421),
+    ):
+        answer = httpx.get(address, headers=headers, timeout=60)
+        assert answer.status_code == status, headers
+        assert "access-control-allow-credentials" not in answer.headers
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_that_is_too_large_is_refused_whatever_it_is_said_to_be(web: WebProcess) -> None:
+    for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
+        headers = {"Content-Type": kind} if kind else {}
+        answer = httpx.post(f"{web.url}/api/v1/instances", content=b"x" * 30_000, headers=headers, timeout=60)
+        assert answer.status_code == 413, kind
+
+
+def test_headers_that_are_too_large_are_refused_and_others_served(web: WebProcess) -> None:
+    for start in ("GET / HTTP/1.1", "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1"):
+        with socket.create_connection(("127.0.0.1", web.port), timeout=60) as line:
+            line.sendall(f"{start}\r\nHost: 127.0.0.1\r\nX-Long: {'a' * 100_000}\r\n\r\n".encode())
+            status = line.makefile("rb").readline().split()[1]
+        assert status[:1] == b"4", status
+    assert web.status("/healthz") == 200

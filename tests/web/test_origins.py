@@ -1,0 +1,88 @@
+"""Which pages may do something here: our own and those of listed origins, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.settings import Settings
+from tests.web.desk import GIVEN, Desk, problem
+
+Open = Callable[..., Desk]
+POLLING = "/socket.io/?EIO=4&transport=polling"
+FOREIGN = ["https://evil.example", "null", "http://localhost.evil.example", "https://localhost", "http://localhost:81"]
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Open]:
+    desks: list[Desk] = []
+
+    def make(**more: str) -> Desk:
+        desks.append(Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close()
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_foreign_page_can_change_nothing(desk: Desk, origin: str) -> None:
+    task_id = desk.submit()["task"]["id"]
+    # A form of any site can send this much without being asked by the browser.
+    answer = desk.post(f"/tasks/{task_id}/cancel", headers={"Origin": origin, "Content-Type": "text/plain"})
+    problem(answer, 403, "foreign_origin")
+    assert desk.get(f"/tasks/{task_id}").get_json()["status"] == "SUBMITTED"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_foreign_page_gets_no_session_of_long_polling(desk: Desk, origin: str) -> None:
+    for method in (desk.client.get, desk.client.post):
+        answer = method(POLLING, headers={"Origin": origin})
+        problem(answer, 403, "foreign_origin")
+    # Nor by the header that some libraries believe.
+    told = {"Origin": origin, "X-Forwarded-Host": origin.rpartition("/")[2], "X-Forwarded-Proto": "https"}
+    problem(desk.client.get(POLLING, headers=told), 403, "foreign_origin")
+
+
+def test_a_program_without_an_origin_and_our_own_pages_may(desk: Desk) -> None:
+    for headers in ({}, {"Origin": "http://localhost"}):
+        assert desk.post("/instances/acme/tasks", GIVEN, headers=headers).status_code == 201
+        answer = desk.client.get(POLLING, headers=headers)
+        assert (answer.status_code, answer.text[0]) == (200, "0")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_listed_origin_may_poll_and_our_own_still_may(open_desk: Open) -> None:
+    desk = open_desk(cors_origins="https://app.example")
+    for origin in ("https://app.example", "http://localhost"):
+        answer = desk.client.get(POLLING, headers={"Origin": origin})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    problem(desk.client.get(POLLING, headers={"Origin": "https://evil.example"}), 403, "foreign_origin")
+
+
+def test_a_star_lists_every_origin_for_both(open_desk: Open) -> None:
+    desk = open_desk(cors_origins="*")
+    desk.create_instance("acme")
+    for answer in (
+        desk.client.get(POLLING, headers={"Origin": "https://any.example"}),
+        desk.post("/instances/acme/tasks", GIVEN, headers={"Origin": "https://any.example"}),
+    ):
+        assert answer.status_code in (200, 201)
+        assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://any.example")
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_our_own_origin_has_the_scheme_that_a_trusted_proxy_tells(open_desk: Open) -> None:
+    asked = {"Origin": "https://app.example", "Host": "app.example", "X-Forwarded-Proto": "https"}
+    behind = open_desk(allowed_hosts="app.example", trusted_proxies="127.0.0.1")
+    assert behind.client.get(POLLING, headers=asked).status_code == 200
+    alone = open_desk(allowed_hosts="app.example")
+    problem(alone.client.get(POLLING, headers=asked), 403, "foreign_origin")
