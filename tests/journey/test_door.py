@@ -45,7 +45,8 @@ def connect(web: WebProcess, *, origin: str | None = None, host: str | None = No
     try:
         return str(line.recv())
     finally:
-        line.close()
+        # Not `close`: it leaves a connection that the other side has closed to the garbage collector.
+        line.shutdown()
 
 
 def refused(web: WebProcess, status: int, **options: Any) -> bool:
