@@ -26,7 +26,9 @@ class EntranceSettings(BaseSettings):
         "`X-Forwarded-Proto` count, or how many there are in front; nobody's when empty",
     )
     hsts_seconds: int = Field(
-        31_536_000, ge=0, description="How long browsers that came by TLS are told to come by nothing else; 0 for no word"
+        31_536_000,
+        ge=0,
+        description="How long browsers that came by TLS are told to come by nothing else; 0 for no word",
     )
 
     @field_validator("allowed_hosts")
