@@ -46,7 +46,7 @@ def connect(web: WebProcess, *, origin: str | None = None, host: str | None = No
         return str(line.recv())
     finally:
         # Not `close`: it leaves a connection that the other side has closed to the garbage collector.
-        line.shutdown()
+        line.shutdown()  # type: ignore[no-untyped-call]
 
 
 def refused(web: WebProcess, status: int, **options: Any) -> bool:
