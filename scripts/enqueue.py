@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import places, schedules, tasks, watch
+from scripts.cli import places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app.command("retry")(tasks.retry)
 app.add_typer(schedules.schedules, name="schedule")
 app.command("agents")(places.agents)
 app.add_typer(places.instances, name="instances")
+places.instances.command("renew-epoch")(upkeep.renew)
+app.command("prune")(upkeep.prune_instance)
 
 
 def main() -> None:

@@ -48,6 +48,9 @@ class Act(StrEnum):
     READ_AUDIT = "audit.read"
     EXPORT = "instance.export"
     DELETE = "instance.delete"
+    #: Forget old events and tasks before their time.
+    PRUNE = "instance.prune"
+    RENEW_EPOCH = "instance.renew_epoch"
     #: These belong to no instance.
     CREATE_INSTANCE = "instance.create"
     READ_AGENTS = "agent.read"
@@ -71,6 +74,8 @@ LEAST_ROLE = {
     Act.READ_AUDIT: Role.ADMIN,
     Act.EXPORT: Role.OWNER,
     Act.DELETE: Role.OWNER,
+    Act.PRUNE: Role.OWNER,
+    Act.RENEW_EPOCH: Role.OWNER,
 }
 #: What superusers alone may do; the other acts outside of instances are everybody's who is known.
 SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT, Act.READ_METRICS})

@@ -1,4 +1,5 @@
-"""The tables. Only the ledger writes tasks, steps, events and wishes; `core/actions` and the scheduler own the rest.
+"""The tables. Only the ledger writes tasks, steps, events and wishes, and only `core/retention` deletes
+them; `core/actions` and the scheduler own the rest.
 
 Moments are stored as microseconds since 1970 (`Moment`), so that comparing with the database's clock is arithmetic on
 integers on SQLite and PostgreSQL alike.
@@ -196,6 +197,15 @@ class Outbox(Base):
     available_at: Mapped[datetime] = mapped_column(Moment, index=True)
     sends: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Duty(Base):
+    """What one process at a time does for all; who moves `next_at` on has the turn until then."""
+
+    __tablename__ = "duty"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Agent(Base):

@@ -1,13 +1,19 @@
-"""The sweep: finds again whatever a message, a signal or a process lost. Runs in web processes and beside workers."""
+"""The sweep: finds again whatever a message, a signal or a process lost. Runs in web processes and beside workers.
+
+Beside it, in a thread of its own so that no wake-up waits for it, goes the pruning of what is no longer kept.
+"""
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 
 import structlog
 from prometheus_client import Counter
 
 from app.core.errors import SwallowtailError
+from app.core.retention import prune_due
 from app.core.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -38,6 +44,7 @@ class Sweeper:
         self._thread = threading.Thread(target=self.run_forever, name="sweeper", daemon=True)
         self._runtime.hurry = self._woken.set
         self._thread.start()
+        threading.Thread(target=self._prune_forever, name="pruner", daemon=True).start()
 
     def stop(self) -> None:
         """End the thread after the sweep it is in."""
@@ -62,3 +69,18 @@ class Sweeper:
                 log.exception("sweep_failed")
             else:
                 SWEEPS.labels("done").inc()
+
+    def _prune_forever(self) -> None:
+        interval = self._runtime.settings.prune_interval
+        # Not all processes at the same moment.
+        while not self._stopping.wait(interval * random.uniform(0.5, 1.0)):
+            try:
+                self._prune_for(interval / 2)
+            except SwallowtailError as away:
+                log.warning("pruning_postponed", reason=away.message)
+            except Exception:
+                log.exception("pruning_failed")
+
+    def _prune_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        prune_due(self._runtime, lambda: not self._stopping.is_set() and time.monotonic() < until)

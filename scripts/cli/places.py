@@ -41,7 +41,7 @@ def show_instances(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     with open_domain() as runtime:
-        found = _read_all(runtime)
+        found = read_all_instances(runtime)
     if as_json:
         for one in found:
             print_json(one)
@@ -65,7 +65,8 @@ def create(
         tell(f"Created {made['name']}.")
 
 
-def _read_all(runtime: Runtime) -> list[InstanceView]:
+def read_all_instances(runtime: Runtime) -> list[InstanceView]:
+    """Return every instance, by id."""
     found: list[InstanceView] = []
     cursor = None
     while True:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import delete, update
 
+from app.core import retention
 from app.core.events import TASK_UPDATE, EventRecord
-from app.core.log import Change, read_head
+from app.core.log import Change
 from app.core.models import Event, Instance, Task
 from app.core.runtime import Runtime
 from tests.journey.author import Author
@@ -46,13 +47,8 @@ def _record(change: Change, task_id: str, count: int, fact: str | None) -> None:
 
 
 def prune(rt: Runtime, instance_id: str, keep: int) -> None:
-    """Forget all but the latest events, as retention does: in one transaction with the number it leaves behind."""
-    with rt.db.write() as session:
-        head = read_head(session, instance_id)
-        assert head is not None
-        least = max(head.min_seq, head.seq - keep)
-        session.execute(delete(Event).where(Event.instance_id == instance_id, Event.seq <= least))
-        session.execute(update(Instance).where(Instance.id == instance_id).values(min_seq=least))
+    """Forget all but the latest events."""
+    retention.prune(rt, instance_id, retention.Policy(events=keep))
 
 
 def begin_epoch(rt: Runtime, instance_id: str) -> str:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from app.core.epochs import renew_epoch
 from app.core.errors import CancelRequested, Conflict, LeaseLost
 from app.core.runs import Claim
 from app.delivery.archive import Archive, Page
@@ -124,10 +125,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         prune(self.stage.rt, self.author.instance_id, keep)
         self.pruned = True
 
-    @rule()
-    def begin_epoch(self) -> None:
-        begin_epoch(self.stage.rt, self.author.instance_id)
-        self.pruned = True
+    @rule(empty=st.booleans())
+    def begin_epoch(self, empty: bool) -> None:
+        if empty:
+            begin_epoch(self.stage.rt, self.author.instance_id)
+            self.pruned = True
+        else:
+            renew_epoch(self.stage.rt, self.author.instance_id)
 
     # Who watches.
 

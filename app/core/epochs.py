@@ -1,0 +1,49 @@
+"""Beginning another epoch of a log: what an operator does after a database was restored. Beside the road.
+
+A restored log stands where it stood when the backup was made, and its next events get numbers that clients have seen on
+others. Another epoch tells them so: they forget their position and begin again with a snapshot.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import select, update
+
+from app.core.access import Act, require
+from app.core.errors import NotFound
+from app.core.log import Change, Head, read_head
+from app.core.models import Event, Instance
+from app.core.runtime import Runtime
+
+
+def renew_epoch(runtime: Runtime, instance_id: str) -> Head:
+    """Give an instance's log another epoch, with the events and numbers that it has; returns where it stands then.
+
+    Raises:
+        NotFound: there is no such instance.
+        Unauthenticated, Forbidden: see `require`.
+        Unavailable: the database stayed away.
+    """
+    epoch = uuid.uuid4().hex[:16]
+
+    def work(change: Change) -> Head:
+        session = change.session
+        require(session, runtime.caller.actor, Act.RENEW_EPOCH, instance_id)
+        # Locked first: an event that is being numbered must not get the epoch that is over.
+        before = session.scalar(select(Instance.epoch).where(Instance.id == instance_id).with_for_update())
+        if before is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        quietly = {"synchronize_session": False}
+        session.execute(
+            update(Event).where(Event.instance_id == instance_id).values(epoch=epoch).execution_options(**quietly)
+        )
+        session.execute(
+            update(Instance).where(Instance.id == instance_id).values(epoch=epoch).execution_options(**quietly)
+        )
+        change.note_deed(instance_id, Act.RENEW_EPOCH, "instance", instance_id, {"before": before, "after": epoch})
+        head = read_head(session, instance_id)
+        assert head is not None
+        return head
+
+    return runtime.ledger.commit(work)[0]

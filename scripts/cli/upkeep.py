@@ -1,0 +1,65 @@
+"""The commands of whoever runs the system: forget what is old, and say that a log was restored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.core.epochs import renew_epoch
+from app.core.errors import InvalidInput
+from app.core.reads import read_instance
+from app.core.retention import Policy, foresee, prune, read_policy
+from app.core.runtime import Runtime
+from scripts.cli.domain import open_domain
+from scripts.cli.options import AsJson, InstanceId
+from scripts.cli.output import print_json, tell
+from scripts.cli.places import read_all_instances
+
+
+def prune_instance(
+    instance_id: InstanceId,
+    event_days: Annotated[float | None, typer.Option(min=0, help="Days of events to keep.")] = None,
+    events: Annotated[int | None, typer.Option(min=0, help="How many of the latest events to keep.")] = None,
+    task_days: Annotated[float | None, typer.Option(min=0, help="Days of ended tasks to keep.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete old events and ended tasks now, by the instance's policy or as the options say."""
+    given = (event_days, events, task_days)
+    with open_domain() as runtime:
+        policy = Policy(*given) if any(value is not None for value in given) else _own_policy(runtime, instance_id)
+        done = foresee(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
+    if as_json:
+        shape = {"instance_id": instance_id, "events": done.events, "tasks": done.tasks, "min_seq": done.min_seq}
+        print_json({**shape, "dry_run": dry_run})
+    else:
+        print(f"{done.events} events, {done.tasks} tasks")
+        tell(f"{'Would be' if dry_run else 'Are'} deleted; replay is possible from event {done.min_seq} on.")
+
+
+def renew(
+    instance_id: Annotated[str | None, typer.Argument(help="Instance whose log was restored.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Every instance.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Begin another epoch, after a database was restored: every client begins again with a snapshot."""
+    if (instance_id is None) != everywhere:
+        raise InvalidInput("name an instance, or give --all", field="instance_id")
+    with open_domain() as runtime:
+        named = [one["id"] for one in read_all_instances(runtime)] if instance_id is None else [instance_id]
+        for name in named:
+            head = renew_epoch(runtime, name)
+            if as_json:
+                print_json({"instance_id": name, "epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq})
+            else:
+                print(f"{name} {head.epoch}")
+
+
+def _own_policy(runtime: Runtime, instance_id: str) -> Policy:
+    with runtime.db.read() as session:
+        read_instance(session, instance_id)
+        policy = read_policy(session, runtime.settings, instance_id)
+    if policy.event_age is None and policy.events is None:
+        raise InvalidInput("this instance keeps everything; say with the options what to delete", field="--event-days")
+    return policy
