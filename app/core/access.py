@@ -180,6 +180,11 @@ def require_whole(actor: Actor) -> None:
         raise Forbidden("this token is for one task")
 
 
+def require_known(actor: Actor) -> None:
+    """Raise Unauthenticated when nobody said who they are."""
+    _refuse_nobody(actor)
+
+
 def require_outside(actor: Actor, act: Act) -> None:
     """Let an actor do something that belongs to no instance, or raise Unauthenticated or Forbidden."""
     _refuse_nobody(actor)

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from app.core.access import Actor
+from app.core.access import Actor, require_known
 from app.core.access_version import raise_version
 from app.core.audit import SYSTEM_SCOPE
-from app.core.errors import Unauthenticated
+from app.core.errors import Conflict, Forbidden, Unauthenticated
 from app.core.events import now
+from app.core.grants import revoke_own
 from app.core.log import Change
 from app.core.models_access import AccessToken, User
 from app.core.runtime import Runtime
@@ -117,6 +118,28 @@ def close_session(runtime: Runtime, session_id: str) -> None:
         change.note_deed(SYSTEM_SCOPE, "session.close", "user", row.user_id or "", {"session": session_id})
 
     runtime.ledger.commit(work)
+
+
+def sign_out(runtime: Runtime) -> None:
+    """End the session whose token the caller shows, or the personal token itself.
+
+    Raises:
+        Unauthenticated: nobody said who they are.
+        Forbidden: a front end's token is not its bearer's to end.
+        Conflict: there is nothing to end here: an identity provider issued the token, or none is needed.
+    """
+    actor = runtime.caller.actor
+    require_known(actor)
+    if actor.kind == "front_end":
+        raise Forbidden("a front end's token is ended by an admin of its instance")
+    with runtime.db.read() as session:
+        token = session.get(AccessToken, actor.token_id or "")
+    if token is None:
+        raise Conflict("this token was not issued here, so that it cannot be ended here")
+    if token.kind == "session":
+        close_session(runtime, token.id)
+    else:
+        revoke_own(runtime, token.id)
 
 
 def _check_user(present: User | None, known: User) -> None:

@@ -18,7 +18,7 @@ from app.delivery.archive import Archive
 from app.delivery.hub import Hub
 from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
-from app.web.api import agents, instances, schedules, tasks
+from app.web.api import agents, auth, instances, schedules, tasks, tokens, users
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
@@ -37,7 +37,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     """
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver)
-    tokens = Tokens(runtime)
+    reader = Tokens(runtime)
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
     announcer = Announcer(runtime.broadcast)
     runtime.ledger.announce = announcer.announce
@@ -46,13 +46,13 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
     sockets.register(sio, hub, settings, allowed)
-    app.extensions["swallowtail"] = Web(runtime, tokens, announcer, sio, hub, allowed)
+    app.extensions["swallowtail"] = Web(runtime, reader, announcer, sio, hub, allowed)
     metrics.register(app)
     turnstile.register(app, allowed)
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
-    for part in (instances, tasks, agents, schedules, health, metrics, pages):
+    for part in (instances, tasks, agents, schedules, auth, users, tokens, health, metrics, pages):
         app.register_blueprint(part.bp)
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]

@@ -42,11 +42,26 @@ _IN_PATHS: dict[str, Node] = {
         "schema": {"type": "string", "format": "uuid"},
         "example": "6f1d7a52-8a0b-4f37-9a63-1f4a52c7c9d0",
     },
+    "user_name": {
+        "description": "Name of the user",
+        "schema": {"type": "string", "maxLength": 100},
+        "example": "ann",
+    },
+    "token_id": {
+        "description": "Id of the token",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "9c1d3f6e-6f0e-4c57-8a2f-0d7f3a1b5e42",
+    },
     "kind": {
         "description": "Kind of task that the agent performs",
         "schema": {"type": "string", "maxLength": 100},
         "example": "echo",
     },
+}
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token, a personal token, a front end's token, or an identity provider's",
 }
 #: Problems that any operation may answer with; those that need an input only where there is one.
 _ALWAYS = (429, 500, 503)
@@ -82,6 +97,9 @@ def finish_document(spec: Node) -> Node:
     components["schemas"]["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"] |= components["schemas"]["Problem"].pop("$defs", {})
     components["responses"] = {f"Problem{status}": _describe_problem(status) for status in _statuses()}
+    components["securitySchemes"] = {"bearer": _BEARER}
+    # None is needed where everybody is let in.
+    spec["security"] = [{"bearer": []}, {}]
     for operation in _operations(spec):
         _finish_operation(operation)
         _describe_answers(operation, components["schemas"])

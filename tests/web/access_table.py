@@ -15,6 +15,8 @@ PUBLIC = "200 200 200 200 200 200 200 200 200 200"
 KNOWN = "401 200 200 200 200 200 200 200 200 401"
 #: Everybody who is known, but front ends.
 PEOPLE = "401 200 200 200 200 200 200 403 403 401"
+#: Nobody, whoever they are: what they show is wrong.
+REFUSED = "401 401 401 401 401 401 401 401 401 401"
 SUPERUSERS = "401 403 403 403 403 403 200 403 403 401"
 #: Members, and front ends of the instance; a superuser is no member by that.
 READERS = "401 404 200 200 200 200 404 200 200 401"
@@ -68,6 +70,37 @@ TABLE = {
     # The hub does not run here.
     "GET /readyz": Row(PUBLIC, _at("/readyz"), done=503),
     "GET /metrics": Row(SUPERUSERS, _at("/metrics")),
+    # Who signs in is not known yet.
+    "POST /api/v1/auth/login": Row(REFUSED, _at("/api/v1/auth/login"), {"name": "nobody", "password": "x"}),
+    "POST /api/v1/auth/refresh": Row(REFUSED, _at("/api/v1/auth/refresh"), {"session_token": "x"}),
+    # These actors were not issued a token here, and have no password.
+    "POST /api/v1/auth/logout": Row("401 409 409 409 409 409 409 403 403 401", _at("/api/v1/auth/logout")),
+    "POST /api/v1/auth/password": Row(
+        "401 403 403 403 403 403 403 403 403 401",
+        _at("/api/v1/auth/password"),
+        {"password": "x", "new_password": "staple after staple"},
+    ),
+    "GET /api/v1/auth/whoami": Row(KNOWN, _at("/api/v1/auth/whoami")),
+    "GET /api/v1/users": Row(SUPERUSERS, _at("/api/v1/users")),
+    "POST /api/v1/users": Row(
+        SUPERUSERS, _at("/api/v1/users"), {"name": "", "issuer": "https://id.example", "subject": "7"}, 201
+    ),
+    "GET /api/v1/users/<user_name>": Row(SUPERUSERS, _at("/api/v1/users/viewer")),
+    "POST /api/v1/users/<user_name>/disable": Row(
+        SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/disable"
+    ),
+    "POST /api/v1/users/<user_name>/enable": Row(SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/enable"),
+    "POST /api/v1/users/<user_name>/password": Row(
+        SUPERUSERS,
+        lambda stage: f"/api/v1/users/{stage.new_user()}/password",
+        {"password": "staple after staple"},
+    ),
+    "GET /api/v1/tokens": Row(PEOPLE, _at("/api/v1/tokens")),
+    "POST /api/v1/tokens": Row(PEOPLE, _at("/api/v1/tokens"), {"name": "ci"}, 201),
+    # Nobody's: a token is its owner's alone.
+    "DELETE /api/v1/tokens/<token_id>": Row(
+        "401 404 404 404 404 404 404 403 403 401", _at("/api/v1/tokens/00000000-0000-4000-8000-000000000000")
+    ),
     "GET /api/v1/agents": Row(KNOWN, _at("/api/v1/agents")),
     "GET /api/v1/agents/<kind>": Row(KNOWN, _at("/api/v1/agents/brief")),
     "GET /api/v1/instances": Row(KNOWN, _at("/api/v1/instances")),

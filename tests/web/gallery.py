@@ -15,6 +15,7 @@ from app.core.events import now
 from app.core.models_access import Membership, User
 from app.core.settings import Settings
 from app.web import callers
+from tests.identity.bench import CHEAP
 from tests.web.desk import CARD, Desk
 
 _NUMBERS = itertools.count(1)
@@ -44,9 +45,8 @@ class Gallery:
     """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = Settings(
-            _env_file=None, var_dir=var, async_mode="threading", auth="required", secret_key="k" * 32, limits="off"
-        )
+        given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP}
+        settings = Settings(_env_file=None, var_dir=var, async_mode="threading", **given)
         self.desk = Desk(settings)
         self.rt = self.desk.rt
         self.who = NOBODY
@@ -85,6 +85,13 @@ class Gallery:
         """A task that has been submitted."""
         wanted = actions.Submission(instance_id, CARD.kind, {"text": "Hello"})
         return actions.submit(self.rt, wanted).task["id"]
+
+    def new_user(self) -> str:
+        """Somebody else; their name."""
+        name = f"user{next(_NUMBERS)}"
+        with self.rt.db.write() as session:
+            session.add(User(id=name, name=name, created_at=now()))
+        return name
 
     def new_failure(self) -> str:
         """A task that has failed."""

@@ -33,7 +33,7 @@ def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, route: str) 
     row, method = TABLE[route], route.partition(" ")[0]
     given = {}
     for place, who in enumerate(WHO):
-        body = row.body if row.body is None or "name" not in row.body else {**row.body, "name": f"{who} {place}"}
+        body = row.body if row.body is None or "name" not in row.body else {**row.body, "name": f"{who}-{place}"}
         given[who] = gallery.ask(who, method, row.path(gallery), body).status_code
     assert given == row.expected()
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from referencing import Registry, Resource
 
 from app.core import views
-from app.web.api import shapes
+from app.core.grants import TokenView
+from app.core.users import UserView
+from app.web.api import identities, shapes
 from app.web.api.answers import Problem
 from app.web.errors import KINDS
 from tests.web.desk import GIVEN, Desk, Json, problem, take
@@ -115,6 +117,8 @@ def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Json
         (views.AgentView, shapes.Agent),
         (views.ScheduleView, shapes.Schedule),
         (views.SlotView, shapes.Slot),
+        (UserView, identities.User),
+        (TokenView, identities.Token),
     ],
 )
 def test_the_shapes_are_those_of_the_views(view: type, model: type[BaseModel]) -> None:
@@ -179,17 +183,33 @@ def test_the_refusals_have_the_shapes_that_the_document_tells_of(desk: Desk, doc
     judge.check("list_events", desk.get("/instances/acme/events?since=5"))
 
 
+#: What becomes of the examples; nothing is wrong with how they are written.
+OUTCOMES: dict[str, tuple[int, str | None, str | None]] = {
+    # An agent that is not there, an instance that is there already.
+    "submit_task": (422, "invalid_input", "kind"),
+    "add_schedule": (422, "invalid_input", "kind"),
+    "create_instance": (409, "conflict", "id"),
+    # Tokens and passwords are nobody's; somebody without a name has neither.
+    "login": (401, "unauthenticated", None),
+    "refresh": (401, "unauthenticated", None),
+    "change_password": (403, "forbidden", None),
+    "mint_token": (403, "forbidden", None),
+    "create_user": (201, None, None),
+    "set_password": (404, "not_found", "name"),
+}
+
+
 def test_the_examples_can_be_sent(desk: Desk, document: Json) -> None:
     for _, path, operation in _operations(document):
         if "requestBody" in operation and "retry" not in path:
             example = operation["requestBody"]["content"]["application/json"]["example"]
-            answer = desk.client.post(path.replace("{instance_id}", "acme"), json=example)
-            # The examples are about an agent that this test has not; everything else about them must be right.
-            if "kind" in example:
-                problem(answer, 422, "invalid_input", "kind")
+            address = path.replace("{instance_id}", "acme").replace("{user_name}", "nobody")
+            answer = desk.client.post(address, json=example)
+            status, code, field = OUTCOMES[operation["operationId"]]
+            if code is None:
+                take(answer, status)
             else:
-                # An instance of this id is there already.
-                problem(answer, 409, "conflict", "id")
+                problem(answer, status, code, field)
 
 
 def test_the_page_tells_of_every_operation_and_problem_and_loads_nothing_from_elsewhere(

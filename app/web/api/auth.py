@@ -1,0 +1,109 @@
+"""REST: signing in and out, and who one is. Before the road."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import sessions
+from app.core.access import require_known
+from app.core.events import stamp
+from app.core.sessions import SignedIn
+from app.web import signing_in
+from app.web.api.identities import Login, NewPassword, RefreshRequest, SessionTokens, Whoami
+from app.web.bodies import write_json
+from app.web.callers import act, get_caller
+
+_TAG = {"name": "Signing in", "description": "From a name and a password to a token, and who a token is of."}
+
+bp = APIBlueprint("auth", __name__, tag=_TAG, url_prefix="/api/v1/auth")
+
+
+@bp.post("/login")
+@bp.input(Login, arg_name="body", example={"name": "ann", "password": "correct horse battery"})
+@bp.output(SessionTokens)
+@bp.doc(responses=[401, 429])
+def login(body: Login) -> Response:
+    """Sign in by name and password
+
+    The answer is the same for an unknown name and a wrong password.
+    """
+    return _write(signing_in.sign_in(body.name, body.password))
+
+
+@bp.post("/refresh")
+@bp.input(RefreshRequest, arg_name="body", example={"session_token": "sws_0b7a2c9e53f44c0e9d5e2f1f6f0a6a11_secret"})
+@bp.output(SessionTokens)
+@bp.doc(responses=[401])
+def refresh(body: RefreshRequest) -> Response:
+    """Get a new access token
+
+    A session token is good once: the answer has the next. Whoever comes with an earlier one ends the session, because
+    one of the two who had it must have stolen it.
+    """
+    return _write(signing_in.refresh(body.session_token))
+
+
+@bp.post("/logout")
+@bp.doc(responses={204: "What the token was of has ended", 409: "The token cannot be ended here"})
+def logout() -> Response:
+    """Sign out
+
+    Ends the session that the access token is of, or the personal token itself.
+    """
+    sessions.sign_out(act())
+    return Response(status=204)
+
+
+@bp.get("/whoami")
+@bp.output(Whoami)
+def whoami() -> Response:
+    """Tell who the token is of and what it allows"""
+    actor = get_caller().actor
+    require_known(actor)
+    return write_json(
+        {
+            "kind": actor.kind,
+            "id": actor.id,
+            "name": actor.name,
+            "is_superuser": actor.is_superuser,
+            "acts": None if actor.acts is None else sorted(actor.acts),
+            "instance_id": actor.instance_id,
+            "task_id": actor.task_id,
+            "fields": None if actor.fields is None else sorted(actor.fields),
+            "expires_at": stamp(actor.expires_at),
+        }
+    )
+
+
+@bp.post("/password")
+@bp.input(
+    NewPassword,
+    arg_name="body",
+    example={"password": "correct horse battery", "new_password": "staple after staple"},
+)
+@bp.doc(
+    responses={
+        204: "It was changed; every session and personal token of the user has ended",
+        409: "It is kept elsewhere",
+        429: "Too much",
+    }
+)
+def change_password(body: NewPassword) -> Response:
+    """Change one's own password"""
+    signing_in.change_password(body.password, body.new_password)
+    return Response(status=204)
+
+
+def _write(signed_in: SignedIn) -> Response:
+    return write_json(
+        {
+            "access_token": signed_in.access_token,
+            "token_type": "Bearer",
+            "expires_at": stamp(signed_in.access_expires_at),
+            "session_token": signed_in.session_secret,
+            "session_expires_at": stamp(signed_in.session_expires_at),
+            "user_id": signed_in.actor.user_id,
+            "name": signed_in.actor.name,
+        }
+    )

@@ -1,0 +1,49 @@
+"""REST: one's own personal tokens, for programs that act as oneself. Before the road."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import grants
+from app.core.grants import PersonalWish
+from app.web.api.identities import MintedToken, NewToken, TokenList
+from app.web.api.paging import write_page
+from app.web.bodies import write_json
+from app.web.callers import act
+
+_TAG = {"name": "Personal tokens", "description": "With one, a program acts as its user, or does less."}
+
+bp = APIBlueprint("tokens", __name__, tag=_TAG, url_prefix="/api/v1/tokens")
+
+
+@bp.get("")
+@bp.output(TokenList)
+def list_tokens() -> Response:
+    """List one's own tokens that are good"""
+    return write_page(grants.list_own(act()))
+
+
+@bp.post("")
+@bp.input(
+    NewToken, arg_name="body", example={"name": "nightly report", "acts": ["instance.read"], "lifetime": 86_400.0}
+)
+@bp.output(MintedToken, status_code=201, description="It was minted; `secret` is shown this once")
+@bp.doc(responses=[404, 429])
+def mint_token(body: NewToken) -> Response:
+    """Mint a personal token
+
+    It can do no more than its user, at any time; a token that is used to mint one can give no more than it has.
+    """
+    wish = PersonalWish(body.name, body.acts, body.instance_id, body.lifetime)
+    minted = grants.mint_personal(act(), wish)
+    address = f"/api/v1/tokens/{minted.view['id']}"
+    return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
+
+
+@bp.delete("/<token_id>")
+@bp.doc(responses={204: "It is worth nothing from now on; revoking again changes nothing"})
+def revoke_token(token_id: str) -> Response:
+    """Revoke one of one's own tokens"""
+    grants.revoke_own(act(), token_id)
+    return Response(status=204)

@@ -1,0 +1,82 @@
+"""REST: users, kept by superusers. Before the road."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import users
+from app.core.errors import InvalidInput
+from app.core.users import Identity
+from app.web.api.identities import GivenPassword, NewUser, User, UserPage, UserQuery
+from app.web.api.paging import choose_limit, write_page
+from app.web.bodies import write_json
+from app.web.callers import act
+
+_TAG = {"name": "Users", "description": "Who is known here. Superusers keep them."}
+
+bp = APIBlueprint("users", __name__, tag=_TAG, url_prefix="/api/v1/users")
+
+
+@bp.get("")
+@bp.input(UserQuery, location="query", arg_name="query")
+@bp.output(UserPage)
+def list_users(query: UserQuery) -> Response:
+    """List users"""
+    return write_page(*users.list_users(act(), limit=choose_limit(query.limit), after=query.cursor))
+
+
+@bp.post("")
+@bp.input(NewUser, arg_name="body", example={"name": "bob", "password": "correct horse battery"})
+@bp.output(User, status_code=201, description="They were made known; `Location` is their address")
+@bp.doc(responses=[409, 429])
+def create_user(body: NewUser) -> Response:
+    """Make a user known"""
+    identity = None
+    if body.issuer is not None or body.subject is not None:
+        if body.issuer is None or body.subject is None:
+            raise InvalidInput("issuer and subject belong together", field="subject" if body.issuer else "issuer")
+        identity = Identity(body.issuer, body.subject)
+    view = users.create_user(act(), body.name, body.password, is_superuser=body.is_superuser, identity=identity)
+    return write_json(view, 201, {"Location": f"/api/v1/users/{view['name']}"})
+
+
+@bp.get("/<user_name>")
+@bp.output(User)
+def show_user(user_name: str) -> Response:
+    """Show a user"""
+    return write_json(users.read_user(act(), user_name))
+
+
+@bp.post("/<user_name>/disable")
+@bp.output(User)
+@bp.doc(responses=[409])
+def disable_user(user_name: str) -> Response:
+    """Let a user in no more
+
+    Their sessions and personal tokens are revoked, the front ends' tokens that they minted rest until they are enabled.
+    Live connections end within two seconds. Disabling again changes nothing; the last superuser cannot be disabled.
+    """
+    return write_json(users.disable_user(act(), user_name))
+
+
+@bp.post("/<user_name>/enable")
+@bp.output(User)
+def enable_user(user_name: str) -> Response:
+    """Let a user in again
+
+    What was revoked stays revoked. Enabling again changes nothing.
+    """
+    return write_json(users.enable_user(act(), user_name))
+
+
+@bp.post("/<user_name>/password")
+@bp.input(GivenPassword, arg_name="body", example={"password": "correct horse battery"})
+@bp.output(User)
+@bp.doc(responses=[409, 429])
+def set_password(user_name: str, body: GivenPassword) -> Response:
+    """Give a user another password
+
+    Their sessions and personal tokens are revoked.
+    """
+    return write_json(users.set_password(act(), user_name, body.password))
