@@ -33,6 +33,8 @@ KEEPALIVE = 75
 REQUEST_TIMEOUT = 60
 #: Seconds from a signal to the end of the process, come what may.
 LAST_MOMENT = 4.5
+#: Seconds between two tries to take a connection in when one fails.
+REFUSED_REST = 0.05
 #: Looks for a signal, ten a second, from one measuring to the next where another process may be asked for the numbers.
 LOOKS = 10
 #: Seconds that clients have to take what is queued for them when the process ends.
@@ -137,7 +139,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from app.web.factory import create_app
     from app.web.metrics import measure
     from app.web.parts import Web
-    from app.web.sockets import close_all
+    from app.web.sockets import close_all, say_goodbye
 
     stopping: list[int] = []
     _catch_signals(stopping)
@@ -160,6 +162,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
         if settings.processes > 1 and looks % LOOKS == 0:
             measure(web)
     stop()
+    say_goodbye(web)
     close_all(web)
     time.sleep(FAREWELL)
     web.hub.stop()
@@ -196,7 +199,7 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     from eventlet import wsgi
 
     close_gate, entrance = _open_gate(listener, app, settings)
-    server = eventlet.spawn(
+    eventlet.spawn(
         wsgi.server,
         entrance,
         app,
@@ -209,8 +212,8 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     )
 
     def stop() -> None:
+        # The server itself goes on: killed, it would take its connections along before they have been said goodbye to.
         close_gate()
-        server.kill()
         listener.close()
 
     return stop
@@ -219,7 +222,7 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
 def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any]:
     """Have websockets served without the WSGI server; it gets what else there is from the second thing returned.
 
-    The stock path, which is the listener itself, remains when the setting, the library or the kernel wants it so.
+    The stock path, in which it gets everything, remains when the setting, the library or the kernel wants it so.
     """
     import eventlet
     import structlog
@@ -235,7 +238,9 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
         reason = reason or "the system has no epoll"
     if epoll is None or reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
-        return (lambda: None), listener
+        # No connection is taken in before the server has room for the one before it.
+        entrance = _Entrance(listener, eventlet.Queue(1))
+        return eventlet.spawn(entrance.admit, listener).kill, entrance
     poller = epoll()
     loop = reactor.Reactor(poller, _Doze(hubs.get_hub(), poller.fileno()).wait, eventlet.spawn_n)
     web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
@@ -307,6 +312,15 @@ class _Entrance:
 
     def accept(self) -> Any:
         return self.queue.get()
+
+    def admit(self, listener: Any) -> None:
+        """Take in whoever comes."""
+        while True:
+            try:
+                self.queue.put(listener.accept())
+            except OSError:
+                # No descriptor is left, or the client is gone already.
+                time.sleep(REFUSED_REST)
 
     def close(self) -> None:
         """Leave it to the gate."""

@@ -110,6 +110,16 @@ class Unavailable(SwallowtailError):
     code = "unavailable"
 
 
+class Busy(SwallowtailError):
+    """More come at once than can be let in; come back a little later."""
+
+    code = "busy"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
 class LeaseLost(SwallowtailError):
     """This run no longer holds the task: its lease ran out or another run took over."""
 

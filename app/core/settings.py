@@ -92,6 +92,9 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
         45.0, gt=0, description="How long a connection may be connected to no Socket.IO namespace"
     )
     client_rate: int = Field(200, ge=1, description="Messages of a client that are heard per second; the rest wait")
+    resume_rate: int = Field(
+        2000, ge=1, description="Clients that may go on from a position per second; the rest are told when to come back"
+    )
     join_seconds: float = Field(
         0.005, ge=0, le=1, description="Longest that an event of a busy room waits for the next, to leave in one write"
     )

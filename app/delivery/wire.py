@@ -23,6 +23,7 @@ UNSUBSCRIBED = "unsubscribed"
 HEAD = "head"
 RESET = "reset"
 ERROR = "error"
+RESTARTING = "restarting"
 
 Mode = Literal["replay", "snapshot", "live"]
 #: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access.

@@ -6,6 +6,7 @@ same in the acknowledgement, and the connection stays up. A client's events are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,13 +15,14 @@ from flask import Flask
 from flask_socketio import SocketIO
 from socketio import Server
 
-from app.core.errors import InvalidInput, SwallowtailError, Unavailable
+from app.core.errors import Busy, InvalidInput, SwallowtailError, Unavailable
 from app.core.settings import Settings
 from app.core.validate import check_instance_id, check_task_id
 from app.delivery.hub import Hub
 from app.delivery.wire import (
     CONNECTED,
     ERROR,
+    RESTARTING,
     SUBSCRIBED,
     UNSUBSCRIBED,
     Answer,
@@ -32,10 +34,11 @@ from app.web.deadline import Deadline
 from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
 from app.web.origins import Origins
+from app.web.pace import Pace, spread
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
 from app.web.polling import end_without_waiting
-from app.web.transport import SocketTransport
+from app.web.transport import NAMESPACE, SocketTransport
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +83,8 @@ def register(socketio: SocketIO, hub: Hub, settings: Settings, limits: Limits) -
     deadline = Deadline(socketio.server, settings.connect_timeout)
     watch_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    conversation = Conversation(hub, transport, deadline, MessageLimits(limits, socketio.server))
+    pace = Pace(settings.resume_rate)
+    conversation = Conversation(hub, transport, deadline, MessageLimits(limits, socketio.server), pace)
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -89,11 +93,14 @@ def register(socketio: SocketIO, hub: Hub, settings: Settings, limits: Limits) -
 class Conversation:
     """What is said between clients and one web process."""
 
-    def __init__(self, hub: Hub, transport: SocketTransport, deadline: Deadline, limits: MessageLimits) -> None:
+    def __init__(
+        self, hub: Hub, transport: SocketTransport, deadline: Deadline, limits: MessageLimits, pace: Pace
+    ) -> None:
         self._hub = hub
         self._transport = transport
         self._deadline = deadline
         self._limits = limits
+        self._pace = pace
         self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
             "subscribe_instance": self._subscribe_instance,
             "unsubscribe_instance": self._unsubscribe_instance,
@@ -140,6 +147,8 @@ class Conversation:
     def _subscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         instance_id = check_instance_id(payload.get("instance_id"))
         since = read_since(payload.get("since"))
+        if since is not None and (wait := self._pace.admit()):
+            raise Busy(wait)
 
         def greet(answer: Answer) -> None:
             self._transport.enter(sid, room_of(instance_id))
@@ -213,6 +222,15 @@ def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
     if event == REFUSED and args and isinstance(args[0], SwallowtailError):
         return args[0]
     return InvalidInput("there is no such event", field="event")
+
+
+def say_goodbye(web: Web) -> None:
+    """Tell every client of this process when to come back, not all at once. For the end of the process."""
+    settings = web.rt.settings
+    transport = SocketTransport(web.socketio.server, settings.client_backlog)
+    clients = [client for client, _ in web.socketio.server.manager.get_participants(NAMESPACE, None)]
+    for client, pause in zip(clients, spread(len(clients), settings.resume_rate), strict=True):
+        transport.tell(client, RESTARTING, {"retry_after_ms": math.ceil(pause * 1000)})
 
 
 def close_all(web: Web) -> None:

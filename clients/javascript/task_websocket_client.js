@@ -22,8 +22,11 @@ import { LogPosition, StepTexts } from "./log_position.js";
 
 /** Milliseconds. */
 const DEFAULTS = Object.freeze({ answerWithin: 10_000, retryAfter: 100, retryAtMost: 5_000 });
+/** A pause is this much shorter or longer than it should be. */
+const EARLIEST = 0.75;
+const LATEST = 1.25;
 /** Refusals that may pass by themselves. */
-const PASSING = new Set(["unavailable", "error"]);
+const PASSING = new Set(["unavailable", "busy", "error"]);
 
 export class TaskWebSocketClient {
   #url;
@@ -80,6 +83,7 @@ export class TaskWebSocketClient {
     listen("step_output", (piece) => this.#takeText(piece));
     listen("head", (head) => this.#takeHead(head));
     listen("reset", (reset) => this.#takeReset(reset));
+    listen("restarting", (news) => this.#stepAside(news));
     listen("error", (error) => this.handleError(error));
     return new Promise((resolve, reject) => {
       socket.once("connect", () => resolve());
@@ -203,6 +207,15 @@ export class TaskWebSocketClient {
     }
   }
 
+  /** The server is about to end, and gives each client a moment of its own to come back at. */
+  #stepAside({ retry_after_ms: pause }) {
+    const socket = this.#socket;
+    // Closing it ourselves keeps socket.io-client from coming back at a moment of its own.
+    socket.disconnect();
+    clearTimeout(this.#comeback);
+    this.#comeback = setTimeout(() => this.#socket === socket && socket.connect(), pause);
+  }
+
   #silence() {
     for (const subscription of this.#subscriptions.values()) {
       clearTimeout(subscription.timer);
@@ -243,7 +256,8 @@ export class TaskWebSocketClient {
 
   #refused(instanceId, subscription, error) {
     if (error.retry_after_ms !== undefined || PASSING.has(error.code)) {
-      this.#askLater(instanceId, subscription, error.retry_after_ms ?? this.#times.retryAtMost);
+      // Not before the time told, and not all at it.
+      this.#askLater(instanceId, subscription, (error.retry_after_ms ?? this.#times.retryAtMost) / EARLIEST);
     } else {
       this.#drop(instanceId);
       this.#settle();
@@ -354,6 +368,6 @@ export class TaskWebSocketClient {
   }
 
   #jitter(milliseconds) {
-    return milliseconds * (0.75 + Math.random() / 2);
+    return milliseconds * (EARLIEST + Math.random() * (LATEST - EARLIEST));
   }
 }

@@ -34,7 +34,11 @@ from .socket_connection import Connection, ConnectionFailed, Receive, Refused, S
 log = logging.getLogger(__name__)
 
 #: Refusals that may pass by themselves.
-PASSING = frozenset({"unavailable", "error"})
+PASSING = frozenset({"unavailable", "busy", "error"})
+#: A pause is this much shorter or longer than it should be.
+EARLIEST, LATEST = 0.75, 1.25
+#: A crowd loses its connections at one moment; it comes back over a time of this many `retry_after`.
+SPREAD = 10
 
 
 @dataclass
@@ -75,6 +79,8 @@ class TaskWebSocketClient(Handlers):
         self._reached: dict[str, Since | None] = {}
         #: The connection that is being made or used; what older ones still bring is not listened to.
         self._latest: Connection | None = None
+        #: Seconds after which a server that is about to end wants to see this client again.
+        self._appointment: float | None = None
         # The worker thread alone touches these.
         self._connection: Connection | None = None
         self._subscriptions: dict[str, _Subscription] = {}
@@ -183,8 +189,11 @@ class TaskWebSocketClient(Handlers):
         pause = self._retry_after
         while not self._closing.is_set():
             began = time.monotonic()
+            stood = False
+            self._appointment = None
             try:
                 self._live_through_a_connection()
+                stood = True
             except Refused as refusal:
                 self._inbox.put(lambda refusal=refusal: self._refused_connection(refusal))  # type: ignore[misc]
                 return
@@ -192,11 +201,19 @@ class TaskWebSocketClient(Handlers):
                 log.info("no connection to %s: %s", self.url, fault)
             if time.monotonic() - began > self._retry_at_most:
                 pause = self._retry_after
-            self._closing.wait(_jitter(pause))
+            self._closing.wait(self._choose_pause(pause, stood=stood))
             pause = min(2 * pause, self._retry_at_most)
+
+    def _choose_pause(self, pause: float, *, stood: bool) -> float:
+        if self._appointment is not None:
+            return self._appointment
+        return random.uniform(0.0, max(2 * pause, SPREAD * self._retry_after)) if stood else _jitter(pause)
 
     def _live_through_a_connection(self) -> None:
         def receive(name: str, payload: Payload) -> None:
+            if name == "restarting":
+                # At once: the connection may be gone before the worker thread gets to it.
+                self._appointment = payload["retry_after_ms"] / 1000
             self._inbox.put(lambda: self._receive(connection, name, payload))
 
         connection = self._latest = self._make_connection(receive)
@@ -330,7 +347,8 @@ class TaskWebSocketClient(Handlers):
     def _refused(self, instance_id: str, subscription: _Subscription, error: Payload) -> None:
         # `handle_error` hears of it by the `error` event that comes with every refusal.
         if "retry_after_ms" in error or error.get("code") in PASSING:
-            self._ask_later(subscription, error.get("retry_after_ms", 1000 * self._retry_at_most) / 1000)
+            # Not before the time told, and not all at it.
+            self._ask_later(subscription, error.get("retry_after_ms", 1000 * self._retry_at_most) / 1000 / EARLIEST)
         else:
             del self._subscriptions[instance_id]
 
@@ -446,4 +464,4 @@ class TaskWebSocketClient(Handlers):
 
 
 def _jitter(seconds: float) -> float:
-    return seconds * random.uniform(0.75, 1.25)
+    return seconds * random.uniform(EARLIEST, LATEST)

@@ -162,6 +162,32 @@ test("a server that closes the connection itself is tried again", async (context
   assert.equal(client.state, "live");
 });
 
+test("it comes back when a restarting server says", async (context) => {
+  const { client, socket, told } = await makeClient(context);
+  client.subscribe("i");
+  socket.sent[0].answer(live(4));
+  socket.say("task_update", event(5));
+  const began = performance.now();
+  socket.say("restarting", { retry_after_ms: 50 });
+  assert.equal(socket.connected, false);
+  assert.equal(client.state, "offline");
+  await until(() => socket.connected);
+  assert.ok(performance.now() - began >= 49);
+  assert.deepEqual(socket.sent[1].payload, since(5));
+  assert.deepEqual(told, [
+    ["update", 5],
+    ["disconnected", "io client disconnect"],
+  ]);
+});
+
+test("it does not come back to a restarting server that it has left", async (context) => {
+  const { client, socket } = await makeClient(context);
+  socket.say("restarting", { retry_after_ms: 1 });
+  client.disconnect();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(socket.connected, false);
+});
+
 test("a snapshot comes first when it is asked for", async (context) => {
   const { client, socket, told } = await makeClient(context);
   client.subscribe("i", { snapshot: true });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,6 +133,31 @@ def test_after_a_lost_connection_it_goes_on_where_it_was(
     second.say("task_update", event(6))
     client.wait_for("i", 6)
     assert client.told == [("update", 5), ("disconnected", "transport error"), ("update", 6)]
+
+
+def test_it_comes_back_when_a_restarting_server_says(
+    client: Notes, connection: FakeConnection, server: FakeServer
+) -> None:
+    client.subscribe("i")
+    connection.wait_for_sent(1)
+    connection.answer(1, live(4))
+    connection.say("task_update", event(5))
+    began = time.monotonic()
+    connection.say("restarting", {"retry_after_ms": 400})
+    connection.lose()
+    again = server.wait_for(2)
+    assert time.monotonic() - began >= 0.4
+    assert again.wait_for_sent(1)["since"] == {"epoch": "a", "seq": 5}
+    # An appointment is for once.
+    again.lose()
+    server.wait_for(3)
+
+
+def test_a_crowd_that_loses_its_connections_comes_back_over_a_while(server: FakeServer) -> None:
+    client = Notes(server, retry_after=1.0, retry_at_most=5.0)
+    pauses = sorted(client._choose_pause(1.0, stood=True) for _ in range(1000))
+    assert 0.0 <= pauses[0] < 1.0
+    assert 9.0 < pauses[-1] <= 10.0
 
 
 def test_it_keeps_trying_to_connect(server: FakeServer) -> None:

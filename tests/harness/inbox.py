@@ -18,6 +18,7 @@ EVENTS = (
     "step_output",
     "head",
     "reset",
+    "restarting",
     "error",
 )
 
