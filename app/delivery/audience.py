@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from app.core.settings import Settings
-from app.delivery.counters import DELIVERED, RESETS, RING_MISSES
+from app.delivery.counters import DELIVERED_DURABLE, DELIVERED_LIVE, RESETS, RING_MISSES
 from app.delivery.cursor import Client, Cursor, LiveStates
 from app.delivery.ring import Ring
 from app.delivery.wire import HEAD, RESET, Entry, Frame, Reason, Transport, head_payload, reset_payload
@@ -217,10 +217,10 @@ class Audience:
         if durable:
             self._told_at = time.monotonic()
             missed = sum(max(0, len(durable) - taken) for _, taken in short)
-            DELIVERED.labels("durable").inc(len(durable) * len(everybody) - missed)
+            DELIVERED_DURABLE.inc(len(durable) * len(everybody) - missed)
         if live:
             missed = sum(min(len(live), len(durable) + len(live) - taken) for _, taken in short)
-            DELIVERED.labels("live").inc(len(live) * len(everybody) - missed)
+            DELIVERED_LIVE.inc(len(live) * len(everybody) - missed)
         return short
 
     def _cut(self, cursor: Cursor, taken: int, durable: int) -> Cursor:

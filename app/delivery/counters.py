@@ -9,6 +9,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 HINTS = Counter("swallowtail_hints_total", "Messages heard on instance channels", ["kind"])
 DELIVERED = Counter("swallowtail_delivered_total", "Messages queued for clients", ["kind"])
+#: Those that every event counts, found once: to find one takes longer than to count.
+HEARD_EVENTS, HEARD_LIVE = HINTS.labels("events"), HINTS.labels("live")
+DELIVERED_DURABLE, DELIVERED_LIVE = DELIVERED.labels("durable"), DELIVERED.labels("live")
 READS = Counter("swallowtail_delivery_reads_total", "Pages of events read from the database", ["cause"])
 RESETS = Counter("swallowtail_resets_total", "Cursors that had to begin again", ["reason"])
 RECONNECTS = Counter("swallowtail_redis_reconnects_total", "Times that the listener had to connect to Redis again")

@@ -20,7 +20,16 @@ from app.core.log import Head
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
 from app.delivery.audience import Audience
-from app.delivery.counters import HINTS, LIVE_OFFERED, READS, RING_MISSES, SNAPSHOTS, observe_delivery
+from app.delivery.counters import (
+    HEARD_EVENTS,
+    HEARD_LIVE,
+    HINTS,
+    LIVE_OFFERED,
+    READS,
+    RING_MISSES,
+    SNAPSHOTS,
+    observe_delivery,
+)
 from app.delivery.cursor import Client, LiveStates
 from app.delivery.gap import Gap
 from app.delivery.hints import EventsHint, LiveHint, read_hint
@@ -310,10 +319,10 @@ class Watch:
         if hint is None:
             HINTS.labels("unreadable").inc()
         elif isinstance(hint, LiveHint):
-            HINTS.labels("live").inc()
+            HEARD_LIVE.inc()
             self._take_live(hint)
         else:
-            HINTS.labels("events").inc()
+            HEARD_EVENTS.inc()
             self._take_events(hint)
 
     def _take_events(self, hint: EventsHint) -> None:

@@ -63,13 +63,18 @@ class FastJson:
     """The JSON of packets: fast and strict (NaN is null, nesting is bounded); the standard library for what is rare."""
 
     @staticmethod
-    def dumps(value: Any, **_: Any) -> str:
+    def encode(value: Any) -> bytes:
         """Encode without spaces."""
         try:
-            return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+            return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
         except TypeError:
             # Integers above 64 bits and lone surrogates, in what another program emits.
-            return json.dumps(value, separators=(",", ":"))
+            return json.dumps(value, separators=(",", ":")).encode()
+
+    @staticmethod
+    def dumps(value: Any, **_: Any) -> str:
+        """Encode as text, as the library wants it."""
+        return FastJson.encode(value).decode()
 
     @staticmethod
     def loads(text: str | bytes) -> Any:

@@ -165,4 +165,4 @@ class SocketTransport:
 
 def _encode(kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
     number = b"" if ack_id is None else b"%d" % ack_id
-    return TextFrame(b"%d%s%s" % (kind, number, FastJson.dumps(data).encode()))
+    return TextFrame(b"%d%s%s" % (kind, number, FastJson.encode(data)))
