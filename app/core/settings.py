@@ -85,7 +85,7 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
         3.0, gt=0, description="Silence after which a web process whose messages Redis takes subscribes anew"
     )
     ring_events: int = Field(1000, ge=10, description="Recent events kept in memory for each watched instance")
-    ring_bytes: int = Field(4_194_304, ge=65_536, description="Most memory for the recent events of an instance")
+    ring_bytes: int = Field(1_048_576, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")
     client_bytes: int = Field(65_536, ge=4096, description="Bytes that may wait for a client that does not take them")
     connect_timeout: float = Field(
