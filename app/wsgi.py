@@ -136,6 +136,7 @@ def _patch(mode: str) -> None:
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from app.core.sweep import Sweeper
     from app.web.address import name_of
+    from app.web.descriptors import raise_limit
     from app.web.factory import create_app
     from app.web.metrics import measure
     from app.web.parts import Web
@@ -143,6 +144,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
 
     stopping: list[int] = []
     _catch_signals(stopping)
+    raise_limit(settings.max_connections)
     app = create_app(settings, driver="psycopg2" if settings.async_mode == "eventlet" else None)
     web: Web = app.extensions["swallowtail"]
     sweeper = Sweeper(web.rt)

@@ -35,7 +35,7 @@ class Client:
     """A connection and its place in the stream. `head` and `epoch` are those of our log, `pid` and `offset` Node's."""
 
     room: str
-    sock: socket.socket
+    sock: socket.socket = field(init=False)
     stage: Stage = Stage.NEW
     carry: bytes = b""
     resuming: bool = False

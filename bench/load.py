@@ -19,7 +19,6 @@ import gc
 import json
 import resource
 import select
-import socket
 import sys
 import time
 from typing import Any
@@ -47,9 +46,10 @@ class Load:
         self.buffer = bytearray(1 << 18)
         self.view = memoryview(self.buffer)
 
-    def connect(self, clients: int, rooms: int, window: int) -> dict[str, Any]:
-        """Open clients until all are subscribed."""
-        self.clients = [Client(f"room-{place % rooms}", socket.socket()) for place in range(clients)]
+    def connect(self, clients: int, rooms: int | list[str], window: int) -> dict[str, Any]:
+        """Open clients until all are subscribed; `rooms` are how many there are, or their names."""
+        names = [f"room-{place}" for place in range(rooms)] if isinstance(rooms, int) else rooms
+        self.clients = [Client(names[place % len(names)]) for place in range(clients)]
         used = _cpu()
         answer = self._open_all(window)
         self._settle()

@@ -30,6 +30,8 @@ class Peer:
     greets: bool = True
     #: Bytes that the client's side of a connection takes in before it is full; the system's choice when None.
     receive_buffer: int | None = None
+    #: Bytes of a segment: with small ones, the server's side of a connection is full soon too.
+    segment: int | None = None
     instance_id: str = "demo"
 
     def http(self, **query: str) -> str:
@@ -42,6 +44,8 @@ class Peer:
         address = self.http(**{"transport": "websocket", **query}).replace("http://", "ws://")
         try:
             sockopt = [(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)] if self.receive_buffer else []
+            if self.segment:
+                sockopt.append((socket.IPPROTO_TCP, socket.TCP_MAXSEG, self.segment))
             return Line(websocket.create_connection(address, timeout=PATIENCE, sockopt=sockopt))
         except (websocket.WebSocketException, OSError) as refusal:
             raise Surprise(f"no websocket: {refusal}") from refusal

@@ -1,0 +1,118 @@
+"""A client that takes nothing costs the same after a thousand events and after more; the others miss nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.events import TASK_UPDATE
+from app.core.log import Change
+from app.core.models import Task
+from tests.conformance.line import Line, Peer, Surprise
+from tests.harness.house import House
+from tests.journey.author import Author
+
+pytestmark = pytest.mark.journey
+
+STALLED, READING = 120, 5
+#: Events of one transaction, and bytes of each.
+BATCH, SIZE = 50, 1000
+#: Bytes beyond its socket's buffers that a stalled client may cost, and may cost more for every thousand events.
+MOST, MORE = 64 * 1024, 4 * 1024
+
+
+class Scene:
+    """A web process, and a task whose events are written by the batch."""
+
+    def __init__(self, house: House) -> None:
+        # A ring that is full soon: what it holds is the room's, not a client's.
+        self.web = house.start_web(env={"ring_events": 100})
+        self.author = Author(house)
+        self.task_id = self.author.submit()
+        self.written = 0
+
+    def write(self, events: int) -> None:
+        for _ in range(events // BATCH):
+            self.author.rt.ledger.commit(self._record)
+
+    def _record(self, change: Change) -> None:
+        task = change.session.get_one(Task, self.task_id)
+        for _ in range(BATCH):
+            self.written += 1
+            change.record(task, TASK_UPDATE, {"message": "x" * SIZE}, fact=f"event {self.written}")
+
+    def memory(self) -> int:
+        """Bytes that are the web process's own; the buffers of sockets are not among them."""
+        text = Path(f"/proc/{self.web.pid}/smaps_rollup").read_text()
+        return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+
+
+class Reader(threading.Thread):
+    """A client that takes everything; `seqs` are the numbers that it got."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(daemon=True)
+        self.line = line
+        self.seqs: list[int] = []
+        self.grown = threading.Condition()
+
+    def run(self) -> None:
+        while True:
+            try:
+                packet = self.line.take(pings=True)
+            except Surprise:
+                return
+            if packet == "2":
+                self.line.send("3")
+            elif isinstance(packet, str) and packet.startswith("42[") and "id" in (told := json.loads(packet[2:])[1]):
+                with self.grown:
+                    self.seqs.append(told["seq"])
+                    self.grown.notify()
+
+    def wait_for(self, seq: int) -> None:
+        with self.grown:
+            assert self.grown.wait_for(lambda: bool(self.seqs) and self.seqs[-1] >= seq, timeout=120)
+
+
+def subscribe(lines: ExitStack, peer: Peer) -> tuple[Line, int]:
+    """A new client, and the number of the last event before its first."""
+    line = lines.enter_context(peer.connected())
+    line.send("420" + json.dumps(["subscribe_instance", {"instance_id": peer.instance_id}]))
+    answer: dict[str, Any] = line.take_ack(0)[0]
+    return line, answer["head"]
+
+
+def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
+    new_house: Callable[..., House],
+) -> None:
+    scene = Scene(new_house())
+    plain = Peer("ours", scene.web.url, instance_id=scene.author.instance_id)
+    small = Peer("ours", scene.web.url, receive_buffer=4096, segment=536, instance_id=scene.author.instance_id)
+    with ExitStack() as lines:
+        began = [subscribe(lines, plain) for _ in range(READING)]
+        readers = [Reader(line) for line, _ in began]
+        for reader in readers:
+            reader.start()
+
+        def write(events: int) -> int:
+            scene.write(events)
+            for reader in readers:
+                reader.wait_for(scene.author.head)
+            return scene.memory()
+
+        before = write(1000)
+        for _ in range(STALLED):
+            subscribe(lines, small)
+        first, last = write(1000), write(5000)
+
+        assert (first - before) / STALLED < MOST
+        assert (last - before) / STALLED < MOST
+        assert (last - first) / STALLED < 5 * MORE
+        for reader, (_, head) in zip(readers, began, strict=True):
+            assert reader.seqs == list(range(head + 1, scene.author.head + 1))
