@@ -25,6 +25,8 @@ from bench.emit import PAYLOAD
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
 TICKS = os.sysconf("SC_CLK_TCK")
+#: Seconds that a process may take to do what it was started for.
+PATIENCE = 60.0
 
 
 def free_port() -> int:
@@ -35,13 +37,14 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody listens. Raises RuntimeError when the process has ended instead."""
-    while process.poll() is None:
+    """Wait until somebody listens. Raises RuntimeError when the process has ended instead, or takes a minute."""
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+    raise RuntimeError(f"{process.args!r} does not listen (it ended with {process.returncode})")
 
 
 class Emitter:
@@ -65,7 +68,11 @@ class Emitter:
 
     def finish(self) -> float:
         """Wait for its end and return the CPU seconds that it used from its beginning on."""
-        said = self._process.communicate()[0].splitlines()
+        try:
+            said = self._process.communicate(timeout=2 * PATIENCE)[0].splitlines()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            said = self._process.communicate()[0].splitlines()[:0]
         if not said:
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
         return float(json.loads(said[-1])["cpu_s"])
@@ -205,13 +212,13 @@ class Node(System):
     def serve_command(self) -> list[str]:
         """See `System`."""
         self.environment["BENCH_ADAPTER"] = self.adapter
-        return [_node(), str(PEERS / "node_server.mjs")]
+        return [find_node(), str(PEERS / "node_server.mjs")]
 
     def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
         """See `System`."""
         streams = int(self.adapter == "streams")
         numbers = map(str, (rooms.start, rooms.stop, rate, count, first, streams))
-        return [_node(), str(PEERS / "node_emit.mjs"), *numbers]
+        return [find_node(), str(PEERS / "node_emit.mjs"), *numbers]
 
 
 class NodeStreams(Node):
@@ -220,7 +227,8 @@ class NodeStreams(Node):
     adapter = "streams"
 
 
-def _node() -> str:
+def find_node() -> str:
+    """Return the path of Node: the one that was installed beside Python, or any."""
     beside = Path(sys.executable).parent / "node"
     found = str(beside) if beside.exists() else shutil.which("node")
     if found is None:

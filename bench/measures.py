@@ -1,0 +1,176 @@
+"""How a load is measured on a system: the load client in one process, the emitters in others, and the server's CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.scenarios import Figures, Scenario
+from bench.systems import ROOT, Emitter, System
+
+
+class LoadProcess:
+    """The load client in its own process."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.load"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def tell(self, do: str, **order: Any) -> None:
+        """Give an order without waiting for the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, "port": self._port, **order}) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer to the last order."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the load client ended early")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def ask(self, do: str, **order: Any) -> dict[str, Any]:
+        """Give an order and wait for its answer."""
+        self.tell(do, **order)
+        return self.answer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+
+def measure(kind: type[System], scenario: Scenario, redis_url: str, scratch: Path) -> Figures:
+    """Run one load on a fresh server. Raises RuntimeError or OSError when the system cannot do it."""
+    system = kind(redis_url, scratch, scenario.rooms)
+    try:
+        system.start()
+        with LoadProcess(system.port) as load:
+            return _MEASURES[scenario.measure](system, load, scenario)
+    finally:
+        system.stop()
+
+
+def _prepare(system: System, scenario: Scenario, first: int) -> list[Emitter]:
+    """Start the scenario's emitters, each with its share of the rooms, and wait until all could begin."""
+    share = scenario.rooms // scenario.emitters
+    ranges = [range(place * share, (place + 1) * share) for place in range(scenario.emitters)]
+    emitters = [system.emitter(rooms, scenario.rate, scenario.events, first) for rooms in ranges]
+    for emitter in emitters:
+        emitter.ready()
+    return emitters
+
+
+def _begin(emitters: list[Emitter]) -> None:
+    for emitter in emitters:
+        emitter.go()
+
+
+def _finish(emitters: list[Emitter]) -> float:
+    """Wait for emitters and return the CPU seconds that they used."""
+    return sum(emitter.finish() for emitter in emitters)
+
+
+def _warm_up(system: System, load: LoadProcess, scenario: Scenario) -> int:
+    """Send single events until one has reached everybody; returns the number of the next."""
+    for number in range(1, 11):
+        emitter = system.emitter(range(scenario.rooms), 0, 1, number)
+        emitter.ready()
+        load.tell("collect", per_client=1, patience=3)
+        _begin([emitter])
+        _finish([emitter])
+        if load.answer()["lost"] == 0:
+            return number + 1
+    raise RuntimeError(f"{system.name} does not deliver")
+
+
+def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
+    """Measure a steady stream, or a burst, to clients that are all subscribed."""
+    load.ask("connect", clients=scenario.clients, rooms=scenario.rooms, window=200)
+    first = _warm_up(system, load, scenario)
+    emitters = _prepare(system, scenario, first)
+    load.tell("collect", per_client=scenario.events, patience=10)
+    before = system.cpu_seconds()
+    _begin(emitters)
+    seen = load.answer()
+    used = system.cpu_seconds() - before
+    emitting = _finish(emitters)
+    if not seen["delivered"]:
+        raise RuntimeError("nothing was delivered")
+    return {
+        "cpu_us": used / seen["delivered"] * 1e6,
+        "p50_ms": seen["p50_ms"],
+        "p99_ms": seen["p99_ms"],
+        "max_ms": seen["max_ms"],
+        **_losses(seen),
+        "load_us": seen["client_cpu_s"] / seen["delivered"] * 1e6,
+        "load_core_pct": _share(seen),
+        "emit_us": emitting / (scenario.events * scenario.rooms) * 1e6,
+    }
+
+
+def _connect(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
+    """Measure how long it takes to have all clients subscribed, and what an idle one costs."""
+    empty, before = system.memory(), system.cpu_seconds()
+    opened = load.ask("connect", clients=scenario.clients, rooms=1, window=500)
+    connected = opened["connected"]
+    if not connected:
+        raise RuntimeError("nobody could connect")
+    return {
+        "seconds": opened["seconds"],
+        "per_s": connected / opened["seconds"],
+        "connected": connected,
+        "connect_cpu_us": (system.cpu_seconds() - before) / connected * 1e6,
+        "kb_per_client": (system.memory() - empty) / connected / 1024,
+        "load_core_pct": _share(opened),
+    }
+
+
+def _resume(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
+    """Measure how long it takes to give every client what it missed while all were away."""
+    load.ask("connect", clients=scenario.clients, rooms=1, window=200)
+    first = _warm_up(system, load, scenario)
+    load.ask("drop")
+    emitters = _prepare(system, scenario, first)
+    _begin(emitters)
+    _finish(emitters)
+    before = system.cpu_seconds()
+    seen = load.ask("resume", per_client=scenario.events, window=1000, patience=20)
+    if not seen["delivered"]:
+        raise RuntimeError("nothing was delivered")
+    return {
+        "seconds": seen["seconds"],
+        "cpu_us": (system.cpu_seconds() - before) / seen["delivered"] * 1e6,
+        **_losses(seen),
+        "load_us": seen["client_cpu_s"] / seen["delivered"] * 1e6,
+        "load_core_pct": _share(seen),
+    }
+
+
+def _losses(seen: dict[str, Any]) -> Figures:
+    return {"lost_pct": 100 * seen["lost"] / seen["expected"], "repeated": seen["repeated"]}
+
+
+def _share(seen: dict[str, Any]) -> float:
+    """How much of one core the load client used: far below 100, or it is what was measured."""
+    return float(100 * seen["client_cpu_s"] / seen["seconds"])
+
+
+_MEASURES: dict[str, Callable[[System, LoadProcess, Scenario], Figures]] = {
+    "fan_out": _fan_out,
+    "connect": _connect,
+    "resume": _resume,
+}

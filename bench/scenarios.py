@@ -1,0 +1,126 @@
+"""The loads of the benchmark, and what is to be reached with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.systems import Node, NodeStreams, Stock, Swallowtail, System
+
+Figures = dict[str, float]
+#: By system; one that failed every time has none.
+Outcome = Mapping[str, Figures]
+
+OURS, STOCK, NODE = Swallowtail.name, Stock.name, Node.name
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure to reach. `reached` is asked only when every system that it compares with has figures."""
+
+    text: str
+    reached: Callable[[Outcome], bool]
+    beside: Sequence[str] = ()
+
+    def judge(self, outcome: Outcome) -> bool | None:
+        """Tell whether it is reached; None when nobody can tell."""
+        if not all(outcome.get(name) for name in (OURS, *self.beside)):
+            return None
+        return self.reached(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One load. `rate` is events per room and second (0: a burst), `seconds` how long; `emitters` share the rooms."""
+
+    name: str
+    clients: int
+    rooms: int = 1
+    rate: int = 0
+    seconds: float = 8.0
+    burst: int = 0
+    emitters: int = 1
+    measure: str = "fan_out"
+    systems: Sequence[type[System]] = field(default=(Swallowtail, Stock, Node))
+    goals: Sequence[Goal] = ()
+
+    @property
+    def events(self) -> int:
+        """How many events each room gets."""
+        return self.burst or round(self.rate * self.seconds)
+
+    def shortened(self) -> Scenario:
+        """Return the same load for a quick look."""
+        return replace(self, seconds=3.0)
+
+
+def _below(figure: str, most: float, text: str) -> Goal:
+    return Goal(text, lambda outcome: outcome[OURS][figure] <= most)
+
+
+def _beside(peer: str, figure: str, share: float, text: str) -> Goal:
+    return Goal(text, lambda outcome: outcome[OURS][figure] <= outcome[peer][figure] * share, (peer,))
+
+
+SIX = _below("cpu_us", 6, "at most 6 µs of CPU per delivery")
+NONE_LOST = Goal("none lost, none twice", lambda outcome: not outcome[OURS]["lost_pct"] + outcome[OURS]["repeated"])
+
+SCENARIOS = [
+    Scenario(
+        "200 clients x 100/s", 200, rate=100, goals=[SIX, NONE_LOST]
+    ),
+    Scenario(
+        "1,000 clients x 20/s", 1000, rate=20, goals=[SIX, NONE_LOST]
+    ),
+    Scenario(
+        "3,000 clients x 5/s",
+        3000,
+        rate=5,
+        goals=[
+            _below("cpu_us", 7, "at most 7 µs of CPU per delivery"),
+            _below("p50_ms", 20, "half of them within 20 ms"),
+            NONE_LOST,
+        ],
+    ),
+    Scenario(
+        "burst 2,000 to 200",
+        200,
+        burst=2000,
+        goals=[_below("cpu_us", 1.2, "at most 1.2 µs of CPU per delivery"), NONE_LOST],
+    ),
+    Scenario(
+        "20 rooms x 50 x 20/s, 4 emitters",
+        1000,
+        rooms=20,
+        rate=20,
+        emitters=4,
+        goals=[
+            _beside(NODE, "cpu_us", 1, "less CPU than Node"),
+            _beside(STOCK, "cpu_us", 1, "less CPU than stock"),
+            _beside(NODE, "p50_ms", 1, "sooner than Node (p50)"),
+            _beside(STOCK, "p50_ms", 1, "sooner than stock (p50)"),
+            NONE_LOST,
+        ],
+    ),
+    Scenario(
+        "3,000 connect, subscribe, idle",
+        3000,
+        measure="connect",
+        goals=[
+            _beside(NODE, "seconds", 1, "no longer than Node"),
+            _beside(NODE, "kb_per_client", 1.5, "at most 1.5 times Node's memory"),
+        ],
+    ),
+    Scenario(
+        "10,000 connect, subscribe, idle", 10_000, measure="connect", systems=(Swallowtail,),
+        goals=[Goal("all of them in one process", lambda outcome: outcome[OURS]["connected"] == 10_000)],
+    ),
+    Scenario(
+        "resume 500 missed, 1,000 clients",
+        1000,
+        burst=500,
+        measure="resume",
+        systems=(Swallowtail, NodeStreams),
+        goals=[_beside(NodeStreams.name, "seconds", 0.5, "at most half of Node's time"), NONE_LOST],
+    ),
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""What the benchmark found, as tables: for a terminal, and as Markdown for the documentation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.scenarios import OURS, Figures, Scenario
+from bench.systems import find_node
+
+#: Results by load and system: the medians, or why there are none.
+Results = dict[str, dict[str, Figures | str]]
+
+TITLES = {
+    "cpu_us": "server CPU, µs per delivery", "p50_ms": "p50, ms", "p99_ms": "p99, ms", "max_ms": "max, ms",
+    "lost_pct": "lost, %", "repeated": "twice", "load_us": "load client CPU, µs per delivery",
+    "load_core_pct": "load client, % of a core", "emit_us": "emitter CPU, µs per event", "seconds": "seconds",
+    "per_s": "connections per s", "connected": "connected", "connect_cpu_us": "server CPU, µs per connection",
+    "kb_per_client": "memory, KB per client",
+}  # fmt: skip
+_WORDS = {True: "reached", False: "not reached", None: "cannot be told"}
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what the figures were measured with."""
+    node = subprocess.run([find_node(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    names = ("python-socketio", "Flask-SocketIO", "eventlet", "redis", "hiredis")
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release().split("-")[0],
+        "python": platform.python_version(),
+        "node": node,
+        "load_average_before": round(os.getloadavg()[0], 1),
+        **{name: version(name) for name in names},
+    }
+
+
+def show(console: Console, results: Results, scenarios: Iterable[Scenario]) -> None:
+    """Print a table for each load, each figure with its ratio to ours, and what was to be reached."""
+    for scenario in scenarios:
+        heads, rows = _table(results[scenario.name])
+        table = Table(title=scenario.name, title_justify="left", title_style="bold")
+        for place, head in enumerate(heads):
+            table.add_column(head, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        for text, verdict in judge(results[scenario.name], scenario):
+            console.print(f"  {text}: {verdict}")
+
+
+def judge(outcome: dict[str, Figures | str], scenario: Scenario) -> list[tuple[str, str]]:
+    """Return the goals of a load, each with whether it was reached."""
+    figures = {name: found for name, found in outcome.items() if isinstance(found, dict)}
+    return [(goal.text, _WORDS[goal.judge(figures)]) for goal in scenario.goals]
+
+
+def as_markdown(results: Results, scenarios: Iterable[Scenario], machine: dict[str, Any], runs: int) -> str:
+    """Return the whole of it as a page of Markdown."""
+    return "\n".join(_lines(results, list(scenarios), machine, runs)) + "\n"
+
+
+def _lines(results: Results, scenarios: list[Scenario], machine: dict[str, Any], runs: int) -> Iterator[str]:
+    yield "# Measurements"
+    yield ""
+    yield "Made by `./scripts/bench --markdown docs/measurements.md`: every load on every system in turn, with one load"
+    yield f"client on the same machine; medians of {runs}. In brackets, how many times our figure. With"
+    yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()) + "."
+    yield ""
+    yield "| load | to be reached | |"
+    yield "|---|---|---|"
+    for scenario in scenarios:
+        for text, verdict in judge(results[scenario.name], scenario):
+            yield f"| {scenario.name} | {text} | {verdict} |"
+    for scenario in scenarios:
+        heads, rows = _table(results[scenario.name])
+        yield ""
+        yield f"## {scenario.name}"
+        yield ""
+        yield "| " + " | ".join(heads) + " |"
+        yield "|---" + "|--:" * (len(heads) - 1) + "|"
+        for row in rows:
+            yield "| " + " | ".join(row) + " |"
+
+
+def _table(outcome: dict[str, Figures | str]) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and the rows: a row for each figure, a column for each system."""
+    names = list(outcome)
+    ours = outcome.get(OURS)
+    figures = next((list(found) for found in outcome.values() if isinstance(found, dict)), [])
+    rows = []
+    for figure in figures:
+        row = [TITLES.get(figure, figure)]
+        for name in names:
+            found = outcome[name]
+            if isinstance(found, str):
+                row.append("failed")
+            else:
+                row.append(_cell(found[figure], ours[figure] if isinstance(ours, dict) and name != OURS else 0.0))
+        rows.append(row)
+    rows += [[f"why {name} failed", *(found if name == one else "" for one in names)]
+             for name, found in outcome.items() if isinstance(found, str)]  # fmt: skip
+    return ["", *names], rows
+
+
+def _cell(value: float, ours: float) -> str:
+    ratio = f" (x {value / ours:.1f})" if ours else ""
+    return f"{value:,.0f}{ratio}" if abs(value) >= 1000 else f"{value:.2f}{ratio}"
