@@ -34,8 +34,8 @@ def test_a_delivered_event_and_its_connections_are_measured(new_house: Callable[
             for client in (one, two):
                 client.subscribe(author.instance_id)
             author.play()
-            for client in (one, two):
-                client.wait_until(lambda client=client: len(client.events()) == 8, "every event came")
+            one.wait_until(lambda: len(one.events()) == 8, "every event came")
+            two.wait_until(lambda: len(two.events()) == 8, "every event came")
             found = measures(web.url)
             assert found["swallowtail_commit_to_client_seconds_count"] == 8
             assert 0 < found["swallowtail_commit_to_client_seconds_sum"] < 8 * 30
