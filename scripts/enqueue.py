@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import places, schedules, tasks, upkeep, watch
+from scripts.cli import keys, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.command("agents")(places.agents)
 app.add_typer(places.instances, name="instances")
 places.instances.command("renew-epoch")(upkeep.renew)
 app.command("prune")(upkeep.prune_instance)
+app.add_typer(keys.keys, name="keys")
 
 
 def main() -> None:

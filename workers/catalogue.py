@@ -25,7 +25,7 @@ from app.core.catalogue import AgentCard, register
 from app.core.db import Database
 from app.core.errors import SwallowtailError
 from app.core.settings import Settings, load_settings
-from workers.forms import input_schema
+from workers.forms import input_schema, output_schema
 from workers.journal import Context
 
 GROUP = "swallowtail.agents"
@@ -55,6 +55,7 @@ class AgentSpec:
     function: Callable[[Context, Any], Any]
     soft_time_limit: float | None = None
     hard_time_limit: float | None = None
+    output_model: type[BaseModel] | None = None
 
 
 def agent(
@@ -66,6 +67,7 @@ def agent(
     version: str = "1",
     soft_time_limit: float | None = None,
     hard_time_limit: float | None = None,
+    output: type[BaseModel] | None = None,
 ) -> Callable[[Callable[[Context, Given], Any]], Callable[[Context, Given], Any]]:
     """Mark a function `(ctx, given)` as the agent for tasks of `kind`; the function stays as it was, callable.
 
@@ -75,7 +77,7 @@ def agent(
 
     def mark(function: Callable[[Context, Given], Any]) -> Callable[[Context, Given], Any]:
         text = inspect.cleandoc(description or function.__doc__ or "")
-        spec = AgentSpec(kind, title, text, version, input, function, soft_time_limit, hard_time_limit)
+        spec = AgentSpec(kind, title, text, version, input, function, soft_time_limit, hard_time_limit, output)
         _check(spec)
         function.agent_spec = spec  # type: ignore[attr-defined]
         return function
@@ -109,6 +111,7 @@ def card(spec: AgentSpec) -> AgentCard:
         input_schema=input_schema(spec.input_model),
         soft_time_limit=spec.soft_time_limit,
         hard_time_limit=spec.hard_time_limit,
+        output_schema=None if spec.output_model is None else output_schema(spec.output_model),
     )
 
 
@@ -118,8 +121,10 @@ def _check(spec: AgentSpec) -> None:
         raise CatalogueError(f"{where}: kind must be lower-case letters, digits and _, starting with a letter")
     if not 0 < len(spec.title) <= 200 or not 0 < len(spec.version) <= 50:
         raise CatalogueError(f"{where}: title takes 1 to 200 characters, version 1 to 50")
-    if not (inspect.isclass(spec.input_model) and issubclass(spec.input_model, BaseModel)):
+    if not _is_model(spec.input_model):
         raise CatalogueError(f"{where}: input must be a Pydantic model class, not {spec.input_model!r}")
+    if spec.output_model is not None and not _is_model(spec.output_model):
+        raise CatalogueError(f"{where}: output must be a Pydantic model class, not {spec.output_model!r}")
     if inspect.iscoroutinefunction(spec.function) or inspect.isgeneratorfunction(spec.function):
         raise CatalogueError(f"{where}: must be an ordinary function, neither async nor a generator")
     try:
@@ -127,6 +132,10 @@ def _check(spec: AgentSpec) -> None:
     except TypeError as problem:
         raise CatalogueError(f"{where}: must take exactly (ctx, given): {problem}") from None
     _check_limits(where, spec.soft_time_limit, spec.hard_time_limit)
+
+
+def _is_model(given: object) -> bool:
+    return inspect.isclass(given) and issubclass(given, BaseModel)
 
 
 def _check_limits(where: str, soft: float | None, hard: float | None) -> None:

@@ -24,6 +24,11 @@ def input_schema(model: type[BaseModel]) -> Schema:
     return {"$schema": DIALECT, **_plain(schema)}
 
 
+def output_schema(model: type[BaseModel]) -> Schema:
+    """The JSON Schema (2020-12) of what an agent hands back: says which of its fields nobody is to see."""
+    return {"$schema": DIALECT, **model.model_json_schema(mode="serialization")}
+
+
 def _references(node: Any) -> set[str]:
     if isinstance(node, list):
         return {name for item in node for name in _references(item)}

@@ -18,8 +18,10 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
 from app.core.events import StepText
+from app.core.redaction import redact_text
 from app.core.runs import Beat, Claim, Wrote
 from app.core.settings import Settings
+from app.core.text_stream import TextStream
 from workers.endings import (
     CANCELLED,
     LEASE_LOST,
@@ -79,10 +81,11 @@ class Watch(Protocol):
 
 @dataclass(slots=True)
 class _Open:
-    """A step that is being performed, and how far its text has come."""
+    """A step that is being performed, and how far its text has come with its readers."""
 
     key: str
     id: str
+    text: TextStream
     offset: int = 0
     rev: int = 0
 
@@ -150,7 +153,8 @@ class Context:
             if saved is not None:
                 return saved.output
             wrote = self._start(key, agent, action)
-            output, ending = self._try(_Open(key, wrote.step_id), fn, args, wrote.tries, tries)
+            opened = _Open(key, wrote.step_id, TextStream(self._claim.rules))
+            output, ending = self._try(opened, fn, args, wrote.tries, tries)
             if ending is not None:
                 self._fail(key, ending)
             self._finish(key, output, progress, message)
@@ -176,10 +180,12 @@ class Context:
             RunStopped: the run is to end.
         """
         with self._closed():
-            self._live.report(percent, tell(message))
+            self._live.report(percent, redact_text(tell(message), self._claim.rules))
 
     def text(self, chunk: str) -> None:
         """Stream a piece of the open step's text to whoever watches this task; the step's output must hold it all.
+
+        What may be the beginning of a secret waits for the next piece.
 
         Raises:
             RunStopped: the run is to end.
@@ -188,13 +194,8 @@ class Context:
         with self._closed():
             if not self._stack:
                 raise RuntimeError("text() belongs inside a step")
-            step, piece = self._stack[-1], to_text(chunk)
-            step.rev += 1
-            text_produced.send(
-                sender=None,
-                text=StepText(self.instance_id, self.task_id, step.id, self.attempt, step.rev, step.offset, piece),
-            )
-            step.offset += len(piece)
+            step = self._stack[-1]
+            self._show(step, step.text.feed(to_text(chunk)))
 
     def check(self) -> None:
         """Return if the run may go on. Call it in long loops: a cancelled run then ends at once.
@@ -243,7 +244,17 @@ class Context:
             self.logger.warning("step_failed", step=step.key, tries=tried, exc_info=fault)
             return None, self._judge(step.key, fault, tried, tries or self._settings.step_tries)
         finally:
+            self._show(step, step.text.finish())
             self._stack.remove(step)
+
+    def _show(self, step: _Open, piece: str) -> None:
+        if piece:
+            step.rev += 1
+            text_produced.send(
+                sender=None,
+                text=StepText(self.instance_id, self.task_id, step.id, self.attempt, step.rev, step.offset, piece),
+            )
+            step.offset += len(piece)
 
     def _judge(self, key: str, fault: BaseException, tried: int, tries: int) -> Ending:
         if self._watch.overtime or isinstance(fault, SoftTimeLimitExceeded):
@@ -265,7 +276,7 @@ class Context:
         self._stop(ending)
 
     def _finish(self, key: str, output: Any, progress: float | None, message: str | None) -> None:
-        note = None if message is None else tell(message)
+        note = None if message is None else redact_text(tell(message), self._claim.rules)
         if progress is None:
             self._catch_up()
         else:

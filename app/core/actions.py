@@ -18,7 +18,9 @@ from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
 from app.core.ledger import NewTask
 from app.core.models import Task
+from app.core.policy import rules_for, rules_of
 from app.core.reads import read_instance
+from app.core.redaction import redact_text
 from app.core.runtime import Runtime
 from app.core.validate import check_instance_id, check_json, check_line, check_task_id
 from app.core.views import InstanceView, TaskView, view_instance, view_task
@@ -83,11 +85,13 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     with runtime.db.read() as session:
         card = find_card(session, kind)
         given = validate_input(card, wanted.input)
+        rules = rules_for(session, wanted.instance_id, kind)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=200)
     return NewTask(
         instance_id=wanted.instance_id,
         kind=kind,
-        title=title,
+        # Nobody needs a secret in it, and it is shown in many places.
+        title=redact_text(title, rules.hiding(given)),
         input=given,
         fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
@@ -149,11 +153,11 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
 
 
 def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
-    view = view_task(task)
-    if events:
-        view["last_seq"] = events[-1].seq
-        return Outcome(view, events[-1].seq, events[-1].epoch, created)
     with runtime.db.read() as session:
+        view = view_task(task, rules_of(session, task))
+        if events:
+            view["last_seq"] = events[-1].seq
+            return Outcome(view, events[-1].seq, events[-1].epoch, created)
         epoch = read_instance(session, task.instance_id)["epoch"]
     return Outcome(view, task.last_seq, epoch, created)
 

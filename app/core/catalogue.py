@@ -36,6 +36,7 @@ class AgentCard:
     input_schema: dict[str, Any]
     soft_time_limit: float | None = None
     hard_time_limit: float | None = None
+    output_schema: dict[str, Any] | None = None
 
 
 def register(db: Database, cards: Iterable[AgentCard]) -> None:
@@ -47,6 +48,7 @@ def register(db: Database, cards: Iterable[AgentCard]) -> None:
             row = session.get(Agent, card.kind) or Agent(kind=card.kind)
             row.title, row.description, row.version = card.title, card.description, card.version
             row.input_schema, row.updated_at = card.input_schema, now()
+            row.output_schema = card.output_schema
             row.soft_time_limit, row.hard_time_limit = card.soft_time_limit, card.hard_time_limit
             session.add(row)
 

@@ -27,7 +27,10 @@ from sqlalchemy.sql.expression import ColumnElement
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.errors import SettingsError, Unavailable
 from app.core.events import to_json
+from app.core.keyring import Keyring
 from app.core.models import Instance, Moment
+from app.core.policy import POLICIES, Policies
+from app.core.sealing import KEYRING
 from app.core.settings import Settings
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
@@ -70,6 +73,9 @@ class Database:
         """
         self.wait = settings.database_wait
         self.engine = _make_engine(settings, driver or "psycopg")
+        self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
+        self.policies = Policies(settings)
+        self._info = {KEYRING: self.keyring, POLICIES: self.policies}
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:
@@ -128,7 +134,7 @@ class Database:
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
         connection = self._begin(write=write, wait=wait)
-        session = Session(bind=connection, expire_on_commit=False, autoflush=True)
+        session = Session(bind=connection, expire_on_commit=False, autoflush=True, info=self._info)
         try:
             yield session
             session.flush()

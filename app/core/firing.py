@@ -21,6 +21,7 @@ from app.core.ledger import NewTask
 from app.core.log import Change
 from app.core.models import Schedule, Slot, Task
 from app.core.planning import clock, timing_of
+from app.core.redaction import redact_text
 from app.core.runtime import Runtime
 from app.core.schedules import latest_slots, next_slot
 from app.core.states import ACTIVE
@@ -84,7 +85,7 @@ def _template(runtime: Runtime, row: Schedule) -> NewTask | str:
     try:
         return check_submission(runtime, wanted)
     except (InvalidInput, TooLarge) as refused:
-        return f"refused: {refused.message}"[:200]
+        return redact_text(f"refused: {refused.message}", runtime.db.policies.general.hiding(row.input))[:200]
 
 
 def _advance(runtime: Runtime, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:

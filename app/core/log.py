@@ -6,19 +6,24 @@ transaction and held until its commit: a reader that sees number n sees every nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.audit import Deed
 from app.core.errors import NotFound
-from app.core.events import EventRecord, event_id, now, plain
+from app.core.events import EventRecord, event_id, now, to_json
+from app.core.keyring import Keyring
 from app.core.models import Event, Instance, Task
+from app.core.policy import rules_of
+from app.core.redaction import redact_facts
+from app.core.sealing import keyring_of, seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,19 @@ class Change:
         """Note that the caller did something; `scope` is the instance that it was done in. Told in the audit log."""
         self.deeds.append(Deed(scope, action, object_type, object_id, detail or {}))
 
-    def record(self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "") -> None:
-        """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt."""
-        told = f"{fact}@{task.retries}" if task.retries else fact
-        identity = event_id(task.id, task.attempt, step, told)
+    def record(
+        self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "", shown: Sequence[str] = ()
+    ) -> None:
+        """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt.
+
+        What nobody is to see is hidden here; the fields in `shown` are as they may be seen already.
+        """
+        kind = f"{fact}@{task.retries}" if task.retries else fact
+        identity = event_id(task.id, task.attempt, step, kind)
         # As it will be read back: who is told of it now and who replays it later must get the same.
-        self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, plain(data), identity))
+        encoded = to_json(data)
+        told = redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded, shown)
+        self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, told, identity))
 
     def number(self) -> list[EventRecord]:
         """Take numbers and store what is not stored yet. Call it last: the counter is locked from here to the commit.
@@ -119,7 +131,8 @@ class Change:
             )
             for place, fact in enumerate(facts)
         ]
-        self.session.execute(insert(Event), [_row(record, self.now) for record in records])
+        keyring = keyring_of(self.session)
+        self.session.execute(insert(Event), [_row(record, self.now, keyring) for record in records])
         for task_id, seq in {record.task_id: record.seq for record in records}.items():
             self.session.execute(
                 update(Task).where(Task.id == task_id).values(last_seq=seq).execution_options(synchronize_session=False)
@@ -127,7 +140,7 @@ class Change:
         return records
 
 
-def _row(record: EventRecord, moment: datetime) -> dict[str, Any]:
+def _row(record: EventRecord, moment: datetime, keyring: Keyring) -> dict[str, Any]:
     return {
         "instance_id": record.instance_id,
         "seq": record.seq,
@@ -136,7 +149,7 @@ def _row(record: EventRecord, moment: datetime) -> dict[str, Any]:
         "task_id": record.task_id,
         "type": record.type,
         "attempt": record.attempt,
-        "data": record.data,
+        "data": seal(keyring, Event, record.id, "data", record.data),
         "created_at": moment,
     }
 

@@ -14,6 +14,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+from app.core.policy import Policies
+from app.core.redaction import Rules, redact
 from app.core.settings import Settings
 
 #: Libraries that tell more at INFO than anybody wants to know.
@@ -55,12 +57,28 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
+    # Exceptions become text before secrets are looked for; pretty tracebacks would print local variables.
+    first: list[Processor] = [_drop_internals, structlog.processors.format_exc_info, Censor(Policies(settings).general)]
     if settings.log_format == "json":
-        render: Processor = structlog.processors.JSONRenderer(serializer=_serialize)
-        return [_drop_internals, structlog.processors.format_exc_info, render]
-    # Plain tracebacks: the pretty ones print local variables, and with them keys and briefs.
+        return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback
-    return [_drop_internals, structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]
+    return [*first, structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]
+
+
+class Censor:
+    """The processor that hides secrets in whatever is about to be logged: text, numbers, tracebacks and objects."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def __call__(self, logger: object, name: str, event: EventDict) -> EventDict:
+        """Return the event, redacted; what cannot be looked into is not logged."""
+        try:
+            encoded = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+            told: EventDict = redact(orjson.loads(encoded), self._rules, encoded)
+            return told
+        except Exception as fault:  # a line of the log must not break what logs it
+            return {"event": "unloggable", "level": event.get("level", name), "reason": type(fault).__name__}
 
 
 def _drop_internals(logger: object, name: str, event: EventDict) -> EventDict:

@@ -104,6 +104,8 @@ class Task(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(Moment)
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    #: Where the result is, when it is too large for the row, which then holds the reference to it.
+    artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     #: Number of the task's latest event.
     last_seq: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -159,6 +161,8 @@ class Step(Base):
     #: Percent of the task that is done once this step is.
     progress: Mapped[float | None] = mapped_column(Float)
     output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    #: Where the output is, when it is too large for the row, which then holds the reference to it.
+    artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     started_at: Mapped[datetime] = mapped_column(Moment)
     completed_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -218,6 +222,8 @@ class Agent(Base):
     description: Mapped[str] = mapped_column(Text)
     version: Mapped[str] = mapped_column(String(50))
     input_schema: Mapped[dict[str, Any]] = mapped_column(JSON)
+    #: What the agent's outputs look like; None when it does not say.
+    output_schema: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     soft_time_limit: Mapped[float | None] = mapped_column(Float)
     hard_time_limit: Mapped[float | None] = mapped_column(Float)
     updated_at: Mapped[datetime] = mapped_column(Moment)

@@ -15,6 +15,9 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stamp
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
+from app.core.policy import rules_of
+from app.core.redaction import Rules, redact_fields, redact_text
+from app.core.sealing import keyring_of, seal
 from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 
 #: What a watcher reads when nobody said it better.
@@ -62,8 +65,11 @@ def move(
     before = TaskStatus(task.status)
     if not may_move(before, after):
         raise Conflict(f"a task that is {before} cannot become {after}", field="status")
-    message = clean(message or "") or _MESSAGES[after]
-    values |= {"status": after.value, "message": message, "updated_at": change.now, "error": error, "result": result}
+    rules, keyring = rules_of(change.session, task), keyring_of(change.session)
+    message = redact_text(clean(message or ""), rules) or _MESSAGES[after]
+    values = {"artifact_id": None, **values, "status": after.value, "message": message, "updated_at": change.now}
+    values["error"] = seal(keyring, Task, task.id, "error", hide(error, rules))
+    values["result"] = seal(keyring, Task, task.id, "result", result)
     if after in TERMINAL:
         values |= {"finished_at": change.now, "token": None, "lease_until": None}
         change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
@@ -80,6 +86,11 @@ def move(
     record_status(change, task, before)
 
 
+def hide(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
+    """Return an error as it may be seen: nobody needs what was hidden in it."""
+    return None if error is None else redact_fields({"error": error}, rules)["error"]
+
+
 def record_status(change: Change, task: Task, before: TaskStatus | None) -> None:
     """Record that `task` has just come from `before` to its present status."""
     data = {
@@ -91,7 +102,8 @@ def record_status(change: Change, task: Task, before: TaskStatus | None) -> None
         data["error"] = task.error
     if task.result is not None:
         data["result"] = task.result
-    change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}")
+    shown = () if task.artifact_id is None else ("result",)
+    change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}", shown=shown)
 
 
 def record_note(change: Change, task: Task, *, fact: str, extra: dict[str, Any] | None = None) -> None:
@@ -120,7 +132,8 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
     }
     if step.error is not None:
         data["error"] = step.error
-    change.record(task, EXECUTION_STEP, data, fact=fact, step=step.key)
+    shown = () if step.artifact_id is None else ("output",)
+    change.record(task, EXECUTION_STEP, data, fact=fact, step=step.key, shown=shown)
 
 
 def close_open_steps(change: Change, task: Task, error: dict[str, Any]) -> None:
@@ -128,7 +141,7 @@ def close_open_steps(change: Change, task: Task, error: dict[str, Any]) -> None:
     open_steps = select(Step).where(Step.task_id == task.id, Step.status == StepStatus.IN_PROGRESS.value)
     for step in change.session.scalars(open_steps.order_by(Step.position)).all():
         step.status = StepStatus.FAILED.value
-        step.error = error
+        step.error = hide(error, rules_of(change.session, task))
         step.completed_at = change.now
         record_step(change, task, step, fact="end")
     change.session.flush()

@@ -22,6 +22,7 @@ from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.events import plain
 from app.core.log import Change, read_head
 from app.core.models import Schedule
+from app.core.policy import rules_for
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
 from app.core.validate import check_instance_id, check_line, check_task_id
@@ -82,7 +83,7 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         stored = change.session.merge(row)
         change.session.flush()
         _note(change, "added", row)
-        return view_schedule(stored)
+        return _view(change, stored)
 
     try:
         return runtime.ledger.commit(work)[0]
@@ -98,7 +99,7 @@ def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
         row = _locked(change.session, schedule_id)
         _note(change, "paused", row)
         row.paused, row.next_slot_at = True, None
-        return view_schedule(row)
+        return _view(change, row)
 
     return runtime.ledger.commit(work)[0]
 
@@ -112,7 +113,7 @@ def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None =
         _note(change, "resumed", row)
         if row.paused:
             row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
-        return view_schedule(row)
+        return _view(change, row)
 
     return runtime.ledger.commit(work)[0]
 
@@ -138,6 +139,10 @@ def _own(runtime: Runtime, schedule_id: str) -> str:
 
 def _note(change: Change, what: str, row: Schedule) -> None:
     change.note_deed(row.instance_id, Act.SCHEDULE, "schedule", row.id, {"what": what, "name": row.name})
+
+
+def _view(change: Change, row: Schedule) -> ScheduleView:
+    return view_schedule(row, rules_for(change.session, row.instance_id, row.kind))
 
 
 def timing_of(row: Schedule) -> Timing:

@@ -15,6 +15,7 @@ from app.core.errors import InvalidInput, NotFound
 from app.core.events import clean, stamp
 from app.core.log import read_head
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
+from app.core.policy import rules_for, rules_of
 from app.core.states import TaskStatus
 from app.core.views import (
     AgentView,
@@ -61,7 +62,7 @@ def read_task(session: Session, task_id: str) -> TaskView:
     row = _find(session, Task, task_id)
     if row is None:
         raise NotFound("there is no such task", field="task_id")
-    return view_task(row)
+    return view_task(row, rules_of(session, row))
 
 
 def list_tasks(
@@ -94,14 +95,17 @@ def list_tasks(
     rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
-    return [view_task(row) for row in rows[:limit]], more
+    return [view_task(row, rules_of(session, row)) for row in rows[:limit]], more
 
 
 def list_steps(session: Session, task_id: str) -> list[StepView]:
     """Return a task's steps in the order in which they were first started. Raises NotFound."""
-    read_task(session, task_id)
+    task = _find(session, Task, task_id)
+    if task is None:
+        raise NotFound("there is no such task", field="task_id")
+    rules = rules_of(session, task)
     rows = session.scalars(select(Step).where(Step.task_id == task_id).order_by(Step.position))
-    return [view_step(row) for row in rows]
+    return [view_step(row, rules) for row in rows]
 
 
 def snapshot(session: Session, instance_id: str, limit: int, task_id: str | None = None) -> dict[str, Any]:
@@ -116,7 +120,8 @@ def snapshot(session: Session, instance_id: str, limit: int, task_id: str | None
     tasks, more = list_tasks(session, instance_id, limit=limit, task_id=task_id)
     steps: dict[str, list[StepView]] = {task["id"]: [] for task in tasks}
     for row in session.scalars(select(Step).where(Step.task_id.in_(steps)).order_by(Step.task_id, Step.position)):
-        steps[row.task_id].append(view_step(row))
+        # The rows of the tasks are in the session: none is read again.
+        steps[row.task_id].append(view_step(row, rules_of(session, session.get_one(Task, row.task_id))))
     return {
         "instance_id": instance_id,
         "epoch": head.epoch,
@@ -144,7 +149,7 @@ def list_schedules(session: Session, instance_id: str) -> list[ScheduleView]:
     """Return an instance's schedules by name. Raises NotFound."""
     read_instance(session, instance_id)
     rows = session.scalars(select(Schedule).where(Schedule.instance_id == instance_id).order_by(Schedule.name))
-    return [view_schedule(row) for row in rows]
+    return [view_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows]
 
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
@@ -152,7 +157,7 @@ def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
     row = _find(session, Schedule, schedule_id)
     if row is None:
         raise NotFound("there is no such schedule", field="schedule_id")
-    return view_schedule(row)
+    return view_schedule(row, rules_for(session, row.instance_id, row.kind))
 
 
 def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]:

@@ -14,13 +14,16 @@ from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
 
+from app.core.artifacts import keep, whole
 from app.core.db import db_now
 from app.core.errors import CancelRequested, Conflict, LeaseLost
 from app.core.events import clean, step_id
 from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
-from app.core.moves import CANCELLED, end_run, lock_task, move, record_note, record_step, wish
+from app.core.moves import CANCELLED, end_run, hide, lock_task, move, record_note, record_step, wish
+from app.core.policy import rules_of
+from app.core.redaction import PATTERNS_ONLY, Rules, redact_text
 from app.core.states import CLAIMABLE, StepStatus, TaskStatus
 
 
@@ -46,6 +49,8 @@ class Claim:
     progress: float
     base_seq: int
     saved: dict[str, SavedStep] = field(default_factory=dict)
+    #: What nobody is to see of what the run tells beside its events.
+    rules: Rules = PATTERNS_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,7 @@ class RunLedger:
         step.tries += 1
         step.agent, step.action = agent, action
         step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
-        step.output = step.error = step.completed_at = None
+        step.output = step.artifact_id = step.error = step.completed_at = None
         step.started_at = change.now
         change.session.flush()
         return step
@@ -236,7 +241,8 @@ class RunLedger:
             task = _hold(change, claim)
             step = _started(change, claim, key)
             if step.status == StepStatus.IN_PROGRESS.value:
-                step.status, step.error, step.completed_at = StepStatus.FAILED.value, error, change.now
+                told = hide(error, rules_of(change.session, task))
+                step.status, step.error, step.completed_at = StepStatus.FAILED.value, told, change.now
                 change.session.flush()
                 record_step(change, task, step, fact="end")
             return _wrote(task, step)
@@ -245,7 +251,16 @@ class RunLedger:
 
     def complete(self, claim: Claim, result: Any) -> TaskStatus:
         """End the task with a result, unless a cancel was requested first. Returns what it became."""
-        return self._end(claim, TaskStatus.COMPLETED, None, result=result, progress=100.0)
+
+        def work(change: Change) -> TaskStatus:
+            task = _hold(change, claim)
+            if task.cancel_requested_at is not None:
+                return end_run(change, task, TaskStatus.COMPLETED, None)
+            kept, artifact_id = keep(change, self.ledger.settings, task, result)
+            values = {"result": kept, "artifact_id": artifact_id, "progress": 100.0}
+            return end_run(change, task, TaskStatus.COMPLETED, None, **values)
+
+        return self.ledger.commit(work)[0]
 
     def fail(self, claim: Claim, error: dict[str, Any]) -> TaskStatus:
         """End the task with an error, unless a cancel was requested first. Returns what it became."""
@@ -281,7 +296,8 @@ class RunLedger:
         self, change: Change, task: Task, step: Step, status: StepStatus, output: Any, progress: float | None
     ) -> None:
         step.status, step.saved = status.value, True
-        step.output, step.progress, step.completed_at = output, progress, change.now
+        step.output, step.artifact_id = keep(change, self.ledger.settings, task, output)
+        step.progress, step.completed_at = progress, change.now
         task.losses = 0
         task.updated_at = change.now
         self._extend(task)
@@ -290,7 +306,8 @@ class RunLedger:
 
 
 def _describe(change: Change, task: Task) -> Claim:
-    journal = {step.key: SavedStep(step.key, step.status, step.output) for step in _saved_steps(change, task)}
+    saved = _saved_steps(change, task)
+    journal = {step.key: SavedStep(step.key, step.status, whole(change.session, step)) for step in saved}
     return Claim(
         task_id=task.id,
         instance_id=task.instance_id,
@@ -301,6 +318,7 @@ def _describe(change: Change, task: Task) -> Claim:
         progress=task.progress,
         base_seq=task.last_seq,
         saved=journal,
+        rules=rules_of(change.session, task),
     )
 
 
@@ -335,7 +353,7 @@ def _started(change: Change, claim: Claim, key: str) -> Step:
 
 def _raise_progress(change: Change, task: Task, percent: float | None, message: str | None) -> None:
     if message is not None:
-        task.message = clean(message)
+        task.message = redact_text(clean(message), rules_of(change.session, task))
     if percent is not None:
         task.progress = max(task.progress, percent)
     change.session.flush()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from app.core.keyring import Keyring
 
 
 class PrivacySettings(BaseSettings):
@@ -20,3 +22,34 @@ class PrivacySettings(BaseSettings):
     prune_interval: float = Field(60.0, gt=0, description="How often what is no longer kept is looked for")
     prune_batch: int = Field(500, ge=1, le=5000, description="Events, or tasks, deleted in one transaction")
     prune_floor: float = Field(60.0, ge=0, description="Age below which no event is pruned")
+
+    # What is hidden and sealed
+    secret_fields: str = Field(
+        "password, passwd, secret, api_key, secret_key, client_secret, access_token, refresh_token, private_key, "
+        "authorization",
+        description="Fields, comma separated, whose values are shown to nobody, at any depth of any payload; an "
+        "instance's policy may name more",
+    )
+    hide_emails: bool = Field(
+        False,
+        description="Whether e-mail addresses are hidden as keys are; an instance's policy may say otherwise",
+    )
+    policy_seconds: float = Field(5.0, ge=0, description="How long a process goes by a policy before it looks again")
+    encryption_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys, comma separated as `id:base64 of 32 bytes`, that payloads are sealed with in the database; "
+        "the first is used from now on, the others still open what they sealed; not sealed when empty",
+    )
+    inline_output_bytes: int = Field(
+        32_768,
+        ge=1024,
+        description="Largest output of a step or result of a task, as JSON, inside its event; "
+        "a larger one is an artifact",
+    )
+    preview_chars: int = Field(500, ge=0, le=4000, description="How much of an artifact its event shows")
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _usable_keys(cls, value: SecretStr) -> SecretStr:
+        Keyring.parse(value.get_secret_value())
+        return value

@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from app.core.events import stamp
 from app.core.models import Agent, Instance, Schedule, Step, Task
+from app.core.redaction import Rules, redact_fields, redact_text
 from app.core.states import TaskStatus
 
 
@@ -109,21 +110,25 @@ def view_instance(row: Instance) -> InstanceView:
     return InstanceView(id=row.id, name=row.name, epoch=row.epoch, seq=row.seq, created_at=stamp(row.created_at))
 
 
-def view_task(row: Task) -> TaskView:
-    """Return the view of one row."""
+def view_task(row: Task, rules: Rules) -> TaskView:
+    """Return the view of one row, without what `rules` hide."""
     running = row.status == TaskStatus.IN_PROGRESS.value
+    told = redact_fields({"input": row.input, "result": row.result, "error": row.error, "message": row.message}, rules)
+    if row.artifact_id is not None:
+        # A reference: what it shows was redacted when it was made.
+        told["result"] = row.result
     return TaskView(
         id=row.id,
         instance_id=row.instance_id,
         kind=row.kind,
-        title=row.title,
+        title=redact_text(row.title, rules),
         status=row.status,
         progress=row.progress,
-        message=row.message,
+        message=told["message"],
         attempt=row.attempt,
-        input=row.input,
-        result=row.result,
-        error=row.error,
+        input=told["input"],
+        result=told["result"],
+        error=told["error"],
         cancel_requested=running and row.cancel_requested_at is not None,
         submitted_by=row.submitted_by,
         last_seq=row.last_seq,
@@ -135,8 +140,11 @@ def view_task(row: Task) -> TaskView:
     )
 
 
-def view_step(row: Step) -> StepView:
-    """Return the view of one row."""
+def view_step(row: Step, rules: Rules) -> StepView:
+    """Return the view of one row, without what `rules` hide."""
+    told = redact_fields({"output": row.output, "error": row.error}, rules)
+    if row.artifact_id is not None:
+        told["output"] = row.output
     return StepView(
         step_id=row.id,
         task_id=row.task_id,
@@ -145,8 +153,8 @@ def view_step(row: Step) -> StepView:
         agent=row.agent,
         action=row.action,
         status=row.status,
-        output=row.output,
-        error=row.error,
+        output=told["output"],
+        error=told["error"],
         attempt=row.attempt,
         tries=row.tries,
         started_at=stamp(row.started_at),
@@ -167,14 +175,14 @@ def view_agent(row: Agent) -> AgentView:
     )
 
 
-def view_schedule(row: Schedule) -> ScheduleView:
-    """Return the view of one row."""
+def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
+    """Return the view of one row, without what `rules` hide."""
     return ScheduleView(
         id=row.id,
         instance_id=row.instance_id,
-        name=row.name,
+        name=redact_text(row.name, rules),
         kind=row.kind,
-        input=row.input,
+        input=redact_fields({"input": row.input}, rules.hiding(row.input))["input"],
         timing=row.timing,
         cron=row.cron,
         timezone=row.timezone,

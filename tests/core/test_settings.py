@@ -76,6 +76,7 @@ FREE_TEXT = {
     "jwt_audience",
     "token_file",
     "token",
+    "secret_fields",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -255,13 +256,13 @@ def test_text_is_counted_in_characters_from_the_start_of_the_step(inside: Inside
     ctx = inside.context(inside.claim(inside.submit()))
 
     def speak() -> None:
-        for piece in ("grün", "\ud800", "!"):
+        for piece in ("grüß", "\ud800", "!"):
             ctx.text(piece)
 
     ctx.step("first", speak)
     ctx.step("second", speak)
     told = [(text.step_id, text.rev, text.offset, text.text) for text in inside.text]
-    expected = [(1, 0, "grün"), (2, 4, inside.text[1].text), (3, 4 + len(inside.text[1].text), "!")]
+    expected = [(1, 0, "grüß"), (2, 4, inside.text[1].text), (3, 4 + len(inside.text[1].text), "!")]
     assert told == [(step_id(ctx.task_id, key), *line) for key in ("first", "second") for line in expected]
 
 
@@ -282,3 +283,26 @@ def test_an_observer_that_raises_breaks_no_step_and_is_logged(inside: Inside, ca
     finally:
         step_started.disconnect(observe)
     assert "the observer broke" in caplog.text
+
+
+def test_a_secret_that_is_split_over_two_pieces_of_text_reaches_no_reader(inside: Inside) -> None:
+    ctx = inside.context(inside.claim(inside.submit()))
+
+    def speak() -> str:
+        for piece in ("with gh", "p_a1B2a1B2a1B2", "a1B2a1B2a1B2 all", " is well, g"):
+            ctx.text(piece)
+        return "done"
+
+    ctx.step("first", speak)
+    shown = "with [redacted:token] all is well, g"
+    assert "".join(text.text for text in inside.text) == shown
+    for before, text in itertools.pairwise(inside.text):
+        assert text.offset == before.offset + len(before.text)
+    assert [text.rev for text in inside.text] == list(range(1, len(inside.text) + 1))
+
+
+def test_progress_and_the_message_of_a_step_tell_no_secret(inside: Inside) -> None:
+    ctx = inside.context(inside.claim(inside.submit(given={"password": "open sesame"})))
+    ctx.step("first", lambda: ctx.progress(10, "trying open sesame"), progress=20, message="open sesame it is")
+    assert [state.data["message"] for state in inside.live] == ["trying [redacted:secret]"]
+    assert "open sesame" not in repr(inside.events)

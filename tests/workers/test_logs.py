@@ -69,3 +69,30 @@ def test_less_is_logged_when_less_is_wanted(tmp_path: Path) -> None:
     assert stream.getvalue() == ""
     lines(tmp_path)
     assert logging.getLogger("kombu").level == logging.WARNING
+
+
+@pytest.mark.parametrize("shape", ["json", "console"])
+def test_no_secret_is_logged_by_us_by_libraries_or_in_tracebacks(tmp_path: Path, shape: str) -> None:
+    stream = lines(tmp_path, log_format=shape)
+    token = "ghp_" + "a1B2" * 9
+    structlog.get_logger("ours").info("called", url="redis://app:hunter2@db", password="hunter2", deep=[{"api_key": 7}])
+    logging.getLogger("theirs").warning("sent Authorization: Bearer %s", token)
+    try:
+        raise LookupError(f"no {token} here")
+    except LookupError:
+        structlog.get_logger("ours").exception("failed")
+    logged = stream.getvalue()
+    assert "hunter2" not in logged
+    assert token not in logged
+    assert "redis://app:[redacted:password]@db" in logged
+    assert "no [redacted:token] here" in logged
+
+
+def test_what_cannot_be_looked_into_is_told_of_without_being_logged(tmp_path: Path) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise ValueError
+
+    stream = lines(tmp_path, log_format="json")
+    structlog.get_logger("ours").info("called", thing=Broken())
+    assert orjson.loads(stream.getvalue())["event"] == "unloggable"

@@ -1,4 +1,4 @@
-"""What instances keep and hide, and large outputs.
+"""What instances keep and hide, large outputs, and what agents say of their outputs.
 
 Revision: 0004, after 0003. Moments are integer microseconds since 1970.
 """
@@ -18,10 +18,16 @@ def upgrade() -> None:
     """Create the tables, those first that others refer to."""
     _create_instance_policy()
     _create_artifact()
+    for table in ("task", "step"):
+        op.add_column(table, sa.Column("artifact_id", sa.String(length=36), nullable=True))
+    op.add_column("agent", sa.Column("output_schema", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
-    """Drop the tables; the indexes go with them."""
+    """Drop the columns and the tables; the indexes go with them."""
+    op.drop_column("agent", "output_schema")
+    for name in ("step", "task"):
+        op.drop_column(name, "artifact_id")
     for name in ("artifact", "instance_policy"):
         op.drop_table(name)
 

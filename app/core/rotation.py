@@ -1,0 +1,152 @@
+"""Sealing again what is stored: with the current key what another key sealed, or nothing did. Off the road.
+
+Each batch is a transaction of its own, of rows in the order of their keys. What is sealed with the current key already
+is passed over, so a rotation that was interrupted is simply begun again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from typing import cast as cast_type
+
+import orjson
+from sqlalchemy import JSON, ColumnElement, Table, Text, and_, cast, func, or_, select, type_coerce, update
+from sqlalchemy.orm import Session
+
+from app.core.db import Database
+from app.core.errors import SettingsError
+from app.core.keyring import Keyring
+from app.core.models import Base
+from app.core.models_privacy import Artifact
+from app.core.sealing import ANY_MARKER, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
+
+#: Rows of one transaction.
+BATCH = 100
+
+
+@dataclass(slots=True)
+class KeyUse:
+    """How many values of one column are sealed with which key; under `unsealed` those that are not."""
+
+    table: str
+    column: str
+    sealed: dict[str, int] = field(default_factory=dict)
+    unsealed: int = 0
+
+
+def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
+    """Seal everything with the current key; gives the table's name and the number of rows after each batch.
+
+    Raises:
+        SettingsError: there is no key.
+        KeyMissing, Tampered: a row cannot be opened; those before it are done.
+    """
+    if db.keyring.current is None:
+        message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
+        raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
+    models: list[type[Base]] = [*SEALED, Artifact]
+    for model in models:
+        after = ""
+        while True:
+            done, after = _rotate_batch(db, model, after, batch)
+            if not done:
+                break
+            yield model.__tablename__, done
+
+
+def _rotate_batch(db: Database, model: type[Base], after: str, batch: int) -> tuple[int, str]:
+    table = cast_type("Table", model.__table__)
+    columns = SEALED.get(model, ("content",))
+
+    def work(session: Session) -> tuple[int, str]:
+        stale = _stale_content(db.keyring) if model is Artifact else _stale_json(model, db.keyring)
+        wanted = [table.c.id, *(table.c[name] for name in columns), *([table.c.key_id] if model is Artifact else [])]
+        query = select(*wanted).where(table.c.id > after, stale).order_by(table.c.id).limit(batch).with_for_update()
+        rows = session.execute(query).all()
+        for row in rows:
+            values = _seal_artifact(db.keyring, row) if model is Artifact else _seal_row(db.keyring, model, row)
+            session.execute(update(table).where(table.c.id == row.id).values(**values))
+        return len(rows), rows[-1].id if rows else after
+
+    outcome: tuple[int, str] = db.run(work)
+    return outcome
+
+
+def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
+    sealed = {}
+    for name in SEALED[model]:
+        stored = getattr(row, name)
+        if stored is not None:
+            sealed[name] = seal(keyring, model, row.id, name, unseal(keyring, model, row.id, name, stored))
+    return sealed
+
+
+def _seal_artifact(keyring: Keyring, row: Any) -> dict[str, Any]:
+    content, key_id = seal_bytes(keyring, row.id, unseal_bytes(keyring, row.id, row.content, row.key_id))
+    return {"content": content, "key_id": key_id}
+
+
+def _stale_content(keyring: Keyring) -> ColumnElement[bool]:
+    return or_(Artifact.key_id.is_(None), Artifact.key_id != keyring.current)
+
+
+def _stale_json(model: type[Base], keyring: Keyring) -> ColumnElement[bool]:
+    assert keyring.current is not None
+    return or_(
+        *(and_(_has_value(model, name), ~_begins(model, name, marker_of(keyring.current))) for name in SEALED[model])
+    )
+
+
+def _text(model: type[Base], name: str) -> ColumnElement[str]:
+    return cast(type_coerce(model.__table__.c[name], JSON(none_as_null=True)), Text)
+
+
+def _begins(model: type[Base], name: str, beginning: str) -> ColumnElement[bool]:
+    return func.substr(_text(model, name), 1, len(beginning)) == beginning
+
+
+def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
+    # JSON's null is no value either, and is never sealed.
+    return and_(model.__table__.c[name].is_not(None), _text(model, name) != "null")
+
+
+def count_use(db: Database) -> list[KeyUse]:
+    """Return how many values are sealed with which key, column by column; `?` stands for keys that are not here."""
+    found = []
+    with db.read() as session:
+        for model, names in SEALED.items():
+            found += [_count_json(session, db.keyring, model, name) for name in names]
+        found.append(_count_artifacts(session))
+    return found
+
+
+def _count_json(session: Session, keyring: Keyring, model: type[Base], name: str) -> KeyUse:
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.scalar(select(func.count()).select_from(model).where(*conditions)) or 0
+
+    use = KeyUse(model.__tablename__, name)
+    use.sealed = {key_id: count(_begins(model, name, marker_of(key_id))) for key_id in keyring.ids}
+    sealed = count(_begins(model, name, ANY_MARKER))
+    use.unsealed = count(_has_value(model, name)) - sealed
+    if unknown := sealed - sum(use.sealed.values()):
+        query = select(_text(model, name)).where(_begins(model, name, ANY_MARKER))
+        known = [~_begins(model, name, marker_of(key_id)) for key_id in keyring.ids]
+        sample = session.scalar(query.where(*known).limit(1)) or "{}"
+        use.sealed[f"{_key_of(sample)} (missing)"] = unknown
+    return use
+
+
+def _key_of(stored: str) -> str:
+    return str(orjson.loads(stored).get("$sealed", "?")).partition(":")[0]
+
+
+def _count_artifacts(session: Session) -> KeyUse:
+    use = KeyUse(Artifact.__tablename__, "content")
+    for key_id, number in session.execute(select(Artifact.key_id, func.count()).group_by(Artifact.key_id)):
+        if key_id is None:
+            use.unsealed = number
+        else:
+            use.sealed[key_id] = number
+    return use

@@ -1,0 +1,146 @@
+"""Sealing of payloads at rest: what the columns of `SEALED` hold in the database, beside what the program sees of it.
+
+Beside the road, below `core/db`. A row in memory is open, a row in the database sealed: listeners open what is loaded
+and seal what is flushed. Two kinds of statement pass them by and seal for themselves: bulk inserts of events
+(`core/log`) and updates of columns (`core/moves`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app.core.events import to_json
+from app.core.keyring import Keyring, Tampered
+from app.core.models import Base, Event, Schedule, Step, Task
+from app.core.models_privacy import Artifact
+
+#: The columns that are sealed, all of JSON.
+SEALED: Mapping[type[Base], tuple[str, ...]] = {
+    Task: ("input", "result", "error"),
+    Step: ("output", "error"),
+    Event: ("data",),
+    Schedule: ("input",),
+}
+#: Key in `Session.info`.
+KEYRING = "keyring"
+_SEALED, _AS_IS = "$sealed", "$as_is"
+_NO_KEYS = Keyring()
+
+
+def keyring_of(session: Session | None) -> Keyring:
+    """Return the keys of the database that a session is on."""
+    keyring: Keyring = _NO_KEYS if session is None else session.info.get(KEYRING, _NO_KEYS)
+    return keyring
+
+
+def seal(keyring: Keyring, model: type[Base], row_id: str, column: str, value: Any) -> Any:
+    """Return what is stored for a value; None stays None."""
+    if value is None:
+        return None
+    if keyring.current is not None:
+        sealed = keyring.seal(place_of(model, row_id, column), to_json(value))
+        return {_SEALED: f"{keyring.current}:{base64.b64encode(sealed).decode()}"}
+    # A value that looks as if it were sealed must not be taken for one.
+    return {_AS_IS: value} if _is_wrapped(value) else value
+
+
+def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
+    """Return the value that is stored.
+
+    Raises:
+        KeyMissing, Tampered: it cannot be opened.
+    """
+    if not _is_wrapped(stored):
+        return stored
+    if _AS_IS in stored:
+        return stored[_AS_IS]
+    place = place_of(model, row_id, column)
+    key_id, _, encoded = str(stored[_SEALED]).partition(":")
+    try:
+        sealed = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise Tampered(f"{place} is not what was stored there") from None
+    return orjson.loads(keyring.open(place, key_id, sealed))
+
+
+def seal_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes, str | None]:
+    """Return what is stored as an artifact's content, and the id of the key."""
+    if keyring.current is None:
+        return content, None
+    return keyring.seal(place_of(Artifact, row_id, "content"), content), keyring.current
+
+
+def unseal_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | None) -> bytes:
+    """Return an artifact's content. Raises KeyMissing, Tampered."""
+    return stored if key_id is None else keyring.open(place_of(Artifact, row_id, "content"), key_id, stored)
+
+
+def place_of(model: type[Base], row_id: str, column: str) -> str:
+    """Return the name of a place that something is sealed for."""
+    return f"{model.__tablename__}/{row_id}/{column}"
+
+
+def marker_of(key_id: str) -> str:
+    """Return how a column that was sealed with a key begins in the database."""
+    return f'{{"{_SEALED}":"{key_id}:'
+
+
+#: How any sealed column begins in the database.
+ANY_MARKER = f'{{"{_SEALED}":"'
+
+
+def _is_wrapped(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and (_SEALED in value or _AS_IS in value)
+
+
+def _open_row(target: Any, columns: Iterable[str]) -> None:
+    loaded = target.__dict__
+    for column in columns:
+        if _is_wrapped(loaded.get(column)):
+            keyring = keyring_of(object_session(target))
+            set_committed_value(target, column, unseal(keyring, type(target), target.id, column, loaded[column]))
+
+
+def _on_load(target: Any, context: Any) -> None:
+    _open_row(target, SEALED[type(target)])
+
+
+def _on_refresh(target: Any, context: Any, attributes: Iterable[str] | None) -> None:
+    _open_row(target, SEALED[type(target)])
+
+
+def _before_write(mapper: Any, connection: Any, target: Any) -> None:
+    state = inspect(target)
+    keyring = keyring_of(object_session(target))
+    for column in SEALED[type(target)]:
+        if state.attrs[column].history.has_changes():
+            value = getattr(target, column)
+            stored = seal(keyring, type(target), target.id, column, value)
+            if stored is not value:
+                setattr(target, column, stored)
+
+
+def _after_write(mapper: Any, connection: Any, target: Any) -> None:
+    _open_row(target, SEALED[type(target)])
+
+
+def listen() -> None:
+    """Have every row of these tables sealed and opened from now on."""
+    for model in SEALED:
+        event.listen(model, "load", _on_load)
+        event.listen(model, "refresh", _on_refresh)
+        event.listen(model, "before_insert", _before_write)
+        event.listen(model, "before_update", _before_write)
+        event.listen(model, "after_insert", _after_write)
+        event.listen(model, "after_update", _after_write)
+
+
+listen()

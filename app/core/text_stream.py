@@ -1,0 +1,123 @@
+"""Streamed text with its secrets hidden, also those that are split over two pieces. Beside `workers/journal`.
+
+What may be the beginning of a secret is held back until the next piece, or the end, tells what it is. So a reader gets
+every character at most once, in order, and the offsets count what readers get.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.core.patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, fold
+from app.core.redaction import Rules, find_spans, redact_text
+
+#: Characters that are held back at most; more of one word is no secret, or one that has been recognised.
+MOST_HELD = 8192
+#: What a word goes on with, and a private key ends with, once too much of it has come to wait for its end.
+_WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
+_ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_LONGEST_ARMOUR = 80
+
+
+class TextStream:
+    """One step's text on its way to those who read along."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._patterns = (*PATTERNS, EMAIL) if rules.emails else PATTERNS
+        self._held = ""
+        #: The character before what is held: it tells whether that is the beginning of a word.
+        self._before = ""
+        #: What of a secret that was too long to hold is still to come.
+        self._skipping: Pattern | None = None
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece; return what may be shown now, which may be nothing."""
+        rest = self._skip(self._held + piece)
+        if rest is None:
+            return ""
+        text, begin = self._before + rest, len(self._before)
+        cut = self._first_open(text, begin)
+        if len(text) - cut > MOST_HELD:
+            self._skipping = self._unfinished(text, begin)
+            cut = len(text)
+        return self._give(text, begin, cut)
+
+    def finish(self) -> str:
+        """Return what was held back: no more text comes."""
+        if self._skipping is not None:
+            return ""
+        text, begin = self._before + self._held, len(self._before)
+        return self._give(text, begin, len(text))
+
+    def _give(self, text: str, begin: int, cut: int) -> str:
+        self._held = text[cut:]
+        if cut > begin:
+            self._before = text[cut - 1]
+        shown = redact_text(text[:cut], self._rules)
+        return shown[begin:]
+
+    def _skip(self, text: str) -> str | None:
+        """Return what comes after the secret that is being passed over, or None while it goes on."""
+        if self._skipping is PRIVATE_KEY:
+            end = _ARMOUR_END.search(text)
+            if end is None:
+                self._held = text[-_LONGEST_ARMOUR:]
+                return None
+            text = text[end.end() :]
+        elif self._skipping is not None:
+            rest = _WORD.match(text)
+            text = text[rest.end() :] if rest is not None else text
+            if not text:
+                return None
+        self._skipping = None
+        return text
+
+    def _first_open(self, text: str, begin: int) -> int:
+        """Return where the first thing begins that may become a secret with what comes next, or the text's length."""
+        folded = fold(text)
+        first = min(_tail_of_start(folded, begin), self._tail_of_value(text, begin))
+        for pattern in self._patterns:
+            if pattern.triggers and not any(trigger in folded for trigger in pattern.triggers):
+                continue
+            opened = pattern.opened.search(text, begin)
+            if opened is not None:
+                first = min(first, opened.start())
+        for span in reversed(find_spans(text, self._rules, begin)):
+            if span.first < first < span.last:
+                # What begins within something that is recognised must not take it apart.
+                first = span.first
+        return first
+
+    def _tail_of_value(self, text: str, begin: int) -> int:
+        first = len(text)
+        for value in self._rules.values:
+            for length in range(min(len(value) - 1, len(text) - begin), 0, -1):
+                if text.endswith(value[:length]):
+                    first = min(first, len(text) - length)
+                    break
+        return first
+
+    def _unfinished(self, text: str, begin: int) -> Pattern | None:
+        for span in find_spans(text, self._rules, begin):
+            if span.end == len(text):
+                return PRIVATE_KEY if span.kind == PRIVATE_KEY.kind else PATTERNS[1]
+        return None
+
+
+def _tail_of_start(folded: str, begin: int) -> int:
+    """Return where the end of a text is the beginning of a trigger."""
+    end = len(folded)
+    for place in range(max(begin, end - _LONGEST_START + 1), end):
+        if any(start.startswith(folded[place:]) for start in STARTS) and _may_begin(folded, place):
+            return place
+    return end
+
+
+def _may_begin(folded: str, place: int) -> bool:
+    """Tell whether a secret may begin there: not in the middle of a word, but for one."""
+    inside = place > 0 and folded[place].isalnum() and folded[place - 1].isascii() and folded[place - 1].isalnum()
+    return not inside or "authorization".startswith(folded[place:])
+
+
+_LONGEST_START = max(len(start) for start in STARTS)

@@ -1,0 +1,80 @@
+"""Large outputs: their events carry a reference, the run that goes on gets the whole, and readers what they may see."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+import pytest
+
+from app.core.artifacts import find_task, read_artifact, whole
+from app.core.errors import NotFound
+from app.core.log import read_events
+from app.core.models import Task
+from app.core.reads import list_steps, read_task
+from tests.core.conftest import NewStage
+from tests.core.stage import ERROR, Stage
+
+TOKEN = "ghp_" + "a1B2" * 9
+
+
+@pytest.fixture
+def stage(new_stage_on: NewStage) -> Stage:
+    return new_stage_on(inline_output_bytes=1024, preview_chars=20)
+
+
+def _with_large_step(stage: Stage, output: object) -> str:
+    task_id = stage.submit()
+    claim = stage.claim(task_id)
+    stage.runs.start_step(claim, "one", "Agent", "work")
+    stage.runs.finish_step(claim, "one", output)
+    stage.runs.retry_later(claim, ERROR, 0.0)
+    return task_id
+
+
+def test_the_event_and_the_views_of_a_large_output_carry_a_reference(stage: Stage) -> None:
+    output = {"text": "x" * 2000, "token": TOKEN}
+    task_id = _with_large_step(stage, output)
+    with stage.db.read() as session:
+        (told,) = [e.data["output"] for e in read_events(session, "demo", 0, 100) if e.data.get("completed_at")]
+        assert list_steps(session, task_id)[0]["output"] == told
+        reference = told["$artifact"]
+        assert set(reference) == {"id", "size", "sha256", "media_type", "preview"}
+        found = read_artifact(session, reference["id"])
+        assert find_task(session, reference["id"]) == task_id
+    assert orjson.loads(found.content) == {"text": "x" * 2000, "token": "[redacted:token]"}
+    assert (reference["size"], reference["sha256"]) == (len(found.content), hashlib.sha256(found.content).hexdigest())
+    assert (reference["media_type"], reference["preview"]) == ("application/json", '{"text":"xxxxxxxxxxx')
+
+
+def test_the_next_attempt_gets_the_whole_output(stage: Stage) -> None:
+    output = {"text": "x" * 2000, "token": TOKEN}
+    task_id = _with_large_step(stage, output)
+    claim = stage.claim(task_id, 2)
+    assert claim.saved["one"].output == output
+    stage.runs.complete(claim, output)
+    with stage.db.read() as session:
+        task = session.get_one(Task, task_id)
+        assert whole(session, task) == output
+        assert read_task(session, task_id)["result"] == list_steps(session, task_id)[0]["output"]
+
+
+def test_text_is_text_and_what_is_small_stays_where_it_is(stage: Stage) -> None:
+    task_id = _with_large_step(stage, "ü" * 2000)
+    with stage.db.read() as session:
+        reference = list_steps(session, task_id)[0]["output"]["$artifact"]
+        found = read_artifact(session, reference["id"])
+    assert (found.media_type, found.content.decode()) == ("text/plain; charset=utf-8", "ü" * 2000)
+    small = _with_large_step(stage, "x" * 1000)
+    with stage.db.read() as session:
+        assert list_steps(session, small)[0]["output"] == "x" * 1000
+
+
+def test_an_output_that_only_looks_like_a_reference_leads_nowhere(stage: Stage) -> None:
+    mine = _with_large_step(stage, "x" * 2000)
+    with stage.db.read() as session:
+        stolen = list_steps(session, mine)[0]["output"]
+    task_id = _with_large_step(stage, stolen)
+    assert stage.claim(task_id, 2).saved["one"].output == stolen
+    with stage.db.read() as session, pytest.raises(NotFound):
+        read_artifact(session, "0f8fad5b-d9cb-469f-a165-70867728950e")

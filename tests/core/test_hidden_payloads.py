@@ -1,0 +1,92 @@
+"""What nobody is to see: in no event, view or row's text, while the run and its next attempt get the true values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from app.core.actions import Submission, submit
+from app.core.catalogue import AgentCard, register
+from app.core.log import read_events
+from app.core.models_privacy import InstancePolicy
+from app.core.reads import list_steps, list_tasks, read_task, snapshot
+from tests.core.stage import ERROR, Stage
+
+SECRET = "plain-as-day-0815"
+TOKEN = "ghp_" + "a1B2" * 9
+CARD = AgentCard(
+    kind="login",
+    title="Login",
+    description="",
+    version="1",
+    input_schema={
+        "type": "object",
+        "properties": {"user": {"type": "string"}, "phrase": {"type": "string", "x-secret": True}},
+    },
+    output_schema={"type": "object", "properties": {"cookie": {"type": "string", "x-secret": True}}},
+)
+INPUT = {"user": "joe@example.com", "phrase": SECRET}
+
+
+@pytest.fixture
+def task_id(stage: Stage) -> str:
+    register(stage.db, [CARD])
+    return submit(stage.rt, Submission("demo", "login", INPUT, title=f"With {TOKEN}")).task["id"]
+
+
+def _seen(stage: Stage, task_id: str) -> str:
+    """Everything that anybody is shown of the task."""
+    with stage.db.read() as session:
+        shown: list[Any] = [read_task(session, task_id), list_steps(session, task_id), snapshot(session, "demo", 10)]
+        shown += [list_tasks(session, "demo", limit=10)]
+        shown += [event.wire() for event in read_events(session, "demo", 0, 100)]
+    return orjson.dumps([*shown, *(event.wire() for event in stage.announced)]).decode()
+
+
+def test_a_field_that_the_agent_marks_is_shown_to_nobody_and_given_to_every_attempt(stage: Stage, task_id: str) -> None:
+    claim = stage.claim(task_id)
+    assert claim.input == INPUT
+    stage.runs.start_step(claim, "one", "Agent", "work")
+    output = {"cookie": "c-is-for-cookie", "said": f"I am {SECRET}", "key": TOKEN}
+    stage.runs.finish_step(claim, "one", output, message=f"Used {SECRET}")
+    stage.runs.start_step(claim, "two", "Agent", "work")
+    stage.runs.fail_step(claim, "two", {**ERROR, "message": f"{SECRET} was refused"})
+    stage.runs.retry_later(claim, {**ERROR, "message": f"{SECRET} was refused"}, 0.0)
+    again = stage.claim(task_id, 2)
+    assert again.input == INPUT
+    assert again.saved["one"].output == output
+    stage.runs.complete(again, {"cookie": "c-is-for-cookie", "text": TOKEN})
+    seen = _seen(stage, task_id)
+    for hidden in (SECRET, TOKEN, "c-is-for-cookie"):
+        assert hidden not in seen
+    assert '"phrase":"[redacted:secret]"' in seen
+    assert "joe@example.com" in seen
+    with stage.db.read() as session:
+        assert read_task(session, task_id)["title"] == "With [redacted:token]"
+        assert read_task(session, task_id)["result"] == {"cookie": "[redacted:secret]", "text": "[redacted:token]"}
+        last = read_events(session, "demo", 0, 100)[-1]
+    assert last == stage.announced[-1]
+    assert last.data["result"] == {"cookie": "[redacted:secret]", "text": "[redacted:token]"}
+
+
+def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(stage: Stage, task_id: str) -> None:
+    stage.ledger.create_instance("Other", "other")
+    with stage.db.write() as session:
+        session.add(
+            InstancePolicy(
+                instance_id="other", secret_fields=["User-Name"], hide_emails=True, updated_at=datetime.now(UTC)
+            )
+        )
+    stage.db.policies.forget()
+    given = {"user": "joe@example.com", "user_name": "joe"}
+    other = submit(stage.rt, Submission("other", "login", given)).task
+    assert other["input"] == {"user": "[redacted:email]", "user_name": "[redacted:secret]"}
+    assert submit(stage.rt, Submission("demo", "login", given)).task["input"] == given
+
+
+def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(stage: Stage, task_id: str) -> None:
+    first = submit(stage.rt, Submission("demo", "login", INPUT, idempotency_key="once"))
+    assert submit(stage.rt, Submission("demo", "login", INPUT, idempotency_key="once")).task["id"] == first.task["id"]
