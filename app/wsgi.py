@@ -155,6 +155,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     gc.freeze()
     stop = serve(listener, app, settings)
     web.hub.start(web.engine.reactor if web.engine is not None else None)
+    web.warden.start()
     sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
     looks = 0
@@ -167,6 +168,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     say_goodbye(web)
     close_all(web)
     time.sleep(FAREWELL)
+    web.warden.stop()
     web.hub.stop()
     sweeper.stop()
     web.close()

@@ -6,6 +6,7 @@ looks to them as if it were not there (`NotFound`); what their role does not all
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -81,6 +82,8 @@ LEAST_ROLE = {
 SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT, Act.READ_METRICS})
 #: What a token for one task may allow: whatever else an instance knows is about more than the task.
 OF_ONE_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
+#: Most ids in one query; SQLite has a limit on parameters.
+_AT_ONCE = 500
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 ActorKind = Literal["system", "open", "user", "front_end", "nobody"]
@@ -111,6 +114,13 @@ class Actor:
     def is_trusted(self) -> bool:
         """Whether nothing is asked about memberships."""
         return self.kind in ("system", "open")
+
+    def is_same_bearer(self, other: Actor) -> bool:
+        """Tell whether another token stands for the same: one user, or one front end, with the same view."""
+        who = self.user_id if self.kind == "user" else None
+        its = other.user_id if other.kind == "user" else None
+        views = [(actor.kind, actor.instance_id, actor.task_id, actor.fields) for actor in (self, other)]
+        return who == its and views[0] == views[1] and self.kind in ("user", "front_end")
 
 
 SYSTEM = Actor("system", "system", "system")
@@ -211,6 +221,35 @@ def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
     mine = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
     role = session.scalar(select(Membership.role).where(*mine))
     return None if role is None else Role(role)
+
+
+def find_readable(session: Session, pairs: Collection[tuple[Actor, str]]) -> set[tuple[Actor, str]]:
+    """Return those of many pairs of an actor and an instance in which the actor may read it: few queries for all."""
+    members = {actor.user_id for actor, _ in pairs if actor.kind == "user" and actor.user_id}
+    joined: set[tuple[str, str]] = set()
+    for ids in batched(sorted(members)):
+        rows = session.execute(select(Membership.user_id, Membership.instance_id).where(Membership.user_id.in_(ids)))
+        joined.update((row.user_id, row.instance_id) for row in rows)
+    there: set[str] = set()
+    for ids in batched(sorted({instance_id for actor, instance_id in pairs if actor.kind == "front_end"})):
+        there.update(session.scalars(select(Instance.id).where(Instance.id.in_(ids))))
+    return {pair for pair in pairs if _may_read(*pair, joined, there)}
+
+
+def _may_read(actor: Actor, instance_id: str, joined: Collection[tuple[str, str]], there: Collection[str]) -> bool:
+    if actor.is_trusted:
+        return True
+    if actor.instance_id not in (None, instance_id) or (actor.acts is not None and Act.READ not in actor.acts):
+        return False
+    if actor.kind == "front_end":
+        return instance_id in there
+    return actor.kind == "user" and (actor.user_id or "", instance_id) in joined
+
+
+def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield ids in portions that one query takes."""
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
 
 
 def visible(actor: Actor) -> ColumnElement[bool]:

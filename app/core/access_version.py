@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 from app.core.models_access import AccessVersion
 
 _THE_ROW = 1
+_RAISED = "access_raised"
 
 
 def raise_version(session: Session) -> None:
     """Say that somebody may see less, or more, than before. Part of the transaction that makes it so."""
+    session.info[_RAISED] = True
     while not _add_one(session):
         try:
             with session.begin_nested():
@@ -24,6 +26,11 @@ def raise_version(session: Session) -> None:
         except IntegrityError:
             # Somebody else began it at the same time.
             continue
+
+
+def is_raised(session: Session) -> bool:
+    """Tell whether the number was raised in this session."""
+    return _RAISED in session.info
 
 
 def read_version(session: Session) -> int:

@@ -40,6 +40,11 @@ def task_channel(settings: Settings, task_id: str) -> str:
     return f"{settings.channel_prefix}:task:{task_id}"
 
 
+def access_channel(settings: Settings) -> str:
+    """Return the name of the channel on which it is told that somebody's access has changed."""
+    return f"{settings.channel_prefix}:access"
+
+
 def connect(settings: Settings, *, timeout: float | None = None, silence: float | None = None) -> redis.Redis:
     """Return a client that gives up after `timeout` seconds (default: `publish_timeout`) and never tries twice.
 
@@ -79,6 +84,10 @@ class Broadcaster:
     def publish_text(self, text: StepText) -> None:
         """Publish a piece of a step's streamed text."""
         self._send("text", task_channel(self._settings, text.task_id), {"kind": "text", "text": text.wire()})
+
+    def publish_access(self) -> None:
+        """Tell every web process that somebody's access has changed; what has is in the database."""
+        self._send("access", access_channel(self._settings), {"kind": "access"})
 
     def close(self) -> None:
         """Close the connection to Redis."""

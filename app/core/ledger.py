@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core import audit
 from app.core.access import THE_SYSTEM, Act, Caller, Role
+from app.core.access_version import is_raised
 from app.core.db import Database, db_now, is_transient
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
@@ -30,6 +31,7 @@ from app.core.moves import (
     clear_journal,
     close_open_steps,
     end_run,
+    expire_unclaimed,
     lock_task,
     move,
     record_note,
@@ -66,10 +68,14 @@ class Ledger:
     """Moves of tasks that no run makes: submission, queueing, cancels, retries, and what sweeps and signals find."""
 
     def __init__(self, db: Database, settings: Settings, announce: Announce) -> None:
-        """`announce` is called with the committed events of each transaction, after its commit; it must not raise."""
+        """`announce` is called with the committed events of each transaction, after its commit; it must not raise.
+
+        Nor must `announce_access`, which is called when a transaction has changed who may see what.
+        """
         self.db = db
         self.settings = settings
         self.announce = announce
+        self.announce_access: Callable[[], object] = lambda: None
         #: Who asks for what this ledger does. What the system does by itself is not in the audit log.
         self.caller: Caller = THE_SYSTEM
 
@@ -105,6 +111,8 @@ class Ledger:
         outcome, events = self.db.run(transact)
         if events:
             self.announce(events)
+        if is_raised(tries[-1][0].session):
+            self.announce_access()
         return outcome, events
 
     def submit(self, new: NewTask) -> tuple[Task, list[EventRecord], bool]:
@@ -311,7 +319,7 @@ class Ledger:
             late = session.scalars(select(Task.id).where(*overdue).limit(limit)).all()
 
         for task_id in late:
-            self.commit(partial(_expire_one, task_id=task_id))
+            self.commit(partial(expire_unclaimed, task_id=task_id))
         return len(late)
 
     def create_instance(self, name: str, instance_id: str) -> Instance:
@@ -356,12 +364,6 @@ class Ledger:
             if task.lease_until is None or clock is None or task.lease_until >= clock:
                 return None
         return task
-
-
-def _expire_one(change: Change, task_id: str) -> None:
-    task = lock_task(change.session, task_id)
-    if task is not None and task.status in (TaskStatus.SUBMITTED, TaskStatus.QUEUED) and task.attempt == 0:
-        move(change, task, TaskStatus.EXPIRED)
 
 
 def _row(change: Change, new: NewTask) -> Task:

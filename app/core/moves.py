@@ -170,6 +170,13 @@ def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any]
     return after
 
 
+def expire_unclaimed(change: Change, task_id: str) -> None:
+    """End a task as EXPIRED unless a worker has claimed it."""
+    task = lock_task(change.session, task_id)
+    if task is not None and task.status in (TaskStatus.SUBMITTED, TaskStatus.QUEUED) and task.attempt == 0:
+        move(change, task, TaskStatus.EXPIRED)
+
+
 def clear_journal(change: Change, task: Task, from_step: str | None) -> None:
     """Forget `from_step` and every later step, and give every unfinished one a clean slate of tries."""
     steps = change.session.scalars(select(Step).where(Step.task_id == task.id).order_by(Step.position)).all()

@@ -49,6 +49,7 @@ class Runtime:
         db = Database(settings, driver)
         broadcast = Broadcaster(settings)
         ledger = Ledger(db, settings, announce or broadcast.publish)
+        ledger.announce_access = broadcast.publish_access
         relay = Relay(settings, ledger)
         return cls(settings, db, broadcast, ledger, RunLedger(ledger), relay, Passwords(settings), relay.run_due)
 

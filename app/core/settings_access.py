@@ -40,6 +40,13 @@ class AccessSettings(BaseSettings):
     )
     token: SecretStr = Field(SecretStr(""), description="Token of the `swallowtail` command, for scripts")
 
+    access_check: float = Field(
+        1.0, gt=0, le=2, description="How often a web process looks whether anybody's access has changed"
+    )
+    token_warning: float = Field(
+        60.0, ge=0, le=3600, description="How long before its token expires a Socket.IO client is told so"
+    )
+
     # Passwords
     password_min_length: int = Field(12, ge=8, le=128, description="Fewest characters of a password")
     password_max_length: int = Field(256, ge=64, le=4096, description="Most characters of a password")

@@ -6,7 +6,7 @@ everything that arrives by hints is still delivered, and what is missing is aske
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,12 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from app.core import reads
+from app.core.access import Act, Actor, find_readable, require, require_task
+from app.core.access_version import read_version
 from app.core.db import Database, is_transient
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
 from app.core.log import Head, read_events, read_head, read_heads
+from app.core.projection import FULL, View
 from app.core.settings import Settings
+from app.core.sight import take_snapshot
 from app.delivery.wire import Answer, Since
 
 #: Events in one page.
@@ -60,6 +63,10 @@ class Archive:
 
     def read_answer(self, instance_id: str, since: Since | None) -> Answer:
         """Return how a subscription begins. Raises NotFound when there is no such instance."""
+        return self.read_answer_for(FULL, instance_id, since)
+
+    def read_answer_for(self, view: View, instance_id: str, since: Since | None) -> Answer:
+        """Return how the subscription of a client with a view begins. Raises as `read_answer` does."""
         with self._reading() as session:
             head = read_head(session, instance_id)
             if head is None:
@@ -68,13 +75,31 @@ class Archive:
                 return Answer(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
                 return Answer(instance_id, "replay", head, since.seq)
-            snapshot = reads.snapshot(session, instance_id, self._settings.snapshot_tasks)
+            snapshot = take_snapshot(session, instance_id, self._settings.snapshot_tasks, view)
             return Answer(instance_id, "snapshot", head, head.seq, snapshot)
 
-    def check_task(self, task_id: str) -> None:
-        """Raises NotFound when there is no such task."""
+    def allow_watch(self, actor: Actor, instance_id: str) -> int:
+        """Let somebody watch an instance, or raise as `access.require` does; returns the present access version."""
         with self._reading() as session:
-            reads.read_task(session, task_id)
+            # Before the rest: a change in between makes the answer look older than it is, not newer.
+            version = read_version(session)
+            require(session, actor, Act.READ, instance_id)
+        return version
+
+    def allow_text(self, actor: Actor, task_id: str) -> str:
+        """Let somebody read a task's text, or raise as `access.require_task` does; returns the task's instance."""
+        with self._reading() as session:
+            return require_task(session, actor, Act.READ, task_id)
+
+    def read_access_version(self) -> int:
+        """Return the present access version."""
+        with self._reading() as session:
+            return read_version(session)
+
+    def find_unreadable(self, pairs: Collection[tuple[Actor, str]]) -> set[tuple[Actor, str]]:
+        """Return those of the pairs of somebody and an instance in which they may not read it (any more)."""
+        with self._reading() as session:
+            return set(pairs) - find_readable(session, pairs)
 
     def can_replay(self, head: Head, since: Since) -> bool:
         """Tell whether everything after a position can be sent, as the log stands."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from app.core.settings import Settings
 from app.delivery.counters import DELIVERED_DURABLE, DELIVERED_LIVE, RESETS, RING_MISSES
 from app.delivery.cursor import Client, Cursor, LiveStates
+from app.delivery.lens import Lens
 from app.delivery.ring import Ring
 from app.delivery.wire import HEAD, RESET, Entry, Frame, Reason, Transport, head_payload, reset_payload
 
@@ -24,8 +25,18 @@ class Audience:
     """The cursors of one instance. Not safe for threads: its watch has the lock."""
 
     def __init__(
-        self, instance_id: str, ring: Ring, live: LiveStates, settings: Settings, transport: Transport
+        self,
+        instance_id: str,
+        ring: Ring,
+        live: LiveStates,
+        settings: Settings,
+        transport: Transport,
+        lens: Lens | None = None,
     ) -> None:
+        """`lens`: what these clients see instead of everything."""
+        self._lens = lens
+        #: Where a cursor stands after each of the messages that a lens gave last.
+        self._ends: list[int] = []
         self._instance_id = instance_id
         self._ring = ring
         self._live = live
@@ -193,11 +204,11 @@ class Audience:
         first = cursors[0]
         before = first.copy_for(first.client)
         durable, live = self._take(first, entries[: self._settings.client_backlog])
-        if not durable and not live:
-            return []
         after = first.copy_for(first.client)
         for cursor in cursors:
             cursor.seq, cursor.stamp = after.seq, after.stamp
+        if not durable and not live:
+            return []
         standing = {cursor.client.id: cursor for cursor in cursors}
         for client, taken in self._spread([cursor.client for cursor in cursors], durable, live):
             cursor = standing.pop(client.id)
@@ -206,8 +217,11 @@ class Audience:
         return list(standing.values())
 
     def _take(self, cursor: Cursor, entries: list[Entry]) -> tuple[list[Frame], list[Frame]]:
-        durable = cursor.take(entries, self._settings.client_backlog)
-        return durable, self._live.take(cursor) if cursor.seq >= self._ring.last else []
+        if self._lens is None:
+            durable = cursor.take(entries, self._settings.client_backlog)
+        else:
+            durable, self._ends = self._lens.take(cursor, entries, self._settings.client_backlog)
+        return durable, self._live.take(cursor, self._lens) if cursor.seq >= self._ring.last else []
 
     def _spread(
         self, clients: Iterable[Client], durable: list[Frame], live: list[Frame]
@@ -225,8 +239,12 @@ class Audience:
 
     def _cut(self, cursor: Cursor, taken: int, durable: int) -> Cursor:
         """Move a cursor over as many messages as its client took, and let it rest."""
-        cursor.seq += min(taken, durable)
-        cursor.stamp = self._live.stamp_after(cursor.stamp, taken - durable)
+        if self._lens is None:
+            cursor.seq += min(taken, durable)
+            cursor.stamp = self._live.stamp_after(cursor.stamp, taken - durable)
+        elif taken and durable:
+            # Live states are sent once more: which of them were out cannot be counted where some are not shown.
+            cursor.seq = self._ends[min(taken, durable) - 1]
         cursor.pace = SHORTEST_PACE
         return cursor
 

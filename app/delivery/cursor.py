@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from app.core.access import OPEN, Actor
+from app.core.projection import FULL, View
 from app.delivery.wire import Entry, Frame
 
 if TYPE_CHECKING:
+    from app.delivery.lens import Lens
     from app.delivery.watch import Watch
 
 
@@ -30,8 +33,12 @@ class Client:
     gone: bool = False
     #: What the transport keeps with a client, to find it without searching.
     line: Any = None
+    #: Who it is, and what they are shown: of all that they watch, and for as long as they are connected.
+    actor: Actor = OPEN
+    view: View = FULL
     watches: dict[str, Watch] = field(default_factory=dict)
-    tasks: set[str] = field(default_factory=set)
+    #: The tasks whose text is read, with their instances.
+    tasks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -133,17 +140,19 @@ class LiveStates:
         self._latest[task_id] = _Live(base_seq, self._stamp, frame)
         return True
 
-    def take(self, cursor: Cursor) -> list[Frame]:
-        """Return the states that the cursor has not been sent and may see now, the oldest first."""
+    def take(self, cursor: Cursor, lens: Lens | None = None) -> list[Frame]:
+        """Return the states that the cursor has not been sent and may see now, the oldest first, through a lens."""
         if cursor.stamp >= self._stamp:
             return []
         frames = []
-        for live in self._latest.values():
+        for task_id, live in self._latest.items():
             if live.stamp <= cursor.stamp:
                 continue
             if live.base_seq > cursor.seq:
                 break
-            frames.append(live.frame)
+            frame = live.frame if lens is None else lens.show(task_id, live.frame)
+            if frame is not None:
+                frames.append(frame)
             cursor.stamp = live.stamp
         return frames
 

@@ -8,24 +8,27 @@ it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
-from app.core.broadcast import instance_channel, task_channel
-from app.core.errors import NotFound, TooMany, Unavailable
+from app.core.access import OPEN, Actor
+from app.core.broadcast import access_channel, instance_channel, task_channel
+from app.core.errors import Forbidden, NotFound, TooMany, Unavailable
+from app.core.projection import View, view_of
 from app.core.settings import Settings
 from app.delivery.archive import Archive
-from app.delivery.counters import CLIENTS, CURSORS_BEHIND, SNAPSHOTS, WATCHED
+from app.delivery.counters import CLIENTS, CURSORS_BEHIND, RESETS, SNAPSHOTS, WATCHED
 from app.delivery.cursor import Client
 from app.delivery.ear import Loop
 from app.delivery.listener import Listener
+from app.delivery.openings import Openings
+from app.delivery.passes import Passes
 from app.delivery.probe import Hearing, Probe
 from app.delivery.snapshots import Snapshots
 from app.delivery.texts import Texts
 from app.delivery.watch import Watch
-from app.delivery.wire import Answer, Since, Transport
+from app.delivery.wire import RESET, Answer, Reason, Since, Transport, reset_payload
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,8 @@ class Hub:
         self._transport = transport
         self._archive = archive
         self._snapshots = Snapshots(archive, settings.snapshot_share)
+        #: Who may watch what, as far as it is known.
+        self.passes = Passes(archive)
         self._texts = Texts(transport)
         self._listener = Listener(settings, self._hear, self._joined)
         self._probe = Probe(settings, self._listener)
@@ -48,11 +53,13 @@ class Hub:
         self._lock = threading.Lock()
         self._clients: dict[str, Client] = {}
         self._watches: dict[str, Watch] = {}
-        #: Instances whose log is being looked up, with how many wait for it.
-        self._openings: dict[str, tuple[threading.Lock, int]] = {}
+        self._openings = Openings()
         self._check_due = threading.Event()
         self._stopping = threading.Event()
         self._checker: threading.Thread | None = None
+        #: Called when somebody's access may have changed.
+        self.on_access: Callable[[], None] = _ignore
+        self._access = access_channel(settings)
         self._instances = instance_channel(settings, "")
         self._tasks = task_channel(settings, "")
 
@@ -80,6 +87,7 @@ class Hub:
 
         `loop` is where Redis is heard, if there is one; otherwise it is heard in a thread.
         """
+        self._listener.add(self._access)
         self._listener.start(loop)
         self._probe.start()
         self._checker = threading.Thread(target=self._check_forever, name="head-check", daemon=True)
@@ -96,9 +104,10 @@ class Hub:
         """Compare every watched instance with the database now."""
         self._check_due.set()
 
-    def enter(self, client_id: str) -> None:
-        """Note a new connection."""
-        client = Client(client_id, line=self._transport.line(client_id))
+    def enter(self, client_id: str, actor: Actor = OPEN) -> None:
+        """Note a new connection, and whose it is."""
+        line = self._transport.line(client_id)
+        client = Client(client_id, line=line, actor=actor, view=view_of(actor))
         with self._lock:
             self._clients[client_id] = client
         CLIENTS.set(len(self._clients))
@@ -124,24 +133,30 @@ class Hub:
         continues where it stands, or after `since` if that is given.
 
         Raises:
-            NotFound: there is no such instance, or no such connection any more.
+            NotFound: there is no such instance, or none for this client, or no such connection any more.
+            Unauthenticated, Forbidden: the client may not.
             TooMany: the client watches as much as it may.
             Unavailable: the database is away.
         """
+        client = self._find(client_id)
+        version = self.passes.ask(client.actor, instance_id)
         if self.subscribe_now(client_id, instance_id, since, greet):
             return
-        with self._opening(instance_id):
+        with self._openings.enter(instance_id):
             # Whoever came back with this client may have had the instance read meanwhile.
             if self.subscribe_now(client_id, instance_id, since, greet):
                 return
             client = self._find(client_id)
-            answer = self._snapshots.keep(self._archive.read_answer(instance_id, since))
+            if client.view.is_full:
+                answer = self._snapshots.keep(self._archive.read_answer(instance_id, since))
+            else:
+                answer = self._archive.read_answer_for(client.view, instance_id, since)
             if answer.snapshot is not None:
                 SNAPSHOTS.labels("read").inc()
             watch = self._hold(instance_id, answer)
             try:
                 watch.place(client, answer, move=since is not None, greet=greet)
-                self._note(client, watch)
+                self._note(client, watch, version)
             finally:
                 self._release(watch)
             watch.wake()
@@ -156,6 +171,9 @@ class Hub:
             TooMany: the client watches as much as it may.
         """
         client = self._find(client_id)
+        version = self.passes.version
+        if not self.passes.holds(client.actor, instance_id):
+            return False
         self._check_number(client, instance_id in client.watches)
         with self._lock:
             watch = self._watches.get(instance_id)
@@ -163,11 +181,11 @@ class Hub:
                 return False
             watch.holds += 1
         try:
-            snapshot = self._snapshots.find(instance_id, since)
+            snapshot = self._snapshots.find(instance_id, since) if client.view.is_full else None
             room = self._settings.replay_limit
             if not watch.place_now(client, since, room=room, snapshot=snapshot, greet=greet):
                 return False
-            self._note(client, watch)
+            self._note(client, watch, version)
         finally:
             self._release(watch)
         return True
@@ -180,10 +198,11 @@ class Hub:
         for watch in watches:
             watch.wake()
 
-    def _note(self, client: Client, watch: Watch) -> None:
+    def _note(self, client: Client, watch: Watch, version: int) -> None:
         with self._lock:
             client.watches[watch.instance_id] = watch
             gone = client.gone
+        self.passes.confirm(version)
         if gone:
             watch.leave(client)
 
@@ -193,23 +212,6 @@ class Hub:
         if watch.is_idle:
             # Its pump may have found it held when it wanted to end.
             watch.wake()
-
-    @contextmanager
-    def _opening(self, instance_id: str) -> Iterator[None]:
-        """Let one caller at a time read how an instance's subscription begins."""
-        with self._lock:
-            lock, waiting = self._openings.get(instance_id, (threading.Lock(), 0))
-            self._openings[instance_id] = (lock, waiting + 1)
-        try:
-            with lock:
-                yield
-        finally:
-            with self._lock:
-                waiting = self._openings[instance_id][1] - 1
-                if waiting:
-                    self._openings[instance_id] = (lock, waiting)
-                else:
-                    del self._openings[instance_id]
 
     def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
         """Stop delivering an instance to a client. Nothing of it follows `farewell`, which is called in any case."""
@@ -225,17 +227,22 @@ class Hub:
         """Begin to pass a task's streamed text on to a client.
 
         Raises:
-            NotFound: there is no such task, or no such connection any more.
+            NotFound: there is no such task, or none for this client, or no such connection any more.
+            Unauthenticated, Forbidden: the client may not, or is not shown texts.
             TooMany: the client watches as much as it may.
             Unavailable: the database is away.
         """
         client = self._find(client_id)
         self._check_number(client, task_id in client.tasks)
-        self._archive.check_task(task_id)
+        version = self.passes.version
+        instance_id = self._archive.allow_text(client.actor, task_id)
+        if not client.view.shows_text:
+            raise Forbidden("this token does not show the text of steps")
         first = self._texts.join(client, task_id)
         with self._lock:
-            client.tasks.add(task_id)
+            client.tasks[task_id] = instance_id
             gone = client.gone
+        self.passes.confirm(version)
         if first:
             self._listener.add(task_channel(self._settings, task_id))
         if gone:
@@ -245,8 +252,51 @@ class Hub:
         """Stop passing a task's text on to a client."""
         client = self._find(client_id)
         with self._lock:
-            client.tasks.discard(task_id)
+            client.tasks.pop(task_id, None)
         self._stop_reading(client, task_id)
+
+    def guarded(self) -> list[Client]:
+        """Return the clients who may see no more than they are allowed."""
+        with self._lock:
+            return [client for client in self._clients.values() if not client.actor.is_trusted]
+
+    def view(self, client_id: str) -> View:
+        """Return what a client is shown. Raises NotFound when the connection is closed."""
+        return self._find(client_id).view
+
+    def renew(self, client_id: str, actor: Actor) -> None:
+        """Take a client's new token, which stands for the same bearer as the one that it came with.
+
+        Raises:
+            NotFound: the connection is closed, or what it watches is not for this token.
+            Forbidden: the token stands for somebody else, or for more or less.
+        """
+        client = self._find(client_id)
+        if not actor.is_same_bearer(client.actor):
+            raise Forbidden("this token stands for somebody else", field="token")
+        for instance_id in {*list(client.watches), *list(client.tasks.values())}:
+            self.passes.ask(actor, instance_id)
+        client.actor = actor
+
+    def withdraw(self, client: Client, instance_id: str, reason: Reason) -> list[str]:
+        """Stop delivering anything of an instance to a client, and tell it why; returns the tasks whose text it read.
+
+        Nothing of the instance follows what it is told.
+        """
+        frame = self._transport.frame(RESET, reset_payload(instance_id, reason))
+        with self._lock:
+            watch = client.watches.pop(instance_id, None)
+            tasks = [task_id for task_id, its in client.tasks.items() if its == instance_id]
+            for task_id in tasks:
+                del client.tasks[task_id]
+        for task_id in tasks:
+            self._stop_reading(client, task_id)
+        RESETS.labels(reason).inc()
+        if watch is None:
+            self._transport.send(client.id, [frame])
+        else:
+            watch.remove(client, lambda: self._transport.send(client.id, [frame]))
+        return tasks
 
     def _find(self, client_id: str) -> Client:
         with self._lock:
@@ -301,6 +351,8 @@ class Hub:
             watch = self._watches.get(channel.removeprefix(self._instances))
             if watch is not None:
                 watch.hear(message)
+        elif channel == self._access:
+            self.on_access()
         elif channel.startswith(self._tasks):
             self._texts.hear(channel.removeprefix(self._tasks), message)
         elif channel == self._listener.own:
@@ -312,6 +364,9 @@ class Hub:
             watch.joined()
         if channel == self._listener.own:
             self._probe.hurry()
+        if channel == self._access:
+            # What was published before was not heard.
+            self.on_access()
         self.check_soon()
 
     def _check_forever(self) -> None:
@@ -334,3 +389,7 @@ class Hub:
         heads = self._archive.read_heads(list(watches))
         for instance_id, watch in watches.items():
             watch.check(heads.get(instance_id))
+
+
+def _ignore() -> None:
+    """Stand in until somebody wants to know."""

@@ -19,7 +19,7 @@ from app.core.errors import Unavailable
 from app.core.log import Head
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
-from app.delivery.audience import Audience
+from app.delivery.audiences import Audiences
 from app.delivery.counters import (
     HEARD_EVENTS,
     HEARD_LIVE,
@@ -80,7 +80,7 @@ class Watch:
         self._mailbox: deque[bytes | _HeadNews | _Departure] = deque()
         self._ring = Ring(head.epoch, start, events=settings.ring_events, size=settings.ring_bytes)
         self._live = LiveStates()
-        self._audience = Audience(instance_id, self._ring, self._live, settings, transport)
+        self._audience = Audiences(instance_id, self._ring, self._live, settings, transport)
         self._gap = Gap()
         if start < head.seq:
             self._gap.ask_now("resume")

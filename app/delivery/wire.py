@@ -22,12 +22,15 @@ SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
 HEAD = "head"
 RESET = "reset"
+SKIP = "skip"
+EXPIRING = "token_expiring"
 ERROR = "error"
 RESTARTING = "restarting"
 
 Mode = Literal["replay", "snapshot", "live"]
-#: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access.
-Reason = Literal["epoch", "too_old", "lag", "revoked"]
+#: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access;
+#: its token has expired.
+Reason = Literal["epoch", "too_old", "lag", "revoked", "expired"]
 
 
 class Frame(Protocol):
@@ -42,6 +45,9 @@ class Transport(Protocol):
 
     def frame(self, event: str, payload: Mapping[str, Any]) -> Frame:
         """Encode one message."""
+
+    def read(self, frame: Frame) -> Mapping[str, Any]:
+        """Return the payload that a message was made of."""
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
         """Queue messages for a client without waiting, in any case. A client that is gone is no error."""
@@ -127,8 +133,13 @@ def head_payload(instance_id: str, epoch: str, seq: int) -> dict[str, Any]:
 
 
 def reset_payload(instance_id: str, reason: Reason) -> dict[str, Any]:
-    """Return the payload of `reset`: begin again from a snapshot, or give up when `reason` is `revoked`."""
+    """Return the payload of `reset`: begin again from a snapshot, give up (`revoked`), or come back (`expired`)."""
     return {"instance_id": instance_id, "reason": reason}
+
+
+def skip_payload(instance_id: str, epoch: str, after: int, seq: int) -> dict[str, Any]:
+    """Return the payload of `skip`: the events above `after` and up to `seq` are not shown to this client."""
+    return {"instance_id": instance_id, "epoch": epoch, "after": after, "seq": seq}
 
 
 def room_of(instance_id: str) -> str:
@@ -144,8 +155,10 @@ def task_room_of(task_id: str) -> str:
 __all__ = [
     "CONNECTED",
     "ERROR",
+    "EXPIRING",
     "HEAD",
     "RESET",
+    "SKIP",
     "STEP_OUTPUT",
     "SUBSCRIBED",
     "UNSUBSCRIBED",
@@ -160,5 +173,6 @@ __all__ = [
     "make_entry",
     "reset_payload",
     "room_of",
+    "skip_payload",
     "task_room_of",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter
 
@@ -25,14 +25,21 @@ class Announcer:
 
     def __init__(self, broadcaster: Broadcaster) -> None:
         self._broadcaster = broadcaster
-        self._waiting: queue.Queue[Sequence[EventRecord] | None] = queue.Queue(BACKLOG)
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def announce(self, events: Sequence[EventRecord]) -> None:
         """Take the events of one transaction; returns at once."""
+        self._leave(lambda: self._broadcaster.publish(events))
+
+    def announce_access(self) -> None:
+        """Take the news that somebody's access has changed; returns at once."""
+        self._leave(self._broadcaster.publish_access)
+
+    def _leave(self, publish: Callable[[], None]) -> None:
         try:
-            self._waiting.put_nowait(events)
+            self._waiting.put_nowait(publish)
         except queue.Full:
             DROPPED.inc()
         with self._lock:
@@ -51,5 +58,5 @@ class Announcer:
             thread.join(timeout)
 
     def _publish_forever(self) -> None:
-        while (events := self._waiting.get()) is not None:
-            self._broadcaster.publish(events)
+        while (publish := self._waiting.get()) is not None:
+            publish()

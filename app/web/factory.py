@@ -16,6 +16,7 @@ from app.core.settings import Settings
 from app.core.tokens import Tokens
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
+from app.delivery.warden import Warden
 from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
 from app.web.api import agents, auth, instances, schedules, tasks, tokens, users
@@ -41,12 +42,16 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
     announcer = Announcer(runtime.broadcast)
     runtime.ledger.announce = announcer.announce
+    runtime.ledger.announce_access = announcer.announce_access
     runtime.hurry = _leave_to_sweeper
     sio = sockets.make_socketio(app, settings)
-    hub = Hub(settings, Archive(runtime.db, settings), SocketTransport(sio.server, settings.client_backlog))
+    archive = Archive(runtime.db, settings)
+    hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
-    sockets.register(sio, hub, settings, allowed)
-    app.extensions["swallowtail"] = Web(runtime, reader, announcer, sio, hub, allowed)
+    conversation = sockets.register(sio, hub, settings, reader, allowed)
+    warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
+    hub.on_access = warden.look_soon
+    app.extensions["swallowtail"] = Web(runtime, reader, announcer, sio, hub, allowed, warden, conversation.events)
     metrics.register(app)
     turnstile.register(app, allowed)
     headers.register(app, settings)

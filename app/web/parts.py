@@ -11,6 +11,7 @@ from flask_socketio import SocketIO
 from app.core.runtime import Runtime
 from app.core.tokens import Tokens
 from app.delivery.hub import Hub
+from app.delivery.warden import Warden
 from app.web.announcer import Announcer
 from app.web.fast_engine import Engine
 from app.web.limits import Limits
@@ -27,6 +28,10 @@ class Web:
     #: The stream's half of this process; `app/wsgi.py` starts it.
     hub: Hub
     limits: Limits
+    #: Ends what is no longer anybody's; `app/wsgi.py` starts it.
+    warden: Warden
+    #: The Socket.IO events that clients may send.
+    events: frozenset[str]
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 

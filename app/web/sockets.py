@@ -7,7 +7,8 @@ same in the acknowledgement, and the connection stays up. A client's events are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,13 +16,17 @@ from flask import Flask
 from flask_socketio import SocketIO
 from socketio import Server
 
-from app.core.errors import Busy, InvalidInput, SwallowtailError, Unavailable
+from app.core.errors import Busy, InvalidInput, SwallowtailError, Unauthenticated, Unavailable
+from app.core.events import stamp
 from app.core.settings import Settings
+from app.core.tokens import Tokens
 from app.core.validate import check_instance_id, check_task_id
 from app.delivery.hub import Hub
+from app.delivery.warden import End
 from app.delivery.wire import (
     CONNECTED,
     ERROR,
+    EXPIRING,
     RESTARTING,
     SUBSCRIBED,
     UNSUBSCRIBED,
@@ -31,6 +36,7 @@ from app.delivery.wire import (
     task_room_of,
 )
 from app.web.deadline import Deadline
+from app.web.door import Door
 from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
 from app.web.origins import Origins
@@ -46,6 +52,13 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_MS = 1000
 #: Why python-socketio says that a client is gone which has left the namespace.
 GOODBYE = Server.reason.CLIENT_DISCONNECT
+#: And why it says so of one that was sent away.
+EXPELLED = Server.reason.SERVER_DISCONNECT
+_ENDS = {
+    "expired": "your token has expired",
+    "revoked": "your token was revoked",
+    "disabled": "your token was revoked",
+}
 _LARGEST_SEQ = 2**63 - 1
 _LONGEST_EPOCH = 64
 
@@ -78,24 +91,33 @@ def make_socketio(app: Flask, settings: Settings) -> SocketIO:
     return socketio
 
 
-def register(socketio: SocketIO, hub: Hub, settings: Settings, limits: Limits) -> None:
+def register(socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits) -> Conversation:
     """Have the protocol spoken on a Socket.IO server."""
     deadline = Deadline(socketio.server, settings.connect_timeout)
     watch_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    pace = Pace(settings.resume_rate)
-    conversation = Conversation(hub, transport, deadline, MessageLimits(limits, socketio.server), pace)
+    door = Door(socketio.server, settings, tokens, hub.passes, transport)
+    limited = MessageLimits(limits, socketio.server)
+    conversation = Conversation(hub, transport, deadline, door, limited, Pace(settings.resume_rate))
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
+    return conversation
 
 
 class Conversation:
     """What is said between clients and one web process."""
 
     def __init__(
-        self, hub: Hub, transport: SocketTransport, deadline: Deadline, limits: MessageLimits, pace: Pace
+        self,
+        hub: Hub,
+        transport: SocketTransport,
+        deadline: Deadline,
+        door: Door,
+        limits: MessageLimits,
+        pace: Pace,
     ) -> None:
+        self._door = door
         self._hub = hub
         self._transport = transport
         self._deadline = deadline
@@ -106,18 +128,26 @@ class Conversation:
             "unsubscribe_instance": self._unsubscribe_instance,
             "subscribe_task": self._subscribe_task,
             "unsubscribe_task": self._unsubscribe_task,
+            "refresh_token": self._refresh_token,
         }
+
+    @property
+    def events(self) -> frozenset[str]:
+        """The events that clients may send."""
+        return frozenset(self._handlers)
 
     def begin(self, sid: str) -> None:
         """Greet a connection that has been accepted."""
-        self._hub.enter(sid)
+        actor, version = self._door.take(self._transport.find(sid) or "")
+        self._hub.enter(sid, actor)
+        self._hub.passes.confirm(version)
         self._transport.tell(sid, CONNECTED, {"message": "Connected"})
 
     def end(self, sid: str, reason: str) -> None:
         """Forget a connection that is gone, or a client that has said goodbye and may keep its connection."""
         self._hub.leave(sid)
         self._limits.forget(sid)
-        if reason == GOODBYE:
+        if reason in (GOODBYE, EXPELLED):
             self._deadline.left(sid)
 
     def hear(self, event: str, sid: str, *args: Any) -> None:
@@ -151,7 +181,9 @@ class Conversation:
             raise Busy(wait)
 
         def greet(answer: Answer) -> None:
-            self._transport.enter(sid, room_of(instance_id))
+            # Other programs' messages into the room are about the whole instance, and cannot be projected.
+            if self._hub.view(sid).is_full:
+                self._transport.enter(sid, room_of(instance_id))
             self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, answer.message())
 
@@ -173,7 +205,8 @@ class Conversation:
 
         def subscribe() -> None:
             self._hub.subscribe_task(sid, task_id)
-            self._transport.enter(sid, task_room_of(task_id))
+            if self._hub.view(sid).fields is None:
+                self._transport.enter(sid, task_room_of(task_id))
             self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
         self._later(sid, ack, "subscribe_task", subscribe)
@@ -183,6 +216,32 @@ class Conversation:
         self._hub.unsubscribe_task(sid, task_id)
         self._transport.leave(sid, task_room_of(task_id))
         self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
+
+    def _refresh_token(self, sid: str, payload: Payload, ack: Ack | None) -> None:
+        token = payload.get("token")
+
+        def refresh() -> None:
+            actor, version = self._door.read(token)
+            self._hub.renew(sid, actor)
+            self._hub.passes.confirm(version)
+            self._transport.acknowledge(sid, ack, {"ok": True, "expires_at": stamp(actor.expires_at)})
+
+        self._later(sid, ack, "refresh_token", refresh)
+
+    def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
+        """See `Reach`."""
+        for room in (room_of(instance_id), *map(task_room_of, task_ids)):
+            self._transport.leave(client_id, room)
+
+    def warn(self, client_id: str, expires_at: datetime) -> None:
+        """See `Reach`."""
+        self._transport.tell(client_id, EXPIRING, {"expires_at": stamp(expires_at)})
+
+    def expel(self, client_id: str, why: End) -> None:
+        """See `Reach`."""
+        refusal = Unauthenticated(_ENDS[why]).as_dict()
+        self._transport.tell(client_id, ERROR, {**refusal, "reason": "expired" if why == "expired" else "revoked"})
+        self._transport.expel(client_id)
 
     def _later(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None]) -> None:
         """Do what may have to wait for the database."""

@@ -69,9 +69,14 @@ class SocketTransport:
         """Encode one message."""
         return _encode(stock.EVENT, [event, payload], None)
 
+    def read(self, frame: Frame) -> Mapping[str, Any]:
+        """Return the payload that a message was made of."""
+        payload: Mapping[str, Any] = FastJson.loads(cast("TextFrame", frame).data[1:])[1]
+        return payload
+
     def line(self, client: str) -> Connection | StockLine:
         """Return what messages to a client go through."""
-        eio_sid = self._find(client) or ""
+        eio_sid = self.find(client) or ""
         socket = self._socket(eio_sid)
         return (
             socket.connection if isinstance(socket, FastSocket) else StockLine(self._server.eio, eio_sid, self._limit)
@@ -106,7 +111,7 @@ class SocketTransport:
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
         """Queue messages for a client, in any case. One that is gone is no error."""
-        socket = self._socket(self._find(client))
+        socket = self._socket(self.find(client))
         if socket is None:
             return
         try:
@@ -129,7 +134,11 @@ class SocketTransport:
 
         A client of the library has a thread or greenlet of its own, which can wait by itself.
         """
-        socket = self._socket(self._find(client))
+        self.set_aside(self.find(client), work)
+
+    def set_aside(self, eio_sid: str | None, work: Callable[[], None]) -> None:
+        """Do what `defer` does, for a connection that may not be a client yet."""
+        socket = self._socket(eio_sid)
         if isinstance(socket, FastSocket):
             socket.defer(work)
         else:
@@ -150,13 +159,19 @@ class SocketTransport:
         if self.is_connected(client):
             self._server.leave_room(client, room, namespace=NAMESPACE)
 
+    def expel(self, client: str) -> None:
+        """Disconnect a client from the namespace, after what was queued for it."""
+        if self.is_connected(client):
+            self._server.disconnect(client, namespace=NAMESPACE, ignore_queue=True)
+
     def _socket(self, eio_sid: str | None) -> Any:
         try:
             return self._server.eio._get_socket(eio_sid)
         except KeyError:
             return None
 
-    def _find(self, client: str) -> str | None:
+    def find(self, client: str) -> str | None:
+        """Return the id of a client's connection; None when it is gone."""
         try:
             return cast("str | None", self._server.manager.eio_sid_from_sid(client, NAMESPACE))
         except KeyError:

@@ -170,7 +170,7 @@ def silent_skips() -> Iterator[None]:
     """Watches that step over what is no longer stored without a word."""
 
     def skip(watch: Watch, after: int, before: int) -> None:
-        ring, audience = watch._ring, watch._audience
+        ring, audience = watch._ring, watch._audience._full
         if after <= ring.last < before:
             ring.begin_anew(ring.epoch, before)
         audience._disperse()

@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
+from app.core.access import Actor
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
 from app.core.log import Head
+from app.core.projection import View
 from app.core.settings import Settings
 from app.delivery.archive import Archive, Page
 from app.delivery.cursor import Client
@@ -49,6 +51,10 @@ class FakeTransport:
 
     def frame(self, event: str, payload: Mapping[str, Any]) -> FakeFrame:
         return FakeFrame(event, dict(payload))
+
+    def read(self, frame: Frame) -> Mapping[str, Any]:
+        assert isinstance(frame, FakeFrame)
+        return frame.payload
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
         with self._lock:
@@ -149,6 +155,9 @@ class FakeArchive(Archive):
         self._check()
         return dict.fromkeys(instance_ids, self.head) if self.exists else {}
 
+    def read_answer_for(self, view: View, instance_id: str, since: Since | None) -> Answer:
+        return self.read_answer(instance_id, since)
+
     def read_answer(self, instance_id: str, since: Since | None) -> Answer:
         self._check()
         if not self.exists or instance_id.startswith("no-"):
@@ -161,10 +170,11 @@ class FakeArchive(Archive):
                 return Answer(instance_id, "replay", head, since.seq)
             return Answer(instance_id, "snapshot", head, head.seq, {"tasks": []})
 
-    def check_task(self, task_id: str) -> None:
+    def allow_text(self, actor: Actor, task_id: str) -> str:
         self._check()
         if task_id.startswith("no-"):
             raise NotFound("there is no such task", field="task_id")
+        return INSTANCE
 
     def _check(self) -> None:
         if self.away:

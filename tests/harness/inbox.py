@@ -19,6 +19,8 @@ EVENTS = (
     "head",
     "reset",
     "restarting",
+    "skip",
+    "token_expiring",
     "error",
 )
 

@@ -187,6 +187,8 @@ class ResumingRecorder(Recorder):
             self._apply(position, payload)
         elif name == "head" and position.seq is not None and payload["seq"] > position.seq:
             self._ask_from(payload["instance_id"])
+        elif name == "skip" and position.seq is not None:
+            self._skip(position, payload)
         elif name == "reset" and payload["reason"] != "revoked":
             self._ask_from(payload["instance_id"])
 
@@ -200,6 +202,13 @@ class ResumingRecorder(Recorder):
         else:
             position.log.append(event)
             position.seq = event["seq"]
+
+    def _skip(self, position: Position, payload: Wire) -> None:
+        assert position.seq is not None
+        if payload["epoch"] != position.epoch or payload["after"] > position.seq:
+            self._ask_from(payload["instance_id"])
+        else:
+            position.seq = max(position.seq, payload["seq"])
 
     def _ask_from(self, instance_id: str) -> None:
         since = self.positions[instance_id].since()

@@ -1,0 +1,66 @@
+"""Who may watch what: asked for at every subscription, and remembered for as long as nobody's access has changed.
+
+On the road before `delivery/watch`. What is remembered is worth nothing once the access version that it was asked at is
+known not to be the present one; `delivery/warden` learns of that.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from app.core.access import Actor
+from app.delivery.archive import Archive
+
+#: Most that is remembered.
+_MOST = 100_000
+
+
+class Passes:
+    """The positive decisions of one web process. Safe for threads."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._lock = threading.Lock()
+        self._held: set[tuple[Actor, str]] = set()
+        self._version = 0
+        self._is_doubtful = False
+
+    @property
+    def version(self) -> int:
+        """The latest access version that this process knows of."""
+        return self._version
+
+    def holds(self, actor: Actor, instance_id: str) -> bool:
+        """Tell, without asking the database, whether somebody may watch an instance. False: only it can tell."""
+        return actor.is_trusted or (actor, instance_id) in self._held
+
+    def ask(self, actor: Actor, instance_id: str) -> int:
+        """Ask the database whether somebody may watch an instance; returns the version that the answer is of.
+
+        Raises:
+            Unauthenticated, NotFound, Forbidden: see `access.require`.
+            Unavailable: the database is away.
+        """
+        if actor.is_trusted:
+            return self._version
+        version = self._archive.allow_watch(actor, instance_id)
+        with self._lock:
+            if version >= self._version and len(self._held) < _MOST:
+                self._held.add((actor, instance_id))
+        return version
+
+    def confirm(self, version: int) -> None:
+        """Note that something was begun on a decision of a version; if it is an old one, everybody is looked at."""
+        with self._lock:
+            if version < self._version:
+                self._is_doubtful = True
+
+    def learn(self, version: int) -> bool:
+        """Take the present version; tells whether clients have to be looked at again."""
+        with self._lock:
+            changed = version != self._version or self._is_doubtful
+            self._is_doubtful = False
+            if version != self._version:
+                self._held.clear()
+                self._version = version
+        return changed

@@ -1,0 +1,146 @@
+"""Lets Socket.IO clients in, as whom they are: the socket's counterpart of `web/callers`. Before the road.
+
+A client says who it is in the `auth` of its CONNECT packet, never in an address. Who is refused gets CONNECT_ERROR and
+no CONNECT. A token is read in the database, which may take a while, so that under the fast engine the connection is set
+aside for it; a token that was read before, and since when nobody's access has changed, is not read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from socketio import packet as stock
+
+from app.core.access import NOBODY, OPEN, Actor
+from app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
+from app.core.settings import Settings
+from app.core.tokens import Tokens
+from app.delivery.passes import Passes
+from app.web.transport import SocketTransport
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE = "/"
+#: What a token in an address would be called.
+_IN_ADDRESSES = ("token", "access_token", "auth")
+#: Tokens that are remembered.
+_MOST = 10_000
+
+
+class Door:
+    """The way into the namespace of one Socket.IO server."""
+
+    def __init__(
+        self, server: Any, settings: Settings, tokens: Tokens, passes: Passes, transport: SocketTransport
+    ) -> None:
+        """`server` is python-socketio's, which asks here from now on."""
+        self._server = server
+        self._is_open = settings.is_open
+        self._tokens = tokens
+        self._passes = passes
+        self._transport = transport
+        self._accept = server._handle_connect
+        server._handle_connect = self.knock
+        #: Who is just being let in, by connection.
+        self._entering: dict[str, tuple[Actor, int]] = {}
+        self._known: OrderedDict[str, tuple[int, Actor]] = OrderedDict()
+
+    def knock(self, eio_sid: str, namespace: str | None, auth: Any) -> None:
+        """Take a CONNECT packet."""
+        if (namespace or NAMESPACE) != NAMESPACE:
+            self._accept(eio_sid, namespace, None)
+            return
+        known = self._recall(eio_sid, auth)
+        if known is not None:
+            self._let_in(eio_sid, *known)
+        else:
+            self._transport.set_aside(eio_sid, lambda: self._decide(eio_sid, auth))
+
+    def take(self, eio_sid: str) -> tuple[Actor, int]:
+        """Return who has just been let in by this connection, and the access version at which that was decided."""
+        return self._entering.pop(eio_sid, (NOBODY, 0))
+
+    def read(self, token: Any) -> tuple[Actor, int]:
+        """Return whose token this is, and the access version at which that was found out. Raises as `Tokens.read`."""
+        if not isinstance(token, str):
+            raise InvalidInput("token must be text", field="token")
+        version = self._passes.version
+        actor = self._tokens.read(token)
+        self._known[_digest(token)] = (version, actor)
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return actor, version
+
+    def _recall(self, eio_sid: str, auth: Any) -> tuple[Actor, int] | None:
+        """Return who this is if that takes no reading."""
+        if _is_told_in_address(self._environ(eio_sid)):
+            return None
+        token = _find_token(auth)
+        if token is None:
+            return (OPEN, self._passes.version) if self._is_open else None
+        known = self._known.get(_digest(token)) if isinstance(token, str) else None
+        if known is None or known[0] != self._passes.version:
+            return None
+        expires = known[1].expires_at
+        return None if expires is not None and expires <= datetime.now(UTC) else (known[1], known[0])
+
+    def _decide(self, eio_sid: str, auth: Any) -> None:
+        try:
+            actor, version = self._identify(eio_sid, auth)
+        except SwallowtailError as refusal:
+            self._refuse(eio_sid, refusal)
+        except Exception:
+            log.exception("connect_failed")
+            self._refuse(eio_sid, SwallowtailError("something went wrong that should not have"))
+        else:
+            self._let_in(eio_sid, actor, version)
+
+    def _identify(self, eio_sid: str, auth: Any) -> tuple[Actor, int]:
+        environ = self._environ(eio_sid)
+        if _is_told_in_address(environ):
+            raise InvalidInput("a token never belongs into an address; send it as auth: {token}", field="auth.token")
+        token = _find_token(auth)
+        if token is not None:
+            return self.read(token)
+        version = self._passes.version
+        if self._is_open:
+            return OPEN, version
+        raise Unauthenticated
+
+    def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
+        self._entering[eio_sid] = (actor, version)
+        try:
+            self._accept(eio_sid, NAMESPACE, None)
+        finally:
+            self._entering.pop(eio_sid, None)
+
+    def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
+        shape = refusal.as_dict()
+        told = {"message": shape.pop("message"), "data": shape}
+        self._server._send_packet(eio_sid, self._server.packet_class(stock.CONNECT_ERROR, told, namespace=NAMESPACE))
+
+    def _environ(self, eio_sid: str) -> Mapping[str, Any]:
+        environ: Mapping[str, Any] = self._server.environ.get(eio_sid) or {}
+        return environ
+
+
+def _find_token(auth: Any) -> Any:
+    return auth.get("token") if isinstance(auth, dict) else None
+
+
+def _is_told_in_address(environ: Mapping[str, Any]) -> bool:
+    query = environ.get("QUERY_STRING") or ""
+    # Most addresses have none of it, and need not be taken apart.
+    if "token" not in query and "auth" not in query and "%" not in query:
+        return False
+    return any(name in parse_qs(query, keep_blank_values=True) for name in _IN_ADDRESSES)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
