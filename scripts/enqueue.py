@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import keys, places, schedules, tasks, upkeep, watch
+from scripts.cli import audit, keys, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -26,7 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Submit tasks to agents and watch them work.",
     epilog="Exit codes: 0 done (COMPLETED), 2 bad input, 3 FAILED, 4 CANCELLED, 5 EXPIRED, 6 not found, 7 conflict, "
-    "8 unavailable, 9 not signed in, 10 not allowed, 130 interrupted.",
+    "8 unavailable, 9 not signed in, 10 not allowed, "
+    "11 audit log not whole, 130 interrupted.",
 )
 app.command("enqueue")(tasks.enqueue)
 app.command("watch")(watch.watch)
@@ -40,6 +41,7 @@ app.add_typer(places.instances, name="instances")
 places.instances.command("renew-epoch")(upkeep.renew)
 app.command("prune")(upkeep.prune_instance)
 app.add_typer(keys.keys, name="keys")
+app.add_typer(audit.audit, name="audit")
 
 
 def main() -> None:

@@ -22,7 +22,9 @@ from app.core.access import (
     require_whole,
     visible,
 )
-from app.core.errors import NotFound
+from app.core.audit import SYSTEM_SCOPE
+from app.core.audit_log import AuditView, Wanted, list_entries
+from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.events import EventRecord
 from app.core.log import Head, read_events, read_head
 from app.core.projection import View, view_of
@@ -41,6 +43,14 @@ class Sight:
     def view(self) -> View:
         """What the actor is shown of an instance."""
         return view_of(self.actor)
+
+    def may(self, act: Act, instance_id: str) -> bool:
+        """Tell whether the actor may do something in an instance."""
+        try:
+            require(self.session, self.actor, act, instance_id)
+        except (NotFound, Forbidden, Unauthenticated):
+            return False
+        return True
 
     def instances(self, *, limit: int, cursor: str | None = None) -> tuple[list[InstanceView], str | None]:
         """Return the actor's workspaces by id, and the cursor of the next page."""
@@ -135,6 +145,20 @@ class Sight:
         if fields is not None and "input" not in fields:
             schedule["input"] = None
         return schedule
+
+    def audit(
+        self, instance_id: str, wanted: Wanted, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[AuditView], str | None]:
+        """Return entries of an instance's audit log, the latest first, and the cursor of the next page."""
+        require(self.session, self.actor, Act.READ_AUDIT, instance_id)
+        return list_entries(self.session, instance_id, wanted, limit=limit, cursor=cursor)
+
+    def system_audit(
+        self, wanted: Wanted, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[AuditView], str | None]:
+        """Return entries about what is in no instance, likewise."""
+        require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
+        return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)
 
 
 def take_snapshot(session: Session, instance_id: str, limit: int, view: View) -> dict[str, Any]:

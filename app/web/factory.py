@@ -11,6 +11,7 @@ from apiflask import APIFlask
 from flask import Flask
 
 from app.core.db import PostgresDriver
+from app.core.denials import Denials
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.tokens import Tokens
@@ -19,7 +20,7 @@ from app.delivery.hub import Hub
 from app.delivery.warden import Warden
 from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
-from app.web.api import agents, auth, instances, schedules, tasks, tokens, users
+from app.web.api import agents, audit, auth, instances, schedules, tasks, tokens, users
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
@@ -51,13 +52,16 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     conversation = sockets.register(sio, hub, settings, reader, allowed)
     warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
     hub.on_access = warden.look_soon
-    app.extensions["swallowtail"] = Web(runtime, reader, announcer, sio, hub, allowed, warden, conversation.events)
+    denials = Denials(runtime.db)
+    app.extensions["swallowtail"] = Web(
+        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials
+    )
     metrics.register(app)
     turnstile.register(app, allowed)
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
-    for part in (instances, tasks, agents, schedules, auth, users, tokens, health, metrics, pages):
+    for part in (instances, tasks, agents, schedules, audit, auth, users, tokens, health, metrics, pages):
         app.register_blueprint(part.bp)
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]

@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
+from app.core.access import Act
+from app.core.audit_log import Wanted
 from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooFast, Unauthenticated, Unavailable
 from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
@@ -51,6 +53,19 @@ def in_words(status: str) -> str:
 def indented(value: Any) -> str:
     """Return JSON with indents, for reading."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+@bp.app_template_filter()
+def in_one_line(value: Any) -> str:
+    """Return JSON as short as it gets."""
+    return orjson.dumps(value).decode()
+
+
+@bp.app_template_global()
+def may_read_audit(instance_id: str) -> bool:
+    """Tell whether the caller may read an instance's audit log."""
+    with seeing() as sight:
+        return sight.may(Act.READ_AUDIT, instance_id)
 
 
 @bp.get("/")
@@ -105,6 +120,18 @@ def show_schedules(instance_id: str) -> str:
     kind = _favourite([agent["kind"] for agent in agents])
     state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since}
     return render_template("schedules.html", instance=instance, agents=agents, state=state)
+
+
+@bp.get("/instances/<instance_id>/audit")
+def show_audit(instance_id: str) -> str:
+    """Show who did what in an instance; `action` and `actor` in the query filter it."""
+    chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
+    wanted = Wanted(action=chosen["action"] or None, actor=chosen["actor"] or None)
+    limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
+    with _seeing() as sight:
+        instance = sight.instance(check_instance_id(instance_id))
+        entries, more = sight.audit(instance_id, wanted, limit=limit, cursor=cursor)
+    return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more)
 
 
 @bp.get("/tasks/<task_id>")

@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 from flask_socketio import SocketIO
 
+from app.core.denials import Denials
 from app.core.runtime import Runtime
 from app.core.tokens import Tokens
 from app.delivery.hub import Hub
@@ -32,6 +33,7 @@ class Web:
     warden: Warden
     #: The Socket.IO events that clients may send.
     events: frozenset[str]
+    denials: Denials
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 
@@ -39,6 +41,7 @@ class Web:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
         self.announcer.close()
         self.limits.close()
+        self.denials.flush()
         self.rt.close()
 
 

@@ -47,6 +47,8 @@ class ExitCode(IntEnum):
     UNAUTHENTICATED = 9
     #: The caller's role, or token, does not allow it.
     FORBIDDEN = 10
+    #: The audit log was changed, or its end was cut off.
+    BROKEN_CHAIN = 11
     #: Ctrl-C.
     INTERRUPTED = 130
     #: Whoever read the output is gone.

@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
+from app.core.audit_log import AuditView
 from app.core.events import to_json
 from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
 
@@ -54,6 +55,23 @@ def print_tasks(tasks: Iterable[TaskView]) -> None:
     """Print tasks as a table."""
     rows = [(t["id"], t["status"], f"{t['progress']:g}", when(t["created_at"])[5:16], t["title"]) for t in tasks]
     _print_table(("Task", "Status", "%", "Submitted", "Title"), rows, "no tasks")
+
+
+def print_audit(entries: Iterable[AuditView]) -> None:
+    """Print entries of an audit log as a table."""
+    rows = [
+        (
+            str(e["number"]),
+            when(e["at"]),
+            e["actor_name"],
+            e["action"],
+            f"{e['object_type']} {e['object_id']}",
+            f"{e['entrance']} {e['address']}",
+            to_json(e["detail"]).decode() if e["detail"] else "",
+        )
+        for e in entries
+    ]
+    _print_table(("No.", "When", "Who", "Action", "Object", "From", "Details"), rows, "nothing is written here")
 
 
 def print_instances(instances: Iterable[InstanceView]) -> None:

@@ -57,6 +57,7 @@ TABLE = {
     "GET /instances/<instance_id>": Row(MEMBERS, _at("/instances/acme")),
     "GET /instances/<instance_id>/new": Row(MEMBERS, _at("/instances/acme/new")),
     "GET /instances/<instance_id>/schedules": Row(MEMBERS, _at("/instances/acme/schedules")),
+    "GET /instances/<instance_id>/audit": Row(ADMINS, _at("/instances/acme/audit")),
     "GET /tasks/<task_id>": Row(MEMBERS, lambda stage: f"/tasks/{stage.task_id}"),
     "GET /agents": Row(PEOPLE, _at("/agents")),
     # No tenant's: files that are the same for everybody, and signs of life for load balancers.
@@ -106,6 +107,8 @@ TABLE = {
     "GET /api/v1/instances": Row(KNOWN, _at("/api/v1/instances")),
     "POST /api/v1/instances": Row(PEOPLE, _at("/api/v1/instances"), {"name": "New"}, 201),
     "GET /api/v1/instances/<instance_id>": Row(READERS, _at("/api/v1/instances/acme")),
+    "GET /api/v1/audit": Row(SUPERUSERS, _at("/api/v1/audit")),
+    "GET /api/v1/instances/<instance_id>/audit": Row(ADMINS, _at("/api/v1/instances/acme/audit")),
     "GET /api/v1/instances/<instance_id>/snapshot": Row(READERS, _at("/api/v1/instances/acme/snapshot")),
     "GET /api/v1/instances/<instance_id>/events": Row(READERS, _at("/api/v1/instances/acme/events")),
     "GET /api/v1/instances/<instance_id>/tasks": Row(READERS, _at("/api/v1/instances/acme/tasks")),

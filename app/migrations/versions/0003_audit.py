@@ -18,12 +18,34 @@ def upgrade() -> None:
     """Create the tables, those first that others refer to."""
     _create_audit_chain()
     _create_audit_entry()
+    _make_append_only()
 
 
 def downgrade() -> None:
-    """Drop the tables; the indexes go with them."""
+    """Drop the tables; the indexes and triggers go with them."""
     for name in ("audit_entry", "audit_chain"):
         op.drop_table(name)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_audit_change()")
+
+
+def _make_append_only() -> None:
+    """Have the database itself refuse to change or remove an entry."""
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE ON audit_entry "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()"
+        )
+        return
+    for what in ("update", "delete"):
+        op.execute(
+            f"CREATE TRIGGER audit_entry_no_{what} BEFORE {what.upper()} ON audit_entry "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        )
 
 
 def _create_audit_chain() -> None:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.web.api.shapes import (
     Agent,
+    AuditEntry,
     Event,
     Instance,
     InstanceId,
@@ -49,6 +50,15 @@ class TaskPage(Shown):
 
     items: list[Task]
     """The tasks on this page"""
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last"""
+
+
+class AuditPage(Shown):
+    """Entries of an audit log, the latest first."""
+
+    items: list[AuditEntry]
+    """The entries on this page"""
     next_cursor: str | None
     """`cursor` of the next page; null on the last"""
 

@@ -53,6 +53,21 @@ class TaskQuery(PageQuery):
     """Only tasks of this kind"""
 
 
+class AuditQuery(PageQuery):
+    """Which entries of an audit log."""
+
+    action: str | None = Field(None, max_length=64)
+    """Only what is of this kind, such as `task.cancel`"""
+    actor: str | None = Field(None, max_length=200)
+    """Only what was done by the user or token of this id or name"""
+    object_id: str | None = Field(None, max_length=100)
+    """Only what was done to this"""
+    since: Annotated[AwareDatetime, BeforeValidator(_read_moment)] | None = None
+    """Only what was done at this moment or after it"""
+    until: Annotated[AwareDatetime, BeforeValidator(_read_moment)] | None = None
+    """Only what was done before this moment"""
+
+
 class EventQuery(Asked):
     """Which part of an instance's log."""
 

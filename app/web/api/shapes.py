@@ -224,3 +224,34 @@ class TaskWithSteps(Task):
 
     steps: list[Step]
     """All its steps"""
+
+
+class AuditEntry(Shown):
+    """One thing that was done, or that somebody was refused."""
+
+    scope: str
+    """The instance that it was done in; empty when in none"""
+    number: int
+    """Its place in the log, from 1"""
+    at: Moment
+    """When"""
+    actor_kind: str = Field(examples=["user", "front_end", "open", "nobody"])
+    """What kind of somebody did it"""
+    actor_id: str
+    """Who: id of the user or token"""
+    actor_name: str
+    """Who, for people"""
+    action: str = Field(examples=["task.cancel", "denied"])
+    """What was done"""
+    object_type: str
+    """What kind of thing it was done to"""
+    object_id: str
+    """Which of them"""
+    entrance: str = Field(examples=["rest", "ui", "cli", "socket"])
+    """By which entrance"""
+    address: str
+    """From which address"""
+    detail: dict[str, Any]
+    """More about it"""
+    hash: str
+    """SHA-256 of the entry and of the hash before it"""

@@ -1,0 +1,198 @@
+"""Reading the audit log, and finding out whether it is whole. Reads only; `core/audit` writes.
+
+A chain proves that nothing in it was changed, left out, put in or moved: each entry holds the hash of the one before.
+That its end was cut off shows only against something kept elsewhere: an anchor, which is an earlier `verify`'s answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.audit import BEGINNING, seal
+from app.core.errors import InvalidInput
+from app.core.events import clean, stamp
+from app.core.models_audit import AuditChain, AuditEntry
+
+#: Entries read at once.
+PAGE = 500
+#: Faults told at most: one wrong entry is enough to know, and a thousand help nobody.
+MOST_FAULTS = 20
+_COLUMNS = [column.name for column in AuditEntry.__table__.columns]
+
+
+class AuditView(TypedDict):
+    """One entry as every entrance shows it."""
+
+    scope: str
+    number: int
+    at: str | None
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    action: str
+    object_type: str
+    object_id: str
+    entrance: str
+    address: str
+    detail: dict[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries of a chain; None does not ask. `actor` is an id or a name."""
+
+    action: str | None = None
+    actor: str | None = None
+    object_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An entry's number and hash, written down when the chain was known to be whole."""
+
+    number: int
+    hash: str
+
+    @classmethod
+    def parse(cls, text: str) -> Anchor:
+        """Read `NUMBER:HASH`. Raises InvalidInput."""
+        number, _, told = text.partition(":")
+        if not (number.isascii() and number.isdigit() and len(told) == 64):
+            raise InvalidInput("give an anchor as NUMBER:HASH, as verify prints it", field="anchor")
+        return cls(int(number), told.lower())
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found: the entries looked at, where they end, and what is wrong with them."""
+
+    scope: str
+    count: int = 0
+    number: int = 0
+    hash: str = BEGINNING
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+
+def list_entries(
+    session: Session, scope: str, wanted: Wanted, *, limit: int, cursor: str | None = None
+) -> tuple[list[AuditView], str | None]:
+    """Return entries of a chain, the latest first, and the cursor of the next page. Raises InvalidInput."""
+    query = select(AuditEntry).where(AuditEntry.scope == scope)
+    if cursor is not None:
+        query = query.where(AuditEntry.number < _read_cursor(cursor))
+    if wanted.action is not None:
+        query = query.where(AuditEntry.action == clean(wanted.action))
+    if wanted.actor is not None:
+        who = clean(wanted.actor)
+        query = query.where((AuditEntry.actor_id == who) | (AuditEntry.actor_name == who))
+    if wanted.object_id is not None:
+        query = query.where(AuditEntry.object_id == clean(wanted.object_id))
+    if wanted.since is not None:
+        query = query.where(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(AuditEntry.at < wanted.until)
+    rows = session.scalars(query.order_by(AuditEntry.number.desc()).limit(limit + 1)).all()
+    more = str(rows[limit - 1].number) if len(rows) > limit else None
+    return [view_entry(row) for row in rows[:limit]], more
+
+
+def list_scopes(session: Session) -> list[str]:
+    """Return the names of all chains: those with an end, and those that only have entries."""
+    return sorted({*session.scalars(select(AuditChain.scope)), *session.scalars(select(AuditEntry.scope).distinct())})
+
+
+def view_entry(row: AuditEntry) -> AuditView:
+    """Return the view of one row."""
+    told = {name: getattr(row, name) for name in AuditView.__annotations__}
+    return AuditView(**{**told, "at": stamp(row.at)})  # type: ignore[typeddict-item]
+
+
+def verify(session: Session, scope: str, *, after: int = 0, anchor: Anchor | None = None) -> Verdict:
+    """Look at every entry of a chain with a number above `after`, and at its end."""
+    found = Verdict(scope)
+    end = session.execute(select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope)).one_or_none()
+    last = end.number if end is not None else 0
+    if after:
+        before = session.scalar(select(AuditEntry.hash).where(AuditEntry.scope == scope, AuditEntry.number == after))
+        found.number, found.hash = after, before or ""
+        if before is None:
+            found.faults.append(f"entry {after} is missing")
+    for entry in _read(session, scope, after, last if end is not None else None):
+        _check(found, entry)
+        if anchor is not None and entry["number"] == anchor.number and entry["hash"] != anchor.hash:
+            found.faults.append(f"entry {anchor.number} is not the one of the anchor")
+        if len(found.faults) >= MOST_FAULTS:
+            return found
+    _check_end(found, end, anchor)
+    return found
+
+
+def _read(session: Session, scope: str, after: int, last: int | None) -> Iterator[dict[str, Any]]:
+    columns = [getattr(AuditEntry, name) for name in _COLUMNS]
+    while True:
+        query = select(*columns).where(AuditEntry.scope == scope, AuditEntry.number > after)
+        rows = session.execute(query.order_by(AuditEntry.number).limit(PAGE)).mappings().all()
+        for row in rows:
+            if last is not None and row["number"] > last and _grows(session, scope, row["number"]):
+                # Written since the end was read.
+                return
+            yield dict(row)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["number"]
+
+
+def _grows(session: Session, scope: str, number: int) -> bool:
+    end = session.scalar(select(AuditChain.number).where(AuditChain.scope == scope)) or 0
+    return end >= number
+
+
+def _check(found: Verdict, entry: dict[str, Any]) -> None:
+    number = entry["number"]
+    if number != found.number + 1:
+        missing = f"entry {found.number + 1} is missing" if number == found.number + 2 else None
+        found.faults.append(missing or f"entries {found.number + 1} to {number - 1} are missing")
+    elif entry["previous_hash"] != found.hash:
+        found.faults.append(f"entry {number} does not follow entry {number - 1}")
+    if _seal(entry) != entry["hash"]:
+        found.faults.append(f"entry {number} was changed")
+    found.count += 1
+    found.number, found.hash = number, entry["hash"]
+
+
+def _seal(entry: dict[str, Any]) -> str:
+    try:
+        return seal(entry)
+    except (TypeError, ValueError, json.JSONDecodeError):
+        # Somebody wrote what we never would.
+        return ""
+
+
+def _check_end(found: Verdict, end: Any, anchor: Anchor | None) -> None:
+    if end is None and found.count:
+        found.faults.append("the end of the chain is not noted")
+    elif end is not None and (end.number, end.hash) != (found.number, found.hash):
+        found.faults.append(f"the chain should end with entry {end.number}, and ends with entry {found.number}")
+    if anchor is not None and anchor.number > found.number:
+        found.faults.append(f"the chain ends before the anchor, which is entry {anchor.number}")
+
+
+def _read_cursor(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise InvalidInput("this is not a cursor that a list gave out", field="cursor")
+    return int(cursor)

@@ -1,0 +1,136 @@
+"""Refusals in the audit log: who tried what they may not, and who could not sign in. Beside the road.
+
+Somebody who is refused a thousand times must not fill the disk: the first refusal of a kind is written at once, those
+that follow it are counted and written together, and a process writes no more than `MOST` of them in a minute.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.core.access import NOBODY, Caller
+from app.core.audit import SYSTEM_SCOPE, Deed, append
+from app.core.db import Database
+from app.core.errors import SwallowtailError
+from app.core.events import clean, now
+
+log = structlog.get_logger(__name__)
+
+#: Seconds in which refusals of one kind make one entry.
+WINDOW = 60.0
+#: Entries that one process writes in such a time.
+MOST = 60
+#: Kinds that are told apart at once; what else is refused then is told as one.
+MOST_KINDS = 1000
+#: Actions in the log.
+DENIED, LOGIN_FAILED = "denied", "login.failed"
+_LONGEST = 100
+
+Key = tuple[str, str, str, str, str, str]
+
+
+@dataclass(slots=True)
+class _Kind:
+    """One kind of refusal: since when its entry stands, and how many came after it."""
+
+    caller: Caller
+    deed: Deed
+    since: float
+    more: int = 0
+
+
+class Denials:
+    """The refusals of one process. Safe to share between threads and greenlets."""
+
+    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kinds: dict[Key, _Kind] = {}
+        self._minute = 0.0
+        self._written = 0
+
+    def note(self, caller: Caller, scope: str, act: str, object_type: str, object_id: str) -> None:
+        """Note that somebody was refused. Nothing that goes wrong here is the caller's business."""
+        object_id = clean(object_id)[:_LONGEST]
+        deed = Deed(scope, DENIED, object_type, object_id, {"act": act[:_LONGEST]})
+        self._take(caller, deed)
+
+    def note_failed_login(self, caller: Caller, name: str) -> None:
+        """Note that somebody could not prove to be who they said."""
+        caller = Caller(NOBODY, caller.entrance, caller.address)
+        self._take(caller, Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", "", {"name": clean(name)[:_LONGEST]}))
+
+    def flush(self) -> None:
+        """Write down what has been counted and not yet told; for the end of the process."""
+        with self._lock:
+            due = [kind for kind in self._kinds.values() if kind.more]
+            self._kinds.clear()
+        self._write([(kind.caller, _told_again(kind)) for kind in due])
+
+    def _take(self, caller: Caller, deed: Deed) -> None:
+        actor = caller.actor
+        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, str(sorted(deed.detail.items())))
+        with self._lock:
+            due = self._collect(self._clock())
+            known = self._kinds.get(key)
+            if known is not None:
+                known.more += 1
+            elif self._may_write() and len(self._kinds) < MOST_KINDS:
+                self._kinds[key] = _Kind(caller, deed, self._clock())
+                due.append((caller, deed))
+            else:
+                self._count_the_rest(deed)
+        self._write(due)
+
+    def _collect(self, at: float) -> list[tuple[Caller, Deed]]:
+        """Take out the kinds whose time is over, with an entry for what was counted."""
+        if at - self._minute >= WINDOW:
+            self._minute, self._written = at, 0
+        over = [(key, kind) for key, kind in self._kinds.items() if at - kind.since >= WINDOW]
+        due = []
+        for key, kind in over:
+            del self._kinds[key]
+            if kind.more:
+                self._written += 1
+                due.append((kind.caller, _told_again(kind)))
+        return due
+
+    def _may_write(self) -> bool:
+        if self._written >= MOST:
+            return False
+        self._written += 1
+        return True
+
+    def _count_the_rest(self, deed: Deed) -> None:
+        rest = Deed(SYSTEM_SCOPE, deed.action, "", "", {"others": True})
+        key = ("", "", "", SYSTEM_SCOPE, deed.action, "others")
+        kind = self._kinds.setdefault(key, _Kind(Caller(NOBODY, "system"), rest, self._clock()))
+        kind.more += 1
+
+    def _write(self, due: list[tuple[Caller, Deed]]) -> None:
+        if not due:
+            return
+        try:
+            self._db.run(partial(_append_all, due=due))
+        except (SwallowtailError, SQLAlchemyError) as fault:
+            log.warning("denials_not_written", count=len(due), reason=str(fault))
+
+
+def _append_all(session: Session, due: list[tuple[Caller, Deed]]) -> None:
+    # Chains are locked in one order by everybody.
+    for caller, deed in sorted(due, key=lambda pair: pair[1].scope):
+        append(session, caller, [deed], now())
+
+
+def _told_again(kind: _Kind) -> Deed:
+    deed = kind.deed
+    return Deed(deed.scope, deed.action, deed.object_type, deed.object_id, {**deed.detail, "more": kind.more})

@@ -1,0 +1,40 @@
+"""`swallowtail audit`: lists entries, finds a broken chain and says so by its exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from app.core.access import OPEN, Caller
+from app.core.audit import Deed, append
+from app.core.events import now
+from scripts.cli.exits import ExitCode
+from tests.harness.house import House
+
+pytestmark = pytest.mark.journey
+
+
+def test_a_log_is_listed_verified_and_found_broken(house: House) -> None:
+    rt = house.runtime()
+    for number in range(3):
+        deed = Deed("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
+        rt.db.run(lambda session, deed=deed: append(session, Caller(OPEN, "rest", "192.0.2.1"), [deed], now()))
+    listed = [json.loads(line) for line in house.cli("audit", "list", "-i", "demo", "--json").stdout.splitlines()]
+    assert [entry["number"] for entry in listed] == [3, 2, 1]
+    table = house.cli("audit", "list", "-i", "demo", "--limit", "2").stdout
+    assert ("task.cancel" in table, "\x1b" in table, "t0" in table) == (True, False, False)
+    assert "nothing is written here" in house.cli("audit", "list").stdout
+    whole = house.cli("audit", "verify", "-i", "demo")
+    assert whole.stderr == "demo: 3 entries, whole\n"
+    anchor = whole.stdout.strip()
+    assert house.cli("audit", "verify", "-i", "demo", "--anchor", anchor).returncode == 0
+    with rt.db.write() as session:
+        session.execute(text("DROP TRIGGER audit_entry_no_update"))
+        session.execute(text("UPDATE audit_entry SET actor_name = 'eve' WHERE number = 2"))
+    broken = house.cli("audit", "verify", "--all", check=False)
+    assert broken.returncode == ExitCode.BROKEN_CHAIN == 11
+    assert "demo: entry 2 was changed\n" in broken.stderr
+    wrong = house.cli("audit", "verify", "--anchor", "soon", check=False)
+    assert (wrong.returncode, "NUMBER:HASH" in wrong.stderr) == (2, True)

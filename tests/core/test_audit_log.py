@@ -1,0 +1,199 @@
+"""The audit log is one unbroken chain whoever writes, cannot be changed, and tells when it was."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.core import actions
+from app.core.access import Actor, Caller
+from app.core.audit import BEGINNING, SYSTEM_SCOPE, Deed, append
+from app.core.audit_log import Anchor, Wanted, list_entries, list_scopes, verify
+from app.core.denials import MOST, Denials
+from app.core.errors import InvalidInput
+from app.core.events import now
+from app.core.models_access import User
+from tests.core.stage import Stage
+from tests.web.test_buckets import Clock
+
+ANN = Caller(Actor("user", "u1", "ann", user_id="u1", is_superuser=True), "rest", "192.0.2.1")
+BOB = Caller(Actor("user", "u2", "bob", user_id="u2"), "cli")
+TRIGGERS = ("audit_entry_append_only", "audit_entry_no_update", "audit_entry_no_delete")
+
+
+def write(stage: Stage, count: int, *, caller: Caller = ANN, scope: str = "demo", first: int = 1) -> None:
+    for number in range(first, first + count):
+        deed = Deed(scope, "task.cancel", "task", f"t{number}", {"b": [1, {"z": None, "a": "é"}], "a": 1.5})
+        stage.db.run(lambda session, deed=deed: append(session, caller, [deed], now()))
+
+
+def verdict(stage: Stage, **options: Any) -> Any:
+    with stage.db.read() as session:
+        return verify(session, options.pop("scope", "demo"), **options)
+
+
+def tamper(stage: Stage, statement: str, **values: Any) -> None:
+    """Do what somebody can who owns the database: first the triggers, then the entries."""
+    with stage.db.write() as session:
+        if session.connection().dialect.name == "sqlite":
+            for name in TRIGGERS:
+                session.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+        else:
+            session.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER USER"))
+        session.execute(text(statement), values)
+    if stage.db.engine.dialect.name == "postgresql":
+        with stage.db.write() as session:
+            session.execute(text("ALTER TABLE audit_entry ENABLE TRIGGER USER"))
+
+
+def test_a_chain_that_nobody_touched_is_whole(stage: Stage) -> None:
+    write(stage, 5)
+    found = verdict(stage)
+    assert (found.is_whole, found.count, found.number) == (True, 5, 5)
+    assert verdict(stage, after=3).count == 2
+    assert verdict(stage, anchor=Anchor(found.number, found.hash)).is_whole
+    nothing = verdict(stage, scope="nowhere")
+    assert (nothing.is_whole, nothing.number, nothing.hash) == (True, 0, BEGINNING)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_entry SET actor_name = 'x'", "DELETE FROM audit_entry"])
+def test_the_database_refuses_to_change_or_remove_an_entry(stage: Stage, statement: str) -> None:
+    write(stage, 2)
+    with pytest.raises(DBAPIError, match="append-only"), stage.db.write() as session:
+        session.execute(text(statement))
+    assert verdict(stage).is_whole
+
+
+BREAKING = {
+    "changed": ("UPDATE audit_entry SET actor_name = 'eve' WHERE number = 3", "entry 3 was changed"),
+    "detail changed": ("UPDATE audit_entry SET detail = '{}' WHERE number = 3", "entry 3 was changed"),
+    "removed": ("DELETE FROM audit_entry WHERE number = 3", "entry 3 is missing"),
+    "first removed": ("DELETE FROM audit_entry WHERE number = 1", "entry 1 is missing"),
+    "several removed": ("DELETE FROM audit_entry WHERE number BETWEEN 2 AND 4", "entries 2 to 4 are missing"),
+    "tail removed": (
+        "DELETE FROM audit_entry WHERE number > 3",
+        "the chain should end with entry 5, and ends with entry 3",
+    ),
+    "renumbered": ("UPDATE audit_entry SET number = 6 WHERE number = 5", "entry 5 is missing"),
+    "end unnoted": ("DELETE FROM audit_chain", "the end of the chain is not noted"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKING)
+def test_tampering_is_found(stage: Stage, what: str) -> None:
+    write(stage, 5)
+    statement, message = BREAKING[what]
+    tamper(stage, statement)
+    assert message in verdict(stage).faults
+
+
+def test_entries_that_change_places_are_found(stage: Stage) -> None:
+    write(stage, 4)
+    for old, new in ((2, 99), (3, 2), (99, 3)):
+        tamper(stage, "UPDATE audit_entry SET number = :new WHERE number = :old", old=old, new=new)
+    faults = verdict(stage).faults
+    assert "entry 2 does not follow entry 1" in faults
+    assert "entry 2 was changed" in faults
+
+
+def test_an_entry_put_in_is_found(stage: Stage) -> None:
+    write(stage, 3)
+    columns = "at, actor_kind, actor_id, actor_name, action, object_type, object_id, entrance, address, detail"
+    tamper(
+        stage,
+        f"INSERT INTO audit_entry (scope, number, {columns}, previous_hash, hash) "
+        f"SELECT scope, 4, {columns}, hash, hash FROM audit_entry WHERE number = 3",
+    )
+    assert verdict(stage).faults == [
+        "entry 4 was changed",
+        "the chain should end with entry 3, and ends with entry 4",
+    ]
+
+
+def test_an_end_cut_off_with_care_shows_against_an_anchor_only(stage: Stage) -> None:
+    write(stage, 5)
+    anchor = Anchor.parse(f"5:{verdict(stage).hash}")
+    tamper(stage, "DELETE FROM audit_entry WHERE number > 3")
+    hash_of_third = verdict(stage).hash
+    tamper(stage, "UPDATE audit_chain SET number = 3, hash = :hash", hash=hash_of_third)
+    assert verdict(stage).is_whole
+    assert verdict(stage, anchor=anchor).faults == ["the chain ends before the anchor, which is entry 5"]
+    write(stage, 2, first=4, caller=BOB)
+    assert verdict(stage).is_whole
+    assert verdict(stage, anchor=anchor).faults == ["entry 5 is not the one of the anchor"]
+
+
+@pytest.mark.parametrize("given", ["", "5", "x:" + "0" * 64, "5:abc", ":"])
+def test_an_anchor_is_a_number_and_a_hash(given: str) -> None:
+    with pytest.raises(InvalidInput, match="NUMBER:HASH"):
+        Anchor.parse(given)
+
+
+def test_writers_at_the_same_time_make_one_chain(stage: Stage) -> None:
+    writers = [threading.Thread(target=write, args=(stage, 15), kwargs={"caller": who}) for who in (ANN, BOB, ANN)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = verdict(stage)
+    assert (found.faults, found.count) == ([], 45)
+
+
+def test_what_is_done_at_the_door_is_written_with_who_did_it(stage: Stage) -> None:
+    with stage.db.write() as session:
+        session.add(User(id="u1", name="ann", created_at=now()))
+    actions.create_instance(stage.rt.by(ANN), "Mine", "mine")
+    with stage.db.read() as session:
+        entries, _ = list_entries(session, "mine", Wanted(), limit=5)
+        assert [(e["action"], e["actor_name"], e["address"]) for e in entries] == [
+            ("instance.create", "ann", "192.0.2.1")
+        ]
+        assert list_scopes(session) == ["mine"]
+
+
+def test_lists_are_filtered_and_go_on_where_they_ended(stage: Stage) -> None:
+    write(stage, 4)
+    began = now()
+    write(stage, 3, caller=BOB, first=5)
+
+    def numbers(wanted: Wanted, **more: Any) -> list[int]:
+        with stage.db.read() as session:
+            return [e["number"] for e in list_entries(session, "demo", wanted, **{"limit": 50, **more})[0]]
+
+    assert numbers(Wanted()) == [7, 6, 5, 4, 3, 2, 1]
+    assert numbers(Wanted(actor="bob")) == numbers(Wanted(actor="u2")) == [7, 6, 5]
+    assert numbers(Wanted(since=began)) == [7, 6, 5]
+    assert numbers(Wanted(until=began)) == [4, 3, 2, 1]
+    assert numbers(Wanted(object_id="t2")) == [2]
+    assert numbers(Wanted(action="task.submit")) == []
+    assert numbers(Wanted(action="\x00")) == []
+    with stage.db.read() as session:
+        _, cursor = list_entries(session, "demo", Wanted(), limit=3)
+    assert numbers(Wanted(), cursor=cursor) == [4, 3, 2, 1]
+    with pytest.raises(InvalidInput, match="cursor"):
+        numbers(Wanted(), cursor="x")
+
+
+def test_a_thousand_refusals_are_a_few_entries(stage: Stage) -> None:
+    clock = Clock()
+    denials = Denials(stage.db, clock)
+    for _ in range(1000):
+        denials.note(BOB, "demo", "POST /tasks", "task", "t1")
+    for number in range(1000):
+        denials.note_failed_login(BOB, f"user{number}")
+    clock.now += 61
+    denials.note(BOB, "demo", "POST /tasks", "task", "t1")
+    denials.flush()
+    with stage.db.read() as session:
+        mine, _ = list_entries(session, "demo", Wanted(), limit=1000)
+        logins, _ = list_entries(session, SYSTEM_SCOPE, Wanted(), limit=1000)
+    assert [e["detail"].get("more") for e in mine[::-1]] == [None, 999, None]
+    assert {e["actor_name"] for e in mine} == {"bob"}
+    assert MOST - 2 <= len(logins) <= MOST + 2
+    assert sum(e["detail"].get("more", 1) for e in logins) == 1000
+    assert verdict(stage).is_whole
+    assert verdict(stage, scope=SYSTEM_SCOPE).is_whole

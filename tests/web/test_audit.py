@@ -1,0 +1,70 @@
+"""The audit log by REST and as a page: what is in it, whose it is, and that it is text whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.core.access import OPEN, Caller
+from app.core.audit import Deed, append
+from app.core.events import now
+from tests.web.desk import Desk, problem, take
+from tests.web.gallery import Gallery
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    with pytest.MonkeyPatch.context() as patch:
+        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
+        yield gallery
+        gallery.desk.close()
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_an_instances_log_is_read_in_pages(desk: Desk) -> None:
+    for _ in range(6):
+        desk.submit()
+    page = take(desk.get("/instances/acme/audit"))
+    assert [entry["action"] for entry in page["items"]] == ["task.submit"] * 5
+    rest = take(desk.get(f"/instances/acme/audit?cursor={page['next_cursor']}"))
+    assert [(entry["number"], entry["action"]) for entry in rest["items"]] == [
+        (2, "task.submit"),
+        (1, "instance.create"),
+    ]
+    assert rest["next_cursor"] is None
+    found = take(desk.get("/instances/acme/audit?action=instance.create&actor=anybody&since=2020-01-01T00:00:00Z"))
+    assert [(e["entrance"], e["address"], e["object_id"]) for e in found["items"]] == [("rest", "127.0.0.1", "acme")]
+    assert take(desk.get("/instances/acme/audit?until=2020-01-01T00:00:00Z"))["items"] == []
+    problem(desk.get("/instances/acme/audit?cursor=x"), 422, "invalid_input", "cursor")
+    problem(desk.get("/instances/acme/audit?since=yesterday"), 422, "invalid_input", "since")
+
+
+def test_what_is_in_it_is_text_on_the_page(desk: Desk) -> None:
+    caller = Caller(replace(OPEN, name=EVIL), "rest", EVIL)
+    deed = Deed("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
+    desk.rt.db.run(lambda session: append(session, caller, [deed], now()))
+    page = desk.fetch(f"/instances/acme/audit?action={EVIL}")
+    assert page.status_code == 200
+    assert EVIL not in page.text
+    assert page.text.count("&lt;script&gt;") >= 6
+
+
+def test_refusals_are_written_down_where_they_belong(gallery: Gallery) -> None:
+    for _ in range(5):
+        assert gallery.ask("viewer", "POST", f"/api/v1/tasks/{gallery.task_id}/cancel").status_code == 403
+    assert gallery.ask("viewer", "GET", "/api/v1/audit").status_code == 403
+    items = gallery.ask("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
+    mine = [e for e in items if e["object_id"] == gallery.task_id and e["detail"]["act"].endswith("/cancel")]
+    assert [(e["object_type"], e["detail"]["act"]) for e in mine] == [("task", "POST /api/v1/tasks/<task_id>/cancel")]
+    outside = gallery.ask("superuser", "GET", "/api/v1/audit?action=denied").get_json()["items"]
+    assert "GET /api/v1/audit" in {e["detail"]["act"] for e in outside}
+
+
+def test_the_tab_is_shown_to_those_who_may_read(gallery: Gallery) -> None:
+    assert "Audit log" in gallery.ask("admin", "GET", "/instances/acme").text
+    assert "Audit log" not in gallery.ask("viewer", "GET", "/instances/acme").text
