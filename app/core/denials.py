@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,7 @@ from app.core.audit import SYSTEM_SCOPE, Deed, append
 from app.core.db import Database
 from app.core.errors import SwallowtailError
 from app.core.events import clean, now
+from app.core.models_access import User
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +67,19 @@ class Denials:
         self._take(caller, deed)
 
     def note_failed_login(self, caller: Caller, name: str) -> None:
-        """Note that somebody could not prove to be who they said."""
+        """Note that somebody could not prove to be who they said.
+
+        A name that nobody has is left out: now and then it is somebody's password.
+        """
+        user_id = ""
+        try:
+            with self._db.read() as session:
+                user_id = session.scalar(select(User.id).where(User.name == clean(name).strip().lower())) or ""
+        except SQLAlchemyError as fault:
+            log.warning("denials_not_written", count=1, reason=str(fault))
+        detail = {"name": clean(name).strip().lower()} if user_id else {}
         caller = Caller(NOBODY, caller.entrance, caller.address)
-        self._take(caller, Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", "", {"name": clean(name)[:_LONGEST]}))
+        self._take(caller, Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail))
 
     def flush(self) -> None:
         """Write down what has been counted and not yet told; for the end of the process."""

@@ -9,6 +9,7 @@ from flask import request
 
 from app.core import sessions, users
 from app.core.access import NOBODY, Caller, Entrance
+from app.core.errors import Unauthenticated
 from app.core.runtime import Runtime
 from app.core.sessions import SignedIn
 from app.web.callers import act, get_caller
@@ -24,7 +25,11 @@ def sign_in(name: str, password: str) -> SignedIn:
     """
     web, address = get_web(), request.remote_addr or ""
     web.limits.throttle_login(name, address)
-    signed_in = sessions.sign_in(act_as_nobody(), web.tokens, name, password)
+    try:
+        signed_in = sessions.sign_in(act_as_nobody(), web.tokens, name, password)
+    except Unauthenticated:
+        web.denials.note_failed_login(act_as_nobody().caller, name)
+        raise
     web.limits.forgive_login(name, address)
     return signed_in
 

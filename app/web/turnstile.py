@@ -29,7 +29,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 _FREE = ("static", "health.", "metrics.")
 
 #: The instance that something in an address belongs to, where there is such a thing.
-_SCOPES: dict[str, Callable[[str], Select[tuple[str]]]] = {
+_SCOPES: dict[str, Callable[[str], Select[str]]] = {
     "task_id": lambda value: select(Task.instance_id).where(Task.id == clean(value)),
     "schedule_id": lambda value: select(Schedule.instance_id).where(Schedule.id == clean(value)),
     "instance_id": lambda value: select(Instance.id).where(Instance.id == clean(value)),

@@ -11,6 +11,7 @@ import pytest
 from app.core.access import OPEN, Caller
 from app.core.audit import Deed, append
 from app.core.events import now
+from app.core.models_access import User
 from tests.web.desk import Desk, problem, take
 from tests.web.gallery import Gallery
 
@@ -68,3 +69,15 @@ def test_refusals_are_written_down_where_they_belong(gallery: Gallery) -> None:
 def test_the_tab_is_shown_to_those_who_may_read(gallery: Gallery) -> None:
     assert "Audit log" in gallery.ask("admin", "GET", "/instances/acme").text
     assert "Audit log" not in gallery.ask("viewer", "GET", "/instances/acme").text
+
+
+def test_who_could_not_sign_in_is_written_down_but_not_what_they_typed(gallery: Gallery) -> None:
+    with gallery.desk.rt.db.write() as session:
+        session.add(User(id="u-ann", name="ann-known", created_at=now()))
+    for name in ("Ann-Known", "correct horse battery staple"):
+        assert gallery.desk.post("/auth/login", {"name": name, "password": "wrong horse battery"}).status_code == 401
+    found = gallery.ask("superuser", "GET", "/api/v1/audit?action=login.failed").get_json()["items"]
+    assert [(e["actor_kind"], e["object_id"], e["detail"], e["address"]) for e in found] == [
+        ("nobody", "", {}, "127.0.0.1"),
+        ("nobody", "u-ann", {"name": "ann-known"}, "127.0.0.1"),
+    ]
