@@ -1,0 +1,92 @@
+"""Socket.IO under generated events: every one is answered, the connection stays, nothing of others is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conformance.line import Surprise
+from tests.fuzz.pair import ENV, Tenant
+from tests.harness.house import House
+
+pytestmark = pytest.mark.journey
+
+EVENTS = ["subscribe_instance", "unsubscribe_instance", "subscribe_task", "unsubscribe_task", "refresh_token"]
+KEYS = ["instance_id", "task_id", "since", "token", "epoch", "seq"]
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=10), inner),
+    max_leaves=12,
+)
+
+
+@pytest.fixture
+def pair(new_house: Callable[..., House]) -> Iterator[tuple[House, Tenant, Tenant]]:
+    house = new_house(env=ENV)
+    web = house.start_web()
+    ann, bob = Tenant(house, web.url, "ann"), Tenant(house, web.url, "bob")
+    bob.tasks.append(house.submit(bob.instance, "echo", {"message": bob.marker}, title=bob.marker))
+    yield house, ann, bob
+    ann.close()
+    bob.close()
+
+
+def payloads(ann: Tenant, bob: Tenant) -> st.SearchStrategy[Any]:
+    """Payloads that are nearly right, and any other JSON."""
+    ids = st.sampled_from([ann.instance, bob.instance, bob.tasks[0], "nowhere", "", "\x00", "a" * 300, "../x", 7, None])
+    since = _json | st.fixed_dictionaries({"epoch": _json, "seq": _json})
+    near = st.fixed_dictionaries({}, optional={"instance_id": ids, "task_id": ids, "since": since, "token": _json})
+    return near | near | _json
+
+
+@st.composite
+def packets(draw: st.DrawFn, payload: st.SearchStrategy[Any]) -> str:
+    """One message to the server: mostly events, with and without an acknowledgement, sometimes anything."""
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return draw(st.sampled_from(["42", "4", "43", "431[]", "45", "451-[]", "42[", "40/x,", "44{}", "42{}", "6"]))
+    if kind == 1:
+        return "4" + draw(st.text(max_size=60))
+    name = draw(st.sampled_from(EVENTS) | st.text(max_size=20))
+    number = draw(st.sampled_from(["", "1", "99", "-1", "99999999999999999999"]))
+    told = [name, *draw(st.lists(payload, min_size=0, max_size=2))]
+    return f"42{number}" + json.dumps(told)
+
+
+@pytest.mark.timeout(3600)
+def test_no_event_breaks_the_server_or_shows_another_tenants(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
+    house, ann, bob = pair
+    ended = 0
+
+    @settings(
+        max_examples=cases, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(packets(payloads(ann, bob)))
+    def tell(packet: str) -> None:
+        nonlocal ended
+        begun = len(ann.told)
+        try:
+            ann.line.send(packet)
+            ann.say("unsubscribe_instance", {"instance_id": "nobody"})
+        except Surprise:
+            # What is no packet at all ends a connection, by the protocol's own document.
+            ended += 1
+            ann.reconnect()
+        for told in ann.told[begun:]:
+            assert bob.marker not in told
+            assert '"code":"error"' not in told, (packet, told)
+            assert bob.tasks[0] not in told or bob.tasks[0] in packet
+
+    tell()
+    assert house.webs[0].is_running
+    assert ann.say("subscribe_instance", {"instance_id": ann.instance})["ok"]
+    log = house.webs[0].log_text()
+    assert "Traceback" not in log
+    assert "event_failed" not in log
+    assert ended < cases / 4

@@ -1,0 +1,161 @@
+"""Two tenants do random things, to themselves and to each other; neither is ever sent a byte of the other's texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_all
+from hypothesis import strategies as st
+
+from tests.fuzz.pair import ENV, Tenant
+from tests.harness.house import House
+
+pytestmark = pytest.mark.journey
+
+Deed = Callable[[Tenant, Tenant], None]
+
+
+@pytest.fixture
+def pair(new_house: Callable[..., House]) -> Iterator[tuple[House, Tenant, Tenant]]:
+    house = new_house(env=ENV)
+    first, second = house.start_web(wait=False), house.start_web(wait=False)
+    house.start_worker(concurrency=2, wait=False)
+    for program in (*house.webs, *house.workers):
+        program.wait_ready()
+    ann, bob = Tenant(house, first.url, "ann"), Tenant(house, second.url, "bob")
+    yield house, ann, bob
+    ann.close()
+    bob.close()
+
+
+def submit(one: Tenant, other: Tenant) -> None:
+    body = {"kind": "echo", "title": one.marker, "input": {"message": f"About {one.marker}"}}
+    one.tasks.append(one.ask("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
+
+
+def submit_failure(one: Tenant, other: Tenant) -> None:
+    given = {"steps": 2, "fail_at": 2, "error": "permanent"}
+    body = {"kind": "probe", "title": one.marker, "input": given}
+    one.tasks.append(one.ask("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
+
+
+def submit_nonsense(one: Tenant, other: Tenant) -> None:
+    one.ask("POST", f"/instances/{one.instance}/tasks", {"kind": one.marker, "input": {one.marker: [one.marker]}})
+    one.ask("POST", f"/instances/{one.instance}/schedules", {"name": one.marker, "kind": "echo", "cron": one.marker})
+
+
+def submit_to_the_other(one: Tenant, other: Tenant) -> None:
+    body = {"kind": "echo", "title": one.marker, "input": {"message": one.marker}}
+    assert one.ask("POST", f"/instances/{other.instance}/tasks", body).status_code == 404
+
+
+def plan(one: Tenant, other: Tenant) -> None:
+    body = {"name": f"{one.marker} {len(one.told)}", "kind": "echo", "input": {"message": one.marker}}
+    made = one.ask("POST", f"/instances/{one.instance}/schedules", {**body, "interval_seconds": 3600}).json()
+    one.schedules.append(made["id"])
+
+
+def read_own(one: Tenant, other: Tenant) -> None:
+    for part in ("", "/tasks", "/events", "/snapshot", "/schedules", "/audit", "/members"):
+        one.ask("GET", f"/instances/{one.instance}{part}")
+    one.ask("GET", "/instances")
+    for task in one.tasks[-3:]:
+        one.ask("GET", f"/tasks/{task}")
+        one.ask("GET", f"/tasks/{task}/steps")
+
+
+def read_the_others(one: Tenant, other: Tenant) -> None:
+    for part in ("", "/tasks", "/events", "/snapshot", "/schedules", "/audit", "/members", "/export", "/policy"):
+        assert one.ask("GET", f"/instances/{other.instance}{part}").status_code in (404, 405)
+    for task in other.tasks[-3:]:
+        assert one.ask("GET", f"/tasks/{task}").status_code == 404
+        assert one.ask("GET", f"/tasks/{task}/steps").status_code == 404
+    for schedule in other.schedules[-3:]:
+        assert one.ask("GET", f"/schedules/{schedule}").status_code == 404
+
+
+def meddle(one: Tenant, other: Tenant) -> None:
+    for task in other.tasks[-3:]:
+        assert one.ask("POST", f"/tasks/{task}/cancel", {}).status_code == 404
+        assert one.ask("POST", f"/tasks/{task}/retry", {}).status_code == 404
+    for schedule in other.schedules[-3:]:
+        assert one.ask("DELETE", f"/schedules/{schedule}").status_code == 404
+
+
+def watch_own(one: Tenant, other: Tenant) -> None:
+    assert one.say("subscribe_instance", {"instance_id": one.instance})["ok"]
+
+
+def watch_from_the_start(one: Tenant, other: Tenant) -> None:
+    epoch = one.ask("GET", f"/instances/{one.instance}/events").json()["epoch"]
+    since = {"epoch": epoch, "seq": 0}
+    assert one.say("subscribe_instance", {"instance_id": one.instance, "since": since})["ok"]
+
+
+def watch_the_others(one: Tenant, other: Tenant) -> None:
+    refused = one.say("subscribe_instance", {"instance_id": other.instance})
+    unknown = one.say("subscribe_instance", {"instance_id": "nowhere"})
+    assert refused == unknown
+    assert refused["error"]["code"] == "not_found"
+    for task in other.tasks[-3:]:
+        assert one.say("subscribe_task", {"task_id": task})["error"]["code"] == "not_found"
+
+
+def cancel_and_retry(one: Tenant, other: Tenant) -> None:
+    for task in one.tasks[-2:]:
+        one.ask("POST", f"/tasks/{task}/cancel", {})
+        one.ask("POST", f"/tasks/{task}/retry", {})
+
+
+def come_back(one: Tenant, other: Tenant) -> None:
+    one.reconnect()
+
+
+DEEDS: list[Deed] = [
+    submit, submit_failure, submit_nonsense, submit_to_the_other, plan, read_own, read_the_others, meddle, watch_own,
+    watch_from_the_start, watch_the_others, cancel_and_retry, come_back,
+]  # fmt: skip
+
+
+@pytest.mark.timeout(1800)
+def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
+    house, ann, bob = pair
+
+    @settings(
+        max_examples=max(5, cases // 20),
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given_all(st.lists(st.tuples(st.sampled_from(DEEDS), st.booleans()), min_size=4, max_size=12))
+    def act(deeds: list[tuple[Deed, bool]]) -> None:
+        for deed, is_ann in deeds:
+            deed(*((ann, bob) if is_ann else (bob, ann)))
+
+    act()
+    for one in (ann, bob):
+        submit(one, one)
+        watch_from_the_start(one, one)
+        last = one.tasks[-1]
+        one.hear_until(lambda p, last=last: p.get("task_id") == last and p["data"].get("status") == "COMPLETED")  # type: ignore[misc]
+
+    for one, other in ((ann, bob), (bob, ann)):
+        assert any(one.marker in told for told in one.told), "the marker was not even sent to whom it belongs"
+        assert [told for told in one.told if other.marker in told] == []
+    for tenant in (ann, bob):
+        for program in house.programs():
+            assert tenant.marker not in program.log_text(), program.name
+        for web in house.webs:
+            assert tenant.marker not in read_metrics(house, web.url)
+
+
+def read_metrics(house: House, url: str) -> str:
+    """The metrics, as those who may read them get them."""
+    answer = httpx.get(f"{url}/metrics", timeout=60)
+    assert not re.search("zebrafinch", answer.text)
+    return answer.text
