@@ -22,6 +22,7 @@ from tests.chaos.stock_peer import StockClient, StockEmitter, StockServer
 from tests.clients.subjects import SUBJECTS, Closing, JavaScriptSubject, Subject
 from tests.harness.house import House
 from tests.harness.waiting import wait_until
+from tests.harness.ways import WAYS
 from tests.journey.author import Author, BusyAuthor
 
 NewHouse = Callable[..., House]
@@ -79,9 +80,15 @@ def measure(author: Author, subjects: dict[str, Subject]) -> dict[str, float]:
     return delays
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_is_lost_or_doubled(fault: str, new_house: NewHouse, record: Record) -> None:
-    house = new_house()
+#: All that befalls our own websockets, and of the library's what each would survive in a way of its own.
+CASES = [(fault, "eventlet") for fault in FAULTS] + [
+    (fault, way) for way in WAYS if way != "eventlet" for fault in ("kill_web", "kill_redis", "cut_subscribers")
+]
+
+
+@pytest.mark.parametrize(("fault", "way"), CASES)
+def test_nothing_is_lost_or_doubled(fault: str, way: str, new_house: NewHouse, record: Record) -> None:
+    house = new_house(env=WAYS[way])
     web = house.start_web()
     author = Author(house)
     author.play()

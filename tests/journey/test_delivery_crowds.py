@@ -11,21 +11,15 @@ from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.waiting import wait_until
+from tests.harness.ways import WAYS
 from tests.journey.author import Author
 
 NewHouse = Callable[..., House]
-every_mode = pytest.mark.parametrize(
-    "settings",
-    [{}, {"engine": "stock"}, {"async_mode": "gevent"}, {"async_mode": "threading"}],
-    ids=["eventlet", "stock", "gevent", "threading"],
-)
 
 
-@every_mode
-def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(
-    new_house: NewHouse, settings: dict[str, str]
-) -> None:
-    house = new_house(env={**settings, "resume_rate": 10})
+@pytest.mark.parametrize("way", WAYS)
+def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(new_house: NewHouse, way: str) -> None:
+    house = new_house(env={**WAYS[way], "resume_rate": 10})
     web = house.start_web()
     author = Author(house)
     clients = [Recorder(web.url).connect() for _ in range(20)]

@@ -15,16 +15,17 @@ from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
+from tests.harness.ways import WAYS
 from tests.journey.author import Author
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 LIMITS = {"head_interval": 0.5, "replay_limit": 30}
 
 
-@pytest.fixture(scope="module")
-def house(redis_binary: RedisBinary) -> Iterator[House]:
-    """One web process for all tests here, with small limits and a head told twice a second."""
-    with House(redis_binary=redis_binary, env=LIMITS) as opened:
+@pytest.fixture(scope="module", params=WAYS)
+def house(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[House]:
+    """One web process of each way for all tests here, with small limits and a head told twice a second."""
+    with House(redis_binary=redis_binary, env={**LIMITS, **WAYS[request.param]}) as opened:
         opened.start_web()
         yield opened
 

@@ -12,16 +12,17 @@ import websocket
 from tests.harness.house import House
 from tests.harness.recorder import Recorder
 from tests.harness.servers import RedisBinary
+from tests.harness.ways import WAYS
 from tests.journey.author import Author
 
 LIMITS = {"max_subscriptions": 3, "max_body_bytes": 20_000}
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-@pytest.fixture(scope="module")
-def house(redis_binary: RedisBinary) -> Iterator[House]:
-    """One web process for all tests here, with small limits."""
-    with House(redis_binary=redis_binary, env=LIMITS) as opened:
+@pytest.fixture(scope="module", params=WAYS)
+def house(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[House]:
+    """One web process of each way for all tests here, with small limits."""
+    with House(redis_binary=redis_binary, env={**LIMITS, **WAYS[request.param]}) as opened:
         opened.start_web()
         yield opened
 

@@ -10,15 +10,19 @@ from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
+from tests.harness.ways import WAYS
 from tests.journey.author import Author, BusyAuthor
 
 NewHouse = Callable[..., House]
 
 
-@pytest.fixture(scope="module")
-def pair(redis_binary: RedisBinary) -> Iterator[House]:
-    """Two web processes, for tests that break only connections."""
-    with House(redis_binary=redis_binary) as opened:
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def pair(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[House]:
+    """Two web processes of each way, for tests that break only connections."""
+    with House(redis_binary=redis_binary, env=WAYS[request.param]) as opened:
         first, second = opened.start_web(wait=False), opened.start_web(wait=False)
         first.wait_ready()
         second.wait_ready()
@@ -117,8 +121,9 @@ def test_subscribing_and_unsubscribing_in_quick_succession_ends_as_the_last_word
             last_seq = payload["seq"]
 
 
-def test_events_arrive_while_redis_is_away_and_hints_come_back_with_it(new_house: NewHouse) -> None:
-    house = new_house()
+@every_way
+def test_events_arrive_while_redis_is_away_and_hints_come_back_with_it(new_house: NewHouse, way: str) -> None:
+    house = new_house(env=WAYS[way])
     web = house.start_web()
     author = Author(house)
     claim = author.claim(author.submit())
@@ -136,8 +141,9 @@ def test_events_arrive_while_redis_is_away_and_hints_come_back_with_it(new_house
         assert web.status("/readyz") == 200
 
 
-def test_events_arrive_while_redis_hangs(new_house: NewHouse) -> None:
-    house = new_house()
+@every_way
+def test_events_arrive_while_redis_hangs(new_house: NewHouse, way: str) -> None:
+    house = new_house(env=WAYS[way])
     web = house.start_web()
     author = Author(house)
     with ResumingRecorder(web.url) as client, Recorder(web.url) as other:
@@ -156,8 +162,11 @@ def test_events_arrive_while_redis_hangs(new_house: NewHouse) -> None:
         assert [event["seq"] for event in other.events()] == list(range(9, author.head + 1))
 
 
-def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_comes(new_house: NewHouse) -> None:
-    house = new_house()
+@every_way
+def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_comes(
+    new_house: NewHouse, way: str
+) -> None:
+    house = new_house(env=WAYS[way])
     house.redis.kill()
     web = house.start_web()
     author = Author(house)
@@ -173,8 +182,9 @@ def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_
         assert_complete(client, author)
 
 
-def test_a_client_goes_on_after_its_process_was_killed(new_house: NewHouse) -> None:
-    house = new_house()
+@every_way
+def test_a_client_goes_on_after_its_process_was_killed(new_house: NewHouse, way: str) -> None:
+    house = new_house(env=WAYS[way])
     first, second = house.start_web(wait=False), house.start_web(wait=False)
     first.wait_ready()
     second.wait_ready()

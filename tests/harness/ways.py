@@ -1,0 +1,11 @@
+"""Beside the road: the ways in which a web process can serve sockets, by name: what a test of delivery is run in."""
+
+from __future__ import annotations
+
+#: The first is the default, with websockets of our own; in the others the library's serve.
+WAYS: dict[str, dict[str, str]] = {
+    "eventlet": {},
+    "stock": {"engine": "stock"},
+    "gevent": {"async_mode": "gevent"},
+    "threading": {"async_mode": "threading"},
+}
