@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import audit, keys, places, schedules, tasks, upkeep, watch
+from scripts.cli import audit, keys, members, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -36,6 +36,8 @@ app.command("show")(tasks.show)
 app.command("cancel")(tasks.cancel)
 app.command("retry")(tasks.retry)
 app.add_typer(schedules.schedules, name="schedule")
+app.add_typer(members.people, name="members")
+app.add_typer(members.front_ends, name="front-end-tokens")
 app.command("agents")(places.agents)
 app.add_typer(places.instances, name="instances")
 places.instances.command("renew-epoch")(upkeep.renew)

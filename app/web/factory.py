@@ -20,7 +20,7 @@ from app.delivery.hub import Hub
 from app.delivery.warden import Warden
 from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
-from app.web.api import agents, audit, auth, instances, schedules, tasks, tokens, users
+from app.web.api import agents, audit, auth, instances, members, schedules, tasks, tokens, users
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
-    for part in (instances, tasks, agents, schedules, audit, auth, users, tokens, health, metrics, pages):
+    for part in (instances, members, tasks, agents, schedules, audit, auth, users, tokens, health, metrics, pages):
         app.register_blueprint(part.bp)
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ SECURE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
+_METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 _ASKED = "Content-Type, Idempotency-Key, Authorization"
 _EXPOSED = "Location, Retry-After"
 _YEAR = 365 * 24 * 3600

@@ -191,11 +191,13 @@ def test_there_are_only_so_many_tokens(new_bench: NewBench, clock: time_machine.
 def test_an_admin_mints_lists_and_revokes_tokens_of_front_ends(admin: Bench) -> None:
     adam = admin.by(admin.sign_in("adam").actor)
     task_id = admin.rt.ledger.submit(new_task("mine"))[0].id
-    wish = FrontEndWish("shop", "mine", task_id=task_id, acts=["instance.read", "task.cancel"], fields=["b", "a", "b"])
+    wish = FrontEndWish(
+        "shop", "mine", task_id=task_id, acts=["instance.read", "task.cancel"], fields=["output", "error", "output"]
+    )
     minted = mint_front_end(adam, admin.tokens, wish)
     actor = admin.tokens.read(minted.secret)
     assert (actor.kind, actor.instance_id, actor.task_id) == ("front_end", "mine", task_id)
-    assert (actor.acts, actor.fields) == (frozenset({Act.READ, Act.CANCEL}), frozenset({"a", "b"}))
+    assert (actor.acts, actor.fields) == (frozenset({Act.READ, Act.CANCEL}), frozenset({"error", "output"}))
     assert actor.expires_at == START + timedelta(hours=24)
     assert list_front_ends(adam, "mine") == [minted.view]
     revoke_front_end(adam, "mine", minted.view["id"])
@@ -230,7 +232,7 @@ def test_a_front_ends_token_rests_while_its_minter_is_disabled(admin: Bench) -> 
         ("adam", {"acts": ["task.submit", "instance.read"], "task_id": NO_TASK}, InvalidInput),
         ("adam", {"acts": []}, InvalidInput),
         ("adam", {"fields": ["x" * 201]}, InvalidInput),
-        ("adam", {"fields": [str(number) for number in range(51)]}, InvalidInput),
+        ("adam", {"fields": ["secret_thing"]}, InvalidInput),
         ("adam", {"lifetime": 86_401}, InvalidInput),
         ("adam", {"name": "a\nb"}, InvalidInput),
     ],

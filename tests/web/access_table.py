@@ -123,6 +123,20 @@ TABLE = {
     "POST /api/v1/tasks/<task_id>/retry": Row(
         OPERATORS_HIDDEN, lambda stage: f"/api/v1/tasks/{stage.new_failure()}/retry", {}
     ),
+    "GET /api/v1/instances/<instance_id>/members": Row(ADMINS, _at("/api/v1/instances/acme/members")),
+    "PUT /api/v1/instances/<instance_id>/members/<user_name>": Row(
+        ADMINS, lambda stage: f"/api/v1/instances/acme/members/{stage.new_user()}", {"role": "viewer"}
+    ),
+    "DELETE /api/v1/instances/<instance_id>/members/<user_name>": Row(
+        ADMINS, lambda stage: f"/api/v1/instances/acme/members/{stage.new_member()}", None, 204
+    ),
+    "GET /api/v1/instances/<instance_id>/front-end-tokens": Row(ADMINS, _at("/api/v1/instances/acme/front-end-tokens")),
+    "POST /api/v1/instances/<instance_id>/front-end-tokens": Row(
+        ADMINS, _at("/api/v1/instances/acme/front-end-tokens"), {"name": "page"}, 201
+    ),
+    "DELETE /api/v1/instances/<instance_id>/front-end-tokens/<token_id>": Row(
+        ADMINS, lambda stage: f"/api/v1/instances/acme/front-end-tokens/{stage.new_token()}", None, 204
+    ),
     "GET /api/v1/instances/<instance_id>/schedules": Row(WHOLE, _at("/api/v1/instances/acme/schedules")),
     "POST /api/v1/instances/<instance_id>/schedules": Row(
         OPERATORS, _at("/api/v1/instances/acme/schedules"), SCHEDULE, 201

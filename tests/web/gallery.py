@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.core import actions, planning
+from app.core import actions, grants, planning
 from app.core.access import NOBODY, Act, Actor, Role
 from app.core.events import now
+from app.core.members import set_member
 from app.core.models_access import Membership, User
 from app.core.settings import Settings
 from app.web import callers
@@ -92,6 +93,17 @@ class Gallery:
         with self.rt.db.write() as session:
             session.add(User(id=name, name=name, created_at=now()))
         return name
+
+    def new_member(self) -> str:
+        """A viewer of `acme`."""
+        name = self.new_user()
+        set_member(self.rt, "acme", name, "viewer")
+        return name
+
+    def new_token(self) -> str:
+        """The id of a front end's token for `acme`."""
+        wish = grants.FrontEndWish("page", "acme")
+        return grants.mint_front_end(self.rt, self.desk.web.tokens, wish).view["id"]
 
     def new_failure(self) -> str:
         """A task that has failed."""

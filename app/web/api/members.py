@@ -1,0 +1,87 @@
+"""REST: who is what in an instance, and the tokens that its front ends show. Before the road."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from app.core import grants, members
+from app.core.grants import FrontEndWish
+from app.web.api.identities import MintedToken, TokenList
+from app.web.api.memberships import Member, MemberList, NewFrontEndToken, NewRole
+from app.web.api.paging import write_page
+from app.web.bodies import write_json
+from app.web.callers import act
+from app.web.parts import get_web
+
+_TAG = {"name": "Access", "description": "Members of an instance with their roles, and tokens for its front ends."}
+
+bp = APIBlueprint("members", __name__, tag=_TAG, url_prefix="/api/v1/instances/<instance_id>")
+
+
+@bp.get("/members")
+@bp.output(MemberList)
+def list_members(instance_id: str) -> Response:
+    """List an instance's members"""
+    return write_page(members.list_members(act(), instance_id))
+
+
+@bp.put("/members/<user_name>")
+@bp.input(NewRole, arg_name="body", example={"role": "operator"})
+@bp.output(Member)
+@bp.doc(responses=[409])
+def set_member(instance_id: str, user_name: str, body: NewRole) -> Response:
+    """Give a user a role
+
+    Whether or not they have one. Only owners make and change owners, and the last one stays.
+    """
+    return write_json(members.set_member(act(), instance_id, user_name, body.role))
+
+
+@bp.delete("/members/<user_name>")
+@bp.doc(responses={204: "They are no member any more; their live connections lose the instance within two seconds"})
+def remove_member(instance_id: str, user_name: str) -> Response:
+    """Remove a member
+
+    Front ends' tokens that they minted are revoked. Members may always remove themselves, but the last owner stays.
+    """
+    members.remove_member(act(), instance_id, user_name)
+    return Response(status=204)
+
+
+@bp.get("/front-end-tokens")
+@bp.output(TokenList)
+def list_front_end_tokens(instance_id: str) -> Response:
+    """List the tokens of an instance's front ends that are good"""
+    return write_page(grants.list_front_ends(act(), instance_id))
+
+
+@bp.post("/front-end-tokens")
+@bp.input(NewFrontEndToken, arg_name="body", example={"name": "shop page", "lifetime": 3600.0})
+@bp.output(MintedToken, status_code=201, description="It was minted; `secret` is shown this once")
+@bp.doc(responses=[429])
+def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
+    """Mint a token for a front end
+
+    With it, a page of yours reads the instance, or one task in it, by REST and Socket.IO. It allows no more than you
+    may do yourself.
+    """
+    wish = FrontEndWish(
+        body.name,
+        instance_id,
+        task_id=body.task_id,
+        acts=body.acts,
+        fields=body.fields,
+        lifetime=body.lifetime,
+    )
+    minted = grants.mint_front_end(act(), get_web().tokens, wish)
+    address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
+    return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
+
+
+@bp.delete("/front-end-tokens/<token_id>")
+@bp.doc(responses={204: "It is worth nothing from now on; its live connections end within two seconds"})
+def revoke_front_end_token(instance_id: str, token_id: str) -> Response:
+    """Revoke a front end's token"""
+    grants.revoke_front_end(act(), instance_id, token_id)
+    return Response(status=204)
