@@ -200,8 +200,10 @@ def _without_deflate(app: Any) -> Any:
 
 def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
-    from eventlet import wsgi
+    from eventlet import tpool, wsgi
 
+    # A password takes many milliseconds of a processor: in a real thread no greenlet waits for it.
+    app.extensions["swallowtail"].rt.passwords.offload = tpool.execute
     close_gate, entrance = _open_gate(listener, app, settings)
     eventlet.spawn(
         wsgi.server,
@@ -333,6 +335,7 @@ class _Entrance:
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     import logging
 
+    from gevent import get_hub
     from gevent.pool import Pool
     from gevent.pywsgi import WSGIServer
     from geventwebsocket.handler import WebSocketHandler
@@ -340,6 +343,8 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     # It would log every request.
     logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     pool = Pool(settings.max_connections)
+    threads = get_hub().threadpool
+    app.extensions["swallowtail"].rt.passwords.offload = lambda work, *given: threads.apply(work, given)
     server = WSGIServer(listener, app, handler_class=WebSocketHandler, spawn=pool, log=None)
     server.start()
 

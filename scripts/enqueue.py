@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import audit, keys, members, places, schedules, tasks, upkeep, watch
+from scripts.cli import audit, identity, keys, members, people, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -41,6 +41,11 @@ app.add_typer(members.front_ends, name="front-end-tokens")
 app.command("agents")(places.agents)
 app.add_typer(places.instances, name="instances")
 places.instances.command("renew-epoch")(upkeep.renew)
+app.command("login")(identity.login)
+app.command("logout")(identity.logout)
+app.command("whoami")(identity.whoami)
+app.add_typer(people.people, name="users")
+app.add_typer(identity.tokens, name="tokens")
 app.command("prune")(upkeep.prune_instance)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(audit.audit, name="audit")

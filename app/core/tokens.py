@@ -68,17 +68,20 @@ class Tokens:
     """Signs and reads tokens for one process."""
 
     def __init__(self, runtime: Runtime, *, provider: ProviderKeys | None = None) -> None:
-        """`provider` holds the keys of the identity provider; by default, of the one that is set.
-
-        Raises:
-            SettingsError: callers must say who they are, and there is no key that every process has.
-        """
+        """`provider` holds the keys of the identity provider; by default, of the one that is set."""
         self.settings = runtime.settings
         self._runtime = runtime
         self._db: Database = runtime.db
         self._keys = SigningKeys(runtime.settings)
-        self._keys.check()
         self._provider = provider or (ProviderKeys(runtime.settings) if runtime.settings.jwks_url else None)
+
+    def check_keys(self) -> None:
+        """Make sure at the start that tokens can be signed and read later.
+
+        Raises:
+            SettingsError: callers must say who they are, and there is no key that every process has.
+        """
+        self._keys.check()
 
     def sign_access(self, user: User, session_id: str, until: datetime) -> tuple[str, datetime]:
         """Return an access token of a session, and when it expires: soon, and never after the session does."""

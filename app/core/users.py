@@ -177,7 +177,7 @@ def change_own_password(runtime: Runtime, present: str, new: str) -> UserView:
 
 
 def authenticate(runtime: Runtime, name: str, password: str) -> User:
-    """Return the user of this name and password, and note that somebody tried.
+    """Return the user of this name and password. Whoever asks notes a refusal (`core/denials`).
 
     Raises:
         Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
@@ -187,8 +187,6 @@ def authenticate(runtime: Runtime, name: str, password: str) -> User:
         user = session.scalars(select(User).where(User.name == clean(name.strip().lower()))).one_or_none()
     fits = runtime.passwords.verify(None if user is None else user.password_hash, password)
     if user is None or not fits or user.disabled_at is not None:
-        # The name that was given is not written down: people mistake the fields, and then it is a password.
-        _commit(runtime, lambda change: _note(change, "session.refuse", user))
         raise Unauthenticated(_REFUSED)
     if runtime.passwords.is_outdated(user.password_hash or ""):
         _rehash(runtime, user, password)

@@ -40,6 +40,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver)
     reader = Tokens(runtime)
+    reader.check_keys()
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
     announcer = Announcer(runtime.broadcast)
     runtime.ledger.announce = announcer.announce

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
 
-from app.core.errors import Unavailable
+from app.core.access import OPEN, Actor, Caller
+from app.core.errors import Unauthenticated, Unavailable
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
+from app.core.tokens import Tokens
+from scripts.cli.keyring import find_token
 
 
 @contextmanager
 def open_domain() -> Iterator[Runtime]:
-    """Give the domain on the settings of the environment.
+    """Give the domain on the settings of the environment, acting for whoever signed in.
 
     Raises:
         SettingsError: a setting cannot be used.
+        Unauthenticated: nobody signed in, or their token is good no longer.
         Unavailable: there is no database file.
     """
+    with open_unknown() as runtime:
+        yield runtime.by(Caller(_identify(runtime), "cli"))
+
+
+@contextmanager
+def open_unknown() -> Iterator[Runtime]:
+    """Give the domain before anybody has said who they are: for signing in. Raises as `open_domain` does."""
     settings = load_settings()
     _be_quiet(settings)
     _check_database_file(settings)
@@ -30,6 +42,31 @@ def open_domain() -> Iterator[Runtime]:
         yield runtime
     finally:
         runtime.close()
+
+
+def as_operator(runtime: Runtime) -> Runtime:
+    """Return the domain acting for whoever runs this machine: may do everything, and stands in the audit log for it.
+
+    Anybody who can read the settings of a deployment can open its database, and with it do everything: asking them to
+    sign in would protect nothing. They say so themselves (`--as-operator`), so that it does not happen unseen.
+    """
+    try:
+        name = f"operator {getpass.getuser()}"
+    except (OSError, KeyError):
+        name = "operator"
+    return runtime.by(Caller(Actor("open", "operator", name[:100], is_superuser=True), "cli"))
+
+
+def _identify(runtime: Runtime) -> Actor:
+    token = find_token(runtime.settings)
+    if token is None and runtime.settings.is_open:
+        return OPEN
+    if token is None:
+        raise Unauthenticated("you are not signed in; run `swallowtail login`")
+    try:
+        return Tokens(runtime).read(token)
+    except Unauthenticated as refused:
+        raise Unauthenticated(f"{refused.message}; run `swallowtail login`") from None
 
 
 def _be_quiet(settings: Settings) -> None:

@@ -18,7 +18,9 @@ from app.core.errors import (
     NotFound,
     SettingsError,
     SwallowtailError,
+    TooFast,
     TooLarge,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -61,7 +63,9 @@ _OF_ERROR: list[tuple[type[SwallowtailError], ExitCode]] = [
     (SettingsError, ExitCode.BAD_INPUT),
     (NotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
+    (TooMany, ExitCode.CONFLICT),
     (Unavailable, ExitCode.UNAVAILABLE),
+    (TooFast, ExitCode.UNAVAILABLE),
     (Unauthenticated, ExitCode.UNAUTHENTICATED),
     (Forbidden, ExitCode.FORBIDDEN),
 ]

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from app.core.audit_log import AuditView
 from app.core.events import to_json
+from app.core.grants import TokenView
+from app.core.users import UserView
 from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
 
 _WIDE = 160
@@ -78,6 +80,37 @@ def print_instances(instances: Iterable[InstanceView]) -> None:
     """Print instances as a table."""
     rows = [(one["id"], one["name"], str(one["seq"]), when(one["created_at"])) for one in instances]
     _print_table(("Instance", "Name", "Events", "Created"), rows, "no instances")
+
+
+def print_users(users: Iterable[UserView]) -> None:
+    """Print users as a table."""
+    rows = [
+        (
+            one["name"],
+            "superuser" if one["is_superuser"] else "",
+            "disabled" if one["disabled_at"] else "",
+            one["issuer"] or "",
+            when(one["created_at"]),
+        )
+        for one in users
+    ]
+    _print_table(("User", "Role", "State", "Issuer", "Created"), rows, "no users")
+
+
+def print_tokens(tokens: Iterable[TokenView]) -> None:
+    """Print tokens as a table; nobody has their secrets."""
+    rows = [
+        (
+            one["id"],
+            one["name"],
+            "all that you may" if one["acts"] is None else ", ".join(one["acts"]),
+            one["instance_id"] or "",
+            when(one["expires_at"]),
+            when(one["last_used_at"]),
+        )
+        for one in tokens
+    ]
+    _print_table(("Token", "Name", "Allows", "Instance", "Until", "Last used"), rows, "no tokens")
 
 
 def print_agents(agents: Iterable[AgentView]) -> None:

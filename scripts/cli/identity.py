@@ -1,0 +1,136 @@
+"""The commands about oneself: login, logout, whoami, and one's own tokens."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from app.core import grants, users
+from app.core.access import NOBODY, Caller, require_known
+from app.core.denials import Denials
+from app.core.errors import SwallowtailError, Unauthenticated
+from app.core.events import stamp
+from app.core.grants import PersonalWish, TokenView
+from app.core.models_access import User
+from app.core.runtime import Runtime
+from app.core.tokens import Tokens, act_as
+from scripts.cli.asking import ask_name, ask_password
+from scripts.cli.domain import open_domain, open_unknown
+from scripts.cli.exits import Commands
+from scripts.cli.given import parse_duration
+from scripts.cli.keyring import drop_token, keep_token, read_token
+from scripts.cli.options import AsJson
+from scripts.cli.output import print_json, print_tokens, tell
+
+tokens = typer.Typer(cls=Commands, help="List one's own tokens for programs, or mint or revoke one.")
+
+_HOUR = 3600.0
+Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long it is good, such as 30d.")]
+
+
+def login(
+    name: Annotated[str | None, typer.Argument(help="Name; asked for when left out.")] = None,
+    lifetime: Lifetime = None,
+) -> None:
+    """Sign in by name and password, asked for or read from standard input; later commands act as you."""
+    seconds = None if lifetime is None else parse_duration(lifetime, "--for")
+    with open_unknown() as runtime:
+        settings = runtime.settings
+        name = ask_name() if name is None else name
+        user = _authenticate(runtime.by(Caller(NOBODY, "cli")), name)
+        mine = runtime.by(Caller(act_as(user), "cli"))
+        longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
+        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=seconds or longest)
+        minted = grants.mint_personal(mine, wish)
+        _revoke_kept(runtime)
+        path = keep_token(settings, minted.secret)
+    tell(f"You are {user.name} until {minted.view['expires_at']}. The token is in {path}.")
+
+
+def logout() -> None:
+    """Sign out: the token that `login` keeps is revoked and removed."""
+    with open_unknown() as runtime:
+        there = _revoke_kept(runtime)
+        drop_token(runtime.settings)
+    tell("You are signed out." if there else "You were not signed in.")
+
+
+def whoami(as_json: AsJson = False) -> None:
+    """Tell who the command acts as."""
+    with open_domain() as runtime:
+        actor = runtime.caller.actor
+    require_known(actor)
+    acts = None if actor.acts is None else sorted(actor.acts)
+    told = {"kind": actor.kind, "id": actor.id, "name": actor.name, "is_superuser": actor.is_superuser, "acts": acts}
+    if as_json:
+        print_json({**told, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)})
+    else:
+        print(actor.name)
+        tell(f"until {stamp(actor.expires_at)}" if actor.expires_at else "nobody has to sign in here")
+
+
+@tokens.callback(invoke_without_command=True)
+def show_tokens(context: typer.Context, as_json: AsJson = False) -> None:
+    """List one's own tokens that are good, the latest first."""
+    if context.invoked_subcommand is not None:
+        return
+    with open_domain() as runtime:
+        found: list[TokenView] = grants.list_own(runtime)
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        print_tokens(found)
+
+
+@tokens.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    acts: Annotated[
+        list[str] | None,
+        typer.Option("--act", metavar="ACT", help="What it may do at most, such as instance.read; may be given often."),
+    ] = None,
+    instance: Annotated[str | None, typer.Option("--instance", "-i", help="The one instance that it is for.")] = None,
+    lifetime: Lifetime = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mint a token with which a program acts as you; it is printed this once."""
+    seconds = None if lifetime is None else parse_duration(lifetime, "--for")
+    with open_domain() as runtime:
+        minted = grants.mint_personal(runtime, PersonalWish(name, acts or None, instance, seconds))
+    if as_json:
+        print_json({"token": minted.view, "secret": minted.secret})
+    else:
+        print(minted.secret)
+        tell(f"It is good until {minted.view['expires_at']} and is not shown again. Its id is {minted.view['id']}.")
+
+
+@tokens.command("revoke")
+def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Id of the token.")]) -> None:
+    """Revoke one of one's own tokens."""
+    with open_domain() as runtime:
+        grants.revoke_own(runtime, token_id)
+    tell("Revoked.")
+
+
+def _authenticate(runtime: Runtime, name: str) -> User:
+    try:
+        return users.authenticate(runtime, name, ask_password())
+    except Unauthenticated:
+        Denials(runtime.db).note_failed_login(runtime.caller, name)
+        raise
+
+
+def _revoke_kept(runtime: Runtime) -> bool:
+    """Revoke the token that `login` kept, if it is still good. Tells whether there was one."""
+    kept = read_token(runtime.settings)
+    if kept is None:
+        return False
+    try:
+        actor = Tokens(runtime).read(kept)
+        grants.revoke_own(runtime.by(Caller(actor, "cli")), actor.token_id or "")
+    except SwallowtailError as fault:
+        tell(f"The token that was kept could not be revoked: {fault.message}.")
+    return True
