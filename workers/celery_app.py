@@ -20,7 +20,7 @@ from app.core.logs import configure_logging
 from app.core.outbox import broker_settings
 from app.core.settings import Settings
 from workers.catalogue import card
-from workers.process import agents, brief_runtime, settings
+from workers.process import agents, brief_runtime, settings, voucher
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
@@ -78,6 +78,8 @@ def build() -> Celery:
     """Return the application; a setting that cannot be used ends the process with one line."""
     try:
         chosen = settings()
+        # A key that is missing shows now, and not at the first message.
+        voucher()
     except SwallowtailError as wrong:
         sys.exit(f"swallowtail: {wrong.message}")
     made = Celery("swallowtail", amqp=EagerAMQP)

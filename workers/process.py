@@ -11,12 +11,15 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from app.core.events import EventRecord
 from app.core.ledger import Ledger
+from app.core.outbox import RUN_TASK
 from app.core.runs import RunLedger
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
+from app.core.vouching import Voucher, wakeup
 from workers.catalogue import AgentSpec, load_agents
 from workers.signals import event_recorded
 
@@ -33,6 +36,22 @@ def settings() -> Settings:
 def agents() -> dict[str, AgentSpec]:
     """The agents by kind. The main process loads them before it forks, so that a new child need not."""
     return load_agents(settings())
+
+
+@functools.cache
+def voucher() -> Voucher:
+    """What tells wake-up messages of ours from others."""
+    return Voucher(settings(), is_strict=settings().sign_messages)
+
+
+def is_vouched(args: Any) -> bool:
+    """Tell whether the arguments of a wake-up message are ours, as far as that is asked for."""
+    if not voucher().is_strict:
+        return True
+    match args:
+        case [str() as task_id, int() as attempt, str() as mark]:
+            return voucher().is_ours(RUN_TASK, wakeup(task_id, attempt), mark)
+    return False
 
 
 def runtime() -> Runtime:

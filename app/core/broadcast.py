@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from app.core.events import EventRecord, LiveState, StepText, to_json
 from app.core.settings import Settings
+from app.core.vouching import Voucher
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class Broadcaster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._client: redis.Redis | None = None
         self._lock = threading.Lock()
         self._resting_until = 0.0
@@ -99,7 +101,7 @@ class Broadcaster:
             PUBLISH_FAILURES.labels(kind).inc()
             return
         try:
-            payload = to_json(message)
+            payload = self._voucher.wrap(channel, to_json(message))
         except (TypeError, ValueError) as fault:
             PUBLISH_FAILURES.labels(kind).inc()
             log.error("publish_refused", kind=kind, reason=str(fault))

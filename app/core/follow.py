@@ -27,6 +27,7 @@ from app.core.settings import Settings
 from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.views import TaskView
+from app.core.vouching import Voucher
 
 log = structlog.get_logger(__name__)
 
@@ -159,6 +160,7 @@ class _Hints:
     def __init__(self, settings: Settings, instance_id: str) -> None:
         self._settings = settings
         self._channel = instance_channel(settings, instance_id)
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._client: redis.Redis | None = None
         self._pubsub: PubSub | None = None
 
@@ -166,7 +168,8 @@ class _Hints:
         """Return the next message, or None after at most `seconds` or so without one."""
         try:
             message = self._subscribed().get_message(ignore_subscribe_messages=True, timeout=seconds)
-            found = None if message is None else orjson.loads(message["data"])
+            told = None if message is None else self._voucher.unwrap(self._channel, message["data"])
+            found = None if told is None else orjson.loads(told)
         except (redis.RedisError, OSError) as fault:
             log.info("hints_away", reason=str(fault))
             self.close()

@@ -23,10 +23,11 @@ from app.core.ledger import Ledger
 from app.core.models import Outbox, Task
 from app.core.settings import Settings
 from app.core.states import TaskStatus
+from app.core.vouching import Voucher, wakeup
 
 log = structlog.get_logger(__name__)
 
-#: Name of the one Celery task; its arguments are `[task_id, attempt]`.
+#: Name of the one Celery task; its arguments are `[task_id, attempt]`, and the mark of `core/vouching` where it is set.
 RUN_TASK = "swallowtail.run"
 
 SENT = Counter("swallowtail_wakeups_sent_total", "Wake-up messages handed to the broker")
@@ -82,6 +83,7 @@ class Relay:
         self._settings = settings
         self._ledger = ledger
         self._sender = sender or make_sender(settings)
+        self._voucher = Voucher(settings, is_strict=settings.sign_messages)
 
     def run_due(self, limit: int = 100) -> int:
         """Send what is due, oldest first, and return how many messages the broker took. Stops at its first refusal."""
@@ -150,7 +152,7 @@ class Relay:
         try:
             self._sender.send_task(
                 RUN_TASK,
-                args=[wish.task_id, wish.attempt],
+                args=self._address(wish),
                 queue=self._settings.queue,
                 soft_time_limit=math.ceil(soft),
                 time_limit=math.ceil(hard),
@@ -164,6 +166,12 @@ class Relay:
             return False
         SENT.inc()
         return True
+
+    def _address(self, wish: Wish) -> list[str | int]:
+        address: list[str | int] = [wish.task_id, wish.attempt]
+        if self._voucher.is_strict:
+            address.append(self._voucher.mark(RUN_TASK, wakeup(wish.task_id, wish.attempt)))
+        return address
 
     def _limits(self, wish: Wish) -> tuple[float, float]:
         """Return the soft and the hard limit in seconds; an agent that gives only one of them keeps them in order."""

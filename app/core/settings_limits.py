@@ -47,6 +47,14 @@ class LimitSettings(BaseSettings):
     login_name_limit: str = Field("100/hour", description="Tries to sign in with one name from anywhere")
     login_address_limit: str = Field("20/minute;200/hour", description="Tries to sign in from one address")
 
+    # Who is believed
+    strict_delivery: bool = Field(
+        False, description="Whether web processes take from Redis only what was signed with the deployment's key"
+    )
+    sign_messages: bool = Field(
+        False, description="Whether wake-up messages are signed with that key, and others thrown away by workers"
+    )
+
     @field_validator(*_RATES)
     @classmethod
     def _readable_rate(cls, value: str) -> str:

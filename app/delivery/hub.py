@@ -17,8 +17,9 @@ from app.core.broadcast import access_channel, instance_channel, task_channel
 from app.core.errors import Forbidden, NotFound, TooMany, Unavailable
 from app.core.projection import View, view_of
 from app.core.settings import Settings
+from app.core.vouching import Voucher
 from app.delivery.archive import Archive
-from app.delivery.counters import CLIENTS, CURSORS_BEHIND, RESETS, SNAPSHOTS, WATCHED
+from app.delivery.counters import CLIENTS, CURSORS_BEHIND, HINTS, RESETS, SNAPSHOTS, WATCHED
 from app.delivery.cursor import Client
 from app.delivery.ear import Loop
 from app.delivery.listener import Listener
@@ -47,6 +48,7 @@ class Hub:
         #: Who may watch what, as far as it is known.
         self.passes = Passes(archive)
         self._texts = Texts(transport)
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._listener = Listener(settings, self._hear, self._joined)
         self._probe = Probe(settings, self._listener)
         #: Innermost lock: nothing is waited for and nothing is sent while it is held.
@@ -346,8 +348,12 @@ class Hub:
             # Somebody came between the decision to leave and the leaving.
             self._listener.add(channel)
 
-    def _hear(self, channel: str, message: bytes) -> None:
-        if channel.startswith(self._instances):
+    def _hear(self, channel: str, told: bytes) -> None:
+        if channel == self._listener.own:
+            self._probe.hear(told)
+        elif (message := self._voucher.unwrap(channel, told)) is None:
+            HINTS.labels("forged").inc()
+        elif channel.startswith(self._instances):
             watch = self._watches.get(channel.removeprefix(self._instances))
             if watch is not None:
                 watch.hear(message)
@@ -355,8 +361,6 @@ class Hub:
             self.on_access()
         elif channel.startswith(self._tasks):
             self._texts.hear(channel.removeprefix(self._tasks), message)
-        elif channel == self._listener.own:
-            self._probe.hear(message)
 
     def _joined(self, channel: str) -> None:
         watch = self._watches.get(channel.removeprefix(self._instances))

@@ -26,6 +26,8 @@ SKIP = "skip"
 EXPIRING = "token_expiring"
 ERROR = "error"
 RESTARTING = "restarting"
+#: What only a web process itself says.
+OWN = frozenset({CONNECTED, SUBSCRIBED, UNSUBSCRIBED, HEAD, RESET, SKIP, EXPIRING, ERROR, RESTARTING})
 
 Mode = Literal["replay", "snapshot", "live"]
 #: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access;

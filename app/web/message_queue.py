@@ -16,7 +16,9 @@ import socketio
 import structlog
 
 from app.core.broadcast import connect
+from app.core.events import EXECUTION_STEP, STEP_OUTPUT, TASK_UPDATE
 from app.core.settings import Settings
+from app.delivery import wire
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +28,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 WAIT = 2.0
 #: Silent waits after which Redis is given up.
 SILENT_WAITS = 3
+#: Events that only we send; under strict delivery nobody else may use their names.
+OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
 
 
 class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library has no types
@@ -38,6 +42,28 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
         self.on_accepted: Callable[[str], None] = _ignore
         #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
         self._rooms_of: dict[str, set[str | None]] = {}
+
+    def _handle_emit(self, message: Any) -> None:
+        if self._settings.strict_delivery and message.get("event") in OURS:
+            log.warning("foreign_emit_refused", name=message["event"])
+            return
+        super()._handle_emit(message)
+
+    def _handle_callback(self, message: Any) -> None:
+        if not self._settings.strict_delivery:
+            super()._handle_callback(message)
+
+    def _handle_enter_room(self, message: Any) -> None:
+        if not self._settings.strict_delivery:
+            super()._handle_enter_room(message)
+
+    def _handle_leave_room(self, message: Any) -> None:
+        if not self._settings.strict_delivery:
+            super()._handle_leave_room(message)
+
+    def _handle_close_room(self, message: Any) -> None:
+        if not self._settings.strict_delivery:
+            super()._handle_close_room(message)
 
     def connect(self, sid: str, namespace: str) -> str:
         """Note an accepted connection. The library calls this right after it has told the client."""

@@ -1,0 +1,116 @@
+"""What somebody who may publish and enqueue can make a strict deployment do: nothing that is not in its database."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from app.core.broadcast import instance_channel, task_channel
+from app.core.outbox import RUN_TASK, Wish
+from tests.harness.house import House
+from tests.harness.recorder import ResumingRecorder
+from tests.harness.servers import RedisBinary
+from tests.harness.waiting import wait_until
+from tests.journey.author import Author
+
+STRICT = {"strict_delivery": "true", "sign_messages": "true", "secret_key": "k" * 40}
+
+
+@pytest.fixture
+def house(redis_binary: RedisBinary) -> Iterator[House]:
+    with House(redis_binary=redis_binary, env=STRICT) as opened:
+        yield opened
+
+
+def forge(author: Author, task_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Messages as a publisher of ours would make them, had they happened."""
+    settings, events = author.house.settings, author.told
+    channel, head = instance_channel(settings, author.instance_id), events[-1]["seq"]
+
+    def event(seq: int, **more: Any) -> dict[str, Any]:
+        return {**events[-1], "seq": seq, "id": f"forged-{seq}", **more}
+
+    live = {"type": "task_update", "instance_id": author.instance_id, "task_id": task_id, "attempt": 1, "rev": 99}
+    text = {"task_id": task_id, "instance_id": author.instance_id, "step_id": "s", "attempt": 1, "rev": 1, "offset": 0}
+    forged = [event(head + 1), event(head + 5), event(2**62), event(1, epoch="forged"), event(head)]
+    return [
+        *((channel, {"kind": "events", "at": 1.0, "events": [one]}) for one in forged),
+        (channel, {"kind": "live", "base_seq": head, "live": {**live, "data": {"progress": 99, "message": "forged"}}}),
+        (channel, {"kind": "live", "base_seq": 2**62, "live": {**live, "data": {"progress": 98}}}),
+        (task_channel(settings, task_id), {"kind": "text", "text": {**text, "text": "forged"}}),
+    ]
+
+
+def test_a_forged_publish_reaches_no_client(house: House) -> None:
+    web = house.start_web()
+    author = Author(house)
+    claim = author.claim(author.submit())
+    with ResumingRecorder(web.url) as client, house.redis.client() as redis:
+        before = len(author.told)
+        client.follow(author.instance_id)
+        assert client.call("subscribe_task", {"task_id": claim.task_id})["ok"]
+        author.step(claim, "first")
+        for channel, message in forge(author, claim.task_id):
+            assert redis.publish(channel, json.dumps(message)) >= 1
+        for name in ("task_update", "execution_step", "head", "reset"):
+            told = {"method": "emit", "event": name, "namespace": "/", "room": f"instance_{author.instance_id}"}
+            redis.publish("flask-socketio", json.dumps({**told, "data": [{"message": "forged"}]}))
+        author.tell_live(claim, 50, rev=1, base_seq=author.head)
+        author.tell_text(claim.task_id, "first", "true", offset=0, rev=1)
+        author.step(claim, "second")
+        author.rt.runs.complete(claim, {"done": True})
+        assert client.wait_for_log(author.instance_id, author.head) == author.told[before:]
+        heard = json.dumps([payload for _, payload in list(client.messages)])
+    assert "forged" not in heard
+    assert "true" in heard
+
+
+def enqueue(house: House, arguments: list[Any], *, content_type: str = "application/json", body: Any = None) -> None:
+    headers = {"lang": "py", "task": RUN_TASK, "id": "forged", "argsrepr": "", "kwargsrepr": "", "origin": "elsewhere"}
+    with Connection(house.settings.broker) as connection, connection.Producer() as producer:
+        producer.publish(
+            body if body is not None else json.dumps([arguments, {}, {}]),
+            routing_key=house.settings.queue,
+            exchange="",
+            headers=headers,
+            correlation_id="forged",
+            content_type=content_type,
+            content_encoding="utf-8" if body is None else "binary",
+        )
+
+
+class Bomb:
+    """Leaves a file behind when somebody unpickles it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def test_a_worker_runs_what_was_signed_and_nothing_else(house: House) -> None:
+    worker = house.start_worker()
+    author = Author(house)
+    hidden = author.submit()
+    house.runtime().ledger.mark_queued(hidden, 1, 3600.0)
+    bomb = house.root / "exploded"
+    house.start_web()
+    for arguments in ([hidden, 1], [hidden, 1, ""], [hidden, 1, "0" * 64], [hidden, 1, 7]):
+        enqueue(house, arguments)
+    enqueue(house, [], content_type="application/x-python-serialize", body=pickle.dumps([[Bomb(bomb)], {}, {}]))
+    task_id = house.submit(author.instance_id, "echo", {"message": "hello"})
+    assert house.wait_for_task(task_id)["status"] == "COMPLETED"
+    wait_until(lambda: worker.log_text().count("wakeup_forged") == 4, "four forged messages are thrown away")
+    assert house.task(hidden)["status"] == "QUEUED"
+    assert not bomb.exists()
+    relay = house.runtime().relay
+    wish = Wish(hidden, 1, 0, None, None)
+    enqueue(house, relay._address(wish))
+    assert house.wait_for_task(hidden)["status"] in ("COMPLETED", "FAILED")
