@@ -252,6 +252,18 @@ def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _AT_ONCE]
 
 
+def list_allowed(session: Session, actor: Actor, instance_id: str) -> frozenset[Act]:
+    """Return what an actor may do in an instance, for menus; whatever is asked for is decided by `require` again."""
+    allowed = set()
+    for act in LEAST_ROLE:
+        try:
+            require(session, actor, act, instance_id)
+        except (Forbidden, NotFound):
+            continue
+        allowed.add(act)
+    return frozenset(allowed)
+
+
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Return the condition on `Instance` that leaves those which an actor may read."""
     _refuse_nobody(actor)

@@ -106,6 +106,19 @@ def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
     return _answer(tokens, user, session_id, following.text, expires)
 
 
+def give_access(runtime: Runtime, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
+    """Return an access token for whoever has opened a session with its secret, and when it expires.
+
+    Raises:
+        Unauthenticated: the user is gone or disabled.
+    """
+    with runtime.db.read() as session:
+        user = session.get(User, actor.user_id)
+    if user is None or user.disabled_at is not None or actor.token_id is None or actor.expires_at is None:
+        raise Unauthenticated("sign in again")
+    return tokens.sign_access(user, actor.token_id, actor.expires_at)
+
+
 def close_session(runtime: Runtime, session_id: str) -> None:
     """End a session; its tokens are worth nothing from now on. Ending it again changes nothing."""
 

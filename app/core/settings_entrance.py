@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
+
+from app.core.settings_access import is_loopback
 
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[A-Fa-f0-9:.]+\]")
 
@@ -30,6 +33,38 @@ class EntranceSettings(BaseSettings):
         ge=0,
         description="How long browsers that came by TLS are told to come by nothing else; 0 for no word",
     )
+
+    # Signing in to the pages
+    session_idle_hours: float = Field(
+        4.0, gt=0, le=8784, description="How long a session of the pages lasts that nobody uses"
+    )
+    oidc_client_id: str = Field("", description="What the identity provider calls this Swallowtail; none when empty")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="Its secret there; empty for a client that is known by PKCE alone"
+    )
+    oidc_issuer: str = Field("", description="The identity provider, as its tokens name it: https://…")
+    oidc_scopes: str = Field("openid profile email", description="What it is asked for")
+    oidc_provision: bool = Field(False, description="Whether whoever it vouches for becomes known here")
+    oidc_timeout: float = Field(5.0, gt=0, le=60, description="Longest silence of the provider")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _safe_provider(cls, value: str, info: ValidationInfo) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            raise ValueError("must start with https://; http:// is possible on a loopback address only")
+        if not info.data.get("oidc_client_id"):
+            raise ValueError("needs SWALLOWTAIL_OIDC_CLIENT_ID too")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _has_openid(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must have openid among them")
+        return value
 
     @field_validator("allowed_hosts")
     @classmethod

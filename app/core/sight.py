@@ -15,6 +15,7 @@ from app.core import reads
 from app.core.access import (
     Act,
     Actor,
+    list_allowed,
     require,
     require_outside,
     require_schedule,
@@ -60,6 +61,10 @@ class Sight:
         """Return one workspace."""
         require(self.session, self.actor, Act.READ, instance_id)
         return reads.read_instance(self.session, instance_id)
+
+    def allowed(self, instance_id: str) -> list[str]:
+        """Return the names of what the actor may do in an instance, for menus."""
+        return sorted(list_allowed(self.session, self.actor, instance_id))
 
     def snapshot(self, instance_id: str, limit: int) -> dict[str, Any]:
         """Return the present state of an instance, as `reads.snapshot` does."""

@@ -111,9 +111,19 @@ class Tokens:
             return self._read_theirs(token, header, self._provider)
         raise Unauthenticated(_UNUSABLE)
 
-    def read_session(self, secret: str) -> Actor:
-        """Return whose session it is that this secret opens. Raises as `read` does; a bearer token never does."""
-        return self._read_secret(secret, "session")
+    def read_session(self, secret: str, *, is_use: bool = True) -> Actor:
+        """Return whose session it is that this secret opens. Raises as `read` does; a bearer token never does.
+
+        A session that nobody has used for `session_idle_hours` has ended. `is_use`: whether this counts as use.
+        """
+        session_id, secret_hash = split_secret(secret, "session")
+        actor, used_at = self._look_up("session", session_id, None, secret_hash=secret_hash)
+        idle = timedelta(hours=self.settings.session_idle_hours)
+        if used_at is not None and used_at + idle <= now():
+            raise Unauthenticated(_EXPIRED)
+        if is_use:
+            self._note_use(session_id, used_at)
+        return actor
 
     def is_still_good(self, actors: Collection[Actor]) -> dict[Actor, Reason]:
         """Return those of the actors whose token would be refused by now, and why: for connections that live on."""
@@ -208,6 +218,21 @@ class Tokens:
         generation: int | None = None,
     ) -> Actor:
         """Return who the row of a token stands for, once everything about the row and its user is right."""
+        actor, used_at = self._look_up(kind, token_id, expires, secret_hash=secret_hash, generation=generation)
+        if kind == "personal":
+            self._note_use(token_id, used_at)
+        return actor
+
+    def _look_up(
+        self,
+        kind: Kind,
+        token_id: str,
+        expires: datetime | None,
+        *,
+        secret_hash: str | None = None,
+        generation: int | None = None,
+    ) -> tuple[Actor, datetime | None]:
+        """Return the same, and when the token was used last."""
         query = select(AccessToken, User).outerjoin(User, User.id == AccessToken.user_id)
         with self._db.read() as session:
             found = session.execute(query.where(AccessToken.id == token_id, AccessToken.kind == kind)).one_or_none()
@@ -219,20 +244,19 @@ class Tokens:
         if generation is not None and (user is None or user.generation != generation):
             raise Unauthenticated(_REVOKED)
         _check_row(token, user)
-        if kind == "personal":
-            self._note_use(token)
-        return _stand_for(token, user, min(filter(None, (expires, token.expires_at)), default=None))
+        expires = min(filter(None, (expires, token.expires_at)), default=None)
+        return _stand_for(token, user, expires), token.last_used_at
 
-    def _note_use(self, token: AccessToken) -> None:
+    def _note_use(self, token_id: str, used_at: datetime | None) -> None:
         moment = now()
-        if token.last_used_at is not None and (moment - token.last_used_at).total_seconds() < _NOTED_EVERY:
+        if used_at is not None and (moment - used_at).total_seconds() < _NOTED_EVERY:
             return
         try:
             # Nobody waits for this: a locked database is told the next time.
             with self._db.write(wait=0) as session:
                 session.execute(
                     update(AccessToken)
-                    .where(AccessToken.id == token.id)
+                    .where(AccessToken.id == token_id)
                     .values(last_used_at=moment)
                     .execution_options(synchronize_session=False)
                 )

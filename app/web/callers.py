@@ -9,6 +9,7 @@ from flask import g, request
 
 from app.core.access import NOBODY, OPEN, Actor, Caller, Entrance
 from app.core.runtime import Runtime
+from app.web import cookies
 from app.web.parts import get_runtime, get_web
 
 
@@ -37,4 +38,6 @@ def identify() -> Actor:
     # Other schemes are for others, such as a proxy in front that asks for a password of its own.
     if scheme.lower() == "bearer":
         return get_web().tokens.read(token.strip())
-    return OPEN if get_runtime().settings.is_open else NOBODY
+    if get_runtime().settings.is_open:
+        return OPEN
+    return cookies.identify() or NOBODY

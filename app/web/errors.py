@@ -51,6 +51,7 @@ KINDS = {
         Kind("invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
         Kind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
         Kind("foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."),
+        Kind("csrf", 403, "This does not come from a page of ours", "Load the page again."),
         Kind("forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."),
         Kind("not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."),
         Kind("method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."),
@@ -69,7 +70,7 @@ KINDS = {
     )
 }
 #: Those that share their status with a kind that is less special.
-_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin")
+_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf")
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 

@@ -18,7 +18,7 @@ from app.core.tokens import Tokens
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
 from app.delivery.warden import Warden
-from app.web import errors, headers, health, metrics, openapi, pages, sockets, turnstile
+from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
 from app.web.api import agents, audit, auth, instances, members, schedules, tasks, tokens, users
 from app.web.bodies import ApiRequest, FastJson
@@ -26,6 +26,11 @@ from app.web.doorstep import Doorstep
 from app.web.limits import Limits
 from app.web.parts import Web
 from app.web.transport import SocketTransport
+
+_PARTS = (
+    *(instances, members, tasks, agents, schedules, audit, auth, users, tokens),
+    *(health, metrics, lobby, pages),
+)
 
 
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
@@ -59,10 +64,11 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     )
     metrics.register(app)
     turnstile.register(app, allowed)
+    csrf.register(app)
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
-    for part in (instances, members, tasks, agents, schedules, audit, auth, users, tokens, health, metrics, pages):
+    for part in _PARTS:
         app.register_blueprint(part.bp)
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]

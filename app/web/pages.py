@@ -15,15 +15,17 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
 
-from app.core.access import Act
+from app.core.access import Act, require_outside
 from app.core.audit_log import Wanted
 from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooFast, Unauthenticated, Unavailable
+from app.core.grants import list_own
 from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
 from app.web.api.scope import seeing
-from app.web.callers import get_caller
+from app.web.callers import act, get_caller
 from app.web.errors import answer_domain_error
+from app.web.lobby import invite
 from app.web.parts import get_runtime
 
 bp = Blueprint("pages", __name__)
@@ -61,13 +63,6 @@ def in_one_line(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-@bp.app_template_global()
-def may_read_audit(instance_id: str) -> bool:
-    """Tell whether the caller may read an instance's audit log."""
-    with seeing() as sight:
-        return sight.may(Act.READ_AUDIT, instance_id)
-
-
 @bp.get("/")
 def show_instances() -> str:
     """List the instances."""
@@ -86,10 +81,10 @@ def show_tasks(instance_id: str) -> str:
         instance = sight.instance(check_instance_id(instance_id))
         tasks, more = sight.tasks(instance_id, limit=limit, status=status, kind=kind)
         state = {"tasks": tasks, "next_cursor": more, "since": _since(sight, instance_id)}
-        agents = sight.agents()
+        agents, may = sight.agents(), sight.allowed(instance_id)
     chosen = {"status": status or "", "kind": kind or ""}
     return render_template(
-        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state
+        "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state, may=may
     )
 
 
@@ -116,10 +111,10 @@ def show_schedules(instance_id: str) -> str:
         instance = sight.instance(check_instance_id(instance_id))
         agents = sight.agents()
         schedules = sight.schedules(instance_id)
-        since = _since(sight, instance_id)
+        since, may = _since(sight, instance_id), sight.allowed(instance_id)
     kind = _favourite([agent["kind"] for agent in agents])
-    state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since}
-    return render_template("schedules.html", instance=instance, agents=agents, state=state)
+    state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since, "may": may}
+    return render_template("schedules.html", instance=instance, agents=agents, state=state, may=may)
 
 
 @bp.get("/instances/<instance_id>/audit")
@@ -131,7 +126,8 @@ def show_audit(instance_id: str) -> str:
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         entries, more = sight.audit(instance_id, wanted, limit=limit, cursor=cursor)
-    return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more)
+        may = sight.allowed(instance_id)
+    return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
 
 
 @bp.get("/tasks/<task_id>")
@@ -141,15 +137,23 @@ def show_task(task_id: str) -> str:
         task = sight.task(check_task_id(task_id))
         instance = sight.instance(task["instance_id"])
         task_with_steps = {**task, "steps": sight.steps(task["id"])}
-        since = _since(sight, task["instance_id"])
+        since, may = _since(sight, task["instance_id"]), sight.allowed(task["instance_id"])
         known = {agent["kind"]: agent["title"] for agent in sight.agents()}
     return render_template(
         "task.html",
         instance=instance,
         task=task,
         agent_title=known.get(task["kind"], task["kind"]),
-        state={"task": task_with_steps, "since": since, "terminal": sorted(TERMINAL)},
+        state={"task": task_with_steps, "since": since, "terminal": sorted(TERMINAL), "may": may},
     )
+
+
+@bp.get("/account")
+def show_account() -> str:
+    """Show who the caller is, with their tokens and their password."""
+    with _seeing() as sight:
+        require_outside(sight.actor, Act.KEEP_OWN_TOKENS)
+    return render_template("account.html", me=get_caller().actor, tokens=list_own(act()))
 
 
 @bp.get("/agents")
@@ -185,6 +189,11 @@ bp.register_error_handler(TooFast, answer_domain_error)
 
 
 @bp.errorhandler(SwallowtailError)
+def refuse(error: SwallowtailError) -> Any:
+    """Answer a refusal: with the way to sign in, or with a page."""
+    return invite(error, show_error) if isinstance(error, Unauthenticated) else show_error(error)
+
+
 def show_error(error: SwallowtailError) -> tuple[str, int]:
     """Show a refusal as a page. An address that cannot exist is as unknown as one that does not."""
     if isinstance(error, NotFound | InvalidInput):

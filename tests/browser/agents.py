@@ -58,3 +58,27 @@ def grumbler(ctx: Context, given: GrumblerInput) -> None:
 def grumble(words: str) -> None:
     """Fail."""
     raise PermanentError(words, code="grumble")
+
+
+class ParrotInput(BaseModel):
+    """What to say, and the file that lets the step end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    words: str
+    path: str
+
+
+@agent(kind="parrot", title="Parrot", input=ParrotInput)
+def parrot(ctx: Context, given: ParrotInput) -> dict[str, object]:
+    """Says its words wherever an agent can say anything."""
+    line = " ".join(given.words.split())[:100]
+    repeat = WriterInput(pieces=[given.words], path=given.path)
+    said = ctx.step(line, talk, ctx, repeat, agent=line, action=line, message=given.words)
+    return {given.words: said, "list": [given.words], "deep": {given.words: {given.words: given.words}}}
+
+
+def talk(ctx: Context, given: WriterInput) -> str:
+    """Report the words as a message, then stream them; the words."""
+    ctx.progress(10, given.pieces[0])
+    return write(ctx, given)

@@ -62,8 +62,13 @@ UNUSABLE: dict[str, str] = {
     "token_audience": "",
     "allowed_hosts": "no name",
     "trusted_proxies": "proxy.example.org",
+    "oidc_issuer": "http://login.example.org",
+    "oidc_scopes": "email",
+    "oidc_provision": "perhaps",
 }
 FREE_TEXT = {
+    "oidc_client_id",
+    "oidc_client_secret",
     "var_dir",
     "host",
     "cors_origins",

@@ -59,6 +59,14 @@ TABLE = {
     "GET /instances/<instance_id>/schedules": Row(MEMBERS, _at("/instances/acme/schedules")),
     "GET /instances/<instance_id>/audit": Row(ADMINS, _at("/instances/acme/audit")),
     "GET /tasks/<task_id>": Row(MEMBERS, lambda stage: f"/tasks/{stage.task_id}"),
+    "GET /account": Row(PEOPLE, _at("/account")),
+    # Whoever is not signed in by a cookie has no session to end and no page to give a token to.
+    "GET /login": Row(PUBLIC, _at("/login")),
+    "POST /login": Row(" ".join(["403"] * len(WHO)), _at("/login")),
+    "GET /login/provider": Row(" ".join(["404"] * len(WHO)), _at("/login/provider")),
+    "GET /login/provider/back": Row(" ".join(["404"] * len(WHO)), _at("/login/provider/back")),
+    "POST /logout": Row(PUBLIC, _at("/logout"), done=303),
+    "POST /session/token": Row(" ".join(["401"] * len(WHO)), _at("/session/token")),
     "GET /agents": Row(PEOPLE, _at("/agents")),
     # No tenant's: files that are the same for everybody, and signs of life for load balancers.
     "GET /clients/javascript/<path:name>": Row(PUBLIC, _at("/clients/javascript/log_position.js")),

@@ -12,6 +12,22 @@ export class Problem extends Error {
   }
 }
 
+/** @returns {Record<string, string>} what shows that a request comes from this page; nothing where nobody signs in */
+export function proof() {
+  const csrf = document.querySelector("meta[name=csrf]")?.content;
+  return csrf ? { "X-CSRF-Token": csrf } : {};
+}
+
+/** @returns {boolean} whether somebody had signed in when the page was made */
+export function isSignedIn() {
+  return document.querySelector("meta[name=csrf]") !== null;
+}
+
+/** Whoever is not signed in any more does so, and comes back here. */
+export function signInAgain() {
+  location.assign(`/login?next=${quote(location.pathname + location.search)}`);
+}
+
 /**
  * @param {string} method
  * @param {string} path below `/api/v1`
@@ -20,7 +36,7 @@ export class Problem extends Error {
  * @throws {Problem}
  */
 export async function callApi(method, path, { body, headers = {} } = {}) {
-  const options = { method, headers: { Accept: "application/json", ...headers } };
+  const options = { method, headers: { Accept: "application/json", ...proof(), ...headers } };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
@@ -31,6 +47,7 @@ export async function callApi(method, path, { body, headers = {} } = {}) {
   } catch {
     throw new Problem({ status: 0, code: "offline", detail: "The server cannot be reached. Try again in a moment." });
   }
+  if (response.status === 401 && isSignedIn()) signInAgain();
   const text = await response.text();
   const answer = readJson(text);
   if (!response.ok) throw new Problem({ detail: response.statusText, ...answer, status: response.status });

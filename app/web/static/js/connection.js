@@ -3,6 +3,7 @@
 import { TaskWebSocketClient } from "/clients/javascript/task_websocket_client.js";
 import { io } from "/static/vendor/socket.io.esm.min.js";
 
+import { isSignedIn, proof, signInAgain } from "./api.js";
 import { setText } from "./dom.js";
 
 const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
@@ -12,10 +13,22 @@ const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
  * @returns {TaskWebSocketClient} not connected yet
  */
 export function makeClient(handlers) {
-  const client = new TaskWebSocketClient(undefined, { io });
+  const client = new TaskWebSocketClient(undefined, { io, auth: isSignedIn() ? tellWho : undefined });
   Object.assign(client, handlers);
   client.handleState = showState;
   return client;
+}
+
+/** Asked at every connection, so that each has a fresh token. @param {(auth: {token?: string}) => void} tell */
+async function tellWho(tell) {
+  try {
+    const answer = await fetch("/session/token", { method: "POST", headers: proof() });
+    if (answer.status === 401) return signInAgain();
+    tell(answer.ok ? { token: (await answer.json()).token } : {});
+  } catch {
+    // The server is away: the connection fails as well, and is tried again.
+    tell({});
+  }
 }
 
 function showState(state) {

@@ -7,6 +7,9 @@ import { findSlots, onNextFrame, readState, setText, stamp } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 import { showMoment } from "./format.js";
 
+const state = readState();
+const mayWrite = state.may.includes("schedule.write");
+
 class ScheduleList {
   #list = document.getElementById("schedules");
   #dialog = document.getElementById("confirm");
@@ -47,7 +50,8 @@ class ScheduleList {
     showMoment(slots.next, schedule.next_slot_at);
     showMoment(slots.last, schedule.last_slot_at);
     setText(slots.toggle, schedule.paused ? "Resume" : "Pause");
-    slots.toggle.hidden = over;
+    slots.toggle.hidden = over || !mayWrite;
+    slots.remove.hidden = !mayWrite;
     const path = `/schedules/${quote(schedule.id)}`;
     slots.toggle.addEventListener("click", () => this.#act("POST", `${path}/${schedule.paused ? "resume" : "pause"}`));
     slots.remove.addEventListener("click", () => this.#confirm(schedule.name, () => this.#act("DELETE", path)));
@@ -93,7 +97,6 @@ function showTiming(form) {
   for (const part of form.querySelectorAll("[data-timing]")) part.hidden = part.dataset.timing !== chosen;
 }
 
-const state = readState();
 const form = document.getElementById("add");
 const list = new ScheduleList(form.dataset.instance, state.schedules);
 

@@ -9,6 +9,8 @@ import { applyEvent, isCancellable, isFinal, isRetryable } from "./task_state.js
 import { viewValue } from "./value_view.js";
 
 const byId = (id) => document.getElementById(id);
+const state = readState();
+const may = new Set(state.may);
 
 class TaskPage {
   #steps = new StepList(byId("steps"));
@@ -91,7 +93,7 @@ class TaskPage {
     this.#steps.draw(task.steps);
     setText(byId("step-count"), task.steps.length || "");
     byId("no-steps").hidden = task.steps.length > 0;
-    byId("cancel").hidden = isFinal(task) || !isCancellable(task);
+    byId("cancel").hidden = !isCancellable(task) || !may.has("task.cancel");
     this.#drawRetry(task);
   }
 
@@ -119,7 +121,7 @@ class TaskPage {
 
   #drawRetry(task) {
     const form = byId("retry");
-    form.hidden = !isRetryable(task);
+    form.hidden = !isRetryable(task) || !may.has("task.retry");
     const keys = task.steps.map((step) => step.key).join("\n");
     if (form.hidden || this.#shown.keys === keys) return;
     this.#shown.keys = keys;
@@ -129,7 +131,6 @@ class TaskPage {
   }
 }
 
-const state = readState();
 const patience = () => new Promise((resolve) => setTimeout(resolve, 5000));
 const page = new TaskPage(state.task, (seq) => Promise.race([client.waitFor(state.task.instance_id, seq), patience()]));
 const client = makeClient({

@@ -1,0 +1,43 @@
+/** One's own tokens and password. */
+
+import { callApi, Problem, quote } from "./api.js";
+import { handleSubmit } from "./form_errors.js";
+
+const byId = (id) => document.getElementById(id);
+
+async function revoke(row) {
+  byId("action-error").hidden = true;
+  try {
+    await callApi("DELETE", `/tokens/${quote(row.dataset.token)}`);
+    row.remove();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    byId("action-error").textContent = problem.message;
+    byId("action-error").hidden = false;
+  }
+}
+
+for (const row of document.querySelectorAll("[data-token]")) {
+  row.querySelector("button").addEventListener("click", () => revoke(row));
+}
+
+const mint = byId("mint");
+if (mint) {
+  handleSubmit(mint, async () => {
+    const given = new FormData(mint);
+    const body = { name: given.get("name"), ...(given.get("read") && { acts: ["instance.read"] }) };
+    const { secret } = await callApi("POST", "/tokens", { body });
+    byId("minted").querySelector("pre").textContent = secret;
+    byId("minted").hidden = false;
+  });
+}
+
+const password = byId("password");
+if (password) {
+  handleSubmit(password, async () => {
+    const given = new FormData(password);
+    const body = { password: given.get("password"), new_password: given.get("new_password") };
+    await callApi("POST", "/auth/password", { body });
+    location.assign("/login?next=/account");
+  });
+}
