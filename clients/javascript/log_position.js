@@ -98,6 +98,19 @@ export class LogPosition {
     return head.epoch !== this.last.epoch || head.seq > this.last.seq;
   }
 
+  /**
+   * @param {{epoch: string, after: number, seq: number}} skip events that are not shown to this client
+   * @returns {Verdict}
+   */
+  takeSkip({ epoch, after, seq }) {
+    if (this.last === null && (this.answered || !this.snapshot)) this.last = { epoch, seq: after };
+    if (epoch === this.last?.epoch && after <= this.last.seq) {
+      if (seq > this.last.seq) this.last = { epoch, seq };
+      return { apply: this.#release(), ask: false };
+    }
+    return { apply: [], ask: this.answered };
+  }
+
   #isNext(event) {
     return event.epoch === this.last?.epoch && event.seq === this.last.seq + 1;
   }

@@ -32,6 +32,8 @@ export class TaskWebSocketClient {
   #url;
   #io;
   #options;
+  #token;
+  #wasLetIn = false;
   #times;
   #socket = null;
   /** @type {Map<string, {position: LogPosition, request: number, pause: number, timer: any, confirmed: boolean}>} */
@@ -49,15 +51,20 @@ export class TaskWebSocketClient {
    * @param {string} [url] the server; the page's own when left out
    * @param {object} [options]
    * @param {Function} [options.io] `io` of socket.io-client; the page's global one when left out
-   * @param {object} [options.auth] credentials for the handshake
+   * @param {string | (() => string | Promise<string>)} [options.token] what to show; a function is asked for it at every
+   *   connection, and for another one before the one shown expires
+   * @param {object} [options.auth] credentials for the handshake, where they are more than a token
    * @param {object} [options.socket] further options of socket.io-client; `transports` is websocket alone by default
    * @param {object} [options.times] milliseconds: `answerWithin`, `retryAfter`, `retryAtMost`
    */
-  constructor(url = undefined, { io = globalThis.io, auth, socket = {}, times = {} } = {}) {
+  constructor(url = undefined, { io = globalThis.io, token, auth, socket = {}, times = {} } = {}) {
     if (typeof io !== "function") throw new TypeError("pass { io } from socket.io-client, or load its script first");
     this.#url = url;
     this.#io = io;
-    this.#options = { transports: ["websocket"], upgrade: false, forceNew: true, ...(auth && { auth }), ...socket };
+    this.#token = token;
+    const shown = token === undefined ? auth : (tell) => this.#present().then(tell);
+    const own = { transports: ["websocket"], upgrade: false, forceNew: true };
+    this.#options = { ...own, ...(shown && { auth: shown }), ...socket };
     this.#times = { ...DEFAULTS, ...times };
   }
 
@@ -74,7 +81,7 @@ export class TaskWebSocketClient {
     const listen = (name, handler) => socket.on(name, (payload) => this.#socket === socket && handler(payload ?? {}));
     listen("connect", () => this.#welcome());
     listen("disconnect", (reason) => this.#lost(reason));
-    listen("connect_error", (fault) => this.handleError({ code: "connect_error", message: String(fault.message) }));
+    listen("connect_error", (fault) => this.#notConnected(fault));
     listen("connected", (payload) => this.handleConnected(payload));
     listen("subscribed", (payload) => this.#confirmed(payload));
     listen("unsubscribed", (payload) => this.handleUnsubscribed(payload.instance_id));
@@ -83,6 +90,8 @@ export class TaskWebSocketClient {
     listen("step_output", (piece) => this.#takeText(piece));
     listen("head", (head) => this.#takeHead(head));
     listen("reset", (reset) => this.#takeReset(reset));
+    listen("skip", (skip) => this.#takeSkip(skip));
+    listen("token_expiring", (news) => this.#refresh(news));
     listen("restarting", (news) => this.#stepAside(news));
     listen("error", (error) => this.handleError(error));
     return new Promise((resolve, reject) => {
@@ -183,6 +192,9 @@ export class TaskWebSocketClient {
   /** The server will not send this instance to us any more. @param {string} instanceId @param {string} reason */
   handleRevoked(instanceId, reason) {}
 
+  /** The token expires soon. A function given as `token` is asked for another one. @param {string} expiresAt */
+  handleTokenExpiring(expiresAt) {}
+
   /** Something was refused. @param {{code?: string, message: string}} error */
   handleError(error) {}
 
@@ -192,6 +204,7 @@ export class TaskWebSocketClient {
   // --- The connection -------------------------------------------------------------------------------------------------
 
   #welcome() {
+    this.#wasLetIn = true;
     for (const taskId of this.#tasks) this.#socket.emit("subscribe_task", { task_id: taskId });
     for (const instanceId of this.#subscriptions.keys()) this.#ask(instanceId);
     this.#settle();
@@ -202,9 +215,7 @@ export class TaskWebSocketClient {
     this.#settle();
     this.#tell("handleDisconnected", reason);
     // A server that closes the connection itself (it restarts) is not tried again by socket.io-client.
-    if (reason === "io server disconnect") {
-      this.#comeback = setTimeout(() => this.#socket?.connect(), this.#jitter(this.#times.retryAtMost / 5));
-    }
+    if (reason === "io server disconnect") this.#comeBack();
   }
 
   /** The server is about to end, and gives each client a moment of its own to come back at. */
@@ -214,6 +225,39 @@ export class TaskWebSocketClient {
     socket.disconnect();
     clearTimeout(this.#comeback);
     this.#comeback = setTimeout(() => this.#socket === socket && socket.connect(), pause);
+  }
+
+  #notConnected(fault) {
+    this.handleError({ code: "connect_error", message: String(fault.message), ...(fault.data && { data: fault.data }) });
+    // The token has ended while the connection was lost; whoever can be asked for another one is asked.
+    if (this.#wasLetIn && typeof this.#token === "function" && fault.data?.code === "unauthenticated") this.#comeBack();
+  }
+
+  #comeBack() {
+    const socket = this.#socket;
+    clearTimeout(this.#comeback);
+    this.#comeback = setTimeout(() => {
+      if (this.#socket === socket) socket.connect();
+    }, this.#jitter(this.#times.retryAtMost / 5));
+  }
+
+  /** @returns {Promise<object>} what the handshake shows */
+  async #present() {
+    try {
+      return { token: typeof this.#token === "function" ? await this.#token() : this.#token };
+    } catch (fault) {
+      this.#tell("handleError", { code: "no_token", message: String(fault.message ?? fault) });
+      return {};
+    }
+  }
+
+  /** The token expires soon: go on with another one, on this connection. */
+  async #refresh(news) {
+    this.#tell("handleTokenExpiring", news.expires_at);
+    if (typeof this.#token !== "function") return;
+    const socket = this.#socket;
+    const { token } = await this.#present();
+    if (token !== undefined && this.#socket === socket && socket.connected) socket.emit("refresh_token", { token });
   }
 
   #silence() {
@@ -323,6 +367,13 @@ export class TaskWebSocketClient {
   #takeHead({ instance_id: instanceId, epoch, seq }) {
     const subscription = this.#subscriptions.get(instanceId);
     if (subscription?.position.takeHead({ epoch, seq })) this.#askLater(instanceId, subscription);
+  }
+
+  #takeSkip(skip) {
+    const subscription = this.#subscriptions.get(skip.instance_id);
+    if (!subscription) return;
+    this.#follow(skip.instance_id, subscription, subscription.position.takeSkip(skip));
+    this.#settle();
   }
 
   #takeReset({ instance_id: instanceId, reason }) {

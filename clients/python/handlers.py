@@ -39,6 +39,9 @@ class Handlers:
     def handle_revoked(self, instance_id: str, reason: str) -> None:
         """The server will not send this instance to us any more."""
 
+    def handle_token_expiring(self, expires_at: str) -> None:
+        """The token expires soon. A function that was given as `token` is asked for another one."""
+
     def handle_error(self, error: Payload) -> None:
         """Something was refused: `{message, code?}`."""
 

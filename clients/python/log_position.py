@@ -106,6 +106,16 @@ class LogPosition:
             self.last = Since(epoch=epoch, seq=seq)
         return epoch != self.last["epoch"] or seq > self.last["seq"]
 
+    def take_skip(self, skip: Payload) -> Verdict:
+        """Take a `skip`: events that are not shown to this client."""
+        epoch, after, seq = skip["epoch"], skip["after"], skip["seq"]
+        if self.last is None and (self.answered or not self.snapshot):
+            self.last = Since(epoch=epoch, seq=after)
+        if self.last is not None and epoch == self.last["epoch"] and after <= self.last["seq"]:
+            self.last = Since(epoch=epoch, seq=max(seq, self.last["seq"]))
+            return Verdict(self._release())
+        return Verdict(ask=self.answered)
+
     def _is_next(self, event: Payload) -> bool:
         last = self.last
         return last is not None and event["epoch"] == last["epoch"] and bool(event["seq"] == last["seq"] + 1)

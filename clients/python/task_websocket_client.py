@@ -41,6 +41,10 @@ EARLIEST, LATEST = 0.75, 1.25
 SPREAD = 10
 
 
+#: A token, or whoever is to be asked for one.
+Token = str | Callable[[], str]
+
+
 @dataclass
 class _Subscription:
     position: LogPosition
@@ -58,12 +62,19 @@ class TaskWebSocketClient(Handlers):
         url: str,
         *,
         auth: Payload | None = None,
+        token: Token | None = None,
         answer_within: float = 10.0,
         retry_after: float = 0.1,
         retry_at_most: float = 5.0,
         make_connection: Callable[[Receive], Connection] = SocketConnection,
     ) -> None:
-        """Prepare a client of the server at `url`; `auth` goes with the handshake, times are seconds."""
+        """Prepare a client of the server at `url`; `auth` goes with the handshake, times are seconds.
+
+        `token` is what to show; a function is asked for it at every connection, and for another one before the one
+        shown expires.
+        """
+        self._token = token
+        self._was_let_in = False
         self.url = url
         self.auth = auth
         self._answer_within = answer_within
@@ -195,6 +206,10 @@ class TaskWebSocketClient(Handlers):
                 self._live_through_a_connection()
                 stood = True
             except Refused as refusal:
+                if self._was_let_in and callable(self._token):
+                    # The token has ended meanwhile; the next connection shows another one.
+                    self._closing.wait(_jitter(self._retry_at_most))
+                    continue
                 self._inbox.put(lambda refusal=refusal: self._refused_connection(refusal))  # type: ignore[misc]
                 return
             except ConnectionFailed as fault:
@@ -219,7 +234,7 @@ class TaskWebSocketClient(Handlers):
         connection = self._latest = self._make_connection(receive)
         reason = "failed"
         try:
-            connection.open(self.url, self.auth, self._answer_within)
+            connection.open(self.url, self._present(), self._answer_within)
             if self._closing.is_set():
                 connection.close()
             reason = connection.wait()
@@ -228,6 +243,15 @@ class TaskWebSocketClient(Handlers):
             raise
         finally:
             self._inbox.put(lambda: self._lost(connection, reason))
+
+    def _present(self) -> Payload | None:
+        """Return what the handshake shows. Raises ConnectionFailed when no token can be had."""
+        if self._token is None:
+            return self.auth
+        try:
+            return {**(self.auth or {}), "token": self._token() if callable(self._token) else self._token}
+        except Exception as fault:
+            raise ConnectionFailed(f"no token: {fault}") from fault
 
     def _work(self) -> None:
         while True:
@@ -267,6 +291,7 @@ class TaskWebSocketClient(Handlers):
         if connection is not self._latest or self._closing.is_set():
             return
         self._connection = connection
+        self._was_let_in = True
         for task_id in self._tasks:
             self._emit("subscribe_task", {"task_id": task_id})
         for instance_id in self._subscriptions:
@@ -415,6 +440,34 @@ class TaskWebSocketClient(Handlers):
         self._settle()
         self._tell(self.handle_revoked, reset["instance_id"], reset["reason"])
 
+    def _take_skip(self, skip: Payload) -> None:
+        subscription = self._subscriptions.get(skip["instance_id"])
+        if subscription is not None:
+            self._follow(subscription, subscription.position.take_skip(skip))
+            self._settle()
+
+    def _refresh(self, news: Payload) -> None:
+        """The token expires soon: go on with another one, on this connection."""
+        self._tell(self.handle_token_expiring, news["expires_at"])
+        if not callable(self._token):
+            return
+        connection = self._connection
+
+        def fetch() -> None:
+            try:
+                shown = self._present()
+            except ConnectionFailed as fault:
+                log.warning("%s", fault)
+                return
+            self._inbox.put(lambda: self._show_again(connection, shown))
+
+        # Whoever is asked may take a while; handlers are not to wait for it.
+        threading.Thread(target=fetch, name="token", daemon=True).start()
+
+    def _show_again(self, connection: Connection | None, shown: Payload | None) -> None:
+        if shown is not None and connection is self._connection:
+            self._emit("refresh_token", {"token": shown["token"]})
+
     def _take_confirmation(self, payload: Payload) -> None:
         subscription = self._subscriptions.get(payload["instance_id"])
         if subscription is not None:
@@ -430,6 +483,8 @@ class TaskWebSocketClient(Handlers):
         "step_output": _take_text,
         "head": _take_head,
         "reset": _take_reset,
+        "skip": _take_skip,
+        "token_expiring": _refresh,
         "error": lambda self, payload: self._tell(self.handle_error, payload),
     }
 

@@ -26,6 +26,9 @@ function play(position, step) {
   else if (step.answer) {
     const [mode, head, epoch = "a"] = step.answer;
     return position.answer({ mode, head, epoch });
+  } else if (step.skip) {
+    const [after, seq, epoch = "a"] = step.skip;
+    return position.takeSkip({ after, seq, epoch });
   } else if (step.head) return { apply: [], ask: position.takeHead(place(step.head)) };
   else return position.take(event(step));
   return { apply: [], ask: false };

@@ -1,8 +1,9 @@
 /**
  * The JavaScript client, driven by JSON lines: `{subscribe, snapshot}`. Writes what its handlers are told as
- * `[name, payload]`. Usage: node javascript_subject.mjs URL
+ * `[name, payload]`. Usage: node javascript_subject.mjs URL [FILE WITH A TOKEN]
  */
 
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 
 import { io } from "socket.io-client";
@@ -37,7 +38,10 @@ class Subject extends TaskWebSocketClient {
   }
 }
 
-const client = new Subject(process.argv[2], { io, socket: { reconnectionDelay: 50, reconnectionDelayMax: 200 } });
+const [, , url, tokenFile] = process.argv;
+const token = tokenFile && (() => readFile(tokenFile, "utf-8"));
+const times = { retryAtMost: 1000 };
+const client = new Subject(url, { io, token, times, socket: { reconnectionDelay: 50, reconnectionDelayMax: 200 } });
 await client.connect();
 for await (const line of createInterface({ input: process.stdin })) {
   const { subscribe, snapshot } = JSON.parse(line);

@@ -36,8 +36,9 @@ class Subject(Protocol):
 class PythonSubject(TaskWebSocketClient):
     """The Python client."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, retry_after=0.05, retry_at_most=0.2)
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        token = None if token_file is None else token_file.read_text
+        super().__init__(url, token=token, retry_after=0.05, retry_at_most=0.2)
         self.inbox = Inbox()
         self.losses = 0
         self.connect(timeout=60)
@@ -69,12 +70,12 @@ class PythonSubject(TaskWebSocketClient):
 class JavaScriptSubject:
     """The JavaScript client in a process of its own, driven by JSON lines."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
         self.inbox = Inbox()
         self.losses = 0
         self._state = "offline"
         self._process = subprocess.Popen(
-            [require("node"), str(Path(__file__).with_name("javascript_subject.mjs")), url],
+            [require("node"), str(Path(__file__).with_name("javascript_subject.mjs")), url, str(token_file or "")],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -133,9 +134,9 @@ SUBJECTS: dict[str, type[PythonSubject] | type[JavaScriptSubject]] = {
 class Closing(contextlib.ExitStack):
     """Subjects that end with the test."""
 
-    def add(self, name: str, url: str) -> Subject:
-        """Start a client of this kind."""
-        subject = SUBJECTS[name](url)
+    def add(self, name: str, url: str, token_file: Path | None = None) -> Subject:
+        """Start a client of this kind, which shows what is in a file, if there is one."""
+        subject = SUBJECTS[name](url, token_file)
         self.callback(subject.close)
         return subject
 

@@ -74,6 +74,9 @@ def _play(position: LogPosition, step: dict[str, Any]) -> dict[str, Any]:
     elif "answer" in step:
         mode, head, epoch = [*step["answer"], "a"][:3]
         verdict = position.answer({"mode": mode, "head": head, "epoch": epoch})
+    elif "skip" in step:
+        after, seq, epoch = [*step["skip"], "a"][:3]
+        verdict = position.take_skip({"after": after, "seq": seq, "epoch": epoch})
     elif "head" in step:
         verdict = Verdict(ask=position.take_head(seq=step["head"][0], epoch=step["head"][1]))
     else:

@@ -44,7 +44,7 @@ def test_a_token_for_one_task_and_some_fields_shows_these_and_skips_the_rest(new
         author.step(claim, "second")
         head = author.head
         for client in (one, two):
-            client.wait_until(lambda client=client: stands_at(client, author.instance_id, head), "it has everything")
+            await_place(client, author.instance_id, head)
         own = [blinded(e, "message") for e in author.told if e["task_id"] == task_id and e["seq"] > answer["head"]]
         assert one.log(author.instance_id) == two.log(author.instance_id) == own
         assert one.payloads("skip") != []
@@ -97,7 +97,7 @@ def test_a_token_that_expires_is_warned_of_and_can_be_refreshed_in_place(new_hou
     ):
         for client in (stays, goes):
             client.follow(author.instance_id)
-            client.wait_until(lambda client=client: client.payloads("token_expiring"), "it is warned")
+            await_warning(client)
         stranger = tenants.page(author.instance_id, task_id=author.submit())
         for wrong, code in ((stranger, "forbidden"), ("nonsense", "unauthenticated"), (7, "invalid_input")):
             assert stays.call("refresh_token", {"token": wrong})["error"]["code"] == code
@@ -111,6 +111,14 @@ def test_a_token_that_expires_is_warned_of_and_can_be_refreshed_in_place(new_hou
         assert stays.payloads("reset") == []
         refused: Any = find_refusal(web.url, goes.auth)
         assert refused["data"]["code"] == "unauthenticated"
+
+
+def await_place(client: ResumingRecorder, instance_id: str, seq: int) -> None:
+    client.wait_until(lambda: stands_at(client, instance_id, seq), "it has everything")
+
+
+def await_warning(client: ResumingRecorder) -> None:
+    client.wait_until(lambda: client.payloads("token_expiring"), "it is warned")
 
 
 def stands_at(client: ResumingRecorder, instance_id: str, seq: int) -> bool:
