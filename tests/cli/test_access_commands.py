@@ -1,0 +1,115 @@
+"""Every command × everybody who may run it: a command that is not in the table fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from app.core.access import Caller
+from app.core.runtime import Runtime
+from scripts.cli import tasks
+from scripts.enqueue import app
+from tests.web.gallery import Gallery
+
+WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner")
+#: 9: say who you are; 6: there is no such thing; 10: you may not.
+KNOWN = "9 0 0 0 0 0"
+READERS = "9 6 0 0 0 0"
+OPERATORS = "9 6 10 0 0 0"
+ADMINS = "9 6 10 10 0 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a command is run, and the exit codes that each of `WHO` gets; `done` stands for 0."""
+
+    codes: str
+    arguments: Callable[[Gallery], list[str]]
+    done: int = 0
+
+
+TABLE = {
+    "agents": Row(KNOWN, lambda _: []),
+    "instances": Row(KNOWN, lambda _: []),
+    "instances create": Row(KNOWN, lambda _: ["New"]),
+    "enqueue": Row(OPERATORS, lambda _: ["brief", "--instance", "acme", "--set", "text=Hi"]),
+    "list": Row(READERS, lambda _: ["acme"]),
+    "show": Row(READERS, lambda stage: [stage.task_id]),
+    # It follows a task that has failed to its end.
+    "watch": Row(READERS, lambda stage: ["acme", "--task", stage.new_failure(), "--json"], 3),
+    "cancel": Row(OPERATORS, lambda stage: [stage.new_task()]),
+    "retry": Row(OPERATORS, lambda stage: [stage.new_failure()]),
+    "schedule add": Row(
+        OPERATORS,
+        lambda stage: [stage.new_task(), "brief", "--instance", "acme", "--every", "1h", "--set", "text=Hi"],
+    ),
+    "schedule list": Row(READERS, lambda _: ["acme"]),
+    "schedule slots": Row(READERS, lambda stage: [stage.new_schedule()]),
+    "schedule pause": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
+    "schedule resume": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
+    "schedule remove": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
+    "members list": Row(ADMINS, lambda _: ["acme"]),
+    "members set": Row(ADMINS, lambda stage: ["acme", stage.new_user(), "viewer"]),
+    "members remove": Row(ADMINS, lambda stage: ["acme", stage.new_member()]),
+    "front-end-tokens list": Row(ADMINS, lambda _: ["acme"]),
+    "front-end-tokens mint": Row(ADMINS, lambda _: ["acme", "page"]),
+    "front-end-tokens revoke": Row(ADMINS, lambda stage: ["acme", stage.new_token()]),
+}
+#: About oneself, or about no instance; tests of their own say who may.
+OF_NO_INSTANCE = {
+    "login", "logout", "whoami", "tokens", "tokens create", "tokens revoke", "users", "users create", "users disable",
+    "users enable", "users password", "keys status", "keys rotate", "audit list", "audit verify", "prune",
+    "instances renew-epoch",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    with pytest.MonkeyPatch.context() as patch:
+        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
+        patch.setattr(tasks, "SENT_WITHIN", 0.0)
+        yield gallery
+        gallery.desk.close()
+
+
+def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    inner = getattr(command, "commands", {})
+    if path and (not inner or command.invoke_without_command):
+        yield " ".join(path)
+    for name, each in inner.items():
+        yield from paths(each, (*path, name))
+
+
+def run(gallery: Gallery, who: str, command: str) -> int:
+    """Run a command as somebody; its exit code."""
+
+    @contextmanager
+    def open_domain() -> Iterator[Runtime]:
+        yield gallery.rt.by(Caller(gallery.people[who], "cli"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("scripts.cli.") and hasattr(module, "open_domain"):
+                patch.setattr(module, "open_domain", open_domain)
+        arguments = [*command.split(), *TABLE[command].arguments(gallery)]
+        return int(CliRunner().invoke(app, arguments).exit_code)
+
+
+def test_every_command_is_in_the_table_and_nothing_else() -> None:
+    assert set(paths(typer.main.get_command(app))) == set(TABLE) | OF_NO_INSTANCE
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, command: str) -> None:
+    row = TABLE[command]
+    expected = [row.done if code == "0" else int(code) for code in row.codes.split()]
+    found = [run(gallery, who, command) for who in WHO]
+    assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, expected, strict=True))
