@@ -15,7 +15,7 @@ if not __package__:
 
 import typer
 
-from scripts.cli import audit, identity, keys, members, people, places, schedules, tasks, upkeep, watch
+from scripts.cli import audit, identity, keeping, keys, members, people, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
@@ -49,6 +49,10 @@ app.add_typer(identity.tokens, name="tokens")
 app.command("prune")(upkeep.prune_instance)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(keeping.policy, name="policy")
+app.command("artifact")(keeping.artifact)
+places.instances.command("export")(keeping.export)
+places.instances.command("delete")(keeping.remove)
 
 
 def main() -> None:

@@ -148,7 +148,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
         NotFound: there is no such instance, or none for this actor.
         Forbidden: the actor sees the instance but may not do this.
     """
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
     if actor.is_trusted:
         return
     role = read_role(session, actor, instance_id)
@@ -165,7 +165,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
 
 def require_task(session: Session, actor: Actor, act: Act, task_id: str) -> str:
     """Let an actor do something with a task, or raise as `require` does; returns the id of the task's instance."""
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
     instance_id = session.scalar(select(Task.instance_id).where(Task.id == task_id))
     if instance_id is None or actor.task_id not in (None, task_id):
         raise NotFound("there is no such task", field="task_id")
@@ -175,7 +175,7 @@ def require_task(session: Session, actor: Actor, act: Act, task_id: str) -> str:
 
 def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str) -> str:
     """Let an actor do something with a schedule, or raise as `require` does; returns the id of its instance."""
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
     missing = NotFound("there is no such schedule", field="schedule_id")
     instance_id = session.scalar(select(Schedule.instance_id).where(Schedule.id == schedule_id))
     if instance_id is None or actor.task_id is not None:
@@ -192,12 +192,12 @@ def require_whole(actor: Actor) -> None:
 
 def require_known(actor: Actor) -> None:
     """Raise Unauthenticated when nobody said who they are."""
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
 
 
 def require_outside(actor: Actor, act: Act) -> None:
     """Let an actor do something that belongs to no instance, or raise Unauthenticated or Forbidden."""
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
     if actor.is_trusted:
         return
     narrow = actor.instance_id is not None and act is not Act.READ_AGENTS
@@ -266,7 +266,7 @@ def list_allowed(session: Session, actor: Actor, instance_id: str) -> frozenset[
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """Return the condition on `Instance` that leaves those which an actor may read."""
-    _refuse_nobody(actor)
+    refuse_nobody(actor)
     if actor.is_trusted:
         return true()
     if actor.kind == "front_end":
@@ -282,6 +282,7 @@ def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, 
         raise missing from None
 
 
-def _refuse_nobody(actor: Actor) -> None:
+def refuse_nobody(actor: Actor) -> None:
+    """Raise Unauthenticated when nobody said who they are."""
     if actor.kind == "nobody":
         raise Unauthenticated

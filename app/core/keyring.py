@@ -24,13 +24,9 @@ _NONCE_BYTES = 12
 class KeyMissing(Unavailable):
     """What is stored was sealed with a key that is not in SWALLOWTAIL_ENCRYPTION_KEYS."""
 
-    code = "key_missing"
-
 
 class Tampered(Unavailable):
     """What is stored cannot be opened: it was changed, or moved from another place."""
-
-    code = "tampered"
 
 
 class Keyring:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, NotFound
-from app.core.events import clean, stamp
+from app.core.events import clean
 from app.core.log import read_head
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
 from app.core.policy import rules_for, rules_of
@@ -27,6 +27,7 @@ from app.core.views import (
     view_agent,
     view_instance,
     view_schedule,
+    view_slot,
     view_step,
     view_task,
 )
@@ -164,16 +165,7 @@ def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]
     """Return a schedule's latest slots, the latest first. Raises NotFound."""
     read_schedule(session, schedule_id)
     query = select(Slot).where(Slot.schedule_id == schedule_id).order_by(Slot.planned_at.desc()).limit(limit)
-    return [
-        SlotView(
-            schedule_id=row.schedule_id,
-            planned_at=stamp(row.planned_at),
-            outcome=row.outcome,
-            reason=row.reason,
-            task_id=row.task_id,
-        )
-        for row in session.scalars(query)
-    ]
+    return [view_slot(row) for row in session.scalars(query)]
 
 
 def _find(session: Session, model: type[Row], key: str) -> Row | None:

@@ -16,6 +16,7 @@ from app.core.access import (
     Act,
     Actor,
     list_allowed,
+    refuse_nobody,
     require,
     require_outside,
     require_schedule,
@@ -23,6 +24,7 @@ from app.core.access import (
     require_whole,
     visible,
 )
+from app.core.artifacts import Content, find_task, read_artifact
 from app.core.audit import SYSTEM_SCOPE
 from app.core.audit_log import AuditView, Wanted, list_entries
 from app.core.errors import Forbidden, NotFound, Unauthenticated
@@ -118,6 +120,19 @@ class Sight:
         """Return a task's steps in the order in which they were first started."""
         require_task(self.session, self.actor, Act.READ, task_id)
         return [self.view.project(step) for step in reads.list_steps(self.session, task_id)]
+
+    def artifact(self, artifact_id: str) -> Content:
+        """Return a large output of a task."""
+        missing = NotFound("there is no such artifact", field="artifact_id")
+        refuse_nobody(self.actor)
+        fields = self.actor.fields
+        if fields is not None and not fields & {"output", "result"}:
+            raise missing
+        try:
+            require_task(self.session, self.actor, Act.READ, find_task(self.session, artifact_id))
+        except NotFound:
+            raise missing from None
+        return read_artifact(self.session, artifact_id)
 
     def schedules(self, instance_id: str) -> list[ScheduleView]:
         """Return an instance's schedules by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from app.core.events import stamp
-from app.core.models import Agent, Instance, Schedule, Step, Task
+from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
 from app.core.redaction import Rules, redact_fields, redact_text
 from app.core.states import TaskStatus
 
@@ -194,4 +194,15 @@ def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
         next_slot_at=stamp(row.next_slot_at),
         last_slot_at=stamp(row.last_slot_at),
         created_at=stamp(row.created_at),
+    )
+
+
+def view_slot(row: Slot) -> SlotView:
+    """Return the view of one row."""
+    return SlotView(
+        schedule_id=row.schedule_id,
+        planned_at=stamp(row.planned_at),
+        outcome=row.outcome,
+        reason=row.reason,
+        task_id=row.task_id,
     )

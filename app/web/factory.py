@@ -20,7 +20,7 @@ from app.delivery.hub import Hub
 from app.delivery.warden import Warden
 from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
-from app.web.api import agents, audit, auth, instances, members, schedules, tasks, tokens, users
+from app.web.api import agents, artifacts, audit, auth, instances, keeping, members, schedules, tasks, tokens, users
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
@@ -28,7 +28,7 @@ from app.web.parts import Web
 from app.web.transport import SocketTransport
 
 _PARTS = (
-    *(instances, members, tasks, agents, schedules, audit, auth, users, tokens),
+    *(instances, members, keeping, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
     *(health, metrics, lobby, pages),
 )
 

@@ -52,6 +52,11 @@ _IN_PATHS: dict[str, Node] = {
         "schema": {"type": "string", "format": "uuid"},
         "example": "9c1d3f6e-6f0e-4c57-8a2f-0d7f3a1b5e42",
     },
+    "artifact_id": {
+        "description": "Id of the artifact",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "2d8f0f0a-7a52-5f0e-8a55-0b7b1d9c5e11",
+    },
     "kind": {
         "description": "Kind of task that the agent performs",
         "schema": {"type": "string", "maxLength": 100},

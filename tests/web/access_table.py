@@ -30,6 +30,7 @@ OPERATORS = "401 404 403 200 200 200 404 403 403 401"
 #: Where a token for one task must not learn whether the thing is there.
 OPERATORS_HIDDEN = "401 404 403 200 200 200 404 403 404 401"
 ADMINS = "401 404 403 403 200 200 404 403 403 401"
+OWNERS = "401 404 403 403 403 200 404 403 403 401"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,14 @@ TABLE = {
     "POST /api/v1/instances/<instance_id>/schedules": Row(
         OPERATORS, _at("/api/v1/instances/acme/schedules"), SCHEDULE, 201
     ),
+    "GET /api/v1/artifacts/<artifact_id>": Row(READERS, lambda stage: f"/api/v1/artifacts/{stage.new_artifact()}"),
+    "GET /api/v1/instances/<instance_id>/policy": Row(ADMINS, _at("/api/v1/instances/acme/policy")),
+    "PUT /api/v1/instances/<instance_id>/policy": Row(
+        ADMINS, _at("/api/v1/instances/acme/policy"), {"secret_fields": ["iban"]}
+    ),
+    "GET /api/v1/instances/<instance_id>/export": Row(OWNERS, _at("/api/v1/instances/acme/export")),
+    # Without the id once more; whoever may not is refused before that.
+    "DELETE /api/v1/instances/<instance_id>": Row(OWNERS, _at("/api/v1/instances/acme"), None, 422),
     "GET /api/v1/schedules/<schedule_id>": Row(WHOLE_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}"),
     "GET /api/v1/schedules/<schedule_id>/slots": Row(
         WHOLE_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}/slots"

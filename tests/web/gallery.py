@@ -11,8 +11,11 @@ from werkzeug.test import TestResponse
 
 from app.core import actions, grants, planning
 from app.core.access import NOBODY, Act, Actor, Role
+from app.core.artifacts import keep
 from app.core.events import now
+from app.core.log import Change
 from app.core.members import set_member
+from app.core.models import Task
 from app.core.models_access import Membership, User
 from app.core.settings import Settings
 from app.web import callers
@@ -110,6 +113,16 @@ class Gallery:
         task_id = self.new_task()
         self.desk.perform(task_id, fail=True)
         return task_id
+
+    def new_artifact(self) -> str:
+        """A large output of `task_id`; its id."""
+
+        def work(change: Change) -> str:
+            task = change.session.get_one(Task, self.task_id)
+            return str(keep(change, self.rt.settings, task, "x" * 40_000)[1])
+
+        artifact_id: str = self.rt.ledger.commit(work)[0]
+        return artifact_id
 
     def new_schedule(self, instance_id: str = "acme") -> str:
         """A schedule."""

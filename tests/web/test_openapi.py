@@ -185,6 +185,7 @@ def test_the_refusals_have_the_shapes_that_the_document_tells_of(desk: Desk, doc
 
 #: What becomes of the examples; nothing is wrong with how they are written.
 OUTCOMES: dict[str, tuple[int, str | None, str | None]] = {
+    "replace_policy": (200, None, None),
     # An agent that is not there, an instance that is there already.
     "submit_task": (422, "invalid_input", "kind"),
     "add_schedule": (422, "invalid_input", "kind"),

@@ -179,3 +179,12 @@ class Problem(BaseModel):
     """With `rate_limited` and `too_many`: when to try again, where that is known"""
     min_seq: int | None = None
     """With `too_old`: the least `since` that can still be answered"""
+
+
+class Removed(Shown):
+    """How much was deleted."""
+
+    tasks: int
+    """Tasks, with their steps and artifacts"""
+    events: int
+    """Events"""

@@ -148,3 +148,23 @@ class NewSchedule(Given):
     """Which of the slots that passed while nobody looked are made up for"""
     overlap: Literal["allow", "skip"] = "allow"
     """What to do with a slot when the task of the last one still runs"""
+
+
+class NewPolicy(Given):
+    """What an instance decides for itself; null, or nothing, is as the settings say."""
+
+    event_days: float | None = None
+    """Days that events are kept; 0 for ever"""
+    task_days: float | None = None
+    """Days that ended tasks, and events at most, are kept; 0 for ever"""
+    secret_fields: list[str] | None = None
+    """Fields that nobody is to see, at any depth of any payload, however they are spelt"""
+    hide_emails: bool | None = None
+    """Whether e-mail addresses are hidden"""
+
+
+class Confirmation(Asked):
+    """That somebody means it."""
+
+    confirm: str | None = Field(None, max_length=100)
+    """The instance's id once more"""

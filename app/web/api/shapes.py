@@ -255,3 +255,20 @@ class AuditEntry(Shown):
     """More about it"""
     hash: str
     """SHA-256 of the entry and of the hash before it"""
+
+
+class Policy(Shown):
+    """What an instance has decided for itself; null is as the settings say."""
+
+    instance_id: InstanceId
+    """Whose it is"""
+    event_days: float | None
+    """Days that events are kept; 0 for ever"""
+    task_days: float | None
+    """Days that ended tasks, and events at most, are kept; 0 for ever"""
+    secret_fields: list[str] | None
+    """Fields that nobody sees, beside those of the settings and of the agents"""
+    hide_emails: bool | None
+    """Whether e-mail addresses are hidden"""
+    updated_at: Moment | None
+    """When it was decided; null when nothing was"""

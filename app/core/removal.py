@@ -1,0 +1,158 @@
+"""Deleting an instance: everything in it, in bounded transactions. Beside `core/actions`.
+
+First nobody but the caller may enter any more and no schedule fires; then what runs is cancelled, and tasks, events and
+the instance itself go. A run that has not noticed finds that its task is no longer its own. What remains is the audit
+log. Broken off, it is begun again. An instance that is created later under the same id has another epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+
+from app.core.access import Act, require
+from app.core.access_version import raise_version
+from app.core.errors import Conflict, InvalidInput, NotFound
+from app.core.log import Change, read_head
+from app.core.models import Event, Instance, Schedule, Slot, Task
+from app.core.models_access import AccessToken, Membership
+from app.core.runtime import Runtime
+from app.core.states import TERMINAL
+from app.core.validate import check_instance_id
+
+_QUIETLY = {"synchronize_session": False}
+_ENDED = [status.value for status in TERMINAL]
+#: Tasks, with their steps and artifacts, in one transaction.
+_TASKS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How much was deleted."""
+
+    tasks: int
+    events: int
+
+
+def delete_instance(runtime: Runtime, instance_id: str, confirm: str) -> Removed:
+    """Delete an instance and everything in it. `confirm` is its id once more.
+
+    Raises:
+        InvalidInput: this is no id, or `confirm` is not the same.
+        NotFound: there is no such instance for the caller.
+        Unauthenticated, Forbidden: the caller may not.
+        Unavailable: the database stayed away; what is gone is gone, begin again.
+    """
+    instance_id = check_instance_id(instance_id)
+    with runtime.db.read() as session:
+        require(session, runtime.caller.actor, Act.DELETE, instance_id)
+        if read_head(session, instance_id) is None:
+            raise NotFound("there is no such instance", field="instance_id")
+    if confirm != instance_id:
+        raise InvalidInput("say the instance's id once more, to be sure", field="confirm")
+    runtime.ledger.commit(lambda change: _close(runtime, change, instance_id))
+    _repeat(runtime, instance_id, _delete_schedules)
+    _cancel_all(runtime, instance_id)
+    tasks = _repeat(runtime, instance_id, _delete_tasks)
+    events = _repeat(runtime, instance_id, _delete_events)
+    runtime.ledger.commit(lambda change: _finish(runtime, change, instance_id, tasks, events))
+    runtime.db.policies.forget()
+    return Removed(tasks, events)
+
+
+def _close(runtime: Runtime, change: Change, instance_id: str) -> None:
+    """Let nobody in any more but the caller, who may have to begin again."""
+    actor = runtime.caller.actor
+    others = [Membership.instance_id == instance_id]
+    tokens = [AccessToken.instance_id == instance_id]
+    if actor.user_id is not None:
+        others.append(Membership.user_id != actor.user_id)
+    if actor.token_id is not None:
+        tokens.append(AccessToken.id != actor.token_id)
+    change.session.execute(delete(Membership).where(*others).execution_options(**_QUIETLY))
+    change.session.execute(delete(AccessToken).where(*tokens).execution_options(**_QUIETLY))
+    raise_version(change.session)
+    change.note_deed(instance_id, Act.DELETE, "instance", instance_id, {"what": "begun"})
+
+
+def _repeat(runtime: Runtime, instance_id: str, batch: Any) -> int:
+    total = 0
+    while done := runtime.ledger.commit(lambda change: batch(runtime, change, instance_id))[0]:
+        total += done
+    return total
+
+
+def _delete_schedules(runtime: Runtime, change: Change, instance_id: str) -> int:
+    """Delete slots, and the schedules that have none any more."""
+    session, most = change.session, runtime.settings.prune_batch
+    mine = select(Schedule.id).where(Schedule.instance_id == instance_id)
+    session.execute(
+        update(Schedule)
+        .where(Schedule.instance_id == instance_id)
+        .values(paused=True, next_slot_at=None)
+        .execution_options(**_QUIETLY)
+    )
+    slots = session.execute(
+        select(Slot.schedule_id, Slot.planned_at).where(Slot.schedule_id.in_(mine)).limit(most)
+    ).all()
+    for schedule_id in {slot.schedule_id for slot in slots}:
+        moments = [slot.planned_at for slot in slots if slot.schedule_id == schedule_id]
+        session.execute(
+            delete(Slot)
+            .where(Slot.schedule_id == schedule_id, Slot.planned_at.in_(moments))
+            .execution_options(**_QUIETLY)
+        )
+    if slots:
+        return len(slots)
+    ids = session.scalars(mine.limit(most)).all()
+    session.execute(delete(Schedule).where(Schedule.id.in_(ids)).execution_options(**_QUIETLY))
+    return len(ids)
+
+
+def _cancel_all(runtime: Runtime, instance_id: str) -> None:
+    after = ""
+    while True:
+        query = select(Task.id).where(Task.instance_id == instance_id, Task.status.not_in(_ENDED), Task.id > after)
+        with runtime.db.read() as session:
+            ids = session.scalars(query.order_by(Task.id).limit(_TASKS)).all()
+        if not ids:
+            return
+        for task_id in ids:
+            try:
+                runtime.ledger.request_cancel(task_id)
+            except (Conflict, NotFound):
+                # It ended by itself meanwhile.
+                continue
+        after = ids[-1]
+
+
+def _delete_tasks(runtime: Runtime, change: Change, instance_id: str) -> int:
+    ids = change.session.scalars(select(Task.id).where(Task.instance_id == instance_id).limit(_TASKS)).all()
+    change.session.execute(delete(Task).where(Task.id.in_(ids)).execution_options(**_QUIETLY))
+    return len(ids)
+
+
+def _delete_events(runtime: Runtime, change: Change, instance_id: str) -> int:
+    session, most = change.session, runtime.settings.prune_batch
+    stored = select(Event.seq).where(Event.instance_id == instance_id).order_by(Event.seq).limit(most).subquery()
+    last, number = session.execute(select(func.max(stored.c.seq), func.count())).one()
+    if not number:
+        return 0
+    session.execute(
+        delete(Event).where(Event.instance_id == instance_id, Event.seq <= last).execution_options(**_QUIETLY)
+    )
+    # As everywhere: what is not stored is below `min_seq`.
+    session.execute(
+        update(Instance).where(Instance.id == instance_id).values(min_seq=last).execution_options(**_QUIETLY)
+    )
+    return int(number)
+
+
+def _finish(runtime: Runtime, change: Change, instance_id: str, tasks: int, events: int) -> None:
+    """Delete the instance, with whatever came in since."""
+    change.session.execute(delete(Instance).where(Instance.id == instance_id).execution_options(**_QUIETLY))
+    raise_version(change.session)
+    detail = {"what": "done", "tasks": tasks, "events": events}
+    change.note_deed(instance_id, Act.DELETE, "instance", instance_id, detail)

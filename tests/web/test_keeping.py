@@ -1,0 +1,116 @@
+"""An instance's policy, its copy and its end, and large outputs, over REST."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from tests.web.desk import Desk, problem, take
+
+
+def _large(desk: Desk, output: object) -> str:
+    """A task with a step of a large output; its id."""
+    task_id: str = desk.submit()["task"]["id"]
+    claim = desk.rt.runs.claim(task_id, 1, "hand")
+    assert claim is not None
+    desk.rt.runs.start_step(claim, "plan", "Manager", "plan")
+    desk.rt.runs.finish_step(claim, "plan", output)
+    desk.rt.runs.complete(claim, {"done": True})
+    return task_id
+
+
+def test_a_large_output_is_read_as_a_file_that_no_browser_shows(desk: Desk) -> None:
+    page = "<script>alert(1)</script>" * 2000
+    task_id = _large(desk, page)
+    (step,) = take(desk.get(f"/tasks/{task_id}/steps"))["items"]
+    reference = step["output"]["$artifact"]
+    answer = desk.get(f"/artifacts/{reference['id']}")
+    assert (answer.status_code, answer.text) == (200, page)
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert hashlib.sha256(answer.data).hexdigest() == reference["sha256"]
+    again = desk.get(f"/artifacts/{reference['id']}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    problem(desk.get("/artifacts/0f8fad5b-d9cb-469f-a165-70867728950e"), 404, "not_found", "artifact_id")
+    problem(desk.get("/artifacts/nonsense"), 422, "invalid_input", "artifact_id")
+
+
+def test_a_policy_replaces_the_one_before_and_hides_at_once(desk: Desk) -> None:
+    nothing = {"event_days": None, "task_days": None, "secret_fields": None, "hide_emails": None}
+    before = take(desk.get("/instances/acme/policy"))
+    assert before == {"instance_id": "acme", "updated_at": None, **nothing}
+    given = {"event_days": 30.0, "secret_fields": ["text"]}
+    told = take(desk.client.put("/api/v1/instances/acme/policy", json=given))
+    assert told == {**before, **given, "updated_at": told["updated_at"]}
+    assert take(desk.get("/instances/acme/policy")) == told
+    assert desk.submit()["task"]["input"]["text"] == "[redacted:secret]"
+    take(desk.client.put("/api/v1/instances/acme/policy", json={}))
+    assert desk.submit()["task"]["input"]["text"] == "Hello"
+
+
+def test_a_policy_that_cannot_be_used_is_refused_by_the_name_of_its_field(desk: Desk) -> None:
+    for given, field in (
+        ({"event_days": -1.0}, "event_days"),
+        ({"task_days": 1e9}, "task_days"),
+        ({"secret_fields": ["ok", " "]}, "secret_fields[1]"),
+        ({"secret_fields": ["ok", "-"]}, "secret_fields[1]"),
+        ({"secret_fields": ["x"] * 101}, "secret_fields"),
+        ({"hide_emails": "yes"}, "hide_emails"),
+    ):
+        problem(desk.client.put("/api/v1/instances/acme/policy", json=given), 422, "invalid_input", field)
+    problem(desk.client.put("/api/v1/instances/none/policy", json={}), 404, "not_found", "instance_id")
+
+
+def test_an_export_holds_everything_and_its_manifest_proves_it(desk: Desk) -> None:
+    desk.create_instance("other")
+    desk.submit("other")
+    tasks = {_large(desk, {"text": "y" * 40_000, "password": "hunter2"}), _large(desk, "small")}
+    schedule = {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
+    take(desk.post("/instances/acme/schedules", schedule), 201)
+    answer = desk.get("/instances/acme/export")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
+    lines = [orjson.loads(line) for line in answer.data.splitlines()]
+    first, manifest = lines[0], lines[-1]
+    assert first["kind"] == "export"
+    assert first["instance"]["id"] == "acme"
+    body = answer.data[: answer.data.rindex(b'{"kind":"manifest"')]
+    assert manifest["sha256"] == hashlib.sha256(body).hexdigest()
+    assert sum(manifest["lines"].values()) == len(lines) - 1
+    events = [line["event"] for line in lines if line["kind"] == "event"]
+    assert [event["seq"] for event in events] == list(range(1, first["head"] + 1))
+    assert {line["task"]["id"] for line in lines if line["kind"] == "task"} == tasks
+    (artifact,) = [line["artifact"] for line in lines if line["kind"] == "artifact"]
+    assert artifact["content"] == {"text": "y" * 40_000, "password": "[redacted:secret]"}
+    assert {line["audit"]["action"] for line in lines if line["kind"] == "audit"} >= {"task.submit", "instance.export"}
+    assert manifest["lines"]["schedule"] == 1
+    assert b"hunter2" not in answer.data
+    assert b'"other"' not in answer.data
+    problem(desk.get("/instances/none/export"), 404, "not_found", "instance_id")
+
+
+def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(desk: Desk) -> None:
+    desk.create_instance("other")
+    kept = desk.submit("other")["task"]["id"]
+    before = take(desk.get("/instances/acme"))
+    running = desk.submit()["task"]["id"]
+    claim = desk.rt.runs.claim(running, 1, "hand")
+    assert claim is not None
+    _large(desk, "z" * 40_000)
+    schedule = {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
+    take(desk.post("/instances/acme/schedules", schedule), 201)
+    problem(desk.client.delete("/api/v1/instances/acme"), 422, "invalid_input", "confirm")
+    problem(desk.client.delete("/api/v1/instances/acme?confirm=other"), 422, "invalid_input", "confirm")
+    done = take(desk.client.delete("/api/v1/instances/acme?confirm=acme"))
+    assert (done["tasks"], done["events"] > 5) == (2, True)
+    problem(desk.get("/instances/acme"), 404, "not_found", "instance_id")
+    problem(desk.get(f"/tasks/{running}"), 404, "not_found", "task_id")
+    assert desk.rt.runs.heartbeat(claim, 1.0, "").alive is False
+    assert take(desk.get(f"/tasks/{kept}"))["id"] == kept
+    again = take(desk.post("/instances", {"name": "Acme", "id": "acme"}), 201)
+    assert (again["seq"], again["epoch"] != before["epoch"]) == (0, True)
+    lines = [orjson.loads(line) for line in desk.get("/instances/acme/export").data.splitlines()]
+    told = [line["audit"]["detail"].get("what") for line in lines if line.get("audit", {}).get("object_id") == "acme"]
+    assert [what for what in told if what in ("begun", "done")] == ["begun", "done"]
+    assert not [line for line in lines if line["kind"] in ("task", "event", "schedule", "artifact")]
