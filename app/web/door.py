@@ -22,6 +22,7 @@ from app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
 from app.core.settings import Settings
 from app.core.tokens import Tokens
 from app.delivery.passes import Passes
+from app.web.limits import Limits
 from app.web.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,13 @@ class Door:
     """The way into the namespace of one Socket.IO server."""
 
     def __init__(
-        self, server: Any, settings: Settings, tokens: Tokens, passes: Passes, transport: SocketTransport
+        self,
+        server: Any,
+        settings: Settings,
+        tokens: Tokens,
+        passes: Passes,
+        transport: SocketTransport,
+        limits: Limits,
     ) -> None:
         """`server` is python-socketio's, which asks here from now on."""
         self._server = server
@@ -45,6 +52,7 @@ class Door:
         self._tokens = tokens
         self._passes = passes
         self._transport = transport
+        self._limits = limits
         self._accept = server._handle_connect
         server._handle_connect = self.knock
         #: Who is just being let in, by connection.
@@ -114,11 +122,18 @@ class Door:
         raise Unauthenticated
 
     def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
+        try:
+            self._limits.enter(actor, self._environ(eio_sid).get("REMOTE_ADDR", ""))
+        except SwallowtailError as refusal:
+            self._refuse(eio_sid, refusal)
+            return
         self._entering[eio_sid] = (actor, version)
         try:
             self._accept(eio_sid, NAMESPACE, None)
         finally:
-            self._entering.pop(eio_sid, None)
+            if self._entering.pop(eio_sid, None) is not None:
+                # Nobody took them in.
+                self._limits.leave(actor)
 
     def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()

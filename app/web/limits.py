@@ -128,7 +128,8 @@ class Limits:
 
     def leave(self, actor: Actor) -> None:
         """Note that a connection that was let in by `enter` is gone."""
-        _drop(self._open_of, key_of(actor))
+        if key := key_of(actor):
+            _drop(self._open_of, key)
 
     def close(self) -> None:
         """Close the connections to Redis."""
@@ -147,6 +148,7 @@ class MessageLimits:
         self._subscriptions = make_buckets(settings.subscribe_limit, clock)
         self._most_refused = settings.flood_limit
         self._refused: Tally[str] = Tally()
+        self._actors: dict[str, Actor] = {}
 
     def check(self, sid: str, event: str) -> None:
         """Count a message of a connection. Raises TooFast; closes a connection that goes on all the same."""
@@ -165,8 +167,15 @@ class MessageLimits:
             self._server.start_background_task(self._server.disconnect, sid)
         raise TooFast("these are too many messages in this time", retry_after=wait)
 
+    def begin(self, sid: str, actor: Actor) -> None:
+        """Note whose connection this is; they have been let in by `Limits.enter`."""
+        self._actors[sid] = actor
+
     def forget(self, sid: str) -> None:
         """Forget a connection that is gone."""
+        actor = self._actors.pop(sid, None)
+        if actor is not None:
+            self._limits.leave(actor)
         self._refused.pop(sid, None)
         for bucket in (*self._messages, *self._subscriptions):
             bucket.clear(sid)

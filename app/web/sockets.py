@@ -96,7 +96,7 @@ def register(socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, l
     deadline = Deadline(socketio.server, settings.connect_timeout)
     watch_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    door = Door(socketio.server, settings, tokens, hub.passes, transport)
+    door = Door(socketio.server, settings, tokens, hub.passes, transport, limits)
     limited = MessageLimits(limits, socketio.server)
     conversation = Conversation(hub, transport, deadline, door, limited, Pace(settings.resume_rate))
     socketio.server.manager.on_accepted = conversation.begin
@@ -139,6 +139,7 @@ class Conversation:
     def begin(self, sid: str) -> None:
         """Greet a connection that has been accepted."""
         actor, version = self._door.take(self._transport.find(sid) or "")
+        self._limits.begin(sid, actor)
         self._hub.enter(sid, actor)
         self._hub.passes.confirm(version)
         self._transport.tell(sid, CONNECTED, {"message": "Connected"})

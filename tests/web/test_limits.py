@@ -262,3 +262,18 @@ def test_a_connection_too_many_on_the_stock_path_is_refused(tmp_path: Path, cloc
     assert (again.status_code, again.headers["Retry-After"]) == (429, "3600")
     assert client.get("/socket.io/?EIO=4&transport=polling&sid=abc").text == "served"
     assert client.get("/elsewhere").text == "served"
+
+
+def test_what_a_user_has_open_is_given_back_when_it_ends(tmp_path: Path, clock: Clock) -> None:
+    limits = make_limits(tmp_path, clock, auth="required", max_user_connections=1)
+    messages = MessageLimits(limits, FakeServer(), clock)
+    limits.enter(ANN, HERE)
+    messages.begin("a", ANN)
+    with pytest.raises(TooMany):
+        limits.enter(ANN, HERE)
+    messages.forget("a")
+    messages.forget("a")
+    limits.enter(ANN, HERE)
+    for _ in range(2):
+        messages.begin("b", OPEN)
+        messages.forget("b")
