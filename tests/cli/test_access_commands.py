@@ -25,6 +25,7 @@ KNOWN = "9 0 0 0 0 0"
 READERS = "9 6 0 0 0 0"
 OPERATORS = "9 6 10 0 0 0"
 ADMINS = "9 6 10 10 0 0"
+OWNERS = "9 6 10 10 10 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ TABLE = {
     "front-end-tokens list": Row(ADMINS, lambda _: ["acme"]),
     "front-end-tokens mint": Row(ADMINS, lambda _: ["acme", "page"]),
     "front-end-tokens revoke": Row(ADMINS, lambda stage: ["acme", stage.new_token()]),
+    "artifact": Row(READERS, lambda stage: [stage.new_artifact()]),
+    "policy show": Row(ADMINS, lambda _: ["acme"]),
+    "policy set": Row(ADMINS, lambda _: ["acme", "--secret-field", "iban"]),
+    "instances export": Row(OWNERS, lambda _: ["acme"]),
+    # Whoever may is told that this is not the instance's id.
+    "instances delete": Row(OWNERS, lambda _: ["acme", "--confirm", "other"], 2),
 }
 #: About oneself, or about no instance; tests of their own say who may.
 OF_NO_INSTANCE = {

@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 
 /** JSON of more lines than this is folded away inside an object. */
 const MOST_LINES = 12;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Text stands as it is, and so do texts of several lines inside an object, Markdown among them, which come first; the
@@ -14,10 +15,22 @@ const MOST_LINES = 12;
 export function viewValue(value) {
   if (typeof value === "string") return viewText(value);
   if (!isObject(value) || Object.keys(value).length === 0) return el("pre", { tabindex: 0 }, writeJson(value));
+  if (isReference(value)) return viewReference(value.$artifact);
   const entries = Object.entries(value);
   const first = entries.filter(([, inner]) => isLongText(inner));
   const rest = entries.filter(([, inner]) => !isLongText(inner));
   return el("dl", { class: "value" }, ...[...first, ...rest].map(([key, inner]) => viewEntry(key, inner)));
+}
+
+/** An output that is too large for its event: how it begins, and where the whole of it is. */
+function viewReference({ id, size, preview }) {
+  const link = el("a", { href: `/api/v1/artifacts/${id}`, download: true }, `Download all of it (${Number(size)} bytes)`);
+  return el("div", { class: "artifact" }, viewText(`${String(preview ?? "")}…`), el("p", {}, link));
+}
+
+function isReference(value) {
+  const keys = Object.keys(value);
+  return keys.length === 1 && keys[0] === "$artifact" && UUID.test(value.$artifact?.id);
 }
 
 /** @param {any} value @returns {string} JSON with indents */
