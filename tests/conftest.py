@@ -2,13 +2,15 @@
 
 Tiers: `unit` (this process only), `service` (real servers), `journey` (real processes of ours), `browser`, `chaos`.
 A test has the tier it is marked with, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
-starts programs. What needs PostgreSQL or RabbitMQ is marked `external` besides: `scripts/test` leaves it to `.ci/run`.
+starts programs. What needs PostgreSQL or RabbitMQ is marked `external` besides, and a journey that repeats another in a
+way of serving sockets that is not the default is marked `ways`: `scripts/test` leaves both to `.ci/run`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -39,6 +41,8 @@ STARTING_FIXTURES = {
 }
 #: In the id of a test, or among its fixtures: the servers that no wheel brings along.
 EXTERNAL = ("postgres", "psycopg", "rabbit")
+#: In the id of a journey that goes another way than the default.
+OTHER_WAYS = re.compile(r"[\[-](stock|gevent|threading)\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +77,8 @@ def _give_tier(item: pytest.Item) -> str | None:
         item.add_marker(tier)
     if any(name in text for text in (item.nodeid, *getattr(item, "fixturenames", ())) for name in EXTERNAL):
         item.add_marker("external")
+    if tier == "journey" and OTHER_WAYS.search(item.nodeid):
+        item.add_marker("ways")
     starts = STARTING_FIXTURES & set(getattr(item, "fixturenames", ()))
     if tier == "unit" and starts:
         return f"{item.nodeid} uses {', '.join(sorted(starts))}: mark it service or journey"
