@@ -1,0 +1,110 @@
+"""Somebody signs in, submits a task, watches it live, and signs out: then their other pages show nothing any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.core import users
+from app.core.access import Role
+from app.core.events import now
+from app.core.models_access import Membership
+from tests.browser.sights import Sights, forgiving
+from tests.harness.browser import Complaints
+from tests.harness.brisk import BRISK
+from tests.harness.house import House
+from tests.identity.bench import CHEAP, PASSWORD
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A house where one has to sign in."""
+    with House(env={**BRISK, **CHEAP, "auth": "required"}) as house:
+        house.start_worker(wait=False)
+        house.start_web()
+        house.workers[0].wait_ready()
+        yield house
+
+
+def make_member(house: House, name: str, role: Role, instance_id: str) -> None:
+    user = users.create_user(house.runtime(), name, PASSWORD)
+    with house.runtime().db.write() as session:
+        session.add(Membership(instance_id=instance_id, user_id=user["id"], role=role.value, created_at=now()))
+
+
+def sign_in(page: Page, name: str) -> None:
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], house: House) -> None:
+    page, complaints = browser
+    sights = Sights(page, house, house.webs[0].url)
+    make_member(house, "olga", Role.OPERATOR, sights.instance)
+    page.goto(f"{sights.url}/instances/{sights.instance}")
+    sign_in(page, "olga")
+    page.wait_for_url(re.compile(f"/instances/{sights.instance}$"))
+    sights.expect_connection("Live")
+
+    sights.open_form("echo")
+    page.get_by_label("Message").fill("Hello")
+    sights.send()
+    sights.task_opened()
+    sights.expect_status("Completed")
+    sights.expect_connection("Live")
+
+    with page.expect_popup() as opened:
+        page.evaluate("void window.open('/account')")
+    other = opened.value
+    with forgiving(complaints, "401"):
+        other.get_by_role("button", name="Sign out").click()
+        expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+        # Its socket was cut, and whoever asks for another one has to sign in.
+        page.wait_for_url(re.compile(r"/login\?next="))
+    sign_in(page, "olga")
+    sights.task_opened()
+    sights.expect_connection("Live")
+
+
+def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, house: House) -> None:
+    sights = Sights(page, house, house.webs[0].url)
+    make_member(house, "vera", Role.VIEWER, sights.instance)
+    page.goto(f"{sights.url}/instances/{sights.instance}")
+    sign_in(page, "vera")
+    sights.expect_connection("Live")
+    expect(page.get_by_role("link", name="New task")).to_have_count(0)
+    task_id = sights.house.submit(sights.instance, "probe", {"fail_at": 1, "error": "permanent"})
+    expect(sights.row(task_id)).to_contain_text("Failed")
+    sights.open_task(task_id)
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    page.goto(f"{sights.url}/instances/{sights.instance}/schedules")
+    sights.expect_connection("Live")
+    expect(page.locator("#add-panel")).to_be_hidden()
+
+
+def test_tokens_and_password_on_ones_own_page(browser: tuple[Page, Complaints], house: House) -> None:
+    page, complaints = browser
+    users.create_user(house.runtime(), "petra", PASSWORD)
+    url = house.webs[0].url
+    page.goto(f"{url}/account")
+    sign_in(page, "petra")
+    page.get_by_label("What it is for").fill("nightly <b>report</b>")
+    page.get_by_role("button", name="Mint").click()
+    expect(page.locator("#minted pre")).to_contain_text("swt_")
+    page.reload()
+    expect(page.locator("#tokens strong")).to_have_text("nightly <b>report</b>")
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.locator("#tokens li")).to_have_count(0)
+    page.get_by_label("Present password").fill("wrong wrong wrong")
+    page.get_by_label("New password").fill("staple after staple")
+    with forgiving(complaints, "403"):
+        page.get_by_role("button", name="Change").click()
+        expect(page.locator("[data-field=password] > .field-error")).to_be_visible()
+    page.get_by_label("Present password").fill(PASSWORD)
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
