@@ -74,11 +74,17 @@ def parrot(ctx: Context, given: ParrotInput) -> dict[str, object]:
     """Says its words wherever an agent can say anything."""
     line = " ".join(given.words.split())[:100]
     repeat = WriterInput(pieces=[given.words], path=given.path)
-    said = ctx.step(line, talk, ctx, repeat, agent=line, action=line, message=given.words)
+    # Nothing else may name a step.
+    name = "".join(letter for letter in line if letter.isprintable())
+    said = ctx.step(name, talk, ctx, repeat, agent=name, action=name, message=given.words)
     return {given.words: said, "list": [given.words], "deep": {given.words: {given.words: given.words}}}
 
 
 def talk(ctx: Context, given: WriterInput) -> str:
-    """Report the words as a message, then stream them; the words."""
-    ctx.progress(10, given.pieces[0])
-    return write(ctx, given)
+    """Say the words again and again, for whoever comes late, until the file appears; the words."""
+    while not Path(given.path).exists():
+        ctx.progress(10, given.pieces[0])
+        ctx.text(given.pieces[0])
+        ctx.check()
+        time.sleep(NAP * 20)
+    return given.pieces[0]

@@ -24,7 +24,7 @@ PAYLOADS = {
     "template": "{{ 7 * 7 }} ${7 * 7} {% raw %} <%= 7 * 7 %> #{7 * 7} [[7 * 7]]",
     "comment": "<!--<script> --!> ]]> <![CDATA[ <style>*{display:none}</style> <base href=//example.com/>",
     "direction": "safe \u202etxt.exe\u2066 \u200f\u061c and no end",
-    "long": "W" * 6000,
+    "long": "W" * 2000,
 }
 #: Counts what the policy refused, from the first script of a page on.
 WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (e) => violations.push(e.blockedURI))"
@@ -43,6 +43,15 @@ def careful(page: Page) -> Iterator[None]:
     page.add_init_script(WATCH)
     yield
     assert dialogs == []
+
+
+@contextmanager
+def opening(gate: Path) -> Iterator[None]:
+    """Let the step end in any case: it would keep the worker from the next test's."""
+    try:
+        yield
+    finally:
+        gate.touch()
 
 
 @pytest.fixture(params=PAYLOADS)
@@ -80,8 +89,9 @@ def test_what_an_agent_says_while_it_works_is_shown_as_text(
     payload: str, house_with_test_agents: House, page: Page, tmp_path: Path
 ) -> None:
     sights = Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
-    line, gate = line_of(payload, 100), tmp_path / "go"
-    with careful(page):
+    line = "".join(letter for letter in line_of(payload, 100) if letter.isprintable())
+    gate = tmp_path / "go"
+    with careful(page), opening(gate):
         task_id = sights.house.submit(sights.instance, "parrot", {"words": payload, "path": str(gate)}, title="Parrot")
         sights.open_task(task_id)
         step = page.locator("#steps > li")
@@ -124,7 +134,7 @@ def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, sights
         sights.page.get_by_role("button", name="Remove").click()
         expect(sights.page.locator("#confirm [data-slot=name]")).to_have_text(name)
         assert_nothing_ran(sights)
-        for path in ("", "/new"):
+        for path in ("", "/new", "/audit"):
             sights.page.goto(f"{sights.url}/instances/{instance}{path}")
             expect(sights.page.locator("main")).to_contain_text(name)
             assert_nothing_ran(sights)
@@ -150,5 +160,5 @@ def assert_nothing_ran(sights: Sights) -> None:
     # The brand's own picture is the only one, and the state's element the only script without a source.
     foreign = "main img, main svg, main iframe, main math, main style, base, main a[href^=javascript]"
     assert page.locator(foreign).count() == 0
-    assert page.locator("script:not([src])").count() == 1
+    assert page.locator("script:not([src]):not(#state)").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

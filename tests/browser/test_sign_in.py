@@ -13,8 +13,8 @@ from app.core.access import Role
 from app.core.events import now
 from app.core.models_access import Membership
 from tests.browser.sights import Sights, forgiving
-from tests.harness.browser import Complaints
 from tests.harness.brisk import BRISK
+from tests.harness.browser import Complaints
 from tests.harness.house import House
 from tests.identity.bench import CHEAP, PASSWORD
 
