@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, literal, make_url, select, type_coerce
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.errors import SettingsError, Unavailable
@@ -41,25 +42,29 @@ _AWAY = "the database is locked or away"
 _TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
 
 
-class db_now(ColumnElement[datetime]):  # noqa: N801 - reads as the SQL function that it is
-    """The database's clock, plus `offset` seconds: leases and delays are never compared with a machine's own clock."""
+class _Clock(FunctionElement[int]):
+    """The database's clock, in microseconds since 1970. Holds nothing, so that a statement is compiled only once."""
 
-    inherit_cache = False
-    type = Moment()
-
-    def __init__(self, offset: float = 0.0) -> None:
-        self.micros = round(offset * 1_000_000)
+    inherit_cache = True
+    name = "clock"
+    type = BigInteger()
 
 
-@compiles(db_now, "sqlite")
-def _sqlite_now(element: db_now, compiler: SQLCompiler, **options: Any) -> str:
+def db_now(offset: float = 0.0) -> ColumnElement[datetime]:
+    """Return the database's clock plus `offset` seconds: leases and delays are never compared with a machine's own."""
+    # A parameter, or every offset would be a statement of its own.
+    return type_coerce(_Clock() + literal(round(offset * 1_000_000), BigInteger), Moment)
+
+
+@compiles(_Clock, "sqlite")
+def _sqlite_now(element: _Clock, compiler: SQLCompiler, **options: Any) -> str:
     # julianday() counts in milliseconds; unixepoch('subsec') needs SQLite 3.42.
-    return f"(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000 + {element.micros})"
+    return "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)"
 
 
-@compiles(db_now, "postgresql")
-def _postgres_now(element: db_now, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + {element.micros})"
+@compiles(_Clock, "postgresql")
+def _postgres_now(element: _Clock, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 class Database:

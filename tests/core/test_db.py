@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from app.core.db import Database, is_transient
+from app.core.db import Database, db_now, is_transient
 from app.core.errors import SettingsError, Unavailable
-from app.core.models import Instance
+from app.core.models import Instance, Task
 from tests.core.stage import Stage, make_settings
 
 NewStage = Callable[..., Stage]
@@ -120,3 +120,23 @@ def test_a_driver_that_is_not_installed_is_told_by_the_setting_that_wants_it(mon
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsError, match=r"SWALLOWTAIL_DATABASE_URL: .* pip install 'swallowtail\[postgres\]'"):
         Database(make_settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
+
+
+def test_statements_about_the_clock_are_compiled_once_whatever_their_offset(stage: Stage) -> None:
+    known: dict[Any, Any] = {}
+    connection = stage.db.engine.connect().execution_options(compiled_cache=known)
+    with connection, connection.begin():
+        for offset in (0.0, 1.5, -90.0):
+            late = update(Task).where(Task.lease_until < db_now()).values(lease_until=db_now(offset))
+            connection.execute(late)
+            connection.execute(select(db_now(offset)))
+    assert len(known) == 2
+
+
+def test_the_clock_is_moved_by_its_offset(stage: Stage) -> None:
+    with stage.db.read() as session:
+        clock, later, sooner = session.execute(select(db_now(), db_now(90.5), db_now(-90.5))).one()
+        is_before = session.scalar(select(db_now(-5) < db_now()))
+    assert is_before
+    assert abs((later - clock).total_seconds() - 90.5) < 5
+    assert abs((clock - sooner).total_seconds() - 90.5) < 5
