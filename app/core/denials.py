@@ -6,6 +6,8 @@ that follow it are counted and written together, and a process writes no more th
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +59,8 @@ class Denials:
         self._clock = clock
         self._lock = threading.Lock()
         self._kinds: dict[Key, _Kind] = {}
+        #: What was typed for a name is remembered, for a minute, as something that cannot be found from it.
+        self._salt = secrets.token_bytes(16)
         self._minute = 0.0
         self._written = 0
 
@@ -69,7 +73,8 @@ class Denials:
     def note_failed_login(self, caller: Caller, name: str) -> None:
         """Note that somebody could not prove to be who they said.
 
-        A name that nobody has is left out: now and then it is somebody's password.
+        A name that nobody has is left out: now and then it is somebody's password. It costs what a known one costs,
+        each name by itself, or the time that the answer takes would tell which names there are.
         """
         user_id = ""
         try:
@@ -79,7 +84,12 @@ class Denials:
             log.warning("denials_not_written", count=1, reason=str(fault))
         detail = {"name": clean(name).strip().lower()} if user_id else {}
         caller = Caller(NOBODY, caller.entrance, caller.address)
-        self._take(caller, Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail))
+        wanted = clean(name).strip().lower().encode()
+        self._take(
+            caller,
+            Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail),
+            hashlib.blake2b(wanted, key=self._salt, digest_size=16).hexdigest(),
+        )
 
     def flush(self) -> None:
         """Write down what has been counted and not yet told; for the end of the process."""
@@ -88,9 +98,10 @@ class Denials:
             self._kinds.clear()
         self._write([(kind.caller, _told_again(kind)) for kind in due])
 
-    def _take(self, caller: Caller, deed: Deed) -> None:
-        actor = caller.actor
-        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, str(sorted(deed.detail.items())))
+    def _take(self, caller: Caller, deed: Deed, about: str | None = None) -> None:
+        """Write a refusal down or count it; `about` tells kinds apart, what its entry tells by default."""
+        actor, about = caller.actor, str(sorted(deed.detail.items())) if about is None else about
+        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, about)
         with self._lock:
             due = self._collect(self._clock())
             known = self._kinds.get(key)

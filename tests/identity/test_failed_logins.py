@@ -1,0 +1,49 @@
+"""Noting who could not sign in costs the same for a name that is known and for one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, event, select
+
+from app.core.access import NOBODY, Caller
+from app.core.denials import Denials
+from app.core.models_audit import AuditEntry
+from tests.identity.bench import Bench
+
+CALLER = Caller(NOBODY, "rest", "192.0.2.7")
+
+
+@contextmanager
+def counting(bench: Bench) -> Iterator[list[str]]:
+    """Note what is begun in the database: R for reading, W for writing."""
+    begun: list[str] = []
+
+    def note(connection: Connection) -> None:
+        begun.append("W" if connection.get_execution_options().get("swallowtail_write", True) else "R")
+
+    event.listen(bench.rt.db.engine, "begin", note)
+    yield begun
+    event.remove(bench.rt.db.engine, "begin", note)
+
+
+def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(bench: Bench) -> None:
+    bench.add("bob")
+    denials = Denials(bench.rt.db, clock=lambda: 1000.0)
+    work: dict[str, list[str]] = {}
+    for name in ("ann", "eve", "bob", "mallory", "ann", "eve", "ANN ", " Eve"):
+        with counting(bench) as begun:
+            denials.note_failed_login(CALLER, name)
+        work.setdefault(name.strip().lower(), []).append("".join(begun))
+    assert work == {"ann": ["RW", "R", "R"], "eve": ["RW", "R", "R"], "bob": ["RW"], "mallory": ["RW"]}
+
+
+def test_a_name_that_nobody_has_is_in_no_entry(bench: Bench) -> None:
+    denials = Denials(bench.rt.db)
+    for name in ("ann", "eve", "mallory", "eve"):
+        denials.note_failed_login(CALLER, name)
+    denials.flush()
+    with bench.rt.db.read() as session:
+        entries = select(AuditEntry.detail).where(AuditEntry.action == "login.failed").order_by(AuditEntry.number)
+        assert list(session.scalars(entries)) == [{"name": "ann"}, {}, {}, {"more": 1}]
