@@ -15,6 +15,7 @@ from prometheus_client import Counter
 from app.core.errors import SwallowtailError
 from app.core.retention import prune_due
 from app.core.runtime import Runtime
+from app.core.spent_tokens import delete_spent
 
 log = structlog.get_logger(__name__)
 
@@ -83,4 +84,9 @@ class Sweeper:
 
     def _prune_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        prune_due(self._runtime, lambda: not self._stopping.is_set() and time.monotonic() < until)
+
+        def may_go_on() -> bool:
+            return not self._stopping.is_set() and time.monotonic() < until
+
+        delete_spent(self._runtime, may_go_on)
+        prune_due(self._runtime, may_go_on)

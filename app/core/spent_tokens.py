@@ -1,0 +1,59 @@
+"""Tokens that were good long ago: their rows are deleted. Beside the road, in the thread that prunes (`core/sweep`).
+
+A token whose row is gone is refused as one that never was; until then, whoever shows it is told what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import Session
+
+from app.core.db import db_now
+from app.core.duty import take_turn
+from app.core.models_access import AccessToken
+from app.core.retention import PRUNED
+from app.core.runtime import Runtime
+
+#: The name of the turn.
+DUTY = "tokens"
+_DAY = 86_400.0
+
+
+def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
+    """Delete tokens that expired or were revoked `token_keep_days` ago, if it is this process's turn; how many.
+
+    Args:
+        runtime: the domain.
+        may_go_on: asked between two transactions of at most `prune_batch` rows; what is left is for the next time.
+
+    Raises:
+        Unavailable: the database stayed away.
+    """
+    settings = runtime.settings
+    if not settings.token_keep_days or not take_turn(runtime.db, DUTY, settings.prune_interval):
+        return 0
+    long_ago = db_now(-settings.token_keep_days * _DAY)
+    deleted = 0
+    # One after the other: either alone can be found by an index, both together by none.
+    for is_spent in (AccessToken.expires_at < long_ago, AccessToken.revoked_at < long_ago):
+        done = settings.prune_batch
+        while done >= settings.prune_batch and may_go_on():
+            done = _delete_batch(runtime, is_spent)
+            deleted += done
+            PRUNED.labels("tokens").inc(done)
+    return deleted
+
+
+def _delete_batch(runtime: Runtime, is_spent: ColumnElement[bool]) -> int:
+    def work(session: Session) -> int:
+        some = session.scalars(select(AccessToken.id).where(is_spent).limit(runtime.settings.prune_batch)).all()
+        gone = delete(AccessToken).where(AccessToken.id.in_(some)).returning(AccessToken.id)
+        return len(session.execute(gone.execution_options(synchronize_session=False)).all())
+
+    with runtime.db.read() as session:
+        if session.scalar(select(AccessToken.id).where(is_spent).limit(1)) is None:
+            return 0
+    done: int = runtime.db.run(work)
+    return done

@@ -1,0 +1,89 @@
+"""Tokens that were good long ago are deleted, a few at a time, and no others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from app.core.db import db_now
+from app.core.events import now
+from app.core.models import Duty
+from app.core.models_access import AccessToken
+from app.core.spent_tokens import delete_spent
+from app.core.sweep import Sweeper
+from tests.harness.waiting import wait_until
+from tests.identity.bench import Bench
+from tests.identity.conftest import NewBench
+
+DAY = timedelta(days=1)
+
+
+def add(bench: Bench, name: str, *, expired: float | None = None, revoked: float | None = None) -> None:
+    """Store a token that expired, or was revoked, so many days ago; negative: that will be."""
+    ages = {"expires_at": expired, "revoked_at": revoked}
+    moments = {field: None if age is None else now() - age * DAY for field, age in ages.items()}
+    user_id = bench.user().id
+    with bench.rt.db.write() as session:
+        session.add(AccessToken(id=name, kind="personal", user_id=user_id, created_at=now(), **moments))
+
+
+def left(bench: Bench) -> list[str]:
+    with bench.rt.db.read() as session:
+        return list(session.scalars(select(AccessToken.id).order_by(AccessToken.id)))
+
+
+def next_turn(bench: Bench) -> None:
+    with bench.rt.db.write() as session:
+        session.execute(update(Duty).values(next_at=db_now(-1)))
+
+
+def test_what_expired_or_was_revoked_long_ago_goes_and_nothing_else(bench: Bench) -> None:
+    add(bench, "expired", expired=31)
+    add(bench, "revoked", expired=-60, revoked=31)
+    add(bench, "kept 1", expired=29)
+    add(bench, "kept 2", expired=-60, revoked=29)
+    add(bench, "kept 3", expired=-60)
+    add(bench, "kept 4")
+    assert delete_spent(bench.rt, lambda: True) == 2
+    assert left(bench) == ["kept 1", "kept 2", "kept 3", "kept 4"]
+
+
+def test_one_process_at_a_time_has_the_turn(bench: Bench) -> None:
+    assert delete_spent(bench.rt, lambda: True) == 0
+    add(bench, "expired", expired=31)
+    assert delete_spent(bench.rt, lambda: True) == 0
+    next_turn(bench)
+    assert delete_spent(bench.rt, lambda: True) == 1
+
+
+def test_it_goes_in_small_transactions_and_stops_between_two_when_told(new_bench: NewBench) -> None:
+    bench = new_bench(prune_batch=2)
+    bench.add("ann")
+    for number in range(5):
+        add(bench, f"{number}", expired=31)
+    answers = iter([True, False, False])
+    assert delete_spent(bench.rt, lambda: next(answers)) == 2
+    assert len(left(bench)) == 3
+    next_turn(bench)
+    assert delete_spent(bench.rt, lambda: True) == 3
+
+
+def test_with_zero_days_everything_is_kept(new_bench: NewBench) -> None:
+    bench = new_bench(token_keep_days=0)
+    bench.add("ann")
+    add(bench, "expired", expired=3000)
+    assert delete_spent(bench.rt, lambda: True) == 0
+    assert left(bench) == ["expired"]
+
+
+def test_the_thread_that_prunes_deletes_them(new_bench: NewBench) -> None:
+    bench = new_bench(prune_interval=0.05)
+    bench.add("ann")
+    add(bench, "expired", expired=31)
+    sweeper = Sweeper(bench.rt)
+    sweeper.start()
+    try:
+        wait_until(lambda: not left(bench), "the token is deleted")
+    finally:
+        sweeper.stop()
