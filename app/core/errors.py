@@ -110,6 +110,12 @@ class Unavailable(SwallowtailError):
     code = "unavailable"
 
 
+class NotSetUp(Unavailable):
+    """This deployment is not set up for it."""
+
+    code = "not_set_up"
+
+
 class Busy(SwallowtailError):
     """More come at once than can be let in; come back a little later."""
 

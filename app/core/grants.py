@@ -116,6 +116,7 @@ def mint_front_end(runtime: Runtime, tokens: Tokens, wish: FrontEndWish) -> Mint
         Unauthenticated, NotFound, Forbidden: the caller may not mint, or not do what the token is to allow.
         InvalidInput: names the field that is wrong.
         TooMany: the instance has as many as it may have.
+        NotSetUp: there is no key to sign with.
     """
     actor = runtime.caller.actor
     instance_id = check_instance_id(wish.instance_id)

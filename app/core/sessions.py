@@ -44,7 +44,9 @@ def sign_in(runtime: Runtime, tokens: Tokens, name: str, password: str) -> Signe
     Raises:
         Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
         TooFast: too many passwords are being checked.
+        NotSetUp: there is no key to sign with.
     """
+    tokens.require_key()
     return open_session(runtime, tokens, authenticate(runtime, name, password))
 
 
@@ -53,7 +55,9 @@ def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
 
     Raises:
         Unauthenticated: the user was disabled, or all that was issued to them voided, since `user` was read.
+        NotSetUp: there is no key to sign with.
     """
+    tokens.require_key()
     session_id = str(uuid.uuid4())
     secret = make_secret("session", session_id)
     expires = now() + timedelta(hours=runtime.settings.session_hours)
@@ -76,7 +80,9 @@ def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
 
     Raises:
         Unauthenticated: the session has ended, or the secret is not its present one; such a session ends.
+        NotSetUp: there is no key to sign with.
     """
+    tokens.require_key()
     session_id, secret_hash = split_secret(secret, "session")
     following = make_secret("session", session_id)
 
@@ -111,6 +117,7 @@ def give_access(runtime: Runtime, tokens: Tokens, actor: Actor) -> tuple[str, da
 
     Raises:
         Unauthenticated: the user is gone or disabled.
+        NotSetUp: there is no key to sign with.
     """
     with runtime.db.read() as session:
         user = session.get(User, actor.user_id)

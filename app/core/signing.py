@@ -35,10 +35,15 @@ class SigningKeys:
         settings = self._settings
         if settings.is_open:
             return
-        if settings.secret_key.get_secret_value() or settings.database_url is None:
+        if self.is_set:
             _ = self.by_id
         elif not settings.jwks_url:
             raise SettingsError(_NEEDED, field="SWALLOWTAIL_SECRET_KEY")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a key that every process has: without one, only what others signed can be read."""
+        return bool(self._settings.secret_key.get_secret_value()) or self._settings.database_url is None
 
     @property
     def present(self) -> tuple[str, str]:
@@ -51,7 +56,7 @@ class SigningKeys:
         settings = self._settings
         keys = [settings.secret_key.get_secret_value()]
         if not keys[0]:
-            if settings.database_url is not None:
+            if not self.is_set:
                 raise SettingsError(_NEEDED, field="SWALLOWTAIL_SECRET_KEY")
             keys = [_keep_key(settings.var / FILE_NAME)]
         keys += [key for key in [settings.secret_key_previous.get_secret_value()] if key]

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from app.core.access import Act, Actor
 from app.core.db import Database
-from app.core.errors import Unauthenticated, Unavailable
+from app.core.errors import NotSetUp, Unauthenticated, Unavailable
 from app.core.events import now
 from app.core.jwks import ALGORITHMS, ProviderKeys
 from app.core.models_access import AccessToken, User
@@ -50,6 +50,7 @@ _BATCH = 500
 _EXPIRED = "this token has expired"
 _NOT_YET = "this token is not valid yet"
 _REVOKED = "this token was revoked"
+_NO_KEY = "SWALLOWTAIL_SECRET_KEY is not set up here, so that no sessions and no tokens for front ends are given"
 _UNUSABLE = "this is not a token that is accepted here"
 
 _ours = jwt.PyJWT(options={"require": ["iss", "aud", "exp", "nbf", "iat", "jti"], "enforce_minimum_key_length": True})
@@ -82,6 +83,15 @@ class Tokens:
             SettingsError: callers must say who they are, and there is no key that every process has.
         """
         self._keys.check()
+
+    def require_key(self) -> None:
+        """Make sure, before anything is done for it, that a token can be signed.
+
+        Raises:
+            NotSetUp: there is no key: only the identity provider's tokens and personal ones work here.
+        """
+        if not self._keys.is_set:
+            raise NotSetUp(_NO_KEY)
 
     def sign_access(self, user: User, session_id: str, until: datetime) -> tuple[str, datetime]:
         """Return an access token of a session, and when it expires: soon, and never after the session does."""
@@ -148,6 +158,7 @@ class Tokens:
         return {actor: why for actor in actors if (why := _why_ended(actor, ended, disabled, moment)) is not None}
 
     def _sign(self, kind: str, claims: Mapping[str, Any], expires: datetime) -> str:
+        self.require_key()
         kid, key = self._keys.present
         moment = now()
         told = {
@@ -162,7 +173,7 @@ class Tokens:
 
     def _read_ours(self, token: str, header: Mapping[str, Any]) -> Actor:
         kind = _TYPES.get(str(header.get("typ")))
-        key = self._keys.by_id.get(str(header.get("kid")))
+        key = self._keys.by_id.get(str(header.get("kid"))) if self._keys.is_set else None
         if kind is None or key is None:
             raise Unauthenticated(_UNUSABLE)
         settings = self.settings

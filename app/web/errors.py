@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.core.db import is_transient
-from app.core.errors import InvalidInput, SwallowtailError, Unauthenticated, Unavailable
+from app.core.errors import InvalidInput, NotSetUp, SwallowtailError, Unauthenticated, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +67,11 @@ KINDS = {
         Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
         Kind("internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."),
         Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
+        Kind("not_set_up", 503, "This is not set up here", "Tell the operator; `detail` names what is missing."),
     )
 }
 #: Those that share their status with a kind that is less special.
-_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf")
+_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up")
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 
@@ -142,7 +143,8 @@ def answer_domain_error(error: SwallowtailError) -> Response:
 
 
 def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
-    if isinstance(error, Unavailable):
+    # What nobody has set up is not there a moment later either.
+    if isinstance(error, Unavailable) and not isinstance(error, NotSetUp):
         return {"Retry-After": "1"}
     if error.retry_after is not None:
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}

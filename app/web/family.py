@@ -21,6 +21,7 @@ from prometheus_client import multiprocess
 from app.core.child import Child, Patience
 from app.core.errors import SettingsError
 from app.core.settings import Settings
+from app.core.signing import SigningKeys
 from app.web.address import name_of, reserve
 
 #: How a child ends whose settings cannot be used: starting it again would not help.
@@ -86,10 +87,12 @@ def lead(settings: Settings) -> int:
 
     Raises:
         OSError: the address is taken, or not one of this machine's.
-        SettingsError: this is not Linux, or the var directory cannot be written to.
+        SettingsError: this is not Linux, the var directory cannot be written to, or a key is missing.
     """
     if not sys.platform.startswith("linux"):
         raise SettingsError("SWALLOWTAIL_PROCESSES: several processes on one address need Linux")
+    # Here, and not in each child: it is said once, and a key that is made at need is made once.
+    SigningKeys(settings).check()
     with reserve(settings) as keeper:
         numbers = _make_directory(settings, keeper)
         _say(f"{settings.processes} web processes on {name_of(keeper)}")

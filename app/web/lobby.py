@@ -14,7 +14,7 @@ from flask import Blueprint, Response, make_response, render_template, request, 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from app.core import sessions
-from app.core.errors import NotFound, SwallowtailError, TooFast, Unauthenticated
+from app.core.errors import NotFound, NotSetUp, SwallowtailError, TooFast, Unauthenticated
 from app.core.events import stamp
 from app.core.oidc import Attempt, Provider
 from app.core.sessions import SignedIn
@@ -48,7 +48,7 @@ def sign_in() -> Response:
     """Sign in by name and password."""
     try:
         signed_in = signing_in.sign_in(request.form.get("name", ""), request.form.get("password", ""))
-    except (Unauthenticated, TooFast) as refusal:
+    except (Unauthenticated, TooFast, NotSetUp) as refusal:
         kind = answer_domain_error(refusal)
         answer = _show_form(refusal.message, kind.status_code)
         if "Retry-After" in kind.headers:
@@ -162,6 +162,7 @@ def _provider() -> Provider:
 
 
 def _sealer() -> URLSafeTimedSerializer:
+    get_web().tokens.require_key()
     return URLSafeTimedSerializer(SigningKeys(get_runtime().settings).present[1], salt="attempt to sign in")
 
 

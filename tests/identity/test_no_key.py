@@ -1,0 +1,58 @@
+"""With a provider and no key of our own: what would need one is refused, by name, and nothing is half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.core import grants
+from app.core.errors import NotSetUp, Unauthenticated
+from app.core.grants import FrontEndWish, PersonalWish
+from app.core.sessions import open_session, refresh
+from app.core.signing import SigningKeys
+from app.core.tokens import Tokens, act_as
+from tests.identity.bench import PASSWORD, PROVIDER, Bench
+from tests.identity.conftest import NewBench
+
+
+@pytest.fixture
+def keyless(new_bench: NewBench, tmp_path: Path) -> Bench:
+    """A bench on a database with an address, such as a distributed deployment has, without a key."""
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    bench = new_bench(secret_key="", database_url=url, **PROVIDER)
+    bench.add("ann")
+    return bench
+
+
+def test_it_starts_without_a_key_because_the_provider_has_one(keyless: Bench) -> None:
+    SigningKeys(keyless.rt.settings).check()
+
+
+def test_whatever_is_signed_with_a_key_of_ours_is_no_token_here(keyless: Bench, new_bench: NewBench) -> None:
+    elsewhere = new_bench()
+    elsewhere.add("bob")
+    with pytest.raises(Unauthenticated):
+        keyless.tokens.read(elsewhere.sign_in("bob").access_token)
+
+
+def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> None:
+    ann = keyless.user()
+    before = keyless.audit(), keyless.audit("mine")
+    tries: list[Callable[[], object]] = [
+        lambda: keyless.sign_in("ann", PASSWORD),
+        lambda: keyless.sign_in("nobody", PASSWORD),
+        lambda: open_session(keyless.rt, keyless.tokens, ann),
+        lambda: refresh(keyless.rt, keyless.tokens, "sws_x"),
+        lambda: grants.mint_front_end(keyless.rt, keyless.tokens, FrontEndWish("page", "mine")),
+    ]
+    for attempt in tries:
+        with pytest.raises(NotSetUp, match="SWALLOWTAIL_SECRET_KEY"):
+            attempt()
+    assert (keyless.audit(), keyless.audit("mine")) == before
+
+
+def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
+    minted = grants.mint_personal(keyless.by(act_as(keyless.user())), PersonalWish("script"))
+    assert Tokens(keyless.rt).read(minted.secret).name == "ann"
