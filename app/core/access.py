@@ -57,6 +57,8 @@ class Act(StrEnum):
     READ_AGENTS = "agent.read"
     KEEP_OWN_TOKENS = "own_token.write"
     KEEP_USERS = "user.write"
+    #: What is about every instance at once: the keys that payloads are sealed with, and epochs after a restore.
+    KEEP_DEPLOYMENT = "deployment.write"
     READ_SYSTEM_AUDIT = "system_audit.read"
     READ_METRICS = "metrics.read"
 
@@ -79,7 +81,7 @@ LEAST_ROLE = {
     Act.RENEW_EPOCH: Role.OWNER,
 }
 #: What superusers alone may do; the other acts outside of instances are everybody's who is known.
-SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.READ_SYSTEM_AUDIT, Act.READ_METRICS})
+SUPERUSERS_ONLY = frozenset({Act.KEEP_USERS, Act.KEEP_DEPLOYMENT, Act.READ_SYSTEM_AUDIT, Act.READ_METRICS})
 #: What a token for one task may allow: whatever else an instance knows is about more than the task.
 OF_ONE_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 #: Most ids in one query; SQLite has a limit on parameters.

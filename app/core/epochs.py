@@ -7,10 +7,11 @@ others. Another epoch tells them so: they forget their position and begin again 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 
 from sqlalchemy import select, update
 
-from app.core.access import Act, require
+from app.core.access import Act, require, require_outside
 from app.core.errors import NotFound
 from app.core.log import Change, Head, read_head
 from app.core.models import Event, Instance
@@ -25,11 +26,34 @@ def renew_epoch(runtime: Runtime, instance_id: str) -> Head:
         Unauthenticated, Forbidden: see `require`.
         Unavailable: the database stayed away.
     """
+    with runtime.db.read() as session:
+        require(session, runtime.caller.actor, Act.RENEW_EPOCH, instance_id)
+    return _renew(runtime, instance_id)
+
+
+def renew_every_epoch(runtime: Runtime) -> Iterator[tuple[str, Head]]:
+    """Give every instance's log another epoch, one after the other; gives each id and where its log stands then.
+
+    Raises:
+        Unauthenticated, Forbidden: the caller does not keep the deployment.
+        Unavailable: the database stayed away; those before have another epoch.
+    """
+    require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+    with runtime.db.read() as session:
+        instances = session.scalars(select(Instance.id).order_by(Instance.id)).all()
+    for instance_id in instances:
+        try:
+            yield instance_id, _renew(runtime, instance_id)
+        except NotFound:
+            # It was deleted meanwhile.
+            continue
+
+
+def _renew(runtime: Runtime, instance_id: str) -> Head:
     epoch = uuid.uuid4().hex[:16]
 
     def work(change: Change) -> Head:
         session = change.session
-        require(session, runtime.caller.actor, Act.RENEW_EPOCH, instance_id)
         # Locked first: an event that is being numbered must not get the epoch that is over.
         before = session.scalar(select(Instance.epoch).where(Instance.id == instance_id).with_for_update())
         if before is None:

@@ -15,11 +15,14 @@ import orjson
 from sqlalchemy import JSON, ColumnElement, Table, Text, and_, cast, func, or_, select, type_coerce, update
 from sqlalchemy.orm import Session
 
+from app.core.access import Act, require_outside
+from app.core.audit import SYSTEM_SCOPE
 from app.core.db import Database
 from app.core.errors import SettingsError
 from app.core.keyring import Keyring
 from app.core.models import Base
 from app.core.models_privacy import Artifact
+from app.core.runtime import Runtime
 from app.core.sealing import ANY_MARKER, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
 
 #: Rows of one transaction.
@@ -54,6 +57,20 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
             if not done:
                 break
             yield model.__tablename__, done
+
+
+def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
+    """Rotate as `rotate` does for a caller, and write down that they did.
+
+    Raises:
+        Unauthenticated, Forbidden: the caller does not keep the deployment.
+        SettingsError, KeyMissing, Tampered: see `rotate`.
+    """
+    require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+    key_id = runtime.db.keyring.current
+    if key_id is not None:
+        runtime.ledger.commit(lambda change: change.note_deed(SYSTEM_SCOPE, "keys.rotate", "key", key_id))
+    yield from rotate(runtime.db)
 
 
 def _rotate_batch(db: Database, model: type[Base], after: str, batch: int) -> tuple[int, str]:

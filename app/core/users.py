@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypedDict, TypeVar
 
@@ -117,8 +117,7 @@ def disable_user(runtime: Runtime, name: str) -> UserView:
     def work(change: Change) -> User:
         user = _find(change.session, name)
         if user.disabled_at is None:
-            if user.is_superuser and len(_lock_superusers(change.session)) == 1:
-                raise Conflict("this is the last superuser", field="name")
+            _check_others(change.session, user)
             user.disabled_at = change.now
             _void(change, user)
             _note(change, "user.disable", user)
@@ -140,6 +139,16 @@ def enable_user(runtime: Runtime, name: str) -> UserView:
         return user
 
     return view_user(_commit(runtime, work))
+
+
+def make_superuser(runtime: Runtime, name: str) -> UserView:
+    """Have somebody keep users and the deployment. Raises as `enable_user` does."""
+    return _change_standing(runtime, name, is_superuser=True)
+
+
+def make_ordinary(runtime: Runtime, name: str) -> UserView:
+    """Have somebody be a superuser no more. Raises as `disable_user` does."""
+    return _change_standing(runtime, name, is_superuser=False)
 
 
 def set_password(runtime: Runtime, name: str, password: str) -> UserView:
@@ -329,9 +338,29 @@ def _find(session: Session, name: str) -> User:
     return user
 
 
-def _lock_superusers(session: Session) -> Sequence[str]:
+def _change_standing(runtime: Runtime, name: str, *, is_superuser: bool) -> UserView:
+    require_outside(runtime.caller.actor, Act.KEEP_USERS)
+
+    def work(change: Change) -> User:
+        user = _find(change.session, name)
+        if user.is_superuser is not is_superuser:
+            if not is_superuser:
+                _check_others(change.session, user)
+            user.is_superuser = is_superuser
+            raise_version(change.session)
+            _note(change, "user.promote" if is_superuser else "user.demote", user)
+        return user
+
+    return view_user(_commit(runtime, work))
+
+
+def _check_others(session: Session, user: User) -> None:
+    """Refuse what would leave nobody who can keep users."""
     able = (User.is_superuser.is_(True), User.disabled_at.is_(None))
-    return session.scalars(select(User.id).where(*able).order_by(User.id).with_for_update()).all()
+    # Locked in one order, so that two who end each other cannot both succeed.
+    ids = session.scalars(select(User.id).where(*able).order_by(User.id).with_for_update()).all()
+    if list(ids) == [user.id]:
+        raise Conflict("this is the last superuser", field="name")
 
 
 def _note(change: Change, action: str, user: User | None) -> None:

@@ -44,6 +44,17 @@ def open_unknown() -> Iterator[Runtime]:
         runtime.close()
 
 
+@contextmanager
+def open_as(operator: bool) -> Iterator[Runtime]:
+    """Give the domain acting for the operator, or for whoever signed in. Raises as `open_domain` does."""
+    if operator:
+        with open_unknown() as runtime:
+            yield as_operator(runtime)
+    else:
+        with open_domain() as runtime:
+            yield runtime
+
+
 def as_operator(runtime: Runtime) -> Runtime:
     """Return the domain acting for whoever runs this machine: may do everything, and stands in the audit log for it.
 

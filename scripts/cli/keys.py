@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from app.core.rotation import count_use, rotate
-from scripts.cli.domain import open_domain
+from app.core.access import Act, require_outside
+from app.core.rotation import count_use, rotate_all
+from scripts.cli.domain import open_as
 from scripts.cli.exits import Commands
-from scripts.cli.options import AsJson
+from scripts.cli.options import AsJson, AsOperator
 from scripts.cli.output import print_json, tell
 
 keys = typer.Typer(cls=Commands, no_args_is_help=True, help="Look after the keys that payloads are sealed with.")
 
 
 @keys.command("status")
-def status(as_json: AsJson = False) -> None:
+def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Tell how much is sealed with which key. One that seals nothing any more may be taken out of the setting."""
-    with open_domain() as runtime:
+    with open_as(operator) as runtime:
+        require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
         current, found = runtime.db.keyring.current, count_use(runtime.db)
     if as_json:
         for use in found:
@@ -29,10 +31,10 @@ def status(as_json: AsJson = False) -> None:
 
 
 @keys.command("rotate")
-def rotate_keys() -> None:
+def rotate_keys(operator: AsOperator = False) -> None:
     """Seal everything with the first key of the setting. May be interrupted and begun again, while all else runs."""
     total = 0
-    with open_domain() as runtime:
-        for _, done in rotate(runtime.db):
+    with open_as(operator) as runtime:
+        for _, done in rotate_all(runtime):
             total += done
     tell(f"Sealed {total} rows.")

@@ -12,10 +12,10 @@ from app.core.grants import FrontEndWish, TokenView
 from app.core.members import MemberView
 from app.core.tokens import Tokens
 from app.core.validate import check_instance_id
-from scripts.cli.domain import open_domain
+from scripts.cli.domain import open_as, open_domain
 from scripts.cli.exits import Commands
 from scripts.cli.given import parse_duration
-from scripts.cli.options import AsJson
+from scripts.cli.options import AsJson, AsOperator
 from scripts.cli.output import console, print_json, tell, when
 
 people = typer.Typer(cls=Commands, no_args_is_help=True, help="Who is what in an instance.")
@@ -26,9 +26,9 @@ User = Annotated[str, typer.Argument(help="Name of the user.")]
 
 
 @people.command("list")
-def show_members(instance: Instance, as_json: AsJson = False) -> None:
+def show_members(instance: Instance, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """List an instance's members by name."""
-    with open_domain() as runtime:
+    with open_as(operator) as runtime:
         _print_members(members.list_members(runtime, check_instance_id(instance, "INSTANCE")), as_json)
 
 
@@ -37,10 +37,11 @@ def set_role(
     instance: Instance,
     user: User,
     role: Annotated[str, typer.Argument(help="viewer, operator, admin or owner.")],
+    operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
     """Give a user a role, whether or not they have one."""
-    with open_domain() as runtime:
+    with open_as(operator) as runtime:
         member = members.set_member(runtime, check_instance_id(instance, "INSTANCE"), user, role.lower())
     if as_json:
         print_json(member)
@@ -49,9 +50,9 @@ def set_role(
 
 
 @people.command("remove")
-def remove(instance: Instance, user: User) -> None:
+def remove(instance: Instance, user: User, operator: AsOperator = False) -> None:
     """Take a user's role away; the tokens that they minted for front ends are revoked."""
-    with open_domain() as runtime:
+    with open_as(operator) as runtime:
         members.remove_member(runtime, check_instance_id(instance, "INSTANCE"), user)
     tell("Removed.")
 

@@ -20,3 +20,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be given many times."),
 ]
+AsOperator = Annotated[
+    bool,
+    typer.Option(
+        "--as-operator",
+        help="Without signing in: whoever can read the settings of this deployment has its database anyhow.",
+    ),
+]

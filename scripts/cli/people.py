@@ -13,21 +13,14 @@ from app.core.errors import InvalidInput
 from app.core.runtime import Runtime
 from app.core.users import Identity, UserView
 from scripts.cli.asking import ask_password
-from scripts.cli.domain import as_operator, open_domain, open_unknown
+from scripts.cli.domain import open_as, open_unknown
 from scripts.cli.exits import Commands
-from scripts.cli.options import AsJson
+from scripts.cli.options import AsJson, AsOperator
 from scripts.cli.output import print_json, print_users, tell
 
 people = typer.Typer(cls=Commands, help="List users, or make one known, disable, enable or give a password.")
 
 Name = Annotated[str, typer.Argument(help="Name of the user.")]
-AsOperator = Annotated[
-    bool,
-    typer.Option(
-        "--as-operator",
-        help="Without signing in: whoever can read the settings of this deployment has its database anyhow.",
-    ),
-]
 
 
 @people.callback(invoke_without_command=True)
@@ -36,7 +29,7 @@ def show_users(context: typer.Context, operator: AsOperator = False, as_json: As
     if context.invoked_subcommand is not None:
         return
     found: list[UserView] = []
-    with _opened(operator) as runtime:
+    with open_as(operator) as runtime:
         after = None
         while True:
             page, after = users.list_users(runtime, limit=runtime.settings.max_page_size, after=after)
@@ -76,7 +69,7 @@ def create(
 @people.command("disable")
 def disable(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Let a user in no more: what was issued to them is worth nothing."""
-    with _opened(operator) as runtime:
+    with open_as(operator) as runtime:
         view = users.disable_user(runtime, name)
     _tell(view, f"{view['name']} is disabled.", as_json=as_json)
 
@@ -84,9 +77,25 @@ def disable(name: Name, operator: AsOperator = False, as_json: AsJson = False) -
 @people.command("enable")
 def enable(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Let a user in again; what was revoked stays so."""
-    with _opened(operator) as runtime:
+    with open_as(operator) as runtime:
         view = users.enable_user(runtime, name)
     _tell(view, f"{view['name']} is enabled.", as_json=as_json)
+
+
+@people.command("promote")
+def promote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
+    """Make a user a superuser, who keeps users and the deployment."""
+    with open_as(operator) as runtime:
+        view = users.make_superuser(runtime, name)
+    _tell(view, f"{view['name']} is a superuser.", as_json=as_json)
+
+
+@people.command("demote")
+def demote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
+    """Have a user be a superuser no more; the last one stays."""
+    with open_as(operator) as runtime:
+        view = users.make_ordinary(runtime, name)
+    _tell(view, f"{view['name']} is no superuser.", as_json=as_json)
 
 
 @people.command("password")
@@ -96,7 +105,7 @@ def password(
     as_json: AsJson = False,
 ) -> None:
     """Give a user, or oneself, another password; it is asked for, or read from standard input."""
-    with _opened(operator) as runtime:
+    with open_as(operator) as runtime:
         if name is None:
             present = ask_password("Present password")
             view = users.change_own_password(runtime, present, ask_password("New password", twice=True))
@@ -106,23 +115,13 @@ def password(
 
 
 @contextmanager
-def _opened(operator: bool) -> Iterator[Runtime]:
-    if operator:
-        with open_unknown() as runtime:
-            yield as_operator(runtime)
-    else:
-        with open_domain() as runtime:
-            yield runtime
-
-
-@contextmanager
 def _opened_for_first(operator: bool, *, superuser: bool) -> Iterator[Runtime]:
     """Open the domain, for the operator as long as there is nobody who could sign in."""
     with open_unknown() as runtime, runtime.db.read() as session:
         is_first = not users.has_users(session) and not runtime.settings.is_open
     if is_first and not superuser:
         raise InvalidInput("the first user must be a superuser, or nobody could make others known", field="--superuser")
-    with _opened(operator or is_first) as runtime:
+    with open_as(operator or is_first) as runtime:
         yield runtime
 
 

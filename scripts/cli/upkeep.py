@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from app.core.epochs import renew_epoch
+from app.core.access import Act, require
+from app.core.epochs import renew_epoch, renew_every_epoch
 from app.core.errors import InvalidInput
+from app.core.log import Head
 from app.core.reads import read_instance
 from app.core.retention import Policy, foresee, prune, read_policy
 from app.core.runtime import Runtime
-from scripts.cli.domain import open_domain
-from scripts.cli.options import AsJson, InstanceId
+from scripts.cli.domain import open_as
+from scripts.cli.options import AsJson, AsOperator, InstanceId
 from scripts.cli.output import print_json, tell
-from scripts.cli.places import read_all_instances
 
 
 def prune_instance(
@@ -23,11 +25,12 @@ def prune_instance(
     events: Annotated[int | None, typer.Option(min=0, help="How many of the latest events to keep.")] = None,
     task_days: Annotated[float | None, typer.Option(min=0, help="Days of ended tasks to keep.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete old events and ended tasks now, by the instance's policy or as the options say."""
     given = (event_days, events, task_days)
-    with open_domain() as runtime:
+    with open_as(operator) as runtime:
         policy = Policy(*given) if any(value is not None for value in given) else _own_policy(runtime, instance_id)
         done = foresee(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
     if as_json:
@@ -40,24 +43,32 @@ def prune_instance(
 
 def renew(
     instance_id: Annotated[str | None, typer.Argument(help="Instance whose log was restored.")] = None,
-    everywhere: Annotated[bool, typer.Option("--all", help="Every instance.")] = False,
+    everywhere: Annotated[bool, typer.Option("--all", help="Every instance; for superusers.")] = False,
+    operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin another epoch, after a database was restored: every client begins again with a snapshot."""
     if (instance_id is None) != everywhere:
         raise InvalidInput("name an instance, or give --all", field="instance_id")
-    with open_domain() as runtime:
-        named = [one["id"] for one in read_all_instances(runtime)] if instance_id is None else [instance_id]
-        for name in named:
-            head = renew_epoch(runtime, name)
+    with open_as(operator) as runtime:
+        named = _renew_all_or_one(runtime, instance_id)
+        for name, head in named:
             if as_json:
                 print_json({"instance_id": name, "epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq})
             else:
                 print(f"{name} {head.epoch}")
 
 
+def _renew_all_or_one(runtime: Runtime, instance_id: str | None) -> Iterator[tuple[str, Head]]:
+    if instance_id is None:
+        yield from renew_every_epoch(runtime)
+    else:
+        yield instance_id, renew_epoch(runtime, instance_id)
+
+
 def _own_policy(runtime: Runtime, instance_id: str) -> Policy:
     with runtime.db.read() as session:
+        require(session, runtime.caller.actor, Act.PRUNE, instance_id)
         read_instance(session, instance_id)
         policy = read_policy(session, runtime.settings, instance_id)
     if policy.event_age is None and policy.events is None:

@@ -19,13 +19,14 @@ from scripts.cli import tasks
 from scripts.enqueue import app
 from tests.web.gallery import Gallery
 
-WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner")
+WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser")
 #: 9: say who you are; 6: there is no such thing; 10: you may not.
-KNOWN = "9 0 0 0 0 0"
-READERS = "9 6 0 0 0 0"
-OPERATORS = "9 6 10 0 0 0"
-ADMINS = "9 6 10 10 0 0"
-OWNERS = "9 6 10 10 10 0"
+KNOWN = "9 0 0 0 0 0 0"
+READERS = "9 6 0 0 0 0 6"
+OPERATORS = "9 6 10 0 0 0 6"
+ADMINS = "9 6 10 10 0 0 6"
+OWNERS = "9 6 10 10 10 0 6"
+SUPERUSERS = "9 10 10 10 10 10 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,22 @@ TABLE = {
     "instances export": Row(OWNERS, lambda _: ["acme"]),
     # Whoever may is told that this is not the instance's id.
     "instances delete": Row(OWNERS, lambda _: ["acme", "--confirm", "other"], 2),
+    # The instance keeps everything: what whoever may prune is told is that there is nothing to go by.
+    "prune": Row(OWNERS, lambda _: ["-i", "acme"], 2),
+    "instances renew-epoch": Row(OWNERS, lambda _: ["acme"]),
+    "keys status": Row(SUPERUSERS, lambda _: []),
+    # There is no key to seal with, which only whoever may rotate is told.
+    "keys rotate": Row(SUPERUSERS, lambda _: [], 2),
+    "users": Row(SUPERUSERS, lambda _: []),
+    "users disable": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
+    "users enable": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
+    "users promote": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
+    "users demote": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
 }
 #: About oneself, or about no instance; tests of their own say who may.
 OF_NO_INSTANCE = {
-    "login", "logout", "whoami", "tokens", "tokens create", "tokens revoke", "users", "users create", "users disable",
-    "users enable", "users password", "keys status", "keys rotate", "audit list", "audit verify", "prune",
-    "instances renew-epoch",
+    "login", "logout", "whoami", "tokens", "tokens create", "tokens revoke", "users create", "users password",
+    "audit list", "audit verify",
 }  # fmt: skip
 
 
@@ -95,8 +106,8 @@ def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         yield from paths(each, (*path, name))
 
 
-def run(gallery: Gallery, who: str, command: str) -> int:
-    """Run a command as somebody; its exit code."""
+def run(gallery: Gallery, who: str, command: str, *more: str) -> int:
+    """Run a command as somebody, with the arguments of the table or with others; its exit code."""
 
     @contextmanager
     def open_domain() -> Iterator[Runtime]:
@@ -106,7 +117,7 @@ def run(gallery: Gallery, who: str, command: str) -> int:
         for name, module in list(sys.modules.items()):
             if name.startswith("scripts.cli.") and hasattr(module, "open_domain"):
                 patch.setattr(module, "open_domain", open_domain)
-        arguments = [*command.split(), *TABLE[command].arguments(gallery)]
+        arguments = [*command.split(), *(more or TABLE[command].arguments(gallery))]
         return int(CliRunner().invoke(app, arguments).exit_code)
 
 
@@ -120,3 +131,18 @@ def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, command: str
     expected = [row.done if code == "0" else int(code) for code in row.codes.split()]
     found = [run(gallery, who, command) for who in WHO]
     assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "codes"),
+    [
+        ("instances renew-epoch", ["--all"], SUPERUSERS),
+        ("prune", ["-i", "acme", "--events", "1000000"], OWNERS),
+        ("prune", ["-i", "acme", "--events", "1000000", "--dry-run"], OWNERS),
+    ],
+)
+def test_what_is_about_everything_takes_a_superuser_and_what_is_lost_an_owner(
+    gallery: Gallery, command: str, arguments: list[str], codes: str
+) -> None:
+    found = [run(gallery, who, command, *arguments) for who in WHO]
+    assert found == [int(code) for code in codes.split()]

@@ -90,6 +90,44 @@ def test_the_operator_gets_in_again_when_no_superuser_can_and_it_is_written_down
     assert [one["name"] for one in boss.lines("users", "--as-operator")] == ["boss"]
 
 
+def test_the_operator_makes_the_first_owner_who_goes_on_from_there(boss: Desk) -> None:
+    assert boss.call("list", "demo").exit_code == 6
+    assert boss.call("members", "set", "demo", "boss", "owner").exit_code == 6
+    (made,) = boss.lines("members", "set", "demo", "boss", "owner", "--as-operator")
+    assert (made["name"], made["role"]) == ("boss", "owner")
+    assert boss.call("list", "demo").exit_code == 0
+    boss.call("users", "create", "ann", given=PASSWORD + "\n")
+    assert boss.call("members", "set", "demo", "ann", "viewer").exit_code == 0
+    assert [one["name"] for one in boss.lines("members", "list", "demo", "--as-operator")] == ["ann", "boss"]
+    assert boss.call("members", "remove", "demo", "boss", "--as-operator").exit_code == 7
+    with boss.runtime.db.read() as session:
+        rows = session.scalars(
+            select(AuditEntry).where(AuditEntry.scope == "demo", AuditEntry.action == "member.write")
+        )
+        assert [row.actor_name.split(" ")[0] for row in rows] == ["operator", "boss"]
+
+
+def test_the_operator_looks_after_the_deployment_without_signing_in(boss: Desk) -> None:
+    boss.call("logout")
+    for command in (
+        ["keys", "status"],
+        ["instances", "renew-epoch", "--all"],
+        ["prune", "-i", "demo", "--events", "9"],
+    ):
+        assert boss.call(*command).exit_code == 9
+        assert boss.call(*command, "--as-operator").exit_code == 0
+
+
+def test_a_superuser_makes_another_and_the_last_one_stays(boss: Desk) -> None:
+    boss.call("users", "create", "ann", given=PASSWORD + "\n")
+    assert boss.call("users", "demote", "boss").exit_code == 7
+    assert boss.lines("users", "promote", "ann")[0]["is_superuser"] is True
+    assert boss.lines("users", "demote", "boss")[0]["is_superuser"] is False
+    assert boss.call("users", "promote", "boss").exit_code == 10
+    assert boss.call("users", "promote", "boss", "--as-operator").exit_code == 0
+    assert [action for _, action, _ in audit(boss)][-3:] == ["user.promote", "user.demote", "user.promote"]
+
+
 def test_who_signed_in_acts_as_themselves_until_they_sign_out(boss: Desk) -> None:
     (who,) = boss.lines("whoami")
     assert (who["name"], who["kind"], who["is_superuser"]) == ("boss", "user", True)

@@ -194,3 +194,35 @@ def test_a_user_of_a_provider_is_created_without_a_password(bench: Bench) -> Non
         users.create_user(bench.rt, "ida", identity=Identity("https://id.example", "42"))
     with pytest.raises(InvalidInput):
         users.create_user(bench.rt, "ida")
+
+
+def test_a_superuser_is_made_and_unmade_at_once_and_it_is_written_down(bench: Bench) -> None:
+    bench.add("root", is_superuser=True)
+    root, ann = bench.sign_in("root").actor, bench.sign_in()
+    before = _version(bench)
+
+    assert users.make_superuser(bench.by(root), "ANN")["is_superuser"] is True
+    assert bench.tokens.read(ann.access_token).is_superuser
+    assert users.make_superuser(bench.by(root), "ann")["is_superuser"] is True
+    assert _version(bench) == before + 1
+
+    assert users.make_ordinary(bench.by(root), "ann")["is_superuser"] is False
+    assert not bench.tokens.read(ann.access_token).is_superuser
+    assert _version(bench) == before + 2
+    assert bench.audit()[-2:] == [("root", "user.promote"), ("root", "user.demote")]
+    for change in (users.make_superuser, users.make_ordinary):
+        with pytest.raises(Forbidden):
+            change(bench.by(ann.actor), "ann")
+
+
+def test_the_last_superuser_who_can_come_in_stays_one(bench: Bench) -> None:
+    bench.add("root", is_superuser=True)
+    bench.add("other", is_superuser=True)
+    users.disable_user(bench.rt, "other")
+    with pytest.raises(Conflict):
+        users.make_ordinary(bench.rt, "root")
+    assert users.make_ordinary(bench.rt, "other")["is_superuser"] is False
+    users.enable_user(bench.rt, "other")
+    with pytest.raises(Conflict):
+        users.make_ordinary(bench.rt, "root")
+    assert bench.user("root").is_superuser

@@ -100,6 +100,10 @@ TABLE = {
         SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/disable"
     ),
     "POST /api/v1/users/<user_name>/enable": Row(SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/enable"),
+    "POST /api/v1/users/<user_name>/promote": Row(
+        SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/promote"
+    ),
+    "POST /api/v1/users/<user_name>/demote": Row(SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/demote"),
     "POST /api/v1/users/<user_name>/password": Row(
         SUPERUSERS,
         lambda stage: f"/api/v1/users/{stage.new_user()}/password",

@@ -70,6 +70,27 @@ def enable_user(user_name: str) -> Response:
     return write_json(users.enable_user(act(), user_name))
 
 
+@bp.post("/<user_name>/promote")
+@bp.output(User)
+def promote_user(user_name: str) -> Response:
+    """Make a user a superuser
+
+    They keep users and the deployment then, and are no member of any instance by that. Again changes nothing.
+    """
+    return write_json(users.make_superuser(act(), user_name))
+
+
+@bp.post("/<user_name>/demote")
+@bp.output(User)
+@bp.doc(responses=[409])
+def demote_user(user_name: str) -> Response:
+    """Have a user be a superuser no more
+
+    Their live connections are looked at again within two seconds. Again changes nothing; the last superuser stays one.
+    """
+    return write_json(users.make_ordinary(act(), user_name))
+
+
 @bp.post("/<user_name>/password")
 @bp.input(GivenPassword, arg_name="body", example={"password": "correct horse battery"})
 @bp.output(User)
