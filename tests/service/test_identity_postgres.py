@@ -1,0 +1,113 @@
+"""Users, sessions and tokens on PostgreSQL, where their statements, or who waits for whom, could differ from SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.core import grants, users
+from app.core.access import NOBODY, Actor
+from app.core.errors import Conflict, SwallowtailError, Unauthenticated
+from app.core.events import now
+from app.core.grants import PersonalWish
+from app.core.models_access import AccessToken
+from app.core.sessions import refresh
+from app.core.spent_tokens import delete_spent
+from tests.identity.bench import PASSWORD, Bench
+
+pytestmark = pytest.mark.service
+
+NEW = "staple after staple"
+
+
+@pytest.fixture
+def bench(postgres: str, tmp_path: Path) -> Iterator[Bench]:
+    """A bench on PostgreSQL, with the user `ann` and the superuser `root`."""
+    bench = Bench(tmp_path, database_url=postgres)
+    bench.add("ann")
+    bench.add("root", is_superuser=True)
+    yield bench
+    bench.close()
+
+
+def race(*deeds: Callable[[], object]) -> list[str]:
+    """Do several things at the same time; what became of each: `done`, or the code of its refusal."""
+
+    def do(deed: Callable[[], object]) -> str:
+        try:
+            deed()
+        except SwallowtailError as refused:
+            return refused.code
+        return "done"
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return sorted(pool.map(do, deeds))
+
+
+def test_of_those_who_take_a_name_at_the_same_time_one_gets_it(bench: Bench) -> None:
+    found = race(*[lambda: users.create_user(bench.rt, "bob", PASSWORD)] * 4)
+    assert found == ["conflict", "conflict", "conflict", "done"]
+    assert [one["name"] for one in users.list_users(bench.rt, limit=10)[0]] == ["ann", "bob", "root"]
+
+
+def test_two_superusers_who_unmake_each_other_leave_one(bench: Bench) -> None:
+    bench.add("boss", is_superuser=True)
+    found = race(lambda: users.make_ordinary(bench.rt, "root"), lambda: users.make_ordinary(bench.rt, "boss"))
+    assert found == ["conflict", "done"]
+    assert bench.user("root").is_superuser is not bench.user("boss").is_superuser
+
+
+def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
+    signed_in = bench.sign_in()
+    personal = grants.mint_personal(bench.by(signed_in.actor), PersonalWish("script"))
+    actors = [signed_in.actor, bench.tokens.read(personal.secret), bench.sign_in("root").actor]
+    assert bench.tokens.is_still_good(actors) == {}
+    generation = bench.user().generation
+
+    users.set_password(bench.rt, "ann", NEW)
+
+    assert bench.user().generation == generation + 1
+    assert bench.tokens.is_still_good(actors) == {actors[0]: "revoked", actors[1]: "revoked"}
+    for token in (signed_in.access_token, personal.secret):
+        with pytest.raises(Unauthenticated):
+            bench.tokens.read(token)
+    assert bench.sign_in("ann", NEW).actor.name == "ann"
+
+
+def test_a_session_token_is_good_once_also_for_two_at_the_same_time(bench: Bench) -> None:
+    secret = bench.sign_in().session_secret
+    found = race(*[lambda: refresh(bench.by(NOBODY), bench.tokens, secret)] * 2)
+    assert found == ["done", "unauthenticated"]
+    assert bench.audit()[-1][1] == "session.replay"
+
+
+def test_many_more_tokens_than_one_query_takes_are_looked_at_together(bench: Bench) -> None:
+    user_id = bench.user().id
+    ids = [f"token-{number}" for number in range(1203)]
+    with bench.rt.db.write() as session:
+        for number, token_id in enumerate(ids):
+            revoked = now() if number % 400 == 0 else None
+            row = AccessToken(id=token_id, kind="personal", user_id=user_id, created_at=now(), revoked_at=revoked)
+            session.add(row)
+    actors = [Actor("user", user_id, "ann", user_id=user_id, token_id=token_id) for token_id in ids]
+    assert bench.tokens.is_still_good(actors) == {actors[number]: "revoked" for number in (0, 400, 800, 1200)}
+
+
+def test_tokens_that_were_good_long_ago_are_deleted(bench: Bench) -> None:
+    user_id = bench.user().id
+    long_ago = now() - timedelta(days=31)
+    with bench.rt.db.write() as session:
+        for name, moments in {"a": {"expires_at": long_ago}, "b": {"revoked_at": long_ago}, "c": {}}.items():
+            session.add(AccessToken(id=name, kind="personal", user_id=user_id, created_at=now(), **moments))
+    assert delete_spent(bench.rt, lambda: True) == 2
+    with bench.rt.db.read() as session:
+        assert session.get(AccessToken, "c") is not None
+
+
+def test_a_name_that_is_taken_is_a_conflict(bench: Bench) -> None:
+    with pytest.raises(Conflict):
+        users.create_user(bench.rt, "ANN", PASSWORD)
