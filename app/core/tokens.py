@@ -121,6 +121,18 @@ class Tokens:
             return self._read_theirs(token, header, self._provider)
         raise Unauthenticated(_UNUSABLE)
 
+    def is_of_ours(self, token: object) -> bool:
+        """Tell whether something looks like a token that was issued here or by our provider, good or not."""
+        if not isinstance(token, str) or not token.isascii() or len(token) > _LONGEST:
+            return False
+        if token.startswith("swt_"):
+            return True
+        try:
+            header = _read_header(token)
+        except Unauthenticated:
+            return False
+        return header.get("typ") in _TYPES or self._provider is not None
+
     def read_session(self, secret: str, *, is_use: bool = True) -> Actor:
         """Return whose session it is that this secret opens. Raises as `read` does; a bearer token never does.
 

@@ -89,7 +89,7 @@ class Door:
         """Return who this is if that takes no reading."""
         if _is_told_in_address(self._environ(eio_sid)):
             return None
-        token = _find_token(auth)
+        token = self._find_token(auth)
         if token is None:
             return (OPEN, self._passes.version) if self._is_open else None
         known = self._known.get(_digest(token)) if isinstance(token, str) else None
@@ -113,7 +113,7 @@ class Door:
         environ = self._environ(eio_sid)
         if _is_told_in_address(environ):
             raise InvalidInput("a token never belongs into an address; send it as auth: {token}", field="auth.token")
-        token = _find_token(auth)
+        token = self._find_token(auth)
         if token is not None:
             return self.read(token)
         version = self._passes.version
@@ -140,13 +140,14 @@ class Door:
         told = {"message": shape.pop("message"), "data": shape}
         self._server._send_packet(eio_sid, self._server.packet_class(stock.CONNECT_ERROR, told, namespace=NAMESPACE))
 
+    def _find_token(self, auth: Any) -> Any:
+        token = auth.get("token") if isinstance(auth, dict) else None
+        # Where anybody may come in, a client may go on showing what it always showed and nobody looked at.
+        return None if self._is_open and not self._tokens.is_of_ours(token) else token
+
     def _environ(self, eio_sid: str) -> Mapping[str, Any]:
         environ: Mapping[str, Any] = self._server.environ.get(eio_sid) or {}
         return environ
-
-
-def _find_token(auth: Any) -> Any:
-    return auth.get("token") if isinstance(auth, dict) else None
 
 
 def _is_told_in_address(environ: Mapping[str, Any]) -> bool:

@@ -289,3 +289,14 @@ def test_many_connections_are_looked_at_with_two_questions(bench: Bench) -> None
     assert bench.tokens.is_still_good([OPEN, SYSTEM, *actors]) == {actors[3]: "revoked"}
     assert len([text for text in asked if text.startswith("SELECT")]) == 2
     assert bench.tokens.is_still_good([]) == {}
+
+
+def test_what_never_was_a_token_of_anybodys_is_told_apart_from_one_that_is_good_no_longer(
+    bench: Bench, clock: time_machine.Traveller
+) -> None:
+    token = bench.sign_in().access_token
+    secret = mint_personal(bench.by(bench.tokens.read(token)), PersonalWish("ci")).secret
+    clock.shift(timedelta(days=900))
+    assert [bench.tokens.is_of_ours(one) for one in (token, secret, f"{secret}x")] == [True] * 3
+    foreign = jwt.encode({"sub": "ann"}, KEY, algorithm="HS256")
+    assert [bench.tokens.is_of_ours(one) for one in ("123", "", foreign, None, 5, "ä" * 9)] == [False] * 6

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.service
 
 @pytest.fixture
 def desk(tmp_path: Path, postgres_url: str) -> Iterator[Desk]:
-    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", database_url=postgres_url))
+    desk = Desk(
+        Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", database_url=postgres_url, auth="open")
+    )
     desk.create_instance("acme")
     yield desk
     desk.close()
