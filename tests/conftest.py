@@ -3,7 +3,8 @@
 Tiers: `unit` (this process only), `service` (real servers), `journey` (real processes of ours), `browser`, `chaos`.
 A test has the tier it is marked with, else that of its directory, else `unit`. A `unit` test cannot use a fixture that
 starts programs. What needs PostgreSQL or RabbitMQ is marked `external` besides, and a journey that repeats another in a
-way of serving sockets that is not the default is marked `ways`: `scripts/test` leaves both to `.ci/run`.
+way of serving sockets that is not the default is marked `ways`: `scripts/test` leaves both to `.ci/run`, and what is
+marked `long` as well.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from tests.harness.house import House
 pytestmark = pytest.mark.journey
 
 
+@pytest.mark.long
 def test_a_log_is_listed_verified_and_found_broken(house: House) -> None:
     rt = house.runtime()
     for number in range(3):

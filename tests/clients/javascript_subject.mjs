@@ -39,7 +39,7 @@ class Subject extends TaskWebSocketClient {
 }
 
 const [, , url, tokenFile] = process.argv;
-const token = tokenFile && (() => readFile(tokenFile, "utf-8"));
+const token = tokenFile ? () => readFile(tokenFile, "utf-8") : undefined;
 const times = { retryAtMost: 1000 };
 const client = new Subject(url, { io, token, times, socket: { reconnectionDelay: 50, reconnectionDelayMax: 200 } });
 await client.connect();

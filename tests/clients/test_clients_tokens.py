@@ -18,6 +18,7 @@ from tests.journey.tenants import GUARDED, Tenants
 pytestmark = pytest.mark.journey
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_client_that_is_shown_one_task_stays_through_its_tokens_end(
     kind: str, new_house: Callable[..., House], tmp_path: Path

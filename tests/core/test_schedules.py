@@ -208,6 +208,7 @@ STARTS = {
 }
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=150)
 @given(
     place=st.sampled_from([(zone, start) for zone, starts in STARTS.items() for start in starts]),

@@ -33,7 +33,7 @@ from tests.harness.servers import RedisBinary
 from tests.harness.waiting import GaveUp
 from tests.journey.author import Author
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.long]
 
 REFUSALS = (Conflict, LeaseLost, CancelRequested)
 MOST_VIEWERS = 6

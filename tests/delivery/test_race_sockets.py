@@ -16,7 +16,7 @@ from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.house import House
 from tests.journey.author import Author, BusyAuthor
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.long]
 
 CLIENTS = 200
 #: Bytes that a client takes in while it does not read: little, so that the process soon cannot write.

@@ -31,6 +31,7 @@ def descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("descriptors")
 def test_ten_thousand_clients_of_one_process_get_every_event(new_house: Callable[..., House]) -> None:
     house = new_house(env={"max_connections": CLIENTS})

@@ -88,6 +88,7 @@ def subscribe(lines: ExitStack, peer: Peer) -> tuple[Line, int]:
     return line, answer["head"]
 
 
+@pytest.mark.long
 def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
     new_house: Callable[..., House],
 ) -> None:

@@ -20,6 +20,7 @@ PASSWORD = "correct horse battery staple"
 WRONG = "incorrect zebra dynamo clip"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
 def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(new_house: NewHouse, mode: str, tmp_path: Path) -> None:
     given: dict[str, Any] = {"auth": "required", "async_mode": mode, "token_file": tmp_path / "token"}

@@ -133,6 +133,7 @@ def test_a_release_that_fails_starts_nothing_else(var: Path) -> None:
     assert "web " not in up.log_text()
 
 
+@pytest.mark.long
 def test_several_web_processes_come_up_and_end_with_the_rest(var: Path) -> None:
     with Up(var, SWALLOWTAIL_PROCESSES="2").start() as up:
         wait_until(lambda: up.log_text().count("| listening on") == 2, "both web processes listen", seen=up.tail)
@@ -144,6 +145,7 @@ def test_several_web_processes_come_up_and_end_with_the_rest(var: Path) -> None:
         assert up.log_text().rstrip().endswith("| stopped")
 
 
+@pytest.mark.long
 def test_several_web_processes_do_not_outlive_a_killed_supervisor(var: Path) -> None:
     with Up(var, SWALLOWTAIL_PROCESSES="2").start() as up:
         sessions = list(up.children())

@@ -44,6 +44,7 @@ LINES = st.tuples(
 BRIEFS = st.lists(LINES, min_size=1, max_size=12).map("\n\n".join)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     brief=BRIEFS,
