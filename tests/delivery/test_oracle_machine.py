@@ -294,7 +294,7 @@ def test_control_a_broken_archive_is_caught(house: House, archive: Archives) -> 
 
     Broken.archive = archive
     with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
-        play(Broken, house, 25, True, WITHOUT_SHRINKING)
+        play(Broken, house, 100, True, WITHOUT_SHRINKING)
 
 
 def test_control_silence_about_what_was_pruned_is_caught(house: House) -> None:
