@@ -44,6 +44,7 @@ def test_a_campaign_reaches_a_client_that_loses_its_connection_four_times(
     assert story(subject.inbox.events()) == CAMPAIGN_STORY
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_client_outlives_the_server(kind: str, new_house: Callable[..., House], subjects: Closing) -> None:
     house = new_house()

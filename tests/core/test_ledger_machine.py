@@ -273,3 +273,4 @@ TestLedgerMachine.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+TestLedgerMachine.pytestmark = [pytest.mark.long]  # type: ignore[attr-defined] # how pytest marks a class

@@ -87,6 +87,7 @@ def test_a_replay_leaves_out_what_a_view_does(new_house: NewHouse) -> None:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "threading"])
 def test_a_token_that_expires_is_warned_of_and_can_be_refreshed_in_place(new_house: NewHouse, mode: str) -> None:
     house = new_house(env={**GUARDED, "async_mode": mode, "token_warning": 3600, "jwt_leeway": 0})

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from app.core import planning
 from app.core.events import now, stamp
 from app.core.models import Schedule
@@ -85,6 +87,7 @@ def test_two_beats_fire_each_slot_of_a_campaign_once_and_everybody_is_told_alike
     assert list(house.root.glob("celerybeat*")) == []
 
 
+@pytest.mark.long
 def test_a_one_off_and_a_pause_from_the_command_line(house: House) -> None:
     house.start_worker()
     house.start_beat()
@@ -108,6 +111,7 @@ def test_a_one_off_and_a_pause_from_the_command_line(house: House) -> None:
     wait_for_slots(house, every, len(paused_at) + 1)
 
 
+@pytest.mark.long
 def test_no_slot_is_lost_while_redis_is_away(house: House) -> None:
     house.start_worker()
     instance = house.new_instance()
@@ -128,6 +132,7 @@ def test_no_slot_is_lost_while_redis_is_away(house: House) -> None:
     assert [beat.terminate() for beat in beats] == [0, 0]
 
 
+@pytest.mark.long
 def test_beats_that_are_killed_leave_no_slot_undecided_and_none_decided_twice(house: House) -> None:
     instance = house.new_instance()
     schedule = add(house, instance, "echo", {"message": "hello"}, interval_seconds=1)
@@ -144,6 +149,7 @@ def test_beats_that_are_killed_leave_no_slot_undecided_and_none_decided_twice(ho
     fired_each_once(house, schedule)
 
 
+@pytest.mark.long
 def test_a_beat_outlives_a_database_that_is_locked_for_longer_than_it_waits(new_house: Callable[..., House]) -> None:
     house = new_house(env={"database_wait": 0.5})
     instance = house.new_instance()

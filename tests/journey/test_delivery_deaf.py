@@ -26,6 +26,7 @@ def measured(url: str, name: str) -> float:
     return 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "threading"])
 @pytest.mark.parametrize("what", ["all", "messages"])
 def test_a_deaf_process_hears_again_and_catches_up(new_house: Callable[..., House], mode: str, what: What) -> None:

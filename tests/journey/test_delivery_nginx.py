@@ -21,6 +21,8 @@ from tests.harness.servers import RedisBinary
 from tests.harness.services import require
 from tests.journey.author import Author, BusyAuthor
 
+pytestmark = pytest.mark.long
+
 CONFIGURATION = ROOT / "examples/nginx.conf"
 Change = Callable[[str], str]
 

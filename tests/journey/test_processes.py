@@ -21,6 +21,8 @@ from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.waiting import wait_until
 from tests.journey.author import Author, BusyAuthor
 
+pytestmark = pytest.mark.long
+
 NewHouse = Callable[..., House]
 #: So many that one process of three has none less than once in a hundred million times.
 CLIENTS = 48

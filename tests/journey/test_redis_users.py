@@ -53,6 +53,7 @@ def refused(server: GuardedRedis, name: str, *command: str) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_whole_task_runs_with_least_rights(guarded: tuple[House, GuardedRedis]) -> None:
     house, server = guarded
     web = house.start_web(env={"redis_url": server.as_user("web"), "limits": "on"})

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from app.core.models import Instance
 from tests.harness.house import House
@@ -21,6 +22,7 @@ def min_seq(house: House, instance_id: str) -> int:
         return session.get_one(Instance, instance_id).min_seq
 
 
+@pytest.mark.long
 def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_house: NewHouse) -> None:
     house = new_house(env={"head_check": 0.1, "snapshot_share": 0})
     web = house.start_web()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.harness.house import House
 
 PASSWORD, KEY = "pa55word-of-redis", "key-of-the-deployment-0123456789abcdef"
 SECRETS = (PASSWORD, KEY, "key-of-the-text-engine")
 
 
+@pytest.mark.long
 def test_no_argument_and_no_log_holds_a_secret(new_house: Callable[..., House]) -> None:
     house = new_house(
         env={"secret_key": KEY, "openai_api_key": SECRETS[2], "sign_messages": "true", "strict_delivery": "true"},

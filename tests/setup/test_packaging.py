@@ -51,6 +51,7 @@ def test_every_package_is_one_to_the_packager() -> None:
             assert (module.parent / "__init__.py").exists(), module
 
 
+@pytest.mark.long
 @pytest.mark.journey
 def test_a_wheel_holds_them(tmp_path: Path) -> None:
     copy = tmp_path / "swallowtail"

@@ -103,6 +103,7 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
         assert up.log_text().rstrip().endswith("| stopped")
 
 
+@pytest.mark.long
 def test_nothing_outlives_a_killed_supervisor(var: Path) -> None:
     with Up(var).start() as up:
         sessions = list(up.children())
@@ -110,6 +111,7 @@ def test_nothing_outlives_a_killed_supervisor(var: Path) -> None:
         wait_until(lambda: not left(sessions), "its processes have ended too", seen=lambda: left(sessions))
 
 
+@pytest.mark.long
 def test_a_second_one_on_the_same_directory_is_refused(var: Path) -> None:
     with Up(var).start() as first:
         second = Up(var, "second").start(wait=False)
@@ -118,6 +120,7 @@ def test_a_second_one_on_the_same_directory_is_refused(var: Path) -> None:
         assert first.answers("/readyz")
 
 
+@pytest.mark.long
 def test_a_taken_port_is_named(var: Path) -> None:
     with Up(var, "first").start() as first:
         second = Up(var / "other", PORT=str(first.port), name="second")
