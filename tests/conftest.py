@@ -42,6 +42,16 @@ STARTING_FIXTURES = {
 }
 #: In the id of a test, or among its fixtures: the servers that no wheel brings along.
 EXTERNAL = ("postgres", "psycopg", "rabbit")
+#: Files of journeys that are `long` as a whole.
+LONG_FILES = {
+    "test_access_views.py",
+    "test_delivery_modes.py",
+    "test_delivery_queue.py",
+    "test_door.py",
+    "test_floods.py",
+    "test_forged_messages.py",
+    "test_oidc.py",
+}
 #: In the id of a journey that goes another way than the default.
 OTHER_WAYS = re.compile(r"[\[-](stock|gevent|threading)\b")
 
@@ -78,6 +88,8 @@ def _give_tier(item: pytest.Item) -> str | None:
         item.add_marker(tier)
     if any(name in text for text in (item.nodeid, *getattr(item, "fixturenames", ())) for name in EXTERNAL):
         item.add_marker("external")
+    if item.path.name in LONG_FILES:
+        item.add_marker("long")
     if tier == "journey" and OTHER_WAYS.search(item.nodeid):
         item.add_marker("ways")
     starts = STARTING_FIXTURES & set(getattr(item, "fixturenames", ()))
