@@ -156,6 +156,9 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
             return 0
         if self.packet_type not in (stock.ACK, stock.BINARY_ACK):
             self.packet_type = stock.BINARY_EVENT if self.attachment_count else stock.EVENT
+        elif not self.attachment_count:
+            # As a binary one it would wait for attachments, and take the next packet for one.
+            self.packet_type = stock.ACK
         self.data = [REFUSED, refusal]
         self._hand_over_ack()
         return 0

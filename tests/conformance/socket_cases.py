@@ -221,6 +221,13 @@ def answers_what_it_cannot_read(peer: Peer) -> None:
                 raise Surprise(f"{packet!r} is answered {answer!r}")
 
 
+def empty_acknowledgement_takes_nothing(peer: Peer) -> None:
+    """(Ours) A binary acknowledgement without its attachments does not take the next event for one of them."""
+    with peer.connected() as line:
+        line.send("46", "427" + peer.wants())
+        line.take_ack(7)
+
+
 SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     connect,
     connect_with_payload,
@@ -245,4 +252,5 @@ SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     wrong_json,
     reserved_event,
     answers_what_it_cannot_read,
+    empty_acknowledgement_takes_nothing,
 )

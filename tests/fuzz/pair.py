@@ -25,6 +25,9 @@ ENV: dict[str, object] = {
     "client_rate": 1_000_000,
 }
 
+#: So many of the server's pings without an answer mean that there will be none.
+PINGS = 4
+
 
 class Tenant:
     """One owner: what they ask and hear, and every byte that they were sent."""
@@ -51,12 +54,14 @@ class Tenant:
         return answer
 
     def say(self, event: str, payload: Any) -> Any:
-        """Emit an event and wait for its acknowledgement; all that comes before it is kept."""
+        """Emit an event and wait for its acknowledgement; all that comes before it is kept. Raises AssertionError."""
         self.line.send("427" + json.dumps([event, payload]))
-        while True:
+        begun = len(self.told)
+        while self.told[begun:].count("2") < PINGS:
             packet = self._take()
             if packet.startswith("437["):
                 return json.loads(packet[3:])[0]
+        raise AssertionError(f"{event} was not answered while {PINGS} pings came")
 
     def hear_until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
         """Keep what comes, up to an event that is the last."""

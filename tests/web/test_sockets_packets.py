@@ -49,6 +49,12 @@ def test_reads_what_is_not_an_event_as_the_stock_class_does(packet_class: type[P
         )
 
 
+def test_a_binary_acknowledgement_without_attachments_does_not_wait_for_any(packet_class: type[Packet]) -> None:
+    packet = read(packet_class, "6")
+    assert packet.packet_type == stock.ACK
+    refusal(packet)
+
+
 @pytest.mark.parametrize(
     "text",
     [
