@@ -104,6 +104,7 @@ def twins(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Stage, Stage]
         stage.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("act", ACTS)
 def test_a_broken_commit_changes_nothing_that_anybody_sees(

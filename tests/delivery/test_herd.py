@@ -219,6 +219,7 @@ def standing_at_the_present() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.service
 def test_control_going_on_from_the_present_is_caught(herding: House) -> None:
     with standing_at_the_present():

@@ -125,6 +125,7 @@ def test_two_publishers_that_overtake_each_other_are_put_in_order(house: House) 
     assert overtake(house) == []
 
 
+@pytest.mark.long
 def test_control_passing_on_in_the_order_of_arrival_is_caught(house: House) -> None:
     assert any("after" in fault for fault in overtake(house, hub=RoomHub))
 
@@ -205,11 +206,13 @@ def test_an_event_whose_process_was_killed_before_publishing_is_found(house: Hou
     assert die_before_publishing(house) == []
 
 
+@pytest.mark.long
 def test_control_no_head_check_is_caught(house: House) -> None:
     (missing,) = die_before_publishing(house, FixedArchive)
     assert "is current" in missing
 
 
+@pytest.mark.long
 def test_control_hints_alone_are_caught(house: House) -> None:
     author = Author(house)
     with Stage(house, hub=RoomHub) as stage:

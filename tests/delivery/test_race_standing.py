@@ -121,6 +121,7 @@ def test_a_drop_during_a_subscription_leaves_no_cursor(house: House) -> None:
     assert drop_while_subscribing(house, Hub) == 0
 
 
+@pytest.mark.long
 def test_control_forgetting_who_is_gone_is_caught(house: House) -> None:
     assert drop_while_subscribing(house, ForgetfulHub) > 0
 
@@ -229,5 +230,6 @@ def test_control_another_epoch_without_a_word_is_caught(house: House) -> None:
     assert any("after" in fault for fault in begin_anew(house, mistake=silent_epochs()))
 
 
+@pytest.mark.long
 def test_control_numbers_without_their_epoch_are_caught(house: House) -> None:
     assert begin_anew(house, archive=EpochBlindArchive, mistake=nullcontext()) != []

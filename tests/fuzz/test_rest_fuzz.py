@@ -73,7 +73,9 @@ def ask_often(tenants: Tenants, who: str, operation: Any, mode: GenerationMode, 
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("who", ["owner", "viewer", "nobody", "page"])
+@pytest.mark.parametrize(
+    "who", ["owner", *(pytest.param(who, marks=pytest.mark.long) for who in ("viewer", "nobody", "page"))]
+)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["valid", "invalid"])
 def test_no_request_breaks_the_server_or_shows_another_tenants(
     tenants: Tenants, cases: int, mode: GenerationMode, who: str

@@ -59,6 +59,7 @@ def packets(draw: st.DrawFn, payload: st.SearchStrategy[Any]) -> str:
     return f"42{number}" + json.dumps(told)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_no_event_breaks_the_server_or_shows_another_tenants(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
     house, ann, bob = pair

@@ -121,6 +121,7 @@ DEEDS: list[Deed] = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
     house, ann, bob = pair

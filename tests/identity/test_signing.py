@@ -39,6 +39,7 @@ def test_where_callers_must_say_who_they_are_the_key_is_there_from_the_start(tmp
     assert (tmp_path / FILE_NAME).exists()
 
 
+@pytest.mark.long
 @pytest.mark.service
 def test_processes_that_begin_at_the_same_time_have_the_same_key(tmp_path: Path) -> None:
     program = (
@@ -101,6 +102,7 @@ def test_a_distributed_process_starts_with_a_key_or_where_none_is_needed(
             _ = keys.present
 
 
+@pytest.mark.long
 @pytest.mark.service
 def test_the_web_process_names_the_variable_that_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(

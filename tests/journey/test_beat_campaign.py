@@ -52,6 +52,7 @@ def fired_each_once(house: House, schedule: str) -> list[str]:
     return tasks
 
 
+@pytest.mark.long
 def test_two_beats_fire_each_slot_of_a_campaign_once_and_everybody_is_told_alike(
     new_house: Callable[..., House],
 ) -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous, shape
 from tests.harness.program import ROOT, Program, clean_environment
@@ -56,6 +58,7 @@ def test_a_campaign_is_told_alike_at_the_command_and_to_clients_old_and_resuming
     assert "Aurora One" in result["markdown"]
 
 
+@pytest.mark.long
 def test_the_same_campaign_for_people_ends_with_the_package(shared_house: House) -> None:
     instance = shared_house.new_instance()
 
@@ -114,6 +117,7 @@ def test_a_campaign_and_a_schedule_on_postgresql_and_rabbitmq(
     assert [beat.terminate() for beat in beats] == [0, 0]
 
 
+@pytest.mark.long
 def test_output_that_the_terminal_cannot_show_stops_nothing(shared_house: House) -> None:
     instance = shared_house.new_instance()
     shared_house.cli("enqueue", "echo", "-i", instance, "-s", "message=ähnlich 你好", "--title", "你好", "--follow")

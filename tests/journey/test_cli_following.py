@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any
 
+import pytest
+
 from tests.harness.house import House
 from tests.harness.inbox import shape
 from tests.harness.program import Program, clean_environment
@@ -32,6 +34,7 @@ def start(house: House, *arguments: str) -> Program:
     return house.command(f"cli-{time.monotonic_ns()}", ["-m", "scripts.enqueue", *arguments])
 
 
+@pytest.mark.long
 def test_a_task_enqueued_while_redis_is_away_is_kept_and_sent_when_it_is_back(house: House) -> None:
     house.start_worker()
     instance = house.new_instance()
@@ -50,6 +53,7 @@ def test_a_task_enqueued_while_redis_is_away_is_kept_and_sent_when_it_is_back(ho
     assert printed(watching.log_text()) == house.events(instance)
 
 
+@pytest.mark.long
 def test_following_goes_on_while_redis_is_killed_and_restarted(house: House) -> None:
     house.start_worker()
     instance = house.new_instance()
@@ -64,6 +68,7 @@ def test_following_goes_on_while_redis_is_killed_and_restarted(house: House) -> 
     assert printed(following.log_text()) == house.events(instance)
 
 
+@pytest.mark.long
 def test_live_progress_is_shown_on_request_and_never_numbered(house: House) -> None:
     house.start_worker()
     instance = house.new_instance()
@@ -92,6 +97,7 @@ def test_a_failed_task_ends_the_command_with_3(shared_house: House) -> None:
     assert failed.stdout.rstrip().endswith("Error: step 2 fails, as asked")
 
 
+@pytest.mark.long
 def test_cancel_from_one_shell_ends_the_following_in_another_with_4(shared_house: House) -> None:
     instance = shared_house.new_instance()
     following = start(shared_house, "enqueue", "probe", "-i", instance, "-s", "seconds=600", "-f", "--json")
@@ -126,6 +132,7 @@ def test_ctrl_c_leaves_the_task_at_work_and_says_how_to_go_on(shared_house: Hous
     assert printed(text) + printed(went_on.stdout) == shared_house.events(instance)
 
 
+@pytest.mark.long
 def test_a_closed_pipe_ends_the_command_quietly(shared_house: House) -> None:
     instance = shared_house.new_instance()
     task_id = shared_house.submit(instance, "probe", {"steps": 40})
@@ -150,6 +157,7 @@ def test_a_closed_pipe_ends_the_command_quietly(shared_house: House) -> None:
             assert watching.stderr.read() == b""
 
 
+@pytest.mark.long
 def test_on_a_terminal_there_is_a_bar_with_the_step_that_is_being_performed(shared_house: House) -> None:
     instance = shared_house.new_instance()
     command = [sys.executable, "-m", "scripts.enqueue", "enqueue", "probe", "-i", instance, "-f"]

@@ -17,6 +17,7 @@ from tests.journey.author import Author
 NewHouse = Callable[..., House]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(new_house: NewHouse, way: str) -> None:
     house = new_house(env={**WAYS[way], "resume_rate": 10})
@@ -41,6 +42,7 @@ def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(new_hous
     assert len(set(pauses)) > 15
 
 
+@pytest.mark.long
 def test_who_resumes_beyond_the_rate_is_given_an_appointment_and_others_are_not(new_house: NewHouse) -> None:
     house = new_house(env={"resume_rate": 2})
     web = house.start_web()

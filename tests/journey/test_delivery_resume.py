@@ -43,6 +43,7 @@ def assert_complete(client: ResumingRecorder, author: Author, *, after: int = 0)
     assert (position.snapshots, position.repeats, client.count("reset"), client.errors) == ([], 0, 0, [])
 
 
+@pytest.mark.long
 def test_clients_that_come_while_events_are_written_miss_and_repeat_nothing(author: Author, pair: House) -> None:
     author.play()
     clients = [ResumingRecorder(pair.webs[number % 2].url).connect() for number in range(8)]
@@ -121,6 +122,7 @@ def test_subscribing_and_unsubscribing_in_quick_succession_ends_as_the_last_word
             last_seq = payload["seq"]
 
 
+@pytest.mark.long
 @every_way
 def test_events_arrive_while_redis_is_away_and_hints_come_back_with_it(new_house: NewHouse, way: str) -> None:
     house = new_house(env=WAYS[way])
@@ -141,6 +143,7 @@ def test_events_arrive_while_redis_is_away_and_hints_come_back_with_it(new_house
         assert web.status("/readyz") == 200
 
 
+@pytest.mark.long
 @every_way
 def test_events_arrive_while_redis_hangs(new_house: NewHouse, way: str) -> None:
     house = new_house(env=WAYS[way])
@@ -182,6 +185,7 @@ def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_
         assert_complete(client, author)
 
 
+@pytest.mark.long
 @every_way
 def test_a_client_goes_on_after_its_process_was_killed(new_house: NewHouse, way: str) -> None:
     house = new_house(env=WAYS[way])

@@ -60,6 +60,7 @@ def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(new_house: NewHouse
         assert [name for name, content in logs.items() if part.encode() in content] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "gevent"])
 def test_others_are_answered_while_passwords_are_checked(new_house: NewHouse, mode: str) -> None:
     # Each check takes seconds of a processor; a process of greenlets that did it itself would answer nobody meanwhile.

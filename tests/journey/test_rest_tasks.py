@@ -86,6 +86,7 @@ def test_one_key_at_two_processes_makes_one_task(shared_house: House) -> None:
     assert shape(shared_house.events(instance)).count("SUBMITTED") == 1
 
 
+@pytest.mark.long
 def test_a_submission_does_not_wait_for_redis(house: House) -> None:
     web = house.start_web()
     house.start_worker()

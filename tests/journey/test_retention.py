@@ -57,6 +57,7 @@ def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_house: New
         assert witness.count("reset") == 0
 
 
+@pytest.mark.long
 def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_house: NewHouse) -> None:
     house = new_house(env={"event_retention_events": 5, "prune_floor": 0, "prune_interval": 0.5})
     web = house.start_web()
@@ -76,6 +77,7 @@ def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_house: NewHou
     assert 'swallowtail_pruned_total{kind="events"} 11.0' in text
 
 
+@pytest.mark.long
 def test_another_epoch_by_the_command_line_resets_everybody(new_house: NewHouse) -> None:
     house = new_house(env={"head_check": 0.1})
     web = house.start_web()

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from app.core.broadcast import instance_channel, task_channel
 from tests.harness.house import House
 from tests.harness.waiting import wait_until
 
 
+@pytest.mark.long
 def test_a_run_publishes_events_live_progress_and_text(new_house: Callable[..., House]) -> None:
     house = new_house()
     house.start_worker(concurrency=1)

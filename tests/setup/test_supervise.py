@@ -78,6 +78,7 @@ def var() -> Iterator[Path]:
     subprocess.run(["rm", "-r", str(directory)], check=True)
 
 
+@pytest.mark.long
 def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
     with Up(var).start() as up:
         shown = re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", up.log_text())
@@ -129,6 +130,7 @@ def test_a_taken_port_is_named(var: Path) -> None:
         assert f"Port {first.port} is taken by another program" in second.log_text()
 
 
+@pytest.mark.long
 def test_a_release_that_fails_starts_nothing_else(var: Path) -> None:
     up = Up(var, SWALLOWTAIL_DATABASE_URL="sqlite:////nowhere/at/all.db", SWALLOWTAIL_DATABASE_WAIT="0.5")
     assert up.start(wait=False).wait() == 1

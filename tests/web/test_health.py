@@ -104,6 +104,7 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
             desk.close()
 
 
+@pytest.mark.long
 @pytest.mark.service
 def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
     delivering: Desk, redis_server: RedisServer
