@@ -1,8 +1,8 @@
 """Emitters of the Python systems: marked events into rooms, at a rate or as fast as it goes.
 
 `python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
-and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced) or `stock`
-(`socketio.RedisManager`). Says `ready`, begins when it reads a line, and prints the CPU seconds that it used since then
+and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced), `stock`
+(`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Says `ready`, begins when it reads a line, and prints the CPU seconds that it used since then
 as JSON.
 """
 
@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+import redis
 import socketio
 
 from app.core.events import TASK_UPDATE
@@ -81,6 +83,25 @@ class Stock:
                 self.manager.emit(TASK_UPDATE, payload, room=f"room-{room}")
 
 
+class Bare:
+    """Publishes finished packets."""
+
+    def __init__(self, rooms: range) -> None:
+        self.redis = redis.Redis.from_url(os.environ["BENCH_REDIS"])
+        self.rooms = rooms
+
+    def send(self, numbers: range) -> None:
+        """Publish each number in each room."""
+        for number in numbers:
+            for room in self.rooms:
+                payload = {**PAYLOAD, "instance_id": f"room-{room}"}
+                payload["data"] = {**PAYLOAD["data"], "message": mark(number)}
+                self.redis.publish(f"bare:room-{room}", b"42" + orjson.dumps([TASK_UPDATE, payload]))
+
+
+SYSTEMS: dict[str, Callable[[range], Ours | Stock | Bare]] = {"ours": Ours, "stock": Stock, "bare": Bare}
+
+
 def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> None:
     """Send `count` numbers from `first` on, `rate` a second, or in batches as fast as it goes when that is 0."""
     began, sent = time.monotonic(), 0
@@ -97,7 +118,7 @@ def main() -> None:
     """Emit as the arguments say."""
     system, low, high, rate, count, first = sys.argv[1], *map(int, sys.argv[2:7])
     rooms = range(low, high)
-    emitter = Ours(rooms) if system == "ours" else Stock(rooms)
+    emitter = SYSTEMS[system](rooms)
     print("ready", flush=True)
     sys.stdin.readline()
     used = _cpu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.systems import Node, NodeStreams, Stock, Swallowtail, System
+from bench.systems import Bare, Node, NodeStreams, Stock, Swallowtail, System
 
 Figures = dict[str, float]
 #: By system; one that failed every time has none.
@@ -65,17 +65,20 @@ def _beside(peer: str, figure: str, share: float, text: str) -> Goal:
 SIX = _below("cpu_us", 6, "at most 6 µs of CPU per delivery")
 NONE_LOST = Goal("none lost, none twice", lambda outcome: not outcome[OURS]["lost_pct"] + outcome[OURS]["repeated"])
 
+WITH_BARE = (Swallowtail, Bare, Stock, Node)
+
 SCENARIOS = [
     Scenario(
-        "200 clients x 100/s", 200, rate=100, goals=[SIX, NONE_LOST]
+        "200 clients x 100/s", 200, rate=100, systems=WITH_BARE, goals=[SIX, NONE_LOST]
     ),
     Scenario(
-        "1,000 clients x 20/s", 1000, rate=20, goals=[SIX, NONE_LOST]
+        "1,000 clients x 20/s", 1000, rate=20, systems=WITH_BARE, goals=[SIX, NONE_LOST]
     ),
     Scenario(
         "3,000 clients x 5/s",
         3000,
         rate=5,
+        systems=WITH_BARE,
         goals=[
             _below("cpu_us", 7, "at most 7 µs of CPU per delivery"),
             _below("p50_ms", 20, "half of them within 20 ms"),
@@ -94,6 +97,7 @@ SCENARIOS = [
         rooms=20,
         rate=20,
         emitters=4,
+        systems=WITH_BARE,
         goals=[
             _beside(NODE, "cpu_us", 1, "less CPU than Node"),
             _beside(STOCK, "cpu_us", 1, "less CPU than stock"),

@@ -1,4 +1,4 @@
-"""The three systems of the benchmark, each started as a process of its own on a free port of this machine."""
+"""The systems of the benchmark, each started as a process of its own on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -201,6 +201,21 @@ class Stock(System):
         """See `System`."""
         numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
         return [sys.executable, "-m", "bench.emit", "stock", *numbers]
+
+
+class Bare(System):
+    """No system at all: the sends alone, so that it is known what of a figure is the machine's."""
+
+    name = "bare sends"
+
+    def serve_command(self) -> list[str]:
+        """See `System`."""
+        return [sys.executable, "-m", "bench.peers.bare_server"]
+
+    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
+        """See `System`."""
+        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
+        return [sys.executable, "-m", "bench.emit", "bare", *numbers]
 
 
 class Node(System):
