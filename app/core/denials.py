@@ -1,7 +1,8 @@
 """Refusals in the audit log: who tried what they may not, and who could not sign in. Beside the road.
 
-Somebody who is refused a thousand times must not fill the disk: the first refusal of a kind is written at once, those
-that follow it are counted and written together, and a process writes no more than `MOST` of them in a minute.
+Somebody who is refused a thousand times must not fill the disk: the first refusal of a kind (who, from where, what,
+which object) is written at once, those that follow it are counted and written together, and a process writes no more
+than `max_refusals` of them in a `refusal_window`.
 """
 
 from __future__ import annotations
@@ -25,20 +26,17 @@ from app.core.db import Database
 from app.core.errors import SwallowtailError
 from app.core.events import clean, now
 from app.core.models_access import User
+from app.core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-#: Seconds in which refusals of one kind make one entry.
-WINDOW = 60.0
-#: Entries that one process writes in such a time.
-MOST = 60
 #: Kinds that are told apart at once; what else is refused then is told as one.
 MOST_KINDS = 1000
 #: Actions in the log.
-DENIED, LOGIN_FAILED = "denied", "login.failed"
+DENIED, LOGIN_FAILED, TOKEN_REFUSED = "denied", "login.failed", "token.refused"
 _LONGEST = 100
 
-Key = tuple[str, str, str, str, str, str]
+Key = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -54,20 +52,22 @@ class _Kind:
 class Denials:
     """The refusals of one process. Safe to share between threads and greenlets."""
 
-    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, db: Database, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
+        #: Seconds in which refusals of one kind make one entry, and how many entries this process writes in them.
+        self.window, self._most = settings.refusal_window, settings.max_refusals
         self._clock = clock
         self._lock = threading.Lock()
         self._kinds: dict[Key, _Kind] = {}
         #: What was typed for a name is remembered, for a minute, as something that cannot be found from it.
         self._salt = secrets.token_bytes(16)
-        self._minute = 0.0
+        self._began = 0.0
         self._written = 0
 
     def note(self, caller: Caller, scope: str, act: str, object_type: str, object_id: str) -> None:
         """Note that somebody was refused. Nothing that goes wrong here is the caller's business."""
         object_id = clean(object_id)[:_LONGEST]
-        deed = Deed(scope, DENIED, object_type, object_id, {"act": act[:_LONGEST]})
+        deed = Deed(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]})
         self._take(caller, deed)
 
     def note_failed_login(self, caller: Caller, name: str) -> None:
@@ -91,6 +91,24 @@ class Denials:
             hashlib.blake2b(wanted, key=self._salt, digest_size=16).hexdigest(),
         )
 
+    def note_token(self, caller: Caller, scope: str, act: str, token_id: str, why: str) -> None:
+        """Note that somebody showed a token that is worth nothing; `token_id` where it is known to have been theirs."""
+        deed = Deed(
+            scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], {"act": clean(act)[:_LONGEST], "why": why}
+        )
+        self._take(caller, deed)
+
+    def count_unwritten(self) -> None:
+        """Count a refusal that there is no time to write down."""
+        with self._lock:
+            self._count_the_rest(DENIED)
+
+    def tell_due(self) -> None:
+        """Write down what has been counted for as long as one entry stands for it."""
+        with self._lock:
+            due = self._collect(self._clock())
+        self._write(due)
+
     def flush(self) -> None:
         """Write down what has been counted and not yet told; for the end of the process."""
         with self._lock:
@@ -101,7 +119,7 @@ class Denials:
     def _take(self, caller: Caller, deed: Deed, about: str | None = None) -> None:
         """Write a refusal down or count it; `about` tells kinds apart, what its entry tells by default."""
         actor, about = caller.actor, str(sorted(deed.detail.items())) if about is None else about
-        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, about)
+        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, deed.object_id, about)
         with self._lock:
             due = self._collect(self._clock())
             known = self._kinds.get(key)
@@ -111,14 +129,14 @@ class Denials:
                 self._kinds[key] = _Kind(caller, deed, self._clock())
                 due.append((caller, deed))
             else:
-                self._count_the_rest(deed)
+                self._count_the_rest(deed.action)
         self._write(due)
 
     def _collect(self, at: float) -> list[tuple[Caller, Deed]]:
         """Take out the kinds whose time is over, with an entry for what was counted."""
-        if at - self._minute >= WINDOW:
-            self._minute, self._written = at, 0
-        over = [(key, kind) for key, kind in self._kinds.items() if at - kind.since >= WINDOW]
+        if at - self._began >= self.window:
+            self._began, self._written = at, 0
+        over = [(key, kind) for key, kind in self._kinds.items() if at - kind.since >= self.window]
         due = []
         for key, kind in over:
             del self._kinds[key]
@@ -128,14 +146,14 @@ class Denials:
         return due
 
     def _may_write(self) -> bool:
-        if self._written >= MOST:
+        if self._written >= self._most:
             return False
         self._written += 1
         return True
 
-    def _count_the_rest(self, deed: Deed) -> None:
-        rest = Deed(SYSTEM_SCOPE, deed.action, "", "", {"others": True})
-        key = ("", "", "", SYSTEM_SCOPE, deed.action, "others")
+    def _count_the_rest(self, action: str) -> None:
+        rest = Deed(SYSTEM_SCOPE, action, "", "", {"others": True})
+        key = ("", "", "", SYSTEM_SCOPE, action, "others")
         kind = self._kinds.setdefault(key, _Kind(Caller(NOBODY, "system"), rest, self._clock()))
         kind.more += 1
 

@@ -84,6 +84,9 @@ class Unauthenticated(SwallowtailError):
     """Say who you are: a token is missing, unknown, expired or revoked."""
 
     code = "unauthenticated"
+    #: Whether a token was shown, and its id where its bearer proved to have it. For the audit log, not for them.
+    is_of_token = False
+    token_id: str | None = None
 
 
 class Forbidden(SwallowtailError):

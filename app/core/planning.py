@@ -97,7 +97,8 @@ def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
 
     def work(change: Change) -> ScheduleView:
         row = _locked(change.session, schedule_id)
-        _note(change, "paused", row)
+        if not row.paused:
+            _note(change, "paused", row)
         row.paused, row.next_slot_at = True, None
         return _view(change, row)
 
@@ -110,8 +111,8 @@ def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None =
 
     def work(change: Change) -> ScheduleView:
         row = _locked(change.session, schedule_id)
-        _note(change, "resumed", row)
         if row.paused:
+            _note(change, "resumed", row)
             row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
         return _view(change, row)
 

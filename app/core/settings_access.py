@@ -47,6 +47,13 @@ class AccessSettings(BaseSettings):
         60.0, ge=0, le=3600, description="How long before its token expires a Socket.IO client is told so"
     )
 
+    refusal_window: float = Field(
+        60.0, ge=1, le=86_400, description="Time in which refusals of one kind make one entry in the audit log"
+    )
+    max_refusals: int = Field(
+        60, ge=1, le=10_000, description="Most entries about refusals that one process writes in that time"
+    )
+
     # Passwords
     password_min_length: int = Field(12, ge=8, le=128, description="Fewest characters of a password")
     password_max_length: int = Field(256, ge=64, le=4096, description="Most characters of a password")

@@ -110,6 +110,13 @@ class Tokens:
             Unauthenticated: it is malformed, unknown, expired or revoked, or its user is disabled.
             Unavailable: the database, or the identity provider, is away.
         """
+        try:
+            return self._read(token)
+        except Unauthenticated as refusal:
+            refusal.is_of_token = True
+            raise
+
+    def _read(self, token: str) -> Actor:
         if not token.isascii() or len(token) > _LONGEST:
             raise Unauthenticated(_UNUSABLE)
         if token.startswith("swt_"):
@@ -265,7 +272,7 @@ class Tokens:
         if secret_hash is not None and not hmac.compare_digest(token.secret_hash or "", secret_hash):
             raise Unauthenticated(_UNUSABLE)
         if generation is not None and (user is None or user.generation != generation):
-            raise Unauthenticated(_REVOKED)
+            raise _ended(token, _REVOKED)
         _check_row(token, user)
         expires = min(filter(None, (expires, token.expires_at)), default=None)
         return _stand_for(token, user, expires), token.last_used_at
@@ -324,14 +331,20 @@ def _read_header(token: str) -> Mapping[str, Any]:
 
 def _check_row(token: AccessToken, user: User | None) -> None:
     if token.revoked_at is not None:
-        raise Unauthenticated(_REVOKED)
+        raise _ended(token, _REVOKED)
     if token.expires_at is not None and token.expires_at <= now():
-        raise Unauthenticated(_EXPIRED)
+        raise _ended(token, _EXPIRED)
     # What somebody minted whom nobody asked for their name depends on no user.
     nobody = user is None and token.kind == "front_end" and token.user_id is None
     if not nobody and (user is None or user.disabled_at is not None):
         # Not told apart from a revoked token: it is nobody's business whose account is disabled.
-        raise Unauthenticated(_REVOKED)
+        raise _ended(token, _REVOKED)
+
+
+def _ended(token: AccessToken, why: str) -> Unauthenticated:
+    refusal = Unauthenticated(why)
+    refusal.token_id = token.id
+    return refusal
 
 
 def _stand_for(token: AccessToken, user: User | None, expires: datetime | None) -> Actor:

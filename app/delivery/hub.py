@@ -60,7 +60,7 @@ class Hub:
         self._stopping = threading.Event()
         self._checker: threading.Thread | None = None
         #: Called when somebody's access may have changed.
-        self.on_access: Callable[[], None] = _ignore
+        self.on_access: Callable[[], None] = lambda: None
         self._access = access_channel(settings)
         self._instances = instance_channel(settings, "")
         self._tasks = task_channel(settings, "")
@@ -262,6 +262,10 @@ class Hub:
         with self._lock:
             return [client for client in self._clients.values() if not client.actor.is_trusted]
 
+    def actor(self, client_id: str) -> Actor:
+        """Return whose connection this is. Raises NotFound when it is closed."""
+        return self._find(client_id).actor
+
     def view(self, client_id: str) -> View:
         """Return what a client is shown. Raises NotFound when the connection is closed."""
         return self._find(client_id).view
@@ -393,7 +397,3 @@ class Hub:
         heads = self._archive.read_heads(list(watches))
         for instance_id, watch in watches.items():
             watch.check(heads.get(instance_id))
-
-
-def _ignore() -> None:
-    """Stand in until somebody wants to know."""

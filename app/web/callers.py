@@ -5,6 +5,8 @@ Everything that a request does, it does as its caller: `act()` is the domain on 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import g, request
 
 from app.core.access import NOBODY, OPEN, Actor, Caller, Entrance
@@ -16,10 +18,15 @@ from app.web.parts import get_runtime, get_web
 def get_caller() -> Caller:
     """Return who makes the present request."""
     if "caller" not in g:
-        entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
-        g.caller = Caller(identify(), entrance, request.remote_addr or "")
+        g.caller = replace(by_nobody(), actor=identify())
     caller: Caller = g.caller
     return caller
+
+
+def by_nobody() -> Caller:
+    """Return where the present request comes from, before it is known who makes it."""
+    entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
+    return Caller(NOBODY, entrance, request.remote_addr or "")
 
 
 def act() -> Runtime:

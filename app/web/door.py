@@ -17,12 +17,13 @@ from urllib.parse import parse_qs
 import structlog
 from socketio import packet as stock
 
-from app.core.access import NOBODY, OPEN, Actor
+from app.core.access import NOBODY, OPEN, Actor, Caller
 from app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
 from app.core.settings import Settings
 from app.core.tokens import Tokens
 from app.delivery.passes import Passes
 from app.web.limits import Limits
+from app.web.refusals import Refusals
 from app.web.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Door:
         passes: Passes,
         transport: SocketTransport,
         limits: Limits,
+        refusals: Refusals,
     ) -> None:
         """`server` is python-socketio's, which asks here from now on."""
         self._server = server
@@ -53,6 +55,7 @@ class Door:
         self._passes = passes
         self._transport = transport
         self._limits = limits
+        self._refusals = refusals
         self._accept = server._handle_connect
         server._handle_connect = self.knock
         #: Who is just being let in, by connection.
@@ -85,6 +88,10 @@ class Door:
             self._known.popitem(last=False)
         return actor, version
 
+    def find_address(self, eio_sid: str) -> str:
+        """Return the address that a connection comes from."""
+        return str(self._environ(eio_sid).get("REMOTE_ADDR", ""))
+
     def _recall(self, eio_sid: str, auth: Any) -> tuple[Actor, int] | None:
         """Return who this is if that takes no reading."""
         if _is_told_in_address(self._environ(eio_sid)):
@@ -103,6 +110,7 @@ class Door:
             actor, version = self._identify(eio_sid, auth)
         except SwallowtailError as refusal:
             self._refuse(eio_sid, refusal)
+            self._refusals.note(refusal, Caller(NOBODY, "socket", self.find_address(eio_sid)), "connect", "", "")
         except Exception:
             log.exception("connect_failed")
             self._refuse(eio_sid, SwallowtailError("something went wrong that should not have"))

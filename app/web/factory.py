@@ -25,6 +25,7 @@ from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
 from app.web.parts import Web
+from app.web.refusals import Refusals
 from app.web.transport import SocketTransport
 
 _PARTS = (
@@ -55,12 +56,13 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     archive = Archive(runtime.db, settings)
     hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
-    conversation = sockets.register(sio, hub, settings, reader, allowed)
+    denials = Denials(runtime.db, settings)
+    refusals = Refusals(runtime.db, denials)
+    conversation = sockets.register(sio, hub, settings, reader, allowed, refusals)
     warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
     hub.on_access = warden.look_soon
-    denials = Denials(runtime.db)
     app.extensions["swallowtail"] = Web(
-        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials
+        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials, refusals
     )
     metrics.register(app)
     turnstile.register(app, allowed)

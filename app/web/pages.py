@@ -120,14 +120,23 @@ def show_schedules(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/audit")
 def show_audit(instance_id: str) -> str:
     """Show who did what in an instance; `action` and `actor` in the query filter it."""
-    chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
-    wanted = Wanted(action=chosen["action"] or None, actor=chosen["actor"] or None)
+    chosen, wanted = _read_wanted()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         entries, more = sight.audit(instance_id, wanted, limit=limit, cursor=cursor)
         may = sight.allowed(instance_id)
     return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
+
+
+@bp.get("/audit")
+def show_system_audit() -> str:
+    """Show who did what to what is in no instance; `action` and `actor` in the query filter it."""
+    chosen, wanted = _read_wanted()
+    limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
+    with _seeing() as sight:
+        entries, more = sight.system_audit(wanted, limit=limit, cursor=cursor)
+    return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
 
 
 @bp.get("/tasks/<task_id>")
@@ -204,6 +213,12 @@ def show_error(error: SwallowtailError) -> tuple[str, int]:
         return render_template("error.html", title="You may not see this", message=error.message), 403
     status = 503 if isinstance(error, Unavailable) else 500
     return render_template("error.html", title="This does not work right now", message=error.message), status
+
+
+def _read_wanted() -> tuple[dict[str, str], Wanted]:
+    """Return what the query asks for in an audit log, as text and as `list_entries` takes it."""
+    chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
+    return chosen, Wanted(action=chosen["action"] or None, actor=chosen["actor"] or None)
 
 
 def _read_status(value: str | None) -> TaskStatus | None:

@@ -16,6 +16,7 @@ from app.delivery.warden import Warden
 from app.web.announcer import Announcer
 from app.web.fast_engine import Engine
 from app.web.limits import Limits
+from app.web.refusals import Refusals
 
 
 @dataclass(slots=True)
@@ -33,7 +34,9 @@ class Web:
     warden: Warden
     #: The Socket.IO events that clients may send.
     events: frozenset[str]
+    #: Who could not sign in, and whatever else somebody was refused, for the audit log.
     denials: Denials
+    refusals: Refusals
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 
@@ -41,6 +44,7 @@ class Web:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
         self.announcer.close()
         self.limits.close()
+        self.refusals.close()
         self.denials.flush()
         self.rt.close()
 

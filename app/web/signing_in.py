@@ -8,11 +8,10 @@ from __future__ import annotations
 from flask import request
 
 from app.core import sessions, users
-from app.core.access import NOBODY, Caller, Entrance
 from app.core.errors import Unauthenticated
 from app.core.runtime import Runtime
 from app.core.sessions import SignedIn
-from app.web.callers import act, get_caller
+from app.web.callers import act, by_nobody, get_caller
 from app.web.parts import get_web
 
 
@@ -55,5 +54,4 @@ def refresh(session_token: str) -> SignedIn:
 
 def act_as_nobody() -> Runtime:
     """Return the domain for whoever makes the request and is not known yet."""
-    entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
-    return get_web().rt.by(Caller(NOBODY, entrance, request.remote_addr or ""))
+    return get_web().rt.by(by_nobody())

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +18,8 @@ from flask import Flask
 from flask_socketio import SocketIO
 from socketio import Server
 
-from app.core.errors import Busy, InvalidInput, SwallowtailError, Unauthenticated, Unavailable
+from app.core.access import Caller
+from app.core.errors import Busy, InvalidInput, NotFound, SwallowtailError, Unauthenticated, Unavailable
 from app.core.events import stamp
 from app.core.settings import Settings
 from app.core.tokens import Tokens
@@ -44,6 +47,7 @@ from app.web.pace import Pace, spread
 from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
 from app.web.parts import Web
 from app.web.polling import end_without_waiting
+from app.web.refusals import Refusals
 from app.web.transport import NAMESPACE, SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -59,6 +63,8 @@ _ENDS = {
     "revoked": "your token was revoked",
     "disabled": "your token was revoked",
 }
+#: What an event is about.
+_KINDS = {"subscribe_instance": "instance", "subscribe_task": "task"}
 _LARGEST_SEQ = 2**63 - 1
 _LONGEST_EPOCH = 64
 
@@ -91,14 +97,17 @@ def make_socketio(app: Flask, settings: Settings) -> SocketIO:
     return socketio
 
 
-def register(socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits) -> Conversation:
+def register(
+    socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits, refusals: Refusals
+) -> Conversation:
     """Have the protocol spoken on a Socket.IO server."""
     deadline = Deadline(socketio.server, settings.connect_timeout)
     watch_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    door = Door(socketio.server, settings, tokens, hub.passes, transport, limits)
+    door = Door(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
     limited = MessageLimits(limits, socketio.server)
-    conversation = Conversation(hub, transport, deadline, door, limited, Pace(settings.resume_rate))
+    pace = Pace(settings.resume_rate)
+    conversation = Conversation(hub, transport, deadline, door, limited, pace, refusals)
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -116,6 +125,7 @@ class Conversation:
         door: Door,
         limits: MessageLimits,
         pace: Pace,
+        refusals: Refusals,
     ) -> None:
         self._door = door
         self._hub = hub
@@ -123,6 +133,7 @@ class Conversation:
         self._deadline = deadline
         self._limits = limits
         self._pace = pace
+        self._refusals = refusals
         self._handlers: dict[str, Callable[[str, Payload, Ack | None], None]] = {
             "subscribe_instance": self._subscribe_instance,
             "unsubscribe_instance": self._unsubscribe_instance,
@@ -165,12 +176,13 @@ class Conversation:
 
         self._attempt(sid, ack, event, handle)
 
-    def _attempt(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None]) -> None:
-        """Do something for a client; whatever goes wrong is its answer."""
+    def _attempt(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None], about: str = "") -> None:
+        """Do something for a client, with the thing of the id `about`; whatever goes wrong is its answer."""
         try:
             work()
         except SwallowtailError as refusal:
             self._refuse(sid, ack, refusal)
+            self._note(sid, refusal, event, about)
         except Exception:
             log.exception("event_failed", socket_event=event[:100])
             self._refuse(sid, ack, SwallowtailError("something went wrong that should not have"))
@@ -189,7 +201,8 @@ class Conversation:
             self._transport.acknowledge(sid, ack, answer.message())
 
         if not self._hub.subscribe_now(sid, instance_id, since, greet):
-            self._later(sid, ack, "subscribe_instance", lambda: self._hub.subscribe(sid, instance_id, since, greet))
+            subscribe = partial(self._hub.subscribe, sid, instance_id, since, greet)
+            self._later(sid, ack, "subscribe_instance", subscribe, instance_id)
 
     def _unsubscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         instance_id = check_instance_id(payload.get("instance_id"))
@@ -210,7 +223,7 @@ class Conversation:
                 self._transport.enter(sid, task_room_of(task_id))
             self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
-        self._later(sid, ack, "subscribe_task", subscribe)
+        self._later(sid, ack, "subscribe_task", subscribe, task_id)
 
     def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
@@ -244,9 +257,18 @@ class Conversation:
         self._transport.tell(client_id, ERROR, {**refusal, "reason": "expired" if why == "expired" else "revoked"})
         self._transport.expel(client_id)
 
-    def _later(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None]) -> None:
+    def _later(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None], about: str = "") -> None:
         """Do what may have to wait for the database."""
-        self._transport.defer(sid, lambda: self._attempt(sid, ack, event, work))
+        self._transport.defer(sid, lambda: self._attempt(sid, ack, event, work, about))
+
+    def _note(self, sid: str, refusal: SwallowtailError, event: str, about: str) -> None:
+        """Have it in the audit log if a client was refused for want of rights."""
+        if event not in self._handlers:
+            return
+        address = self._door.find_address(self._transport.find(sid) or "")
+        with suppress(NotFound):
+            caller = Caller(self._hub.actor(sid), "socket", address)
+            self._refusals.note(refusal, caller, event, _KINDS.get(event, ""), about)
 
     def _refuse(self, sid: str, ack: Ack | None, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()

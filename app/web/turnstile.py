@@ -6,34 +6,25 @@ What the counts mean is in `web/limits`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Flask, Response, request
-from sqlalchemy import Select, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.audit import SYSTEM_SCOPE
-from app.core.errors import Unauthenticated, Unavailable
-from app.core.events import clean
-from app.core.models import Instance, Schedule, Task
-from app.web.callers import get_caller
+from app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated, Unavailable
+from app.web.callers import by_nobody, get_caller
 from app.web.limits import Limits
 from app.web.parts import get_web
 
 _READS = ("GET", "HEAD", "OPTIONS")
 #: What is asked for by machines that watch over this one, or costs next to nothing.
 _FREE = ("static", "health.", "metrics.")
-
-#: The instance that something in an address belongs to, where there is such a thing.
-_SCOPES: dict[str, Callable[[str], Select[str]]] = {
-    "task_id": lambda value: select(Task.instance_id).where(Task.id == clean(value)),
-    "schedule_id": lambda value: select(Schedule.instance_id).where(Schedule.id == clean(value)),
-    "instance_id": lambda value: select(Instance.id).where(Instance.id == clean(value)),
-}
+#: What is asked for, by its name in an address; the first that an address has is what it is about.
+_NAMES = {"artifact_id": "artifact", "task_id": "task", "schedule_id": "schedule", "instance_id": "instance"}
+#: Why somebody was refused, by the status of the answer.
+_WHY: dict[int, type[SwallowtailError]] = {HTTPStatus.FORBIDDEN: Forbidden, HTTPStatus.NOT_FOUND: NotFound}
 
 
 def register(app: Flask, limits: Limits) -> None:
@@ -48,32 +39,31 @@ def register(app: Flask, limits: Limits) -> None:
         limits.check_request(address, is_read=is_read)
         try:
             caller = get_caller()
-        except Unauthenticated:
+        except Unauthenticated as refusal:
+            get_web().refusals.note(refusal, by_nobody(), _describe(), "", "")
             # Whether it matters who asks is for the view to say.
             return
         limits.check_caller(caller.actor, address, is_read=is_read)
 
     @app.after_request
     def note(response: Response) -> Response:
-        if response.status_code == HTTPStatus.FORBIDDEN:
-            _note_denial()
+        if (why := _WHY.get(response.status_code)) is not None:
+            _note_refusal(why())
         return response
 
     app.wsgi_app = limit_polling(app.wsgi_app, limits)  # type: ignore[method-assign]
 
 
-def _note_denial() -> None:
+def _note_refusal(refusal: SwallowtailError) -> None:
     """Have it in the audit log who was refused what, in the instance that it was about."""
-    web, given = get_web(), request.view_args or {}
-    name = next((name for name in _SCOPES if name in given), "")
-    value = str(given.get(name, ""))
-    with suppress(Unauthenticated, Unavailable, SQLAlchemyError):
-        caller, scope = get_caller(), None
-        if name:
-            with web.rt.db.read() as session:
-                scope = session.scalar(_SCOPES[name](value))
-        act = f"{request.method} {request.url_rule.rule if request.url_rule else request.path}"
-        web.denials.note(caller, scope or SYSTEM_SCOPE, act, name.removesuffix("_id"), value)
+    given = request.view_args or {}
+    name = next((name for name in _NAMES if name in given), "")
+    with suppress(Unauthenticated, Unavailable):
+        get_web().refusals.note(refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(given.get(name, "")))
+
+
+def _describe() -> str:
+    return f"{request.method} {request.url_rule.rule if request.url_rule else request.path}"
 
 
 def limit_polling(serve: Any, limits: Limits) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
 
-from app.core.access import OPEN, Actor, Caller
+from app.core.access import Actor, Caller
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
@@ -28,7 +30,7 @@ def open_domain() -> Iterator[Runtime]:
         Unavailable: there is no database file.
     """
     with open_unknown() as runtime:
-        yield runtime.by(Caller(_identify(runtime), "cli"))
+        yield runtime.by(call_as(_identify(runtime)))
 
 
 @contextmanager
@@ -61,17 +63,30 @@ def as_operator(runtime: Runtime) -> Runtime:
     Anybody who can read the settings of a deployment can open its database, and with it do everything: asking them to
     sign in would protect nothing. They say so themselves (`--as-operator`), so that it does not happen unseen.
     """
+    return runtime.by(call_as(_find_operator()))
+
+
+def call_as(actor: Actor) -> Caller:
+    """Return somebody as the caller of this command: from an account on a machine, which stands in the audit log."""
+    return Caller(actor, "cli", f"{_find_account()}@{socket.gethostname()}"[:64])
+
+
+def _find_operator() -> Actor:
+    return Actor("open", "operator", f"operator {_find_account()}"[:100], is_superuser=True)
+
+
+def _find_account() -> str:
+    # Not what the environment says: anybody can say anything there.
     try:
-        name = f"operator {getpass.getuser()}"
-    except (OSError, KeyError):
-        name = "operator"
-    return runtime.by(Caller(Actor("open", "operator", name[:100], is_superuser=True), "cli"))
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def _identify(runtime: Runtime) -> Actor:
     token = find_token(runtime.settings)
     if token is None and runtime.settings.is_open:
-        return OPEN
+        return _find_operator()
     if token is None:
         raise Unauthenticated("you are not signed in; run `swallowtail login`")
     try:

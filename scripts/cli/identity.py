@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.core import grants, users
-from app.core.access import NOBODY, Caller, require_known
+from app.core.access import NOBODY, require_known
 from app.core.denials import Denials
 from app.core.errors import SwallowtailError, Unauthenticated
 from app.core.events import stamp
@@ -17,7 +17,7 @@ from app.core.models_access import User
 from app.core.runtime import Runtime
 from app.core.tokens import Tokens, act_as
 from scripts.cli.asking import ask_name, ask_password
-from scripts.cli.domain import open_domain, open_unknown
+from scripts.cli.domain import call_as, open_domain, open_unknown
 from scripts.cli.exits import Commands
 from scripts.cli.given import parse_duration
 from scripts.cli.keyring import drop_token, keep_token, read_token
@@ -39,8 +39,8 @@ def login(
     with open_unknown() as runtime:
         settings = runtime.settings
         name = ask_name() if name is None else name
-        user = _authenticate(runtime.by(Caller(NOBODY, "cli")), name)
-        mine = runtime.by(Caller(act_as(user), "cli"))
+        user = _authenticate(runtime.by(call_as(NOBODY)), name)
+        mine = runtime.by(call_as(act_as(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
         wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=seconds or longest)
         minted = grants.mint_personal(mine, wish)
@@ -119,7 +119,7 @@ def _authenticate(runtime: Runtime, name: str) -> User:
     try:
         return users.authenticate(runtime, name, ask_password())
     except Unauthenticated:
-        Denials(runtime.db).note_failed_login(runtime.caller, name)
+        Denials(runtime.db, runtime.settings).note_failed_login(runtime.caller, name)
         raise
 
 
@@ -130,7 +130,7 @@ def _revoke_kept(runtime: Runtime) -> bool:
         return False
     try:
         actor = Tokens(runtime).read(kept)
-        grants.revoke_own(runtime.by(Caller(actor, "cli")), actor.token_id or "")
+        grants.revoke_own(runtime.by(call_as(actor)), actor.token_id or "")
     except SwallowtailError as fault:
         tell(f"The token that was kept could not be revoked: {fault.message}.")
     return True

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core import actions
 from app.core.access import Actor, Caller
-from app.core.audit import BEGINNING, SYSTEM_SCOPE, Deed, append
+from app.core.audit import BEGINNING, SYSTEM_SCOPE, Deed, append, seal
 from app.core.audit_log import Anchor, Wanted, list_entries, list_scopes, verify
-from app.core.denials import MOST, Denials
+from app.core.denials import Denials
 from app.core.errors import InvalidInput
 from app.core.events import now
 from app.core.models_access import User
+from app.core.models_audit import AuditEntry
+from app.core.retention import Policy, prune
 from tests.core.stage import Stage
 from tests.web.test_buckets import Clock
 
+NewStage = Callable[..., Stage]
+
 ANN = Caller(Actor("user", "u1", "ann", user_id="u1", is_superuser=True), "rest", "192.0.2.1")
 BOB = Caller(Actor("user", "u2", "bob", user_id="u2"), "cli")
-TRIGGERS = ("audit_entry_append_only", "audit_entry_no_update", "audit_entry_no_delete")
+TRIGGERS = ("audit_entry_no_update", "audit_entry_no_delete", "audit_entry_no_replace")
 
 
 def write(stage: Stage, count: int, *, caller: Caller = ANN, scope: str = "demo", first: int = 1) -> None:
@@ -65,6 +70,29 @@ def test_a_chain_that_nobody_touched_is_whole(stage: Stage) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE audit_entry SET actor_name = 'x'", "DELETE FROM audit_entry"])
 def test_the_database_refuses_to_change_or_remove_an_entry(stage: Stage, statement: str) -> None:
     write(stage, 2)
+    with pytest.raises(DBAPIError, match="append-only"), stage.db.write() as session:
+        session.execute(text(statement))
+    assert verdict(stage).is_whole
+
+
+@pytest.mark.parametrize("table", ["audit_entry", "audit_chain", "audit_entry, audit_chain"])
+def test_postgresql_refuses_to_empty_the_log(new_postgres_stage: NewStage, table: str) -> None:
+    stage = new_postgres_stage()
+    write(stage, 2)
+    with pytest.raises(DBAPIError, match="append-only"), stage.db.write() as session:
+        session.execute(text(f"TRUNCATE {table}"))
+    assert (verdict(stage).is_whole, verdict(stage).count) == (True, 2)
+
+
+def test_no_entry_is_put_in_the_place_of_another(stage: Stage) -> None:
+    write(stage, 2)
+    columns = ", ".join(column.name for column in AuditEntry.__table__.columns)
+    forged = columns.replace("actor_name", "'eve'")
+    statement = f"INTO audit_entry ({columns}) SELECT {forged} FROM audit_entry WHERE number = 1"
+    if stage.db.engine.dialect.name == "sqlite":
+        statement = f"INSERT OR REPLACE {statement}"
+    else:
+        statement = f"INSERT {statement} ON CONFLICT (scope, number) DO UPDATE SET actor_name = excluded.actor_name"
     with pytest.raises(DBAPIError, match="append-only"), stage.db.write() as session:
         session.execute(text(statement))
     assert verdict(stage).is_whole
@@ -116,6 +144,66 @@ def test_an_entry_put_in_is_found(stage: Stage) -> None:
     ]
 
 
+def forge(stage: Stage, number: int, **values: Any) -> str:
+    """Put another entry in the place of one, with a hash of its own that is right; the hash."""
+    with stage.db.read() as session:
+        row = session.scalars(select(AuditEntry).where(AuditEntry.number == number)).one()
+        entry = {column.name: getattr(row, column.name) for column in AuditEntry.__table__.columns} | values
+    entry["hash"] = seal(entry)
+    tamper(stage, "DELETE FROM audit_entry WHERE number = :number", number=number)
+    with stage.db.write() as session:
+        session.execute(insert(AuditEntry).values(**entry))
+    return str(entry["hash"])
+
+
+def test_an_entry_put_between_others_with_a_right_hash_is_found(stage: Stage) -> None:
+    write(stage, 4)
+    with stage.db.read() as session:
+        hashes = session.scalars(select(AuditEntry.hash).order_by(AuditEntry.number)).all()
+    for old in (4, 3):
+        tamper(stage, "UPDATE audit_entry SET number = :new WHERE number = :old", old=old, new=old + 1)
+    with stage.db.read() as session:
+        row = session.scalars(select(AuditEntry).where(AuditEntry.number == 2)).one()
+        entry = {column.name: getattr(row, column.name) for column in AuditEntry.__table__.columns}
+    entry |= {"number": 3, "actor_name": "eve", "previous_hash": hashes[1]}
+    with stage.db.write() as session:
+        session.execute(insert(AuditEntry).values(**{**entry, "hash": seal(entry)}))
+    assert verdict(stage).faults == [
+        "entry 4 does not follow entry 3",
+        "entry 4 was changed",
+        "entry 5 was changed",
+        "the chain should end with entry 4, and ends with entry 5",
+    ]
+
+
+def test_a_chain_written_anew_with_care_shows_against_an_anchor_only(stage: Stage) -> None:
+    write(stage, 3)
+    anchors = [Anchor(number, entry_hash(stage, number)) for number in (1, 2, 3)]
+    previous = entry_hash(stage, 1)
+    for number in (2, 3):
+        previous = forge(stage, number, previous_hash=previous, actor_name="eve")
+    tamper(stage, "UPDATE audit_chain SET hash = :hash", hash=previous)
+    assert verdict(stage).is_whole
+    assert verdict(stage, anchor=anchors[0]).is_whole
+    for number, anchor in ((2, anchors[1]), (3, anchors[2])):
+        assert verdict(stage, anchor=anchor).faults == [f"entry {number} is not the one of the anchor"]
+
+
+def test_a_chain_that_is_gone_shows_against_an_anchor_only(stage: Stage) -> None:
+    write(stage, 3)
+    anchor = Anchor(3, entry_hash(stage, 3))
+    tamper(stage, "DELETE FROM audit_entry")
+    assert verdict(stage).faults == ["the chain should end with entry 3, and ends with entry 0"]
+    tamper(stage, "DELETE FROM audit_chain")
+    assert verdict(stage).is_whole
+    assert verdict(stage, anchor=anchor).faults == ["the chain ends before the anchor, which is entry 3"]
+
+
+def entry_hash(stage: Stage, number: int) -> str:
+    with stage.db.read() as session:
+        return session.scalars(select(AuditEntry.hash).where(AuditEntry.number == number)).one()
+
+
 def test_an_end_cut_off_with_care_shows_against_an_anchor_only(stage: Stage) -> None:
     write(stage, 5)
     anchor = Anchor.parse(f"5:{verdict(stage).hash}")
@@ -157,6 +245,13 @@ def test_what_is_done_at_the_door_is_written_with_who_did_it(stage: Stage) -> No
         assert list_scopes(session) == ["mine"]
 
 
+def test_what_the_system_does_by_itself_is_not_written(stage: Stage) -> None:
+    stage.ledger.request_cancel(stage.submit())
+    assert prune(stage.rt, "demo", Policy(events=0)).events == 2
+    with stage.db.read() as session:
+        assert list_scopes(session) == []
+
+
 def test_lists_are_filtered_and_go_on_where_they_ended(stage: Stage) -> None:
     write(stage, 4)
     began = now()
@@ -182,7 +277,7 @@ def test_lists_are_filtered_and_go_on_where_they_ended(stage: Stage) -> None:
 
 def test_a_thousand_refusals_are_a_few_entries(stage: Stage) -> None:
     clock = Clock()
-    denials = Denials(stage.db, clock)
+    denials = Denials(stage.db, stage.settings, clock)
     for _ in range(1000):
         denials.note(BOB, "demo", "POST /tasks", "task", "t1")
     for number in range(1000):
@@ -195,7 +290,8 @@ def test_a_thousand_refusals_are_a_few_entries(stage: Stage) -> None:
         logins, _ = list_entries(session, SYSTEM_SCOPE, Wanted(), limit=1000)
     assert [e["detail"].get("more") for e in mine[::-1]] == [None, 999, None]
     assert {e["actor_name"] for e in mine} == {"bob"}
-    assert MOST - 2 <= len(logins) <= MOST + 2
+    most = stage.settings.max_refusals
+    assert most - 2 <= len(logins) <= most + 2
     assert sum(e["detail"].get("more", 1) for e in logins) == 1000
     assert "hunter" not in str(logins)
     assert verdict(stage).is_whole

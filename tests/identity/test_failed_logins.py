@@ -30,7 +30,7 @@ def counting(bench: Bench) -> Iterator[list[str]]:
 
 def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(bench: Bench) -> None:
     bench.add("bob")
-    denials = Denials(bench.rt.db, clock=lambda: 1000.0)
+    denials = Denials(bench.rt.db, bench.rt.settings, clock=lambda: 1000.0)
     work: dict[str, list[str]] = {}
     for name in ("ann", "eve", "bob", "mallory", "ann", "eve", "ANN ", " Eve"):
         with counting(bench) as begun:
@@ -40,7 +40,7 @@ def test_each_name_is_written_at_its_first_try_and_counted_then_known_or_not(ben
 
 
 def test_a_name_that_nobody_has_is_in_no_entry(bench: Bench) -> None:
-    denials = Denials(bench.rt.db)
+    denials = Denials(bench.rt.db, bench.rt.settings)
     for name in ("ann", "eve", "mallory", "eve"):
         denials.note_failed_login(CALLER, name)
     denials.flush()

@@ -7,8 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app.core import users
+from app.core.models_audit import AuditEntry
 from app.core.users import Identity
 from tests.harness.house import House
 from tests.harness.oidc_provider import OidcProvider
@@ -53,13 +55,18 @@ def travel(browser: httpx.Client, following: str = "/") -> httpx.Response:
     return browser.get(back.headers["Location"])
 
 
-def test_whom_the_provider_vouches_for_is_signed_in(browser: httpx.Client, provider: OidcProvider) -> None:
+def test_whom_the_provider_vouches_for_is_signed_in(
+    browser: httpx.Client, provider: OidcProvider, house: House
+) -> None:
     assert 'id="provider"' in browser.get("/login").text
     answer = travel(browser, "/agents")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/agents")
     page = browser.get("/account")
     assert page.status_code == 200
     assert "ada" in page.text
+    with house.runtime().db.read() as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "session.open")).all()
+    assert [(e.actor_name, e.entrance, e.address) for e in entries[-1:]] == [("ada", "ui", "127.0.0.1")]
     # What was asked for has PKCE, a state and a nonce, and no secret.
     asked = parse_qs(urlsplit(browser.get("/login/provider").headers["Location"]).query)
     assert asked["code_challenge_method"] == ["S256"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,21 +51,37 @@ def test_what_is_in_it_is_text_on_the_page(desk: Desk) -> None:
     caller = Caller(replace(OPEN, name=EVIL), "rest", EVIL)
     deed = Deed("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
     desk.rt.db.run(lambda session: append(session, caller, [deed], now()))
-    page = desk.fetch(f"/instances/acme/audit?action={EVIL}")
-    assert page.status_code == 200
-    assert EVIL not in page.text
-    assert page.text.count("&lt;script&gt;") >= 6
+    desk.rt.db.run(lambda session: append(session, caller, [replace(deed, scope="")], now()))
+    for path in ("/instances/acme/audit", "/audit"):
+        page = desk.fetch(f"{path}?action={EVIL}")
+        assert page.status_code == 200
+        assert EVIL not in page.text
+        assert page.text.count("&lt;script&gt;") >= 6
 
 
 def test_refusals_are_written_down_where_they_belong(gallery: Gallery) -> None:
     for _ in range(5):
         assert gallery.ask("viewer", "POST", f"/api/v1/tasks/{gallery.task_id}/cancel").status_code == 403
     assert gallery.ask("viewer", "GET", "/api/v1/audit").status_code == 403
+    # They are written in the background.
+    gallery.desk.web.refusals.close(timeout=60)
     items = gallery.ask("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
     mine = [e for e in items if e["object_id"] == gallery.task_id and e["detail"]["act"].endswith("/cancel")]
     assert [(e["object_type"], e["detail"]["act"]) for e in mine] == [("task", "POST /api/v1/tasks/<task_id>/cancel")]
     outside = gallery.ask("superuser", "GET", "/api/v1/audit?action=denied").get_json()["items"]
     assert "GET /api/v1/audit" in {e["detail"]["act"] for e in outside}
+
+
+def test_the_log_of_no_instance_is_a_page_for_superusers(gallery: Gallery) -> None:
+    for _ in range(60):
+        gallery.ask("superuser", "POST", f"/api/v1/users/{gallery.new_user()}/promote")
+    page = gallery.ask("superuser", "GET", "/audit?actor=superuser&action=user.promote")
+    assert page.text.count("<code>user.promote</code>") == 50
+    following = re.search(r'href="(\?action=user.promote&amp;actor=superuser&amp;cursor=\d+)"', page.text)
+    assert following
+    earlier = gallery.ask("superuser", "GET", f"/audit{html.unescape(following[1])}")
+    assert earlier.text.count("<code>user.promote</code>") == 10
+    assert gallery.ask("owner", "GET", "/audit").status_code == 403
 
 
 def test_the_tab_is_shown_to_those_who_may_read(gallery: Gallery) -> None:

@@ -84,6 +84,15 @@ def test_somebody_signs_in_and_out(desk: Desk) -> None:
     assert client.get("/", headers=HTML).status_code == 303, "the session itself has ended"
 
 
+def test_superusers_find_the_log_of_what_is_in_no_instance(desk: Desk) -> None:
+    users.create_user(desk.rt, "boss", PASSWORD, is_superuser=True)
+    for name, shown in (("ann", False), ("boss", True)):
+        client = desk.app.test_client()
+        sign_in(client, name=name)
+        assert ('href="/audit"' in client.get("/", headers=HTML).text) == shown
+        assert client.get("/audit", headers=HTML).status_code == (200 if shown else 403)
+
+
 def test_the_api_works_by_the_cookie_with_the_proof_and_not_without(desk: Desk) -> None:
     client = desk.client
     sign_in(client)
