@@ -70,7 +70,7 @@ class AccessToken(Base):
     #: The fields of `data` that it may see; None for all.
     fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     expires_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
 

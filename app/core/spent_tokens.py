@@ -36,7 +36,7 @@ def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
         return 0
     long_ago = db_now(-settings.token_keep_days * _DAY)
     deleted = 0
-    # One after the other: those that expired are found by an index, which a question about both would not use.
+    # One after the other: each is found by an index of its own, and a question about both might use neither.
     for is_spent in (AccessToken.expires_at < long_ago, AccessToken.revoked_at < long_ago):
         done = settings.prune_batch
         while done >= settings.prune_batch and may_go_on():

@@ -136,6 +136,21 @@ def test_a_domain_lives_on_a_database_that_went_down_and_up(empty: Settings, dat
     stage.close()
 
 
+def _indexes(database: Database, table: str) -> set[str | None]:
+    with database.read() as session:
+        return {index["name"] for index in inspect(session.connection()).get_indexes(table)}
+
+
+def test_the_index_of_revoked_tokens_comes_and_goes_with_its_revision(database: Database) -> None:
+    name = "ix_access_token_revoked_at"
+    _run(database, command.upgrade, "0005")
+    without = _indexes(database, "access_token")
+    _run(database, command.upgrade, "0006")
+    assert _indexes(database, "access_token") == {*without, name} != without
+    _run(database, command.downgrade, "0005")
+    assert _indexes(database, "access_token") == without
+
+
 def test_two_releases_at_once_take_turns(empty: Settings, database: Database) -> None:
     faults: list[BaseException] = []
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.db import db_now
 from app.core.events import now
@@ -47,6 +49,15 @@ def test_what_expired_or_was_revoked_long_ago_goes_and_nothing_else(bench: Bench
     add(bench, "kept 4")
     assert delete_spent(bench.rt, lambda: True) == 2
     assert left(bench) == ["kept 1", "kept 2", "kept 3", "kept 4"]
+
+
+@pytest.mark.parametrize("column", [AccessToken.expires_at, AccessToken.revoked_at], ids=lambda column: column.key)
+def test_they_are_found_by_an_index(bench: Bench, column: InstrumentedAttribute[datetime | None]) -> None:
+    question = select(AccessToken.id).where(column < db_now(-1)).limit(1)
+    with bench.rt.db.read() as session:
+        asked = question.compile(session.connection(), compile_kwargs={"literal_binds": True})
+        plan = " ".join(row.detail for row in session.execute(text(f"EXPLAIN QUERY PLAN {asked}")))
+    assert f"ix_access_token_{column.key}" in plan
 
 
 def test_one_process_at_a_time_has_the_turn(bench: Bench) -> None:

@@ -1,0 +1,23 @@
+"""Tokens that were revoked long ago are found by an index, as those that have expired are.
+
+Revision: 0006, after 0005.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the index."""
+    op.create_index(op.f("ix_access_token_revoked_at"), "access_token", ["revoked_at"], unique=False)
+
+
+def downgrade() -> None:
+    """Drop the index."""
+    op.drop_index(op.f("ix_access_token_revoked_at"), table_name="access_token")
