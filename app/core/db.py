@@ -31,6 +31,7 @@ from app.core.events import to_json
 from app.core.keyring import Keyring
 from app.core.models import Instance, Moment
 from app.core.policy import POLICIES, Policies
+from app.core.references import find_missing
 from app.core.sealing import KEYRING
 from app.core.settings import Settings
 
@@ -114,6 +115,7 @@ class Database:
         `work` must bear being run twice: when a connection breaks during a commit, nobody knows whether it happened.
 
         Raises:
+            NotFound: what a new row belongs to was deleted meanwhile.
             Unavailable: the database stayed locked or away for `database_wait`.
         """
         patience = _Patience(self.wait)
@@ -123,7 +125,10 @@ class Database:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    raise
+                    missing = find_missing(fault)
+                    if missing is None:
+                        raise
+                    raise missing from fault
                 if not patience.pause():
                     raise Unavailable(_AWAY) from fault
 

@@ -20,7 +20,7 @@ from app.core.access_version import raise_version
 from app.core.audit import SYSTEM_SCOPE
 from app.core.errors import Forbidden, InvalidInput, NotFound, TooMany
 from app.core.events import now, stamp
-from app.core.log import Change
+from app.core.log import Change, read_head
 from app.core.models import Task
 from app.core.models_access import AccessToken
 from app.core.projection import KEPT, NAMEABLE
@@ -200,6 +200,8 @@ def _store(
         if known is not None:
             # The commit of an earlier try went through after all.
             return known
+        if new.instance_id is not None and read_head(change.session, new.instance_id) is None:
+            raise NotFound("there is no such instance", field="instance_id")
         good = select(func.count()).select_from(AccessToken).where(*same, _is_good(change.now))
         if (change.session.scalar(good) or 0) >= most:
             raise TooMany(f"there are {most} of these tokens already; revoke one first")

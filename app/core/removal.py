@@ -2,13 +2,15 @@
 
 First nobody but the caller may enter any more and no schedule fires; then what runs is cancelled, and tasks, events and
 the instance itself go. A run that has not noticed finds that its task is no longer its own. What remains is the audit
-log. Broken off, it is begun again. An instance that is created later under the same id has another epoch.
+log. Broken off, it is begun again. An instance that is created later under the same id has another epoch, and of two
+who delete at once, the slower one finds nothing and leaves what came after alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import delete, func, select, update
 
@@ -21,6 +23,10 @@ from app.core.models_access import AccessToken, Membership
 from app.core.runtime import Runtime
 from app.core.states import TERMINAL
 from app.core.validate import check_instance_id
+
+T = TypeVar("T")
+#: One transaction's work on the instance of this id.
+_Work = Callable[[Runtime, Change, str], T]
 
 _QUIETLY = {"synchronize_session": False}
 _ENDED = [status.value for status in TERMINAL]
@@ -36,30 +42,81 @@ class Removed:
     events: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    """The instance that is being deleted; by its epoch it is told from one that got its id since."""
+
+    runtime: Runtime
+    instance_id: str
+    epoch: str
+
+    def commit(self, work: _Work[T]) -> T:
+        """Do one transaction's work. Raises NotFound, Conflict."""
+
+        def guarded(change: Change) -> T:
+            # Held against others who delete it, not against those who number its events.
+            if not self._hold(change, share=True):
+                raise NotFound("there is no such instance", field="instance_id")
+            return work(self.runtime, change, self.instance_id)
+
+        return self.runtime.ledger.commit(guarded)[0]
+
+    def repeat(self, batch: _Work[int]) -> int:
+        """Do one transaction after the other until there is nothing left to do; how much was done."""
+        total = 0
+        while done := self.commit(batch):
+            total += done
+        return total
+
+    def finish(self, done: Removed) -> None:
+        """Delete the instance itself. Raises NotFound, Conflict."""
+        tries: list[Change] = []
+
+        def guarded(change: Change) -> None:
+            tries.append(change)
+            if self._hold(change, share=False):
+                _finish(change, self.instance_id, done)
+            elif len(tries) == 1:
+                raise NotFound("there is no such instance", field="instance_id")
+            # Otherwise nobody knew whether the commit before had happened: it had.
+
+        self.runtime.ledger.commit(guarded)
+
+    def _hold(self, change: Change, *, share: bool) -> bool:
+        """Lock the instance until the commit; False when there is none. Raises Conflict when it is another one."""
+        query = select(Instance.epoch).where(Instance.id == self.instance_id)
+        found = change.session.scalar(query.with_for_update(read=share, key_share=share))
+        if found is not None and found != self.epoch:
+            raise Conflict("the instance has begun another log meanwhile", field="instance_id")
+        return found is not None
+
+
 def delete_instance(runtime: Runtime, instance_id: str, confirm: str) -> Removed:
     """Delete an instance and everything in it. `confirm` is its id once more.
 
     Raises:
         InvalidInput: this is no id, or `confirm` is not the same.
-        NotFound: there is no such instance for the caller.
+        NotFound: there is no such instance for the caller, or somebody else has deleted it meanwhile.
+        Conflict: its log has another epoch now; nothing of that one was deleted.
         Unauthenticated, Forbidden: the caller may not.
         Unavailable: the database stayed away; what is gone is gone, begin again.
     """
     instance_id = check_instance_id(instance_id)
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.DELETE, instance_id)
-        if read_head(session, instance_id) is None:
-            raise NotFound("there is no such instance", field="instance_id")
+        head = read_head(session, instance_id)
+    if head is None:
+        raise NotFound("there is no such instance", field="instance_id")
     if confirm != instance_id:
         raise InvalidInput("say the instance's id once more, to be sure", field="confirm")
-    runtime.ledger.commit(lambda change: _close(runtime, change, instance_id))
-    _repeat(runtime, instance_id, _delete_schedules)
-    _cancel_all(runtime, instance_id)
-    tasks = _repeat(runtime, instance_id, _delete_tasks)
-    events = _repeat(runtime, instance_id, _delete_events)
-    runtime.ledger.commit(lambda change: _finish(runtime, change, instance_id, tasks, events))
+    doomed = _Doomed(runtime, instance_id, head.epoch)
+    doomed.commit(_close)
+    doomed.repeat(_delete_schedules)
+    _cancel_all(doomed)
+    done = Removed(tasks=doomed.repeat(_delete_tasks), events=doomed.repeat(_delete_events))
+    doomed.finish(done)
     runtime.db.policies.forget()
-    return Removed(tasks, events)
+    return done
 
 
 def _close(runtime: Runtime, change: Change, instance_id: str) -> None:
@@ -75,13 +132,6 @@ def _close(runtime: Runtime, change: Change, instance_id: str) -> None:
     change.session.execute(delete(AccessToken).where(*tokens).execution_options(**_QUIETLY))
     raise_version(change.session)
     change.note_deed(instance_id, Act.DELETE, "instance", instance_id, {"what": "begun"})
-
-
-def _repeat(runtime: Runtime, instance_id: str, batch: Any) -> int:
-    total = 0
-    while done := runtime.ledger.commit(lambda change: batch(runtime, change, instance_id))[0]:
-        total += done
-    return total
 
 
 def _delete_schedules(runtime: Runtime, change: Change, instance_id: str) -> int:
@@ -111,12 +161,14 @@ def _delete_schedules(runtime: Runtime, change: Change, instance_id: str) -> int
     return len(ids)
 
 
-def _cancel_all(runtime: Runtime, instance_id: str) -> None:
-    after = ""
+def _cancel_all(doomed: _Doomed) -> None:
+    runtime, after = doomed.runtime, ""
+    # The epoch in the same question: these are its tasks, and of no later instance.
+    mine = (Task.instance_id == doomed.instance_id, Instance.epoch == doomed.epoch)
+    query = select(Task.id).join(Instance, Instance.id == Task.instance_id).where(*mine, Task.status.not_in(_ENDED))
     while True:
-        query = select(Task.id).where(Task.instance_id == instance_id, Task.status.not_in(_ENDED), Task.id > after)
         with runtime.db.read() as session:
-            ids = session.scalars(query.order_by(Task.id).limit(_TASKS)).all()
+            ids = session.scalars(query.where(Task.id > after).order_by(Task.id).limit(_TASKS)).all()
         if not ids:
             return
         for task_id in ids:
@@ -150,9 +202,9 @@ def _delete_events(runtime: Runtime, change: Change, instance_id: str) -> int:
     return int(number)
 
 
-def _finish(runtime: Runtime, change: Change, instance_id: str, tasks: int, events: int) -> None:
+def _finish(change: Change, instance_id: str, done: Removed) -> None:
     """Delete the instance, with whatever came in since."""
     change.session.execute(delete(Instance).where(Instance.id == instance_id).execution_options(**_QUIETLY))
     raise_version(change.session)
-    detail = {"what": "done", "tasks": tasks, "events": events}
+    detail = {"what": "done", "tasks": done.tasks, "events": done.events}
     change.note_deed(instance_id, Act.DELETE, "instance", instance_id, detail)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import httpx
 import orjson
+import pytest
 
 from tests.harness.house import House
 from tests.harness.recorder import Recorder
@@ -13,13 +15,28 @@ from tests.harness.waiting import wait_until
 
 
 def test_an_instance_is_exported_and_deleted_while_a_task_runs_in_it(shared_house: House) -> None:
-    instance, other = shared_house.new_instance(), shared_house.new_instance()
-    base = f"{shared_house.webs[0].url}/api/v1"
-    with httpx.Client(base_url=base, timeout=60) as rest, Recorder(shared_house.webs[1].url) as client:
+    export_and_delete(shared_house)
+
+
+@pytest.mark.long
+def test_it_is_on_postgresql_too(new_house: Callable[..., House], postgres_url: str) -> None:
+    house = new_house(database_url=postgres_url)
+    house.start_worker(wait=False)
+    house.start_web(wait=False)
+    house.start_web(wait=False)
+    for program in (*house.webs, *house.workers):
+        program.wait_ready()
+    export_and_delete(house)
+
+
+def export_and_delete(house: House) -> None:
+    instance, other = house.new_instance(), house.new_instance()
+    base = f"{house.webs[0].url}/api/v1"
+    with httpx.Client(base_url=base, timeout=60) as rest, Recorder(house.webs[1].url) as client:
         client.subscribe(instance)
         given = {"kind": "probe", "input": {"steps": 2, "seconds": 3600}}
         task_id = rest.post(f"/instances/{instance}/tasks", json=given).raise_for_status().json()["task"]["id"]
-        shared_house.wait_for_step(instance, task_id, "step-1")
+        house.wait_for_step(instance, task_id, "step-1")
         epoch = rest.get(f"/instances/{instance}").json()["epoch"]
 
         copied = rest.get(f"/instances/{instance}/export").raise_for_status().content
@@ -34,7 +51,7 @@ def test_an_instance_is_exported_and_deleted_while_a_task_runs_in_it(shared_hous
         wait_until(lambda: lost in client.payloads("reset"), "the watcher is told")
 
         # The worker is free again: the run has found that its task is no longer its own.
-        task_id = shared_house.submit(other, "echo", {"message": "still there"})
-        shared_house.wait_for_task(task_id, "COMPLETED")
+        task_id = house.submit(other, "echo", {"message": "still there"})
+        house.wait_for_task(task_id, "COMPLETED")
         again = rest.post("/instances", json={"name": "Again", "id": instance}).raise_for_status().json()
         assert (again["seq"], again["epoch"] != epoch) == (0, True)

@@ -1,12 +1,59 @@
-"""An instance's policy, its copy and its end, and large outputs, over REST."""
+"""An instance's policy, its copy and its end, and large outputs, over REST; on SQLite and PostgreSQL in turn."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import orjson
+import pytest
+from sqlalchemy import text
 
-from tests.web.desk import Desk, problem, take
+from app.core.ledger import Ledger
+from app.core.removal import delete_instance
+from app.core.rotation import count_use, rotate
+from app.core.settings import Settings
+from tests.web.desk import GIVEN, Desk, problem, take
+
+KEY = "k" * 40
+NewDesk = Callable[..., Desk]
+OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
+
+
+@pytest.fixture(
+    params=[pytest.param("sqlite", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.service)]
+)
+def new_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
+    """Make applications on one database of this test's own."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    desks: list[Desk] = []
+
+    def make(**more: Any) -> Desk:
+        given = {
+            "var_dir": tmp_path,
+            "async_mode": "threading",
+            "database_wait": 20,
+            "auth": "open",
+            "secret_key": KEY,
+            **more,
+        }
+        desks.append(Desk(Settings(_env_file=None, database_url=url, **given)))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close()
+
+
+@pytest.fixture
+def desk(new_desk: NewDesk) -> Desk:
+    """One of them, with an instance `acme`."""
+    desk = new_desk()
+    desk.create_instance("acme")
+    return desk
 
 
 def _large(desk: Desk, output: object) -> str:
@@ -114,3 +161,76 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(desk: Des
     told = [line["audit"]["detail"].get("what") for line in lines if line.get("audit", {}).get("object_id") == "acme"]
     assert [what for what in told if what in ("begun", "done")] == ["begun", "done"]
     assert not [line for line in lines if line["kind"] in ("task", "event", "schedule", "artifact")]
+
+
+def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
+    new_desk: NewDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.core.export.PAGE", 3)
+    monkeypatch.setattr("app.core.export.FEW", 2)
+    desk = new_desk(prune_batch=4)
+    desk.create_instance("acme")
+    tasks = {_large(desk, f"{number}" * 40_000) for number in range(5)}
+    schedule = {"kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
+    for number in range(5):
+        take(desk.post("/instances/acme/schedules", {"name": f"plan {number}", **schedule}), 201)
+    lines = [orjson.loads(line) for line in desk.get("/instances/acme/export").data.splitlines()]
+    counts = lines[-1]["lines"]
+    assert (counts["task"], counts["artifact"], counts["schedule"], counts["event"]) == (5, 5, 5, 30)
+    assert {line["task"]["id"] for line in lines if line["kind"] == "task"} == tasks
+    assert [line["event"]["seq"] for line in lines if line["kind"] == "event"] == list(range(1, 31))
+    numbers = [line["audit"]["number"] for line in lines if line["kind"] == "audit"]
+    assert numbers == list(range(1, len(numbers) + 1))
+    done = take(desk.client.delete("/api/v1/instances/acme?confirm=acme"))
+    assert (done["tasks"], done["events"]) == (5, 30)
+
+
+def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_desk: NewDesk) -> None:
+    desk = new_desk(encryption_keys=OLD)
+    desk.create_instance("acme")
+    _large(desk, "open sesame " * 4_000)
+    before = desk.get("/instances/acme/export").data
+    assert b"open sesame" in before
+    later = new_desk(encryption_keys=f"{NEW},{OLD}")
+    assert sum(done for _, done in rotate(later.rt.db)) > 5
+    assert {key for use in count_use(later.rt.db) for key, number in use.sealed.items() if number} == {"new"}
+    last = new_desk(encryption_keys=NEW)
+    kinds = ("task", "artifact", "event")
+    copies = [
+        [line for line in map(orjson.loads, copy.splitlines()) if line["kind"] in kinds]
+        for copy in (before, last.get("/instances/acme/export").data)
+    ]
+    assert copies[0] == copies[1] != []
+    with last.rt.db.read() as session:
+        stored = session.scalars(text("SELECT CAST(input AS TEXT) FROM task")).all()
+    assert all(one.startswith('{"$sealed":"new:') for one in stored)
+    assert take(last.client.delete("/api/v1/instances/acme?confirm=acme"))["tasks"] == 1
+
+
+WRITES: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "tasks", GIVEN),
+    ("POST", "schedules", {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}),
+    ("PUT", "policy", {"hide_emails": True}),
+    ("POST", "front-end-tokens", {"name": "page"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=[path for _, path, _ in WRITES])
+def test_whoever_writes_while_the_instance_is_deleted_is_told_that_it_is_gone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, Any]
+) -> None:
+    original, pending = Ledger.commit, [True]
+
+    def commit(self: Ledger, work: Any) -> Any:
+        if pending:
+            pending.pop()
+            delete_instance(desk.rt, "acme", "acme")
+        return original(self, work)
+
+    monkeypatch.setattr(Ledger, "commit", commit)
+    answer = desk.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)
+    problem(answer, 404, "not_found", "instance_id")
+    problem(desk.get("/instances/acme"), 404, "not_found", "instance_id")
+    assert take(desk.post("/instances", {"name": "Acme", "id": "acme"}), 201)["seq"] == 0
+    assert take(desk.get("/instances/acme/tasks"))["items"] == []
+    assert take(desk.get("/instances/acme/policy"))["updated_at"] is None

@@ -61,6 +61,7 @@ def export(instance_id: str) -> Response:
 @bp.delete("/<instance_id>")
 @bp.input(Confirmation, location="query", arg_name="query")
 @bp.output(Removed)
+@bp.doc(responses=[409])
 def delete(instance_id: str, query: Confirmation) -> Response:
     """Delete an instance with everything in it
 

@@ -1,0 +1,92 @@
+"""Beside the road: something that happens once, at an exact moment of somebody else's transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from app.core.ledger import Ledger
+from tests.core.stage import Stage
+from tests.harness.waiting import wait_until
+
+Act = Callable[[], object]
+
+
+def before_next_commit(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
+    """Do it after everything that was checked beforehand, right before the next transaction of any ledger begins."""
+    original, pending = Ledger.commit, [act]
+
+    def commit(self: Ledger, work: Any) -> Any:
+        if pending:
+            pending.pop()()
+        return original(self, work)
+
+    monkeypatch.setattr(Ledger, "commit", commit)
+
+
+def before_statement(stage: Stage, beginning: str, act: Act) -> None:
+    """Do it inside a transaction of this stage, right before its first statement that begins like this."""
+    pending = [act]
+
+    @event.listens_for(stage.db.engine, "before_cursor_execute")
+    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if pending and statement.startswith(beginning):
+            pending.pop()()
+
+
+def before_commit_of(stage: Stage, beginning: str, act: Act) -> None:
+    """Do it when the transaction of this stage that has such a statement is about to be committed."""
+    pending, seen = [act], set[int]()
+
+    @event.listens_for(stage.db.engine, "before_cursor_execute")
+    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if pending and statement.startswith(beginning):
+            seen.add(id(connection))
+
+    @event.listens_for(stage.db.engine, "commit")
+    def commit(connection: Any) -> None:
+        if pending and id(connection) in seen:
+            pending.pop()()
+
+
+class Beside:
+    """Something that is done in a thread of its own, and what became of it."""
+
+    def __init__(self, act: Act) -> None:
+        self._act = act
+        self._thread = threading.Thread(target=self._run)
+        self.outcome: object = None
+        self.fault: Exception | None = None
+
+    def start_and_wait_for_lock(self, stage: Stage) -> None:
+        """Start it, and return once it waits for a lock of somebody else's (PostgreSQL)."""
+        self._thread.start()
+        wait_until(lambda: waiters(stage) or not self._thread.is_alive(), "it waits for a lock")
+        assert self._thread.is_alive(), self.fault
+
+    def _run(self) -> None:
+        try:
+            self.outcome = self._act()
+        except Exception as fault:
+            self.fault = fault
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Have it ended at the end of the block."""
+        yield
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+def waiters(stage: Stage) -> int:
+    """How many connections to the stage's database wait for a lock."""
+    asked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with stage.db.engine.connect() as connection:
+        return int(connection.scalar(asked) or 0)
