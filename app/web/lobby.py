@@ -158,11 +158,12 @@ def _provider() -> Provider:
     settings = get_runtime().settings
     if not settings.oidc_issuer or settings.is_open:
         raise NotFound("nobody signs in elsewhere here")
+    # Before anybody is sent there, to come back to a session that cannot be begun.
+    get_web().tokens.require_key()
     return Provider(settings)
 
 
 def _sealer() -> URLSafeTimedSerializer:
-    get_web().tokens.require_key()
     return URLSafeTimedSerializer(SigningKeys(get_runtime().settings).present[1], salt="attempt to sign in")
 
 
