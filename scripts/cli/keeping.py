@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -50,18 +52,9 @@ def change(
 
 def export(instance: Instance, output: Output = None) -> None:
     """Write everything in an instance as lines of JSON."""
-    with open_domain() as runtime:
-        lines = export_instance(runtime, instance)
-        if output is None:
-            for line in lines:
-                sys.stdout.buffer.write(line)
-            return
-        part = output.with_name(output.name + ".part")
-        # Nobody else's to read, and no file of this name before it is whole.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.writelines(lines)
-        part.replace(output)
-    tell(f"Wrote {output}.")
+    with open_domain() as runtime, _open_output(output) as file:
+        for line in export_instance(runtime, instance):
+            file.write(line)
 
 
 def remove(
@@ -90,11 +83,30 @@ def artifact(
     """Write a large output, JSON or text."""
     with open_domain() as runtime, runtime.db.read() as session:
         found = Sight(session, runtime.caller.actor).artifact(check_task_id(artifact_id, "ARTIFACT"))
+    with _open_output(output) as file:
+        file.write(found.content)
+
+
+@contextmanager
+def _open_output(output: Path | None) -> Iterator[BinaryIO]:
+    """Give what is to be written to. A file is nobody else's to read, and has its name only once it is whole.
+
+    Raises InvalidInput when it cannot be written.
+    """
     if output is None:
-        sys.stdout.buffer.write(found.content)
-    else:
-        output.write_bytes(found.content)
-        tell(f"Wrote {output}.")
+        yield sys.stdout.buffer
+        return
+    part = output.with_name(output.name + ".part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+        part.replace(output)
+    except OSError as fault:
+        raise InvalidInput(f"{output} cannot be written: {fault.strerror}", field="--output") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    tell(f"Wrote {output}.")
 
 
 def _print(view: PolicyView, as_json: bool) -> None:
