@@ -134,7 +134,7 @@ class RunLedger:
                 .values(
                     lease_until=db_now(self.lease),
                     progress=case((Task.progress < percent, percent), else_=Task.progress),
-                    message=clean(message) or Task.message,
+                    message=redact_text(clean(message), claim.rules) or Task.message,
                 )
                 .returning(Task.cancel_requested_at)
                 .execution_options(synchronize_session=False)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 
 from app.core.actions import Submission, submit
 from app.core.catalogue import AgentCard, register
 from app.core.log import read_events
+from app.core.models import Base
 from app.core.models_privacy import InstancePolicy
 from app.core.reads import list_steps, list_tasks, read_task, snapshot
+from tests.core.conftest import NewStage
 from tests.core.stage import ERROR, Stage
 
 SECRET = "plain-as-day-0815"
@@ -90,3 +94,53 @@ def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(stage: Stage, tas
 def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(stage: Stage, task_id: str) -> None:
     first = submit(stage.rt, Submission("demo", "login", INPUT, idempotency_key="once"))
     assert submit(stage.rt, Submission("demo", "login", INPUT, idempotency_key="once")).task["id"] == first.task["id"]
+
+
+@pytest.mark.parametrize("kept", ["sealed", "as it is"])
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        (TOKEN, "[redacted:token]"),
+        ("sk-" + "abc123def456ghi789jkl", "[redacted:api_key]"),
+        ("4111 1111 1111 1111", "[redacted:card]"),
+        ("joe@example.com", "[redacted:email]"),
+        (SECRET, "[redacted:secret]"),
+    ],
+    ids=["token", "api_key", "card", "email", "secret input"],
+)
+def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
+    new_stage_on: NewStage, kept: str, secret: str, told: str
+) -> None:
+    keys = f"only:{base64.b64encode(bytes(32)).decode()}" if kept == "sealed" else ""
+    stage = new_stage_on(encryption_keys=keys, hide_emails=True)
+    register(stage.db, [CARD])
+    task_id = submit(stage.rt, Submission("demo", "login", {"phrase": SECRET}, title=f"Title {secret}")).task["id"]
+    claim = stage.claim(task_id)
+    error = {**ERROR, "message": f"Error {secret}"}
+    stage.runs.heartbeat(claim, 5, f"Beat {secret}")
+    assert stage.task(task_id).message == f"Beat {told}"
+    stage.runs.start_step(claim, "one", "Agent", "work")
+    stage.runs.finish_step(claim, "one", None, message=f"Done {secret}")
+    assert stage.task(task_id).message == f"Done {told}"
+    stage.runs.start_step(claim, "two", "Agent", "work")
+    stage.runs.fail_step(claim, "two", error)
+    stage.runs.fail(claim, error)
+    row = stage.task(task_id)
+    assert (row.title, row.message) == (f"Title {told}", f"Error {told}")
+    assert row.error is not None
+    assert row.error["message"] == stage.steps(task_id)[1].error["message"] == f"Error {told}"  # type: ignore[index]
+    stored = _rows(stage, without={"task": {"input"}} if kept == "as it is" else {})
+    assert secret not in stored
+    # What a task that failed says of itself is the text of its error, and is not sealed.
+    assert f"Error {told}" in stored
+
+
+def _rows(stage: Stage, without: dict[str, set[str]]) -> str:
+    """Every row as the database has it, but these columns."""
+    rows: list[Any] = []
+    with stage.db.read() as session:
+        for table in Base.metadata.sorted_tables:
+            names = [column.name for column in table.columns if column.name not in without.get(table.name, set())]
+            casts = ", ".join(f"CAST({name} AS TEXT)" for name in names)
+            rows += session.execute(text(f"SELECT {casts} FROM {table.name}")).all()
+    return repr(rows)
