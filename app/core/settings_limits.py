@@ -12,6 +12,8 @@ _RATES = (
     "read_limit", "write_limit", "address_read_limit", "address_write_limit", "connect_limit", "user_connect_limit",
     "message_limit", "subscribe_limit", "login_limit", "login_name_limit", "login_address_limit",
 )  # fmt: skip
+#: The name of an event.
+_NAME = "[A-Za-z_][A-Za-z0-9_.:-]{0,63}"
 
 
 class LimitSettings(BaseSettings):
@@ -53,6 +55,11 @@ class LimitSettings(BaseSettings):
     )
     sign_messages: bool = Field(
         False, description="Whether wake-up messages are signed with that key, and others thrown away by workers"
+    )
+    foreign_events: str = Field(
+        "",
+        pattern=rf"^( *{_NAME} *(, *{_NAME} *)*)?$",
+        description="Names of the events, with commas, that other programs may emit into rooms under strict delivery",
     )
 
     @field_validator(*_RATES)

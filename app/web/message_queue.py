@@ -2,7 +2,8 @@
 
 Beside the road: our own events never travel here. What differs from the stock manager: Redis may be away at any time
 and for any while, and is heard again within a second of its return; a publish takes at most `publish_timeout`; and the
-server learns the moment at which a connection has been accepted, which is when it may be told so.
+server learns the moment at which a connection has been accepted, which is when it may be told so. Under strict delivery
+processes of ours sign what they say here; of what others say, only emits of the names that were set are taken.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 import redis
 import socketio
 import structlog
 
 from app.core.broadcast import connect
+from app.core.errors import SettingsError
 from app.core.events import EXECUTION_STEP, STEP_OUTPUT, TASK_UPDATE
 from app.core.settings import Settings
+from app.core.vouching import Voucher
 from app.delivery import wire
+from app.delivery.counters import HINTS
 
 log = structlog.get_logger(__name__)
 
@@ -28,42 +33,68 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 WAIT = 2.0
 #: Silent waits after which Redis is given up.
 SILENT_WAITS = 3
-#: Events that only we send; under strict delivery nobody else may use their names.
+#: Events that only we send; under strict delivery nobody may use their names here, where nothing of ours travels.
 OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
+#: Names that mean something to Socket.IO's clients.
+RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
+#: What is taken of another program's emit; no callback, for which we would have to answer.
+_OF_AN_EMIT = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 
 
 class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library has no types
     """The client manager of a web process: rooms here, emits of others from Redis."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError when others may emit a name of ours, or the key that is needed is missing."""
         super().__init__(settings.redis, channel=settings.socketio_channel)
         self._settings = settings
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._foreign = _read_names(settings.foreign_events)
         #: Called with the id of every connection that has just been accepted.
         self.on_accepted: Callable[[str], None] = _ignore
         #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
         self._rooms_of: dict[str, set[str | None]] = {}
 
+    def admit(self, heard: bytes) -> Any:
+        """Return what is to be done of a message that came by Redis: its JSON, or a part of it; None for nothing."""
+        bare = self._voucher.unwrap(self.channel, heard)
+        if bare is not None:
+            return bare
+        try:
+            told = orjson.loads(heard)
+        except ValueError:
+            told = None
+        if isinstance(told, dict) and told.get("method") == "emit":
+            name = told.get("event")
+            if isinstance(name, str) and name in self._foreign:
+                return {part: told[part] for part in _OF_AN_EMIT if part in told}
+        HINTS.labels("forged").inc()
+        log.warning("foreign_message_refused", size=len(heard))
+        return None
+
     def _handle_emit(self, message: Any) -> None:
-        if self._settings.strict_delivery and message.get("event") in OURS:
+        if self._voucher.is_strict and message.get("event") in OURS:
             log.warning("foreign_emit_refused", name=message["event"])
             return
         super()._handle_emit(message)
 
-    def _handle_callback(self, message: Any) -> None:
-        if not self._settings.strict_delivery:
-            super()._handle_callback(message)
+    def _publish(self, data: Any) -> None:
+        if not self._voucher.is_strict:
+            super()._publish(data)
+            return
+        if not self.connected:
+            log.warning("message_queue_publish_failed", reason="Redis is away")
+            return
+        try:
+            self.redis.publish(self.channel, self._voucher.wrap(self.channel, self.json.dumps(data).encode()))
+        except (redis.RedisError, OSError) as fault:
+            log.warning("message_queue_publish_failed", reason=str(fault))
 
-    def _handle_enter_room(self, message: Any) -> None:
-        if not self._settings.strict_delivery:
-            super()._handle_enter_room(message)
-
-    def _handle_leave_room(self, message: Any) -> None:
-        if not self._settings.strict_delivery:
-            super()._handle_leave_room(message)
-
-    def _handle_close_room(self, message: Any) -> None:
-        if not self._settings.strict_delivery:
-            super()._handle_close_room(message)
+    def _listen(self) -> Iterator[Any]:
+        for message in self._redis_listen_with_retries():
+            told = self.admit(message["data"])
+            if told is not None:
+                yield told
 
     def connect(self, sid: str, namespace: str) -> str:
         """Note an accepted connection. The library calls this right after it has told the client."""
@@ -137,6 +168,14 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
             self.redis.close()
         except (redis.RedisError, OSError, AttributeError):
             return
+
+
+def _read_names(listed: str) -> frozenset[str]:
+    names = frozenset(filter(None, (name.strip() for name in listed.split(","))))
+    if wrong := sorted(names & (OURS | RESERVED)):
+        message = f"SWALLOWTAIL_FOREIGN_EVENTS: nobody else may emit {wrong[0]}"
+        raise SettingsError(message, field="SWALLOWTAIL_FOREIGN_EVENTS")
+    return names
 
 
 def _ignore(sid: str) -> None:

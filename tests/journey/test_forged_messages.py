@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from kombu import Connection
 
 from app.core.broadcast import instance_channel, task_channel
 from app.core.outbox import RUN_TASK, Wish
+from app.core.settings import Settings
+from app.core.vouching import Voucher
 from tests.harness.house import House
-from tests.harness.recorder import ResumingRecorder
+from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
 from tests.harness.waiting import wait_until
 from tests.journey.author import Author
 
-STRICT = {"strict_delivery": "true", "sign_messages": "true", "secret_key": "k" * 40}
+STRICT = {"strict_delivery": "true", "sign_messages": "true", "secret_key": "k" * 40, "foreign_events": "note"}
+QUEUE = "flask-socketio"
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_a_forged_publish_reaches_no_client(house: House) -> None:
             assert redis.publish(channel, json.dumps(message)) >= 1
         for name in ("task_update", "execution_step", "head", "reset"):
             told = {"method": "emit", "event": name, "namespace": "/", "room": f"instance_{author.instance_id}"}
-            redis.publish("flask-socketio", json.dumps({**told, "data": [{"message": "forged"}]}))
+            redis.publish(QUEUE, json.dumps({**told, "data": [{"message": "forged"}]}))
         author.tell_live(claim, 50, rev=1, base_seq=author.head)
         author.tell_text(claim.task_id, "first", "true", offset=0, rev=1)
         author.step(claim, "second")
@@ -69,6 +73,67 @@ def test_a_forged_publish_reaches_no_client(house: House) -> None:
         heard = json.dumps([payload for _, payload in list(client.messages)])
     assert "forged" not in heard
     assert "true" in heard
+
+
+def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_nothing(house: House) -> None:
+    """Whatever Flask-SocketIO's processes tell each other, in the form in which they do."""
+    first, second = house.start_web(wait=False), house.start_web(wait=False)
+    first.wait_ready()
+    second.wait_ready()
+    author, other = Author(house), Author(house)
+    room, foreign = f"instance_{author.instance_id}", f"instance_{other.instance_id}"
+    with Recorder(first.url) as one, Recorder(second.url) as two, house.redis.client() as redis:
+        heard = [listen(client, "*") for client in (one, two)]
+        one.subscribe(author.instance_id)
+        two.subscribe(author.instance_id)
+        wait_until(lambda: redis.pubsub_numsub(QUEUE)[0][1] == 2, "both processes listen to the queue")
+
+        def say(method: str, **more: Any) -> None:
+            message = {"method": method, "namespace": "/", "host_id": "another", **more}
+            assert redis.publish(QUEUE, json.dumps(message)) == 2
+
+        for client in (one, two):
+            sid = client._client.get_sid()
+            say("disconnect", sid=sid)
+            say("leave_room", sid=sid, room=room)
+            say("enter_room", sid=sid, room=foreign)
+            say("callback", sid=sid, id=1, args=[])
+            say("emit", event="rumour", data=["forged"], room=sid)
+        say("close_room", room=room)
+        for name in ("rumour", "disconnect", "connect_error", "task_update", "execution_step", "step_output", "error"):
+            say("emit", event=name, data=[{"message": "forged"}], room=room)
+            say("emit", event=name, data=[{"message": "forged"}])
+        wrong = Voucher(Settings(_env_file=None, secret_key="x" * 40), is_strict=True)
+        redis.publish(QUEUE, wrong.wrap(QUEUE, json.dumps({"method": "close_room", "room": room}).encode()))
+        other.play()
+        say("emit", event="note", data=[{"text": "true"}], room=room)
+        task_id = author.play()
+        for client, others in zip((one, two), heard, strict=True):
+            client.wait_for_status(task_id, "COMPLETED")
+            assert client.events() == author.told
+            assert client.is_connected
+            wait_until(partial(others.__contains__, ("note", {"text": "true"})), "the note arrives")
+            assert "forged" not in repr((others, client.payloads("error")))
+
+
+def test_a_process_of_ours_is_believed_there(house: House) -> None:
+    web = house.start_web()
+    ours = Voucher(house.settings, is_strict=True)
+    with Recorder(web.url) as client, house.redis.client() as redis:
+        message = {"method": "disconnect", "sid": client._client.get_sid(), "namespace": "/", "host_id": "another"}
+
+        def is_out() -> bool:
+            redis.publish(QUEUE, ours.wrap(QUEUE, json.dumps(message).encode()))
+            return not client.is_connected
+
+        client.wait_until(is_out, "the client is disconnected")
+
+
+def listen(client: Recorder, event: str) -> list[tuple[Any, ...]]:
+    """Have a client note events that are not of the protocol."""
+    heard: list[tuple[Any, ...]] = []
+    client._client.on(event, lambda *told: heard.append(told))
+    return heard
 
 
 def enqueue(house: House, arguments: list[Any], *, content_type: str = "application/json", body: Any = None) -> None:
