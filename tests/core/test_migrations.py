@@ -143,11 +143,11 @@ def _indexes(database: Database, table: str) -> set[str | None]:
 
 def test_the_index_of_revoked_tokens_comes_and_goes_with_its_revision(database: Database) -> None:
     name = "ix_access_token_revoked_at"
-    _run(database, command.upgrade, "0005")
-    without = _indexes(database, "access_token")
     _run(database, command.upgrade, "0006")
+    without = _indexes(database, "access_token")
+    _run(database, command.upgrade, "0007")
     assert _indexes(database, "access_token") == {*without, name} != without
-    _run(database, command.downgrade, "0005")
+    _run(database, command.downgrade, "0006")
     assert _indexes(database, "access_token") == without
 
 
