@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+#: When to try again, in seconds, what waits for somebody to give something up.
+WHEN_FULL = 5.0
+
 
 class SwallowtailError(Exception):
     """Something went wrong."""

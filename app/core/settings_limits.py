@@ -10,7 +10,8 @@ from pydantic_settings import BaseSettings
 
 _RATES = (
     "read_limit", "write_limit", "address_read_limit", "address_write_limit", "connect_limit", "user_connect_limit",
-    "message_limit", "subscribe_limit", "login_limit", "login_name_limit", "login_address_limit",
+    "message_limit", "subscribe_limit", "user_message_limit", "user_subscribe_limit", "address_message_limit",
+    "address_subscribe_limit", "login_limit", "login_name_limit", "login_address_limit",
 )  # fmt: skip
 #: The name of an event.
 _NAME = "[A-Za-z_][A-Za-z0-9_.:-]{0,63}"
@@ -32,18 +33,29 @@ class LimitSettings(BaseSettings):
     write_limit: str = Field("600/minute", description="REST writes of one user or token")
     address_read_limit: str = Field("6000/minute", description="REST reads and pages from one address")
     address_write_limit: str = Field("1200/minute", description="REST writes from one address")
-    connect_limit: str = Field("1000/minute", description="New connections from one address, in each web process")
-    user_connect_limit: str = Field(
-        "300/minute", description="New connections of one user or token, in each web process"
+    limit_settle: float = Field(
+        0.1,
+        gt=0,
+        le=10,
+        description="Pause between two times that counts of connections and messages are told to Redis",
     )
+    connect_limit: str = Field("1000/minute", description="New connections from one address")
+    user_connect_limit: str = Field("300/minute", description="New connections of one user or token")
     message_limit: str = Field("3000/minute", description="Socket messages of one connection")
+    user_message_limit: str = Field("30000/minute", description="Socket messages of one user or token")
+    address_message_limit: str = Field("60000/minute", description="Socket messages from one address")
     subscribe_limit: str = Field("600/minute", description="Subscriptions begun by one connection")
+    user_subscribe_limit: str = Field("6000/minute", description="Subscriptions begun by one user or token")
+    address_subscribe_limit: str = Field("12000/minute", description="Subscriptions begun from one address")
     flood_limit: int = Field(500, ge=1, description="Refused messages after which a connection is closed")
     max_address_connections: int = Field(
         2000, ge=1, description="Connections of one address at once, in each web process"
     )
     max_user_connections: int = Field(
-        200, ge=1, description="Connections of one user or token at once, in each web process"
+        200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
+    )
+    connection_lease: float = Field(
+        15, ge=1, le=3600, description="How long the connections of a web process count that says nothing any more"
     )
     login_limit: str = Field("5/minute;20/hour", description="Tries to sign in with one name from one address")
     login_name_limit: str = Field("100/hour", description="Tries to sign in with one name from anywhere")

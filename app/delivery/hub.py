@@ -14,7 +14,7 @@ import structlog
 
 from app.core.access import OPEN, Actor
 from app.core.broadcast import access_channel, instance_channel, task_channel
-from app.core.errors import Forbidden, NotFound, TooMany, Unavailable
+from app.core.errors import WHEN_FULL, Forbidden, NotFound, TooMany, Unavailable
 from app.core.projection import View, view_of
 from app.core.settings import Settings
 from app.core.vouching import Voucher
@@ -314,7 +314,7 @@ class Hub:
     def _check_number(self, client: Client, known: bool) -> None:
         most = self._settings.max_subscriptions
         if not known and len(client.watches) + len(client.tasks) >= most:
-            raise TooMany(f"at most {most} instances and tasks can be watched at once")
+            raise TooMany(f"at most {most} instances and tasks can be watched at once", retry_after=WHEN_FULL)
 
     def _hold(self, instance_id: str, answer: Answer) -> Watch:
         """Return the instance's watch, begun if need be, and keep it from ending."""

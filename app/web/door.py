@@ -1,8 +1,9 @@
 """Lets Socket.IO clients in, as whom they are: the socket's counterpart of `web/callers`. Before the road.
 
 A client says who it is in the `auth` of its CONNECT packet, never in an address. Who is refused gets CONNECT_ERROR and
-no CONNECT. A token is read in the database, which may take a while, so that under the fast engine the connection is set
-aside for it; a token that was read before, and since when nobody's access has changed, is not read again.
+no CONNECT. A token is read in the database, and its bearer's connections are counted in Redis, which may take a while,
+so that under the fast engine the connection is set aside for it; a token that was read before, and since when nobody's
+access has changed, is not read again.
 """
 
 from __future__ import annotations
@@ -68,10 +69,12 @@ class Door:
             self._accept(eio_sid, namespace, None)
             return
         known = self._recall(eio_sid, auth)
-        if known is not None:
-            self._let_in(eio_sid, *known)
-        else:
+        if known is None:
             self._transport.set_aside(eio_sid, lambda: self._decide(eio_sid, auth))
+        elif self._limits.has_to_ask(known[0], self._address(eio_sid)):
+            self._transport.set_aside(eio_sid, lambda: self._let_in(eio_sid, *known))
+        else:
+            self._let_in(eio_sid, *known)
 
     def take(self, eio_sid: str) -> tuple[Actor, int]:
         """Return who has just been let in by this connection, and the access version at which that was decided."""
@@ -130,10 +133,15 @@ class Door:
         raise Unauthenticated
 
     def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
+        address = self._address(eio_sid)
         try:
-            self._limits.enter(actor, self._environ(eio_sid).get("REMOTE_ADDR", ""))
+            self._limits.enter(actor, address)
         except SwallowtailError as refusal:
             self._refuse(eio_sid, refusal)
+            return
+        if eio_sid not in self._server.environ:
+            # It has gone in the meantime.
+            self._limits.leave(actor, address)
             return
         self._entering[eio_sid] = (actor, version)
         try:
@@ -141,7 +149,7 @@ class Door:
         finally:
             if self._entering.pop(eio_sid, None) is not None:
                 # Nobody took them in.
-                self._limits.leave(actor)
+                self._limits.leave(actor, address)
 
     def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()
@@ -152,6 +160,10 @@ class Door:
         token = auth.get("token") if isinstance(auth, dict) else None
         # Where anybody may come in, a client may go on showing what it always showed and nobody looked at.
         return None if self._is_open and not self._tokens.is_of_ours(token) else token
+
+    def _address(self, eio_sid: str) -> str:
+        address: str = self._environ(eio_sid).get("REMOTE_ADDR", "")
+        return address
 
     def _environ(self, eio_sid: str) -> Mapping[str, Any]:
         environ: Mapping[str, Any] = self._server.environ.get(eio_sid) or {}

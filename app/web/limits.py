@@ -1,8 +1,9 @@
 """How much one caller may ask of a web process: requests, connections, messages, tries to sign in. Before the road.
 
-What opens a connection is counted by this process alone, because the loop that accepts connections waits for nobody;
-requests and tries to sign in are counted together with the other processes (`web/throttle`). Every refusal says after
-how long to try again.
+All web processes count together. Requests and tries to sign in ask Redis before they go on (`web/throttle`). What opens
+a connection or comes over one is decided by this process and settled with Redis afterwards (`web/shares`), because the
+loop that serves connections waits for nobody. How many connections a user has is asked for while the one that wants in
+is set aside (`web/places`). Every refusal says after how long to try again.
 """
 
 from __future__ import annotations
@@ -18,19 +19,18 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
-from app.core.access import Actor
-from app.core.errors import TooFast, TooMany
+from app.core.access import NOBODY, Actor
+from app.core.errors import WHEN_FULL, TooFast, TooMany
 from app.core.settings import Settings
 from app.core.settings_access import is_loopback
-from app.web.buckets import make_buckets, take_all
+from app.web.places import Places
+from app.web.shares import Settlement, Share
 from app.web.throttle import Counts, Throttle
 
 log = structlog.get_logger(__name__)
 
 LIMITED = Counter("swallowtail_limited_total", "What was refused because somebody asked for too much", ["what"])
 
-#: When to try again, in seconds, what waits for somebody to give something up.
-WHEN_FULL = 5.0
 _SUBSCRIBE = ("subscribe_instance", "subscribe_task")
 
 
@@ -40,6 +40,11 @@ class Limits:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.counts = Counts(settings, clock)
+        self._settlement = Settlement(self.counts, settings.limit_settle)
+        self._places = Places(settings)
+
+        def share(name: str, rates: str) -> Share:
+            return Share(name, rates, self._settlement, clock)
 
         def shared(name: str, rates: str, *, exact: bool = False) -> Throttle:
             return Throttle(name, rates, self.counts, exact=exact, clock=clock)
@@ -54,10 +59,14 @@ class Limits:
         self._login = shared("login", settings.login_limit, exact=True)
         self._login_name = shared("login-name", settings.login_name_limit, exact=True)
         self._login_address = shared("login-address", settings.login_address_limit, exact=True)
-        self._connects = make_buckets(settings.connect_limit, clock)
-        self._user_connects = make_buckets(settings.user_connect_limit, clock)
+        self._connects = share("address-connect", settings.connect_limit)
+        self._user_connects = share("connect", settings.user_connect_limit)
+        #: What all connections of a caller, and of an address, may say together.
+        self.caller_messages = share("message", settings.user_message_limit)
+        self.caller_subscriptions = share("subscribe", settings.user_subscribe_limit)
+        self.address_messages = share("address-message", settings.address_message_limit)
+        self.address_subscriptions = share("address-subscribe", settings.address_subscribe_limit)
         self._open_from: Tally[str] = Tally()
-        self._open_of: Tally[str] = Tally()
 
     def covers(self, address: str) -> bool:
         """Tell whether callers from this address are limited at all."""
@@ -98,7 +107,7 @@ class Limits:
         if not self.covers(address):
             return 0.0
         source = network_of(address)
-        wait = take_all(self._connects, source)
+        wait = self._connects.take(source)
         if not wait and self._open_from[source] >= self.settings.max_address_connections:
             wait = WHEN_FULL
         if wait:
@@ -113,52 +122,60 @@ class Limits:
         """Note that a connection of an address is gone."""
         _drop(self._open_from, network_of(address))
 
-    def enter(self, actor: Actor, address: str) -> None:
-        """Let somebody who is known have a connection until `leave`. Raises TooFast, TooMany; waits for nothing."""
-        key = key_of(actor)
-        if not key:
-            return
-        if self.covers(address):
-            _refuse("connect", take_all(self._user_connects, key))
-            if self._open_of[key] >= self.settings.max_user_connections:
-                LIMITED.labels("connections").inc()
-                most = self.settings.max_user_connections
-                raise TooMany(f"at most {most} connections can be open at once", retry_after=WHEN_FULL)
-        self._open_of[key] += 1
+    def has_to_ask(self, actor: Actor, address: str) -> bool:
+        """Tell whether `enter` may have to wait for Redis."""
+        return bool(user_of(actor)) and self.covers(address)
 
-    def leave(self, actor: Actor) -> None:
+    def enter(self, actor: Actor, address: str) -> None:
+        """Let somebody who is known have a connection until `leave`. Raises TooFast, TooMany.
+
+        Waits for Redis, `limit_timeout` at most, if `has_to_ask` says so.
+        """
+        if not self.has_to_ask(actor, address):
+            return
+        _refuse("connect", self._user_connects.take(key_of(actor)))
+        most = self.settings.max_user_connections
+        if not self._places.take(user_of(actor), most):
+            LIMITED.labels("connections").inc()
+            raise TooMany(f"at most {most} connections can be open at once", retry_after=WHEN_FULL)
+
+    def leave(self, actor: Actor, address: str) -> None:
         """Note that a connection that was let in by `enter` is gone."""
-        if key := key_of(actor):
-            _drop(self._open_of, key)
+        if self.has_to_ask(actor, address):
+            self._places.give_back(user_of(actor))
 
     def close(self) -> None:
-        """Close the connections to Redis."""
+        """End the threads, and close the connections to Redis."""
+        self._settlement.close()
+        self._places.close()
         self.counts.close()
 
 
 class MessageLimits:
-    """What one connection says: how much of it is heard, and when it has said far too much."""
+    """What connections say: how much is heard of each, its caller and its address, and when it has been too much."""
 
     def __init__(self, limits: Limits, server: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`server` is python-socketio's."""
         settings = limits.settings
         self._limits = limits
         self._server = server
-        self._messages = make_buckets(settings.message_limit, clock)
-        self._subscriptions = make_buckets(settings.subscribe_limit, clock)
+        self._messages = Share("", settings.message_limit, clock=clock)
+        self._subscriptions = Share("", settings.subscribe_limit, clock=clock)
         self._most_refused = settings.flood_limit
         self._refused: Tally[str] = Tally()
-        self._actors: dict[str, Actor] = {}
+        #: Whose connection it is, and from which address.
+        self._whose: dict[str, tuple[Actor, str]] = {}
 
     def check(self, sid: str, event: str) -> None:
         """Count a message of a connection. Raises TooFast; closes a connection that goes on all the same."""
-        environ = self._server.get_environ(sid) or {}
-        if not self._limits.covers(environ.get("REMOTE_ADDR", "")):
+        actor, address = self._whose.get(sid, (NOBODY, ""))
+        if not self._limits.covers(address):
             return
-        wait = take_all(self._messages, sid)
-        if not wait and event in _SUBSCRIBE:
-            wait = take_all(self._subscriptions, sid)
+        taken = self._list(sid, key_of(actor), network_of(address), event in _SUBSCRIBE)
+        wait = max(share.peek(key) for share, key in taken)
         if not wait:
+            for share, key in taken:
+                share.take(key)
             return
         LIMITED.labels("message").inc()
         self._refused[sid] += 1
@@ -169,16 +186,28 @@ class MessageLimits:
 
     def begin(self, sid: str, actor: Actor) -> None:
         """Note whose connection this is; they have been let in by `Limits.enter`."""
-        self._actors[sid] = actor
+        environ = self._server.get_environ(sid) or {}
+        self._whose[sid] = (actor, environ.get("REMOTE_ADDR", ""))
 
     def forget(self, sid: str) -> None:
         """Forget a connection that is gone."""
-        actor = self._actors.pop(sid, None)
-        if actor is not None:
-            self._limits.leave(actor)
+        if (whose := self._whose.pop(sid, None)) is not None:
+            self._limits.leave(*whose)
         self._refused.pop(sid, None)
-        for bucket in (*self._messages, *self._subscriptions):
-            bucket.clear(sid)
+        self._messages.clear(sid)
+        self._subscriptions.clear(sid)
+
+    def _list(self, sid: str, caller: str, source: str, subscribes: bool) -> list[tuple[Share, str]]:
+        """Return what a message is counted by, and under which key."""
+        limits = self._limits
+        taken = [(self._messages, sid), (limits.address_messages, source)]
+        if caller:
+            taken.append((limits.caller_messages, caller))
+        if subscribes:
+            taken += [(self._subscriptions, sid), (limits.address_subscriptions, source)]
+            if caller:
+                taken.append((limits.caller_subscriptions, caller))
+        return taken
 
 
 def watch_connections(server: Any, limits: Limits) -> None:
@@ -207,6 +236,11 @@ def watch_connections(server: Any, limits: Limits) -> None:
 def key_of(actor: Actor) -> str:
     """Return what counts are kept under for somebody who is known; nothing for anybody else."""
     return "" if actor.kind in ("system", "open", "nobody") else actor.token_id or actor.user_id or actor.id
+
+
+def user_of(actor: Actor) -> str:
+    """Return what connections are counted under: a user with all their tokens, or one front end."""
+    return actor.user_id or actor.id if actor.kind == "user" else key_of(actor)
 
 
 @lru_cache(maxsize=4096)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import redis
 import structlog
 from limits import RateLimitItem
 from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
+from limits.strategies import (
+    FixedWindowRateLimiter,
+    MovingWindowRateLimiter,
+    RateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
 
 from app.core.broadcast import connect
 from app.core.settings import Settings
@@ -27,6 +33,9 @@ REST_SECONDS = 1.0
 #: Shortest pause that is asked for: by then a count has moved.
 SHORTEST = 0.05
 
+#: How uses are remembered: each with its moment, by how many there were in this window and the last, or in this alone.
+Manner = Literal["exact", "weighed", "plain"]
+
 
 class Counts:
     """The counts that web processes share. Connects at its first use."""
@@ -36,7 +45,7 @@ class Counts:
         self._clock = clock
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
-        self._strategies: dict[bool, RateLimiter] = {}
+        self._strategies: dict[Manner, RateLimiter] = {}
         self._resting_until = 0.0
         self._is_doubted = False
 
@@ -50,26 +59,32 @@ class Counts:
 
         `exact` remembers the moment of every use, and not only how many there were in this window and the last.
         """
-        if not self._may_ask():
-            return None
-        try:
-            strategy = self._strategy(exact)
-            wait = 0.0
-            if not strategy.hit(rate, key):
-                # The clock of the counts is that of the day.
-                wait = max(strategy.get_window_stats(rate, key).reset_time - time.time(), SHORTEST)
-        except (redis.RedisError, OSError) as fault:
-            self._rest(fault)
-            return None
-        self._is_doubted = False
-        return wait
+
+        def ask() -> float:
+            strategy = self._strategy("exact" if exact else "weighed")
+            return 0.0 if strategy.hit(rate, key) else _read_wait(strategy, rate, key)
+
+        return self._attempt(ask)
+
+    def add(self, rate: RateLimitItem, key: str, number: int) -> float | None:
+        """Count uses that have been allowed. Returns 0 when there is room for more, else what `hit` returns.
+
+        They are counted in windows that follow each other, since the other ways do not count what is too much.
+        """
+
+        def ask() -> float:
+            strategy = self._strategy("plain")
+            has_room = strategy.hit(rate, key, cost=number) and strategy.test(rate, key)
+            return 0.0 if has_room else _read_wait(strategy, rate, key)
+
+        return self._attempt(ask)
 
     def clear(self, rate: RateLimitItem, key: str, *, exact: bool) -> None:
         """Forget what a key has used."""
         if not self._may_ask():
             return
         try:
-            self._strategy(exact).clear(rate, key)
+            self._strategy("exact" if exact else "weighed").clear(rate, key)
         except (redis.RedisError, OSError) as fault:
             self._rest(fault)
 
@@ -77,6 +92,17 @@ class Counts:
         """Close the connections to Redis."""
         if self._client is not None:
             self._client.close()
+
+    def _attempt(self, ask: Callable[[], float]) -> float | None:
+        if not self._may_ask():
+            return None
+        try:
+            wait = ask()
+        except (redis.RedisError, OSError) as fault:
+            self._rest(fault)
+            return None
+        self._is_doubted = False
+        return wait
 
     def _may_ask(self) -> bool:
         if not self._is_doubted:
@@ -96,17 +122,18 @@ class Counts:
             self._is_doubted = True
             self._resting_until = self._clock() + REST_SECONDS
 
-    def _strategy(self, exact: bool) -> RateLimiter:
+    def _strategy(self, manner: Manner) -> RateLimiter:
         with self._lock:
             if self._client is None:
                 self._client = connect(self._settings, timeout=self._settings.limit_timeout)
                 prefix = f"{self._settings.channel_prefix}:limit"
                 storage = RedisStorage("redis://", connection_pool=self._client.connection_pool, key_prefix=prefix)
                 self._strategies = {
-                    True: MovingWindowRateLimiter(storage),
-                    False: SlidingWindowCounterRateLimiter(storage),
+                    "exact": MovingWindowRateLimiter(storage),
+                    "weighed": SlidingWindowCounterRateLimiter(storage),
+                    "plain": FixedWindowRateLimiter(storage),
                 }
-            return self._strategies[exact]
+            return self._strategies[manner]
 
 
 class Throttle:
@@ -143,3 +170,8 @@ class Throttle:
         if wait:
             bucket.bar(key, wait)
         return wait
+
+
+def _read_wait(strategy: RateLimiter, rate: RateLimitItem, key: str) -> float:
+    # The clock of the counts is that of the day.
+    return max(strategy.get_window_stats(rate, key).reset_time - time.time(), SHORTEST)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from app.core.errors import TooFast
+from app.core.access import Actor
+from app.core.errors import TooFast, TooMany
 from app.web.limits import Limits
 from tests.core.stage import make_settings
 from tests.harness.servers import RedisServer
@@ -16,7 +18,18 @@ from tests.harness.waiting import wait_until
 pytestmark = pytest.mark.service
 
 HERE = "192.0.2.1"
-RATES = {"auth": "required", "address_read_limit": "10/minute", "login_limit": "4/minute", "login_address_limit": ""}
+ANN = Actor("user", "u1", "ann", user_id="u1")
+BOB = Actor("user", "u2", "bob", user_id="u2")
+RATES: dict[str, Any] = {
+    "auth": "required",
+    "address_read_limit": "10/minute",
+    "login_limit": "4/minute",
+    "login_address_limit": "",
+    "user_message_limit": "20/hour",
+    "user_connect_limit": "",
+    "max_user_connections": 3,
+    "connection_lease": 1,
+}
 
 
 @pytest.fixture
@@ -95,3 +108,101 @@ def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisS
 
     wait_until(is_back, "Redis counts again", every=0.1)
     limits.close()
+
+
+def enter(limits: Limits, actor: Actor = ANN) -> bool:
+    """Try to have one more connection."""
+    try:
+        limits.enter(actor, HERE)
+    except TooMany:
+        return False
+    return True
+
+
+def test_what_is_allowed_at_once_is_counted_together_afterwards(pair: tuple[Limits, Limits]) -> None:
+    one, other = (limits.caller_messages for limits in pair)
+    assert [one.take("ann") for _ in range(12)] == [0.0] * 12
+    taken: list[float] = []
+
+    def is_refused() -> bool:
+        taken.append(other.take("ann"))
+        return taken[-1] > 0
+
+    # Not known here yet, and nobody waits until it is; alone this process would allow twenty.
+    wait_until(is_refused, "it is refused here too", every=0.1)
+    assert 8 <= len(taken) - 1 < 20
+    assert 0 < other.peek("ann") <= 3600
+    assert other.take("bob") == 0.0
+
+
+def test_connections_of_a_user_are_counted_over_all_processes(pair: tuple[Limits, Limits]) -> None:
+    one, other = pair
+    assert [enter(one), enter(other), enter(one)] == [True, True, True]
+    assert [enter(one), enter(other), enter(other, BOB)] == [False, False, True]
+    one.leave(ANN, HERE)
+    wait_until(lambda: enter(other), "the place that was given up is free elsewhere")
+    with pytest.raises(TooMany, match="at most 3") as refused:
+        one.enter(ANN, HERE)
+    assert refused.value.retry_after == 5.0
+
+
+def test_a_process_that_ends_takes_its_connections_along(pair: tuple[Limits, Limits]) -> None:
+    one, other = pair
+    assert [enter(one) for _ in range(3)] == [True] * 3
+    assert not enter(other)
+    one.close()
+    assert enter(other)
+
+
+@pytest.mark.parametrize("fault", ["killed", "hanging"])
+def test_without_redis_a_process_counts_its_own_connections(
+    pair: tuple[Limits, Limits], redis_server: RedisServer, fault: str
+) -> None:
+    one, other = pair
+    assert [enter(one), enter(one)] == [True, True]
+    redis_server.pause() if fault == "hanging" else redis_server.kill()
+    assert [enter(one), enter(one)] == [True, False]
+    assert [enter(other) for _ in range(4)] == [True, True, True, False]
+    redis_server.resume() if fault == "hanging" else redis_server.start()
+    third = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
+    try:
+        # Those that stayed open are told to a Redis that has forgotten them.
+        wait_until(lambda: not enter_and_leave(third), "the connections are known again")
+    finally:
+        third.close()
+
+
+def enter_and_leave(limits: Limits) -> bool:
+    """Try to have one more connection, and give it up at once."""
+    if not enter(limits):
+        return False
+    limits.leave(ANN, HERE)
+    return True
+
+
+def test_a_redis_that_hangs_is_waited_for_once_and_not_by_everybody(redis_server: RedisServer) -> None:
+    limits = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
+    assert enter(limits)
+    redis_server.pause()
+    waits = []
+    for number in range(200):
+        began = time.monotonic()
+        assert enter(limits, Actor("user", f"n{number}", "somebody", user_id=f"n{number}"))
+        waits.append(time.monotonic() - began)
+    assert sum(wait >= 0.5 for wait in waits) <= 1 + sum(waits)
+    redis_server.resume()
+    limits.close()
+
+
+def test_redis_is_told_of_a_twentieth_at_once(pair: tuple[Limits, Limits], redis_server: RedisServer) -> None:
+    limits = pair[0]
+
+    def told() -> int:
+        with redis_server.client() as client:
+            return sum(int(client.get(key) or 0) for key in client.scan_iter("*address-message*"))
+
+    for _ in range(2999):
+        limits.address_messages.take(HERE)
+    assert told() == 0
+    limits.address_messages.take(HERE)
+    wait_until(lambda: told() == 3000, "a twentieth of 60,000 is told", seen=told)

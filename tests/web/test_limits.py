@@ -23,14 +23,20 @@ BOB = Actor("user", "u2", "bob", user_id="u2")
 HERE, THERE = "127.0.0.1", "192.0.2.7"
 
 
+_made: list[Limits] = []
+
+
 def make_limits(tmp_path: Path, clock: Clock, **values: Any) -> Limits:
     """Limits of a process whose Redis is away."""
-    return Limits(Settings(_env_file=None, var_dir=tmp_path, **values), clock)
+    _made.append(Limits(Settings(_env_file=None, var_dir=tmp_path, **values), clock))
+    return _made[-1]
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Iterator[Clock]:
+    yield Clock()
+    while _made:
+        _made.pop().close()
 
 
 def test_callers_of_this_machine_are_left_out_where_nobody_says_who_they_are(tmp_path: Path, clock: Clock) -> None:
@@ -129,11 +135,11 @@ def test_connections_of_a_user_are_counted_and_given_back(tmp_path: Path, clock:
     with pytest.raises(TooMany, match="at most 2 connections") as refused:
         limits.enter(ANN, HERE)
     assert refused.value.as_dict()["retry_after_ms"] == 5000
-    limits.leave(ANN)
+    limits.leave(ANN, HERE)
     limits.enter(ANN, HERE)
-    limits.leave(ANN)
+    limits.leave(ANN, HERE)
     limits.enter(ANN, HERE)
-    limits.leave(ANN)
+    limits.leave(ANN, HERE)
     with pytest.raises(TooFast):
         limits.enter(ANN, HERE)
     limits.enter(BOB, HERE)
@@ -185,19 +191,74 @@ def test_who_goes_on_after_being_refused_is_put_out(tmp_path: Path, clock: Clock
     )
     server = FakeServer()
     messages = MessageLimits(limits, server, clock)
+    messages.begin("a", OPEN)
     for _ in range(2):
         messages.check("a", "subscribe_instance")
     with pytest.raises(TooFast):
         messages.check("a", "subscribe_task")
-    for _ in range(7):
+    # What was refused has taken nothing of what all messages may take.
+    for _ in range(8):
         messages.check("a", "unsubscribe_instance")
     for _ in range(10):
         with pytest.raises(TooFast):
             messages.check("a", "unsubscribe_instance")
     assert server.gone == ["a"]
+    messages.begin("b", OPEN)
     messages.check("b", "subscribe_instance")
     messages.forget("a")
     messages.check("a", "subscribe_instance")
+
+
+@pytest.mark.parametrize(
+    ("limit", "event", "sharing"),
+    [
+        ("user_message_limit", "unsubscribe_instance", {"same", "elsewhere"}),
+        ("user_message_limit", "subscribe_instance", {"same", "elsewhere"}),
+        ("user_subscribe_limit", "subscribe_task", {"same", "elsewhere"}),
+        ("user_subscribe_limit", "unsubscribe_task", set()),
+        ("address_message_limit", "unsubscribe_instance", {"same", "other"}),
+        ("address_subscribe_limit", "subscribe_instance", {"same", "other"}),
+        ("address_subscribe_limit", "unsubscribe_instance", set()),
+    ],
+)
+def test_the_connections_of_a_caller_and_of_an_address_share_a_rate(
+    tmp_path: Path, clock: Clock, limit: str, event: str, sharing: set[str]
+) -> None:
+    limits = make_limits(tmp_path, clock, auth="required", **{limit: "3/minute"})
+    server = FakeServer()
+    messages = MessageLimits(limits, server, clock)
+    for sid, actor, address in (
+        ("first", ANN, HERE),
+        ("same", ANN, HERE),
+        ("other", BOB, HERE),
+        ("elsewhere", ANN, THERE),
+    ):
+        server.address = address
+        messages.begin(sid, actor)
+    for _ in range(3):
+        messages.check("first", event)
+    refused, waits = set(), set()
+    for sid in ("same", "other", "elsewhere"):
+        try:
+            messages.check(sid, event)
+        except TooFast as refusal:
+            refused.add(sid)
+            waits.add(refusal.as_dict()["retry_after_ms"])
+    assert refused == sharing
+    assert waits <= {20_000}
+
+
+def test_a_users_tokens_count_together_and_a_front_ends_token_for_itself(tmp_path: Path, clock: Clock) -> None:
+    limits = make_limits(tmp_path, clock, auth="required", max_user_connections=1)
+    ci, shell = (Actor("user", "u1", "ann", user_id="u1", token_id=f"t{number}") for number in (1, 2))
+    # Whose token it is who minted it; another's connections are not theirs.
+    page, poster = (Actor("front_end", f"f{n}", "page", user_id="u1", token_id=f"f{n}") for n in (1, 2))
+    limits.enter(ci, HERE)
+    limits.enter(page, HERE)
+    limits.enter(poster, HERE)
+    for actor in (ci, shell, page, poster):
+        with pytest.raises(TooMany):
+            limits.enter(actor, HERE)
 
 
 def test_a_whole_network_of_ipv6_is_one_caller() -> None:
