@@ -33,14 +33,18 @@ def leaving() -> Iterator[ExitStack]:
         yield stack
 
 
-def comes_in(token: str, url: str, leaving: ExitStack) -> ResumingRecorder | None:
-    """A client that tries to connect; None when it is refused for one connection too many."""
+def come_in(token: str, url: str, leaving: ExitStack) -> ResumingRecorder:
+    """A client that tries to connect until it is let in."""
     client = show_resuming(token, url)
-    try:
-        client.connect()
-    except socketio.exceptions.ConnectionError:
-        client.disconnect()
-        return None
+
+    def is_let_in() -> bool:
+        try:
+            client.connect()
+        except socketio.exceptions.ConnectionError:
+            return False
+        return True
+
+    wait_until(is_let_in, "there is a place for one more", every=0.2)
     leaving.callback(client.drop)
     return client
 
@@ -69,14 +73,14 @@ def test_connections_of_a_user_are_capped_over_all_processes(new_house: NewHouse
         leaving.callback(show_resuming(another, web.url).connect().drop)
     # One leaves, and its place is free in the other process.
     clients.pop(0).disconnect()
-    clients.append(wait_until(lambda: comes_in(token, webs[1].url, leaving), "the place is free", every=0.2))
+    clients.append(come_in(token, webs[1].url, leaving))
     clients[-1].follow(author.instance_id)
     assert find_refusal(webs[0].url, {"token": token})["data"]["code"] == "too_many"
     # A process is killed: what it noted is forgotten, and those that stayed got everything.
     webs[0].kill()
     staying = [client for client in clients if client.url == webs[1].url]
     assert len(staying) == CAP - 1
-    came = wait_until(lambda: comes_in(token, webs[1].url, leaving), "the dead one's place is free", every=0.2)
+    came = come_in(token, webs[1].url, leaving)
     assert came.follow(author.instance_id)["ok"]
     assert find_refusal(webs[1].url, {"token": token})["data"]["code"] == "too_many"
     author.play()
