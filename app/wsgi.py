@@ -340,12 +340,14 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     from gevent.pywsgi import WSGIServer
     from geventwebsocket.handler import WebSocketHandler
 
+    from app.web.handshake import refuse_first
+
     # It would log every request.
     logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     pool = Pool(settings.max_connections)
     threads = get_hub().threadpool
     app.extensions["swallowtail"].rt.passwords.offload = lambda work, *given: threads.apply(work, given)
-    server = WSGIServer(listener, app, handler_class=WebSocketHandler, spawn=pool, log=None)
+    server = WSGIServer(listener, app, handler_class=refuse_first(WebSocketHandler, settings), spawn=pool, log=None)
     server.start()
 
     def stop() -> None:

@@ -46,6 +46,8 @@ _LONGEST = 8192
 _NOTED_EVERY = 60.0
 #: Ids in one query.
 _BATCH = 500
+#: Longest, in seconds, that looking at the tokens of connected clients waits for the database.
+_PATIENCE = 2.0
 
 _EXPIRED = "this token has expired"
 _NOT_YET = "this token is not valid yet"
@@ -120,7 +122,7 @@ class Tokens:
         if not token.isascii() or len(token) > _LONGEST:
             raise Unauthenticated(_UNUSABLE)
         if token.startswith("swt_"):
-            return self._read_secret(token, "personal")
+            return self._read_personal(token)
         header = _read_header(token)
         if header.get("alg") == "HS256":
             return self._read_ours(token, header)
@@ -159,7 +161,7 @@ class Tokens:
         tokens = {actor.token_id for actor in actors if actor.token_id}
         users = {actor.user_id for actor in actors if actor.user_id}
         ended: dict[str, Reason] = {}
-        with self._db.read() as session:
+        with self._db.read(wait=_PATIENCE) as session:
             moment = now()
             found = _read_batches(
                 session, select(AccessToken.id, AccessToken.revoked_at, AccessToken.expires_at), tokens
@@ -198,8 +200,8 @@ class Tokens:
         settings = self.settings
         claims, expires = self._decode(_ours, token, key, "HS256", settings.token_issuer, settings.token_audience)
         if kind == "front_end":
-            return self._find(kind, str(claims["jti"]), expires)
-        actor = self._find(kind, str(claims.get("sid")), expires, generation=claims.get("gen", -1))
+            return self._look_up(kind, str(claims["jti"]), expires)[0]
+        actor, _ = self._look_up(kind, str(claims.get("sid")), expires, generation=claims.get("gen", -1))
         if actor.user_id != claims.get("sub"):
             raise Unauthenticated(_UNUSABLE)
         return actor
@@ -234,23 +236,10 @@ class Tokens:
         except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthenticated(_UNUSABLE) from None
 
-    def _read_secret(self, text: str, kind: Kind) -> Actor:
-        token_id, secret_hash = split_secret(text, kind)
-        return self._find(kind, token_id, None, secret_hash=secret_hash)
-
-    def _find(
-        self,
-        kind: Kind,
-        token_id: str,
-        expires: datetime | None,
-        *,
-        secret_hash: str | None = None,
-        generation: int | None = None,
-    ) -> Actor:
-        """Return who the row of a token stands for, once everything about the row and its user is right."""
-        actor, used_at = self._look_up(kind, token_id, expires, secret_hash=secret_hash, generation=generation)
-        if kind == "personal":
-            self._note_use(token_id, used_at)
+    def _read_personal(self, text: str) -> Actor:
+        token_id, secret_hash = split_secret(text, "personal")
+        actor, used_at = self._look_up("personal", token_id, None, secret_hash=secret_hash)
+        self._note_use(token_id, used_at)
         return actor
 
     def _look_up(
@@ -262,7 +251,7 @@ class Tokens:
         secret_hash: str | None = None,
         generation: int | None = None,
     ) -> tuple[Actor, datetime | None]:
-        """Return the same, and when the token was used last."""
+        """Return whom the row of a token stands for, once everything about both is right, and when it was used last."""
         query = select(AccessToken, User).outerjoin(User, User.id == AccessToken.user_id)
         with self._db.read() as session:
             found = session.execute(query.where(AccessToken.id == token_id, AccessToken.kind == kind)).one_or_none()

@@ -241,10 +241,9 @@ class Audience:
         """Move a cursor over as many messages as its client took, and let it rest."""
         if self._lens is None:
             cursor.seq += min(taken, durable)
-            cursor.stamp = self._live.stamp_after(cursor.stamp, taken - durable)
         elif taken and durable:
-            # Live states are sent once more: which of them were out cannot be counted where some are not shown.
             cursor.seq = self._ends[min(taken, durable) - 1]
+        cursor.stamp = self._live.stamp_after(cursor.stamp, taken - durable, self._lens)
         cursor.pace = SHORTEST_PACE
         return cursor
 

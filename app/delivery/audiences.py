@@ -40,8 +40,9 @@ class Audiences:
         audience = self._full
         if not client.view.is_full:
             known = self._partial.get(client.view)
-            instance_id, *_, transport = self._parts
-            audience = known or Audience(*self._parts, Lens(instance_id, client.view, transport))
+            instance_id, _, _, settings, transport = self._parts
+            lens = Lens(instance_id, client.view, transport, settings.ring_bytes)
+            audience = known or Audience(*self._parts, lens)
             self._partial[client.view] = audience
         audience.admit(client, seq, move=move)
 

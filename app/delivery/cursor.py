@@ -31,6 +31,8 @@ class Client:
 
     id: str
     gone: bool = False
+    #: Its token is good no longer: nothing begins for it any more, and it is about to be gone. Final too.
+    ended: bool = False
     #: What the transport keeps with a client, to find it without searching.
     line: Any = None
     #: Who it is, and what they are shown: of all that they watch, and for as long as they are connected.
@@ -156,9 +158,13 @@ class LiveStates:
             cursor.stamp = live.stamp
         return frames
 
-    def stamp_after(self, stamp: int, count: int) -> int:
-        """Return where a cursor stands that has been sent `count` of the states after a stamp."""
-        following = [live.stamp for live in self._latest.values() if live.stamp > stamp]
+    def stamp_after(self, stamp: int, count: int, lens: Lens | None = None) -> int:
+        """Return where a cursor stands that has been sent, through a lens, `count` of the states after a stamp."""
+        following = [
+            live.stamp
+            for task_id, live in self._latest.items()
+            if live.stamp > stamp and (lens is None or lens.shows(task_id))
+        ]
         return following[count - 1] if count > 0 else stamp
 
     def drop_after(self, seq: int) -> None:

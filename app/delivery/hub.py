@@ -225,8 +225,8 @@ class Hub:
         else:
             watch.remove(client, farewell)
 
-    def subscribe_task(self, client_id: str, task_id: str) -> None:
-        """Begin to pass a task's streamed text on to a client.
+    def subscribe_task(self, client_id: str, task_id: str, greet: Callable[[], None]) -> None:
+        """Begin to pass a task's streamed text on to a client, which is greeted once it is sure to be let in.
 
         Raises:
             NotFound: there is no such task, or none for this client, or no such connection any more.
@@ -240,6 +240,7 @@ class Hub:
         instance_id = self._archive.allow_text(client.actor, task_id)
         if not client.view.shows_text:
             raise Forbidden("this token does not show the text of steps")
+        greet()
         first = self._texts.join(client, task_id)
         with self._lock:
             client.tasks[task_id] = instance_id
@@ -282,7 +283,7 @@ class Hub:
             raise Forbidden("this token stands for somebody else", field="token")
         for instance_id in {*list(client.watches), *list(client.tasks.values())}:
             self.passes.ask(actor, instance_id)
-        client.actor = actor
+        self.passes.renew(client, actor)
 
     def withdraw(self, client: Client, instance_id: str, reason: Reason) -> list[str]:
         """Stop delivering anything of an instance to a client, and tell it why; returns the tasks whose text it read.
@@ -307,7 +308,7 @@ class Hub:
     def _find(self, client_id: str) -> Client:
         with self._lock:
             client = self._clients.get(client_id)
-        if client is None:
+        if client is None or client.ended:
             raise NotFound("this connection is closed")
         return client
 

@@ -7,9 +7,12 @@ known not to be the present one; `delivery/warden` learns of that.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from app.core.access import Actor
+from app.core.errors import NotFound
 from app.delivery.archive import Archive
+from app.delivery.cursor import Client
 
 #: Most that is remembered.
 _MOST = 100_000
@@ -24,6 +27,8 @@ class Passes:
         self._held: set[tuple[Actor, str]] = set()
         self._version = 0
         self._is_doubtful = False
+        #: Called when everybody should be looked at soon.
+        self.on_doubt: Callable[[], None] = lambda: None
 
     @property
     def version(self) -> int:
@@ -52,8 +57,15 @@ class Passes:
     def confirm(self, version: int) -> None:
         """Note that something was begun on a decision of a version; if it is an old one, everybody is looked at."""
         with self._lock:
-            if version < self._version:
-                self._is_doubtful = True
+            is_old = version < self._version
+        if is_old:
+            self.doubt()
+            self.on_doubt()
+
+    def doubt(self) -> None:
+        """Have everybody looked at next time, whatever the version is."""
+        with self._lock:
+            self._is_doubtful = True
 
     def learn(self, version: int) -> bool:
         """Take the present version; tells whether clients have to be looked at again."""
@@ -64,3 +76,18 @@ class Passes:
                 self._held.clear()
                 self._version = version
         return changed
+
+    def renew(self, client: Client, actor: Actor) -> None:
+        """Take a client's new token. Raises NotFound when the client is being sent away."""
+        with self._lock:
+            if client.ended:
+                raise NotFound("this connection is closed")
+            client.actor = actor
+
+    def end(self, client: Client, actor: Actor) -> bool:
+        """Let a client begin nothing more, since its token is good no longer; False when it has another by now."""
+        with self._lock:
+            if client.actor is not actor:
+                return False
+            client.ended = True
+            return True

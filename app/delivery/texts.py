@@ -22,7 +22,8 @@ class Texts:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._lock = threading.Lock()
+        # Held while a piece is sent, so that none follows a goodbye. A send may end in somebody's leaving.
+        self._lock = threading.RLock()
         self._readers: dict[str, dict[str, Client]] = {}
 
     def join(self, client: Client, task_id: str) -> bool:
@@ -54,9 +55,9 @@ class Texts:
             return
         with self._lock:
             readers = list(self._readers.get(task_id, {}).values())
-        if readers:
-            self._transport.spread(readers, [self._transport.frame(STEP_OUTPUT, wire)])
-            DELIVERED.labels("text").inc(len(readers))
+            if readers:
+                self._transport.spread(readers, [self._transport.frame(STEP_OUTPUT, wire)])
+                DELIVERED.labels("text").inc(len(readers))
 
 
 def _read_text(message: bytes, task_id: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal, Protocol
 
 import structlog
@@ -85,12 +86,17 @@ class Warden:
 
     def look(self) -> None:
         """Compare with the database, and end what is no longer anybody's. Raises Unavailable."""
-        clients = self._hub.guarded()
-        changed = self._hub.passes.learn(self._archive.read_access_version())
-        self._mind_the_clock(clients)
-        if changed:
+        # First: what expires does so whether the database is there or not.
+        self._mind_the_clock(self._hub.guarded())
+        if not self._hub.passes.learn(self._archive.read_access_version()):
+            return
+        try:
             # Those who have come since the version was read are looked at, too.
             self._review(self._hub.guarded())
+        except Exception:
+            # The version is known by now, and nobody would be looked at again because of it.
+            self._hub.passes.doubt()
+            raise
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -110,11 +116,12 @@ class Warden:
         moment = datetime.now(UTC)
         warned, self._warned = self._warned, {}
         for client in clients:
-            expires = client.actor.expires_at
+            actor = client.actor
+            expires = actor.expires_at
             if expires is None or expires - self._warning > moment:
                 continue
             if expires <= moment:
-                self._end(client, "expired")
+                self._attempt(partial(self._end, client, actor, "expired"))
             else:
                 if warned.get(client.id) != expires:
                     self._reach.warn(client.id, expires)
@@ -132,13 +139,24 @@ class Warden:
         for client in clients:
             actor = client.actor
             if actor in ended:
-                self._end(client, ended[actor])
+                self._attempt(partial(self._end, client, actor, ended[actor]))
                 continue
             for instance_id in {*list(client.watches), *list(client.tasks.values())}:
                 if (actor, instance_id) in lost:
-                    self._withdraw(client, instance_id)
+                    self._attempt(partial(self._withdraw, client, instance_id))
 
-    def _end(self, client: Client, why: End) -> None:
+    def _attempt(self, cut: Callable[[], None]) -> None:
+        """Cut something off; if that goes wrong, the others are cut off all the same, and this again next time."""
+        try:
+            cut()
+        except Exception:
+            log.exception("cut_failed")
+            self._hub.passes.doubt()
+
+    def _end(self, client: Client, actor: Actor, why: End) -> None:
+        if not self._hub.passes.end(client, actor):
+            # Its token was refreshed while this one was looked at.
+            return
         CUT.labels("connection").inc()
         for instance_id in {*list(client.watches), *list(client.tasks.values())}:
             self._hub.withdraw(client, instance_id, "expired" if why == "expired" else "revoked")

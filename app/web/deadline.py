@@ -29,6 +29,7 @@ class Deadline:
         self._waiting: dict[str, float] = {}
         self._lock = threading.Lock()
         self._is_looking = False
+        self._stopping = False
         server.eio.on("connect", self._open)
 
     def __len__(self) -> int:
@@ -40,7 +41,7 @@ class Deadline:
             # At the end, also if it was there: the order is that of the moments.
             self._waiting.pop(eio_sid, None)
             self._waiting[eio_sid] = time.monotonic() + self._seconds
-            if self._is_looking:
+            if self._is_looking or self._stopping:
                 return
             self._is_looking = True
         self._server.start_background_task(self._run)
@@ -59,6 +60,10 @@ class Deadline:
         for eio_sid in self._take_due(now):
             if self._server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) is None:
                 self._close(eio_sid)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping = True
 
     def _open(self, eio_sid: str, environ: dict[str, Any]) -> Any:
         answer = self._server._handle_eio_connect(eio_sid, environ)
@@ -91,6 +96,6 @@ class Deadline:
             self._server.sleep(LOOK)
             self.look(time.monotonic())
             with self._lock:
-                if not self._waiting:
+                if self._stopping or not self._waiting:
                     self._is_looking = False
                     return

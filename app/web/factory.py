@@ -21,6 +21,7 @@ from app.delivery.warden import Warden
 from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile
 from app.web.announcer import Announcer
 from app.web.api import agents, artifacts, audit, auth, instances, keeping, members, schedules, tasks, tokens, users
+from app.web.background import Background
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
@@ -60,9 +61,10 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     refusals = Refusals(runtime.db, denials)
     conversation = sockets.register(sio, hub, settings, reader, allowed, refusals)
     warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
-    hub.on_access = warden.look_soon
+    hub.on_access = hub.passes.on_doubt = warden.look_soon
+    background = Background(sio.server, sio.server.manager.stop, conversation.close)
     app.extensions["swallowtail"] = Web(
-        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials, refusals
+        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials, refusals, background
     )
     metrics.register(app)
     turnstile.register(app, allowed)

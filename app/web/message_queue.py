@@ -8,7 +8,9 @@ processes of ours sign what they say here; of what others say, only emits of the
 
 from __future__ import annotations
 
-import time
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,6 +43,10 @@ RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting",
 _OF_AN_EMIT = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 
 
+class _Over(BaseException):
+    """The listening is over. No `Exception`: the library takes every one of these for a reason to begin again."""
+
+
 class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library has no types
     """The client manager of a web process: rooms here, emits of others from Redis."""
 
@@ -54,6 +60,25 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
         self.on_accepted: Callable[[str], None] = _ignore
         #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
         self._rooms_of: dict[str, set[str | None]] = {}
+        self._stopping, self._stopped = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        """Hear nothing any more, and end the thread that listens."""
+        self._stopping.set()
+        if not hasattr(self, "thread"):
+            # No client has come.
+            return
+        heard: Any = getattr(self.pubsub, "connection", None)
+        with contextlib.suppress(OSError, AttributeError):
+            # Whoever waits for a message is woken.
+            heard._sock.shutdown(socket.SHUT_RDWR)
+        self._stopped.wait(WAIT)
+
+    def _thread(self) -> None:
+        try:
+            super()._thread()
+        except _Over:
+            self._stopped.set()
 
     def admit(self, heard: bytes) -> Any:
         """Return what is to be done of a message that came by Redis: its JSON, or a part of it; None for nothing."""
@@ -136,7 +161,7 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
 
     def _redis_listen_with_retries(self) -> Iterator[dict[str, Any]]:
         pause = FIRST_PAUSE
-        while True:
+        while not self._stopping.is_set():
             try:
                 self._redis_connect()
                 self.pubsub.subscribe(self.channel)
@@ -145,14 +170,16 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
                     if message["type"] == "message":
                         yield message
             except (redis.RedisError, OSError) as fault:
-                log.warning("message_queue_lost", reason=str(fault))
+                if not self._stopping.is_set():
+                    log.warning("message_queue_lost", reason=str(fault))
             self._let_go()
-            time.sleep(pause)
+            self._stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+        raise _Over
 
     def _hear(self) -> Iterator[dict[str, Any]]:
         silent = 0
-        while silent < SILENT_WAITS:
+        while silent < SILENT_WAITS and not self._stopping.is_set():
             message = self.pubsub.get_message(timeout=WAIT)
             if message is not None:
                 silent = 0

@@ -14,6 +14,7 @@ from app.core.tokens import Tokens
 from app.delivery.hub import Hub
 from app.delivery.warden import Warden
 from app.web.announcer import Announcer
+from app.web.background import Background
 from app.web.fast_engine import Engine
 from app.web.limits import Limits
 from app.web.refusals import Refusals
@@ -37,11 +38,13 @@ class Web:
     #: Who could not sign in, and whatever else somebody was refused, for the audit log.
     denials: Denials
     refusals: Refusals
+    background: Background
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 
     def close(self) -> None:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
+        self.background.stop()
         self.announcer.close()
         self.limits.close()
         self.refusals.close()

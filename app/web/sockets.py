@@ -147,6 +147,10 @@ class Conversation:
         """The events that clients may send."""
         return frozenset(self._handlers)
 
+    def close(self) -> None:
+        """Leave the connections to themselves: for the end of the application."""
+        self._deadline.stop()
+
     def begin(self, sid: str) -> None:
         """Greet a connection that has been accepted."""
         actor, version = self._door.take(self._transport.find(sid) or "")
@@ -217,10 +221,12 @@ class Conversation:
     def _subscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
 
-        def subscribe() -> None:
-            self._hub.subscribe_task(sid, task_id)
+        def enter() -> None:
             if self._hub.view(sid).fields is None:
                 self._transport.enter(sid, task_room_of(task_id))
+
+        def subscribe() -> None:
+            self._hub.subscribe_task(sid, task_id, enter)
             self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
         self._later(sid, ack, "subscribe_task", subscribe, task_id)

@@ -33,6 +33,8 @@ class Peer:
     #: Bytes of a segment: with small ones, the server's side of a connection is full soon too.
     segment: int | None = None
     instance_id: str = "demo"
+    #: What the client says about itself when it connects to the namespace.
+    auth: dict[str, Any] | None = None
 
     def http(self, **query: str) -> str:
         """The address of a polling request; EIO and transport unless said otherwise."""
@@ -59,7 +61,7 @@ class Peer:
     def connected(self) -> Line:
         """A websocket that is connected to the main namespace and has been greeted."""
         line = self.opened()
-        line.send("40")
+        line.send("40" + (json.dumps(self.auth) if self.auth else ""))
         line.take_connect()
         if self.greets:
             line.take_event("connected")

@@ -19,6 +19,10 @@ from tests.harness.waiting import wait_until
 TASK = "00000000-0000-4000-8000-000000000001"
 
 
+def ignore() -> None:
+    """Greet nobody."""
+
+
 class Scene:
     """A hub on paper, with its real threads and locks, and the channels that it wants to hear."""
 
@@ -145,20 +149,20 @@ def test_a_closed_connection_cannot_subscribe(scene: Callable[..., Scene]) -> No
     with pytest.raises(NotFound):
         s.unsubscribe("a")
     with pytest.raises(NotFound):
-        s.hub.subscribe_task("a", TASK)
+        s.hub.subscribe_task("a", TASK, ignore)
 
 
 def test_a_connection_watches_only_so_much(scene: Callable[..., Scene]) -> None:
     s = scene(max_subscriptions=2)
     s.hub.enter("a")
     s.subscribe("a")
-    s.hub.subscribe_task("a", TASK)
+    s.hub.subscribe_task("a", TASK, ignore)
     with pytest.raises(TooMany):
         s.subscribe("a", "other")
     with pytest.raises(TooMany):
-        s.hub.subscribe_task("a", "another")
+        s.hub.subscribe_task("a", "another", ignore)
     s.subscribe("a")
-    s.hub.subscribe_task("a", TASK)
+    s.hub.subscribe_task("a", TASK, ignore)
     s.unsubscribe("a")
     s.subscribe("a", "other")
 
@@ -185,8 +189,8 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
     channel = task_channel(s.settings, TASK)
     for name in "abc":
         s.hub.enter(name)
-    s.hub.subscribe_task("a", TASK)
-    s.hub.subscribe_task("b", TASK)
+    s.hub.subscribe_task("a", TASK, ignore)
+    s.hub.subscribe_task("b", TASK, ignore)
     assert s.channels == {channel}
     s.transport.stall("b")
     s.transport.waiting["b"] = 16
@@ -198,7 +202,7 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
     s.hub.leave("b")
     assert s.channels == set()
     with pytest.raises(NotFound):
-        s.hub.subscribe_task("c", "no-such")
+        s.hub.subscribe_task("c", "no-such", ignore)
 
 
 def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scene: Callable[..., Scene]) -> None:

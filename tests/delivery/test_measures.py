@@ -17,7 +17,7 @@ from app.delivery.cursor import Client
 from app.delivery.hub import Hub
 from app.delivery.wire import Since
 from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, live_hint, make_settings
-from tests.delivery.test_watch import Scene
+from tests.delivery.paper import Scene
 
 AGE = 40.0
 

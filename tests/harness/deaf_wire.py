@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
+
+from tests.harness.proxy import CHUNK, Proxy
 
 #: `all`: nothing at all arrives. `messages`: answers to commands still do, so that a ping finds nothing wrong.
 What = Literal["all", "messages"]
 
 
-class DeafWire:
-    """A proxy on a loopback port before a Redis that listens on one. `subscribers` counts the connections so far."""
+class DeafWire(Proxy):
+    """Stands before a Redis that listens on a port. `subscribers` counts the connections so far."""
 
     def __init__(self, redis_url: str) -> None:
         target = urlsplit(redis_url)
-        self._target = (target.hostname or "127.0.0.1", target.port or 6379)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self.subscribers = 0
         self._deaf: dict[int, What] = {}
         self._lasting: What | None = None
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._start(self._accept)
+        super().__init__((target.hostname or "127.0.0.1", target.port or 6379))
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def deafen(self, what: What = "all", *, lasting: bool = False) -> None:
         """Swallow what the present subscribers are sent from now on; with `lasting`, those to come too."""
@@ -44,57 +40,16 @@ class DeafWire:
         with self._lock:
             self._lasting = None
 
-    def close(self) -> None:
-        """End it with every connection."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        with self._lock:
-            standing = list(self._open)
-        for end in standing:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _start(self, work: Callable[..., None], *given: Any) -> None:
-        thread = threading.Thread(target=work, args=given, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self._target)
-            except OSError:
-                client.close()
-                continue
-            number: list[int] = []
-            with self._lock:
-                self._open |= {client, server}
-            self._start(self._pump, client, server, lambda sent, number=number: self._look(sent, number))
-            self._start(self._pump, server, client, lambda sent, number=number: self._pass(sent, number))
+    def _take(self, client: socket.socket, server: socket.socket) -> None:
+        number: list[int] = []
+        self._start(self._pump, client, server, lambda sent: self._look(sent, number))
+        self._start(self._pump, server, client, lambda sent: self._pass(sent, number))
 
     def _pump(self, source: socket.socket, target: socket.socket, see: Callable[[bytes], bytes]) -> None:
         with contextlib.suppress(OSError):
-            while chunk := source.recv(65536):
+            while chunk := source.recv(CHUNK):
                 target.sendall(see(chunk))
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        with self._lock:
-            self._open.discard(source)
-        source.close()
+        self._end(source, target)
 
     def _look(self, sent: bytes, number: list[int]) -> bytes:
         """See who subscribes."""

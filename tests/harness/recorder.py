@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -37,12 +37,13 @@ class _OrderedClient(socketio.Client):  # type: ignore[misc] # the library has n
 
 
 class Recorder(Inbox):
-    """A client of section 1: websocket only, no acknowledgements needed, no memory across connections."""
+    """A client of section 1: websocket only if not told otherwise, no acknowledgements needed, no memory."""
 
-    def __init__(self, url: str, *, auth: Wire | None = None) -> None:
+    def __init__(self, url: str, *, auth: Wire | None = None, transports: Sequence[str] = ("websocket",)) -> None:
         super().__init__()
         self.url = url
         self.auth = auth
+        self.transports = transports
         self.errors: list[BaseException] = []
         self._client = self._make_client()
 
@@ -50,7 +51,7 @@ class Recorder(Inbox):
         """Connect (to another process, with `url`) and wait for `connected`."""
         self.url = url or self.url
         greeted = self.count("connected")
-        self._client.connect(self.url, transports=["websocket"], auth=self.auth, wait_timeout=30)
+        self._client.connect(self.url, transports=list(self.transports), auth=self.auth, wait_timeout=30)
         self.wait_until(lambda: self.count("connected") > greeted, "the server says connected")
         return self
 
@@ -143,8 +144,8 @@ class Position:
 class ResumingRecorder(Recorder):
     """A client of section 2. `log(instance_id)` is what it applied, over all its connections."""
 
-    def __init__(self, url: str, *, auth: Wire | None = None) -> None:
-        super().__init__(url, auth=auth)
+    def __init__(self, url: str, *, auth: Wire | None = None, transports: Sequence[str] = ("websocket",)) -> None:
+        super().__init__(url, auth=auth, transports=transports)
         self.positions: dict[str, Position] = {}
 
     def log(self, instance_id: str, task_id: str | None = None) -> list[Wire]:

@@ -13,10 +13,16 @@ from app.core.grants import FrontEndWish, PersonalWish
 from app.core.members import remove_member, set_member
 from app.core.tokens import Tokens
 from tests.harness.house import House
+from tests.harness.inbox import Wire
 from tests.harness.recorder import ResumingRecorder
 
 #: Callers must say who they are; what is changed is noticed soon.
 GUARDED = {"auth": "required", "secret_key": "k" * 40, "access_check": 0.5}
+#: What every token shows of `data`.
+KEPT = {
+    "status", "previous_status", "progress", "timestamp", "cancel_requested", "step_id", "position", "tries",
+    "started_at", "completed_at",
+}  # fmt: skip
 
 
 class Tenants:
@@ -56,9 +62,15 @@ class Tenants:
         remove_member(self.rt, instance_id, name)
 
 
-def show_resuming(token: str, url: str) -> ResumingRecorder:
+def show_resuming(token: str, url: str, transport: str = "websocket") -> ResumingRecorder:
     """A client that knows the whole protocol and shows a token."""
-    return ResumingRecorder(url, auth={"token": token})
+    return ResumingRecorder(url, auth={"token": token}, transports=(transport,))
+
+
+def blinded(event: Wire, *shown: str) -> Wire:
+    """An event, or live progress, as a token with these fields shows it."""
+    data = {key: value if key in KEPT or key in shown else None for key, value in event["data"].items()}
+    return {**event, "data": data}
 
 
 def find_refusal(url: str, auth: Any = None, *, transports: tuple[str, ...] = ("websocket",)) -> Any:

@@ -6,22 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness.inbox import Wire
 from tests.harness.recorder import ResumingRecorder
 from tests.journey.author import Author
-from tests.journey.tenants import GUARDED, NewHouse, Tenants, find_refusal, show_resuming
+from tests.journey.tenants import GUARDED, NewHouse, Tenants, blinded, find_refusal, show_resuming
 
 FROM_NOTHING = {"epoch": "", "seq": 0}
-KEPT = {
-    "status", "previous_status", "progress", "timestamp", "cancel_requested", "step_id", "position", "tries",
-    "started_at", "completed_at",
-}  # fmt: skip
-
-
-def blinded(event: Wire, *shown: str) -> Wire:
-    """An event as a token with these fields shows it."""
-    data = {key: value if key in KEPT or key in shown else None for key, value in event["data"].items()}
-    return {**event, "data": data}
 
 
 @pytest.mark.parametrize("mode", ["eventlet", "threading"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
 import httpx
 import pytest
@@ -65,15 +64,7 @@ class PollingRecorder(Recorder):
     """A client of section 1 that polls; with `upgrade` it begins so and goes on over a websocket."""
 
     def __init__(self, url: str, *, upgrade: bool) -> None:
-        super().__init__(url)
-        self._transports = ["polling", "websocket"] if upgrade else ["polling"]
-
-    def connect(self, url: str | None = None) -> Self:
-        """Connect and wait for `connected`."""
-        self.url = url or self.url
-        self._client.connect(self.url, transports=self._transports, wait_timeout=30)
-        self.wait_until(lambda: self.count("connected"), "the server says connected")
-        return self
+        super().__init__(url, transports=["polling", "websocket"] if upgrade else ["polling"])
 
     @property
     def transport(self) -> str:

@@ -17,6 +17,7 @@ from app.core.models import Task
 from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.house import House
 from tests.journey.author import Author
+from tests.journey.tenants import GUARDED, Tenants
 
 pytestmark = pytest.mark.journey
 
@@ -31,11 +32,16 @@ class Scene:
     """A web process, and a task whose events are written by the batch."""
 
     def __init__(self, house: House) -> None:
-        # A ring that is full soon: what it holds is the room's, not a client's.
-        self.web = house.start_web(env={"ring_events": 100})
+        self.web = house.start_web()
         self.author = Author(house)
         self.task_id = self.author.submit()
         self.written = 0
+
+    def peer(self, *, small: bool = False, token: str | None = None) -> Peer:
+        """A way to connect; with `small`, by sockets that are full soon."""
+        little: dict[str, Any] = {"receive_buffer": 4096, "segment": 536} if small else {}
+        auth = None if token is None else {"token": token}
+        return Peer("ours", self.web.url, instance_id=self.author.instance_id, auth=auth, **little)
 
     def write(self, events: int) -> None:
         for _ in range(events // BATCH):
@@ -88,13 +94,29 @@ def subscribe(lines: ExitStack, peer: Peer) -> tuple[Line, int]:
     return line, answer["head"]
 
 
+#: A ring that is full soon: what it holds is the room's, not a client's.
+RING = {"ring_events": 100}
+
+
 @pytest.mark.long
 def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
     new_house: Callable[..., House],
 ) -> None:
-    scene = Scene(new_house())
-    plain = Peer("ours", scene.web.url, instance_id=scene.author.instance_id)
-    small = Peer("ours", scene.web.url, receive_buffer=4096, segment=536, instance_id=scene.author.instance_id)
+    scene = Scene(new_house(env=RING))
+    stall(scene, scene.peer(), scene.peer(small=True))
+
+
+@pytest.mark.long
+def test_the_same_holds_for_clients_that_are_shown_one_task_and_some_fields(new_house: Callable[..., House]) -> None:
+    scene = Scene(new_house(env={**RING, **GUARDED, "limits": "off"}))
+    tenants = Tenants(scene.author.house)
+    viewer = tenants.add("vera", "viewer", scene.author.instance_id)
+    page = tenants.page(scene.author.instance_id, task_id=scene.task_id, fields=["message"])
+    stall(scene, scene.peer(token=viewer), scene.peer(small=True, token=page))
+
+
+def stall(scene: Scene, plain: Peer, small: Peer) -> None:
+    """Have many clients stall, and a few read all the while; those who stalled have everything in the end."""
     with ExitStack() as lines:
         began = [subscribe(lines, plain) for _ in range(READING)]
         readers = [Reader(line) for line, _ in began]
@@ -108,8 +130,7 @@ def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
             return scene.memory()
 
         before = write(1000)
-        for _ in range(STALLED):
-            subscribe(lines, small)
+        stalled = [subscribe(lines, small) for _ in range(STALLED)]
         first, last = write(1000), write(5000)
 
         assert (first - before) / STALLED < MOST
@@ -117,3 +138,8 @@ def test_memory_of_a_stalled_client_is_bounded_and_the_others_get_everything(
         assert (last - first) / STALLED < 5 * MORE
         for reader, (_, head) in zip(readers, began, strict=True):
             assert reader.seqs == list(range(head + 1, scene.author.head + 1))
+        for line, head in stalled[:READING]:
+            late = Reader(line)
+            late.start()
+            late.wait_for(scene.author.head)
+            assert late.seqs == list(range(head + 1, scene.author.head + 1))

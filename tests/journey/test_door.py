@@ -50,11 +50,12 @@ def connect(web: WebProcess, *, origin: str | None = None, host: str | None = No
 
 
 def refused(web: WebProcess, status: int, **options: Any) -> bool:
-    """Whether a websocket is not given: with a status, or after gevent's hasty acceptance, with nothing but an end."""
+    """Whether a websocket is not given, with a status."""
     try:
-        return connect(web, **options) == ""
+        connect(web, **options)
     except websocket.WebSocketBadStatusException as fault:
         return int(fault.status_code) == status
+    return False
 
 
 def test_our_own_pages_listed_ones_and_programs_get_a_websocket(web: WebProcess) -> None:

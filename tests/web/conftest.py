@@ -9,6 +9,7 @@ import pytest
 
 from app.core.settings import Settings
 from tests.web.desk import Desk
+from tests.web.gallery import Gallery
 
 
 @pytest.fixture
@@ -26,3 +27,12 @@ def desk(settings: Settings) -> Iterator[Desk]:
     desk.create_instance("acme")
     yield desk
     desk.close()
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    """An application that asks callers who they are, with everybody who may ask; one for each file."""
+    with pytest.MonkeyPatch.context() as patch:
+        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
+        yield gallery
+        gallery.desk.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -31,14 +30,6 @@ TABLE = {
 }
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
-        yield gallery
-        gallery.desk.close()
-
-
 def test_every_event_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
     assert gallery.desk.web.events == set(TABLE)
 
@@ -48,7 +39,7 @@ def deeds(gallery: Gallery, hub: Hub, actor: Actor) -> dict[str, Callable[[], ob
     return {
         "subscribe_instance": lambda: hub.subscribe("c", "acme", None, lambda _: None),
         "unsubscribe_instance": lambda: hub.unsubscribe("c", "acme", lambda: None),
-        "subscribe_task": lambda: hub.subscribe_task("c", gallery.task_id),
+        "subscribe_task": lambda: hub.subscribe_task("c", gallery.task_id, lambda: None),
         "unsubscribe_task": lambda: hub.unsubscribe_task("c", gallery.task_id),
         "refresh_token": lambda: hub.renew("c", replace(actor, token_id="another")),
     }

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.web.access_table import TABLE, WHO
 from tests.web.gallery import Gallery, make_front_end
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
-        yield gallery
-        gallery.desk.close()
 
 
 def test_every_route_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
