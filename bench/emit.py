@@ -2,8 +2,8 @@
 
 `python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
 and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced), `stock`
-(`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Says `ready`, begins when it reads a line, and prints the CPU seconds that it used since then
-as JSON.
+(`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Says `ready`, begins when it reads a line,
+and prints the CPU seconds that it used since then as JSON.
 """
 
 from __future__ import annotations
