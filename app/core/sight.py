@@ -15,7 +15,9 @@ from app.core import reads
 from app.core.access import (
     Act,
     Actor,
+    Role,
     list_allowed,
+    read_role,
     refuse_nobody,
     require,
     require_outside,
@@ -67,6 +69,11 @@ class Sight:
     def allowed(self, instance_id: str) -> list[str]:
         """Return the names of what the actor may do in an instance, for menus."""
         return sorted(list_allowed(self.session, self.actor, instance_id))
+
+    def role(self, instance_id: str) -> Role | None:
+        """Return what the actor is to an instance that they may read."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return read_role(self.session, self.actor, instance_id)
 
     def snapshot(self, instance_id: str, limit: int) -> dict[str, Any]:
         """Return the present state of an instance, as `reads.snapshot` does."""

@@ -22,6 +22,7 @@ from app.core.grants import list_own
 from app.core.sight import Sight
 from app.core.states import TERMINAL, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
+from app.web import instance_settings
 from app.web.api.scope import seeing
 from app.web.callers import act, get_caller
 from app.web.errors import answer_domain_error
@@ -29,6 +30,7 @@ from app.web.lobby import invite
 from app.web.parts import get_runtime
 
 bp = Blueprint("pages", __name__)
+bp.add_app_template_global(instance_settings.keeps, "keeps_instance")
 
 
 def _find_root() -> Path:
@@ -137,6 +139,16 @@ def show_system_audit() -> str:
     with _seeing() as sight:
         entries, more = sight.system_audit(wanted, limit=limit, cursor=cursor)
     return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
+
+
+@bp.get("/instances/<instance_id>/settings")
+def show_settings(instance_id: str) -> str:
+    """Show who is a member of an instance, its front ends' tokens, its policy, and how to copy and delete it."""
+    with _seeing() as sight:
+        instance = sight.instance(check_instance_id(instance_id))
+        entered = instance_settings.enter(sight, instance_id)
+    state = instance_settings.gather(act(), entered)
+    return render_template("settings.html", instance=instance, state=state, may=entered["may"])
 
 
 @bp.get("/tasks/<task_id>")

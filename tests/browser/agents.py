@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from workers.catalogue import agent
 from workers.journal import Context, PermanentError
@@ -88,3 +88,40 @@ def talk(ctx: Context, given: WriterInput) -> str:
         ctx.check()
         time.sleep(NAP * 20)
     return given.pieces[0]
+
+
+class Vault(BaseModel):
+    """Something secret inside something else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str = ""
+    code: SecretStr
+
+
+class KeeperInput(BaseModel):
+    """Secrets, marked in every way that there is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: str
+    phrase: SecretStr
+    spare: SecretStr | None = None
+    usual: SecretStr = SecretStr("by default")
+    marked: str = Field("", json_schema_extra={"x-secret": True})
+    written: str = Field("", max_length=5000, json_schema_extra={"writeOnly": True})
+    number: int | None = Field(None, json_schema_extra={"x-secret": True})
+    many: list[SecretStr] = Field(default_factory=list)
+    vault: Vault | None = None
+    vaults: list[Vault] = Field(default_factory=list)
+
+
+@agent(kind="keeper", title="Keeper", input=KeeperInput)
+def keeper(ctx: Context, given: KeeperInput) -> dict[str, object]:
+    """Tells how long its secrets are."""
+    texts = [given.phrase, given.usual, *given.many, *([given.vault.code] if given.vault else [])]
+    return {
+        "lengths": [len(text.get_secret_value()) for text in texts],
+        "others": [given.spare is None, len(given.marked), len(given.written), (given.number or 0) > 0],
+        "vaults": [len(one.code.get_secret_value()) for one in given.vaults],
+    }

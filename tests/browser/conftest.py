@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from tests.browser.sights import Sights
 from tests.harness.brisk import BRISK
 from tests.harness.house import House
+from tests.identity.bench import CHEAP
 
 
 @pytest.fixture
@@ -23,6 +24,16 @@ def house_with_test_agents() -> Iterator[House]:
     """A house with agents that wait for a file, stream, and fail as asked."""
     with House(env={**BRISK, "agents": "tests.harness.agents,tests.browser.agents"}) as house:
         house.start_worker(concurrency=2, wait=False)
+        house.start_web()
+        house.workers[0].wait_ready()
+        yield house
+
+
+@pytest.fixture(scope="session")
+def guarded_house() -> Iterator[House]:
+    """A house where one has to sign in."""
+    with House(env={**BRISK, **CHEAP, "auth": "required"}) as house:
+        house.start_worker(wait=False)
         house.start_web()
         house.workers[0].wait_ready()
         yield house

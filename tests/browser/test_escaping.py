@@ -134,7 +134,7 @@ def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, sights
         sights.page.get_by_role("button", name="Remove").click()
         expect(sights.page.locator("#confirm [data-slot=name]")).to_have_text(name)
         assert_nothing_ran(sights)
-        for path in ("", "/new", "/audit"):
+        for path in ("", "/new", "/audit", "/settings"):
             sights.page.goto(f"{sights.url}/instances/{instance}{path}")
             expect(sights.page.locator("main")).to_contain_text(name)
             assert_nothing_ran(sights)

@@ -147,8 +147,8 @@ def test_every_control_has_a_name(sights: Sights) -> None:
         .filter((control) => !control.getAttribute("aria-labelledby"))
         .map((control) => control.outerHTML)"""
     task_id = sights.house.submit(sights.instance, "echo", {"message": "x"})
-    paths = ["/", *(f"/instances/{sights.instance}{more}" for more in ("", "/new", "/schedules")), f"/tasks/{task_id}"]
-    for path in [*paths, "/docs/websocket_client_example.html"]:
+    paths = ["/", *(f"/instances/{sights.instance}{more}" for more in ("", "/new", "/schedules", "/settings"))]
+    for path in [*paths, f"/tasks/{task_id}", "/docs/websocket_client_example.html"]:
         sights.page.goto(sights.url + path)
         assert sights.page.evaluate(nameless) == [], path
 

@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from app.core import users
 from app.core.access import Role
-from app.core.events import now
-from app.core.models_access import Membership
+from tests.browser.people import make_member, sign_in
 from tests.browser.sights import Sights, forgiving
-from tests.harness.brisk import BRISK
 from tests.harness.browser import Complaints
 from tests.harness.house import House
-from tests.identity.bench import CHEAP, PASSWORD
+from tests.identity.bench import PASSWORD
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    """A house where one has to sign in."""
-    with House(env={**BRISK, **CHEAP, "auth": "required"}) as house:
-        house.start_worker(wait=False)
-        house.start_web()
-        house.workers[0].wait_ready()
-        yield house
-
-
-def make_member(house: House, name: str, role: Role, instance_id: str) -> None:
-    user = users.create_user(house.runtime(), name, PASSWORD)
-    with house.runtime().db.write() as session:
-        session.add(Membership(instance_id=instance_id, user_id=user["id"], role=role.value, created_at=now()))
-
-
-def sign_in(page: Page, name: str) -> None:
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-
-
-def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], house: House) -> None:
+def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], guarded_house: House) -> None:
     page, complaints = browser
-    sights = Sights(page, house, house.webs[0].url)
-    make_member(house, "olga", Role.OPERATOR, sights.instance)
+    sights = Sights(page, guarded_house, guarded_house.webs[0].url)
+    make_member(guarded_house, "olga", Role.OPERATOR, sights.instance)
     page.goto(f"{sights.url}/instances/{sights.instance}")
     sign_in(page, "olga")
     page.wait_for_url(re.compile(f"/instances/{sights.instance}$"))
@@ -71,9 +44,9 @@ def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], hou
     sights.expect_connection("Live")
 
 
-def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, house: House) -> None:
-    sights = Sights(page, house, house.webs[0].url)
-    make_member(house, "vera", Role.VIEWER, sights.instance)
+def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, guarded_house: House) -> None:
+    sights = Sights(page, guarded_house, guarded_house.webs[0].url)
+    make_member(guarded_house, "vera", Role.VIEWER, sights.instance)
     page.goto(f"{sights.url}/instances/{sights.instance}")
     sign_in(page, "vera")
     sights.expect_connection("Live")
@@ -87,10 +60,10 @@ def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, house: House) 
     expect(page.locator("#add-panel")).to_be_hidden()
 
 
-def test_tokens_and_password_on_ones_own_page(browser: tuple[Page, Complaints], house: House) -> None:
+def test_tokens_and_password_on_ones_own_page(browser: tuple[Page, Complaints], guarded_house: House) -> None:
     page, complaints = browser
-    users.create_user(house.runtime(), "petra", PASSWORD)
-    url = house.webs[0].url
+    users.create_user(guarded_house.runtime(), "petra", PASSWORD)
+    url = guarded_house.webs[0].url
     page.goto(f"{url}/account")
     sign_in(page, "petra")
     page.get_by_label("What it is for").fill("nightly <b>report</b>")

@@ -60,6 +60,7 @@ TABLE = {
     "GET /instances/<instance_id>/schedules": Row(MEMBERS, _at("/instances/acme/schedules")),
     "GET /instances/<instance_id>/audit": Row(ADMINS, _at("/instances/acme/audit")),
     "GET /audit": Row(SUPERUSERS, _at("/audit")),
+    "GET /instances/<instance_id>/settings": Row(ADMINS, _at("/instances/acme/settings")),
     "GET /tasks/<task_id>": Row(MEMBERS, lambda stage: f"/tasks/{stage.task_id}"),
     "GET /account": Row(PEOPLE, _at("/account")),
     # Whoever is not signed in by a cookie has no session to end and no page to give a token to.

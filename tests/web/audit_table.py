@@ -18,7 +18,7 @@ from app.web import callers
 from tests.identity.bench import PASSWORD
 from tests.web.access_table import SCHEDULE
 from tests.web.gallery import Gallery
-from tests.web.test_sign_in import proof_on
+from tests.web.visitors import proof_on
 
 #: How a request finds out who makes it where no gallery says so.
 _IDENTIFY = callers.identify

@@ -18,7 +18,8 @@ from app.core.models_access import AccessToken, Membership
 from app.core.settings import Settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
 from tests.web.desk import Desk, Json, problem, take
-from tests.web.test_sign_in import HTML, proof_on
+from tests.web.test_sign_in import HTML
+from tests.web.visitors import proof_on
 
 OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id": "app", "oidc_client_secret": "s" * 40}
 

@@ -52,7 +52,7 @@ def show(desk: Desk, path: str, status: int = 200) -> Page:
 def every_path(desk: Desk) -> list[str]:
     task_id = desk.submit()["task"]["id"]
     acme = "/instances/acme"
-    return ["/", acme, f"{acme}/new", f"{acme}/schedules", f"/tasks/{task_id}", "/agents"]
+    return ["/", acme, f"{acme}/new", f"{acme}/schedules", f"{acme}/settings", f"/tasks/{task_id}", "/agents"]
 
 
 def test_the_list_of_instances_links_to_each(desk: Desk) -> None:
@@ -127,6 +127,7 @@ def test_agents_are_shown_with_their_input(desk: Desk) -> None:
         "/instances/nope",
         "/instances/nope/new",
         "/instances/nope/schedules",
+        "/instances/nope/settings",
         "/instances/no%20pe",
         "/instances/" + "x" * 200,
         "/instances/%00",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 import time_machine
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from app.core import actions, users
 from app.core.access import Role
@@ -21,6 +19,7 @@ from app.core.settings import Settings
 from app.web.lobby import find_own_path
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.desk import GIVEN, Desk, problem
+from tests.web.visitors import proof_on, sign_in
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 TLS: dict[str, Any] = {"base_url": "https://localhost", "headers": {"X-Forwarded-Proto": "https"}}
@@ -45,22 +44,6 @@ def open_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 @pytest.fixture
 def desk(open_desk: Callable[..., Desk]) -> Desk:
     return open_desk()
-
-
-def proof_on(page: TestResponse) -> str:
-    """The proof in a page."""
-    found = re.search(r'name="csrf" (?:value|content)="([0-9a-f]{64})"', page.text)
-    assert found, page.text
-    return found[1]
-
-
-def sign_in(
-    client: FlaskClient, *, name: str = "ann", password: str = PASSWORD, following: str = "/", **options: Any
-) -> TestResponse:
-    """Sign in as a person does; the answer."""
-    page = client.get("/login", **options)
-    form = {"name": name, "password": password, "csrf": proof_on(page), "next": following}
-    return client.post("/login", data=form, **options)
 
 
 def cookie(client: FlaskClient) -> str | None:

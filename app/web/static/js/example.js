@@ -11,7 +11,10 @@
 
   function connect() {
     disconnect();
-    socket = io(byId("url").value, { transports: ["websocket"], upgrade: false, forceNew: true });
+    const options = { transports: ["websocket"], upgrade: false, forceNew: true };
+    // Never in the address, which is logged. It stays in the field, and in this page's memory while it is open.
+    const token = byId("token").value.trim();
+    socket = io(byId("url").value, token ? { ...options, auth: { token } } : options);
     socket.on("connect", () => note("connect", { id: socket.id }));
     socket.on("disconnect", (reason) => note("disconnect", { reason }));
     socket.on("connect_error", (fault) => note("connect_error", { message: fault.message }));
@@ -48,10 +51,12 @@
 
   function showState() {
     const connected = Boolean(socket && socket.connected);
-    byId("connection").dataset.state = connected ? "live" : socket ? "catching_up" : "offline";
-    byId("connection").querySelector(".label").textContent = connected ? "Connected" : socket ? "Connecting" : "Not connected";
-    byId("connect").disabled = Boolean(socket);
-    byId("disconnect").disabled = !socket;
+    // Whom the server refused, or cut off, does not try again by itself: another token is for the one who reads this.
+    const trying = Boolean(socket && socket.active);
+    byId("connection").dataset.state = connected ? "live" : trying ? "catching_up" : "offline";
+    byId("connection").querySelector(".label").textContent = connected ? "Connected" : trying ? "Connecting" : "Not connected";
+    byId("connect").disabled = trying;
+    byId("disconnect").disabled = !trying;
     byId("subscribe").disabled = byId("unsubscribe").disabled = !connected;
   }
 

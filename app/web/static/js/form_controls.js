@@ -25,6 +25,25 @@ export function makeText(path, schema, required, value) {
   return { element, read: () => input.value || (required || schema.default !== undefined ? "" : undefined) };
 }
 
+/** What nobody is to read on the screen: a text, or anything else as JSON. A default is not shown: left out, it holds. */
+export function makeSecret(path, schema, required) {
+  const input = el("input", { type: "password", autocomplete: "off", spellcheck: "false" });
+  const isText = takesText(schema);
+  const description = isText ? schema.description : `${schema.description ?? ""} As JSON.`.trim();
+  const described = { ...schema, description, default: undefined };
+  const read = () => {
+    if (isText) return input.value || (required ? "" : undefined);
+    return readJson(path, input.value);
+  };
+  return { element: frame(path, described, required, input), read };
+}
+
+function takesText(schema) {
+  if (schema.type !== undefined) return schema.type === "string";
+  const choices = schema.anyOf ?? schema.oneOf ?? schema.allOf;
+  return !choices || choices.some((choice) => choice.type === "string");
+}
+
 /** A file whose text fills the field, where it can still be edited. */
 function makeFileChooser(path, target) {
   const note = el("span", { role: "status" });
@@ -104,16 +123,17 @@ export function makeLines(path, schema, required, value) {
 export function makeJson(path, schema, required, value) {
   const input = el("textarea", { class: "code", rows: 4, spellcheck: "false" });
   input.value = value === undefined ? "" : JSON.stringify(value, null, 2);
-  const read = () => {
-    if (input.value.trim() === "") return undefined;
-    try {
-      return JSON.parse(input.value);
-    } catch (fault) {
-      throw refuse(path, `must be JSON: ${fault.message}`);
-    }
-  };
   const described = { ...schema, description: `${schema.description ?? ""} As JSON.`.trim() };
-  return { element: frame(path, described, required, input), read };
+  return { element: frame(path, described, required, input), read: () => readJson(path, input.value) };
+}
+
+function readJson(path, text) {
+  if (text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (fault) {
+    throw refuse(path, `must be JSON: ${fault.message}`);
+  }
 }
 
 /** A choice among a few. @param {(place: number) => void} choose */

@@ -2,12 +2,14 @@
  * A form drawn from an agent's input schema (JSON Schema 2020-12, as workers publish it).
  *
  * Understood beside the standard words: `x-widget: textarea`, and `x-file: true` for a text that a file may fill. What a
- * form cannot say well, such as a list of objects, is asked for as JSON.
+ * form cannot say well, such as a list of objects, is asked for as JSON. What is marked as secret is never to be read on
+ * the screen while it is typed: all of what no form can take apart is, when any of it is.
  */
 
 import { Problem } from "./api.js";
 import { el } from "./dom.js";
 import * as controls from "./form_controls.js";
+import { holdsSecret, isSecret } from "./secrecy.js";
 
 /**
  * @typedef {object} Field
@@ -21,14 +23,16 @@ import * as controls from "./form_controls.js";
  * @returns {Field}
  */
 export function makeForm(schema, path = "input") {
-  return makeObject(path, schema, schema.default ?? {});
+  return makeObject(path, schema, schema.default ?? {}, isSecret(schema));
 }
 
-function makeField(path, schema, required, initial) {
+function makeField(path, schema, required, initial, hidden = false) {
   const value = initial === undefined ? schema.default : initial;
-  if (schema.oneOf && !schema.properties) return makeChoice(path, schema, value);
+  const hides = hidden || isSecret(schema);
+  if (schema.oneOf && !schema.properties) return makeChoice(path, schema, value, hides);
+  if (schema.type === "object" && schema.properties) return makeGroup(path, schema, value ?? {}, hides);
+  if (hides || holdsSecret(schema)) return controls.makeSecret(path, schema, required);
   if (schema.enum || schema.const !== undefined) return controls.makeSelect(path, schema, required, value);
-  if (schema.type === "object" && schema.properties) return makeGroup(path, schema, value ?? {});
   if (schema.type === "boolean") return controls.makeCheckbox(path, schema, value);
   if (schema.type === "number" || schema.type === "integer") return controls.makeNumber(path, schema, required, value);
   if (schema.type === "array" && schema.items?.enum) return controls.makeCheckboxes(path, schema, value ?? []);
@@ -37,10 +41,10 @@ function makeField(path, schema, required, initial) {
   return controls.makeJson(path, schema, required, value);
 }
 
-function makeObject(path, schema, initial) {
+function makeObject(path, schema, initial, hidden) {
   const required = new Set([...(schema.required ?? []), ...(isEitherOr(schema) ? namesOf(schema) : [])]);
   const fields = Object.entries(schema.properties ?? {}).map(([name, inner]) => {
-    return { name, ...makeField(`${path}.${name}`, inner, required.has(name), initial[name]) };
+    return { name, ...makeField(`${path}.${name}`, inner, required.has(name), initial[name], hidden) };
   });
   const element = el("div", { class: "fields" });
   const chooser = isEitherOr(schema) ? makeEitherOr(path, schema, fields) : null;
@@ -62,8 +66,8 @@ function makeObject(path, schema, initial) {
 }
 
 /** An object inside; folded away where nothing has to be given. */
-function makeGroup(path, schema, initial) {
-  const inner = makeObject(path, schema, initial);
+function makeGroup(path, schema, initial, hidden) {
+  const inner = makeObject(path, schema, initial, hidden);
   const folded = (schema.required ?? []).length === 0;
   const [outer, head] = folded ? ["details", "summary"] : ["fieldset", "legend"];
   const element = el(outer, { class: "group", dataset: { field: path } }, el(head, {}, controls.nameOf(path, schema)));
@@ -102,8 +106,8 @@ function makeEitherOr(path, schema, fields) {
 }
 
 /** `oneOf` with a whole schema for each option. */
-function makeChoice(path, schema, initial) {
-  const options = schema.oneOf.map((option) => makeField(path, option, true, initial));
+function makeChoice(path, schema, initial, hidden) {
+  const options = schema.oneOf.map((option) => makeField(path, option, true, initial, hidden));
   const labels = schema.oneOf.map((option, place) => option.title ?? option.description ?? `Option ${place + 1}`);
   let chosen = options[0];
   const show = (place) => {

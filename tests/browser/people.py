@@ -1,0 +1,47 @@
+"""Beside the road: people who sign in to the pages, each in a browser of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, expect
+
+from app.core import users
+from app.core.access import Role
+from app.core.events import now
+from app.core.models_access import Membership
+from tests.harness.browser import Complaints
+from tests.harness.house import House
+from tests.identity.bench import PASSWORD
+
+
+def make_member(house: House, name: str, role: Role, instance_id: str) -> None:
+    """Make somebody known, with a role in an instance."""
+    user = users.create_user(house.runtime(), name, PASSWORD)
+    with house.runtime().db.write() as session:
+        session.add(Membership(instance_id=instance_id, user_id=user["id"], role=role.value, created_at=now()))
+
+
+def sign_in(page: Page, name: str) -> None:
+    """Fill in the form that a page has led to."""
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@contextmanager
+def another_browser(page: Page) -> Iterator[tuple[Page, Complaints]]:
+    """A page without the cookies of the first, and what it complains of, which may not be left behind."""
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context()
+    try:
+        other = context.new_page()
+        other.set_default_timeout(30_000)
+        complaints = Complaints(other)
+        yield other, complaints
+        assert complaints.found == []
+    finally:
+        context.close()

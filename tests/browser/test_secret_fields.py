@@ -1,0 +1,51 @@
+"""What an agent's schema marks as secret is not to be read on the screen, and arrives all the same."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.sights import Sights
+from tests.harness.house import House
+
+#: Label, and what is typed there.
+TYPED = {
+    "Phrase": "open sesame",
+    "Marked": "gone in a flash",
+    "Written": "w" * 400,
+    "Number": "42",
+    "Many": '["first one", "second"]',
+    "Code": "0000-1111",
+    "Vaults": '[{"code": "third one"}]',
+}
+
+
+def test_secret_fields_hide_what_is_typed_and_send_it(house_with_test_agents: House, page: Page) -> None:
+    sights = Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
+    sights.open_form("keeper")
+    page.get_by_label("Note").fill("no secret")
+    page.get_by_text("Vault", exact=True).click()
+    for label, text in TYPED.items():
+        field = page.get_by_label(label, exact=False).first if label == "Vaults" else page.get_by_label(label).first
+        expect(field).to_have_attribute("type", "password")
+        expect(field).to_have_attribute("autocomplete", "off")
+        field.fill(text)
+    for label in ("Spare", "Usual"):
+        field = page.get_by_label(label)
+        expect(field).to_have_attribute("type", "password")
+        expect(field).to_have_value("")
+    expect(page.get_by_label("Note")).to_have_attribute("type", "text")
+    expect(page.get_by_label("Label")).to_have_attribute("type", "text")
+    sights.send()
+    task = sights.house.wait_for_task(sights.task_opened(), "COMPLETED")
+    assert task["result"] == {
+        "lengths": [11, len("by default"), 9, 6, 9],
+        "others": [True, 15, 400, True],
+        "vaults": [9],
+    }
+    told = json.dumps([task, sights.house.events(sights.instance)])
+    assert [
+        text for text in ("open sesame", "gone in a flash", "second", "0000-1111", "third one") if text in told
+    ] == []
+    assert "no secret" in told

@@ -1,0 +1,221 @@
+"""An owner keeps an instance on its settings page, from the first member to its end, and others see it at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.core import users
+from app.core.access import Role
+from tests.browser.people import another_browser, make_member, sign_in
+from tests.browser.sights import Sights, forgiving
+from tests.harness.browser import Complaints
+from tests.harness.house import House
+from tests.identity.bench import PASSWORD
+
+HOSTILE = "<img src=x onerror='window.caught = true'><script>window.caught = true</script>"
+
+
+def open_settings(page: Page, house: House, name: str, role: Role = Role.OWNER, called: str = "Test") -> Sights:
+    """Sign somebody in and open the settings of a new instance of theirs."""
+    sights = Sights(page, house, house.webs[0].url)
+    sights.instance = house.new_instance(called)
+    make_member(house, name, role, sights.instance)
+    page.goto(f"{sights.url}/instances/{sights.instance}/settings")
+    sign_in(page, name)
+    expect(page.get_by_role("heading", name="Members")).to_be_visible()
+    return sights
+
+
+def nothing_ran(page: Page) -> bool:
+    return bool(page.evaluate("window.caught === undefined")) and page.locator("main img").count() == 0
+
+
+def mint(page: Page, name: str) -> str:
+    """Mint a token on the page, and put its secret away; the secret."""
+    page.get_by_label("What it is for").fill(name)
+    page.locator("#mint [type=submit]").click()
+    shown = page.locator("#minted pre")
+    expect(shown).to_have_text(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$"))
+    secret = shown.inner_text()
+    page.get_by_role("button", name="I have it").click()
+    expect(shown).to_be_hidden()
+    assert secret not in page.content()
+    return secret
+
+
+@pytest.mark.long
+def test_an_owner_keeps_an_instance_from_its_first_member_to_its_end(
+    browser: tuple[Page, Complaints], guarded_house: House
+) -> None:
+    page, complaints = browser
+    users.create_user(guarded_house.runtime(), "mia", PASSWORD)
+    sights = open_settings(page, guarded_house, "oona", called=HOSTILE)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
+    # The last owner stays, so that nothing is offered there.
+    expect(page.locator("#members li")).to_have_count(1)
+    expect(page.locator("#members li .schedule-actions")).to_be_hidden()
+
+    form = page.locator("#add")
+    with forgiving(complaints, "404"):
+        form.get_by_label("User").fill("nobody.knows")
+        form.get_by_role("button", name="Add").click()
+        expect(form.locator("[data-field=name] > .field-error")).to_contain_text("no such user")
+    form.get_by_label("User").fill("Mia")
+    form.get_by_role("button", name="Add").click()
+    row = page.locator("#members li[data-member=mia]")
+    expect(row.locator("[data-slot=role]")).to_have_text("Viewer")
+
+    with another_browser(page) as (hers, her_complaints):
+        hers.goto(sights.url)
+        sign_in(hers, "mia")
+        hers.get_by_role("link", name=sights.instance).click()
+        expect(hers.locator("#connection")).to_have_text("Live")
+        expect(hers.get_by_role("link", name="Settings")).to_have_count(0)
+
+        row.get_by_role("combobox").select_option("operator")
+        row.get_by_role("button", name="Change").click()
+        expect(row.locator("[data-slot=role]")).to_have_text("Operator")
+        hers.reload()
+        expect(hers.get_by_role("link", name="New task")).to_be_visible()
+
+        page.get_by_text("Mint a token").click()
+        secret = mint(page, HOSTILE)
+        expect(page.locator("#tokens li [data-slot=name]")).to_have_text(HOSTILE)
+        watch_by_token_until_revoked(page, sights, secret)
+
+        end = page.locator("#delete")
+        with forgiving(complaints, "422"):
+            end.get_by_role("textbox").fill("not this one")
+            end.get_by_role("button").click()
+            expect(end.locator("[data-field=confirm] > .field-error")).to_contain_text("id once more")
+        assert sights.house.events(sights.instance) != []
+        assert nothing_ran(page)
+        end.get_by_role("textbox").fill(sights.instance)
+        end.get_by_role("button").click()
+        expect(page.get_by_role("heading", name="Instances")).to_be_visible()
+        expect(page.get_by_text(sights.instance)).to_have_count(0)
+        with forgiving(her_complaints, "404"):
+            hers.reload()
+            expect(hers.get_by_role("heading", name="There is no such page")).to_be_visible()
+
+
+def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> None:
+    """The example page connects with a token, sees every event, and is cut off when the owner revokes it."""
+    with another_browser(page) as (watcher, _):
+        addresses: list[str] = []
+        watcher.on("websocket", lambda socket: addresses.append(socket.url))
+        watcher.on("request", lambda request: addresses.append(request.url))
+        watcher.goto(f"{sights.url}/docs/websocket_client_example.html?instance={sights.instance}")
+        log, connection = watcher.locator("#log"), watcher.locator("#connection")
+        watcher.get_by_role("button", name="Connect", exact=True).click()
+        expect(log.locator("[data-name=connect_error]")).to_have_count(1)
+        expect(connection).to_have_text("Not connected")
+
+        watcher.get_by_label("Token").fill(secret)
+        watcher.get_by_role("button", name="Connect", exact=True).click()
+        expect(connection).to_have_text("Connected")
+        watcher.get_by_role("button", name="Subscribe", exact=True).click()
+        expect(log.locator("[data-name=subscribed]")).to_have_count(1)
+        task_id = sights.house.submit(sights.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
+        sights.house.wait_for_task(task_id, "COMPLETED")
+        events = sights.house.events(sights.instance)
+        rows = log.locator("[data-name=task_update], [data-name=execution_step]")
+        expect(rows).to_have_count(len(events))
+        assert [json.loads(text) for text in rows.locator("pre").all_text_contents()] == events
+
+        page.locator("#tokens li").get_by_role("button", name="Revoke").click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        expect(page.locator("#tokens li")).to_have_count(0)
+        expect(log.locator("[data-name=disconnect]")).to_have_count(1)
+        expect(log.locator("[data-name=error]")).to_contain_text("revoked")
+        expect(connection).to_have_text("Not connected")
+        watcher.get_by_role("button", name="Connect", exact=True).click()
+        expect(log.locator("[data-name=connect_error]")).to_have_count(2)
+
+        assert [address for address in addresses if secret in address or "token" in address] == []
+        assert len([address for address in addresses if address.startswith("ws:")]) >= 3
+        assert watcher.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        assert secret not in watcher.content()
+        assert nothing_ran(watcher)
+        watcher.reload()
+        expect(watcher.get_by_label("Token")).to_have_value("")
+
+
+def test_a_token_is_minted_for_one_task_and_some_fields(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+    page, complaints = browser
+    sights = open_settings(page, guarded_house, "otto", Role.ADMIN)
+    task_id = sights.house.submit(sights.instance, "echo", {"message": "x"})
+    page.get_by_text("Mint a token").click()
+    form = page.locator("#mint")
+    expect(form.get_by_label("Submit tasks")).to_be_visible()
+    form.get_by_label("One task").check()
+    expect(form.get_by_label("Submit tasks")).to_be_hidden()
+    form.get_by_label("Only some").check()
+    form.get_by_label("Message").check()
+    form.get_by_label("Cancel tasks").check()
+    form.get_by_label("What it is for").fill("one page")
+    form.get_by_role("button", name="Mint").click()
+    expect(form.locator("[data-field=task_id] > .field-error")).to_have_text("this field is required")
+    form.get_by_label("Id of the task").fill(task_id)
+    form.get_by_label("Good for").fill("1e9")
+    with forgiving(complaints, "422"):
+        form.get_by_role("button", name="Mint").click()
+        expect(form.locator("[data-field=lifetime] > .field-error")).to_contain_text("seconds")
+    expect(page.locator("#tokens li")).to_have_count(0)
+    form.get_by_label("Good for").fill("3600")
+    mint(page, "one page")
+    expect(page.locator("#tokens [data-slot=about]")).to_have_text(
+        f"reads, and may cancel · task {task_id} · shows message"
+    )
+    page.reload()
+    expect(page.locator("#tokens li")).to_contain_text("one page")
+
+
+def test_an_admin_keeps_the_policy_and_may_leave(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+    page, complaints = browser
+    sights = open_settings(page, guarded_house, "adam", Role.ADMIN)
+    make_member(guarded_house, "olive", Role.OWNER, sights.instance)
+    page.reload()
+    for name in ("Download", "Delete for ever"):
+        expect(page.get_by_text(name)).to_have_count(0)
+    expect(page.locator("#members li[data-member=olive] .schedule-actions")).to_be_hidden()
+
+    form = page.locator("#policy")
+    form.get_by_label("Days that events are kept").fill("30")
+    form.get_by_label("Fields that nobody is to see").fill("iban\n\n  -  \n")
+    with forgiving(complaints, "422"):
+        form.get_by_role("button", name="Save").click()
+        expect(form.locator("[data-field=secret_fields] > .field-error")).to_contain_text("letter")
+    page.reload()
+    expect(form.get_by_label("Days that events are kept")).to_have_value("")
+    form.get_by_label("Days that events are kept").fill("30")
+    form.get_by_label("Fields that nobody is to see").fill(f"iban\n\n  {HOSTILE}  \n")
+    form.get_by_label("E-mail addresses").select_option("Hidden")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_text("Saved")).to_be_visible()
+    page.reload()
+    expect(form.get_by_label("Days that events are kept")).to_have_value("30")
+    expect(form.get_by_label("Days that ended tasks are kept")).to_have_value("")
+    expect(form.get_by_label("Fields that nobody is to see")).to_have_value(f"iban\n{HOSTILE}")
+    expect(form.get_by_label("E-mail addresses")).to_have_value("true")
+    assert nothing_ran(page)
+
+    page.locator("#members li[data-member=adam]").get_by_role("button", name="Leave").click()
+    page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("heading", name="Instances")).to_be_visible()
+    expect(page.get_by_text("There are no instances yet")).to_be_visible()
+
+
+def test_an_owner_takes_a_copy(page: Page, guarded_house: House, tmp_path: Path) -> None:
+    sights = open_settings(page, guarded_house, "odin")
+    with page.expect_download() as begun:
+        page.get_by_role("link", name="Download").click()
+    assert begun.value.suggested_filename == f"{sights.instance}.jsonl"
+    begun.value.save_as(tmp_path / "copy.jsonl")
+    lines = (tmp_path / "copy.jsonl").read_text().splitlines()
+    assert (json.loads(lines[0])["kind"], json.loads(lines[-1])["kind"]) == ("export", "manifest")
