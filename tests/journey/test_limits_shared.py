@@ -90,13 +90,14 @@ def test_connections_of_a_user_are_capped_over_all_processes(new_house: NewHouse
 
 
 @pytest.mark.long
-def test_without_redis_each_process_caps_its_own(new_house: NewHouse, leaving: ExitStack) -> None:
+@pytest.mark.parametrize("fault", ["killed", "hanging"])
+def test_without_redis_each_process_caps_its_own(new_house: NewHouse, leaving: ExitStack, fault: str) -> None:
     house = new_house(env=_env(max_user_connections=2))
     webs = [house.start_web(), house.start_web()]
     author = Author(house)
     token = Tenants(house).add("vera", "viewer", author.instance_id)
     leaving.callback(show_resuming(token, webs[0].url).connect().drop)
-    house.redis.kill()
+    house.redis.pause() if fault == "hanging" else house.redis.kill()
     for web, free in zip(webs, (1, 2), strict=True):
         for _ in range(free):
             client = show_resuming(token, web.url).connect()

@@ -26,6 +26,7 @@ RATES: dict[str, Any] = {
     "login_limit": "4/minute",
     "login_address_limit": "",
     "user_message_limit": "20/hour",
+    "connect_limit": "10/hour",
     "user_connect_limit": "",
     "max_user_connections": 3,
     "connection_lease": 1,
@@ -133,6 +134,46 @@ def test_what_is_allowed_at_once_is_counted_together_afterwards(pair: tuple[Limi
     assert 8 <= len(taken) - 1 < 20
     assert 0 < other.peek("ann") <= 3600
     assert other.take("bob") == 0.0
+
+
+@pytest.fixture
+def narrow_pair(redis_server: RedisServer) -> Iterator[tuple[Limits, Limits]]:
+    """The limits of two web processes that let a user open few connections in an hour."""
+    rates = {**RATES, "user_connect_limit": "10/hour"}
+    both = [Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **rates)) for _ in range(2)]
+    yield both[0], both[1]
+    for limits in both:
+        limits.close()
+
+
+def test_new_connections_of_an_address_and_of_a_user_are_counted_together(narrow_pair: tuple[Limits, Limits]) -> None:
+    one, other = narrow_pair
+    for _ in range(6):
+        assert one.try_connect(HERE) == 0.0
+        one.enter(BOB, HERE)
+        one.leave(BOB, HERE)
+    waits: list[float] = []
+
+    def is_refused_at_the_door() -> bool:
+        waits.append(other.try_connect(HERE))
+        return waits[-1] > 0
+
+    def is_refused_by_name() -> bool:
+        try:
+            other.enter(BOB, HERE)
+        except TooFast as refusal:
+            waits.append(refusal.retry_after)
+            return True
+        other.leave(BOB, HERE)
+        return False
+
+    for is_refused in (is_refused_at_the_door, is_refused_by_name):
+        wait_until(is_refused, "what was used elsewhere counts here", every=0.1)
+        assert 0 < waits[-1] <= 3600
+    # Alone this process would have allowed ten.
+    assert len(waits) - 2 < 10
+    assert other.try_connect("192.0.2.2") == 0.0
+    assert enter(other)
 
 
 def test_connections_of_a_user_are_counted_over_all_processes(pair: tuple[Limits, Limits]) -> None:
