@@ -36,6 +36,7 @@ STARTING_FIXTURES = {
     "redis_url",
     "postgres_server",
     "postgres_url",
+    "rabbit_server",
     "rabbit_url",
     "browser",
     "page",
@@ -178,12 +179,18 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def rabbit_url() -> Iterator[str]:
-    """The URL of one RabbitMQ broker for the whole run; isolate by queue names."""
+def rabbit_server() -> Iterator[RabbitServer]:
+    """One RabbitMQ broker for the whole run; isolate by queue names or virtual hosts, and leave it running."""
     server = RabbitServer()
     with server.start():
-        yield server.url
+        yield server
     server.discard()
+
+
+@pytest.fixture(scope="session")
+def rabbit_url(rabbit_server: RabbitServer) -> str:
+    """The URL of that broker."""
+    return rabbit_server.url
 
 
 @pytest.fixture

@@ -71,6 +71,8 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_default_queue": settings.queue,
+        # Of another name than the queue: a permission to bind to the one is then none to take from the other.
+        "task_default_exchange": f"{settings.queue}.direct",
         "task_ignore_result": True,
         "task_publish_retry": False,
     }

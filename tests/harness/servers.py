@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,27 @@ class RabbitServer(Program):
             connection.ensure_connection(max_retries=1, timeout=5)
             return True
         return False
+
+    def as_user(self, name: str, password: str, vhost: str) -> str:
+        """The URL for a user in a virtual host."""
+        return f"amqp://{name}:{password}@127.0.0.1:{self.port}/{vhost}"
+
+    def define(self, definitions: dict[str, object]) -> None:
+        """Add users, virtual hosts and permissions, in the form of RabbitMQ's definition files."""
+        file = self.directory / "definitions.json"
+        file.write_text(json.dumps(definitions))
+        file.chmod(0o644)
+        command = [require("rabbitmqctl"), "import_definitions", str(file)]
+        with Program(
+            "rabbitmqctl",
+            command,
+            log=self.directory / "control.log",
+            env=self.env,
+            cwd=self.directory,
+            user=self.OWNER,
+        ).start(wait=False) as control:
+            if control.wait(120) != 0:
+                raise RuntimeError(f"rabbitmqctl failed:\n{control.tail()}")
 
     def discard(self) -> None:
         """End it and remove its files."""

@@ -23,6 +23,7 @@ PLACES = {
     ],
     "nginx": ["/usr/sbin/nginx"],
     "rabbitmq-server": ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+    "rabbitmqctl": ["/usr/lib/rabbitmq/bin/rabbitmqctl"],
     "epmd": ["/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd"],
 }
 

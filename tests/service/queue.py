@@ -24,7 +24,7 @@ def take_all(settings: Settings) -> list[Wakeup]:
     """Take every message out of the queue."""
     name = settings.queue
     with Connection(settings.broker) as connection, connection.channel() as channel:
-        queue = Queue(name, Exchange(name), routing_key=name, channel=channel)
+        queue = Queue(name, Exchange(f"{name}.direct"), routing_key=name, channel=channel)
         queue.declare()
         return list(map(_read, iter(lambda: queue.get(no_ack=True), None)))
 
