@@ -71,7 +71,7 @@ class Door:
         known = self._recall(eio_sid, auth)
         if known is None:
             self._transport.set_aside(eio_sid, lambda: self._decide(eio_sid, auth))
-        elif self._limits.has_to_ask(known[0], self._address(eio_sid)):
+        elif self._limits.has_to_ask(known[0], self.find_address(eio_sid)):
             self._transport.set_aside(eio_sid, lambda: self._let_in(eio_sid, *known))
         else:
             self._let_in(eio_sid, *known)
@@ -93,7 +93,8 @@ class Door:
 
     def find_address(self, eio_sid: str) -> str:
         """Return the address that a connection comes from."""
-        return str(self._environ(eio_sid).get("REMOTE_ADDR", ""))
+        address: str = self._environ(eio_sid).get("REMOTE_ADDR", "")
+        return address
 
     def _recall(self, eio_sid: str, auth: Any) -> tuple[Actor, int] | None:
         """Return who this is if that takes no reading."""
@@ -133,7 +134,7 @@ class Door:
         raise Unauthenticated
 
     def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
-        address = self._address(eio_sid)
+        address = self.find_address(eio_sid)
         try:
             self._limits.enter(actor, address)
         except SwallowtailError as refusal:
@@ -160,10 +161,6 @@ class Door:
         token = auth.get("token") if isinstance(auth, dict) else None
         # Where anybody may come in, a client may go on showing what it always showed and nobody looked at.
         return None if self._is_open and not self._tokens.is_of_ours(token) else token
-
-    def _address(self, eio_sid: str) -> str:
-        address: str = self._environ(eio_sid).get("REMOTE_ADDR", "")
-        return address
 
     def _environ(self, eio_sid: str) -> Mapping[str, Any]:
         environ: Mapping[str, Any] = self._server.environ.get(eio_sid) or {}
