@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocket, expect
 
 from tests.browser.sights import Sights
 from tests.harness.program import ROOT
@@ -55,6 +55,27 @@ def test_the_example_page_logs_every_event(sights: Sights) -> None:
     expect(sights.page.locator("#connection")).to_have_text("Not connected")
     press(sights, "Clear")
     expect(sights.page.locator("#log > li")).to_have_count(0)
+
+
+def test_without_a_token_it_connects_as_it_always_did_and_with_one_shows_it_in_no_address(sights: Sights) -> None:
+    addresses: list[str] = []
+    sent: list[str | bytes] = []
+
+    def listen(socket: WebSocket) -> None:
+        addresses.append(socket.url)
+        socket.on("framesent", lambda frame: sent.append(frame))
+
+    sights.page.on("websocket", listen)
+    sights.page.goto(f"{sights.url}/docs/websocket_client_example.html")
+    for token in ("", "  ", "never anybody's"):
+        sights.page.get_by_label("Token").fill(token)
+        press(sights, "Connect")
+        expect(sights.page.locator("#connection")).to_have_text("Connected")
+        press(sights, "Disconnect")
+        expect(sights.page.locator("#connection")).to_have_text("Not connected")
+    connects = [frame for frame in sent if isinstance(frame, str) and frame.startswith("40")]
+    assert connects == ["40", "40", '40{"token":"never anybody\'s"}']
+    assert {address.partition("/socket.io/")[2] for address in addresses} == {"?EIO=4&transport=websocket"}
 
 
 def test_an_error_is_logged(sights: Sights) -> None:
