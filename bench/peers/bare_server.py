@@ -11,6 +11,7 @@ import os
 import re
 import select
 import socket
+from typing import Any
 
 import redis
 
@@ -39,7 +40,8 @@ class Server:
     def __init__(self, port: int, redis_url: str) -> None:
         self.listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.listener.setblocking(False)
-        self.events = redis.Redis.from_url(redis_url).pubsub(ignore_subscribe_messages=True)
+        listening = redis.Redis.from_url(redis_url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self.events: Any = listening
         self.events.psubscribe("bare:*")
         self.ear = self.events.connection._sock.fileno()
         self.poller = select.epoll()
