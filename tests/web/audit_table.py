@@ -113,7 +113,9 @@ def _disabled(gallery: Gallery) -> str:
 
 
 def _superuser(gallery: Gallery) -> str:
-    name = gallery.new_user()
+    """Somebody who is not the last one."""
+    other, name = gallery.new_user(), gallery.new_user()
+    users.make_superuser(gallery.rt, other)
     users.make_superuser(gallery.rt, name)
     return f"/api/v1/users/{name}/demote"
 
