@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from app.core.access import OPEN, Caller
 from app.core.audit import Deed, append
@@ -16,15 +12,6 @@ from app.core.events import now
 from app.core.models_access import User
 from tests.web.desk import Desk, problem, take
 from tests.web.gallery import Gallery
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
-        yield gallery
-        gallery.desk.close()
-
 
 EVIL = "<script>alert(1)</script>"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 EVENTS_THAT_CHANGE_NOTHING = {
     "subscribe_instance", "unsubscribe_instance", "subscribe_task", "unsubscribe_task", "refresh_token",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
-        yield gallery
-        gallery.desk.close()
 
 
 def entries(gallery: Gallery) -> list[AuditEntry]:
