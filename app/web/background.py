@@ -27,19 +27,20 @@ class Background:
 
     def rest(self, seconds: float = 0) -> None:
         """Do what the library's `sleep` does, until the end at most."""
-        if seconds > 0:
-            self._stopping.wait(seconds)
-        else:
-            self._sleep(seconds)
+        if seconds > 0 and not self._stopping.wait(seconds):
+            return
+        # Others get their turn, also at the end: a greenlet that goes round and never waits would keep everybody out.
+        self._sleep(0)
 
     def stop(self) -> None:
         """Close every connection and end every thread."""
         eio = self._eio
+        # First: whoever is woken by what follows looks whether it is to end.
+        for end in self._ends:
+            end()
         self._stopping.set()
         for socket in list(eio.sockets.values()):
             socket.close(wait=False, abort=True, reason=eio.reason.SERVER_DISCONNECT)
-        for end in self._ends:
-            end()
         if eio.service_task_handle is not None:
             # The thread makes the event by which it can be told.
             while eio.service_task_event is None:
