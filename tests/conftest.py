@@ -43,15 +43,26 @@ STARTING_FIXTURES = {
 }
 #: In the id of a test, or among its fixtures: the servers that no wheel brings along.
 EXTERNAL = ("postgres", "psycopg", "rabbit")
-#: Files of journeys that are `long` as a whole.
+#: Files that are `long` as a whole.
 LONG_FILES = {
+    "test_access_commands.py",
+    "test_access_live_views.py",
+    "test_access_polling.py",
     "test_access_views.py",
+    "test_audit_commands.py",
+    "test_cli_identity.py",
+    "test_cli_keeping.py",
+    "test_cli_places.py",
     "test_delivery_modes.py",
     "test_delivery_queue.py",
     "test_door.py",
+    "test_embedded_redis.py",
     "test_floods.py",
     "test_forged_messages.py",
+    "test_limits_shared.py",
     "test_oidc.py",
+    "test_refused_sockets.py",
+    "test_warden_news.py",
 }
 #: In the id of a journey that goes another way than the default.
 OTHER_WAYS = re.compile(r"[\[-](stock|gevent|threading)\b")
