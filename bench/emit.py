@@ -47,6 +47,16 @@ def mark(number: int) -> str:
     return f"@{number}:{time.time_ns()}@"
 
 
+def make_data(number: int) -> dict[str, Any]:
+    """Return the data of an event, with its mark."""
+    return {**PAYLOAD["data"], "message": mark(number)}
+
+
+def make_payload(room: int, number: int) -> dict[str, Any]:
+    """Return what a client of a room gets."""
+    return {**PAYLOAD, "instance_id": f"room-{room}", "data": make_data(number)}
+
+
 class Ours:
     """Commits events to the log of each room and announces them, as a worker does."""
 
@@ -61,8 +71,7 @@ class Ours:
             def work(change: Change, task_id: str = f"bench-{room}") -> None:
                 task = change.session.get_one(Task, task_id)
                 for number in numbers:
-                    data = {**PAYLOAD["data"], "message": mark(number)}
-                    change.record(task, TASK_UPDATE, data, fact=f"bench:{number}")
+                    change.record(task, TASK_UPDATE, make_data(number), fact=f"bench:{number}")
 
             self.runtime.ledger.commit(work)
 
@@ -78,9 +87,7 @@ class Stock:
         """Emit each number into each room."""
         for number in numbers:
             for room in self.rooms:
-                payload = {**PAYLOAD, "instance_id": f"room-{room}"}
-                payload["data"] = {**PAYLOAD["data"], "message": mark(number)}
-                self.manager.emit(TASK_UPDATE, payload, room=f"room-{room}")
+                self.manager.emit(TASK_UPDATE, make_payload(room, number), room=f"room-{room}")
 
 
 class Bare:
@@ -94,9 +101,8 @@ class Bare:
         """Publish each number in each room."""
         for number in numbers:
             for room in self.rooms:
-                payload = {**PAYLOAD, "instance_id": f"room-{room}"}
-                payload["data"] = {**PAYLOAD["data"], "message": mark(number)}
-                self.redis.publish(f"bare:room-{room}", b"42" + orjson.dumps([TASK_UPDATE, payload]))
+                packet = b"42" + orjson.dumps([TASK_UPDATE, make_payload(room, number)])
+                self.redis.publish(f"bare:room-{room}", packet)
 
 
 SYSTEMS: dict[str, Callable[[range], Ours | Stock | Bare]] = {"ours": Ours, "stock": Stock, "bare": Bare}

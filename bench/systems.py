@@ -82,6 +82,8 @@ class System(ABC):
     """One system under measurement: a server process, and how to emit to it."""
 
     name = ""
+    #: What `bench.emit` calls it.
+    emits_as = ""
 
     def __init__(self, redis_url: str, scratch: Path, rooms: int) -> None:
         self.redis_url, self.scratch, self.rooms = redis_url, scratch, rooms
@@ -94,9 +96,10 @@ class System(ABC):
     def serve_command(self) -> list[str]:
         """Return the command line of the server."""
 
-    @abstractmethod
     def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
         """Return the command line of an emitter for these rooms."""
+        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
+        return [sys.executable, "-m", "bench.emit", self.emits_as, *numbers]
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
@@ -141,6 +144,7 @@ class Swallowtail(System):
     """Ours: one web process on SQLite, with the same Redis as the others."""
 
     name = "swallowtail"
+    emits_as = "ours"
 
     def __init__(self, redis_url: str, scratch: Path, rooms: int) -> None:
         super().__init__(redis_url, scratch, rooms)
@@ -182,40 +186,27 @@ class Swallowtail(System):
         """See `System`."""
         return [sys.executable, "-m", "app.wsgi"]
 
-    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
-        """See `System`."""
-        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
-        return [sys.executable, "-m", "bench.emit", "ours", *numbers]
-
 
 class Stock(System):
     """Stock Flask-SocketIO with its Redis message queue."""
 
     name = "flask-socketio"
+    emits_as = "stock"
 
     def serve_command(self) -> list[str]:
         """See `System`."""
         return [sys.executable, "-m", "bench.peers.stock_server"]
-
-    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
-        """See `System`."""
-        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
-        return [sys.executable, "-m", "bench.emit", "stock", *numbers]
 
 
 class Bare(System):
     """No system at all: the sends alone, so that it is known what of a figure is the machine's."""
 
     name = "bare sends"
+    emits_as = "bare"
 
     def serve_command(self) -> list[str]:
         """See `System`."""
         return [sys.executable, "-m", "bench.peers.bare_server"]
-
-    def emit_command(self, rooms: range, rate: int, count: int, first: int) -> list[str]:
-        """See `System`."""
-        numbers = map(str, (rooms.start, rooms.stop, rate, count, first))
-        return [sys.executable, "-m", "bench.emit", "bare", *numbers]
 
 
 class Node(System):

@@ -26,6 +26,7 @@ from tests.harness.house import House, remove_templates
 from tests.harness.program import kill_all, make_directory, running
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 
+TESTS = Path(__file__).parent
 TIERS = ("unit", "service", "journey", "browser", "chaos")
 TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos"}
 STARTING_FIXTURES = {
@@ -43,26 +44,26 @@ STARTING_FIXTURES = {
 }
 #: In the id of a test, or among its fixtures: the servers that no wheel brings along.
 EXTERNAL = ("postgres", "psycopg", "rabbit")
-#: Files that are `long` as a whole.
+#: Files, below this directory, that are `long` as a whole.
 LONG_FILES = {
-    "test_access_commands.py",
-    "test_access_live_views.py",
-    "test_access_polling.py",
-    "test_access_views.py",
-    "test_audit_commands.py",
-    "test_cli_identity.py",
-    "test_cli_keeping.py",
-    "test_cli_places.py",
-    "test_delivery_modes.py",
-    "test_delivery_queue.py",
-    "test_door.py",
-    "test_embedded_redis.py",
-    "test_floods.py",
-    "test_forged_messages.py",
-    "test_limits_shared.py",
-    "test_oidc.py",
-    "test_refused_sockets.py",
-    "test_warden_news.py",
+    "cli/test_access_commands.py",
+    "cli/test_audit_commands.py",
+    "cli/test_cli_identity.py",
+    "cli/test_cli_keeping.py",
+    "cli/test_cli_places.py",
+    "delivery/test_warden_news.py",
+    "journey/test_access_live_views.py",
+    "journey/test_access_polling.py",
+    "journey/test_access_views.py",
+    "journey/test_delivery_modes.py",
+    "journey/test_delivery_queue.py",
+    "journey/test_door.py",
+    "journey/test_floods.py",
+    "journey/test_forged_messages.py",
+    "journey/test_limits_shared.py",
+    "journey/test_oidc.py",
+    "journey/test_refused_sockets.py",
+    "setup/test_embedded_redis.py",
 }
 #: In the id of a journey that goes another way than the default.
 OTHER_WAYS = re.compile(r"[\[-](stock|gevent|threading)\b")
@@ -100,7 +101,7 @@ def _give_tier(item: pytest.Item) -> str | None:
         item.add_marker(tier)
     if any(name in text for text in (item.nodeid, *getattr(item, "fixturenames", ())) for name in EXTERNAL):
         item.add_marker("external")
-    if item.path.name in LONG_FILES:
+    if item.path.relative_to(TESTS).as_posix() in LONG_FILES:
         item.add_marker("long")
     if tier == "journey" and OTHER_WAYS.search(item.nodeid):
         item.add_marker("ways")
@@ -112,7 +113,7 @@ def _give_tier(item: pytest.Item) -> str | None:
 
 def _tier_of(path: Path) -> str:
     # Below the tests only: what a clone is called is nobody's tier.
-    parts = path.relative_to(Path(__file__).parent).parts
+    parts = path.relative_to(TESTS).parts
     return next((TIER_OF_DIRECTORY[part] for part in parts if part in TIER_OF_DIRECTORY), "unit")
 
 
