@@ -9,7 +9,7 @@ import pytest
 
 from app.core.settings import Settings
 from tests.web.desk import Desk
-from tests.web.gallery import Gallery
+from tests.web.gallery import Gallery, open_gallery
 
 
 @pytest.fixture
@@ -32,7 +32,5 @@ def desk(settings: Settings) -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     """An application that asks callers who they are, with everybody who may ask; one for each file."""
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
+    with open_gallery(Path(tmp_path_factory.mktemp("gallery"))) as gallery:
         yield gallery
-        gallery.desk.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,12 @@ class Gallery:
             instance_id, f"S{next(_NUMBERS)}", CARD.kind, {"text": "Hello"}, interval_seconds=60.0
         )
         return planning.add_schedule(self.rt, wanted)["id"]
+
+
+@contextmanager
+def open_gallery(directory: Path) -> Iterator[Gallery]:
+    """Give a gallery with its data in a directory, and close it."""
+    with pytest.MonkeyPatch.context() as patch:
+        gallery = Gallery(directory, patch)
+        yield gallery
+        gallery.desk.close()

@@ -9,15 +9,13 @@ import pytest
 
 from app.core.errors import Unauthenticated
 from tests.web.desk import problem, take
-from tests.web.gallery import Gallery
+from tests.web.gallery import Gallery, open_gallery
 
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(tmp_path, patch)
+    with open_gallery(tmp_path) as gallery:
         yield gallery
-        gallery.desk.close()
 
 
 def test_an_admin_keeps_members(gallery: Gallery) -> None:

@@ -15,7 +15,7 @@ from app.core.access import Act, Role
 from app.core.settings import Settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.desk import Desk, problem, take
-from tests.web.gallery import Gallery, make_user
+from tests.web.gallery import Gallery, make_user, open_gallery
 from tests.web.visitors import proof_on, sign_in
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -26,10 +26,8 @@ ADMINS_PARTS = PARTS - {"export", "delete"}
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(tmp_path, patch)
+    with open_gallery(tmp_path) as gallery:
         yield gallery
-        gallery.desk.close()
 
 
 def parts_of(text: str) -> set[str]:
