@@ -1,6 +1,8 @@
 """Pings for all connections from one place: two queues instead of a timer, a thread or a greenlet for each client.
 
 Beside the road. Every pause between two pings is as long as every other, so that whoever was queued first is due first.
+A process that was itself held up, by a machine that slept, say, has not heard the answers that came meanwhile: it gives
+nobody up before it has listened again.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from typing import Protocol
 
 #: Seconds between two looks at the queues.
 LOOK = 0.5
+#: After so many seconds without a look it is this process that was away.
+AWAY = 5.0
 
 
 class Beating(Protocol):
@@ -36,6 +40,8 @@ class Pulse:
         self._timeout = timeout
         self._resting: deque[tuple[float, Beating]] = deque()
         self._asked: deque[tuple[float, Beating]] = deque()
+        self._looked_at: float | None = None
+        self._patient_until = 0.0
 
     def plan(self, beating: Beating, now: float) -> None:
         """Ask this connection after the next pause."""
@@ -43,11 +49,16 @@ class Pulse:
 
     def look(self, now: float) -> None:
         """Ask those that are due, give up those that have not answered."""
+        if self._looked_at is not None and now - self._looked_at > AWAY:
+            self._patient_until = now + self._timeout
+        self._looked_at = now
         for began, beating in _due(self._resting, now - self._interval):
             if not beating.closed:
                 beating.ping(now)
                 self._asked.append((now, beating))
             del began
+        if now < self._patient_until:
+            return
         for asked_at, beating in _due(self._asked, now - self._timeout):
             if not beating.closed and beating.is_overdue(asked_at):
                 beating.give_up()

@@ -22,6 +22,10 @@ class Heart:
     def is_overdue(self, asked_at: float) -> bool:
         return self.waits_since == asked_at
 
+    def answer(self, pulse: Pulse, now: float) -> None:
+        self.waits_since = None
+        pulse.plan(self, now)
+
     def give_up(self) -> None:
         self.closed = True
 
@@ -35,10 +39,29 @@ def test_who_answers_is_asked_again_and_who_does_not_is_given_up() -> None:
     for now in range(1, 101):
         pulse.look(now)
         if lively.waits_since is not None:
-            lively.waits_since = None
-            pulse.plan(lively, now)
+            lively.answer(pulse, now)
         if deaf.closed and deaf.given_up_at is None:
             deaf.given_up_at = now
     assert lively.asked == [25, 50, 75, 100]
     assert (deaf.asked, deaf.given_up_at) == ([25], 45)
     assert (gone.asked, lively.closed) == ([], False)
+
+
+def test_nobody_is_given_up_by_a_process_that_was_away_itself() -> None:
+    pulse = Pulse(25, 20)
+    lively, deaf = Heart(answers=True), Heart(answers=False)
+    for heart in (lively, deaf):
+        pulse.plan(heart, 0)
+    for now in range(26):
+        pulse.look(now)
+    # The answer came while nobody listened, and is heard after the first look.
+    pulse.look(200)
+    assert not lively.closed
+    lively.answer(pulse, 200)
+    for now in range(201, 220):
+        pulse.look(now)
+    assert (lively.closed, deaf.closed) == (False, False)
+    pulse.look(220)
+    assert (lively.closed, deaf.closed) == (False, True)
+    pulse.look(225)
+    assert lively.asked == [25, 225]
