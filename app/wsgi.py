@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import signal
 import sys
 import time
 import warnings
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 KEEPALIVE = 75
 #: Seconds that one read or write of a request may take. Websockets have limits of their own, from the ping settings.
 REQUEST_TIMEOUT = 60
-#: Seconds from a signal to the end of the process, come what may.
-LAST_MOMENT = 4.5
 #: Seconds between two tries to take a connection in when one fails.
 REFUSED_REST = 0.05
 #: Looks for a signal, ten a second, from one measuring to the next where another process may be asked for the numbers.
@@ -141,9 +138,10 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from app.web.metrics import measure
     from app.web.parts import Web
     from app.web.sockets import close_all, say_goodbye
+    from app.web.stopping import catch_signals
 
     stopping: list[int] = []
-    _catch_signals(stopping)
+    catch_signals(stopping)
     raise_limit(settings.max_connections)
     app = create_app(settings, driver="psycopg2" if settings.async_mode == "eventlet" else None)
     web: Web = app.extensions["swallowtail"]
@@ -173,19 +171,6 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     sweeper.stop()
     web.close()
     return 0
-
-
-def _catch_signals(stopping: list[int]) -> None:
-    def stop(number: int, _: Any) -> None:
-        if stopping:
-            # Asked twice: somebody means it.
-            os._exit(128 + number)
-        stopping.append(number)
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-        signal.setitimer(signal.ITIMER_REAL, LAST_MOMENT)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
 
 
 def _without_deflate(app: Any) -> Any:
