@@ -18,6 +18,7 @@ import structlog
 
 from app.core.broadcast import connect
 from app.core.settings import Settings
+from app.web.late_thread import LateThread
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ class Places:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread("places", self._run)
         self._client: redis.Redis | None = None
         self._next_beat = 0.0
         self._next_round = 0.0
@@ -107,10 +108,8 @@ class Places:
     def close(self) -> None:
         """End the thread, and say that what is noted of this process counts no more."""
         self._stopping.set()
-        self._woken.set()
-        thread, client = self._thread, self._client
-        if thread is not None:
-            thread.join(self._settings.limit_timeout * 2)
+        self._thread.end(self._woken.set, self._settings.limit_timeout * 2)
+        client = self._client
         if client is not None:
             try:
                 client.delete(self._alive(self._id))
@@ -161,11 +160,7 @@ class Places:
     def _tell(self, key: str) -> None:
         with self._lock:
             self._changed.add(key)
-            starts = self._thread is None
-            if starts:
-                self._thread = threading.Thread(target=self._run, name="places", daemon=True)
-        if starts and self._thread is not None:
-            self._thread.start()
+        self._thread.begin()
         self._woken.set()
 
     def _run(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from collections.abc import Callable
 
 import structlog
@@ -20,6 +19,7 @@ from app.core.db import Database
 from app.core.denials import Denials
 from app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
 from app.core.unseen import KINDS, find_scope, find_unseen
+from app.web.late_thread import LateThread
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +34,7 @@ class Refusals:
         self._db = db
         self._denials = denials
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread("refusals", self._write_forever)
 
     def note(self, refusal: SwallowtailError, caller: Caller, act: str, kind: str, object_id: str) -> None:
         """Take why somebody did not get what they asked for; returns at once.
@@ -59,23 +58,18 @@ class Refusals:
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what waits, for at most `timeout` seconds, and end the thread; another refusal begins a new one."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is None:
-            return
+        self._thread.end(lambda: self._tell_end(timeout), timeout)
+
+    def _tell_end(self, timeout: float) -> None:
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=timeout)
-            thread.join(timeout)
 
     def _leave(self, write: Callable[[], None]) -> None:
         try:
             self._waiting.put_nowait(write)
         except queue.Full:
             self._denials.count_unwritten()
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_forever, name="refusals", daemon=True)
-                self._thread.start()
+        self._thread.begin()
 
     def _write_forever(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from app.web.buckets import MOST, Bucket, make_buckets, take_all
+from app.web.late_thread import LateThread
 from app.web.throttle import Counts
 
 log = structlog.get_logger(__name__)
@@ -35,17 +36,13 @@ class Settlement:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = LateThread("limits", self._run)
 
     def owe(self, tab: Tab, key: str, number: int) -> None:
         """Have uses told to Redis soon; returns at once."""
         with self._lock:
             self._due[tab, key] = self._due.get((tab, key), 0) + number
-            starts = self._thread is None
-            if starts:
-                self._thread = threading.Thread(target=self._run, name="limits", daemon=True)
-        if starts and self._thread is not None:
-            self._thread.start()
+        self._thread.begin()
         self._woken.set()
 
     def settle(self) -> None:
