@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class Line:
                 self._socket.send_binary(packet)
             else:
                 self._socket.send(packet)
+
+    def has_come(self) -> bool:
+        """Whether something waits to be taken: the beginning of a message, or the end of the connection."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def take(self, *, pings: bool = False) -> str | bytes:
         """The next message, pings left out unless they are asked for. Raises Surprise when the connection ends."""

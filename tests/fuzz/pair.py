@@ -1,9 +1,14 @@
-"""Beside the road: two tenants on a real house that asks who they are, each with an owner who has a token."""
+"""Beside the road: two tenants on a real house that asks who they are, each with an owner who has a token.
+
+Each is told the other's marker, and looks for it in every byte that comes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -27,20 +32,28 @@ ENV: dict[str, object] = {
 
 #: So many of the server's pings without an answer mean that there will be none.
 PINGS = 4
+#: A connection that was not listened to for so many seconds may have been given up for a ping that was not answered.
+SILENCE = 15.0
+#: So many of the latest messages are kept, and so many of them shown when a connection ends that should not have.
+KEPT, SHOWN = 10_000, 6
 
 
 class Tenant:
-    """One owner: what they ask and hear, and every byte that they were sent."""
+    """One owner: what they ask and hear, and what of it was another's."""
 
-    def __init__(self, house: House, url: str, name: str) -> None:
+    def __init__(self, house: House, url: str, name: str, other: str) -> None:
         self.name, self.url = name, url
         #: Stands in every text of this tenant's, and nowhere else.
-        self.marker = f"{name}-zebrafinch"
+        self.marker = mark(name)
+        self.leaked: list[str] = []
+        self.heard_own = False
+        self._others = mark(other)
+        self.told: deque[str] = deque(maxlen=KEPT)
+        self._listened_at = time.monotonic()
         created = users.create_user(house.runtime(), name, "correct horse battery")
         self.actor = Actor("user", created["id"], name, user_id=created["id"])
         acting = house.runtime().by(Caller(self.actor, "rest"))
         self.token = mint_personal(acting, PersonalWish("test")).secret
-        self.told: list[str] = []
         self.tasks: list[str] = []
         self.schedules: list[str] = []
         self._client = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {self.token}"})
@@ -48,33 +61,43 @@ class Tenant:
         self.line = self._connect()
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Ask the REST API; what it says is kept."""
+        """Ask the REST API."""
         answer = self._client.request(method, path, json=body, timeout=60)
-        self.told.append(answer.text + repr(dict(answer.headers)))
+        self._look_at(answer.text + repr(dict(answer.headers)))
         return answer
 
     def say(self, event: str, payload: Any) -> Any:
-        """Emit an event and wait for its acknowledgement; all that comes before it is kept. Raises AssertionError."""
+        """Emit an event and wait for its acknowledgement. Raises AssertionError."""
         self.line.send("427" + json.dumps([event, payload]))
-        begun = len(self.told)
-        while self.told[begun:].count("2") < PINGS:
+        pings = 0
+        while pings < PINGS:
             packet = self._take()
             if packet.startswith("437["):
                 return json.loads(packet[3:])[0]
+            pings += packet == "2"
         raise AssertionError(f"{event} was not answered while {PINGS} pings came")
 
     def hear_until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
-        """Keep what comes, up to an event that is the last."""
+        """Hear what comes, up to an event that is the last."""
         while True:
             packet = self._take()
             if packet.startswith("42[") and is_last(json.loads(packet[2:])[1]):
                 return
+
+    def hear_waiting(self) -> None:
+        """Hear what has come, as every client does that has nothing else to do; a ping is answered."""
+        if time.monotonic() - self._listened_at > SILENCE:
+            self.reconnect()
+        while self.line.has_come():
+            self._take()
+        self._listened_at = time.monotonic()
 
     def reconnect(self) -> None:
         """Drop the connection and make a new one."""
         with contextlib.suppress(Surprise), self.line:
             pass
         self.line = self._connect()
+        self._listened_at = time.monotonic()
 
     def close(self) -> None:
         """Close what is open."""
@@ -89,9 +112,26 @@ class Tenant:
         return line
 
     def _take(self) -> str:
-        packet = self.line.take(pings=True)
+        silent = time.monotonic() - self._listened_at
+        try:
+            packet = self.line.take(pings=True)
+        except Surprise as end:
+            last = [told[:500] for told in list(self.told)[-SHOWN:]]
+            raise Surprise(f"{self.name}: {end}, {silent:.1f} s after anybody listened; the last was {last}") from end
+        self._listened_at = time.monotonic()
         if packet == "2":
             self.line.send("3")
         text = packet if isinstance(packet, str) else repr(packet)
-        self.told.append(text)
+        self._look_at(text)
         return text
+
+    def _look_at(self, text: str) -> None:
+        self.told.append(text)
+        self.heard_own = self.heard_own or self.marker in text
+        if self._others in text:
+            self.leaked.append(text)
+
+
+def mark(name: str) -> str:
+    """Return what stands in every text of a tenant."""
+    return f"{name}-zebrafinch"
