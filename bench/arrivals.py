@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -33,13 +33,29 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Reading:
-    """What one client was sent after event number `last`, in its order."""
+    """What one client was sent after event number `last`, in its order: numbers, and when each was sent and came."""
 
     last: int
-    latencies: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    came: list[int] = field(default_factory=list)
     repeats: int = 0
     gaps: int = 0
     offset: str = ""
+
+    def latencies(self, commits: Mapping[str, int]) -> list[int]:
+        """Return how long each took: from when it was committed, by number, or else from when it was sent."""
+        if not commits:
+            return [came - sent for came, sent in zip(self.came, self.sent, strict=True)]
+        return [
+            came - commits.get(str(number), sent)
+            for number, sent, came in zip(self.numbers, self.sent, self.came, strict=True)
+        ]
+
+    def pauses(self, commits: Mapping[str, int]) -> list[int]:
+        """Return how long each that was committed took from when it was sent until then."""
+        found = ((commits.get(str(number)), sent) for number, sent in zip(self.numbers, self.sent, strict=True))
+        return [moment - sent for moment, sent in found if moment is not None]
 
 
 def read(arrivals: Arrivals, last: int) -> Reading:
@@ -54,7 +70,9 @@ def read(arrivals: Arrivals, last: int) -> Reading:
             continue
         reading.gaps += number > reading.last + 1
         reading.last = number
-        reading.latencies.append(arrivals.times[bisect_left(ends, mark.end())] - int(mark[2]))
+        reading.numbers.append(number)
+        reading.sent.append(int(mark[2]))
+        reading.came.append(arrivals.times[bisect_left(ends, mark.end())])
     offsets = OFFSET.findall(text)
     reading.offset = offsets[-1].decode() if offsets else ""
     return reading

@@ -3,7 +3,8 @@
 `python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
 and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced), `stock`
 (`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Says `ready`, begins when it reads a line,
-and prints the CPU seconds that it used since then as JSON.
+and prints as JSON the CPU seconds that it used since then, and when each event was committed, in nanoseconds since
+1970, by room and number; nothing of those that are committed nowhere.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 import redis
 import socketio
 
-from app.core.events import TASK_UPDATE
+from app.core.events import TASK_UPDATE, EventRecord
 from app.core.log import Change
 from app.core.models import Task
 from app.core.runtime import Runtime
@@ -28,6 +29,9 @@ from app.core.settings import load_settings
 
 #: Events of a burst that one transaction holds: what a bulk change would do.
 BATCH = 100
+
+#: When events were committed, by room and number.
+Commits = dict[str, dict[str, int]]
 
 #: The shape that every system sends: what a client of the promised protocol gets.
 PAYLOAD: dict[str, Any] = {
@@ -61,8 +65,9 @@ class Ours:
     """Commits events to the log of each room and announces them, as a worker does."""
 
     def __init__(self, rooms: range) -> None:
-        self.runtime = Runtime.build(load_settings())
+        self.runtime = Runtime.build(load_settings(), announce=self._announce)
         self.rooms = rooms
+        self._committed: list[tuple[int, Sequence[EventRecord]]] = []
 
     def send(self, numbers: range) -> None:
         """Commit one transaction for each room, with one event for each number."""
@@ -74,6 +79,19 @@ class Ours:
                     change.record(task, TASK_UPDATE, make_data(number), fact=f"bench:{number}")
 
             self.runtime.ledger.commit(work)
+
+    def commits(self) -> Commits:
+        """Return when each event was committed."""
+        found: Commits = {}
+        for moment, events in self._committed:
+            for event in events:
+                number = event.data["message"].split(":")[0].removeprefix("@")
+                found.setdefault(event.instance_id, {})[number] = moment
+        return found
+
+    def _announce(self, events: Sequence[EventRecord]) -> None:
+        self._committed.append((time.time_ns(), events))
+        self.runtime.broadcast.publish(events)
 
 
 class Stock:
@@ -89,6 +107,10 @@ class Stock:
             for room in self.rooms:
                 self.manager.emit(TASK_UPDATE, make_payload(room, number), room=f"room-{room}")
 
+    def commits(self) -> Commits:
+        """Return nothing."""
+        return {}
+
 
 class Bare:
     """Publishes finished packets."""
@@ -103,6 +125,10 @@ class Bare:
             for room in self.rooms:
                 packet = b"42" + orjson.dumps([TASK_UPDATE, make_payload(room, number)])
                 self.redis.publish(f"bare:room-{room}", packet)
+
+    def commits(self) -> Commits:
+        """Return nothing."""
+        return {}
 
 
 SYSTEMS: dict[str, Callable[[range], Ours | Stock | Bare]] = {"ours": Ours, "stock": Stock, "bare": Bare}
@@ -129,7 +155,8 @@ def main() -> None:
     sys.stdin.readline()
     used = _cpu()
     pace(emitter.send, rate, count, first)
-    print(json.dumps({"cpu_s": _cpu() - used}), flush=True)
+    used = _cpu() - used
+    print(json.dumps({"cpu_s": used, "commits": emitter.commits()}), flush=True)
 
 
 def _cpu() -> float:

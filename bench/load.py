@@ -5,7 +5,9 @@ Run as a process of its own (`python -m bench.load`), driven by JSON lines on st
 - `{"do": "connect", "port", "clients", "rooms", "window"}` opens clients, client i in room `room-<i mod rooms>`, at
   most `window` handshakes at a time; answers `{"seconds", "connected"}` once every one is subscribed.
 - `{"do": "collect", "per_client", "patience"}` reads until every client has got `per_client` events more, or nothing
-  has come for `patience` seconds; answers counts, latencies in milliseconds and its own CPU seconds.
+  has come for `patience` seconds; answers counts and its own CPU seconds.
+- `{"do": "time", "commits"}` answers the latencies, in milliseconds, of what was read last: from when each event was
+  committed, or from when it was sent where `commits` does not tell.
 - `{"do": "drop"}` closes every connection but remembers where each client stands; `{"do": "resume", …}` reconnects all.
 - `{"do": "quit"}`.
 
@@ -23,7 +25,7 @@ import sys
 import time
 from typing import Any
 
-from bench.arrivals import SIGN, percentile, read
+from bench.arrivals import SIGN, Reading, percentile, read
 from bench.client import PING, PONG, Client, Stage, frame
 
 #: Sockets that are served in one turn.
@@ -43,6 +45,8 @@ class Load:
         self.ready = 0
         self.opening = 0
         self.signs = 0
+        #: By client, as they are in `clients`.
+        self.readings: list[Reading] = []
         self.buffer = bytearray(1 << 18)
         self.view = memoryview(self.buffer)
 
@@ -120,11 +124,11 @@ class Load:
             self._read(client)
         self.signs = 0
 
-    def _read(self, client: Client) -> tuple[list[int], int, int]:
+    def _read(self, client: Client) -> Reading:
         reading = read(client.arrivals, client.last)
         client.arrivals.clear()
         client.last, client.offset = reading.last, reading.offset or client.offset
-        return reading.latencies, reading.repeats, reading.gaps
+        return reading
 
     def collect(self, per_client: int, patience: float) -> dict[str, Any]:
         """Read until every client has `per_client` events more, or nothing comes any more."""
@@ -143,19 +147,29 @@ class Load:
         return {**self._sum_up(goal), "seconds": seconds, "client_cpu_s": used}
 
     def _sum_up(self, goal: int) -> dict[str, Any]:
-        readings = [self._read(client) for client in self.clients]
-        latencies = sorted(latency for reading in readings for latency in reading[0])
+        self.readings = [self._read(client) for client in self.clients]
+        delivered = sum(len(reading.numbers) for reading in self.readings)
         self.signs = 0
         return {
             "expected": goal,
-            "delivered": len(latencies),
-            "lost": goal - len(latencies),
-            "repeated": sum(reading[1] for reading in readings),
-            "gaps": sum(reading[2] for reading in readings),
+            "delivered": delivered,
+            "lost": goal - delivered,
+            "repeated": sum(reading.repeats for reading in self.readings),
+            "gaps": sum(reading.gaps for reading in self.readings),
             "disconnected": sum(client.stage is Stage.LOST for client in self.clients),
+        }
+
+    def time(self, commits: dict[str, dict[str, int]]) -> dict[str, Any]:
+        """Tell how long what was read last took, given when events were committed, by room and number."""
+        rooms = [commits.get(client.room, {}) for client in self.clients]
+        pairs = list(zip(self.readings, rooms, strict=True))
+        latencies = sorted(found for reading, room in pairs for found in reading.latencies(room))
+        pauses = sorted(found for reading, room in pairs for found in reading.pauses(room))
+        return {
             "p50_ms": percentile(latencies, 0.5),
             "p99_ms": percentile(latencies, 0.99),
             "max_ms": percentile(latencies, 1.0),
+            "commit_ms": percentile(pauses, 0.5) if pauses else 0.0,
         }
 
     def drop(self) -> dict[str, Any]:

@@ -79,9 +79,11 @@ def _begin(emitters: list[Emitter]) -> None:
         emitter.go()
 
 
-def _finish(emitters: list[Emitter]) -> float:
-    """Wait for emitters and return the CPU seconds that they used."""
-    return sum(emitter.finish() for emitter in emitters)
+def _finish(emitters: list[Emitter]) -> tuple[float, dict[str, dict[str, int]]]:
+    """Wait for emitters and return the CPU seconds that they used, and when what they sent was committed."""
+    told = [emitter.finish() for emitter in emitters]
+    commits = {room: moments for one in told for room, moments in one.get("commits", {}).items()}
+    return sum(float(one["cpu_s"]) for one in told), commits
 
 
 def _warm_up(system: System, load: LoadProcess, scenario: Scenario) -> int:
@@ -107,14 +109,12 @@ def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     _begin(emitters)
     seen = load.answer()
     used = system.cpu_seconds() - before
-    emitting = _finish(emitters)
+    emitting, commits = _finish(emitters)
     if not seen["delivered"]:
         raise RuntimeError("nothing was delivered")
     return {
         "cpu_us": used / seen["delivered"] * 1e6,
-        "p50_ms": seen["p50_ms"],
-        "p99_ms": seen["p99_ms"],
-        "max_ms": seen["max_ms"],
+        **load.ask("time", commits=commits),
         **_losses(seen),
         "load_us": seen["client_cpu_s"] / seen["delivered"] * 1e6,
         "load_core_pct": _share(seen),

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -66,8 +67,8 @@ class Emitter:
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
-    def finish(self) -> float:
-        """Wait for its end and return the CPU seconds that it used from its beginning on."""
+    def finish(self) -> dict[str, Any]:
+        """Wait for its end and return what it says then (see `bench/emit.py`)."""
         try:
             said = self._process.communicate(timeout=2 * PATIENCE)[0].splitlines()
         except subprocess.TimeoutExpired:
@@ -75,7 +76,8 @@ class Emitter:
             said = self._process.communicate()[0].splitlines()[:0]
         if not said:
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
-        return float(json.loads(said[-1])["cpu_s"])
+        told: dict[str, Any] = json.loads(said[-1])
+        return told
 
 
 class System(ABC):

@@ -20,6 +20,7 @@ Results = dict[str, dict[str, Figures | str]]
 
 TITLES = {
     "cpu_us": "server CPU, µs per delivery", "p50_ms": "p50, ms", "p99_ms": "p99, ms", "max_ms": "max, ms",
+    "commit_ms": "from emit to commit, p50, ms",
     "lost_pct": "lost, %", "repeated": "twice", "load_us": "load client CPU, µs per delivery",
     "load_core_pct": "load client, % of a core", "emit_us": "emitter CPU, µs per event", "seconds": "seconds",
     "per_s": "connections per s", "connected": "connected", "connect_cpu_us": "server CPU, µs per connection",
@@ -71,7 +72,9 @@ def _lines(results: Results, scenarios: list[Scenario], machine: dict[str, Any],
     yield "# Measurements"
     yield ""
     yield "Made by `./scripts/bench --markdown docs/measurements.md`: every load on every system in turn, with one load"
-    yield f"client on the same machine; medians of {runs}. In brackets, how many times our figure. With"
+    yield f"client on the same machine; medians of {runs}. In brackets, how many times our figure. Latencies are from"
+    yield "the commit of an event to a client; from the emit where nothing is committed, as with every system but ours."
+    yield "With"
     yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()) + "."
     yield ""
     yield "| load | to be reached | |"
