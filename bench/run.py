@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import summary
 from bench.measures import measure
 from bench.scenarios import SCENARIOS, Figures, Scenario
 from bench.systems import ROOT, System, free_port, wait_for_port
@@ -62,6 +63,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="One short run of each: a look, not a measurement")] = False,
     out: Annotated[Path, typer.Option(help="Where the figures go as JSON")] = ROOT / "var" / "bench.json",
     markdown: Annotated[Path | None, typer.Option(help="Where the tables go as Markdown")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Whose table of some figures is written anew")] = None,
 ) -> None:
     """Run every load on every system and print the tables."""
     repeat = 1 if quick else repeat
@@ -82,6 +84,8 @@ def main(
     out.write_text(json.dumps({"machine": machine, "runs": repeat, "results": results}, indent=2))
     if markdown is not None:
         markdown.write_text(as_markdown(results, scenarios, machine, repeat))
+    if readme is not None:
+        summary.write(readme, results)
     show(console, results, scenarios)
 
 

@@ -1,0 +1,96 @@
+"""The table of the README: some figures of the last benchmark, beside those of the peers.
+
+`python -m bench.summary` writes it anew, between two marks in `README.md`, from what `./scripts/bench` left in
+`var/bench.json`; `./scripts/bench --readme README.md` does both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.scenarios import NODE, OURS, STOCK, Figures
+from bench.systems import ROOT, Bare
+from bench.tables import Results
+
+BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
+COLUMNS = {OURS: "Swallowtail", Bare.name: "bare sends", STOCK: "stock Flask-SocketIO", NODE: "Node socket.io"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Figures of one load; the first of them is compared with ours where `is_ratio` says so."""
+
+    load: str
+    text: str
+    unit: str
+    figures: Sequence[str] = ("cpu_us",)
+    is_ratio: bool = True
+    #: What stands for a system that was not measured.
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+ROWS = [
+    Row("200 clients x 100/s", "200 clients × 100 events/s: server CPU per delivery", "µs"),
+    Row("200 clients x 100/s", "the same: p50 / p99 from commit to client", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("1,000 clients x 20/s", "1,000 clients × 20 events/s: server CPU per delivery", "µs"),
+    Row("1,000 clients x 20/s", "the same: p50 / p99", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("3,000 clients x 5/s", "3,000 clients × 5 events/s: server CPU per delivery", "µs"),
+    Row("3,000 clients x 5/s", "the same: p50 / p99", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("burst 2,000 to 200", "a burst of 2,000 events to 200 clients: server CPU per delivery", "µs"),
+    Row(
+        "20 rooms x 50 x 20/s, 4 emitters", "20 rooms × 50 clients × 20 events/s: p50 / p99", "ms",
+        ("p50_ms", "p99_ms"), is_ratio=False,
+    ),
+    Row("3,000 connect, subscribe, idle", "3,000 clients connect and subscribe", "s", ("seconds",)),
+    Row("3,000 connect, subscribe, idle", "memory per idle client", "KB", ("kb_per_client",)),
+    Row(
+        "resume 500 missed, 1,000 clients", "1,000 clients resume 500 missed events", "s", ("seconds",),
+        instead={STOCK: "impossible"},
+    ),
+]  # fmt: skip
+
+
+def make_table(results: Results) -> str:
+    """Return the table as Markdown. Raises KeyError when a load is missing."""
+    lines = ["| load | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines += [f"| {row.text} | " + " | ".join(_cell(results[row.load], row, name) for name in COLUMNS) + " |"
+              for row in ROWS]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def put_in(page: str, table: str) -> str:
+    """Return a page with the table between its marks. Raises ValueError when they are not there."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place between {BEGIN.strip()} and {END.strip()}")
+    return f"{before}{begin}{table}{end}{after}"
+
+
+def write(readme: Path, results: Results) -> None:
+    """Write the table into a file."""
+    readme.write_text(put_in(readme.read_text(encoding="utf-8"), make_table(results)), encoding="utf-8")
+
+
+def _cell(found: Mapping[str, Figures | str], row: Row, name: str) -> str:
+    figures = found.get(name)
+    if not isinstance(figures, dict):
+        return "failed" if figures else row.instead.get(name, "")
+    cell = " / ".join(_number(figures[figure]) for figure in row.figures) + f" {row.unit}"
+    ours = found.get(OURS)
+    if name == OURS or not row.is_ratio or not isinstance(ours, dict):
+        return cell
+    return f"{cell} ({_number(figures[row.figures[0]] / ours[row.figures[0]])}×)"
+
+
+def _number(value: float) -> str:
+    if value < 1:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 20 else f"{value:,.0f}"
+
+
+if __name__ == "__main__":
+    write(ROOT / "README.md", json.loads((ROOT / "var" / "bench.json").read_text())["results"])
