@@ -16,6 +16,7 @@ import httpx
 
 from app.core import users
 from app.core.access import Actor, Caller
+from app.core.errors import Unavailable
 from app.core.grants import PersonalWish, mint_personal
 from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.house import House
@@ -32,6 +33,8 @@ ENV: dict[str, object] = {
 
 #: So many of the server's pings without an answer mean that there will be none.
 PINGS = 4
+#: Seconds that an answer of the REST API may take.
+PATIENCE = 300.0
 #: A connection that was not listened to for so many seconds may have been given up for a ping that was not answered.
 SILENCE = 15.0
 #: So many of the latest messages are kept, and so many of them shown when a connection ends that should not have.
@@ -61,19 +64,28 @@ class Tenant:
         self.line = self._connect()
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Ask the REST API."""
-        answer = self._client.request(method, path, json=body, timeout=60)
-        self._look_at(answer.text + repr(dict(answer.headers)))
-        return answer
+        """Ask the REST API, again while it says that the database is away: a machine may be slow for a while."""
+        while True:
+            answer = self._client.request(method, path, json=body, timeout=PATIENCE)
+            self._look_at(answer.text + repr(dict(answer.headers)))
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
 
-    def say(self, event: str, payload: Any) -> Any:
-        """Emit an event and wait for its acknowledgement. Raises AssertionError."""
+    def say(self, event: str, payload: Any) -> dict[str, Any]:
+        """Emit an event and return its acknowledgement; tries as `ask` does. Raises AssertionError."""
+        while True:
+            answer = self._say_once(event, payload)
+            if answer.get("error", {}).get("code") != Unavailable.code:
+                return answer
+
+    def _say_once(self, event: str, payload: Any) -> dict[str, Any]:
         self.line.send("427" + json.dumps([event, payload]))
         pings = 0
         while pings < PINGS:
             packet = self._take()
             if packet.startswith("437["):
-                return json.loads(packet[3:])[0]
+                told: dict[str, Any] = json.loads(packet[3:])[0]
+                return told
             pings += packet == "2"
         raise AssertionError(f"{event} was not answered while {PINGS} pings came")
 
