@@ -105,6 +105,19 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_second_start_serves_what_the_first_left(var: Path) -> None:
+    with Up(var, "first").start() as first:
+        made = httpx.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
+        assert first.terminate() == 0
+    with Up(var, "second").start() as second:
+        assert "the instance demo is there" in second.log_text()
+        assert httpx.get(f"{second.url}/api/v1/instances/{made['id']}", timeout=60).json()["name"] == "Kept"
+        sessions = list(second.children())
+        assert second.terminate() == 0
+        assert left(sessions) == []
+
+
+@pytest.mark.long
 def test_nothing_outlives_a_killed_supervisor(var: Path) -> None:
     with Up(var).start() as up:
         sessions = list(up.children())
