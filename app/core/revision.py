@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from urllib.parse import unquote
 
 from app.core.settings import Settings
 
 _VERSIONS = Path(__file__).resolve().parents[1] / "migrations" / "versions"
-_SQLITE = "sqlite:///"
 
 
 def is_up_to_date(settings: Settings) -> bool:
@@ -20,10 +18,8 @@ def is_up_to_date(settings: Settings) -> bool:
 
     False also where that cannot be told cheaply: on PostgreSQL, and on a database that is locked or cannot be read.
     """
-    if not settings.database.startswith(_SQLITE):
-        return False
-    path = Path(unquote(settings.database.removeprefix(_SQLITE).partition("?")[0]))
-    return path.is_file() and _read_revision(path) == latest_revision()
+    path = settings.database_file
+    return path is not None and path.is_file() and _read_revision(path) == latest_revision()
 
 
 def latest_revision() -> str:

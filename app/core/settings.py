@@ -9,6 +9,7 @@ import math
 import re
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import unquote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -22,6 +23,7 @@ from app.core.settings_privacy import PrivacySettings
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
 SOCKET_PATH_LIMIT = 100
 
+_SQLITE = "sqlite:///"
 _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "amqps://", "pyamqp://")
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 
@@ -168,9 +170,9 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        if value is not None and not value.startswith((_SQLITE, "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
-        if value is not None and (value == "sqlite:///" or ":memory:" in value):
+        if value is not None and (value == _SQLITE or ":memory:" in value):
             raise ValueError("must name a file: every process needs the same database")
         return value
 
@@ -226,9 +228,17 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
         """URL of the database, without a driver name."""
         if self.database_url is None:
             # What a URL gives another meaning.
-            path = str(self.var / "swallowtail.db").replace("%", "%25").replace("?", "%3F")
-            return f"sqlite:///{path}"
+            return _SQLITE + str(self.database_file).replace("%", "%25").replace("?", "%3F")
         return self.database_url.replace("postgres://", "postgresql://", 1)
+
+    @property
+    def database_file(self) -> Path | None:
+        """Path of the SQLite database; None when it is PostgreSQL."""
+        if self.database_url is None:
+            return self.var / "swallowtail.db"
+        if not self.database_url.startswith(_SQLITE):
+            return None
+        return Path(unquote(self.database_url.removeprefix(_SQLITE).partition("?")[0]))
 
     @property
     def embedded_redis(self) -> bool:

@@ -7,9 +7,6 @@ import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-from sqlalchemy import make_url
 
 from app.core.access import Actor, Caller
 from app.core.errors import Unauthenticated, Unavailable
@@ -104,6 +101,6 @@ def _be_quiet(settings: Settings) -> None:
 
 def _check_database_file(settings: Settings) -> None:
     """Refuse to begin an empty SQLite database: without tables it would only be in the way."""
-    url = make_url(settings.database)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
-        raise Unavailable(f"there is no database at {url.database}; run ./scripts/up, or python -m workers.release")
+    path = settings.database_file
+    if path is not None and not path.exists():
+        raise Unavailable(f"there is no database at {path}; run ./scripts/up, or python -m workers.release")

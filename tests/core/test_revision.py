@@ -56,5 +56,12 @@ def test_a_file_that_is_no_database_of_ours_is_not_up_to_date(settings: Settings
     assert not is_up_to_date(settings)
 
 
+def test_a_database_that_a_url_names_is_found(tmp_path: Path) -> None:
+    settings = make_settings(var_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/of%20its%20own.db")
+    migrate(settings)
+    assert (tmp_path / "of its own.db").exists()
+    assert is_up_to_date(settings)
+
+
 def test_it_is_not_told_of_a_database_elsewhere(tmp_path: Path) -> None:
     assert not is_up_to_date(make_settings(var_dir=tmp_path, database_url="postgresql://127.0.0.1:1/nothing"))
