@@ -14,6 +14,8 @@ from itertools import accumulate
 MARK = re.compile(rb"@(\d+):(\d+)@")
 #: The sign that begins and ends a mark. It is nowhere else in what a server sends here.
 SIGN = b"@"
+#: When events were committed, in nanoseconds since 1970, by room and number (as JSON has it: text).
+Commits = dict[str, dict[str, int]]
 #: Where a client of the peer with connection state recovery stands: the last argument of each of its events.
 OFFSET = re.compile(rb',"([0-9]+-[0-9]+)"\]')
 
@@ -45,8 +47,6 @@ class Reading:
 
     def latencies(self, commits: Mapping[str, int]) -> list[int]:
         """Return how long each took: from when it was committed, by number, or else from when it was sent."""
-        if not commits:
-            return [came - sent for came, sent in zip(self.came, self.sent, strict=True)]
         return [
             came - commits.get(str(number), sent)
             for number, sent, came in zip(self.numbers, self.sent, self.came, strict=True)

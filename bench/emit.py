@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,12 +27,10 @@ from app.core.log import Change
 from app.core.models import Task
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
+from bench.arrivals import Commits
 
 #: Events of a burst that one transaction holds: what a bulk change would do.
 BATCH = 100
-
-#: When events were committed, by room and number.
-Commits = dict[str, dict[str, int]]
 
 #: The shape that every system sends: what a client of the promised protocol gets.
 PAYLOAD: dict[str, Any] = {
@@ -61,12 +60,27 @@ def make_payload(room: int, number: int) -> dict[str, Any]:
     return {**PAYLOAD, "instance_id": f"room-{room}", "data": make_data(number)}
 
 
-class Ours:
+class Sender(ABC):
+    """Emits into some rooms; keeps nothing."""
+
+    def __init__(self, rooms: range) -> None:
+        self.rooms = rooms
+
+    @abstractmethod
+    def send(self, numbers: range) -> None:
+        """Send an event for each number into each room."""
+
+    def commits(self) -> Commits:
+        """Return when each event was committed; nothing of those that were committed nowhere."""
+        return {}
+
+
+class Ours(Sender):
     """Commits events to the log of each room and announces them, as a worker does."""
 
     def __init__(self, rooms: range) -> None:
+        super().__init__(rooms)
         self.runtime = Runtime.build(load_settings(), announce=self._announce)
-        self.rooms = rooms
         self._committed: list[tuple[int, Sequence[EventRecord]]] = []
 
     def send(self, numbers: range) -> None:
@@ -81,7 +95,7 @@ class Ours:
             self.runtime.ledger.commit(work)
 
     def commits(self) -> Commits:
-        """Return when each event was committed."""
+        """See `Sender`."""
         found: Commits = {}
         for moment, events in self._committed:
             for event in events:
@@ -94,12 +108,12 @@ class Ours:
         self.runtime.broadcast.publish(events)
 
 
-class Stock:
+class Stock(Sender):
     """Emits through python-socketio's Redis manager, as its documentation tells external processes to."""
 
     def __init__(self, rooms: range) -> None:
+        super().__init__(rooms)
         self.manager = socketio.RedisManager(os.environ["BENCH_REDIS"], channel="flask-socketio", write_only=True)
-        self.rooms = rooms
 
     def send(self, numbers: range) -> None:
         """Emit each number into each room."""
@@ -107,17 +121,13 @@ class Stock:
             for room in self.rooms:
                 self.manager.emit(TASK_UPDATE, make_payload(room, number), room=f"room-{room}")
 
-    def commits(self) -> Commits:
-        """Return nothing."""
-        return {}
 
-
-class Bare:
+class Bare(Sender):
     """Publishes finished packets."""
 
     def __init__(self, rooms: range) -> None:
+        super().__init__(rooms)
         self.redis = redis.Redis.from_url(os.environ["BENCH_REDIS"])
-        self.rooms = rooms
 
     def send(self, numbers: range) -> None:
         """Publish each number in each room."""
@@ -126,12 +136,8 @@ class Bare:
                 packet = b"42" + orjson.dumps([TASK_UPDATE, make_payload(room, number)])
                 self.redis.publish(f"bare:room-{room}", packet)
 
-    def commits(self) -> Commits:
-        """Return nothing."""
-        return {}
 
-
-SYSTEMS: dict[str, Callable[[range], Ours | Stock | Bare]] = {"ours": Ours, "stock": Stock, "bare": Bare}
+SYSTEMS: dict[str, type[Sender]] = {"ours": Ours, "stock": Stock, "bare": Bare}
 
 
 def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> None:

@@ -25,7 +25,7 @@ import sys
 import time
 from typing import Any
 
-from bench.arrivals import SIGN, Reading, percentile, read
+from bench.arrivals import SIGN, Commits, Reading, percentile, read
 from bench.client import PING, PONG, Client, Stage, frame
 
 #: Sockets that are served in one turn.
@@ -159,7 +159,7 @@ class Load:
             "disconnected": sum(client.stage is Stage.LOST for client in self.clients),
         }
 
-    def time(self, commits: dict[str, dict[str, int]]) -> dict[str, Any]:
+    def time(self, commits: Commits) -> dict[str, Any]:
         """Tell how long what was read last took, given when events were committed, by room and number."""
         rooms = [commits.get(client.room, {}) for client in self.clients]
         pairs = list(zip(self.readings, rooms, strict=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench.arrivals import Commits
 from bench.scenarios import Figures, Scenario
 from bench.systems import ROOT, Emitter, System
 
@@ -79,7 +80,7 @@ def _begin(emitters: list[Emitter]) -> None:
         emitter.go()
 
 
-def _finish(emitters: list[Emitter]) -> tuple[float, dict[str, dict[str, int]]]:
+def _finish(emitters: list[Emitter]) -> tuple[float, Commits]:
     """Wait for emitters and return the CPU seconds that they used, and when what they sent was committed."""
     told = [emitter.finish() for emitter in emitters]
     commits = {room: moments for one in told for room, moments in one.get("commits", {}).items()}

@@ -66,6 +66,8 @@ def main(
     readme: Annotated[Path | None, typer.Option(help="Whose table of some figures is written anew")] = None,
 ) -> None:
     """Run every load on every system and print the tables."""
+    if readme is not None and (only or system):
+        raise typer.BadParameter("the table needs every load on every system", param_hint="--readme")
     repeat = 1 if quick else repeat
     scenarios = [one.shortened() if quick else one for one in SCENARIOS if only in one.name]
     machine = describe_machine()

@@ -17,33 +17,30 @@ from bench.tables import Results
 
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 COLUMNS = {OURS: "Swallowtail", Bare.name: "bare sends", STOCK: "stock Flask-SocketIO", NODE: "Node socket.io"}
+LATENCY = ("p50_ms", "p99_ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of one load; the first of them is compared with ours where `is_ratio` says so."""
+    """Figures of one load; one that stands alone is compared with ours."""
 
     load: str
     text: str
     unit: str
     figures: Sequence[str] = ("cpu_us",)
-    is_ratio: bool = True
     #: What stands for a system that was not measured.
     instead: Mapping[str, str] = field(default_factory=dict)
 
 
 ROWS = [
     Row("200 clients x 100/s", "200 clients × 100 events/s: server CPU per delivery", "µs"),
-    Row("200 clients x 100/s", "the same: p50 / p99 from commit to client", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("200 clients x 100/s", "the same: p50 / p99 from commit to client", "ms", LATENCY),
     Row("1,000 clients x 20/s", "1,000 clients × 20 events/s: server CPU per delivery", "µs"),
-    Row("1,000 clients x 20/s", "the same: p50 / p99", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("1,000 clients x 20/s", "the same: p50 / p99", "ms", LATENCY),
     Row("3,000 clients x 5/s", "3,000 clients × 5 events/s: server CPU per delivery", "µs"),
-    Row("3,000 clients x 5/s", "the same: p50 / p99", "ms", ("p50_ms", "p99_ms"), is_ratio=False),
+    Row("3,000 clients x 5/s", "the same: p50 / p99", "ms", LATENCY),
     Row("burst 2,000 to 200", "a burst of 2,000 events to 200 clients: server CPU per delivery", "µs"),
-    Row(
-        "20 rooms x 50 x 20/s, 4 emitters", "20 rooms × 50 clients × 20 events/s: p50 / p99", "ms",
-        ("p50_ms", "p99_ms"), is_ratio=False,
-    ),
+    Row("20 rooms x 50 x 20/s, 4 emitters", "20 rooms × 50 clients × 20 events/s: p50 / p99", "ms", LATENCY),
     Row("3,000 connect, subscribe, idle", "3,000 clients connect and subscribe", "s", ("seconds",)),
     Row("3,000 connect, subscribe, idle", "memory per idle client", "KB", ("kb_per_client",)),
     Row(
@@ -81,9 +78,10 @@ def _cell(found: Mapping[str, Figures | str], row: Row, name: str) -> str:
         return "failed" if figures else row.instead.get(name, "")
     cell = " / ".join(_number(figures[figure]) for figure in row.figures) + f" {row.unit}"
     ours = found.get(OURS)
-    if name == OURS or not row.is_ratio or not isinstance(ours, dict):
+    if name == OURS or len(row.figures) > 1 or not isinstance(ours, dict):
         return cell
-    return f"{cell} ({_number(figures[row.figures[0]] / ours[row.figures[0]])}×)"
+    (figure,) = row.figures
+    return f"{cell} ({_number(figures[figure] / ours[figure])}×)"
 
 
 def _number(value: float) -> str:
