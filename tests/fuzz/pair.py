@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import websocket
 
 from app.core import users
 from app.core.access import Actor, Caller
@@ -100,14 +101,13 @@ class Tenant:
         """Hear what has come, as every client does that has nothing else to do; a ping is answered."""
         if time.monotonic() - self._listened_at > SILENCE:
             self.reconnect()
-        while self.line.has_come():
-            self._take()
-        self._listened_at = time.monotonic()
+        self._hear_all()
 
     def reconnect(self) -> None:
-        """Drop the connection and make a new one."""
-        with contextlib.suppress(Surprise), self.line:
-            pass
+        """Hear what has come, drop the connection and make a new one."""
+        # What has ended already cannot be told that a ping is answered.
+        with contextlib.suppress(Surprise, OSError, websocket.WebSocketException), self.line:
+            self._hear_all()
         self.line = self._connect()
         self._listened_at = time.monotonic()
 
@@ -122,6 +122,11 @@ class Tenant:
         line.send("40" + json.dumps({"token": self.token}))
         line.take_connect()
         return line
+
+    def _hear_all(self) -> None:
+        while self.line.has_come():
+            self._take()
+        self._listened_at = time.monotonic()
 
     def _take(self) -> str:
         silent = time.monotonic() - self._listened_at

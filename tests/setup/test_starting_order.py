@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,15 +59,15 @@ def settings(tmp_path: Path) -> Settings:
     return make_settings(var_dir=tmp_path, port=free_port(), redis_url="redis://127.0.0.1:1/0")
 
 
-def start(settings: Settings, *, patience: float, code: int = 0, last: str = "worker") -> tuple[int, list[str]]:
-    """Supervise until the last one has begun; the exit code, and what was noted. The release waits for web so long."""
+def start(settings: Settings, *, patience: float, code: int = 0) -> tuple[int, list[str]]:
+    """Supervise until the worker has begun; the exit code, and what was noted. The release waits for web so long."""
     road, script = settings.var / "road", settings.var / "note.py"
     road.write_text("")
     script.write_text(NOTE.format(road=road, port=settings.port, code=code, patience=patience))
     commands = {name: f"{sys.executable} {script} {name}" for name in ("release", "web", "worker")}
 
     async def run() -> int:
-        stopper = asyncio.create_task(stop_after(lambda: last in road.read_text().split()))
+        stopper = asyncio.create_task(stop_after("worker", road))
         try:
             return await supervise(settings, commands)
         finally:
@@ -77,8 +76,8 @@ def start(settings: Settings, *, patience: float, code: int = 0, last: str = "wo
     return asyncio.run(run()), road.read_text().split()
 
 
-async def stop_after(is_over: Callable[[], bool]) -> None:
-    while not is_over():
+async def stop_after(last: str, road: Path) -> None:
+    while last not in road.read_text().split():
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
 
