@@ -33,11 +33,12 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a run. `delay` is seconds until the next attempt."""
+    """The end of a run. `delay` is seconds until the next attempt; `outside_steps`: its error was of no step."""
 
     how: End
     error: Error
     delay: float = 0.0
+    outside_steps: bool = False
 
 
 CANCELLED = Ending(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})

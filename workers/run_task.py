@@ -114,13 +114,14 @@ def read_input(spec: AgentSpec, given: Any) -> BaseModel | Ending:
 
 
 def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: bool) -> Ending:
-    """Decide what an error outside of any step means: as many attempts as a step would have had tries, then the end."""
+    """Decide what an error outside of any step means: as many tries as a step would have had, then the end."""
     if overtime or isinstance(fault, SoftTimeLimitExceeded):
         return OVERTIME
     error: Error = describe(fault)
-    if isinstance(fault, PermanentError) or claim.attempt >= limits.step_tries:
+    failures = claim.failures + 1
+    if isinstance(fault, PermanentError) or failures >= limits.step_tries:
         return Ending(End.FAIL, error)
-    return Ending(End.RETRY, error, delay=backoff(claim.attempt, limits))
+    return Ending(End.RETRY, error, delay=backoff(failures, limits), outside_steps=True)
 
 
 def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
@@ -149,7 +150,7 @@ def _write_end(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, endin
     if ending is None:
         return rt.runs.complete(claim, result)
     if ending.how is End.RETRY:
-        return rt.runs.retry_later(claim, ending.error, ending.delay)
+        return rt.runs.retry_later(claim, ending.error, ending.delay, outside_steps=ending.outside_steps)
     if ending.how is End.FAIL:
         return rt.runs.fail(claim, ending.error)
     if ending.how is End.CANCEL:

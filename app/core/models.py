@@ -96,6 +96,8 @@ class Task(Base):
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     #: Claims in a row that ended without a trace and without a newly finished step.
     losses: Mapped[int] = mapped_column(Integer, default=0)
+    #: Errors of the agent outside of any step, since the last clean slate.
+    failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How often somebody asked for a retry after the end; keeps the ids of repeated moves apart.
     retries: Mapped[int] = mapped_column(Integer, default=0)
     #: Random secret of the present claim: who does not know it may not write.
@@ -154,8 +156,10 @@ class Step(Base):
     status: Mapped[str] = mapped_column(String(16))
     #: The attempt that last started it.
     attempt: Mapped[int] = mapped_column(Integer)
-    #: How often it was started since it last had a clean slate.
+    #: Which try this is: one more than there were failures when it was started; 0 after a clean slate.
     tries: Mapped[int] = mapped_column(Integer, default=1)
+    #: Tries that ended in an error of the step's own, since it last had a clean slate. A lost worker is none.
+    failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Whether `output` may stand in for running the step again; a retry from an earlier step takes it back.
     saved: Mapped[bool] = mapped_column(Boolean, default=False)
     #: Percent of the task that is done once this step is.

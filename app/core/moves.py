@@ -187,5 +187,5 @@ def clear_journal(change: Change, task: Task, from_step: str | None) -> None:
     for place, step in enumerate(steps):
         step.saved = step.saved and place < keep
         if not step.saved:
-            step.tries = 0
+            step.tries = step.failures = 0
     change.session.flush()

@@ -48,6 +48,8 @@ class Claim:
     token: str
     progress: float
     base_seq: int
+    #: Errors of the agent outside of any step in earlier attempts.
+    failures: int = 0
     saved: dict[str, SavedStep] = field(default_factory=dict)
     #: What nobody is to see of what the run tells beside its events.
     rules: Rules = PATTERNS_ONLY
@@ -167,14 +169,15 @@ class RunLedger:
         step = change.session.get(Step, step_id(task.id, key))
         if step is None:
             last = change.session.scalar(select(func.max(Step.position)).where(Step.task_id == task.id))
-            step = Step(id=step_id(task.id, key), task_id=task.id, key=key, position=(last or 0) + 1, tries=0)
+            step = Step(id=step_id(task.id, key), task_id=task.id, key=key, position=(last or 0) + 1, failures=0)
             step.attempt = 0
             change.session.add(step)
         elif step.attempt == task.attempt:
             if step.status != StepStatus.IN_PROGRESS.value:
                 raise Conflict(f"step {key!r} was already performed in this run", field="key")
             return step
-        step.tries += 1
+        # A run that was lost in the middle of it is no failure of the step.
+        step.tries = step.failures + 1
         step.agent, step.action = agent, action
         step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
         step.output = step.artifact_id = step.error = step.completed_at = None
@@ -243,6 +246,7 @@ class RunLedger:
             if step.status == StepStatus.IN_PROGRESS.value:
                 told = hide(error, rules_of(change.session, task))
                 step.status, step.error, step.completed_at = StepStatus.FAILED.value, told, change.now
+                step.failures += 1
                 change.session.flush()
                 record_step(change, task, step, fact="end")
             return _wrote(task, step)
@@ -270,12 +274,18 @@ class RunLedger:
         """End the task as somebody asked. Returns what it became."""
         return self._end(claim, TaskStatus.CANCELLED, CANCELLED)
 
-    def retry_later(self, claim: Claim, error: dict[str, Any], delay: float) -> TaskStatus:
-        """Give the task its next attempt after `delay` seconds, unless a cancel was requested first."""
+    def retry_later(
+        self, claim: Claim, error: dict[str, Any], delay: float, *, outside_steps: bool = False
+    ) -> TaskStatus:
+        """Give the task its next attempt after `delay` seconds, unless a cancel was requested first.
+
+        `outside_steps` says that the error was the agent's own, and of no step: it is counted on the task.
+        """
 
         def work(change: Change) -> TaskStatus:
             task = _hold(change, claim)
-            became = end_run(change, task, TaskStatus.RETRYING, error, token=None, lease_until=None)
+            values = {"token": None, "lease_until": None, "failures": task.failures + outside_steps}
+            became = end_run(change, task, TaskStatus.RETRYING, error, **values)
             if became is TaskStatus.RETRYING:
                 wish(change, task, delay)
             return became
@@ -317,6 +327,7 @@ def _describe(change: Change, task: Task) -> Claim:
         token=task.token or "",
         progress=task.progress,
         base_seq=task.last_seq,
+        failures=task.failures,
         saved=journal,
         rules=rules_of(change.session, task),
     )

@@ -107,6 +107,35 @@ def test_an_error_outside_of_steps_uses_up_attempts(inside: Inside) -> None:
     }
 
 
+def test_lost_workers_and_failed_steps_use_up_no_tries_outside_of_steps(inside: Inside) -> None:
+    def broken_in_a_step(ctx: Context, given: Given) -> None:
+        ctx.step("make", lambda: 1 / 0, tries=9)
+
+    def broken(ctx: Context, given: Given) -> None:
+        raise LookupError("not in a step")
+
+    _, task_id = perform(inside, broken_in_a_step, given={})
+    for attempt in (2, 3):
+        perform(inside, broken_in_a_step, attempt, task_id=task_id)
+    inside.rt.ledger.propose_lost(inside.claim(task_id, 4).task_id, 4, {"code": "worker_lost", "message": "Lost"})
+    became = [perform(inside, broken, attempt, task_id=task_id)[0] for attempt in (5, 6, 7)]
+    assert became == [TaskStatus.RETRYING, TaskStatus.RETRYING, TaskStatus.FAILED]
+
+
+def test_two_lost_workers_and_one_error_leave_a_step_its_other_tries(inside: Inside) -> None:
+    task_id = inside.submit(given={})
+    for attempt in (1, 2):
+        inside.rt.runs.start_step(inside.claim(task_id, attempt), "make", "Agent", "work")
+        inside.rt.ledger.propose_lost(task_id, attempt, {"code": "worker_lost", "message": "Lost"})
+
+    def broken(ctx: Context, given: Given) -> None:
+        ctx.step("make", lambda: 1 / 0)
+
+    became = [perform(inside, broken, attempt, task_id=task_id)[0] for attempt in (3, 4, 5)]
+    assert became == [TaskStatus.RETRYING, TaskStatus.RETRYING, TaskStatus.FAILED]
+    assert inside.events[-1].data["error"]["tries"] == 3
+
+
 def test_a_permanent_error_outside_of_steps_is_permanent(inside: Inside) -> None:
     def refuse(ctx: Context, given: Given) -> None:
         raise PermanentError("no", code="never")
