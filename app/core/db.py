@@ -1,22 +1,20 @@
-"""The database: engines, transactions that wait out a short absence, and the database's own clock.
+"""The database: transactions that wait out a short absence, and the database's own clock.
 
-SQLite: WAL, `BEGIN IMMEDIATE` for writes (a deferred transaction that later wants to write fails at once with "database
-is locked"), and waiting by short sleeps instead of SQLite's own busy handler, which would block every greenlet of a web
-process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and the head that belongs to it are of one moment.
+SQLite: writers take turns (`core/turns`), and waiting is done by short sleeps instead of SQLite's own busy handler,
+which would block every greenlet of a web process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and the
+head that belongs to it are of one moment.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, literal, make_url, select, type_coerce
-from sqlalchemy.engine import URL
+from sqlalchemy import BigInteger, Connection, literal, select, type_coerce
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
@@ -26,16 +24,15 @@ from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
-from app.core.errors import SettingsError, Unavailable
-from app.core.events import to_json
+from app.core.engines import PostgresDriver, make_engine
+from app.core.errors import Unavailable
 from app.core.keyring import Keyring
 from app.core.models import Instance, Moment
 from app.core.policy import POLICIES, Policies
 from app.core.references import find_missing
 from app.core.sealing import KEYRING
 from app.core.settings import Settings
-
-PostgresDriver = Literal["psycopg", "psycopg2"]
+from app.core.turns import Turns
 
 _AWAY = "the database is locked or away"
 
@@ -78,7 +75,8 @@ class Database:
             SettingsError: the driver is not installed.
         """
         self.wait = settings.database_wait
-        self.engine = _make_engine(settings, driver or "psycopg")
+        self.engine = make_engine(settings, driver or "psycopg")
+        self._turns = None if settings.database_file is None else Turns(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
         self._info = {KEYRING: self.keyring, POLICIES: self.policies}
@@ -143,18 +141,23 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
-        connection = self._begin(write=write, wait=wait)
-        session = Session(bind=connection, expire_on_commit=False, autoflush=True, info=self._info)
-        try:
-            yield session
-            session.flush()
-            connection.commit()
-        finally:
-            session.close()
-            connection.close()
-
-    def _begin(self, *, write: bool, wait: float | None = None) -> Connection:
         patience = _Patience(self.wait if wait is None else wait)
+        with self._turn(patience) if write else nullcontext():
+            connection = self._begin(patience, write=write)
+            session = Session(bind=connection, expire_on_commit=False, autoflush=True, info=self._info)
+            try:
+                yield session
+                session.flush()
+                connection.commit()
+            finally:
+                session.close()
+                connection.close()
+
+    def _turn(self, patience: _Patience) -> AbstractContextManager[None]:
+        # Before the connection: those who wait for their turn leave connections to those who read.
+        return nullcontext() if self._turns is None else self._turns.taken(lambda: patience.is_left)
+
+    def _begin(self, patience: _Patience, *, write: bool) -> Connection:
         while True:
             connection: Connection | None = None
             try:
@@ -194,9 +197,14 @@ class _Patience:
         self._deadline = time.monotonic() + seconds
         self._pause = 0.005
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the time is not up."""
+        return time.monotonic() < self._deadline
+
     def pause(self) -> bool:
         """Sleep and return True, or return False once the time is up."""
-        if time.monotonic() >= self._deadline:
+        if not self.is_left:
             return False
         time.sleep(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 1.6, 0.25)
@@ -212,62 +220,3 @@ def is_transient(fault: DBAPIError) -> bool:
         return code in _TRANSIENT_CODES
     text = str(fault.orig).lower()
     return isinstance(fault, OperationalError) and ("locked" in text or "connect" in text or "closed" in text)
-
-
-def _make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
-    url = make_url(settings.database)
-    if url.get_backend_name() == "postgresql":
-        try:
-            return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
-        except ModuleNotFoundError as missing:
-            message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
-            raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
-    return _make_sqlite_engine(url, settings)
-
-
-def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
-    engine = create_engine(
-        url,
-        json_serializer=_serialize,
-        pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=10,
-        pool_timeout=settings.database_wait,
-        connect_args={"connect_timeout": 5},
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: object) -> None:
-        # Without it, a write would wait for a locked row for as long as somebody holds it.
-        cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = {math.ceil(settings.database_wait * 1000)}")
-        cursor.close()
-        connection.commit()
-
-    return engine
-
-
-def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
-    if settings.database_url is None:
-        settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = create_engine(url, json_serializer=_serialize, pool_timeout=settings.database_wait)
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: object) -> None:
-        # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("busy_timeout=20", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("swallowtail_write", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _serialize(value: Any) -> str:
-    return to_json(value).decode()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from app.core.access import THE_SYSTEM, Caller
 from app.core.broadcast import Broadcaster
-from app.core.db import Database, PostgresDriver
+from app.core.db import Database
+from app.core.engines import PostgresDriver
 from app.core.ledger import Announce, Ledger
 from app.core.outbox import Relay
 from app.core.passwords import Passwords

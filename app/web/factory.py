@@ -10,8 +10,8 @@ from importlib.metadata import version
 from apiflask import APIFlask
 from flask import Flask
 
-from app.core.db import PostgresDriver
 from app.core.denials import Denials
+from app.core.engines import PostgresDriver
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.tokens import Tokens

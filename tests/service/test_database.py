@@ -14,7 +14,8 @@ from psycopg import sql
 from sqlalchemy import select, text
 from sqlalchemy.exc import InternalError
 
-from app.core.db import Database, PostgresDriver, db_now
+from app.core.db import Database, db_now
+from app.core.engines import PostgresDriver
 from app.core.errors import Unavailable
 from app.core.events import now
 from app.core.log import read_head

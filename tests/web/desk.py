@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app.core import catalogue
-from app.core.db import PostgresDriver
+from app.core.engines import PostgresDriver
 from app.core.models import Base
 from app.core.settings import Settings
 from app.web.factory import create_app

@@ -1,0 +1,83 @@
+"""Engines: how each of the two databases is connected to. Below `core/db`, which makes transactions of connections.
+
+SQLite: WAL, and `BEGIN IMMEDIATE` for writes (a deferred transaction that later wants to write fails at once with
+"database is locked").
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+
+from app.core.errors import SettingsError
+from app.core.events import to_json
+from app.core.settings import Settings
+
+PostgresDriver = Literal["psycopg", "psycopg2"]
+
+
+def make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
+    """Return an engine for the database of the settings; no connection is opened yet.
+
+    Raises:
+        SettingsError: the driver is not installed.
+    """
+    url = make_url(settings.database)
+    if url.get_backend_name() == "postgresql":
+        try:
+            return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
+        except ModuleNotFoundError as missing:
+            message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
+            raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
+    return _make_sqlite_engine(url, settings)
+
+
+def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=_serialize,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=settings.database_wait,
+        connect_args={"connect_timeout": 5},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # Without it, a write would wait for a locked row for as long as somebody holds it.
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {math.ceil(settings.database_wait * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
+    if settings.database_url is None:
+        settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = create_engine(url, json_serializer=_serialize, pool_timeout=settings.database_wait)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("busy_timeout=20", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("swallowtail_write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _serialize(value: Any) -> str:
+    return to_json(value).decode()
