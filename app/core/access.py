@@ -153,6 +153,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
     refuse_nobody(actor)
     if actor.is_trusted:
         return
+    _refuse_blind(actor)
     role = read_role(session, actor, instance_id)
     if role is None:
         raise NotFound("there is no such instance", field="instance_id")
@@ -267,10 +268,16 @@ def list_allowed(session: Session, actor: Actor, instance_id: str) -> frozenset[
 
 
 def visible(actor: Actor) -> ColumnElement[bool]:
-    """Return the condition on `Instance` that leaves those which an actor may read."""
+    """Return the condition on `Instance` that leaves those which an actor may read.
+
+    Raises:
+        Unauthenticated: nobody said who they are.
+        Forbidden: the token does not allow reading.
+    """
     refuse_nobody(actor)
     if actor.is_trusted:
         return true()
+    _refuse_blind(actor)
     if actor.kind == "front_end":
         return Instance.id == actor.instance_id
     mine = Instance.id.in_(select(Membership.instance_id).where(Membership.user_id == actor.user_id))
@@ -282,6 +289,12 @@ def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, 
         require(session, actor, act, instance_id)
     except NotFound:
         raise missing from None
+
+
+def _refuse_blind(actor: Actor) -> None:
+    """Raise Forbidden when a token allows no reading: its bearer must not learn which instances its user has."""
+    if actor.acts is not None and Act.READ not in actor.acts:
+        raise Forbidden(f"this token does not allow {Act.READ}")
 
 
 def refuse_nobody(actor: Actor) -> None:

@@ -25,7 +25,8 @@ from app.core.models import Task
 from app.core.models_access import AccessToken
 from app.core.projection import KEPT, NAMEABLE
 from app.core.runtime import Runtime
-from app.core.tokens import Tokens, make_secret
+from app.core.token_secrets import make_secret
+from app.core.tokens import Tokens
 from app.core.validate import check_instance_id, check_line, check_task_id
 
 #: All that a page of somebody else's may be allowed.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from app.core.access import Act, Role, read_role, require
+from app.core.access import Act, Actor, Role, read_role, require
 from app.core.access_version import raise_version
 from app.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from app.core.events import clean, stamp
@@ -54,9 +54,11 @@ def list_members(runtime: Runtime, instance_id: str) -> list[MemberView]:
 def set_member(runtime: Runtime, instance_id: str, name: str, role: str) -> MemberView:
     """Give a user a role in an instance, whether or not they have one. The same role again changes nothing.
 
+    `name` is their user id, or their name where the caller is a superuser or shares an instance with them.
+
     Raises:
         Unauthenticated, NotFound, Forbidden: the caller may not, or makes or changes an owner and is none.
-        NotFound: there is no such user.
+        NotFound: the caller knows no such user.
         InvalidInput: this is no role.
         Conflict: no owner would be left.
     """
@@ -65,7 +67,7 @@ def set_member(runtime: Runtime, instance_id: str, name: str, role: str) -> Memb
     def work(change: Change) -> MemberView:
         require(change.session, runtime.caller.actor, Act.KEEP_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
-        user = _find_user(change.session, name)
+        user = _find_user(change.session, runtime.caller.actor, name)
         member = _find(change.session, instance_id, user)
         before = None if member is None else Role(member.role)
         _check_owners(runtime, change.session, instance_id, before, wanted)
@@ -96,7 +98,7 @@ def remove_member(runtime: Runtime, instance_id: str, name: str) -> None:
         leaves = actor.kind == "user" and actor.acts is None and clean(name.strip().lower()) == actor.name
         require(change.session, actor, Act.READ if leaves else Act.KEEP_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
-        user = _find_user(change.session, name)
+        user = _find_user(change.session, actor, name)
         member = _find(change.session, instance_id, user)
         if member is None:
             raise NotFound("there is no such member", field="name")
@@ -153,12 +155,28 @@ def _check_instance(session: Session, instance_id: str) -> None:
         raise NotFound("there is no such instance", field="instance_id")
 
 
-def _find_user(session: Session, name: str) -> User:
-    wanted = check_line(name, "name", longest=100).lower()
-    user = session.scalars(select(User).where(User.name == wanted)).one_or_none()
-    if user is None:
-        raise NotFound("there is no such user", field="name")
+def _find_user(session: Session, actor: Actor, who: str) -> User:
+    """Return a user by id, or by name if the caller knows them: otherwise names could be tried until one exists."""
+    wanted = check_line(who, "name", longest=100).lower()
+    # A name may look like the id of somebody else: the id counts.
+    found = session.scalars(select(User).where(or_(User.id == wanted, User.name == wanted))).all()
+    user = min(found, key=lambda one: one.id != wanted, default=None)
+    if user is None or (user.id != wanted and not _knows(session, actor, user)):
+        raise NotFound(
+            "you know no such user; add somebody with whom you share no instance by their user id, "
+            "which their account page and `swallowtail whoami` show",
+            field="name",
+        )
     return user
+
+
+def _knows(session: Session, actor: Actor, user: User) -> bool:
+    """Tell whether the caller may learn that there is a user of this name: superusers, and who shares an instance."""
+    if actor.is_trusted or (actor.is_superuser and actor.acts is None):
+        return True
+    mine = select(Membership.instance_id).where(Membership.user_id == actor.user_id)
+    shared = select(Membership.instance_id).where(Membership.user_id == user.id, Membership.instance_id.in_(mine))
+    return session.scalar(shared.limit(1)) is not None
 
 
 def _find(session: Session, instance_id: str, user: User) -> Membership | None:

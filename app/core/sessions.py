@@ -21,7 +21,8 @@ from app.core.grants import revoke_own
 from app.core.log import Change
 from app.core.models_access import AccessToken, User
 from app.core.runtime import Runtime
-from app.core.tokens import Tokens, act_as, make_secret, split_secret
+from app.core.token_secrets import split_secret
+from app.core.tokens import Tokens, act_as
 from app.core.users import authenticate
 
 
@@ -59,7 +60,7 @@ def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
     """
     tokens.require_key()
     session_id = str(uuid.uuid4())
-    secret = make_secret("session", session_id)
+    secret = tokens.make_session_secret(session_id)
     expires = now() + timedelta(hours=runtime.settings.session_hours)
 
     def work(change: Change) -> None:
@@ -79,12 +80,12 @@ def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
     """Give a new access token for a session's secret, and the secret that takes its place.
 
     Raises:
-        Unauthenticated: the session has ended, or the secret is not its present one; such a session ends.
+        Unauthenticated: the session has ended, or the secret is not its present one. One that it had earlier ends it.
         NotSetUp: there is no key to sign with.
     """
     tokens.require_key()
     session_id, secret_hash = split_secret(secret, "session")
-    following = make_secret("session", session_id)
+    following, was_issued = tokens.make_session_secret(session_id), tokens.has_issued(secret)
 
     def work(change: Change) -> tuple[User, datetime] | None:
         query = select(AccessToken, User).join(User, User.id == AccessToken.user_id).with_for_update(of=AccessToken)
@@ -94,7 +95,8 @@ def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
             return None
         row, user = found
         if row.secret_hash not in (secret_hash, following.hash):
-            if row.revoked_at is None:
+            # Only an earlier secret shows that somebody else has one. A session's id is not secret: tokens name it.
+            if row.revoked_at is None and was_issued:
                 row.revoked_at = change.now
                 raise_version(change.session)
                 told = {"name": user.name, "session": session_id}

@@ -68,6 +68,9 @@ class AccessSettings(BaseSettings):
     jwt_audience: str = Field("", description="Audience (`aud`) that they must name")
     jwks_url: str = Field("", description="Where the provider publishes its keys, RS256 or ES256; none when empty")
     jwt_leeway: float = Field(10.0, ge=0, le=300, description="How far clocks may differ, for tokens of any issuer")
+    jwt_max_hours: float = Field(
+        24.0, gt=0, le=8784, description="Longest life of a provider's token, whatever it says: from `iat` on"
+    )
     jwt_provision: bool = Field(False, description="Whether a provider's token makes its user known here")
     jwks_ttl: float = Field(300.0, gt=0, description="How long the provider's keys are used without looking again")
     jwks_stale: float = Field(86_400.0, ge=0, description="How much longer they are used while the provider is away")

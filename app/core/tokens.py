@@ -9,12 +9,10 @@ reads.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
-import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -31,17 +29,16 @@ from app.core.jwks import ALGORITHMS, ProviderKeys
 from app.core.models_access import AccessToken, User
 from app.core.runtime import Runtime
 from app.core.signing import SigningKeys
+from app.core.token_secrets import LONGEST, UNUSABLE, Kind, Secret, is_proven, make_proven_secret, split_secret
 from app.core.users import Identity, meet
 
 Reason = Literal["expired", "revoked", "disabled"]
-Kind = Literal["session", "personal", "front_end"]
 
-#: What is written in front of a secret, so that it is known again wherever it turns up.
-_PREFIXES: dict[str, Kind] = {"sws": "session", "swt": "personal"}
 #: `typ` of our own JWTs: one kind cannot be taken for the other.
 _TYPES: dict[str, Kind] = {"at+jwt": "session", "fe+jwt": "front_end"}
 _PROVIDER_TYPES = ("JWT", "AT+JWT", "APPLICATION/AT+JWT")
-_LONGEST = 8192
+#: Latest moment that a claim may name, in the year 9000: the clock of a system may know fewer years than numbers.
+_LAST_SECOND = 221_845_392_000
 #: Seconds between two notes of when a personal token was used.
 _NOTED_EVERY = 60.0
 #: Ids in one query.
@@ -53,18 +50,10 @@ _EXPIRED = "this token has expired"
 _NOT_YET = "this token is not valid yet"
 _REVOKED = "this token was revoked"
 _NO_KEY = "SWALLOWTAIL_SECRET_KEY is not set up here, so that no sessions and no tokens for front ends are given"
-_UNUSABLE = "this is not a token that is accepted here"
+_TOO_LONG = "this token lives longer than is accepted here (SWALLOWTAIL_JWT_MAX_HOURS)"
 
 _ours = jwt.PyJWT(options={"require": ["iss", "aud", "exp", "nbf", "iat", "jti"], "enforce_minimum_key_length": True})
 _theirs = jwt.PyJWT(options={"require": ["iss", "aud", "exp", "sub"], "enforce_minimum_key_length": True})
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A new secret: `text` is for its bearer and is not kept, `hash` is."""
-
-    text: str
-    hash: str
 
 
 class Tokens:
@@ -105,6 +94,14 @@ class Tokens:
         """Return the token of a front end whose row is `token`."""
         return self._sign("fe+jwt", {"jti": token.id, "instance_id": token.instance_id}, expires)
 
+    def make_session_secret(self, session_id: str) -> Secret:
+        """Return a new secret of a session, which carries a proof that it was issued here."""
+        return make_proven_secret(session_id, self._keys.present[1])
+
+    def has_issued(self, text: str) -> bool:
+        """Tell whether a session's secret was issued here, for now or earlier. Raises Unauthenticated if it is none."""
+        return is_proven(text, self._keys.by_id.values())
+
     def read(self, token: str) -> Actor:
         """Return who shows this token, of whatever kind.
 
@@ -119,8 +116,8 @@ class Tokens:
             raise
 
     def _read(self, token: str) -> Actor:
-        if not token.isascii() or len(token) > _LONGEST:
-            raise Unauthenticated(_UNUSABLE)
+        if not token.isascii() or len(token) > LONGEST:
+            raise Unauthenticated(UNUSABLE)
         if token.startswith("swt_"):
             return self._read_personal(token)
         header = _read_header(token)
@@ -128,11 +125,11 @@ class Tokens:
             return self._read_ours(token, header)
         if self._provider is not None and header.get("alg") in ALGORITHMS:
             return self._read_theirs(token, header, self._provider)
-        raise Unauthenticated(_UNUSABLE)
+        raise Unauthenticated(UNUSABLE)
 
     def is_of_ours(self, token: object) -> bool:
         """Tell whether something looks like a token that was issued here or by our provider, good or not."""
-        if not isinstance(token, str) or not token.isascii() or len(token) > _LONGEST:
+        if not isinstance(token, str) or not token.isascii() or len(token) > LONGEST:
             return False
         if token.startswith("swt_"):
             return True
@@ -196,30 +193,31 @@ class Tokens:
         kind = _TYPES.get(str(header.get("typ")))
         key = self._keys.by_id.get(str(header.get("kid"))) if self._keys.is_set else None
         if kind is None or key is None:
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         settings = self.settings
         claims, expires = self._decode(_ours, token, key, "HS256", settings.token_issuer, settings.token_audience)
         if kind == "front_end":
             return self._look_up(kind, str(claims["jti"]), expires)[0]
         actor, _ = self._look_up(kind, str(claims.get("sid")), expires, generation=claims.get("gen", -1))
         if actor.user_id != claims.get("sub"):
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         return actor
 
     def _read_theirs(self, token: str, header: Mapping[str, Any], provider: ProviderKeys) -> Actor:
         kid, algorithm = header.get("kid"), str(header["alg"])
         if not isinstance(kid, str) or str(header.get("typ", "JWT")).upper() not in _PROVIDER_TYPES:
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         key = provider.find(kid, algorithm)
         if key is None:
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         settings = self.settings
         claims, expires = self._decode(_theirs, token, key.key, algorithm, settings.jwt_issuer, settings.jwt_audience)
+        expires = self._bound(claims, expires)
         wish = claims.get("preferred_username") or claims.get("email")
         identity = Identity(settings.jwt_issuer, claims["sub"], wish if isinstance(wish, str) else None)
         user = meet(self._runtime, identity, provision=settings.jwt_provision)
         if user is None or user.disabled_at is not None:
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         return act_as(user, expires_at=expires)
 
     def _decode(
@@ -228,13 +226,28 @@ class Tokens:
         leeway = self.settings.jwt_leeway
         try:
             claims = reader.decode(token, key, algorithms=[algorithm], issuer=issuer, audience=audience, leeway=leeway)
-            return claims, datetime.fromtimestamp(int(claims["exp"]), UTC)
+            return claims, _moment(claims["exp"])
         except ExpiredSignatureError:
             raise Unauthenticated(_EXPIRED) from None
         except ImmatureSignatureError:
             raise Unauthenticated(_NOT_YET) from None
         except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise Unauthenticated(_UNUSABLE) from None
+            raise Unauthenticated(UNUSABLE) from None
+
+    def _bound(self, claims: Mapping[str, Any], expires: datetime) -> datetime:
+        """Return when a provider's token ends here: by its own word, and never later than the longest life allows.
+
+        Raises Unauthenticated when its life has a beginning that cannot be known, and may be too long.
+        """
+        longest = timedelta(hours=self.settings.jwt_max_hours)
+        if "iat" not in claims:
+            if expires > now() + longest:
+                raise Unauthenticated(_TOO_LONG)
+            return expires
+        expires = min(expires, _moment(claims["iat"]) + longest)
+        if expires + timedelta(seconds=self.settings.jwt_leeway) <= now():
+            raise Unauthenticated(_EXPIRED)
+        return expires
 
     def _read_personal(self, text: str) -> Actor:
         token_id, secret_hash = split_secret(text, "personal")
@@ -256,10 +269,10 @@ class Tokens:
         with self._db.read() as session:
             found = session.execute(query.where(AccessToken.id == token_id, AccessToken.kind == kind)).one_or_none()
         if found is None:
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         token, user = found
         if secret_hash is not None and not hmac.compare_digest(token.secret_hash or "", secret_hash):
-            raise Unauthenticated(_UNUSABLE)
+            raise Unauthenticated(UNUSABLE)
         if generation is not None and (user is None or user.generation != generation):
             raise _ended(token, _REVOKED)
         _check_row(token, user)
@@ -283,39 +296,27 @@ class Tokens:
             return
 
 
-def make_secret(kind: Kind, token_id: str) -> Secret:
-    """Return a new secret for the token of this id."""
-    prefix = next(prefix for prefix, its in _PREFIXES.items() if its == kind)
-    secret = secrets.token_urlsafe(32)
-    return Secret(f"{prefix}_{uuid.UUID(token_id).hex}_{secret}", _hash(secret))
-
-
-def split_secret(text: str, kind: Kind) -> tuple[str, str]:
-    """Return the id of the token that a secret is of, and the secret's hash. Raises Unauthenticated."""
-    prefix, _, rest = text.partition("_")
-    token_id, _, secret = rest.partition("_")
-    if len(text) > _LONGEST or not text.isascii() or _PREFIXES.get(prefix) != kind:
-        raise Unauthenticated(_UNUSABLE)
-    try:
-        return str(uuid.UUID(hex=token_id)), _hash(secret)
-    except ValueError:
-        raise Unauthenticated(_UNUSABLE) from None
-
-
 def act_as(user: User, *, expires_at: datetime | None = None) -> Actor:
     """Return the actor that a user is, when nothing narrows what they may."""
     return Actor("user", user.id, user.name, user_id=user.id, is_superuser=user.is_superuser, expires_at=expires_at)
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _moment(seconds: object) -> datetime:
+    """Return the moment of a claim, in seconds since 1970. Raises Unauthenticated where there is none such."""
+    try:
+        counted = int(seconds)  # type: ignore[call-overload]
+    except (ValueError, TypeError, OverflowError):
+        raise Unauthenticated(UNUSABLE) from None
+    if not 0 <= counted <= _LAST_SECOND:
+        raise Unauthenticated(UNUSABLE)
+    return datetime.fromtimestamp(counted, UTC)
 
 
 def _read_header(token: str) -> Mapping[str, Any]:
     try:
         return jwt.get_unverified_header(token)
     except (PyJWTError, ValueError, RecursionError):
-        raise Unauthenticated(_UNUSABLE) from None
+        raise Unauthenticated(UNUSABLE) from None
 
 
 def _check_row(token: AccessToken, user: User | None) -> None:

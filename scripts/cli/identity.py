@@ -68,6 +68,8 @@ def whoami(as_json: AsJson = False) -> None:
         print_json({**told, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)})
     else:
         print(actor.name)
+        if actor.user_id:
+            tell(f"user id {actor.user_id}")
         tell(f"until {stamp(actor.expires_at)}" if actor.expires_at else "nobody has to sign in here")
 
 

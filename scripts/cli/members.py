@@ -22,7 +22,9 @@ people = typer.Typer(cls=Commands, no_args_is_help=True, help="Who is what in an
 front_ends = typer.Typer(cls=Commands, no_args_is_help=True, help="Tokens that show an instance to your own pages.")
 
 Instance = Annotated[str, typer.Argument(help="Id of the instance.")]
-User = Annotated[str, typer.Argument(help="Name of the user.")]
+User = Annotated[
+    str, typer.Argument(help="User id; the name does for superusers, and where you share an instance with them.")
+]
 
 
 @people.command("list")

@@ -82,6 +82,22 @@ def test_a_token_allows_no_more_than_it_says(runtime: Runtime) -> None:
         require_outside(narrow, Act.CREATE_INSTANCE)
 
 
+@pytest.mark.parametrize("acts", [{Act.READ_METRICS}, {Act.KEEP_USERS, Act.CREATE_INSTANCE}, {Act.READ_AGENTS}, set()])
+def test_a_token_that_allows_no_reading_learns_of_no_instance(runtime: Runtime, acts: set[Act]) -> None:
+    """The kind: lists and single questions alike, for what its user owns, what others own and what is not there."""
+    join(runtime, Role.OWNER)
+    blind = replace(USER, acts=frozenset(acts), is_superuser=True)
+    with pytest.raises(Forbidden, match=r"does not allow instance\.read"):
+        visible(blind)
+    answers = set()
+    with runtime.db.read() as session:
+        for instance_id in ("mine", "theirs", "nowhere"):
+            with pytest.raises(Forbidden) as refused:
+                require(session, blind, Act.READ, instance_id)
+            answers.add(str(refused.value))
+    assert len(answers) == 1
+
+
 def test_a_front_end_reads_its_instance_and_nothing_else(runtime: Runtime) -> None:
     with runtime.db.read() as session:
         require(session, FRONT_END, Act.READ, "mine")

@@ -127,12 +127,45 @@ def test_to_strangers_there_is_no_such_instance(runtime: Runtime) -> None:
 
 
 def test_what_is_wrong_is_named(runtime: Runtime) -> None:
-    with pytest.raises(NotFound, match="there is no such user"):
+    with pytest.raises(NotFound, match="no such user"):
         set_member(runtime, "mine", "zoe", "viewer")
     with pytest.raises(InvalidInput, match="role must be one of viewer, operator, admin, owner"):
         set_member(runtime, "mine", "bob", "king")
     with pytest.raises(NotFound, match="there is no such member"):
         remove_member(runtime, "mine", "bob")
+
+
+def test_names_cannot_be_tried_by_who_owns_an_instance(runtime: Runtime) -> None:
+    """The kind: the answer for a name that exists and for one that does not is the same, letter for letter."""
+    with runtime.db.write() as session:
+        session.add(User(id="0b7a2c9e-53f4", name="zoe", created_at=now()))
+    ann = by(runtime, "ann")
+    answers = []
+    for act in (lambda name: set_member(ann, "mine", name, "viewer"), lambda name: remove_member(ann, "mine", name)):
+        for name in ("zoe", "ZOE", "nobody"):
+            with pytest.raises(NotFound) as refused:
+                act(name)
+            answers.append(refused.value.as_dict())
+    assert answers == answers[:1] * 6
+    assert set_member(ann, "mine", "0b7a2c9e-53f4", "viewer")["name"] == "zoe"
+    assert set_member(ann, "mine", "zoe", "operator")["role"] == "operator"
+    # Whoever shares one instance with somebody knows their name in another.
+    actions.create_instance(ann, "Other", "other")
+    assert set_member(ann, "other", "zoe", "viewer")["role"] == "viewer"
+    # A superuser keeps the users, and sees them all.
+    boss = runtime.by(Caller(Actor("user", "cid", "cid", user_id="cid", is_superuser=True), "rest"))
+    assert set_member(ann, "mine", "cid", "admin")["role"] == "admin"
+    with runtime.db.write() as session:
+        session.add(User(id="9d", name="yan", created_at=now()))
+    assert set_member(boss, "mine", "yan", "viewer")["role"] == "viewer"
+
+
+def test_the_id_of_one_user_is_not_taken_for_the_name_of_another(runtime: Runtime) -> None:
+    with runtime.db.write() as session:
+        session.add_all(
+            [User(id="7", name="eve", created_at=now()), User(id="8", name="7", created_at=now())],
+        )
+    assert set_member(runtime, "mine", "7", "viewer")["name"] == "eve"
 
 
 @pytest.mark.parametrize("after", [None, "operator"])

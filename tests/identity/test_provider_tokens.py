@@ -87,6 +87,38 @@ def test_times_are_held_against_the_clock_with_the_leeway(
     refused(bench, token, "has expired")
 
 
+@pytest.mark.parametrize("seconds", [10**12, 10**13, 10**15, 10**17, 10**18, 10**20, 10**40, 1e300, -1, -(10**18)])
+@pytest.mark.parametrize("claim", ["exp", "iat"])
+def test_a_moment_beyond_every_calendar_is_refused_like_any_other_bad_claim(
+    bench: Bench, provider: Provider, claim: str, seconds: float
+) -> None:
+    if claim == "nbf" and seconds < 0:
+        pytest.skip("valid for ever, as far as `nbf` says")
+    refused(
+        bench, provider.sign(**{claim: seconds}), "not a token that is accepted here|expired|not valid yet|lives longer"
+    )
+
+
+def test_a_token_that_never_seems_to_end_is_good_for_its_longest_life_only(
+    bench: Bench, provider: Provider, clock: time_machine.Traveller
+) -> None:
+    token = provider.sign(exp=START + timedelta(days=3650))
+    actor = bench.tokens.read(token)
+    assert actor.expires_at == START + timedelta(hours=24)
+    clock.move_to(START + timedelta(hours=24, seconds=9))
+    assert bench.tokens.read(token) == actor
+    assert bench.tokens.is_still_good([actor]) == {}
+    clock.move_to(START + timedelta(hours=24, seconds=10))
+    refused(bench, token, "has expired")
+    assert bench.tokens.is_still_good([actor]) == {actor: "expired"}
+
+
+def test_a_token_that_does_not_say_when_its_life_began_must_end_soon(bench: Bench, provider: Provider) -> None:
+    refused(bench, provider.sign(iat=None, exp=START + timedelta(hours=25)), "SWALLOWTAIL_JWT_MAX_HOURS")
+    actor = bench.tokens.read(provider.sign(iat=None, exp=START + timedelta(hours=23)))
+    assert actor.expires_at == START + timedelta(hours=23)
+
+
 def test_an_unknown_user_is_refused_unless_a_token_may_make_them_known(
     bench: Bench, provider: Provider, new_bench: NewBench
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -92,6 +92,34 @@ def test_who_comes_with_an_old_secret_ends_the_session_for_everybody(bench: Benc
         refresh(bench.rt, bench.tokens, mine.session_secret)
     with pytest.raises(Unauthenticated, match="revoked"):
         bench.tokens.read(mine.access_token)
+
+
+FORGED = {
+    "another secret": lambda secret: secret[:37] + "x" * 43,
+    "none": lambda secret: secret[:37],
+    "no separator": lambda secret: secret[:36],
+    "one letter changed": lambda secret: secret[:-30] + ("A" if secret[-30] != "A" else "B") + secret[-29:],
+    "the proof alone": lambda secret: secret[:37] + secret[-22:],
+    "an empty proof": lambda secret: secret[:-22],
+}
+
+
+@pytest.mark.parametrize("forge", list(FORGED.values()), ids=list(FORGED))
+def test_who_knows_only_the_id_of_a_session_cannot_end_it(bench: Bench, forge: Callable[[str], str]) -> None:
+    """The kind: a secret that was never issued changes nothing, however much of a real one it repeats."""
+    mine = bench.sign_in()
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, forge(mine.session_secret))
+    assert bench.tokens.read(mine.access_token).name == "ann"
+    assert refresh(bench.rt, bench.tokens, mine.session_secret).session_id == mine.session_id
+    assert bench.audit() == [("ann", "session.open")]
+
+
+def test_the_secret_of_one_session_proves_nothing_about_another(bench: Bench) -> None:
+    mine, other = bench.sign_in(), bench.sign_in()
+    with pytest.raises(Unauthenticated):
+        refresh(bench.rt, bench.tokens, mine.session_secret[:37] + other.session_secret[37:])
+    assert bench.tokens.read(mine.access_token).name == "ann"
 
 
 @pytest.mark.parametrize("secret", ["", "sws_", "sws_" + "0" * 32 + "_x", "swt_" + "0" * 32 + "_x", "x" * 9000, "é"])

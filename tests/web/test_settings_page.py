@@ -153,7 +153,7 @@ def test_a_refusal_names_its_field_and_leaves_everything_as_it_was(
 
 
 WRITES = [
-    ("PUT", "/members/ben", {"role": "viewer"}, 200),
+    ("PUT", "/members/{ben}", {"role": "viewer"}, 200),
     ("DELETE", "/members/ben", None, 204),
     ("POST", "/front-end-tokens", {"name": "shop"}, 201),
     ("DELETE", "/front-end-tokens/{token}", None, 204),
@@ -165,8 +165,7 @@ WRITES = [
 def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> None:
     given: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
     desk = Desk(Settings(_env_file=None, var_dir=tmp_path, **given))
-    for name in ("ann", "ben"):
-        users.create_user(desk.rt, name, PASSWORD)
+    _, ben = (users.create_user(desk.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
     actions.create_instance(desk.rt, "Acme", "acme")
     members.set_member(desk.rt, "acme", "ann", Role.OWNER)
     sign_in(desk.client)
@@ -178,7 +177,7 @@ def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> Non
     assert state_of(desk.client.get(PAGE).text) == before
     for method, path, body, status in WRITES:
         answer = desk.client.open(
-            API + path.format(token=token), method=method, json=body, headers={"X-CSRF-Token": proof}
+            API + path.format(token=token, ben=ben), method=method, json=body, headers={"X-CSRF-Token": proof}
         )
         assert answer.status_code == status, (method, path, answer.text)
         token = answer.get_json()["token"]["id"] if status == 201 else token
