@@ -23,7 +23,7 @@ from playwright.sync_api import Page
 
 from tests.harness.browser import Complaints, open_page
 from tests.harness.house import House, remove_templates
-from tests.harness.program import kill_all, make_directory, running
+from tests.harness.program import QUICK, kill_all, make_directory, running
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 
 TESTS = Path(__file__).parent
@@ -81,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep a developer's own settings out of the tests."""
     for name in [name for name in os.environ if name.startswith("SWALLOWTAIL_")]:
         del os.environ[name]
+    os.environ.update(QUICK)
 
 
 @pytest.hookimpl(tryfirst=True)

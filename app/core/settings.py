@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.core.errors import SettingsError
 from app.core.settings_access import AccessSettings, is_loopback
+from app.core.settings_database import DatabaseSettings
 from app.core.settings_entrance import EntranceSettings
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
@@ -28,7 +29,7 @@ _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "a
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 
 
-class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings):
+class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
@@ -106,9 +107,6 @@ class Settings(AccessSettings, EntranceSettings, LimitSettings, PrivacySettings)
         1.0, ge=0, le=60, description="How long a snapshot is given to others that come for one; 0 for never"
     )
     progress_rate: float = Field(10.0, gt=0, description="Live progress messages per task and second")
-
-    # Database
-    database_wait: float = Field(30.0, gt=0, description="How long a write waits for a locked or absent database")
 
     # Tasks
     lease_seconds: float = Field(15.0, gt=0, description="How long a run holds its task without a heartbeat")

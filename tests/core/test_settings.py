@@ -224,7 +224,10 @@ def test_the_table_in_the_docs_lists_exactly_every_setting_in_its_group() -> Non
 
 def _expected_rows() -> list[str]:
     here = Path(module.__file__)
-    parts = [here, *(here.with_name(f"settings_{part}.py") for part in ("access", "limits", "entrance", "privacy"))]
+    parts = [
+        here,
+        *(here.with_name(f"settings_{part}.py") for part in ("database", "access", "limits", "entrance", "privacy")),
+    ]
     source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     rows = []
     for group, name in re.findall(r"^    (?:# (.+)|(\w+): .+? = Field\()", source, flags=re.MULTILINE):
