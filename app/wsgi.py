@@ -185,10 +185,15 @@ def _without_deflate(app: Any) -> Any:
 
 def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
-    from eventlet import tpool, wsgi
+    from eventlet import patcher, tpool, wsgi
+
+    from app.web.native_threads import NativeThreads
+    from app.web.request_head import read_strictly
 
     # A password takes many milliseconds of a processor: in a real thread no greenlet waits for it.
-    app.extensions["swallowtail"].rt.passwords.offload = tpool.execute
+    threading, queue = patcher.original("threading"), patcher.original("queue")
+    hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
+    app.extensions["swallowtail"].rt.passwords.offload = hashing.run
     close_gate, entrance = _open_gate(listener, app, settings)
     eventlet.spawn(
         wsgi.server,
@@ -198,6 +203,7 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
         keepalive=KEEPALIVE,
         socket_timeout=REQUEST_TIMEOUT,
         log_output=False,
+        protocol=read_strictly(wsgi.HttpProtocol),
         # Otherwise a traceback goes to the client.
         debug=False,
     )
@@ -320,19 +326,21 @@ class _Entrance:
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     import logging
 
-    from gevent import get_hub
     from gevent.pool import Pool
     from gevent.pywsgi import WSGIServer
+    from gevent.threadpool import ThreadPool
     from geventwebsocket.handler import WebSocketHandler
 
     from app.web.handshake import refuse_first
+    from app.web.request_head import read_strictly_in_gevent
 
     # It would log every request.
     logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     pool = Pool(settings.max_connections)
-    threads = get_hub().threadpool
+    threads = ThreadPool(settings.password_checks)
     app.extensions["swallowtail"].rt.passwords.offload = lambda work, *given: threads.apply(work, given)
-    server = WSGIServer(listener, app, handler_class=refuse_first(WebSocketHandler, settings), spawn=pool, log=None)
+    handler = refuse_first(read_strictly_in_gevent(WebSocketHandler), settings)
+    server = WSGIServer(listener, app, handler_class=handler, spawn=pool, log=None)
     server.start()
 
     def stop() -> None:
@@ -342,11 +350,18 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
 
 
 def _serve_threading(listener: socket, app: Flask, settings: Settings) -> Stop:
+    import queue
     import threading
 
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    class Handler(WSGIRequestHandler):
+    from app.web.native_threads import NativeThreads
+    from app.web.request_head import read_strictly
+
+    hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
+    app.extensions["swallowtail"].rt.passwords.offload = hashing.run
+
+    class Handler(read_strictly(WSGIRequestHandler)):  # type: ignore[misc] # the class is made at run time
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = KEEPALIVE

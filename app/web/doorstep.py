@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 import structlog
@@ -50,6 +51,8 @@ class Doorstep:
         host = environ.get("HTTP_HOST")
         if not self._hosts.admits(host):
             return Refusal(KINDS["unknown_host"], f"this server does not answer for {(host or 'no name')[:200]}")
+        if _is_jsonp(environ):
+            return Refusal(KINDS["bad_request"], "JSONP is not served: a script may be read by any page")
         if self._origins.refuses(environ):
             return Refusal(KINDS["foreign_origin"], f"pages of {environ['HTTP_ORIGIN'][:200]} may not do this here")
         return None
@@ -70,6 +73,12 @@ class Doorstep:
             return app(environ, start) if refusal is None else _answer(refusal, start)
 
         return serve
+
+
+def _is_jsonp(environ: dict[str, Any]) -> bool:
+    """Tell whether a poll asks for an answer that is a script: those run in pages of any origin."""
+    query = environ.get("QUERY_STRING") or ""
+    return (environ.get("PATH_INFO") or "").startswith("/socket.io") and "j" in parse_qs(query, keep_blank_values=True)
 
 
 def _answer(refusal: Refusal, start: Any) -> Iterable[bytes]:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from tests.chaos.faults_of_delivery import FAULTS
 from tests.chaos.stock_peer import StockClient, StockEmitter, StockServer
 from tests.clients.subjects import SUBJECTS, Closing, JavaScriptSubject, Subject
 from tests.harness.house import House
+from tests.harness.program import memory_of
 from tests.harness.waiting import wait_until
 from tests.harness.ways import WAYS
 from tests.journey.author import Author, BusyAuthor
@@ -175,10 +175,3 @@ def test_a_client_that_stalls_gets_everything_and_holds_nobody_up(
             record("seconds to the stalled client afterwards", measure(author, {"javascript": stalled}))
         assert_all_after(author, subjects, first)
         record("connections lost", {kind: subject.losses for kind, subject in subjects.items()})
-
-
-def memory_of(pid: int) -> int:
-    """The resident memory of a process in KiB."""
-    with open(f"/proc/{pid}/status") as status:
-        fields: dict[str, Any] = dict(line.split(":", 1) for line in status)
-    return int(fields["VmRSS"].split()[0])

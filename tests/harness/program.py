@@ -251,3 +251,10 @@ def kill_all() -> list[str]:
             program.kill()
     _guard.close()
     return [program.name for program in left]
+
+
+def memory_of(pid: int) -> int:
+    """The resident memory of a process in KiB."""
+    with open(f"/proc/{pid}/status") as status:
+        fields: dict[str, str] = dict(line.split(":", 1) for line in status)
+    return int(fields["VmRSS"].split()[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import websocket
 
 from tests.harness.house import House
 from tests.harness.processes import WebProcess
+from tests.harness.program import memory_of
 from tests.harness.servers import RedisBinary
 
 #: How the web process serves websockets: at the gate, by the library, and in the other modes.
@@ -47,6 +49,53 @@ def connect(web: WebProcess, *, origin: str | None = None, host: str | None = No
     finally:
         # Not `close`: it leaves a connection that the other side has closed to the garbage collector.
         line.shutdown()  # type: ignore[no-untyped-call]
+
+
+def exchange(web: WebProcess, request: bytes) -> bytes:
+    """Everything that the server says to these bytes until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as line:
+        line.sendall(request)
+        answer = b""
+        while part := line.recv(65536):
+            answer += part
+    return answer
+
+
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: app.example.org\r\nConnection: close\r\n\r\n"
+DOUBTFUL = {
+    "no colon": b"nonsense\r\nContent-Length: %d",
+    "a blank before the colon": b"Content-Length : %d",
+    "a carriage return within": b"X-A: 1\rContent-Length: %d",
+    "folded": b"X-A: 1\r\n Content-Length: %d",
+    "twice": b"Content-Length: 0\r\nContent-Length: %d",
+    "an underscore": b"Content-Length: 0_%d",
+    "an unknown coding": b"Transfer-Encoding: gzip\r\nX-A: %d",
+}
+
+
+@pytest.mark.parametrize("header", list(DOUBTFUL.values()), ids=list(DOUBTFUL))
+def test_the_body_below_a_malformed_header_is_never_a_request_of_its_own(web: WebProcess, header: bytes) -> None:
+    head = b"POST /api/v1/instances HTTP/1.1\r\nHost: app.example.org\r\n" + header % len(SMUGGLED) + b"\r\n\r\n"
+    answer = exchange(web, head + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.") == 1
+
+
+def test_a_poll_is_never_answered_with_a_script(web: WebProcess) -> None:
+    for query in ("&j=0", "&j=", "&%6A=1"):
+        answer = httpx.get(f"{web.url}/socket.io/?EIO=4&transport=polling{query}", headers={"Host": "app.example.org"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_failed_sign_ins_leave_no_memory_behind(web: WebProcess) -> None:
+    """The kind: what many callers can have done for nothing costs memory by the limit, not by the caller."""
+    before = memory_of(web.pid)
+    bodies = [{"name": f"nobody{number}", "password": "correct horse battery"} for number in range(18)]
+    with ThreadPoolExecutor(9) as pool:
+        answers = pool.map(lambda body: httpx.post(f"{web.url}/api/v1/auth/login", json=body, timeout=60), bodies)
+        assert {answer.status_code for answer in answers} == {401}
+    # A hash takes 19 MiB, and two are made at a time.
+    assert memory_of(web.pid) - before < 100 * 1024
 
 
 def refused(web: WebProcess, status: int, **options: Any) -> bool:

@@ -1,0 +1,51 @@
+"""A head that two programs could read differently is refused, line by line. The kind: request smuggling."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.web.request_head import find_fault
+
+GOOD = [
+    [],
+    [b"Host: a\r\n"],
+    [b"Host: a\r\n", b"Content-Length: 0\r\n", b"\r\n"],
+    [b"Host:a\n", b"X-Empty:\r\n", b"X-Tab:\tb\r\n", "X-Latin: \u00e9\r\n".encode("latin-1")],
+    [b"transfer-encoding: Chunked\r\n"],
+]
+BAD = {
+    "no colon": [b"nonsense\r\n"],
+    "no name": [b": a\r\n"],
+    "a blank before the colon": [b"Content-Length : 5\r\n"],
+    "a blank in front": [b" Content-Length: 5\r\n"],
+    "folded": [b"X-A: 1\r\n", b"\tContent-Length: 5\r\n"],
+    "a carriage return within": [b"X-A: 1\rContent-Length: 5\r\n"],
+    "a form feed in the name": [b"X\x0cA: 1\r\n"],
+    "a zero": [b"X-A: 1\0\r\n"],
+    "a zero in the name": [b"Content-Length\0: 5\r\n"],
+    "not ended": [b"X-A: 1"],
+    "two lengths": [b"Content-Length: 5\r\n", b"Content-Length: 6\r\n"],
+    "the same length twice": [b"Content-Length: 5\r\n", b"content-length: 5\r\n"],
+    "lengths in one line": [b"Content-Length: 5, 6\r\n"],
+    "a sign": [b"Content-Length: +5\r\n"],
+    "negative": [b"Content-Length: -5\r\n"],
+    "an underscore": [b"Content-Length: 1_0\r\n"],
+    "hexadecimal": [b"Content-Length: 0x5\r\n"],
+    "empty": [b"Content-Length: \r\n"],
+    "a length and chunks": [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"],
+    "chunks twice": [b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\r\n"],
+    "another coding": [b"Transfer-Encoding: gzip, chunked\r\n"],
+    "identity": [b"Transfer-Encoding: identity\r\n"],
+    "a vertical tab around": [b"Transfer-Encoding:\x0bchunked\r\n"],
+}
+
+
+@pytest.mark.parametrize("lines", GOOD)
+def test_a_plain_head_is_read(lines: list[bytes]) -> None:
+    assert find_fault(lines) is None
+
+
+@pytest.mark.parametrize("lines", list(BAD.values()), ids=list(BAD))
+def test_a_doubtful_head_is_refused_wherever_the_line_stands(lines: list[bytes]) -> None:
+    for around in (lines, [b"Host: a\r\n", *lines], [*lines, b"X-Last: b\r\n", b"\r\n"]):
+        assert find_fault(around) is not None
