@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.events import plain
-from workers.endings import CANCELLED, Ending
+from workers.endings import CANCELLED, SHUT_DOWN, Ending
 from workers.journal import Context, RunStopped
 
 
@@ -127,6 +127,9 @@ class FakeWatch:
     def __init__(self) -> None:
         self.ending: Ending | None = None
         self.overtime = False
+        self.told = False
+        #: The worker was told to stop.
+        self.leaving = False
         self.written: list[bool] = []
 
     def closed(self) -> AbstractContextManager[None]:
@@ -137,8 +140,10 @@ class FakeWatch:
         """Call it."""
         return fn(*args)
 
-    def check(self) -> None:
-        """Raise RunStopped once `ending` is set."""
+    def check(self, *, between: bool = False) -> None:
+        """Raise RunStopped once `ending` is set, or, between two steps, `leaving`."""
+        if between and self.leaving:
+            raise RunStopped(SHUT_DOWN)
         if self.ending is not None:
             raise RunStopped(self.ending)
 

@@ -20,7 +20,7 @@ from app.core.logs import configure_logging
 from app.core.outbox import broker_settings
 from app.core.settings import Settings
 from workers.catalogue import card
-from workers.process import agents, brief_runtime, settings, voucher
+from workers.process import agents, board, brief_runtime, settings, voucher
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
@@ -103,6 +103,8 @@ def prepare(sender: Any, **_: object) -> None:
     configure_logging(settings())
     if "prefork" not in sender.pool_cls.__module__:
         sys.exit("swallowtail: only the prefork pool is supported; leave out --pool")
+    # Before the pool forks, so that its children have the same.
+    board()
     try:
         cards = [card(spec) for spec in agents().values()]
         with brief_runtime() as brief:

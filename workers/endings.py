@@ -25,7 +25,9 @@ class End(StrEnum):
     FAIL = "fail"
     #: Somebody asked for the end.
     CANCEL = "cancel"
-    #: This worker is going away: the task gets its next attempt at once.
+    #: This worker is going away: the task gets its next attempt at once, as if this one had not been.
+    HAND_OVER = "hand_over"
+    #: This process is being ended, nobody knows why: the same, but counted as a loss.
     LOST = "lost"
     #: The task is not ours any more, or the ledger cannot be reached: nothing may or can be written.
     GONE = "gone"
@@ -44,7 +46,10 @@ class Ending:
 CANCELLED = Ending(End.CANCEL, {"code": "cancelled", "message": "Cancelled"})
 LEASE_LOST = Ending(End.GONE, {"code": "lease_lost", "message": "This run no longer holds the task"})
 OVERTIME = Ending(End.FAIL, {"code": "soft_time_limit", "message": "The soft time limit was exceeded"})
-SHUT_DOWN = Ending(End.LOST, {"code": "worker_lost", "message": "The worker was shut down during the run"})
+SHUT_DOWN = Ending(
+    End.HAND_OVER, {"code": "worker_stopped", "message": "The worker was shut down; the run goes on elsewhere"}
+)
+TERMINATED = Ending(End.LOST, {"code": "worker_lost", "message": "The process of the run was ended"})
 
 
 class PermanentError(Exception):
@@ -70,6 +75,17 @@ class RunStopped(BaseException):
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.error["message"])
         self.ending = ending
+
+
+class WorkerStopping(RunStopped):
+    """The worker stops, and this step has gone on for `shutdown_grace` since. Raised once, in the step.
+
+    A step may catch it by this name, tidy up, and return what it has: that is saved, and another worker goes on after
+    it. One that does not is performed again there, by no fewer tries than before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SHUT_DOWN)
 
 
 def describe(fault: BaseException, code: str = "exception") -> Error:

@@ -3,6 +3,7 @@
 Beside the road, in a pool child, from claim to end. Two threads: one beats, and may hang with the database for as long
 as the network likes; one only looks at this machine's clock, so that a run stops itself before its lease lapses in the
 database, where somebody else may then claim the task. (If that fails too, the fence refuses what the run writes.)
+While a step lets neither of them run, `workers/keeper` beats for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import structlog
 from app.core.errors import SwallowtailError
 from app.core.runs import Beat, Claim
 from app.core.settings import Settings
-from workers.endings import CANCELLED, LEASE_LOST, SHUT_DOWN, Ending, RunStopped
+from workers.board import Note, Slot
+from workers.endings import CANCELLED, LEASE_LOST, SHUT_DOWN, TERMINATED, Ending, RunStopped
 from workers.interrupts import Interrupts
 from workers.live import LiveProgress
 
@@ -48,6 +50,7 @@ class Pulse:
         claim: what the run holds; made a moment ago.
         claimed_at: this machine's clock just before the claim was asked for.
         beats: where to beat, on a database of little patience.
+        slot: where other processes of this worker see that the run goes on, and say that they stop.
         last_words: writes how the run ended, when its process is about to be killed.
         kill: ends the process.
     """
@@ -60,6 +63,7 @@ class Pulse:
         settings: Settings,
         interrupts: Interrupts,
         live: LiveProgress,
+        slot: Slot,
         last_words: Callable[[Ending], object],
         kill: Callable[[], None] = kill_self,
     ) -> None:
@@ -68,10 +72,12 @@ class Pulse:
         self._settings = settings
         self._interrupts = interrupts
         self._live = live
+        self._slot = slot
         self._last_words = last_words
         self._kill = kill
         self._lock = threading.Lock()
-        self._lease_until = claimed_at + settings.lease_seconds
+        self._beaten_at = claimed_at
+        self._left_at: float | None = None
         self._lost = False
         self._cancelled_at: float | None = None
         self._struck_at: float | None = None
@@ -85,6 +91,7 @@ class Pulse:
 
     def __enter__(self) -> Self:
         self._interrupts.reason = self.force
+        self._slot.open(Note(os.getpid(), self._claim.task_id, self._claim.token))
         self._live.on_held_back = self._awake.set
         for thread in self._threads:
             thread.start()
@@ -96,6 +103,7 @@ class Pulse:
         self._awake.set()
         for thread in self._threads:
             thread.join(timeout=self._settings.lease_seconds)
+        self._slot.close()
 
     def wind_up(self) -> None:
         """Go on beating, but leave the run alone from now on: it writes its end."""
@@ -107,6 +115,11 @@ class Pulse:
         """The soft time limit has struck."""
         return self._interrupts.overtime
 
+    @property
+    def told(self) -> bool:
+        """The agent was told that its worker stops."""
+        return self._interrupts.told
+
     def closed(self) -> AbstractContextManager[None]:
         """In this block no signal interrupts."""
         return self._interrupts.closed()
@@ -115,9 +128,11 @@ class Pulse:
         """Call an agent's code, which signals may interrupt."""
         return self._interrupts.call(fn, *args)
 
-    def check(self) -> None:
-        """Raise RunStopped when the run is to end."""
+    def check(self, *, between: bool = False) -> None:
+        """Raise RunStopped when the run is to end; `between` two steps it ends when its worker stops, too."""
         ending = self._ending()
+        if ending is None and between and self._slot.is_leaving and not self._winding_up:
+            ending = SHUT_DOWN
         if ending is not None:
             raise RunStopped(ending)
 
@@ -141,14 +156,21 @@ class Pulse:
             return LEASE_LOST
         if self._cancelled_at is not None:
             return CANCELLED
-        return SHUT_DOWN if self._interrupts.shutting_down else None
+        if self._interrupts.terminated:
+            return SHUT_DOWN if self._slot.is_leaving else TERMINATED
+        return None
+
+    @property
+    def _lease_until(self) -> float:
+        return max(self._beaten_at, self._slot.kept) + self._settings.lease_seconds
 
     def _cancel_deadline(self) -> float:
         return (self._cancelled_at or 0.0) + self._settings.cancel_grace
 
     def _extend(self, began: float, cancel_requested: bool) -> None:
         with self._lock:
-            self._lease_until = max(self._lease_until, began + self._settings.lease_seconds)
+            self._beaten_at = max(self._beaten_at, began)
+            self._slot.beat(self._beaten_at)
             if cancel_requested and self._cancelled_at is None:
                 self._cancelled_at = time.monotonic()
         self._awake.set()
@@ -181,16 +203,25 @@ class Pulse:
         return look if held_back is None else min(look, max(held_back, 0.001))
 
     def _enforce(self) -> None:
-        ending, moment = self.force(), time.monotonic()
+        moment = time.monotonic()
+        forced, left = self.force(), self._left(moment)
+        ending = forced or left
         if ending is None:
             self._struck_at = None
         elif self._struck_at is None:
             self._struck_at = moment
             log.warning("run_interrupted", task_id=self._claim.task_id, reason=ending.error["code"])
-            self._interrupts.nudge()
+            (self._interrupts.nudge if forced else self._interrupts.leave)()
         elif moment >= self._struck_at + max(self._settings.cancel_grace, LEAST_GRACE) and self._interrupts.open:
             # Only the agent's own code is worth killing: a write has limits of its own.
             self._end_by_force(ending)
+
+    def _left(self, moment: float) -> Ending | None:
+        """Return the reason to tell the step that its worker stops, once it has had its time to end by itself."""
+        if not self._slot.is_leaving or self._winding_up:
+            return None
+        self._left_at = moment if self._left_at is None else self._left_at
+        return SHUT_DOWN if moment >= self._left_at + self._settings.shutdown_grace else None
 
     def _end_by_force(self, ending: Ending) -> None:
         log.error("run_killed", task_id=self._claim.task_id, reason=ending.error["code"])

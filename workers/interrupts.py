@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from workers.endings import SHUT_DOWN, Ending, RunStopped
+from workers.endings import TERMINATED, Ending, RunStopped, WorkerStopping
 
 NUDGE = signal.SIGUSR2
 _SIGNALS = (signal.SIGUSR1, NUDGE, signal.SIGTERM)
@@ -32,11 +32,14 @@ class Interrupts:
     def __init__(self) -> None:
         #: The soft time limit has struck, whatever the agent made of it.
         self.overtime = False
-        #: The worker is going away.
-        self.shutting_down = False
+        #: The agent was told that its worker stops, whatever it made of it.
+        self.told = False
+        #: Somebody asked for the end of this process.
+        self.terminated = False
         #: Asked for a reason to end the run by force, whenever a signal arrives or the agent's code is entered.
         self.reason: Callable[[], Ending | None] = lambda: None
         self._soft_due = False
+        self._leave_due = False
         self._open = False
         self._thread = threading.current_thread()
         self._before: dict[int, Any] = {}
@@ -58,7 +61,7 @@ class Interrupts:
             # A late nudge would end the process under the default handler.
             signal.signal(number, signal.SIG_IGN if number == NUDGE else handler)
         before = self._before[signal.SIGTERM]
-        if self.shutting_down and callable(before):
+        if self.terminated and callable(before):
             before(signal.SIGTERM, None)
 
     def nudge(self) -> None:
@@ -67,11 +70,17 @@ class Interrupts:
         if ident is not None:
             signal.pthread_kill(ident, NUDGE)
 
+    def leave(self) -> None:
+        """From any thread: tell the agent's code, once, that its worker stops."""
+        self._leave_due = True
+        self.nudge()
+
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call an agent's code, which signals may interrupt.
 
         Raises:
             RunStopped: there is a reason to end the run.
+            WorkerStopping: once, after `leave`.
             SoftTimeLimitExceeded: once, when the soft time limit strikes.
         """
         if threading.current_thread() is not self._thread:
@@ -108,6 +117,9 @@ class Interrupts:
         ending = self.reason()
         if ending is not None:
             raise RunStopped(ending)
+        if self._leave_due:
+            self._leave_due, self.told = False, True
+            raise WorkerStopping
         if self._soft_due:
             self._soft_due = False
             raise SoftTimeLimitExceeded
@@ -120,6 +132,6 @@ class Interrupts:
         self._strike()
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
-        self.shutting_down = True
+        self.terminated = True
         if self._open:
-            raise RunStopped(SHUT_DOWN)
+            raise RunStopped(self.reason() or TERMINATED)

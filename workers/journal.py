@@ -26,11 +26,13 @@ from workers.endings import (
     CANCELLED,
     LEASE_LOST,
     OVERTIME,
+    SHUT_DOWN,
     End,
     Ending,
     Error,
     PermanentError,
     RunStopped,
+    WorkerStopping,
     backoff,
     describe,
     tell,
@@ -39,7 +41,7 @@ from workers.live import LiveProgress
 from workers.output import encode, to_text
 from workers.signals import step_finished, step_started, text_produced
 
-__all__ = ["Context", "PermanentError", "RunStopped", "Watch", "Writes"]
+__all__ = ["Context", "PermanentError", "RunStopped", "Watch", "WorkerStopping", "Writes"]
 
 
 class Writes(Protocol):
@@ -71,8 +73,12 @@ class Watch(Protocol):
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call an agent's code, which signals may interrupt."""
 
-    def check(self) -> None:
-        """Raise RunStopped when the run is to end."""
+    @property
+    def told(self) -> bool:
+        """The agent was told that its worker stops, whatever it made of it."""
+
+    def check(self, *, between: bool = False) -> None:
+        """Raise RunStopped when the run is to end; `between` two steps it ends when its worker stops, too."""
 
     @contextmanager
     def writing(self) -> Iterator[Callable[[bool], None]]:
@@ -155,6 +161,8 @@ class Context:
             wrote = self._start(key, agent, action)
             opened = _Open(key, wrote.step_id, TextStream(self._claim.rules))
             output, ending = self._try(opened, fn, args, wrote.tries, tries)
+            if ending is SHUT_DOWN:
+                self._stop(SHUT_DOWN)
             if ending is not None:
                 self._fail(key, ending)
             self._finish(key, output, progress, message)
@@ -211,7 +219,7 @@ class Context:
         with self._watch.closed():
             if self.ending is not None:
                 raise RunStopped(self.ending)
-            self._watch.check()
+            self._watch.check(between=not self._stack)
             yield
             self._watch.check()
 
@@ -262,6 +270,9 @@ class Context:
         error = describe(fault)
         if isinstance(fault, PermanentError):
             return Ending(End.FAIL, error)
+        if self._watch.told:
+            # Most likely what became of the interrupt.
+            return SHUT_DOWN
         if tried >= tries:
             return Ending(End.FAIL, {**error, "step": key, "tries": tried})
         return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=backoff(tried, self._settings))

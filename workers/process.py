@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from billiard.process import current_process
+
 from app.core.events import EventRecord
 from app.core.ledger import Ledger
 from app.core.outbox import RUN_TASK
@@ -20,6 +22,7 @@ from app.core.runs import RunLedger
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
 from app.core.vouching import Voucher, wakeup
+from workers.board import Board, Slot
 from workers.catalogue import AgentSpec, load_agents
 from workers.signals import event_recorded
 
@@ -42,6 +45,17 @@ def agents() -> dict[str, AgentSpec]:
 def voucher() -> Voucher:
     """What tells wake-up messages of ours from others."""
     return Voucher(settings(), is_strict=settings().sign_messages)
+
+
+@functools.cache
+def board() -> Board:
+    """What this worker's processes share. The main process makes it before it forks."""
+    return Board()
+
+
+def slot() -> Slot:
+    """This pool child's part of the board."""
+    return board().slot(getattr(current_process(), "index", 0))
 
 
 def is_vouched(args: Any) -> bool:

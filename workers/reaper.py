@@ -16,12 +16,14 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery import signals as celery_signals
 
 from app.core.errors import SettingsError
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.core.sweep import Sweeper
+from workers.process import board
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +49,16 @@ class ReaperStep(bootsteps.StartStopStep):
         self._look()
         self._timer = worker.timer.call_repeatedly(LOOK_SECONDS, self._look)
 
+    def close(self, worker: Any) -> None:
+        """Tell every run that the worker stops, if no signal did. The first thing that is done at each shutdown."""
+        board().leave()
+        log.info("worker_stops", runs=len(board().open_slots()))
+
     def stop(self, worker: Any) -> None:
-        """End the reaper at a warm shutdown."""
+        """Let the reaper live on at a warm shutdown until the pool, which ends after this, has finished its runs."""
+        celery_signals.worker_shutdown.connect(self._end, weak=False)
+
+    def _end(self, **_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._process is not None:
@@ -62,7 +72,7 @@ class ReaperStep(bootsteps.StartStopStep):
 
     def terminate(self, worker: Any) -> None:
         """End the reaper at a cold shutdown."""
-        self.stop(worker)
+        self._end()
 
     def _look(self) -> None:
         if self._process is not None and self._process.poll() is None:

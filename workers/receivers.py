@@ -19,7 +19,7 @@ from app.core.events import EventRecord, LiveState, StepText
 from app.core.ledger import WORKER_LOST
 from app.core.outbox import RUN_TASK
 from app.core.runs import Claim
-from workers.process import brief_runtime, is_vouched, runtime
+from workers.process import board, brief_runtime, is_vouched, runtime
 from workers.signals import event_recorded, progressed, step_finished, step_started, text_produced
 
 log = structlog.get_logger(__name__)
@@ -55,6 +55,12 @@ def log_step_start(sender: object, claim: Claim, key: str, tries: int, **_: obje
 def log_step_end(sender: object, claim: Claim, key: str, status: str, **_: object) -> None:
     """Log how a step ended."""
     log.info("step_finished", task_id=claim.task_id, step=key, status=status)
+
+
+@celery_signals.worker_shutting_down.connect
+def on_shutdown(**_: object) -> None:
+    """The worker was told to stop: so are its runs. Comes in a signal handler, which must not log."""
+    board().leave()
 
 
 @celery_signals.task_failure.connect

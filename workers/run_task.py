@@ -24,13 +24,13 @@ from app.core.settings import Settings
 from app.core.states import TaskStatus
 from workers.catalogue import AgentSpec
 from workers.celery_app import celery_app
-from workers.endings import OVERTIME, End, Ending, Error, PermanentError, RunStopped, backoff, describe, tell
+from workers.endings import OVERTIME, SHUT_DOWN, End, Ending, Error, PermanentError, RunStopped, backoff, describe, tell
 from workers.heartbeat import Pulse
 from workers.interrupts import Interrupts
 from workers.journal import Context
 from workers.live import LiveProgress
 from workers.output import encode
-from workers.process import agents, impatient, is_vouched, runtime
+from workers.process import agents, board, impatient, is_vouched, runtime, slot
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,11 @@ def run(task_id: str, attempt: int, mark: str = "") -> None:
         return
     with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts:
         try:
+            if board().is_leaving:
+                # Not begun only to be handed over at once.
+                log.info("wakeup_given_back")
+                runtime().ledger.propose_unheard(task_id, attempt)
+                return
             perform(runtime(), agents(), interrupts, task_id, attempt)
         except BaseException:
             # The lease is not extended any more, so the sweep gives the task its next attempt.
@@ -71,7 +76,7 @@ def perform(
     def last_words(ending: Ending) -> TaskStatus | None:
         return settle(rt, claim, live, None, ending)
 
-    with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live, last_words) as pulse:
+    with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live, slot(), last_words) as pulse:
         result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live)
         pulse.wind_up()
         return settle(rt, claim, live, result, ending)
@@ -96,7 +101,7 @@ def run_agent(
     except BaseException as fault:
         if ctx.ending is None:
             log.warning("agent_failed", exc_info=fault)
-        return None, ctx.ending or judge(fault, claim, rt.settings, overtime=pulse.overtime)
+        return None, ctx.ending or judge(fault, claim, rt.settings, overtime=pulse.overtime, told=pulse.told)
     return result, ctx.ending
 
 
@@ -113,11 +118,13 @@ def read_input(spec: AgentSpec, given: Any) -> BaseModel | Ending:
     return Ending(End.FAIL, error)
 
 
-def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: bool) -> Ending:
+def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: bool, told: bool = False) -> Ending:
     """Decide what an error outside of any step means: as many tries as a step would have had, then the end."""
     if overtime or isinstance(fault, SoftTimeLimitExceeded):
         return OVERTIME
     error: Error = describe(fault)
+    if told and not isinstance(fault, PermanentError):
+        return SHUT_DOWN
     failures = claim.failures + 1
     if isinstance(fault, PermanentError) or failures >= limits.step_tries:
         return Ending(End.FAIL, error)
@@ -149,7 +156,7 @@ def _write_end(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, endin
         rt.runs.heartbeat(claim, *pending)
     if ending is None:
         return rt.runs.complete(claim, result)
-    if ending.how is End.RETRY:
+    if ending.how in (End.RETRY, End.HAND_OVER):
         return rt.runs.retry_later(claim, ending.error, ending.delay, outside_steps=ending.outside_steps)
     if ending.how is End.FAIL:
         return rt.runs.fail(claim, ending.error)

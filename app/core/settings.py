@@ -112,6 +112,9 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     lease_seconds: float = Field(15.0, gt=0, description="How long a run holds its task without a heartbeat")
     heartbeat_seconds: float = Field(1.0, gt=0, description="How often a run extends its lease and looks for a cancel")
     cancel_grace: float = Field(10.0, ge=0, description="How long a cancelled run may go on before it is interrupted")
+    shutdown_grace: float = Field(
+        5.0, ge=0, description="How long a step may go on once its worker is told to stop, before the step is told too"
+    )
     sweep_interval: float = Field(1.0, gt=0, description="How often lost wishes, leases and expiries are looked for")
     resend_after: float = Field(10.0, gt=0, description="When a wake-up message that nobody claimed is first doubted")
     resend_max: float = Field(300.0, gt=0, description="Longest pause between two doubts")

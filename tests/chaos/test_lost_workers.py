@@ -1,12 +1,10 @@
-"""Workers that are killed, stopped, frozen or sent away in the middle of a step: the second part of the fault table."""
+"""Workers that are killed or frozen in the middle of a step: the second part of the fault table."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.harness.gate import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
 from tests.harness.house import House
@@ -62,39 +60,6 @@ def test_a_killed_worker_is_lost_when_its_lease_lapses(brisk_house: MakeHouse) -
     house.wait_for_step(instance, task_id, "wait", attempt=2)
     assert let_through(house, task_id, gate) == 2
     assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
-
-
-def test_a_warm_shutdown_lets_the_run_end(brisk_house: MakeHouse) -> None:
-    house = brisk_house()
-    instance, task_id, gate = at_the_gate(house)
-    house.workers[0].stop_warm()
-    house.workers[0].wait_for_log("Warm shutdown")
-    assert let_through(house, task_id, gate) == 1
-    assert house.workers[0].wait() == 0
-    assert story(house.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
-
-
-@pytest.mark.parametrize("manner", ["asks", "blocks"])
-def test_a_cold_shutdown_gives_the_task_back_at_once(brisk_house: MakeHouse, manner: str) -> None:
-    house = brisk_house(lease_seconds=600)
-    instance, task_id, gate = at_the_gate(house, manner)
-    house.workers[0].stop_cold()
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
-    house.workers[0].wait()
-    gate.touch()
-    house.start_worker(concurrency=1)
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
-
-
-def test_a_deaf_step_does_not_keep_a_cold_shutdown_waiting_for_ever(brisk_house: MakeHouse) -> None:
-    house = brisk_house(lease_seconds=600)
-    instance, task_id, _ = at_the_gate(house, "deaf")
-    house.workers[0].stop_cold()
-    house.workers[0].wait()
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
-    told = story(house.events(instance))
-    assert told[: len(UNTIL_GATE) + 2] == [*UNTIL_GATE, *LOST_THERE[:2]]
 
 
 def test_a_zombie_changes_nothing(brisk_house: MakeHouse) -> None:

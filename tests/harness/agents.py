@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from workers.catalogue import agent
-from workers.journal import Context
+from workers.journal import Context, WorkerStopping
 
 NAP = 0.02
 
@@ -22,7 +22,8 @@ class GateInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str
-    #: `asks`: calls check() as it should; `blocks`: sleeps in one piece; `deaf`: swallows every interrupt as well.
+    #: `asks`: calls check() as it should; `blocks`: sleeps in one piece; `deaf`: swallows every interrupt as well;
+    #: `tidies`: sleeps in one piece, and returns what it has when its worker stops.
     manner: str = "asks"
 
 
@@ -43,6 +44,11 @@ def wait(ctx: Context, given: GateInput) -> str:
             time.sleep(NAP)
         elif given.manner == "blocks":
             time.sleep(3600)
+        elif given.manner == "tidies":
+            try:
+                time.sleep(3600)
+            except WorkerStopping:
+                return "tidied up"
         else:
             _sleep_deaf()
     return "open"

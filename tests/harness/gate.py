@@ -12,6 +12,9 @@ UNTIL_GATE = [*BEGINNING, "1: first in_progress", "1: first completed", "1: 10%"
 #: The same when it was lost there and has been picked up again.
 LOST_THERE = ["1: wait failed worker_lost", "1: RETRYING worker_lost", "1: QUEUED", "2: IN_PROGRESS"]
 
+#: The same when its worker was told to stop.
+HANDED_OVER_THERE = [line.replace("worker_lost", "worker_stopped") for line in LOST_THERE]
+
 
 def after_gate(attempt: int) -> list[str]:
     """The rest of a gate task once the gate is open."""

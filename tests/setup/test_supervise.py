@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -102,6 +104,25 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
         assert up.terminate() == 0
         assert left(sessions) == []
         assert up.log_text().rstrip().endswith("| stopped")
+
+
+@pytest.mark.long
+def test_a_run_that_it_stops_is_handed_over_before_anything_is_killed(var: Path) -> None:
+    with Up(var, SWALLOWTAIL_SHUTDOWN_GRACE="0.5").start() as up:
+        made = httpx.post(
+            f"{up.url}/api/v1/instances/demo/tasks",
+            json={"kind": "probe", "input": {"steps": 1, "seconds": 600, "blocking": True}},
+            timeout=60,
+        ).json()["task"]
+        steps_of = f"{up.url}/api/v1/tasks/{made['id']}/steps"
+        wait_until(lambda: "in_progress" in httpx.get(steps_of, timeout=60).text, "the step is open")
+        assert up.terminate() == 0
+        assert "killing it" not in up.log_text()
+    with closing(sqlite3.connect(var / "swallowtail.db")) as database:
+        told = database.execute("SELECT status, losses FROM task WHERE id = ?", [made["id"]]).fetchone()
+        steps = database.execute("SELECT status, failures FROM step WHERE task_id = ?", [made["id"]]).fetchall()
+    assert told[0] in ("RETRYING", "QUEUED")
+    assert (told[1], steps) == (0, [("failed", 0)])
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from app.core.errors import Unavailable
 from app.core.runs import Beat, Claim
 from app.core.settings import Settings
 from tests.harness.waiting import wait_until
-from workers.endings import CANCELLED, LEASE_LOST, Ending, RunStopped
+from workers.board import Board
+from workers.endings import CANCELLED, LEASE_LOST, SHUT_DOWN, Ending, RunStopped, WorkerStopping
 from workers.heartbeat import Pulse
 from workers.interrupts import Interrupts
 from workers.live import LiveProgress
@@ -51,6 +53,7 @@ class Run:
     live: LiveProgress
     words: list[Ending]
     killed: threading.Event
+    board: Board
 
 
 NewRun = Callable[..., Run]
@@ -60,13 +63,18 @@ NewRun = Callable[..., Run]
 def new_run() -> Iterator[NewRun]:
     opened: list[tuple[Interrupts, Run]] = []
 
-    def make(*, lease: float = HOUR, grace: float = 0.1) -> Run:
-        settings = Settings(_env_file=None, lease_seconds=lease, heartbeat_seconds=0.05, cancel_grace=grace)
+    def make(*, lease: float = HOUR, grace: float = 0.1, leave: float = HOUR) -> Run:
+        settings = Settings(
+            _env_file=None, lease_seconds=lease, heartbeat_seconds=0.05, cancel_grace=grace, shutdown_grace=leave
+        )
         interrupts, beats, live = Interrupts(), FakeBeats(), LiveProgress(CLAIM, 10.0)
         words: list[Ending] = []
         killed = threading.Event()
-        pulse = Pulse(CLAIM, time.monotonic(), beats, settings, interrupts, live, words.append, killed.set)
-        run = Run(pulse, beats, live, words, killed)
+        board = Board()
+        pulse = Pulse(
+            CLAIM, time.monotonic(), beats, settings, interrupts, live, board.slot(0), words.append, killed.set
+        )
+        run = Run(pulse, beats, live, words, killed, board)
         interrupts.__enter__()
         pulse.__enter__()
         opened.append((interrupts, run))
@@ -176,6 +184,49 @@ def test_a_write_that_takes_long_is_not_killed(new_run: NewRun) -> None:
     with stopped_with(LEASE_LOST):
         run.pulse.call(write)
     assert not run.killed.is_set()
+
+
+def test_a_worker_that_stops_ends_a_run_between_two_steps_only(new_run: NewRun) -> None:
+    run = new_run()
+    run.board.leave()
+    run.pulse.check()
+    assert run.pulse.call(time.sleep, 0.3) is None
+    with stopped_with(SHUT_DOWN):
+        run.pulse.check(between=True)
+
+
+def test_a_step_is_told_once_that_its_worker_stops_and_may_end_in_peace(new_run: NewRun) -> None:
+    run = new_run(grace=HOUR, leave=0.3)
+
+    def work() -> str:
+        try:
+            time.sleep(HOUR)
+        except Exception:
+            return "mistaken for an error"
+        except WorkerStopping:
+            time.sleep(0.3)
+        return "tidied up"
+
+    run.board.leave()
+    assert run.pulse.call(work) == "tidied up"
+    assert run.pulse.told
+    run.pulse.check()
+    with stopped_with(SHUT_DOWN):
+        run.pulse.check(between=True)
+    assert run.words == []
+
+
+def test_a_step_that_does_not_hear_that_its_worker_stops_is_killed_with_last_words(new_run: NewRun) -> None:
+    run = new_run(leave=0.1)
+    run.board.leave()
+
+    def ignore() -> None:
+        while not run.killed.is_set():
+            with contextlib.suppress(WorkerStopping):
+                time.sleep(0.05)
+
+    run.pulse.call(ignore)
+    assert run.words[0] is SHUT_DOWN
 
 
 def test_the_end_of_a_run_is_left_alone(new_run: NewRun) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from workers.endings import CANCELLED, SHUT_DOWN, RunStopped
+from workers.endings import CANCELLED, TERMINATED, RunStopped
 from workers.interrupts import Interrupts
 
 HOUR = 3600.0
@@ -119,7 +119,7 @@ def test_the_end_of_the_worker_ends_the_run_and_then_the_process() -> None:
             soon(send(signal.SIGTERM))
             with pytest.raises(RunStopped) as stopped:
                 interrupts.call(time.sleep, HOUR)
-            assert stopped.value.ending is SHUT_DOWN
+            assert stopped.value.ending is TERMINATED
             assert ended == []
         assert ended == [signal.SIGTERM]
     finally:
