@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from app.core.errors import SettingsError
 from app.core.events import to_json
 from app.core.settings import Settings
+from app.core.unreadable import deserialize
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
 
@@ -40,6 +41,7 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
     engine = create_engine(
         url,
         json_serializer=_serialize,
+        json_deserializer=deserialize,
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
@@ -65,7 +67,9 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
 def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
     if settings.database_url is None:
         settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = create_engine(url, json_serializer=_serialize, pool_timeout=settings.database_wait)
+    engine = create_engine(
+        url, json_serializer=_serialize, json_deserializer=deserialize, pool_timeout=settings.database_wait
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:

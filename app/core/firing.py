@@ -24,7 +24,9 @@ from app.core.planning import clock, timing_of
 from app.core.redaction import redact_text
 from app.core.runtime import Runtime
 from app.core.schedules import latest_slots, next_slot
+from app.core.sealing import place_of
 from app.core.states import ACTIVE
+from app.core.unreadable import is_unreadable, sound
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +53,21 @@ def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) 
         Unavailable: the database stayed away.
     """
     overdue = Schedule.next_slot_at <= (db_now() if at is None else at)
-    due = select(Schedule).where(Schedule.paused.is_(False), overdue).order_by(Schedule.next_slot_at).limit(limit)
+    due = select(Schedule.id).where(Schedule.paused.is_(False), overdue).order_by(Schedule.next_slot_at).limit(limit)
     with runtime.db.read() as session:
-        rows = session.scalars(due).all()
+        found = session.scalars(due).all()
     decided = tasks = 0
-    for row in rows:
+    for schedule_id in found:
         try:
-            tasks += _fire(runtime, row, at)
+            with runtime.db.read() as session:
+                row = session.get(Schedule, schedule_id)
+            if row is not None and row.next_slot_at is not None:
+                tasks += _fire(runtime, row, at)
             decided += 1
-        except Unavailable:
-            raise
-        except Exception:  # whatever is wrong with one schedule must not stop the others
-            log.exception("schedule_not_fired", schedule_id=row.id, name=row.name)
+        except Exception as fault:  # whatever is wrong with one schedule must not stop the others
+            if isinstance(fault, Unavailable) and not is_unreadable(fault):
+                raise
+            log.exception("schedule_not_fired", schedule_id=schedule_id)
     if tasks:
         runtime.hurry()
     return decided
@@ -81,7 +86,8 @@ def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
 
 def _template(runtime: Runtime, row: Schedule) -> NewTask | str:
     """The task that each slot submits, or why its agent would not take it any more."""
-    wanted = Submission(row.instance_id, row.kind, row.input, title=row.name, submitted_by=f"schedule:{row.id}")
+    given = sound(row.input, place_of(Schedule, row.id, "input"))
+    wanted = Submission(row.instance_id, row.kind, given, title=row.name, submitted_by=f"schedule:{row.id}")
     try:
         return check_submission(runtime, wanted)
     except (InvalidInput, TooLarge) as refused:

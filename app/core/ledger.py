@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,30 +36,17 @@ from app.core.moves import (
     record_status,
     wish,
 )
+from app.core.new_task import NewTask, row_of
 from app.core.settings import Settings
 from app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
+from app.core.unreadable import alone
+
+__all__ = ["WORKER_LOST", "Announce", "Ledger", "NewTask"]
 
 Announce = Callable[[Sequence[EventRecord]], None]
 T = TypeVar("T")
 
 WORKER_LOST = {"code": "worker_lost", "message": "The worker that ran this was lost"}
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A submission that has been checked. Times are moments in UTC, limits seconds."""
-
-    instance_id: str
-    kind: str
-    title: str
-    input: Any
-    fingerprint: str
-    submitted_by: str = "api"
-    idempotency_key: str | None = None
-    expires_at: datetime | None = None
-    soft_time_limit: float | None = None
-    hard_time_limit: float | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 class Ledger:
@@ -134,7 +119,7 @@ class Ledger:
             return known, False
         try:
             with change.session.begin_nested():
-                task = _row(change, new)
+                task = row_of(new, change.now)
                 change.session.add(task)
                 change.session.flush()
         except IntegrityError:
@@ -166,7 +151,7 @@ class Ledger:
             wished = change.session.execute(
                 update(Outbox)
                 .where(Outbox.task_id == task_id, Outbox.attempt == attempt)
-                .values(sends=Outbox.sends + 1, available_at=db_now(doubt_after))
+                .values(sends=Outbox.sends + 1, sent_at=db_now(), available_at=db_now(doubt_after))
                 .returning(Outbox.task_id)
                 .execution_options(synchronize_session=False)
             ).one_or_none()
@@ -309,7 +294,7 @@ class Ledger:
         with self.db.read() as session:
             lapsed = session.execute(query.limit(limit)).all()
         for task_id, attempt in lapsed:
-            self.propose_lost(task_id, attempt, WORKER_LOST, if_lapsed=True)
+            alone(task_id, partial(self.propose_lost, task_id, attempt, WORKER_LOST, if_lapsed=True))
         return len(lapsed)
 
     def expire(self, limit: int = 100) -> int:
@@ -318,9 +303,8 @@ class Ledger:
         overdue = (Task.status.in_(waiting), Task.attempt == 0, Task.expires_at < db_now())
         with self.db.read() as session:
             late = session.scalars(select(Task.id).where(*overdue).limit(limit)).all()
-
         for task_id in late:
-            self.commit(partial(expire_unclaimed, task_id=task_id))
+            alone(task_id, partial(self.commit, partial(expire_unclaimed, task_id=task_id)))
         return len(late)
 
     def create_instance(self, name: str, instance_id: str) -> Instance:
@@ -365,32 +349,6 @@ class Ledger:
             if task.lease_until is None or clock is None or task.lease_until >= clock:
                 return None
         return task
-
-
-def _row(change: Change, new: NewTask) -> Task:
-    return Task(
-        id=new.id,
-        instance_id=new.instance_id,
-        kind=new.kind,
-        title=new.title,
-        input=new.input,
-        status=TaskStatus.SUBMITTED.value,
-        progress=0.0,
-        message="Submitted",
-        attempt=0,
-        losses=0,
-        failures=0,
-        retries=0,
-        last_seq=0,
-        fingerprint=new.fingerprint,
-        submitted_by=new.submitted_by,
-        idempotency_key=new.idempotency_key,
-        soft_time_limit=new.soft_time_limit,
-        hard_time_limit=new.hard_time_limit,
-        created_at=change.now,
-        updated_at=change.now,
-        expires_at=new.expires_at,
-    )
 
 
 def _existing(change: Change, task_id: str) -> Task:

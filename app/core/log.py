@@ -24,6 +24,7 @@ from app.core.models import Base, Event, Instance, Task
 from app.core.policy import rules_of
 from app.core.redaction import redact_facts
 from app.core.sealing import keyring_of, seal
+from app.core.unreadable import sound
 
 # The statements of every commit, on the tables themselves: the ORM's own way to them costs several times what they do.
 _EVENT, _INSTANCE, _TASK = (Base.metadata.tables[model.__tablename__] for model in (Event, Instance, Task))
@@ -187,5 +188,5 @@ def read_events(
 
 
 def _record(row: Event) -> EventRecord:
-    at = row.created_at.timestamp()
-    return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, row.data, at)
+    at, data = row.created_at.timestamp(), sound(row.data, f"event/{row.id}/data")
+    return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, data, at)

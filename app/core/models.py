@@ -204,6 +204,10 @@ class Outbox(Base):
     #: When to send it, or to doubt that it arrived.
     available_at: Mapped[datetime] = mapped_column(Moment, index=True)
     sends: Mapped[int] = mapped_column(Integer, default=0)
+    #: When it was last handed to the broker; None before that.
+    sent_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    #: Since when workers have given it back, because they could not begin it.
+    held_since: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

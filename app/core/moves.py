@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput
@@ -17,8 +17,10 @@ from app.core.log import Change
 from app.core.models import Outbox, Step, Task
 from app.core.policy import rules_of
 from app.core.redaction import Rules, redact_fields, redact_text
-from app.core.sealing import keyring_of, seal
+from app.core.sealing import SEALED, keyring_of, seal
+from app.core.settings import Settings
 from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
+from app.core.unreadable import is_unreadable
 
 #: What a watcher reads when nobody said it better.
 _MESSAGES = {
@@ -39,10 +41,31 @@ CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 UNFINISHED = {"code": "unfinished", "message": "The run ended before this step did"}
 
 
+#: What a move from outside can do without, so that a task can be moved whose payloads nobody can read.
+_PAYLOADS = SEALED[Task]
+_PLAIN = [name for name in Task.__table__.columns.keys() if name not in _PAYLOADS]  # noqa: SIM118 - keys, not columns
+
+
 def lock_task(session: Session, task_id: str) -> Task | None:
-    """Return the task's row, locked until the end of the transaction, or None when there is none."""
-    query = select(Task).where(Task.id == task_id).with_for_update()
-    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    """Return the task's row, locked until the end of the transaction, or None when there is none.
+
+    Where a payload of it cannot be read, the row comes without: only who asks for that payload gets the error.
+    """
+    query = select(Task).where(Task.id == task_id).with_for_update().execution_options(populate_existing=True)
+    try:
+        return session.scalars(query).one_or_none()
+    except Exception as fault:
+        if not is_unreadable(fault):
+            raise
+    for task in [held for held in session if isinstance(held, Task) and held.id == task_id]:
+        session.expunge(task)
+    return session.scalars(query.options(*map(defer, (Task.input, Task.result, Task.error)))).one_or_none()
+
+
+def reread(session: Session, task: Task, *written: str) -> None:
+    """Read a locked task's row again; of one that came without its payloads, only those that were `written`."""
+    whole = all(name in task.__dict__ for name in _PAYLOADS)
+    session.refresh(task, None if whole else [*_PLAIN, *written])
 
 
 def move(
@@ -82,7 +105,7 @@ def move(
     ).one_or_none()
     if moved is None:
         raise Conflict(f"the task is no longer {before}", field="status")
-    change.session.refresh(task)
+    reread(change.session, task, "result", "error")
     record_status(change, task, before)
 
 
@@ -155,6 +178,31 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     row.available_at = db_now(delay)
     change.session.add(row)
     change.session.flush()
+
+
+def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
+    """Give a locked task back that this worker cannot begin: its wish comes up again after a pause that grows.
+
+    The reason is told once, and stays on the row: the task waits as it did, and nothing of it is used up.
+    """
+    mine = (Outbox.task_id == task.id, Outbox.attempt == task.attempt + 1)
+    row = change.session.execute(select(Outbox.held_since, db_now().label("clock")).where(*mine)).one_or_none()
+    if row is None:
+        wish(change, task)
+    since = None if row is None else row.held_since
+    held = 0.0 if row is None or since is None else (row.clock - since).total_seconds()
+    pause = min(max(settings.backoff_base, held / 4), settings.backoff_max)
+    change.session.execute(
+        update(Outbox)
+        .where(*mine)
+        # As one that was never sent: what waits for this worker's like is sent again without any doubt.
+        .values(sends=0, available_at=db_now(pause), held_since=db_now() if since is None else since)
+        .execution_options(synchronize_session=False)
+    )
+    if since is None:
+        task.message, task.updated_at = reason, change.now
+        change.session.flush()
+        record_note(change, task, fact="held")
 
 
 def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:

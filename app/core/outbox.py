@@ -23,6 +23,7 @@ from app.core.ledger import Ledger
 from app.core.models import Outbox, Task
 from app.core.settings import Settings
 from app.core.states import TaskStatus
+from app.core.unreadable import alone
 from app.core.vouching import Voucher, wakeup
 
 log = structlog.get_logger(__name__)
@@ -94,7 +95,8 @@ class Relay:
             if not self._send(wish):
                 self._ledger.db.run(partial(_give_back, wishes=wishes[sent:]))
                 return sent
-            self._ledger.mark_queued(wish.task_id, wish.attempt, self._doubt_after(wish.sends))
+            mark = partial(self._ledger.mark_queued, wish.task_id, wish.attempt, self._doubt_after(wish.sends))
+            alone(wish.task_id, mark)
         return len(wishes)
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Relay:
 
     def _take(self, session: Session, limit: int) -> list[Wish]:
         due = (
-            select(Outbox, Task)
+            select(Outbox.task_id, Outbox.attempt, Outbox.sends, Task.soft_time_limit, Task.hard_time_limit)
             .join(Task, Task.id == Outbox.task_id)
             .where(Outbox.available_at <= db_now())
             .order_by(Outbox.available_at)
@@ -120,8 +122,8 @@ class Relay:
             .with_for_update(skip_locked=True, of=Outbox)
         )
         wishes = []
-        for row, task in session.execute(due).all():
-            wishes.append(Wish(row.task_id, row.attempt, row.sends, task.soft_time_limit, task.hard_time_limit))
+        for row in session.execute(due).all():
+            wishes.append(Wish(row.task_id, row.attempt, row.sends, row.soft_time_limit, row.hard_time_limit))
             pause = self._doubt_after(row.sends) if row.sends else RESERVE_SECONDS
             session.execute(
                 update(Outbox)
@@ -150,8 +152,8 @@ class Relay:
             return 0
 
     def _send(self, wish: Wish) -> bool:
-        soft, hard = self._limits(wish)
         try:
+            soft, hard = self._limits(wish)
             self._sender.send_task(
                 RUN_TASK,
                 args=self._address(wish),

@@ -18,6 +18,7 @@ from app.core.models import Agent, Task
 from app.core.models_privacy import InstancePolicy
 from app.core.redaction import Rules, normal, schema_names
 from app.core.settings import Settings
+from app.core.unreadable import is_damaged, is_unreadable
 
 #: Key in `Session.info`.
 POLICIES = "policies"
@@ -63,7 +64,16 @@ class Policies:
             known = self._tasks.get(task.id)
         if known is not None and known[0] is rules:
             return known[1]
-        own = rules.hiding(task.input)
+        try:
+            given = task.input
+        except Exception as fault:
+            if not is_unreadable(fault):
+                raise
+            # Nobody can tell what it says, and neither can a run: there is nothing to hide, and nothing to remember.
+            return rules
+        own = rules.hiding(given)
+        if is_damaged(given):
+            return own
         with self._lock:
             _remember(self._tasks, task.id, (rules, own))
         return own

@@ -8,51 +8,32 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
+import structlog
 from sqlalchemy import case, delete, func, select, update
 
-from app.core.artifacts import keep, whole
+from app.core.artifacts import keep
+from app.core.claims import Claim, SavedStep, describe, is_late, reached
 from app.core.db import db_now
-from app.core.errors import CancelRequested, Conflict, LeaseLost
+from app.core.errors import CancelRequested, Conflict, LeaseLost, SwallowtailError
 from app.core.events import clean, step_id
+from app.core.keyring import KeyMissing
 from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
-from app.core.moves import CANCELLED, end_run, hide, lock_task, move, record_note, record_step, wish
+from app.core.moves import CANCELLED, end_run, hide, hold, lock_task, move, record_note, record_step, reread, wish
 from app.core.policy import rules_of
-from app.core.redaction import PATTERNS_ONLY, Rules, redact_text
+from app.core.redaction import redact_text
 from app.core.states import CLAIMABLE, StepStatus, TaskStatus
+from app.core.unreadable import is_unreadable
+
+__all__ = ["Beat", "Claim", "RunLedger", "SavedStep", "Wrote", "clamp"]
 
 
-@dataclass(frozen=True, slots=True)
-class SavedStep:
-    """A step whose output the journal has: `status` is completed or skipped."""
-
-    key: str
-    status: str
-    output: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One worker's hold on a task. `progress` is what the finished steps amount to, `saved` is keyed by step key."""
-
-    task_id: str
-    instance_id: str
-    kind: str
-    input: Any
-    attempt: int
-    token: str
-    progress: float
-    base_seq: int
-    #: Errors of the agent outside of any step in earlier attempts.
-    failures: int = 0
-    saved: dict[str, SavedStep] = field(default_factory=dict)
-    #: What nobody is to see of what the run tells beside its events.
-    rules: Rules = PATTERNS_ONLY
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +62,56 @@ class RunLedger:
         self.lease = ledger.settings.lease_seconds
 
     def claim(self, task_id: str, attempt: int, worker: str) -> Claim | None:
-        """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late."""
+        """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late.
+
+        A task that cannot be read is set aside, and None returned: it waits where only a key is missing here, and has
+        failed where what is stored is damaged.
+        """
         # Made once, so that a transaction whose commit got lost on the way back is recognised when it is run again.
         token = str(uuid.uuid4())
 
         def work(change: Change) -> Claim | None:
             task = lock_task(change.session, task_id)
             if task is not None and task.token == token:
-                return _describe(change, task)
-            if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
+                return describe(change, task)
+            if not _may_begin(task, change, attempt):
                 return None
-            if _is_late(change, task):
-                move(change, task, TaskStatus.EXPIRED)
-                return None
-            if task.status != TaskStatus.QUEUED.value:
-                # The message overtook the relay's own mark.
-                move(change, task, TaskStatus.QUEUED)
             self._take(change, task, token, worker)
-            return _describe(change, task)
+            return describe(change, task)
 
-        claim, events = self.ledger.commit(work)
+        try:
+            claim, events = self.ledger.commit(work)
+        except Exception as fault:
+            if not is_unreadable(fault):
+                raise
+            self._set_aside(task_id, attempt, token, worker, fault)
+            return None
         return claim if claim is None or not events else replace(claim, base_seq=events[-1].seq)
 
+    def _set_aside(self, task_id: str, attempt: int, token: str, worker: str, fault: Exception) -> None:
+        """Deal with a task that cannot be read, in a transaction that does not read it."""
+        reason = fault.message if isinstance(fault, SwallowtailError) else "a text in the database is no UTF-8"
+        log.error("task_unreadable", task_id=task_id, reason=reason)
+
+        def work(change: Change) -> None:
+            task = lock_task(change.session, task_id)
+            if not _may_begin(task, change, attempt):
+                return
+            if isinstance(fault, KeyMissing):
+                # Another worker may have the key, and the operator may bring it back: nothing is lost by waiting.
+                hold(change, task, self.ledger.settings, f"Waiting for a key: {reason}")
+                return
+            self._take(change, task, token, worker)
+            error = {"code": "unreadable", "message": f"What is stored of this task cannot be read: {reason}"}
+            end_run(change, task, TaskStatus.FAILED, error)
+
+        self.ledger.commit(work)
+
     def _take(self, change: Change, task: Task, token: str, worker: str) -> None:
-        saved = [step.progress or 0.0 for step in _saved_steps(change, task)]
+        if task.status != TaskStatus.QUEUED.value:
+            # The message overtook the relay's own mark.
+            move(change, task, TaskStatus.QUEUED)
+        percent = reached(change, task)
         # The attempt is part of the identity of the facts of this run, so it is raised before the move records one.
         change.session.execute(
             update(Task)
@@ -112,14 +119,14 @@ class RunLedger:
             .values(attempt=Task.attempt + 1)
             .execution_options(synchronize_session=False)
         )
-        change.session.refresh(task)
+        reread(change.session, task)
         move(
             change,
             task,
             TaskStatus.IN_PROGRESS,
             token=token,
             worker=worker[:200],
-            progress=max(saved, default=0.0),
+            progress=percent,
             lease_until=db_now(self.lease),
             started_at=task.started_at or change.now,
         )
@@ -315,33 +322,14 @@ class RunLedger:
         change.session.refresh(task)
 
 
-def _describe(change: Change, task: Task) -> Claim:
-    saved = _saved_steps(change, task)
-    journal = {step.key: SavedStep(step.key, step.status, whole(change.session, step)) for step in saved}
-    return Claim(
-        task_id=task.id,
-        instance_id=task.instance_id,
-        kind=task.kind,
-        input=task.input,
-        attempt=task.attempt,
-        token=task.token or "",
-        progress=task.progress,
-        base_seq=task.last_seq,
-        failures=task.failures,
-        saved=journal,
-        rules=rules_of(change.session, task),
-    )
-
-
-def _saved_steps(change: Change, task: Task) -> Sequence[Step]:
-    return change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
-
-
-def _is_late(change: Change, task: Task) -> bool:
-    if task.attempt > 0 or task.expires_at is None:
+def _may_begin(task: Task | None, change: Change, attempt: int) -> TypeGuard[Task]:
+    """Tell whether a wake-up for `attempt` is still good; a task that is too late expires here."""
+    if task is None or task.attempt != attempt - 1 or TaskStatus(task.status) not in CLAIMABLE:
         return False
-    clock = change.session.scalar(select(db_now()))
-    return clock is not None and task.expires_at < clock
+    if is_late(change, task):
+        move(change, task, TaskStatus.EXPIRED)
+        return False
+    return True
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:

@@ -105,8 +105,15 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
     loaded = target.__dict__
     for column in columns:
         if _is_wrapped(loaded.get(column)):
-            keyring = keyring_of(object_session(target))
-            set_committed_value(target, column, unseal(keyring, type(target), target.id, column, loaded[column]))
+            session = object_session(target)
+            try:
+                value = unseal(keyring_of(session), type(target), target.id, column, loaded[column])
+            except Exception:
+                # Nobody is to take what is sealed for what was sealed.
+                if session is not None:
+                    session.expire(target, [column])
+                raise
+            set_committed_value(target, column, value)
 
 
 def _on_load(target: Any, context: Any) -> None:

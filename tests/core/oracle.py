@@ -140,7 +140,8 @@ def _play(tale: TaskTale, wire: Wire) -> None:
     else:
         assert wire["type"] == "task_update", wire
         assert set(data) - {"cancel_requested"} == UPDATE_FIELDS, wire
-        assert tale.status == TaskStatus.IN_PROGRESS, f"a note outside of a run: {wire}"
+        waits = data["message"].startswith("Waiting for ") and tale.status in CLAIMABLE
+        assert tale.status == TaskStatus.IN_PROGRESS or waits, f"a note outside of a run: {wire}"
         assert wire["attempt"] == tale.attempt, wire
         assert data["progress"] >= tale.progress, f"progress went back from {tale.progress}: {wire}"
         tale.message = data["message"]

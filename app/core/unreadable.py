@@ -1,0 +1,69 @@
+"""Payloads that cannot be read: damaged in the database, changed, or sealed with a key that this process does not have.
+
+Beside the road, below the ledger. Whatever is done to a task from outside needs none of its payloads and must not fail
+for them; only a claim reads the input and the saved outputs, and it sets the one task aside whose cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from app.core.errors import SwallowtailError, Unavailable
+from app.core.keyring import KeyMissing, Tampered
+
+log = structlog.get_logger(__name__)
+
+_DAMAGED = "$damaged"
+
+
+class Unreadable(SwallowtailError):
+    """What is stored is damaged: it is not JSON."""
+
+    code = "unreadable"
+
+
+def deserialize(stored: str) -> Any:
+    """Return a JSON column's value; what is no JSON becomes a mark, so that the other columns and rows can be read."""
+    try:
+        return json.loads(stored)
+    except (ValueError, RecursionError):
+        return {_DAMAGED: True}
+
+
+def is_damaged(value: Any) -> bool:
+    """Tell whether a value is the mark of one that is damaged."""
+    return isinstance(value, dict) and value == {_DAMAGED: True}
+
+
+def sound(value: Any, place: str) -> Any:
+    """Return a value that is not damaged. Raises Unreadable, which names the place."""
+    if is_damaged(value):
+        raise Unreadable(f"{place} is not JSON")
+    return value
+
+
+def is_unreadable(fault: BaseException) -> bool:
+    """Tell whether an error says that one row cannot be read, and nothing of the rest of the database."""
+    if isinstance(fault, DBAPIError):
+        # How SQLite's driver tells of text that is no UTF-8.
+        return "could not decode to utf-8" in str(fault.orig).lower()
+    return isinstance(fault, Unreadable | KeyMissing | Tampered)
+
+
+def alone(task_id: str, work: Callable[[], object]) -> None:
+    """Do something to one task of many: whatever is wrong with its row keeps none of the others from theirs.
+
+    Raises:
+        Unavailable: the database is away, for all of them.
+    """
+    try:
+        work()
+    except Exception as fault:
+        if isinstance(fault, Unavailable) and not is_unreadable(fault):
+            raise
+        log.exception("task_left_out", task_id=task_id)
