@@ -20,7 +20,7 @@ def welcome(settings: Settings) -> str:
     demo = settings.demo_instance or "INSTANCE"
     return f"""
 Swallowtail is ready at {url}
-Demo instance: {demo}
+Demo instance: {demo}{_tell_who_comes_in(settings)}
 
 Three things to try:
   1. Open {url}/instances/{demo} and submit a task there.
@@ -35,6 +35,13 @@ def address(settings: Settings) -> str:
     """The URL to reach this machine's web process from this machine."""
     host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _tell_who_comes_in(settings: Settings) -> str:
+    if settings.is_open:
+        return ""
+    why = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.closing) or "SWALLOWTAIL_AUTH"
+    return f"\nCallers have to say who they are ({why}): docs/access.md tells how to make the first user."
 
 
 async def _get(settings: Settings, path: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import unquote
@@ -27,6 +28,10 @@ SOCKET_PATH_LIMIT = 100
 _SQLITE = "sqlite:///"
 _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "amqps://", "pyamqp://")
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
+#: What serves more than this machine's own users, beside all of how callers prove who they are and of the entrance.
+_BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_origins"})
+#: Of these, what says nothing about who comes in.
+_ASIDE = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
 
 
 class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings):
@@ -211,13 +216,17 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
             raise ValueError("SWALLOWTAIL_AUTH: open is possible on a loopback SWALLOWTAIL_HOST only")
         return self
 
-    @property
+    @cached_property
     def is_open(self) -> bool:
         """Whether anybody who reaches this deployment may do everything, without saying who they are."""
-        if self.auth != "auto":
-            return self.auth == "open"
-        elsewhere = self.database_url or self.redis_url or self.broker_url
-        return not elsewhere and is_loopback(self.host)
+        return self.auth == "open" or (self.auth == "auto" and not self.closing)
+
+    @cached_property
+    def closing(self) -> list[str]:
+        """Names of the settings that have `auto` ask callers who they are: they make sense only beyond this machine."""
+        names = (_BEYOND | AccessSettings.model_fields.keys() | EntranceSettings.model_fields.keys()) - _ASIDE
+        differs = [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
+        return [name for name in differs if name != "host" or not is_loopback(self.host)]
 
     @property
     def var(self) -> Path:

@@ -16,8 +16,9 @@ class AccessSettings(BaseSettings):
     # Who may come in
     auth: Literal["auto", "open", "required"] = Field(
         "auto",
-        description="Whether callers must say who they are; `auto` lets anybody in on the embedded default bound to "
-        "loopback only, `open` does so on any loopback address",
+        description="Whether callers must say who they are; `auto` lets anybody in on the embedded default only, bound "
+        "to loopback and with nothing set about proxies, hosts, origins or identity; `open` does so on any loopback "
+        "address; whoever is let in so has to come straight from this machine",
     )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Key that signs sessions and tokens; made and kept under `var` when unset"

@@ -20,9 +20,12 @@ from app.web.errors import KINDS, MEDIA_TYPE, Kind, describe_problem
 from app.web.headers import secure
 from app.web.hosts import Hosts
 from app.web.origins import Origins
-from app.web.proxies import Proxies
+from app.web.proxies import Proxies, find_detour
 
 log = structlog.get_logger(__name__)
+
+#: Where an environment keeps what tells that a request to an open server took a detour.
+_DETOUR = "swallowtail.detour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Doorstep:
     """The door of one web process."""
 
     def __init__(self, settings: Settings) -> None:
+        self._is_open = settings.is_open
         self._hosts = Hosts(settings)
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = Origins(settings)
@@ -44,10 +48,18 @@ class Doorstep:
 
     def settle(self, environ: dict[str, Any]) -> None:
         """Put the caller's own address and scheme into a WSGI environment."""
+        if self._is_open and (detour := find_detour(environ)) is not None:
+            # Noted before it is removed.
+            environ[_DETOUR] = detour
         self._proxies.settle(environ)
 
     def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:
         """Return why a request that is settled is not let in; None when it is."""
+        if _DETOUR in environ:
+            kind = KINDS["not_from_here"]
+            return Refusal(
+                kind, f"{environ[_DETOUR]}: this server lets anybody of this machine in, and nobody else. {kind.remedy}"
+            )
         host = environ.get("HTTP_HOST")
         if not self._hosts.admits(host):
             return Refusal(KINDS["unknown_host"], f"this server does not answer for {(host or 'no name')[:200]}")

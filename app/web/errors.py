@@ -62,6 +62,13 @@ KINDS = {
         Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
         Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
         Kind("unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
+        Kind(
+            "not_from_here",
+            421,
+            "This server is for its own machine",
+            "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
+            "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
+        ),
         Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
         Kind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
         Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
@@ -71,7 +78,7 @@ KINDS = {
     )
 }
 #: Those that share their status with a kind that is less special.
-_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up")
+_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up", "not_from_here")
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 

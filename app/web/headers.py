@@ -64,14 +64,14 @@ def _refuse_large_body() -> None:
 
 
 def _allow_origin(response: Response, origins: Origins) -> None:
-    if not origins.listed:
+    if not origins.listed and not origins.is_open:
         return
     response.vary.add("Origin")
     origin = request.headers.get("Origin", "")
     if not origins.may_read(origin):
         return
     # Never with `Access-Control-Allow-Credentials`: what a cookie lets somebody see is for our own pages.
-    response.headers["Access-Control-Allow-Origin"] = origin if origin in origins.listed else "*"
+    response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins.listed else origin
     response.headers["Access-Control-Expose-Headers"] = _EXPOSED
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = _METHODS

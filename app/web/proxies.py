@@ -1,7 +1,7 @@
 """Where a request really comes from, when it came through proxies. Before the road.
 
 Anybody can write `X-Forwarded-…` headers. They count only when a proxy that is trusted has added to them, and are
-removed in any case, so that nothing later reads them by itself.
+removed in any case, so that nothing later reads them by itself. Where anybody is let in, they give a detour away.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from app.core.settings_entrance import list_words
 
 #: Some proxies name a websocket's scheme.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+#: What proxies, tunnels and content networks add to a request that they pass on, beside all `X-Forwarded…`.
+_TRACES = frozenset(
+    {"HTTP_FORWARDED", "HTTP_FORWARDED_FOR", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_CLIENT_IP"}
+    | {"HTTP_X_CLUSTER_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_FASTLY_CLIENT_IP"}
+    | {"HTTP_CDN_LOOP", "HTTP_X_ORIGINAL_FORWARDED_FOR", "HTTP_X_ORIGINAL_HOST", "HTTP_X_REAL_HOST"}
+)
 
 
 class Proxies:
@@ -51,6 +57,18 @@ class Proxies:
     def _trusts(self, text: str) -> bool:
         address = _read_address(text)
         return address is not None and any(ip_address(address) in network for network in self._networks)
+
+
+def find_detour(environ: dict[str, Any]) -> str | None:
+    """Return what tells that a request does not come straight from this machine: a header, or its address.
+
+    For an environment that is not settled yet.
+    """
+    for name in environ:
+        if name in _TRACES or name.startswith("HTTP_X_FORWARDED"):
+            return name.removeprefix("HTTP_").replace("_", "-").title()
+    address = _read_address(environ.get("REMOTE_ADDR") or "")
+    return None if address is not None and ip_address(address).is_loopback else "an address elsewhere"
 
 
 def _read_address(text: str) -> str | None:

@@ -1,16 +1,22 @@
 """Web processes behind a real nginx as in the example: websockets anywhere, polling where it began.
 
-There are four at three addresses, the first of which two share.
+There are four at three addresses, the first of which two share, with the settings that the example's head exports and
+no others: so everybody has to say who they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
+import websocket
 
+from app.core import grants, users
+from app.core.access import Actor, Caller
+from app.core.grants import PersonalWish
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous
 from tests.harness.ports import answers, free_port
@@ -19,10 +25,12 @@ from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
 from tests.harness.services import require
 from tests.journey.author import Author, BusyAuthor
+from tests.journey.tenants import Tenants, find_refusal
 
 pytestmark = pytest.mark.long
 
 CONFIGURATION = ROOT / "examples/nginx.conf"
+EXPORT = re.compile(r"^#\s+export (SWALLOWTAIL_.+)$", re.MULTILINE)
 Change = Callable[[str], str]
 
 
@@ -63,13 +71,20 @@ def _private(root: Path) -> str:
 class PollingRecorder(Recorder):
     """A client of section 1 that polls; with `upgrade` it begins so and goes on over a websocket."""
 
-    def __init__(self, url: str, *, upgrade: bool) -> None:
-        super().__init__(url, transports=["polling", "websocket"] if upgrade else ["polling"])
+    def __init__(self, url: str, auth: Mapping[str, str], *, upgrade: bool) -> None:
+        super().__init__(url, auth=dict(auth), transports=["polling", "websocket"] if upgrade else ["polling"])
 
     @property
     def transport(self) -> str:
         """How messages travel now."""
         return str(self._client.transport())
+
+
+def as_written() -> dict[str, object]:
+    """What the example's head exports, on the embedded default: the house's Redis is where that expects its own."""
+    exported = dict(word.split("=", 1) for line in EXPORT.findall(CONFIGURATION.read_text()) for word in line.split())
+    assert exported
+    return {"auth": "auto", "redis_url": "", **exported}
 
 
 def start_three(house: House) -> House:
@@ -83,8 +98,22 @@ def start_three(house: House) -> House:
 @pytest.fixture(scope="module")
 def three(redis_binary: RedisBinary) -> Iterator[House]:
     require("nginx")
-    with House(redis_binary=redis_binary) as opened:
+    with House(redis_binary=redis_binary, env=as_written()) as opened:
         yield start_three(opened)
+
+
+def watcher(house: House, instance_id: str) -> dict[str, str]:
+    """What somebody shows who may watch an instance."""
+    return {"token": Tenants(house).add(f"watcher-of-{instance_id}", "viewer", instance_id)}
+
+
+@pytest.fixture(scope="module")
+def boss(three: House) -> dict[str, str]:
+    """The headers of a superuser."""
+    view = users.create_user(three.runtime(), "boss", "correct horse battery", is_superuser=True)
+    caller = Caller(Actor("user", view["id"], "boss", user_id=view["id"], is_superuser=True), "rest")
+    minted = grants.mint_personal(three.runtime().by(caller), PersonalWish("test"))
+    return {"Authorization": f"Bearer {minted.secret}"}
 
 
 @pytest.fixture
@@ -93,20 +122,21 @@ def nginx(three: House) -> Iterator[Nginx]:
         yield program
 
 
-def connections(house: House) -> list[int]:
+def connections(house: House, boss: dict[str, str]) -> list[int]:
     """How many clients there are at each address."""
     found = []
     for web in house.webs:
-        lines = httpx.get(web.url + "/metrics", timeout=30).text.splitlines()
+        lines = httpx.get(web.url + "/metrics", headers=boss, timeout=30).text.splitlines()
         found += [int(float(line.split()[1])) for line in lines if line.startswith("swallowtail_clients ")]
     return found
 
 
-def test_websockets_go_anywhere_and_come_back_anywhere(three: House, nginx: Nginx) -> None:
+def test_websockets_go_anywhere_and_come_back_anywhere(three: House, nginx: Nginx, boss: dict[str, str]) -> None:
     author = Author(three)
     author.play()
-    clients = [ResumingRecorder(nginx.url).connect() for _ in range(8)]
-    assert connections(three) == [4, 2, 2]
+    auth = watcher(three, author.instance_id)
+    clients = [ResumingRecorder(nginx.url, auth=auth).connect() for _ in range(8)]
+    assert connections(three, boss) == [4, 2, 2]
     for client in clients:
         client.follow(author.instance_id, epoch=author.epoch, seq=0)
     with BusyAuthor(author):
@@ -122,11 +152,12 @@ def test_websockets_go_anywhere_and_come_back_anywhere(three: House, nginx: Ngin
 
 def test_clients_of_a_killed_address_go_on_at_the_others(new_house: Callable[..., House]) -> None:
     require("nginx")
-    house = start_three(new_house())
+    house = start_three(new_house(env=as_written()))
     author = Author(house)
     author.play()
+    auth = watcher(house, author.instance_id)
     with Nginx(house) as nginx:
-        clients = [ResumingRecorder(nginx.url).connect() for _ in range(4)]
+        clients = [ResumingRecorder(nginx.url, auth=auth).connect() for _ in range(4)]
         for client in clients:
             client.follow(author.instance_id, epoch=author.epoch, seq=0)
         house.webs[0].kill()
@@ -146,7 +177,7 @@ def test_clients_of_a_killed_address_go_on_at_the_others(new_house: Callable[...
 @pytest.mark.parametrize("upgrade", [False, True], ids=["polling", "polling and upgrade"])
 def test_polling_stays_where_it_began(three: House, nginx: Nginx, upgrade: bool) -> None:
     author = Author(three)
-    with PollingRecorder(nginx.url, upgrade=upgrade) as client:
+    with PollingRecorder(nginx.url, watcher(three, author.instance_id), upgrade=upgrade) as client:
         client.wait_until(
             lambda: client.transport == ("websocket" if upgrade else "polling"), "the transport is settled"
         )
@@ -167,6 +198,25 @@ def test_polling_without_stickiness_does_not_work(three: House) -> None:
         assert 400 in statuses
 
 
-def test_the_api_and_the_pages_are_there(three: House, nginx: Nginx) -> None:
+def test_the_api_and_the_pages_are_there_for_whoever_says_who_they_are(
+    three: House, nginx: Nginx, boss: dict[str, str]
+) -> None:
     for path in ("/", "/readyz", "/api/v1/agents"):
-        assert httpx.get(nginx.url + path, timeout=30).status_code == 200
+        assert httpx.get(nginx.url + path, headers=boss, timeout=30, follow_redirects=True).status_code == 200
+    assert httpx.get(f"{nginx.url}/readyz", headers={"Host": "swallowtail.example.org"}, timeout=30).status_code == 200
+    for path, status in (("/", 401), ("/api/v1/instances", 401), ("/metrics", 401), ("/readyz", 200)):
+        assert httpx.get(nginx.url + path, timeout=30).status_code == status, path
+    assert find_refusal(nginx.url)["data"]["code"] == "unauthenticated"
+
+
+def test_an_open_server_is_not_opened_to_others_by_the_proxy() -> None:
+    require("nginx")
+    with House(env={"auth": "open"}) as alone:
+        alone.start_web()
+        with Nginx(alone, change=lambda text: re.sub("800[23]", "8001", text)) as nginx:
+            for path in ("/", "/readyz", "/api/v1/agents", "/socket.io/?EIO=4&transport=polling"):
+                answer = httpx.get(nginx.url + path, timeout=30)
+                assert (answer.status_code, answer.json()["code"]) == (421, "not_from_here")
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                websocket.create_connection(f"ws://127.0.0.1:{nginx.port}/socket.io/?EIO=4&transport=websocket", 60)
+            assert refused.value.status_code == 421

@@ -23,7 +23,12 @@ MODES: dict[str, dict[str, object]] = {
     "threading": {"async_mode": "threading"},
     "gevent": {"async_mode": "gevent"},
 }
-DOOR = {"allowed_hosts": "app.example.org", "trusted_proxies": "127.0.0.1", "cors_origins": "https://pages.example"}
+DOOR = {
+    "auth": "required",
+    "allowed_hosts": "app.example.org",
+    "trusted_proxies": "127.0.0.1",
+    "cors_origins": "https://pages.example",
+}
 BODY = {"max_body_bytes": 20_000}
 
 
@@ -31,6 +36,13 @@ BODY = {"max_body_bytes": 20_000}
 def web(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[WebProcess]:
     """One web process that answers for one more name, behind a proxy of this machine."""
     with House(redis_binary=redis_binary, env={**DOOR, **BODY, **MODES[request.param]}) as house:
+        yield house.start_web()
+
+
+@pytest.fixture(scope="module", params=MODES)
+def open_web(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[WebProcess]:
+    """One web process that lets anybody in."""
+    with House(redis_binary=redis_binary, env=MODES[request.param]) as house:
         yield house.start_web()
 
 
@@ -159,3 +171,15 @@ def test_headers_that_are_too_large_are_refused_and_others_served(web: WebProces
             status = line.makefile("rb").readline().split()[1]
         assert status[:1] == b"4", status
     assert web.status("/healthz") == 200
+
+
+@pytest.mark.long
+def test_whoever_comes_to_an_open_server_by_a_detour_is_told_what_to_set(open_web: WebProcess) -> None:
+    assert connect(open_web).startswith("0{")
+    for name in ("X_Forwarded_For", "X_Forwarded_Proto", "Forwarded", "Via", "X_Real_Ip"):
+        assert refused(open_web, 421, **{name: "127.0.0.1"}), name
+        for path in ("/", "/readyz", "/api/v1/instances", "/socket.io/?EIO=4&transport=polling"):
+            answer = httpx.get(open_web.url + path, headers={name.replace("_", "-"): "127.0.0.1"}, timeout=60)
+            assert (answer.status_code, answer.json()["code"]) == (421, "not_from_here"), (name, path)
+            assert "SWALLOWTAIL_TRUSTED_PROXIES" in answer.json()["detail"]
+    assert connect(open_web).startswith("0{")

@@ -71,7 +71,7 @@ def test_a_missing_static_file_has_a_plain_address(desk: Desk) -> None:
 @pytest.fixture
 def open_desk(tmp_path: Path) -> Iterator[Desk]:
     origins = "https://app.example, https://other.example/"
-    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", cors_origins=origins))
+    desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", cors_origins=origins, auth="open"))
     desk.create_instance("acme")
     yield desk
     desk.close()

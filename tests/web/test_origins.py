@@ -12,7 +12,21 @@ from tests.web.desk import GIVEN, Desk, problem
 
 Open = Callable[..., Desk]
 POLLING = "/socket.io/?EIO=4&transport=polling"
-FOREIGN = ["https://evil.example", "null", "http://localhost.evil.example", "https://localhost", "http://localhost:81"]
+FOREIGN = ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]
+FOREIGN += [
+    "http://localhost@evil.example",
+    "http://evil.example:5173",
+    "http://192.168.0.1:5173",
+    "http://localhost:x",
+]
+FOREIGN += [
+    "file://localhost",
+    "http://[::1].evil.example",
+    "http://evil.example/localhost",
+    "app://localhost",
+    "localhost",
+]
+HERE = ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000", "http://[::1]:8080", "http://127.9.9.9"]
 
 
 @pytest.fixture
@@ -43,9 +57,12 @@ def test_a_foreign_page_gets_no_session_of_long_polling(desk: Desk, origin: str)
     for method in (desk.client.get, desk.client.post):
         answer = method(POLLING, headers={"Origin": origin})
         problem(answer, 403, "foreign_origin")
-    # Nor by the header that some libraries believe.
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_foreign_page_is_not_made_ours_by_a_header_that_some_libraries_believe(open_desk: Open, origin: str) -> None:
     told = {"Origin": origin, "X-Forwarded-Host": origin.rpartition("/")[2], "X-Forwarded-Proto": "https"}
-    problem(desk.client.get(POLLING, headers=told), 403, "foreign_origin")
+    problem(open_desk(auth="required").client.get(POLLING, headers=told), 403, "foreign_origin")
 
 
 def test_a_program_without_an_origin_and_our_own_pages_may(desk: Desk) -> None:
@@ -56,6 +73,28 @@ def test_a_program_without_an_origin_and_our_own_pages_may(desk: Desk) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Cache-Control"] == "no-store"
         assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", HERE)
+def test_pages_of_this_machine_may_do_everything_on_a_server_that_is_open_to_it(desk: Desk, origin: str) -> None:
+    polled = desk.client.get(POLLING, headers={"Origin": origin})
+    submitted = desk.post("/instances/acme/tasks", GIVEN, headers={"Origin": origin})
+    read = desk.get("/instances", headers={"Origin": origin})
+    asked = desk.client.options("/api/v1/instances/acme/tasks", headers={"Origin": origin})
+    assert [answer.status_code for answer in (polled, submitted, read, asked)] == [200, 201, 200, 200]
+    for answer in (polled, submitted, read, asked):
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    # A name that was made to point here is not one of this machine's, whatever page asks.
+    told = {"Origin": origin, "Host": "evil.example"}
+    problem(desk.client.get(POLLING, headers=told), 421, "unknown_host")
+
+
+@pytest.mark.parametrize("origin", HERE)
+def test_pages_of_this_machine_have_to_be_listed_where_callers_say_who_they_are(open_desk: Open, origin: str) -> None:
+    desk = open_desk(auth="required")
+    problem(desk.client.get(POLLING, headers={"Origin": origin}), 403, "foreign_origin")
+    assert "Access-Control-Allow-Origin" not in desk.get("/instances", headers={"Origin": origin}).headers
 
 
 def test_a_listed_origin_may_poll_and_our_own_still_may(open_desk: Open) -> None:
@@ -69,7 +108,7 @@ def test_a_listed_origin_may_poll_and_our_own_still_may(open_desk: Open) -> None
 
 
 def test_a_star_lists_every_origin_for_both(open_desk: Open) -> None:
-    desk = open_desk(cors_origins="*")
+    desk = open_desk(cors_origins="*", auth="open")
     desk.create_instance("acme")
     for answer in (
         desk.client.get(POLLING, headers={"Origin": "https://any.example"}),

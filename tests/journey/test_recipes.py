@@ -1,0 +1,108 @@
+"""Every recipe of the documentation and the examples is run as it is written, here or by a test that is named here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.house import House
+from tests.harness.program import ROOT, clean_environment
+from tests.harness.servers import RedisBinary
+
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES += [*sorted(ROOT.glob("clients/*.md")), *sorted(ROOT.glob("scripts/*.md"))]
+#: Recipes that other tests run, and those that are the tests themselves, by how they begin.
+ELSEWHERE = {
+    "./scripts/up": "tests/setup/test_supervise.py",
+    "SWALLOWTAIL_AGENTS=examples.word_count ./scripts/up": "tests/setup/test_supervise.py",
+    "./scripts/test": "scripts/test",
+    "./scripts/check": "scripts/check",
+    "./scripts/bench": "tests/bench/test_summary.py",
+    "python -m app.wsgi": "tests/journey/test_processes.py",
+    "rabbitmqctl": "tests/journey/test_rabbit_users.py",
+    "export SWALLOWTAIL_DATABASE_URL": "tests/journey/test_distributed.py",
+    "python -m workers.release": "tests/journey/test_distributed.py",
+    "celery -A": "tests/journey/test_distributed.py",
+}
+EXAMPLES = {
+    "brief.md": "tests/journey/test_recipes.py",
+    "nginx.conf": "tests/journey/test_delivery_nginx.py",
+    "redis-users.acl": "tests/journey/test_redis_users.py",
+    "word_count.py": "tests/journey/test_recipes.py",
+}
+PASSWORD = "correct horse battery"
+ANCHOR = "1287:5b0f…e1"
+
+
+def read_commands(page: Path) -> list[str]:
+    """The commands of a page, one string each, without their prompts, remarks and output."""
+    found = []
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        lines = re.sub(r"\\\n\s*", "", block).splitlines()
+        found += [re.sub(r"\s+# .*$", "", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
+    return found
+
+
+def is_elsewhere(command: str) -> bool:
+    """Whether another test runs it."""
+    return any(command.startswith(beginning) for beginning in ELSEWHERE)
+
+
+def write_script(commands: list[str], port: int) -> str:
+    """The commands as one script that stops at the first that fails; passwords are typed for those who are asked."""
+    lines = ["set -eo pipefail", f"swallowtail() {{ command swallowtail \"$@\" <<< $'{PASSWORD}\\n{PASSWORD}'; }}"]
+    for command in commands:
+        ours = command.replace("localhost:8000", f"127.0.0.1:{port}").replace(ANCHOR, '"$anchor"')
+        if ours.startswith("swallowtail watch"):
+            # It goes on until somebody presses Ctrl-C.
+            ours = f"timeout -s INT 10 {ours} || [ $? = 124 ]"
+        if ours.startswith("swallowtail audit verify") and "$anchor" not in ours:
+            ours = f"told=$({ours}); anchor=$(grep -o '^[0-9]*:[0-9a-f]*' <<< \"$told\")"
+        lines += [f"echo {'=' * 3} {len(lines)}", ours]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def deployment(redis_binary: RedisBinary) -> Iterator[House]:
+    with House(redis_binary=redis_binary, env={"agents": "examples.word_count"}) as house:
+        house.start_worker(concurrency=2, wait=False)
+        house.start_web(wait=False)
+        for program in (*house.workers, *house.webs):
+            program.wait_ready()
+        yield house
+
+
+HERE = [page for page in PAGES if any(not is_elsewhere(command) for command in read_commands(page))]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", HERE, ids=lambda page: page.name)
+def test_the_commands_of_a_page_work_as_they_are_written(deployment: House, page: Path) -> None:
+    web = deployment.webs[0]
+    script = write_script([command for command in read_commands(page) if not is_elsewhere(command)], web.port)
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    own = {"PATH": path, "SWALLOWTAIL_TOKEN_FILE": str(deployment.root / "token")}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=clean_environment({**deployment.env, "SWALLOWTAIL_PORT": str(web.port), **own}),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def test_every_recipe_is_run_by_somebody() -> None:
+    commands = [command for page in PAGES for command in read_commands(page)]
+    unused = [beginning for beginning in ELSEWHERE if not any(command.startswith(beginning) for command in commands)]
+    assert unused == []
+    assert [file for file in (*ELSEWHERE.values(), *EXAMPLES.values()) if not (ROOT / file).exists()] == []
+    assert sorted(EXAMPLES) == sorted(file.name for file in (ROOT / "examples").iterdir() if file.is_file())
