@@ -1,7 +1,7 @@
 """What secrets look like in text: keys and tokens of common shapes, private keys, passwords, card numbers, e-mail.
 
 Beside the road; `core/redaction` and `core/text_stream` use it. An expression is tried only where one of its triggers
-is, and none can go back and forth: the time is linear in the length of the text.
+is, and what it looks at before it gives up is bounded: the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ class Pattern:
         kind: what the marker calls it.
         triggers: the beginnings of such a secret, in lower case; none: it is looked for everywhere.
         found: all of it; what the group `keep` holds before it, and the group `end` after it, stays.
-        opened: what may still become one when more text follows; it ends where the text ends.
+        opened: what may still become one when more text follows, if it goes to the end of the text.
         check: whether what was found is one.
+        lead: characters of `opened`, at most, before its part of any length.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Pattern:
     found: re.Pattern[str]
     opened: re.Pattern[str]
     check: Callable[[str], bool] | None = None
+    lead: int = 0
     #: A character that every such secret has; cheaper to look for than the triggers.
     needs: str = ""
 
@@ -47,10 +49,11 @@ def _word(kind: str, triggers: Iterable[str], start: str, rest: str, least: int,
     """`start` at the beginning of a word, then at least `least` of `rest`; `digit`: one of them is a digit."""
     begin = rf"(?<![A-Za-z0-9_-])(?:{start})"
     look = rf"(?=[{rest}]*\d)" if digit else ""
-    found, opened = rf"{begin}{look}[{rest}]{{{least},}}", rf"{begin}[{rest}]*\Z"
+    found, opened = rf"{begin}{look}[{rest}]{{{least},}}", rf"{begin}[{rest}]*"
     listed = tuple(triggers)
+    lead = max(map(len, listed))
     needs = next((char for char in "_-." if all(char in trigger for trigger in listed)), "")
-    return Pattern(kind, listed, re.compile(found), re.compile(opened), needs=needs)
+    return Pattern(kind, listed, re.compile(found), re.compile(opened), lead=lead, needs=needs)
 
 
 def is_card(text: str) -> bool:
@@ -66,6 +69,8 @@ _KEY_NAMES = r"(?<![a-z0-9])(?:password|passwd|pwd|secret|token|api[_-]?key|acce
 _SCHEMES = r"(?:basic|bearer|token|digest|negotiate|apikey)"
 _AUTHORIZATION = r"(?i:authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
 _ARMOUR = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+#: A credential is told from a word by a digit in its first characters.
+_DIGIT_AHEAD = r"(?=[A-Za-z._~+/=-]{0,256}\d)"
 _VALUE = r"[^\s\"'&,;<>()\[\]{}]"
 _USER, _PASSWORD = r"[^\s/:@\"'<>\[\]]{0,100}", r"[^\s/@\"'<>\[\]]"
 #: By the first digits that card networks hand out, and in the groups in which cards show them.
@@ -81,7 +86,8 @@ PRIVATE_KEY = Pattern(
     "private_key",
     ("-----begin",),
     re.compile(rf"-----BEGIN {_ARMOUR}.*?(?:-----END {_ARMOUR}|\Z)", re.DOTALL),
-    re.compile(rf"-----BEGIN(?: [A-Z0-9 ]{{0,60}}-{{0,5}}| {_ARMOUR}(?:(?!-----END {_ARMOUR}).)*)?\Z", re.DOTALL),
+    re.compile(rf"-----BEGIN(?: {_ARMOUR}(?:(?!-----END {_ARMOUR}).)*| [A-Z0-9 ]{{0,60}}-{{0,5}})?", re.DOTALL),
+    lead=80,
     needs="-",
 )
 PATTERNS = (
@@ -95,7 +101,7 @@ PATTERNS = (
     _word("api_key", ["akia", "asia", "abia", "acca"], "AKIA|ASIA|ABIA|ACCA", "A-Z0-9", 16),
     _word("api_key", ["aiza"], "AIza", _ID, 30),
     _word("token", ["ya29."], r"ya29\.", _ID, 20),
-    _word("token", ["xox", "xapp-"], "xox[abeoprs]-|xapp-", "A-Za-z0-9-", 10),
+    _word("token", [*(f"xox{char}-" for char in "abeoprs"), "xapp-"], "xox[abeoprs]-|xapp-", "A-Za-z0-9-", 10),
     _word("token", ["npm_"], "npm_", "A-Za-z0-9", 30),
     _word("token", ["pypi-"], "pypi-", _ID, 40),
     _word("token", ["hf_"], "hf_", "A-Za-z0-9", 30),
@@ -114,17 +120,18 @@ PATTERNS = (
         ("authorization",),
         re.compile(
             rf"(?P<keep>{_AUTHORIZATION}(?i:{_SCHEMES})\s{{1,4}})[{_BASE64}]{{6,}}"
-            rf"|{_AUTHORIZATION}(?=[A-Za-z._~+/=-]*\d)[{_BASE64}]{{16,}}"
+            rf"|{_AUTHORIZATION}{_DIGIT_AHEAD}[{_BASE64}]{{16,}}"
         ),
         re.compile(
             r"(?i:authorization)[\"']?\s{0,4}(?:[:=]\s{0,4}[\"']?"
-            rf"(?:(?i:{_SCHEMES})\s{{1,4}})?[{_BASE64}]*)?\Z"
+            rf"(?:(?i:{_SCHEMES})\s{{1,4}})?[{_BASE64}]*)?"
         ),
+        lead=40,
     ),
     Pattern(
         "token",
         ("bearer",),
-        re.compile(rf"(?P<keep>(?i:(?<![a-z0-9])bearer)\s{{1,4}})(?=[A-Za-z._~+/=-]*\d)[{_BASE64}]{{16,}}"),
+        re.compile(rf"(?P<keep>(?i:(?<![a-z0-9])bearer)\s{{1,4}}){_DIGIT_AHEAD}[{_BASE64}]{{16,}}"),
         re.compile(rf"(?i:(?<![a-z0-9])bearer)(?:\s{{1,4}}[{_BASE64}]*)?\Z"),
     ),
     Pattern(
@@ -138,7 +145,8 @@ PATTERNS = (
         "secret",
         ("password", "passwd", "pwd", "secret", "token", "api_key", "apikey", "api-key", "access_key", "access-key"),
         re.compile(rf"(?P<keep>(?i:{_KEY_NAMES})\s{{0,3}}=\s{{0,3}}[\"']?){_VALUE}{{6,}}"),
-        re.compile(rf"(?i:{_KEY_NAMES})\s{{0,3}}(?:=\s{{0,3}}[\"']?{_VALUE}*)?\Z"),
+        re.compile(rf"(?i:{_KEY_NAMES})\s{{0,3}}(?:=\s{{0,3}}[\"']?{_VALUE}*)?"),
+        lead=20,
         needs="=",
     ),
     Pattern(
@@ -180,6 +188,17 @@ def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[S
             if match is not None:
                 yield _span(pattern, match)
             place = folded.find(trigger, match.end() if match is not None else place + 1)
+
+
+def find_open(pattern: Pattern, text: str, begin: int = 0) -> int | None:
+    """Return where the first thing begins, from `begin` on, that may become such a secret with what follows `text`."""
+    place = begin
+    while match := pattern.opened.search(text, place):
+        if match.end() == len(text):
+            return match.start()
+        # Whatever begins within it ends where it does, unless its lead goes beyond: no part is read again and again.
+        place = max(match.start() + 1, match.end() - pattern.lead)
+    return None
 
 
 def _span(pattern: Pattern, match: re.Match[str]) -> Span:

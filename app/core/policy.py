@@ -34,6 +34,7 @@ class Policies:
         self._clock = clock
         self._names = frozenset(filter(None, map(normal, settings.secret_fields.split(","))))
         self._emails = settings.hide_emails
+        self._most = settings.max_hidden_values
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, Rules]] = {}
         self._tasks: dict[str, tuple[Rules, Rules]] = {}
@@ -41,7 +42,7 @@ class Policies:
     @property
     def general(self) -> Rules:
         """The rules of the settings alone."""
-        return Rules(self._names, self._emails)
+        return Rules(self._names, self._emails, most_values=self._most)
 
     def rules(self, session: Session, instance_id: str, kind: str) -> Rules:
         """Return what is hidden in all of an agent's payloads in an instance."""
@@ -96,7 +97,7 @@ class Policies:
         marked, whole = schema_names(schema for schema in schemas or () if schema)
         named = {normal(name) for name in (policy.secret_fields or ())} if policy is not None else set()
         emails = self._emails if policy is None or policy.hide_emails is None else policy.hide_emails
-        return Rules((self._names | marked | named) - {""}, emails, all=whole)
+        return Rules((self._names | marked | named) - {""}, emails, all=whole, most_values=self._most)
 
 
 def rules_for(session: Session, instance_id: str, kind: str) -> Rules:

@@ -25,10 +25,14 @@ _EIGHT_DIGITS = re.compile("[0-9]{4}[ -]?[0-9]{4}")
 _NOT_NAMED = re.compile(r"[^a-z0-9]")
 
 
-@lru_cache(maxsize=4096)
 def normal(name: str) -> str:
     """Return a field's name as names are compared: `apiKey`, `API-Key` and `api_key` are one."""
-    return _NOT_NAMED.sub("", name[:200].lower())
+    return _normal(name[:200])
+
+
+@lru_cache(maxsize=4096)
+def _normal(name: str) -> str:
+    return _NOT_NAMED.sub("", name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +44,22 @@ class Rules:
         emails: whether e-mail addresses are.
         values: texts that are, wherever they are, such as the values of a task's secret fields.
         all: whether every value is.
+        mute: whether everything is, in keys and messages too: there are more `values` than are looked for.
+        most_values: how many are looked for, of one task.
     """
 
     names: frozenset[str] = frozenset()
     emails: bool = False
     values: tuple[str, ...] = ()
     all: bool = False
+    mute: bool = False
+    most_values: int = 100
 
     def hiding(self, given: Any) -> Rules:
         """Return the same rules that also hide the texts in the secret fields of `given`, wherever they turn up."""
         found = tuple(sorted(_secret_texts(given, self), key=len, reverse=True))
+        if len(found) > self.most_values:
+            return replace(self, values=(), mute=True)
         return replace(self, values=found) if found != self.values else self
 
 
@@ -82,24 +92,26 @@ def redact(value: Any, rules: Rules, encoded: bytes | None = None) -> Any:
 
     `encoded` is the value as JSON, where that is at hand: what is nowhere in it is not looked for in each text.
     """
-    return _walk(value, _Here(rules, _suspects(to_json(value) if encoded is None else encoded, rules)))
+    return _walk(value, _look(to_json(value) if encoded is None else encoded, rules))
 
 
-def _suspects(encoded: bytes, rules: Rules) -> tuple[Pattern, ...]:
+def _look(encoded: bytes, rules: Rules) -> _Here:
     text = encoded.decode("utf-8", "replace")
-    return tuple(_suspected(text, fold(text), rules))
+    values = tuple(value for value in rules.values if to_json(value)[1:-1] in encoded)
+    return _Here(replace(rules, values=values), tuple(_suspected(text, fold(text), rules)))
 
 
 def _walk(value: Any, here: _Here) -> Any:
     top: list[Any] = [value]
-    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, here.rules.all)]
+    pending: list[tuple[Any, Any, Any, bool]] = [(top, 0, value, here.rules.all or here.rules.mute)]
     while pending:
         holder, place, item, hidden = pending.pop()
         if isinstance(item, dict):
             fresh: dict[str, Any] = {}
             holder[place] = fresh
+            numbers: dict[str, int] = {}
             for key, inner in item.items():
-                told = here.key(fresh, key)
+                told = here.key(fresh, numbers, key)
                 secret = hidden or normal(key) in here.rules.names
                 # Simple values at once: most are.
                 fresh[told] = inner = here.leaf(inner, secret)
@@ -126,8 +138,8 @@ def redact_facts(data: dict[str, Any], rules: Rules, encoded: bytes, shown: Sequ
 
 def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = None) -> dict[str, Any]:
     """Return payloads by name, redacted one by one: the rules are about what is in them, not about these names."""
-    suspects = _suspects(to_json(fields) if encoded is None else encoded, rules)
-    strict, said = _Here(rules, suspects), _Here(replace(rules, all=False), suspects)
+    strict = _look(to_json(fields) if encoded is None else encoded, rules)
+    said = replace(strict, rules=replace(strict.rules, all=False))
     return {
         name: value if value is None else _walk(value, strict if name in PAYLOADS else said)
         for name, value in fields.items()
@@ -136,7 +148,7 @@ def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = 
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """The rules for one value, and the patterns that can be in it at all."""
+    """The rules for one value, with the hidden texts and the patterns that can be in it at all."""
 
     rules: Rules
     suspected: tuple[Pattern, ...]
@@ -153,16 +165,24 @@ class _Here:
             return None
         return item
 
-    def key(self, taken: Mapping[str, Any], key: str) -> str:
-        """Return what stands for a key, apart from those that are `taken`: two that are hidden are still two."""
+    def key(self, taken: Mapping[str, Any], numbers: dict[str, int], key: str) -> str:
+        """Return what stands for a key, apart from those that are `taken`: two that are hidden are still two.
+
+        `numbers` is the last that was given to each.
+        """
         first = told = self._text(key)
-        number = 1
+        if told not in taken:
+            return told
+        number = numbers.get(first, 1)
         while told in taken:
             number += 1
             told = f"{first} {number}"
+        numbers[first] = number
         return told
 
     def _text(self, text: str) -> str:
+        if self.rules.mute:
+            return _HIDDEN if text else text
         if len(text) < SHORTEST_VALUE or not (self.suspected or self.rules.values):
             return text
         return _mark(text, _order(_find_all(text, self.rules, self.suspected)))
@@ -170,11 +190,13 @@ class _Here:
 
 def redact_text(text: str, rules: Rules = PATTERNS_ONLY) -> str:
     """Return `text` with a marker in place of each secret in it."""
-    return text if len(text) < SHORTEST_VALUE else _mark(text, find_spans(text, rules))
+    return text if len(text) < SHORTEST_VALUE and not rules.mute else _mark(text, find_spans(text, rules))
 
 
 def find_spans(text: str, rules: Rules, begin: int = 0) -> list[Span]:
     """Return where the secrets in a text are, in order and apart from each other."""
+    if rules.mute:
+        return [Span(begin, len(text), "secret", begin, len(text))] if begin < len(text) else []
     return _order(_find_all(text, rules, tuple(_suspected(text, fold(text), rules)), begin))
 
 
@@ -273,7 +295,7 @@ def _is_secret(rule: Any, schema: Any) -> bool:
     while pending and seen < 100:
         node, seen = pending.pop(), seen + 1
         if isinstance(node, list):
-            pending += node
+            pending += node[:100]
         if not isinstance(node, Mapping):
             continue
         if node.get("x-secret") is True or node.get("writeOnly") is True or node.get("format") == "password":

@@ -37,6 +37,13 @@ class PrivacySettings(BaseSettings):
         False,
         description="Whether e-mail addresses are hidden as keys are; an instance's policy may say otherwise",
     )
+    max_hidden_values: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        description="Texts in the secret fields of one task's input that are looked for in all that is told of it; "
+        "when there are more, everything that is told of it is hidden",
+    )
     policy_seconds: float = Field(5.0, ge=0, description="How long a process goes by a policy before it looks again")
     encryption_keys: SecretStr = Field(
         SecretStr(""),

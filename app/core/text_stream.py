@@ -1,14 +1,15 @@
 """Streamed text with its secrets hidden, also those that are split over two pieces. Beside `workers/journal`.
 
 What may be the beginning of a secret is held back until the next piece, or the end, tells what it is. So a reader gets
-every character at most once, in order, and the offsets count what readers get.
+every character at most once, in order, and the offsets count what readers get. What is held back is looked at again
+once it has grown by a part of itself: however small the pieces are, the time is linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
 
-from app.core.patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, fold
+from app.core.patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
 from app.core.redaction import Rules, find_spans, redact_text
 
 #: Characters that are held back at most; more of one word is no secret, or one that has been recognised.
@@ -17,6 +18,10 @@ MOST_HELD = 8192
 _WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
 _ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_ARMOUR = 80
+#: Up to here, what is held back is looked at with each piece; beyond, when it has grown by this part.
+_SOON, _PART = 256, 8
+#: A beginning of a hidden value that is longer is looked for by its first characters.
+_SHORT = 16
 
 
 class TextStream:
@@ -25,7 +30,10 @@ class TextStream:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._patterns = (*PATTERNS, EMAIL) if rules.emails else PATTERNS
+        #: By secret value: what its characters repeat of its beginning.
+        self._borders: dict[str, list[int]] = {}
         self._held = ""
+        self._looked_at = 0
         #: The character before what is held: it tells whether that is the beginning of a word.
         self._before = ""
         #: What of a secret that was too long to hold is still to come.
@@ -33,7 +41,13 @@ class TextStream:
 
     def feed(self, piece: str) -> str:
         """Take the next piece; return what may be shown now, which may be nothing."""
-        rest = self._skip(self._held + piece)
+        if self._rules.mute:
+            return ""
+        held = self._held + piece
+        if self._skipping is None and _SOON < len(held) < self._looked_at + self._looked_at // _PART:
+            self._held = held
+            return ""
+        rest = self._skip(held)
         if rest is None:
             return ""
         text, begin = self._before + rest, len(self._before)
@@ -52,6 +66,7 @@ class TextStream:
 
     def _give(self, text: str, begin: int, cut: int) -> str:
         self._held = text[cut:]
+        self._looked_at = len(self._held)
         if cut > begin:
             self._before = text[cut - 1]
         shown = redact_text(text[:cut], self._rules)
@@ -80,9 +95,9 @@ class TextStream:
         for pattern in self._patterns:
             if pattern.triggers and not any(trigger in folded for trigger in pattern.triggers):
                 continue
-            opened = pattern.opened.search(text, begin)
+            opened = find_open(pattern, text, begin)
             if opened is not None:
-                first = min(first, opened.start())
+                first = min(first, opened)
         for span in reversed(find_spans(text, self._rules, begin)):
             if span.first < first < span.last:
                 # What begins within something that is recognised must not take it apart.
@@ -90,19 +105,39 @@ class TextStream:
         return first
 
     def _tail_of_value(self, text: str, begin: int) -> int:
-        first = len(text)
+        longest = 0
         for value in self._rules.values:
-            for length in range(min(len(value) - 1, len(text) - begin), 0, -1):
-                if text.endswith(value[:length]):
-                    first = min(first, len(text) - length)
-                    break
-        return first
+            limit = min(len(value) - 1, MOST_HELD + 1, len(text) - begin)
+            place = text.find(value[:_SHORT], len(text) - limit) if limit >= _SHORT else -1
+            tail = text[place:] if place >= 0 else text[len(text) - min(limit, _SHORT - 1) :]
+            longest = max(longest, _overlap(value, tail, self._borders.setdefault(value, [0])))
+        return len(text) - longest
 
     def _unfinished(self, text: str, begin: int) -> Pattern | None:
         for span in find_spans(text, self._rules, begin):
             if span.end == len(text):
                 return PRIVATE_KEY if span.kind == PRIVATE_KEY.kind else PATTERNS[1]
         return None
+
+
+def _overlap(value: str, tail: str, borders: list[int]) -> int:
+    """Return how many characters at the end of `tail` are the first of `value`, which is longer than `tail`.
+
+    Knuth, Morris and Pratt's way, linear in `tail`. `borders` is what the value's first characters repeat of its
+    beginning, and grows as far as it is needed.
+    """
+    for place in range(len(borders), len(tail)):
+        borders.append(_follow(value, value[place], borders[-1], borders))
+    length = 0
+    for char in tail:
+        length = _follow(value, char, length, borders)
+    return length
+
+
+def _follow(value: str, char: str, length: int, borders: list[int]) -> int:
+    while length and value[length] != char:
+        length = borders[length - 1]
+    return length + (value[length] == char)
 
 
 def _tail_of_start(folded: str, begin: int) -> int:

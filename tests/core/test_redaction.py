@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.redaction import PATTERNS_ONLY, Rules, redact, redact_text, schema_names
+from app.core.redaction import PATTERNS_ONLY, Rules, redact, redact_fields, redact_text, schema_names
 
 RULES = Rules(names=frozenset({"password", "apikey"}), emails=True, values=("correct horse",))
 #: Taken apart, so that no scanner takes this file for a leak.
@@ -123,6 +123,18 @@ def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
         "message": "signed in with [redacted:secret]",
         "n": "tiny",
     }
+
+
+def test_when_there_are_more_secret_values_than_are_looked_for_everything_is_hidden() -> None:
+    rules = Rules(names=frozenset({"password"}), most_values=2).hiding({"password": ["first1", "second", "third3"]})
+    told = redact({"said": "third3", "n": 1, "first1": [None]}, rules)
+    assert told == {
+        "[redacted:secret]": "[redacted:secret]",
+        "[redacted:secret] 2": None,
+        "[redacted:secret] 3": [None],
+    }
+    assert redact_text("said third3", rules) == "[redacted:secret]"
+    assert redact_fields({"message": "third3", "result": 5}, rules) == {"message": "[redacted:secret]", "result": None}
 
 
 def test_deep_nesting_is_no_trouble() -> None:

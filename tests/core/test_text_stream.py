@@ -53,3 +53,32 @@ def test_a_word_that_never_ends_and_begins_as_a_key_does_is_hidden() -> None:
     for _ in range(MOST_HELD // 10):
         shown += stream.feed("MIIEvQIBADANBgkqhkiG9w0BAQ")
     assert shown + stream.feed(" after") + stream.finish() == "x [redacted:api_key] after"
+
+
+def test_a_secret_value_is_found_wherever_it_is_cut_also_when_it_repeats_its_own_beginning() -> None:
+    value = "abcabcabdabcabcabe" * 3
+    text = "abcabc" + value[:40] + value + "ab"
+    for size in range(1, 60):
+        stream = TextStream(Rules(values=(value,)))
+        shown = [stream.feed(text[place : place + size]) for place in range(0, len(text), size)]
+        assert "".join([*shown, stream.finish()]) == "abcabc" + value[:40] + "[redacted:secret]ab"
+
+
+def test_a_token_whose_kind_is_told_by_one_of_several_letters_is_not_shown_by_halves() -> None:
+    stream = TextStream(Rules())
+    assert (
+        stream.feed("use xox" + "b") + stream.feed("-123456789012-abcdef") + stream.finish() == "use [redacted:token]"
+    )
+
+
+def test_a_long_word_that_waits_is_shown_whole_in_the_end() -> None:
+    text = "see ://user:" + "p" * 280 + " and " + "password=" + "v" * 700 + "\nend"
+    for size in (1, 3, 50):
+        stream = TextStream(Rules())
+        shown = [stream.feed(text[place : place + size]) for place in range(0, len(text), size)]
+        assert "".join([*shown, stream.finish()]) == redact_text(text, Rules())
+
+
+def test_nothing_is_streamed_of_a_task_with_more_secret_values_than_are_looked_for() -> None:
+    stream = TextStream(Rules(mute=True))
+    assert stream.feed("anything") + stream.finish() == ""
