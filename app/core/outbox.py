@@ -2,7 +2,8 @@
 
 A wish stays until the claim that fulfils it. Sending is at least once: a wish is reserved, sent, and only then marked;
 a relay that dies in between lets the reservation lapse and another sends again, and a claim ignores the second message.
-A message that the broker lost is noticed because its wish is still there when it comes up for doubt.
+A message that the broker lost is noticed because its wish is still there: within seconds when the queue is empty, so
+that no worker is idle while something waits, and otherwise when it comes up for doubt.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.db import db_now
+from app.core.duty import take_turn
 from app.core.ledger import Ledger
 from app.core.models import Outbox, Task
 from app.core.settings import Settings
-from app.core.states import TaskStatus
 from app.core.unreadable import alone
 from app.core.vouching import Voucher, wakeup
 
@@ -35,7 +36,9 @@ SENT = Counter("swallowtail_wakeups_sent_total", "Wake-up messages handed to the
 SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages that the broker did not take")
 
 #: How long one relay has a wish for itself. Longer than a send may take, short enough to be no delay after a crash.
-RESERVE_SECONDS = 10.0
+RESERVE_SECONDS = 5.0
+#: The name of the turn at asking for the queue's depth.
+DUTY = "queue"
 #: When to try again what the broker did not take.
 GIVE_BACK_SECONDS = 1.0
 
@@ -99,6 +102,24 @@ class Relay:
             alone(wish.task_id, mark)
         return len(wishes)
 
+    def find_lost(self) -> int:
+        """Make due at once what was sent `resend_idle` ago and not claimed, if the broker's queue is empty.
+
+        Nobody will take these messages any more: a worker that is idle has taken all there were. (RabbitMQ's workers
+        may hold one for each run that they are busy with; a second message for these does no harm.) Returns how many.
+        """
+        mine = (Outbox.sends > 0, Outbox.sent_at <= db_now(-self._settings.resend_idle))
+        with self._ledger.db.read() as session:
+            if session.scalar(select(Outbox.task_id).where(*mine).limit(1)) is None:
+                return 0
+        if not take_turn(self._ledger.db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
+            return 0
+        # As if it had never been sent: whether any message of it is left is no longer a question.
+        again = update(Outbox).where(*mine).values(sends=0, available_at=db_now()).returning(Outbox.task_id)
+        lost = len(self._ledger.db.run(lambda session: session.scalars(_quietly(again)).all()))
+        log.warning("wakeups_lost", number=lost)
+        return lost
+
     def close(self) -> None:
         """Close the connection to the broker."""
         self._sender.close()
@@ -110,7 +131,8 @@ class Relay:
         reserved: list[Wish] = self._ledger.db.run(lambda session: self._take(session, limit))
         fresh = [wish for wish in reserved if wish.sends == 0]
         doubted = [wish for wish in reserved if wish.sends > 0]
-        return fresh + (doubted if doubted and self._looks_lost() else [])
+        # A queue is taken from its old end: what was lost is most likely among those that have waited longest.
+        return fresh + (doubted[: self._count_missing()] if doubted else [])
 
     def _take(self, session: Session, limit: int) -> list[Wish]:
         due = (
@@ -136,20 +158,26 @@ class Relay:
     def _doubt_after(self, sends: int) -> float:
         return min(self._settings.resend_after * 2.0 ** min(sends, 32), self._settings.resend_max)
 
-    def _looks_lost(self) -> bool:
-        """Tell whether the broker holds fewer messages than there are tasks that wait for theirs to be taken."""
-        with self._ledger.db.read() as session:
-            waiting = session.scalar(select(func.count()).where(Task.status == TaskStatus.QUEUED.value)) or 0
-        return self._depth() < waiting
+    def _count_missing(self) -> int:
+        """Count how many more messages were sent for what still waits than the broker holds.
 
-    def _depth(self) -> int:
+        All that were sent for one task are counted, or those sent because one was lost would hide that another was.
+        """
+        with self._ledger.db.read() as session:
+            sent = session.scalar(select(func.sum(Outbox.sends))) or 0
+        return max(int(sent) - (self._depth() or 0), 0)
+
+    def _depth(self) -> int | None:
+        """Return how many messages wait in the broker's queue; None when nobody knows."""
         try:
             with self._sender.connection_for_write() as connection, connection.channel() as channel:
                 return int(_declare(channel, self._settings.queue).message_count)
         except Exception as fault:
-            # Every transport has errors of its own, and each of them means: nobody knows.
+            # Every transport has errors of its own. That there is no such queue is an answer: Redis keeps no empty one.
+            if str(getattr(fault, "reply_code", "")) == "404":
+                return 0
             log.info("queue_depth_unknown", reason=str(fault))
-            return 0
+            return None
 
     def _send(self, wish: Wish) -> bool:
         try:
@@ -195,6 +223,10 @@ def _give_back(session: Session, wishes: list[Wish]) -> None:
             .values(available_at=db_now(GIVE_BACK_SECONDS))
             .execution_options(synchronize_session=False)
         )
+
+
+def _quietly(statement: Any) -> Any:
+    return statement.execution_options(synchronize_session=False)
 
 
 def _declare(channel: Any, queue: str) -> Any:

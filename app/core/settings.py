@@ -121,6 +121,9 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
         5.0, ge=0, description="How long a step may go on once its worker is told to stop, before the step is told too"
     )
     sweep_interval: float = Field(1.0, gt=0, description="How often lost wishes, leases and expiries are looked for")
+    resend_idle: float = Field(
+        3.0, gt=0, description="When a wake-up message that nobody claimed is sent again if the broker's queue is empty"
+    )
     resend_after: float = Field(10.0, gt=0, description="When a wake-up message that nobody claimed is first doubted")
     resend_max: float = Field(300.0, gt=0, description="Longest pause between two doubts")
     send_timeout: float = Field(2.0, gt=0, description="Longest that handing one message to the broker may take")

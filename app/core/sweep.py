@@ -19,6 +19,9 @@ from app.core.spent_tokens import delete_spent
 
 log = structlog.get_logger(__name__)
 
+#: Wishes that are reserved at once.
+BATCH = 100
+
 SWEEPS = Counter("swallowtail_sweeps_total", "Sweeps by outcome", ["outcome"])
 
 
@@ -33,12 +36,21 @@ class Sweeper:
 
     def run_once(self) -> int:
         """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
-        relayed = self._runtime.relay.run_due()
+        self._runtime.relay.find_lost()
+        relayed = self._relay()
         reaped = self._runtime.ledger.reap()
         expired = self._runtime.ledger.expire()
         if reaped:
-            relayed += self._runtime.relay.run_due()
+            relayed += self._relay()
         return relayed + reaped + expired
+
+    def _relay(self) -> int:
+        """Send all that is due, however much it is."""
+        relayed = sent = self._runtime.relay.run_due(BATCH)
+        while sent == BATCH and not self._stopping.is_set():
+            sent = self._runtime.relay.run_due(BATCH)
+            relayed += sent
+        return relayed
 
     def start(self) -> None:
         """Sweep in a thread from now on, and have the runtime wake it after each submission."""
@@ -60,7 +72,7 @@ class Sweeper:
             woken = self._woken.wait(self._runtime.settings.sweep_interval)
             self._woken.clear()
             try:
-                self._runtime.relay.run_due() if woken else self.run_once()
+                self._relay() if woken else self.run_once()
             except SwallowtailError as away:
                 SWEEPS.labels("away").inc()
                 log.warning("sweep_postponed", reason=away.message)
