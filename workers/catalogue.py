@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from app.core.catalogue import AgentCard, register
+from app.core.catalogue import PROBE, AgentCard, register, withdraw
 from app.core.db import Database
 from app.core.errors import SwallowtailError
 from app.core.settings import Settings, load_settings
@@ -86,12 +86,14 @@ def agent(
 
 
 def load_agents(settings: Settings) -> dict[str, AgentSpec]:
-    """Find every agent, by kind in alphabetical order.
+    """Find every agent that may be asked for, by kind in alphabetical order.
 
     Raises CatalogueError when a module cannot be imported or holds no agent, or when two functions claim one kind.
     """
     found: dict[str, AgentSpec] = {}
     for source, spec in _find(settings):
+        if spec.kind == PROBE and not settings.has_probe:
+            continue
         other = found.setdefault(spec.kind, spec)
         if other is not spec:
             raise CatalogueError(
@@ -188,6 +190,8 @@ def main() -> int:
         database = Database(settings)
         try:
             register(database, [card(spec) for spec in agents.values()])
+            if PROBE not in agents:
+                withdraw(database, PROBE)
         finally:
             database.dispose()
     except SwallowtailError as problem:

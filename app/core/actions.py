@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.access import Act, require, require_outside, require_task
-from app.core.catalogue import find_card, validate_input
+from app.core.catalogue import PROBE, find_card, validate_input
 from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
 from app.core.ledger import NewTask
@@ -60,6 +60,7 @@ def create_instance(runtime: Runtime, name: str, instance_id: str | None = None)
     Raises:
         InvalidInput: the name or the id cannot be used.
         Conflict: the id is taken.
+        TooMany: the caller has created as many as one user may.
         Unauthenticated, Forbidden: see `require_outside`.
     """
     require_outside(runtime.caller.actor, Act.CREATE_INSTANCE)
@@ -77,6 +78,8 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     """
     check_instance_id(wanted.instance_id)
     kind = check_line(wanted.kind, "kind", longest=100)
+    if kind == PROBE and not runtime.settings.has_probe:
+        raise InvalidInput("the agent 'probe' is off here; SWALLOWTAIL_PROBE=on turns it on", field="kind")
     check_json(wanted.input, "input", runtime.settings)
     key = wanted.idempotency_key
     if key is not None:

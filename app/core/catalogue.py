@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,8 @@ from app.core.errors import InvalidInput
 from app.core.events import now
 from app.core.models import Agent
 
+#: The agent that does what it is told to, for tests and operators (`SWALLOWTAIL_PROBE`).
+PROBE = "probe"
 _FORMATS = FormatChecker()
 #: Findings that one refusal lists at most.
 _MOST_FINDINGS = 20
@@ -57,6 +59,11 @@ def register(db: Database, cards: Iterable[AgentCard]) -> None:
     except IntegrityError:
         # Another worker stored a kind that was new to both of us; now all of its rows are there.
         db.run(work)
+
+
+def withdraw(db: Database, kind: str) -> None:
+    """Forget a card that is not to be asked for any more."""
+    db.run(lambda session: session.execute(delete(Agent).where(Agent.kind == kind)))
 
 
 def find_card(session: Session, kind: str) -> Agent:

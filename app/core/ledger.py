@@ -21,6 +21,7 @@ from app.core.access_version import is_raised
 from app.core.db import Database, db_now, is_transient
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
+from app.core.instance_quota import count_creation
 from app.core.log import Change, read_head
 from app.core.models import Instance, Outbox, Task
 from app.core.models_access import Membership
@@ -308,12 +309,12 @@ class Ledger:
         return len(late)
 
     def create_instance(self, name: str, instance_id: str) -> Instance:
-        """Create a workspace with an empty log.
+        """Create a workspace with an empty log; a user who does becomes its owner.
 
         Raises:
             Conflict: the id is taken.
+            Forbidden, TooMany: see `count_creation`.
         """
-
         epoch = uuid.uuid4().hex[:16]
 
         def work(change: Change) -> Instance:
@@ -324,11 +325,12 @@ class Ledger:
                 raise Conflict("this id is taken", field="id")
             row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0)
             row.created_at = change.now
+            row.created_by = count_creation(change.session, self.caller.actor, self.settings.max_user_instances)
             change.session.add(row)
             change.session.flush()
             change.note_deed(instance_id, Act.CREATE_INSTANCE, "instance", instance_id, {"name": name})
-            if self.caller.actor.user_id is not None:
-                member = Membership(instance_id=instance_id, user_id=self.caller.actor.user_id, role=Role.OWNER.value)
+            if row.created_by is not None:
+                member = Membership(instance_id=instance_id, user_id=row.created_by, role=Role.OWNER.value)
                 member.created_at = change.now
                 change.session.add(member)
             return row

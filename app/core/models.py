@@ -77,6 +77,8 @@ class Instance(Base):
     #: Random name of this log; another one means that numbers may be used again.
     epoch: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(Moment)
+    #: The user who created it, for counting; they need not be a member any more.
+    created_by: Mapped[str | None] = mapped_column(String(36), index=True)
 
 
 class Task(Base):

@@ -150,6 +150,11 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
 
     # Agents
     agents: str = Field("", description="Modules with further agents, comma separated")
+    probe: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether there is the agent `probe`, which sleeps, fails and fills as it is told, for tests and "
+        "operators; `auto` has it where anybody is let in only",
+    )
     llm_provider: Literal["offline", "openai"] = Field("offline", description="Text engine behind the agents")
     openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
@@ -230,6 +235,11 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
         names = (_BEYOND | AccessSettings.model_fields.keys() | EntranceSettings.model_fields.keys()) - _ASIDE
         differs = [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
         return [name for name in differs if name != "host" or not is_loopback(self.host)]
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether the agent `probe` may be asked for."""
+        return self.probe == "on" or (self.probe == "auto" and self.is_open)
 
     @property
     def var(self) -> Path:

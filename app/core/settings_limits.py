@@ -54,6 +54,11 @@ class LimitSettings(BaseSettings):
     max_user_connections: int = Field(
         200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
     )
+    max_user_instances: int = Field(
+        10,
+        ge=0,
+        description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
+    )
     connection_lease: float = Field(
         15, ge=1, le=3600, description="How long the connections of a web process count that says nothing any more"
     )

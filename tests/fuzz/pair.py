@@ -26,6 +26,7 @@ from tests.harness.house import House
 ENV: dict[str, object] = {
     "auth": "required",
     "secret_key": "k" * 40,
+    "max_user_instances": 1_000_000,
     "password_memory_kib": 8,
     "password_rounds": 1,
     "limits": "off",

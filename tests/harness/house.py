@@ -50,7 +50,7 @@ class House:
             "broker_url": broker_url,
         }
         # A broker may serve several houses, so each has a queue of its own.
-        own = {"var_dir": self.root, "queue": self.root.name, "auth": "open"}
+        own = {"var_dir": self.root, "queue": self.root.name, "auth": "open", "probe": "on"}
         self.env = variables({**own, **{k: v for k, v in urls.items() if v}, **(env or {})})
         self.webs: list[WebProcess] = []
         self.workers: list[WorkerProcess] = []
