@@ -105,7 +105,7 @@ def impatient(full: Runtime) -> RunLedger:
     """A second hold on the ledger of `full`, for heartbeats: it gives up soon, since the next beat is about to come."""
     db = copy.copy(full.db)
     db.wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
-    return RunLedger(Ledger(db, full.settings, announce))
+    return RunLedger(Ledger(db, full.settings, full.ledger.announce))
 
 
 def announce(events: Sequence[EventRecord]) -> None:

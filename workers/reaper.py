@@ -1,5 +1,7 @@
 """The sweep beside a worker: `python -m workers.reaper`. Off the road: it brings back to it what was lost.
 
+It also beats for runs that cannot (`workers/keeper`).
+
 A process of its own, because a thread in a process that forks may leave its locks to the children for ever. The worker
 starts it and starts it again when it ends; it ends with the worker, however that comes about.
 """
@@ -23,7 +25,9 @@ from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.core.sweep import Sweeper
-from workers.process import board
+from workers.board import Board
+from workers.keeper import Keeper
+from workers.process import board, impatient
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +83,9 @@ class ReaperStep(bootsteps.StartStopStep):
             return
         if self._process is not None:
             log.warning("reaper_ended", code=self._process.returncode)
-        command = [sys.executable, "-m", "workers.reaper", str(os.getpid())]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        shared = board().descriptor
+        command = [sys.executable, "-m", "workers.reaper", str(os.getpid()), str(shared)]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[shared])
 
 
 def main() -> None:
@@ -99,6 +104,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     sweeper = Sweeper(runtime)
     sweeper.start()
+    if len(sys.argv) > 2:
+        keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), settings)
+        threading.Thread(target=keeper.run, args=(stopping,), name="keeper", daemon=True).start()
     while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):
         pass
     sweeper.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
 import time
 from pathlib import Path
@@ -76,6 +77,10 @@ def odd(ctx: Context, given: ThingInput) -> Any:
         raise LookupError("outside of any step")
     if given.thing == "exit outside":
         sys.exit(7)
+    if given.thing.startswith("hold "):
+        # A function of a C library that does not let go of the interpreter, so that no other thread of it runs.
+        seconds = int(given.thing.removeprefix("hold "))
+        return ctx.step("hold", ctypes.PyDLL(None).sleep, seconds, agent="Odd", action="hold")
     if given.thing == "memory":
         return ctx.step("eat", lambda: len(bytearray(1 << 62)), agent="Odd", action="eat", tries=1)
     if given.thing == "not json":
