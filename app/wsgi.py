@@ -190,10 +190,10 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     from app.web.native_threads import NativeThreads
     from app.web.request_head import read_strictly
 
-    # A password takes many milliseconds of a processor: in a real thread no greenlet waits for it.
+    # A password or a snapshot takes many milliseconds: in a real thread no greenlet waits for it.
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
-    app.extensions["swallowtail"].rt.passwords.offload = hashing.run
+    app.extensions["swallowtail"].offload(hashing.run, tpool.execute)
     close_gate, entrance = _open_gate(listener, app, settings)
     eventlet.spawn(
         wsgi.server,
@@ -338,7 +338,7 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     pool = Pool(settings.max_connections)
     threads = ThreadPool(settings.password_checks)
-    app.extensions["swallowtail"].rt.passwords.offload = lambda work, *given: threads.apply(work, given)
+    app.extensions["swallowtail"].offload(*[lambda work, *given: threads.apply(work, given)] * 2)
     handler = refuse_first(read_strictly_in_gevent(WebSocketHandler), settings)
     server = WSGIServer(listener, app, handler_class=handler, spawn=pool, log=None)
     server.start()

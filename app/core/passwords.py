@@ -10,27 +10,17 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.core.errors import InvalidInput, TooFast
+from app.core.offload import Offload, here
 from app.core.settings import Settings
 
 #: Seconds that somebody waits for their turn before they are asked to come again.
 _TURN = 5.0
-
-
-class Offload(Protocol):
-    """Runs a function that only computes, where it holds nobody up."""
-
-    def __call__(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
-        """Return what `work(*arguments)` returns, or raise what it raises."""
-
-
-def _here(work: Callable[..., Any], /, *arguments: Any) -> Any:
-    return work(*arguments)
 
 
 class Passwords:
@@ -43,7 +33,7 @@ class Passwords:
         )
         self._turns = threading.BoundedSemaphore(settings.password_checks)
         #: A process of greenlets puts its thread pool here (`app/wsgi.py`): a hash would stop all of them.
-        self.offload: Offload = _here
+        self.offload: Offload = here
 
     def check(self, password: object, field: str = "password") -> str:
         """Return a password that may be set. Raises InvalidInput."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.core.models import Agent, Task
 from app.core.models_privacy import InstancePolicy
 from app.core.redaction import Rules, normal, schema_names
+from app.core.sealing import keyring_of, unseal
 from app.core.settings import Settings
 from app.core.unreadable import is_damaged, is_unreadable
 
@@ -46,27 +48,51 @@ class Policies:
 
     def rules(self, session: Session, instance_id: str, kind: str) -> Rules:
         """Return what is hidden in all of an agent's payloads in an instance."""
+        return self.rules_by_kind(session, instance_id, {kind})[kind]
+
+    def rules_by_kind(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
+        """Return what is hidden in all payloads of several agents in an instance, with two queries at most."""
         moment = self._clock()
         with self._lock:
-            known = self._known.get((instance_id, kind))
-        if known is not None and moment < known[0]:
-            return known[1]
-        rules = self._read(session, instance_id, kind)
+            known = {kind: self._known.get((instance_id, kind)) for kind in kinds}
+        found = {kind: entry[1] for kind, entry in known.items() if entry is not None and moment < entry[0]}
+        missing = [kind for kind in kinds if kind not in found]
+        if not missing:
+            return found
+        fresh = self._read(session, instance_id, missing)
         with self._lock:
-            if known is not None and known[1] == rules:
-                rules = known[1]
-            _remember(self._known, (instance_id, kind), (moment + self._seconds, rules))
-        return rules
+            for kind, rules in fresh.items():
+                entry = known[kind]
+                found[kind] = entry[1] if entry is not None and entry[1] == rules else rules
+                _remember(self._known, (instance_id, kind), (moment + self._seconds, found[kind]))
+        return found
 
     def task_rules(self, session: Session, task: Task) -> Rules:
         """Return what is hidden in all that is told of a task: also the values of its secret fields, wherever."""
         rules = self.rules(session, task.instance_id, task.kind)
+        return self._recall(task.id, rules) or self._learn(task.id, rules, lambda: task.input)
+
+    def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
+        """Return what `task_rules` does for tasks of one instance, by id, whose inputs are read only as need be."""
+        by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
+        kinds = {task.id: task.kind for task in tasks}
+        found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
+        missing = [task_id for task_id, rules in found.items() if rules is None]
+        if missing:
+            keyring = keyring_of(session)
+            for task_id, stored in session.execute(select(Task.id, Task.input).where(Task.id.in_(missing))):
+                read = partial(unseal, keyring, Task, task_id, "input", stored)
+                found[task_id] = self._learn(task_id, by_kind[kinds[task_id]], read)
+        return {task_id: rules for task_id, rules in found.items() if rules is not None}
+
+    def _recall(self, task_id: str, rules: Rules) -> Rules | None:
         with self._lock:
-            known = self._tasks.get(task.id)
-        if known is not None and known[0] is rules:
-            return known[1]
+            known = self._tasks.get(task_id)
+        return known[1] if known is not None and known[0] is rules else None
+
+    def _learn(self, task_id: str, rules: Rules, read: Callable[[], Any]) -> Rules:
         try:
-            given = task.input
+            given = read()
         except Exception as fault:
             if not is_unreadable(fault):
                 raise
@@ -76,7 +102,7 @@ class Policies:
         if is_damaged(given):
             return own
         with self._lock:
-            _remember(self._tasks, task.id, (rules, own))
+            _remember(self._tasks, task_id, (rules, own))
         return own
 
     def forget(self) -> None:
@@ -85,19 +111,23 @@ class Policies:
             self._known.clear()
             self._tasks.clear()
 
-    def _read(self, session: Session, instance_id: str, kind: str) -> Rules:
+    def _read(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
         policy = session.execute(
             select(InstancePolicy.secret_fields, InstancePolicy.hide_emails).where(
                 InstancePolicy.instance_id == instance_id
             )
         ).one_or_none()
-        schemas = session.execute(
-            select(Agent.input_schema, Agent.output_schema).where(Agent.kind == kind)
-        ).one_or_none()
-        marked, whole = schema_names(schema for schema in schemas or () if schema)
+        cards = session.execute(
+            select(Agent.kind, Agent.input_schema, Agent.output_schema).where(Agent.kind.in_(kinds))
+        )
+        schemas = {row.kind: (row.input_schema, row.output_schema) for row in cards}
         named = {normal(name) for name in (policy.secret_fields or ())} if policy is not None else set()
         emails = self._emails if policy is None or policy.hide_emails is None else policy.hide_emails
-        return Rules((self._names | marked | named) - {""}, emails, all=whole, most_values=self._most)
+        rules = {}
+        for kind in kinds:
+            marked, whole = schema_names(schema for schema in schemas.get(kind, ()) if schema)
+            rules[kind] = Rules((self._names | marked | named) - {""}, emails, all=whole, most_values=self._most)
+        return rules
 
 
 def rules_for(session: Session, instance_id: str, kind: str) -> Rules:
@@ -110,6 +140,14 @@ def rules_of(session: Session, task: Task) -> Rules:
     """Return what is hidden in all that is told of a task."""
     policies: Policies | None = session.info.get(POLICIES)
     return Rules() if policies is None else policies.task_rules(session, task)
+
+
+def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
+    """Return what `rules_of` does for tasks of one instance, by id. Their inputs need not be loaded."""
+    policies: Policies | None = session.info.get(POLICIES)
+    if policies is None:
+        return {task.id: Rules() for task in tasks}
+    return policies.task_rules_among(session, instance_id, tasks)
 
 
 def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:

@@ -16,7 +16,8 @@ from app.core.events import EventRecord
 #: Fields that every view shows: which thing, which state, how far, when. None of them holds what anybody wrote.
 KEPT = frozenset(
     {
-        "id", "instance_id", "task_id", "step_id", "steps", "kind", "status", "previous_status", "progress", "attempt",
+        "id", "instance_id", "task_id", "step_id", "steps", "steps_complete", "kind", "status", "previous_status",
+        "progress", "attempt",
         "tries", "position", "last_seq", "cancel_requested", "timestamp", "created_at", "started_at", "completed_at",
         "finished_at", "updated_at", "expires_at",
     }

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import clean
-from app.core.log import read_head
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
 from app.core.policy import rules_for, rules_of
 from app.core.states import TaskStatus
@@ -109,28 +108,12 @@ def list_steps(session: Session, task_id: str) -> list[StepView]:
     return [view_step(row, rules) for row in rows]
 
 
-def snapshot(session: Session, instance_id: str, limit: int, task_id: str | None = None) -> dict[str, Any]:
-    """Return `{instance_id, epoch, head, min_seq, tasks: [task view + steps], complete}` as of one moment.
-
-    At most `limit` tasks, the latest first; `complete` tells whether these are all. With `task_id`, that task is all
-    there is. Raises NotFound.
-    """
-    head = read_head(session, instance_id)
-    if head is None:
-        raise NotFound("there is no such instance", field="instance_id")
-    tasks, more = list_tasks(session, instance_id, limit=limit, task_id=task_id)
-    steps: dict[str, list[StepView]] = {task["id"]: [] for task in tasks}
-    for row in session.scalars(select(Step).where(Step.task_id.in_(steps)).order_by(Step.task_id, Step.position)):
-        # The rows of the tasks are in the session: none is read again.
-        steps[row.task_id].append(view_step(row, rules_of(session, session.get_one(Task, row.task_id))))
-    return {
-        "instance_id": instance_id,
-        "epoch": head.epoch,
-        "head": head.seq,
-        "min_seq": head.min_seq,
-        "tasks": [{**task, "steps": steps[task["id"]]} for task in tasks],
-        "complete": more is None,
-    }
+def read_step(session: Session, task_id: str, step_id: str) -> StepView:
+    """Return one step of a task, with its output. Raises NotFound."""
+    row = _find(session, Step, step_id)
+    if row is None or row.task_id != task_id:
+        raise NotFound("there is no such step", field="step_id")
+    return view_step(row, rules_of(session, session.get_one(Task, task_id)))
 
 
 def list_agents(session: Session) -> list[AgentView]:

@@ -10,6 +10,7 @@ from app.core.broadcast import Broadcaster
 from app.core.db import Database
 from app.core.engines import PostgresDriver
 from app.core.ledger import Announce, Ledger
+from app.core.offload import Offload, here
 from app.core.outbox import Relay
 from app.core.passwords import Passwords
 from app.core.runs import RunLedger
@@ -31,6 +32,8 @@ class Runtime:
     hurry: Callable[[], object]
     #: For whom `core/actions` and `core/planning` do what they do, and who has to be allowed to.
     caller: Caller = THE_SYSTEM
+    #: A process of greenlets puts its thread pool here (`app/wsgi.py`).
+    offload: Offload = here
 
     def by(self, caller: Caller) -> Runtime:
         """Return the same parts, acting for somebody: what they may not do is refused, what they do is audited."""

@@ -96,6 +96,11 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     ring_bytes: int = Field(1_048_576, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream rests")
     client_bytes: int = Field(65_536, ge=4096, description="Bytes that may wait for a client that does not take them")
+    outbound_bytes: int = Field(
+        67_108_864,
+        ge=1_048_576,
+        description="Bytes that may wait for all websockets of a process; the slowest are closed",
+    )
     connect_timeout: float = Field(
         45.0, gt=0, description="How long a connection may be connected to no Socket.IO namespace"
     )
@@ -108,6 +113,10 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     )
     replay_limit: int = Field(10_000, ge=1, description="Longest gap that is replayed; a longer one gets a snapshot")
     snapshot_tasks: int = Field(200, ge=1, description="Most tasks in a snapshot, the latest first")
+    snapshot_steps: int = Field(2000, ge=1, description="Most steps in a snapshot, those of the latest tasks first")
+    snapshot_bytes: int = Field(
+        1_048_576, ge=16_384, description="Largest snapshot, as JSON; what does not fit is left out, the oldest first"
+    )
     snapshot_share: float = Field(
         1.0, ge=0, le=60, description="How long a snapshot is given to others that come for one; 0 for never"
     )

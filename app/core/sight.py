@@ -7,7 +7,6 @@ them is shown. What is in no instance of the caller's is as unknown as what does
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -32,6 +31,7 @@ from app.core.audit_log import AuditView, Wanted, list_entries
 from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.events import EventRecord
 from app.core.log import Head, read_events, read_head
+from app.core.outline import Bounds, Outline, read_outline
 from app.core.projection import View, view_of
 from app.core.states import TaskStatus
 from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
@@ -75,10 +75,10 @@ class Sight:
         require(self.session, self.actor, Act.READ, instance_id)
         return read_role(self.session, self.actor, instance_id)
 
-    def snapshot(self, instance_id: str, limit: int) -> dict[str, Any]:
-        """Return the present state of an instance, as `reads.snapshot` does."""
+    def outline(self, instance_id: str, bounds: Bounds) -> Outline:
+        """Return what a snapshot of an instance is made of; `view` says how much of it is shown."""
         require(self.session, self.actor, Act.READ, instance_id)
-        return take_snapshot(self.session, instance_id, limit, self.view)
+        return read_outline(self.session, instance_id, bounds, self.view.task_id)
 
     def head(self, instance_id: str) -> Head:
         """Return where an instance's log stands."""
@@ -127,6 +127,11 @@ class Sight:
         """Return a task's steps in the order in which they were first started."""
         require_task(self.session, self.actor, Act.READ, task_id)
         return [self.view.project(step) for step in reads.list_steps(self.session, task_id)]
+
+    def step(self, task_id: str, step_id: str) -> StepView:
+        """Return one step of a task."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return self.view.project(reads.read_step(self.session, task_id, step_id))
 
     def artifact(self, artifact_id: str) -> Content:
         """Return a large output of a task."""
@@ -186,9 +191,3 @@ class Sight:
         """Return entries about what is in no instance, likewise."""
         require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
         return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)
-
-
-def take_snapshot(session: Session, instance_id: str, limit: int, view: View) -> dict[str, Any]:
-    """Return a snapshot with what a view shows of it. Asks nobody's leave."""
-    found = reads.snapshot(session, instance_id, limit, view.task_id)
-    return {**found, "tasks": [view.project(task) for task in found["tasks"]]}

@@ -1,4 +1,4 @@
-"""JSON-ready views of the rows: what every entrance shows, and what a snapshot is made of."""
+"""JSON-ready views of the rows: what every entrance shows, and the outlines that a snapshot is made of."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class InstanceView(TypedDict):
     created_at: str | None
 
 
-class TaskView(TypedDict):
-    """A task as every entrance shows it; moments are RFC 3339 UTC, progress is 0 to 100."""
+class TaskOutline(TypedDict):
+    """A task without its input and its result; moments are RFC 3339 UTC, progress is 0 to 100."""
 
     id: str
     instance_id: str
@@ -31,8 +31,6 @@ class TaskView(TypedDict):
     progress: float
     message: str
     attempt: int
-    input: Any
-    result: Any
     error: dict[str, Any] | None
     cancel_requested: bool
     submitted_by: str
@@ -44,8 +42,15 @@ class TaskView(TypedDict):
     expires_at: str | None
 
 
-class StepView(TypedDict):
-    """A step as every entrance shows it."""
+class TaskView(TaskOutline):
+    """A task as every entrance shows it."""
+
+    input: Any
+    result: Any
+
+
+class StepOutline(TypedDict):
+    """A step without its output."""
 
     step_id: str
     task_id: str
@@ -54,12 +59,17 @@ class StepView(TypedDict):
     agent: str
     action: str
     status: str
-    output: Any
     error: dict[str, Any] | None
     attempt: int
     tries: int
     started_at: str | None
     completed_at: str | None
+
+
+class StepView(StepOutline):
+    """A step as every entrance shows it."""
+
+    output: Any
 
 
 class AgentView(TypedDict):
@@ -110,14 +120,11 @@ def view_instance(row: Instance) -> InstanceView:
     return InstanceView(id=row.id, name=row.name, epoch=row.epoch, seq=row.seq, created_at=stamp(row.created_at))
 
 
-def view_task(row: Task, rules: Rules) -> TaskView:
-    """Return the view of one row, without what `rules` hide."""
+def outline_task(row: Task, rules: Rules) -> TaskOutline:
+    """Return the outline of one row, without what `rules` hide. Looks at neither input nor result."""
     running = row.status == TaskStatus.IN_PROGRESS.value
-    told = redact_fields({"input": row.input, "result": row.result, "error": row.error, "message": row.message}, rules)
-    if row.artifact_id is not None:
-        # A reference: what it shows was redacted when it was made.
-        told["result"] = row.result
-    return TaskView(
+    told = redact_fields({"error": row.error, "message": row.message}, rules)
+    return TaskOutline(
         id=row.id,
         instance_id=row.instance_id,
         kind=row.kind,
@@ -126,8 +133,6 @@ def view_task(row: Task, rules: Rules) -> TaskView:
         progress=row.progress,
         message=told["message"],
         attempt=row.attempt,
-        input=told["input"],
-        result=told["result"],
         error=told["error"],
         cancel_requested=running and row.cancel_requested_at is not None,
         submitted_by=row.submitted_by,
@@ -140,12 +145,18 @@ def view_task(row: Task, rules: Rules) -> TaskView:
     )
 
 
-def view_step(row: Step, rules: Rules) -> StepView:
+def view_task(row: Task, rules: Rules) -> TaskView:
     """Return the view of one row, without what `rules` hide."""
-    told = redact_fields({"output": row.output, "error": row.error}, rules)
+    told = redact_fields({"input": row.input, "result": row.result}, rules)
     if row.artifact_id is not None:
-        told["output"] = row.output
-    return StepView(
+        # A reference: what it shows was redacted when it was made.
+        told["result"] = row.result
+    return {**outline_task(row, rules), "input": told["input"], "result": told["result"]}
+
+
+def outline_step(row: Step, rules: Rules) -> StepOutline:
+    """Return the outline of one row, without what `rules` hide. Does not look at the output."""
+    return StepOutline(
         step_id=row.id,
         task_id=row.task_id,
         key=row.key,
@@ -153,13 +164,18 @@ def view_step(row: Step, rules: Rules) -> StepView:
         agent=row.agent,
         action=row.action,
         status=row.status,
-        output=told["output"],
-        error=told["error"],
+        error=None if row.error is None else redact_fields({"error": row.error}, rules)["error"],
         attempt=row.attempt,
         tries=row.tries,
         started_at=stamp(row.started_at),
         completed_at=stamp(row.completed_at),
     )
+
+
+def view_step(row: Step, rules: Rules) -> StepView:
+    """Return the view of one row, without what `rules` hide."""
+    output = row.output if row.artifact_id is not None else redact_fields({"output": row.output}, rules)["output"]
+    return {**outline_step(row, rules), "output": output}
 
 
 def view_agent(row: Agent) -> AgentView:

@@ -20,9 +20,10 @@ from app.core.db import Database, is_transient
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
 from app.core.log import Head, read_events, read_head, read_heads
+from app.core.offload import Offload, here
+from app.core.outline import Bounds, read_outline
 from app.core.projection import FULL, View
 from app.core.settings import Settings
-from app.core.sight import take_snapshot
 from app.delivery.wire import Answer, Since
 
 #: Events in one page.
@@ -47,6 +48,8 @@ class Archive:
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
+        #: A process of greenlets puts its thread pool here (`app/wsgi.py`): a large snapshot would stop all of them.
+        self.offload: Offload = here
 
     def read_page(self, instance_id: str, after: int) -> Page:
         """Return the first events after a number."""
@@ -75,8 +78,8 @@ class Archive:
                 return Answer(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
                 return Answer(instance_id, "replay", head, since.seq)
-            snapshot = take_snapshot(session, instance_id, self._settings.snapshot_tasks, view)
-            return Answer(instance_id, "snapshot", head, head.seq, snapshot)
+            read = read_outline(session, instance_id, Bounds.of(self._settings), view.task_id)
+        return Answer(instance_id, "snapshot", head, head.seq, self.offload(read.encode, view))
 
     def allow_watch(self, actor: Actor, instance_id: str) -> int:
         """Let somebody watch an instance, or raise as `access.require` does; returns the present access version."""

@@ -1,8 +1,8 @@
 """Who watches what in one web process, and how the news gets to them. On the road between Redis and the sockets.
 
 Each watched instance has a `watch` with a pump of its own. The hub begins and ends watches with their clients, hands
-them what the `listener` hears, and compares all of them with the database once a second: Redis may be away as long as
-it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
+them what the `listener` hears, and has all of them compared with the database once a second (`head_check`): Redis may
+be away as long as it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import structlog
-
 from app.core.access import OPEN, Actor
 from app.core.broadcast import access_channel, instance_channel, task_channel
-from app.core.errors import WHEN_FULL, Forbidden, NotFound, TooMany, Unavailable
+from app.core.errors import WHEN_FULL, Forbidden, NotFound, TooMany
 from app.core.projection import View, view_of
 from app.core.settings import Settings
 from app.core.vouching import Voucher
@@ -22,6 +20,7 @@ from app.delivery.archive import Archive
 from app.delivery.counters import CLIENTS, CURSORS_BEHIND, HINTS, RESETS, SNAPSHOTS, WATCHED
 from app.delivery.cursor import Client
 from app.delivery.ear import Loop
+from app.delivery.head_check import HeadCheck
 from app.delivery.listener import Listener
 from app.delivery.openings import Openings
 from app.delivery.passes import Passes
@@ -31,11 +30,6 @@ from app.delivery.texts import Texts
 from app.delivery.watch import Watch
 from app.delivery.wire import RESET, Answer, Reason, Since, Transport, reset_payload
 
-log = structlog.get_logger(__name__)
-
-#: Several reasons to compare with the database within this time, in seconds, make one comparison.
-JOIN_CHECKS = 0.02
-
 
 class Hub:
     """The stream's half of one web process. All methods may be called from any thread."""
@@ -43,7 +37,7 @@ class Hub:
     def __init__(self, settings: Settings, archive: Archive, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self._archive = archive
+        self.archive = archive
         self._snapshots = Snapshots(archive, settings.snapshot_share)
         #: Who may watch what, as far as it is known.
         self.passes = Passes(archive)
@@ -56,9 +50,7 @@ class Hub:
         self._clients: dict[str, Client] = {}
         self._watches: dict[str, Watch] = {}
         self._openings = Openings()
-        self._check_due = threading.Event()
-        self._stopping = threading.Event()
-        self._checker: threading.Thread | None = None
+        self.check = HeadCheck(settings, archive, self._watches, self._snapshots.tidy)
         #: Called when somebody's access may have changed.
         self.on_access: Callable[[], None] = lambda: None
         self._access = access_channel(settings)
@@ -68,7 +60,7 @@ class Hub:
     @property
     def is_running(self) -> bool:
         """Whether events are being delivered."""
-        return self._checker is not None and self._checker.is_alive() and not self._stopping.is_set()
+        return self.check.is_running
 
     @property
     def hears_redis(self) -> bool:
@@ -92,19 +84,13 @@ class Hub:
         self._listener.add(self._access)
         self._listener.start(loop)
         self._probe.start()
-        self._checker = threading.Thread(target=self._check_forever, name="head-check", daemon=True)
-        self._checker.start()
+        self.check.start()
 
     def stop(self) -> None:
         """Stop listening and comparing; watches end with their clients."""
-        self._stopping.set()
-        self._check_due.set()
+        self.check.stop()
         self._probe.stop()
         self._listener.stop()
-
-    def check_soon(self) -> None:
-        """Compare every watched instance with the database now."""
-        self._check_due.set()
 
     def enter(self, client_id: str, actor: Actor = OPEN) -> None:
         """Note a new connection, and whose it is."""
@@ -150,9 +136,9 @@ class Hub:
                 return
             client = self._find(client_id)
             if client.view.is_full:
-                answer = self._snapshots.keep(self._archive.read_answer(instance_id, since))
+                answer = self._snapshots.keep(self.archive.read_answer(instance_id, since))
             else:
-                answer = self._archive.read_answer_for(client.view, instance_id, since)
+                answer = self.archive.read_answer_for(client.view, instance_id, since)
             if answer.snapshot is not None:
                 SNAPSHOTS.labels("read").inc()
             watch = self._hold(instance_id, answer)
@@ -237,7 +223,7 @@ class Hub:
         client = self._find(client_id)
         self._check_number(client, task_id in client.tasks)
         version = self.passes.version
-        instance_id = self._archive.allow_text(client.actor, task_id)
+        instance_id = self.archive.allow_text(client.actor, task_id)
         if not client.view.shows_text:
             raise Forbidden("this token does not show the text of steps")
         greet()
@@ -325,7 +311,7 @@ class Hub:
                 watch.holds += 1
                 return watch
             after = answer.seq if answer.mode == "replay" else None
-            watch = Watch(instance_id, answer.head, self._settings, self._archive, self._transport, after=after)
+            watch = Watch(instance_id, answer.head, self._settings, self.archive, self._transport, after=after)
             watch.holds += 1
             pump = threading.Thread(target=watch.run, args=(self._may_end,), name=f"pump-{instance_id}", daemon=True)
             pump.start()
@@ -371,30 +357,9 @@ class Hub:
         watch = self._watches.get(channel.removeprefix(self._instances))
         if watch is not None:
             watch.joined()
+            self.check.doubt(watch.instance_id)
         if channel == self._listener.own:
             self._probe.hurry()
         if channel == self._access:
             # What was published before was not heard.
             self.on_access()
-        self.check_soon()
-
-    def _check_forever(self) -> None:
-        while not self._stopping.is_set():
-            if self._check_due.wait(self._settings.head_check):
-                self._stopping.wait(JOIN_CHECKS)
-            self._check_due.clear()
-            self._snapshots.tidy()
-            try:
-                self._check_heads()
-            except Unavailable as away:
-                log.warning("head_check_postponed", reason=away.message)
-            except Exception:
-                log.exception("head_check_failed")
-
-    def _check_heads(self) -> None:
-        watches = dict(self._watches)
-        if not watches or self._stopping.is_set():
-            return
-        heads = self._archive.read_heads(list(watches))
-        for instance_id, watch in watches.items():
-            watch.check(heads.get(instance_id))

@@ -7,9 +7,6 @@ first of them is good for all: it is the state at its head, and whoever gets it 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-
-import orjson
 
 from app.delivery.archive import Archive
 from app.delivery.wire import Answer, Since
@@ -24,10 +21,9 @@ class Snapshots:
         self._kept: dict[str, tuple[float, Answer]] = {}
 
     def keep(self, answer: Answer) -> Answer:
-        """Keep an answer that was read just now, if it holds a snapshot; returns it, ready to be sent."""
+        """Keep an answer that was read just now, if it holds a snapshot; returns it."""
         if answer.snapshot is None or not self._seconds:
             return answer
-        answer = replace(answer, encoded=orjson.dumps(answer.snapshot, option=orjson.OPT_NON_STR_KEYS))
         self._kept[answer.instance_id] = (time.monotonic() + self._seconds, answer)
         return answer
 

@@ -9,8 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import orjson
-
 from app.core.events import STEP_OUTPUT
 from app.core.log import Head
 
@@ -83,20 +81,12 @@ class Answer:
     mode: Mode
     head: Head
     seq: int
-    snapshot: Mapping[str, Any] | None = None
-    #: `snapshot` as JSON, where it has been encoded for many.
-    encoded: bytes | None = None
-
-    def message(self) -> dict[str, Any]:
-        """Return the acknowledgement of `subscribe_instance` for whoever encodes it with orjson."""
-        shape = self.wire()
-        if self.encoded is not None:
-            shape["snapshot"] = orjson.Fragment(self.encoded)
-        return shape
+    #: As JSON: many may get the same one.
+    snapshot: bytes | None = None
 
     def wire(self) -> dict[str, Any]:
-        """Return the acknowledgement of `subscribe_instance`."""
-        shape: dict[str, Any] = {
+        """Return the acknowledgement of `subscribe_instance`, but for the snapshot, which is its last field."""
+        return {
             "ok": True,
             "instance_id": self.instance_id,
             "mode": self.mode,
@@ -104,9 +94,6 @@ class Answer:
             "head": self.head.seq,
             "min_seq": self.head.min_seq,
         }
-        if self.snapshot is not None:
-            shape["snapshot"] = self.snapshot
-        return shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,15 @@ from itertools import accumulate
 from typing import Protocol
 
 from app.web.frames import CLOSE, GOING_AWAY, PING, PONG, FrameError, FrameReader, pack, pack_close
+from app.web.outbound import OWN_QUEUE, Outbound, Piece
 from app.web.reactor import BROKEN, READ, WRITE, Reactor
 
 #: Most bytes that are read at once.
 _CHUNK = 32_768
-#: Messages for one client that may wait whatever their size: pings, and the answer to its last question.
-_SOME = 16
+#: Pieces for one client that may wait whatever their size: pings, and the answer to its last question.
+_SOME = 18
+#: Pieces that are written at once; the kernel takes no more than 1024.
+_AT_ONCE = 64
 #: Seconds that a client has to close its side after we have closed ours.
 _LINGER = 2.0
 _OPEN, _CLOSING, _CLOSED = range(3)
@@ -71,12 +74,20 @@ class Connection:
     """A client's websocket. `clear` tells that nothing waits and `send` may be called directly."""
 
     __slots__ = (
-        "_busy", "_corked", "_events", "_fd", "_heard", "_most_heard", "_most_waiting", "_out", "_owner", "_reactor",
-        "_reader", "_second", "_sock", "_state", "_waiting", "clear", "send",
+        "_busy", "_corked", "_events", "_fd", "_heard", "_held", "_most_heard", "_most_waiting", "_out", "_outbound",
+        "_owner", "_reactor", "_reader", "_second", "_sock", "_state", "_waiting", "clear", "send",
     )  # fmt: skip
 
     def __init__(
-        self, reactor: Reactor, sock: socket.socket, owner: Owner, *, longest: int, waiting: int, rate: int
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        owner: Owner,
+        *,
+        longest: int,
+        waiting: int,
+        rate: int,
+        outbound: Outbound,
     ) -> None:
         """`longest`: bytes of a message; `waiting`: bytes kept for a client; `rate`: messages heard per second."""
         self.send = sock.send
@@ -88,7 +99,11 @@ class Connection:
         self._reader = FrameReader(longest)
         self._most_waiting = waiting
         self._most_heard = rate
-        self._out: list[bytes | memoryview] = []
+        #: What is still to be sent. Messages that others are sent too are the same objects, and never copied.
+        self._out: list[Piece] = []
+        #: How many of these, from the first, the process's budget knows of.
+        self._held = 0
+        self._outbound = outbound
         self._waiting = 0
         self._events = READ
         self._state = _OPEN
@@ -116,15 +131,17 @@ class Connection:
         """Begin to read."""
         self._reactor.watch(self._fd, self._handle, READ)
 
-    def tell(self, frame: bytes) -> None:
+    def tell(self, *pieces: bytes) -> None:
         """Send a message for this client alone, or keep it. A client that has far too much waiting is given up."""
         if self._state != _OPEN:
             return
         if self._waiting > self._most_waiting and len(self._out) > _SOME:
+            OWN_QUEUE.inc()
             self.lose()
             return
-        self._out.append(frame)
-        self._waiting += len(frame)
+        for piece in pieces:
+            self._out.append(piece)
+            self._waiting += len(piece)
         self.clear = False
         if not self._corked:
             self.flush()
@@ -154,28 +171,62 @@ class Connection:
             self._waiting += len(rest)
         self.clear = False
         self._listen_for(self._events | WRITE)
+        self._wait()
         return out
 
     def flush(self) -> None:
         """Send what waits."""
-        if self._events & WRITE:
-            return
-        if self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        while self._out:
+            if self._events & WRITE:
+                self._wait()
+                return
             try:
-                sent = self.send(data)
+                sent = self._sock.sendmsg(self._out[:_AT_ONCE]) if len(self._out) > 1 else self.send(self._out[0])
             except BlockingIOError:
                 sent = 0
             except OSError:
                 self.lose()
                 return
-            self._waiting = len(data) - sent
-            if self._waiting:
-                self._out = [memoryview(data)[sent:]]
+            if not self._take_out(sent):
                 self._listen_for(self._events | WRITE)
-                return
-            self._out = []
-        self.clear = self._state == _OPEN and not self._corked
+        if not self._events & WRITE:
+            self.clear = self._state == _OPEN and not self._corked
+
+    def _take_out(self, sent: int) -> bool:
+        """Let go of so many bytes, which are sent; tells whether they end with all that was to be written."""
+        self._waiting -= sent
+        if sent and self._held:
+            self._outbound.moved(self)
+        done = 0
+        for piece in self._out[:_AT_ONCE]:
+            if sent < len(piece):
+                # A view: even the rest of a shared message is no copy.
+                self._out[done] = memoryview(piece)[sent:]
+                break
+            sent -= len(piece)
+            done += 1
+        whole = done == min(len(self._out), _AT_ONCE)
+        self._let_go(done)
+        return whole
+
+    def _wait(self) -> None:
+        """Have the process know of all that waits here. It may end this connection for it."""
+        if self._held == len(self._out):
+            return
+        for piece in self._out[self._held :]:
+            self._outbound.hold(piece)
+        self._held = len(self._out)
+        self._outbound.join(self)
+        self._outbound.relieve()
+
+    def _let_go(self, count: int) -> None:
+        """Forget the first pieces."""
+        for piece in self._out[: min(count, self._held)]:
+            self._outbound.release(piece)
+        self._held = max(0, self._held - count)
+        del self._out[:count]
+        if not self._out:
+            self._outbound.leave(self)
 
     def hold(self) -> None:
         """Hear nothing until `go_on`: what the client said is being looked after by somebody who may wait."""
@@ -214,7 +265,8 @@ class Connection:
             return
         self._state = _CLOSED
         self.clear = False
-        self._out, self._waiting = [], 0
+        self._let_go(len(self._out))
+        self._waiting = 0
         self._reactor.discard(self._sock)
         self._owner.lost()
 

@@ -22,7 +22,8 @@ from app.core.settings import Settings
 from app.web.connection import Connection
 from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
-from app.web.packets import TextFrame
+from app.web.outbound import Outbound
+from app.web.packets import SharedFrame, TextFrame
 from app.web.pulse import Pulse
 from app.web.reactor import Reactor
 from app.web.upgrade import Upgrade
@@ -117,6 +118,9 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         if isinstance(pkt, TextFrame):
             self.connection.tell(pkt.wire)
             return
+        if isinstance(pkt, SharedFrame):
+            self.connection.tell(*pkt.parts)
+            return
         encoded = pkt.encode()
         self.connection.tell(pack(encoded.encode()) if isinstance(encoded, str) else pack(encoded, BINARY))
 
@@ -166,6 +170,8 @@ class Engine:
         #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
+        #: What waits for all clients together.
+        self.outbound = Outbound(settings.outbound_bytes)
         self._doorstep = Doorstep(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
@@ -196,6 +202,7 @@ class Engine:
             longest=eio.max_http_buffer_size,
             waiting=self._settings.client_bytes,
             rate=self._settings.client_rate,
+            outbound=self.outbound,
         )
         self._sockets[sid] = fast
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)

@@ -22,12 +22,16 @@ class FrameError(Exception):
 
 def pack(payload: bytes, kind: int = TEXT) -> bytes:
     """Return one whole frame of a server."""
-    size = len(payload)
+    return head(len(payload), kind) + payload
+
+
+def head(size: int, kind: int = TEXT) -> bytes:
+    """Return what comes before a payload of `size` bytes, which follows as it is: a server does not mask."""
     if size < 126:
-        return bytes((0x80 | kind, size)) + payload
+        return bytes((0x80 | kind, size))
     if size < 65_536:
-        return bytes((0x80 | kind, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((0x80 | kind, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((0x80 | kind, 126)) + size.to_bytes(2, "big")
+    return bytes((0x80 | kind, 127)) + size.to_bytes(8, "big")
 
 
 def pack_close(code: int) -> bytes:

@@ -78,6 +78,8 @@ def measure(web: Web) -> None:
     stock = list(web.socketio.server.eio.sockets.values())
     upgraded = sum(socket.upgraded for socket in stock)
     CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))
+    if web.engine is not None:
+        web.engine.outbound.measure()
     CONNECTIONS.labels("stock", "websocket").set(upgraded)
     CONNECTIONS.labels("stock", "polling").set(len(stock) - upgraded)
 

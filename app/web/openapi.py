@@ -37,6 +37,11 @@ _IN_PATHS: dict[str, Node] = {
         "schema": {"type": "string", "format": "uuid"},
         "example": _TASK,
     },
+    "step_id": {
+        "description": "Id of the step",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "51c0f9b6-3f0e-5a57-9f0e-6a7f2f1c9d11",
+    },
     "schedule_id": {
         "description": "Id of the schedule",
         "schema": {"type": "string", "format": "uuid"},

@@ -18,7 +18,7 @@ from socketio import packet as stock
 
 from app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from app.core.settings import Settings
-from app.web.frames import pack, payload_of
+from app.web.frames import head, pack, payload_of
 
 #: Name of the event that stands for a packet which could not be read. Its argument is the error.
 REFUSED = "swallowtail.refused"
@@ -57,6 +57,26 @@ class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
     def encode(self, b64: bool = False) -> str:
         """Return the message as the stock transports send it."""
         return payload_of(self.wire).decode()
+
+
+class SharedFrame(engine.Packet):  # type: ignore[misc] # the library has no types
+    """A message of text that holds a large part which others are sent too: `parts` are the frame, nothing is copied."""
+
+    def __init__(self, before: bytes, shared: bytes, after: bytes) -> None:
+        # Not the stock one: see above.
+        self.packet_type = engine.MESSAGE
+        self.binary = False
+        size = 1 + len(before) + len(shared) + len(after)
+        self.parts = (head(size) + b"4" + before, shared, after)
+
+    @property
+    def data(self) -> str:
+        """The text."""
+        return self.encode()[1:]
+
+    def encode(self, b64: bool = False) -> str:
+        """Return the message as the stock transports send it, joined only now."""
+        return payload_of(b"".join(self.parts)).decode()
 
 
 class FastJson:

@@ -9,6 +9,7 @@ from flask import current_app
 from flask_socketio import SocketIO
 
 from app.core.denials import Denials
+from app.core.offload import Offload
 from app.core.runtime import Runtime
 from app.core.tokens import Tokens
 from app.delivery.hub import Hub
@@ -41,6 +42,11 @@ class Web:
     background: Background
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
+
+    def offload(self, passwords: Offload, snapshots: Offload) -> None:
+        """Have these made where they hold nobody up: in threads, where this process is one of greenlets."""
+        self.rt.passwords.offload = passwords
+        self.rt.offload = self.hub.archive.offload = snapshots
 
     def close(self) -> None:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""

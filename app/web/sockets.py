@@ -202,7 +202,7 @@ class Conversation:
             if self._hub.view(sid).is_full:
                 self._transport.enter(sid, room_of(instance_id))
             self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
-            self._transport.acknowledge(sid, ack, answer.message())
+            self._transport.acknowledge(sid, ack, answer.wire(), answer.snapshot)
 
         if not self._hub.subscribe_now(sid, instance_id, since, greet):
             subscribe = partial(self._hub.subscribe, sid, instance_id, since, greet)

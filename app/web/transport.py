@@ -18,7 +18,8 @@ from app.delivery.cursor import Client
 from app.delivery.wire import Frame
 from app.web.connection import Batch, Connection
 from app.web.fast_engine import FastSocket
-from app.web.packets import Ack, FastJson, TextFrame
+from app.web.outbound import OWN_QUEUE
+from app.web.packets import Ack, FastJson, SharedFrame, TextFrame
 
 NAMESPACE = "/"
 
@@ -110,13 +111,20 @@ class SocketTransport:
         return bool(client.line.is_ready)
 
     def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client, in any case. One that is gone is no error."""
+        """Queue messages for a client. One that is gone is no error; one that lets far too much wait is given up."""
+        self._send(client, frames)
+
+    def _send(self, client: str, packets: Sequence[Any]) -> None:
         socket = self._socket(self.find(client))
         if socket is None:
             return
         try:
-            for frame in frames:
-                socket.send(frame)
+            if not isinstance(socket, FastSocket) and socket.queue.qsize() > 2 * self._limit:
+                OWN_QUEUE.inc()
+                socket.close(wait=False, abort=True)
+                return
+            for packet in packets:
+                socket.send(packet)
         except EngineIOError:
             return
 
@@ -124,10 +132,17 @@ class SocketTransport:
         """Queue one message for one client."""
         self.send(client, [self.frame(event, payload)])
 
-    def acknowledge(self, client: str, ack: Ack | None, answer: Mapping[str, Any]) -> None:
-        """Queue the acknowledgement of an event, if one was asked for."""
-        if ack is not None:
+    def acknowledge(
+        self, client: str, ack: Ack | None, answer: Mapping[str, Any], snapshot: bytes | None = None
+    ) -> None:
+        """Queue the acknowledgement of an event, if one was asked for; with a snapshot, which many may share."""
+        if ack is None:
+            return
+        if snapshot is None:
             self.send(client, [_encode(stock.ACK, [answer], ack.id)])
+        else:
+            before = b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, FastJson.encode(answer)[:-1])
+            self._send(client, [SharedFrame(before, snapshot, b"}]")])
 
     def defer(self, client: str, work: Callable[[], None]) -> None:
         """Do what may have to wait, for a client that is heard no further until it is done.

@@ -186,7 +186,11 @@ export class TaskWebSocketClient {
   /** A step streamed text. @param {object} piece @param {{text: string, start: number}} stream all that is known of it */
   handleStepOutput(piece, stream) {}
 
-  /** Forget what was known of the instance: this is its present state. @param {string} instanceId @param {object} snapshot */
+  /**
+   * Forget what was known of the instance: this is its present state, in outline. Inputs, results and outputs are not in
+   * it: ask for `/api/v1/tasks/<id>` or `/api/v1/tasks/<id>/steps/<step_id>`.
+   * @param {string} instanceId @param {object} snapshot
+   */
   handleSnapshot(instanceId, snapshot) {}
 
   /** The server will not send this instance to us any more. @param {string} instanceId @param {string} reason */

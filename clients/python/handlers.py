@@ -34,7 +34,10 @@ class Handlers:
         """A step streamed a piece of text; `stream` is all that is known of it."""
 
     def handle_snapshot(self, instance_id: str, snapshot: Payload) -> None:
-        """Forget what was known of the instance: this is its present state."""
+        """Forget what was known of the instance: this is its present state, in outline.
+
+        Inputs, results and outputs are not in it: ask for `/api/v1/tasks/<id>` or `/api/v1/tasks/<id>/steps/<step_id>`.
+        """
 
     def handle_revoked(self, instance_id: str, reason: str) -> None:
         """The server will not send this instance to us any more."""

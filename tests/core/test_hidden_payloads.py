@@ -15,7 +15,8 @@ from app.core.catalogue import AgentCard, register
 from app.core.log import read_events
 from app.core.models import Base
 from app.core.models_privacy import InstancePolicy
-from app.core.reads import list_steps, list_tasks, read_task, snapshot
+from app.core.outline import Bounds, snapshot
+from app.core.reads import list_steps, list_tasks, read_task
 from tests.core.conftest import NewStage
 from tests.core.stage import ERROR, Stage
 
@@ -44,7 +45,11 @@ def task_id(stage: Stage) -> str:
 def _seen(stage: Stage, task_id: str) -> str:
     """Everything that anybody is shown of the task."""
     with stage.db.read() as session:
-        shown: list[Any] = [read_task(session, task_id), list_steps(session, task_id), snapshot(session, "demo", 10)]
+        shown: list[Any] = [
+            read_task(session, task_id),
+            list_steps(session, task_id),
+            snapshot(session, "demo", Bounds()),
+        ]
         shown += [list_tasks(session, "demo", limit=10)]
         shown += [event.wire() for event in read_events(session, "demo", 0, 100)]
     return orjson.dumps([*shown, *(event.wire() for event in stage.announced)]).decode()

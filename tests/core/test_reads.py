@@ -15,6 +15,8 @@ from app.core.catalogue import AgentCard, register
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import now, stamp
 from app.core.models import Task
+from app.core.outline import Bounds
+from app.core.outline import snapshot as snapshot_of
 from app.core.states import TaskStatus
 from tests.core.oracle import fold
 from tests.core.stage import ERROR, Stage
@@ -206,7 +208,7 @@ def test_a_snapshot_says_what_the_log_says_up_to_its_head(stage: Stage) -> None:
     stage.runs.start_step(claim, "b", "Agent", "work")
     failed = stage.failed()
     with stage.db.read() as session:
-        snapshot = reads.snapshot(session, "demo", 10)
+        snapshot = snapshot_of(session, "demo", Bounds())
     told = fold(stage.events())
     assert (snapshot["instance_id"], snapshot["head"], snapshot["min_seq"]) == ("demo", stage.head(), 0)
     assert snapshot["epoch"] == stage.events()[0].epoch
@@ -214,11 +216,11 @@ def test_a_snapshot_says_what_the_log_says_up_to_its_head(stage: Stage) -> None:
     assert [task["id"] for task in snapshot["tasks"]] == [failed, claim.task_id]
     for task in snapshot["tasks"]:
         tale = told[task["id"]]
-        assert {name: task[name] for name in ("status", "progress", "message", "error", "result", "last_seq")} == {
-            name: getattr(tale, name) for name in ("status", "progress", "message", "error", "result", "last_seq")
+        assert {name: task[name] for name in ("status", "progress", "message", "error", "last_seq")} == {
+            name: getattr(tale, name) for name in ("status", "progress", "message", "error", "last_seq")
         }
-        assert [(step["key"], step["status"], step["output"]) for step in task["steps"]] == [
-            (key, step.status, step.output) for key, step in tale.steps.items()
+        assert [(step["key"], step["status"]) for step in task["steps"]] == [
+            (key, step.status) for key, step in tale.steps.items()
         ]
     assert snapshot["tasks"][0]["error"] == ERROR
 
@@ -227,17 +229,17 @@ def test_a_snapshot_of_too_many_tasks_has_the_latest_and_says_so(stage: Stage) -
     ids = [stage.submit() for _ in range(4)]
     with stage.db.read() as session:
         for limit, complete in ((3, False), (4, True)):
-            snapshot = reads.snapshot(session, "demo", limit)
+            snapshot = snapshot_of(session, "demo", Bounds(tasks=limit))
             assert [task["id"] for task in snapshot["tasks"]] == ids[::-1][:limit]
             assert snapshot["complete"] is complete
 
 
 def test_a_snapshot_of_nothing(stage: Stage) -> None:
     with stage.db.read() as session:
-        snapshot = reads.snapshot(session, "demo", 10)
+        snapshot = snapshot_of(session, "demo", Bounds())
         assert (snapshot["head"], snapshot["tasks"], snapshot["complete"]) == (0, [], True)
         with pytest.raises(NotFound):
-            reads.snapshot(session, "nowhere", 10)
+            snapshot_of(session, "nowhere", Bounds())
 
 
 def test_every_view_is_json(stage: Stage) -> None:
@@ -245,7 +247,7 @@ def test_every_view_is_json(stage: Stage) -> None:
     stage.perform(stage.running(), "a")
     with stage.db.read() as session:
         for view in (
-            reads.snapshot(session, "demo", 10),
+            snapshot_of(session, "demo", Bounds()),
             reads.list_agents(session),
             reads.list_instances(session, limit=1),
         ):

@@ -168,7 +168,7 @@ class FakeArchive(Archive):
                 return Answer(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
                 return Answer(instance_id, "replay", head, since.seq)
-            return Answer(instance_id, "snapshot", head, head.seq, {"tasks": []})
+            return Answer(instance_id, "snapshot", head, head.seq, b'{"tasks":[]}')
 
     def allow_text(self, actor: Actor, task_id: str) -> str:
         self._check()

@@ -35,7 +35,7 @@ class Scene:
 
     def start(self) -> None:
         """Compare with the database; without an ear for Redis."""
-        threading.Thread(target=self.hub._check_forever, daemon=True).start()
+        self.hub.check.start()
 
     @property
     def channels(self) -> set[str]:

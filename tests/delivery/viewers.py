@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from app.core import reads
+import orjson
+
+from app.core import outline, reads
 from app.core.errors import SwallowtailError
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
@@ -103,7 +105,7 @@ class Stage:
     def snapshot(self, instance_id: str) -> Wire:
         """What somebody who comes now would be shown."""
         with self.rt.db.read() as session:
-            return reads.snapshot(session, instance_id, 1000)
+            return outline.snapshot(session, instance_id, outline.Bounds(tasks=1000))
 
     def settle(self, *viewers: Viewer, timeout: float = 60.0) -> None:
         """Wait until these viewers (by default all) stand where the log does."""
@@ -151,7 +153,12 @@ class Viewer:
         connection = self.connection
 
         def greet(answer: Answer) -> None:
-            wire = {**answer.wire(), "after": since.seq if answer.mode == "replay" and since else answer.head.seq}
+            shown = {} if answer.snapshot is None else {"snapshot": orjson.loads(answer.snapshot)}
+            wire = {
+                **answer.wire(),
+                **shown,
+                "after": since.seq if answer.mode == "replay" and since else answer.head.seq,
+            }
             self._tell(connection, "subscribed", wire)
 
         self.stage.hub.subscribe(connection, self.instance_id, since, greet)
@@ -266,13 +273,13 @@ def find_faults(messages: Iterable[FakeFrame]) -> list[str]:
 
 
 class Screen:
-    """What a client shows: a snapshot, and every event applied to it."""
+    """What a client shows without outputs and results: a snapshot, and every event applied to it."""
 
     def __init__(self, snapshot: Wire | None = None) -> None:
         self.tasks: dict[str, Wire] = {}
         for task in (snapshot or {"tasks": []})["tasks"]:
             self.tasks[task["id"]] = {
-                **{name: task[name] for name in ("status", "progress", "message", "attempt", "error", "result")},
+                **{name: task[name] for name in ("status", "progress", "message", "attempt", "error")},
                 "cancel_requested": task["cancel_requested"],
                 "steps": {step["key"]: _step(step, step["attempt"]) for step in task["steps"]},
             }
@@ -280,19 +287,19 @@ class Screen:
     def apply(self, event: Wire) -> None:
         """Show one event more."""
         data = event["data"]
-        task = self.tasks.setdefault(event["task_id"], {"steps": {}, "error": None, "result": None})
+        task = self.tasks.setdefault(event["task_id"], {"steps": {}, "error": None})
         task["attempt"], task["progress"] = event["attempt"], data["progress"]
         if event["type"] == "execution_step":
             task["steps"][data["key"]] = _step(data, event["attempt"])
             return
         task["message"] = data["message"]
         if "status" in data:
-            task.update(status=data["status"], error=data.get("error"), result=data.get("result"))
+            task.update(status=data["status"], error=data.get("error"))
             task["cancel_requested"] = False
         else:
             task["cancel_requested"] = task.get("cancel_requested", False) or data.get("cancel_requested", False)
 
 
 def _step(told: Wire, attempt: int) -> Wire:
-    names = ("step_id", "agent", "action", "position", "status", "output", "started_at", "completed_at")
+    names = ("step_id", "agent", "action", "position", "status", "started_at", "completed_at")
     return {**{name: told[name] for name in names}, "error": told.get("error"), "attempt": attempt}

@@ -132,6 +132,9 @@ TABLE = {
     ),
     "GET /api/v1/tasks/<task_id>": Row(READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}"),
     "GET /api/v1/tasks/<task_id>/steps": Row(READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}/steps"),
+    "GET /api/v1/tasks/<task_id>/steps/<step_id>": Row(
+        READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}/steps/{stage.new_step()}"
+    ),
     "POST /api/v1/tasks/<task_id>/cancel": Row(
         OPERATORS_HIDDEN, lambda stage: f"/api/v1/tasks/{stage.new_task()}/cancel", {}
     ),

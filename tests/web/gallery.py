@@ -14,10 +14,10 @@ from werkzeug.test import TestResponse
 from app.core import actions, grants, planning
 from app.core.access import NOBODY, Act, Actor, Role
 from app.core.artifacts import keep
-from app.core.events import now
+from app.core.events import now, step_id
 from app.core.log import Change
 from app.core.members import set_member
-from app.core.models import Task
+from app.core.models import Step, Task
 from app.core.models_access import Membership, User
 from app.core.settings import Settings
 from app.web import callers
@@ -125,6 +125,15 @@ class Gallery:
 
         artifact_id: str = self.rt.ledger.commit(work)[0]
         return artifact_id
+
+    def new_step(self) -> str:
+        """A step of `task_id`; its id."""
+        key = f"s{next(_NUMBERS)}"
+        row = Step(id=step_id(self.task_id, key), task_id=self.task_id, key=key, position=1, agent="A", action="a")
+        row.status, row.attempt, row.started_at = "completed", 1, now()
+        with self.rt.db.write() as session:
+            session.add(row)
+        return row.id
 
     def new_schedule(self, instance_id: str = "acme") -> str:
         """A schedule."""

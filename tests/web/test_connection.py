@@ -5,11 +5,13 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from app.web.connection import Batch, Connection
 from app.web.frames import CLOSE, PING, PONG, PROTOCOL_ERROR, TEXT, pack, pack_close, payload_of
+from app.web.outbound import Outbound
 from app.web.packets import TextFrame
 from app.web.reactor import Reactor
 from tests.harness.waiting import wait_until
@@ -38,14 +40,16 @@ class Owner:
 class Scene:
     """A connection on a real pair of sockets and a real poller, moved by hand."""
 
-    def __init__(self, *, rate: int = 1000, waiting: int = 65_536) -> None:
+    def __init__(self, *, rate: int = 1000, waiting: int = 65_536, outbound: Outbound | None = None) -> None:
         ours, self.client = socket.socketpair()
         ours.setblocking(False)
         self.client.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         self.owner = Owner()
         self.reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
-        self.line = Connection(self.reactor, ours, self.owner, longest=10_000, waiting=waiting, rate=rate)
+        self.outbound = Outbound(10**9) if outbound is None else outbound
+        limits = {"longest": 10_000, "waiting": waiting, "rate": rate}
+        self.line = Connection(self.reactor, ours, self.owner, **limits, outbound=self.outbound)
         self.line.start()
 
     def say(self, *frames: bytes) -> None:
@@ -74,7 +78,7 @@ def scene() -> Iterator[type[Scene]]:
     made: list[Scene] = []
 
     class Kept(Scene):
-        def __init__(self, **options: int) -> None:
+        def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             made.append(self)
 

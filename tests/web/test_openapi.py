@@ -150,7 +150,8 @@ def test_the_answers_have_the_shapes_that_the_document_tells_of(desk: Desk, docu
     judge.check("show_task", desk.get(f"/tasks/{task_id}"))
     desk.perform(task_id, fail=True)
     judge.check("show_task", desk.get(f"/tasks/{task_id}"))
-    judge.check("list_steps", desk.get(f"/tasks/{task_id}/steps"))
+    (step,) = judge.check("list_steps", desk.get(f"/tasks/{task_id}/steps"))["items"]
+    judge.check("show_step", desk.get(f"/tasks/{task_id}/steps/{step['step_id']}"))
     judge.check("retry_task", desk.post(f"/tasks/{task_id}/retry"))
     judge.check("cancel_task", desk.post(f"/tasks/{task_id}/cancel"))
     judge.check("list_tasks", desk.get("/instances/acme/tasks"))

@@ -7,6 +7,7 @@ from flask import Response
 
 from app.core import actions
 from app.core.log import Head
+from app.core.outline import Bounds
 from app.core.validate import check_instance_id, check_task_id
 from app.web.api.answers import EventPage, InstancePage, Snapshot
 from app.web.api.given import EventQuery, NewInstance, PageQuery
@@ -55,12 +56,13 @@ def show_instance(instance_id: str) -> Response:
 def show_snapshot(instance_id: str) -> Response:
     """Show the present state of an instance
 
-    Where to begin when the log cannot be read from its start: the latest tasks with their steps, and the number to
-    read on from.
+    Where to begin when the log cannot be read from its start: the latest tasks with their steps in outline, and the
+    number to read on from. Inputs, results and outputs are in the answers about single tasks and steps.
     """
-    limit = get_runtime().settings.snapshot_tasks
+    runtime = get_runtime()
     with seeing() as sight:
-        return write_json(sight.snapshot(check_instance_id(instance_id), limit))
+        read = sight.outline(check_instance_id(instance_id), Bounds.of(runtime.settings))
+    return Response(runtime.offload(read.encode, sight.view), mimetype="application/json")
 
 
 @bp.get("/<instance_id>/events")

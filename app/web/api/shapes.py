@@ -53,8 +53,8 @@ class Failure(Shown):
     """What happened, for people"""
 
 
-class Task(Shown):
-    """One piece of work, through all its attempts."""
+class TaskOutline(Shown):
+    """A task without its input and its result."""
 
     id: Uuid
     """Its part of addresses"""
@@ -72,10 +72,6 @@ class Task(Shown):
     """What it is at, for people; null when the caller's token does not show it"""
     attempt: int
     """How many times a worker has begun it"""
-    input: AnyJson
-    """What the agent was given, with defaults filled in"""
-    result: AnyJson
-    """What the agent returned, once COMPLETED"""
     error: Failure | None
     """Why it did not go on, with RETRYING and FAILED"""
     cancel_requested: bool
@@ -96,8 +92,17 @@ class Task(Shown):
     """When it expires unless a worker has begun it"""
 
 
-class Step(Shown):
-    """One journalled unit inside a task."""
+class Task(TaskOutline):
+    """One piece of work, through all its attempts."""
+
+    input: AnyJson
+    """What the agent was given, with defaults filled in"""
+    result: AnyJson
+    """What the agent returned, once COMPLETED"""
+
+
+class StepOutline(Shown):
+    """A step without its output."""
 
     step_id: Uuid
     """The same in every attempt"""
@@ -113,8 +118,6 @@ class Step(Shown):
     """What is done; null when the caller's token does not show it"""
     status: StepStatus
     """Its state"""
-    output: AnyJson
-    """What came of it, once completed"""
     error: Failure | None
     """Why it failed"""
     attempt: int
@@ -125,6 +128,13 @@ class Step(Shown):
     """When it was last started"""
     completed_at: Moment | None
     """When it ended"""
+
+
+class Step(StepOutline):
+    """One journalled unit inside a task."""
+
+    output: AnyJson
+    """What came of it, once completed"""
 
 
 class Event(Shown):
@@ -219,11 +229,13 @@ class Slot(Shown):
     """The task that it submitted"""
 
 
-class TaskWithSteps(Task):
-    """A task and its steps, in the order in which they were first started."""
+class TaskWithSteps(TaskOutline):
+    """A task in outline and its steps, in the order in which they were first started."""
 
-    steps: list[Step]
-    """All its steps"""
+    steps: list[StepOutline]
+    """Its steps, or the latest of them"""
+    steps_complete: bool
+    """Whether these are all of its steps"""
 
 
 class AuditEntry(Shown):

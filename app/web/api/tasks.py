@@ -12,7 +12,7 @@ from app.web.api.answers import StepList, TaskOutcome, TaskPage
 from app.web.api.given import NewTask, Retry, SubmissionHeaders, TaskQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import seeing
-from app.web.api.shapes import Task
+from app.web.api.shapes import Step, Task
 from app.web.bodies import write_json
 from app.web.callers import act
 
@@ -74,6 +74,14 @@ def list_steps(task_id: str) -> Response:
     """List a task's steps"""
     with seeing() as sight:
         return write_page(sight.steps(check_task_id(task_id)))
+
+
+@bp.get("/tasks/<task_id>/steps/<step_id>")
+@bp.output(Step)
+def show_step(task_id: str, step_id: str) -> Response:
+    """Show a step, with its output"""
+    with seeing() as sight:
+        return write_json(sight.step(check_task_id(task_id), check_task_id(step_id, "step_id")))
 
 
 @bp.post("/tasks/<task_id>/cancel")

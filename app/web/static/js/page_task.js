@@ -16,6 +16,7 @@ class TaskPage {
   #steps = new StepList(byId("steps"));
   #shown = {};
   #settled;
+  #missed = null;
   #draw = onNextFrame(() => this.#drawNow());
 
   /** @param {object} task @param {(seq: number) => Promise<void>} settled resolves once an event has been applied */
@@ -34,7 +35,9 @@ class TaskPage {
 
   /** Apply an event of the instance's log, if it is this task's. */
   take(event) {
-    if (event.task_id === this.task.id) this.#set(applyEvent(this.task, event));
+    if (event.task_id !== this.task.id) return;
+    this.#missed?.push(event);
+    this.#set(applyEvent(this.task, event));
   }
 
   /** Show what a running step has streamed so far. */
@@ -43,16 +46,18 @@ class TaskPage {
     this.#draw();
   }
 
-  /** Begin again from the instance's present state; a snapshot holds only the latest tasks. */
-  async restart(snapshot) {
-    const found = snapshot.tasks.find((task) => task.id === this.task.id);
-    if (found) return this.#set(found);
+  /** Begin again from the task's present state: a snapshot holds no outputs, and only the latest tasks. */
+  async restart() {
+    // What comes while the server is asked is not in its answer, or is once more.
+    const missed = (this.#missed = []);
     try {
       const path = `/tasks/${quote(this.task.id)}`;
       const [task, steps] = [await callApi("GET", path), await callApi("GET", `${path}/steps`)];
-      this.#set({ ...task, steps: steps.items });
+      if (missed === this.#missed) this.#set(missed.reduce(applyEvent, { ...task, steps: steps.items }));
     } catch (problem) {
       this.#showProblem(problem);
+    } finally {
+      if (missed === this.#missed) this.#missed = null;
     }
   }
 
@@ -137,7 +142,7 @@ const client = makeClient({
   handleTaskUpdate: (event) => page.take(event),
   handleExecutionStep: (event) => page.take(event),
   handleStepOutput: (piece, stream) => page.takeText(piece, stream),
-  handleSnapshot: (_, snapshot) => page.restart(snapshot),
+  handleSnapshot: () => page.restart(),
 });
 client.subscribe(state.task.instance_id, { since: state.since });
 client.subscribeTask(state.task.id);
