@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -222,15 +223,17 @@ class Ledger:
 
         return self.commit(work)
 
-    def propose_lost(self, task_id: str, attempt: int, error: dict[str, Any], *, if_lapsed: bool = False) -> None:
+    def propose_lost(
+        self, task_id: str, attempt: int, error: dict[str, Any], *, if_still: datetime | None = None
+    ) -> None:
         """Somebody says that the run of `attempt` is dead: give the task its next attempt, or its end.
 
-        `if_lapsed` makes it depend on the lease having run out by the database's clock.
+        `if_still` makes it depend on the lease being the one that was seen.
         """
 
         def work(change: Change) -> None:
-            task = self._running(change, task_id, attempt, if_lapsed=if_lapsed)
-            if task is None:
+            task = self._running(change, task_id, attempt)
+            if task is None or (if_still is not None and task.lease_until != if_still):
                 return
             close_open_steps(change, task, error)
             if task.cancel_requested_at is not None:
@@ -287,17 +290,6 @@ class Ledger:
 
         self.commit(work)
 
-    def reap(self, limit: int = 100) -> int:
-        """Find runs whose lease has run out; give each its next attempt or its end. Returns how many there were."""
-        query = select(Task.id, Task.attempt).where(
-            Task.status == TaskStatus.IN_PROGRESS.value, Task.lease_until < db_now()
-        )
-        with self.db.read() as session:
-            lapsed = session.execute(query.limit(limit)).all()
-        for task_id, attempt in lapsed:
-            alone(task_id, partial(self.propose_lost, task_id, attempt, WORKER_LOST, if_lapsed=True))
-        return len(lapsed)
-
     def expire(self, limit: int = 100) -> int:
         """End tasks that nobody claimed before their `expires_at`. Returns how many it looked at."""
         waiting = [TaskStatus.SUBMITTED.value, TaskStatus.QUEUED.value]
@@ -342,14 +334,10 @@ class Ledger:
                 raise Conflict("this id is taken", field="id") from None
             raise
 
-    def _running(self, change: Change, task_id: str, attempt: int, *, if_lapsed: bool = False) -> Task | None:
+    def _running(self, change: Change, task_id: str, attempt: int) -> Task | None:
         task = lock_task(change.session, task_id)
         if task is None or task.status != TaskStatus.IN_PROGRESS.value or task.attempt != attempt:
             return None
-        if if_lapsed:
-            clock = change.session.scalar(select(db_now()))
-            if task.lease_until is None or clock is None or task.lease_until >= clock:
-                return None
         return task
 
 

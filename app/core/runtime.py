@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from app.core.access import THE_SYSTEM, Caller
 from app.core.broadcast import Broadcaster
+from app.core.clock import ClockWatch
 from app.core.db import Database
 from app.core.engines import PostgresDriver
+from app.core.leases import Reaper
 from app.core.ledger import Announce, Ledger
 from app.core.offload import Offload, here
 from app.core.outbox import Relay
@@ -27,6 +29,8 @@ class Runtime:
     ledger: Ledger
     runs: RunLedger
     relay: Relay
+    reaper: Reaper
+    clock: ClockWatch
     passwords: Passwords
     #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
     hurry: Callable[[], object]
@@ -55,7 +59,9 @@ class Runtime:
         ledger = Ledger(db, settings, announce or broadcast.publish)
         ledger.announce_access = broadcast.publish_access
         relay = Relay(settings, ledger)
-        return cls(settings, db, broadcast, ledger, RunLedger(ledger), relay, Passwords(settings), relay.run_due)
+        reaper, clock = Reaper(ledger, settings), ClockWatch(db)
+        runs, passwords = RunLedger(ledger), Passwords(settings)
+        return cls(settings, db, broadcast, ledger, runs, relay, reaper, clock, passwords, relay.run_due)
 
     def close(self) -> None:
         """Close every connection."""

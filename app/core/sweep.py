@@ -36,9 +36,10 @@ class Sweeper:
 
     def run_once(self) -> int:
         """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
+        self._runtime.clock.look()
         self._runtime.relay.find_lost()
         relayed = self._relay()
-        reaped = self._runtime.ledger.reap()
+        reaped = self._runtime.reaper.run()
         expired = self._runtime.ledger.expire()
         if reaped:
             relayed += self._relay()

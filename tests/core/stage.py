@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from app.core.db import db_now
 from app.core.errors import Conflict
 from app.core.events import EventRecord
+from app.core.leases import Seen
 from app.core.ledger import NewTask
 from app.core.log import Change, read_events
 from app.core.models import Instance, Outbox, Step, Task
@@ -137,9 +138,12 @@ class Stage:
             session.execute(update(Outbox).where(Outbox.task_id == task_id).values(available_at=db_now(-1)))
 
     def lapse(self, task_id: str) -> None:
-        """Let the lease of the task's run lapse."""
+        """Let the lease of the task's run lapse: for as long as it is, nobody has renewed it."""
         with self.db.write() as session:
             session.execute(update(Task).where(Task.id == task_id).values(lease_until=db_now(-1)))
+        with self.db.read() as session:
+            attempt, until = session.execute(select(Task.attempt, Task.lease_until).where(Task.id == task_id)).one()
+        self.rt.reaper.seen[task_id] = Seen(attempt, until, self.settings.lease_seconds)
 
     def overdue(self, task_id: str) -> None:
         """Let the expiry of the task pass."""

@@ -85,7 +85,7 @@ ACTS: dict[str, Callable[[Stage, Scene], Any]] = {
     "propose_failed": lambda stage, scene: stage.ledger.propose_failed(scene.run.task_id, 1, ERROR),
     "propose_cancelled": lambda stage, scene: stage.ledger.propose_cancelled(scene.queued, 1),
     "propose_unheard": lambda stage, scene: stage.ledger.propose_unheard(scene.queued, 1),
-    "reap": lambda stage, scene: stage.ledger.reap(),
+    "reap": lambda stage, scene: stage.rt.reaper.run(),
     "expire": lambda stage, scene: stage.ledger.expire(),
     "create_instance": lambda stage, scene: stage.ledger.create_instance("New", "new").id,
 }

@@ -218,7 +218,7 @@ class LedgerMachine(RuleBasedStateMachine):
             claim = self.pick_claim(pick)
             if self.stage.task(claim.task_id).status == TaskStatus.IN_PROGRESS:
                 self.stage.lapse(claim.task_id)
-            self.act(self.stage.ledger.reap)
+            self.act(self.stage.rt.reaper.run)
         else:
             self.stage.overdue(self.pick_task(pick))
             self.act(self.stage.ledger.expire)

@@ -15,7 +15,7 @@ def _lose(stage: Stage, task_id: str, attempt: int) -> None:
 
 def _lapse(stage: Stage, task_id: str, attempt: int) -> None:
     stage.lapse(task_id)
-    assert stage.ledger.reap() == 1
+    assert stage.rt.reaper.run() == 1
 
 
 @pytest.mark.parametrize("lose", [_lose, _lapse])

@@ -49,7 +49,7 @@ def test_a_damaged_task_fails_at_its_claim_and_keeps_none_from_being_sent_or_rea
     damage(stage, lapsed, how)
     stage.lapse(lapsed)
     send(stage, monkeypatch)
-    assert stage.ledger.reap() == 1
+    assert stage.rt.reaper.run() == 1
     send(stage, monkeypatch)
     assert [stage.claim(good).task_id, stage.runs.claim(bad, 1, "w"), stage.runs.claim(lapsed, 2, "w")] == [
         good,
@@ -105,9 +105,9 @@ def test_a_task_whose_key_is_missing_waits_for_it_and_keeps_none_from_going_on(
     before, without = two_keys(f"{OLD},{NEW}"), two_keys(NEW)
     waiting, running = before.submit(), before.running()
     before.runs.start_step(running, "a", "Agent", "work")
-    before.lapse(running.task_id)
+    without.lapse(running.task_id)
     fresh = without.submit()
-    assert without.ledger.reap() == 1
+    assert without.rt.reaper.run() == 1
     send(without, monkeypatch)
     for _ in range(2):
         assert without.runs.claim(waiting, 1, "worker") is None

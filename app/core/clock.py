@@ -1,0 +1,132 @@
+"""The database's clock, watched: delays survive that somebody sets it, or that the machine sleeps. Beside the road.
+
+Each sweep compares the database's clock with this process's steady one. When it has jumped, whatever waits for a moment
+is moved by as much: a wish in the outbox, a turn at a duty. Which of the processes does it is decided by a row that
+holds the latest time that anybody has seen: who finds it ahead of the clock, or behind by the jump, is the first to
+know. After a restart the row alone tells of a clock that was set back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import BigInteger, ColumnElement, insert, select, type_coerce, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.core.db import Database, db_now
+from app.core.models import Duty, Moment, Outbox
+
+log = structlog.get_logger(__name__)
+
+#: The row among the duties that holds the latest time that anybody has seen.
+CLOCK = "clock"
+#: Seconds that clocks may differ from one look to the next without being called a jump.
+TOLERANCE = 2.0
+#: How old the row may be, in seconds. A jump back by less is not noticed after a restart.
+STALE = 10.0
+
+JUMPS = Counter("swallowtail_clock_jumps_total", "Jumps of the database's clock that this process made up for")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The database's clock, and between which moments of the steady clock it was read."""
+
+    at: datetime
+    after: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """By how many seconds the clock has jumped, back when negative, and how long ago that was at most."""
+
+    seconds: float = 0.0
+    ago: float = 0.0
+
+
+class ClockWatch:
+    """One process's eye on the database's clock."""
+
+    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._clock = clock
+        self._last: _Reading | None = None
+
+    def look(self) -> None:
+        """Read the clock, and move what waits for it when it has jumped.
+
+        Raises:
+            Unavailable: the database stayed away.
+        """
+        after = self._clock()
+        with self._db.read() as session:
+            now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
+        reading = _Reading(now, after, self._clock())
+        jump = _Jump() if self._last is None else _jump_between(self._last, reading)
+        if latest is None or _unsettled(now, latest, jump) or (now - latest).total_seconds() > STALE:
+            moved: float = self._db.run(lambda session: _settle(session, jump))
+            if moved:
+                JUMPS.inc()
+                log.warning("database_clock_jumped", seconds=round(moved, 1))
+        self._last = reading
+
+
+_LATEST = select(Duty.next_at).where(Duty.name == CLOCK)
+
+
+def _jump_between(last: _Reading, this: _Reading) -> _Jump:
+    """Return the jump that there was for certain; none when the clock may have gone on as it should."""
+    passed = (this.at - last.at).total_seconds()
+    least, most = passed - (this.before - last.after), passed - (this.after - last.before)
+    if least > TOLERANCE or most < -TOLERANCE:
+        return _Jump((least + most) / 2, this.before - last.after)
+    return _Jump()
+
+
+def _unsettled(now: datetime, latest: datetime, jump: _Jump) -> float:
+    """Return the seconds of a jump that nobody has made up for yet: `latest` was seen before it, and not after."""
+    ahead = (latest - now).total_seconds()
+    if ahead > TOLERANCE:
+        return jump.seconds if jump.seconds < 0 else -ahead
+    return jump.seconds if jump.seconds > 0 and -ahead > jump.seconds / 2 else 0.0
+
+
+def _settle(session: Session, jump: _Jump) -> float:
+    """Make up for the jump unless somebody has, and note the time. Returns by how many seconds all was moved."""
+    latest = session.scalar(_LATEST.with_for_update())
+    now = session.scalars(select(db_now())).one()
+    if latest is None:
+        # Somebody else may be the first at the same time.
+        with suppress(IntegrityError), session.begin_nested():
+            session.execute(insert(Duty).values(name=CLOCK, next_at=now))
+        return 0.0
+    moved = _unsettled(now, latest, jump)
+    if moved:
+        _move(session, now, _Jump(moved, jump.ago))
+    session.execute(update(Duty).where(Duty.name == CLOCK).values(next_at=now))
+    return moved
+
+
+def _move(session: Session, now: datetime, jump: _Jump) -> None:
+    """Move what is to come and what is counted from; but what is younger than the jump has the right time already."""
+    begun, ended = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
+    for column in (Outbox.available_at, Duty.next_at):
+        # Put forward: what became due by the jump alone.
+        _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
+    for since in (Outbox.sent_at, Outbox.held_since):
+        _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
+
+
+def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, which: ColumnElement[bool]) -> None:
+    later = type_coerce(type_coerce(column, BigInteger) + round(jump.seconds * 1_000_000), Moment)
+    moving = update(column.class_).where(which).values({column: later})
+    session.execute(moving.execution_options(synchronize_session=False))

@@ -1,0 +1,242 @@
+"""Jumps of the database's clock: leases and delays survive them, whoever sets the time or puts a machine to sleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text, update
+
+from app.core.clock import STALE, ClockWatch
+from app.core.db import db_now
+from app.core.duty import take_turn
+from app.core.leases import Reaper
+from app.core.models import Duty, Outbox
+from app.core.states import TaskStatus
+from app.core.sweep import Sweeper
+from tests.core.stage import ERROR, Stage
+
+HOUR = 3600.0
+#: Room for a slow machine in what is left of a delay; far below what the clock jumps by.
+ROOM = 30.0
+
+#: A clock of the database's that can be set, found before the real one.
+FALSE_CLOCK = """
+DROP SCHEMA IF EXISTS false_clock CASCADE;
+CREATE SCHEMA false_clock;
+CREATE TABLE false_clock.off AS SELECT 0::float8 AS seconds;
+CREATE FUNCTION false_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    'SELECT pg_catalog.clock_timestamp() + make_interval(secs => seconds) FROM false_clock.off';
+"""
+
+
+class Clock:
+    """The clock of a stage's database, in a test's hands."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.off = 0.0
+        self.is_sqlite = stage.db.engine.dialect.name == "sqlite"
+        if not self.is_sqlite:
+            with stage.db.write() as session:
+                session.execute(text(FALSE_CLOCK))
+        event.listen(stage.db.engine, "connect", self._falsify)
+        stage.db.dispose()
+
+    def _falsify(self, connection: Any, _: object) -> None:
+        if self.is_sqlite:
+            connection.create_function("julianday", 1, lambda _: (time.time() + self.off) / 86400.0 + 2440587.5)
+            return
+        connection.cursor().execute("SET search_path = false_clock, pg_catalog, public")
+        connection.commit()
+
+    def jump(self, seconds: float) -> None:
+        """Set the clock by so many seconds."""
+        self.off += seconds
+        if not self.is_sqlite:
+            with self.stage.db.write() as session:
+                session.execute(text("UPDATE false_clock.off SET seconds = :off"), {"off": self.off})
+
+    def close(self) -> None:
+        if not self.is_sqlite:
+            with self.stage.db.write() as session:
+                session.execute(text("DROP SCHEMA false_clock CASCADE"))
+
+
+class Steady:
+    """A process's steady clock, in a test's hands. It goes on with the time, unless `goes` is false."""
+
+    def __init__(self, *, goes: bool = True) -> None:
+        self.goes = goes
+        self.off = 0.0
+
+    def __call__(self) -> float:
+        return self.off + (time.monotonic() if self.goes else 0.0)
+
+
+@pytest.fixture
+def clock(stage: Stage) -> Iterator[Clock]:
+    made = Clock(stage)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def steady(stage: Stage) -> Steady:
+    """The clock of the stage's reaper, which only the test moves."""
+    made = Steady(goes=False)
+    stage.rt.reaper = Reaper(stage.ledger, stage.settings, made)
+    return made
+
+
+def _watch(stage: Stage, steady: Steady, seconds: float) -> int:
+    """Let the reaper look each second for so long; how many it reaped."""
+    reaped = stage.rt.reaper.run()
+    for _ in range(int(seconds)):
+        steady.off += 1.0
+        reaped += stage.rt.reaper.run()
+    return reaped
+
+
+def test_the_clock_of_the_database_can_be_set_by_a_test(stage: Stage, clock: Clock) -> None:
+    with stage.db.read() as session:
+        before = session.scalars(select(db_now())).one()
+    clock.jump(HOUR)
+    with stage.db.read() as session:
+        after = session.scalars(select(db_now())).one()
+    assert HOUR <= (after - before).total_seconds() < HOUR + ROOM
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_run_that_renews_its_lease_is_not_reaped_whatever_the_clock_does(
+    stage: Stage, clock: Clock, steady: Steady, jump: float
+) -> None:
+    claim = stage.running()
+    assert _watch(stage, steady, 5) == 0
+    clock.jump(jump)
+    for _ in range(10):
+        assert _watch(stage, steady, 5) == 0
+        assert stage.runs.heartbeat(claim, 1.0, "").alive
+    assert stage.task(claim.task_id).status == TaskStatus.IN_PROGRESS
+
+
+@pytest.mark.parametrize("jump", [0.0, HOUR, -HOUR])
+def test_a_run_whose_worker_was_killed_is_reaped_after_a_lease_whatever_the_clock_does(
+    stage: Stage, clock: Clock, steady: Steady, jump: float
+) -> None:
+    claim = stage.running()
+    assert _watch(stage, steady, 1) == 0
+    clock.jump(jump)
+    assert _watch(stage, steady, stage.settings.lease_seconds - 2) == 0
+    assert _watch(stage, steady, 2) == 1
+    assert stage.task(claim.task_id).status == TaskStatus.RETRYING
+
+
+def test_one_who_was_stopped_or_has_just_begun_gives_everybody_the_time_to_renew_their_lease(
+    stage: Stage, clock: Clock, steady: Steady
+) -> None:
+    claim = stage.running()
+    clock.jump(HOUR)
+    assert _watch(stage, steady, 1) == 0, "has just begun"
+    steady.off += HOUR
+    assert _watch(stage, steady, 1) == 0, "was stopped"
+    stage.runs.heartbeat(claim, 1.0, "")
+    assert _watch(stage, steady, stage.settings.lease_seconds - 1) == 0
+    assert _watch(stage, steady, 1) == 1
+
+
+def test_a_delay_goes_on_when_the_clock_is_set(stage: Stage, clock: Clock) -> None:
+    one, other = ClockWatch(stage.db), ClockWatch(stage.db)
+    claim, due = stage.running(), stage.submit()
+    stage.runs.retry_later(claim, ERROR, 300.0)
+    for jump in (-HOUR, HOUR, -7 * HOUR, 7 * HOUR):
+        one.look()
+        other.look()
+        clock.jump(jump)
+        other.look()
+        one.look()
+        assert 300.0 - ROOM < stage.due_in(claim.task_id) <= 300.0, jump
+        assert stage.due_in(due) <= 0.0, jump
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_what_is_counted_from_a_moment_is_counted_on(stage: Stage, clock: Clock, jump: float) -> None:
+    watch = ClockWatch(stage.db)
+    stage.queued()
+    with stage.db.write() as session:
+        session.execute(update(Outbox).values(held_since=db_now(-100.0)))
+    watch.look()
+    clock.jump(jump)
+    watch.look()
+    with stage.db.read() as session:
+        sent, held, now = session.execute(select(Outbox.sent_at, Outbox.held_since, db_now())).one()
+    assert sent is not None
+    assert held is not None
+    assert 0.0 <= (now - sent).total_seconds() < ROOM
+    assert 100.0 <= (now - held).total_seconds() < 100.0 + ROOM
+
+
+def test_what_was_stored_between_the_jump_and_its_discovery_has_the_right_time(stage: Stage, clock: Clock) -> None:
+    watch = ClockWatch(stage.db)
+    claim = stage.running()
+    watch.look()
+    clock.jump(HOUR)
+    due = stage.submit()
+    stage.runs.retry_later(claim, ERROR, 300.0)
+    watch.look()
+    assert stage.due_in(due) <= 0.0
+    assert 300.0 - ROOM < stage.due_in(claim.task_id) <= 300.0
+
+
+def test_a_clock_that_was_set_back_while_nobody_looked_is_found_after_a_restart(stage: Stage, clock: Clock) -> None:
+    claim = stage.running()
+    ClockWatch(stage.db).look()
+    stage.runs.retry_later(claim, ERROR, 50.0)
+    clock.jump(-HOUR)
+    ClockWatch(stage.db).look()
+    assert stage.due_in(claim.task_id) <= 50.0 + STALE
+
+
+def test_one_whose_machine_slept_moves_nothing_while_others_were_awake(stage: Stage, clock: Clock) -> None:
+    awake, asleep = Steady(), Steady()
+    others, sleeper = ClockWatch(stage.db, awake), ClockWatch(stage.db, asleep)
+    claim = stage.running()
+    others.look()
+    sleeper.look()
+    stage.runs.retry_later(claim, ERROR, 300.0)
+    # An hour passes: the database and the others count it, the one that sleeps does not.
+    clock.jump(HOUR)
+    awake.off += HOUR
+    others.look()
+    sleeper.look()
+    assert stage.due_in(claim.task_id) <= 0.0
+
+
+def test_a_turn_at_a_duty_comes_in_time_when_the_clock_is_set_back(stage: Stage, clock: Clock) -> None:
+    watch = ClockWatch(stage.db)
+    watch.look()
+    assert take_turn(stage.db, "prune", 60.0)
+    clock.jump(-HOUR)
+    watch.look()
+    with stage.db.read() as session:
+        left = session.scalars(select(Duty.next_at).where(Duty.name == "prune")).one()
+        now = session.scalars(select(db_now())).one()
+    assert (left - now).total_seconds() <= 60.0
+
+
+def test_a_sweep_looks_at_the_clock_before_it_sends_anything(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def relay() -> int:
+        order.append("relay")
+        return 0
+
+    monkeypatch.setattr(stage.rt.clock, "look", lambda: order.append("clock"))
+    monkeypatch.setattr(stage.rt.relay, "find_lost", relay)
+    monkeypatch.setattr(stage.rt.relay, "run_due", lambda limit: relay())
+    Sweeper(stage.rt).run_once()
+    assert order == ["clock", "relay", "relay"]
