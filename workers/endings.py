@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import structlog
+from sqlalchemy.exc import DataError, SQLAlchemyError
+
 from app.core.events import plain
 from app.core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 Error = dict[str, Any]
 
@@ -96,6 +102,20 @@ def describe(fault: BaseException, code: str = "exception") -> Error:
     if isinstance(fault, SystemExit | KeyboardInterrupt):
         return {"code": code, "message": tell(f"{kind}: {fault.args[0] if fault.args else ''}"), "type": kind}
     return {"code": code, "message": _text(fault) or kind, "type": kind}
+
+
+def internal(fault: SQLAlchemyError, attempt: int, settings: Settings) -> Ending:
+    """Return how a run ends when the database refused a write of ours: as nobody's error, to be tried again.
+
+    The log has the fault under the id that the error names; what it says of statements and values is for nobody else.
+    Only a refused value (`DataError`) ends the task: the next run would come with the same one.
+    """
+    fault_id = uuid.uuid4().hex[:12]
+    log.error("database_fault", fault_id=fault_id, attempt=attempt, exc_info=fault)
+    error = {"code": "internal", "message": f"The database refused a write of this run; the log has it as {fault_id}"}
+    if isinstance(fault, DataError):
+        return Ending(End.FAIL, error)
+    return Ending(End.RETRY, error, delay=backoff(attempt, settings))
 
 
 def backoff(tried: int, settings: Settings) -> float:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
 from app.core.events import StepText
@@ -35,6 +36,7 @@ from workers.endings import (
     WorkerStopping,
     backoff,
     describe,
+    internal,
     tell,
 )
 from workers.live import LiveProgress
@@ -322,6 +324,8 @@ class Context:
             self._stop(Ending(End.FAIL, _bad(clash.message)))
         except Unavailable as away:
             self._stop(Ending(End.GONE, away.as_dict()))
+        except SQLAlchemyError as fault:
+            self._stop(internal(fault, self.attempt, self._settings))
 
     def _stop(self, ending: Ending) -> NoReturn:
         self.ending = ending

@@ -15,8 +15,9 @@ import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.errors import LeaseLost, Unavailable
+from app.core.errors import LeaseLost, SwallowtailError, Unavailable
 from app.core.outbox import RUN_TASK
 from app.core.runs import Claim
 from app.core.runtime import Runtime
@@ -24,7 +25,19 @@ from app.core.settings import Settings
 from app.core.states import TaskStatus
 from workers.catalogue import AgentSpec
 from workers.celery_app import celery_app
-from workers.endings import OVERTIME, SHUT_DOWN, End, Ending, Error, PermanentError, RunStopped, backoff, describe, tell
+from workers.endings import (
+    OVERTIME,
+    SHUT_DOWN,
+    End,
+    Ending,
+    Error,
+    PermanentError,
+    RunStopped,
+    backoff,
+    describe,
+    internal,
+    tell,
+)
 from workers.heartbeat import Pulse
 from workers.interrupts import Interrupts
 from workers.journal import Context
@@ -140,12 +153,25 @@ def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: E
     except Unavailable as away:
         log.error("end_not_written", reason=away.message)
         return None
+    except SQLAlchemyError as fault:
+        became = _settle_fault(rt, claim, internal(fault, claim.attempt, rt.settings))
     except Exception:
         # The store refused the end as it was; a task that fails is better than one that is run again and again.
         log.exception("end_refused")
         became = rt.runs.fail(claim, {"code": "internal", "message": "The end of the run could not be stored"})
     log.info("run_ended", became=became, how=ending.how.value if ending else "complete")
     return became
+
+
+def _settle_fault(rt: Runtime, claim: Claim, ending: Ending) -> TaskStatus | None:
+    """Write instead that the database refused the end; if it refuses that as well, the lease runs out."""
+    try:
+        if ending.how is End.FAIL:
+            return rt.runs.fail(claim, ending.error)
+        return rt.runs.retry_later(claim, ending.error, ending.delay)
+    except (SwallowtailError, SQLAlchemyError) as fault:
+        log.error("end_not_written", reason=type(fault).__name__)
+        return None
 
 
 def _write_end(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
