@@ -104,6 +104,12 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     connect_timeout: float = Field(
         45.0, gt=0, description="How long a connection may be connected to no Socket.IO namespace"
     )
+    poll_packets: int = Field(
+        16, ge=1, description="Packets in one answer to a poll; python-engineio's client reads no more than 16"
+    )
+    max_post_packets: int = Field(
+        5000, ge=1, description="Packets in one request of a client that polls; more of them end its session"
+    )
     client_rate: int = Field(200, ge=1, description="Messages of a client that are heard per second; the rest wait")
     resume_rate: int = Field(
         2000, ge=1, description="Clients that may go on from a position per second; the rest are told when to come back"

@@ -66,7 +66,7 @@ class Door:
     def knock(self, eio_sid: str, namespace: str | None, auth: Any) -> None:
         """Take a CONNECT packet."""
         if (namespace or NAMESPACE) != NAMESPACE:
-            self._accept(eio_sid, namespace, None)
+            self._accept(eio_sid, namespace, auth)
             return
         known = self._recall(eio_sid, auth)
         if known is None:

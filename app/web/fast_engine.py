@@ -24,6 +24,7 @@ from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
 from app.web.outbound import Outbound
 from app.web.packets import SharedFrame, TextFrame
+from app.web.polling import MEANT, read_packet
 from app.web.pulse import Pulse
 from app.web.reactor import Reactor
 from app.web.upgrade import Upgrade
@@ -76,13 +77,10 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
                 text = payload.decode()
                 if text[:1] == "4":
                     self.server._trigger_event("message", self.sid, text[1:], run_async=False)
-                else:
-                    self.receive(packet.Packet(encoded_packet=text))
+                elif (pkt := read_packet(text)).packet_type in MEANT:
+                    self.receive(pkt)
         except UnicodeDecodeError:
             self.connection.end(NOT_TEXT)
-        except exceptions.UnknownPacketError:
-            # The stock server ignores them too.
-            return
         except (ValueError, exceptions.EngineIOError):
             self.lost()
 

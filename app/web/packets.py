@@ -23,11 +23,17 @@ from app.web.frames import head, pack, payload_of
 #: Name of the event that stands for a packet which could not be read. Its argument is the error.
 REFUSED = "swallowtail.refused"
 #: Names with a meaning of their own inside the library; no client may send them as events.
-RESERVED = ("connect", "disconnect")
+RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
 #: Binary attachments that one event may announce. No event of the protocol has any.
 MOST_ATTACHMENTS = 8
+#: Brackets from which on JSON that could not be read may only have been nested too deeply, which is no mistake in it.
+_DEEP = 1000
 #: What reading hostile input can raise.
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+
+
+class Unreadable(InvalidInput):
+    """What came is no packet of the protocol. Its sender is told so, and loses the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
         super().__init__(*args, encoded_packet=encoded_packet, **options)
         if encoded_packet is not None and not encoded_packet:
             # The stock class takes an empty packet for none at all.
-            self._refuse(InvalidInput("an empty packet says nothing"))
+            self._refuse(Unreadable("an empty packet says nothing"))
         if encoded_packet is None and self.packet_type == stock.CONNECT_ERROR and isinstance(self.data, str):
             # Of an unknown namespace the library says a mere string; the document and its clients know objects only.
             self.data = {"message": "Invalid namespace"}
@@ -129,25 +135,27 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
         except SwallowtailError as refusal:
             return self._refuse(refusal)
         except _FAULTS:
-            return self._refuse(InvalidInput("this is not a Socket.IO packet with JSON of bearable depth"))
+            if encoded_packet.count("[") + encoded_packet.count("{") > _DEEP:
+                return self._refuse(InvalidInput("the JSON is nested too deeply"))
+            return self._refuse(Unreadable("this is not a Socket.IO packet with JSON"))
 
     def add_attachment(self, attachment: Any) -> bool:
         """Take an attachment; tells whether the packet is complete."""
         try:
             if not isinstance(attachment, bytes | bytearray):
-                raise InvalidInput("a binary attachment was announced, and something else came")
+                raise Unreadable("a binary attachment was announced, and something else came")
             if not super().add_attachment(attachment):
                 return False
             self._hand_over_ack()
         except SwallowtailError as refusal:
             self._refuse(refusal)
         except _FAULTS:
-            self._refuse(InvalidInput("the binary attachments do not fit the event"))
+            self._refuse(Unreadable("the binary attachments do not fit the event"))
         return True
 
     def _read(self, text: Any) -> int:
         if not isinstance(text, str):
-            raise InvalidInput("binary data without an event")
+            raise Unreadable("binary data without an event")
         if len(text) > self.longest or len(text.encode("utf-8", "surrogatepass")) > self.longest:
             # Only the part before the JSON, for the address of the answer.
             super().decode(text[: text.find("[")] if "[" in text[:200] else text[:1])
@@ -157,7 +165,7 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
         if binary and not 1 <= count <= MOST_ATTACHMENTS:
             raise InvalidInput(f"a binary event has 1 to {MOST_ATTACHMENTS} attachments")
         if self.packet_type not in (stock.CONNECT, stock.DISCONNECT, stock.ACK, stock.EVENT) and not binary:
-            raise InvalidInput("this type of packet is not for servers")
+            raise Unreadable("this type of packet is not for servers")
         if self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
             _check_event(self.data)
         if self.packet_type == stock.EVENT:
@@ -191,6 +199,6 @@ def make_packet_class(settings: Settings) -> type[Packet]:
 
 def _check_event(data: Any) -> None:
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
-        raise InvalidInput("an event is a list that begins with its name")
+        raise Unreadable("an event is a list that begins with its name")
     if data[0] in RESERVED:
-        raise InvalidInput(f"{data[0]} is not an event for clients to send", field="event")
+        raise Unreadable(f"{data[0]} is not an event for clients to send", field="event")

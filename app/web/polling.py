@@ -1,27 +1,273 @@
-"""Mends how python-engineio ends a session of long polling. Beside the road's last stop.
+"""Long polling as the Engine.IO document has it: which requests are refused, what a poll holds, when a session ends.
 
-The library waits until the client has fetched what is left, and forgets the session only then: the answer to a packet
-that cannot be read never came, because the client was waiting for it. Here the session is closed at once, and what is
-left can still be fetched by the poll that is under way or the next one.
+Beside the road's last stop. python-engineio's sessions are kept, and its answers to a handshake and to an upgrade. What
+is done here instead: a payload has any number of packets and is heard no faster than `client_rate`; an answer has no
+more than python-engineio's own client reads; a session that is over is known no longer, unless the server ended it and
+something is left to be fetched. docs/decisions tells why ("a packet that cannot be read").
 """
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 import socketio
+from engineio import exceptions, packet
+from engineio.socket import Socket
+
+from app.core.settings import Settings
+
+#: What parts the packets of a payload.
+SEPARATOR = "\x1e"
+#: How a packet of text may begin: its type, or that it is binary.
+_BEGINNINGS = frozenset("0123456b")
+#: Packets of a client that mean something to a server; others, such as a NOOP, are let go by.
+MEANT = (packet.CLOSE, packet.PONG, packet.MESSAGE)
+#: Refusals, numbered as the reference server numbers them.
+_NO_TRANSPORT = (0, "Transport unknown")
+_NO_SESSION = (1, "Session ID unknown")
+_NO_METHOD = (2, "Bad handshake method")
+_NO_REQUEST = (3, "Bad request")
 
 
-def end_without_waiting(server: socketio.Server) -> None:
-    """Have a Socket.IO server close sessions of long polling without waiting for their clients."""
-    eio = server.eio
-    stock = eio.disconnect
+class Session(Socket):  # type: ignore[misc] # the library has no types
+    """A session of the library's that polls, or that has a websocket which is not on the fast path."""
 
-    def disconnect(sid: str | None = None) -> None:
-        session: Any = None if sid is None else eio.sockets.get(sid)
+    def __init__(self, server: Any, sid: str, settings: Settings) -> None:
+        super().__init__(server, sid)
+        self._settings = settings
+        self._polling = threading.Lock()
+
+    def poll(self) -> list[Any]:
+        """Wait for packets; nothing when the session is over. Raises EngineIOError when somebody polls already."""
+        if self.upgraded:
+            return self._gather()
+        if not self._polling.acquire(blocking=False):
+            self.close(wait=False, reason=self.server.reason.TRANSPORT_ERROR)
+            raise exceptions.EngineIOError("two polls at once")
+        try:
+            return self._gather()
+        finally:
+            self._polling.release()
+
+    def receive(self, pkt: Any) -> None:
+        """Take a packet of the client; one that means nothing to a server is let go by."""
+        if pkt.packet_type > packet.NOOP:
+            raise exceptions.SocketIsClosedError
+        if pkt.packet_type in MEANT:
+            super().receive(pkt)
+
+    def take_payload(self, body: str) -> None:
+        """Take what a client posted. Raises ValueError, and handles nothing, when it is no payload."""
+        parts = body.split(SEPARATOR, self._settings.max_post_packets)
+        if len(parts) > self._settings.max_post_packets:
+            raise ValueError("too many packets")
+        packets = [read_packet(part) for part in parts]
+        for number, pkt in enumerate(packets, 1):
+            if self.closed:
+                return
+            self.receive(pkt)
+            if number % self._settings.client_rate == 0:
+                self.server.sleep(1.0)
+
+    def take_rest(self) -> list[Any]:
+        """Return what is left of a session that is over, as much as one answer holds."""
+        rest: list[Any] = []
+        while not self.queue.empty() and len(rest) < self._settings.poll_packets:
+            if (pkt := self.queue.get(block=False)) is not None:
+                rest.append(pkt)
+            self.queue.task_done()
+        return rest
+
+    def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
+        """End the session, which waits for no poll; only what the server itself ends can still be fetched from."""
+        if self.closed or self.closing:
+            return
+        reasons = self.server.reason
+        if reason == reasons.CLIENT_DISCONNECT and not self.upgraded and self._polling.locked():
+            self.queue.put(packet.Packet(packet.NOOP))
+        super().close(wait=wait and self.upgraded, abort=abort, reason=reason)
+        if self.upgraded or reason not in (None, reasons.SERVER_DISCONNECT):
+            self.server.sockets.pop(self.sid, None)
+
+    def _websocket_handler(self, ws: Any) -> Any:
+        try:
+            return super()._websocket_handler(ws)
+        except (ValueError, IndexError):
+            # What came is no packet.
+            self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+            if not self.upgraded:
+                # Otherwise its writer does.
+                ws.close()
+            return []
+
+    def _gather(self) -> list[Any]:
+        """Wait for the first packet, and take those behind it, as many as one answer holds."""
+        empty = self.server.get_queue_empty_exception()
+        packets: list[Any] = []
+        while len(packets) < self._settings.poll_packets:
+            try:
+                pkt = self._take(wait=not packets)
+            except empty:
+                if packets:
+                    break
+                raise exceptions.QueueEmpty from None
+            if pkt is None:
+                if packets:
+                    # For the next who looks.
+                    self.queue.put(None)
+                break
+            # Meant to end a poll, and there was none: it must not come over the websocket.
+            if pkt.packet_type != packet.NOOP or not self.upgraded:
+                packets.append(pkt)
+        return packets
+
+    def _take(self, *, wait: bool) -> Any:
+        longest = self.server.ping_interval + self.server.ping_timeout
+        pkt = self.queue.get(timeout=longest) if wait else self.queue.get(block=False)
+        self.queue.task_done()
+        return pkt
+
+
+class Polling:
+    """Answers the requests of one Engine.IO server; those that open a session or upgrade one go to the library."""
+
+    def __init__(self, server: socketio.Server, settings: Settings) -> None:
+        self._eio = server.eio
+        self._settings = settings
+        self._stock = server.eio.handle_request
+        self._disconnect = server.eio.disconnect
+        server.eio.handle_request = self.handle
+        server.eio._handle_connect = self._connect
+        server.eio.disconnect = self._end
+
+    def handle(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request, as a WSGI application."""
+        answer = self._answer(environ)
+        if answer is None:
+            stock: Iterable[bytes] = self._stock(environ, start_response)
+            return stock
+        start_response(answer["status"], answer["headers"] + self._eio._cors_headers(environ))
+        return [answer["response"]]
+
+    def _answer(self, environ: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the answer to a request; None for one that is the library's."""
+        method = environ["REQUEST_METHOD"]
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        transport, sid = query.get("transport", [""])[0], query.get("sid", [""])[0]
+        if method == "OPTIONS":
+            return None
+        if transport not in self._eio.transports:
+            return _refuse(*_NO_TRANSPORT)
+        if "j" in query:
+            # A script of another site could read it, and no client of this protocol asks for it.
+            return _refuse(*_NO_REQUEST)
+        if not sid:
+            return None if method == "GET" else _refuse(*_NO_METHOD)
+        session = self._eio.sockets.get(sid)
+        if session is None:
+            return _refuse(*_NO_SESSION)
+        return self._answer_session(session, environ, transport)
+
+    def _answer_session(self, session: Any, environ: dict[str, Any], transport: str) -> dict[str, Any] | None:
+        method = environ["REQUEST_METHOD"]
+        if session.closed:
+            return self._give_rest(session) if method == "GET" else self._forget(session)
+        if not session.check_ping_timeout():
+            return self._forget(session)
+        if session.upgraded or not session.connected:
+            return _refuse(*_NO_REQUEST)
+        if method == "GET":
+            wants_socket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+            if wants_socket != (transport == "websocket"):
+                return _refuse(*_NO_REQUEST)
+            return None if wants_socket else self._answer_poll(session, environ)
+        if method == "POST" and transport == "polling":
+            return self._answer_post(session, environ)
+        return None if method != "POST" else _refuse(*_NO_REQUEST)
+
+    def _answer_poll(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
+        try:
+            packets = session.handle_get_request(environ, None)
+        except exceptions.EngineIOError:
+            return self._forget(session)
+        if session.closed and session.queue.empty():
+            self._forget(session)
+        return self._ok(packets)
+
+    def _give_rest(self, session: Any) -> dict[str, Any]:
+        rest = [] if session.upgraded else session.take_rest()
+        return self._ok(rest) if rest else self._forget(session)
+
+    def _answer_post(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length > self._eio.max_http_buffer_size:
+            return {"status": "413 CONTENT TOO LARGE", "headers": [], "response": b""}
+        try:
+            session.take_payload(environ["wsgi.input"].read(length).decode())
+        except (ValueError, exceptions.EngineIOError):
+            session.close(wait=False, reason=self._eio.reason.TRANSPORT_ERROR)
+            return self._forget(session)
+        return {"status": "200 OK", "headers": [("Content-Type", "text/plain")], "response": b"ok"}
+
+    def _forget(self, session: Any) -> dict[str, Any]:
+        """Know a session no longer; returns the refusal of whoever asks for it."""
+        self._eio.sockets.pop(session.sid, None)
+        return _refuse(*_NO_SESSION)
+
+    def _ok(self, packets: list[Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._eio._ok(packets)
+        return answer
+
+    def _connect(self, environ: dict[str, Any], start_response: Any, transport: str, _: Any = None) -> Any:
+        """Open a session, as the library does."""
+        eio = self._eio
+        if eio.start_service_task:
+            eio.start_service_task = False
+            eio.service_task_handle = eio.start_background_task(eio._service_task)
+        sid = eio.generate_id()
+        session = eio.sockets[sid] = Session(eio, sid, self._settings)
+        pause = int(eio.ping_interval + eio.ping_interval_grace_period) * 1000
+        greeting = {"sid": sid, "upgrades": eio._upgrades(sid, transport), "pingTimeout": int(eio.ping_timeout * 1000)}
+        greeting |= {"pingInterval": pause, "maxPayload": eio.max_http_buffer_size}
+        session.send(packet.Packet(packet.OPEN, greeting))
+        refusal = eio._trigger_event("connect", sid, environ, run_async=False)
+        if refusal is not None and refusal is not True:
+            eio.sockets.pop(sid, None)
+            return eio._unauthorized(refusal or None)
+        session.schedule_ping()
+        if transport == "websocket":
+            answer = session.handle_get_request(environ, start_response)
+            # Also when there was no websocket after all.
+            session.close(wait=False, abort=True, reason=eio.reason.TRANSPORT_CLOSE)
+            return answer
+        session.connected = True
+        return self._ok(session.poll())
+
+    def _end(self, sid: str | None = None) -> None:
+        """Disconnect a client; a session that polls is not waited for."""
+        session: Any = None if sid is None else self._eio.sockets.get(sid)
         if session is None or session.upgraded:
-            stock(sid)
+            self._disconnect(sid)
         else:
-            session.close(wait=False, reason=eio.reason.SERVER_DISCONNECT)
+            session.close(wait=False, reason=self._eio.reason.SERVER_DISCONNECT)
 
-    eio.disconnect = disconnect
+
+def read_packet(text: str) -> Any:
+    """Return one packet of a client's text. Raises ValueError."""
+    if text[:1] not in _BEGINNINGS or not text:
+        raise ValueError("this is no Engine.IO packet")
+    return packet.Packet(encoded_packet=text)
+
+
+def mend_polling(server: socketio.Server, settings: Settings) -> None:
+    """Have a Socket.IO server poll as the document says."""
+    Polling(server, settings)
+
+
+def _refuse(code: int, message: str) -> dict[str, Any]:
+    body = json.dumps({"code": code, "message": message}).encode()
+    return {"status": "400 BAD REQUEST", "headers": [("Content-Type", "application/json")], "response": body}

@@ -1,7 +1,8 @@
 """The protocol of docs/protocol.md, as Socket.IO handlers. Last stop of the road: from here events reach the clients.
 
 Handlers translate: they check what a client sent, call the hub, and answer. Every refusal is an `error` event and the
-same in the acknowledgement, and the connection stays up. A client's events are handled one after another, in order.
+same in the acknowledgement, and the connection stays up, unless what came was no packet of the protocol at all. A
+client's events are handled one after another, in order.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
 from app.web.origins import Origins
 from app.web.pace import Pace, spread
-from app.web.packets import REFUSED, Ack, FastJson, make_packet_class
+from app.web.packets import REFUSED, Ack, FastJson, Unreadable, make_packet_class
 from app.web.parts import Web
-from app.web.polling import end_without_waiting
+from app.web.polling import mend_polling
 from app.web.refusals import Refusals
 from app.web.transport import NAMESPACE, SocketTransport
 
@@ -93,7 +94,7 @@ def make_socketio(app: Flask, settings: Settings) -> SocketIO:
         http_compression=False,
         serve_client=False,
     )
-    end_without_waiting(socketio.server)
+    mend_polling(socketio.server, settings)
     return socketio
 
 
@@ -187,6 +188,8 @@ class Conversation:
         except SwallowtailError as refusal:
             self._refuse(sid, ack, refusal)
             self._note(sid, refusal, event, about)
+            if isinstance(refusal, Unreadable):
+                self._transport.hang_up(sid)
         except Exception:
             log.exception("event_failed", socket_event=event[:100])
             self._refuse(sid, ack, SwallowtailError("something went wrong that should not have"))

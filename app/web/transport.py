@@ -179,6 +179,12 @@ class SocketTransport:
         if self.is_connected(client):
             self._server.disconnect(client, namespace=NAMESPACE, ignore_queue=True)
 
+    def hang_up(self, client: str) -> None:
+        """End a client's connection, after what was queued for it; it may connect again."""
+        socket = self._socket(self.find(client))
+        if socket is not None:
+            socket.close(wait=False, abort=True, reason=self._server.reason.SERVER_DISCONNECT)
+
     def _socket(self, eio_sid: str | None) -> Any:
         try:
             return self._server.eio._get_socket(eio_sid)

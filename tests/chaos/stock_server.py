@@ -8,6 +8,8 @@ from typing import Any
 from flask import Flask
 from flask_socketio import SocketIO, emit, join_room
 
+from tests.conformance.echo import add_echo
+
 app = Flask(__name__)
 server = SocketIO(app, async_mode="eventlet", message_queue=os.environ["STOCK_REDIS"])
 
@@ -20,10 +22,7 @@ def subscribe(wanted: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True}
 
 
-@server.on("echo")  # type: ignore[untyped-decorator] # the library has no types
-def echo(*given: Any) -> tuple[Any, ...]:
-    """Acknowledge with what was given."""
-    return given
+add_echo(server.server)
 
 
 if __name__ == "__main__":

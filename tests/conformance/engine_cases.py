@@ -6,36 +6,30 @@ Its suite speaks to a server that echoes; here a server is asked to connect a na
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 
 import httpx
 
-from tests.conformance.line import SEPARATOR, Peer, Surprise, expect, read_open
+from tests.conformance.line import Peer, Surprise, expect, read_open
+from tests.conformance.polling_cases import (
+    polling_binary,
+    polling_by_another_transport,
+    polling_cancelled,
+    polling_close,
+    polling_many_answers,
+    polling_many_packets,
+    polling_noop,
+    polling_one_packet,
+    polling_several_packets,
+    polling_too_large,
+    polling_twice_at_once,
+    polling_wrong_packet,
+)
 
 HANDSHAKE = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 #: Seconds after which a silent client must be gone: both intervals of the handshake, and some for a busy machine.
 GRACE = 40.0
-
-
-class Aside:
-    """A poll in a thread of its own."""
-
-    def __init__(self, peer: Peer, sid: str) -> None:
-        self._answer: tuple[int, str] = (0, "nothing")
-        self._thread = threading.Thread(target=self._run, args=(peer, sid))
-        self._thread.start()
-
-    def answer(self) -> tuple[int, str]:
-        """Status and text, in the end; 0 when nothing came."""
-        self._thread.join()
-        return self._answer
-
-    def _run(self, peer: Peer, sid: str) -> None:
-        with contextlib.suppress(httpx.HTTPError):
-            answer = peer.get(sid)
-            self._answer = (answer.status_code, answer.text)
 
 
 def polling_opens(peer: Peer) -> None:
@@ -107,78 +101,6 @@ def _expect_no_socket(peer: Peer, **query: str) -> None:
         line.expect_end()
 
 
-def polling_one_packet(peer: Peer) -> None:
-    """A packet that is posted is heard, and what it causes is polled."""
-    sid = peer.session()
-    pushed = peer.post("40", sid)
-    expect((pushed.status_code, pushed.text.lower()), (200, "ok"), "answer to POST")
-    polled = peer.get(sid)
-    expect(polled.status_code, 200, "status of GET")
-    if not polled.text.startswith("40{"):
-        raise Surprise(f"polled {polled.text!r}")
-
-
-def polling_several_packets(peer: Peer) -> None:
-    """Packets in one payload are parted by a record separator, both ways."""
-    sid = peer.session()
-    wants = peer.wants()
-    expect(peer.post(SEPARATOR.join(["40", "427" + wants, "428" + wants]), sid).status_code, 200, "status of POST")
-    heard = _poll_until(peer, sid, lambda packets: any(p.startswith("438") for p in packets))
-    kinds = [next((b for b in ("40{", "437", "438") if p.startswith(b)), "") for p in heard]
-    expect([kind for kind in kinds if kind], ["40{", "437", "438"], "packets")
-
-
-def polling_binary(peer: Peer) -> None:
-    """Binary travels as base64 behind a b; what belongs together is heard as one event."""
-    sid = peer.session()
-    event = '451-7["echo",{"_placeholder":true,"num":0}]'
-    expect(peer.post(SEPARATOR.join(["40", event, "bAQIDBA=="]), sid).status_code, 200, "status of POST")
-    _poll_until(peer, sid, lambda packets: any(p.startswith(("437", "461-7")) for p in packets))
-
-
-def _poll_until(peer: Peer, sid: str, found: Callable[[list[str]], bool]) -> list[str]:
-    heard: list[str] = []
-    for _ in range(10):
-        answer = peer.get(sid)
-        expect(answer.status_code, 200, "status of GET")
-        heard += answer.text.split(SEPARATOR)
-        if found(heard):
-            return heard
-    raise Surprise(f"polled {heard}")
-
-
-def polling_wrong_packet(peer: Peer) -> None:
-    """A payload that is none is refused and closes the session."""
-    sid = peer.session()
-    expect(peer.post("abc", sid).status_code, 400, "status of POST")
-    expect(peer.get(sid).status_code, 400, "status of GET afterwards")
-
-
-def polling_twice_at_once(peer: Peer) -> None:
-    """Two polls at once: the second is refused, and the session is closed."""
-    sid = peer.joined()
-    first = Aside(peer, sid)
-    time.sleep(0.5)  # the document's own case waits as well; nothing tells that a poll has begun
-    try:
-        second = peer.get(sid, timeout=5).status_code
-    except httpx.TimeoutException:
-        second = 0
-    first.answer()
-    expect(second in (400, 500), True, f"refusal of the second poll, which got {second}")
-    expect(peer.get(sid).status_code, 400, "status of GET afterwards")
-
-
-def polling_cancelled(peer: Peer) -> None:
-    """A poll that its client gives up closes the session."""
-    sid = peer.joined()
-    with contextlib.suppress(httpx.TimeoutException):
-        peer.get(sid, timeout=0.5)
-    try:
-        expect(peer.get(sid, timeout=5).status_code, 400, "status of GET afterwards")
-    except httpx.TimeoutException:
-        raise Surprise("the session lives on") from None
-
-
 def websocket_text(peer: Peer) -> None:
     """Text is heard and answered."""
     with peer.opened() as line:
@@ -189,15 +111,32 @@ def websocket_text(peer: Peer) -> None:
 def websocket_binary(peer: Peer) -> None:
     """Binary is heard as what it is."""
     with peer.connected() as line:
-        line.send('451-7["echo",{"_placeholder":true,"num":0}]', b"\x01\x02\x03\x04")
-        while not str(line.take()).startswith(("437", "461-7")):
-            continue
+        line.send('451-["message",{"_placeholder":true,"num":0}]', b"\x01\x02\x03\x04")
+        line.take_packet('451-["message-back"', 4)
+        expect(line.take(), b"\x01\x02\x03\x04", "attachment")
 
 
 def websocket_wrong_packet(peer: Peer) -> None:
     """A message that is no packet closes the session."""
-    with peer.opened() as line:
-        line.send("abc")
+    for packet in ("abc", "7", ""):
+        with peer.opened() as line:
+            line.send(packet)
+            line.expect_end()
+
+
+def websocket_noop(peer: Peer) -> None:
+    """A NOOP of the client means nothing, and hurts nothing."""
+    with peer.connected() as line:
+        line.send("6", "421" + peer.wants())
+        line.take_ack(1)
+
+
+def websocket_too_large(peer: Peer) -> None:
+    """A message above the handshake's maxPayload ends the connection."""
+    with peer.socket() as line:
+        most = line.take_open()["maxPayload"]
+        with contextlib.suppress(OSError):
+            line.send("4" + "a" * (most + 1))
         line.expect_end()
 
 
@@ -214,7 +153,7 @@ def polling_ping_timeout(peer: Peer) -> None:
     """A client that never answers a ping is gone."""
     told = read_open(peer.get().text)
     expect(peer.post("40", told["sid"]).status_code, 200, "status of a packet")
-    time.sleep((told["pingInterval"] + told["pingTimeout"]) / 1000 + 5)
+    time.sleep((told["pingInterval"] + told["pingTimeout"]) / 1000 + 2)
     expect(peer.post("3", told["sid"]).status_code, 400, "status afterwards")
 
 
@@ -236,16 +175,6 @@ def websocket_ping_timeout(peer: Peer) -> None:
         line.expect_end((told["pingInterval"] + told["pingTimeout"]) / 1000 + GRACE)
 
 
-def polling_close(peer: Peer) -> None:
-    """A CLOSE that is posted ends the poll with a NOOP, and the session."""
-    sid = peer.joined()
-    poll = Aside(peer, sid)
-    time.sleep(0.5)  # as above
-    expect(peer.post("1", sid).status_code, 200, "status of the POST")
-    expect(poll.answer(), (200, "6"), "the poll")
-    expect(peer.get(sid).status_code, 400, "status of GET afterwards")
-
-
 def websocket_close(peer: Peer) -> None:
     """A CLOSE ends the connection."""
     with peer.opened() as line:
@@ -262,24 +191,50 @@ def upgrade(peer: Peer) -> None:
         polled = peer.get(sid)
         expect((polled.status_code, polled.text), (200, "6"), "the poll")
         line.send("5", "40")
-        while (packet := line.take()) == "6":
-            continue
-        expect(str(packet)[:3], "40{", "answer over the websocket")
+        # A NOOP ends a poll, and has no business here.
+        expect(str(line.take())[:3], "40{", "answer over the websocket")
+
+
+def upgrade_without_a_poll(peer: Peer) -> None:
+    """A NOOP that no poll was there for does not come over the websocket."""
+    with _upgraded(peer) as line:
+        line.line.send("40")
+        line.line.take_connect()
+
+
+def upgrade_in_a_burst(peer: Peer) -> None:
+    """What is on its way while a session is upgraded comes whole and in order, by the poll or by the websocket."""
+    sid = peer.joined()
+    peer.post('42["burst",60]', sid)
+    heard: list[str] = []
+    with peer.socket(sid=sid) as line:
+        line.send("2probe")
+        expect(line.take(), "3probe", "answer to the probe")
+        while not heard or heard[-1] != "6":
+            heard += peer.poll(sid)
+        line.send("5")
+        while '42["note",59]' not in heard:
+            heard.append(str(line.take()))
+    expect([p for p in heard if "note" in p], [f'42["note",{number}]' for number in range(60)], "packets")
 
 
 def upgrade_then_polling(peer: Peer) -> None:
     """After an upgrade the session cannot be polled; the websocket is not hurt by the attempt."""
     with _upgraded(peer) as line:
-        sid = line.sid
-        answer = peer.get(sid, timeout=10)
         line.line.send("40")
         line.line.take_connect()
-        expect(answer.status_code, 400, "status of GET")
+        expect(peer.get(line.sid, timeout=10).status_code, 400, "status of GET")
+        if peer.greets:
+            line.line.take_event("connected")
+        line.line.send("421" + peer.wants())
+        line.line.take_ack(1)
 
 
 def upgrade_twice(peer: Peer) -> None:
     """A second websocket for an upgraded session ends."""
     with _upgraded(peer) as line:
+        line.line.send("40")
+        line.line.take_connect()
         _expect_no_socket(peer, sid=line.sid)
 
 
@@ -292,7 +247,6 @@ class _upgraded:  # noqa: N801 - reads like a function
         self.line.send("2probe")
         expect(self.line.take(), "3probe", "answer to the probe")
         self.line.send("5")
-        expect(self.line.take(), "6", "answer to the upgrade")
 
     def __enter__(self) -> _upgraded:
         return self
@@ -314,12 +268,19 @@ ENGINE_CASES: tuple[Callable[[Peer], None], ...] = (
     polling_one_packet,
     polling_several_packets,
     polling_binary,
+    polling_many_packets,
+    polling_many_answers,
+    polling_too_large,
+    polling_noop,
+    polling_by_another_transport,
     polling_wrong_packet,
     polling_twice_at_once,
     polling_cancelled,
     websocket_text,
     websocket_binary,
     websocket_wrong_packet,
+    websocket_noop,
+    websocket_too_large,
     polling_ping,
     polling_ping_timeout,
     websocket_ping,
@@ -327,6 +288,8 @@ ENGINE_CASES: tuple[Callable[[Peer], None], ...] = (
     polling_close,
     websocket_close,
     upgrade,
+    upgrade_without_a_poll,
+    upgrade_in_a_burst,
     upgrade_then_polling,
     upgrade_twice,
 )

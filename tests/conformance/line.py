@@ -85,9 +85,15 @@ class Peer:
         sid = self.session()
         self.post("40", sid)
         wanted = '"connected"' if self.greets else "40{"
-        while wanted not in self.get(sid).text:
+        while not any(wanted in packet for packet in self.poll(sid)):
             continue
         return sid
+
+    def poll(self, sid: str) -> list[str]:
+        """What one poll brings. Raises Surprise when it is refused."""
+        answer = self.get(sid)
+        expect(answer.status_code, 200, "status of GET")
+        return answer.text.split(SEPARATOR)
 
     def wants(self, event: str = "subscribe_instance") -> str:
         """An event that both servers know, as JSON."""

@@ -1,17 +1,20 @@
 """What the document of the Socket.IO protocol, v5, has servers do, case by case as its own test suite has them.
 
-Where its suite has a server with a namespace `/custom` and events of its own, these ask for what both servers know.
+Its suite's server has a namespace `/custom` and events of its own, which `echo` gives to each server.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from typing import Any
 
+from tests.conformance.engine_cases import GRACE
 from tests.conformance.line import Line, Peer, Surprise, expect
 
 #: Longest that a server may keep a connection which never connects to a namespace (45 s in the reference server).
-CONNECT_WITHIN = 90.0
+CONNECT_WITHIN = 60.0
 
 
 def connect(peer: Peer) -> None:
@@ -36,6 +39,30 @@ def sids_differ(peer: Peer) -> None:
         line.send("40")
         if line.take_connect()["sid"] == outer:
             raise Surprise("one sid for both")
+
+
+def connect_elsewhere(peer: Peer) -> None:
+    """CONNECT to another namespace is answered by its name, and brings what that namespace sends."""
+    with peer.opened() as line:
+        line.send("40/custom,")
+        expect(set(_read_custom(line)), {"sid"}, "fields")
+        expect(line.take(), '42/custom,["auth",{}]', "what it sends")
+
+
+def connect_elsewhere_with_payload(peer: Peer) -> None:
+    """CONNECT to another namespace may bring a payload."""
+    with peer.opened() as line:
+        line.send('40/custom,{"token":"abc"}')
+        expect(set(_read_custom(line)), {"sid"}, "fields")
+        expect(line.take(), '42/custom,["auth",{"token":"abc"}]', "what it sends")
+
+
+def _read_custom(line: Line) -> dict[str, Any]:
+    packet = line.take()
+    if not isinstance(packet, str) or not packet.startswith("40/custom,"):
+        raise Surprise(f"not a CONNECT: {packet!r}")
+    told: dict[str, Any] = json.loads(packet.removeprefix("40/custom,"))
+    return told
 
 
 def unknown_namespace(peer: Peer) -> None:
@@ -76,12 +103,13 @@ def no_handshake(peer: Peer) -> None:
 
 
 def _answer_pings_until_end(line: Line) -> None:
-    line._socket.settimeout(CONNECT_WITHIN)
-    for _ in range(4):
+    end = time.monotonic() + CONNECT_WITHIN
+    while (left := end - time.monotonic()) > 0:
+        line._socket.settimeout(left)
         try:
             packet = line.take(pings=True)
-        except Surprise as end:
-            if "timed out" in str(end):
+        except Surprise as over:
+            if "timed out" in str(over):
                 break
             return
         if packet == "2":
@@ -103,33 +131,57 @@ def event_before_connect(peer: Peer) -> None:
 
 
 def disconnect(peer: Peer) -> None:
-    """DISCONNECT from the main namespace ends the connection, for it has no other: at once or after a while."""
+    """DISCONNECT from the main namespace is met with nothing but the next ping."""
+    with peer.connected() as line:
+        line.send("41")
+        line._socket.settimeout(GRACE)
+        expect(line.take(pings=True), "2", "the next word")
+
+
+def disconnect_ends(peer: Peer) -> None:
+    """(Ours) A connection that has left its only namespace ends after a while."""
     with peer.connected() as line:
         line.send("41")
         _answer_pings_until_end(line)
 
 
 def disconnect_from_another(peer: Peer) -> None:
-    """DISCONNECT from another namespace leaves the main one alone."""
+    """(Ours) DISCONNECT from a namespace that a client is not in hurts nothing."""
     with peer.connected() as line:
         line.send("41/random,", "421" + peer.wants())
         line.take_ack(1)
 
 
-def event(peer: Peer) -> None:
-    """An event is handled, and events come back."""
+def disconnect_from_one_of_two(peer: Peer) -> None:
+    """DISCONNECT from one namespace leaves the connection to another alone."""
     with peer.connected() as line:
-        line.send("42" + peer.wants())
-        (told,) = line.take_event("subscribed")
-        expect(told["instance_id"], peer.instance_id, "payload")
+        line.send("40/custom")
+        _read_custom(line)
+        line.take_packet("42/custom,", len("42/custom,"))
+        line.send("41/custom", '42["message","message to main namespace"]')
+        expect(line.take(), '42["message-back","message to main namespace"]', "answer")
+
+
+def event(peer: Peer) -> None:
+    """An event is handled, and events come back, with every argument."""
+    with peer.connected() as line:
+        line.send('42["message",1,"2",{"3":[true]}]')
+        expect(line.take(), '42["message-back",1,"2",{"3":[true]}]', "answer")
+
+
+def event_with_attachments(peer: Peer) -> None:
+    """An event with attachments is heard once they are there, and one with attachments comes back."""
+    with peer.connected() as line:
+        line.send(_binary("message"), b"\x01\x02\x03", b"\x04\x05\x06")
+        expect(line.take(), _binary("message-back"), "event")
+        expect([line.take(), line.take()], [b"\x01\x02\x03", b"\x04\x05\x06"], "attachments")
 
 
 def event_with_ack(peer: Peer) -> None:
     """An event with a number is acknowledged with that number."""
     with peer.connected() as line:
-        line.send("42456" + peer.wants())
-        (answer,) = line.take_ack(456)
-        expect(answer["ok"], True, "answer")
+        line.send('42456["message-with-ack",1,"2",{"3":[false]}]')
+        expect(line.take(), '43456[1,"2",{"3":[false]}]', "acknowledgement")
 
 
 def ack_zero(peer: Peer) -> None:
@@ -146,18 +198,10 @@ def event_in_main_by_name(peer: Peer) -> None:
         line.take_ack(7)
 
 
-def binary_event_with_ack(peer: Peer) -> None:
-    """An event with attachments is heard once they are there, and acknowledged with its number."""
-    with peer.connected() as line:
-        line.send(_binary("echo", 789), b"\x01\x02\x03", b"\x04\x05\x06")
-        while not str(line.take()).startswith(("43789[", "462-789[")):
-            continue
-
-
 def binary_ack(peer: Peer) -> None:
-    """What was sent with attachments comes back with the same attachments."""
+    """An acknowledgement may have attachments: what was sent comes back with its number."""
     with peer.connected() as line:
-        line.send(_binary("echo", 789), b"\x01\x02\x03", b"\x04\x05\x06")
+        line.send(_binary("message-with-ack", "789"), b"\x01\x02\x03", b"\x04\x05\x06")
         told = line.take_packet("462-789", 7)
         expect(told, [{"_placeholder": True, "num": 0}, {"_placeholder": True, "num": 1}], "placeholders")
         expect([line.take(), line.take()], [b"\x01\x02\x03", b"\x04\x05\x06"], "attachments")
@@ -166,11 +210,11 @@ def binary_ack(peer: Peer) -> None:
 def text_after_binary(peer: Peer) -> None:
     """An event with attachments leaves the connection as it was."""
     with peer.connected() as line:
-        line.send(_binary("echo", 1), b"\x01", b"\x02", "422" + peer.wants())
+        line.send(_binary("nobody-hears-this", "1"), b"\x01", b"\x02", "422" + peer.wants())
         line.take_ack(2)
 
 
-def _binary(name: str, number: int) -> str:
+def _binary(name: str, number: str = "") -> str:
     return f'452-{number}["{name}",{{"_placeholder":true,"num":0}},{{"_placeholder":true,"num":1}}]'
 
 
@@ -199,9 +243,24 @@ def reserved_event(peer: Peer) -> None:
     _expect_end_after(peer, '42["connect"]')
 
 
-def _expect_end_after(peer: Peer, packet: str) -> None:
+def wrong_attachments(peer: Peer) -> None:
+    """An event whose attachments are not those it announced closes the connection."""
+    _expect_end_after(peer, '451-["message",{"_placeholder":true,"num":5}]', b"\x01")
+
+
+def attachment_of_nothing(peer: Peer) -> None:
+    """Binary data that no event announced closes the connection."""
+    _expect_end_after(peer, b"\x01\x02")
+
+
+def text_for_an_attachment(peer: Peer) -> None:
+    """Text where an attachment was announced closes the connection."""
+    _expect_end_after(peer, '451-["message",{"_placeholder":true,"num":0}]', '42["message"]')
+
+
+def _expect_end_after(peer: Peer, *packets: str | bytes) -> None:
     with peer.connected() as line:
-        line.send(packet)
+        line.send(*packets)
         line.expect_end(10)
 
 
@@ -232,18 +291,22 @@ SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     connect,
     connect_with_payload,
     sids_differ,
+    connect_elsewhere,
+    connect_elsewhere_with_payload,
     unknown_namespace,
     unknown_namespace_beside,
     wrong_handshake,
     no_handshake,
     event_before_connect,
     disconnect,
+    disconnect_ends,
     disconnect_from_another,
+    disconnect_from_one_of_two,
     event,
+    event_with_attachments,
     event_with_ack,
     ack_zero,
     event_in_main_by_name,
-    binary_event_with_ack,
     binary_ack,
     text_after_binary,
     unknown_type,
@@ -251,6 +314,9 @@ SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     wrong_ack_number,
     wrong_json,
     reserved_event,
+    wrong_attachments,
+    attachment_of_nothing,
+    text_for_an_attachment,
     answers_what_it_cannot_read,
     empty_acknowledgement_takes_nothing,
 )

@@ -117,42 +117,61 @@ def test_a_client_watches_only_so_much(house: House, url: str) -> None:
         assert client.call("subscribe_instance", {"instance_id": instances[3]})["ok"]
 
 
-RAW = [
+#: What is no packet of the protocol, and what is one beyond a limit of ours.
+UNREADABLE = [
     "4",
     "42",
     "42{}",
     "42[]",
     '42["subscribe_instance"',
     '42["subscribe_instance",{"instance_id":"demo"}',
-    '4217["subscribe_instance",' + "[" * 9000,
-    "42" + "[" * 9000 + "]" * 9000,
     '42["connect",{}]',
     '42["disconnect"]',
+    '42["newListener"]',
     "44{}",
     "49",
+]
+BEYOND = [
+    '4217["subscribe_instance",' + "[" * 9000,
+    "42" + "[" * 9000 + "]" * 9000,
     '450-["x"]',
     '4599999-["x"]',
     '42["x","' + "a" * 30_000 + '"]',
 ]
 
 
-def test_packets_that_cannot_be_read_are_refused_and_the_connection_stays_up(author: Author, url: str) -> None:
+def test_what_is_no_packet_is_refused_and_ends_its_connection_only(author: Author, url: str) -> None:
+    bystander = connect_raw(url)
+    for text in UNREADABLE:
+        raw = connect_raw(url)
+        raw.send(text)
+        error = read_until(raw, "error")
+        assert error["code"] == "invalid_input", text
+        assert "Traceback" not in error["message"]
+        assert raw.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE, text
+        raw.shutdown()  # type: ignore[no-untyped-call]
+    assert_goes_on(bystander, author)
+
+
+def test_packets_beyond_a_limit_are_refused_and_the_connection_stays_up(author: Author, url: str) -> None:
     raw = connect_raw(url)
-    try:
-        for text in RAW:
-            raw.send(text)
-            error = read_until(raw, "error")
-            assert error["code"] in ("invalid_input", "too_large"), text[:60]
-            assert "Traceback" not in error["message"]
-        # A binary event whose attachment does not fit, then one that does.
-        for attachment in (b"\x01", b"\x02"):
-            raw.send('451-["subscribe_instance",{"_placeholder":true,"num":' + str(2 - attachment[0]) + "}]")
-            raw.send_binary(attachment)
-            assert read_until(raw, "error")["code"] == "invalid_input"
-        raw.send("42" + json.dumps(["subscribe_instance", {"instance_id": author.instance_id}]))
-        assert read_until(raw, "subscribed") == {"instance_id": author.instance_id}
-    finally:
-        raw.close()
+    for text in BEYOND:
+        raw.send(text)
+        error = read_until(raw, "error")
+        assert error["code"] in ("invalid_input", "too_large"), text[:60]
+        assert "Traceback" not in error["message"]
+    # A binary event whose attachment fits, which no event of the protocol has.
+    raw.send('451-["subscribe_instance",{"_placeholder":true,"num":0}]')
+    raw.send_binary(b"\x01")
+    assert read_until(raw, "error")["code"] == "invalid_input"
+    assert_goes_on(raw, author)
+
+
+def assert_goes_on(raw: websocket.WebSocket, author: Author) -> None:
+    """It is still served, and nothing was thrown."""
+    raw.send("42" + json.dumps(["subscribe_instance", {"instance_id": author.instance_id}]))
+    assert read_until(raw, "subscribed") == {"instance_id": author.instance_id}
+    raw.close()
     assert "Traceback" not in author.house.webs[0].log_text()
 
 

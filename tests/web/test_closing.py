@@ -25,7 +25,7 @@ def use_and_close(settings: Settings, before: set[threading.Thread]) -> Callable
     for _ in range(3):
         sid = read_open(desk.client.get(POLLING).text)["sid"]
         address = f"{POLLING}&sid={sid}"
-        assert desk.client.post(address, data="40").text == "OK"
+        assert desk.client.post(address, data="40").text == "ok"
         assert "40{" in desk.client.get(address).text
     take(desk.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "Hello"}}), 201)
     assert set(threading.enumerate()) - before

@@ -1,0 +1,47 @@
+"""A Socket.IO application that echoes, as the documents' own suites ask for, beside what a server already answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from socketio import packet
+
+from app.web.packets import Ack
+
+CUSTOM = "/custom"
+
+
+def add_echo(server: Any) -> None:
+    """Have a python-socketio server echo, and greet whoever comes to the namespace `/custom`."""
+
+    def emit(sid: str, name: str, *given: Any, namespace: str = "/") -> None:
+        server.manager.emit(name, given, namespace=namespace, room=sid, ignore_queue=True)
+
+    def message(sid: str, *given: Any) -> None:
+        emit(sid, "message-back", *given)
+
+    def message_with_ack(sid: str, *given: Any) -> tuple[Any, ...] | None:
+        *told, last = given
+        if not isinstance(last, Ack):
+            # A server that acknowledges with what its handlers return.
+            return given
+        answer = server.packet_class(packet.ACK, namespace="/", id=last.id, data=told)
+        server._send_packet(server.manager.eio_sid_from_sid(sid, "/"), answer)
+        return None
+
+    def burst(sid: str, count: int) -> None:
+        for number in range(count):
+            emit(sid, "note", number)
+
+    def greet_once_in(sid: str, auth: Any) -> None:
+        while not server.manager.is_connected(sid, CUSTOM):
+            server.sleep(0.01)
+        emit(sid, "auth", auth or {}, namespace=CUSTOM)
+
+    def greet(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        server.start_background_task(greet_once_in, sid, auth)
+
+    server.on("message", message)
+    server.on("message-with-ack", message_with_ack)
+    server.on("burst", burst)
+    server.on("connect", greet, namespace=CUSTOM)
