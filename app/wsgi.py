@@ -43,6 +43,7 @@ Serve = Callable[["socket", "Flask", "Settings"], Stop]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
+    os.umask(0o077)  # What it writes, under `var`, is nobody else's.
     given = _read_arguments(arguments)
     if given.processes is not None:
         os.environ["SWALLOWTAIL_PROCESSES"] = given.processes

@@ -20,6 +20,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from app.core.errors import SettingsError
+from app.core.private import open_private
 from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
 from scripts.lock import Held, take_lock
 from scripts.ports import find_port, is_free
@@ -33,13 +34,13 @@ def main() -> None:
         sys.exit(wrong.message)
     if not settings.embedded_redis:
         stand_by("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
-    lock = open_private(settings.var) / "redis.lock"
+    # What is made from here on is closed to others from its first moment, the socket too.
+    os.umask(0o077)
+    lock = enter(settings.var) / "redis.lock"
     hold(lock)
     config = write_config(settings)
     binary = find_server()
     say(f"{binary} on {where(settings)}")
-    # The socket is closed to others from its first moment, before the server has set its mode.
-    os.umask(0o077)
     os.execv(binary, [binary, str(config)])
 
 
@@ -57,9 +58,10 @@ def stand_by(reason: str) -> NoReturn:
     sys.exit(0)
 
 
-def open_private(var: Path) -> Path:
-    """Make the var directory if need be, closed to other users, and return it; one that is there keeps its mode."""
-    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+def enter(var: Path) -> Path:
+    """Make the var directory if need be, have it closed to other users, and return it; says what stays open to them."""
+    for told in open_private(var):
+        say(f"warning: {told}")
     return var
 
 
@@ -111,7 +113,7 @@ def prepare_address(settings: Settings) -> str:
     """
     if len(bytes(settings.var / "redis.sock")) <= SOCKET_PATH_LIMIT:
         return settings.redis
-    written = open_private(settings.var) / "redis.url"
+    written = enter(settings.var) / "redis.url"
     if not written.exists() or not is_free(urlsplit(settings.redis).port or 0):
         write_private(written, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{find_port()}/0\n")
     return settings.redis

@@ -18,7 +18,7 @@ from app.core.child import Child, Patience, describe
 from app.core.errors import SettingsError
 from app.core.revision import is_up_to_date
 from app.core.settings import Settings, load_settings
-from scripts.embedded_redis import open_private, prepare_address
+from scripts.embedded_redis import enter, prepare_address
 from scripts.lines import Lines
 from scripts.lock import Held, take_lock
 from scripts.ports import is_free
@@ -135,7 +135,7 @@ def make_environment() -> dict[str, str]:
 def hold(settings: Settings) -> None:
     """Take the lock of this var directory for as long as this process lives. Exits when another supervisor has it."""
     try:
-        take_lock(open_private(settings.var) / "up.lock")
+        take_lock(enter(settings.var) / "up.lock")
     except Held as held:
         sys.exit(
             f"Swallowtail is running already on {settings.var} (process {held.holder}). "

@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from app.core.events import EventRecord, LiveState, StepText, to_json
 from app.core.settings import Settings
+from app.core.tls import find_reach
 from app.core.vouching import Voucher
 
 log = structlog.get_logger(__name__)
@@ -52,12 +53,14 @@ def connect(settings: Settings, *, timeout: float | None = None, silence: float 
     `silence` is how long one read may wait, where that is not the same.
     """
     limit = settings.publish_timeout if timeout is None else timeout
+    reach = find_reach(settings.redis)
     return redis.Redis.from_url(
-        settings.redis,
+        reach.url,
         socket_timeout=limit if silence is None else silence,
         socket_connect_timeout=limit,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
+        **(reach.redis or {}),
     )
 
 

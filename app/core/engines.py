@@ -8,15 +8,21 @@ events that somebody has seen must not be given to others.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 
 from app.core.errors import SettingsError
 from app.core.events import to_json
+from app.core.private import make_private, open_private
 from app.core.settings import Settings
 from app.core.unreadable import deserialize
+
+log = structlog.get_logger(__name__)
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
 
@@ -27,14 +33,14 @@ def make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
     Raises:
         SettingsError: the driver is not installed.
     """
-    url = make_url(settings.database)
-    if url.get_backend_name() == "postgresql":
+    url, file = make_url(settings.database), settings.database_file
+    if file is None:
         try:
             return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
         except ModuleNotFoundError as missing:
             message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
             raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
-    return _make_sqlite_engine(url, settings)
+    return _make_sqlite_engine(url, file, settings)
 
 
 def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
@@ -64,12 +70,19 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
     return engine
 
 
-def _make_sqlite_engine(url: URL, settings: Settings) -> Engine:
+def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
     if settings.database_url is None:
-        settings.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for told in open_private(settings.var):
+            log.warning("var_not_private", reason=told)
     engine = create_engine(
         url, json_serializer=_serialize, json_deserializer=deserialize, pool_timeout=settings.database_wait
     )
+
+    @event.listens_for(engine, "do_connect")
+    def make(*_: object) -> None:
+        # SQLite would make it as the umask says. Where it cannot be made, SQLite says so.
+        with suppress(OSError):
+            make_private(file)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:

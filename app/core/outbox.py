@@ -24,6 +24,7 @@ from app.core.duty import take_turn
 from app.core.ledger import Ledger
 from app.core.models import Outbox, Task
 from app.core.settings import Settings
+from app.core.tls import find_reach
 from app.core.unreadable import alone
 from app.core.vouching import Voucher, wakeup
 
@@ -67,9 +68,11 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     """Return the Celery settings that whoever sends and whoever runs must agree on (design decision 7)."""
     limit = settings.send_timeout
     redis_like = not settings.broker.startswith(("amqp", "pyamqp"))
+    reach = find_reach(settings.broker)
     options = {"socket_timeout": limit, "socket_connect_timeout": limit} if redis_like else {"connect_timeout": limit}
     return {
-        "broker_url": settings.broker,
+        "broker_url": reach.url,
+        "broker_use_ssl": reach.redis if redis_like else reach.amqp,
         "broker_connection_timeout": limit,
         "broker_transport_options": options,
         "task_serializer": "json",

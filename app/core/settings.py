@@ -21,6 +21,7 @@ from app.core.settings_database import DatabaseSettings
 from app.core.settings_entrance import EntranceSettings
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
+from app.core.tls import find_reach
 
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
 SOCKET_PATH_LIMIT = 100
@@ -210,6 +211,8 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     def _known_redis(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        if value is not None:
+            find_reach(value)
         return value
 
     @field_validator("broker_url")
@@ -217,6 +220,8 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     def _known_broker(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(_BROKERS):
             raise ValueError(f"must start with {', '.join(_BROKERS[:-1])} or {_BROKERS[-1]}")
+        if value is not None:
+            find_reach(value)
         return value
 
     @field_validator("heartbeat_seconds")

@@ -20,6 +20,7 @@ from prometheus_client import multiprocess
 
 from app.core.child import Child, Patience
 from app.core.errors import SettingsError
+from app.core.private import open_private
 from app.core.settings import Settings
 from app.core.signing import SigningKeys
 from app.web.address import name_of, reserve
@@ -112,7 +113,10 @@ def _make_directory(settings: Settings, keeper: socket.socket) -> Path:
     directory = settings.var / "metrics" / place
     shutil.rmtree(directory, ignore_errors=True)
     try:
-        directory.mkdir(parents=True)
+        # Those that serve write their numbers into it; nobody else is to.
+        open_private(settings.var)
+        directory.parent.mkdir(mode=0o700, exist_ok=True)
+        directory.mkdir(mode=0o700)
     except OSError as fault:
         raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {directory} cannot be made: {fault.strerror}") from None
     return directory

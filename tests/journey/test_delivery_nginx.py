@@ -20,7 +20,7 @@ from app.core.grants import PersonalWish
 from tests.harness.house import House
 from tests.harness.inbox import assert_contiguous
 from tests.harness.ports import answers, free_port
-from tests.harness.program import ROOT, Program
+from tests.harness.program import ROOT, Program, make_directory
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
 from tests.harness.services import require
@@ -46,15 +46,17 @@ class Nginx(Program):
         )
         for number, web in enumerate(house.webs, start=1):
             ours = ours.replace(f"127.0.0.1:800{number}", f"127.0.0.1:{web.port}")
-        path = house.root / f"nginx-{self.port}.conf"
-        path.write_text(ours.replace("http {", f"http {{\n{_private(house.root)}", 1), encoding="utf-8")
-        house.root.chmod(0o755)
-        orders = f"daemon off; pid {house.root}/nginx-{self.port}.pid; error_log stderr;"
+        # Not the house's directory, which nobody else may enter: nginx's own processes are other users.
+        root = make_directory()
+        root.chmod(0o755)
+        path = root / "nginx.conf"
+        path.write_text(ours.replace("http {", f"http {{\n{_private(root)}", 1), encoding="utf-8")
+        orders = f"daemon off; pid {root}/nginx.pid; error_log stderr;"
         super().__init__(
             "nginx",
             [require("nginx"), "-c", str(path), "-e", "stderr", "-g", orders],
-            log=house.root / "nginx.log",
-            cwd=house.root,
+            log=root / "nginx.log",
+            cwd=root,
         )
 
     def ready(self) -> bool:

@@ -15,9 +15,9 @@ from app.core.errors import TooMany
 from app.core.members import remove_member, set_member
 from app.core.runtime import Runtime
 from app.core.settings import Settings
-from tests.identity.bench import CHEAP
+from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.desk import Desk, problem, take
-from tests.web.test_auth import KEY, PASSWORD, as_user
+from tests.web.test_auth import as_user
 
 Open = Callable[[int], Desk]
 

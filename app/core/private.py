@@ -1,0 +1,56 @@
+"""Keeps what is under the var directory from other users of the machine. Off the road, at the start of each process.
+
+The database, the embedded server's socket and the key that signs are in it. Neither the umask nor the mode that a
+directory already has may open them to others.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+#: What we put there, beside the database and what SQLite keeps next to it. The key is not among them: one that others
+#: could read is refused instead (`core/signing`).
+_OURS = ("swallowtail.db*", "redis.*", "up.lock", "*.log", "metrics", "metrics/**/*")
+
+
+def open_private(var: Path) -> list[str]:
+    """Make the var directory if need be, and have it and all of ours in it closed to others.
+
+    Returns a sentence about each thing that stays open to others, for the start to tell. Raises OSError when the
+    directory cannot be made.
+    """
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if var == Path(var.anchor) or var == Path.home() or var.stat().st_mode & stat.S_ISVTX:
+        return [f"{var} is not Swallowtail's alone, and stays as it is: give it a directory (SWALLOWTAIL_VAR_DIR)"]
+    return [told for path in (var, *_list_ours(var)) if (told := _close(path)) is not None]
+
+
+def make_private(path: Path) -> None:
+    """Make a file that only this user can read, unless one is there; SQLite gives its other files the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _list_ours(var: Path) -> Iterator[Path]:
+    for pattern in _OURS:
+        yield from var.glob(pattern)
+
+
+def _close(path: Path) -> str | None:
+    """Take everybody else's rights to a file or directory away; returns why that could not be done."""
+    try:
+        status = path.lstat()
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISLNK(status.st_mode) or not mode & 0o077:
+            return None
+        path.chmod(mode & 0o700)
+        # Some file systems take a mode and keep their own.
+        left = stat.S_IMODE(path.lstat().st_mode) & 0o077
+        return f"others can reach {path}: its file system keeps no modes" if left else None
+    except FileNotFoundError:
+        # A temporary file of another process.
+        return None
+    except OSError as fault:
+        return f"others can reach {path}, which cannot be changed: {fault.strerror}"

@@ -1,0 +1,68 @@
+"""What is believed of a server that is reached by TLS: one verdict on one URL, for every library that connects.
+
+redis-py verifies by default, Kombu does not (it would even send the password to whoever answers) and takes a misspelt
+wish for none, py-amqp looks at the certificate and not at the name in it. So a URL's `ssl_…` parameters are read here,
+in redis-py's spelling, taken out of the URL, and given to each library as it wants them. Beside the road.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+#: Schemes that mean TLS.
+_SAFE = ("rediss", "amqps")
+_REQUIRED, _NONE = "required", "none"
+#: A client that finds it optional to be shown a certificate verifies the one it is shown, as every server shows one.
+_REQS = {"required": _REQUIRED, "optional": _REQUIRED, "none": _NONE}
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a server is reached: the URL without its `ssl_…` parameters, and what they come to; None without TLS."""
+
+    url: str
+    #: For redis-py, and for Kombu's transport on top of it.
+    redis: dict[str, Any] | None
+    #: For py-amqp.
+    amqp: dict[str, Any] | None
+
+
+def find_reach(url: str) -> Reach:
+    """Read a URL. Its server is verified, certificate and name, unless it says `ssl_cert_reqs=none`.
+
+    Raises ValueError, in words that fit after the name of a setting.
+    """
+    parts = urlsplit(url)
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    wishes = {name: value for name, value in asked if name.startswith("ssl_")}
+    if parts.scheme not in _SAFE:
+        if wishes:
+            raise ValueError(f"{next(iter(wishes))} needs a URL that begins with rediss:// or amqps://")
+        return Reach(url, None, None)
+    kept = urlencode([(name, value) for name, value in asked if not name.startswith("ssl_")])
+    reqs = _read("ssl_cert_reqs", wishes.pop("ssl_cert_reqs", _REQUIRED).lower().removeprefix("cert_"), _REQS)
+    by_name = _read("ssl_check_hostname", wishes.pop("ssl_check_hostname", "true").lower(), _FLAGS)
+    for name in wishes:
+        if name not in _FILES:
+            raise ValueError(f"knows no {name}: there are ssl_cert_reqs, ssl_check_hostname, {', '.join(_FILES)}")
+    is_verified = reqs == _REQUIRED
+    plain = {name: value for name, value in wishes.items() if value}
+    redis = {"ssl_cert_reqs": reqs, "ssl_check_hostname": is_verified and by_name, **plain}
+    amqp = {
+        "cert_reqs": ssl.CERT_REQUIRED if is_verified else ssl.CERT_NONE,
+        **{name.removeprefix("ssl_"): value for name, value in plain.items()},
+        # Kombu puts the host in place of the None.
+        **({"server_hostname": None} if is_verified and by_name else {}),
+    }
+    return Reach(urlunsplit(parts._replace(query=kept)), redis, amqp)
+
+
+def _read(name: str, value: str, known: dict[str, Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value[:50]!r}")
+    return known[value]

@@ -1,0 +1,75 @@
+"""What a URL says about TLS is read once, strictly, and means verification unless it says otherwise."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import pytest
+
+from app.core.tls import find_reach
+from tests.core.stage import make_settings
+
+VERIFIED = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("", VERIFIED),
+        ("?ssl_cert_reqs=required", VERIFIED),
+        ("?ssl_cert_reqs=CERT_REQUIRED", VERIFIED),
+        ("?ssl_cert_reqs=optional", VERIFIED),
+        ("?ssl_ca_certs=/etc/ca.pem", {**VERIFIED, "ssl_ca_certs": "/etc/ca.pem"}),
+        ("?ssl_check_hostname=false", {**VERIFIED, "ssl_check_hostname": False}),
+        ("?ssl_check_hostname=0", {**VERIFIED, "ssl_check_hostname": False}),
+        ("?ssl_cert_reqs=none", {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
+        ("?ssl_cert_reqs=CERT_NONE", {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
+    ],
+)
+def test_a_server_is_verified_unless_the_url_says_otherwise(query: str, options: dict[str, Any]) -> None:
+    reach = find_reach(f"rediss://:secret@cache.example:6380/1{query}")
+    assert (reach.url, reach.redis) == ("rediss://:secret@cache.example:6380/1", options)
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("", {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}),
+        ("?ssl_ca_certs=/ca.pem", {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None, "ca_certs": "/ca.pem"}),
+        ("?ssl_check_hostname=no", {"cert_reqs": ssl.CERT_REQUIRED}),
+        ("?ssl_cert_reqs=none", {"cert_reqs": ssl.CERT_NONE}),
+    ],
+)
+def test_rabbitmq_is_verified_in_the_same_way(query: str, options: dict[str, Any]) -> None:
+    assert find_reach(f"amqps://u:p@rabbit.example//{query}").amqp == options
+
+
+def test_other_parameters_stay_and_urls_without_tls_stay_as_they_are() -> None:
+    assert (
+        find_reach("rediss://c/0?ssl_cert_reqs=none&health_check_interval=3").url
+        == "rediss://c/0?health_check_interval=3"
+    )
+    for url in (
+        "redis://c:1/0?protocol=2",
+        "unix:///run/r.sock?db=3",
+        "redis+socket:///r.sock?virtual_host=3",
+        "amqp://r//",
+    ):
+        assert find_reach(url) == type(find_reach(url))(url, None, None)
+
+
+@pytest.mark.parametrize("name", ["redis_url", "broker_url"])
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("rediss://c?ssl_cert_reqs=requierd", "ssl_cert_reqs must be one of"),
+        ("rediss://c?ssl_cert_reqs=", "ssl_cert_reqs must be one of"),
+        ("rediss://c?ssl_check_hostname=maybe", "ssl_check_hostname must be one of"),
+        ("rediss://c?ssl_verify=none", "knows no ssl_verify"),
+        ("redis://c?ssl_cert_reqs=none", "needs a URL that begins with rediss://"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_never_taken_for_none(name: str, url: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make_settings(**{name: url})

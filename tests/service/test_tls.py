@@ -1,0 +1,114 @@
+"""A Redis behind TLS: whoever connects, client or broker, comes to the same verdict on its certificate."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from app.core.broadcast import connect
+from app.core.outbox import make_sender
+from app.core.settings import Settings
+from tests.harness.ports import answers, free_port
+from tests.harness.program import Program, make_directory
+from tests.harness.services import require
+from workers.celery_app import EagerAMQP, worker_settings
+
+Reach = Callable[[Settings], object]
+
+
+class TlsRedis(Program):
+    """A Redis that speaks TLS only, wants a password, and shows a certificate that nobody signed but itself."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.port = free_port()
+        self.certificate = directory / "server.pem"
+        key = directory / "server.key"
+        order = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        order += ["-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
+        order += ["-keyout", str(key), "-out", str(self.certificate)]
+        subprocess.run(order, check=True, capture_output=True)
+        tls = ["--tls-port", str(self.port), "--tls-cert-file", str(self.certificate), "--tls-key-file", str(key)]
+        tls += ["--tls-ca-cert-file", str(self.certificate), "--tls-auth-clients", "no", "--bind", "127.0.0.1"]
+        plain = ["--port", "0", "--requirepass", "secret", "--save", "", "--dir", str(directory)]
+        super().__init__("redis", [require("redis-server"), *plain, *tls], log=directory / "redis.log", cwd=directory)
+
+    def ready(self) -> bool:
+        return answers(self.port)
+
+    def settings(self, query: str = "") -> Settings:
+        url = f"rediss://:secret@127.0.0.1:{self.port}/0{query}"
+        return Settings(_env_file=None, redis_url=url, broker_url=url)
+
+
+def by_client(settings: Settings) -> object:
+    """As all of ours that speak with Redis do."""
+    with connect(settings) as client:
+        return client.ping()
+
+
+def by_relay(settings: Settings) -> object:
+    """As whoever submits does."""
+    return _reach_broker(make_sender(settings))
+
+
+def by_worker(settings: Settings) -> object:
+    """As a worker does."""
+    app = Celery("worker", amqp=EagerAMQP, set_as_current=False)
+    app.conf.update(worker_settings(settings))
+    return _reach_broker(app)
+
+
+def _reach_broker(app: Celery) -> object:
+    with app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
+        return channel.client.ping()
+
+
+WAYS = [by_client, by_relay, by_worker]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[TlsRedis, TlsRedis]]:
+    """One whose certificate names the address that it is at, and one whose names another."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    here, elsewhere = make_directory(), make_directory()
+    with TlsRedis(here, "IP:127.0.0.1") as right, TlsRedis(elsewhere, "DNS:cache.example") as wrong:
+        yield right, wrong
+    for directory in (here, elsewhere):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_reached(way: Reach, settings: Settings) -> bool:
+    """Whether the server is believed and answers."""
+    try:
+        return bool(way(settings))
+    except (redis.ConnectionError, OperationalError) as fault:
+        if "certificate" not in str(fault).lower():
+            raise
+        return False
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_certificate_that_nobody_vouches_for_is_refused(servers: tuple[TlsRedis, TlsRedis], way: Reach) -> None:
+    for server in servers:
+        assert not is_reached(way, server.settings())
+        assert not is_reached(way, server.settings("?ssl_check_hostname=false"))
+        assert is_reached(way, server.settings("?ssl_cert_reqs=none"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_name_in_a_certificate_counts_too(servers: tuple[TlsRedis, TlsRedis], way: Reach) -> None:
+    right, wrong = servers
+    assert is_reached(way, right.settings(f"?ssl_ca_certs={right.certificate}"))
+    assert not is_reached(way, right.settings(f"?ssl_ca_certs={wrong.certificate}"))
+    assert not is_reached(way, wrong.settings(f"?ssl_ca_certs={wrong.certificate}"))
+    assert is_reached(way, wrong.settings(f"?ssl_ca_certs={wrong.certificate}&ssl_check_hostname=false"))
