@@ -162,9 +162,6 @@ class Polling:
             return None
         if transport not in self._eio.transports:
             return _refuse(*_NO_TRANSPORT)
-        if "j" in query:
-            # A script of another site could read it, and no client of this protocol asks for it.
-            return _refuse(*_NO_REQUEST)
         if not sid:
             return None if method == "GET" else _refuse(*_NO_METHOD)
         session = self._eio.sockets.get(sid)

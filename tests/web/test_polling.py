@@ -20,6 +20,7 @@ from tests.web.desk import Desk
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 MOST = 200
+HERE = {"REMOTE_ADDR": "127.0.0.1"}
 
 
 class Caller:
@@ -28,22 +29,26 @@ class Caller:
     def __init__(self, desk: Desk) -> None:
         self.client = Client(desk.app)
         self.server = desk.app.extensions["swallowtail"].socketio.server
-        self.sid = read_open(self.client.get(POLLING).text)["sid"]
+        self.sid = read_open(self.client.get(POLLING, environ_base=HERE).text)["sid"]
         self.post("40")
         self.poll()
 
     def post(self, *packets: str) -> TestResponse:
-        return self.client.post(f"{POLLING}&sid={self.sid}", data=SEPARATOR.join(packets))
+        return self.client.post(self.address, data=SEPARATOR.join(packets), environ_base=HERE)
 
     def poll(self) -> list[str]:
-        answer = self.client.get(f"{POLLING}&sid={self.sid}")
+        answer = self.client.get(self.address, environ_base=HERE)
         assert answer.status_code == 200
         # As python-engineio's own client reads it, which raises for more than it takes.
         read = payload.Payload(encoded_payload=answer.text).packets
         return [pkt.encode() for pkt in read]
 
     def status(self) -> int:
-        return self.client.get(f"{POLLING}&sid={self.sid}").status_code
+        return self.client.get(self.address, environ_base=HERE).status_code
+
+    @property
+    def address(self) -> str:
+        return f"{POLLING}&sid={self.sid}"
 
     @property
     def session(self) -> Any:
@@ -161,9 +166,8 @@ def test_a_noop_for_a_poll_that_is_not_there_never_comes_over_a_websocket(caller
         ("POST", "EIO=4&transport=polling&sid=nobody", "Session ID unknown"),
         ("POST", "EIO=4&transport=polling", "Bad handshake method"),
         ("PUT", "EIO=4&transport=polling", "Bad handshake method"),
-        ("GET", "EIO=4&transport=polling&j=0", "Bad request"),
     ],
 )
 def test_a_request_that_is_none_is_refused_and_told_why(caller: Caller, method: str, query: str, message: str) -> None:
-    answer = caller.client.open(f"/socket.io/?{query}", method=method)
+    answer = caller.client.open(f"/socket.io/?{query}", method=method, environ_base=HERE)
     assert (answer.status_code, answer.json["message"]) == (400, message)  # type: ignore[index]
