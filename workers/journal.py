@@ -139,7 +139,7 @@ class Context:
 
         Args:
             key: names the step within its task; at most 200 characters, each used once.
-            fn: the work; its output must have a JSON form of at most `max_output_bytes`.
+            fn: the work; its output must have a JSON form of at most `max_output_bytes` and `max_json_depth` levels.
             agent: who performs it, such as `ContentCreator`.
             action: what is done, such as `generate_content`.
             progress: percent of the task that is done once this step is.
@@ -257,8 +257,9 @@ class Context:
             self._show(step, step.text.finish())
             self._stack.remove(step)
 
-    def _show(self, step: _Open, piece: str) -> None:
-        if piece:
+    def _show(self, step: _Open, text: str) -> None:
+        most = self._settings.inline_output_bytes
+        for piece in [text[place : place + most] for place in range(0, len(text), most)]:
             step.rev += 1
             text_produced.send(
                 sender=None,
@@ -280,7 +281,7 @@ class Context:
         return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=backoff(tried, self._settings))
 
     def _encode(self, output: Any) -> Any:
-        return encode(output, self._settings.max_output_bytes)
+        return encode(output, self._settings)
 
     def _fail(self, key: str, ending: Ending) -> None:
         self._catch_up()

@@ -6,22 +6,30 @@ from typing import Any
 
 import orjson
 
+from app.core.errors import InvalidInput, TooLarge
 from app.core.events import to_json
+from app.core.settings import Settings
+from app.core.validate import check_kept
 from workers.endings import PermanentError
 
 
-def encode(output: Any, longest: int) -> Any:
+def encode(output: Any, settings: Settings) -> Any:
     """Return `output` as JSON gives it back.
 
     Raises:
-        PermanentError: it has no JSON form (`not_json`), or one of more than `longest` bytes (`output_too_large`).
+        PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
+            (`output_too_large`) by the rule of `core/validate`.
     """
     try:
         encoded = to_json(output)
     except (TypeError, ValueError, RecursionError) as fault:
         raise PermanentError(f"the output is not JSON: {fault}", code="not_json") from None
-    if len(encoded) > longest:
-        raise PermanentError(f"the output is {len(encoded)} bytes; {longest} are allowed", code="output_too_large")
+    try:
+        check_kept(encoded, "the output", settings)
+    except InvalidInput as deep:
+        raise PermanentError(deep.message, code="output_too_deep") from None
+    except TooLarge as large:
+        raise PermanentError(large.message, code="output_too_large") from None
     return orjson.loads(encoded)
 
 

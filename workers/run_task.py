@@ -108,7 +108,7 @@ def run_agent(
         return None, given
     ctx = Context(claim, rt.runs, rt.settings, pulse, live)
     try:
-        result = encode(pulse.call(spec.function, ctx, given), rt.settings.max_output_bytes)
+        result = encode(pulse.call(spec.function, ctx, given), rt.settings)
     except RunStopped as stopped:
         return None, ctx.ending or stopped.ending
     except BaseException as fault:

@@ -25,6 +25,7 @@ from app.core.policy import rules_of
 from app.core.redaction import redact
 from app.core.sealing import keyring_of, seal_bytes, unseal_bytes
 from app.core.settings import Settings
+from app.core.validate import check_kept
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
@@ -44,8 +45,12 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     """Store an output that is too large for its event. Returns what the row is to hold, and the artifact's id if any.
 
     The same output of the same task is stored once.
+
+    Raises:
+        InvalidInput, TooLarge: see `check_kept`.
     """
     encoded = to_json(output)
+    check_kept(encoded, "output", settings)
     if len(encoded) <= settings.inline_output_bytes:
         return output, None
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))

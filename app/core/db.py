@@ -27,6 +27,7 @@ from app.core import models_access, models_audit, models_privacy  # noqa: F401 -
 from app.core.engines import PostgresDriver, make_engine
 from app.core.errors import Unavailable
 from app.core.keyring import Keyring
+from app.core.log import LIMITS
 from app.core.models import Instance, Moment
 from app.core.policy import POLICIES, Policies
 from app.core.references import find_missing
@@ -79,7 +80,7 @@ class Database:
         self._turns = None if settings.database_file is None else Turns(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
-        self._info = {KEYRING: self.keyring, POLICIES: self.policies}
+        self._info = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings}
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:

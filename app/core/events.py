@@ -22,6 +22,9 @@ TASK_UPDATE = "task_update"
 EXECUTION_STEP = "execution_step"
 STEP_OUTPUT = "step_output"
 
+#: Levels that events, views, snapshots and pages put around a value, at most; and where one is cut that is too deep.
+_CARRIERS, _DEEPEST = 16, 200
+
 #: Name space of deterministic ids; never change it, or a repeat would no longer be seen as one.
 _NAMESPACE = uuid.UUID("5f0c9a52-6a3c-5b0e-9a5e-0b7b1d9c5e11")
 
@@ -153,6 +156,37 @@ def clean(text: str) -> str:
 def plain(value: Any) -> Any:
     """Return `value` as it will be read back: through JSON and out again."""
     return orjson.loads(to_json(value))
+
+
+def bearable(value: Any) -> Any:
+    """Return a JSON value as any carrier can hold it: as it is, or cut off where it is too deep to be encoded.
+
+    Nothing so deep is stored any more; what an older version stored is still there, and must spoil no read.
+    """
+    carried = value
+    for _ in range(_CARRIERS):
+        carried = [carried]
+    try:
+        orjson.dumps(carried)
+    except TypeError:
+        return _cut(value)
+    return value
+
+
+def _cut(value: Any) -> Any:
+    top = [value]
+    level: list[dict[str, Any] | list[Any]] = [top]
+    for _ in range(_DEEPEST):
+        below: list[dict[str, Any] | list[Any]] = []
+        for holder in level:
+            for place, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+                if isinstance(item, dict | list):
+                    holder[place] = item.copy()  # type: ignore[index]
+                    below.append(holder[place])  # type: ignore[index]
+        level = below
+    for holder in level:
+        holder.clear()
+    return top[0]
 
 
 def _default(value: Any) -> Any:

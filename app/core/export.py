@@ -20,7 +20,7 @@ from app.core import reads
 from app.core.access import Act, require
 from app.core.artifacts import read_artifact
 from app.core.errors import NotFound
-from app.core.events import now, stamp, to_json
+from app.core.events import bearable, now, stamp, to_json
 from app.core.instance_policy import read_own_policy
 from app.core.log import Head, read_events, read_head
 from app.core.models import Schedule, Slot, Step, Task
@@ -164,7 +164,7 @@ def _read_artifacts(session: Session, instance_id: str, after: Any) -> tuple[Seq
     for artifact_id in ids:
         found = read_artifact(session, artifact_id)
         is_json = found.media_type == "application/json"
-        content = orjson.loads(found.content) if is_json else found.content.decode()
+        content = bearable(orjson.loads(found.content)) if is_json else found.content.decode()
         row = {"id": found.id, "task_id": found.task_id, "media_type": found.media_type, "sha256": found.sha256}
         shown.append({**row, "content": content})
     return shown, ids[-1] if len(ids) == FEW else None

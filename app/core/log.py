@@ -18,13 +18,17 @@ from sqlalchemy.orm import Session
 
 from app.core.audit import Deed
 from app.core.errors import NotFound
-from app.core.events import EventRecord, event_id, now, to_json
+from app.core.events import EventRecord, bearable, event_id, now, to_json
 from app.core.keyring import Keyring
 from app.core.models import Base, Event, Instance, Task
 from app.core.policy import rules_of
 from app.core.redaction import redact_facts
 from app.core.sealing import keyring_of, seal
 from app.core.unreadable import sound
+from app.core.validate import check_kept
+
+#: Key in `Session.info` of the settings.
+LIMITS = "limits"
 
 # The statements of every commit, on the tables themselves: the ORM's own way to them costs several times what they do.
 _EVENT, _INSTANCE, _TASK = (Base.metadata.tables[model.__tablename__] for model in (Event, Instance, Task))
@@ -81,11 +85,15 @@ class Change:
         """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt.
 
         What nobody is to see is hidden here; the fields in `shown` are as they may be seen already.
+
+        Raises:
+            InvalidInput, TooLarge: there is more in it, or deeper, than any reader could be given.
         """
         kind = f"{fact}@{task.retries}" if task.retries else fact
         identity = event_id(task.id, task.attempt, step, kind)
         # As it will be read back: who is told of it now and who replays it later must get the same.
         encoded = to_json(data)
+        check_kept(encoded, name, self.session.info[LIMITS], around=1)
         told = redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded, shown)
         self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, told, identity))
 
@@ -188,5 +196,5 @@ def read_events(
 
 
 def _record(row: Event) -> EventRecord:
-    at, data = row.created_at.timestamp(), sound(row.data, f"event/{row.id}/data")
+    at, data = row.created_at.timestamp(), bearable(sound(row.data, f"event/{row.id}/data"))
     return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, data, at)

@@ -21,6 +21,7 @@ from app.core.sealing import SEALED, keyring_of, seal
 from app.core.settings import Settings
 from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 from app.core.unreadable import is_unreadable
+from app.core.validate import LONGEST_MESSAGE
 
 #: What a watcher reads when nobody said it better.
 _MESSAGES = {
@@ -89,7 +90,7 @@ def move(
     if not may_move(before, after):
         raise Conflict(f"a task that is {before} cannot become {after}", field="status")
     rules, keyring = rules_of(change.session, task), keyring_of(change.session)
-    message = redact_text(clean(message or ""), rules) or _MESSAGES[after]
+    message = say(message or "", rules) or _MESSAGES[after]
     values = {"artifact_id": None, **values, "status": after.value, "message": message, "updated_at": change.now}
     values["error"] = seal(keyring, Task, task.id, "error", hide(error, rules))
     values["result"] = seal(keyring, Task, task.id, "result", result)
@@ -112,6 +113,11 @@ def move(
 def hide(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
     """Return an error as it may be seen: nobody needs what was hidden in it."""
     return None if error is None else redact_fields({"error": error}, rules)["error"]
+
+
+def say(message: str, rules: Rules) -> str:
+    """Return a message as it may be stored: of bounded length, without what nobody is to see."""
+    return redact_text(clean(message[:LONGEST_MESSAGE]), rules)
 
 
 def record_status(change: Change, task: Task, before: TaskStatus | None) -> None:

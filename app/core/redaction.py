@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from app.core.events import to_json
+from app.core.events import bearable, to_json
 from app.core.patterns import EMAIL, PATTERNS, Pattern, Span, find, fold, is_card
 
 #: Shorter values of secret fields are not looked for elsewhere: half of all text would be gone.
@@ -138,7 +138,10 @@ def redact_facts(data: dict[str, Any], rules: Rules, encoded: bytes, shown: Sequ
 
 def redact_fields(fields: dict[str, Any], rules: Rules, encoded: bytes | None = None) -> dict[str, Any]:
     """Return payloads by name, redacted one by one: the rules are about what is in them, not about these names."""
-    strict = _look(to_json(fields) if encoded is None else encoded, rules)
+    if encoded is None:
+        fields = bearable(fields)
+        encoded = to_json(fields)
+    strict = _look(encoded, rules)
     said = replace(strict, rules=replace(strict.rules, all=False))
     return {
         name: value if value is None else _walk(value, strict if name in PAYLOADS else said)

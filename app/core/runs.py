@@ -19,14 +19,13 @@ from app.core.artifacts import keep
 from app.core.claims import Claim, SavedStep, describe, is_late, reached
 from app.core.db import db_now
 from app.core.errors import CancelRequested, Conflict, LeaseLost, SwallowtailError
-from app.core.events import clean, step_id
+from app.core.events import step_id
 from app.core.keyring import KeyMissing
 from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
-from app.core.moves import CANCELLED, end_run, hide, hold, lock_task, move, record_note, record_step, reread, wish
+from app.core.moves import CANCELLED, end_run, hide, hold, lock_task, move, record_note, record_step, reread, say, wish
 from app.core.policy import rules_of
-from app.core.redaction import redact_text
 from app.core.states import CLAIMABLE, StepStatus, TaskStatus
 from app.core.unreadable import is_unreadable
 
@@ -143,7 +142,7 @@ class RunLedger:
                 .values(
                     lease_until=db_now(self.lease),
                     progress=case((Task.progress < percent, percent), else_=Task.progress),
-                    message=redact_text(clean(message), claim.rules) or Task.message,
+                    message=say(message, claim.rules) or Task.message,
                 )
                 .returning(Task.cancel_requested_at)
                 .execution_options(synchronize_session=False)
@@ -352,7 +351,7 @@ def _started(change: Change, claim: Claim, key: str) -> Step:
 
 def _raise_progress(change: Change, task: Task, percent: float | None, message: str | None) -> None:
     if message is not None:
-        task.message = redact_text(clean(message), rules_of(change.session, task))
+        task.message = say(message, rules_of(change.session, task))
     if percent is not None:
         task.progress = max(task.progress, percent)
     change.session.flush()

@@ -76,7 +76,12 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     max_frame_bytes: int = Field(
         1_048_576, ge=4096, description="Largest socket frame that is read at all; a larger one closes the connection"
     )
-    max_json_depth: int = Field(32, ge=4, le=200, description="Deepest nesting accepted in JSON")
+    max_json_depth: int = Field(
+        32, ge=4, le=200, description="Deepest nesting of any JSON: what is submitted, and what agents return"
+    )
+    max_json_nodes: int = Field(
+        100_000, ge=100, description="Most values, each object, list, text and number counted, in one JSON document"
+    )
     max_subscriptions: int = Field(100, ge=1, description="Instances and tasks that one client may watch at once")
     page_size: int = Field(50, ge=1, le=1000, description="Rows on a page of a list")
     max_page_size: int = Field(200, ge=1, le=1000, description="Most rows that a caller may ask for on a page")

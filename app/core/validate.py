@@ -7,6 +7,8 @@ import re
 import uuid
 from typing import Any
 
+import orjson
+
 from app.core.errors import InvalidInput, TooLarge
 from app.core.events import to_json
 from app.core.settings import Settings
@@ -18,6 +20,9 @@ _LINE_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LARGEST_INTEGER = 2**63 - 1
 #: Where the path that names a field stops growing, in characters.
 _LONGEST_PATH = 200
+#: Bytes that a fact may have beside its value, and a message's longest text in characters.
+_MORE, LONGEST_MESSAGE = 65_536, 2000
+_DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
 
 
 def check_instance_id(value: object, field: str = "instance_id") -> str:
@@ -54,13 +59,17 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
 
     Raises:
         InvalidInput: too deep, a number that JSON has not, or control characters; the field is the path to it.
-        TooLarge: more than `max_body_bytes` as JSON.
+        TooLarge: more than `max_body_bytes` as JSON, or more than `max_json_nodes` values.
     """
+    nodes = 0
     pending: list[tuple[Any, str, int]] = [(value, field, 1)]
     while pending:
         item, path, depth = pending.pop()
+        nodes += 1
+        if nodes + len(pending) > settings.max_json_nodes:
+            raise TooLarge(_MANY.format(field, settings.max_json_nodes), field=field)
         if depth > settings.max_json_depth:
-            raise InvalidInput(f"nested deeper than {settings.max_json_depth} levels", field=field)
+            raise InvalidInput(_DEEP.format(settings.max_json_depth), field=field)
         if isinstance(item, dict):
             for key in item:
                 _check_scalar(key, f"{path} (a key)")
@@ -71,6 +80,49 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
             _check_scalar(item, path)
     if len(to_json(value)) > settings.max_body_bytes:
         raise TooLarge(f"{field} is larger than {settings.max_body_bytes} bytes", field=field)
+
+
+def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
+    """Check that a value of our own making, as JSON, is of bearable depth and size before it is stored or told.
+
+    `around` is how many levels of a fact are not the value's own: a fact holds a little more than its value.
+
+    Raises:
+        InvalidInput: nested deeper than `max_json_depth`.
+        TooLarge: more than `max_output_bytes`, or more than `max_json_nodes` values.
+    """
+    if len(encoded) > settings.max_output_bytes + _MORE * bool(around):
+        raise TooLarge(f"{field} is {len(encoded)} bytes; {settings.max_output_bytes} are allowed", field=field)
+    # At most so deep, and so many: nearly always, this is all that is done.
+    levels = encoded.count(b"[") + encoded.count(b"{")
+    deepest, most = settings.max_json_depth + around, settings.max_json_nodes + 100 * around
+    if levels < deepest and levels + encoded.count(b",") < most:
+        return
+    nodes, depth = _measure(orjson.loads(encoded))
+    if depth > deepest:
+        raise InvalidInput(f"{field} is {_DEEP.format(settings.max_json_depth)}", field=field)
+    if nodes > most:
+        raise TooLarge(_MANY.format(field, settings.max_json_nodes), field=field)
+
+
+def _measure(value: Any) -> tuple[int, int]:
+    """Return how many values a value consists of, and how many levels it has; a plain one has one of each."""
+    nodes = depth = 0
+    level = [value]
+    while level:
+        nodes, depth = nodes + len(level), depth + 1
+        level = _inside(level)
+    return nodes, depth
+
+
+def _inside(level: list[Any]) -> list[Any]:
+    inside: list[Any] = []
+    for item in level:
+        if isinstance(item, dict):
+            inside += item.values()
+        elif isinstance(item, list):
+            inside += item
+    return inside
 
 
 def _join(path: str, part: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from app.core.events import stamp
+from app.core.events import bearable, stamp
 from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
 from app.core.redaction import Rules, redact_fields, redact_text
 from app.core.states import TaskStatus
@@ -185,7 +185,7 @@ def view_agent(row: Agent) -> AgentView:
         title=row.title,
         description=row.description,
         version=row.version,
-        input_schema=row.input_schema,
+        input_schema=bearable(row.input_schema),
         soft_time_limit=row.soft_time_limit,
         hard_time_limit=row.hard_time_limit,
     )

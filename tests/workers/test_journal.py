@@ -11,12 +11,12 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.core import actions
-from app.core.events import step_id
+from app.core.events import StepText, step_id
 from tests.harness.story import steps
 from tests.workers.conftest import Inside
 from workers.endings import SHUT_DOWN, End, Ending, RunStopped
 from workers.journal import Context, PermanentError
-from workers.signals import step_started
+from workers.signals import step_started, text_produced
 
 CLAIMED = ["SUBMITTED", "QUEUED", "1: IN_PROGRESS"]
 
@@ -306,3 +306,21 @@ def test_progress_and_the_message_of_a_step_tell_no_secret(inside: Inside) -> No
     ctx.step("first", lambda: ctx.progress(10, "trying open sesame"), progress=20, message="open sesame it is")
     assert [state.data["message"] for state in inside.live] == ["trying [redacted:secret]"]
     assert "open sesame" not in repr(inside.events)
+
+
+def test_a_long_text_is_streamed_in_pieces_of_bounded_length(make_inside: Callable[..., Inside]) -> None:
+    inside = make_inside(inline_output_bytes=1024)
+    pieces: list[StepText] = []
+
+    def hear(text: StepText, **more: object) -> None:
+        pieces.append(text)
+
+    text_produced.connect(hear, weak=False)
+    try:
+        ctx = inside.context(inside.claim(inside.submit()))
+        ctx.step("write", lambda: ctx.text("word " * 1000))
+    finally:
+        text_produced.disconnect(hear)
+    assert "".join(piece.text for piece in pieces) == "word " * 1000
+    assert [piece.offset for piece in pieces] == [1024 * place for place in range(5)]
+    assert [piece.rev for piece in pieces] == [1, 2, 3, 4, 5]

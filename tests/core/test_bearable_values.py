@@ -1,0 +1,153 @@
+"""Depth and size of everything that is kept: one rule before anything is stored, and old rows that spoil no read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import update
+
+from app.core.errors import InvalidInput, SwallowtailError, TooLarge
+from app.core.events import bearable
+from app.core.log import read_events
+from app.core.models import Event, Step, Task
+from app.core.outline import Bounds, snapshot
+from app.core.reads import list_steps, list_tasks, read_task
+from app.core.runs import Claim
+from app.core.validate import check_json, check_kept
+from tests.core.conftest import NewStage
+from tests.core.stage import ERROR, Stage, make_settings
+from workers.endings import PermanentError
+from workers.output import encode
+
+
+def nested(levels: int) -> Any:
+    value: Any = []
+    for place in range(levels - 1):
+        value = [value] if place % 2 else {"inner": value}
+    return value
+
+
+def depth(value: Any) -> int:
+    found = 0
+    while isinstance(value, dict | list) and value:
+        found, value = found + 1, next(iter(value.values() if isinstance(value, dict) else value))
+    return found + isinstance(value, dict | list)
+
+
+@pytest.fixture
+def stage(new_stage_on: NewStage) -> Stage:
+    return new_stage_on(max_json_depth=10, max_json_nodes=500, max_output_bytes=4096, inline_output_bytes=1024)
+
+
+UNBEARABLE = [(nested(11), InvalidInput), ([0] * 500, TooLarge), ("x" * 5000, TooLarge), (nested(250), InvalidInput)]
+
+
+@pytest.mark.parametrize(("value", "refusal"), UNBEARABLE, ids=["deep", "many", "large", "abyss"])
+@pytest.mark.parametrize("entrance", ["output", "result"])
+def test_nothing_is_stored_of_a_value_that_no_reader_could_be_given(
+    stage: Stage, entrance: str, value: Any, refusal: type[SwallowtailError]
+) -> None:
+    claim = stage.running()
+    stage.runs.start_step(claim, "a", "Agent", "work")
+    story = stage.story()
+    with pytest.raises(refusal):
+        _keep(stage, claim, entrance, value)
+    assert stage.story() == story
+    stage.runs.finish_step(claim, "a", nested(10))
+    stage.runs.complete(claim, nested(10))
+    assert depth(stage.events()[-1].data["result"]) == 10
+
+
+def _keep(stage: Stage, claim: Claim, entrance: str, value: Any) -> None:
+    if entrance == "output":
+        stage.runs.finish_step(claim, "a", value)
+    else:
+        stage.runs.complete(claim, value)
+
+
+@pytest.mark.parametrize("write", ["fail", "retry_later", "fail_step"])
+def test_an_error_is_held_to_the_same_rule(stage: Stage, write: str) -> None:
+    claim = stage.running()
+    stage.runs.start_step(claim, "a", "Agent", "work")
+    story = stage.story()
+    for error in ({**ERROR, "more": nested(30)}, {**ERROR, "message": "x" * 100_000}):
+        calls: dict[str, Callable[[], object]] = {
+            "fail": lambda error=error: stage.runs.fail(claim, error),  # type: ignore[misc]
+            "retry_later": lambda error=error: stage.runs.retry_later(claim, error, 1.0),  # type: ignore[misc]
+            "fail_step": lambda error=error: stage.runs.fail_step(claim, "a", error),  # type: ignore[misc]
+        }
+        with pytest.raises((InvalidInput, TooLarge)):
+            calls[write]()
+    assert stage.story() == story
+
+
+def test_a_message_is_cut_wherever_it_comes_from(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.heartbeat(claim, 10, "h" * 100_000)
+    assert stage.task(claim.task_id).message == "h" * 2000
+    stage.perform(claim, "a", "out", progress=20, message="m" * 100_000)
+    assert stage.events()[-1].data["message"] == "m" * 2000
+
+
+def test_an_input_is_held_to_it_at_every_entrance() -> None:
+    settings = make_settings(max_json_depth=10, max_json_nodes=500)
+    for value, refusal in ((nested(11), InvalidInput), ([0] * 500, TooLarge), (nested(2000), InvalidInput)):
+        with pytest.raises(refusal) as refused:
+            check_json(value, "input", settings)
+        assert refused.value.field == "input"
+    check_json(nested(10), "input", settings)
+
+
+def test_both_sides_of_the_rule_count_alike() -> None:
+    settings = make_settings(max_json_depth=10, max_json_nodes=100)
+    for value in (nested(10), [0] * 99, ["[[[[[[[[[[[[,,,,"] * 20, {"a": {"b": [1, {}]}}, 5, "[" * 50):
+        check_json(value, "it", settings)
+        check_kept(orjson.dumps(value), "it", settings)
+    for value in (nested(11), [0] * 100, [[]] * 100):
+        with pytest.raises(SwallowtailError):
+            check_json(value, "it", settings)
+        with pytest.raises(SwallowtailError):
+            check_kept(orjson.dumps(value), "it", settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(nested(33), "output_too_deep"), ([0] * 100_001, "output_too_large"), (nested(900), "not_json")]
+)
+def test_an_agent_is_told_in_its_own_words(value: Any, code: str) -> None:
+    with pytest.raises(PermanentError) as told:
+        encode(value, make_settings())
+    assert told.value.code == code
+
+
+def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(stage: Stage) -> None:
+    claim = stage.running()
+    stage.perform(claim, "a", "out")
+    stage.perform(claim, "b", "fine")
+    stage.runs.complete(claim, "done")
+    with stage.db.write() as session:
+        session.execute(update(Step).where(Step.key == "a").values(output=nested(254)))
+        session.execute(update(Task).values(input=nested(254), result=nested(253)))
+        session.execute(update(Event).where(Event.seq == 5).values(data={"output": nested(253), "status": "completed"}))
+    with stage.db.read() as session:
+        reads: list[Any] = [
+            list_tasks(session, "demo", limit=10)[0],
+            snapshot(session, "demo", Bounds()),
+            list_steps(session, claim.task_id),
+            read_task(session, claim.task_id),
+            [event.wire() for event in read_events(session, "demo", 0, 100)],
+        ]
+    for read in reads:
+        orjson.dumps({"page": [read]})
+    assert [step["output"] for step in reads[2]][1] == "fine"
+    assert depth(reads[2][0]["output"]) > 150
+    assert len(reads[4]) == 8
+
+
+def test_what_can_be_carried_is_left_as_it_is() -> None:
+    value = {"a": [1, {"b": None}]}
+    assert bearable(value) is value
+    assert depth(bearable(nested(250))) < 210
+    assert bearable([nested(250), {"kept": [1]}])[1] == {"kept": [1]}
