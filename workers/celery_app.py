@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
-from kombu import Connection
 
 from app.core.catalogue import register
 from app.core.errors import SwallowtailError
@@ -20,25 +19,17 @@ from app.core.logs import configure_logging
 from app.core.outbox import broker_settings
 from app.core.settings import Settings
 from workers.catalogue import card
+from workers.intake import IntakeConnection
 from workers.process import agents, board, brief_runtime, settings, voucher
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
 
 
-class EagerConnection(Connection):
-    """A connection that is tried again every two seconds; Kombu's own pauses grow to half a minute."""
+class IntakeAMQP(AMQP):
+    """Celery's messaging on connections that come back soon and take no harm from what they carry."""
 
-    def ensure_connection(self, *args: Any, **options: Any) -> Any:
-        """Connect, trying until it works; see Kombu."""
-        pauses = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-        return super().ensure_connection(*args, **{**pauses, **options})
-
-
-class EagerAMQP(AMQP):
-    """Celery's messaging on connections that come back soon."""
-
-    Connection = EagerConnection
+    Connection = IntakeConnection
 
 
 def worker_settings(chosen: Settings) -> dict[str, Any]:
@@ -55,6 +46,7 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
         # Only Redis can do without; elsewhere a reserved message is found again like a lost one.
         "worker_disable_prefetch": not chosen.broker.startswith(("amqp", "pyamqp")),
         "worker_pool": "prefork",
+        "worker_consumer": "workers.intake:IntakeConsumer",
         "worker_concurrency": chosen.worker_concurrency,
         "worker_max_tasks_per_child": chosen.worker_max_runs or None,
         # Children of a busy machine take their time to start.
@@ -82,10 +74,17 @@ def build() -> Celery:
         voucher()
     except SwallowtailError as wrong:
         sys.exit(f"swallowtail: {wrong.message}")
-    made = Celery("swallowtail", amqp=EagerAMQP)
+    made = Celery("swallowtail", amqp=IntakeAMQP)
     made.conf.update(worker_settings(chosen))
     made.steps["worker"].add(ReaperStep)
+    made.on_after_finalize.connect(drop_builtin_tasks)
     return made
+
+
+def drop_builtin_tasks(sender: Celery, **_: object) -> None:
+    """Take Celery's own tasks away: nothing of ours uses them, and whoever writes to the queue could have them run."""
+    for name in [name for name in sender.tasks if name.startswith("celery.")]:
+        sender.tasks.unregister(name)
 
 
 celery_app = build()

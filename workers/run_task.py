@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,20 +42,14 @@ from workers.interrupts import Interrupts
 from workers.journal import Context
 from workers.live import LiveProgress
 from workers.output import encode
-from workers.process import agents, board, impatient, is_vouched, runtime, slot
+from workers.process import agents, board, impatient, runtime, slot
 
 log = structlog.get_logger(__name__)
-
-FORGED = Counter("swallowtail_wakeups_forged_total", "Wake-up messages thrown away because none of us signed them")
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
 def run(task_id: str, attempt: int, mark: str = "") -> None:
-    """Perform one attempt of a task, if the wake-up for it is ours and still good."""
-    if not is_vouched([task_id, attempt, mark]):
-        FORGED.inc()
-        log.warning("wakeup_forged", task_id=str(task_id)[:100])
-        return
+    """Perform one attempt of a task, if the wake-up for it is still good. `workers/intake` has looked at its mark."""
     with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts:
         try:
             if board().is_leaving:

@@ -2,15 +2,72 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from kombu import Connection
 
 from app.core.outbox import RUN_TASK, make_sender
 from tests.harness.house import House
 from tests.harness.story import BEGINNING, steps, story
 
 NOBODY = str(uuid.uuid4())
+HEADERS = {"lang": "py", "task": RUN_TASK, "id": "odd"}
+
+
+def item(body: Any = None, **changed: Any) -> bytes:
+    """An item of a Redis queue as Kombu makes it, but for what is changed; None leaves a part out."""
+    given = json.dumps([[NOBODY, 1], {}, {}] if body is None else body).encode()
+    place = {"exchange": "", "routing_key": "odd"}
+    properties = {"delivery_tag": str(uuid.uuid4()), "delivery_info": place, "body_encoding": "base64"}
+    whole = {
+        "body": base64.b64encode(given).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": HEADERS,
+        "properties": {**properties, **changed.pop("properties", {})},
+    }
+    return json.dumps({key: value for key, value in {**whole, **changed}.items() if value is not None}).encode()
+
+
+JUNK = [
+    b"junk",
+    b"\xff\xfe\x00",
+    b"",
+    b"5",
+    b"null",
+    b"[]",
+    b"{}",
+    b"[" * 100_000,
+    b'{"__type__": "decimal", "__value__": "x"}',
+    b'{"properties": {}}',
+    item(body="not base64!"),
+    item(headers=None),
+    item(headers=5),
+    item(headers={"task": [RUN_TASK], "id": "odd"}),
+    item(headers={**HEADERS, "id": {}}),
+    item(headers={**HEADERS, "timelimit": ["soon", []]}),
+    item(
+        headers={**HEADERS, "compression": "application/x-gzip"}, **{"content-type": "application/x-python-serialize"}
+    ),
+    item(5),
+    item([5]),
+    item([[NOBODY, "1"], {}, {}]),
+    item([[NOBODY, True], {}, {}]),
+    item([[NOBODY, 1], {"mark": 1}, {}]),
+    item([[NOBODY, 1], {}, {"callbacks": [{"task": RUN_TASK, "args": [NOBODY, 1], "kwargs": {}}]}]),
+    item(headers={**HEADERS, "task": "celery.accumulate"}),
+    item(headers={**HEADERS, "task": "celery.backend_cleanup"}),
+    item(properties={"delivery_tag": []}),
+    item(properties={"delivery_tag": None}),
+    item(properties={"delivery_info": "here"}),
+    item(properties={"body_encoding": "rot13"}),
+    b'{"properties": 5}',
+]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +91,58 @@ def test_the_worker_goes_on_after_a_message_that_is_not_for_it(
         limited_house.wait_for_task(task)
 
     assert story(limited_house.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
+
+
+def test_no_item_of_a_redis_queue_ends_the_worker(limited_house: House) -> None:
+    worker, queue = limited_house.workers[0], limited_house.settings.queue
+    pid, before = worker.pid, worker.log_text().count("message_unreadable")
+    instance = limited_house.new_instance()
+    with limited_house.redis.client() as redis:
+        for junk in JUNK:
+            redis.lpush(queue, junk)
+    task = limited_house.submit(instance, "probe", {"steps": 1})
+    assert limited_house.wait_for_task(task)["status"] == "COMPLETED"
+    assert worker.log_text().count("message_unreadable") - before == len(JUNK)
+    assert (worker.pid, worker.is_running) == (pid, True)
+    assert "Traceback" not in worker.log_text()
+
+
+def test_what_is_added_to_a_wakeup_changes_nothing(limited_house: House) -> None:
+    """Not when it is run, not for how long it is good, and not what is run after it."""
+    instance = limited_house.new_instance()
+    task = limited_house.submit(instance, "probe", {"steps": 1})
+    more = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "group": "x", "retries": "many"}
+    with limited_house.redis.client() as redis:
+        redis.lpush(limited_house.settings.queue, item([[task, 1], {}, {}], headers={**HEADERS, **more}))
+    assert limited_house.wait_for_task(task)["status"] == "COMPLETED"
+    assert story(limited_house.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
+
+
+@pytest.mark.long
+def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[..., House], rabbit_url: str) -> None:
+    house = new_house(broker_url=rabbit_url)
+    worker = house.start_worker(concurrency=1)
+    bodies = [b"junk", b"\xff\xfe", b"", b"5", b"[[]]", b"null", json.dumps([[NOBODY, "1"], {}, {}]).encode()]
+    odd: list[dict[str, Any]] = [{"headers": {}}, {"headers": {"task": "celery.accumulate", "id": "odd"}}]
+    odd += [
+        {"headers": {**HEADERS, "id": 5}},
+        {"content_type": "application/x-python-serialize"},
+        {"content_type": None},
+    ]
+    with Connection(rabbit_url) as connection, connection.Producer() as producer:
+        for body in bodies:
+            for changed in [{}, *odd]:
+                told = {"headers": HEADERS, "content_type": "application/json", "content_encoding": "utf-8", **changed}
+                producer.publish(body, exchange="", routing_key=house.settings.queue, **told)
+        squeezed: dict[str, Any] = {
+            "headers": {**HEADERS, "compression": "application/x-gzip"},
+            "content_type": "application/json",
+        }
+        producer.publish(b"[]", exchange="", routing_key=house.settings.queue, content_encoding="utf-8", **squeezed)
+    instance = house.new_instance()
+    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert worker.log_text().count("message_unreadable") == len(bodies) * (1 + len(odd)) + 1
+    assert "Traceback" not in worker.log_text()
 
 
 def test_a_revoked_message_cancels_its_task(limited_house: House) -> None:

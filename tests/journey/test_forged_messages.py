@@ -22,7 +22,13 @@ from tests.harness.servers import RedisBinary
 from tests.harness.waiting import wait_until
 from tests.journey.author import Author
 
-STRICT = {"strict_delivery": "true", "sign_messages": "true", "secret_key": "k" * 40, "foreign_events": "note"}
+STRICT = {
+    "strict_delivery": "true",
+    "sign_messages": "true",
+    "secret_key": "k" * 40,
+    "foreign_events": "note",
+    "resend_idle": 3600,
+}
 QUEUE = "flask-socketio"
 
 

@@ -1,0 +1,234 @@
+"""What comes from the broker, looked at before Celery does: a wake-up of ours, or nothing that anybody need hear of.
+
+On the road between the broker and `workers/run_task`, in the worker's main process. Whoever can write to the queue may
+put anything there, and Celery takes much for granted: bytes that are no JSON end its worker, and headers make it run
+other tasks, wait, or cancel. So a message is either of the one shape that `core/outbox` sends, and marked where marks
+are asked for, or it is thrown away and counted. Celery is given nothing of it but what was checked.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+from celery.worker.consumer import Consumer
+from kombu import Connection
+from kombu.log import get_logger
+from kombu.transport import pyamqp, redis, virtual
+from prometheus_client import Counter
+
+from app.core.outbox import RUN_TASK
+from workers.process import is_vouched
+
+log = structlog.get_logger(__name__)
+
+FORGED = Counter("swallowtail_wakeups_forged_total", "Wake-up messages thrown away because none of us signed them")
+UNREADABLE = Counter(
+    "swallowtail_wakeups_unreadable_total", "Messages of the queue thrown away because they are no wake-up"
+)
+
+#: Longest body of a wake-up: two ids, a mark and what Celery adds, and then some.
+MAX_BODY = 4096
+#: What a queue's item that is no message can raise while it is taken apart. Not what a connection raises.
+_JUNK = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+class Unreadable(Exception):
+    """A message is no wake-up of ours; the text says why."""
+
+
+class Message(virtual.Message):
+    """A message in a Redis queue, whatever it is: one that is none has no headers and no body."""
+
+    def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
+        try:
+            properties = payload["properties"]
+            place = properties["delivery_info"]
+            names = [properties["delivery_tag"], place["exchange"], place["routing_key"]]
+            if not all(isinstance(name, str) and name.isascii() and len(name) <= 255 for name in names):
+                raise ValueError
+            super().__init__(_plain(payload), channel, **more)
+        except _JUNK:
+            nowhere = {"exchange": "", "routing_key": ""}
+            blank = {"properties": {"delivery_tag": str(uuid.uuid4()), "delivery_info": nowhere}}
+            super().__init__(blank, channel, **more)
+
+
+class Channel(redis.Channel):
+    """A Redis channel that goes on after an item that is no message."""
+
+    Message = Message
+
+    def _brpop_read(self, **options: Any) -> Any:
+        return _tolerate(super()._brpop_read, **options)  # type: ignore[misc] # the types leave private names out
+
+    def _receive(self) -> Any:
+        return _tolerate(super()._receive)  # type: ignore[misc]
+
+
+class Transport(redis.Transport):
+    """Kombu's Redis transport with such channels."""
+
+    Channel = Channel
+
+
+class AmqpMessage(pyamqp.Message):
+    """A message of RabbitMQ, as it came: what is compressed may be of any size once it no longer is."""
+
+    def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
+        msg.properties.get("application_headers", {}).pop("compression", None)
+        super().__init__(msg, channel, **more)
+
+
+class AmqpChannel(pyamqp.Channel):
+    """A channel with such messages."""
+
+    Message = AmqpMessage
+
+
+class AmqpConnection(pyamqp.Connection):
+    """A connection with such channels."""
+
+    Channel = AmqpChannel
+
+
+class AmqpTransport(pyamqp.Transport):
+    """Kombu's RabbitMQ transport with such connections."""
+
+    Connection = AmqpConnection
+
+
+class AmqpsTransport(pyamqp.SSLTransport):
+    """The same over TLS."""
+
+    Connection = AmqpConnection
+
+
+_OURS = {
+    redis.Transport: Transport,
+    pyamqp.Transport: AmqpTransport,
+    pyamqp.SSLTransport: AmqpsTransport,
+}
+
+
+class IntakeConnection(Connection):
+    """A connection whose queues may hold anything, and that is tried again every two seconds.
+
+    Kombu's own pauses grow to half a minute.
+    """
+
+    def get_transport_cls(self) -> Any:
+        """Return the class of the transport; see Kombu."""
+        usual = super().get_transport_cls()
+        return _OURS.get(usual, usual)
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """Connect, trying until it works; see Kombu."""
+        pauses = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        return super().ensure_connection(*args, **{**pauses, **options})
+
+
+class IntakeConsumer(Consumer):
+    """Celery's consumer, which is shown wake-ups of ours only."""
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what takes each message of the queue."""
+        handle = super().create_task_handler(*args, **options)
+
+        def take(message: Any) -> None:
+            try:
+                clean(message)
+            except Unreadable as why:
+                UNREADABLE.inc()
+                log.warning("message_unreadable", reason=str(why))
+            else:
+                arguments = message.payload[0]
+                if is_vouched(arguments):
+                    handle(message)
+                    return
+                FORGED.inc()
+                log.warning("wakeup_forged", task_id=arguments[0][:100])
+            message.ack_log_error(get_logger(__name__), self.connection_errors)  # type: ignore[attr-defined]
+
+        return take
+
+
+def clean(message: Any) -> None:
+    """Leave of a message what was checked.
+
+    Raises:
+        Unreadable: it is not of the shape in which a relay of ours sends wake-ups.
+    """
+    arguments = _read_arguments(message.body)
+    headers = message.headers
+    if message.content_type != "application/json":
+        raise Unreadable("it is not said to be JSON")
+    if not isinstance(headers, dict) or headers.get("task") != RUN_TASK:
+        raise Unreadable("it names no task of ours")
+    name = headers.get("id")
+    if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isascii():
+        raise Unreadable("it has no id")
+    message.headers = {
+        "lang": "py",
+        "task": RUN_TASK,
+        "id": name,
+        "root_id": name,
+        "retries": 0,
+        "timelimit": _read_limits(headers.get("timelimit")),
+        "argsrepr": repr(tuple(arguments[:2])),
+        "kwargsrepr": "{}",
+        "ignore_result": True,
+    }
+    message.properties = {key: value for key, value in message.properties.items() if key == "delivery_tag"}
+    message.body = orjson.dumps([arguments, {}, {}])
+    message.content_type, message.content_encoding = "application/json", "utf-8"
+    message._decoded_cache = None
+
+
+def _read_arguments(body: Any) -> list[Any]:
+    text = body.tobytes() if isinstance(body, memoryview) else body
+    if not isinstance(text, bytes | str) or len(text) > MAX_BODY:
+        raise Unreadable("it has no body, or too long a one")
+    try:
+        read = orjson.loads(text)
+    except ValueError:
+        raise Unreadable("its body is not JSON") from None
+    match read:
+        case [[str() as task_id, int() as attempt, *mark], kwargs, dict() as more] if not kwargs:
+            # What is to run after the task, say, and for whom: nothing of ours asks for any of it.
+            is_short = len(task_id) <= 100 and 0 < attempt < 2**31 and not isinstance(attempt, bool) and len(mark) < 2
+            if is_short and not any(more.values()):
+                return [task_id, attempt, *mark]
+    raise Unreadable("its body is no wake-up")
+
+
+def _read_limits(limits: Any) -> list[float | None]:
+    match limits:
+        case [hard, soft] if all(limit is None or _is_span(limit) for limit in (hard, soft)):
+            return [hard, soft]
+        case None:
+            return [None, None]
+    raise Unreadable("its time limits are none")
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _plain(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload without the word that has Kombu decompress it: it may be of any size then."""
+    headers = payload.get("headers") or {}
+    return {**payload, "headers": {name: value for name, value in headers.items() if name != "compression"}}
+
+
+def _tolerate(read: Callable[..., Any], **options: Any) -> Any:
+    try:
+        return read(**options)
+    except _JUNK as fault:
+        UNREADABLE.inc()
+        log.warning("message_unreadable", reason=f"the item is no message: {type(fault).__name__}")
+        return None
