@@ -25,8 +25,10 @@ MAY_IMPORT = {
     "app.wsgi": ("app.core", "app.delivery", "app.web"),
     "app.migrations": ("app.core",),
     "workers": ("app.core", "workers"),
-    "workers.agents": ("workers.agents", "workers.llm", "workers.journal", "workers.catalogue"),
+    "workers.agents": ("workers.agents", "workers.llm", "workers.reading", "workers.journal", "workers.catalogue"),
     "workers.llm": ("workers.llm", "workers.journal", "app.core.settings", "app.core.errors"),
+    "workers.reading": ("workers.reading",),
+    "workers.reading.apart": ("workers.reading", "workers.journal", "app.core.settings"),
     "scripts": ("app.core", "scripts"),
 }
 

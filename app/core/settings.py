@@ -21,6 +21,7 @@ from app.core.settings_database import DatabaseSettings
 from app.core.settings_entrance import EntranceSettings
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
+from app.core.settings_reading import ReadingSettings
 from app.core.tls import find_reach
 
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
@@ -35,7 +36,9 @@ _BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_or
 _ASIDE = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
 
 
-class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings):
+class Settings(
+    AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings, ReadingSettings
+):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(
@@ -181,9 +184,6 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
     openai_model: str = Field("gpt-4o-mini", description="Model asked for at the endpoint")
     openai_timeout: float = Field(60.0, gt=0, description="Longest silence of the endpoint")
-    fetch_timeout: float = Field(10.0, gt=0, description="Longest that fetching a document may take")
-    fetch_max_bytes: int = Field(1_048_576, ge=1024, description="Largest document that an agent fetches")
-    fetch_allow_private: bool = Field(False, description="Whether agents may fetch from private and loopback addresses")
 
     # The supervisor of `scripts/up`, and of several web processes
     stop_grace: float = Field(20.0, gt=0, description="How long a stopped process may take before it is killed")

@@ -5,6 +5,7 @@ Nothing is decided here about what is valid; that is the domain's.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
@@ -43,18 +44,32 @@ def parse_duration(text: str, field: str) -> float:
 
 
 def _from_source(card: AgentView, source: str, largest: int) -> dict[str, Any]:
-    text = _read(source, largest)
+    content = _read(source, largest)
     name = "standard input" if source == "-" else source
+    binary = _places(card, "base64")
+    if len(binary) == 1 and _is_binary(content):
+        return {binary[0]: base64.b64encode(content).decode("ascii")}
+    text = _as_text(content, source)
     is_json = source.lower().endswith(".json") or (source == "-" and text.lstrip().startswith("{"))
     if is_json:
         return _parse_object(text, name)
-    places = [key for key, rule in _properties(card["input_schema"]).items() if rule.get("x-file")]
+    places = _places(card, True)
     if len(places) != 1:
         raise InvalidInput(f"{card['kind']} takes no document; give {name} as a JSON object", field="--input")
     return {places[0]: text}
 
 
-def _read(source: str, largest: int) -> str:
+def _places(card: AgentView, kind: object) -> list[str]:
+    """The fields that a file may fill: with its text (True), or with its bytes (`base64`)."""
+    return [key for key, rule in _properties(card["input_schema"]).items() if rule.get("x-file") == kind]
+
+
+def _is_binary(content: bytes) -> bool:
+    """Whether a file is no text, by its content: PDF and packed files by their first bytes, others by their zeros."""
+    return content.startswith((b"%PDF-", b"PK\x03\x04")) or b"\0" in content
+
+
+def _read(source: str, largest: int) -> bytes:
     try:
         if source == "-":
             content = sys.stdin.buffer.read(largest + 1)
@@ -67,6 +82,10 @@ def _read(source: str, largest: int) -> str:
         raise InvalidInput("this is not the name of a file", field="--input") from None
     if len(content) > largest:
         raise TooLarge(f"{source} is larger than {largest} bytes", field="--input")
+    return content
+
+
+def _as_text(content: bytes, source: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -29,11 +29,12 @@ WRITER = AgentCard(
         "type": "object",
         "properties": {
             "brief": {"type": "string", "minLength": 1, "x-file": True, "description": "What to write about."},
+            "paper": {"type": "string", "contentEncoding": "base64", "x-file": "base64"},
             "platforms": {"type": "array", "items": {"type": "string"}},
             "rounds": {"type": "integer"},
             "brand": {"type": "object", "properties": {"name": {"type": "string"}, "grade": {"type": "number"}}},
         },
-        "required": ["brief"],
+        "anyOf": [{"required": ["brief"]}, {"required": ["paper"]}],
         "additionalProperties": False,
     },
 )

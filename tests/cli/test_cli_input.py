@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def test_a_document_goes_where_the_schema_wants_a_file(desk: Desk, tmp_path: Pat
 
     assert given(desk, "--input", "brief.md") == {"brief": "# Lamp\n\nÄ lamp.\n"}
     assert given(desk, "--input", "notes.txt") == {"brief": '{"not": "json input"}'}
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7\n\xff", b"PK\x03\x04\xff", b"a\0b"])
+def test_a_file_that_is_no_text_goes_where_the_schema_wants_its_bytes(
+    desk: Desk, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "brief.pdf").write_bytes(content)
+    assert given(desk, "--input", "brief.pdf") == {"paper": base64.b64encode(content).decode()}
 
 
 def test_a_json_file_is_the_whole_input_and_settings_win(desk: Desk, tmp_path: Path) -> None:

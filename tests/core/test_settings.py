@@ -226,7 +226,10 @@ def _expected_rows() -> list[str]:
     here = Path(module.__file__)
     parts = [
         here,
-        *(here.with_name(f"settings_{part}.py") for part in ("database", "access", "limits", "entrance", "privacy")),
+        *(
+            here.with_name(f"settings_{part}.py")
+            for part in ("database", "access", "limits", "entrance", "privacy", "reading")
+        ),
     ]
     source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     rows = []

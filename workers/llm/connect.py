@@ -15,8 +15,43 @@ from workers.journal import PermanentError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Addresses that stand for an IPv4 address (RFC 6052): judged by what they stand for.
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_SPECIAL_IPV4 = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
+192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
+240.0.0.0/4
+"""
+#: Blocks with a purpose of their own, by the IANA IPv4 Special-Purpose Address Registry, and multicast. Written down
+#: here because Python's own list changes with its version.
+SPECIAL_IPV4 = tuple(
+    ipaddress.IPv4Network(block)
+    for block in [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    ]
+)
+#: The only part of IPv6 that is the public internet (RFC 4291, section 2.4, and IANA's list of what was given out), and
+#: the special blocks in it. All that stands for an IPv4 address is outside or among these: NAT64, 6to4, Teredo.
+PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+SPECIAL_IPV6 = tuple(
+    ipaddress.IPv6Network(block)
+    for block in ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3ffe::/16", "3fff::/20"]
+)
 
 
 class FetchError(Exception):
@@ -78,15 +113,10 @@ def connect(host: str, port: int, deadline: Deadline, *, allow_private: bool) ->
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet: not private, loopback, link-local, shared or multicast."""
+    """Whether an address belongs to the public internet; one that only stands for another address never does."""
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if address in NAT64:
-            return is_public(ipaddress.IPv4Address(address.packed[-4:]))
-        if address.sixtofour is not None or address.teredo is not None:
-            return False  # tunnels: the machine behind could be any
-    return address.is_global and not address.is_multicast
+        return address in PUBLIC_IPV6 and not any(address in block for block in SPECIAL_IPV6)
+    return not any(address in block for block in SPECIAL_IPV4)
 
 
 def _resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, tuple[str, int]]]:

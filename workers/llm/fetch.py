@@ -18,23 +18,37 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from app.core.settings import Settings, load_settings
 from workers.journal import PermanentError
 from workers.llm.connect import Deadline, FetchError, connect
-from workers.llm.page import decode_page, html_to_markdown
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000
 HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-HTML = frozenset({"text/html", "application/xhtml+xml"})
-PLAIN = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
+#: Media types of what may be a document; what it is, its content says. The last is for files of which a server knows
+#: nothing.
+DOCUMENTS = frozenset(
+    {
+        "text/plain",
+        "text/html",
+        "application/xhtml+xml",
+        "text/markdown",
+        "text/x-markdown",
+        "text/x-rst",
+        "text/prs.fallenstein.rst",
+        "application/pdf",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/octet-stream",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedDocument:
-    """A document as Markdown or plain text; `url` is where it was found after redirects."""
+    """A document as it came; `url` is where it was found after redirects, `charset` what the server says."""
 
     url: str
     content_type: str
-    text: str
+    charset: str | None
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class _Answer:
 
 
 def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocument:
-    """Fetch `url` and return its text; HTML comes back as Markdown.
+    """Fetch `url` and return what is there; reading it is another matter (`workers/reading`).
 
     Raises PermanentError when the address is refused, or the document is too large, of another kind, or not there;
     FetchError when another try may succeed.
@@ -57,13 +71,15 @@ def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocumen
         url, parts = _checked(url, target)
         answer = _get(parts, settings, deadline)
         if answer.status not in REDIRECTS:
-            return _read(url, answer)
+            return FetchedDocument(url, _media_type(answer.headers), _charset(answer.headers), answer.body)
         target = answer.headers.get("Location", "")
     raise PermanentError(f"more than {MAX_REDIRECTS} redirects", code="fetch_refused")
 
 
 def _checked(base: str, target: str) -> tuple[str, SplitResult]:
     """The URL that `target` means on the page `base`, and its parts; anything odd is refused before it is asked for."""
+    if len(base) > MAX_URL or len(target) > MAX_URL:
+        raise PermanentError(f"a URL of more than {MAX_URL} characters is refused", code="fetch_refused")
     try:
         url = urljoin(base, target)
         parts = urlsplit(url)
@@ -81,7 +97,7 @@ def _get(url: SplitResult, settings: Settings, deadline: Deadline) -> _Answer:
     """One request; the body is empty for a redirect."""
     with _connection(url, settings, deadline) as connection:
         connection.putrequest("GET", _target(url), skip_accept_encoding=True)
-        connection.putheader("Accept", "text/markdown, text/html, text/plain;q=0.9")
+        connection.putheader("Accept", "text/markdown, text/html, text/plain;q=0.9, */*;q=0.5")
         connection.putheader("Accept-Encoding", "identity")
         connection.putheader("User-Agent", "swallowtail")
         connection.endheaders()
@@ -123,8 +139,8 @@ def _check_head(response: http.client.HTTPResponse) -> None:
         raise FetchError(f"the server answered {response.status}")
     if response.status != 200:
         raise PermanentError(f"the server answered {response.status} {response.reason}", code="fetch_failed")
-    kind = response.headers.get_content_type() if "Content-Type" in response.headers else "text/plain"
-    if kind not in HTML | PLAIN:
+    kind = _media_type(response.headers)
+    if kind not in DOCUMENTS:
         raise PermanentError(f"a document of type {kind} cannot be read as text", code="fetch_refused")
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":  # a compressed body could unpack to any size
@@ -142,7 +158,11 @@ def _body(response: http.client.HTTPResponse, limit: int, deadline: Deadline) ->
     return body
 
 
-def _read(url: str, answer: _Answer) -> FetchedDocument:
-    kind = answer.headers.get_content_type() if "Content-Type" in answer.headers else "text/plain"
-    text = decode_page(answer.body, answer.headers.get_content_charset(), is_html=kind in HTML)
-    return FetchedDocument(url, kind, html_to_markdown(text) if kind in HTML else text)
+def _media_type(headers: http.client.HTTPMessage) -> str:
+    return headers.get_content_type() if "Content-Type" in headers else "text/plain"
+
+
+def _charset(headers: http.client.HTTPMessage) -> str | None:
+    """What the server says, as it says it: no codec is asked (`charsets` knows which there are)."""
+    found = headers.get_param("charset")
+    return found.strip("'\"").lower() if isinstance(found, str) else None

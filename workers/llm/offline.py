@@ -20,21 +20,54 @@ SHORTEST_QUOTE = 40
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How a tone sounds: around the title, before the facts, and in front of each fact of a list."""
+    """How a tone looks: around the title, and in front of each fact of a list."""
 
     before: str
     after: str
-    opener: str
     bullet: str
 
 
 VOICES: dict[Tone, Voice] = {
-    "friendly": Voice("👋 ", "", "Good to know{audience}:", "•"),
-    "professional": Voice("", "", "Key points{audience}:", "•"),
-    "playful": Voice("✨ ", "!", "Ready? Here we go{audience}:", "👉"),
-    "bold": Voice("", "!", "What matters{audience}:", "→"),
-    "plain": Voice("", "", "In short{audience}:", "-"),
+    "friendly": Voice("👋 ", "", "•"),
+    "professional": Voice("", "", "•"),
+    "playful": Voice("✨ ", "!", "👉"),
+    "bold": Voice("", "!", "→"),
+    "plain": Voice("", "", "-"),
 }
+
+#: The line before the facts, by language; a text in another language gets none.
+OPENERS: dict[str, dict[Tone, str]] = {
+    "en": {
+        "friendly": "Good to know{audience}:",
+        "professional": "Key points{audience}:",
+        "playful": "Ready? Here we go{audience}:",
+        "bold": "What matters{audience}:",
+        "plain": "In short{audience}:",
+    },
+    "de": {
+        "friendly": "Gut zu wissen{audience}:",
+        "professional": "Das Wichtigste{audience}:",
+        "playful": "Bereit? Los geht’s{audience}:",
+        "bold": "Darauf kommt es an{audience}:",
+        "plain": "Kurz gesagt{audience}:",
+    },
+    "fr": {
+        "friendly": "Bon à savoir{audience}\u00a0:",
+        "professional": "Points clés{audience}\u00a0:",
+        "playful": "Prêts\u00a0? C’est parti{audience}\u00a0:",
+        "bold": "L’essentiel{audience}\u00a0:",
+        "plain": "En bref{audience}\u00a0:",
+    },
+    "es": {
+        "friendly": "Conviene saber{audience}:",
+        "professional": "Puntos clave{audience}:",
+        "playful": "¿Listos? Allá vamos{audience}:",
+        "bold": "Lo que importa{audience}:",
+        "plain": "En resumen{audience}:",
+    },
+}
+#: Languages in which a mark by itself after a title is a fault (Spanish has two, French a space before it).
+_NO_MARK_AFTER = frozenset({"es", "fr"})
 
 
 class OfflineProvider:
@@ -112,7 +145,9 @@ def _usable_facts(request: DraftRequest) -> list[Fact]:
     """The facts that the Editor's findings leave, the best first."""
     banned = _subjects(request, "banned_word")
     facts = [replace(fact, text=_polish(request, fact.text)) for fact in request.facts]
+    markup = _subjects(request, "markup")
     facts = [fact for fact in facts if fact.text and not any(mentions(fact.text, word) for word in banned)]
+    facts = [fact for fact in facts if not any(piece in fact.text for piece in markup)]
     limits = _subjects(request, "reading_grade")
     if not limits:
         return facts
@@ -131,14 +166,18 @@ def _title(request: DraftRequest) -> str:
     title = cut(bare(request.title), request.limit // 2, request.measure)
     if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
         return ""
+    if any(piece in title for piece in _subjects(request, "markup")):
+        return ""
     voice = VOICES[request.tone]
-    after = "" if title[-1] in ".!?…:" or _subjects(request, "exclamation_marks") else voice.after
+    bare_end = title[-1] in ".!?…:" or request.language in _NO_MARK_AFTER
+    after = "" if bare_end or _subjects(request, "exclamation_marks") else voice.after
     return _polish(request, voice.before + title + after)
 
 
 def _opener(request: DraftRequest) -> str:
     audience = f", {request.audience}" if request.audience else ""
-    opener = _polish(request, VOICES[request.tone].opener.format(audience=audience))
+    opener = OPENERS.get(request.language, {}).get(request.tone, "").format(audience=audience)
+    opener = " ".join(part for part in _polish(request, opener).split(" ") if part)
     banned = _subjects(request, "banned_word")
     return "" if any(mentions(opener, word) for word in banned) else opener
 

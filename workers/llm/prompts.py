@@ -19,6 +19,10 @@ LAYOUTS = {
 }
 
 
+#: Names of the languages that have one here; a model finds any other in the facts.
+LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish"}
+
+
 def draft_messages(request: DraftRequest) -> list[Message]:
     """The conversation that asks for the post, or for its next version when the Editor sent it back."""
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _assignment(request)}]
@@ -33,6 +37,7 @@ def _assignment(request: DraftRequest) -> str:
         f"Write one post for {request.label}: {LAYOUTS[request.layout]}.",
         f"Length: about {request.target} characters, never more than {request.limit}, hashtags and link included.",
         f"Tone: {request.tone}.",
+        f"Language: {LANGUAGES.get(request.language, 'that of the facts')}.",
     ]
     if request.audience:
         lines.append(f"Audience: {request.audience}.")

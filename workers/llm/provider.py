@@ -42,7 +42,8 @@ class DraftRequest:
     """All that a writer is told about one post.
 
     `limit` and `target` are in the platform's own count, which `measure` computes; `facts` are the best first;
-    `rules` are the brand's rules in plain words; `findings` and `previous` are empty in the first round.
+    `language` is an ISO 639-1 code, `""` when it is not known; `rules` are the brand's rules in plain words; `findings`
+    and `previous` are empty in the first round.
     """
 
     label: str
@@ -57,6 +58,7 @@ class DraftRequest:
     tone: Tone = "friendly"
     audience: str = ""
     link: str = ""
+    language: str = "en"
     rules: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     previous: str = ""

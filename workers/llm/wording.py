@@ -14,6 +14,15 @@ _EMOJI = re.compile(
     "[\u203c\u2049\u20e3\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf\u2934\u2935"
     "\u2b05-\u2b55\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f]"
 )
+#: What is left of a markup language when it was not read as one: reStructuredText, Markdown, HTML, templates.
+_LEFTOVER = re.compile(
+    r"\.\. (?:[\w:+.-]{1,40}::|_[^:\n]{1,100}:|\|)|(?<![\w:])[a-z][\w-]{1,30}::(?=\s)"
+    r"|(?<![\w|])\|[A-Za-z][\w-]{0,40}\|(?![\w|])"
+    r"|(?<!\w):[A-Za-z][\w:+.-]{0,40}:`|``|`[^`\n]{1,200}`_|\]\(|!\[|\[\[|\]\[|\[\^|\*\*|(?<!\w)__(?=\w)|~~~"
+    r"|</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s[^<>]{0,300})?/?>|<!--|-->|&(?:[a-z]{2,10}|#\d{1,6}|#x[0-9a-f]{1,6});"
+    r"|\{\{|\}\}|\{%|%\}|^[=~^*+#-]{4,}$|^#{1,6}[ \t]|^\|.{0,300}\|$|^\[[^\[\]\n]{1,100}\]:|^:[\w-]{1,30}:\s|::$",
+    re.MULTILINE,
+)
 #: Characters that belong to the one before them, which must not be cut off from it.
 _JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 
@@ -26,6 +35,11 @@ def bare(text: str) -> str:
 def hashtags(text: str) -> list[str]:
     """The hashtags in `text`, each with its number sign, in order; parts of URLs do not count."""
     return ["#" + word for word in HASHTAG.findall(URL.sub(" ", text))]
+
+
+def leftovers(text: str) -> list[str]:
+    """Pieces of markup in `text`, each once, in order; what is inside a URL does not count."""
+    return list(dict.fromkeys(match[0].strip() for match in _LEFTOVER.finditer(URL.sub(" ", text))))
 
 
 def calm(text: str) -> str:

@@ -26,6 +26,8 @@ REFUSED: list[tuple[Any, str]] = [
     ({"brief_url": "ftp://example.com/a"}, "input.brief_url"),
     ({"brief_url": "https:///nowhere"}, "input.brief_url"),
     ({"brief_url": "https://exa mple.com"}, "input.brief_url"),
+    ({"brief_file": "not base64!"}, "input.brief_file"),
+    ({"brief": "a", "brief_file": "YWJj"}, "input"),
     ({"brief": "a", "platforms": []}, "input.platforms"),
     ({"brief": "a", "platforms": ["x", "myspace"]}, "input.platforms[1]"),
     ({"brief": "a", "platforms": ["x", "x"]}, "input.platforms"),
@@ -59,11 +61,13 @@ def test_what_submission_refuses_the_agent_refuses_too(given: Any, field: str) -
 
 
 def test_the_message_says_which_of_two_fields_to_give() -> None:
-    with pytest.raises(InvalidInput, match="give exactly one of brief or brief_url"):
+    with pytest.raises(InvalidInput, match="give exactly one of brief or brief_url or brief_file"):
         validate_input(CARD, {"brief": "a", "brief_url": "https://example.com"})
 
 
-@pytest.mark.parametrize("given", [{"brief": "A lamp."}, {"brief_url": "https://example.com/a?b=c"}])
+@pytest.mark.parametrize(
+    "given", [{"brief": "A lamp."}, {"brief_url": "https://example.com/a?b=c"}, {"brief_file": "YWJj"}]
+)
 def test_good_input_is_accepted_and_filled_with_defaults(given: dict[str, Any]) -> None:
     filled = validate_input(CARD, given)
     parsed = CampaignInput.model_validate(filled)

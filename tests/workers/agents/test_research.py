@@ -5,17 +5,24 @@ from __future__ import annotations
 import pytest
 
 from tests.workers.agents.briefs import SAMPLE
-from workers.agents.campaign.document import Block, clean, read_document
+from workers.agents.campaign.document import Document, make_document
 from workers.agents.campaign.facts import LONGEST, MAX_FACTS, find_facts
+from workers.agents.campaign.language import find_language
 from workers.agents.campaign.phrases import find_phrases, make_hashtags
 from workers.agents.campaign.readability import reading_grade
+from workers.reading.blocks import Block, Reading, clean
+from workers.reading.read import read_text
+
+
+def read_document(source: str) -> Document:
+    return make_document(read_text(source))
 
 
 def test_markdown_becomes_blocks_of_clean_text() -> None:
     source = (
         "---\ntitle: x\n---\n# The *big* title\r\n\r\nOne **line**,\nand [another](https://example.com) `line`.\n\n"
         "- an item\n- ![picture](p.png) with <b>words</b>\n\n> quoted\n\n| a | b |\n|---|---|\n| c | d |\n\n"
-        "```\ncode\n```\n<!-- a\n\ncomment -->\n    indented\n"
+        "```\ncode\n```\n<!-- a\n\ncomment -->\nlast\n"
     )
     assert read_document(source).blocks == (
         Block("heading", "The big title", 1),
@@ -24,12 +31,12 @@ def test_markdown_becomes_blocks_of_clean_text() -> None:
         Block("item", "with words"),
         Block("paragraph", "quoted"),
         Block("item", "c – d"),
-        Block("paragraph", "indented"),
+        Block("paragraph", "last"),
     )
 
 
-def test_a_source_that_is_only_code_is_read_as_text() -> None:
-    assert read_document("```\nonly code here\n```").blocks == (Block("paragraph", "``` only code here ```"),)
+def test_code_is_never_quoted() -> None:
+    assert read_document("```\nonly code here\n```").blocks == ()
 
 
 @pytest.mark.parametrize(
@@ -101,13 +108,77 @@ def test_nearly_equal_sentences_are_quoted_once() -> None:
         (["desk lamp", "Desk Lamp"], ["#DeskLamp"]),
         (["USB-C port"], ["#USBCPort"]),
         (["2026", "3D printing"], []),
-        (["the world’s best"], ["#TheWorldsBest"]),
+        (["the world’s best"], ["#WorldsBest"]),
+        (["of the"], []),
         (["x" * 31], []),
         (["Überblick"], ["#Überblick"]),
     ],
 )
 def test_hashtags_are_made_of_letters_and_figures(phrases: list[str], tags: list[str]) -> None:
     assert make_hashtags(phrases) == tags
+
+
+@pytest.mark.parametrize(
+    ("language", "phrase", "tag"),
+    [
+        ("de", "Der Hafenstraße", "#Hafenstraße"),
+        ("de", "die neue Lampe", "#Lampe"),
+        ("fr", "l’eau du port", "#EauDuPort"),
+        ("fr", "Les Docks", "#Docks"),
+        ("es", "El puerto viejo", "#PuertoViejo"),
+        ("it", "dell’isola bella", "#IsolaBella"),
+        ("", "The Harbour", "#Harbour"),
+    ],
+)
+def test_no_hashtag_begins_or_ends_with_an_article(language: str, phrase: str, tag: str) -> None:
+    assert make_hashtags([phrase], language) == [tag]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (SAMPLE, "en"),
+        ("Our new lamp: it follows the daylight.", "en"),
+        ("Das Café am Hafen öffnet am 3. Mai 2026 in der Hafenstraße 12.", "de"),
+        ("Le Café du Port ouvre ses portes le 3 mai, et il est ouvert tous les jours.", "fr"),
+        ("El café del puerto abre el 3 de mayo y tiene una terraza para todos.", "es"),
+        ("De lamp is gemaakt in Gent en kost niet veel.", "nl"),
+        ("Lampan kostar 149 euro och håller i många år.", "sv"),
+        ("Lampada da tavolo che costa poco e dura anni.", "it"),
+        ("Aurora One desk lamp", ""),
+        ("日本語のランプ", ""),
+        ("149 24 7", ""),
+        ("", ""),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_the_language_is_found_or_said_not_to_be_clear(text: str, language: str) -> None:
+    assert find_language(text) == language
+
+
+def test_an_ordinal_with_a_full_stop_ends_no_sentence_in_german() -> None:
+    blocks = [Block("paragraph", "Das Café öffnet am 3. Mai 2026 am Hafen. Es hat vierzig Plätze auf der Terrasse.")]
+    assert [fact.text for fact in find_facts(blocks, [], "de")] == [
+        "Das Café öffnet am 3. Mai 2026 am Hafen.",
+        "Es hat vierzig Plätze auf der Terrasse.",
+    ]
+
+
+def test_a_sentence_with_markup_left_in_it_is_no_fact() -> None:
+    blocks = [Block("paragraph", "See .. image:: lamp.png for the lamp that lights it all. The lamp costs 149 euros.")]
+    assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros."]
+
+
+@pytest.mark.parametrize("heading", ["Interne Hinweise", "Tonalität", "Vertraulich", "Ne pas publier", "Notas para"])
+def test_sections_for_the_team_are_left_out_in_other_languages_too(heading: str) -> None:
+    document = read_document(f"# A\n\npublic\n\n## {heading}\n\nsecret\n")
+    assert ([block.text for block in document.blocks], document.left_out) == (["A", "public"], (heading,))
+
+
+def test_a_title_in_the_metadata_stands_in_for_a_missing_heading() -> None:
+    blocks = (Block("heading", "Part", 2), Block("paragraph", "text"))
+    assert make_document(Reading("pdf", "Product brief: Aurora One", blocks)).title == "Aurora One"
+    assert make_document(Reading("pdf", "x", (Block("heading", "Aurora", 1), *blocks))).title == "Aurora"
 
 
 def test_reading_grades_rise_with_longer_words_and_sentences() -> None:

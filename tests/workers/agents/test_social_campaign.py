@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from tests.fakes import FakeContext
 from tests.workers.agents.briefs import EVERYWHERE, SAMPLE, campaign
+from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx
 from workers.agents import social_campaign
 from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.document import clean
 from workers.agents.campaign.platforms import PLATFORMS
 from workers.journal import PermanentError, RunStopped
 from workers.llm.wording import hashtags
+from workers.reading.blocks import clean
 
 STRICT = {
     "banned_words": ["Cheap", "headaches"],
@@ -176,6 +178,7 @@ def test_the_result_says_who_wrote_it_and_from_what() -> None:
     assert (result["provider"], result["model"]) == ("offline", "extractive-1")
     assert result["source"] == {
         "origin": "brief",
+        "format": "markdown",
         "words": 700,
         "cut": False,
         "left_out": ["Tone and internal notes"],
@@ -199,3 +202,65 @@ def test_a_brief_without_words_fails_for_good_and_names_the_field(brief: str) ->
     with pytest.raises(PermanentError, match=r"input\.brief: there are no words"):
         run(ctx, campaign(brief))
     assert ctx.story[-1] == ("read_source", "Researcher", "read_source", "failed")
+
+
+@pytest.mark.parametrize("source", [RST, MARKDOWN, HTML], ids=["restructuredtext", "markdown", "html"])
+def test_the_readme_of_a_project_gives_posts_without_any_markup(source: str) -> None:
+    result = run(FakeContext(), campaign(source, platforms=EVERYWHERE))
+    assert result["title"] == "Tideline"
+    assert result["needs_attention"] is False
+    shown = " ".join([*(post["text"] for post in result["posts"]), *result["facts"], *result["key_phrases"]])
+    for piece in ("image", "http", "pip", "badge", "target", "Version", "Build", "npm", "::", "`", "|", "](", "[", "<"):
+        assert piece not in shown, piece
+
+
+def test_a_german_brief_gives_german_posts() -> None:
+    result = run(FakeContext(), campaign(GERMAN, platforms=["x", "linkedin"]))
+    x, linkedin = (post["text"] for post in result["posts"])
+    assert x.startswith("👋 Das Café am Hafen\n\nDas Café am Hafen öffnet am 3. Mai 2026 in der Hafenstraße 12.")
+    assert "Gut zu wissen:\n• Das Café" in linkedin
+    assert "sprechen" not in linkedin
+    assert (result["language"], result["source"]["format"]) == ("de", "plain")
+    assert result["source"]["left_out"] == ["Interne Hinweise"]
+    assert "(German); not quoted: Interne Hinweise." in result["markdown"]
+    for post in result["posts"]:
+        assert not [tag for tag in post["hashtags"] if tag.startswith(("#Der", "#Die", "#Das", "#In"))]
+
+
+@pytest.mark.parametrize(
+    ("brief", "language", "opener"),
+    [
+        (
+            "# Le Café\n\nLe café du port est ouvert tous les jours, et il a une terrasse pour tous.",
+            "fr",
+            "Bon à savoir",
+        ),
+        ("# El Café\n\nEl café del puerto abre todos los días y tiene una terraza para todos.", "es", "Conviene saber"),
+        ("# De lamp\n\nDe lamp is gemaakt in Gent en kost niet veel, maar is er voor altijd.", "nl", ""),
+        ("# ランプ\n\n日本語のランプについての短い文章です。明るくて静かです。", None, ""),
+    ],
+)
+def test_the_opening_is_in_the_language_of_the_brief_or_there_is_none(
+    brief: str, language: str | None, opener: str
+) -> None:
+    result = run(FakeContext(), campaign(brief, platforms=["linkedin"]))
+    assert result["language"] == language
+    lines = result["posts"][0]["text"].splitlines()
+    assert lines[2].startswith(opener or "• ")
+
+
+def test_a_brief_may_come_as_a_file() -> None:
+    body = docx(("Titel", "Aurora One"), ("", "The lamp is silent and follows the daylight all day."))
+    given = CampaignInput(brief_file=base64.b64encode(body).decode(), platforms=["x"])
+    result = run(FakeContext(), given)
+    assert (result["title"], result["source"]["origin"], result["source"]["format"]) == ("Aurora One", "file", "docx")
+    assert "The lamp is silent" in result["posts"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("YWJjZA", "input.brief_file: this is not base64"), ("iVBORw0KGgo=", "cannot be read: it is an image")],
+)
+def test_a_file_that_cannot_be_read_fails_for_good(content: str, message: str) -> None:
+    with pytest.raises(PermanentError, match=message):
+        run(FakeContext(), CampaignInput(brief_file=content, platforms=["x"]))

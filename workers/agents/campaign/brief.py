@@ -12,6 +12,8 @@ from workers.agents.campaign.platforms import PLATFORMS, PlatformName
 from workers.llm.provider import Tone
 
 MAX_BRIEF = 100_000
+#: Characters of a file in base64. How large an input may be, `SWALLOWTAIL_MAX_BODY_BYTES` says before.
+MAX_FILE = 6_000_000
 
 Word = Annotated[str, Field(min_length=1, max_length=60, pattern=r"\S")]
 Phrase = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
@@ -42,7 +44,7 @@ class BrandRules(BaseModel):
 
 
 class CampaignInput(BaseModel):
-    """A brief, given as text or by its address, and what to make of it."""
+    """A brief, given as text, as a file or by its address, and what to make of it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -51,6 +53,7 @@ class CampaignInput(BaseModel):
             "oneOf": [
                 {"required": ["brief"], "title": "Brief as text"},
                 {"required": ["brief_url"], "title": "Brief at an address"},
+                {"required": ["brief_file"], "title": "Brief as a file"},
             ]
         },
     )
@@ -61,7 +64,7 @@ class CampaignInput(BaseModel):
         min_length=1,
         max_length=MAX_BRIEF,
         pattern=r"\S",
-        description="The product text to work from, as plain text or Markdown.",
+        description="The product text to work from: plain text, Markdown, reStructuredText or HTML.",
         json_schema_extra={"x-widget": "textarea", "x-file": True},
     )
     brief_url: str | None = Field(
@@ -69,9 +72,18 @@ class CampaignInput(BaseModel):
         title="Address of the brief",
         max_length=2000,
         pattern=r"^https?://[^\s/]+\S*$",
-        description="Where to read the brief instead: a web page, Markdown or plain text, by http or https.",
+        description="Where to read the brief instead, by http or https: a web page, PDF, DOCX or a text.",
         examples=["https://example.com/launch.html"],
         json_schema_extra={"format": "uri"},
+    )
+    brief_file: str | None = Field(
+        None,
+        title="File with the brief",
+        min_length=4,
+        max_length=MAX_FILE,
+        pattern=r"^[A-Za-z0-9+/=\r\n]+$",
+        description="The brief as a file, in base64: PDF, DOCX, HTML or a text.",
+        json_schema_extra={"contentEncoding": "base64", "x-file": "base64"},
     )
     platforms: list[PlatformName] = Field(
         default=["x", "linkedin", "instagram"],
@@ -105,8 +117,8 @@ class CampaignInput(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> CampaignInput:
-        if (self.brief is None) == (self.brief_url is None):
-            raise ValueError("give exactly one of brief and brief_url")
+        if sum(source is not None for source in (self.brief, self.brief_url, self.brief_file)) != 1:
+            raise ValueError("give exactly one of brief, brief_url and brief_file")
         if len(set(self.platforms)) != len(self.platforms):
             raise ValueError("platforms: each may be named once")
         return self

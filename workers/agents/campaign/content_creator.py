@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.document import clean
 from workers.agents.campaign.manager import brand_rules
 from workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
 from workers.journal import Context
 from workers.llm.engine import open_provider
 from workers.llm.provider import DraftRequest, Fact, Finding
 from workers.llm.wording import hashtags
+from workers.reading.blocks import clean
 
 
 def generate_content(
@@ -75,6 +75,7 @@ def _request(
         hashtags=tuple(research["hashtags"][: platform.max_hashtags]),
         tone=given.tone,
         audience=clean(given.audience),
+        language=source["language"],
         link=given.link or "",
         rules=tuple(brand_rules(given.brand)),
         findings=tuple(Finding(**finding) for finding in returned["findings"]),

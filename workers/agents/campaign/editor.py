@@ -13,7 +13,7 @@ from workers.agents.campaign.brief import BrandRules, CampaignInput
 from workers.agents.campaign.platforms import PLATFORMS, Platform
 from workers.agents.campaign.readability import reading_grade
 from workers.llm.provider import Finding
-from workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, mentions
+from workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, leftovers, mentions
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _ORDINAL = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
@@ -52,6 +52,8 @@ def _check_platform(text: str, platform: Platform, link: str | None) -> Iterator
     if len(tags) > platform.max_hashtags:
         message = f"Use at most {platform.max_hashtags} hashtags, not {len(tags)}."
         yield Finding("too_many_hashtags", message, str(platform.max_hashtags))
+    for piece in leftovers(text):
+        yield Finding("markup", f"Take out the markup “{piece}”.", piece)
     if link and link not in text:
         yield Finding("link", f"Include the link {link}.", link)
 

@@ -5,12 +5,14 @@ step.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from segtok.segmenter import split_single
 
-from workers.agents.campaign.document import Block
 from workers.agents.campaign.readability import reading_grade
+from workers.llm.wording import leftovers
+from workers.reading.blocks import Block
 
 MAX_FACTS = 12
 
@@ -19,14 +21,29 @@ SHORTEST, LONGEST = 20, 260
 
 _NUMBER = re.compile(r"\d")
 _MONEY = re.compile(r"[€$£¥]\s?\d|\d\s?(?:%|percent|€)")
-#: Words that point back to a sentence that will not be there.
-_DEPENDENT = re.compile(
-    r"^(?:it|this|that|these|those|they|he|she|his|her|its|their|but|and|or|so|because|however|also|then|there|here"
-    r"|such|when it|if it|in addition|for example)\b",
-    re.IGNORECASE,
-)
-#: Sentences that speak to whoever writes the posts.
-_INSTRUCTION = re.compile(r"^(?:please|do not|don['’]t|avoid|make sure|remember to|note that)\b", re.IGNORECASE)
+#: Beginnings that point back to a sentence that will not be there, by language.
+_DEPENDENT = {
+    "en": "it|this|that|these|those|they|he|she|his|her|its|their|but|and|or|so|because|however|also|then|there|here"
+    "|such|when it|if it|in addition|for example",
+    "de": "er|sie|es|dies(?:e[rsnm]?)?|jene[rsnm]?|aber|und|oder|denn|weil|deshalb|daher|dann|dort|hier|auch|außerdem"
+    "|zudem|zum beispiel|ihr|ihre|sein|seine",
+    "fr": "il|elle|ils|elles|ce|cela|ceci|cette|ces|mais|et|ou|car|donc|ainsi|alors|ici|là|aussi|son|sa|ses|leur|leurs"
+    "|par exemple|de plus|c['’]est",
+    "es": "él|ella|ellos|ellas|esto|este|esta|estos|estas|ese|esa|eso|pero|y|o|porque|entonces|así|aquí|allí|también"
+    "|su|sus|además|por ejemplo",
+}
+#: Beginnings that speak to whoever writes the posts, by language.
+_INSTRUCTION = {
+    "en": "please|do not|don['’]t|avoid|make sure|remember to|note that|see (?:the|also|our)",
+    "de": "bitte|achtet darauf|achten sie|vermeide[nt]?|nicht",
+    "fr": "merci de|veuillez|ne pas|évite[rz]|n['’]oubliez pas|attention",
+    "es": "por favor|no (?:decir|usar|mencionar)|evit(?:ar|e|en)|recuerd[ae]n?|tenga en cuenta",
+}
+
+
+#: Languages that write an ordinal with a full stop.
+_ORDINAL_STOP = frozenset(["da", "de", "cs", "et", "fi", "hr", "hu", "no", "pl", "sk", "sl", "sv", "tr"])
+_ORDINAL = re.compile(r"(?:^|\s)\d{1,2}\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +56,22 @@ class ScoredFact:
     grade: float
 
 
-def find_facts(blocks: list[Block], phrases: list[str]) -> list[ScoredFact]:
-    """The sentences that say most, the best first, no two saying nearly the same.
+def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") -> list[ScoredFact]:
+    """The sentences that say most, the best first, no two saying nearly the same and none with markup left in it.
 
     A source without any sentence that can stand alone gives its first lines as they are.
     """
-    sentences = _sentences(blocks)
+    sentences = _sentences(blocks, language)
     scored = [
         ScoredFact(text, position, _score(text, kind, position, len(sentences), phrases), reading_grade(text))
         for position, (text, kind) in enumerate(sentences)
     ]
-    usable = [fact for fact in scored if SHORTEST <= len(fact.text) <= LONGEST and not _INSTRUCTION.match(fact.text)]
-    ranked = sorted(usable or scored[:3], key=lambda fact: (-fact.score, fact.position))
+    scored = [_leaning(fact, language) for fact in scored]
+    instruction = _beginning(_INSTRUCTION, language)
+    proper = [fact for fact in scored if not leftovers(fact.text)]
+    whole = [fact for fact in proper if SHORTEST <= len(fact.text) <= LONGEST and not fact.text.endswith(":")]
+    usable = [fact for fact in whole if not instruction.match(fact.text)]
+    ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
     chosen: list[ScoredFact] = []
     for fact in ranked:
         if len(chosen) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in chosen):
@@ -58,14 +79,25 @@ def find_facts(blocks: list[Block], phrases: list[str]) -> list[ScoredFact]:
     return chosen
 
 
-def _sentences(blocks: list[Block]) -> list[tuple[str, str]]:
+def _sentences(blocks: list[Block], language: str) -> list[tuple[str, str]]:
     lines = [block for block in blocks if block.kind != "heading"] or blocks
     return [
         (" ".join(sentence.split()), block.kind)
         for block in lines
-        for sentence in split_single(block.text)
+        for sentence in _split(block.text, language)
         if sentence.strip()
     ]
+
+
+def _split(text: str, language: str) -> list[str]:
+    """The sentences of a text. Where an ordinal ends with a full stop (*am 3. Mai*), no sentence ends there."""
+    sentences: list[str] = []
+    for sentence in split_single(text):
+        if sentences and language in _ORDINAL_STOP and _ORDINAL.search(sentences[-1]):
+            sentences[-1] += f" {sentence.strip()}"
+        else:
+            sentences.append(sentence.strip())
+    return sentences
 
 
 def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) -> float:
@@ -74,10 +106,21 @@ def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) 
     score = sum(1.0 / (2 + rank) for rank, phrase in enumerate(phrases) if phrase.casefold() in folded)
     score += 0.5 * bool(_NUMBER.search(text)) + 0.3 * bool(_MONEY.search(text)) + 0.2 * (kind == "item")
     score += 0.5 * (1 - position / max(total, 1)) + 0.8 / (1 + position) + 0.4 * (50 <= len(text) <= 170)
-    score -= 0.9 * bool(_DEPENDENT.match(text)) + 0.8 * text.endswith(("?", ":")) + 0.3 * (len(text) < 40)
+    score -= 0.8 * text.endswith(("?", ":")) + 0.3 * (len(text) < 40)
     score -= 0.5 * (" – " in text and kind == "item")  # a row of a table reads less well than a sentence
     score -= 0.5 * (text.count('"') % 2 or text.count("“") != text.count("”"))  # half of a quotation
     return round(score, 4)
+
+
+def _leaning(fact: ScoredFact, language: str) -> ScoredFact:
+    """`fact` with its score lowered when it leans on a sentence before it."""
+    leans = _beginning(_DEPENDENT, language).match(fact.text) is not None
+    return replace(fact, score=round(fact.score - 0.9 * leans, 4))
+
+
+def _beginning(words: Mapping[str, str], language: str) -> re.Pattern[str]:
+    """A pattern for those beginnings in a language; in one that is not known, for those in English."""
+    return re.compile(rf"(?:{words.get(language, words['en'])})(?!\w)", re.IGNORECASE)
 
 
 def _alike(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ def plan(given: CampaignInput) -> dict[str, Any]:
     """The assignment for the team. Raises PermanentError when the text engine of the settings cannot be used."""
     provider = open_provider()
     return {
-        "source": given.brief_url or "the brief in the input",
+        "source": given.brief_url or ("the file in the input" if given.brief_file else "the brief in the input"),
         "posts": [
             {
                 "platform": name,

@@ -9,7 +9,8 @@ from collections import Counter
 
 from yake import KeywordExtractor
 
-from workers.agents.campaign.document import Block
+from workers.agents.campaign.language import function_words
+from workers.reading.blocks import Block
 
 MAX_PHRASES = 12
 MAX_TAGS = 10
@@ -29,56 +30,91 @@ most move need new next number office one open order part people person place pr
 same second side start step take team thing think third time today turn two user want way week work world year
 metre meter centimetre centimeter kilometre kilometer inch watt hour minute percent euro dollar
 """
-_DATE_WORDS = """
-january february march april may june july august september october november december
-monday tuesday wednesday thursday friday saturday sunday
-"""
+_DATE_WORDS = {
+    "en": "january february march april may june july august september october november december"
+    " monday tuesday wednesday thursday friday saturday sunday",
+    "de": "januar februar märz april mai juni juli august september oktober november dezember"
+    " montag dienstag mittwoch donnerstag freitag samstag sonntag",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
+    " lundi mardi mercredi jeudi vendredi samedi dimanche",
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
+    " lunes martes miércoles jueves viernes sábado domingo",
+}
 _LINKING_WORDS = """
 a an and are as at be but by can did do does for from has have he her his if in is it its not of on or our she so that
 the their them they this to up was we were what when where which who will with you your
 """
 #: Words that say nothing by themselves, and units.
 _EMPTY = frozenset(_EMPTY_WORDS.split())
-#: Words that make a date of a name.
-_DATE = frozenset(_DATE_WORDS.split())
+#: Words that make a date of a name, by language.
+_DATE = {language: frozenset(words.split()) for language, words in _DATE_WORDS.items()}
 #: Words that a key phrase may not hold: it would be a piece of a sentence.
 _LINKING = frozenset(_LINKING_WORDS.split())
+#: What French, Italian and Catalan put in front of a word, without a space: no hashtag begins with it.
+_ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell?|nell|sull|all|dall)['’](?=\w)", re.IGNORECASE)
+#: What YAKE calls a list that has another name elsewhere.
+_YAKE_NAMES = {"cs": "cz"}
 
 
-def find_phrases(blocks: list[Block]) -> list[str]:
+def find_phrases(blocks: list[Block], language: str = "en") -> list[str]:
     """The key phrases of one to four words, the most telling first, in the source's own spelling."""
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     folded = _folded(text)
     enough = 2 if folded.count(" ") > LONG_TEXT else 1
     chosen: list[str] = []
-    for phrase in [*_names(text), *sorted(_keywords(text), key=lambda found: " " not in found)]:
+    for phrase in [*_names(text, language), *sorted(_keywords(text, language), key=lambda found: " " not in found)]:
         words = _words(phrase)
         often = folded.count(_folded(phrase))
         needed = enough + 1 if len(words) == 1 and enough > 1 else enough
-        if often >= needed and _says_something(phrase, words) and not any(_overlap(words, other) for other in chosen):
+        if (
+            often >= needed
+            and _says_something(phrase, words, language)
+            and not any(_overlap(words, other) for other in chosen)
+        ):
             chosen.append(phrase)
     return chosen[:MAX_PHRASES]
 
 
-def make_hashtags(phrases: list[str]) -> list[str]:
-    """Hashtags in CamelCase (screen readers then read the words apart), the most telling first."""
+def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
+    """Hashtags in CamelCase (screen readers then read the words apart), the most telling first.
+
+    Articles and the like at their edges are left out.
+    """
     tags: dict[str, str] = {}
     for phrase in phrases:
-        words = re.findall(r"[^\W_]+", re.sub("['’]", "", phrase))
+        plain = _ELIDED.sub("", phrase) if language in ("fr", "it", "ca") else phrase
+        words = _trimmed(re.findall(r"[^\W_]+", re.sub("['’]", "", plain)), language)
         tag = "".join(word[:1].upper() + word[1:] for word in words)
         if tag and not tag[0].isdigit() and len(tag) <= LONGEST_TAG and re.fullmatch(r"\w*[^\W\d_]\w*", tag):
             tags.setdefault(tag.casefold(), f"#{tag}")
     return list(tags.values())[:MAX_TAGS]
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str, language: str) -> list[str]:
     """Names that come back, the most frequent first."""
-    counts = Counter(match[0] for match in _NAME.finditer(text))
-    return [name for name, count in counts.most_common() if count > 1]
+    found = (" ".join(_trimmed(match[0].split(), language)) for match in _NAME.finditer(text))
+    return [name for name, count in Counter(found).most_common() if count > 1 and " " in name]
 
 
-def _keywords(text: str) -> list[str]:
-    extractor = KeywordExtractor(lan="en", n=3, dedupLim=0.9, top=6 * MAX_PHRASES)
+def _linking(language: str) -> frozenset[str]:
+    """The words of a language that only link others."""
+    return _LINKING if language in ("", "en") else function_words(language)
+
+
+def _trimmed(words: list[str], language: str) -> list[str]:
+    """`words` without those at either end that only link others."""
+    linking, words = _linking(language), list(words)
+    while words and words[0].casefold() in linking:
+        del words[0]
+    while words and words[-1].casefold() in linking:
+        del words[-1]
+    return words
+
+
+def _keywords(text: str, language: str) -> list[str]:
+    extractor = KeywordExtractor(
+        lan=_YAKE_NAMES.get(language, language or "en"), n=3, dedupLim=0.9, top=6 * MAX_PHRASES
+    )
     return [" ".join(phrase.split()) for phrase, _score in extractor.extract_keywords(text)]
 
 
@@ -92,12 +128,17 @@ def _words(phrase: str) -> list[str]:
     return [word.removesuffix("s") for word in re.findall(_WORD, phrase.casefold())]
 
 
-def _says_something(phrase: str, words: list[str]) -> bool:
+def _says_something(phrase: str, words: list[str], language: str) -> bool:
     if not words or len(phrase) > LONGEST_PHRASE or sum(char.isalpha() for char in phrase) < 3:
         return False
-    if _DATE & {*words, *phrase.casefold().split()}:
+    parts, linking = phrase.casefold().split(), _linking(language)
+    if _DATE.get(language, _DATE["en"]) & {*words, *parts}:
         return False
-    return not _LINKING.intersection(phrase.casefold().split()) if len(words) > 1 else words[0] not in _EMPTY
+    if len(words) > 1 and language == "de" and not phrase.split()[-1][0].isupper():
+        return False  # a noun with a verb: German nouns have a capital letter
+    if len(words) > 1:
+        return linking.isdisjoint(parts)
+    return words[0] not in _EMPTY and (language in ("", "en") or linking.isdisjoint(parts))
 
 
 def _overlap(words: list[str], other: str) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from workers.llm.prompts import LANGUAGES
+
 
 def package(
     plan: dict[str, Any],
@@ -16,7 +18,8 @@ def package(
 ) -> dict[str, Any]:
     """The campaign as JSON, with the same as Markdown under `markdown`.
 
-    `needs_attention` is true when a post still breaks a rule after the last round; its `findings` say which.
+    `language` is an ISO 639-1 code, None when it was not clear. `needs_attention` is true when a post still breaks a
+    rule after the last round; its `findings` say which.
     """
     facts = sorted(research["facts"], key=lambda fact: fact["position"])
     result: dict[str, Any] = {
@@ -24,7 +27,8 @@ def package(
         "needs_attention": any(post["findings"] for post in posts),
         "provider": plan["provider"],
         "model": plan["model"],
-        "source": {key: source[key] for key in ("origin", "words", "cut", "left_out")},
+        "language": source["language"] or None,
+        "source": {key: source[key] for key in ("origin", "format", "words", "cut", "left_out")},
         "tone": plan["tone"],
         "audience": plan["audience"],
         "posts": posts,
@@ -53,9 +57,11 @@ def _summary(result: dict[str, Any]) -> str:
     count = sum(bool(post["findings"]) for post in result["posts"])
     state = f"{count} of {len(result['posts'])} posts need attention" if count else "Every post keeps every rule"
     source = result["source"]
-    origin = "the brief" if source["origin"] == "brief" else _plain(source["origin"])
+    origin = {"brief": "the brief", "file": "the file"}.get(source["origin"]) or _plain(source["origin"])
     writer = f"the {result['provider']} provider ({result['model']})"
+    language = result["language"]
     text = f"{state}. Written by {writer} from {source['words']} words of {origin}"
+    text += f" ({LANGUAGES.get(language, language)})" if language else " (in a language that was not recognised)"
     left_out = ", ".join(_plain(heading) for heading in source["left_out"])
     return text + (f"; not quoted: {left_out}." if left_out else ".")
 

@@ -4,48 +4,67 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import asdict
 from typing import Any
 
-from workers.agents.campaign.brief import MAX_BRIEF, CampaignInput
-from workers.agents.campaign.document import Block, read_document
+from workers.agents.campaign.brief import CampaignInput
+from workers.agents.campaign.document import make_document
 from workers.agents.campaign.facts import find_facts
+from workers.agents.campaign.language import find_language
 from workers.agents.campaign.phrases import find_phrases, make_hashtags
 from workers.journal import PermanentError
 from workers.llm.fetch import fetch_document
+from workers.reading.apart import read_apart
+from workers.reading.blocks import Block, Reading
 
 
 def read_source(given: CampaignInput) -> dict[str, Any]:
-    """The source as blocks of clean text: `{title, origin, words, characters, cut, left_out, blocks}`.
+    """The source as blocks of clean text: `{title, origin, format, language, words, characters, cut, left_out,
+    blocks}`.
 
     Raises PermanentError when there is no text in it or its address cannot be read, FetchError when another try may
     succeed.
     """
-    if given.brief_url is not None:
-        fetched = fetch_document(given.brief_url)
-        source, origin = fetched.text, fetched.url
-    else:
-        source, origin = given.brief or "", "brief"
-    document = read_document(source[:MAX_BRIEF])
+    reading, origin = _read(given)
+    document = make_document(reading)
     text = " ".join(block.text for block in document.blocks)
     if not re.search(r"\w", text):
-        field = "brief_url" if given.brief_url else "brief"
+        field = next(name for name in ("brief_url", "brief_file", "brief") if getattr(given, name) is not None)
         raise PermanentError(f"input.{field}: there are no words in it to work from", code="empty_source")
     return {
         "title": document.title,
         "origin": origin,
         "words": len(text.split()),
         "characters": len(text),
-        "cut": len(source) > MAX_BRIEF,
+        "format": reading.format,
+        "language": find_language(text),
+        "cut": reading.cut,
         "left_out": list(document.left_out),
         "blocks": [asdict(block) for block in document.blocks],
     }
 
 
+def _read(given: CampaignInput) -> tuple[Reading, str]:
+    """What was read, and where it came from."""
+    if given.brief_url is not None:
+        fetched = fetch_document(given.brief_url)
+        return read_apart(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
+    if given.brief_file is None:
+        text = (given.brief or "").replace("\0", " ")  # a text, whatever is in it
+        return read_apart(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
+    try:
+        body = base64.b64decode("".join(given.brief_file.split()), validate=True)
+    except ValueError:
+        raise PermanentError("input.brief_file: this is not base64", code="document_unreadable") from None
+    return read_apart(body), "file"
+
+
 def extract_facts(source: dict[str, Any]) -> dict[str, Any]:
     """What the source says: `{facts: [{text, position, score, grade}], phrases, hashtags}`, each the best first."""
     blocks = [Block(**block) for block in source["blocks"]]
-    phrases = find_phrases(blocks)
-    facts = find_facts(blocks, phrases)
-    return {"facts": [asdict(fact) for fact in facts], "phrases": phrases, "hashtags": make_hashtags(phrases)}
+    language = source["language"]
+    phrases = find_phrases(blocks, language)
+    facts = find_facts(blocks, phrases, language)
+    return {"facts": [asdict(fact) for fact in facts], "phrases": phrases, "hashtags": make_hashtags(phrases, language)}

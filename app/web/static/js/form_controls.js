@@ -63,6 +63,21 @@ function makeFileChooser(path, target) {
   return el("div", { class: "file" }, el("label", { for: chooser.id }, "or from a text file:"), chooser, note);
 }
 
+/** A file whose bytes are sent in base64. */
+export function makeFile(path, schema, required) {
+  const input = el("input", { type: "file" });
+  let content = "";
+  input.addEventListener("change", () => {
+    content = "";
+    const [file] = input.files;
+    if (!file) return;
+    const reader = new FileReader();
+    reader.addEventListener("load", () => (content = reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.readAsDataURL(file);
+  });
+  return { element: frame(path, schema, required, input), read: () => content || (required ? "" : undefined) };
+}
+
 export function makeNumber(path, schema, required, value) {
   const whole = schema.type === "integer";
   const input = el("input", {

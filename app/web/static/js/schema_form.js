@@ -1,8 +1,8 @@
 /**
  * A form drawn from an agent's input schema (JSON Schema 2020-12, as workers publish it).
  *
- * Understood beside the standard words: `x-widget: textarea`, and `x-file: true` for a text that a file may fill. What a
- * form cannot say well, such as a list of objects, is asked for as JSON. What is marked as secret is never to be read on
+ * Understood beside the standard words: `x-widget: textarea`, and `x-file: true` for a text that a file may fill; what
+ * is to be base64 is asked for as a file. What a form cannot say well, such as a list of objects, is asked for as JSON. What is marked as secret is never to be read on
  * the screen while it is typed: all of what no form can take apart is, when any of it is.
  */
 
@@ -37,6 +37,7 @@ function makeField(path, schema, required, initial, hidden = false) {
   if (schema.type === "number" || schema.type === "integer") return controls.makeNumber(path, schema, required, value);
   if (schema.type === "array" && schema.items?.enum) return controls.makeCheckboxes(path, schema, value ?? []);
   if (schema.type === "array" && schema.items?.type === "string") return controls.makeLines(path, schema, required, value ?? []);
+  if (schema.contentEncoding === "base64") return controls.makeFile(path, schema, required);
   if (schema.type === "string") return controls.makeText(path, schema, required, value);
   return controls.makeJson(path, schema, required, value);
 }

@@ -1,0 +1,68 @@
+"""Character sets: those of browsers are known, and no other codec of Python is ever asked."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+
+from workers.reading.charsets import decode
+
+NO_CHARSETS = [
+    "punycode",
+    "idna",
+    "undefined",
+    "utf-7",
+    "rot13",
+    "base64_codec",
+    "hex",
+    "zlib",
+    "bz2",
+    "unicode_escape",
+    "raw_unicode_escape",
+    "mbcs",
+    "no-such-thing",
+    "../../etc",
+    "x" * 5000,
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
+def test_what_is_no_character_set_counts_as_utf_8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def lookup(name: str) -> codecs.CodecInfo:
+        asked.append(name)
+        return found(name)
+
+    found = codecs.lookup
+    monkeypatch.setattr(codecs, "lookup", lookup)
+    assert decode("Grüße".encode() + b"\xff", name) == "Grüße\ufffd"
+    page = f'<meta charset="{name}"><p>Grüße'
+    assert decode(page.encode(), None, is_html=True) == page
+    assert asked in ([], ["utf-8"] * len(asked))
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "text"),
+    [
+        ("é".encode("latin-1"), "iso-8859-1", "é"),
+        ("€".encode("cp1252"), "latin-1", "€"),  # as in browsers
+        ("привет".encode("koi8-r"), "KOI8-R", "привет"),
+        ("日本".encode("shift_jis"), "shift_jis", "日本"),
+        ("中文".encode("gb18030"), "gb18030", "中文"),
+        ("é".encode("latin-1"), None, "\ufffd"),
+        (b"\xef\xbb\xbfx", None, "x"),
+        ("\ufeffhé".encode("utf-16-le"), "utf-8", "hé"),
+    ],
+)
+def test_the_mark_at_the_start_the_declared_set_and_utf_8_are_tried_in_this_order(
+    body: bytes, charset: str | None, text: str
+) -> None:
+    assert decode(body, charset) == text
+
+
+def test_a_page_may_name_its_own_character_set() -> None:
+    assert decode(b'<meta charset="latin-1"><p>\xe9', None, is_html=True).endswith("é")
+    assert decode(b'<meta charset="utf-16"><p>x', None, is_html=True).endswith("x")

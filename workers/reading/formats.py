@@ -1,0 +1,109 @@
+"""Finds out what a document is, by its content first. Off the road of an event: documents are read by it.
+
+A name or a media type is a hint that weighs as much as one clear sign in the text: servers send Markdown as plain text,
+and files are called what their writers like.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from workers.reading.blocks import UnreadableError
+
+Format = Literal["html", "markdown", "restructuredtext", "plain", "pdf", "docx"]
+
+#: Media types and endings of names, and the format that they hint at.
+HINTS: dict[str, Format] = {
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/markdown": "markdown",
+    "text/x-markdown": "markdown",
+    "text/x-rst": "restructuredtext",
+    "text/prs.fallenstein.rst": "restructuredtext",
+    ".html": "html",
+    ".htm": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".rst": "restructuredtext",
+    ".rest": "restructuredtext",
+}
+#: Characters of a text that are looked at.
+LOOKED_AT = 50_000
+
+_CANNOT: tuple[tuple[bytes, str], ...] = (
+    (b"\xd0\xcf\x11\xe0", "a Word document of the old kind (.doc); save it as .docx or PDF"),
+    (b"{\\rtf", "Rich Text; save it as .docx or PDF"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"GIF8", "an image"),
+    (b"\x1f\x8b", "a compressed file"),
+)
+_PAGE = re.compile(r"(?:\s|<!--.{0,2000}?-->|<\?xml[^>]{0,200}>)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_ELEMENT = re.compile(r"\s*<[a-z]", re.IGNORECASE)
+_BLOCK_END = re.compile(r"</(?:p|div|li|h[1-6]|ul|ol|table|section|article)\s*>", re.IGNORECASE)
+
+
+def _signs(*pairs: tuple[str, int]) -> tuple[tuple[re.Pattern[str], int], ...]:
+    return tuple((re.compile(pattern, re.MULTILINE), weight) for pattern, weight in pairs)
+
+
+_RESTRUCTURED = _signs(
+    (r"^[ ]{0,3}\.\. (?:\|[^|\n]{1,80}\| )?[\w:+.-]{1,40}::(?=\s|$)", 3),
+    (r"^\.\. (?:_[^:\n]{1,100}:|\[[\w#*.-]{1,40}\] )", 3),
+    (r"`[^`\n]{1,200}`__?(?!\w)", 2),
+    (r"(?<!\w):[a-zA-Z][\w:+.-]{0,40}:`[^`\n]{1,200}`", 2),
+    (r"^([=\-~^\"*+#'`.:_])\1{2,200}\n[^\n]{1,200}\n\1{3,200}$", 3),
+    (r"^\S[^\n]{0,200}\n([~^\"*+#'`.:_])\1{2,200}$", 2),
+    (r"(?<!:)::\n(?:[ ]*\n)[ ]{2,20}\S", 2),
+)
+_MARKDOWN = _signs(
+    (r"^#{1,6}[ \t]+\S", 2),
+    (r"\]\(", 2),
+    (r"^```|(?:\A|(?<=\n\n))~~~", 3),
+    (r"^\[[^\]\n]{1,100}\]:\s", 3),
+    (r"^\|?[ ]{0,3}:?-{3,}[ :-]{0,40}\|", 3),
+    (r"^>[ \t]", 1),
+)
+#: Marks that both languages and people writing plain text use; Markdown reads them as they are meant.
+_MARKS = _signs(
+    (r"\*\*[^*\n]{1,200}\*\*|(?<!\w)[*_][^*_\n]{1,200}[*_](?!\w)|`[^`\n]{1,200}`|(?<!!)\[[^\]\n]{1,200}\]\[", 1),
+    (r"^\S[^\n]{0,200}\n(?:={3,200}|-{3,200})$", 1),
+    (r"</?[a-z][a-z0-9]{0,20}[ >/]|<!--", 1),
+)
+
+
+def find_packed_format(body: bytes) -> Format | None:
+    """`pdf` or `docx` by the first bytes, None for a text. Raises UnreadableError for what is known to be neither."""
+    if b"%PDF-" in body[:1024]:
+        return "pdf"
+    if body.startswith(b"PK\x03\x04"):
+        return "docx"
+    for start, name in _CANNOT:
+        if body.startswith(start):
+            raise UnreadableError(f"it is {name}")
+    marked = body.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in body[:LOOKED_AT] and not marked:
+        raise UnreadableError("it is a binary file of an unknown kind")
+    return None
+
+
+def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
+    """What the text is written in; the hints weigh as one sign."""
+    text = text[:LOOKED_AT].replace("\r\n", "\n")
+    ending = re.search(r"\.\w{1,10}$", name.lower())
+    hints = {HINTS.get(media_type.lower()), HINTS.get(ending[0]) if ending else None}
+    if "html" in hints or _PAGE.match(text):
+        return "html"
+    restructured = _weigh(text, _RESTRUCTURED) + 3 * ("restructuredtext" in hints)
+    markdown = _weigh(text, _MARKDOWN) + 3 * ("markdown" in hints)
+    if restructured > markdown:
+        return "restructuredtext"
+    if not markdown and _ELEMENT.match(text) and _BLOCK_END.search(text):
+        return "html"
+    return "markdown" if markdown or _weigh(text, _MARKS) else "plain"
+
+
+def _weigh(text: str, signs: tuple[tuple[re.Pattern[str], int], ...]) -> int:
+    """The weight of all signs in the text; each counts twenty times at most."""
+    return sum(weight * min(20, sum(1 for _ in pattern.finditer(text))) for pattern, weight in signs)

@@ -1,0 +1,67 @@
+"""Reads a document of any known format. Off the road of an event: the process that `apart` starts calls it.
+
+Only `apart` and tests call it directly: it takes as long as the document makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workers.reading.blocks import Block, Bounds, Reading
+from workers.reading.charsets import decode
+from workers.reading.formats import find_packed_format, find_text_format
+from workers.reading.page import read_html
+from workers.reading.texts import read_markdown, read_plain
+
+
+def read(
+    body: bytes, media_type: str = "", charset: str | None = None, name: str = "", bounds: Bounds | None = None
+) -> Reading:
+    """Read `body`; the media type, character set and name are hints. Raises UnreadableError."""
+    bounds = bounds or Bounds()
+    packed = find_packed_format(body)
+    if packed is not None:
+        from workers.reading.packed import read_docx, read_pdf
+
+        title, blocks, cut = read_pdf(body, bounds) if packed == "pdf" else read_docx(body, bounds)
+        return _within(Reading(packed, title, tuple(blocks), cut), bounds)
+    text = decode(body, charset, is_html="html" in media_type or body.lstrip()[:1] == b"<")
+    return read_text(text, media_type, name, bounds)
+
+
+def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> Reading:
+    """Read a text: HTML, reStructuredText, Markdown or plain."""
+    bounds = bounds or Bounds()
+    found = find_text_format(text, media_type, name)
+    title, cut = "", False
+    if found == "html":
+        title, blocks, cut = read_html(text)
+    elif len(text) > bounds.characters:
+        text, cut = text[: bounds.characters], True
+    if found == "restructuredtext":
+        from workers.reading.restructured import read_restructured
+
+        title, blocks, deep = read_restructured(text)
+        cut = cut or deep
+    elif found == "markdown":
+        title, blocks, deep = read_markdown(text)
+        cut = cut or deep
+    elif found == "plain":
+        blocks = read_plain(text)
+    return _within(Reading(found, title, tuple(blocks), cut), bounds)
+
+
+def _within(reading: Reading, bounds: Bounds) -> Reading:
+    """The reading without the blocks beyond the bound."""
+    kept = tuple(_first(reading.blocks, bounds.characters))
+    whole = sum(len(block.text) for block in kept) == sum(len(block.text) for block in reading.blocks)
+    return Reading(reading.format, reading.title, kept, reading.cut or not whole)
+
+
+def _first(blocks: Iterable[Block], characters: int) -> Iterable[Block]:
+    left = characters
+    for block in blocks:
+        if left <= 0:
+            return
+        yield Block(block.kind, block.text[:left], block.level)
+        left -= len(block.text)
