@@ -36,9 +36,7 @@ _BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_or
 _ASIDE = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
 
 
-class Settings(
-    AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings, ReadingSettings
-):
+class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings, ReadingSettings):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(

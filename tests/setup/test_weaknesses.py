@@ -76,18 +76,10 @@ def test_a_weakness_goes_before_not_having_asked() -> None:
 def test_ci_warns_of_what_could_not_be_asked_and_fails_for_what_is_known(
     tmp_path: Path, ended: int, verdict: int
 ) -> None:
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").split("failed=0\n", 1)[1]
-    functions = lines.split('\nstep "', 1)[0]
+    functions = (ROOT / ".ci" / "run").read_text(encoding="utf-8").split("failed=0\n", 1)[1].split('\nstep "', 1)[0]
+    asking = f"audit() {{ return {ended}; }}\nwarn_if 3 audit || failed=1\nexit $failed\n"
     script = tmp_path / "run"
-    body = f"audit() {{ return {ended}; }}
-warn_if 3 audit || failed=1
-exit $failed
-"
-    script.write_text(f"failed=0
-{functions}
-{body}")
-        f"failed=0\n{functions}\naudit() {{ return {ended}; }}\nwarn_if 3 audit || failed=1\nexit $failed\n"
-    )
+    script.write_text(f"failed=0\n{functions}\n{asking}")
     made = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=False)
     assert made.returncode == verdict
     assert ("WARNING" in made.stdout) == (ended == 3)
