@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
 from app.core.audit import BEGINNING, seal
@@ -24,6 +24,8 @@ from app.core.models_audit import AuditChain, AuditEntry
 PAGE = 500
 #: Faults told at most: one wrong entry is enough to know, and a thousand help nobody.
 MOST_FAULTS = 20
+#: Where somebody's id or name may be.
+_ACTOR = (AuditEntry.actor_id, AuditEntry.actor_name)
 _COLUMNS = [column.name for column in AuditEntry.__table__.columns]
 
 
@@ -99,7 +101,9 @@ def list_entries(
         query = query.where(AuditEntry.action == clean(wanted.action))
     if wanted.actor is not None:
         who = clean(wanted.actor)
-        query = query.where((AuditEntry.actor_id == who) | (AuditEntry.actor_name == who))
+        # Not one question with "or", for which the whole log would be read: each half has an index.
+        halves = (select(AuditEntry.number).where(AuditEntry.scope == scope, column == who) for column in _ACTOR)
+        query = query.where(AuditEntry.number.in_(union_all(*halves)))
     if wanted.object_id is not None:
         query = query.where(AuditEntry.object_id == clean(wanted.object_id))
     if wanted.since is not None:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.expression import ColumnElement, ScalarSelect
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
@@ -53,6 +53,11 @@ def db_now(offset: float = 0.0) -> ColumnElement[datetime]:
     """Return the database's clock plus `offset` seconds: leases and delays are never compared with a machine's own."""
     # A parameter, or every offset would be a statement of its own.
     return type_coerce(_Clock() + literal(round(offset * 1_000_000), BigInteger), Moment)
+
+
+def db_now_once(offset: float = 0.0) -> ScalarSelect[datetime]:
+    """Return the same, read once for a whole statement: by a clock read for each row, PostgreSQL looks nothing up."""
+    return select(db_now(offset)).scalar_subquery()
 
 
 @compiles(_Clock, "sqlite")

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core.actions import Submission, check_submission
-from app.core.db import db_now
+from app.core.db import db_now_once
 from app.core.errors import InvalidInput, TooLarge, Unavailable
 from app.core.ledger import NewTask
 from app.core.log import Change
@@ -52,7 +52,7 @@ def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) 
     Raises:
         Unavailable: the database stayed away.
     """
-    overdue = Schedule.next_slot_at <= (db_now() if at is None else at)
+    overdue = Schedule.next_slot_at <= (db_now_once() if at is None else at)
     due = select(Schedule.id).where(Schedule.paused.is_(False), overdue).order_by(Schedule.next_slot_at).limit(limit)
     with runtime.db.read() as session:
         found = session.scalars(due).all()

@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.core import audit
 from app.core.access import THE_SYSTEM, Act, Caller, Role
 from app.core.access_version import is_raised
-from app.core.db import Database, db_now, is_transient
+from app.core.db import Database, db_now, db_now_once, is_transient
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
 from app.core.instance_quota import count_creation
 from app.core.log import Change, read_head
-from app.core.models import Instance, Outbox, Task
+from app.core.models import IS_UNCLAIMED, Instance, Outbox, Task
 from app.core.models_access import Membership
 from app.core.moves import (
     CANCELLED,
@@ -292,10 +292,9 @@ class Ledger:
 
     def expire(self, limit: int = 100) -> int:
         """End tasks that nobody claimed before their `expires_at`. Returns how many it looked at."""
-        waiting = [TaskStatus.SUBMITTED.value, TaskStatus.QUEUED.value]
-        overdue = (Task.status.in_(waiting), Task.attempt == 0, Task.expires_at < db_now())
+        query = select(Task.id).where(IS_UNCLAIMED, Task.expires_at < db_now_once())
         with self.db.read() as session:
-            late = session.scalars(select(Task.id).where(*overdue).limit(limit)).all()
+            late = session.scalars(query.limit(limit)).all()
         for task_id in late:
             alone(task_id, partial(self.commit, partial(expire_unclaimed, task_id=task_id)))
         return len(late)

@@ -63,6 +63,12 @@ class Base(DeclarativeBase):
     )
 
 
+# What partial indexes are about, in the words in which they are asked for: SQLite compares these, not what they mean.
+IS_OPEN = text("status IN ('SUBMITTED', 'QUEUED', 'IN_PROGRESS', 'WAITING', 'RETRYING')")
+IS_RUNNING = text("status = 'IN_PROGRESS'")
+IS_UNCLAIMED = text("status IN ('SUBMITTED', 'QUEUED') AND attempt = 0")
+
+
 class Instance(Base):
     """A tenant's workspace: one room, one event log."""
 
@@ -128,18 +134,13 @@ class Task(Base):
     __table_args__ = (
         UniqueConstraint("instance_id", "idempotency_key"),
         Index("ix_task_list", "instance_id", "created_at", "id"),
-        Index(
-            "ix_task_lease",
-            "lease_until",
-            sqlite_where=text("status = 'IN_PROGRESS'"),
-            postgresql_where=text("status = 'IN_PROGRESS'"),
-        ),
-        Index(
-            "ix_task_expiry",
-            "expires_at",
-            sqlite_where=text("expires_at IS NOT NULL"),
-            postgresql_where=text("expires_at IS NOT NULL"),
-        ),
+        Index("ix_task_kind", "instance_id", "kind", "created_at", "id"),
+        Index("ix_task_status", "instance_id", "status", "created_at", "id"),
+        Index("ix_task_kind_status", "instance_id", "kind", "status", "created_at", "id"),
+        Index("ix_task_finished", "instance_id", "finished_at"),
+        Index("ix_task_open", "status", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+        Index("ix_task_lease", "lease_until", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
+        Index("ix_task_expiry", "expires_at", sqlite_where=IS_UNCLAIMED, postgresql_where=IS_UNCLAIMED),
     )
 
 
@@ -278,5 +279,6 @@ class Slot(Base):
     #: `fired` or `skipped`.
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(String(200), default="")
-    task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="SET NULL"))
+    #: With an index: a task that is deleted is looked for here.
+    task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)

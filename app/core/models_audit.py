@@ -46,4 +46,10 @@ class AuditEntry(Base):
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
 
-    __table_args__ = (Index("ix_audit_entry_at", "at"),)
+    __table_args__ = (
+        Index("ix_audit_entry_at", "at"),
+        Index("ix_audit_entry_action", "scope", "action", "number"),
+        Index("ix_audit_entry_actor", "scope", "actor_id", "number"),
+        Index("ix_audit_entry_actor_name", "scope", "actor_name", "number"),
+        Index("ix_audit_entry_object", "scope", "object_id", "number"),
+    )

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app.core.db import db_now
+from app.core.db import db_now, db_now_once
 from app.core.duty import take_turn
 from app.core.ledger import Ledger
 from app.core.models import Outbox, Task
@@ -111,7 +111,7 @@ class Relay:
         Nobody will take these messages any more: a worker that is idle has taken all there were. (RabbitMQ's workers
         may hold one for each run that they are busy with; a second message for these does no harm.) Returns how many.
         """
-        mine = (Outbox.sends > 0, Outbox.sent_at <= db_now(-self._settings.resend_idle))
+        mine = (Outbox.sends > 0, Outbox.sent_at <= db_now_once(-self._settings.resend_idle))
         with self._ledger.db.read() as session:
             if session.scalar(select(Outbox.task_id).where(*mine).limit(1)) is None:
                 return 0
@@ -129,7 +129,7 @@ class Relay:
 
     def _reserve(self, limit: int) -> list[Wish]:
         with self._ledger.db.read() as session:
-            if session.scalar(select(Outbox.task_id).where(Outbox.available_at <= db_now()).limit(1)) is None:
+            if session.scalar(select(Outbox.task_id).where(Outbox.available_at <= db_now_once()).limit(1)) is None:
                 return []
         reserved: list[Wish] = self._ledger.db.run(lambda session: self._take(session, limit))
         fresh = [wish for wish in reserved if wish.sends == 0]
@@ -141,7 +141,7 @@ class Relay:
         due = (
             select(Outbox.task_id, Outbox.attempt, Outbox.sends, Task.soft_time_limit, Task.hard_time_limit)
             .join(Task, Task.id == Outbox.task_id)
-            .where(Outbox.available_at <= db_now())
+            .where(Outbox.available_at <= db_now_once())
             .order_by(Outbox.available_at)
             .limit(limit)
             .with_for_update(skip_locked=True, of=Outbox)

@@ -226,9 +226,10 @@ def _prune_tasks(session: Session, instance_id: str, policy: Policy, limit: int)
     ended = _ended(policy, instance_id, _clock(session), head.min_seq)
     if ended is None:
         return 0, head.min_seq
-    found = session.scalars(select(Task.id).where(*ended).limit(limit)).all()
+    found = session.scalars(select(Task.id).where(*ended).order_by(Task.finished_at).limit(limit)).all()
     # Asked again in the statement itself: one that is retried at this moment is no longer ended, and stays.
-    dropped = session.execute(_quietly(delete(Task).where(Task.id.in_(found), *ended).returning(Task.id)))
+    again = (Task.id.in_(found), Task.status.in_(_ENDED), *ended)
+    dropped = session.execute(_quietly(delete(Task).where(*again).returning(Task.id)))
     return len(dropped.all()), head.min_seq
 
 
@@ -271,10 +272,8 @@ def _ended(policy: Policy, instance_id: str, clock: datetime, least: int) -> lis
     cutoff = clock - timedelta(days=policy.task_days)
     return [
         Task.instance_id == instance_id,
-        # Implied by the next one, and what the index of tasks knows.
-        Task.created_at < cutoff,
+        # Whatever has one has ended. To ask for its state too, where no task is at hand, would lead to another index.
         Task.finished_at < cutoff,
-        Task.status.in_(_ENDED),
         Task.last_seq <= least,
     ]
 

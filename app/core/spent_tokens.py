@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from app.core.db import db_now
+from app.core.db import db_now_once
 from app.core.duty import take_turn
 from app.core.models_access import AccessToken
 from app.core.retention import PRUNED
@@ -34,7 +34,7 @@ def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     settings = runtime.settings
     if not settings.token_keep_days or not take_turn(runtime.db, DUTY, settings.prune_interval):
         return 0
-    long_ago = db_now(-settings.token_keep_days * _DAY)
+    long_ago = db_now_once(-settings.token_keep_days * _DAY)
     deleted = 0
     # One after the other: each is found by an index of its own, and a question about both might use neither.
     for is_spent in (AccessToken.expires_at < long_ago, AccessToken.revoked_at < long_ago):
