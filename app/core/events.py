@@ -129,8 +129,8 @@ def to_json(value: Any) -> bytes:
     """Encode any value that an agent may reasonably return.
 
     Moments become RFC 3339 (a naive one stays without an offset), models and dataclasses objects, sets lists, decimals
-    and paths text, NaN and infinities null. NUL characters and lone surrogates, which PostgreSQL and JSON refuse,
-    become U+FFFD.
+    and paths text, bytes the text that they are in UTF-8, NaN and infinities null. NUL characters and lone surrogates,
+    which PostgreSQL and JSON refuse, become U+FFFD.
 
     Raises:
         TypeError: the value holds something that has no JSON form, an integer of more than 64 bits, or itself.
@@ -197,10 +197,17 @@ def _default(value: Any) -> Any:
     if isinstance(value, Decimal | PurePath):
         return str(value)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return _decode(value)
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise TypeError("bytes that are not UTF-8 have no JSON form; encode them, in base64 say") from None
 
 
 def _clean_default(value: Any) -> Any:

@@ -48,8 +48,9 @@ def seal(keyring: Keyring, model: type[Base], row_id: str, column: str, value: A
     if keyring.current is not None:
         sealed = keyring.seal(place_of(model, row_id, column), to_json(value))
         return {_SEALED: f"{keyring.current}:{base64.b64encode(sealed).decode()}"}
-    # A value that looks as if it were sealed must not be taken for one.
-    return {_AS_IS: value} if _is_wrapped(value) else value
+    # A value that looks as if it were sealed must not be taken for one. And SQLite takes a column of JSON for one of
+    # numbers: a bare number in it would come back as another, 5.0 as 5 and 2**64 - 1 as 1.8446744073709552e19.
+    return {_AS_IS: value} if _is_wrapped(value) or type(value) in (int, float) else value
 
 
 def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:

@@ -17,7 +17,8 @@ _INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 #: C0 controls but tab, line feed and carriage return; DEL and C1; and lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LARGEST_INTEGER = 2**63 - 1
+#: What has 64 bits, with a sign or without: what JSON is written and read with here keeps these as they are.
+_INTEGERS = range(-(2**63), 2**64)
 #: Where the path that names a field stops growing, in characters.
 _LONGEST_PATH = 200
 #: Bytes that a fact may have beside its value, and a message's longest text in characters.
@@ -137,7 +138,7 @@ def _check_scalar(item: Any, path: str) -> None:
     elif isinstance(item, bool) or item is None:
         return
     elif isinstance(item, int):
-        if abs(item) > _LARGEST_INTEGER:
+        if item not in _INTEGERS:
             raise InvalidInput("this number is too large", field=path)
     elif isinstance(item, float):
         if not math.isfinite(item):

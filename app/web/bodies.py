@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +51,9 @@ class ApiRequest(Request):
             raise LengthRequired("send the body with a Content-Length")
 
 
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
 def read_json(body: bytes, settings: Settings) -> Any:
     """Return the value of a JSON text. A key that is there twice counts with its last value.
 
@@ -60,12 +65,22 @@ def read_json(body: bytes, settings: Settings) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise InvalidJson(f"the body is not JSON: {fault}") from None
+    if _LONG_NUMBER.search(body):
+        value = _read_exactly(body)
     if not isinstance(value, dict):
         raise InvalidInput("the body must be an object", field="body")
     for key, inner in value.items():
         check_json(key, "body (a key)", settings)
         check_json(inner, key[:100], settings)
     return value
+
+
+def _read_exactly(body: bytes) -> Any:
+    """Read JSON that may have integers of more than 64 bits, which are refused later and would be rounded otherwise."""
+    try:
+        return json.loads(body)
+    except (RecursionError, ValueError):
+        raise InvalidInput("the body is nested too deeply or holds a number that is too long", field="body") from None
 
 
 def write_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

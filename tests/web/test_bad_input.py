@@ -83,6 +83,12 @@ def test_a_body_that_is_not_sent_as_json_is_refused(desk: Desk, content_type: st
     problem(_post(desk, b'{"kind":"brief"}', content_type), 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 100])
+def test_an_integer_of_more_than_64_bits_is_refused_instead_of_rounded(desk: Desk, number: str) -> None:
+    answer = _post(desk, b'{"kind": "brief", "input": {"n": [%s]}}' % number.encode())
+    problem(answer, 422, "invalid_input", "input.n[0]")
+
+
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/vnd.acme+json"])
 def test_json_may_be_called_by_its_other_names(desk: Desk, content_type: str) -> None:
     assert _post(desk, b'{"kind":"brief","input":{"text":"a"}}', content_type).status_code == 201

@@ -1,0 +1,122 @@
+"""What was stored comes back bit for bit, wherever it was put and whoever reads it, on both databases."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from app.core.artifacts import whole
+from app.core.events import now
+from app.core.log import read_events
+from app.core.models import Schedule, Step, Task
+from app.core.reads import list_schedules, list_steps, read_task
+from app.core.rotation import rotate
+from tests.core.conftest import NewStage
+from tests.core.stage import ERROR
+
+KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
+VALUES: list[Any] = [
+    5.0,
+    -0.0,
+    0,
+    2**64 - 1,
+    -(2**63),
+    2**53 + 1,
+    5e-324,
+    1.7976931348623157e308,
+    0.1,
+    1e22,
+    True,
+    False,
+    None,
+    "5.0",
+    "",
+    " 7 ",
+    "null",
+    "1e5",
+    [],
+    {},
+    [5.0, -0.0, 2**64 - 1],
+    {"$as_is": 5.0},
+    {"$sealed": "x:y"},
+    {"$as_is": {"$as_is": 1}},
+    {"n": {"m": 1.0}},
+    "\u2028\U0001f600\\",
+]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same to the last bit, and of the same kind."""
+    return type(one) is type(other) and orjson.dumps(one) == orjson.dumps(other)
+
+
+@pytest.mark.parametrize("keys", ["", KEY], ids=["open", "sealed"])
+@pytest.mark.parametrize("how", ["inline", "artifact"])
+def test_outputs_results_and_inputs_come_back_as_they_were(new_stage_on: NewStage, keys: str, how: str) -> None:
+    stage = new_stage_on(encryption_keys=keys, inline_output_bytes=1024)
+    values = VALUES if how == "inline" else [[value, "x" * 2000] for value in VALUES]
+    claim = stage.claim(stage.submit(input={"given": values}), 1)
+    for place, value in enumerate(values):
+        stage.perform(claim, str(place), value)
+    stage.runs.retry_later(claim, ERROR, 0.0)
+    again = stage.claim(claim.task_id, 2)
+    assert all(same(again.saved[str(place)].output, value) for place, value in enumerate(values))
+    assert same(again.input, {"given": values})
+    with stage.db.read() as session:
+        told = [
+            event.data["output"] for event in read_events(session, "demo", 0, 200) if event.data.get("completed_at")
+        ]
+        shown = [step["output"] for step in list_steps(session, claim.task_id)]
+    assert all(map(same, told, shown))
+    assert how == "artifact" or all(map(same, shown, values))
+
+
+@pytest.mark.parametrize("value", [5.0, -0.0, 2**64 - 1, -(2**63), 0.1, "5.0"])
+def test_a_bare_number_is_a_result_and_an_input_too(new_stage_on: NewStage, value: Any) -> None:
+    stage = new_stage_on()
+    claim = stage.claim(stage.submit(input=value))
+    assert same(claim.input, value)
+    stage.runs.complete(claim, value)
+    with stage.db.read() as session:
+        view = read_task(session, claim.task_id)
+        assert same(whole(session, session.get_one(Task, claim.task_id)), value)
+    assert same(view["result"], value)
+    assert same(view["input"], value)
+    assert same(stage.events()[-1].data["result"], value)
+    with stage.db.write() as session:
+        session.add(_schedule(value))
+    with stage.db.read() as session:
+        assert same(list_schedules(session, "demo")[0]["input"], value)
+
+
+def _schedule(value: Any) -> Schedule:
+    row = Schedule(id="5", instance_id="demo", name="n", kind="any", input=value, timing="interval", paused=True)
+    row.created_at = now()
+    return row
+
+
+def test_what_was_stored_before_there_was_a_key_is_the_same_once_it_is_sealed(new_stage_on: NewStage) -> None:
+    stage = new_stage_on()
+    claim = stage.running()
+    for place, value in enumerate(VALUES):
+        stage.perform(claim, str(place), value)
+    later = new_stage_on(encryption_keys=KEY)
+    assert list(rotate(later.db))
+    with later.db.read() as session:
+        shown = [step["output"] for step in list_steps(session, claim.task_id)]
+    assert all(map(same, shown, VALUES))
+
+
+def test_a_bare_number_that_an_older_version_stored_is_still_read(new_stage_on: NewStage) -> None:
+    stage = new_stage_on()
+    claim = stage.running()
+    stage.perform(claim, "a", "out")
+    with stage.db.write() as session:
+        session.execute(text("UPDATE step SET output = '7'"))
+    with stage.db.read() as session:
+        assert list_steps(session, claim.task_id)[0]["output"] == 7
+        assert session.get_one(Step, list_steps(session, claim.task_id)[0]["step_id"]).output == 7
