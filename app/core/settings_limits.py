@@ -59,6 +59,14 @@ class LimitSettings(BaseSettings):
         ge=0,
         description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
     )
+    max_opening_bytes: int = Field(
+        16_384, ge=1024, description="Largest socket frame or message of a client that has joined no namespace"
+    )
+    partial_bytes: int = Field(
+        67_108_864,
+        ge=65_536,
+        description="Bytes kept of websocket messages that are not all there, in each web process",
+    )
     connection_lease: float = Field(
         15, ge=1, le=3600, description="How long the connections of a web process count that says nothing any more"
     )

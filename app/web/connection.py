@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from app.web.frames import CLOSE, GOING_AWAY, PING, PONG, FrameError, FrameReader, pack, pack_close
+from app.web.frames import CLOSE, GOING_AWAY, LATER, PIECE, PING, PONG, FrameError, FrameReader, pack, pack_close
 from app.web.outbound import OWN_QUEUE, Outbound, Piece
+from app.web.partial import Partials
 from app.web.reactor import BROKEN, READ, WRITE, Reactor
 
 #: Most bytes that are read at once.
@@ -74,8 +75,9 @@ class Connection:
     """A client's websocket. `clear` tells that nothing waits and `send` may be called directly."""
 
     __slots__ = (
-        "_busy", "_corked", "_events", "_fd", "_heard", "_held", "_most_heard", "_most_waiting", "_out", "_outbound",
-        "_owner", "_reactor", "_reader", "_second", "_sock", "_state", "_waiting", "clear", "send",
+        "_busy", "_corked", "_events", "_fd", "_heard", "_held", "_kept", "_most_heard", "_most_waiting", "_out",
+        "_outbound", "_owner", "_partials", "_reactor", "_reader", "_second", "_sock", "_state", "_waiting", "clear",
+        "send",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +90,9 @@ class Connection:
         waiting: int,
         rate: int,
         outbound: Outbound,
+        partials: Partials,
     ) -> None:
-        """`longest`: bytes of a message; `waiting`: bytes kept for a client; `rate`: messages heard per second."""
+        """`longest`: bytes of a message; `waiting`: bytes kept for a client; `rate`: frames heard per second."""
         self.send = sock.send
         self.clear = True
         self._sock = sock
@@ -97,6 +100,9 @@ class Connection:
         self._owner = owner
         self._reactor = reactor
         self._reader = FrameReader(longest)
+        self._partials = partials
+        #: Bytes of a message that is not all there, as the process's budget knows them.
+        self._kept = 0
         self._most_waiting = waiting
         self._most_heard = rate
         #: What is still to be sent. Messages that others are sent too are the same objects, and never copied.
@@ -126,6 +132,16 @@ class Connection:
     def waiting(self) -> int:
         """Bytes that wait for the client to take them."""
         return self._waiting
+
+    def limit(self, longest: int) -> None:
+        """Hear messages of at most so many bytes from now on."""
+        self._reader.most = longest
+
+    def cut_off(self) -> None:
+        """See `Sender`."""
+        self._kept = 0
+        self._reader = FrameReader(0)
+        self.end(LATER)
 
     def start(self) -> None:
         """Begin to read."""
@@ -267,6 +283,7 @@ class Connection:
         self.clear = False
         self._let_go(len(self._out))
         self._waiting = 0
+        self._note_kept(0)
         self._reactor.discard(self._sock)
         self._owner.lost()
 
@@ -316,16 +333,24 @@ class Connection:
         try:
             while self._state == _OPEN and self._may_hear() and (found := self._reader.next()) is not None:
                 self._heard += 1
-                self._hear(*found)
+                if found[0] != PIECE:
+                    self._hear(*found)
         except FrameError as fault:
             self.end(fault.code)
         finally:
             self._corked = False
             self.flush()
+        kept = self._reader.held if self._state == _OPEN else 0
+        if kept != self._kept:
+            self._note_kept(kept)
         if self._state == _OPEN:
             self._listen_for(self._events | READ if self._may_hear() else self._events & ~READ)
         else:
             self._shut()
+
+    def _note_kept(self, kept: int) -> None:
+        self._kept = kept
+        self._partials.note(self, kept)
 
     def _may_hear(self) -> bool:
         """Tell whether more may be heard now: not from who is being answered, takes no answers, or says too much."""

@@ -24,6 +24,7 @@ from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
 from app.web.outbound import Outbound
 from app.web.packets import SharedFrame, TextFrame
+from app.web.partial import Partials
 from app.web.polling import MEANT, read_packet
 from app.web.pulse import Pulse
 from app.web.reactor import Reactor
@@ -87,6 +88,10 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
     def lost(self) -> None:
         """Learn that the connection is gone."""
         self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    def limit(self, longest: int) -> None:
+        """Hear messages of at most so many bytes from now on."""
+        self.connection.limit(longest)
 
     def drained(self) -> None:
         """Learn that the client takes messages again."""
@@ -170,6 +175,7 @@ class Engine:
         self._settings = settings
         #: What waits for all clients together.
         self.outbound = Outbound(settings.outbound_bytes)
+        self.partials = Partials(settings.partial_bytes)
         self._doorstep = Doorstep(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
@@ -197,10 +203,11 @@ class Engine:
             self.reactor,
             sock,
             fast,
-            longest=eio.max_http_buffer_size,
+            longest=self._settings.max_opening_bytes,
             waiting=self._settings.client_bytes,
             rate=self._settings.client_rate,
             outbound=self.outbound,
+            partials=self.partials,
         )
         self._sockets[sid] = fast
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)

@@ -80,6 +80,7 @@ def measure(web: Web) -> None:
     CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))
     if web.engine is not None:
         web.engine.outbound.measure()
+        web.engine.partials.measure()
     CONNECTIONS.labels("stock", "websocket").set(upgraded)
     CONNECTIONS.labels("stock", "polling").set(len(stock) - upgraded)
 

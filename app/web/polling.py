@@ -40,6 +40,12 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         super().__init__(server, sid)
         self._settings = settings
         self._polling = threading.Lock()
+        #: Bytes of what is heard at once; few until a namespace is joined.
+        self.longest = settings.max_opening_bytes
+
+    def limit(self, longest: int) -> None:
+        """Hear messages of at most so many bytes from now on."""
+        self.longest = longest
 
     def poll(self) -> list[Any]:
         """Wait for packets; nothing when the session is over. Raises EngineIOError when somebody polls already."""
@@ -95,7 +101,7 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
 
     def _websocket_handler(self, ws: Any) -> Any:
         try:
-            return super()._websocket_handler(ws)
+            return super()._websocket_handler(_Limited(ws, self))
         except (ValueError, IndexError):
             # What came is no packet.
             self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
@@ -130,6 +136,24 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         pkt = self.queue.get(timeout=longest) if wait else self.queue.get(block=False)
         self.queue.task_done()
         return pkt
+
+
+class _Limited:
+    """A websocket of the library's on which no more is heard than its session may say."""
+
+    def __init__(self, ws: Any, session: Session) -> None:
+        self._ws = ws
+        self._session = session
+
+    def wait(self) -> Any:
+        """Return the next message. Raises ValueError."""
+        data = self._ws.wait()
+        if data and len(data) > self._session.longest:
+            raise ValueError("a message is too large")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ws, name)
 
 
 class Polling:
@@ -201,7 +225,7 @@ class Polling:
 
     def _answer_post(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        if length > self._eio.max_http_buffer_size:
+        if length > session.longest:
             return {"status": "413 CONTENT TOO LARGE", "headers": [], "response": b""}
         try:
             session.take_payload(environ["wsgi.input"].read(length).decode())

@@ -90,7 +90,7 @@ def make_socketio(app: Flask, settings: Settings) -> SocketIO:
         cors_allowed_origins=Origins(settings).admits,
         cors_credentials=False,
         manage_session=False,
-        max_http_buffer_size=max(settings.max_frame_bytes, settings.max_body_bytes),
+        max_http_buffer_size=_longest(settings),
         http_compression=False,
         serve_client=False,
     )
@@ -108,7 +108,8 @@ def register(
     door = Door(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
     limited = MessageLimits(limits, socketio.server)
     pace = Pace(settings.resume_rate)
-    conversation = Conversation(hub, transport, deadline, door, limited, pace, refusals)
+    sizes = (settings.max_opening_bytes, _longest(settings))
+    conversation = Conversation(hub, transport, deadline, door, limited, pace, refusals, sizes)
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
@@ -127,7 +128,10 @@ class Conversation:
         limits: MessageLimits,
         pace: Pace,
         refusals: Refusals,
+        sizes: tuple[int, int],
     ) -> None:
+        """`sizes`: bytes of a message of who has joined no namespace, and of who has."""
+        self._shortest, self._longest = sizes
         self._door = door
         self._hub = hub
         self._transport = transport
@@ -158,6 +162,7 @@ class Conversation:
         self._limits.begin(sid, actor)
         self._hub.enter(sid, actor)
         self._hub.passes.confirm(version)
+        self._transport.limit(sid, self._longest)
         self._transport.tell(sid, CONNECTED, {"message": "Connected"})
 
     def end(self, sid: str, reason: str) -> None:
@@ -165,6 +170,7 @@ class Conversation:
         self._hub.leave(sid)
         self._limits.forget(sid)
         if reason in (GOODBYE, EXPELLED):
+            self._transport.limit(sid, self._shortest)
             self._deadline.left(sid)
 
     def hear(self, event: str, sid: str, *args: Any) -> None:
@@ -285,6 +291,10 @@ class Conversation:
             shape["retry_after_ms"] = RETRY_AFTER_MS
         self._transport.tell(sid, ERROR, shape)
         self._transport.acknowledge(sid, ack, {"ok": False, "error": shape})
+
+
+def _longest(settings: Settings) -> int:
+    return max(settings.max_frame_bytes, settings.max_body_bytes)
 
 
 def read_since(value: Any) -> Since | None:

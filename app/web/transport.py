@@ -179,6 +179,12 @@ class SocketTransport:
         if self.is_connected(client):
             self._server.disconnect(client, namespace=NAMESPACE, ignore_queue=True)
 
+    def limit(self, client: str, longest: int) -> None:
+        """Hear messages of at most so many bytes of a client from now on."""
+        socket = self._socket(self.find(client))
+        if socket is not None:
+            socket.limit(longest)
+
     def hang_up(self, client: str) -> None:
         """End a client's connection, after what was queued for it; it may connect again."""
         socket = self._socket(self.find(client))

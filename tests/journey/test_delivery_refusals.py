@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -165,6 +166,19 @@ def test_packets_beyond_a_limit_are_refused_and_the_connection_stays_up(author: 
     raw.send_binary(b"\x01")
     assert read_until(raw, "error")["code"] == "invalid_input"
     assert_goes_on(raw, author)
+
+
+def test_before_a_client_has_joined_it_may_say_little_at_once(author: Author, url: str) -> None:
+    raw = websocket.create_connection(url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket", timeout=60)
+    assert read_text(raw).startswith("0{")
+    raw.send('40{"token":"' + "a" * 20_000 + '"}')
+    with contextlib.suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+        assert raw.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
+    raw.shutdown()  # type: ignore[no-untyped-call]
+    joined = connect_raw(url)
+    joined.send('42["x","' + "a" * 30_000 + '"]')
+    assert read_until(joined, "error")["code"] == "too_large"
+    assert_goes_on(joined, author)
 
 
 def assert_goes_on(raw: websocket.WebSocket, author: Author) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from app.web.connection import Batch, Connection
-from app.web.frames import CLOSE, PING, PONG, PROTOCOL_ERROR, TEXT, pack, pack_close, payload_of
+from app.web.frames import CLOSE, LATER, PING, PONG, PROTOCOL_ERROR, TEXT, TOO_BIG, pack, pack_close, payload_of
 from app.web.outbound import Outbound
 from app.web.packets import TextFrame
+from app.web.partial import Partials
 from app.web.reactor import Reactor
 from tests.harness.waiting import wait_until
 from tests.web.test_frames import client_frame
@@ -40,7 +41,14 @@ class Owner:
 class Scene:
     """A connection on a real pair of sockets and a real poller, moved by hand."""
 
-    def __init__(self, *, rate: int = 1000, waiting: int = 65_536, outbound: Outbound | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        rate: int = 1000,
+        waiting: int = 65_536,
+        outbound: Outbound | None = None,
+        partials: Partials | None = None,
+    ) -> None:
         ours, self.client = socket.socketpair()
         ours.setblocking(False)
         self.client.setblocking(False)
@@ -48,8 +56,10 @@ class Scene:
         self.owner = Owner()
         self.reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
         self.outbound = Outbound(10**9) if outbound is None else outbound
-        limits = {"longest": 10_000, "waiting": waiting, "rate": rate}
-        self.line = Connection(self.reactor, ours, self.owner, **limits, outbound=self.outbound)
+        limits: dict[str, Any] = {"longest": 10_000, "waiting": waiting, "rate": rate}
+        self.partials = Partials(10**9) if partials is None else partials
+        budgets: Any = {"outbound": self.outbound, "partials": self.partials}
+        self.line = Connection(self.reactor, ours, self.owner, **limits, **budgets)
         self.line.start()
 
     def say(self, *frames: bytes) -> None:
@@ -189,3 +199,33 @@ def test_a_client_that_vanishes_is_lost_once(scene: type[Scene]) -> None:
         s.reactor.turn()
     s.line.tell(pack(b"nobody there"))
     assert s.owner.ends == 1
+
+
+def test_every_piece_of_a_message_counts_against_the_rate(scene: type[Scene]) -> None:
+    s = scene(rate=10)
+    pieces = [client_frame(b"%d" % (number % 10), 0 if number else TEXT, final=False) for number in range(100)]
+    s.say(*pieces)
+    assert 80 * len(pieces[0]) <= s.line._reader.waiting, "a second may have passed in the middle"
+
+
+def test_a_message_in_pieces_is_bounded_by_what_a_client_may_say_now(scene: type[Scene]) -> None:
+    s = scene()
+    s.line.limit(100)
+    s.say(client_frame(b"x" * 100))
+    s.say(client_frame(b"x" * 60, final=False), client_frame(b"x" * 60, 0))
+    assert s.owner.heard == [b"x" * 100]
+    assert payload_of(s.take()) == TOO_BIG.to_bytes(2, "big")
+
+
+def test_what_is_kept_of_messages_in_pieces_has_one_budget_and_who_sent_most_goes(scene: type[Scene]) -> None:
+    partials = Partials(10_000)
+    few, most, last = (scene(partials=partials) for _ in range(3))
+    few.say(client_frame(b"x" * 3000, final=False))
+    most.say(client_frame(b"x" * 9000)[:5000])
+    assert (partials.used, most.take()) == (8000, b"")
+    last.say(client_frame(b"x" * 4000, final=False))
+    assert (payload_of(most.take()), partials.used) == (LATER.to_bytes(2, "big"), 7000)
+    few.say(client_frame(b"y", 0))
+    assert (few.owner.heard, partials.used) == ([b"x" * 3000 + b"y"], 4000)
+    last.line.lose()
+    assert partials.used == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,8 @@ from app.web.frames import (
     BINARY,
     CLOSE,
     NOT_TEXT,
+    NOT_WANTED,
+    PIECE,
     PING,
     PROTOCOL_ERROR,
     TEXT,
@@ -40,7 +43,8 @@ def read_all(reader: FrameReader, *pieces: bytes) -> list[tuple[int, bytes]]:
     for piece in pieces:
         reader.feed(piece)
         while (message := reader.next()) is not None:
-            found.append(message)
+            if message[0] != PIECE:
+                found.append(message)
     return found
 
 
@@ -84,6 +88,9 @@ def test_a_message_in_pieces_is_joined_and_control_frames_may_come_between() -> 
         (client_frame(b"one", final=False) + client_frame(b"another"), PROTOCOL_ERROR),
         (client_frame(b"", PING, final=False), PROTOCOL_ERROR),
         (client_frame(b"x" * 126, CLOSE), PROTOCOL_ERROR),
+        (client_frame(b"", final=False), NOT_WANTED),
+        (client_frame(b"a", final=False) + client_frame(b"", 0, final=False), NOT_WANTED),
+        (client_frame(b"a", final=False) + client_frame(b"", 0), NOT_WANTED),
         (b"\x81\xff" + (2**62).to_bytes(8, "big"), TOO_BIG),
         (client_frame(b"x" * 600, final=False) + client_frame(b"x" * 600, 0), TOO_BIG),
     ],
@@ -96,3 +103,25 @@ def test_what_breaks_the_protocol_or_the_limit_is_refused(stream: bytes, code: i
 
 def test_the_frame_that_ends_a_connection_says_why() -> None:
     assert pack_close(NOT_TEXT) == b"\x88\x02\x03\xef"
+
+
+def test_every_frame_is_told_of_so_that_it_can_be_counted() -> None:
+    reader = FrameReader(1000)
+    reader.feed(b"".join([client_frame(b"a", final=False), client_frame(b"b", 0, final=False), client_frame(b"c", 0)]))
+    assert [reader.next() for _ in range(4)] == [(PIECE, b""), (PIECE, b""), (TEXT, b"abc"), None]
+
+
+def test_a_frame_that_comes_in_small_pieces_costs_no_more_for_being_large() -> None:
+    """At four times the size there are four times as many pieces, and nothing that has come is copied for each."""
+
+    def cost(size: int) -> float:
+        frame = client_frame(b"x" * size)
+        reader, began = FrameReader(size), time.process_time()
+        for place in range(0, len(frame), 16):
+            reader.feed(frame[place : place + 16])
+            found = reader.next()
+        assert found == (TEXT, b"x" * size)
+        return time.process_time() - began
+
+    small, large = (min(cost(size) for _ in range(3)) for size in (200_000, 800_000))
+    assert large < 6 * small

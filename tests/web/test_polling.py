@@ -112,6 +112,13 @@ def test_a_payload_above_the_limit_is_refused(caller: Caller) -> None:
     assert caller.post("4" * (caller.server.eio.max_http_buffer_size + 1)).status_code == 413
 
 
+def test_before_a_client_has_joined_a_payload_is_small(caller: Caller) -> None:
+    big = f'42["message","{"a" * 20_000}"]'
+    assert caller.post(big).status_code == 200
+    caller.session.limit(caller.session._settings.max_opening_bytes)
+    assert caller.post(big).status_code == 413
+
+
 def test_a_second_poll_ends_the_session_and_the_first_is_told(caller: Caller) -> None:
     first: list[list[str]] = []
     thread = threading.Thread(target=lambda: first.append(caller.poll()))
