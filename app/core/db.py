@@ -26,6 +26,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.engines import PostgresDriver, make_engine
 from app.core.errors import Unavailable
+from app.core.faults import AWAY, is_transient, unavailable
 from app.core.keyring import Keyring
 from app.core.log import LIMITS
 from app.core.models import Instance, Moment
@@ -34,11 +35,6 @@ from app.core.references import find_missing
 from app.core.sealing import KEYRING
 from app.core.settings import Settings
 from app.core.turns import Turns
-
-_AWAY = "the database is locked or away"
-
-#: PostgreSQL: serialization failure, deadlock, lock not available, and the server going away or coming up.
-_TRANSIENT_CODES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
 
 
 class _Clock(FunctionElement[int]):
@@ -81,6 +77,8 @@ class Database:
             SettingsError: the driver is not installed.
         """
         self.wait = settings.database_wait
+        #: Why it last refused, until it takes a write again.
+        self.trouble: str | None = None
         self.engine = make_engine(settings, driver or "psycopg")
         self._turns = None if settings.database_file is None else Turns(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
@@ -97,7 +95,7 @@ class Database:
         Raises:
             Unavailable: the database stayed away for that long, or went away meanwhile.
         """
-        with _telling_absence(), self._transaction(write=False, wait=wait) as session:
+        with self._telling_absence(), self._transaction(write=False, wait=wait) as session:
             yield session
 
     @contextmanager
@@ -110,7 +108,7 @@ class Database:
         Raises:
             Unavailable: the database stayed locked or away for that long, or went away meanwhile.
         """
-        with _telling_absence(), self._transaction(write=True, wait=wait) as session:
+        with self._telling_absence(), self._transaction(write=True, wait=wait) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True) -> Any:
@@ -129,12 +127,12 @@ class Database:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    missing = find_missing(fault)
-                    if missing is None:
+                    told = find_missing(fault) or self._tell(fault)
+                    if told is None:
                         raise
-                    raise missing from fault
+                    raise told from fault
                 if not patience.pause():
-                    raise Unavailable(_AWAY) from fault
+                    raise (self._tell(fault) or Unavailable(AWAY)) from fault
 
     def ping(self) -> None:
         """Read one row of the schema, without waiting for a database that is away. Raises SQLAlchemyError."""
@@ -155,6 +153,8 @@ class Database:
                 yield session
                 session.flush()
                 connection.commit()
+                if write:
+                    self.trouble = None
             finally:
                 session.close()
                 connection.close()
@@ -175,25 +175,31 @@ class Database:
                 if connection is not None:
                     connection.close()
                 if not patience.pause():
-                    raise Unavailable(_AWAY) from fault
+                    raise (self._tell(fault) or Unavailable(AWAY)) from fault
             except PoolTimeout as fault:
                 raise Unavailable("every connection to the database is in use") from fault
+
+    @contextmanager
+    def _telling_absence(self) -> Iterator[None]:
+        """Turn the loss of the database inside a transaction into the error that callers know."""
+        try:
+            yield
+        except DBAPIError as fault:
+            told = self._tell(fault)
+            if told is None:
+                raise
+            raise told from fault
+
+    def _tell(self, fault: DBAPIError) -> Unavailable | None:
+        told = unavailable(fault)
+        if told is not None:
+            self.trouble = told.message
+        return told
 
     def _options(self, *, write: bool) -> dict[str, Any]:
         if self.engine.dialect.name == "postgresql":
             return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return {"swallowtail_write": write}
-
-
-@contextmanager
-def _telling_absence() -> Iterator[None]:
-    """Turn the loss of the database inside a transaction into the error that callers know."""
-    try:
-        yield
-    except DBAPIError as fault:
-        if not is_transient(fault):
-            raise
-        raise Unavailable(_AWAY) from fault
 
 
 class _Patience:
@@ -215,14 +221,3 @@ class _Patience:
         time.sleep(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 1.6, 0.25)
         return True
-
-
-def is_transient(fault: DBAPIError) -> bool:
-    """Tell whether the same transaction may go through a moment later."""
-    if fault.connection_invalidated:
-        return True
-    code = getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
-    if code is not None:
-        return code in _TRANSIENT_CODES
-    text = str(fault.orig).lower()
-    return isinstance(fault, OperationalError) and ("locked" in text or "connect" in text or "closed" in text)

@@ -44,28 +44,39 @@ def make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
 
 
 def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
+    threshold = settings.database_prepare_threshold or None
+    # psycopg2 prepares nothing.
+    own = {"prepare_threshold": threshold} if url.get_driver_name() == "psycopg" else {}
     engine = create_engine(
         url,
         json_serializer=_serialize,
         json_deserializer=deserialize,
         pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=10,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        pool_recycle=settings.database_recycle or -1,
         pool_timeout=settings.database_wait,
-        connect_args={"connect_timeout": 5},
+        connect_args={"connect_timeout": 5, **own},
+    )
+    # Without the first, a write would wait for a locked row for as long as somebody holds it. By the second, what was
+    # acknowledged is not lost with the server, whatever the default of the role or the database.
+    configure = (
+        f"SELECT set_config('lock_timeout', '{math.ceil(settings.database_wait * 1000)}', {threshold is None}), "
+        "CASE current_setting('synchronous_commit') WHEN 'off' "
+        f"THEN set_config('synchronous_commit', 'on', {threshold is None}) END"
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
-        # Without it, a write would wait for a locked row for as long as somebody holds it.
-        cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = {math.ceil(settings.database_wait * 1000)}")
-        # What was acknowledged is not lost with the server, whatever the default of the role or the database.
-        cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        cursor.close()
-        connection.commit()
+        if threshold is not None:
+            connection.cursor().execute(configure)
+            connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Behind a pooler the next transaction may be on another connection of the server's, where nothing was set.
+        if threshold is None and not connection.get_execution_options().get("postgresql_readonly"):
+            connection.exec_driver_sql(configure)
 
     return engine
 

@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.core import audit
 from app.core.access import THE_SYSTEM, Act, Caller, Role
 from app.core.access_version import is_raised
-from app.core.db import Database, db_now, db_now_once, is_transient
+from app.core.db import Database, db_now, db_now_once
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
+from app.core.faults import is_transient
 from app.core.instance_quota import count_creation
 from app.core.log import Change, read_head
 from app.core.models import IS_UNCLAIMED, Instance, Outbox, Task

@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from app.core.access import Act, Actor, find_readable, require, require_task
 from app.core.access_version import read_version
-from app.core.db import Database, is_transient
+from app.core.db import Database
 from app.core.errors import NotFound, Unavailable
 from app.core.events import EventRecord
+from app.core.faults import is_transient
 from app.core.log import Head, read_events, read_head, read_heads
 from app.core.offload import Offload, here
 from app.core.outline import Bounds, read_outline

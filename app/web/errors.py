@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from app.core.db import is_transient
 from app.core.errors import InvalidInput, NotSetUp, SwallowtailError, Unauthenticated, Unavailable
+from app.core.faults import unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -222,10 +222,11 @@ def _answer_status(status: int, detail: str, headers: Mapping[str, str]) -> Resp
 
 
 def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
-    if isinstance(error, DBAPIError) and not is_transient(error):
+    told = unavailable(error) if isinstance(error, DBAPIError) else Unavailable("every connection is in use")
+    if told is None:
         return _answer_unexpected(error)
     log.warning("database_away", reason=str(error))
-    return answer_domain_error(Unavailable("the database is locked or away"))
+    return answer_domain_error(told)
 
 
 def _answer_unexpected(error: Exception) -> Response:

@@ -13,8 +13,11 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.core.connections import count_left
+from app.core.errors import Unavailable
+from app.core.faults import reason_of
 from app.core.runtime import Runtime
 from app.delivery.hub import Hub
 from app.web.api.answers import Health
@@ -65,9 +68,17 @@ def check_database(runtime: Runtime) -> Component:
     """Read from it once, without waiting for it to come back."""
     try:
         runtime.db.ping()
+        left = count_left(runtime.db)
     except SQLAlchemyError as fault:
-        return _state(DOWN, f"cannot be read: {type(fault).__name__}")
-    return _state(OK, "can be read")
+        reason = reason_of(fault) if isinstance(fault, DBAPIError) else None
+        return _state(DOWN, f"cannot be read: {reason or type(fault).__name__}")
+    except Unavailable as away:
+        return _state(DOWN, f"cannot be read: {away.message}")
+    if runtime.db.trouble is not None:
+        return _state(DEGRADED, f"can be read, but {runtime.db.trouble}; tasks wait until it takes writes again")
+    if left is not None and left < runtime.settings.database_spare:
+        return _state(DEGRADED, f"can be read, but has {left} connections left; tasks may wait for one")
+    return _state(OK, "can be read" if left is None else f"can be read, and has {left} connections left")
 
 
 def check_hub(hub: Hub) -> Component:

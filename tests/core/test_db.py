@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
-from app.core.db import Database, db_now, is_transient
+from app.core.db import Database, db_now
 from app.core.errors import SettingsError, Unavailable
+from app.core.faults import is_transient
 from app.core.models import Instance, Task
 from tests.core.stage import Stage, make_settings
 
@@ -35,7 +36,10 @@ class Coded(Exception):
         (OperationalError, sqlite3.OperationalError("database is locked"), True),
         (OperationalError, sqlite3.OperationalError("database table is locked"), True),
         (OperationalError, sqlite3.OperationalError("no such table: task"), False),
-        (OperationalError, sqlite3.OperationalError("disk I/O error"), False),
+        (OperationalError, sqlite3.OperationalError("disk I/O error"), True),
+        (OperationalError, sqlite3.OperationalError("database or disk is full"), True),
+        (OperationalError, sqlite3.OperationalError("attempt to write a readonly database"), True),
+        (OperationalError, sqlite3.OperationalError("unable to open database file"), True),
         (IntegrityError, sqlite3.IntegrityError("UNIQUE constraint failed: lock.locked"), False),
         (OperationalError, Coded("server closed the connection unexpectedly"), True),
         (OperationalError, Coded("could not connect to server"), True),
@@ -44,7 +48,13 @@ class Coded(Exception):
         (OperationalError, Coded(sqlstate="40P01"), True),
         (OperationalError, Coded(pgcode="55P03"), True),
         (OperationalError, Coded(pgcode="57P01"), True),
-        (OperationalError, Coded("closed, locked", sqlstate="53100"), False),
+        (OperationalError, Coded("closed, locked", sqlstate="42601"), False),
+        (OperationalError, Coded(sqlstate="53100"), True),
+        (OperationalError, Coded(sqlstate="53200"), True),
+        (OperationalError, Coded("FATAL: sorry, too many clients already"), True),
+        (InternalError, Coded(sqlstate="25006"), True),
+        (OperationalError, Coded(sqlstate="57014"), True),
+        (OperationalError, Coded(sqlstate="58030"), True),
         (ProgrammingError, Coded(sqlstate="42P01"), False),
     ],
 )

@@ -114,6 +114,49 @@ class PostgresServer(Program):
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class PgBouncer(Program):
+    """A PgBouncer in transaction mode in front of a PostgreSQL server, which it connects to a few times only."""
+
+    def __init__(self, server: PostgresServer, *, connections: int = 2) -> None:
+        self.directory = make_directory(PostgresServer.OWNER)
+        self.port = free_port()
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": connections,
+        }
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        behind = f"* = host=127.0.0.1 port={server.port} user={PostgresServer.OWNER}"
+        configuration = self.directory / "pgbouncer.ini"
+        configuration.write_text("\n".join(["[databases]", behind, "[pgbouncer]", *lines, ""]), encoding="utf-8")
+        super().__init__(
+            "pgbouncer",
+            [require("pgbouncer"), str(configuration)],
+            log=self.directory / "pgbouncer.log",
+            cwd=self.directory,
+            user=PostgresServer.OWNER,
+        )
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of one of the server's databases, by way of this."""
+        return f"postgresql://{PostgresServer.OWNER}@127.0.0.1:{self.port}/{database}"
+
+    def ready(self) -> bool:
+        """It accepts a connection and passes it on."""
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url("postgres")).close()
+            return True
+        return False
+
+    def discard(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 class PortMapper(Program):
     """Erlang's port mapper in the foreground: RabbitMQ would otherwise start one that outlives it."""
 

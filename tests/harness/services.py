@@ -22,6 +22,7 @@ PLACES = {
         "/opt/homebrew/opt/postgresql*/bin/initdb",
     ],
     "nginx": ["/usr/sbin/nginx"],
+    "pgbouncer": ["/usr/sbin/pgbouncer"],
     "rabbitmq-server": ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
     "rabbitmqctl": ["/usr/lib/rabbitmq/bin/rabbitmqctl"],
     "epmd": ["/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd"],

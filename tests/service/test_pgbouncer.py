@@ -1,0 +1,134 @@
+"""PostgreSQL behind PgBouncer in transaction mode, and PostgreSQL that has no connection left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url, text
+
+from app.core.engines import PostgresDriver
+from app.core.errors import NotSetUp, Unavailable
+from app.core.runtime import Runtime
+from app.core.states import TaskStatus
+from app.web.health import check_database
+from tests.core.stage import Stage, make_settings
+from tests.harness.servers import PgBouncer, PostgresServer
+
+pytestmark = pytest.mark.service
+
+NewStage = Callable[..., Stage]
+STEPS = 12
+
+
+@pytest.fixture
+def bouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    made = PgBouncer(postgres_server)
+    with made.start():
+        yield made
+    made.discard()
+
+
+@pytest.fixture
+def new_stage_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewStage]:
+    """Make stages on an emptied database behind PgBouncer."""
+    stages: list[Stage] = []
+    url = bouncer.url(make_url(postgres).database or "")
+
+    def make(driver: PostgresDriver = "psycopg", **values: Any) -> Stage:
+        stages.append(Stage(make_settings(database_url=url, **values), driver))
+        return stages[-1]
+
+    yield make
+    for made in stages:
+        made.close()
+
+
+def _perform(stage: Stage, fails: list[Exception]) -> None:
+    try:
+        claim = stage.running()
+        for number in range(STEPS):
+            stage.perform(claim, f"step {number}")
+            stage.runs.heartbeat(claim, 1.0, "")
+        stage.runs.complete(claim, {})
+    except Exception as fault:
+        fails.append(fault)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_runs_go_their_way_behind_pgbouncer_when_nothing_is_prepared(
+    new_stage_behind: NewStage, driver: PostgresDriver
+) -> None:
+    stage = new_stage_behind(driver, database_prepare_threshold=0)
+    fails: list[Exception] = []
+    runs = [threading.Thread(target=_perform, args=(stage, fails)) for _ in range(6)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert fails == []
+    assert [word for word in stage.story() if word == "COMPLETED"] == ["COMPLETED"] * 6
+
+
+def test_every_transaction_has_its_limits_whatever_connection_it_gets(new_stage_behind: NewStage) -> None:
+    stage = new_stage_behind(database_prepare_threshold=0, database_wait=7.0)
+    with stage.db.write() as one, stage.db.write() as other:
+        for session in (one, other):
+            assert session.scalar(text("SHOW lock_timeout")) == "7s"
+            assert session.scalar(text("SHOW synchronous_commit")) == "on"
+    with stage.db.engine.connect() as connection:
+        left = connection.execution_options(postgresql_readonly=True).execute(text("SHOW lock_timeout")).scalar()
+        assert left == "0", "nothing stays on the connections, which others use too"
+
+
+def test_who_prepares_statements_behind_pgbouncer_is_told_what_to_set(new_stage_behind: NewStage) -> None:
+    stage = new_stage_behind(database_prepare_threshold=1, database_wait=1.0)
+    fails: list[Exception] = []
+    runs = [threading.Thread(target=_perform, args=(stage, fails)) for _ in range(4)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert fails
+    assert {type(fault) for fault in fails} <= {NotSetUp, Unavailable}
+    assert any("SWALLOWTAIL_DATABASE_PREPARE_THRESHOLD" in str(fault) for fault in fails)
+
+
+@pytest.fixture
+def limited(postgres: str) -> Iterator[str]:
+    """The URL of a database for a role that may connect five times; of those, three are taken."""
+    url = make_url(postgres)
+    with psycopg.connect(postgres, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS few")
+        owner.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 5")
+        owner.execute(sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO few"))
+    yield url.set(username="few").render_as_string(hide_password=False)
+    with psycopg.connect(postgres, autocommit=True) as owner:
+        owner.execute("DROP OWNED BY few")
+        owner.execute("DROP ROLE few")
+
+
+def test_a_server_without_a_connection_left_is_told_and_leaves_tasks_as_they_are(limited: str) -> None:
+    web = Stage(make_settings(database_url=limited, database_spare=3))
+    task_id = web.queued()
+    with web.db.read(), web.db.read():
+        pass
+    assert check_database(web.rt) == {"status": "ok", "detail": "can be read, and has 3 connections left"}
+    others = [psycopg.connect(limited) for _ in range(3)]
+    assert check_database(web.rt) == {
+        "status": "degraded",
+        "detail": "can be read, but has 0 connections left; tasks may wait for one",
+    }
+    worker = Runtime.build(make_settings(database_url=limited, database_wait=0.3))
+    with pytest.raises(Unavailable, match="the database has no connection left"):
+        worker.runs.claim(task_id, 1, "worker")
+    for other in others:
+        other.close()
+    assert web.task(task_id).status == TaskStatus.QUEUED
+    assert worker.runs.claim(task_id, 1, "worker") is not None
+    worker.close()
+    web.close()
