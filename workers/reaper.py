@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,9 +26,10 @@ from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.core.sweep import Sweeper
+from workers.announcer import Announcer
 from workers.board import Board
 from workers.keeper import Keeper
-from workers.process import board, impatient
+from workers.process import agents, board, impatient
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +86,7 @@ class ReaperStep(bootsteps.StartStopStep):
         if self._process is not None:
             log.warning("reaper_ended", code=self._process.returncode)
         shared = board().descriptor
-        command = [sys.executable, "-m", "workers.reaper", str(os.getpid()), str(shared)]
+        command = [sys.executable, "-m", "workers.reaper", str(os.getpid()), str(shared), *agents()]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[shared])
 
 
@@ -104,12 +106,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     sweeper = Sweeper(runtime)
     sweeper.start()
+    announcer = Announcer(runtime, f"{socket.gethostname()}:{parent}", sys.argv[3:])
+    announcer.start()
     if len(sys.argv) > 2:
         keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), settings)
         threading.Thread(target=keeper.run, args=(stopping,), name="keeper", daemon=True).start()
     while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):
         pass
     sweeper.stop()
+    announcer.stop()
     with contextlib.suppress(Exception):
         runtime.close()
 

@@ -69,7 +69,7 @@ def perform(
     """Claim the task, run its agent and write how it ended. Returns what the task became, None if that is unknown."""
     claimed_at = time.monotonic()
     try:
-        claim = rt.runs.claim(task_id, attempt, f"{socket.gethostname()}:{os.getpid()}")
+        claim = rt.runs.claim(task_id, attempt, f"{socket.gethostname()}:{os.getpid()}", known)
     except Unavailable as away:
         log.warning("claim_postponed", reason=away.message)
         return None
@@ -93,9 +93,9 @@ def run_agent(
 ) -> tuple[Any, Ending | None]:
     """Call the agent. Returns its result, or how the run is to end instead."""
     if spec is None:
-        return None, Ending(
-            End.FAIL, {"code": "unknown_kind", "message": f"This worker has no agent of kind {claim.kind!r}"}
-        )
+        waited = f"none that does took it within {rt.settings.kind_patience:g} s"
+        message = f"This worker has no agent of kind {claim.kind!r}, and {waited}"
+        return None, Ending(End.FAIL, {"code": "unknown_kind", "message": message})
     given = read_input(spec, claim.input)
     if isinstance(given, Ending):
         return None, given

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.core.access import Act, require, require_outside, require_task
 from app.core.catalogue import PROBE, find_card, validate_input
 from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
+from app.core.fleet import find_doubt
 from app.core.ledger import NewTask
 from app.core.models import Task
 from app.core.policy import rules_for, rules_of
@@ -50,6 +51,8 @@ class Outcome:
     seq: int
     epoch: str
     created: bool = False
+    #: What the caller should know although the action was done: `{code, message}` each.
+    warnings: tuple[dict[str, str], ...] = ()
 
 
 def create_instance(runtime: Runtime, name: str, instance_id: str | None = None) -> InstanceView:
@@ -108,6 +111,8 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
 def submit(runtime: Runtime, wanted: Submission) -> Outcome:
     """Store a task and its wish to run. The same `idempotency_key` again gives the task it gave before.
 
+    A kind that no running worker knows any more is accepted, since one may be about to start, but not without a word.
+
     Raises:
         InvalidInput, TooLarge: see `check_submission`.
         NotFound: there is no such instance.
@@ -119,7 +124,13 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
         require(session, runtime.caller.actor, Act.SUBMIT, wanted.instance_id)
     task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
     runtime.hurry()
-    return _outcome(runtime, task, events, created=created)
+    return replace(_outcome(runtime, task, events, created=created), warnings=_doubts(runtime, task.kind))
+
+
+def _doubts(runtime: Runtime, kind: str) -> tuple[dict[str, str], ...]:
+    with runtime.db.read() as session:
+        doubt = find_doubt(session, kind)
+    return () if doubt is None else ({"code": "no_worker", "message": doubt},)
 
 
 def cancel(runtime: Runtime, task_id: str) -> Outcome:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.core.actions import Submission, check_submission
 from app.core.db import db_now_once
 from app.core.errors import InvalidInput, TooLarge, Unavailable
+from app.core.fleet import find_doubt
 from app.core.ledger import NewTask
 from app.core.log import Change
 from app.core.models import Schedule, Slot, Task
@@ -76,6 +77,10 @@ def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) 
 def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
     """Decide the due slots of one schedule; return how many tasks that made."""
     template = _template(runtime, seen)
+    with runtime.db.read() as session:
+        doubt = find_doubt(session, seen.kind)
+    if doubt is not None:
+        log.warning("schedule_in_doubt", schedule_id=seen.id, reason=doubt)
 
     def work(change: Change) -> int:
         decisions = _advance(runtime, change, seen, at)

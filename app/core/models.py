@@ -240,6 +240,17 @@ class Agent(Base):
     updated_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class Worker(Base):
+    """A worker that said it lives, and which kinds of task it knows."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    kinds: Mapped[list[str]] = mapped_column(JSON)
+    #: Until when it counts as living, if it says nothing more.
+    good_until: Mapped[datetime] = mapped_column(Moment)
+
+
 class Schedule(Base):
     """A plan to submit one kind of task again and again, or once."""
 

@@ -186,6 +186,14 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     change.session.flush()
 
 
+def may_wait(change: Change, task: Task, settings: Settings) -> bool:
+    """Tell whether a locked task that this worker does not know may go on waiting for one that does."""
+    held = change.session.scalar(
+        select(Outbox.held_since < db_now(-settings.kind_patience)).where(Outbox.task_id == task.id)
+    )
+    return settings.kind_patience > 0 and not held
+
+
 def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
     """Give a locked task back that this worker cannot begin: its wish comes up again after a pause that grows.
 

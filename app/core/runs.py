@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
@@ -24,7 +24,20 @@ from app.core.keyring import KeyMissing
 from app.core.ledger import Ledger
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
-from app.core.moves import CANCELLED, end_run, hide, hold, lock_task, move, record_note, record_step, reread, say, wish
+from app.core.moves import (
+    CANCELLED,
+    end_run,
+    hide,
+    hold,
+    lock_task,
+    may_wait,
+    move,
+    record_note,
+    record_step,
+    reread,
+    say,
+    wish,
+)
 from app.core.policy import rules_of
 from app.core.states import CLAIMABLE, StepStatus, TaskStatus
 from app.core.unreadable import is_unreadable
@@ -60,11 +73,12 @@ class RunLedger:
         self.ledger = ledger
         self.lease = ledger.settings.lease_seconds
 
-    def claim(self, task_id: str, attempt: int, worker: str) -> Claim | None:
+    def claim(self, task_id: str, attempt: int, worker: str, kinds: Container[str] | None = None) -> Claim | None:
         """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late.
 
         A task that cannot be read is set aside, and None returned: it waits where only a key is missing here, and has
-        failed where what is stored is damaged.
+        failed where what is stored is damaged. One whose kind is not in `kinds` is given back for others, for as long
+        as `kind_patience`; after that it is claimed, so that its run can say why it fails.
         """
         # Made once, so that a transaction whose commit got lost on the way back is recognised when it is run again.
         token = str(uuid.uuid4())
@@ -74,6 +88,9 @@ class RunLedger:
             if task is not None and task.token == token:
                 return describe(change, task)
             if not _may_begin(task, change, attempt):
+                return None
+            if kinds is not None and task.kind not in kinds and may_wait(change, task, self.ledger.settings):
+                hold(change, task, self.ledger.settings, f"Waiting for a worker that knows the kind {task.kind!r}")
                 return None
             self._take(change, task, token, worker)
             return describe(change, task)

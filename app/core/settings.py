@@ -160,6 +160,16 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     max_output_bytes: int = Field(
         1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON"
     )
+    kind_patience: float = Field(
+        600.0,
+        ge=0,
+        description="How long a task waits for a worker that knows its kind before it fails",
+    )
+    announce_interval: float = Field(
+        5.0,
+        gt=0,
+        description="How often a worker says that it lives and what it knows; six misses are its end",
+    )
     worker_concurrency: int = Field(2, ge=1, description="Runs that one worker performs at once")
     worker_max_runs: int = Field(0, ge=0, description="Runs after which a pool process is replaced; 0 for never")
     beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")

@@ -6,6 +6,7 @@ them is shown. What is in no instance of the caller's is as unknown as what does
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -30,6 +31,7 @@ from app.core.audit import SYSTEM_SCOPE
 from app.core.audit_log import AuditView, Wanted, list_entries
 from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.events import EventRecord
+from app.core.fleet import find_doubt
 from app.core.log import Head, read_events, read_head
 from app.core.outline import Bounds, Outline, read_outline
 from app.core.projection import View, view_of
@@ -166,6 +168,10 @@ class Sight:
         """Return every agent's card, by kind."""
         require_outside(self.actor, Act.READ_AGENTS)
         return reads.list_agents(self.session)
+
+    def doubts(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
+        """Return what to tell of each agent's kind that no running worker knows."""
+        return {agent["kind"]: find_doubt(self.session, agent["kind"]) for agent in agents}
 
     def agent(self, kind: str) -> AgentView:
         """Return one agent's card."""

@@ -96,12 +96,14 @@ def show_submission(instance_id: str) -> str:
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         agents = sight.agents()
+        doubts = sight.doubts(agents)
     kinds = [agent["kind"] for agent in agents]
     kind = request.args.get("kind")
     return render_template(
         "submit.html",
         instance=instance,
         agents=agents,
+        doubts=doubts,
         state={"agents": agents, "kind": kind if kind in kinds else _favourite(kinds)},
     )
 
@@ -112,11 +114,12 @@ def show_schedules(instance_id: str) -> str:
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         agents = sight.agents()
+        doubts = sight.doubts(agents)
         schedules = sight.schedules(instance_id)
         since, may = _since(sight, instance_id), sight.allowed(instance_id)
     kind = _favourite([agent["kind"] for agent in agents])
     state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since, "may": may}
-    return render_template("schedules.html", instance=instance, agents=agents, state=state, may=may)
+    return render_template("schedules.html", instance=instance, agents=agents, doubts=doubts, state=state, may=may)
 
 
 @bp.get("/instances/<instance_id>/audit")

@@ -50,6 +50,8 @@ def enqueue(
         given = read_input(runtime, kind, source, values)
         wanted = Submission(instance, kind, given, title, key, expiry, submitted_by="cli")
         outcome = actions.submit(runtime, wanted)
+        for warning in outcome.warnings:
+            tell(f"Mind: {warning['message']}.")
         # A task that was there before is told from its beginning.
         after = outcome.seq - 1 if outcome.created else None
         code = _conclude(runtime, outcome, after, go_on=go_on, as_json=as_json, live=live)
@@ -128,7 +130,8 @@ def _conclude(
     if go_on:
         return follow(runtime, task["instance_id"], after, task["id"], as_json=as_json, live=live)
     if as_json:
-        print_json({"task": task, "seq": outcome.seq, "epoch": outcome.epoch, "created": outcome.created})
+        told = {"task": task, "seq": outcome.seq, "epoch": outcome.epoch, "created": outcome.created}
+        print_json(told | {"warnings": outcome.warnings} if outcome.warnings else told)
     else:
         print(task["id"])
         tell(f"{task['title']}: {task['status']}. To follow it:")

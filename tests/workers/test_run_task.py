@@ -64,12 +64,24 @@ def test_a_stale_wakeup_does_nothing(inside: Inside) -> None:
     assert inside.story() == told
 
 
-def test_an_unknown_kind_fails(inside: Inside) -> None:
+def test_a_task_of_an_unknown_kind_is_given_back_for_others_and_nothing_of_it_is_used_up(inside: Inside) -> None:
+    _, task_id = perform(inside, greet, kind="other", given={})
+    for _ in range(3):
+        assert perform(inside, greet, task_id=task_id) == (None, task_id)
+    assert inside.story() == ["SUBMITTED", "0%"]
+    assert inside.events[-1].data["message"] == "Waiting for a worker that knows the kind 'other'"
+    with Interrupts() as interrupts:
+        became = run_task.perform(inside.rt, {"other": spec(greet)}, interrupts, task_id, 1)
+    assert became is TaskStatus.COMPLETED
+
+
+def test_an_unknown_kind_fails_in_the_end(make_inside: Callable[..., Inside]) -> None:
+    inside = make_inside(kind_patience=0.0)
     became, _ = perform(inside, greet, kind="other")
     assert became is TaskStatus.FAILED
     assert inside.events[-1].data["error"] == {
         "code": "unknown_kind",
-        "message": "This worker has no agent of kind 'other'",
+        "message": "This worker has no agent of kind 'other', and none that does took it within 0 s",
     }
 
 

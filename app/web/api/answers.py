@@ -114,6 +114,15 @@ class EventPage(Shown):
     """`since` of the next question"""
 
 
+class Caution(Shown):
+    """Something that may not go as the caller expects."""
+
+    code: str = Field(examples=["no_worker"])
+    """Its name, for programs"""
+    message: str
+    """Its text, for people"""
+
+
 class TaskOutcome(Shown):
     """The task after a write, and the event to wait for in order to see its effect."""
 
@@ -123,6 +132,8 @@ class TaskOutcome(Shown):
     """Number of the latest event that the write caused"""
     epoch: str
     """The log that `seq` belongs to"""
+    warnings: list[Caution] = Field(default_factory=list)
+    """What you should know although it was done; left out when there is nothing"""
 
 
 class Component(Shown):

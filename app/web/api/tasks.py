@@ -109,4 +109,5 @@ def retry_task(task_id: str, body: Retry) -> Response:
 
 
 def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return write_json({"task": outcome.task, "seq": outcome.seq, "epoch": outcome.epoch}, status, headers)
+    told = {"task": outcome.task, "seq": outcome.seq, "epoch": outcome.epoch}
+    return write_json(told | {"warnings": outcome.warnings} if outcome.warnings else told, status, headers)
