@@ -6,12 +6,14 @@ can then be interrupted by a signal, killed at its hard limit, and lost without 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
+from celery.utils.nodenames import default_nodename, gethostname, nodename
 
 from app.core.catalogue import register
 from app.core.errors import SwallowtailError
@@ -88,6 +90,15 @@ def drop_builtin_tasks(sender: Celery, **_: object) -> None:
 
 
 celery_app = build()
+
+
+@signals.celeryd_init.connect
+def name_node(instance: Any, **_: object) -> None:
+    """Give a worker that nobody named a name of its own: of two with one name, the second gets no mailbox."""
+    if instance.hostname == default_nodename(""):
+        # Containers may share a host's name, and each begins to count its processes anew.
+        space = os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc/self/ns/pid") else 0
+        instance.hostname = nodename(f"celery-{space:x}-{os.getpid()}", gethostname())
 
 
 @signals.setup_logging.connect

@@ -18,7 +18,7 @@ from app.core.tokens import Tokens
 from app.delivery.archive import Archive
 from app.delivery.hub import Hub
 from app.delivery.warden import Warden
-from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile
+from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile, vendored
 from app.web.announcer import Announcer
 from app.web.api import agents, artifacts, audit, auth, instances, keeping, members, schedules, tasks, tokens, users
 from app.web.background import Background
@@ -72,6 +72,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     headers.register(app, settings)
     errors.register(app)
     openapi.register(app)
+    vendored.register(app)
     for part in _PARTS:
         app.register_blueprint(part.bp)
     # Around Socket.IO too, which stands around Flask.

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import WebSocket, expect
+from playwright.sync_api import Page, WebSocket, expect
 
 from tests.browser.sights import Sights
 from tests.harness.program import ROOT
@@ -89,6 +89,20 @@ def test_the_pages_lead_to_it(sights: Sights) -> None:
     sights.page.goto(sights.url)
     sights.page.get_by_role("link", name="Event log").click()
     expect(sights.page.get_by_role("heading", name="Event log")).to_be_visible()
+
+
+def test_as_a_file_it_says_where_it_is_served(page: Page) -> None:
+    page.goto(EXAMPLE.as_uri())
+    served = "http://localhost:8000/docs/websocket_client_example.html"
+    expect(page.locator("#connection .label")).to_have_text(f"Served at {served}")
+    expect(page.locator("#from-file")).to_contain_text(served)
+    expect(page.locator("#from-file")).to_contain_text("SWALLOWTAIL_CORS_ORIGINS=null")
+
+
+def test_where_it_is_served_it_says_nothing_of_files(sights: Sights) -> None:
+    sights.page.goto(f"{sights.url}/docs/websocket_client_example.html")
+    expect(sights.page.locator("#connection .label")).to_have_text("Not connected")
+    expect(sights.page.locator("#from-file")).to_be_hidden()
 
 
 def test_it_works_as_a_file_too(sights: Sights, tmp_path: Path) -> None:

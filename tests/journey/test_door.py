@@ -183,3 +183,15 @@ def test_whoever_comes_to_an_open_server_by_a_detour_is_told_what_to_set(open_we
             assert (answer.status_code, answer.json()["code"]) == (421, "not_from_here"), (name, path)
             assert "SWALLOWTAIL_TRUSTED_PROXIES" in answer.json()["detail"]
     assert connect(open_web).startswith("0{")
+
+
+@pytest.mark.long
+def test_pages_of_this_machine_get_a_websocket_of_an_open_server_and_no_other_pages_do(open_web: WebProcess) -> None:
+    address = f"{open_web.url}/socket.io/?EIO=4&transport=polling"
+    for origin in ("http://localhost:5173", "http://127.0.0.1:1", "https://[::1]:3000"):
+        assert connect(open_web, origin=origin).startswith("0{"), origin
+        answer = httpx.get(address, headers={"Origin": origin}, timeout=60)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    for origin in ("null", "https://evil.example", "http://localhost.evil.example", "http://[::1].evil.example"):
+        assert refused(open_web, 403, origin=origin), origin
+    assert refused(open_web, 421, host="evil.example", origin="http://localhost:5173")

@@ -26,9 +26,9 @@ ELSEWHERE = {
     "./scripts/bench": "tests/bench/test_summary.py",
     "python -m app.wsgi": "tests/journey/test_processes.py",
     "rabbitmqctl": "tests/journey/test_rabbit_users.py",
-    "export SWALLOWTAIL_DATABASE_URL": "tests/journey/test_distributed.py",
-    "python -m workers.release": "tests/journey/test_distributed.py",
-    "celery -A": "tests/journey/test_distributed.py",
+    "./scripts/prepare": "tests/setup/test_prepare.py",
+    "python -m workers.release": "tests/browser/test_for_real.py",
+    "celery -A": "tests/browser/test_for_real.py",
 }
 EXAMPLES = {
     "brief.md": "tests/journey/test_recipes.py",
@@ -38,6 +38,8 @@ EXAMPLES = {
 }
 PASSWORD = "correct horse battery"
 ANCHOR = "1287:5b0f…e1"
+#: Where README begins to tell of a deployment on several machines, which `tests/browser/test_for_real.py` follows.
+FOR_REAL = "./scripts/prepare && source .venv/bin/activate"
 
 
 def read_commands(page: Path) -> list[str]:
@@ -78,14 +80,22 @@ def deployment(redis_binary: RedisBinary) -> Iterator[House]:
         yield house
 
 
-HERE = [page for page in PAGES if any(not is_elsewhere(command) for command in read_commands(page))]
+def read_here(page: Path) -> list[str]:
+    """The commands of a page that are run here: all but those of others, and of README's distributed deployment."""
+    commands = read_commands(page)
+    if page.name == "README.md" and page.parent == ROOT:
+        commands = commands[: commands.index(FOR_REAL)]
+    return [command for command in commands if not is_elsewhere(command)]
+
+
+HERE = [page for page in PAGES if read_here(page)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", HERE, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_as_they_are_written(deployment: House, page: Path) -> None:
     web = deployment.webs[0]
-    script = write_script([command for command in read_commands(page) if not is_elsewhere(command)], web.port)
+    script = write_script(read_here(page), web.port)
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     own = {"PATH": path, "SWALLOWTAIL_TOKEN_FILE": str(deployment.root / "token")}
     done = subprocess.run(

@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
-from workers.celery_app import EagerAMQP, worker_settings
+from workers.celery_app import IntakeAMQP, worker_settings
 
 Reach = Callable[[Settings], object]
 
@@ -61,7 +61,7 @@ def by_relay(settings: Settings) -> object:
 
 def by_worker(settings: Settings) -> object:
     """As a worker does."""
-    app = Celery("worker", amqp=EagerAMQP, set_as_current=False)
+    app = Celery("worker", amqp=IntakeAMQP, set_as_current=False)
     app.conf.update(worker_settings(settings))
     return _reach_broker(app)
 

@@ -5,12 +5,20 @@
   /** Rows that are kept. */
   const MOST_ROWS = 2000;
 
+  /** Opened from a file: its origin is none that a server knows. */
+  const fromFile = location.protocol === "file:";
+  const SERVED_AT = "http://localhost:8000/docs/websocket_client_example.html";
+
   const byId = (id) => document.getElementById(id);
   let socket = null;
   let count = 0;
 
   function connect() {
     disconnect();
+    if (typeof io === "undefined") {
+      note("connect_error", { message: "socket.io-client is not here: run ./scripts/up, or ./scripts/prepare" });
+      return;
+    }
     const options = { transports: ["websocket"], upgrade: false, forceNew: true };
     // Never in the address, which is logged. It stays in the field, and in this page's memory while it is open.
     const token = byId("token").value.trim();
@@ -54,10 +62,14 @@
     // Whom the server refused, or cut off, does not try again by itself: another token is for the one who reads this.
     const trying = Boolean(socket && socket.active);
     byId("connection").dataset.state = connected ? "live" : trying ? "catching_up" : "offline";
-    byId("connection").querySelector(".label").textContent = connected ? "Connected" : trying ? "Connecting" : "Not connected";
+    byId("connection").querySelector(".label").textContent = connected ? "Connected" : trying ? "Connecting" : idle();
     byId("connect").disabled = trying;
     byId("disconnect").disabled = !trying;
     byId("subscribe").disabled = byId("unsubscribe").disabled = !connected;
+  }
+
+  function idle() {
+    return fromFile ? `Served at ${SERVED_AT}` : "Not connected";
   }
 
   function addRow(name, payload, sent) {
@@ -95,7 +107,8 @@
     byId("count").textContent = "0";
   }
 
-  byId("url").value = location.protocol === "file:" ? "http://localhost:8000" : location.origin;
+  byId("url").value = fromFile ? new URL(SERVED_AT).origin : location.origin;
+  byId("from-file").hidden = !fromFile;
   byId("instance").value = new URLSearchParams(location.search).get("instance") || "demo";
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   for (const [id, act] of Object.entries({ connect, disconnect, subscribe, unsubscribe, clear })) {

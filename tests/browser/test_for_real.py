@@ -1,0 +1,167 @@
+"""README's "Run it for real", word for word: two web processes, two workers and beat on one machine, and a browser."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.people import another_browser, sign_in
+from tests.harness.house import House
+from tests.harness.ports import free_port
+from tests.harness.processes import WebProcess
+from tests.harness.program import ROOT, Program, clean_environment
+from tests.harness.waiting import wait_until
+from tests.identity.bench import PASSWORD
+from tests.journey.test_recipes import FOR_REAL, read_commands
+
+VENDOR = ROOT / "app/web/static/vendor/socket.io.min.js"
+PAGE = """<!doctype html><title>elsewhere</title><p id="told">waiting</p><script src="/io.js"></script><script>
+const socket = io("SERVER", { transports: ["websocket"], upgrade: false, auth: { token: "TOKEN" } });
+const tell = (text) => { document.getElementById("told").textContent = text; };
+socket.on("connect_error", (fault) => tell(fault.message));
+socket.on("connected", () => socket.emit("subscribe_instance", { instance_id: "demo" }));
+socket.on("task_update", ({ data }) => { if (data.status) tell(data.status); });
+</script>"""
+
+
+class Site:
+    """A web server of another origin, with one page that connects to ours."""
+
+    def __init__(self) -> None:
+        self.page = ""
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = VENDOR.read_bytes() if self.path == "/io.js" else site.page.encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/javascript" if self.path == "/io.js" else "text/html")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+class Reader:
+    """Follows the README in one directory: what it exports holds for every command after it."""
+
+    def __init__(self, house: House, urls: dict[str, str]) -> None:
+        everything = read_commands(ROOT / "README.md")
+        self.commands = everything[everything.index(FOR_REAL) + 1 :]
+        self._house = house
+        own = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SWALLOWTAIL_QUEUE": house.root.name}
+        self.env = clean_environment({**own, "SWALLOWTAIL_VAR_DIR": str(house.root)})
+        for command in [command for command in self.commands if command.startswith("export ")]:
+            for placeholder, given in urls.items():
+                command = command.replace(placeholder, given)
+            assert "…" not in command, "every placeholder has a value"
+            told = subprocess.run(
+                ["bash", "-ec", f"{command}; env -0"], env=self.env, capture_output=True, text=True, check=True
+            )
+            self.env = dict(line.split("=", 1) for line in told.stdout.split("\0") if line)
+
+    def run(self, beginning: str) -> str:
+        """Run the command that begins so, to its end; what it said."""
+        command = ["bash", "-ec", self._find(beginning)]
+        typed = f"{PASSWORD}\n{PASSWORD}\n"
+        done = subprocess.run(
+            command, env=self.env, cwd=self._house.root, input=typed, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def start(self, name: str, beginning: str, **more: str) -> Program:
+        """Start the command that begins so, as one of the programs that go on."""
+        log = self._house.root / f"{name}.log"
+        command = ["bash", "-ec", f"exec {self._find(beginning)}"]
+        return Program(name, command, log=log, env={**self.env, **more}, cwd=self._house.root).start()
+
+    def _find(self, beginning: str) -> str:
+        (found,) = [command for command in self.commands if command.startswith(beginning)]
+        return found
+
+
+def is_ready(port: int) -> bool:
+    """Whether a web process answers that it delivers."""
+    web = WebProcess("asked", Path("/nowhere"), {}, port=port)
+    return web.status("/readyz") == 200
+
+
+@pytest.mark.long
+def test_the_readme_leads_to_a_deployment_that_works(
+    page: Page, postgres_url: str, rabbit_url: str, site: Site
+) -> None:
+    with House(tcp=True) as house:
+        urls = {"postgresql://…": postgres_url, "redis://…": house.redis.url, "amqp://…": rabbit_url}
+        reader = Reader(house, {**urls, "https://pages.example.org": site.origin})
+        for command in ("python -m workers.release", "swallowtail users create", "swallowtail members set"):
+            reader.run(command)
+        ports = [free_port(), free_port()]
+        programs = [reader.start(f"w{port}", "python -m app.wsgi", SWALLOWTAIL_PORT=str(port)) for port in ports]
+        workers = [reader.start(f"worker{number}", "celery -A workers.celery_app worker") for number in (1, 2)]
+        programs += [*workers, reader.start("beat", "celery -A workers.celery_app beat")]
+        try:
+            for port in ports:
+                wait_until(partial(is_ready, port), f"the web process at {port} is ready")
+            for worker in workers:
+                worker.wait_for_log(" ready.")
+            use(page, reader, ports, site)
+            names = [re.findall(r"celery\S*@\S+ ready", worker.log_text())[0] for worker in workers]
+            assert len(set(names)) == 2
+            assert [program.name for program in programs if not program.is_running] == []
+        finally:
+            for program in programs:
+                program.kill()
+
+
+def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
+    """Sign in at one web process and submit at the other; a page of another origin sees it too."""
+    first, other = (f"http://127.0.0.1:{port}" for port in ports)
+    page.goto(f"{first}/instances/demo")
+    sign_in(page, "ann")
+    page.wait_for_url(re.compile("/instances/demo$"))
+    expect(page.locator("#connection")).to_have_text("Live")
+    token = read_token(reader)
+    site.page = PAGE.replace("SERVER", other).replace("TOKEN", token)
+    with another_browser(page) as (elsewhere, _):
+        elsewhere.goto(site.origin)
+        page.goto(f"{first}/instances/demo/new?kind=echo")
+        page.get_by_label("Message").fill("Hello")
+        page.get_by_role("button", name="Submit task").click()
+        expect(page.locator("#status")).to_have_text("Completed")
+        expect(elsewhere.locator("#told")).to_have_text("COMPLETED")
+
+
+def read_token(reader: Reader) -> str:
+    """A token for the page of another origin, as docs/access.md tells to mint one."""
+    reader.commands += ["swallowtail login ann", "swallowtail front-end-tokens mint demo page"]
+    reader.env["SWALLOWTAIL_TOKEN_FILE"] = f"{reader.env['SWALLOWTAIL_VAR_DIR']}/token"
+    reader.run("swallowtail login")
+    found = re.search(r"\S+\.\S+\.\S+", reader.run("swallowtail front-end-tokens mint"))
+    assert found is not None
+    return found[0]
