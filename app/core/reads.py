@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, literal, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import clean
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
-from app.core.policy import rules_for, rules_of
+from app.core.policy import rules_among, rules_for, rules_of
 from app.core.states import TaskStatus
 from app.core.views import (
     AgentView,
@@ -22,7 +22,9 @@ from app.core.views import (
     ScheduleView,
     SlotView,
     StepView,
+    TaskOutline,
     TaskView,
+    outline_task,
     view_agent,
     view_instance,
     view_schedule,
@@ -74,15 +76,16 @@ def list_tasks(
     status: TaskStatus | None = None,
     kind: str | None = None,
     task_id: str | None = None,
-) -> tuple[list[TaskView], str | None]:
-    """Return an instance's tasks, the latest first, and the cursor of the next page; of `task_id` that one only.
+) -> tuple[list[TaskOutline], str | None]:
+    """Return an instance's tasks in outline, the latest first, and the cursor of the next page; or `task_id` only.
 
     Raises:
         NotFound: there is no such instance.
         InvalidInput: this is no cursor.
     """
     read_instance(session, instance_id)
-    query = select(Task).where(Task.instance_id == instance_id)
+    query = select(Task).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+    query = query.where(Task.instance_id == instance_id)
     if task_id is not None:
         query = query.where(Task.id == task_id)
     if status is not None:
@@ -95,7 +98,8 @@ def list_tasks(
     rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
-    return [view_task(row, rules_of(session, row)) for row in rows[:limit]], more
+    rules = rules_among(session, instance_id, rows[:limit])
+    return [outline_task(row, rules[row.id]) for row in rows[:limit]], more
 
 
 def list_steps(session: Session, task_id: str) -> list[StepView]:

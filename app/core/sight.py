@@ -36,7 +36,7 @@ from app.core.log import Head, read_events, read_head
 from app.core.outline import Bounds, Outline, read_outline
 from app.core.projection import View, view_of
 from app.core.states import TaskStatus
-from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
+from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskOutline, TaskView
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,8 @@ class Sight:
         cursor: str | None = None,
         status: TaskStatus | None = None,
         kind: str | None = None,
-    ) -> tuple[list[TaskView], str | None]:
-        """Return an instance's tasks, the latest first, and the cursor of the next page."""
+    ) -> tuple[list[TaskOutline], str | None]:
+        """Return an instance's tasks in outline, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         found, more = reads.list_tasks(
             self.session,

@@ -18,7 +18,7 @@ from app.core.audit_log import AuditView
 from app.core.events import to_json
 from app.core.grants import TokenView
 from app.core.users import UserView
-from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskView
+from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskOutline, TaskView
 
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -53,7 +53,7 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_tasks(tasks: Iterable[TaskView]) -> None:
+def print_tasks(tasks: Iterable[TaskOutline]) -> None:
     """Print tasks as a table."""
     rows = [(t["id"], t["status"], f"{t['progress']:g}", when(t["created_at"])[5:16], t["title"]) for t in tasks]
     _print_table(("Task", "Status", "%", "Submitted", "Title"), rows, "no tasks")

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgre
 
 from app.core.events import EXECUTION_STEP, EventRecord
 from app.core.states import TERMINAL, StepStatus, TaskStatus
-from app.core.views import TaskView
+from app.core.views import TaskOutline
 from scripts.cli.output import readable
 
 _STATUS_STYLES = {
@@ -66,7 +66,7 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def know(self, task: TaskView) -> None:
+    def know(self, task: TaskOutline) -> None:
         """Learn a task's title, and show its bar if it is at work."""
         # A token may not show titles and messages.
         self._titles[task["id"]] = task["title"] or task["id"]

@@ -16,7 +16,7 @@ from app.core.runtime import Runtime
 from app.core.sight import Sight
 from app.core.states import TaskStatus
 from app.core.validate import check_instance_id, check_line, check_task_id
-from app.core.views import TaskView, view_agent
+from app.core.views import TaskOutline, TaskView, view_agent
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import ExitCode
 from scripts.cli.given import build_input, parse_duration
@@ -154,8 +154,8 @@ def _see_sent(runtime: Runtime, task: TaskView) -> TaskView:
 
 def _read_pages(
     runtime: Runtime, instance: str, status: TaskStatus | None, kind: str | None, limit: int
-) -> list[TaskView]:
-    found: list[TaskView] = []
+) -> list[TaskOutline]:
+    found: list[TaskOutline] = []
     cursor = None
     while len(found) < limit:
         size = min(limit - len(found), runtime.settings.max_page_size)

@@ -13,7 +13,7 @@ from app.core.runtime import Runtime
 from app.core.sight import Sight
 from app.core.states import ACTIVE, TaskStatus
 from app.core.validate import check_instance_id, check_task_id
-from app.core.views import TaskView
+from app.core.views import TaskOutline
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import ExitCode, code_of_status
 from scripts.cli.options import AsJson, WithLive
@@ -89,7 +89,7 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
                 screen.show(item)
 
 
-def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskView]:
+def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskOutline]:
     """The tasks whose bars are shown from the beginning."""
     with runtime.db.read() as session:
         sight = Sight(session, runtime.caller.actor)

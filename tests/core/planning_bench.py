@@ -15,7 +15,7 @@ from app.core.firing import fire_due
 from app.core.log import read_events
 from app.core.models import Base
 from app.core.planning import NewSchedule, add_schedule
-from app.core.reads import list_slots, list_tasks, read_schedule
+from app.core.reads import list_slots, list_tasks, read_schedule, read_task
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.views import ScheduleView, TaskView
@@ -72,7 +72,7 @@ class Bench:
     def tasks(self) -> list[TaskView]:
         """Every task, the latest first."""
         with self.runtime.db.read() as session:
-            return list_tasks(session, "demo", limit=10_000)[0]
+            return [read_task(session, task["id"]) for task in list_tasks(session, "demo", limit=10_000)[0]]
 
     def events_of(self, task_id: str) -> list[EventRecord]:
         """Every event of one task, as its log has it."""

@@ -15,6 +15,7 @@ from app.web.api.shapes import (
     Slot,
     Step,
     Task,
+    TaskOutline,
     TaskWithSteps,
 )
 
@@ -46,9 +47,9 @@ class InstancePage(Shown):
 
 
 class TaskPage(Shown):
-    """Tasks, the latest first."""
+    """Tasks without their inputs and results, the latest first."""
 
-    items: list[Task]
+    items: list[TaskOutline]
     """The tasks on this page"""
     next_cursor: str | None
     """`cursor` of the next page; null on the last"""

@@ -27,7 +27,8 @@ bp = APIBlueprint("tasks", __name__, tag=_TAG, url_prefix="/api/v1")
 def list_tasks(instance_id: str, query: TaskQuery) -> Response:
     """List an instance's tasks
 
-    The latest first. Tasks that are submitted while you page do not move the pages that follow.
+    The latest first, without inputs and results: ask for a task to have them. Tasks that are submitted while you page
+    do not move the pages that follow.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
