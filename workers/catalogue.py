@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import BaseModel
 
 from app.core.catalogue import PROBE, AgentCard, register, withdraw
 from app.core.db import Database
 from app.core.errors import SwallowtailError
 from app.core.settings import Settings, load_settings
+from workers.endings import describe
 from workers.forms import input_schema, output_schema
 from workers.journal import Context
+
+log = structlog.get_logger(__name__)
 
 GROUP = "swallowtail.agents"
 KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -104,7 +110,19 @@ def load_agents(settings: Settings) -> dict[str, AgentSpec]:
 
 
 def card(spec: AgentSpec) -> AgentCard:
-    """The agent's entry in the catalogue: everything a form, an API or a scheduler needs without importing it."""
+    """The agent's entry in the catalogue: everything a form, an API or a scheduler needs without importing it.
+
+    Raises CatalogueError when a model of it has no JSON Schema.
+    """
+    try:
+        return _card(spec)
+    except Exception as problem:  # a model may bring schema code of its own
+        where = f"agent {spec.kind!r} ({_place(spec.function)})"
+        told = describe(problem)["message"]
+        raise CatalogueError(f"{where}: its input or output has no JSON Schema: {told}") from problem
+
+
+def _card(spec: AgentSpec) -> AgentCard:
     return AgentCard(
         kind=spec.kind,
         title=spec.title,
@@ -151,19 +169,43 @@ def _check_limits(where: str, soft: float | None, hard: float | None) -> None:
 def _find(settings: Settings) -> Iterator[tuple[str, AgentSpec]]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         source = f"entry point {GROUP}: {point.name} = {point.value}"
-        yield from _specs(source, _load(source, point.load))
+        yield from _load(source, point.load, "mend the package that has it, or uninstall it")
     for name in filter(None, (part.strip() for part in settings.agents.split(","))):
         source = f"SWALLOWTAIL_AGENTS: {name}"
-        yield from _specs(source, _load(source, partial(importlib.import_module, name)))
+        remedy = "mend the module, or take it out of SWALLOWTAIL_AGENTS"
+        yield from _load(source, partial(importlib.import_module, name), remedy)
 
 
-def _load(source: str, load: Callable[[], Any]) -> Any:
+def _load(source: str, load: Callable[[], Any], remedy: str) -> Iterable[tuple[str, AgentSpec]]:
+    """Load what a source names. However it fails, even by ending the program, that is told as the source's fault."""
     try:
-        return load()
+        with _staying(source):
+            return _specs(source, load())
     except CatalogueError as problem:
-        raise CatalogueError(f"{source}: {problem}") from problem
-    except Exception as problem:  # an agent's module may fail in any way while it is imported
-        raise CatalogueError(f"{source}: cannot be loaded: {type(problem).__name__}: {problem}") from problem
+        raise CatalogueError(problem.message if source in problem.message else f"{source}: {problem}") from problem
+    except BaseException as problem:  # sys.exit and KeyboardInterrupt as well: an agent's module may do anything
+        kind, text = type(problem).__name__, describe(problem)["message"]
+        told = text if text.startswith(kind) else f"{kind}: {text}"
+        raise CatalogueError(f"{source}: cannot be loaded: {told.rstrip(': ')}; {remedy}") from problem
+
+
+@contextmanager
+def _staying(source: str) -> Iterator[None]:
+    """Go back to the directory where the process was started: whatever else it starts must find the same files."""
+    start = os.getcwd()
+    try:
+        yield
+    finally:
+        if not _is_at(start):
+            log.warning("directory_changed", by=source, back_to=start)
+            os.chdir(start)
+
+
+def _is_at(directory: str) -> bool:
+    try:
+        return os.getcwd() == directory
+    except FileNotFoundError:  # it went into one, and removed it
+        return False
 
 
 def _specs(source: str, loaded: Any) -> Iterable[tuple[str, AgentSpec]]:

@@ -44,7 +44,9 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     )
 
     # Where things are
-    var_dir: Path = Field(Path("var"), description="Directory of the embedded database, server and logs")
+    var_dir: Path = Field(
+        Path("var"), validate_default=True, description="Directory of the embedded database, server and logs"
+    )
     database_url: str | None = Field(None, description="sqlite:///… or postgresql://…; embedded SQLite when unset")
     redis_url: str | None = Field(None, description="redis://…, rediss://… or unix://…; embedded server when unset")
     broker_url: str | None = Field(None, description="Celery broker: redis://… or amqp://…; the Redis above when unset")
@@ -210,6 +212,12 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("var_dir")
+    @classmethod
+    def _var_from_here(cls, value: Path) -> Path:
+        # Once, at the start: an agent that goes to another directory must not take the deployment along.
+        return value.expanduser().absolute()
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
@@ -217,7 +225,7 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
             raise ValueError("must start with sqlite:/// or postgresql://")
         if value is not None and (value == _SQLITE or ":memory:" in value):
             raise ValueError("must name a file: every process needs the same database")
-        return value
+        return value if value is None or not value.startswith(_SQLITE) else _from_here(value)
 
     @field_validator("redis_url")
     @classmethod
@@ -277,14 +285,13 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     @property
     def var(self) -> Path:
         """Absolute path of the directory for embedded state."""
-        return self.var_dir.expanduser().resolve()
+        return self.var_dir.resolve()
 
     @property
     def database(self) -> str:
         """URL of the database, without a driver name."""
         if self.database_url is None:
-            # What a URL gives another meaning.
-            return _SQLITE + str(self.database_file).replace("%", "%25").replace("?", "%3F")
+            return _SQLITE + _quote(str(self.database_file))
         return self.database_url.replace("postgres://", "postgresql://", 1)
 
     @property
@@ -332,6 +339,18 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         raise SettingsError(_describe(invalid)) from None
+
+
+def _from_here(url: str) -> str:
+    """Return an SQLite URL whose path does not depend on where the process is."""
+    scheme = f"{_SQLITE}file:" if url.startswith(f"{_SQLITE}file:") else _SQLITE
+    path = url.removeprefix(scheme)
+    return url if path.startswith("/") else f"{scheme}{_quote(str(Path.cwd()))}/{path}"
+
+
+def _quote(path: str) -> str:
+    """Return a path as a URL has it: without what a URL gives another meaning."""
+    return path.replace("%", "%25").replace("?", "%3F")
 
 
 def _describe(invalid: ValidationError) -> str:
