@@ -3,9 +3,8 @@
 With `--processes N`, or the setting, this process is only the parent of N that serve (`app/web/family`).
 
 The only file that knows how concurrency is made: `SWALLOWTAIL_ASYNC_MODE` is `eventlet` (default), `gevent`, or
-`threading` (Werkzeug's server, a thread for each connection: for debugging and small installations). The standard
-library has to be patched before anything else is imported, so the mode is read first, by itself, and everything else is
-imported inside functions.
+`threading` (Werkzeug's server, for debugging and small installations). The standard library has to be patched before
+anything else is imported, so the mode is read first, and everything else is imported inside functions.
 """
 
 from __future__ import annotations
@@ -56,15 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _attempt(work: Callable[[Settings], int]) -> int:
-    from app.core.errors import SettingsError
+    from app.core.errors import SettingsError, Unavailable
     from app.core.settings import load_settings
 
     try:
         return work(load_settings())
-    except SettingsError as wrong:
+    except (SettingsError, Unavailable) as wrong:
         # Also one that shows only when it is used, such as a database whose driver is not installed.
         sys.stderr.write(f"settings: {wrong.message}\n")
-        return 2
+        return 2 if isinstance(wrong, SettingsError) else 1
 
 
 def _lead(settings: Settings) -> int:
@@ -121,8 +120,7 @@ def _peek(name: str, default: str) -> str:
 def _patch(mode: str) -> None:
     if mode == "eventlet":
         with warnings.catch_warnings():
-            # It says of itself that it is in maintenance; decision 9 says why it is here all the same.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # It says that it is in maintenance; decision 9 says why it is here.
             import eventlet
         eventlet.monkey_patch()
     elif mode == "gevent":
@@ -132,6 +130,7 @@ def _patch(mode: str) -> None:
 
 
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
+    from app.core.deployment import join
     from app.core.sweep import Sweeper
     from app.web.address import name_of
     from app.web.descriptors import raise_limit
@@ -144,7 +143,9 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     stopping: list[int] = []
     catch_signals(stopping)
     raise_limit(settings.max_connections)
-    app = create_app(settings, driver="psycopg2" if settings.async_mode == "eventlet" else None)
+    driver: Any = "psycopg2" if settings.async_mode == "eventlet" else None
+    settings = join(settings, driver)
+    app = create_app(settings, driver=driver)
     web: Web = app.extensions["swallowtail"]
     sweeper = Sweeper(web.rt)
     sweeper.start()
@@ -316,8 +317,7 @@ class _Entrance:
         while True:
             try:
                 self.queue.put(listener.accept())
-            except OSError:
-                # No descriptor is left, or the client is gone already.
+            except OSError:  # No descriptor is left, or the client is gone already.
                 time.sleep(REFUSED_REST)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ import orjson
 import redis
 import socketio
 
+from app.core.deployment import join
 from app.core.events import TASK_UPDATE, EventRecord
 from app.core.log import Change
 from app.core.models import Task
@@ -80,7 +81,7 @@ class Ours(Sender):
 
     def __init__(self, rooms: range) -> None:
         super().__init__(rooms)
-        self.runtime = Runtime.build(load_settings(), announce=self._announce)
+        self.runtime = Runtime.build(join(load_settings()), announce=self._announce)
         self._committed: list[tuple[int, Sequence[EventRecord]]] = []
 
     def send(self, numbers: range) -> None:

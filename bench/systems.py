@@ -18,6 +18,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 
+from app.core.deployment import join
 from app.core.ledger import NewTask
 from app.core.runtime import Runtime
 from app.core.settings import Settings
@@ -165,7 +166,7 @@ class Swallowtail(System):
         self._prepare()
 
     def _prepare(self) -> None:
-        runtime = Runtime.build(self._settings)
+        runtime = Runtime.build(join(self._settings))
         alembic = Config(str(ROOT / "alembic.ini"))
         with runtime.db.engine.connect() as connection, connection.begin():
             alembic.attributes["connection"] = connection

@@ -311,7 +311,7 @@ class Context:
         with self._watch.writing() as written:
             wrote: Wrote = self._guard(write, *args, **named)
             written(wrote.cancel_requested)
-        self._live.follow(wrote.seq)
+        self._live.follow(wrote.seq, wrote.epoch)
         return wrote
 
     def _guard(self, write: Callable[..., Any], *args: Any, **named: Any) -> Any:

@@ -27,7 +27,7 @@ class LiveProgress:
         self._message = ""
         #: What the task's row has not been told yet; a durable event's own message must not be undone by an older one.
         self._row_message = ""
-        self._base_seq = claim.base_seq
+        self._base_seq, self._epoch = claim.base_seq, claim.epoch
         self._rev = 0
         self._held_back = False
         self._not_on_row = False
@@ -75,9 +75,11 @@ class LiveProgress:
         with self._lock:
             return self._percent, self._row_message
 
-    def follow(self, seq: int) -> None:
+    def follow(self, seq: int, epoch: str) -> None:
         """Note that the task's log has reached `seq`: what is told from now on was measured after that."""
         with self._lock:
+            if epoch and epoch != self._epoch:
+                self._base_seq, self._epoch = seq, epoch
             self._base_seq = max(self._base_seq, seq)
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class LiveProgress:
         self._rev += 1
         claim = self._claim
         data = {"progress": self._percent, "message": self._message, "timestamp": stamp(now())}
-        state = LiveState(claim.instance_id, claim.task_id, claim.attempt, self._rev, self._base_seq, data)
+        state = LiveState(claim.instance_id, claim.task_id, claim.attempt, self._rev, self._base_seq, data, self._epoch)
         progressed.send(sender=None, state=state)
 
 

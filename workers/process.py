@@ -15,6 +15,7 @@ from typing import Any
 
 from billiard.process import current_process
 
+from app.core.deployment import join
 from app.core.events import EventRecord
 from app.core.ledger import Ledger
 from app.core.outbox import RUN_TASK
@@ -31,8 +32,8 @@ _held: dict[int, Runtime] = {}
 
 @functools.cache
 def settings() -> Settings:
-    """The settings of this process."""
-    return load_settings()
+    """The settings of this process, with the names of its deployment. Raises SettingsError, Unavailable."""
+    return join(load_settings())
 
 
 @functools.cache

@@ -21,7 +21,8 @@ import structlog
 from celery import bootsteps
 from celery import signals as celery_signals
 
-from app.core.errors import SettingsError
+from app.core.deployment import join
+from app.core.errors import SwallowtailError
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
@@ -93,11 +94,11 @@ class ReaperStep(bootsteps.StartStopStep):
 def main() -> None:
     """Sweep until told to stop, or until the process that started this is gone."""
     try:
-        settings = load_settings()
-        runtime = Runtime.build(settings)
-    except SettingsError as wrong:
+        chosen = join(load_settings())
+        runtime = Runtime.build(chosen)
+    except SwallowtailError as wrong:
         sys.exit(f"settings: {wrong.message}")
-    configure_logging(settings)
+    configure_logging(chosen)
     # The worker tells its id: it may be gone before this process can ask who its parent is.
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
     stopping = threading.Event()
@@ -109,7 +110,7 @@ def main() -> None:
     announcer = Announcer(runtime, f"{socket.gethostname()}:{parent}", sys.argv[3:])
     announcer.start()
     if len(sys.argv) > 2:
-        keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), settings)
+        keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), chosen)
         threading.Thread(target=keeper.run, args=(stopping,), name="keeper", daemon=True).start()
     while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):
         pass

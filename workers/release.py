@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from app.core import actions
+from app.core.deployment import join
 from app.core.errors import Conflict, SwallowtailError
 from app.core.migrate import migrate
 from app.core.runtime import Runtime
@@ -35,7 +36,7 @@ def release(settings: Settings) -> None:
 
 def create_demo(settings: Settings) -> None:
     """Create the demo instance unless it is there."""
-    runtime = Runtime.build(settings)
+    runtime = Runtime.build(join(settings))
     try:
         actions.create_instance(runtime, "Demo", settings.demo_instance)
         sys.stdout.write(f"release: created the instance {settings.demo_instance}\n")

@@ -19,8 +19,8 @@ from celery.beat import Scheduler
 from app.core.errors import SettingsError, SwallowtailError
 from app.core.firing import fire_due
 from app.core.runtime import Runtime
-from app.core.settings import load_settings
 from app.core.sweep import Sweeper
+from workers.process import settings
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class DatabaseScheduler(Scheduler):
     _looking = False
 
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
-        self._settings = load_settings()
+        self._settings = settings()
         options["max_interval"] = self._settings.beat_interval
         super().__init__(app, *args, **options)
 

@@ -44,6 +44,8 @@ class Claim:
     #: Errors of the agent outside of any step in earlier attempts.
     failures: int = 0
     saved: dict[str, SavedStep] = field(default_factory=dict)
+    #: That of the log in which `base_seq` is a number.
+    epoch: str = ""
     #: What nobody is to see of what the run tells beside its events.
     rules: Rules = PATTERNS_ONLY
 

@@ -72,6 +72,8 @@ class LiveState:
     rev: int
     base_seq: int
     data: dict[str, Any]
+    #: That of the log in which `base_seq` is a number.
+    epoch: str = ""
 
     def wire(self) -> dict[str, Any]:
         """Return the payload of a `task_update` that carries `rev` instead of `seq`."""
@@ -80,6 +82,7 @@ class LiveState:
             "task_id": self.task_id,
             "type": TASK_UPDATE,
             "data": self.data,
+            "epoch": self.epoch,
             "attempt": self.attempt,
             "rev": self.rev,
         }

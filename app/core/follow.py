@@ -145,7 +145,9 @@ class Follower:
             if message.get("kind") != "live":
                 return
             live = message["live"]
-            if self._task_id not in (None, live["task_id"]) or message["base_seq"] > self.cursor:
+            if live.get("epoch") != self._epoch or message["base_seq"] > self.cursor:
+                continue
+            if self._task_id not in (None, live["task_id"]):
                 continue
             if not self._view.shows(live["task_id"]):
                 continue

@@ -223,6 +223,15 @@ class Duty(Base):
     next_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class Deployment(Base):
+    """One row: what tells this deployment's channels, keys and queues from those of others (`core/deployment`)."""
+
+    __tablename__ = "deployment"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    identity: Mapped[str] = mapped_column(String(32))
+
+
 class Agent(Base):
     """What the web, the CLI and beat know of an agent: the card that workers publish."""
 

@@ -64,6 +64,8 @@ class Wrote:
     seq: int
     tries: int
     cancel_requested: bool
+    #: That of the log in which `seq` is a number; empty where nothing was written.
+    epoch: str = ""
 
 
 class RunLedger:
@@ -102,7 +104,7 @@ class RunLedger:
                 raise
             self._set_aside(task_id, attempt, token, worker, fault)
             return None
-        return claim if claim is None or not events else replace(claim, base_seq=events[-1].seq)
+        return claim if claim is None or not events else replace(claim, base_seq=events[-1].seq, epoch=events[-1].epoch)
 
     def _set_aside(self, task_id: str, attempt: int, token: str, worker: str, fault: Exception) -> None:
         """Deal with a task that cannot be read, in a transaction that does not read it."""
@@ -320,7 +322,7 @@ class RunLedger:
 
     def _wrote(self, work: Callable[[Change], Wrote]) -> Wrote:
         wrote, events = self.ledger.commit(work)
-        return replace(wrote, seq=events[-1].seq) if events else wrote
+        return replace(wrote, seq=events[-1].seq, epoch=events[-1].epoch) if events else wrote
 
     def _extend(self, task: Task) -> None:
         task.lease_until = db_now(self.lease)

@@ -53,6 +53,12 @@ class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings
     channel_prefix: str = Field(
         "swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of Redis channels"
     )
+    deployment: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9]{0,32}$",
+        description="Name of the deployment, at the end of its channels, keys and queue; made once, and kept in the "
+        "database, when empty",
+    )
     queue: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Celery queue that tasks go to")
 
     # The web process

@@ -12,6 +12,7 @@ import time
 import structlog
 from prometheus_client import Counter
 
+from app.core.deployment import Presence
 from app.core.errors import SwallowtailError
 from app.core.retention import prune_due
 from app.core.runtime import Runtime
@@ -33,6 +34,7 @@ class Sweeper:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._presence = Presence(runtime.settings, runtime.db)
 
     def run_once(self) -> int:
         """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
@@ -73,6 +75,7 @@ class Sweeper:
             woken = self._woken.wait(self._runtime.settings.sweep_interval)
             self._woken.clear()
             try:
+                self._presence.note()
                 self._relay() if woken else self.run_once()
             except SwallowtailError as away:
                 SWEEPS.labels("away").inc()

@@ -57,6 +57,7 @@ def _read_events(wires: Any, at: Any, instance_id: str) -> EventsHint | None:
 def _read_live(told: Any, instance_id: str) -> LiveHint | None:
     base_seq, wire = told["base_seq"], told["live"]
     usable = _is_event(wire, instance_id) and type(wire["rev"]) is int and type(base_seq) is int
+    usable = usable and isinstance(wire["epoch"], str)
     return LiveHint(base_seq, wire) if usable else None
 
 

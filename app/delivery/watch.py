@@ -333,6 +333,10 @@ class Watch:
         self._append([make_entry(self._transport, wire, hint.at) for wire in fresh], "lost_hint")
 
     def _take_live(self, hint: LiveHint) -> None:
+        if hint.wire["epoch"] != self._ring.epoch:
+            # Of another log of this name, or of one that was begun anew: its numbers say nothing here.
+            HINTS.labels("other_epoch").inc()
+            return
         frame = self._transport.frame(hint.wire["type"], hint.wire)
         if self._live.offer(hint.base_seq, hint.wire, frame):
             LIVE_OFFERED.inc(len(self._audience))

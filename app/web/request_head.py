@@ -59,6 +59,8 @@ def read_strictly(handler: type[Any]) -> type[Any]:
     """Return a request handler of `http.server`'s family (eventlet's, Werkzeug's) that answers 400 to such a head."""
 
     class Strict(handler):  # type: ignore[misc] # eventlet has no types
+        rfile: Any
+
         def parse_request(self) -> bool:
             source, kept = self.rfile, _Lines(self.rfile)
             self.rfile = kept
@@ -80,6 +82,8 @@ def read_strictly_in_gevent(handler: type[Any]) -> type[Any]:
     """Return gevent's request handler with the same care; the server answers 400 to a ValueError."""
 
     class Strict(handler):  # type: ignore[misc] # the library has no types
+        rfile: Any
+
         def read_request(self, raw_requestline: str) -> Any:
             source, kept = self.rfile, _Lines(self.rfile)
             self.rfile = kept

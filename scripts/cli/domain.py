@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.core.access import Actor, Caller
+from app.core.deployment import join
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.logs import configure_logging
 from app.core.runtime import Runtime
@@ -36,7 +37,7 @@ def open_unknown() -> Iterator[Runtime]:
     settings = load_settings()
     _be_quiet(settings)
     _check_database_file(settings)
-    runtime = Runtime.build(settings)
+    runtime = Runtime.build(join(settings))
     try:
         yield runtime
     finally:

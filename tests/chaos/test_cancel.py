@@ -86,15 +86,15 @@ def test_the_same_message_twice_is_one_run(brisk_house: MakeHouse) -> None:
     instance, task_id, gate = at_the_gate(house)
     sender = make_sender(house.settings)
     for _ in range(3):
-        sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.settings.queue)
+        sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.runtime().settings.queue)
     house.workers[0].wait_for(
         lambda: house.workers[0].log_text().count("wakeup_is_stale") == 3, "the repeated messages are refused"
     )
     assert let_through(house, task_id, gate) == 1
-    sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.settings.queue)
-    sender.send_task(RUN_TASK, args=["no such task", 1], queue=house.settings.queue)
-    sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=house.settings.queue)
-    sender.send_task("somebody.elses", args=[task_id, 1], queue=house.settings.queue)
+    sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.runtime().settings.queue)
+    sender.send_task(RUN_TASK, args=["no such task", 1], queue=house.runtime().settings.queue)
+    sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=house.runtime().settings.queue)
+    sender.send_task("somebody.elses", args=[task_id, 1], queue=house.runtime().settings.queue)
     house.workers[0].wait_for_log("signal_not_ours")
     sender.close()
     assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"

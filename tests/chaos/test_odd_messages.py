@@ -84,7 +84,7 @@ def test_the_worker_goes_on_after_a_message_that_is_not_for_it(
     limited_house: House, name: str, args: list[object]
 ) -> None:
     instance = limited_house.new_instance()
-    settings = limited_house.settings
+    settings = limited_house.runtime().settings
     with make_sender(settings) as sender:
         sender.send_task(name, args=args, queue=settings.queue)
         task = limited_house.submit(instance, "probe", {"steps": 1})
@@ -150,7 +150,7 @@ def test_a_revoked_message_cancels_its_task(limited_house: House) -> None:
     instance = limited_house.new_instance()
     task = limited_house.submit(instance, "probe", {"steps": 1, "seconds": 600, "blocking": True})
     limited_house.wait_for_step(instance, task, "step-1")
-    with make_sender(limited_house.settings) as sender:
+    with make_sender(limited_house.runtime().settings) as sender:
         [running] = [one for worker in (sender.control.inspect().active() or {}).values() for one in worker]
         sender.control.revoke(running["id"], terminate=True, signal="SIGKILL")
         limited_house.wait_for_task(task)

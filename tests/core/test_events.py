@@ -254,11 +254,12 @@ def test_the_shapes_on_the_wire_are_these() -> None:
         "id": "id",
         "attempt": 2,
     }
-    assert LiveState("i", "t", 2, 3, 7, {"progress": 1}).wire() == {
+    assert LiveState("i", "t", 2, 3, 7, {"progress": 1}, "e").wire() == {
         "instance_id": "i",
         "task_id": "t",
         "type": "task_update",
         "data": {"progress": 1},
+        "epoch": "e",
         "attempt": 2,
         "rev": 3,
     }

@@ -16,6 +16,7 @@ from app.core.errors import NotFound
 from app.core.events import EventRecord, LiveState
 from app.core.follow import Follower, Item, Live, Reset
 from app.core.models import Instance
+from app.core.sight import Sight
 from tests.core.planning_bench import Bench, open_bench
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import PATIENCE, wait_until
@@ -117,8 +118,13 @@ def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path
         wait_until(lambda: _listeners(bench) == 1, "the follower listens")
 
         def live(task_id: str, base_seq: int) -> None:
-            bench.runtime.broadcast.publish_live(LiveState("demo", task_id, 1, 1, base_seq, {"progress": 5.0}))
+            state = LiveState("demo", task_id, 1, 1, base_seq, {"progress": 5.0}, epoch)
+            bench.runtime.broadcast.publish_live(state)
 
+        with bench.runtime.db.read() as session:
+            epoch = Sight(session, bench.runtime.caller.actor).head("demo").epoch
+        other = LiveState("demo", first, 1, 1, 1, {"progress": 5.0}, "another log of this name")
+        bench.runtime.broadcast.publish_live(other)
         live(first, 0)  # measured before the task's last event: no news any more
         live(first, 99)  # measured after an event that has not been shown yet
         live(first, 1)

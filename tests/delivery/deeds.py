@@ -90,5 +90,5 @@ class Overtaking:
 def author_with(author: Author, announce: Callable[[Sequence[EventRecord]], None]) -> Author:
     """Another author of the same instance, with database connections and an announcement of its own."""
     other = Author(author.house, author.instance_id)
-    other.rt = Runtime.build(author.house.settings, announce=announce)
+    other.rt = Runtime.build(author.house.runtime().settings, announce=announce)
     return other

@@ -194,13 +194,14 @@ def hint(events: Sequence[EventRecord]) -> bytes:
     return orjson.dumps({"kind": "events", "events": [event.wire() for event in events]})
 
 
-def live_hint(progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1) -> bytes:
+def live_hint(progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1, epoch: str = "one") -> bytes:
     """The message that tells of progress inside a step."""
     wire = {
         "instance_id": INSTANCE,
         "task_id": task,
         "type": "task_update",
         "data": {"progress": progress, "message": ""},
+        "epoch": epoch,
         "attempt": attempt,
         "rev": rev,
     }

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from app.core.deployment import join
 from app.core.events import EventRecord
 from app.core.ledger import NewTask
 from app.core.runtime import Runtime
@@ -21,7 +22,7 @@ def die(events: Sequence[EventRecord]) -> None:
 
 def main() -> None:
     """Submit a task to the instance that the argument names."""
-    rt = Runtime.build(load_settings(), announce=die)
+    rt = Runtime.build(join(load_settings()), announce=die)
     rt.ledger.submit(NewTask(sys.argv[1], "echo", "Told to nobody", {}, fingerprint=""))
 
 

@@ -42,7 +42,7 @@ def told(events: Iterable[EventRecord]) -> list[Heard]:
 
 def live(progress: float, *, rev: int) -> Heard:
     """Live progress as the page is shown it."""
-    wire = {"instance_id": INSTANCE, "task_id": MINE, "type": "task_update", "attempt": 1, "rev": rev}
+    wire = {"instance_id": INSTANCE, "task_id": MINE, "type": "task_update", "attempt": 1, "rev": rev, "epoch": "one"}
     return "task_update", {**wire, "data": {"progress": progress, "message": None}}
 
 

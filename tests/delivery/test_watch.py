@@ -334,6 +334,16 @@ def test_live_state_of_a_log_that_is_no_more_is_dropped(scene: Callable[..., Sce
     assert len(s.archive.reads) == 1
 
 
+def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.join("a")
+    s.publish()
+    s.watch.hear(live_hint(10, base=1, rev=7, epoch="two"))
+    s.watch.hear(live_hint(20, base=1, rev=1))
+    s.publish()
+    assert s.story("a") == ["subscribed", "1", "live 20", "2"]
+
+
 def test_a_slow_client_gets_the_latest_live_state_only(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=16)
     s.join("slow")

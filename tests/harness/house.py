@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.core import actions, reads
+from app.core.deployment import join
 from app.core.log import read_events
 from app.core.runtime import Runtime
 from app.core.settings import Settings
@@ -70,14 +71,14 @@ class House:
 
     @property
     def settings(self) -> Settings:
-        """The settings that this house's processes see."""
+        """The settings that this house's processes are given; `runtime().settings` has the deployment's names too."""
         fields = {k.removeprefix("SWALLOWTAIL_").lower(): v for k, v in self.env.items()}
         return Settings(_env_file=None, **fields)  # type: ignore[arg-type] # as text, like an environment's
 
     def runtime(self) -> Runtime:
         """The domain, in this process, on the house's database and Redis: for submitting and for looking afterwards."""
         if self._runtime is None:
-            self._runtime = Runtime.build(self.settings)
+            self._runtime = Runtime.build(join(self.settings))
         return self._runtime
 
     def start_web(

@@ -92,11 +92,8 @@ def test_times_are_held_against_the_clock_with_the_leeway(
 def test_a_moment_beyond_every_calendar_is_refused_like_any_other_bad_claim(
     bench: Bench, provider: Provider, claim: str, seconds: float
 ) -> None:
-    if claim == "nbf" and seconds < 0:
-        pytest.skip("valid for ever, as far as `nbf` says")
-    refused(
-        bench, provider.sign(**{claim: seconds}), "not a token that is accepted here|expired|not valid yet|lives longer"
-    )
+    claims: dict[str, Any] = {claim: seconds}
+    refused(bench, provider.sign(**claims), "not a token that is accepted here|expired|not valid yet")
 
 
 def test_a_token_that_never_seems_to_end_is_good_for_its_longest_life_only(

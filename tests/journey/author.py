@@ -47,7 +47,7 @@ class Author:
     def tell_live(self, claim: Claim, progress: float, *, rev: int, base_seq: int) -> None:
         """Publish progress inside a step."""
         data = {"progress": progress, "message": "working", "timestamp": "2026-01-01T00:00:00.000Z"}
-        state = LiveState(self.instance_id, claim.task_id, claim.attempt, rev, base_seq, data)
+        state = LiveState(self.instance_id, claim.task_id, claim.attempt, rev, base_seq, data, claim.epoch)
         self.rt.broadcast.publish_live(state)
 
     def tell_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:

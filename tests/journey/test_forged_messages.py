@@ -40,13 +40,14 @@ def house(redis_binary: RedisBinary) -> Iterator[House]:
 
 def forge(author: Author, task_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Messages as a publisher of ours would make them, had they happened."""
-    settings, events = author.house.settings, author.told
+    settings, events = author.house.runtime().settings, author.told
     channel, head = instance_channel(settings, author.instance_id), events[-1]["seq"]
 
     def event(seq: int, **more: Any) -> dict[str, Any]:
         return {**events[-1], "seq": seq, "id": f"forged-{seq}", **more}
 
-    live = {"type": "task_update", "instance_id": author.instance_id, "task_id": task_id, "attempt": 1, "rev": 99}
+    live = {"type": "task_update", "instance_id": author.instance_id, "task_id": task_id, "attempt": 1, "rev": 99,
+            "epoch": events[-1]["epoch"]}  # fmt: skip
     text = {"task_id": task_id, "instance_id": author.instance_id, "step_id": "s", "attempt": 1, "rev": 1, "offset": 0}
     forged = [event(head + 1), event(head + 5), event(2**62), event(1, epoch="forged"), event(head)]
     return [
@@ -147,7 +148,7 @@ def enqueue(house: House, arguments: list[Any], *, content_type: str = "applicat
     with Connection(house.settings.broker) as connection, connection.Producer() as producer:
         producer.publish(
             body if body is not None else json.dumps([arguments, {}, {}]),
-            routing_key=house.settings.queue,
+            routing_key=house.runtime().settings.queue,
             exchange="",
             headers=headers,
             correlation_id="forged",

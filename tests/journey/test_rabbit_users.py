@@ -25,7 +25,8 @@ pytestmark = pytest.mark.long
 
 USERS = ("web", "worker", "beat")
 VHOST = "least"
-QUEUE = "swallowtail"
+#: As `core/deployment` names it.
+QUEUE = "swallowtail.0123abcd"
 
 
 def documented() -> list[dict[str, str]]:
@@ -60,7 +61,7 @@ def guarded(rabbit_server: RabbitServer) -> RabbitServer:
 @pytest.fixture
 def house(guarded: RabbitServer, new_house: Callable[..., House]) -> House:
     """A house whose own submissions are those of a web process."""
-    return new_house(broker_url=guarded.as_user("web", "web", VHOST), env={"queue": QUEUE})
+    return new_house(broker_url=guarded.as_user("web", "web", VHOST), env={"queue": "swallowtail"})
 
 
 def start(house: House, server: RabbitServer) -> None:

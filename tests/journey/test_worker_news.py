@@ -20,7 +20,7 @@ def test_a_run_publishes_events_live_progress_and_text(new_house: Callable[..., 
     instance = house.new_instance()
     heard: list[tuple[str, dict[str, Any]]] = []
     with house.redis.client() as client, client.pubsub() as listener:  # type: ignore[no-untyped-call]
-        listener.psubscribe(f"{house.settings.channel_prefix}:*")
+        listener.psubscribe(f"{house.runtime().settings.channel_prefix}:*")
         wait_until(lambda: listener.get_message(timeout=1), "the subscription stands")
         given = {"steps": 2, "seconds": 0.6, "updates": 3, "text_bytes": 100}
         task_id = house.submit(instance, "probe", given)
@@ -34,8 +34,8 @@ def test_a_run_publishes_events_live_progress_and_text(new_house: Callable[..., 
         wait_until(hear, "the end is published")
     events = [event for _, told in heard if told["kind"] == "events" for event in told["events"]]
     assert events == house.events(instance)
-    check_live(heard, instance_channel(house.settings, instance), task_id)
-    check_text(heard, task_channel(house.settings, task_id), events)
+    check_live(heard, instance_channel(house.runtime().settings, instance), task_id)
+    check_text(heard, task_channel(house.runtime().settings, task_id), events)
 
 
 def check_live(heard: list[tuple[str, dict[str, Any]]], channel: str, task_id: str) -> None:

@@ -15,8 +15,12 @@ def test_many_callers_share_few_threads() -> None:
     seen: list[int] = []
     answers: list[int] = []
 
+    def note(number: int) -> int:
+        seen.append(threading.get_ident())
+        return number
+
     def ask(number: int) -> None:
-        answers.append(pool.run(lambda: seen.append(threading.get_ident()) or number))
+        answers.append(pool.run(note, number))
 
     callers = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
     for caller in callers:

@@ -75,10 +75,18 @@ def test_the_row_is_told_once_and_never_an_old_message(told: list[LiveState]) ->
 
 def test_after_a_later_event_it_tells_that_it_is_later(told: list[LiveState]) -> None:
     live = LiveProgress(CLAIM, 10.0, Clock())
-    live.follow(9)
-    live.follow(8)
+    live.follow(9, "e")
+    live.follow(8, "e")
     live.report(30, "")
-    assert told[0].base_seq == 9
+    assert (told[0].base_seq, told[0].epoch) == (9, "e")
+
+
+def test_a_log_that_was_begun_anew_counts_from_its_own_numbers(told: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, Clock())
+    live.follow(9, "e")
+    live.follow(2, "f")
+    live.report(30, "")
+    assert (told[0].base_seq, told[0].epoch) == (2, "f")
 
 
 def test_nothing_is_told_after_the_end(told: list[LiveState]) -> None:

@@ -1,0 +1,29 @@
+"""The identity of a deployment.
+
+Revision: 0011, after 0010.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the table; the first process that starts fills it."""
+    op.create_table(
+        "deployment",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("identity", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment")),
+    )
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("deployment")
