@@ -22,7 +22,7 @@ from app.core.outbox import broker_settings
 from app.core.settings import Settings
 from workers.catalogue import card
 from workers.intake import IntakeConnection
-from workers.process import agents, board, brief_runtime, settings, voucher
+from workers.process import agents, board, brief_runtime, named, settings, voucher
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,15 @@ def name_node(instance: Any, **_: object) -> None:
         # Containers may share a host's name, and each begins to count its processes anew.
         space = os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc/self/ns/pid") else 0
         instance.hostname = nodename(f"celery-{space:x}-{os.getpid()}", gethostname())
+
+
+@signals.celeryd_init.connect
+def name_queue(conf: Any, **_: object) -> None:
+    """Have a worker take from its deployment's queue, whose name is in the database: an import must not need that."""
+    try:
+        conf.update(broker_settings(named()))
+    except SwallowtailError as wrong:
+        sys.exit(f"swallowtail: {wrong.message}")
 
 
 @signals.setup_logging.connect

@@ -32,8 +32,14 @@ _held: dict[int, Runtime] = {}
 
 @functools.cache
 def settings() -> Settings:
-    """The settings of this process, with the names of its deployment. Raises SettingsError, Unavailable."""
-    return join(load_settings())
+    """The settings of this process."""
+    return load_settings()
+
+
+@functools.cache
+def named() -> Settings:
+    """The settings with the names of the deployment, which the database knows. Raises SettingsError, Unavailable."""
+    return join(settings())
 
 
 @functools.cache
@@ -73,7 +79,7 @@ def runtime() -> Runtime:
     """The domain's parts in this process; whatever they record is sent as the signal `event_recorded`."""
     held = _held.get(os.getpid())
     if held is None:
-        held = Runtime.build(settings(), announce=announce)
+        held = Runtime.build(named(), announce=announce)
         _held.clear()
         _held[os.getpid()] = held
     return held
@@ -94,7 +100,7 @@ def brief_runtime() -> Iterator[Runtime]:
         Unavailable: the database stayed away for a heartbeat or two; the sweep will find what was to be told.
     """
     patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
-    brief = Runtime.build(settings().model_copy(update={"database_wait": patience}), announce=announce)
+    brief = Runtime.build(named().model_copy(update={"database_wait": patience}), announce=announce)
     _held[os.getpid()] = brief
     try:
         yield brief

@@ -20,7 +20,7 @@ from app.core.errors import SettingsError, SwallowtailError
 from app.core.firing import fire_due
 from app.core.runtime import Runtime
 from app.core.sweep import Sweeper
-from workers.process import settings
+from workers.process import named
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,10 @@ class DatabaseScheduler(Scheduler):
     _looking = False
 
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
-        self._settings = settings()
+        try:
+            self._settings = named()
+        except SwallowtailError as wrong:
+            sys.exit(f"swallowtail: {wrong.message}")
         options["max_interval"] = self._settings.beat_interval
         super().__init__(app, *args, **options)
 

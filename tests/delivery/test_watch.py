@@ -340,6 +340,7 @@ def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[.
     s.publish()
     s.watch.hear(live_hint(10, base=1, rev=7, epoch="two"))
     s.watch.hear(live_hint(20, base=1, rev=1))
+    s.watch.turn()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "live 20", "2"]
 
