@@ -94,7 +94,7 @@ def test_the_worker_goes_on_after_a_message_that_is_not_for_it(
 
 
 def test_no_item_of_a_redis_queue_ends_the_worker(limited_house: House) -> None:
-    worker, queue = limited_house.workers[0], limited_house.settings.queue
+    worker, queue = limited_house.workers[0], limited_house.runtime().settings.queue
     pid, before = worker.pid, worker.log_text().count("message_unreadable")
     instance = limited_house.new_instance()
     with limited_house.redis.client() as redis:
@@ -113,7 +113,7 @@ def test_what_is_added_to_a_wakeup_changes_nothing(limited_house: House) -> None
     task = limited_house.submit(instance, "probe", {"steps": 1})
     more = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "group": "x", "retries": "many"}
     with limited_house.redis.client() as redis:
-        redis.lpush(limited_house.settings.queue, item([[task, 1], {}, {}], headers={**HEADERS, **more}))
+        redis.lpush(limited_house.runtime().settings.queue, item([[task, 1], {}, {}], headers={**HEADERS, **more}))
     assert limited_house.wait_for_task(task)["status"] == "COMPLETED"
     assert story(limited_house.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
 
@@ -133,12 +133,13 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[...,
         for body in bodies:
             for changed in [{}, *odd]:
                 told = {"headers": HEADERS, "content_type": "application/json", "content_encoding": "utf-8", **changed}
-                producer.publish(body, exchange="", routing_key=house.settings.queue, **told)
+                producer.publish(body, exchange="", routing_key=house.runtime().settings.queue, **told)
         squeezed: dict[str, Any] = {
             "headers": {**HEADERS, "compression": "application/x-gzip"},
             "content_type": "application/json",
         }
-        producer.publish(b"[]", exchange="", routing_key=house.settings.queue, content_encoding="utf-8", **squeezed)
+        queue = house.runtime().settings.queue
+        producer.publish(b"[]", exchange="", routing_key=queue, content_encoding="utf-8", **squeezed)
     instance = house.new_instance()
     assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
     assert worker.log_text().count("message_unreadable") == len(bodies) * (1 + len(odd)) + 1

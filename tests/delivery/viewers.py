@@ -58,7 +58,7 @@ class Stage:
         hub: Callable[[Any, Archive, FakeTransport], AnyHub] = Hub,
     ) -> None:
         self.house = house
-        self.settings = house.settings
+        self.settings = house.runtime().settings
         self.rt = house.runtime()
         self.archive = archive(self.rt.db, self.settings)
         self.transport = FakeTransport()
