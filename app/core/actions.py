@@ -124,10 +124,11 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
         require(session, runtime.caller.actor, Act.SUBMIT, wanted.instance_id)
     task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
     runtime.hurry()
-    return replace(_outcome(runtime, task, events, created=created), warnings=_doubts(runtime, task.kind))
+    return replace(_outcome(runtime, task, events, created=created), warnings=find_warnings(runtime, task.kind))
 
 
-def _doubts(runtime: Runtime, kind: str) -> tuple[dict[str, str], ...]:
+def find_warnings(runtime: Runtime, kind: str) -> tuple[dict[str, str], ...]:
+    """Return what somebody should know who asks for tasks of a kind: `{code, message}` each."""
     with runtime.db.read() as session:
         doubt = find_doubt(session, kind)
     return () if doubt is None else ({"code": "no_worker", "message": doubt},)
@@ -161,9 +162,10 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
     task_id = check_task_id(task_id)
     with runtime.db.read() as session:
         require_task(session, runtime.caller.actor, Act.RETRY, task_id)
-    outcome = _outcome(runtime, *runtime.ledger.retry(task_id, from_step))
+    task, events = runtime.ledger.retry(task_id, from_step)
+    outcome = _outcome(runtime, task, events)
     runtime.hurry()
-    return outcome
+    return replace(outcome, warnings=find_warnings(runtime, task.kind))
 
 
 def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:

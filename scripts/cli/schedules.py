@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.core import planning
+from app.core import actions, planning
 from app.core.errors import InvalidInput
 from app.core.planning import NewSchedule
 from app.core.sight import Sight
@@ -54,7 +54,10 @@ def add(
             catch_up=catch_up,  # type: ignore[arg-type] # planning checks it
             overlap=overlap,  # type: ignore[arg-type]
         )
-        _print(planning.add_schedule(runtime, wanted), as_json)
+        added = planning.add_schedule(runtime, wanted)
+        for warning in actions.find_warnings(runtime, added["kind"]):
+            tell(f"Mind: {warning['message']}.")
+        _print(added, as_json)
 
 
 @schedules.command("list")

@@ -50,8 +50,6 @@ def enqueue(
         given = read_input(runtime, kind, source, values)
         wanted = Submission(instance, kind, given, title, key, expiry, submitted_by="cli")
         outcome = actions.submit(runtime, wanted)
-        for warning in outcome.warnings:
-            tell(f"Mind: {warning['message']}.")
         # A task that was there before is told from its beginning.
         after = outcome.seq - 1 if outcome.created else None
         code = _conclude(runtime, outcome, after, go_on=go_on, as_json=as_json, live=live)
@@ -125,6 +123,8 @@ def _conclude(
 ) -> ExitCode:
     """Say what became of it, or follow the task from its events after `after` to its end."""
     task = outcome.task
+    for warning in outcome.warnings:
+        tell(f"Mind: {warning['message']}.")
     if task["status"] in (TaskStatus.SUBMITTED, TaskStatus.RETRYING):
         task = _see_sent(runtime, task)
     if go_on:

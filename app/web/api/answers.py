@@ -124,6 +124,13 @@ class Caution(Shown):
     """Its text, for people"""
 
 
+class AddedSchedule(Schedule):
+    """A schedule that was just added."""
+
+    warnings: list[Caution] = Field(default_factory=list)
+    """What you should know although it was done; left out when there is nothing"""
+
+
 class TaskOutcome(Shown):
     """The task after a write, and the event to wait for in order to see its effect."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import planning
+from app.core import actions, planning
 from app.core.validate import check_instance_id, check_task_id
-from app.web.api.answers import ScheduleList, SlotList
+from app.web.api.answers import AddedSchedule, ScheduleList, SlotList
 from app.web.api.given import NewSchedule, SlotQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import seeing
@@ -38,7 +38,7 @@ def list_schedules(instance_id: str) -> Response:
 
 @bp.post("/instances/<instance_id>/schedules")
 @bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
-@bp.output(Schedule, status_code=201, description="It was added; `Location` is its address")
+@bp.output(AddedSchedule, status_code=201, description="It was added; `Location` is its address")
 @bp.doc(responses=[409])
 def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     """Add a schedule
@@ -46,8 +46,11 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     What it is to submit is checked now, and again at every slot.
     """
     wanted = planning.NewSchedule(instance_id=instance_id, **dict(body))
-    view = planning.add_schedule(act(), wanted)
-    return write_json(view, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
+    runtime = act()
+    view = planning.add_schedule(runtime, wanted)
+    warnings = actions.find_warnings(runtime, view["kind"])
+    told = {**view, "warnings": warnings} if warnings else view
+    return write_json(told, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
 
 
 @bp.get("/schedules/<schedule_id>")
