@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +116,48 @@ def test_the_name_in_a_certificate_counts_too(servers: tuple[TlsRedis, TlsRedis]
     assert not is_reached(way, right.settings(f"?ssl_ca_certs={wrong.certificate}"))
     assert not is_reached(way, wrong.settings(f"?ssl_ca_certs={wrong.certificate}"))
     assert is_reached(way, wrong.settings(f"?ssl_ca_certs={wrong.certificate}&ssl_check_hostname=false"))
+
+
+class TlsListener:
+    """Shakes hands by TLS and then says nothing: enough to see what a client of RabbitMQ thinks of a certificate."""
+
+    def __init__(self, server: TlsRedis) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(server.certificate, server.certificate.with_name("server.key"))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.heard: list[bytes] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                sock, _ = self.listener.accept()
+                with suppress(OSError), self.context.wrap_socket(sock, server_side=True) as line:
+                    self.heard.append(line.recv(100))
+
+    def is_believed(self, query: str) -> bool:
+        """Whether a client goes on after the handshake."""
+        url = f"amqps://web:secret@127.0.0.1:{self.port}//{query}"
+        self.heard.clear()
+        with (
+            make_sender(Settings(_env_file=None, broker_url=url)).connection_for_write() as connection,
+            pytest.raises(OSError) as refused,  # noqa: PT011 - of TLS, or of a connection that ends
+        ):
+            connection.connect()
+        assert bool(self.heard) != ("certificate" in str(refused.value).lower()), refused.value
+        return bool(self.heard)
+
+
+def test_rabbitmq_gets_the_same_verdict(servers: tuple[TlsRedis, TlsRedis]) -> None:
+    right, wrong = servers
+    for server, query, is_believed in (
+        (right, "", False),
+        (right, f"?ssl_ca_certs={right.certificate}", True),
+        (wrong, f"?ssl_ca_certs={wrong.certificate}", False),
+        (wrong, f"?ssl_ca_certs={wrong.certificate}&ssl_check_hostname=false", True),
+        (wrong, "?ssl_cert_reqs=none", True),
+    ):
+        listener = TlsListener(server)
+        assert listener.is_believed(query) is is_believed, query
+        listener.listener.close()

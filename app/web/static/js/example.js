@@ -9,6 +9,9 @@
   const fromFile = location.protocol === "file:";
   const SERVED_AT = "http://localhost:8000/docs/websocket_client_example.html";
 
+  /** As the server says it in place of the script (app/web/vendored.py). */
+  const MISSING = "The browser's Socket.IO client is not installed: run ./scripts/prepare, then load this page again.";
+
   const byId = (id) => document.getElementById(id);
   let socket = null;
   let count = 0;
@@ -16,7 +19,7 @@
   function connect() {
     disconnect();
     if (typeof io === "undefined") {
-      note("connect_error", { message: "socket.io-client is not here: run ./scripts/up, or ./scripts/prepare" });
+      note("connect_error", { message: MISSING });
       return;
     }
     const options = { transports: ["websocket"], upgrade: false, forceNew: true };
@@ -69,7 +72,8 @@
   }
 
   function idle() {
-    return fromFile ? `Served at ${SERVED_AT}` : "Not connected";
+    if (fromFile) return `Served at ${SERVED_AT}`;
+    return typeof io === "undefined" ? MISSING : "Not connected";
   }
 
   function addRow(name, payload, sent) {

@@ -1,0 +1,30 @@
+"""A page whose Socket.IO client was never fetched says what to run, where its reader looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from playwright.sync_api import Page, Route, expect
+
+from app.web import vendored
+from tests.browser.sights import Sights, forgiving
+from tests.harness.browser import Complaints
+from tests.harness.house import House
+
+
+def test_a_page_says_what_to_run(browser: tuple[Page, Complaints], shared_house: House, tmp_path: Path) -> None:
+    page, complaints = browser
+    sights = Sights(page, shared_house, shared_house.webs[0].url)
+    app = Flask(__name__)
+    vendored.register(app, tmp_path)
+
+    def answer(route: Route) -> None:
+        given = app.test_client().get(route.request.url.partition("?")[0])
+        route.fulfill(body=given.text, content_type=given.content_type)
+
+    page.route("**/static/vendor/*", answer)
+    with forgiving(complaints, "Socket.IO client"):
+        for path in (f"/instances/{sights.instance}", "/docs/websocket_client_example.html"):
+            page.goto(f"{sights.url}{path}")
+            expect(page.locator("#connection .label")).to_have_text(vendored.REMEDY)
