@@ -6,6 +6,11 @@ can then be interrupted by a signal, killed at its hard limit, and lost without 
 
 from __future__ import annotations
 
+# Before whatever counts is imported.
+import workers.counting  # noqa: F401 - for what it does
+
+# isort: split
+
 import os
 import sys
 from typing import Any

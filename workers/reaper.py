@@ -8,6 +8,11 @@ starts it and starts it again when it ends; it ends with the worker, however tha
 
 from __future__ import annotations
 
+# Before whatever counts is imported: a worker's numbers are served from here.
+import workers.counting
+
+# isort: split
+
 import contextlib
 import os
 import signal
@@ -105,6 +110,7 @@ def main() -> None:
     # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    workers.counting.serve(chosen, chosen.worker_metrics_port)
     sweeper = Sweeper(runtime)
     sweeper.start()
     announcer = Announcer(runtime, f"{socket.gethostname()}:{parent}", sys.argv[3:])

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import LeaseLost, SwallowtailError, Unavailable
+from app.core.measures import RUN_SECONDS
 from app.core.outbox import RUN_TASK
 from app.core.runs import Claim
 from app.core.runtime import Runtime
@@ -85,7 +86,9 @@ def perform(
     with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live, slot(), last_words) as pulse:
         result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live)
         pulse.wind_up()
-        return settle(rt, claim, live, result, ending)
+        became = settle(rt, claim, live, result, ending)
+        RUN_SECONDS.labels(became.value if became else "unknown").observe(time.monotonic() - claimed_at)
+        return became
 
 
 def run_agent(

@@ -15,11 +15,14 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.beat import Scheduler
+from prometheus_client import REGISTRY
 
 from app.core.errors import SettingsError, SwallowtailError
 from app.core.firing import fire_due
 from app.core.runtime import Runtime
 from app.core.sweep import Sweeper
+from app.core.vitals import VitalsCollector
+from workers import counting
 from workers.process import named
 
 log = structlog.get_logger(__name__)
@@ -49,6 +52,9 @@ class DatabaseScheduler(Scheduler):
             self._runtime = Runtime.build(self._settings)
         except SettingsError as wrong:
             sys.exit(f"settings: {wrong.message}")
+        if self._settings.beat_metrics_port:
+            REGISTRY.register(VitalsCollector(self._runtime))
+            counting.serve(self._settings, self._settings.beat_metrics_port)
         self._sweeper = Sweeper(self._runtime)
         self._sweeper.start()
         log.info("beat_started", interval=self._settings.beat_interval)

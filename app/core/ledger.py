@@ -25,6 +25,7 @@ from app.core.events import EventRecord
 from app.core.faults import is_transient
 from app.core.instance_quota import count_creation
 from app.core.log import Change, read_head
+from app.core.measures import measure_events
 from app.core.models import IS_UNCLAIMED, Instance, Outbox, Task
 from app.core.models_access import Membership
 from app.core.moves import (
@@ -98,6 +99,7 @@ class Ledger:
 
         outcome, events = self.db.run(transact)
         if events:
+            measure_events(events)
             self.announce(events)
         if is_raised(tries[-1][0].session):
             self.announce_access()

@@ -9,6 +9,7 @@ that no worker is idle while something waits, and otherwise when it comes up for
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -93,6 +94,10 @@ class Relay:
         self._ledger = ledger
         self._sender = sender or make_sender(settings)
         self._voucher = Voucher(settings, is_strict=settings.sign_messages)
+        #: How many messages waited in the broker's queue when `look` asked; None when it did not answer.
+        self.depth: int | None = None
+        #: When `look` asked last, in seconds of the monotonic clock; None before that.
+        self.asked_at: float | None = None
 
     def run_due(self, limit: int = 100) -> int:
         """Send what is due, oldest first, and return how many messages the broker took. Stops at its first refusal."""
@@ -122,6 +127,13 @@ class Relay:
         lost = len(self._ledger.db.run(lambda session: session.scalars(_quietly(again)).all()))
         log.warning("wakeups_lost", number=lost)
         return lost
+
+    def look(self) -> None:
+        """Ask the broker how many messages wait, every `broker_check` seconds: readiness and metrics tell of it."""
+        now = time.monotonic()
+        if self.asked_at is None or now >= self.asked_at + self._settings.broker_check:
+            self.depth = self._depth()
+            self.asked_at = now
 
     def close(self) -> None:
         """Close the connection to the broker."""

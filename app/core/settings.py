@@ -22,6 +22,7 @@ from app.core.settings_entrance import EntranceSettings
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
 from app.core.settings_reading import ReadingSettings
+from app.core.settings_watching import WatchingSettings
 from app.core.tls import find_reach
 
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
@@ -36,7 +37,15 @@ _BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_or
 _ASIDE = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
 
 
-class Settings(AccessSettings, DatabaseSettings, EntranceSettings, LimitSettings, PrivacySettings, ReadingSettings):
+class Settings(
+    AccessSettings,
+    DatabaseSettings,
+    EntranceSettings,
+    LimitSettings,
+    PrivacySettings,
+    ReadingSettings,
+    WatchingSettings,
+):
     """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
 
     model_config = SettingsConfigDict(

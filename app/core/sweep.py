@@ -45,6 +45,7 @@ class Sweeper:
         expired = self._runtime.ledger.expire()
         if reaped:
             relayed += self._relay()
+        self._runtime.relay.look()
         return relayed + reaped + expired
 
     def _relay(self) -> int:

@@ -3,7 +3,8 @@
 Ready means: delivery works. The database and the hub are what it stands on, so without either of them the answer is 503
 and a load balancer sends clients elsewhere. Redis is only the doorbell: without it the hub finds events in the database
 at its next head check, and submissions are kept until a worker can be woken. That is `degraded`, and still 200: every
-other web process has lost the same Redis, and taking them all out of service would turn slower into nothing.
+other web process has lost the same Redis, and taking them all out of service would turn slower into nothing. The
+same goes for the broker, for workers that begin nothing, and for beat.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from flask import Response
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.core.connections import count_left
-from app.core.errors import Unavailable
+from app.core.errors import SwallowtailError, Unavailable
 from app.core.faults import reason_of
 from app.core.runtime import Runtime
+from app.core.vitals import PATIENCE, read_vitals
 from app.delivery.hub import Hub
 from app.web.api.answers import Health
 from app.web.bodies import write_json
@@ -60,6 +62,8 @@ def show_readiness() -> Response:
             "database": check_database(web.rt),
             "hub": check_hub(web.hub),
             "redis": check_redis(web.hub),
+            "broker": check_broker(web.rt),
+            **check_work(web.rt),
         }
     )
 
@@ -96,6 +100,35 @@ def check_redis(hub: Hub) -> Component:
     if hearing.state == "hears":
         return _state(OK, hearing.detail)
     return _state(DEGRADED, f"{hearing.detail}; events come by the head check")
+
+
+def check_broker(runtime: Runtime) -> Component:
+    """Tell what the sweep beside this process was answered. Opens no connection."""
+    relay = runtime.relay
+    if relay.asked_at is None:
+        return _state(OK, "not asked yet")
+    if relay.depth is None:
+        return _state(DEGRADED, "does not answer; tasks are kept until it takes messages again")
+    return _state(OK, f"answers; {relay.depth} messages wait")
+
+
+def check_work(runtime: Runtime) -> dict[str, Component]:
+    """Look whether tasks are begun and slots are decided in time."""
+    try:
+        with runtime.db.read(wait=PATIENCE) as session:
+            seen = read_vitals(session)
+    except (SwallowtailError, SQLAlchemyError):
+        return {name: _state(DEGRADED, "unknown without the database") for name in ("workers", "tasks", "schedules")}
+    most = runtime.settings.ready_wait
+    return {
+        "workers": _state(OK if seen.workers else DEGRADED, f"{seen.workers} live" if seen.workers else "none lives"),
+        "tasks": _in_time(seen.oldest_wait, most, f"{seen.waiting} wait for a worker", "for"),
+        "schedules": _in_time(seen.beat_lag, most, "slots are decided by beat", "the first is late by"),
+    }
+
+
+def _in_time(seconds: float, most: float, what: str, how: str) -> Component:
+    return _state(DEGRADED if seconds > most else OK, f"{what}, {how} {seconds:.0f} s" if seconds else what)
 
 
 def _state(status: str, detail: str) -> Component:

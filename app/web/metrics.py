@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.core.access import Act
+from app.core.vitals import VitalsCollector
 from app.web.api.scope import enter_outside
 from app.web.parts import Web, get_web
 
@@ -61,7 +62,11 @@ def show_metrics() -> Response:
     """Read the metrics of this process, or of all that share its address"""
     enter_outside(Act.READ_METRICS)
     measure(get_web())
-    return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+    # Of the deployment, not of this process: asked for now, and never added up.
+    deployment = CollectorRegistry()
+    deployment.register(VitalsCollector(get_web().rt))
+    text = generate_latest(_registry()) + generate_latest(deployment)
+    return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
 def _registry() -> CollectorRegistry:

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from app.core.db import db_now
+from app.core.fleet import announce
+from app.core.models import Outbox
 from app.core.settings import Settings
 from tests.harness.deaf_wire import DeafWire
 from tests.harness.servers import RedisBinary, RedisServer
@@ -23,6 +27,10 @@ def test_a_process_that_answers_lives(desk: Desk) -> None:
     }
 
 
+#: What is told of the work of a deployment whose workers have not come yet.
+WORK = {"broker": "ok", "workers": "degraded", "tasks": "ok", "schedules": "ok"}
+
+
 def _states(body: Json) -> dict[str, str]:
     return {name: component["status"] for name, component in body["components"].items()}
 
@@ -30,7 +38,7 @@ def _states(body: Json) -> dict[str, str]:
 def test_without_a_running_hub_nobody_gets_events(desk: Desk) -> None:
     body = take(desk.client.get("/readyz"), 503)
     assert body["status"] == "down"
-    assert _states(body) == {"database": "ok", "hub": "down", "redis": "degraded"}
+    assert _states(body) == {**WORK, "database": "ok", "hub": "down", "redis": "degraded"}
 
 
 def test_without_a_database_nobody_gets_events(desk: Desk, tmp_path: Path) -> None:
@@ -51,12 +59,13 @@ def test_without_redis_events_still_come(desk: Desk) -> None:
     finally:
         desk.web.hub.stop()
     assert body["status"] == "degraded"
-    assert _states(body) == {"database": "ok", "hub": "degraded", "redis": "degraded"}
+    assert _states(body) == {**WORK, "database": "ok", "hub": "degraded", "redis": "degraded"}
 
 
 @pytest.fixture
 def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[Desk]:
     desk = Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=redis_server.url))
+    announce(desk.rt.db, "worker", [], interval=10_000)
     desk.web.hub.start()
     yield desk
     desk.web.hub.stop()
@@ -67,7 +76,10 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[Desk]:
 def test_with_everything_there_delivery_works(delivering: Desk) -> None:
     wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
     body = take(delivering.client.get("/readyz"))
-    assert (body["status"], _states(body)) == ("ok", {"database": "ok", "hub": "ok", "redis": "ok"})
+    assert (body["status"], _states(body)) == (
+        "ok",
+        {**WORK, "workers": "ok", "database": "ok", "hub": "ok", "redis": "ok"},
+    )
 
 
 @pytest.mark.service
@@ -86,6 +98,7 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
     with redis.start(), DeafWire(redis.url) as wire:
         given = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
         desk = Desk(given.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
+        announce(desk.rt.db, "worker", [], interval=10_000)
         desk.web.hub.start()
         try:
             wait_until(lambda: desk.web.hub.hearing.state == "hears", "the hub hears itself")
@@ -123,3 +136,31 @@ def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
         return bool(take(delivering.client.get("/readyz"))["status"] == "ok")
 
     wait_until(is_well, "delivery works again", every=0.2)
+
+
+def test_what_waits_too_long_is_told_and_sends_no_client_away(desk: Desk) -> None:
+    desk.web.hub.start()
+    try:
+        task_id = desk.submit()["task"]["id"]
+        announce(desk.rt.db, "worker", [], interval=10_000)
+        assert _states(take(desk.client.get("/readyz")))["tasks"] == "ok"
+        with desk.rt.db.write() as session:
+            session.execute(update(Outbox).where(Outbox.task_id == task_id).values(created_at=db_now(-61)))
+        body = take(desk.client.get("/readyz"))
+    finally:
+        desk.web.hub.stop()
+    assert (_states(body)["workers"], _states(body)["tasks"]) == ("ok", "degraded")
+    assert body["components"]["tasks"]["detail"].startswith("1 wait for a worker, for 6")
+    assert body["components"]["workers"]["detail"] == "1 live"
+
+
+def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(desk: Desk) -> None:
+    def broker() -> dict[str, str]:
+        told: dict[str, str] = desk.client.get("/readyz").get_json()["components"]["broker"]
+        return told
+
+    assert broker() == {"status": "ok", "detail": "not asked yet"}
+    desk.rt.relay.look()
+    assert broker()["status"] == "degraded"
+    desk.rt.relay.depth = 3
+    assert broker() == {"status": "ok", "detail": "answers; 3 messages wait"}

@@ -1,0 +1,109 @@
+"""How the whole deployment is doing, as the database and the broker say: for readiness and metrics. Beside the road.
+
+Reads only, and only what is open: what has ended is counted as it ends (`core/measures`), never by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
+
+from app.core.db import db_now, db_now_once
+from app.core.errors import SwallowtailError
+from app.core.models import IS_OPEN, Outbox, Schedule, Task, Worker
+from app.core.runtime import Runtime
+from app.core.states import TERMINAL, TaskStatus
+
+log = structlog.get_logger(__name__)
+
+#: Longest that a look waits for the database, in seconds.
+PATIENCE = 1.0
+_OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Live workers; tasks by open status; how many wait for a worker, and how long the first has; beat's lag.
+
+    Times are in seconds.
+    """
+
+    workers: int
+    tasks: dict[str, int]
+    waiting: int
+    oldest_wait: float
+    beat_lag: float
+
+
+def read_vitals(session: Session) -> Vitals:
+    """Look at what is open."""
+    counted = session.execute(select(Task.status, func.count()).where(IS_OPEN).group_by(Task.status))
+    tasks = dict.fromkeys(_OPEN, 0) | {row[0]: int(row[1]) for row in counted}
+    due = (Outbox.sends > 0) | (Outbox.available_at <= db_now_once())
+    waiting, since = session.execute(select(func.count(), func.min(Outbox.created_at)).where(due)).one()
+    late = (Schedule.paused.is_(False), Schedule.next_slot_at <= db_now_once())
+    slot = session.scalar(select(Schedule.next_slot_at).where(*late).order_by(Schedule.next_slot_at).limit(1))
+    clock = session.scalars(select(db_now())).one()
+    workers = session.scalar(select(func.count()).where(Worker.good_until > db_now_once())) or 0
+    return Vitals(workers, tasks, waiting, _seconds(clock, since), _seconds(clock, slot))
+
+
+def _seconds(clock: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (clock - since).total_seconds())
+
+
+class VitalsCollector(Collector):
+    """The vitals as gauges, read whenever somebody asks for metrics, and the use of this process's connections."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing: to register is not to ask."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Look now. What cannot be read is left out, and `swallowtail_database_readable` is 0."""
+        yield from self._look()
+        depth = self._runtime.relay.depth
+        if depth is not None:
+            yield _gauge("queue_depth", "Messages that wait in the broker's queue", depth)
+        pool = self._runtime.db.engine.pool
+        if isinstance(pool, QueuePool):
+            use = GaugeMetricFamily(
+                "swallowtail_database_connections", "Connections of this process to the database", labels=["state"]
+            )
+            use.add_metric(["in_use"], pool.checkedout())
+            use.add_metric(["idle"], pool.checkedin())
+            yield use
+
+    def _look(self) -> Iterable[Metric]:
+        try:
+            with self._runtime.db.read(wait=PATIENCE) as session:
+                seen = read_vitals(session)
+        except (SwallowtailError, SQLAlchemyError) as away:
+            log.info("vitals_unknown", reason=type(away).__name__)
+            yield _gauge("database_readable", "1 when the database could be read for these metrics", 0)
+            return
+        yield _gauge("database_readable", "1 when the database could be read for these metrics", 1)
+        tasks = GaugeMetricFamily("swallowtail_tasks", "Tasks that have not ended, by status", labels=["status"])
+        for status, count in seen.tasks.items():
+            tasks.add_metric([status], count)
+        yield tasks
+        yield _gauge("workers", "Workers that have said of late that they live", seen.workers)
+        yield _gauge("tasks_waiting", "Tasks whose next run no worker has begun although it is due", seen.waiting)
+        yield _gauge("tasks_oldest_wait_seconds", "How long the first of these has waited", seen.oldest_wait)
+        yield _gauge("beat_lag_seconds", "How late the first slot is that nobody has decided", seen.beat_lag)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"swallowtail_{name}", text, value=value)

@@ -1,0 +1,119 @@
+"""How the deployment is doing: what is open is looked at, what has ended was counted as it ended."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, text, update
+
+from app.core.db import db_now
+from app.core.events import now
+from app.core.fleet import announce, retire
+from app.core.measures import MOVES, STEP_RETRIES, STEP_SECONDS
+from app.core.models import Outbox, Schedule
+from app.core.vitals import Vitals, VitalsCollector, read_vitals
+from tests.core.stage import ERROR, Stage
+
+
+def _look(stage: Stage) -> Vitals:
+    with stage.db.read() as session:
+        return read_vitals(session)
+
+
+def _samples(stage: Stage) -> dict[str, float]:
+    return {
+        sample.name + "".join(sample.labels.values()): sample.value
+        for metric in VitalsCollector(stage.rt).collect()
+        for sample in metric.samples
+    }
+
+
+def test_open_tasks_are_told_by_status_and_ended_ones_not_at_all(stage: Stage) -> None:
+    assert set(_look(stage).tasks.values()) == {0}
+    stage.submit()
+    stage.queued()
+    stage.running()
+    stage.failed()
+    assert {status: count for status, count in _look(stage).tasks.items() if count} == {
+        "SUBMITTED": 1,
+        "QUEUED": 1,
+        "IN_PROGRESS": 1,
+    }
+
+
+def test_the_wait_is_that_of_the_first_task_that_no_worker_has_begun(stage: Stage) -> None:
+    seen = _look(stage)
+    assert (seen.waiting, seen.oldest_wait) == (0, 0.0)
+    task_id = stage.queued()
+    stage.submit()
+    with stage.db.write() as session:
+        session.execute(update(Outbox).where(Outbox.task_id == task_id).values(created_at=db_now(-100)))
+    seen = _look(stage)
+    assert seen.waiting == 2
+    assert seen.oldest_wait >= 100
+    stage.claim(task_id)
+    assert (_look(stage).waiting, _look(stage).oldest_wait < 90) == (1, True)
+
+
+def test_a_retry_that_is_not_due_yet_does_not_wait(stage: Stage) -> None:
+    stage.runs.retry_later(stage.running(), ERROR, 1000.0)
+    assert _look(stage).waiting == 0
+
+
+def test_workers_are_counted_that_said_of_late_that_they_live(stage: Stage) -> None:
+    assert _look(stage).workers == 0
+    announce(stage.db, "one", ["echo"], interval=100)
+    announce(stage.db, "two", [], interval=100)
+    announce(stage.db, "silent", [], interval=-1)
+    assert _look(stage).workers == 2
+    retire(stage.db, "two")
+    assert _look(stage).workers == 1
+
+
+def test_the_lag_of_beat_is_that_of_the_first_slot_that_nobody_has_decided(stage: Stage) -> None:
+    row = {"id": "s", "instance_id": "demo", "name": "S", "kind": "k", "input": {}, "timing": "once"}
+    with stage.db.write() as session:
+        session.execute(insert(Schedule).values(**row, created_at=now(), paused=False, next_slot_at=db_now(-50)))
+    assert _look(stage).beat_lag >= 50
+    with stage.db.write() as session:
+        session.execute(text("UPDATE schedule SET paused = true"))
+    assert _look(stage).beat_lag == 0.0
+
+
+def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(stage: Stage) -> None:
+    stage.submit()
+    told = _samples(stage)
+    assert (told["swallowtail_database_readable"], told["swallowtail_tasksSUBMITTED"]) == (1, 1)
+    assert "swallowtail_queue_depth" not in told
+    assert told["swallowtail_database_connectionsin_use"] == 0
+    stage.rt.relay.depth = 7
+    assert _samples(stage)["swallowtail_queue_depth"] == 7
+    with stage.db.write() as session:
+        session.execute(text("ALTER TABLE schedule RENAME TO gone"))
+    assert _samples(stage)["swallowtail_database_readable"] == 0
+
+
+def test_what_becomes_of_tasks_and_steps_is_counted_once_it_is_committed(stage: Stage) -> None:
+    def counted() -> tuple[float, float, float]:
+        retries: float = STEP_RETRIES._value.get()
+        steps: float = STEP_SECONDS.labels("completed")._sum.get()
+        return MOVES.labels("COMPLETED")._value.get(), retries, steps
+
+    before = counted()
+    claim = stage.running()
+    stage.runs.start_step(claim, "a", "Agent", "work")
+    stage.runs.fail_step(claim, "a", ERROR)
+    stage.runs.retry_later(claim, ERROR, 0.0)
+    claim = stage.claim(claim.task_id, 2)
+    stage.perform(claim, "a")
+    stage.runs.complete(claim, {})
+    after = counted()
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+    assert after[2] >= before[2]
+
+
+def test_the_broker_is_asked_now_and_then_only(stage: Stage) -> None:
+    asked: list[int] = []
+    relay = stage.rt.relay
+    relay._depth = lambda: asked.append(1) or 3  # type: ignore[func-returns-value, method-assign]
+    for _ in range(5):
+        relay.look()
+    assert (len(asked), relay.depth) == (1, 3)

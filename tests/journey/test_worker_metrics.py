@@ -1,0 +1,50 @@
+"""What a worker's processes and beat count can be scraped: children, their parent and the reaper added up."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.harness.house import House
+from tests.harness.ports import free_port
+from tests.harness.waiting import wait_until
+from tests.journey.tenants import NewHouse
+
+pytestmark = [pytest.mark.journey, pytest.mark.long]
+
+
+def _read(port: int) -> dict[str, float]:
+    try:
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+    except httpx.TransportError:
+        return {}
+    return {
+        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_worker_and_beat_serve_what_they_count(new_house: NewHouse) -> None:
+    ports = free_port(), free_port()
+    house: House = new_house(env={"worker_metrics_port": ports[0], "beat_metrics_port": ports[1]})
+    instance = house.new_instance()
+    house.start_worker(concurrency=2)
+    house.start_beat()
+    tasks = [house.submit(instance, "echo", {"message": "hi"}) for _ in range(4)]
+    for task_id in tasks:
+        house.wait_for_task(task_id, "COMPLETED")
+
+    def ran() -> dict[str, float]:
+        return _read(ports[0])
+
+    wait_until(lambda: ran().get("swallowtail_run_seconds_count COMPLETED") == 4, "the runs are counted", seen=ran)
+    told = ran()
+    assert told["swallowtail_task_moves_total COMPLETED"] == 4
+    assert told["swallowtail_step_seconds_count completed"] >= 4
+    assert told["swallowtail_sweeps_total done"] > 0
+    beat = _read(ports[1])
+    assert beat["swallowtail_beat_lag_seconds"] == 0
+    assert beat["swallowtail_tasks QUEUED"] == 0
+    assert beat["swallowtail_sweeps_total done"] > 0

@@ -1,0 +1,73 @@
+"""The numbers of a worker's processes, put together and served; beat's too. Imported before anything that counts.
+
+Beside the road. What a pool child counts is lost to its parent, so where a worker serves its metrics each of its
+processes writes its numbers into a file of one directory, by its place and not by its id: a child that takes the place
+of another goes on with its numbers. The reaper, which never forks, serves the sum. Beat is one process and serves its
+own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+
+import structlog
+from billiard.process import current_process
+
+from app.core.settings import Settings, load_settings
+
+log = structlog.get_logger(__name__)
+
+#: The variable by which prometheus_client, and the reaper, are told where processes write their numbers.
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _begin() -> None:
+    """Have what is imported next count for a whole worker, if this is one that serves its metrics."""
+    if DIRECTORY not in os.environ:
+        if "worker" not in sys.argv or not load_settings().worker_metrics_port:
+            return
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="swallowtail-worker-")
+        atexit.register(_remove, os.environ[DIRECTORY], os.getpid())
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
+
+
+def _place() -> str:
+    """Return which of a worker's processes this is."""
+    process = current_process()
+    if process.name != "MainProcess":
+        return f"child{getattr(process, 'index', 0)}"
+    return "reaper" if "workers.reaper" in " ".join(sys.orig_argv) else "main"
+
+
+def _remove(directory: str, owner: int) -> None:
+    # A child that is forked inherits this, and is not to do it.
+    if os.getpid() == owner:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Serve the numbers on a port from now on; 0 for not at all. That it cannot be served ends nothing."""
+    if not port:
+        return
+    from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = REGISTRY
+    if DIRECTORY in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    try:
+        start_http_server(port, settings.metrics_host, registry)
+    except OSError as fault:
+        log.warning("metrics_not_served", host=settings.metrics_host, port=port, reason=fault.strerror or str(fault))
+        return
+    log.info("metrics_served", host=settings.metrics_host, port=port)
+
+
+_begin()
