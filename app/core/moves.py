@@ -127,6 +127,10 @@ def record_status(change: Change, task: Task, before: TaskStatus | None) -> None
         "status": task.status,
         "previous_status": None if before is None else before.value,
     }
+    if before is None:
+        # A watcher can show a task that is new to it, without asking for it.
+        title = redact_text(task.title, rules_of(change.session, task))
+        data |= {"kind": task.kind, "title": title, "submitted_by": task.submitted_by}
     if task.error is not None:
         data["error"] = task.error
     if task.result is not None:

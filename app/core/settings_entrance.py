@@ -28,6 +28,13 @@ class EntranceSettings(BaseSettings):
         description="Addresses or networks, comma separated, of the proxies whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` count, or how many there are in front; nobody's when empty",
     )
+    url_prefix: str = Field(
+        "",
+        pattern=r"^(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        max_length=200,
+        description="Path under which the web process is reached, such as `/swallowtail`; a trusted proxy's "
+        "`X-Forwarded-Prefix` goes before it",
+    )
     hsts_seconds: int = Field(
         31_536_000,
         ge=0,

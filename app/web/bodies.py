@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Request, Response
+from flask import Request, Response, request
 from flask.json.provider import JSONProvider
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
@@ -85,6 +85,8 @@ def _read_exactly(body: bytes) -> Any:
 
 def write_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer with `value`, which is JSON-ready, as its body."""
+    if headers and "Location" in headers:  # a path, which begins with that under which we are reached
+        headers = {**headers, "Location": request.script_root + headers["Location"]}
     return Response(orjson.dumps(value), status, headers, mimetype="application/json")
 
 

@@ -20,7 +20,7 @@ from app.web.errors import KINDS, MEDIA_TYPE, Kind, describe_problem
 from app.web.headers import secure
 from app.web.hosts import Hosts
 from app.web.origins import Origins
-from app.web.proxies import Proxies, find_detour
+from app.web.proxies import PREFIX, Proxies, find_detour
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ class Doorstep:
         self._hosts = Hosts(settings)
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = Origins(settings)
+        self._prefix = settings.url_prefix
         self._hsts_seconds = settings.hsts_seconds
 
     def settle(self, environ: dict[str, Any]) -> None:
@@ -52,6 +53,7 @@ class Doorstep:
             # Noted before it is removed.
             environ[_DETOUR] = detour
         self._proxies.settle(environ)
+        place(environ, environ.pop(PREFIX, None) or self._prefix)
 
     def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:
         """Return why a request that is settled is not let in; None when it is."""
@@ -85,6 +87,16 @@ class Doorstep:
             return app(environ, start) if refusal is None else _answer(refusal, start)
 
         return serve
+
+
+def place(environ: dict[str, Any], prefix: str) -> None:
+    """Say where the application is, when it is reached under a path, whether or not a proxy has taken that off."""
+    if not prefix:
+        return
+    path = environ.get("PATH_INFO") or ""
+    environ["SCRIPT_NAME"] = prefix
+    if path == prefix or path.startswith(f"{prefix}/"):
+        environ["PATH_INFO"] = path[len(prefix) :] or "/"
 
 
 def _is_jsonp(environ: dict[str, Any]) -> bool:

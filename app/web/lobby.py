@@ -83,7 +83,7 @@ def go_to_provider() -> Response:
     kept = _sealer().dumps({"attempt": asdict(attempt), "next": _next()})
     # Lax: the provider's page sends the browser back, and that has to bring it along.
     answer.set_cookie(
-        _ATTEMPT, kept, max_age=_ATTEMPT_LASTS, path="/login/provider", secure=request.is_secure, httponly=True,
+        _ATTEMPT, kept, max_age=_ATTEMPT_LASTS, path=_provider_path(), secure=request.is_secure, httponly=True,
         samesite="Lax",
     )  # fmt: skip
     return answer
@@ -104,13 +104,17 @@ def come_from_provider() -> Response:
     except Unauthenticated as refusal:
         answer = _show_form(refusal.message, 401)
     # It is good once, whatever came of it.
-    answer.delete_cookie(_ATTEMPT, path="/login/provider")
+    answer.delete_cookie(_ATTEMPT, path=_provider_path())
     return answer
+
+
+def _provider_path() -> str:
+    return f"{request.script_root}/login/provider"
 
 
 def find_own_path(path: str | None) -> str:
     """Return a path of this server to go to: what was asked for if it is one, else the first page."""
-    return path if path is not None and _OWN_PATH.fullmatch(path) else "/"
+    return path if path is not None and _OWN_PATH.fullmatch(path) else f"{request.script_root}/"
 
 
 def invite(refusal: Unauthenticated, show: Callable[[SwallowtailError], object]) -> object:
@@ -119,7 +123,7 @@ def invite(refusal: Unauthenticated, show: Callable[[SwallowtailError], object])
     asked = wants_page and bool(request.accept_mimetypes.quality("text/html")) and "Accept" in request.headers
     if request.method != "GET" or not asked or "Authorization" in request.headers:
         return show(refusal)
-    return _go(url_for("lobby.show_sign_in", next=find_own_path(request.full_path.rstrip("?"))))
+    return _go(url_for("lobby.show_sign_in", next=find_own_path(request.script_root + request.full_path.rstrip("?"))))
 
 
 def _show_form(message: str | None, status: int) -> Response:

@@ -6,6 +6,7 @@ removed in any case, so that nothing later reads them by itself. Where anybody i
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -24,6 +25,11 @@ _TRACES = frozenset(
 )
 
 
+#: Where an environment keeps the path that a trusted proxy says we are reached under.
+PREFIX = "swallowtail.prefix"
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,100}){1,10}")
+
+
 class Proxies:
     """The proxies that are trusted: those with certain addresses, or a number of them whoever they are."""
 
@@ -38,6 +44,9 @@ class Proxies:
         peer, scheme = environ.get("REMOTE_ADDR", ""), environ["wsgi.url_scheme"]
         hops = self._count or self._count_hops(peer, environ)
         if hops:
+            given = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
+            if _PREFIX.fullmatch(given):
+                environ[PREFIX] = given
             ProxyFix(_answer_nothing, x_for=hops, x_proto=1)(environ, _ignore)
             environ["REMOTE_ADDR"] = _read_address(environ["REMOTE_ADDR"]) or peer
             environ["wsgi.url_scheme"] = _SCHEMES.get(environ["wsgi.url_scheme"].lower(), scheme)

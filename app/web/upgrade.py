@@ -47,8 +47,14 @@ class Upgrade:
         )
 
 
-def read_upgrade(head: bytes, address: tuple[str, int]) -> Upgrade | None:
-    """Return the request at the beginning of `head`, or None when it is not one to be taken here."""
+def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upgrade | None:
+    """Return the request at the beginning of `head`, or None when it is not one to be taken here.
+
+    `prefix` is the path under which we are reached, which may come along.
+    """
+    if prefix and head.startswith(reached := f"GET {prefix}/".encode()):
+        inner = read_upgrade(b"GET /" + head[len(reached) :], address)
+        return inner and Upgrade(inner.environ, inner.key, inner.size + len(prefix))
     size = head.find(END)
     if size < 0 or not head.startswith(BEGINNING):
         return None

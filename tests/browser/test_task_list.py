@@ -59,3 +59,25 @@ def test_older_tasks_are_a_button_away(sights: Sights) -> None:
     expect(sights.page.get_by_role("button", name="Show more")).to_be_hidden()
     for task_id in ids:
         expect(sights.row(task_id)).to_contain_text("Completed")
+
+
+def test_what_is_submitted_is_shown_from_its_event_and_the_list_is_not_read_again(sights: Sights) -> None:
+    sights.open_tasks()
+    asked: list[str] = []
+    sights.page.on("request", lambda request: asked.append(request.url) if "/api/v1/" in request.url else None)
+    ids = [sights.house.submit(sights.instance, "echo", {"message": "x"}, title=f"Task {n}") for n in range(20)]
+    for number, task_id in enumerate(ids):
+        expect(sights.row(task_id)).to_contain_text("Completed")
+        expect(sights.row(task_id)).to_contain_text(f"Task {number}")
+        expect(sights.row(task_id)).to_contain_text("echo")
+    assert asked == []
+
+
+def test_a_filter_that_nothing_matches_says_so_and_can_be_undone(sights: Sights) -> None:
+    task_id = sights.house.submit(sights.instance, "echo", {"message": "x"})
+    sights.open_tasks("?status=FAILED")
+    expect(sights.page.locator("#none-match")).to_contain_text("No task matches this filter.")
+    expect(sights.page.locator("#empty")).to_be_hidden()
+    sights.page.get_by_role("button", name="Show all").click()
+    expect(sights.row(task_id)).to_contain_text("Completed")
+    expect(sights.page.locator("#none-match")).to_be_hidden()

@@ -135,7 +135,8 @@ def _play(tale: TaskTale, wire: Wire) -> None:
         assert set(data) - {"error"} == STEP_FIELDS, wire
         _play_step(tale, wire)
     elif "status" in data:
-        assert set(data) - {"error", "result"} == STATUS_FIELDS, wire
+        new = {"kind", "title", "submitted_by"} if data["previous_status"] is None else set()
+        assert set(data) - {"error", "result"} == STATUS_FIELDS | new, wire
         _play_status(tale, wire)
     else:
         assert wire["type"] == "task_update", wire

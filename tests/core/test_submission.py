@@ -30,6 +30,9 @@ def test_a_new_task_is_submitted_and_wished_for(stage: Stage) -> None:
                 "timestamp": stamp(task.created_at),
                 "status": "SUBMITTED",
                 "previous_status": None,
+                "kind": task.kind,
+                "title": task.title,
+                "submitted_by": task.submitted_by,
             },
         }
     ]
@@ -126,13 +129,15 @@ def test_a_task_of_two_steps_tells_exactly_this(stage: Stage) -> None:
     stage.runs.complete(claim, {"done": True})
     events = stage.events()
     update: dict[str, Any] = {"progress": 0.0, "timestamp": "T"}
+    submitted = stage.task(task_id)
+    known = {"kind": submitted.kind, "title": submitted.title, "submitted_by": submitted.submitted_by}
     half = {"progress": 50.0, "timestamp": "T"}
     step_a = {"step_id": step_id(task_id, "a"), "agent": "Writer", "action": "write", "key": "a", "position": 1}
     step_b = {"step_id": step_id(task_id, "b"), "agent": "Editor", "action": "edit", "key": "b", "position": 2}
     begun = {"status": "in_progress", "output": None, "started_at": "T", "completed_at": None, "tries": 1}
     done = {"status": "completed", "started_at": "T", "completed_at": "T", "tries": 1}
     assert [(event.type, event.attempt, _masked(event.data)) for event in events] == [
-        ("task_update", 0, {**update, "message": "Submitted", "status": "SUBMITTED", "previous_status": None}),
+        ("task_update", 0, {**update, "message": "Submitted", "status": "SUBMITTED", "previous_status": None, **known}),
         ("task_update", 0, {**update, "message": "Queued", "status": "QUEUED", "previous_status": "SUBMITTED"}),
         ("task_update", 1, {**update, "message": "Started", "status": "IN_PROGRESS", "previous_status": "QUEUED"}),
         ("execution_step", 1, {**step_a, **begun, "progress": 0.0}),

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -179,8 +180,7 @@ def test_every_file_that_a_page_loads_is_there(desk: Desk) -> None:
         answer = desk.fetch(address)
         assert answer.status_code == 200, address
         if ".js" in address:
-            base = address.rsplit("/", 1)[0]
-            wanted |= {found.replace("./", f"{base}/", 1) for found in imports.findall(answer.text)}
+            wanted |= {urljoin(address, found) for found in imports.findall(answer.text)}
     assert "/clients/javascript/log_position.js" in checked
 
 

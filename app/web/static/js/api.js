@@ -1,5 +1,7 @@
 /** The REST API as the pages use it. */
 
+import { BASE } from "./dom.js";
+
 /** A refusal: problem details (RFC 9457) as an error. */
 export class Problem extends Error {
   /** @param {{status: number, detail?: string, title?: string, code?: string, field?: string, errors?: object[]}} body */
@@ -25,7 +27,7 @@ export function isSignedIn() {
 
 /** Whoever is not signed in any more does so, and comes back here. */
 export function signInAgain() {
-  location.assign(`/login?next=${quote(location.pathname + location.search)}`);
+  location.assign(`${BASE}/login?next=${quote(location.pathname + location.search)}`);
 }
 
 /**
@@ -43,7 +45,7 @@ export async function callApi(method, path, { body, headers = {} } = {}) {
   }
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, options);
+    response = await fetch(`${BASE}/api/v1${path}`, options);
   } catch {
     throw new Problem({ status: 0, code: "offline", detail: "The server cannot be reached. Try again in a moment." });
   }

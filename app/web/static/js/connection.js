@@ -1,10 +1,10 @@
 /** The page's one connection: the client class, and the indicator in the page's header. */
 
-import { TaskWebSocketClient } from "/clients/javascript/task_websocket_client.js";
-import { io } from "/static/vendor/socket.io.esm.min.js";
+import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
+import { io } from "../vendor/socket.io.esm.min.js";
 
 import { isSignedIn, proof, signInAgain } from "./api.js";
-import { setText } from "./dom.js";
+import { BASE, setText } from "./dom.js";
 
 const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
 
@@ -13,7 +13,11 @@ const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
  * @returns {TaskWebSocketClient} not connected yet
  */
 export function makeClient(handlers) {
-  const client = new TaskWebSocketClient(undefined, { io, auth: isSignedIn() ? tellWho : undefined });
+  const client = new TaskWebSocketClient(undefined, {
+    io,
+    auth: isSignedIn() ? tellWho : undefined,
+    socket: { path: `${BASE}/socket.io` },
+  });
   Object.assign(client, handlers);
   client.handleState = showState;
   return client;
@@ -22,7 +26,7 @@ export function makeClient(handlers) {
 /** Asked at every connection, so that each has a fresh token. @param {(auth: {token?: string}) => void} tell */
 async function tellWho(tell) {
   try {
-    const answer = await fetch("/session/token", { method: "POST", headers: proof() });
+    const answer = await fetch(`${BASE}/session/token`, { method: "POST", headers: proof() });
     if (answer.status === 401) return signInAgain();
     tell(answer.ok ? { token: (await answer.json()).token } : {});
   } catch {

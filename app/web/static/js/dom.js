@@ -1,5 +1,8 @@
 /** Building and filling elements. Text only ever becomes text: nothing here parses HTML. */
 
+/** The path under which the pages are reached, without a slash at its end: empty for the top of a server. */
+export const BASE = document.querySelector("meta[name=base]")?.content ?? "";
+
 /**
  * @param {string} tag
  * @param {Record<string, any>} [attributes] `class`, `dataset`, `on…` listeners; true sets, false and null leave out

@@ -25,7 +25,9 @@
     const options = { transports: ["websocket"], upgrade: false, forceNew: true };
     // Never in the address, which is logged. It stays in the field, and in this page's memory while it is open.
     const token = byId("token").value.trim();
-    socket = io(byId("url").value, token ? { ...options, auth: { token } } : options);
+    const { origin, pathname } = new URL(byId("url").value);
+    options.path = `${pathname.replace(/\/$/, "")}/socket.io`;
+    socket = io(origin, token ? { ...options, auth: { token } } : options);
     socket.on("connect", () => note("connect", { id: socket.id }));
     socket.on("disconnect", (reason) => note("disconnect", { reason }));
     socket.on("connect_error", (fault) => note("connect_error", { message: fault.message }));
@@ -111,7 +113,8 @@
     byId("count").textContent = "0";
   }
 
-  byId("url").value = fromFile ? new URL(SERVED_AT).origin : location.origin;
+  // Under a path, when this page is: what comes before its own place.
+  byId("url").value = fromFile ? new URL(SERVED_AT).origin : location.origin + location.pathname.split("/docs/")[0];
   byId("from-file").hidden = !fromFile;
   byId("instance").value = new URLSearchParams(location.search).get("instance") || "demo";
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

@@ -1,6 +1,7 @@
 /** One's own tokens and password. */
 
 import { callApi, Problem, quote } from "./api.js";
+import { BASE } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 
 const byId = (id) => document.getElementById(id);
@@ -38,6 +39,6 @@ if (password) {
     const given = new FormData(password);
     const body = { password: given.get("password"), new_password: given.get("new_password") };
     await callApi("POST", "/auth/password", { body });
-    location.assign("/login?next=/account");
+    location.assign(`${BASE}/login?next=${encodeURIComponent(`${BASE}/account`)}`);
   });
 }

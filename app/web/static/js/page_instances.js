@@ -1,6 +1,7 @@
 /** The list of instances: creating one. */
 
 import { callApi, quote } from "./api.js";
+import { BASE } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 
 const form = document.getElementById("create");
@@ -10,5 +11,5 @@ handleSubmit(form, async () => {
   const id = given.get("id").trim();
   const body = { name: given.get("name"), ...(id && { id }) };
   const instance = await callApi("POST", "/instances", { body });
-  location.assign(`/instances/${quote(instance.id)}`);
+  location.assign(`${BASE}/instances/${quote(instance.id)}`);
 });

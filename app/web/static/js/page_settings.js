@@ -1,7 +1,7 @@
 /** An instance's settings. Each part is there for those who may keep it; what is in it is told by its module. */
 
 import { callApi, quote } from "./api.js";
-import { readState } from "./dom.js";
+import { BASE, readState } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 import { keepMembers } from "./settings_members.js";
 import { keepPolicy } from "./settings_policy.js";
@@ -20,6 +20,6 @@ if (end) {
     // What was typed is what is sent: whether it is the right id is for the server to say.
     const confirm = end.elements.confirm.value.trim();
     await callApi("DELETE", `/instances/${quote(state.instance)}?confirm=${quote(confirm)}`);
-    location.assign("/");
+    location.assign(`${BASE}/`);
   });
 }

@@ -2,7 +2,7 @@
 
 import { AgentForm } from "./agent_form.js";
 import { callApi, quote } from "./api.js";
-import { readState } from "./dom.js";
+import { BASE, readState } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 
 const form = document.getElementById("submit");
@@ -26,7 +26,7 @@ if (form) {
     const path = `/instances/${quote(form.dataset.instance)}/tasks`;
     const { task } = await callApi("POST", path, { body, headers: { "Idempotency-Key": last.key } });
     last = { text: "", key: "" };
-    location.assign(`/tasks/${quote(task.id)}`);
+    location.assign(`${BASE}/tasks/${quote(task.id)}`);
   });
 }
 

@@ -5,7 +5,7 @@ import { makeClient } from "./connection.js";
 import { onNextFrame, readState, setText } from "./dom.js";
 import { formatPercent, inWords, showMoment } from "./format.js";
 import { StepList } from "./step_list.js";
-import { applyEvent, isCancellable, isFinal, isRetryable } from "./task_state.js";
+import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "./task_state.js";
 import { viewValue } from "./value_view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -116,7 +116,7 @@ class TaskPage {
 
   #drawOutcome(task) {
     byId("error").hidden = !task.error;
-    setText(byId("error").querySelector("[data-slot=code]"), task.error?.code);
+    setText(byId("error").querySelector("[data-slot=code]"), nameError(task.error));
     setText(byId("error").querySelector("[data-slot=message]"), task.error?.message);
     byId("result").hidden = task.result === null;
     if (this.#shown.result === task.result) return;

@@ -2,9 +2,9 @@
 
 import { callApi, quote } from "./api.js";
 import { makeClient } from "./connection.js";
-import { onNextFrame, readState, setText, stamp } from "./dom.js";
+import { BASE, onNextFrame, readState, setText, stamp } from "./dom.js";
 import { formatPercent, inWords, showMoment } from "./format.js";
-import { applyEvent } from "./task_state.js";
+import { applyEvent, taskOf } from "./task_state.js";
 
 class TaskList {
   #list = document.getElementById("tasks");
@@ -25,13 +25,18 @@ class TaskList {
     this.#filter.addEventListener("change", () => this.#filterAnew());
     this.#filter.addEventListener("submit", (event) => event.preventDefault());
     this.#more.addEventListener("click", () => this.#showMore());
+    document.getElementById("unfilter").addEventListener("click", () => {
+      for (const select of this.#filter.querySelectorAll("select")) select.value = "";
+      this.#filterAnew();
+    });
   }
 
-  /** Apply an event; a task that is not known yet may belong on the list, so the server is asked. */
+  /** Apply an event. The server is asked only about a task that was there before and may come to belong on the list. */
   take(event) {
-    const task = this.#tasks.get(event.task_id);
+    const known = this.#tasks.get(event.task_id);
+    const task = known ? applyEvent(known, event) : taskOf(event);
     if (task) {
-      this.#tasks.set(task.id, applyEvent(task, event));
+      this.#tasks.set(task.id, task);
       this.#draw();
     }
     if (!task && event.type === "task_update" && event.data.status) this.#refresh();
@@ -107,7 +112,9 @@ class TaskList {
       this.#rows.delete(id);
     }
     shown.forEach((task, place) => this.#drawRow(task, place));
-    document.getElementById("empty").hidden = shown.length > 0;
+    const isFiltered = this.#chosen.size > 0;
+    document.getElementById("empty").hidden = shown.length > 0 || isFiltered;
+    document.getElementById("none-match").hidden = shown.length > 0 || !isFiltered;
     this.#more.hidden = !this.#cursor;
     setText(document.getElementById("count"), `${shown.length}${this.#cursor ? "+" : ""} task${shown.length === 1 ? "" : "s"}`);
   }
@@ -116,7 +123,7 @@ class TaskList {
     let row = this.#rows.get(task.id);
     if (!row) {
       row = { ...stamp("task-row"), drawn: null };
-      row.slots.link.href = `/tasks/${quote(task.id)}`;
+      row.slots.link.href = `${BASE}/tasks/${quote(task.id)}`;
       row.root.dataset.task = task.id;
       this.#rows.set(task.id, row);
     }

@@ -2,7 +2,7 @@
 
 import { callApi, Problem, quote } from "./api.js";
 import { askFirst } from "./confirmation.js";
-import { setText, stamp } from "./dom.js";
+import { BASE, setText, stamp } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
 import { inWords, showMoment } from "./format.js";
 import { KeptList } from "./kept_list.js";
@@ -62,7 +62,7 @@ export function keepMembers(section, state, changed) {
     });
     if (!agreed) return;
     const done = await list.act("DELETE", at(member.name));
-    if (done && me) location.assign("/");
+    if (done && me) location.assign(`${BASE}/`);
     else await settle();
   }
 

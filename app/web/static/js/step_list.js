@@ -2,6 +2,7 @@
 
 import { setText, stamp } from "./dom.js";
 import { formatDuration } from "./format.js";
+import { statusOfStep } from "./task_state.js";
 import { viewValue } from "./value_view.js";
 
 export class StepList {
@@ -53,16 +54,17 @@ export class StepList {
   #drawStep(row, step) {
     const { root, slots } = row;
     row.drawn = step;
-    root.dataset.status = step.status;
+    root.dataset.status = statusOfStep(step);
     root.dataset.key = step.key;
     setText(slots.agent, step.agent);
     setText(slots.action, step.action);
-    setText(slots.status, step.status.replaceAll("_", " "));
+    setText(slots.status, statusOfStep(step).replaceAll("_", " "));
     setText(slots.time, formatDuration(step.started_at, step.completed_at));
     setText(slots.key, step.key);
-    setText(slots.tries, step.tries > 1 ? ` · try ${step.tries}` : "");
-    setText(slots.error, step.error?.message);
-    slots.error.hidden = !step.error;
+    setText(slots.tries, step.tries > 1 ? `Try ${step.tries}` : "");
+    slots.tries.hidden = !(step.tries > 1);
+    setText(slots.error, [step.error?.type, step.error?.message].filter(Boolean).join(": "));
+    slots.error.hidden = !step.error || statusOfStep(step) === "cancelled";
     const output = step.output === null || step.output === undefined ? [] : [viewValue(step.output)];
     slots.output.replaceChildren(...output);
   }

@@ -44,6 +44,29 @@ export function applyEvent(task, event) {
   return next;
 }
 
+/**
+ * @param {Record<string, any>} event a `task_update`
+ * @returns {Task | null} the task that was just submitted, as a list shows it; null when the event tells of no such thing
+ */
+export function taskOf({ task_id: id, instance_id, type, seq, attempt, data }) {
+  if (type !== "task_update" || data.status !== "SUBMITTED" || !data.kind) return null;
+  const { kind, title, submitted_by, status, progress, message, timestamp } = data;
+  return {
+    ...{ id, instance_id, kind, title: title ?? "", submitted_by, status, progress, message, attempt, last_seq: seq },
+    ...{ created_at: timestamp, updated_at: timestamp, cancel_requested: false, error: null, result: null },
+  };
+}
+
+/** @param {Record<string, any> | null | undefined} error `{code, message, type?}` @returns {string} what to call it */
+export function nameError(error) {
+  return [error?.code, error?.type].filter(Boolean).join(" · ");
+}
+
+/** @param {Record<string, any>} step @returns {string} its status; one that was open when its task was cancelled did not fail */
+export function statusOfStep(step) {
+  return step.status === "failed" && step.error?.code === "cancelled" ? "cancelled" : step.status;
+}
+
 function applyStep(task, { task_id, attempt, data }) {
   const { progress, ...step } = data;
   const others = (task.steps ?? []).filter((other) => other.step_id !== step.step_id);

@@ -1,6 +1,6 @@
 /** Any JSON value as text to read. What agents return is not to be trusted: it is never parsed as HTML. */
 
-import { el } from "./dom.js";
+import { BASE, el } from "./dom.js";
 
 /** JSON of more lines than this is folded away inside an object. */
 const MOST_LINES = 12;
@@ -24,7 +24,7 @@ export function viewValue(value) {
 
 /** An output that is too large for its event: how it begins, and where the whole of it is. */
 function viewReference({ id, size, preview }) {
-  const link = el("a", { href: `/api/v1/artifacts/${id}`, download: true }, `Download all of it (${Number(size)} bytes)`);
+  const link = el("a", { href: `${BASE}/api/v1/artifacts/${id}`, download: true }, `Download all of it (${Number(size)} bytes)`);
   return el("div", { class: "artifact" }, viewText(`${String(preview ?? "")}…`), el("p", {}, link));
 }
 
