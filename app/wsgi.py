@@ -252,7 +252,6 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
         most=settings.max_connections,
         patience=REQUEST_TIMEOUT,
         admit=web.limits.try_connect,
-        prefix=settings.url_prefix,
     )
     web.engine.on_drained = web.hub.drained
     web.engine.start()

@@ -173,6 +173,8 @@ class Engine:
         #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
+        #: The path under which websockets may come, too.
+        self.prefix = settings.url_prefix
         #: What waits for all clients together.
         self.outbound = Outbound(settings.outbound_bytes)
         self.partials = Partials(settings.partial_bytes)

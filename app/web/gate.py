@@ -43,12 +43,10 @@ class Gate:
         most: int,
         patience: float,
         admit: Admit,
-        prefix: str = "",
     ) -> None:
         """`most` websockets at once; a connection that says nothing for `patience` seconds is closed.
 
-        `admit` counts a websocket that an address wants, and tells how many seconds too early it comes; `prefix` is the
-        path under which we are reached.
+        `admit` counts a websocket that an address wants, and tells how many seconds too early it comes.
         """
         listener.setblocking(False)
         self._listener = listener
@@ -58,7 +56,6 @@ class Gate:
         self._most = most
         self._patience = patience
         self._admit = admit
-        self._prefix = prefix
         self._silent: dict[int, socket.socket] = {}
 
     def open(self) -> None:
@@ -118,7 +115,7 @@ class Gate:
         if not head:
             self._reactor.discard(sock)
             return True
-        upgrade = read_upgrade(head, address, self._prefix)
+        upgrade = read_upgrade(head, address, self._engine.prefix)
         if upgrade is None or not self._engine.accepts(upgrade):
             self._hand_over(sock, address)
         elif len(self._engine) >= self._most:
