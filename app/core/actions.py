@@ -19,6 +19,7 @@ from app.core.events import EventRecord, now, to_json
 from app.core.fleet import find_doubt
 from app.core.ledger import NewTask
 from app.core.models import Task
+from app.core.offload import Offload, here
 from app.core.policy import rules_for, rules_of
 from app.core.reads import read_instance
 from app.core.redaction import redact_text
@@ -83,21 +84,22 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     kind = check_line(wanted.kind, "kind", longest=100)
     if kind == PROBE and not runtime.settings.has_probe:
         raise InvalidInput("the agent 'probe' is off here; SWALLOWTAIL_PROBE=on turns it on", field="kind")
-    check_json(wanted.input, "input", runtime.settings)
+    compute = _place(runtime, wanted.input)
+    compute(check_json, wanted.input, "input", runtime.settings)
     key = wanted.idempotency_key
     if key is not None:
         key = check_line(key, "Idempotency-Key", longest=200)
     expires_at = _expiry(wanted.expires_in)
     with runtime.db.read() as session:
         card = find_card(session, kind)
-        given = validate_input(card, wanted.input)
+        given = compute(validate_input, card, wanted.input)
         rules = rules_for(session, wanted.instance_id, kind)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=200)
     return NewTask(
         instance_id=wanted.instance_id,
         kind=kind,
         # Nobody needs a secret in it, and it is shown in many places.
-        title=redact_text(title, rules.hiding(given)),
+        title=redact_text(title, compute(rules.hiding, given)),
         input=given,
         fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
@@ -106,6 +108,14 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         soft_time_limit=card.soft_time_limit,
         hard_time_limit=card.hard_time_limit,
     )
+
+
+def _place(runtime: Runtime, given: Any) -> Offload:
+    """Return where to compute with an input: a large one is not looked at where that would hold others up."""
+    try:
+        return runtime.offload if len(to_json(given)) > runtime.settings.inline_input_bytes else here
+    except TypeError:
+        return runtime.offload
 
 
 def submit(runtime: Runtime, wanted: Submission) -> Outcome:

@@ -1,8 +1,8 @@
-"""Large outputs, kept apart from the events that tell of them. On the road beside `core/runs`, which stores them.
+"""Large inputs and outputs, kept apart from rows and events. On the road beside `core/runs`, which stores them.
 
-A row that is too large for its event holds a reference, `{"$artifact": {id, size, sha256, media_type, preview}}`, and
-the event tells the same. What is stored is the whole output, for the run that goes on from it; what anybody else gets
-is redacted as everything is.
+A row holds a reference to what is too large for it, `{"$artifact": {id, size, sha256, media_type, preview}}`, and
+events and views tell the same. What is stored is the whole value, for the run that goes on from it; what anybody else
+gets is redacted as everything is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from app.core.events import to_json
 from app.core.log import Change
 from app.core.models import Step, Task
 from app.core.models_privacy import Artifact
+from app.core.offload import OFFLOAD, Offload, here
 from app.core.policy import rules_of
-from app.core.redaction import redact
+from app.core.redaction import Rules, redact
 from app.core.sealing import keyring_of, seal_bytes, unseal_bytes
 from app.core.settings import Settings
 from app.core.validate import check_kept
@@ -54,22 +55,50 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     if len(encoded) <= settings.inline_output_bytes:
         return output, None
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
-    media_type, shown = _show(redact(output, rules_of(change.session, task), encoded))
-    digest = hashlib.sha256(shown).hexdigest()
+    row, reference = _make(change, settings, task, artifact_id, output, encoded)
     if change.session.get(Artifact, artifact_id) is None:
-        row = Artifact(id=artifact_id, instance_id=task.instance_id, task_id=task.id, media_type=media_type)
-        row.size, row.sha256, row.created_at = len(shown), digest, change.now
-        row.content, row.key_id = seal_bytes(keyring_of(change.session), artifact_id, encoded)
         change.session.add(row)
         change.session.flush()
+    return reference, artifact_id
+
+
+def part_input(change: Change, settings: Settings, task: Task) -> Artifact | None:
+    """Take an input that is too large for it out of the row of a new task, which then holds a reference.
+
+    Returns the artifact, which is to be added after the task.
+    """
+    encoded = to_json(task.input)
+    if len(encoded) <= settings.inline_input_bytes:
+        return None
+    # No output's, whatever it is: who may see outputs may not see inputs for that.
+    artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
+    row, reference = _make(change, settings, task, artifact_id, task.input, encoded)
+    task.input, task.input_artifact_id = reference, artifact_id
+    return row
+
+
+def _make(
+    change: Change, settings: Settings, task: Task, artifact_id: str, value: Any, encoded: bytes
+) -> tuple[Artifact, dict[str, Any]]:
+    """Return the row of an artifact, not added yet, and the reference to it."""
+    media_type, shown = _hide(change.session, value, rules_of(change.session, task), encoded)
+    row = Artifact(id=artifact_id, instance_id=task.instance_id, task_id=task.id, media_type=media_type)
+    row.size, row.sha256, row.created_at = len(shown), hashlib.sha256(shown).hexdigest(), change.now
+    row.content, row.key_id = seal_bytes(keyring_of(change.session), artifact_id, encoded)
     reference = {
         "id": artifact_id,
-        "size": len(shown),
-        "sha256": digest,
+        "size": row.size,
+        "sha256": row.sha256,
         "media_type": media_type,
         "preview": shown.decode("utf-8", "replace")[: settings.preview_chars],
     }
-    return {"$artifact": reference}, artifact_id
+    return row, {"$artifact": reference}
+
+
+def is_input(session: Session, artifact_id: str) -> bool:
+    """Tell whether an artifact is the input of its task."""
+    same = (Artifact.id == artifact_id, Task.id == Artifact.task_id, Task.input_artifact_id == artifact_id)
+    return session.scalar(select(Task.id).where(*same)) is not None
 
 
 def whole(session: Session, row: Task | Step) -> Any:
@@ -89,7 +118,7 @@ def read_artifact(session: Session, artifact_id: str) -> Content:
     row = _find(session, artifact_id)
     task = session.get_one(Task, row.task_id)
     encoded = _content(session, row)
-    media_type, shown = _show(redact(orjson.loads(encoded), rules_of(session, task), encoded))
+    media_type, shown = _hide(session, None, rules_of(session, task), encoded)
     return Content(row.id, row.task_id, media_type, shown, hashlib.sha256(shown).hexdigest())
 
 
@@ -110,6 +139,17 @@ def _find(session: Session, artifact_id: str) -> Artifact:
 
 def _content(session: Session, row: Artifact) -> bytes:
     return unseal_bytes(keyring_of(session), row.id, row.content, row.key_id)
+
+
+def _hide(session: Session, value: Any, rules: Rules, encoded: bytes) -> tuple[str, bytes]:
+    """Return the media type and the bytes of what may be seen of a value; None: it is read from its JSON."""
+
+    def work() -> tuple[str, bytes]:
+        return _show(redact(orjson.loads(encoded) if value is None else value, rules, encoded))
+
+    offload: Offload = session.info.get(OFFLOAD, here)
+    told: tuple[str, bytes] = offload(work)
+    return told
 
 
 def _show(value: Any) -> tuple[str, bytes]:

@@ -14,7 +14,7 @@ from app.core.artifacts import whole
 from app.core.db import db_now
 from app.core.log import Change
 from app.core.models import Step, Task
-from app.core.policy import rules_of
+from app.core.policy import rules_of, whole_input
 from app.core.redaction import PATTERNS_ONLY, Rules
 from app.core.sealing import place_of
 from app.core.unreadable import sound
@@ -56,7 +56,7 @@ def describe(change: Change, task: Task) -> Claim:
     Raises:
         Unreadable, KeyMissing, Tampered: its input or a saved output cannot be read.
     """
-    given = sound(task.input, place_of(Task, task.id, "input"))
+    given = sound(whole_input(change.session, task), place_of(Task, task.id, "input"))
     steps = change.session.scalars(select(Step).where(Step.task_id == task.id, Step.saved.is_(True))).all()
     outputs = {step.id: sound(whole(change.session, step), place_of(Step, step.id, "output")) for step in steps}
     return Claim(

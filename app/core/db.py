@@ -30,6 +30,7 @@ from app.core.faults import AWAY, is_transient, unavailable
 from app.core.keyring import Keyring
 from app.core.log import LIMITS
 from app.core.models import Instance, Moment
+from app.core.offload import OFFLOAD, Offload
 from app.core.policy import POLICIES, Policies
 from app.core.references import find_missing
 from app.core.sealing import KEYRING
@@ -83,7 +84,11 @@ class Database:
         self._turns = None if settings.database_file is None else Turns(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
-        self._info = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings}
+        self._info: dict[str, Any] = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings}
+
+    def compute_by(self, offload: Offload) -> None:
+        """Have what is long to compute in a transaction computed by `offload` from now on."""
+        self._info[OFFLOAD] = offload
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:

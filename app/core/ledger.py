@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.core import audit
 from app.core.access import THE_SYSTEM, Act, Caller, Role
 from app.core.access_version import is_raised
+from app.core.artifacts import part_input
 from app.core.db import Database, db_now, db_now_once
 from app.core.errors import Conflict, NotFound
 from app.core.events import EventRecord
@@ -125,8 +126,12 @@ class Ledger:
         try:
             with change.session.begin_nested():
                 task = row_of(new, change.now)
+                apart = part_input(change, self.settings, task)
                 change.session.add(task)
                 change.session.flush()
+                if apart is not None:
+                    change.session.add(apart)
+                    change.session.flush()
         except IntegrityError:
             known = self._find_known(change, new)
             if known is None:

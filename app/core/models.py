@@ -97,6 +97,8 @@ class Task(Base):
     kind: Mapped[str] = mapped_column(String(100))
     title: Mapped[str] = mapped_column(String(200))
     input: Mapped[Any] = mapped_column(JSON)
+    #: Where the input is, when it is too large for the row, which then holds the reference to it.
+    input_artifact_id: Mapped[str | None] = mapped_column(String(36))
     status: Mapped[str] = mapped_column(String(16))
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     message: Mapped[str] = mapped_column(Text, default="")

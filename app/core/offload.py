@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+#: Key in `Session.info`.
+OFFLOAD = "offload"
+
 
 class Offload(Protocol):
     """Runs a function that only computes, where it holds nobody up."""

@@ -12,15 +12,16 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
+import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.models import Agent, Task
-from app.core.models_privacy import InstancePolicy
+from app.core.models_privacy import Artifact, InstancePolicy
 from app.core.redaction import Rules, normal, schema_names
-from app.core.sealing import keyring_of, unseal
+from app.core.sealing import keyring_of, unseal, unseal_bytes
 from app.core.settings import Settings
-from app.core.unreadable import is_damaged, is_unreadable
+from app.core.unreadable import Unreadable, is_damaged, is_unreadable
 
 #: Key in `Session.info`.
 POLICIES = "policies"
@@ -70,7 +71,7 @@ class Policies:
     def task_rules(self, session: Session, task: Task) -> Rules:
         """Return what is hidden in all that is told of a task: also the values of its secret fields, wherever."""
         rules = self.rules(session, task.instance_id, task.kind)
-        return self._recall(task.id, rules) or self._learn(task.id, rules, lambda: task.input)
+        return self._recall(task.id, rules) or self._learn(task.id, rules, lambda: whole_input(session, task))
 
     def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
         """Return what `task_rules` does for tasks of one instance, by id, whose inputs are read only as need be."""
@@ -80,8 +81,11 @@ class Policies:
         missing = [task_id for task_id, rules in found.items() if rules is None]
         if missing:
             keyring = keyring_of(session)
-            for task_id, stored in session.execute(select(Task.id, Task.input).where(Task.id.in_(missing))):
+            wanted = select(Task.id, Task.input, Task.input_artifact_id).where(Task.id.in_(missing))
+            for task_id, stored, artifact_id in session.execute(wanted):
                 read = partial(unseal, keyring, Task, task_id, "input", stored)
+                if artifact_id is not None:
+                    read = partial(_read_apart, session, artifact_id)
                 found[task_id] = self._learn(task_id, by_kind[kinds[task_id]], read)
         return {task_id: rules for task_id, rules in found.items() if rules is not None}
 
@@ -128,6 +132,18 @@ class Policies:
             marked, whole = schema_names(schema for schema in schemas.get(kind, ()) if schema)
             rules[kind] = Rules((self._names | marked | named) - {""}, emails, all=whole, most_values=self._most)
         return rules
+
+
+def whole_input(session: Session, task: Task) -> Any:
+    """Return a task's input as it was submitted, wherever it is. Raises Unreadable, KeyMissing, Tampered."""
+    return task.input if task.input_artifact_id is None else _read_apart(session, task.input_artifact_id)
+
+
+def _read_apart(session: Session, artifact_id: str) -> Any:
+    row = session.get(Artifact, artifact_id)
+    if row is None:
+        raise Unreadable(f"artifact/{artifact_id} is gone")
+    return orjson.loads(unseal_bytes(keyring_of(session), row.id, row.content, row.key_id))
 
 
 def rules_for(session: Session, instance_id: str, kind: str) -> Rules:

@@ -26,7 +26,7 @@ from app.core.access import (
     require_whole,
     visible,
 )
-from app.core.artifacts import Content, find_task, read_artifact
+from app.core.artifacts import Content, find_task, is_input, read_artifact
 from app.core.audit import SYSTEM_SCOPE
 from app.core.audit_log import AuditView, Wanted, list_entries
 from app.core.errors import Forbidden, NotFound, Unauthenticated
@@ -136,11 +136,12 @@ class Sight:
         return self.view.project(reads.read_step(self.session, task_id, step_id))
 
     def artifact(self, artifact_id: str) -> Content:
-        """Return a large output of a task."""
+        """Return a large input or output of a task."""
         missing = NotFound("there is no such artifact", field="artifact_id")
         refuse_nobody(self.actor)
         fields = self.actor.fields
-        if fields is not None and not fields & {"output", "result"}:
+        wanted = {"input"} if is_input(self.session, artifact_id) else {"output", "result"}
+        if fields is not None and not fields & wanted:
             raise missing
         try:
             require_task(self.session, self.actor, Act.READ, find_task(self.session, artifact_id))

@@ -148,6 +148,8 @@ def outline_task(row: Task, rules: Rules) -> TaskOutline:
 def view_task(row: Task, rules: Rules) -> TaskView:
     """Return the view of one row, without what `rules` hide."""
     told = redact_fields({"input": row.input, "result": row.result}, rules)
+    if row.input_artifact_id is not None:
+        told["input"] = row.input
     if row.artifact_id is not None:
         # A reference: what it shows was redacted when it was made.
         told["result"] = row.result

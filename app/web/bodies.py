@@ -13,6 +13,7 @@ from flask.json.provider import JSONProvider
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.core.errors import InvalidInput, SwallowtailError
+from app.core.offload import Offload, here
 from app.core.settings import Settings
 from app.core.validate import check_json
 from app.web.parts import get_runtime
@@ -43,7 +44,9 @@ class ApiRequest(Request):
             raise RequestEntityTooLarge("the body is too large")
         if not self.is_json:
             raise UnsupportedMediaType("send the body as application/json")
-        return read_json(body, get_runtime().settings)
+        runtime = get_runtime()
+        read: Offload = runtime.offload if len(body) > runtime.settings.inline_input_bytes else here
+        return read(read_json, body, runtime.settings)
 
     def _refuse_unreadable(self) -> None:
         # A server that does not say where the body ends makes it look empty.

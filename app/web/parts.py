@@ -47,6 +47,7 @@ class Web:
         """Have these made where they hold nobody up: in threads, where this process is one of greenlets."""
         self.rt.passwords.offload = passwords
         self.rt.offload = self.hub.archive.offload = snapshots
+        self.rt.db.compute_by(snapshots)
 
     def close(self) -> None:
         """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""

@@ -145,3 +145,17 @@ def test_half_a_request_holds_nobody_up(shared_house: House, rest: httpx.Client)
         half.sendall(b"POST /api/v1/instances HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
         half.sendall(b"Content-Length: 1000\r\n\r\n{")
         assert rest.get("/instances").status_code == 200
+
+
+def test_a_large_input_is_referred_to_and_given_whole_to_its_run(shared_house: House, rest: httpx.Client) -> None:
+    instance = shared_house.new_instance()
+    given = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}
+    answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": given}).raise_for_status()
+    task = answer.json()["task"]
+    found = rest.get(f"/artifacts/{task['input']['$artifact']['id']}").raise_for_status().json()
+    assert found == {**given, "data": {**given["data"], "said": "[redacted:token]"}}
+    assert shared_house.wait_for_task(task["id"])["status"] == "COMPLETED"
+    refused = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": {**given, "message": 5}})
+    assert (refused.status_code, refused.json()["field"]) == (422, "input.message")
+    (listed,) = rest.get(f"/instances/{instance}/tasks").raise_for_status().json()["items"]
+    assert "input" not in listed
