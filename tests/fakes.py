@@ -57,7 +57,7 @@ class FakeContext(Context):
         self.live: list[tuple[float, str]] = []
         self._failures = failures or {}
         self._cancel_in = cancel_in
-        self._open: FakeStep | None = None
+        self._performed: FakeStep | None = None
 
     def step(
         self,
@@ -74,20 +74,20 @@ class FakeContext(Context):
 
         The step's own exception goes on through the agent, so that a test can see it (the journal raises RunStopped).
         """
-        assert self._open is None, f"step {key!r} starts inside step {self._open and self._open.key!r}"
+        assert self._performed is None, f"step {key!r} starts inside step {self._performed and self._performed.key!r}"
         assert all(step.key != key for step in self.steps), f"step key {key!r} is used twice"
         step = FakeStep(key, agent, action, "failed", progress=progress, message=message)
         self.steps.append(step)
         if key in self.journal:
             step.status, step.output = "replayed", plain(self.journal[key])
             return step.output
-        self._open = step
+        self._performed = step
         try:
             if self._failures.get(key):
                 raise self._failures[key].pop(0)
             step.output = plain(fn(*args))
         finally:
-            self._open = None
+            self._performed = None
         step.status = "completed"
         self.journal[key] = step.output
         return plain(step.output)
@@ -104,12 +104,12 @@ class FakeContext(Context):
     def text(self, chunk: str) -> None:
         """Record a piece of streamed text with the open step."""
         self.check()
-        assert self._open is not None, "text() outside a step"
-        self._open.text.append(chunk)
+        assert self._performed is not None, "text() outside a step"
+        self._performed.text.append(chunk)
 
     def check(self) -> None:
         """Raise RunStopped inside the step named by `cancel_in`."""
-        if self._open is not None and self._open.key == self._cancel_in:
+        if self._performed is not None and self._performed.key == self._cancel_in:
             raise RunStopped(CANCELLED)
 
     @property

@@ -31,6 +31,7 @@ from app.core.settings import Settings, load_settings
 from workers.endings import describe
 from workers.forms import input_schema, output_schema
 from workers.journal import Context
+from workers.naming import is_async
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +146,7 @@ def _check(spec: AgentSpec) -> None:
         raise CatalogueError(f"{where}: input must be a Pydantic model class, not {spec.input_model!r}")
     if spec.output_model is not None and not _is_model(spec.output_model):
         raise CatalogueError(f"{where}: output must be a Pydantic model class, not {spec.output_model!r}")
-    if inspect.iscoroutinefunction(spec.function) or inspect.isgeneratorfunction(spec.function):
+    if is_async(spec.function) or inspect.isgeneratorfunction(spec.function):
         raise CatalogueError(f"{where}: must be an ordinary function, neither async nor a generator")
     try:
         inspect.signature(spec.function).bind("ctx", "given")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
+import time
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +25,7 @@ Error = dict[str, Any]
 
 #: Longest text of an error that goes into events: watchers read a line, not a dump.
 MESSAGE_LENGTH = 2000
+_SECONDS = re.compile(r"\d+(\.\d+)?")
 
 
 class End(StrEnum):
@@ -72,8 +78,10 @@ class PermanentError(Exception):
         self.code = code
 
 
-class RunStopped(BaseException):
+class RunStopped(KeyboardInterrupt):
     """The run is over. Raised through the agent's code; not an `Exception`, so that no `except Exception` keeps it.
+
+    A KeyboardInterrupt, because of nothing else lets an event loop go: `gather(return_exceptions=True)` keeps the rest.
 
     An agent may tidy up in `finally`. One that swallows it changes nothing: the next call of its context raises again.
     """
@@ -95,13 +103,59 @@ class WorkerStopping(RunStopped):
 
 
 def describe(fault: BaseException, code: str = "exception") -> Error:
-    """Return `{code, message, type}` for an exception; never raises, whatever its `__str__` does."""
-    if isinstance(fault, PermanentError):
-        return {"code": tell(fault.code) or "permanent", "message": tell(fault.message) or "Failed"}
-    kind = type(fault).__name__
-    if isinstance(fault, SystemExit | KeyboardInterrupt):
-        return {"code": code, "message": tell(f"{kind}: {fault.args[0] if fault.args else ''}"), "type": kind}
-    return {"code": code, "message": _text(fault) or kind, "type": kind}
+    """Return `{code, message, type}` for an exception; never raises, whatever the exception is made of."""
+    kind = tell(_name_of(fault))
+    try:
+        # Not isinstance: an exception may lie about its class, or raise when it is asked for it.
+        if issubclass(type(fault), PermanentError):
+            name, message = tell(getattr(fault, "code", "")), tell(getattr(fault, "message", ""))
+            return {"code": name or "permanent", "message": message or "Failed"}
+        if issubclass(type(fault), SystemExit | KeyboardInterrupt):
+            given = BaseException.__getattribute__(fault, "args")
+            return {"code": code, "message": tell(f"{kind}: {tell(given[0]) if given else ''}"), "type": kind}
+        return {"code": code, "message": tell(fault) or kind, "type": kind}
+    except BaseException:  # an exception that cannot even be printed must still be told
+        return {"code": code, "message": kind, "type": kind}
+
+
+def log_fault(logger: Any, event: str, fault: BaseException, **more: Any) -> None:
+    """Log an exception with its traceback, or without where the exception does not let itself be printed."""
+    try:
+        logger.warning(event, exc_info=fault, **more)
+    except BaseException:
+        logger.warning(event, type=tell(_name_of(fault)), **more)
+
+
+def pause(fault: BaseException, tried: int, settings: Settings) -> float:
+    """Return the seconds until the next try: those of `backoff`, or more where the fault asks for more."""
+    return max(backoff(tried, settings), min(asked_pause(fault), settings.retry_after_max))
+
+
+def asked_pause(fault: BaseException) -> float:
+    """Return the seconds that a fault asks to wait for: its `retry_after`, or the Retry-After of its `response`.
+
+    Others' exceptions have these too, such as httpx's and requests'. 0 when there is neither, or nothing readable.
+    """
+    try:
+        asked: Any = getattr(fault, "retry_after", None)
+        if asked is None:
+            asked = fault.response.headers.get("retry-after")  # type: ignore[attr-defined]
+        if isinstance(asked, timedelta):
+            asked = asked.total_seconds()
+        seconds = float(asked) if not isinstance(asked, str) or _SECONDS.fullmatch(asked.strip()) else _until(asked)
+    except Exception:  # whatever it is, it is no pause
+        return 0.0
+    return seconds if seconds > 0 and math.isfinite(seconds) else 0.0
+
+
+def _until(moment: str) -> float:
+    return parsedate_to_datetime(moment).timestamp() - time.time()
+
+
+def _name_of(fault: BaseException) -> str:
+    # Past whatever its metaclass makes of it.
+    name: str = type.__dict__["__name__"].__get__(type(fault))
+    return name
 
 
 def internal(fault: SQLAlchemyError, attempt: int, settings: Settings) -> Ending:
@@ -124,13 +178,11 @@ def backoff(tried: int, settings: Settings) -> float:
 
 
 def tell(value: object) -> str:
-    """Return text that every database and client takes: no NUL, no lone surrogate, not endless."""
-    text: str = plain(str(value)[: MESSAGE_LENGTH + 1])
-    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
-
-
-def _text(fault: BaseException) -> str:
+    """Return text that every database and client takes: no NUL, no lone surrogate, not endless. Never raises."""
     try:
-        return tell(fault)
-    except Exception:  # an exception that cannot even be printed must still be told
+        # Not by the methods of its class, where it is one of somebody's.
+        cut = str.__getitem__(str(value), slice(MESSAGE_LENGTH + 1))
+    except BaseException:  # nor is there a limit to what a `__str__` may raise
         return ""
+    text: str = plain(cut)
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"

@@ -7,6 +7,7 @@ is why this is done with signals.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from workers.endings import TERMINATED, Ending, RunStopped, WorkerStopping
 
 NUDGE = signal.SIGUSR2
 _SIGNALS = (signal.SIGUSR1, NUDGE, signal.SIGTERM)
+
+
+class SoftLimit(SoftTimeLimitExceeded, KeyboardInterrupt):
+    """Celery's soft time limit; a KeyboardInterrupt, so that no event loop keeps it in a task's result."""
 
 
 class Interrupts:
@@ -41,6 +46,7 @@ class Interrupts:
         self._soft_due = False
         self._leave_due = False
         self._open = False
+        self._pid = os.getpid()
         self._thread = threading.current_thread()
         self._before: dict[int, Any] = {}
 
@@ -122,16 +128,30 @@ class Interrupts:
             raise WorkerStopping
         if self._soft_due:
             self._soft_due = False
-            raise SoftTimeLimitExceeded
+            raise SoftLimit
+
+    def _is_fork(self, number: int) -> bool:
+        """Tell whether this is a process that the agent forked, and treat the signal as it would be without us."""
+        if os.getpid() == self._pid:
+            return False
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return True
 
     def _on_soft_limit(self, number: int, frame: FrameType | None) -> None:
+        if self._is_fork(number):
+            return
         self.overtime = self._soft_due = True
         self._strike()
 
     def _on_nudge(self, number: int, frame: FrameType | None) -> None:
+        if self._is_fork(number):
+            return
         self._strike()
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
+        if self._is_fork(number):
+            return
         self.terminated = True
         if self._open:
             raise RunStopped(self.reason() or TERMINATED)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -30,20 +29,23 @@ from workers.endings import (
     SHUT_DOWN,
     End,
     Ending,
-    Error,
     PermanentError,
     RunStopped,
     WorkerStopping,
-    backoff,
+    asked_pause,
     describe,
     internal,
+    log_fault,
+    pause,
     tell,
 )
 from workers.live import LiveProgress
+from workers.naming import find_flaw, find_flaw_of_work, to_percent
+from workers.open_steps import OpenStep, OpenSteps
 from workers.output import encode, to_text
 from workers.signals import step_finished, step_started, text_produced
 
-__all__ = ["Context", "PermanentError", "RunStopped", "Watch", "WorkerStopping", "Writes"]
+__all__ = ["Context", "PermanentError", "RunStopped", "Watch", "WorkerStopping", "Writes", "asked_pause"]
 
 
 class Writes(Protocol):
@@ -87,19 +89,8 @@ class Watch(Protocol):
         """Time a write that extends the lease; call what it gives with whether a cancel was requested."""
 
 
-@dataclass(slots=True)
-class _Open:
-    """A step that is being performed, and how far its text has come with its readers."""
-
-    key: str
-    id: str
-    text: TextStream
-    offset: int = 0
-    rev: int = 0
-
-
 class Context:
-    """An agent's hold on its run. Use it from the thread that the agent was called in.
+    """An agent's hold on its run. Begin steps in the thread that the agent was called in; text may come from others.
 
     Attributes:
         task_id, instance_id: whose run this is.
@@ -122,7 +113,7 @@ class Context:
         self._watch = watch
         self._live = live
         self._seen: set[str] = set()
-        self._stack: list[_Open] = []
+        self._open = OpenSteps()
 
     def step(
         self,
@@ -157,17 +148,19 @@ class Context:
         """
         with self._closed():
             self._name(key, agent, action)
+            self._refuse(find_flaw_of_work(fn, progress, tries))
+            note = None if message is None else redact_text(tell(message), self._claim.rules)
             saved = self._claim.saved.get(key)
             if saved is not None:
                 return saved.output
             wrote = self._start(key, agent, action)
-            opened = _Open(key, wrote.step_id, TextStream(self._claim.rules))
+            opened = OpenStep(key, wrote.step_id, TextStream(self._claim.rules))
             output, ending = self._try(opened, fn, args, wrote.tries, tries)
             if ending is SHUT_DOWN:
                 self._stop(SHUT_DOWN)
             if ending is not None:
                 self._fail(key, ending)
-            self._finish(key, output, progress, message)
+            self._finish(key, output, progress, note)
             return output
 
     def skip(self, key: str, agent: str, action: str, reason: str) -> None:
@@ -190,6 +183,8 @@ class Context:
             RunStopped: the run is to end.
         """
         with self._closed():
+            if to_percent(percent) is None:
+                self._refuse("progress must be a number from 0 to 100")
             self._live.report(percent, redact_text(tell(message), self._claim.rules))
 
     def text(self, chunk: str) -> None:
@@ -199,13 +194,14 @@ class Context:
 
         Raises:
             RunStopped: the run is to end.
-            RuntimeError: no step is open.
+            RuntimeError: no step is open, or the one that this thread was started in is over.
         """
         with self._closed():
-            if not self._stack:
-                raise RuntimeError("text() belongs inside a step")
-            step = self._stack[-1]
-            self._show(step, step.text.feed(to_text(chunk)))
+            step = self._open.find()
+            with step.lock:
+                if not self._open.holds(step):
+                    raise RuntimeError("the step of this text is over")
+                self._show(step, step.text.feed(to_text(chunk)))
 
     def check(self) -> None:
         """Return if the run may go on. Call it in long loops: a cancelled run then ends at once.
@@ -221,17 +217,19 @@ class Context:
         with self._watch.closed():
             if self.ending is not None:
                 raise RunStopped(self.ending)
-            self._watch.check(between=not self._stack)
+            self._watch.check(between=not self._open)
             yield
             self._watch.check()
 
     def _name(self, key: str, agent: str, action: str) -> None:
-        for name, value, longest in (("key", key, 200), ("agent", agent, 100), ("action", action, 100)):
-            if not isinstance(value, str) or not value or len(value) > longest or not value.isprintable():
-                self._stop(Ending(End.FAIL, _bad(f"a step's {name} must be 1 to {longest} printable characters")))
+        self._refuse(find_flaw(key, agent, action))
         if key in self._seen:
-            self._stop(Ending(End.FAIL, _bad(f"step {key!r} was already performed in this run")))
+            self._refuse(f"step {key!r} was already performed in this run")
         self._seen.add(key)
+
+    def _refuse(self, flaw: str | None) -> None:
+        if flaw is not None:
+            self._stop(Ending(End.FAIL, {"code": "bad_step", "message": flaw}))
 
     def _start(self, key: str, agent: str, action: str) -> Wrote:
         self._catch_up()
@@ -240,24 +238,23 @@ class Context:
         return wrote
 
     def _try(
-        self, step: _Open, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
+        self, step: OpenStep, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
     ) -> tuple[Any, Ending | None]:
         # A function of its own: when it returns, the exception is gone, and with it the frames that hold the memory
         # which a MemoryError was about.
-        self._stack.append(step)
         try:
-            return self._encode(self._watch.call(fn, *args)), None
+            with self._open.performing(step):
+                return self._encode(self._watch.call(fn, *args)), None
         except RunStopped as stopped:
             self.ending = self.ending or stopped.ending
             raise
         except BaseException as fault:  # sys.exit in a step fails the step, not the worker
-            self.logger.warning("step_failed", step=step.key, tries=tried, exc_info=fault)
+            log_fault(self.logger, "step_failed", fault, step=step.key, tries=tried)
             return None, self._judge(step.key, fault, tried, tries or self._settings.step_tries)
         finally:
             self._show(step, step.text.finish())
-            self._stack.remove(step)
 
-    def _show(self, step: _Open, text: str) -> None:
+    def _show(self, step: OpenStep, text: str) -> None:
         most = self._settings.inline_output_bytes
         for piece in [text[place : place + most] for place in range(0, len(text), most)]:
             step.rev += 1
@@ -278,7 +275,7 @@ class Context:
             return SHUT_DOWN
         if tried >= tries:
             return Ending(End.FAIL, {**error, "step": key, "tries": tried})
-        return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=backoff(tried, self._settings))
+        return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=pause(fault, tried, self._settings))
 
     def _encode(self, output: Any) -> Any:
         return encode(output, self._settings)
@@ -289,8 +286,7 @@ class Context:
         self._settle(key, "failed")
         self._stop(ending)
 
-    def _finish(self, key: str, output: Any, progress: float | None, message: str | None) -> None:
-        note = None if message is None else redact_text(tell(message), self._claim.rules)
+    def _finish(self, key: str, output: Any, progress: float | None, note: str | None) -> None:
         if progress is None:
             self._catch_up()
         else:
@@ -322,7 +318,7 @@ class Context:
         except CancelRequested:
             self._stop(CANCELLED)
         except Conflict as clash:
-            self._stop(Ending(End.FAIL, _bad(clash.message)))
+            self._refuse(clash.message)
         except Unavailable as away:
             self._stop(Ending(End.GONE, away.as_dict()))
         except SQLAlchemyError as fault:
@@ -331,7 +327,3 @@ class Context:
     def _stop(self, ending: Ending) -> NoReturn:
         self.ending = ending
         raise RunStopped(ending)
-
-
-def _bad(message: str) -> Error:
-    return {"code": "bad_step", "message": message}

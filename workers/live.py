@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from app.core.events import LiveState, now, stamp
 from app.core.runs import Claim
+from workers.naming import to_percent
 from workers.signals import progressed
 
 
@@ -102,7 +103,7 @@ class LiveProgress:
 
 
 def _percent(value: float) -> float:
-    number = float(value)
-    if math.isnan(number):
+    number = to_percent(value)
+    if number is None:
         raise ValueError("progress must be a number from 0 to 100")
-    return min(max(number, 0.0), 100.0)
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import orjson
@@ -20,6 +21,9 @@ def encode(output: Any, settings: Settings) -> Any:
         PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
             (`output_too_large`) by the rule of `core/validate`.
     """
+    if inspect.isawaitable(output) or inspect.isasyncgen(output):
+        getattr(output, "close", lambda: None)()
+        raise PermanentError("the output is a coroutine, which nobody ran; hand back `asyncio.run(…)`", code="not_json")
     try:
         encoded = to_json(output)
     except (TypeError, ValueError, RecursionError) as fault:

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from celery import signals
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,9 +34,10 @@ from workers.endings import (
     Error,
     PermanentError,
     RunStopped,
-    backoff,
     describe,
     internal,
+    log_fault,
+    pause,
     tell,
 )
 from workers.heartbeat import Pulse
@@ -44,14 +46,23 @@ from workers.journal import Context
 from workers.live import LiveProgress
 from workers.output import encode
 from workers.process import agents, board, impatient, runtime, slot
+from workers.surroundings import allow_processes, kept
+from workers.threads import carry_context
 
 log = structlog.get_logger(__name__)
+
+
+@signals.worker_process_init.connect
+def prepare_child(**_: object) -> None:
+    """Once in each pool child."""
+    carry_context()
+    allow_processes()
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
 def run(task_id: str, attempt: int, mark: str = "") -> None:
     """Perform one attempt of a task, if the wake-up for it is still good. `workers/intake` has looked at its mark."""
-    with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts:
+    with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts, kept():
         try:
             if board().is_leaving:
                 # Not begun only to be handed over at once.
@@ -109,7 +120,7 @@ def run_agent(
         return None, ctx.ending or stopped.ending
     except BaseException as fault:
         if ctx.ending is None:
-            log.warning("agent_failed", exc_info=fault)
+            log_fault(log, "agent_failed", fault)
         return None, ctx.ending or judge(fault, claim, rt.settings, overtime=pulse.overtime, told=pulse.told)
     return result, ctx.ending
 
@@ -137,7 +148,7 @@ def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: boo
     failures = claim.failures + 1
     if isinstance(fault, PermanentError) or failures >= limits.step_tries:
         return Ending(End.FAIL, error)
-    return Ending(End.RETRY, error, delay=backoff(failures, limits), outside_steps=True)
+    return Ending(End.RETRY, error, delay=pause(fault, failures, limits), outside_steps=True)
 
 
 def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:

@@ -170,6 +170,9 @@ class Settings(
     step_tries: int = Field(3, ge=1, description="Tries of a step before its task fails")
     backoff_base: float = Field(1.0, ge=0, description="Pause before the second try; doubles with each one after")
     backoff_max: float = Field(60.0, ge=0, description="Longest pause between two tries")
+    retry_after_max: float = Field(
+        3600.0, ge=0, description="Longest pause before the next try that an error may ask for (`Retry-After`)"
+    )
     soft_time_limit: float = Field(
         600.0, gt=0, description="When a run is told to stop, unless its agent says otherwise"
     )

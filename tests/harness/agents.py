@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
+import os
+import signal
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +85,12 @@ def odd(ctx: Context, given: ThingInput) -> Any:
         # A function of a C library that does not let go of the interpreter, so that no other thread of it runs.
         seconds = int(given.thing.removeprefix("hold "))
         return ctx.step("hold", ctypes.PyDLL(None).sleep, seconds, agent="Odd", action="hold")
+    if given.thing == "change":
+        return ctx.step("change", _change)
+    if given.thing == "look":
+        return ctx.step("look", _look)
+    if given.thing == "processes":
+        return ctx.step("count", _count_in_processes)
     if given.thing == "memory":
         return ctx.step("eat", lambda: len(bytearray(1 << 62)), agent="Odd", action="eat", tries=1)
     if given.thing == "not json":
@@ -95,6 +105,26 @@ def odd(ctx: Context, given: ThingInput) -> Any:
         except BaseException:
             return "swallowed"
     return ctx.step("twice", lambda: 1) + ctx.step("twice", lambda: 2)
+
+
+def _change() -> list[Any]:
+    os.chdir("/")
+    os.environ["ODD"] = "changed"
+    sys.setrecursionlimit(5000)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return _look()
+
+
+def _look() -> list[Any]:
+    is_ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    return [os.getcwd(), os.environ.get("ODD"), sys.getrecursionlimit(), is_ignored]
+
+
+def _count_in_processes() -> list[int]:
+    with multiprocessing.Pool(1) as pool:
+        counts = pool.map(len, ["a", "bb"])
+    with ProcessPoolExecutor(1) as executor:
+        return [*counts, executor.submit(len, "ccc").result()]
 
 
 def _fail() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -141,3 +143,33 @@ def test_other_threads_do_not_open_or_close_the_door() -> None:
 
         interrupts.call(work)
         assert seen == [True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_no_event_loop_keeps_an_interrupt_in_a_result(number: signal.Signals) -> None:
+    async def work() -> tuple[BaseException, BaseException]:
+        return await asyncio.gather(sleep(), sleep(), return_exceptions=True)
+
+    async def sleep() -> NoReturn:
+        time.sleep(HOUR)
+        raise AssertionError
+
+    with Interrupts() as interrupts:
+
+        def strike() -> None:
+            interrupts.reason = lambda: CANCELLED if number == signal.SIGUSR2 else None
+            send(number)()
+
+        soon(strike)
+        with pytest.raises(RunStopped if number == signal.SIGUSR2 else SoftTimeLimitExceeded):
+            interrupts.call(asyncio.run, work())
+
+
+def test_a_process_that_the_agent_forks_ends_by_the_signals_that_it_gets() -> None:
+    with Interrupts():
+        child = os.fork()
+        if child == 0:
+            time.sleep(HOUR)
+            os._exit(0)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from app.core.settings import Settings
-from workers.journal import PermanentError
+from workers.journal import PermanentError, asked_pause
 from workers.llm.prompts import Message, draft_messages
 from workers.llm.provider import DraftRequest, ProviderError
 
@@ -113,5 +113,5 @@ def _status_error(error: openai.APIStatusError) -> Exception:
     if error.code == "insufficient_quota":
         return PermanentError(text, code="provider_quota")
     if error.status_code >= 500 or error.status_code in PASSING:
-        return ProviderError(text)
+        return ProviderError(text, retry_after=asked_pause(error) or None)
     return PermanentError(text, code="provider_refused")

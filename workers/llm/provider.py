@@ -16,7 +16,11 @@ Layout = Literal["line", "paragraphs", "list"]
 
 
 class ProviderError(Exception):
-    """The text engine did not answer usefully this time; another try may."""
+    """The text engine did not answer usefully this time; another try may, after `retry_after` seconds if it says so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

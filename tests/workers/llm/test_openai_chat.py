@@ -137,6 +137,12 @@ def test_what_another_try_may_cure_is_not(status: int) -> None:
         assert len(server.asked) == 1  # the journal retries, not the library
 
 
+def test_the_endpoint_may_say_how_long_to_wait() -> None:
+    with pytest.raises(ProviderError) as busy:
+        draft(lambda handler: handler.send(429, b"{}", Content_Type="application/json", Retry_After="7"))
+    assert busy.value.retry_after == 7.0
+
+
 def test_an_error_page_that_is_not_json_is_told_without_the_page() -> None:
     with pytest.raises(ProviderError, match=r"^the endpoint answered 502$"):
         draft(lambda handler: handler.send(502, b"<html>Bad gateway</html>", Content_Type="text/html"))
