@@ -1,0 +1,63 @@
+"""What a person can read: nothing that matters is folded away, squeezed together or without contrast."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.sights import Sights
+
+#: The contrast of an element's text with the nearest background behind it, as WCAG counts it.
+CONTRAST = """element => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  let behind = element;
+  while (behind && (numbers(getComputedStyle(behind).backgroundColor)[3] ?? 1) === 0) behind = behind.parentElement;
+  const colours = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+  const [one, other] = colours.map(numbers).map(light);
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}"""
+LEAST_CONTRAST = 4.5
+
+
+def test_what_went_wrong_and_where_is_seen_without_opening_anything(sights: Sights) -> None:
+    task_id = sights.house.submit(sights.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
+    sights.house.wait_for_task(task_id, "FAILED")
+    sights.open_task(task_id)
+    expect(sights.page.locator("#error [data-slot=code]")).to_have_text("exception · ProbeError")
+    row = sights.step("step-2")
+    expect(row.locator("[data-slot=key]")).to_be_visible()
+    expect(row.locator("[data-slot=error]")).to_be_visible()
+    expect(row.locator("[data-slot=error]")).to_have_text("ProbeError: step 2 fails, as asked")
+
+
+def test_a_list_in_a_steps_output_folds_as_a_line_of_its_own(sights: Sights) -> None:
+    task_id = sights.house.submit(sights.instance, "echo", {"message": "x", "data": {"list": list(range(40))}})
+    sights.house.wait_for_task(task_id, "COMPLETED")
+    sights.open_task(task_id)
+    sights.step("repeat").locator("summary").first.click()
+    inner = sights.step("repeat").locator("details details > summary")
+    expect(inner).to_be_visible()
+    assert inner.evaluate("summary => getComputedStyle(summary).display") == "list-item"
+
+
+def test_columns_of_a_table_stay_wide_enough_for_words(sights: Sights) -> None:
+    task_id = sights.house.submit(sights.instance, "probe", {"seconds": 60})
+    sights.page.set_viewport_size({"width": 390, "height": 800})
+    sights.open_task(task_id)
+    sights.page.get_by_role("button", name="Cancel").click()
+    sights.expect_status("Cancelled")
+    sights.page.goto(f"{sights.url}/instances/{sights.instance}/audit")
+    cells = sights.page.locator("table td:has(code)")
+    expect(cells.first).to_contain_text("task.cancel")
+    assert min(cells.evaluate_all("cells => cells.map((cell) => cell.clientWidth)")) > 60
+    assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "only the table scrolls"
+
+
+def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, sights: Sights) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{sights.url}/api/docs")
+    for selector in ("summary .method", "summary span", "summary code", ".api > p", ".api nav a", "h2", "h1 small"):
+        worst = page.locator(selector).evaluate_all(f"all => Math.min(...all.map({CONTRAST}))")
+        assert worst >= LEAST_CONTRAST, selector
