@@ -27,6 +27,8 @@ from app.core.unreadable import Unreadable, is_damaged, is_unreadable
 POLICIES = "policies"
 #: Rules that are remembered at most, of instances and agents, and of tasks.
 _MOST = 2000
+#: Large inputs that are read at once.
+_APART = 20
 
 
 class Policies:
@@ -79,14 +81,19 @@ class Policies:
         kinds = {task.id: task.kind for task in tasks}
         found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
         missing = [task_id for task_id, rules in found.items() if rules is None]
-        if missing:
-            keyring = keyring_of(session)
-            wanted = select(Task.id, Task.input, Task.input_artifact_id).where(Task.id.in_(missing))
-            for task_id, stored, artifact_id in session.execute(wanted):
-                read = partial(unseal, keyring, Task, task_id, "input", stored)
+        wanted = select(Task.id, Task.input, Task.input_artifact_id).where(Task.id.in_(missing))
+        rows = session.execute(wanted).all() if missing else []
+        for start in range(0, len(rows), _APART):
+            some = rows[start : start + _APART]
+            apart = [row.input_artifact_id for row in some if row.input_artifact_id is not None]
+            # Kept, so that none of them is read by itself; not all at once, since they are large.
+            held = session.scalars(select(Artifact).where(Artifact.id.in_(apart))).all() if apart else ()
+            for task_id, stored, artifact_id in some:
+                read = partial(unseal, keyring_of(session), Task, task_id, "input", stored)
                 if artifact_id is not None:
                     read = partial(_read_apart, session, artifact_id)
                 found[task_id] = self._learn(task_id, by_kind[kinds[task_id]], read)
+            del held
         return {task_id: rules for task_id, rules in found.items() if rules is not None}
 
     def _recall(self, task_id: str, rules: Rules) -> Rules | None:

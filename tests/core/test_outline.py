@@ -106,6 +106,16 @@ def test_a_snapshot_takes_as_many_queries_for_one_task_as_for_two_hundred_of_man
     assert asked == [(7, 4), (7, 4)]
 
 
+def test_large_inputs_are_read_by_the_score(new_stage: NewStage) -> None:
+    stage = new_stage(inline_input_bytes=1024)
+    for number in range(30):
+        stage.submit(input={"text": LARGE, "password": f"hidden-{number}"})
+    stage.db.policies.forget()
+    with _statements(stage) as said:
+        assert len(_read(stage)["tasks"]) == 30
+    assert len(said) == 7 + 2
+
+
 def test_no_query_of_a_snapshot_reads_a_result_or_an_output(stage: Stage) -> None:
     _fill(stage, 3, 3, output={"text": LARGE})
     with _statements(stage) as said:
