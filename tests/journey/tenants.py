@@ -21,7 +21,7 @@ GUARDED = {"auth": "required", "secret_key": "k" * 40, "access_check": 0.5}
 #: What every token shows of `data`.
 KEPT = {
     "status", "previous_status", "progress", "timestamp", "cancel_requested", "step_id", "position", "tries",
-    "started_at", "completed_at",
+    "started_at", "completed_at", "kind",
 }  # fmt: skip
 
 
