@@ -24,6 +24,7 @@ from app.core.db import Database
 from app.core.engines import PostgresDriver
 from app.core.errors import SettingsError
 from app.core.models import Deployment
+from app.core.revision import latest_revision
 from app.core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 #: Seconds after which a process that noted itself no more is taken for gone, and how often it does so.
 FORGOTTEN_AFTER, NOTED_EVERY = 60.0, 20.0
 _THE_ONE = 1
+_BEHIND = "the database is not up to date; run python -m workers.release first"
 
 
 def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
@@ -92,11 +94,20 @@ class Presence:
 def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
     db = Database(settings, driver)
     try:
+        _check_revision(db)
         return _find(db) or _make(db)
     except (OperationalError, ProgrammingError):
-        raise SettingsError("the database is not up to date; run python -m workers.release first") from None
+        raise SettingsError(_BEHIND) from None
     finally:
         db.dispose()
+
+
+def _check_revision(db: Database) -> None:
+    """Refuse tables that are older than this code: every query of theirs would fail by itself, without a hint."""
+    with db.read() as session:
+        there = session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if max(there, default="") < latest_revision():
+        raise SettingsError(_BEHIND)
 
 
 def _find(db: Database) -> str | None:

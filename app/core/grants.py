@@ -273,12 +273,23 @@ def _end_of_personal(runtime: Runtime, token_id: str | None) -> datetime | None:
 
 
 def _expiry(lifetime: float | None, longest: timedelta, until: datetime | None) -> datetime:
-    """Return when a token expires that is to live so many seconds; never after what it is made of, `until`."""
+    """Return when a token expires that is to live so many seconds; never after what it is made of, `until`.
+
+    Raises InvalidInput where that is not what was asked for; who asked for nothing gets as much as there is.
+    """
     if lifetime is not None and not 1 <= lifetime <= longest.total_seconds():
         most = f"{longest.total_seconds():.0f}"
         raise InvalidInput(f"lifetime must be seconds, at least 1 and at most {most}", field="lifetime")
     expires = now() + (longest if lifetime is None else timedelta(seconds=lifetime))
-    return expires if until is None else min(expires, until)
+    if until is None or expires <= until:
+        return expires
+    if lifetime is not None:
+        raise InvalidInput(
+            f"lifetime must end by {stamp(until)}, when the token that you show does; sign in for longer, such as with "
+            "`swallowtail login --for 30d`, or ask for less",
+            field="lifetime",
+        )
+    return until
 
 
 def _names(acts: frozenset[Act] | None) -> list[str] | None:

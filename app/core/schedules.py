@@ -12,6 +12,7 @@ A cron expression names times on a wall clock, and a wall clock has gaps and fol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,12 @@ _SECOND = timedelta(seconds=1)
 _PROBE = timedelta(days=1)
 _FIELDS = 5
 _HOURS = frozenset(range(24))
+#: The largest step of each field.
+_LARGEST = {"minute": 59, "hour": 23, "day": 31, "month": 12, "weekday": 7}
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_RANGE = re.compile(
+    rf"(?<![\w-])({'|'.join(_DAYS)}|[0-7])-({'|'.join(_DAYS)}|[0-7])(?:/([0-9]{{1,2}}))?(?![\w#-])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ def check_cron(expression: str) -> str:
     if len(fields) != _FIELDS:
         raise InvalidInput("cron must have five fields: minute, hour, day, month, weekday", field="cron")
     try:
+        _check_steps(fields)
         first = _next_wall(" ".join(fields), datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock without a zone
     except CronSimError as fault:
         raise InvalidInput(f"cron is not valid: {str(fault).lower()}", field="cron") from None
@@ -192,11 +200,35 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 def _next_wall(expression: str, after: datetime) -> datetime | None:
     """The next matching time on a wall clock that is never changed; both naive."""
-    wall: datetime | None = next(CronSim(expression, after), None)
+    wall: datetime | None = next(CronSim(_turn_week(expression), after), None)
     return wall
+
+
+def _check_steps(fields: list[str]) -> None:
+    """Refuse a step that leaves its field at once: `*/90` minutes is no hour and a half, but every full hour."""
+    for text, (name, most) in zip(fields, _LARGEST.items(), strict=True):
+        for part in text.split(","):
+            _, slash, step = part.partition("/")
+            if slash and step.isascii() and step.isdigit() and int(step) > most:
+                raise InvalidInput(f"cron is not valid: the {name} field has no step of {step}", field="cron")
+
+
+@lru_cache(maxsize=1024)
+def _turn_week(expression: str) -> str:
+    """Return the expression with ranges over the end of the week as lists: `FRI-MON`, and `MON-SUN`, since SUN is 0."""
+    *others, weekdays = expression.split(" ")
+    return " ".join([*others, _RANGE.sub(_list_days, weekdays)])
+
+
+def _list_days(found: re.Match[str]) -> str:
+    first, last = (_DAYS.index(day.upper()) if day.isalpha() else int(day) for day in found.group(1, 2))
+    if first <= last:
+        return found[0]
+    step = int(found[3] or 1)
+    return ",".join(str(day % 7) for day in range(first, last + 8, step)) if step else found[0]
 
 
 @lru_cache(maxsize=1024)
 def _allows_every_hour(expression: str) -> bool:
-    hours: frozenset[int] = frozenset(CronSim(expression, datetime(2000, 1, 1)).hours)  # noqa: DTZ001
+    hours: frozenset[int] = frozenset(CronSim(_turn_week(expression), datetime(2000, 1, 1)).hours)  # noqa: DTZ001
     return hours == _HOURS

@@ -10,15 +10,17 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from app.core.addresses import check_server, plain_origin
 from app.core.errors import SettingsError
+from app.core.setting_names import find_unknown
 from app.core.settings_access import AccessSettings, is_loopback
 from app.core.settings_database import DatabaseSettings
-from app.core.settings_entrance import EntranceSettings
+from app.core.settings_entrance import EntranceSettings, list_words
 from app.core.settings_limits import LimitSettings
 from app.core.settings_privacy import PrivacySettings
 from app.core.settings_reading import ReadingSettings
@@ -29,6 +31,7 @@ from app.core.tls import find_reach
 SOCKET_PATH_LIMIT = 100
 
 _SQLITE = "sqlite:///"
+_REDIS = ("redis://", "rediss://")
 _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "amqps://", "pyamqp://")
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
 #: What serves more than this machine's own users, beside all of how callers prove who they are and of the entrance.
@@ -243,7 +246,9 @@ class Settings(
             raise ValueError("must start with sqlite:/// or postgresql://")
         if value is not None and (value == _SQLITE or ":memory:" in value):
             raise ValueError("must name a file: every process needs the same database")
-        return value if value is None or not value.startswith(_SQLITE) else _from_here(value)
+        if value is None or value.startswith(_SQLITE):
+            return value if value is None else _from_here(value)
+        return check_server(value, several=True)
 
     @field_validator("redis_url")
     @classmethod
@@ -251,6 +256,7 @@ class Settings(
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         if value is not None:
+            _check_redis(value)
             find_reach(value)
         return value
 
@@ -260,8 +266,14 @@ class Settings(
         if value is not None and not value.startswith(_BROKERS):
             raise ValueError(f"must start with {', '.join(_BROKERS[:-1])} or {_BROKERS[-1]}")
         if value is not None:
+            _check_redis(value) if value.startswith(_REDIS) else check_server(value)
             find_reach(value)
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        return ",".join(plain_origin(word) for word in list_words(value))
 
     @field_validator("heartbeat_seconds")
     @classmethod
@@ -353,10 +365,21 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: a value cannot be used; the message names the variable.
     """
+    unknown = find_unknown(Settings.model_fields)
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as invalid:
-        raise SettingsError(_describe(invalid)) from None
+        raise SettingsError("; ".join([_describe(invalid), *unknown])) from None
+    if unknown:
+        raise SettingsError("; ".join(unknown))
+    return settings
+
+
+def _check_redis(url: str) -> None:
+    check_server(url)
+    path = urlsplit(url).path.strip("/")
+    if url.startswith(_REDIS) and path and not path.isdigit():
+        raise ValueError("must have the number of a database after the host, such as redis://host:6379/0, or nothing")
 
 
 def _from_here(url: str) -> str:

@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 _DETOUR = "swallowtail.detour"
 
 
+#: Refused origins that are logged.
+_MOST_NOTED = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request is not let in."""
@@ -45,6 +49,7 @@ class Doorstep:
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = Origins(settings)
         self._prefix = settings.url_prefix
+        self._noted: set[str] = set()
         self._hsts_seconds = settings.hsts_seconds
 
     def settle(self, environ: dict[str, Any]) -> None:
@@ -68,8 +73,15 @@ class Doorstep:
         if _is_jsonp(environ):
             return Refusal(KINDS["bad_request"], "JSONP is not served: a script may be read by any page")
         if self._origins.refuses(environ):
+            self._note_origin(environ["HTTP_ORIGIN"][:200])
             return Refusal(KINDS["foreign_origin"], f"pages of {environ['HTTP_ORIGIN'][:200]} may not do this here")
         return None
+
+    def _note_origin(self, origin: str) -> None:
+        """Log an origin once: its page sees nothing but a failed request, and asks again and again."""
+        if origin not in self._noted and len(self._noted) < _MOST_NOTED:
+            self._noted.add(origin)
+            log.warning("origin_refused", origin=origin, remedy="list it in SWALLOWTAIL_CORS_ORIGINS if it is yours")
 
     def around(self, app: Any) -> Any:
         """Return a WSGI application that lets in what may come in, and puts the headers of care on every answer."""

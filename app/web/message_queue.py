@@ -9,6 +9,7 @@ processes of ours sign what they say here; of what others say, only emits of the
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -101,7 +102,12 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
         if self._voucher.is_strict and message.get("event") in OURS:
             log.warning("foreign_emit_refused", name=message["event"])
             return
-        super()._handle_emit(message)
+        try:
+            super()._handle_emit(message)
+        except Exception as fault:
+            # The library tells nobody.
+            reason = f"{type(fault).__name__}: {fault}"[:200]
+            log.warning("foreign_emit_not_sent", name=message.get("event"), room=message.get("room"), reason=reason)
 
     def _publish(self, data: Any) -> None:
         if not self._voucher.is_strict:
@@ -118,6 +124,8 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
     def _listen(self) -> Iterator[Any]:
         for message in self._redis_listen_with_retries():
             told = self.admit(message["data"])
+            if isinstance(told, bytes):
+                told = _read(told)
             if told is not None:
                 yield told
 
@@ -195,6 +203,24 @@ class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library h
             self.redis.close()
         except (redis.RedisError, OSError, AttributeError):
             return
+
+
+def _read(heard: bytes) -> Any:
+    """Return a message as JSON; None, and a line in the log, for one that is none.
+
+    Python's own programs write NaN and lone surrogates, which are no JSON: those are read, and sent on as null and as
+    escapes.
+    """
+    try:
+        return orjson.loads(heard)
+    except ValueError:
+        pass
+    try:
+        return json.loads(heard)
+    except (ValueError, RecursionError) as fault:
+        HINTS.labels("unreadable").inc()
+        log.warning("foreign_message_unreadable", size=len(heard), reason=str(fault)[:200])
+        return None
 
 
 def _read_names(listed: str) -> frozenset[str]:

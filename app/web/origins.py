@@ -27,7 +27,8 @@ class Origins:
     def __init__(self, settings: Settings) -> None:
         #: Whether pages of every loopback origin may; none has to be listed for that.
         self.is_open = settings.is_open
-        self.listed = frozenset(origin.rstrip("/") for origin in list_words(settings.cors_origins))
+        #: As browsers write them.
+        self.listed = frozenset(list_words(settings.cors_origins))
 
     def may_read(self, origin: str) -> bool:
         """Tell whether pages of a foreign origin may read answers."""

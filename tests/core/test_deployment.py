@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import text
 
 from app.core.broadcast import access_channel, instance_channel
 from app.core.db import Database
@@ -15,6 +16,7 @@ from app.core.deployment import Presence, join
 from app.core.errors import SettingsError
 from app.core.models import Base
 from app.core.outbox import broker_settings
+from app.core.revision import latest_revision
 from app.core.settings import Settings
 from tests.core.stage import make_settings
 from tests.harness.servers import RedisServer
@@ -26,6 +28,9 @@ def deploy(directory: Path, **values: object) -> Settings:
     settings = make_settings(var_dir=directory, **values)
     db = Database(settings)
     Base.metadata.create_all(db.engine)
+    with db.write() as session:
+        session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        session.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": latest_revision()})
     db.dispose()
     return settings
 
@@ -61,6 +66,20 @@ def test_a_name_that_is_set_needs_no_database(tmp_path: Path) -> None:
 def test_a_database_without_tables_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"run python -m workers\.release first"):
         join(make_settings(var_dir=tmp_path))
+
+
+def test_tables_that_are_older_than_the_code_are_said_in_one_line_and_newer_ones_are_taken(tmp_path: Path) -> None:
+    settings = deploy(tmp_path)
+    for revision, is_good in (("0001", False), ("9999", True)):
+        db = Database(settings)
+        with db.write() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+        db.dispose()
+        if is_good:
+            assert join(settings).deployment
+        else:
+            with pytest.raises(SettingsError, match="is not up to date"):
+                join(settings)
 
 
 @pytest.mark.service

@@ -249,3 +249,42 @@ def test_slots_rise_and_the_latest_are_the_last_of_all(
     assert all(earlier < later for earlier, later in pairwise([after, *found]))
     assert all(slot.tzinfo is UTC for slot in found)
     assert latest_slots(timing, after, until, most) == found[-most:]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("MON-SUN", "1,2,3,4,5,6,0"),
+        ("fri-sun", "5,6,0"),
+        ("5-0", "5,6,0"),
+        ("SAT-TUE", "6,0,1,2"),
+        ("SAT-TUE/2", "6,1"),
+        ("WED,SAT-MON", "3,6,0,1"),
+        ("MON-FRI", "1-5"),
+        ("SUN-MON", "0-1"),
+        ("6-7", "6,0"),
+    ],
+)
+def test_a_range_of_weekdays_may_go_over_the_end_of_the_week(written: str, meant: str) -> None:
+    def days(weekdays: str) -> list[datetime]:
+        return preview(Cron(check_cron(f"0 12 * * {weekdays}")), moment("2026-01-01T00:00Z"), 20)
+
+    assert days(written) == days(meant)
+
+
+@pytest.mark.parametrize(
+    ("expression", "field"),
+    [
+        ("*/90 * * * *", "minute"),
+        ("*/60 * * * *", "minute"),
+        ("5,0-30/90 * * * *", "minute"),
+        ("0 */24 * * *", "hour"),
+        ("0 0 */32 * *", "day"),
+        ("0 0 * */13 *", "month"),
+        ("0 0 * * */8", "weekday"),
+    ],
+)
+def test_a_step_that_leaves_its_field_at_once_is_refused(expression: str, field: str) -> None:
+    with pytest.raises(InvalidInput, match=f"the {field} field has no step of") as refused:
+        check_cron(expression)
+    assert refused.value.field == "cron"

@@ -160,7 +160,10 @@ def test_a_token_mints_none_that_allows_more_or_lives_longer(admin: Bench, clock
         mint_personal(first, PersonalWish("b"))
     with pytest.raises(Forbidden):
         mint_personal(first, PersonalWish("b", acts=[Act.READ, Act.SUBMIT]))
-    second = mint_personal(first, PersonalWish("b", acts=[Act.READ], lifetime=1200))
+    with pytest.raises(InvalidInput, match=r"lifetime must end by 2026-06-01T08:10:00\.000Z") as refused:
+        mint_personal(first, PersonalWish("b", acts=[Act.READ], lifetime=1200))
+    assert refused.value.field == "lifetime"
+    second = mint_personal(first, PersonalWish("b", acts=[Act.READ]))
     assert admin.tokens.read(second.secret).expires_at == START + timedelta(seconds=600)
     reader = admin.by(admin.tokens.read(second.secret))
     for deed in (lambda: mint_personal(reader, PersonalWish("c", acts=[Act.READ])), lambda: list_own(reader)):
