@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.addresses import check_server, plain_origin
 from app.core.errors import SettingsError
 from app.core.setting_names import find_unknown
 from app.core.settings_access import AccessSettings, is_loopback
+from app.core.settings_agents import AgentSettings
 from app.core.settings_database import DatabaseSettings
 from app.core.settings_entrance import EntranceSettings, list_words
 from app.core.settings_limits import LimitSettings
@@ -42,6 +43,7 @@ _ASIDE = frozenset({"auth", "token", "token_file", "access_check", "token_warnin
 
 class Settings(
     AccessSettings,
+    AgentSettings,
     DatabaseSettings,
     EntranceSettings,
     LimitSettings,
@@ -202,19 +204,6 @@ class Settings(
     max_catch_up: int = Field(
         100, ge=1, description="Most missed slots that a schedule with catch-up `all` makes up for"
     )
-
-    # Agents
-    agents: str = Field("", description="Modules with further agents, comma separated")
-    probe: Literal["auto", "on", "off"] = Field(
-        "auto",
-        description="Whether there is the agent `probe`, which sleeps, fails and fills as it is told, for tests and "
-        "operators; `auto` has it where anybody is let in only",
-    )
-    llm_provider: Literal["offline", "openai"] = Field("offline", description="Text engine behind the agents")
-    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
-    openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
-    openai_model: str = Field("gpt-4o-mini", description="Model asked for at the endpoint")
-    openai_timeout: float = Field(60.0, gt=0, description="Longest silence of the endpoint")
 
     # The supervisor of `scripts/up`, and of several web processes
     stop_grace: float = Field(20.0, gt=0, description="How long a stopped process may take before it is killed")

@@ -149,7 +149,7 @@ def test_half_a_request_holds_nobody_up(shared_house: House, rest: httpx.Client)
 
 def test_a_large_input_is_referred_to_and_given_whole_to_its_run(shared_house: House, rest: httpx.Client) -> None:
     instance = shared_house.new_instance()
-    given = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}
+    given: dict[str, Any] = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}
     answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": given}).raise_for_status()
     task = answer.json()["task"]
     found = rest.get(f"/artifacts/{task['input']['$artifact']['id']}").raise_for_status().json()
