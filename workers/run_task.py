@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -41,6 +42,7 @@ from workers.endings import (
     tell,
 )
 from workers.heartbeat import Pulse
+from workers.holding import Holding
 from workers.interrupts import Interrupts
 from workers.journal import Context
 from workers.live import LiveProgress
@@ -113,7 +115,7 @@ def run_agent(
     given = read_input(spec, claim.input)
     if isinstance(given, Ending):
         return None, given
-    ctx = Context(claim, rt.runs, rt.settings, pulse, live)
+    ctx = Context(claim, hold_on(claim, rt, pulse, live), rt.settings, pulse, live)
     try:
         result = encode(pulse.call(spec.function, ctx, given), rt.settings)
     except RunStopped as stopped:
@@ -123,6 +125,17 @@ def run_agent(
             log_fault(log, "agent_failed", fault)
         return None, ctx.ending or judge(fault, claim, rt.settings, overtime=pulse.overtime, told=pulse.told)
     return result, ctx.ending
+
+
+def hold_on(claim: Claim, rt: Runtime, pulse: Pulse, live: LiveProgress) -> Holding:
+    """Return a run's writes, which wait for a database that takes none, unless the worker is about to end."""
+
+    def renew() -> None:
+        with suppress(Unavailable), pulse.writing() as written:
+            written(rt.runs.heartbeat(claim, *live.current()).cancel_requested)
+
+    mine = slot()
+    return Holding(rt.runs, rt.settings.heartbeat_seconds, lambda: not mine.is_leaving, renew)
 
 
 def read_input(spec: AgentSpec, given: Any) -> BaseModel | Ending:

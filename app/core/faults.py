@@ -59,12 +59,22 @@ REFUSALS = Counter("swallowtail_database_refusals_total", "Transactions given up
 def reason_of(fault: DBAPIError) -> str | None:
     """Return what to tell of a fault that another try may mend, a moment or an hour later; None of any other."""
     code = getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
+    fault = _first_of(fault)
     lost = AWAY if fault.connection_invalidated else None
     if code is None:
         return _reason_in(fault) or lost if isinstance(fault, OperationalError) else lost
     found = next((_CODES[code[:length]] for length in (5, 3, 2) if code[:length] in _CODES), lost)
     # Poolers tell all that goes wrong with them under one code.
     return _reason_in(fault) or found if code.startswith("08") else found
+
+
+def _first_of(fault: DBAPIError) -> DBAPIError:
+    """Return the fault that led to this one: SQLite with a full disk ends the transaction, and its savepoints."""
+    earlier: BaseException | None = fault
+    while earlier is not None and "no such savepoint" in str(fault.orig):
+        earlier = earlier.__context__
+        fault = earlier if isinstance(earlier, DBAPIError) else fault
+    return fault
 
 
 def _reason_in(fault: DBAPIError) -> str | None:

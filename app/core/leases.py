@@ -3,7 +3,7 @@
 Clocks jump: a machine sleeps, somebody sets the time. So no lease is compared with a clock. Every look notes the lease
 of each run; one that has stayed the same for its length, by this process's own steady clock, is over. What passed while
 this process itself did not look, stopped or without the database, counts for little: those who hold leases may have
-been stopped too, and get the time to renew them.
+been stopped too, and get the time to renew them. So do those whom a database refused that took no writes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from functools import partial
 
 from sqlalchemy import literal, select
 
+from app.core.clock import note_time
+from app.core.errors import Unavailable
 from app.core.ledger import WORKER_LOST, Ledger
 from app.core.models import Task
 from app.core.settings import Settings
@@ -47,17 +49,41 @@ class Reaper:
         self._lease = settings.lease_seconds
         self._clock = clock
         self._looked_at: float | None = None
+        #: Those who live have renewed their lease once the database has taken writes for so long.
+        self._grace = 2 * settings.heartbeat_seconds
+        #: Since when it is known to take them, while there is somebody to reap.
+        self.writable_since: float | None = None
         #: By task id.
         self.seen: dict[str, Seen] = {}
 
     def run(self, limit: int = 100) -> int:
-        """Look at every lease; give runs whose is over their next attempt or their end. Returns how many there were."""
+        """Look at every lease; give runs whose is over their next attempt or their end. Returns how many there were.
+
+        Raises:
+            Unavailable: the database is away or takes no writes, so that nobody could renew a lease either.
+        """
         self._look()
         lapsed = [(task_id, seen) for task_id, seen in self.seen.items() if seen.unrenewed >= self._lease]
+        if not self._is_sure(bool(lapsed)):
+            return 0
         for task_id, seen in lapsed[:limit]:
             lost = partial(self._ledger.propose_lost, task_id, seen.attempt, WORKER_LOST, if_still=seen.lease_until)
             alone(task_id, lost)
         return min(len(lapsed), limit)
+
+    def _is_sure(self, is_needed: bool) -> bool:
+        """Tell whether the database has taken writes for long enough, by writing to it when that `is_needed`."""
+        if not is_needed:
+            self.writable_since = None
+            return True
+        try:
+            self._ledger.db.run(note_time)
+        except Unavailable:
+            self.writable_since, self.seen = None, {}
+            raise
+        if self.writable_since is None:
+            self.writable_since = self._clock()
+        return self._clock() - self.writable_since >= self._grace
 
     def _look(self) -> None:
         began = self._clock()

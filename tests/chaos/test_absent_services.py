@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.harness.gate import LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
 from tests.harness.house import House
@@ -126,6 +128,31 @@ def test_a_step_outlasts_a_restart_of_postgres(brisk_house: MakeHouse) -> None:
         gate.touch()
         house.workers[0].wait_for_log("heartbeat_failed")
         server.start()
+        assert let_through(house, task_id, gate) == 1
+        assert story(house.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
+        still_works(house, instance)
+    finally:
+        server.discard()
+
+
+def test_a_run_waits_with_a_finished_step_while_postgres_takes_no_writes(brisk_house: MakeHouse) -> None:
+    server = PostgresServer()
+
+    def set_read_only(value: str) -> None:
+        with psycopg.connect(server.url(), autocommit=True, options="-c default_transaction_read_only=off") as owner:
+            owner.execute(sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(value))
+            owner.execute("SELECT pg_reload_conf()")
+
+    try:
+        url = server.start().create_database()
+        house = brisk_house(database_url=url, lease_seconds=4, database_wait=3)
+        instance, task_id, gate = at_the_gate(house)
+        set_read_only("on")
+        gate.touch()
+        house.workers[0].wait_for_log("run_paused")
+        # By its own clock the lease is over, and others have watched it for as long.
+        house.workers[0].wait_for_log("run_interrupted")
+        set_read_only("off")
         assert let_through(house, task_id, gate) == 1
         assert story(house.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
         still_works(house, instance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -143,6 +144,7 @@ class Stage:
             session.execute(update(Task).where(Task.id == task_id).values(lease_until=db_now(-1)))
         with self.db.read() as session:
             attempt, until = session.execute(select(Task.attempt, Task.lease_until).where(Task.id == task_id)).one()
+        self.rt.reaper.writable_since = -math.inf
         self.rt.reaper.seen[task_id] = Seen(attempt, until, self.settings.lease_seconds)
 
     def overdue(self, task_id: str) -> None:
