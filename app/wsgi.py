@@ -24,13 +24,12 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from app.core.settings import Settings
+    from app.web.entrance import Entrance
 
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
 #: Seconds that one read or write of a request may take. Websockets have limits of their own, from the ping settings.
 REQUEST_TIMEOUT = 60
-#: Seconds between two tries to take a connection in when one fails.
-REFUSED_REST = 0.05
 #: Looks for a signal, ten a second, from one measuring to the next where another process may be asked for the numbers.
 LOOKS = 10
 #: Seconds that clients have to take what is queued for them when the process ends.
@@ -190,25 +189,37 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     from eventlet import patcher, tpool, wsgi
 
     from app.web.native_threads import NativeThreads
+    from app.web.readings import Readings, hurry
     from app.web.request_head import read_strictly
 
     # A password or a snapshot takes many milliseconds: in a real thread no greenlet waits for it.
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
     app.extensions["swallowtail"].offload(hashing.run, tpool.execute)
-    close_gate, entrance = _open_gate(listener, app, settings)
-    eventlet.spawn(
-        wsgi.server,
-        entrance,
-        app,
-        max_size=settings.max_connections,
-        keepalive=KEEPALIVE,
-        socket_timeout=REQUEST_TIMEOUT,
-        log_output=False,
-        protocol=read_strictly(wsgi.HttpProtocol),
-        # Otherwise a traceback goes to the client.
-        debug=False,
-    )
+    close_gate, left, entrances = _open_gate(listener, app, settings)
+    readings = Readings(settings.request_seconds, KEEPALIVE)
+
+    class Protocol(read_strictly(hurry(wsgi.HttpProtocol, readings))):  # type: ignore[misc] # made at run time
+        def __init__(self, state: Any, server: Any) -> None:
+            try:
+                super().__init__(state, server)
+            finally:
+                left(state[0])
+
+    for entrance, most, keepalive in entrances:
+        eventlet.spawn(
+            wsgi.server,
+            entrance,
+            app,
+            max_size=most,
+            keepalive=keepalive,
+            socket_timeout=REQUEST_TIMEOUT,
+            log_output=False,
+            protocol=Protocol,
+            # Otherwise a traceback goes to the client.
+            debug=False,
+        )
+    eventlet.spawn(readings.run, eventlet.sleep)
 
     def stop() -> None:
         # The server itself goes on: killed, it would take its connections along before they have been said goodbye to.
@@ -218,16 +229,20 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     return stop
 
 
-def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any]:
-    """Have websockets served without the WSGI server; it gets what else there is from the second thing returned.
+def _open_gate(
+    listener: Any, app: Flask, settings: Settings
+) -> tuple[Stop, Callable[[tuple[str, int]], None], list[tuple[Entrance, int, float]]]:
+    """Have connections accepted, and websockets served without the WSGI server where that can be.
 
-    The stock path, in which it gets everything, remains when the setting, the library or the kernel wants it so.
+    Returns how to accept no more, whom to tell that a connection is closed, and the entrances of the WSGI servers, each
+    with its places and how long a connection is kept. The stock path, in which the first gets every websocket, remains
+    when the setting, the library or the kernel wants it so.
     """
     import eventlet
     import structlog
     from eventlet import greenio, hubs, patcher
 
-    from app.web import fast_engine, gate, reactor
+    from app.web import entrance, fast_engine, gate, reactor
     from app.web.parts import Web
 
     epoll = getattr(patcher.original("select"), "epoll", None)
@@ -235,29 +250,38 @@ def _open_gate(listener: Any, app: Flask, settings: Settings) -> tuple[Stop, Any
     reason = "it is set" if settings.engine == "stock" else fast_engine.check(web.socketio.server.eio)
     if epoll is None:
         reason = reason or "the system has no epoll"
-    if epoll is None or reason is not None:
+    if reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
+    if epoll is None:
         # No connection is taken in before the server has room for the one before it.
-        entrance = _Entrance(listener, eventlet.Queue(1))
-        return eventlet.spawn(entrance.admit, listener).kill, entrance
+        only = entrance.Entrance(listener, eventlet.Queue(1))
+        stop = eventlet.spawn(only.admit, listener).kill
+        return stop, lambda address: None, [(only, settings.max_connections, KEEPALIVE)]
     poller = epoll()
     loop = reactor.Reactor(poller, _Doze(hubs.get_hub(), poller.fileno()).wait, eventlet.spawn_n)
-    web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
-    entrance = _Entrance(listener, eventlet.Queue())
+    usual, health = (entrance.Entrance(listener, eventlet.Queue()) for _ in range(2))
+    if reason is None:
+        web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
+        web.engine.on_drained = web.hub.drained
+        web.engine.start()
+
+    def hand_over(sock: Any, address: tuple[str, int], is_health: bool) -> None:
+        (health if is_health else usual).queue.put((greenio.GreenSocket(sock), address))
+
     front = gate.Gate(
         listener.fd,
         loop,
         web.engine,
-        lambda sock, address: entrance.queue.put((greenio.GreenSocket(sock), address)),
+        hand_over,
+        web.limits,
         most=settings.max_connections,
-        patience=REQUEST_TIMEOUT,
-        admit=web.limits.try_connect,
+        reserve=settings.health_reserve,
+        patience=settings.request_seconds,
     )
-    web.engine.on_drained = web.hub.drained
-    web.engine.start()
     front.open()
     eventlet.spawn_n(loop.run)
-    return front.close, entrance
+    # Who asks for health is answered once, so that nobody keeps its places.
+    return front.close, front.left, [(usual, settings.max_connections, KEEPALIVE), (health, settings.health_reserve, 0)]
 
 
 class _Doze:
@@ -298,41 +322,18 @@ class _Doze:
             sleeper.switch()
 
 
-class _Entrance:
-    """What the WSGI server takes for its listener: gives it the connections that are not websockets."""
-
-    def __init__(self, listener: Any, queue: Any) -> None:
-        self.queue = queue
-        self.family = listener.family
-        self._name = listener.getsockname()
-
-    def getsockname(self) -> Any:
-        return self._name
-
-    def accept(self) -> Any:
-        return self.queue.get()
-
-    def admit(self, listener: Any) -> None:
-        """Take in whoever comes."""
-        while True:
-            try:
-                self.queue.put(listener.accept())
-            except OSError:  # No descriptor is left, or the client is gone already.
-                time.sleep(REFUSED_REST)
-
-    def close(self) -> None:
-        """Leave it to the gate."""
-
-
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     import logging
 
+    from gevent import sleep, spawn
     from gevent.pool import Pool
     from gevent.pywsgi import WSGIServer
     from gevent.threadpool import ThreadPool
     from geventwebsocket.handler import WebSocketHandler
 
     from app.web.handshake import refuse_first
+    from app.web.limits import TOO_MANY_HERE, Limits
+    from app.web.readings import Readings, hurry_in_gevent
     from app.web.request_head import read_strictly_in_gevent
 
     # It would log every request.
@@ -340,9 +341,23 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     pool = Pool(settings.max_connections)
     threads = ThreadPool(settings.password_checks)
     app.extensions["swallowtail"].offload(*[lambda work, *given: threads.apply(work, given)] * 2)
-    handler = refuse_first(read_strictly_in_gevent(WebSocketHandler), settings)
-    server = WSGIServer(listener, app, handler_class=handler, spawn=pool, log=None)
+    limits: Limits = app.extensions["swallowtail"].limits
+    readings = Readings(settings.request_seconds, KEEPALIVE)
+    handler = refuse_first(read_strictly_in_gevent(hurry_in_gevent(WebSocketHandler, readings)), settings)
+
+    class Server(WSGIServer):  # type: ignore[misc] # the library has no types
+        def handle(self, sock: Any, address: tuple[str, int]) -> None:
+            if not limits.hold(address[0]):
+                sock.sendall(TOO_MANY_HERE)
+                return
+            try:
+                super().handle(sock, address)
+            finally:
+                limits.release(address[0])
+
+    server = Server(listener, app, handler_class=handler, spawn=pool, log=None)
     server.start()
+    spawn(readings.run, sleep)
 
     def stop() -> None:
         server.close()
@@ -351,42 +366,9 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
 
 
 def _serve_threading(listener: socket, app: Flask, settings: Settings) -> Stop:
-    import queue
-    import threading
+    from app.web.threaded import serve_in_threads
 
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    from app.web.native_threads import NativeThreads
-    from app.web.request_head import read_strictly
-
-    hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
-    app.extensions["swallowtail"].rt.passwords.offload = hashing.run
-
-    class Handler(read_strictly(WSGIRequestHandler)):  # type: ignore[misc] # the class is made at run time
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        timeout = KEEPALIVE
-
-        def run_wsgi(self) -> None:
-            super().run_wsgi()
-            if self.headers.get("Upgrade"):
-                # What was a websocket carries no further request.
-                self.close_connection = True
-
-        def log_request(self, code: object = "-", size: object = "-") -> None:
-            """Leave it out: requests are counted in the metrics."""
-
-    server = make_server(
-        settings.host, settings.port, app, threaded=True, request_handler=Handler, fd=listener.fileno()
-    )
-    server.daemon_threads = True  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-
-    def stop() -> None:
-        server.shutdown()
-        listener.close()
-
-    return stop
+    return serve_in_threads(listener, app, settings, KEEPALIVE)
 
 
 _SERVERS: dict[str, Serve] = {

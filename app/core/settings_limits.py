@@ -49,7 +49,9 @@ class LimitSettings(BaseSettings):
     address_subscribe_limit: str = Field("12000/minute", description="Subscriptions begun from one address")
     flood_limit: int = Field(500, ge=1, description="Refused messages after which a connection is closed")
     max_address_connections: int = Field(
-        2000, ge=1, description="Connections of one address at once, in each web process"
+        2000,
+        ge=1,
+        description="Connections of one address at once, in each web process: of Socket.IO, and as many others of HTTP",
     )
     max_user_connections: int = Field(
         200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
@@ -58,6 +60,12 @@ class LimitSettings(BaseSettings):
         10,
         ge=0,
         description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
+    )
+    request_seconds: float = Field(
+        30.0, gt=0, le=3600, description="How long the head of a request may take to come, and then its body"
+    )
+    health_reserve: int = Field(
+        16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"
     )
     max_opening_bytes: int = Field(
         16_384, ge=1024, description="Largest socket frame or message of a client that has joined no namespace"

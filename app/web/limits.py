@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable
@@ -24,12 +25,18 @@ from app.core.errors import WHEN_FULL, TooFast, TooMany
 from app.core.settings import Settings
 from app.core.settings_access import is_loopback
 from app.web.places import Places
+from app.web.proxies import Proxies
 from app.web.shares import Settlement, Share
 from app.web.throttle import Counts, Throttle
 
 log = structlog.get_logger(__name__)
 
 LIMITED = Counter("swallowtail_limited_total", "What was refused because somebody asked for too much", ["what"])
+
+#: The answer to a connection that is one too many of its address, before anything of it has been read.
+TOO_MANY_HERE = (
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % WHEN_FULL
+)
 
 _SUBSCRIBE = ("subscribe_instance", "subscribe_task")
 
@@ -67,6 +74,9 @@ class Limits:
         self.address_messages = share("address-message", settings.address_message_limit)
         self.address_subscriptions = share("address-subscribe", settings.address_subscribe_limit)
         self._open_from: Tally[str] = Tally()
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._sockets: Tally[str] = Tally()
+        self._lock = threading.Lock()
 
     def covers(self, address: str) -> bool:
         """Tell whether callers from this address are limited at all."""
@@ -113,6 +123,30 @@ class Limits:
         if wait:
             LIMITED.labels("connect").inc()
         return wait
+
+    def hold(self, peer: str) -> bool:
+        """Count a connection of HTTP when it is accepted; tells whether its address may have one more.
+
+        Not of a trusted proxy: everybody comes from there. `release` it when it is closed.
+        """
+        if not self._counts(peer):
+            return True
+        source = network_of(peer)
+        with self._lock:
+            if self._sockets[source] < self.settings.max_address_connections:
+                self._sockets[source] += 1
+                return True
+        LIMITED.labels("socket").inc()
+        return False
+
+    def release(self, peer: str) -> None:
+        """Note that a connection which `hold` let in is closed, or is an open connection of Socket.IO now."""
+        if self._counts(peer):
+            with self._lock:
+                _drop(self._sockets, network_of(peer))
+
+    def _counts(self, peer: str) -> bool:
+        return self.covers(peer) and not self._proxies.may_be(peer)
 
     def opened(self, address: str) -> None:
         """Note that a connection of an address is open."""

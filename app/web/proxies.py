@@ -39,6 +39,10 @@ class Proxies:
         self._count = int(trusted) if is_number else 0
         self._networks = [] if is_number else [ip_network(word) for word in list_words(trusted)]
 
+    def may_be(self, peer: str) -> bool:
+        """Tell whether a connection from this address may be a trusted proxy's, and carry anybody's requests."""
+        return bool(self._count) or self._trusts(peer)
+
     def settle(self, environ: dict[str, Any]) -> None:
         """Put the caller's own address and scheme into a WSGI environment, as far as trusted proxies tell them."""
         peer, scheme = environ.get("REMOTE_ADDR", ""), environ["wsgi.url_scheme"]

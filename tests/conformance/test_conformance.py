@@ -22,8 +22,9 @@ pytestmark = pytest.mark.chaos
 AT_ONCE = 24
 #: Modes beside the usual one, which have no fast path.
 MODES = ("gevent", "threading")
-#: Longer than the pause before the first ping, as it is by default, and no longer than needed.
-BRIEF = {"connect_timeout": 30}
+#: Longer than the pause before the first ping, as it is by default, and no longer than needed. The time in which a
+#: request has to come is shorter: it must not end a poll.
+BRIEF = {"connect_timeout": 30, "request_seconds": 15}
 
 Servers = dict[str, EchoWeb | EchoNode | StockServer]
 

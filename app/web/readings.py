@@ -1,0 +1,210 @@
+"""How long a request may take to come: its head and its body together. Before the road, in every way of serving.
+
+The servers bound each read, so that a byte now and then keeps a connection, and its place, for good. Here one look
+every second finds the connections whose present request is late, and cuts those that still wait for some of it. What
+the answer takes is nobody's business here: a poll may wait, a download may be slow.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between two looks.
+LOOK = 1.0
+
+
+#: Where Werkzeug's environment has what is to be called after an answer, before the rest of the body is read.
+ANSWERED = "swallowtail.answered"
+
+
+class Reader(Protocol):
+    """A connection on which requests come."""
+
+    def is_reading(self) -> bool:
+        """Tell whether the head or the body of a request is not all there."""
+
+    def cut(self, how: int) -> None:
+        """Have whoever reads from it find its end; `how` is what a socket's `shutdown` takes."""
+
+
+class Readings:
+    """The requests of one process that are on their way."""
+
+    def __init__(self, seconds: float, idle: float) -> None:
+        """A request has `seconds`; after one, a connection may be silent for `idle` until the next has begun."""
+        self._seconds = seconds
+        self._idle = idle
+        self._due: dict[Reader, float] = {}
+        #: Those that were cut at the last look.
+        self._cut: dict[Reader, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def begin(self, reader: Reader, *, idle: bool = False) -> None:
+        """Note that a request begins to come, or that nothing does."""
+        self._due[reader] = time.monotonic() + (self._idle if idle else self._seconds)
+
+    def end(self, reader: Reader) -> None:
+        """Forget a connection."""
+        self._due.pop(reader, None)
+        self._cut.pop(reader, None)
+
+    def look(self, now: float) -> None:
+        """Cut whoever is late. One whose request is all there is looked at no more until the next."""
+        for reader in list(self._cut):
+            # It had so much to read that it has not come to the end, or its answer is not taken.
+            self._cut.pop(reader, None)
+            reader.cut(socket.SHUT_RDWR)
+        for reader, due in list(self._due.items()):
+            if due <= now:
+                self._due.pop(reader, None)
+                if reader.is_reading():
+                    # Its answer can still be sent, which is 400.
+                    reader.cut(socket.SHUT_RD)
+                    self._cut[reader] = None
+
+    def run(self, sleep: Callable[[float], Any]) -> None:
+        """Look every now and then, for good."""
+        while True:
+            sleep(LOOK)
+            try:
+                self.look(time.monotonic())
+            except Exception:
+                log.exception("look_failed")
+
+
+class Counted:
+    """A body of a known length whose bytes are counted, for servers that do not."""
+
+    chunked_input = False
+
+    def __init__(self, source: Any, length: int) -> None:
+        self._source = source
+        self.content_length = length
+        self.position = 0
+
+    def read(self, *size: int) -> bytes:
+        """Read as its source does."""
+        return self._count(self._source.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        """Read as its source does."""
+        return self._count(self._source.readline(*size))
+
+    def _count(self, data: bytes) -> bytes:
+        self.position += len(data)
+        return data
+
+
+class _Timed:
+    """What a handler needs to be a `Reader`. `body` counts what has been read, as eventlet's and gevent's inputs do."""
+
+    body: Any = None
+
+    def is_reading(self) -> bool:
+        """See `Reader`."""
+        body = self.body
+        if body is None:
+            return True
+        if body.chunked_input:
+            return bool(body.chunk_length != 0)
+        return bool(body.position < (body.content_length or 0))
+
+    def cut(self, how: int) -> None:
+        """See `Reader`."""
+        with suppress(OSError, AttributeError):
+            self.find_socket().shutdown(how)
+
+    def find_socket(self) -> Any:
+        """Return the connection."""
+        raise NotImplementedError
+
+
+def hurry(handler: type[Any], readings: Readings) -> type[Any]:
+    """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) whose requests have to come in time."""
+
+    class Hurried(_Timed, handler):  # type: ignore[misc] # eventlet has no types
+        has_served = False
+
+        def find_socket(self) -> Any:
+            return self.connection
+
+        def handle_one_request(self) -> None:
+            self.body = None
+            readings.begin(self, idle=self.has_served)
+            super().handle_one_request()
+            self.has_served = True
+
+        def parse_request(self) -> bool:
+            if self.has_served:
+                readings.begin(self)
+            return bool(super().parse_request())
+
+        def get_environ(self) -> Any:
+            environ = super().get_environ()
+            self.body = environ["wsgi.input"]
+            return environ
+
+        def make_environ(self) -> Any:
+            environ = super().make_environ()
+            if not environ.get("wsgi.input_terminated"):
+                length = environ.get("CONTENT_LENGTH") or "0"
+                self.body = environ["wsgi.input"] = Counted(environ["wsgi.input"], int(length))
+            environ[ANSWERED] = self.answered
+            return environ
+
+        def answered(self) -> None:
+            """Have what is read after an answer, which is thrown away, come in time too."""
+            self.body = None
+            readings.begin(self)
+
+        def finish(self) -> None:
+            readings.end(self)
+            super().finish()
+
+    return Hurried
+
+
+def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
+    """Return gevent's request handler with the same care."""
+
+    class Hurried(_Timed, handler):  # type: ignore[misc] # the library has no types
+        has_served = False
+
+        def find_socket(self) -> Any:
+            # Not gevent's own: it would raise in whoever reads.
+            return self.socket._sock
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            finally:
+                readings.end(self)
+
+        def handle_one_request(self) -> Any:
+            self.body = None
+            readings.begin(self, idle=self.has_served)
+            answer = super().handle_one_request()
+            self.has_served = True
+            return answer
+
+        def read_request(self, raw_requestline: str) -> Any:
+            if self.has_served:
+                readings.begin(self)
+            return super().read_request(raw_requestline)
+
+        def get_environ(self) -> Any:
+            environ = super().get_environ()
+            self.body = self.wsgi_input
+            return environ
+
+    return Hurried

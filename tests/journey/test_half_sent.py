@@ -1,0 +1,135 @@
+"""Requests that never come whole: nobody else waits for them, and they do not stay."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.house import House
+from tests.harness.processes import WebProcess
+from tests.harness.waiting import wait_until
+
+pytestmark = [pytest.mark.journey, pytest.mark.long]
+#: Every way to serve: two on the fast path's gate, two on their own.
+WAYS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "stock": {"engine": "stock"},
+    "gevent": {"async_mode": "gevent"},
+    "threading": {"async_mode": "threading"},
+}
+HALF_HEAD = b"GET /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+HALF_BODY = (
+    b"POST /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 999\r\n\r\n{"
+)
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+class Crowd:
+    """Connections of one address."""
+
+    def __init__(self, web: WebProcess) -> None:
+        self._web = web
+        self.open: list[socket.socket] = []
+
+    def say(self, what: bytes, times: int = 1) -> list[socket.socket]:
+        made = [socket.create_connection(("127.0.0.1", self._web.port), timeout=30) for _ in range(times)]
+        self.open += made
+        for one in made:
+            one.sendall(what)
+        return made
+
+    def close(self) -> None:
+        for one in self.open:
+            one.close()
+        self.open.clear()
+
+
+@pytest.fixture
+def crowd_of(new_house: Callable[..., House]) -> Iterator[Callable[..., Crowd]]:
+    made: list[Crowd] = []
+
+    def make(way: str, **env: Any) -> Crowd:
+        made.append(Crowd(new_house(env={**WAYS[way], **env}).start_web()))
+        return made[-1]
+
+    yield make
+    for crowd in made:
+        crowd.close()
+
+
+def ask(crowd: Crowd, path: str) -> int:
+    return httpx.get(crowd._web.url + path, timeout=30).status_code
+
+
+def has_ended(one: socket.socket, drip: bytes = b"") -> bool:
+    """Whether the server has closed it, while it goes on with a byte now and then."""
+    try:
+        if drip:
+            one.sendall(drip)
+        one.settimeout(0.2)
+        return one.recv(1000) == b"" or has_ended(one)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("way", ["fast", "stock"])
+def test_half_sent_requests_fill_nothing_and_health_is_answered(way: str, crowd_of: Callable[..., Crowd]) -> None:
+    crowd = crowd_of(way, max_connections=40, request_seconds=600)
+    crowd.say(HALF_HEAD, 120)
+    assert [ask(crowd, path) for path in ("/healthz", "/readyz", "/api/v1/instances")] == [200, 200, 200]
+    # Heads that are whole have a place each: then there is none left, but for health.
+    crowd.say(HALF_BODY, 40)
+    wait_until(lambda: ask(crowd, "/api/v1/instances") == 503, "every place is taken")
+    assert [ask(crowd, path) for path in ("/healthz", "/readyz") * 20] == [200] * 40
+    crowd.close()
+    wait_until(lambda: ask(crowd, "/api/v1/instances") == 200, "there is room again")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_address_has_only_so_many_connections_whatever_they_ask_for(
+    way: str, crowd_of: Callable[..., Crowd]
+) -> None:
+    crowd = crowd_of(way, limits="on", max_address_connections=10)
+    first = crowd.say(HALF_HEAD, 5) + crowd.say(HALF_BODY, 5)
+    (refused,) = crowd.say(b"")
+    assert refused.recv(1000).startswith(b"HTTP/1.1 429 ")
+    first[0].close()
+
+    def is_let_in() -> bool:
+        with contextlib.suppress(OSError):
+            (one,) = crowd.say(WHOLE)
+            answer = one.recv(1000)
+            one.close()
+            return answer.startswith(b"HTTP/1.1 200 ")
+        return False
+
+    wait_until(is_let_in, "one that is closed counts no more")
+
+
+@pytest.mark.parametrize("way", ["fast", "gevent", "threading"])
+def test_connections_of_a_trusted_proxy_are_everybodys(way: str, crowd_of: Callable[..., Crowd]) -> None:
+    settings = {"limits": "on", "max_address_connections": 5, "trusted_proxies": "127.0.0.1", "auth": "required"}
+    crowd = crowd_of(way, **settings)
+    crowd.say(HALF_HEAD, 20)
+    assert ask(crowd, "/healthz") == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_byte_now_and_then_keeps_no_connection(way: str, crowd_of: Callable[..., Crowd]) -> None:
+    crowd = crowd_of(way, request_seconds=1)
+    (later,) = crowd.say(b"GET /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert later.recv(100).startswith(b"HTTP/1.1 200 ")
+    later.sendall(HALF_BODY)
+    slow = [*crowd.say(HALF_HEAD), *crowd.say(HALF_BODY), later]
+    for one in slow:
+        wait_until(lambda one=one: has_ended(one, b"a"), "it is closed")  # type: ignore[misc]
+    assert ask(crowd, "/healthz") == 200
+    assert "Traceback" not in crowd._web.log_text()
