@@ -95,7 +95,9 @@ def test_the_same_message_twice_is_one_run(brisk_house: MakeHouse) -> None:
     sender.send_task(RUN_TASK, args=["no such task", 1], queue=house.runtime().settings.queue)
     sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=house.runtime().settings.queue)
     sender.send_task("somebody.elses", args=[task_id, 1], queue=house.runtime().settings.queue)
-    house.workers[0].wait_for_log("signal_not_ours")
+    house.workers[0].wait_for(
+        lambda: house.workers[0].log_text().count("message_unreadable") == 2, "what is no wake-up is thrown away"
+    )
     sender.close()
     assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
     assert story(house.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
