@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.core.access import Act, require, require_outside, require_task
 from app.core.catalogue import PROBE, find_card, validate_input
 from app.core.errors import InvalidInput
@@ -139,8 +141,8 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
 
 def find_warnings(runtime: Runtime, kind: str) -> tuple[dict[str, str], ...]:
     """Return what somebody should know who asks for tasks of a kind: `{code, message}` each."""
-    with runtime.db.read() as session:
-        doubt = find_doubt(session, kind)
+    # Often asked after something was stored: that must not look as if it had failed.
+    doubt = runtime.db.run(lambda session: find_doubt(session, kind), write=False)
     return () if doubt is None else ({"code": "no_worker", "message": doubt},)
 
 
@@ -179,13 +181,15 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
 
 
 def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
-    with runtime.db.read() as session:
+    def read(session: Session) -> Outcome:
         view = view_task(task, rules_of(session, task))
         if events:
             view["last_seq"] = events[-1].seq
             return Outcome(view, events[-1].seq, events[-1].epoch, created)
-        epoch = read_instance(session, task.instance_id)["epoch"]
-    return Outcome(view, task.last_seq, epoch, created)
+        return Outcome(view, task.last_seq, read_instance(session, task.instance_id)["epoch"], created)
+
+    outcome: Outcome = runtime.db.run(read, write=False)
+    return outcome
 
 
 def _expiry(seconds: float | None) -> Any:

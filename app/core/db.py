@@ -11,8 +11,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Connection, literal, select, type_coerce
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -25,7 +26,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.engines import PostgresDriver, make_engine
-from app.core.errors import Unavailable
+from app.core.errors import CutOff, Unavailable
 from app.core.faults import AWAY, is_transient, unavailable
 from app.core.keyring import Keyring
 from app.core.log import LIMITS
@@ -36,6 +37,10 @@ from app.core.references import find_missing
 from app.core.sealing import KEYRING
 from app.core.settings import Settings
 from app.core.turns import Turns
+
+T = TypeVar("T")
+#: Whether what `Database.patiently` does has tried to store something, so that nobody knows what is stored.
+_has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
 
 class _Clock(FunctionElement[int]):
@@ -98,7 +103,8 @@ class Database:
             wait: patience in seconds with a database that is locked or away; `database_wait` when None.
 
         Raises:
-            Unavailable: the database stayed away for that long, or went away meanwhile.
+            Unavailable: the database stayed away for that long.
+            CutOff: it went away meanwhile.
         """
         with self._telling_absence(), self._transaction(write=False, wait=wait) as session:
             yield session
@@ -111,7 +117,8 @@ class Database:
             wait: patience in seconds with a database that is locked or away; `database_wait` when None.
 
         Raises:
-            Unavailable: the database stayed locked or away for that long, or went away meanwhile.
+            Unavailable: the database stayed locked or away for that long.
+            CutOff: it went away meanwhile.
         """
         with self._telling_absence(), self._transaction(write=True, wait=wait) as session:
             yield session
@@ -139,6 +146,23 @@ class Database:
                 if not patience.pause():
                     raise (self._tell(fault) or Unavailable(AWAY)) from fault
 
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do `work` of several transactions, again and again while one is cut off before the first was to be stored.
+
+        Raises:
+            Unavailable: the database stayed away for `database_wait`, or went away after something was stored.
+        """
+        patience = _Patience(self.wait)
+        while True:
+            before = _has_stored.set(False)
+            try:
+                return work()
+            except CutOff:
+                if _has_stored.get() or not patience.pause():
+                    raise
+            finally:
+                _has_stored.reset(before)
+
     def ping(self) -> None:
         """Read one row of the schema, without waiting for a database that is away. Raises SQLAlchemyError."""
         with self.engine.connect() as connection:
@@ -157,6 +181,8 @@ class Database:
             try:
                 yield session
                 session.flush()
+                if write:
+                    _has_stored.set(True)
                 connection.commit()
                 if write:
                     self.trouble = None
@@ -193,7 +219,7 @@ class Database:
             told = self._tell(fault)
             if told is None:
                 raise
-            raise told from fault
+            raise (CutOff(AWAY) if told.message == AWAY else told) from fault
 
     def _tell(self, fault: DBAPIError) -> Unavailable | None:
         told = unavailable(fault)

@@ -116,6 +116,10 @@ class Unavailable(SwallowtailError):
     code = "unavailable"
 
 
+class CutOff(Unavailable):
+    """The database went away in the middle of something; nothing of it was stored, unless that was being done."""
+
+
 class NotSetUp(Unavailable):
     """This deployment is not set up for it."""
 

@@ -18,7 +18,7 @@ from app.web.parts import get_runtime, get_web
 def get_caller() -> Caller:
     """Return who makes the present request."""
     if "caller" not in g:
-        g.caller = replace(by_nobody(), actor=identify())
+        g.caller = replace(by_nobody(), actor=get_runtime().db.patiently(identify))
     caller: Caller = g.caller
     return caller
 

@@ -6,6 +6,7 @@ Not a stop on the road but the junction of two: `web/api`, where it begins, and 
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from apiflask import APIFlask
 from flask import Flask
@@ -25,7 +26,7 @@ from app.web.background import Background
 from app.web.bodies import ApiRequest, FastJson
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
-from app.web.parts import Web
+from app.web.parts import Web, get_runtime
 from app.web.refusals import Refusals
 from app.web.transport import SocketTransport
 
@@ -80,8 +81,15 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     return app
 
 
+class _PatientApp(APIFlask):
+    """An application whose views are asked again when the database went away while they only read."""
+
+    def dispatch_request(self) -> Any:
+        return get_runtime().db.patiently(super().dispatch_request)
+
+
 def _make_flask(settings: Settings) -> APIFlask:
-    app = APIFlask(
+    app = _PatientApp(
         __name__,
         title="Swallowtail",
         version=version("swallowtail"),

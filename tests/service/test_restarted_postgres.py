@@ -1,0 +1,93 @@
+"""PostgreSQL is stopped and started under a web process: whoever writes waits for it, as the documentation promises."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.harness.house import House
+from tests.harness.servers import PostgresServer
+from tests.harness.waiting import wait_until
+
+pytestmark = [pytest.mark.service, pytest.mark.long]
+
+GIVEN = {"kind": "probe", "title": "t", "input": {}}
+WRITERS = 6
+
+
+@pytest.fixture
+def house(own_postgres: PostgresServer, new_house: Callable[..., House]) -> House:
+    house = new_house(database_url=own_postgres.create_database())
+    house.start_web()
+    return house
+
+
+class Writers:
+    """Several who submit without a pause, each after its own last answer; `answers` is of all of them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers: list[tuple[int, str]] = []
+        self.begun = 0
+        self.stopping = threading.Event()
+
+    def write(self) -> None:
+        while not self.stopping.is_set():
+            self.begun += 1
+            answer = httpx.post(self.url, json=GIVEN, timeout=120)
+            self.answers.append((answer.status_code, answer.text if answer.status_code != 201 else ""))
+
+
+def test_posts_are_answered_201_after_every_kind_of_restart(own_postgres: PostgresServer, house: House) -> None:
+    instance = house.new_instance()
+    writers = Writers(f"{house.webs[0].url}/api/v1/instances/{instance}/tasks")
+    with ThreadPoolExecutor(WRITERS) as pool:
+        running: list[Future[None]] = [pool.submit(writers.write) for _ in range(WRITERS)]
+        try:
+            for stop in ("fast", "kill", "fast"):
+                _see_answers(writers)
+                _stop(own_postgres, stop)
+                # Nobody is answered while it is away, so that each of them has begun a request by then.
+                answered = len(writers.answers)
+                wait_until(lambda: writers.begun >= len(writers.answers) + WRITERS, "all wait")
+                assert len(writers.answers) <= answered + WRITERS
+                own_postgres.start()
+            _see_answers(writers)
+        finally:
+            writers.stopping.set()
+        for each in running:
+            each.result()
+    assert set(writers.answers) == {(201, "")}
+    submitted = [event for event in house.events(instance) if event["data"].get("status") == "SUBMITTED"]
+    assert len(submitted) == len(writers.answers), "none is lost, none is there twice"
+
+
+def test_a_post_begun_while_the_server_is_down_is_answered_201_after_it_is_back(
+    own_postgres: PostgresServer, house: House
+) -> None:
+    url = f"{house.webs[0].url}/api/v1/instances/{house.new_instance()}/tasks"
+    _stop(own_postgres, "fast")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, url, json=GIVEN, timeout=120)
+        with pytest.raises(TimeoutError):
+            answer.result(timeout=1.0)
+        own_postgres.start()
+        assert answer.result().status_code == 201
+
+
+def _see_answers(writers: Writers) -> None:
+    before = len(writers.answers)
+    wait_until(lambda: len(writers.answers) > before + 2 * WRITERS, "they are answered")
+
+
+def _stop(server: PostgresServer, how: str) -> None:
+    if how == "kill":
+        server.kill()
+    else:
+        server.signal(signal.SIGINT)
+        server.wait()
