@@ -169,6 +169,8 @@ class Step(Base):
     saved: Mapped[bool] = mapped_column(Boolean, default=False)
     #: Percent of the task that is done once this step is.
     progress: Mapped[float | None] = mapped_column(Float)
+    #: What the agent said when it was done; None when it said nothing.
+    message: Mapped[str | None] = mapped_column(Text)
     output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     #: Where the output is, when it is too large for the row, which then holds the reference to it.
     artifact_id: Mapped[str | None] = mapped_column(String(36))

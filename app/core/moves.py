@@ -163,6 +163,8 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
         "tries": step.tries,
         "progress": task.progress,
     }
+    if step.message is not None:
+        data["message"] = step.message
     if step.error is not None:
         data["error"] = step.error
     shown = () if step.artifact_id is None else ("output",)

@@ -205,7 +205,7 @@ class RunLedger:
         step.tries = step.failures + 1
         step.agent, step.action = agent, action
         step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
-        step.output = step.artifact_id = step.error = step.completed_at = None
+        step.message = step.output = step.artifact_id = step.error = step.completed_at = None
         step.started_at = change.now
         change.session.flush()
         return step
@@ -215,8 +215,8 @@ class RunLedger:
     ) -> Wrote:
         """Save a step's output, its event and the lease in one transaction.
 
-        `progress` is the percent of the task that is now done; where it or `message` is given, a `task_update` of its
-        own tells it.
+        `progress` is the percent of the task that is now done, `message` stays with the step; where one is given, a
+        `task_update` of its own tells both.
 
         Raises:
             LeaseLost: the task is not ours any more; the output was not saved.
@@ -230,6 +230,7 @@ class RunLedger:
                 raise Conflict(f"step {key!r} has already failed in this run", field="key")
             if step.status == StepStatus.IN_PROGRESS.value:
                 percent = None if progress is None else clamp(progress)
+                step.message = None if message is None else say(message, rules_of(change.session, task))
                 self._close(change, task, step, StepStatus.COMPLETED, output, percent)
                 _raise_progress(change, task, percent, message)
                 record_step(change, task, step, fact="end")

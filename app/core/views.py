@@ -59,6 +59,7 @@ class StepOutline(TypedDict):
     agent: str
     action: str
     status: str
+    message: str | None
     error: dict[str, Any] | None
     attempt: int
     tries: int
@@ -166,6 +167,7 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
         agent=row.agent,
         action=row.action,
         status=row.status,
+        message=None if row.message is None else redact_text(row.message, rules),
         error=None if row.error is None else redact_fields({"error": row.error}, rules)["error"],
         attempt=row.attempt,
         tries=row.tries,

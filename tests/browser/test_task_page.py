@@ -49,6 +49,17 @@ def test_status_steps_and_progress_are_live(sights: Sights, gate: Path) -> None:
     expect(sights.page).to_have_title("Completed · Gate · Swallowtail")
 
 
+def test_each_step_shows_its_key_and_what_the_agent_said_of_it(sights: Sights) -> None:
+    sights.open_task(sights.house.submit(sights.instance, "echo", {"message": "Hello"}))
+    sights.expect_status("Completed")
+    for key, said in (("listen", "Heard the message"), ("repeat", "Repeated it")):
+        expect(sights.step(key).locator("[data-slot=key]")).to_have_text(key)
+        expect(sights.step(key).locator("[data-slot=message]")).to_have_text(said)
+    sights.page.reload()
+    expect(sights.step("repeat").locator("[data-slot=message]")).to_be_visible()
+    expect(sights.step("repeat").locator("[data-slot=message]")).to_have_text("Repeated it")
+
+
 def test_cancel_and_retry(sights: Sights, gate: Path) -> None:
     task_id = at_the_gate(sights, gate)
     sights.page.get_by_role("button", name="Cancel").click()

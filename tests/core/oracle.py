@@ -45,6 +45,7 @@ class StepTale:
     attempt: int
     status: str
     output: Any
+    message: str | None
     error: Any
     started_at: str | None
     completed_at: str | None
@@ -132,7 +133,8 @@ def _words(wire: Wire) -> str:
 def _play(tale: TaskTale, wire: Wire) -> None:
     data = wire["data"]
     if wire["type"] == "execution_step":
-        assert set(data) - {"error"} == STEP_FIELDS, wire
+        assert set(data) - {"error", "message"} == STEP_FIELDS, wire
+        assert "message" not in data or data["status"] == StepStatus.COMPLETED, wire
         _play_step(tale, wire)
     elif "status" in data:
         new = {"kind", "title", "submitted_by"} if data["previous_status"] is None else set()
@@ -195,6 +197,7 @@ def _play_step(tale: TaskTale, wire: Wire) -> None:
     tale.steps[data["key"]] = StepTale(
         **{name: data[name] for name in STEP_FIELDS - {"key", "progress"}},
         attempt=wire["attempt"],
+        message=data.get("message"),
         error=data.get("error"),
     )
 
@@ -224,7 +227,7 @@ def _compare_steps(told: TaskTale, rows: list[Step]) -> None:
         step = told.steps[row.key]
         assert (row.id, row.agent, row.action) == (step.step_id, step.agent, step.action)
         assert (row.position, row.attempt, row.status) == (step.position, step.attempt, step.status)
-        assert (row.output, row.error) == (step.output, step.error)
+        assert (row.output, row.message, row.error) == (step.output, step.message, step.error)
         assert row.tries in (step.tries, 0), "a retry that somebody asks for clears the tries; nothing else does"
         assert not row.saved or row.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.core.errors import CancelRequested, Conflict
 from app.core.events import step_id
+from app.core.outline import Bounds, snapshot
+from app.core.projection import View
+from app.core.reads import list_steps
 from tests.core.stage import ERROR, LOST, Stage
 
 
@@ -37,6 +42,31 @@ def test_progress_and_message_of_a_step_are_told_in_a_note_of_their_own(stage: S
         "d in_progress",
         "d completed",
     ]
+
+
+def test_the_message_of_a_step_is_told_at_the_step_until_it_is_done_again(stage: Stage) -> None:
+    claim = stage.running()
+    stage.perform(claim, "a", message="Drafted with Bearer abcdefghijklmnop1234567890")
+    stage.perform(claim, "b")
+    events = [event.data for event in stage.log() if event.type == "execution_step"]
+    told = [event.get("message") for event in events]
+    assert told == [None, "Drafted with Bearer [redacted:token]", None, None]
+    with stage.db.read() as session:
+        steps = snapshot(session, "demo", Bounds())["tasks"][0]["steps"]
+        assert [step["message"] for step in steps] == [told[1], None]
+        assert [step["message"] for step in list_steps(session, claim.task_id)] == [told[1], None]
+    stage.runs.fail(claim, ERROR)
+    stage.ledger.retry(claim.task_id, from_step="a")
+    stage.runs.start_step(stage.claim(claim.task_id, 2), "a", "Agent", "work")
+    assert "message" not in stage.log()[-1].data
+
+
+def test_a_view_without_messages_withholds_that_of_a_step(stage: Stage) -> None:
+    claim = stage.running()
+    stage.perform(claim, "a", message="Drafted")
+    event = next(event for event in stage.log() if "message" in event.data and event.type == "execution_step")
+    assert View(fields=frozenset({"key"})).project_event(event).data["message"] is None
+    assert View(fields=frozenset({"message"})).project_event(event).data["message"] == "Drafted"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +107,7 @@ def test_a_step_started_twice_is_started_once(stage: Stage) -> None:
     claim = stage.running()
     first = stage.runs.start_step(claim, "a", "Agent", "work")
     second = stage.runs.start_step(claim, "a", "Agent", "work")
-    assert second == first
+    assert second == replace(first, epoch="")
     assert stage.story(after=3) == ["a in_progress"]
 
 
@@ -86,7 +116,7 @@ def test_a_step_finished_twice_keeps_its_first_output(stage: Stage) -> None:
     stage.runs.start_step(claim, "a", "Agent", "work")
     first = stage.runs.finish_step(claim, "a", "first", progress=40)
     second = stage.runs.finish_step(claim, "a", "second", progress=80)
-    assert second == first
+    assert second == replace(first, epoch="")
     assert stage.story(after=3) == ["a in_progress", "a completed", "40 Started"]
     assert stage.steps(claim.task_id)[0].output == "first"
 
@@ -95,7 +125,7 @@ def test_a_step_failed_twice_keeps_its_first_error(stage: Stage) -> None:
     claim = stage.running()
     stage.runs.start_step(claim, "a", "Agent", "work")
     first = stage.runs.fail_step(claim, "a", ERROR)
-    assert stage.runs.fail_step(claim, "a", LOST) == first
+    assert stage.runs.fail_step(claim, "a", LOST) == replace(first, epoch="")
     assert stage.story(after=3) == ["a in_progress", "a failed"]
     assert stage.events()[-1].data["error"] == ERROR
 
@@ -103,7 +133,7 @@ def test_a_step_failed_twice_keeps_its_first_error(stage: Stage) -> None:
 def test_a_step_skipped_twice_is_skipped_once(stage: Stage) -> None:
     claim = stage.running()
     first = stage.runs.skip_step(claim, "a", "Agent", "work", "not needed")
-    assert stage.runs.skip_step(claim, "a", "Agent", "work", "still not") == first
+    assert stage.runs.skip_step(claim, "a", "Agent", "work", "still not") == replace(first, epoch="")
     assert stage.story(after=3) == ["a skipped"]
     event = stage.events()[-1]
     assert event.data["output"] == {"reason": "not needed"}

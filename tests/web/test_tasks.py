@@ -16,7 +16,7 @@ TASK_FIELDS = {
 }  # fmt: skip
 STEP_FIELDS = {
     "step_id", "task_id", "key", "position", "agent", "action", "status", "output", "error", "attempt", "tries",
-    "started_at", "completed_at",
+    "started_at", "completed_at", "message",
 }  # fmt: skip
 
 

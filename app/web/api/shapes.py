@@ -118,6 +118,8 @@ class StepOutline(Shown):
     """What is done; null when the caller's token does not show it"""
     status: StepStatus
     """Its state"""
+    message: str | None
+    """What the agent said when it was done"""
     error: Failure | None
     """Why it failed"""
     attempt: int

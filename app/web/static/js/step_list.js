@@ -63,6 +63,8 @@ export class StepList {
     setText(slots.key, step.key);
     setText(slots.tries, step.tries > 1 ? `Try ${step.tries}` : "");
     slots.tries.hidden = !(step.tries > 1);
+    setText(slots.message, step.message ?? "");
+    slots.message.hidden = !step.message;
     setText(slots.error, [step.error?.type, step.error?.message].filter(Boolean).join(": "));
     slots.error.hidden = !step.error || statusOfStep(step) === "cancelled";
     const output = step.output === null || step.output === undefined ? [] : [viewValue(step.output)];

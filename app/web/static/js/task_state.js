@@ -70,6 +70,6 @@ export function statusOfStep(step) {
 function applyStep(task, { task_id, attempt, data }) {
   const { progress, ...step } = data;
   const others = (task.steps ?? []).filter((other) => other.step_id !== step.step_id);
-  const steps = [...others, { error: null, ...step, task_id, attempt }].sort((a, b) => a.position - b.position);
+  const steps = [...others, { message: null, error: null, ...step, task_id, attempt }].sort((a, b) => a.position - b.position);
   return { ...task, progress, steps };
 }
