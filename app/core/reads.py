@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.interfaces import ORMOption
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import clean
@@ -19,11 +20,15 @@ from app.core.states import TaskStatus
 from app.core.views import (
     AgentView,
     InstanceView,
+    ScheduleOutline,
     ScheduleView,
     SlotView,
+    StepOutline,
     StepView,
     TaskOutline,
     TaskView,
+    outline_schedule,
+    outline_step,
     outline_task,
     view_agent,
     view_instance,
@@ -102,14 +107,14 @@ def list_tasks(
     return [outline_task(row, rules[row.id]) for row in rows[:limit]], more
 
 
-def list_steps(session: Session, task_id: str) -> list[StepView]:
-    """Return a task's steps in the order in which they were first started. Raises NotFound."""
-    task = _find(session, Task, task_id)
+def list_steps(session: Session, task_id: str) -> list[StepOutline]:
+    """Return a task's steps in outline, in the order in which they were first started. Raises NotFound."""
+    task = _find(session, Task, task_id, defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
     if task is None:
         raise NotFound("there is no such task", field="task_id")
-    rules = rules_of(session, task)
-    rows = session.scalars(select(Step).where(Step.task_id == task_id).order_by(Step.position))
-    return [view_step(row, rules) for row in rows]
+    rules = rules_among(session, task.instance_id, [task])[task.id]
+    query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
+    return [outline_step(row, rules) for row in session.scalars(query.order_by(Step.position))]
 
 
 def read_step(session: Session, task_id: str, step_id: str) -> StepView:
@@ -133,11 +138,12 @@ def read_agent(session: Session, kind: str) -> AgentView:
     return view_agent(row)
 
 
-def list_schedules(session: Session, instance_id: str) -> list[ScheduleView]:
-    """Return an instance's schedules by name. Raises NotFound."""
+def list_schedules(session: Session, instance_id: str) -> list[ScheduleOutline]:
+    """Return an instance's schedules in outline, by name. Raises NotFound."""
     read_instance(session, instance_id)
-    rows = session.scalars(select(Schedule).where(Schedule.instance_id == instance_id).order_by(Schedule.name))
-    return [view_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows]
+    query = select(Schedule).options(defer(Schedule.input, raiseload=True)).where(Schedule.instance_id == instance_id)
+    rows = session.scalars(query.order_by(Schedule.name))
+    return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows]
 
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
@@ -155,9 +161,9 @@ def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]
     return [view_slot(row) for row in session.scalars(query)]
 
 
-def _find(session: Session, model: type[Row], key: str) -> Row | None:
+def _find(session: Session, model: type[Row], key: str, *options: ORMOption) -> Row | None:
     # PostgreSQL raises for a key with NUL, and both drivers for a lone surrogate; nothing has such a key.
-    return session.get(model, key) if key == clean(key) else None
+    return session.get(model, key, options=options) if key == clean(key) else None
 
 
 def _encode(parts: list[Any]) -> str:

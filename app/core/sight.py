@@ -36,7 +36,17 @@ from app.core.log import Head, read_events, read_head
 from app.core.outline import Bounds, Outline, read_outline
 from app.core.projection import View, view_of
 from app.core.states import TaskStatus
-from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskOutline, TaskView
+from app.core.views import (
+    AgentView,
+    InstanceView,
+    ScheduleOutline,
+    ScheduleView,
+    SlotView,
+    StepOutline,
+    StepView,
+    TaskOutline,
+    TaskView,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,8 @@ class Sight:
         require_task(self.session, self.actor, Act.READ, task_id)
         return self.view.project(reads.read_task(self.session, task_id))
 
-    def steps(self, task_id: str) -> list[StepView]:
-        """Return a task's steps in the order in which they were first started."""
+    def steps(self, task_id: str) -> list[StepOutline]:
+        """Return a task's steps in outline, in the order in which they were first started."""
         require_task(self.session, self.actor, Act.READ, task_id)
         return [self.view.project(step) for step in reads.list_steps(self.session, task_id)]
 
@@ -149,11 +159,11 @@ class Sight:
             raise missing from None
         return read_artifact(self.session, artifact_id)
 
-    def schedules(self, instance_id: str) -> list[ScheduleView]:
-        """Return an instance's schedules by name."""
+    def schedules(self, instance_id: str) -> list[ScheduleOutline]:
+        """Return an instance's schedules in outline, by name."""
         require(self.session, self.actor, Act.READ, instance_id)
         require_whole(self.actor)
-        return [self._withhold_input(one) for one in reads.list_schedules(self.session, instance_id)]
+        return reads.list_schedules(self.session, instance_id)
 
     def schedule(self, schedule_id: str) -> ScheduleView:
         """Return one schedule."""

@@ -85,14 +85,13 @@ class AgentView(TypedDict):
     hard_time_limit: float | None
 
 
-class ScheduleView(TypedDict):
-    """A schedule with its next and last slot."""
+class ScheduleOutline(TypedDict):
+    """A schedule with its next and last slot, without its input."""
 
     id: str
     instance_id: str
     name: str
     kind: str
-    input: Any
     timing: str
     cron: str | None
     timezone: str
@@ -104,6 +103,12 @@ class ScheduleView(TypedDict):
     next_slot_at: str | None
     last_slot_at: str | None
     created_at: str | None
+
+
+class ScheduleView(ScheduleOutline):
+    """A schedule as every entrance shows it."""
+
+    input: Any
 
 
 class SlotView(TypedDict):
@@ -195,14 +200,13 @@ def view_agent(row: Agent) -> AgentView:
     )
 
 
-def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
-    """Return the view of one row, without what `rules` hide."""
-    return ScheduleView(
+def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
+    """Return the outline of one row, without what `rules` hide. Does not look at the input."""
+    return ScheduleOutline(
         id=row.id,
         instance_id=row.instance_id,
         name=redact_text(row.name, rules),
         kind=row.kind,
-        input=redact_fields({"input": row.input}, rules.hiding(row.input))["input"],
         timing=row.timing,
         cron=row.cron,
         timezone=row.timezone,
@@ -215,6 +219,12 @@ def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
         last_slot_at=stamp(row.last_slot_at),
         created_at=stamp(row.created_at),
     )
+
+
+def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
+    """Return the view of one row, without what `rules` hide."""
+    given = redact_fields({"input": row.input}, rules.hiding(row.input))["input"]
+    return {**outline_schedule(row, rules), "input": given}
 
 
 def view_slot(row: Slot) -> SlotView:

@@ -18,7 +18,7 @@ from app.core.audit_log import AuditView
 from app.core.events import to_json
 from app.core.grants import TokenView
 from app.core.users import UserView
-from app.core.views import AgentView, InstanceView, ScheduleView, SlotView, StepView, TaskOutline, TaskView
+from app.core.views import AgentView, InstanceView, ScheduleOutline, SlotView, StepOutline, TaskOutline, TaskView
 
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -133,7 +133,7 @@ def print_agent(card: AgentView) -> None:
     _print_table(("Input", "Type", "Required", "Meaning"), rows, "it takes no input")
 
 
-def print_schedules(schedules: Iterable[ScheduleView]) -> None:
+def print_schedules(schedules: Iterable[ScheduleOutline]) -> None:
     """Print schedules as a table."""
     rows = [
         (one["id"], one["name"], one["kind"], _timing(one), "paused" if one["paused"] else when(one["next_slot_at"]))
@@ -148,7 +148,7 @@ def print_slots(slots: Iterable[SlotView]) -> None:
     _print_table(("Planned", "Outcome", "Task", "Reason"), rows, "no slots yet")
 
 
-def print_task(task: TaskView, steps: Iterable[StepView]) -> None:
+def print_task(task: TaskView, steps: Iterable[StepOutline]) -> None:
     """Print one task with its steps and what came of it."""
     screen = console()
     screen.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
@@ -181,7 +181,7 @@ def when(stamp: str | None) -> str:
     return "" if stamp is None else datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _timing(one: ScheduleView) -> str:
+def _timing(one: ScheduleOutline) -> str:
     if one["cron"] is not None:
         return f"{one['cron']} ({one['timezone']})"
     if one["interval_seconds"] is not None:

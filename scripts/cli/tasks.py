@@ -80,8 +80,9 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
     with open_domain() as runtime, runtime.db.read() as session:
         sight = Sight(session, runtime.caller.actor)
         found, steps = sight.task(task_id), sight.steps(task_id)
+        whole = [sight.step(task_id, step["step_id"]) for step in steps] if as_json else []
     if as_json:
-        print_json({**found, "steps": steps})
+        print_json({**found, "steps": whole})
     else:
         print_task(found, steps)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app.core.db import db_now
 from app.core.errors import Conflict
@@ -18,6 +19,7 @@ from app.core.ledger import NewTask
 from app.core.log import Change, read_events
 from app.core.models import Instance, Outbox, Step, Task
 from app.core.moves import lock_task, move
+from app.core.reads import list_steps, read_step
 from app.core.runs import Claim
 from app.core.runtime import Runtime
 from app.core.settings import Settings
@@ -186,3 +188,8 @@ def new_task(instance_id: str = "demo", **values: Any) -> NewTask:
 def numbers(events: Sequence[EventRecord]) -> list[int]:
     """The numbers of events, in their order."""
     return [event.seq for event in events]
+
+
+def read_outputs(session: Session, task_id: str) -> list[Any]:
+    """The outputs of a task's steps as they are shown, in the order of the steps."""
+    return [read_step(session, task_id, step["step_id"])["output"] for step in list_steps(session, task_id)]

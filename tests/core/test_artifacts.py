@@ -11,9 +11,9 @@ from app.core.artifacts import find_task, read_artifact, whole
 from app.core.errors import NotFound
 from app.core.log import read_events
 from app.core.models import Task
-from app.core.reads import list_steps, read_task
+from app.core.reads import read_task
 from tests.core.conftest import NewStage
-from tests.core.stage import ERROR, Stage
+from tests.core.stage import ERROR, Stage, read_outputs
 
 TOKEN = "ghp_" + "a1B2" * 9
 
@@ -37,7 +37,7 @@ def test_the_event_and_the_views_of_a_large_output_carry_a_reference(stage: Stag
     task_id = _with_large_step(stage, output)
     with stage.db.read() as session:
         (told,) = [e.data["output"] for e in read_events(session, "demo", 0, 100) if e.data.get("completed_at")]
-        assert list_steps(session, task_id)[0]["output"] == told
+        assert read_outputs(session, task_id)[0] == told
         reference = told["$artifact"]
         assert set(reference) == {"id", "size", "sha256", "media_type", "preview"}
         found = read_artifact(session, reference["id"])
@@ -56,24 +56,24 @@ def test_the_next_attempt_gets_the_whole_output(stage: Stage) -> None:
     with stage.db.read() as session:
         task = session.get_one(Task, task_id)
         assert whole(session, task) == output
-        assert read_task(session, task_id)["result"] == list_steps(session, task_id)[0]["output"]
+        assert read_task(session, task_id)["result"] == read_outputs(session, task_id)[0]
 
 
 def test_text_is_text_and_what_is_small_stays_where_it_is(stage: Stage) -> None:
     task_id = _with_large_step(stage, "ü" * 2000)
     with stage.db.read() as session:
-        reference = list_steps(session, task_id)[0]["output"]["$artifact"]
+        reference = read_outputs(session, task_id)[0]["$artifact"]
         found = read_artifact(session, reference["id"])
     assert (found.media_type, found.content.decode()) == ("text/plain; charset=utf-8", "ü" * 2000)
     small = _with_large_step(stage, "x" * 1000)
     with stage.db.read() as session:
-        assert list_steps(session, small)[0]["output"] == "x" * 1000
+        assert read_outputs(session, small)[0] == "x" * 1000
 
 
 def test_an_output_that_only_looks_like_a_reference_leads_nowhere(stage: Stage) -> None:
     mine = _with_large_step(stage, "x" * 2000)
     with stage.db.read() as session:
-        stolen = list_steps(session, mine)[0]["output"]
+        stolen = read_outputs(session, mine)[0]
     task_id = _with_large_step(stage, stolen)
     assert stage.claim(task_id, 2).saved["one"].output == stolen
     with stage.db.read() as session, pytest.raises(NotFound):

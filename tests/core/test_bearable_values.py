@@ -14,11 +14,11 @@ from app.core.events import bearable
 from app.core.log import read_events
 from app.core.models import Event, Step, Task
 from app.core.outline import Bounds, snapshot
-from app.core.reads import list_steps, list_tasks, read_task
+from app.core.reads import list_tasks, read_task
 from app.core.runs import Claim
 from app.core.validate import check_json, check_kept
 from tests.core.conftest import NewStage
-from tests.core.stage import ERROR, Stage, make_settings
+from tests.core.stage import ERROR, Stage, make_settings, read_outputs
 from workers.endings import PermanentError
 from workers.output import encode
 
@@ -135,14 +135,14 @@ def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(stage: Stage) 
         reads: list[Any] = [
             list_tasks(session, "demo", limit=10)[0],
             snapshot(session, "demo", Bounds()),
-            list_steps(session, claim.task_id),
+            read_outputs(session, claim.task_id),
             read_task(session, claim.task_id),
             [event.wire() for event in read_events(session, "demo", 0, 100)],
         ]
     for read in reads:
         orjson.dumps({"page": [read]})
-    assert [step["output"] for step in reads[2]][1] == "fine"
-    assert depth(reads[2][0]["output"]) > 150
+    assert reads[2][1] == "fine"
+    assert depth(reads[2][0]) > 150
     assert len(reads[4]) == 8
 
 

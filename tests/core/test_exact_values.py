@@ -13,10 +13,10 @@ from app.core.artifacts import whole
 from app.core.events import now
 from app.core.log import read_events
 from app.core.models import Schedule, Step, Task
-from app.core.reads import list_schedules, list_steps, read_task
+from app.core.reads import list_steps, read_schedule, read_task
 from app.core.rotation import rotate
 from tests.core.conftest import NewStage
-from tests.core.stage import ERROR
+from tests.core.stage import ERROR, read_outputs
 
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 VALUES: list[Any] = [
@@ -70,7 +70,7 @@ def test_outputs_results_and_inputs_come_back_as_they_were(new_stage_on: NewStag
         told = [
             event.data["output"] for event in read_events(session, "demo", 0, 200) if event.data.get("completed_at")
         ]
-        shown = [step["output"] for step in list_steps(session, claim.task_id)]
+        shown = read_outputs(session, claim.task_id)
     assert all(map(same, told, shown))
     assert how == "artifact" or all(map(same, shown, values))
 
@@ -90,7 +90,7 @@ def test_a_bare_number_is_a_result_and_an_input_too(new_stage_on: NewStage, valu
     with stage.db.write() as session:
         session.add(_schedule(value))
     with stage.db.read() as session:
-        assert same(list_schedules(session, "demo")[0]["input"], value)
+        assert same(read_schedule(session, "5")["input"], value)
 
 
 def _schedule(value: Any) -> Schedule:
@@ -107,7 +107,7 @@ def test_what_was_stored_before_there_was_a_key_is_the_same_once_it_is_sealed(ne
     later = new_stage_on(encryption_keys=KEY)
     assert list(rotate(later.db))
     with later.db.read() as session:
-        shown = [step["output"] for step in list_steps(session, claim.task_id)]
+        shown = read_outputs(session, claim.task_id)
     assert all(map(same, shown, VALUES))
 
 
@@ -118,5 +118,5 @@ def test_a_bare_number_that_an_older_version_stored_is_still_read(new_stage_on: 
     with stage.db.write() as session:
         session.execute(text("UPDATE step SET output = '7'"))
     with stage.db.read() as session:
-        assert list_steps(session, claim.task_id)[0]["output"] == 7
+        assert read_outputs(session, claim.task_id)[0] == 7
         assert session.get_one(Step, list_steps(session, claim.task_id)[0]["step_id"]).output == 7

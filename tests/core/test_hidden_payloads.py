@@ -16,7 +16,7 @@ from app.core.log import read_events
 from app.core.models import Base
 from app.core.models_privacy import InstancePolicy
 from app.core.outline import Bounds, snapshot
-from app.core.reads import list_steps, list_tasks, read_task
+from app.core.reads import list_steps, list_tasks, read_step, read_task
 from tests.core.conftest import NewStage
 from tests.core.stage import ERROR, Stage
 
@@ -47,6 +47,7 @@ def _seen(stage: Stage, task_id: str) -> str:
     with stage.db.read() as session:
         shown: list[Any] = [
             read_task(session, task_id),
+            [read_step(session, task_id, step["step_id"]) for step in list_steps(session, task_id)],
             list_steps(session, task_id),
             snapshot(session, "demo", Bounds()),
         ]

@@ -6,7 +6,9 @@ import re
 
 from sqlalchemy import event
 
-from app.core.reads import list_tasks
+from app.core.events import now
+from app.core.models import Schedule
+from app.core.reads import list_schedules, list_steps, list_tasks
 from tests.core.stage import Stage
 
 LARGE = ["x" * 1000] * 30
@@ -23,10 +25,20 @@ def test_a_list_of_tasks_holds_no_inputs_and_no_results(stage: Stage) -> None:
 
 def test_a_list_does_not_even_read_them(stage: Stage) -> None:
     for _ in range(3):
-        stage.runs.complete(stage.running(input=LARGE), LARGE)
+        claim = stage.running(input=LARGE)
+        stage.perform(claim, "a", LARGE)
+        stage.runs.complete(claim, LARGE)
+    with stage.db.write() as session:
+        row = Schedule(id="5", instance_id="demo", name="n", kind="any", input=LARGE, timing="interval", paused=True)
+        row.created_at = now()
+        session.add(row)
     asked: list[str] = []
     with stage.db.read() as session:
         event.listen(stage.db.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
-        assert len(list_tasks(session, "demo", limit=10)[0]) == 3
-    assert asked
-    assert not any(re.search(r"\btask\.(input|result)\b", statement) for statement in asked)
+        tasks = list_tasks(session, "demo", limit=10)[0]
+        assert len(tasks) == 3
+        listed = [*list_steps(session, tasks[0]["id"]), *list_schedules(session, "demo")]
+    assert len(listed) == 2
+    assert all({"input", "output"}.isdisjoint(one) for one in listed)
+    payload = r"\b(task\.(input|result)|step\.output|schedule\.input)\b"
+    assert not any(re.search(payload, statement) for statement in asked)

@@ -66,12 +66,10 @@ def test_steps_are_shown_in_the_order_in_which_they_were_first_started(stage: St
         stage.perform(claim, key, {"of": key}, progress=10)
     with stage.db.read() as session:
         steps = reads.list_steps(session, claim.task_id)
-    assert [(step["key"], step["position"], step["output"]) for step in steps] == [
-        ("c", 1, {"of": "c"}),
-        ("a", 2, {"of": "a"}),
-        ("b", 3, {"of": "b"}),
-    ]
-    assert set(steps[0]) == set(views.StepView.__annotations__)
+        outputs = [reads.read_step(session, claim.task_id, step["step_id"])["output"] for step in steps]
+    assert [(step["key"], step["position"]) for step in steps] == [("c", 1), ("a", 2), ("b", 3)]
+    assert outputs == [{"of": "c"}, {"of": "a"}, {"of": "b"}]
+    assert set(steps[0]) == set(views.StepOutline.__annotations__)
 
 
 def _page_through(stage: Stage, limit: int, **chosen: Any) -> list[str]:

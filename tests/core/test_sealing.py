@@ -15,10 +15,10 @@ from app.core.log import read_events
 from app.core.models import Base, Event, Schedule, Task
 from app.core.models_privacy import Artifact
 from app.core.planning import NewSchedule, add_schedule
-from app.core.reads import list_schedules, list_steps, read_task
+from app.core.reads import list_schedules, read_schedule, read_task
 from app.core.rotation import count_use, rotate
 from tests.core.conftest import NewStage
-from tests.core.stage import Stage
+from tests.core.stage import Stage, read_outputs
 
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
 MARK = "MARK-in-the-sand"
@@ -67,9 +67,9 @@ def _check_readable(stage: Stage, task_id: str) -> None:
     with stage.db.read() as session:
         assert read_task(session, task_id)["input"] == {"text": MARK}
         assert read_task(session, task_id)["result"] == {"said": MARK}
-        outputs = [step["output"] for step in list_steps(session, task_id)]
+        outputs = read_outputs(session, task_id)
         assert [outputs[0], outputs[2], outputs[3]] == [[MARK], {"$sealed": MARK}, {"$as_is": 1}]
-        assert list_schedules(session, "demo")[0]["input"] == {"text": MARK}
+        assert read_schedule(session, list_schedules(session, "demo")[0]["id"])["input"] == {"text": MARK}
         events = read_events(session, "demo", 0, 100)
     assert events == stage.announced or not stage.announced
 
@@ -124,7 +124,7 @@ def test_what_was_moved_to_another_place_is_noticed(sealed: tuple[Stage, str]) -
     with stage.db.read() as session, pytest.raises(Tampered, match=f"task/{other}/input"):
         read_task(session, other)
     with stage.db.read() as session, pytest.raises(Tampered):
-        list_steps(session, task_id)
+        read_outputs(session, task_id)
     with stage.db.read() as session, pytest.raises(Tampered):
         read_events(session, "demo", 1, 1)
 

@@ -80,7 +80,8 @@ def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
     assert "Aurora One" in task["result"]["markdown"]
     steps = rest.get(f"/tasks/{task_id}/steps").raise_for_status().json()["items"]
     ended = [event["data"] for event in told if event["data"].get("completed_at")]
-    assert [(step["key"], step["agent"], step["output"]) for step in steps] == [
+    wholes = [rest.get(f"/tasks/{task_id}/steps/{step['step_id']}").raise_for_status().json() for step in steps]
+    assert [(step["key"], step["agent"], step["output"]) for step in wholes] == [
         (data["key"], data["agent"], data["output"]) for data in ended
     ]
     repeated = rest.post(f"/instances/{instance}/tasks", json=submission, headers={"Idempotency-Key": "launch"})

@@ -71,7 +71,7 @@ def test_a_large_output_is_read_as_a_file_that_no_browser_shows(desk: Desk) -> N
     page = "<script>alert(1)</script>" * 2000
     task_id = _large(desk, page)
     (step,) = take(desk.get(f"/tasks/{task_id}/steps"))["items"]
-    reference = step["output"]["$artifact"]
+    reference = take(desk.get(f"/tasks/{task_id}/steps/{step['step_id']}"))["output"]["$artifact"]
     answer = desk.get(f"/artifacts/{reference['id']}")
     assert (answer.status_code, answer.text) == (200, page)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"

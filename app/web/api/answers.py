@@ -11,9 +11,10 @@ from app.web.api.shapes import (
     Instance,
     InstanceId,
     Schedule,
+    ScheduleOutline,
     Shown,
     Slot,
-    Step,
+    StepOutline,
     Task,
     TaskOutline,
     TaskWithSteps,
@@ -65,9 +66,9 @@ class AuditPage(Shown):
 
 
 class StepList(Shown):
-    """All steps of a task, in the order in which they were first started."""
+    """All steps of a task in outline, in the order in which they were first started."""
 
-    items: list[Step]
+    items: list[StepOutline]
     """The steps"""
     next_cursor: None
     """Always null"""
@@ -83,9 +84,9 @@ class AgentList(Shown):
 
 
 class ScheduleList(Shown):
-    """All schedules of an instance by name."""
+    """All schedules of an instance in outline, by name."""
 
-    items: list[Schedule]
+    items: list[ScheduleOutline]
     """The schedules"""
     next_cursor: None
     """Always null"""

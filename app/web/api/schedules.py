@@ -31,7 +31,10 @@ _EXAMPLE = {
 @bp.get("/instances/<instance_id>/schedules")
 @bp.output(ScheduleList)
 def list_schedules(instance_id: str) -> Response:
-    """List an instance's schedules"""
+    """List an instance's schedules
+
+    Without inputs: ask for a schedule to have its input.
+    """
     with seeing() as sight:
         return write_page(sight.schedules(check_instance_id(instance_id)))
 

@@ -179,8 +179,8 @@ class Agent(Shown):
     """Seconds after which a run is killed; null for the usual"""
 
 
-class Schedule(Shown):
-    """A plan to submit one kind of task again and again, or once."""
+class ScheduleOutline(Shown):
+    """A schedule without its input."""
 
     id: Uuid
     """Its part of addresses"""
@@ -190,8 +190,6 @@ class Schedule(Shown):
     """What people call it"""
     kind: str
     """Which agent is run"""
-    input: AnyJson
-    """The input of each task"""
     timing: str = Field(examples=["cron", "interval", "once"])
     """Which of the three timings it has"""
     cron: str | None
@@ -214,6 +212,13 @@ class Schedule(Shown):
     """The last slot that was decided"""
     created_at: Moment
     """When it was added"""
+
+
+class Schedule(ScheduleOutline):
+    """A plan to submit one kind of task again and again, or once."""
+
+    input: AnyJson
+    """The input of each task"""
 
 
 class Slot(Shown):

@@ -72,7 +72,10 @@ def show_task(task_id: str) -> Response:
 @bp.get("/tasks/<task_id>/steps")
 @bp.output(StepList)
 def list_steps(task_id: str) -> Response:
-    """List a task's steps"""
+    """List a task's steps
+
+    Without outputs: ask for a step to have its output.
+    """
     with seeing() as sight:
         return write_page(sight.steps(check_task_id(task_id)))
 

@@ -1,5 +1,6 @@
-/** The steps of a task, each with its output or, while it runs, the text that it streams. */
+/** The steps of a task, each with its output once it is opened or, while it runs, the text that it streams. */
 
+import { callApi, Problem, quote } from "./api.js";
 import { setText, stamp } from "./dom.js";
 import { formatDuration } from "./format.js";
 import { statusOfStep } from "./task_state.js";
@@ -46,6 +47,8 @@ export class StepList {
     if (!row) {
       row = { ...stamp("step-row"), drawn: null };
       row.root.dataset.step = step.step_id;
+      const shown = row;
+      row.root.querySelector("details").addEventListener("toggle", () => this.#askForOutput(shown));
       this.#rows.set(step.step_id, row);
     }
     return row;
@@ -67,8 +70,26 @@ export class StepList {
     slots.message.hidden = !step.message;
     setText(slots.error, [step.error?.type, step.error?.message].filter(Boolean).join(": "));
     slots.error.hidden = !step.error || statusOfStep(step) === "cancelled";
-    const output = step.output === null || step.output === undefined ? [] : [viewValue(step.output)];
-    slots.output.replaceChildren(...output);
+    this.#drawOutput(row, step.output);
+    this.#askForOutput(row);
+  }
+
+  #drawOutput(row, output) {
+    row.output = output;
+    row.slots.output.replaceChildren(...(output === null || output === undefined ? [] : [viewValue(output)]));
+  }
+
+  /** A list of steps holds no outputs, events do: what is missing is asked for when somebody looks. */
+  async #askForOutput(row) {
+    const { drawn: step, root, slots } = row;
+    if (row.output !== undefined || step.status !== "completed" || !root.querySelector("details").open) return;
+    try {
+      const found = await callApi("GET", `/tasks/${quote(step.task_id)}/steps/${quote(step.step_id)}`);
+      if (row.drawn === step) this.#drawOutput(row, found.output);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (row.drawn === step) setText(slots.output, problem.message);
+    }
   }
 
   #drawStream({ slots }, stream) {
