@@ -55,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _attempt(work: Callable[[Settings], int]) -> int:
     from app.core.errors import SettingsError, Unavailable
+    from app.core.logs import configure_logging
+    from app.core.raw_lines import begin
     from app.core.settings import load_settings
 
+    begin()
     try:
-        return work(load_settings())
+        settings = load_settings()
+        configure_logging(settings)
+        return work(settings)
     except (SettingsError, Unavailable) as wrong:
         # Also one that shows only when it is used, such as a database whose driver is not installed.
         sys.stderr.write(f"settings: {wrong.message}\n")
@@ -81,10 +86,8 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
         # Before anything is counted. A process that takes the place of a dead one goes on with its numbers: a sum
         # never falls, and there are as many files as processes.
         values.ValueClass = values.MultiProcessValue(lambda: member)  # type: ignore[no-untyped-call]
-    from app.core.logs import configure_logging
     from app.web.address import listen
 
-    configure_logging(settings)
     try:
         listener = listen(settings, shared=member is not None)
     except OSError as fault:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
+import orjson
 from rich.console import Console
 from rich.text import Text
+
+from app.core.raw_lines import LineStream
 
 #: Told apart on dark and light ground.
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -23,7 +26,11 @@ class Lines:
         self._colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
 
     def show(self, name: str, text: str) -> None:
-        """Write one line of a process."""
+        """Write one line of a process: in JSON, where that is how this process writes, with the name in it."""
+        if isinstance(sys.stdout, LineStream):
+            sys.stdout.real.write(_encode(name, text))
+            sys.stdout.real.flush()
+            return
         time = datetime.now().astimezone().strftime("%H:%M:%S")
         prefix = Text(f"{time} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
         self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
@@ -32,3 +39,13 @@ class Lines:
         """Write lines of the supervisor's own."""
         for line in text.splitlines():
             self.show(SELF, line)
+
+
+def _encode(name: str, text: str) -> str:
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        told = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return orjson.dumps({**told, "process": name}).decode() + "\n"

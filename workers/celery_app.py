@@ -11,19 +11,23 @@ import workers.counting  # noqa: F401 - for what it does
 
 # isort: split
 
+import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
+from celery.apps import worker as worker_program
 from celery.utils.nodenames import default_nodename, gethostname, nodename
 
 from app.core.catalogue import register
 from app.core.errors import SwallowtailError
 from app.core.logs import configure_logging
 from app.core.outbox import broker_settings
+from app.core.raw_lines import LineStream, begin, encode_line
 from app.core.settings import Settings
 from workers.catalogue import card
 from workers.intake import IntakeConnection
@@ -73,8 +77,19 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
     }
 
 
+def say_safely(text: str, stream: object = None) -> None:
+    """Write what Celery says of a shutdown as lines of JSON."""
+    with suppress(OSError):
+        for line in filter(str.strip, text.splitlines()):
+            os.write(1, encode_line(line, "celery", logging.WARNING).encode())
+
+
 def build() -> Celery:
     """Return the application; a setting that cannot be used ends the process with one line."""
+    begin()
+    if isinstance(sys.stdout, LineStream):
+        # Celery writes of shutdowns past every stream, as this does: it may be in the middle of a signal.
+        setattr(worker_program, "safe_say", say_safely)  # noqa: B010 - a checker knows it as another function
     try:
         chosen = settings()
         # A key that is missing shows now, and not at the first message.

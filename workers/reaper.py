@@ -29,6 +29,7 @@ from celery import signals as celery_signals
 from app.core.deployment import join
 from app.core.errors import SwallowtailError
 from app.core.logs import configure_logging
+from app.core.raw_lines import begin
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.core.sweep import Sweeper
@@ -98,6 +99,7 @@ class ReaperStep(bootsteps.StartStopStep):
 
 def main() -> None:
     """Sweep until told to stop, or until the process that started this is gone."""
+    begin()
     try:
         chosen = join(load_settings())
         runtime = Runtime.build(chosen)

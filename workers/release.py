@@ -11,7 +11,9 @@ import sys
 from app.core import actions
 from app.core.deployment import join
 from app.core.errors import Conflict, SwallowtailError
+from app.core.logs import configure_logging
 from app.core.migrate import migrate
+from app.core.raw_lines import begin
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
 from workers import catalogue
@@ -19,8 +21,12 @@ from workers import catalogue
 
 def main() -> None:
     """Run every step to its end; exit with 1 and a sentence when one fails."""
+    begin()
     try:
-        release(load_settings())
+        settings = load_settings()
+        if settings.log_format == "json":
+            configure_logging(settings)
+        release(settings)
     except SwallowtailError as failure:
         sys.exit(f"release: {failure.message}")
 

@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from app.core.policy import Policies
+from app.core.raw_lines import find_real
 from app.core.redaction import Rules, redact
 from app.core.settings import Settings
 
@@ -24,7 +25,7 @@ _TALKATIVE = ("httpx", "httpcore", "kombu", "amqp", "engineio", "socketio", "wer
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up logging of this process, in place of whatever was set up before. `stream` is standard error by default."""
-    output = stream or sys.stderr
+    output = stream or find_real(sys.stderr)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

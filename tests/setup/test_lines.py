@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
 import re
+import sys
 
+import pytest
 from rich.console import Console
 
 from app.core.child import LineSplitter
+from app.core.raw_lines import LineStream
 from scripts.lines import Lines
 
 
@@ -44,3 +49,19 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
 def test_an_endless_line_is_passed_on_in_pieces() -> None:
     splitter = LineSplitter()
     assert splitter.feed(b"x" * (LineSplitter.LONGEST + 1)) == ["x" * (LineSplitter.LONGEST + 1)]
+
+
+def test_where_logs_are_json_each_line_is_an_object_with_the_process_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", LineStream(real, "stdout", logging.INFO))
+    lines = Lines(["web", "redis"])
+    lines.show("web", '{"event":"step_started","level":"info"}')
+    lines.show("redis", "Ready to accept connections")
+    lines.say("stopping\nstopped")
+    told = [json.loads(line) for line in real.getvalue().splitlines()]
+    assert told[0] == {"event": "step_started", "level": "info", "process": "web"}
+    assert [(line["process"], line["event"]) for line in told[1:]] == [
+        ("redis", "Ready to accept connections"),
+        ("up", "stopping"),
+        ("up", "stopped"),
+    ]

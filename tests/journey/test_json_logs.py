@@ -1,0 +1,83 @@
+"""With `SWALLOWTAIL_LOG_FORMAT=json` every line that a process writes is one JSON object, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.harness.house import House
+from tests.harness.processes import command
+from tests.harness.program import ROOT, clean_environment
+
+pytestmark = pytest.mark.long
+
+#: A site module that makes each Python process of the deployment warn, print, and lose a thread to a fault.
+NOISE = """
+import threading, time
+def noise():
+    import sys, warnings
+    while "app.core.raw_lines" not in sys.modules or type(sys.stdout).__name__ != "LineStream":
+        time.sleep(0.05)
+    time.sleep(0.2)
+    print("printed by somebody")
+    sys.stderr.write("two lines\\nof text\\n")
+    warnings.warn("careful", stacklevel=1)
+    raise LookupError("lost by a thread")
+if "celery" in " ".join(__import__("sys").orig_argv) or "wsgi" in " ".join(__import__("sys").orig_argv):
+    threading.Thread(target=noise, daemon=True).start()
+"""
+
+
+def _parse(text: str) -> list[dict[str, Any]]:
+    told = [json.loads(line) for line in text.splitlines()]
+    assert all(isinstance(line, dict) and "event" in line for line in told)
+    return told
+
+
+def test_every_line_of_web_worker_beat_and_release_is_an_object(new_house: Callable[..., House]) -> None:
+    house = new_house(env={"log_format": "json"})
+    (house.root / "sitecustomize.py").write_text(NOISE)
+    noisy = {"PYTHONPATH": f"{house.root}:{ROOT}"}
+    released = house.run(["-m", "workers.release"])
+    web, worker, beat = house.start_web(env=noisy), house.start_worker(env=noisy), house.start_beat(env=noisy)
+    assert house.wait_for_task(house.submit(house.new_instance(), "echo", {"message": "hello"}), "COMPLETED")
+    for program in (web, worker, beat):
+        program.wait_for_log("lost by a thread")
+        program.terminate()
+        events = [str(line["event"]) for line in _parse(program.log_text())]
+        assert {"printed by somebody", "two lines", "of text", "uncaught_exception"} <= set(events)
+        assert any("careful" in event for event in events)
+    assert any("listening on" in line["event"] for line in _parse(web.log_text()))
+    assert any("Warm shutdown" in line["event"] for line in _parse(worker.log_text()))
+    assert len(_parse(released.stdout + released.stderr)) > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (command("web")[1:], {"port": "no number"}),
+        (command("web")[1:], {"database_url": "sqlite:////nowhere/at/all.db", "database_wait": "0.1"}),
+        (["-m", "workers.release"], {"lease_seconds": "-1"}),
+        (["-m", "workers.reaper"], {"lease_seconds": "-1"}),
+        (command("beat")[1:], {"lease_seconds": "-1"}),
+        (["-m", "scripts.supervise"], {"lease_seconds": "-1"}),
+    ],
+)
+def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], given: dict[str, str], tmp_path: Any) -> None:
+    env = {f"SWALLOWTAIL_{name.upper()}": value for name, value in given.items()}
+    env = {**env, "SWALLOWTAIL_LOG_FORMAT": "json", "SWALLOWTAIL_VAR_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=clean_environment(env),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert _parse(done.stdout + done.stderr)
