@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from app.core import actions
 from app.core.catalogue import AgentCard, register
 from app.core.events import EventRecord
@@ -16,6 +18,7 @@ from app.core.log import read_events
 from app.core.models import Base
 from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_slots, list_tasks, read_schedule, read_task
+from app.core.revision import latest_revision
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.views import ScheduleView, TaskView
@@ -46,6 +49,9 @@ class Bench:
     def prepare(self) -> None:
         """Make the tables, the agent and the instance."""
         Base.metadata.create_all(self.runtime.db.engine)
+        with self.runtime.db.write() as session:
+            session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+            session.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": latest_revision()})
         register(self.runtime.db, [ECHO])
         actions.create_instance(self.runtime, "Demo", "demo")
 
