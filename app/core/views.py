@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, TypedDict
 
-from app.core.events import bearable, stamp
+import orjson
+
+from app.core.events import bearable, stamp, to_json
 from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
-from app.core.redaction import Rules, redact_fields, redact_text
+from app.core.redaction import Rules, redact, redact_fields, redact_text
 from app.core.states import TaskStatus
 
 
@@ -153,13 +156,10 @@ def outline_task(row: Task, rules: Rules) -> TaskOutline:
 
 def view_task(row: Task, rules: Rules) -> TaskView:
     """Return the view of one row, without what `rules` hide."""
-    told = redact_fields({"input": row.input, "result": row.result}, rules)
-    if row.input_artifact_id is not None:
-        told["input"] = row.input
-    if row.artifact_id is not None:
-        # A reference: what it shows was redacted when it was made.
-        told["result"] = row.result
-    return {**outline_task(row, rules), "input": told["input"], "result": told["result"]}
+    # A reference is shown as it is: what it shows was redacted when it was made.
+    given = row.input if row.input_artifact_id is not None else _show(row.input, rules)
+    result = row.result if row.artifact_id is not None else _show(row.result, rules)
+    return {**outline_task(row, rules), "input": given, "result": result}
 
 
 def outline_step(row: Step, rules: Rules) -> StepOutline:
@@ -183,8 +183,19 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
 
 def view_step(row: Step, rules: Rules) -> StepView:
     """Return the view of one row, without what `rules` hide."""
-    output = row.output if row.artifact_id is not None else redact_fields({"output": row.output}, rules)["output"]
+    output = row.output if row.artifact_id is not None else _show(row.output, rules)
     return {**outline_step(row, rules), "output": output}
+
+
+def _show(payload: Any, rules: Rules) -> Any:
+    """Return a payload without what `rules` hide; one that was looked at lately, by the same rules, is kept."""
+    return None if payload is None else orjson.loads(_redact(to_json(bearable(payload)), rules))
+
+
+@lru_cache(maxsize=250)
+def _redact(encoded: bytes, rules: Rules) -> bytes:
+    # It depends on nothing else: other rules, or another value, are looked at anew. Large payloads are kept apart.
+    return to_json(redact(orjson.loads(encoded), rules, encoded))
 
 
 def view_agent(row: Agent) -> AgentView:
@@ -223,8 +234,7 @@ def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
 
 def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
     """Return the view of one row, without what `rules` hide."""
-    given = redact_fields({"input": row.input}, rules.hiding(row.input))["input"]
-    return {**outline_schedule(row, rules), "input": given}
+    return {**outline_schedule(row, rules), "input": _show(row.input, rules.hiding(row.input))}
 
 
 def view_slot(row: Slot) -> SlotView:
