@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from app.core.broadcast import connect
 from app.core.db import Database
 from app.core.engines import PostgresDriver
-from app.core.errors import SettingsError
+from app.core.errors import NotReleased
 from app.core.models import Deployment
 from app.core.revision import latest_revision
 from app.core.settings import Settings
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 #: Seconds after which a process that noted itself no more is taken for gone, and how often it does so.
 FORGOTTEN_AFTER, NOTED_EVERY = 60.0, 20.0
 _THE_ONE = 1
+_EMPTY = "the database is not set up; run python -m workers.release first"
 _BEHIND = "the database is not up to date; run python -m workers.release first"
 
 
@@ -41,7 +42,7 @@ def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
     For the start of a process; the first one makes the identity. Joining again changes nothing.
 
     Raises:
-        SettingsError: the database has no such table yet.
+        NotReleased: the database has no such table yet, or older ones.
         Unavailable: the database is away.
     """
     if settings.deployment and settings.queue.endswith(f".{settings.deployment}"):
@@ -97,7 +98,7 @@ def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
         _check_revision(db)
         return _find(db) or _make(db)
     except (OperationalError, ProgrammingError):
-        raise SettingsError(_BEHIND) from None
+        raise NotReleased(_EMPTY) from None
     finally:
         db.dispose()
 
@@ -107,7 +108,7 @@ def _check_revision(db: Database) -> None:
     with db.read() as session:
         there = session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     if max(there, default="") < latest_revision():
-        raise SettingsError(_BEHIND)
+        raise NotReleased(_BEHIND)
 
 
 def _find(db: Database) -> str | None:

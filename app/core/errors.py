@@ -41,6 +41,10 @@ class SettingsError(SwallowtailError):
     code = "settings"
 
 
+class NotReleased(SettingsError):
+    """The database has no tables, or those of an older version."""
+
+
 class InvalidInput(SwallowtailError):
     """The input is not valid."""
 

@@ -16,6 +16,7 @@ from app.core.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    NotReleased,
     SettingsError,
     SwallowtailError,
     TooFast,
@@ -60,6 +61,7 @@ class ExitCode(IntEnum):
 _OF_ERROR: list[tuple[type[SwallowtailError], ExitCode]] = [
     (InvalidInput, ExitCode.BAD_INPUT),
     (TooLarge, ExitCode.BAD_INPUT),
+    (NotReleased, ExitCode.UNAVAILABLE),
     (SettingsError, ExitCode.BAD_INPUT),
     (NotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
