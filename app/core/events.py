@@ -21,6 +21,11 @@ from pydantic import BaseModel
 TASK_UPDATE = "task_update"
 EXECUTION_STEP = "execution_step"
 STEP_OUTPUT = "step_output"
+#: Fields that the data of every such event has.
+PROMISED = {
+    TASK_UPDATE: ("progress", "message", "timestamp"),
+    EXECUTION_STEP: ("step_id", "agent", "action", "status", "output", "started_at", "completed_at"),
+}
 
 #: Levels that events, views, snapshots and pages put around a value, at most; and where one is cut that is too deep.
 _CARRIERS, _DEEPEST = 16, 200

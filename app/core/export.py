@@ -22,6 +22,7 @@ from app.core.artifacts import read_artifact
 from app.core.errors import NotFound
 from app.core.events import bearable, now, stamp, to_json
 from app.core.instance_policy import read_own_policy
+from app.core.keyring import KeyMissing, Tampered
 from app.core.log import Head, read_events, read_head
 from app.core.models import Schedule, Slot, Step, Task
 from app.core.models_access import Membership, User
@@ -29,6 +30,7 @@ from app.core.models_audit import AuditEntry
 from app.core.models_privacy import Artifact
 from app.core.policy import rules_for, rules_of
 from app.core.runtime import Runtime
+from app.core.unreadable import Placeholder
 from app.core.validate import check_instance_id
 from app.core.views import view_schedule, view_slot, view_step, view_task
 
@@ -162,7 +164,11 @@ def _read_artifacts(session: Session, instance_id: str, after: Any) -> tuple[Seq
     ids = session.scalars(query.order_by(Artifact.id).limit(FEW)).all()
     shown = []
     for artifact_id in ids:
-        found = read_artifact(session, artifact_id)
+        try:
+            found = read_artifact(session, artifact_id)
+        except (KeyMissing, Tampered) as fault:
+            shown.append({"id": artifact_id, "content": Placeholder(fault)})
+            continue
         is_json = found.media_type == "application/json"
         content = bearable(orjson.loads(found.content)) if is_json else found.content.decode()
         row = {"id": found.id, "task_id": found.task_id, "media_type": found.media_type, "sha256": found.sha256}

@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 
 from app.core.audit import Deed
 from app.core.errors import NotFound
-from app.core.events import EventRecord, bearable, event_id, now, to_json
+from app.core.events import PROMISED, EventRecord, bearable, event_id, now, to_json
 from app.core.keyring import Keyring
 from app.core.models import Base, Event, Instance, Task
 from app.core.policy import rules_of
 from app.core.redaction import redact_facts
 from app.core.sealing import keyring_of, seal
-from app.core.unreadable import sound
+from app.core.unreadable import damaged, is_mark
 from app.core.validate import check_kept
 
 #: Key in `Session.info` of the settings.
@@ -195,6 +195,14 @@ def read_events(
     return [_record(row) for row in session.scalars(query.order_by(Event.seq).limit(limit))]
 
 
+def _data(row: Event) -> dict[str, Any]:
+    """Return an event's data; of one that cannot be read its mark, beside null for what clients are promised."""
+    data = row.data if isinstance(row.data, dict) else damaged()
+    if not is_mark(data):
+        return data
+    return {**dict.fromkeys(PROMISED.get(row.type, ())), **data}
+
+
 def _record(row: Event) -> EventRecord:
-    at, data = row.created_at.timestamp(), bearable(sound(row.data, f"event/{row.id}/data"))
+    at, data = row.created_at.timestamp(), bearable(_data(row))
     return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, data, at)

@@ -21,7 +21,7 @@ from app.core.models_privacy import Artifact, InstancePolicy
 from app.core.redaction import Rules, normal, schema_names
 from app.core.sealing import keyring_of, unseal, unseal_bytes
 from app.core.settings import Settings
-from app.core.unreadable import Unreadable, is_damaged, is_unreadable
+from app.core.unreadable import Unreadable, is_unreadable, sound
 
 #: Key in `Session.info`.
 POLICIES = "policies"
@@ -103,15 +103,13 @@ class Policies:
 
     def _learn(self, task_id: str, rules: Rules, read: Callable[[], Any]) -> Rules:
         try:
-            given = read()
+            given = sound(read(), "the input")
         except Exception as fault:
             if not is_unreadable(fault):
                 raise
             # Nobody can tell what it says, and neither can a run: there is nothing to hide, and nothing to remember.
             return rules
         own = rules.hiding(given)
-        if is_damaged(given):
-            return own
         with self._lock:
             _remember(self._tasks, task_id, (rules, own))
         return own

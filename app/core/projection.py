@@ -19,7 +19,7 @@ KEPT = frozenset(
         "id", "instance_id", "task_id", "step_id", "steps", "steps_complete", "kind", "status", "previous_status",
         "progress", "attempt",
         "tries", "position", "last_seq", "cancel_requested", "timestamp", "created_at", "started_at", "completed_at",
-        "finished_at", "updated_at", "expires_at",
+        "finished_at", "updated_at", "expires_at", "$unreadable", "$damaged",
     }
 )  # fmt: skip
 #: Fields that a view may name: all others are kept, or withheld from every view that has fields.

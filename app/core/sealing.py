@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.events import to_json
-from app.core.keyring import Keyring, Tampered
+from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base, Event, Schedule, Step, Task
 from app.core.models_privacy import Artifact
+from app.core.unreadable import Placeholder
 
 #: The columns that are sealed, all of JSON.
 SEALED: Mapping[type[Base], tuple[str, ...]] = {
@@ -106,14 +107,12 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
     loaded = target.__dict__
     for column in columns:
         if _is_wrapped(loaded.get(column)):
-            session = object_session(target)
+            keyring = keyring_of(object_session(target))
             try:
-                value = unseal(keyring_of(session), type(target), target.id, column, loaded[column])
-            except Exception:
-                # Nobody is to take what is sealed for what was sealed.
-                if session is not None:
-                    session.expire(target, [column])
-                raise
+                value = unseal(keyring, type(target), target.id, column, loaded[column])
+            except (KeyMissing, Tampered) as fault:
+                # Nobody is to take what is sealed for what was sealed; and the other rows can be read all the same.
+                value = Placeholder(fault)
             set_committed_value(target, column, value)
 
 

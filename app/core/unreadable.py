@@ -18,7 +18,7 @@ from app.core.keyring import KeyMissing, Tampered
 
 log = structlog.get_logger(__name__)
 
-_DAMAGED = "$damaged"
+_DAMAGED, _UNREADABLE = "$damaged", "$unreadable"
 
 
 class Unreadable(SwallowtailError):
@@ -27,12 +27,26 @@ class Unreadable(SwallowtailError):
     code = "unreadable"
 
 
+class Placeholder(dict[str, Any]):
+    """What stands in memory for a sealed value that cannot be opened; nothing that was submitted is taken for one."""
+
+    def __init__(self, fault: KeyMissing | Tampered) -> None:
+        super().__init__({_UNREADABLE: "key_missing" if isinstance(fault, KeyMissing) else "tampered"})
+        # Not the fault itself: by its traceback it would hold the row, and the row it.
+        self.kind, self.why = type(fault), fault.message
+
+
 def deserialize(stored: str) -> Any:
     """Return a JSON column's value; what is no JSON becomes a mark, so that the other columns and rows can be read."""
     try:
         return json.loads(stored)
     except (ValueError, RecursionError):
-        return {_DAMAGED: True}
+        return damaged()
+
+
+def damaged() -> dict[str, Any]:
+    """Return the mark of a value that is damaged."""
+    return {_DAMAGED: True}
 
 
 def is_damaged(value: Any) -> bool:
@@ -40,8 +54,21 @@ def is_damaged(value: Any) -> bool:
     return isinstance(value, dict) and value == {_DAMAGED: True}
 
 
+def is_mark(value: Any) -> bool:
+    """Tell whether a value stands for one that cannot be read."""
+    return isinstance(value, Placeholder) or is_damaged(value)
+
+
+def as_error(mark: dict[str, Any]) -> dict[str, Any]:
+    """Return a mark in the place of an error, with the code and message that every error has."""
+    reason = mark.get(_UNREADABLE, "damaged")
+    return {"code": Unreadable.code, "message": f"What is stored here cannot be read: {reason}", **mark}
+
+
 def sound(value: Any, place: str) -> Any:
-    """Return a value that is not damaged. Raises Unreadable, which names the place."""
+    """Return a value that can be read. Raises Unreadable, which names the place, KeyMissing or Tampered."""
+    if isinstance(value, Placeholder):
+        raise value.kind(value.why)
     if is_damaged(value):
         raise Unreadable(f"{place} is not JSON")
     return value

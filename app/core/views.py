@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import orjson
 
@@ -11,6 +11,7 @@ from app.core.events import bearable, stamp, to_json
 from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
 from app.core.redaction import Rules, redact, redact_fields, redact_text
 from app.core.states import TaskStatus
+from app.core.unreadable import as_error, damaged, is_mark
 
 
 class InstanceView(TypedDict):
@@ -132,7 +133,6 @@ def view_instance(row: Instance) -> InstanceView:
 def outline_task(row: Task, rules: Rules) -> TaskOutline:
     """Return the outline of one row, without what `rules` hide. Looks at neither input nor result."""
     running = row.status == TaskStatus.IN_PROGRESS.value
-    told = redact_fields({"error": row.error, "message": row.message}, rules)
     return TaskOutline(
         id=row.id,
         instance_id=row.instance_id,
@@ -140,9 +140,9 @@ def outline_task(row: Task, rules: Rules) -> TaskOutline:
         title=redact_text(row.title, rules),
         status=row.status,
         progress=row.progress,
-        message=told["message"],
+        message=redact_text(row.message, rules),
         attempt=row.attempt,
-        error=told["error"],
+        error=_tell_error(row.error, rules),
         cancel_requested=running and row.cancel_requested_at is not None,
         submitted_by=row.submitted_by,
         last_seq=row.last_seq,
@@ -173,7 +173,7 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
         action=row.action,
         status=row.status,
         message=None if row.message is None else redact_text(row.message, rules),
-        error=None if row.error is None else redact_fields({"error": row.error}, rules)["error"],
+        error=_tell_error(row.error, rules),
         attempt=row.attempt,
         tries=row.tries,
         started_at=stamp(row.started_at),
@@ -196,6 +196,15 @@ def _show(payload: Any, rules: Rules) -> Any:
 def _redact(encoded: bytes, rules: Rules) -> bytes:
     # It depends on nothing else: other rules, or another value, are looked at anew. Large payloads are kept apart.
     return to_json(redact(orjson.loads(encoded), rules, encoded))
+
+
+def _tell_error(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
+    """Return an error without what `rules` hide; for one that cannot be read, an error that says so."""
+    if error is None:
+        return None
+    if is_mark(error) or not isinstance(error, dict):
+        return as_error(error if isinstance(error, dict) else damaged())
+    return cast("dict[str, Any]", redact_fields({"error": error}, rules)["error"])
 
 
 def view_agent(row: Agent) -> AgentView:

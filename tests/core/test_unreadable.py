@@ -5,21 +5,26 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
+import orjson
 import pytest
 from sqlalchemy import text
 
 from app.core import actions
-from app.core.errors import SwallowtailError
+from app.core.export import export_instance
 from app.core.firing import fire_due
+from app.core.log import read_events
 from app.core.models import Base
+from app.core.outline import Bounds, snapshot
 from app.core.planning import NewSchedule, add_schedule
-from app.core.reads import read_task
+from app.core.reads import list_steps, list_tasks, read_task
 from tests.core.conftest import NewStage
 from tests.core.oracle import story
-from tests.core.stage import LOST, Stage
+from tests.core.stage import ERROR, LOST, Stage, read_outputs
 
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
 MISSING = "sealed with the key 'old', which is not in SWALLOWTAIL_ENCRYPTION_KEYS"
+UNTOLD = {"progress": None, "message": None, "timestamp": None}
+UNTOLD_STEP = dict.fromkeys(("step_id", "agent", "action", "status", "output", "started_at", "completed_at"))
 DAMAGES = ["'{\"n\": '", "''", "X'FF00'", "CAST(X'FFFE' AS TEXT)"]
 
 
@@ -163,5 +168,81 @@ def test_what_is_damaged_is_seen_as_damaged(new_stage: NewStage) -> None:
         assert read_task(session, task_id)["input"] == {"$damaged": True}
     with stage.db.write() as session:
         session.execute(text("UPDATE event SET data = '{'"))
-    with pytest.raises(SwallowtailError, match="is not JSON"):
-        stage.events(task_id)
+    assert [event.data for event in stage.log()] == [UNTOLD | {"$damaged": True}]
+
+
+def _fill(stage: Stage) -> str:
+    """A task that has failed after a step, with an error, a result and events; its id."""
+    claim = stage.running()
+    stage.perform(claim, "a", {"x": 1})
+    stage.runs.start_step(claim, "b", "Agent", "work")
+    stage.runs.fail_step(claim, "b", ERROR)
+    stage.runs.fail(claim, ERROR)
+    return claim.task_id
+
+
+def _tamper(stage: Stage, task_id: str, value: str) -> None:
+    changes = [
+        "task SET input = $, error = $ WHERE id = :id",
+        "step SET output = $ WHERE task_id = :id AND output IS NOT NULL",
+        "step SET error = $ WHERE task_id = :id AND error IS NOT NULL",
+        "event SET data = $ WHERE task_id = :id",
+    ]
+    with stage.db.write() as session:
+        for change in changes:
+            session.execute(text("UPDATE " + change.replace("$", ":value")), {"value": value, "id": task_id})
+
+
+def test_rows_that_cannot_be_read_stand_with_their_marks_beside_the_good_ones(
+    two_keys: Callable[[str], Stage],
+) -> None:
+    before, stage = two_keys(f"{OLD},{NEW}"), two_keys(NEW)
+    keyless = _fill(before)
+    forged, broken, good = _fill(stage), _fill(stage), _fill(stage)
+    _tamper(stage, forged, '{"$sealed":"new:AAAA"}')
+    # PostgreSQL takes nothing that is no JSON.
+    _tamper(stage, broken, "{" if stage.db.engine.dialect.name == "sqlite" else '{"$damaged": true}')
+    marks: dict[str, dict[str, object]] = {
+        keyless: {"$unreadable": "key_missing"},
+        forged: {"$unreadable": "tampered"},
+        broken: {"$damaged": True},
+    }
+    with stage.db.read() as session:
+        whole = snapshot(session, "demo", Bounds())
+        listed, _ = list_tasks(session, "demo", limit=10)
+    tasks = {task["id"]: task for task in whole["tasks"]}
+    assert whole["complete"]
+    assert len(tasks) == len(listed) == 4
+    with stage.db.read() as session:
+        for task_id, mark in marks.items():
+            one, steps = read_task(session, task_id), list_steps(session, task_id)
+            assert one["input"] == read_outputs(session, task_id)[0] == mark
+            errors = [one["error"], tasks[task_id]["error"], steps[1]["error"], tasks[task_id]["steps"][1]["error"]]
+            assert all(error is not None and mark.items() <= error.items() for error in errors)
+            events = [event.data for event in read_events(session, "demo", 0, 1000, task_id)]
+            assert events
+            assert all(event in (UNTOLD | mark, UNTOLD_STEP | mark) for event in events)
+        assert read_task(session, good)["input"] == {"n": 1}
+        assert tasks[good]["error"] == read_task(session, good)["error"] == ERROR
+        assert read_outputs(session, good)[0] == {"x": 1}
+    told = stage.log()
+    assert [event.seq for event in told] == list(range(1, len(told) + 1))
+    assert story(event for event in told if event.task_id == good)[-1] == "FAILED"
+    lines = [orjson.loads(line) for line in export_instance(stage.rt, "demo")]
+    exported = {line["task"]["id"]: line["task"]["input"] for line in lines if line["kind"] == "task"}
+    assert exported == {**marks, good: {"n": 1}}
+    assert sum(line["kind"] == "event" for line in lines) == len(told)
+
+
+def test_a_large_output_whose_key_is_missing_keeps_nothing_else_out_of_the_export(
+    two_keys: Callable[[str], Stage],
+) -> None:
+    stages = [two_keys(OLD), two_keys(NEW)]
+    for stage in stages:
+        stage.perform(stage.running(), "a", "large " * 20_000)
+    lines = [orjson.loads(line) for line in export_instance(stages[1].rt, "demo")]
+    contents = [line["artifact"]["content"] for line in lines if line["kind"] == "artifact"]
+    assert len(contents) == 2
+    assert {"$unreadable": "key_missing"} in contents
+    assert "large " * 20_000 in contents
+    assert lines[-1]["kind"] == "manifest"

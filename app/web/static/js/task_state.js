@@ -27,6 +27,8 @@ export function isRetryable(task) {
 export function applyEvent(task, event) {
   if (event.seq !== undefined && event.seq <= task.last_seq) return task;
   const next = { ...task, attempt: event.attempt ?? task.attempt, last_seq: event.seq ?? task.last_seq };
+  // What is stored of it cannot be read: it holds its place in the order, and says nothing.
+  if (event.data.$unreadable || event.data.$damaged) return next;
   if (event.type === "execution_step") return applyStep(next, event);
   const { progress, message, timestamp, status } = event.data;
   Object.assign(next, { progress, message, updated_at: timestamp });

@@ -1,0 +1,30 @@
+"""Rows that cannot be read are told of beside the good ones, by every answer that has them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from tests.web.desk import Desk, take
+
+
+@pytest.mark.parametrize("stored", ["{", "5", '{"$sealed":"old:AAAA"}'])
+def test_every_answer_goes_on_past_a_row_that_cannot_be_read(desk: Desk, stored: str) -> None:
+    bad, good = (desk.submit()["task"]["id"] for _ in range(2))
+    for task_id in (bad, good):
+        desk.perform(task_id, fail=True)
+    changes = ["task SET error = :value, input = :value WHERE id", "step SET output = :value WHERE task_id"]
+    with desk.rt.db.write() as session:
+        for change in (*changes, "event SET data = :value WHERE task_id"):
+            session.execute(text(f"UPDATE {change} = :id"), {"value": stored, "id": bad})
+    tasks = {task["id"]: task for task in take(desk.get("/instances/acme/tasks"))["items"]}
+    assert tasks[bad]["error"]["code"] == "unreadable"
+    assert tasks[good]["error"]["code"] == "agent_failed"
+    assert take(desk.get(f"/tasks/{bad}"))["error"]["code"] == "unreadable"
+    assert len(take(desk.get(f"/tasks/{bad}/steps"))["items"]) == 1
+    told = {task["id"]: task["error"]["code"] for task in take(desk.get("/instances/acme/snapshot"))["tasks"]}
+    assert told == {bad: "unreadable", good: "agent_failed"}
+    events = take(desk.get("/instances/acme/events"))["items"]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    for page in (f"/tasks/{bad}", "/instances/acme"):
+        assert desk.fetch(page).status_code in (200, 302)
