@@ -58,9 +58,11 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """Whatever a receiver builds for this process is built in the test's directory, and closed."""
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
     process.settings.cache_clear()
+    process.named.cache_clear()
     yield
     process.forget()
     process.settings.cache_clear()
+    process.named.cache_clear()
 
 
 @pytest.fixture
