@@ -23,6 +23,8 @@ from app.core.models_audit import AuditChain, AuditEntry
 
 #: The chain of what belongs to no instance.
 SYSTEM_SCOPE = ""
+#: The action that tells, in the system's chain, that the oldest entries of a chain were deleted.
+PRUNE = "audit.prune"
 #: What the first entry of a chain has for the hash before it.
 BEGINNING = "0" * 64
 
@@ -41,7 +43,7 @@ class Deed:
 def append(session: Session, caller: Caller, deeds: Sequence[Deed], at: datetime) -> None:
     """Write deeds down at the ends of their chains, which stay locked until the commit."""
     for scope in sorted({deed.scope for deed in deeds}):
-        number, previous = _take_end(session, scope)
+        number, previous = take_end(session, scope)
         rows = []
         for deed in (deed for deed in deeds if deed.scope == scope):
             number += 1
@@ -76,7 +78,8 @@ def seal(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(to_json(told)).hexdigest()
 
 
-def _take_end(session: Session, scope: str) -> tuple[int, str]:
+def take_end(session: Session, scope: str) -> tuple[int, str]:
+    """Return the number and hash of a chain's last entry; nobody else appends to it, or prunes it, until the commit."""
     query = select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope).with_for_update()
     found = session.execute(query).one_or_none()
     if found is None:

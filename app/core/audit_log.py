@@ -2,6 +2,7 @@
 
 A chain proves that nothing in it was changed, left out, put in or moved: each entry holds the hash of the one before.
 That its end was cut off shows only against something kept elsewhere: an anchor, which is an earlier `verify`'s answer.
+Where its oldest entries were pruned, it begins after the last of them, as its row and the system's chain both say.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypedDict
 from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
-from app.core.audit import BEGINNING, seal
+from app.core.audit import BEGINNING, PRUNE, SYSTEM_SCOPE, seal
 from app.core.errors import InvalidInput
 from app.core.events import clean, stamp
 from app.core.models_audit import AuditChain, AuditEntry
@@ -83,6 +84,9 @@ class Verdict:
     number: int = 0
     hash: str = BEGINNING
     faults: list[str] = field(default_factory=list)
+    #: The last entry that was pruned, and what of the question can for that reason not be answered.
+    pruned: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -129,9 +133,14 @@ def view_entry(row: AuditEntry) -> AuditView:
 def verify(session: Session, scope: str, *, after: int = 0, anchor: Anchor | None = None) -> Verdict:
     """Look at every entry of a chain with a number above `after`, and at its end."""
     found = Verdict(scope)
-    end = session.execute(select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope)).one_or_none()
+    ends = select(AuditChain.number, AuditChain.hash, AuditChain.pruned_number, AuditChain.pruned_hash)
+    end = session.execute(ends.where(AuditChain.scope == scope)).one_or_none()
     last = end.number if end is not None else 0
-    if after:
+    start, start_hash = (0, BEGINNING) if end is None else (end.pruned_number, end.pruned_hash)
+    _check_start(session, found, start, start_hash, anchor)
+    if after <= found.pruned:
+        after = found.pruned
+    else:
         before = session.scalar(select(AuditEntry.hash).where(AuditEntry.scope == scope, AuditEntry.number == after))
         found.number, found.hash = after, before or ""
         if before is None:
@@ -164,6 +173,46 @@ def _read(session: Session, scope: str, after: int, last: int | None) -> Iterato
 def _grows(session: Session, scope: str, number: int) -> bool:
     end = session.scalar(select(AuditChain.number).where(AuditChain.scope == scope)) or 0
     return end >= number
+
+
+def _check_start(session: Session, found: Verdict, number: int, last_hash: str, anchor: Anchor | None) -> None:
+    """Begin where the chain's row says, if what else there is agrees."""
+    scope = found.scope
+    found.pruned, found.number, found.hash = number, number, last_hash
+    left = session.scalar(
+        select(AuditEntry.number).where(AuditEntry.scope == scope, AuditEntry.number <= number).limit(1)
+    )
+    if left is not None:
+        found.faults.append(f"entry {left} is there, and the chain should begin after entry {number}")
+    told = _read_pruning(session, scope)
+    if told is not None and (told.get("number"), told.get("hash")) != (number, last_hash):
+        found.faults.append(
+            f"the chain should begin after entry {told.get('number')}, as {PRUNE} says, and begins after entry {number}"
+        )
+    elif told is None and number and not _forgets_prunings(session, scope):
+        found.faults.append(f"the chain begins after entry {number}, and no {PRUNE} says so")
+    if number:
+        found.notes.append(f"the entries up to {number} were pruned")
+    if anchor is not None and anchor.number < number:
+        found.notes.append(f"entry {anchor.number}, the anchor, was pruned, so that it vouches for nothing")
+    elif anchor is not None and 0 < anchor.number == number and anchor.hash != last_hash:
+        found.faults.append(f"entry {number} is not the one of the anchor")
+
+
+def _read_pruning(session: Session, scope: str) -> dict[str, Any] | None:
+    """Return what the system's chain tells of the latest pruning of a chain."""
+    about = (AuditEntry.scope == SYSTEM_SCOPE, AuditEntry.action == PRUNE, AuditEntry.object_id == scope)
+    latest = session.execute(select(AuditEntry.detail).where(*about).order_by(AuditEntry.number.desc()).limit(1))
+    row = latest.one_or_none()
+    if row is None:
+        return None
+    return row.detail if isinstance(row.detail, dict) else {}
+
+
+def _forgets_prunings(session: Session, scope: str) -> bool:
+    """Tell whether the entry about the latest pruning of a chain may have been pruned; its own never is."""
+    pruned = session.scalar(select(AuditChain.pruned_number).where(AuditChain.scope == SYSTEM_SCOPE))
+    return scope != SYSTEM_SCOPE and bool(pruned)
 
 
 def _check(found: Verdict, entry: dict[str, Any]) -> None:

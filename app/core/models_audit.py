@@ -1,4 +1,4 @@
-"""The tables of the audit log. Only `core/audit` writes them, and it only adds."""
+"""The tables of the audit log. Only `core/audit` adds to them, and only `core/old_entries` deletes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from app.core.models import Base, Moment
 
 
 class AuditChain(Base):
-    """Where one chain of the audit log ends. There is one for each instance, and one (`""`) for what is in none.
+    """Where one chain of the audit log ends, and how far it was pruned.
 
+    There is one for each instance, and one (`""`) for what is in none.
     It refers to no instance: what was done outlives what it was done to.
     """
 
@@ -22,6 +23,9 @@ class AuditChain(Base):
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, default=0)
     hash: Mapped[str] = mapped_column(String(64))
+    #: Number and hash of the last entry that is no longer kept; the chain begins after it.
+    pruned_number: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    pruned_hash: Mapped[str] = mapped_column(String(64), default="0" * 64, server_default="0" * 64)
 
 
 class AuditEntry(Base):

@@ -22,8 +22,15 @@ class PrivacySettings(BaseSettings):
     token_keep_days: float = Field(
         30.0, ge=0, description="Days that tokens are kept after they expired or were revoked; 0 for ever"
     )
+    audit_keep_days: float = Field(
+        0.0,
+        ge=0,
+        description="Days, rounded up to whole ones (UTC), that audit entries are kept; 0 for ever",
+    )
     prune_interval: float = Field(60.0, gt=0, description="How often what is no longer kept is looked for")
-    prune_batch: int = Field(500, ge=1, le=5000, description="Events, tasks or tokens deleted in one transaction")
+    prune_batch: int = Field(
+        500, ge=1, le=5000, description="Events, tasks, tokens or audit entries deleted in one transaction"
+    )
     prune_floor: float = Field(60.0, ge=0, description="Age below which no event is pruned")
 
     # What is hidden and sealed

@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 from prometheus_client import Counter
 
 from app.core.deployment import Presence
 from app.core.errors import SwallowtailError
+from app.core.old_entries import delete_old_entries
 from app.core.retention import prune_due
 from app.core.runtime import Runtime
 from app.core.spent_tokens import delete_spent
@@ -92,18 +94,15 @@ class Sweeper:
         interval = self._runtime.settings.prune_interval
         # Not all processes at the same moment.
         while not self._stopping.wait(interval * random.uniform(0.5, 1.0)):
-            try:
-                self._prune_for(interval / 2)
-            except SwallowtailError as away:
-                log.warning("pruning_postponed", reason=away.message)
-            except Exception:
-                log.exception("pruning_failed")
+            for prune in (delete_spent, delete_old_entries, prune_due):
+                # One that fails, such as for want of a right to delete, keeps no other from its work.
+                try:
+                    prune(self._runtime, self._may_go_on_for(interval / 2))
+                except SwallowtailError as away:
+                    log.warning("pruning_postponed", reason=away.message)
+                except Exception:
+                    log.exception("pruning_failed", what=prune.__name__)
 
-    def _prune_for(self, seconds: float) -> None:
+    def _may_go_on_for(self, seconds: float) -> Callable[[], bool]:
         until = time.monotonic() + seconds
-
-        def may_go_on() -> bool:
-            return not self._stopping.is_set() and time.monotonic() < until
-
-        delete_spent(self._runtime, may_go_on)
-        prune_due(self._runtime, may_go_on)
+        return lambda: not self._stopping.is_set() and time.monotonic() < until

@@ -96,7 +96,7 @@ def _print(verdict: Verdict, as_json: bool) -> None:
     name = readable(verdict.scope) or "(no instance)"
     print(f"{verdict.number}:{verdict.hash}")
     tell(f"{name}: {verdict.count} entries, {'whole' if verdict.is_whole else 'BROKEN'}")
-    for fault in verdict.faults:
+    for fault in verdict.faults + verdict.notes:
         tell(f"{name}: {fault}")
 
 

@@ -1,0 +1,40 @@
+"""`swallowtail audit` on a log whose oldest entries were pruned: it is whole, and what is gone is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from app.core.access import OPEN, Caller
+from app.core.audit import Deed, append
+from app.core.events import now
+from app.core.old_entries import delete_old_entries
+from scripts.cli.exits import ExitCode
+from tests.cli.desk import open_desk
+
+
+def test_a_pruned_log_is_verified_and_says_what_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_AUDIT_KEEP_DAYS", "10")
+    with open_desk(tmp_path, monkeypatch) as desk:
+        rt = desk.runtime
+        for days in (30, 29, 1):
+            deed = Deed("demo", "task.cancel", "task", f"t{days}", {})
+            rt.db.run(partial(append, caller=Caller(OPEN, "rest"), deeds=[deed], at=now() - timedelta(days=days)))
+            if days == 30:
+                anchor = desk.call("audit", "verify", "-i", "demo").stdout.strip()
+        assert delete_old_entries(rt, lambda: True) == 2
+        found = desk.call("audit", "verify", "-i", "demo", "--anchor", anchor)
+        assert (found.exit_code, found.stderr.splitlines()) == (
+            ExitCode.OK,
+            [
+                "demo: 1 entries, whole",
+                "demo: the entries up to 2 were pruned",
+                "demo: entry 1, the anchor, was pruned, so that it vouches for nothing",
+            ],
+        )
+        assert [told["whole"] for told in desk.lines("audit", "verify", "--all")] == [True, True]
+        assert [entry["number"] for entry in desk.lines("audit", "list", "-i", "demo")] == [3]
+        assert [entry["action"] for entry in desk.lines("audit", "list")] == ["audit.prune"]
