@@ -166,10 +166,16 @@ def test_no_event_loop_keeps_an_interrupt_in_a_result(number: signal.Signals) ->
 
 
 def test_a_process_that_the_agent_forks_ends_by_the_signals_that_it_gets() -> None:
+    begun, begin = os.pipe()
     with Interrupts():
         child = os.fork()
         if child == 0:
+            os.write(begin, b"!")
             time.sleep(HOUR)
             os._exit(0)
+        # Python forgets in a new process what signals it got before it was ready for any.
+        os.read(begun, 1)
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    os.close(begun)
+    os.close(begin)
