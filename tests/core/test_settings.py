@@ -229,7 +229,7 @@ def _expected_rows() -> list[str]:
         here,
         *(
             here.with_name(f"settings_{part}.py")
-            for part in ("database", "access", "limits", "entrance", "privacy", "reading", "watching")
+            for part in ("agents", "database", "access", "limits", "entrance", "privacy", "reading", "watching")
         ),
     ]
     source = "\n".join(part.read_text(encoding="utf-8") for part in parts)

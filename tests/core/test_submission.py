@@ -141,7 +141,7 @@ def test_a_task_of_two_steps_tells_exactly_this(stage: Stage) -> None:
         ("task_update", 0, {**update, "message": "Queued", "status": "QUEUED", "previous_status": "SUBMITTED"}),
         ("task_update", 1, {**update, "message": "Started", "status": "IN_PROGRESS", "previous_status": "QUEUED"}),
         ("execution_step", 1, {**step_a, **begun, "progress": 0.0}),
-        ("execution_step", 1, {**step_a, **done, "output": {"text": "A"}, "progress": 50.0}),
+        ("execution_step", 1, {**step_a, **done, "output": {"text": "A"}, "progress": 50.0, "message": "Half way"}),
         ("task_update", 1, {**half, "message": "Half way"}),
         ("execution_step", 1, {**step_b, **begun, "progress": 50.0}),
         ("execution_step", 1, {**step_b, **done, "output": None, "progress": 50.0}),

@@ -239,7 +239,7 @@ def test_live_progress_comes_between_events_and_text_only_to_its_readers(author:
         for client in (reader, other):
             client.wait_for_status(claim.task_id, "COMPLETED")
     (state,) = other.live()
-    assert set(state) == {"instance_id", "task_id", "type", "data", "attempt", "rev"}
+    assert set(state) == {"instance_id", "task_id", "type", "data", "epoch", "attempt", "rev"}
     assert (state["type"], state["data"]["progress"], state["rev"]) == ("task_update", 30, 1)
     pieces = reader.payloads("step_output")
     assert [(piece["offset"], piece["text"], piece["attempt"]) for piece in pieces] == [

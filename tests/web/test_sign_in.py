@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app.core import actions, users
@@ -221,7 +222,8 @@ PATHS = {
 
 @pytest.mark.parametrize(("asked", "followed"), PATHS.items())
 def test_only_a_path_of_this_server_is_gone_to(asked: str | None, followed: str) -> None:
-    assert find_own_path(asked) == followed
+    with Flask(__name__).test_request_context():
+        assert find_own_path(asked) == followed
 
 
 def test_pages_send_to_the_form_and_the_api_answers_401(desk: Desk) -> None:
