@@ -26,6 +26,11 @@ def _samples(stage: Stage) -> dict[str, float]:
     }
 
 
+def _rename(stage: Stage, table: str, name: str) -> None:
+    with stage.db.write() as session:
+        session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+
 def test_open_tasks_are_told_by_status_and_ended_ones_not_at_all(stage: Stage) -> None:
     assert set(_look(stage).tasks.values()) == {0}
     stage.submit()
@@ -86,9 +91,13 @@ def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(stage: Stage
     assert told["swallowtail_database_connectionsin_use"] == 0
     stage.rt.relay.depth = 7
     assert _samples(stage)["swallowtail_queue_depth"] == 7
-    with stage.db.write() as session:
-        session.execute(text("ALTER TABLE schedule RENAME TO gone"))
-    assert _samples(stage)["swallowtail_database_readable"] == 0
+    # Other tests use this database of PostgreSQL's after this one.
+    _rename(stage, "schedule", "gone")
+    try:
+        assert _samples(stage)["swallowtail_database_readable"] == 0
+    finally:
+        _rename(stage, "gone", "schedule")
+    assert _samples(stage)["swallowtail_database_readable"] == 1
 
 
 def test_what_becomes_of_tasks_and_steps_is_counted_once_it_is_committed(stage: Stage) -> None:
