@@ -79,5 +79,6 @@ def test_a_whole_life_of_a_task_reads_the_same(desk: Desk) -> None:
     task_id = desk.submit()["task"]["id"]
     desk.perform(task_id)
     shown = take(desk.get("/instances/acme/snapshot"))
-    assert (shown["head"], shown["tasks"][0]["result"]) == (6, {"done": True})
+    assert (shown["head"], shown["tasks"][0]["status"]) == (6, "COMPLETED")
+    assert take(desk.get(f"/tasks/{task_id}"))["result"] == {"done": True}
     assert [event["seq"] for event in take(desk.get("/instances/acme/events"))["items"]] == [1, 2, 3, 4, 5, 6]
