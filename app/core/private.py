@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,23 @@ def open_private(var: Path) -> list[str]:
 
 
 def make_private(path: Path) -> None:
-    """Make a file that only this user can read, unless one is there; SQLite gives its other files the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Make a file that only this user can read, unless one is there; SQLite gives its other files the same mode.
+
+    Under its own name it is never opened: closing it would end every lock that this process has on it (POSIX), and with
+    them what keeps other processes from deleting the WAL under our connections. Raises OSError when it cannot be made.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists():
+        return
+    file, draft = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
+    os.close(file)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        # Another connection was first.
+        pass
+    finally:
+        os.unlink(draft)
 
 
 def _list_ours(var: Path) -> Iterator[Path]:

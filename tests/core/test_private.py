@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.core.db import Database
@@ -82,6 +83,31 @@ def test_a_database_elsewhere_is_made_private_and_one_that_is_there_keeps_its_mo
         database = Database(Settings(_env_file=None, var_dir=tmp_path / "var", database_url=f"sqlite:///{file}"))
         with database.engine.connect():
             assert oct(stat.S_IMODE(file.stat().st_mode)) == ("0o600" if name == "new.db" else "0o640")
+        database.dispose()
+
+
+def test_each_further_connection_leaves_the_locks_of_the_others_alone(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, var_dir=tmp_path)
+    migrate(settings)
+    database = Database(settings)
+    # Whoever closes the last connection deletes the WAL: another process does so where ours have lost their locks.
+    elsewhere = """import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+columns = "id, name, epoch, seq, min_seq, created_at"
+connection.execute(f"INSERT INTO instance ({columns}) VALUES (?, 'A', 'e', 0, 0, 0)", sys.argv[2:])
+connection.close()"""
+    try:
+        with database.read() as first, database.read() as second:
+            assert [session.scalar(text("SELECT count(*) FROM instance")) for session in (first, second)] == [0, 0]
+        kept = (tmp_path / "swallowtail.db-wal").stat().st_ino
+        for name in ("a", "b"):
+            done = subprocess.run([sys.executable, "-c", elsewhere, str(settings.database_file), name], timeout=60)
+            assert done.returncode == 0
+            assert (tmp_path / "swallowtail.db-wal").stat().st_ino == kept
+        for _ in range(2):
+            with database.read() as session:
+                assert session.scalars(text("SELECT id FROM instance ORDER BY id")).all() == ["a", "b"]
+    finally:
         database.dispose()
 
 
