@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Connection, literal, select, type_coerce
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.engines import PostgresDriver, make_engine
 from app.core.errors import CutOff, Unavailable
-from app.core.faults import AWAY, is_transient, unavailable
+from app.core.faults import AWAY, is_read_only, is_transient, unavailable
 from app.core.keyring import Keyring
 from app.core.log import LIMITS
 from app.core.models import Instance, Moment
@@ -186,6 +186,11 @@ class Database:
                 connection.commit()
                 if write:
                     self.trouble = None
+            except DBAPIError as fault:
+                # Where only reads were asked for, a write is a mistake of ours, and no other try mends it.
+                if not write and is_read_only(fault):
+                    raise InvalidRequestError(f"a transaction that reads was to write: {fault.orig}") from fault
+                raise
             finally:
                 session.close()
                 connection.close()

@@ -56,9 +56,14 @@ _WORDS = {
 REFUSALS = Counter("swallowtail_database_refusals_total", "Transactions given up as the database refused", ["reason"])
 
 
+def is_read_only(fault: DBAPIError) -> bool:
+    """Tell whether PostgreSQL refused a write as it is read-only, or as the transaction is."""
+    return _code_of(fault) == "25006"
+
+
 def reason_of(fault: DBAPIError) -> str | None:
     """Return what to tell of a fault that another try may mend, a moment or an hour later; None of any other."""
-    code = getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
+    code = _code_of(fault)
     fault = _first_of(fault)
     lost = AWAY if fault.connection_invalidated else None
     if code is None:
@@ -66,6 +71,10 @@ def reason_of(fault: DBAPIError) -> str | None:
     found = next((_CODES[code[:length]] for length in (5, 3, 2) if code[:length] in _CODES), lost)
     # Poolers tell all that goes wrong with them under one code.
     return _reason_in(fault) or found if code.startswith("08") else found
+
+
+def _code_of(fault: DBAPIError) -> str | None:
+    return getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
 
 
 def _first_of(fault: DBAPIError) -> DBAPIError:

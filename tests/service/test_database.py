@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import select, text
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import InvalidRequestError
 
 from app.core.db import Database, db_now
 from app.core.engines import PostgresDriver
@@ -231,9 +231,26 @@ def test_a_read_sees_one_moment_while_others_write(on: Callable[..., Stage]) -> 
 def test_a_read_of_postgres_cannot_write(postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver) -> None:
     stage = stage_on(postgres, driver)
     stage.submit()
-    with pytest.raises(InternalError, match="read-only"), stage.db.read() as session:
+    with pytest.raises(InvalidRequestError, match="read-only"), stage.db.read() as session:
         session.execute(text("DELETE FROM event"))
+    with pytest.raises(InvalidRequestError, match="read-only"):
+        stage.db.run(lambda session: session.execute(text("DELETE FROM event")), write=False)
     assert stage.story() == ["SUBMITTED"]
+    assert stage.db.trouble is None, "our own mistake says nothing about the database"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_database_that_is_read_only_takes_no_writes_and_can_be_read(postgres: str, driver: PostgresDriver) -> None:
+    with psycopg.connect(postgres) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    database = Database(make_settings(database_url=postgres, database_wait=0.1), driver)
+    with pytest.raises(Unavailable, match="takes no writes"), database.write() as session:
+        session.execute(text("DELETE FROM event"))
+    assert database.trouble == "the database takes no writes"
+    with database.read() as session:
+        assert session.scalars(select(Task)).all() == []
+    database.dispose()
 
 
 def test_the_databases_clock_is_in_utc_and_offsets_are_seconds(on: Callable[..., Stage]) -> None:
