@@ -99,6 +99,7 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
     def prepare(connection: Any, record: object) -> None:
         # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
         connection.isolation_level = None
+        connection.text_factory = _read_text
         cursor = connection.cursor()
         sync = settings.database_sync
         # The two of `fullfsync` are about macOS, whose fsync leaves to the disk when it writes.
@@ -113,6 +114,17 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _read_text(stored: bytes) -> str:
+    """Return a text of SQLite's. One that is no UTF-8 begins with U+FFFD, with which no JSON does.
+
+    The driver would refuse the whole statement, and with it every other row.
+    """
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return "\ufffd" + stored.decode(errors="replace")
 
 
 def _serialize(value: Any) -> str:

@@ -171,6 +171,23 @@ def test_what_is_damaged_is_seen_as_damaged(new_stage: NewStage) -> None:
     assert [event.data for event in stage.log()] == [UNTOLD | {"$damaged": True}]
 
 
+@pytest.mark.parametrize("place", ["title", "message", "worker", "submitted_by", "input", "result", "error"])
+def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_stage: NewStage, place: str) -> None:
+    """The kind: whatever column it stands in, lists, snapshots and single views go on."""
+    stage = new_stage()
+    bad, good = stage.failed(), stage.submit()
+    damage(stage, bad, "CAST(X'FFFE' AS TEXT)", place)
+    with stage.db.read() as session:
+        tasks, _ = list_tasks(session, "demo", limit=10)
+        assert [task["id"] for task in tasks] == [good, bad]
+        assert [task["id"] for task in snapshot(session, "demo", Bounds())["tasks"]] == [good, bad]
+        found = read_task(session, bad)[place] if place != "worker" else None
+    if place in ("input", "result"):
+        assert found == {"$damaged": True}
+    elif place in ("title", "message", "submitted_by"):
+        assert "\ufffd" in str(found)
+
+
 def _fill(stage: Stage) -> str:
     """A task that has failed after a step, with an error, a result and events; its id."""
     claim = stage.running()
