@@ -133,6 +133,7 @@ def _patch(mode: str) -> None:
 
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from app.core.deployment import join
+    from app.core.signing import SigningKeys
     from app.core.sweep import Sweeper
     from app.web.address import name_of
     from app.web.descriptors import raise_limit
@@ -145,6 +146,8 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     stopping: list[int] = []
     catch_signals(stopping)
     raise_limit(settings.max_connections)
+    # Before the database is asked for anything: what is missing shows at once.
+    SigningKeys(settings).check()
     driver: Any = "psycopg2" if settings.async_mode == "eventlet" else None
     settings = join(settings, driver)
     app = create_app(settings, driver=driver)

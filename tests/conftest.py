@@ -53,6 +53,7 @@ LONG_FILES = {
     "cli/test_cli_places.py",
     "delivery/test_warden_news.py",
     "journey/test_access_live_views.py",
+    "journey/test_cli_campaign.py",
     "journey/test_access_polling.py",
     "journey/test_access_views.py",
     "journey/test_delivery_modes.py",
@@ -63,6 +64,7 @@ LONG_FILES = {
     "journey/test_limits_shared.py",
     "journey/test_oidc.py",
     "journey/test_refused_sockets.py",
+    "service/test_tls.py",
     "setup/test_embedded_redis.py",
 }
 #: In the id of a journey that goes another way than the default.

@@ -151,16 +151,18 @@ def test_keys_are_told_changed_and_told_again(desk: Desk, monkeypatch: pytest.Mo
     assert desk.lines("show", task_id)[0]["input"]["message"] == "hello"
 
 
-def test_a_key_that_is_missing_is_named_and_what_it_sealed_is_unavailable(
+def test_a_key_that_is_missing_is_named_and_what_it_sealed_is_marked(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", OLD)
     task_id = desk.submit()
     monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", NEW)
-    for command in (("show", task_id), ("keys", "rotate"), ("instances", "export", "demo", "-o", "copy.jsonl")):
-        result = desk.call(*command)
-        assert (result.exit_code, "'old'" in result.stderr) == (8, True), result.output
-    assert not Path("copy.jsonl").exists()
+    rotated = desk.call("keys", "rotate")
+    assert (rotated.exit_code, "'old'" in rotated.stderr) == (8, True), rotated.output
+    mark = {"$unreadable": "key_missing"}
+    assert desk.lines("show", task_id)[0]["input"] == mark
+    assert desk.call("instances", "export", "demo", "-o", "copy.jsonl").exit_code == 0
+    assert '"input":{"$unreadable":"key_missing"}' in Path("copy.jsonl").read_text(encoding="utf-8")
     assert "1 with old (missing)" in desk.call("keys", "status").stdout
     with desk.runtime.db.read() as session:
         stored = session.scalars(select(Task.__table__.c.input)).one()

@@ -10,6 +10,7 @@ import pytest
 import redis
 import socketio
 
+from app.core.broadcast import instance_channel
 from tests.harness.house import House
 from tests.harness.recorder import Recorder
 from tests.journey.author import Author
@@ -74,7 +75,7 @@ def test_our_own_events_do_not_travel_there(house: House) -> None:
         client.wait_for_status(task_id, "COMPLETED")
         client.unsubscribe(author.instance_id)
         channels = drain(queue)
-    assert f"swallowtail:instance:{author.instance_id}" in channels
+    assert instance_channel(house.runtime().settings, author.instance_id) in channels
     assert CHANNEL not in channels
 
 
@@ -124,7 +125,7 @@ def test_a_message_that_makes_no_sense_does_not_deafen_the_queue(house: House) -
         notes = listen(client, "note")
         for nonsense in (b"", b"\xff", b"[]", b"7", b"{}", b'{"method":"emit"}', b'{"method":"fly"}', b"[" * 5000):
             server.publish(CHANNEL, nonsense)
-            server.publish(f"swallowtail:instance:{author.instance_id}", nonsense)
+            server.publish(instance_channel(house.runtime().settings, author.instance_id), nonsense)
 
         def arrives() -> bool:
             emit_note(house.redis.url, f"instance_{author.instance_id}", tcp=False)

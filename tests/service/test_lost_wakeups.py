@@ -90,6 +90,7 @@ def test_messages_sent_because_one_was_lost_do_not_hide_the_loss_of_another(
     assert (second, 1) in ids(take_all(stage.settings))
 
 
+@pytest.mark.long
 def test_one_sweep_sends_however_much_is_due(new_stage: NewStage, redis_url: str) -> None:
     stage = new_stage(redis_url=redis_url)
     tasks = sorted(stage.submit() for _ in range(205))
