@@ -12,6 +12,7 @@ from playwright.sync_api import Dialog, Page, expect
 from app.core import actions, planning
 from tests.browser.sights import Sights
 from tests.harness.house import House
+from tests.harness.waiting import wait_until
 
 CATCH = "window.caught = true"
 PAYLOADS = {
@@ -74,7 +75,9 @@ def test_a_payload_is_shown_as_text(payload: str, sights: Sights) -> None:
         sights.expect_status("Completed")
         sights.step("repeat").locator("summary").click()
         for place in ("#input", "#result", "#steps > li[data-key=repeat]"):
-            assert payload in sights.page.locator(place).text_content()  # type: ignore[operator]
+            shown = sights.page.locator(place)
+            # A step's output is asked for when the step is opened.
+            wait_until(lambda shown=shown: payload in (shown.text_content() or ""), f"{place} shows it")  # type: ignore[misc]
         expect(sights.page.get_by_role("heading", level=1)).to_have_text(title)
         assert title in sights.page.title().replace("\u2026", "") or len(title) > 100
         assert_nothing_ran(sights)
