@@ -17,6 +17,7 @@ import tempfile
 import structlog
 from billiard.process import current_process
 
+from app.core.errors import SettingsError
 from app.core.settings import Settings, load_settings
 
 log = structlog.get_logger(__name__)
@@ -28,13 +29,21 @@ DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 def _begin() -> None:
     """Have what is imported next count for a whole worker, if this is one that serves its metrics."""
     if DIRECTORY not in os.environ:
-        if "worker" not in sys.argv or not load_settings().worker_metrics_port:
+        if "worker" not in sys.argv or not _find_port():
             return
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="swallowtail-worker-")
         atexit.register(_remove, os.environ[DIRECTORY], os.getpid())
     from prometheus_client import values
 
     values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
+
+
+def _find_port() -> int:
+    try:
+        return load_settings().worker_metrics_port
+    except SettingsError:
+        # The worker ends with it, in a line of its own (`workers/celery_app`).
+        return 0
 
 
 def _place() -> str:

@@ -56,7 +56,7 @@ def test_a_database_without_tables_ends_it(brisk_house: MakeHouse) -> None:
     house = brisk_house(worker=False)
     program = start(house, database_url=f"sqlite:///{house.root}/empty.db")
     assert program.wait() == 1
-    assert "release command" in program.log_text()
+    assert "run python -m workers.release" in program.log_text()
 
 
 def test_a_worker_replaces_its_children_after_so_many_runs(brisk_house: MakeHouse) -> None:
