@@ -84,6 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("SWALLOWTAIL_")]:
         del os.environ[name]
     os.environ.update(QUICK)
+    # As our programs write them. What structlog does by itself, with colours and variables, costs seconds for each.
+    *others, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, plain])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from app.core.redaction import Rules, redact, redact_text
 from app.core.settings import Settings
 from app.core.text_stream import TextStream
 from app.core.validate import check_json
+from tests.harness.scaling import check_scaling
 
 SETTINGS = Settings(_env_file=None, max_body_bytes=1 << 30)
 RULES = Rules(names=frozenset({"password"}), emails=True)
@@ -30,29 +30,6 @@ SPELT = {begin: begin.upper() for begin in ("-----begin", "akia", "asia", "abia"
     "eyj": "eyJ",
 }
 GLUES = ["", "=", " = ", " ", ": ", ".", "-", "_", "@", "a", "1", "/", '"', "\n", "=bearer ", " aaaaaaaa.", "0 " * 3]
-
-
-def check_scaling(work: Callable[[Any], object], make: Callable[[int], Any], size: int) -> None:
-    small, large = make(size), make(4 * size)
-    ratios = []
-    for tries in (1, 4, 12):
-        cost = cpu(work, large, tries)
-        ratios.append(cost / max(cpu(work, small, 3 * tries), 1e-5))
-        if ratios[-1] <= 6:
-            return
-        if cost > 0.5 and ratios[-1] > 10:
-            break
-    raise AssertionError(f"four times the size costs {min(ratios):.1f} times as much")
-
-
-def cpu(work: Callable[[Any], object], value: Any, tries: int) -> float:
-    """Return the least CPU seconds that the work took."""
-    costs = []
-    for _ in range(tries):
-        begun = time.process_time()
-        work(value)
-        costs.append(time.process_time() - begun)
-    return min(costs)
 
 
 def for_each(work: Callable[[str], object]) -> Callable[[list[str]], None]:

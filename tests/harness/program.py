@@ -238,6 +238,24 @@ def make_directory(user: str | None = None) -> Path:
     return path
 
 
+def remove_directory(path: Path) -> None:
+    """Remove what `make_directory` made once nobody uses it any more: what still ends writes and deletes in it."""
+    wait_until(lambda: not users_of(path), f"nobody uses {path}", seen=lambda: users_of(path))
+    shutil.rmtree(path)
+
+
+def users_of(directory: Path) -> list[str]:
+    """The other processes, each as its id and command, that work in the directory or were given it to work with."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            known = [command, (process / "environ").read_bytes(), os.fsencode((process / "cwd").readlink())]
+            if any(os.fsencode(directory) in text for text in known) and process.name != str(os.getpid()):
+                found.append(f"{process.name} {command.decode(errors='replace')}")
+    return found
+
+
 def running() -> list[Program]:
     """The programs started and not yet ended, oldest first."""
     return list(_running.values())

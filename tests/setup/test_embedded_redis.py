@@ -14,7 +14,7 @@ import redis
 
 from app.core.settings import Settings
 from scripts.embedded_redis import prepare_address, where, write_config
-from tests.harness.program import Program, make_directory
+from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.waiting import wait_until
 
 #: Too long for the path of a socket.
@@ -25,9 +25,7 @@ LONG = "v" * 120
 def home() -> Iterator[Path]:
     directory = make_directory()
     yield directory
-    for path in sorted(directory.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    directory.rmdir()
+    remove_directory(directory)
 
 
 def settings_in(var: Path, **fields: object) -> Settings:

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.harness.guard import session_pids
-from tests.harness.program import ROOT, Died, Program
+from tests.harness.program import ROOT, Died, Program, make_directory, remove_directory
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import wait_until
 
@@ -74,3 +74,14 @@ def test_nothing_is_left_when_the_test_run_is_killed(tmp_path: Path) -> None:
     leader, directory = done.stdout.split()
     wait_until(lambda: not session_pids(int(leader)), "the guard has ended the sleeper")
     wait_until(lambda: not Path(directory).exists(), "the guard has removed the directory")
+
+
+def test_a_directory_is_removed_when_what_uses_it_has_ended(tmp_path: Path) -> None:
+    directory = make_directory()
+    write = "i=0; while [ $i -lt 200 ]; do i=$((i + 1)); mkdir -p $0/$i; sleep 0.002; done"
+    # In a session of its own: the end of the program that started it is not its end.
+    command = ["bash", "-c", f"setsid bash -c '{write}' {directory} & sleep 0.1"]
+    with Program("starter", command, log=tmp_path / "log", cwd=tmp_path).start():
+        wait_until(lambda: any(directory.iterdir()), "it writes")
+    remove_directory(directory)
+    assert not directory.exists()

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,7 @@ import pytest
 
 from tests.harness.guard import session_pids
 from tests.harness.ports import free_port
-from tests.harness.program import ROOT, Program, make_directory
+from tests.harness.program import ROOT, Program, make_directory, remove_directory
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.journey
@@ -77,7 +76,7 @@ def left(sessions: list[int]) -> list[int]:
 def var() -> Iterator[Path]:
     directory = make_directory()
     yield directory
-    subprocess.run(["rm", "-r", str(directory)], check=True)
+    remove_directory(directory)
 
 
 @pytest.mark.long

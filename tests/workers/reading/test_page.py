@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.scaling import check_scaling
 from tests.workers.reading.samples import HTML, read_blocks
 from workers.reading.blocks import Block, clean
 from workers.reading.page import read_html
@@ -82,25 +81,13 @@ FLOODS = {
 }
 
 
-def cost(html: str) -> float:
-    """Processor time of reading, the best of three."""
-    took = []
-    for _ in range(3):
-        start = time.process_time()
-        read_html(html)
-        took.append(time.process_time() - start)
-    return min(took)
-
-
 @pytest.mark.parametrize("unit", FLOODS.values(), ids=FLOODS)
 def test_the_cost_of_a_page_grows_with_its_length_and_not_with_its_square(unit: str) -> None:
-    small, large = (cost(unit * (size // len(unit))) for size in (12_000, 48_000))
-    assert large <= 6 * small + 0.01
+    check_scaling(read_html, lambda size: unit * (size // len(unit)), 12_000)
 
 
 def test_the_cost_of_attributes_grows_with_their_number() -> None:
-    small, large = (cost("<a " + " ".join(f"a{n}=1" for n in range(count)) + ">") for count in (2_000, 8_000))
-    assert large <= 6 * small + 0.01
+    check_scaling(read_html, lambda count: "<a " + " ".join(f"a{n}=1" for n in range(count)) + ">", 2_000)
 
 
 def test_what_is_nested_too_deeply_is_cut_and_said_to_be() -> None:
