@@ -6,6 +6,7 @@ run escapes to Celery: not sys.exit, not MemoryError. All that Celery is told is
 
 from __future__ import annotations
 
+import contextvars
 import os
 import socket
 import time
@@ -48,7 +49,7 @@ from workers.journal import Context
 from workers.live import LiveProgress
 from workers.output import encode
 from workers.process import agents, board, impatient, runtime, slot
-from workers.surroundings import allow_processes, kept
+from workers.surroundings import allow_processes, kept, renew
 from workers.threads import carry_context
 
 log = structlog.get_logger(__name__)
@@ -59,11 +60,17 @@ def prepare_child(**_: object) -> None:
     """Once in each pool child."""
     carry_context()
     allow_processes()
+    renew()
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
 def run(task_id: str, attempt: int, mark: str = "") -> None:
     """Perform one attempt of a task, if the wake-up for it is still good. `workers/intake` has looked at its mark."""
+    # In a context of its own, since an agent may set variables there.
+    contextvars.copy_context().run(_run, task_id, attempt)
+
+
+def _run(task_id: str, attempt: int) -> None:
     with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts, kept():
         try:
             if board().is_leaving:

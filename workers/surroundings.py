@@ -1,51 +1,64 @@
 """What a run finds and leaves of its process: everything that an agent may change for all is put back at its end.
 
 Beside the road, in a pool child, which performs one run after another: without this, a directory, a limit or a variable
-that one tenant's agent changed would be another's surprise.
+that one tenant's agent changed would be another's surprise. `process_state` has the table of it. Where something cannot
+be put back, another child takes the place of this one before the next run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import decimal
-import gc
-import locale
 import multiprocessing
+import multiprocessing.forkserver
 import multiprocessing.process
+import multiprocessing.resource_tracker
 import os
-import random
 import signal
-import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
+from billiard.pool import EX_RECYCLE
+from billiard.process import current_process
+
+from workers.process_state import TABLE, Kept, Stuck
 
 log = structlog.get_logger(__name__)
 
-Restore = Callable[[], object]
+#: Our own threads, which outlast a run.
+_OURS = frozenset({"announcer", "heartbeat", "lease-watch"})
+#: Seconds that threads of a run which has ended may take to end, too.
+_LAST_MOMENT = 0.2
+
+_spent = threading.Event()
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Put back at the end of the block what is of the process: see `_takers` for what that is.
+    """Put back at the end of the block what is of the process, and end the processes that were begun in it.
 
-    Processes that were begun with `multiprocessing` in it and still run are ended.
+    What cannot be put back, such as a thread that still runs, makes this child the last run's: see `renew`.
     """
-    restores = [(take.__name__.strip("_"), take()) for take in _takers]
-    random.seed()
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
+    taken = [(each, each.take()) for each in (*_LEFT, *TABLE)]
+    with warnings.catch_warnings():
         try:
             yield
         finally:
-            for name, restore in restores:
-                _put_back(name, restore)
-            _put_back("processes", _end_processes)
+            for each, before in taken:
+                _put_back(each, before)
+
+
+def _put_back(each: Kept, before: Any) -> None:
+    try:
+        each.put_back(before)
+    except Exception as fault:  # the rest is to be put back all the same
+        _spent.set()
+        log.warning("surroundings_not_restored", what=each.name, reason=str(fault) or type(fault).__name__)
 
 
 def allow_processes() -> None:
@@ -60,102 +73,60 @@ def allow_processes() -> None:
     multiprocessing.set_start_method("spawn", force=True)
 
 
-def _put_back(name: str, restore: Restore) -> None:
-    try:
-        restore()
-    except Exception:  # the rest is to be put back all the same
-        log.exception("surroundings_not_restored", what=name)
+def renew(worker: Any = None) -> None:
+    """Once in each pool child: have it end, as after the last of its runs, instead of waiting for a next one.
+
+    `worker` is what the pool calls in its child. It looks its methods up only after this.
+    """
+    worker = current_process()._target if worker is None else worker
+    wait: Callable[[], Any] = worker.wait_for_job
+
+    def wait_for_job() -> Any:
+        if _spent.is_set():
+            log.info("child_replaced")
+            sys.exit(EX_RECYCLE)
+        return wait()
+
+    worker.wait_for_job = wait_for_job
 
 
-def _directory() -> Restore:
-    try:
-        before = os.getcwd()
-    except OSError:  # it has been removed
-        before = "/"
-    return lambda: os.chdir(before)
+def _threads() -> set[threading.Thread]:
+    return set(threading.enumerate())
 
 
-def _umask() -> Restore:
-    before = os.umask(0o077)
-    os.umask(before)
-    return lambda: os.umask(before)
+def _look_for_threads(before: set[threading.Thread]) -> None:
+    until = time.monotonic() + _LAST_MOMENT
+    left = [thread for thread in _threads() - before if thread.name not in _OURS]
+    for thread in left:
+        # One that is none of Python's own cannot be waited for, and is at work whenever it is seen.
+        with suppress(RuntimeError):
+            thread.join(max(until - time.monotonic(), 0.0))
+    names = [thread.name for thread in left if thread.is_alive()]
+    if names:
+        raise Stuck(f"threads still run: {', '.join(names[:5])}")
 
 
-def _environment() -> Restore:
-    before = dict(os.environ)
-
-    def restore() -> None:
-        if os.environ != before:
-            os.environ.clear()
-            os.environ.update(before)
-        time.tzset()
-
-    return restore
-
-
-def _locale() -> Restore:
-    before = locale.setlocale(locale.LC_ALL)
-    return lambda: locale.setlocale(locale.LC_ALL, before)
+def _children() -> set[int]:
+    """Return the ids of this process's children but for the helpers that `multiprocessing` keeps; Linux only."""
+    found: set[int] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            found |= {int(pid) for pid in file.read_text().split()}
+    tracker = getattr(multiprocessing.resource_tracker, "_resource_tracker", None)
+    server = getattr(multiprocessing.forkserver, "_forkserver", None)
+    return found - {getattr(tracker, "_pid", None), getattr(server, "_forkserver_pid", None)}
 
 
-def _interpreter() -> Restore:
-    limit, interval, collects = sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled()
-    path, arguments, streams = list(sys.path), list(sys.argv), (sys.stdin, sys.stdout, sys.stderr)
-    hooks = sys.excepthook, sys.gettrace(), sys.getprofile()
-
-    def restore() -> None:
-        sys.setrecursionlimit(limit)
-        sys.setswitchinterval(interval)
-        (gc.enable if collects else gc.disable)()
-        sys.path[:], sys.argv[:] = path, arguments
-        sys.stdin, sys.stdout, sys.stderr = streams
-        sys.excepthook = hooks[0]
-        sys.settrace(hooks[1])
-        sys.setprofile(hooks[2])
-
-    return restore
-
-
-def _signals() -> Restore:
-    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    mask, timer = signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getitimer(signal.ITIMER_REAL)
-
-    def restore() -> None:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        for number, handler in before.items():
-            # None is a handler that was not put there by Python: nobody can put it back.
-            if handler is not None and signal.getsignal(number) is not handler:
-                with contextlib.suppress(OSError, ValueError):
-                    signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    return restore
-
-
-def _arithmetic() -> Restore:
-    before = decimal.getcontext().copy()
-    return lambda: decimal.setcontext(before)
-
-
-def _sockets() -> Restore:
-    before = socket.getdefaulttimeout()
-    return lambda: socket.setdefaulttimeout(before)
-
-
-def _end_processes() -> None:
+def _end_children(before: set[int]) -> None:
     for process in multiprocessing.active_children():
         log.warning("process_left_behind", pid=process.pid)
         process.kill()
         process.join()
+    for pid in _children() - before:
+        log.warning("process_left_behind", pid=pid)
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
-_takers: list[Callable[[], Any]] = [
-    _directory,
-    _umask,
-    _environment,
-    _locale,
-    _interpreter,
-    _signals,
-    _arithmetic,
-    _sockets,
-]
+_LEFT = (Kept("processes", _children, _end_children), Kept("threads", _threads, _look_for_threads))

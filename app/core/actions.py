@@ -26,7 +26,7 @@ from app.core.policy import rules_for, rules_of
 from app.core.reads import read_instance
 from app.core.redaction import redact_text
 from app.core.runtime import Runtime
-from app.core.validate import check_instance_id, check_json, check_line, check_task_id
+from app.core.validate import check_instance_id, check_json, check_kept, check_line, check_task_id
 from app.core.views import InstanceView, TaskView, view_instance, view_task
 
 #: Longest that a submission may wait for a worker before it expires: a year.
@@ -95,6 +95,8 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     with runtime.db.read() as session:
         card = find_card(session, kind)
         given = compute(validate_input, card, wanted.input)
+        # With the defaults of the schema there may be more of it.
+        check_kept(to_json(given), "input", runtime.settings)
         rules = rules_for(session, wanted.instance_id, kind)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=200)
     return NewTask(

@@ -66,8 +66,12 @@ def part_input(change: Change, settings: Settings, task: Task) -> Artifact | Non
     """Take an input that is too large for it out of the row of a new task, which then holds a reference.
 
     Returns the artifact, which is to be added after the task.
+
+    Raises:
+        InvalidInput, TooLarge: see `check_kept`.
     """
     encoded = to_json(task.input)
+    check_kept(encoded, "input", settings)
     if len(encoded) <= settings.inline_input_bytes:
         return None
     # No output's, whatever it is: who may see outputs may not see inputs for that.

@@ -29,7 +29,6 @@ from app.core.engines import PostgresDriver, make_engine
 from app.core.errors import CutOff, Unavailable
 from app.core.faults import AWAY, is_read_only, is_transient, unavailable
 from app.core.keyring import Keyring
-from app.core.log import LIMITS
 from app.core.models import Instance, Moment
 from app.core.offload import OFFLOAD, Offload
 from app.core.policy import POLICIES, Policies
@@ -37,6 +36,7 @@ from app.core.references import find_missing
 from app.core.sealing import KEYRING
 from app.core.settings import Settings
 from app.core.turns import Turns
+from app.core.validate import LIMITS
 
 T = TypeVar("T")
 #: Whether what `Database.patiently` does has tried to store something, so that nobody knows what is stored.

@@ -25,10 +25,7 @@ from app.core.policy import rules_of
 from app.core.redaction import redact_facts
 from app.core.sealing import keyring_of, seal
 from app.core.unreadable import damaged, is_mark
-from app.core.validate import check_kept
-
-#: Key in `Session.info` of the settings.
-LIMITS = "limits"
+from app.core.validate import LIMITS, check_kept
 
 # The statements of every commit, on the tables themselves: the ORM's own way to them costs several times what they do.
 _EVENT, _INSTANCE, _TASK = (Base.metadata.tables[model.__tablename__] for model in (Event, Instance, Task))

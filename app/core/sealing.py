@@ -1,8 +1,9 @@
 """Sealing of payloads at rest: what the columns of `SEALED` hold in the database, beside what the program sees of it.
 
 Beside the road, below `core/db`. A row in memory is open, a row in the database sealed: listeners open what is loaded
-and seal what is flushed. Two kinds of statement pass them by and seal for themselves: bulk inserts of events
-(`core/log`) and updates of columns (`core/moves`).
+and seal what is flushed, once it was found of bearable depth and size: no entrance can forget that. Two kinds of
+statement pass them by and seal for themselves: bulk inserts of events (`core/log`), which are checked as they are
+recorded, and updates of columns (`core/moves`), which are recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base, Event, Schedule, Step, Task
 from app.core.models_privacy import Artifact
 from app.core.unreadable import Placeholder
+from app.core.validate import LIMITS, check_kept
 
 #: The columns that are sealed, all of JSON.
 SEALED: Mapping[type[Base], tuple[str, ...]] = {
@@ -130,9 +132,17 @@ def _before_write(mapper: Any, connection: Any, target: Any) -> None:
     for column in SEALED[type(target)]:
         if state.attrs[column].history.has_changes():
             value = getattr(target, column)
+            _check(object_session(target), column, value)
             stored = seal(keyring, type(target), target.id, column, value)
             if stored is not value:
                 setattr(target, column, stored)
+
+
+def _check(session: Session | None, column: str, value: Any) -> None:
+    """Refuse what no reader could be given. Raises InvalidInput, TooLarge."""
+    limits = None if session is None else session.info.get(LIMITS)
+    if limits is not None and value is not None:
+        check_kept(to_json(value), column, limits)
 
 
 def _after_write(mapper: Any, connection: Any, target: Any) -> None:

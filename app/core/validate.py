@@ -23,6 +23,8 @@ _INTEGERS = range(-(2**63), 2**64)
 _LONGEST_PATH = 200
 #: Bytes that a fact may have beside its value, and a message's longest text in characters.
 _MORE, LONGEST_MESSAGE = 65_536, 2000
+#: Key in `Session.info` of the settings.
+LIMITS = "limits"
 _DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
 
 
@@ -84,16 +86,17 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
 
 
 def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
-    """Check that a value of our own making, as JSON, is of bearable depth and size before it is stored or told.
+    """Check that a value, as JSON, is of bearable depth and size before it is stored or told.
 
     `around` is how many levels of a fact are not the value's own: a fact holds a little more than its value.
 
     Raises:
         InvalidInput: nested deeper than `max_json_depth`.
-        TooLarge: more than `max_output_bytes`, or more than `max_json_nodes` values.
+        TooLarge: more than `max_output_bytes` (an input: `max_body_bytes`), or more than `max_json_nodes` values.
     """
-    if len(encoded) > settings.max_output_bytes + _MORE * bool(around):
-        raise TooLarge(f"{field} is {len(encoded)} bytes; {settings.max_output_bytes} are allowed", field=field)
+    largest = settings.max_body_bytes if field == "input" else settings.max_output_bytes
+    if len(encoded) > largest + _MORE * bool(around):
+        raise TooLarge(f"{field} is {len(encoded)} bytes; {largest} are allowed", field=field)
     # At most so deep, and so many: nearly always, this is all that is done.
     levels = encoded.count(b"[") + encoded.count(b"{")
     deepest, most = settings.max_json_depth + around, settings.max_json_nodes + 100 * around

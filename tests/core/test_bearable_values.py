@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -9,16 +10,21 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from app.core.actions import Submission, submit
+from app.core.catalogue import AgentCard, register
+from app.core.db import Database
 from app.core.errors import InvalidInput, SwallowtailError, TooLarge
-from app.core.events import bearable
+from app.core.events import bearable, now
+from app.core.ledger import Ledger
 from app.core.log import read_events
-from app.core.models import Event, Step, Task
+from app.core.models import Event, Schedule, Step, Task
 from app.core.outline import Bounds, snapshot
+from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_tasks, read_task
 from app.core.runs import Claim
 from app.core.validate import check_json, check_kept
 from tests.core.conftest import NewStage
-from tests.core.stage import ERROR, Stage, make_settings, read_outputs
+from tests.core.stage import ERROR, Stage, make_settings, new_task, read_outputs
 from workers.endings import PermanentError
 from workers.output import encode
 
@@ -99,6 +105,45 @@ def test_an_input_is_held_to_it_at_every_entrance() -> None:
             check_json(value, "input", settings)
         assert refused.value.field == "input"
     check_json(nested(10), "input", settings)
+
+
+@pytest.mark.parametrize(("value", "refusal"), UNBEARABLE, ids=["deep", "many", "large", "abyss"])
+def test_the_ledger_refuses_an_input_whatever_entrance_forgot_to(
+    stage: Stage, value: Any, refusal: type[SwallowtailError]
+) -> None:
+    small = stage.settings.model_copy(update={"max_body_bytes": 4096, "inline_input_bytes": 1024})
+    ledger = Ledger(Database(small), small, lambda _: None)
+    with pytest.raises(refusal) as refused:
+        ledger.submit(new_task(input=value))
+    assert refused.value.field == "input"
+    with pytest.raises(refusal) as refused, ledger.db.write() as session:
+        session.add(make_plan(value))
+    assert refused.value.field == "input"
+    assert (stage.events(), stage.wishes()) == ([], {})
+    ledger.submit(new_task(input=nested(10)))
+    with ledger.db.write() as session:
+        session.add(make_plan(nested(10)))
+    ledger.db.dispose()
+
+
+def make_plan(given: Any) -> Schedule:
+    """The row of a schedule, as no door would make it."""
+    row = Schedule(id=str(uuid.uuid4()), instance_id="demo", name="n", kind="any", input=given, timing="interval")
+    row.interval_seconds, row.paused, row.timezone = 60.0, True, "UTC"
+    row.catch_up, row.overlap, row.created_at = "latest", "allow", now()
+    return row
+
+
+def test_defaults_of_an_agent_count_with_the_input(stage: Stage) -> None:
+    schema = {"type": "object", "properties": {"more": {"default": nested(10)}}}
+    register(stage.db, [AgentCard("any", "Any", "", "1", schema)])
+    with pytest.raises(InvalidInput) as refused:
+        submit(stage.rt, Submission("demo", "any", {"message": "hello"}))
+    assert refused.value.field == "input"
+    plan = NewSchedule("demo", "plan", "any", {"message": "hello"}, interval_seconds=60)
+    with pytest.raises(InvalidInput):
+        add_schedule(stage.rt, plan)
+    assert stage.events() == []
 
 
 def test_both_sides_of_the_rule_count_alike() -> None:

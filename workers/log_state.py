@@ -1,0 +1,68 @@
+"""The loggers of a process and what may be set on them: read, and put back. Below `process_state`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+
+#: Level, propagate, disabled, handlers and filters of a logger: there are hundreds of them, and two looks at each run.
+_Logger = tuple[int, bool, bool, tuple[logging.Handler, ...], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    disable: int
+    loggers: dict[logging.Logger, _Logger]
+    handlers: dict[logging.Handler, tuple[int, logging.Formatter | None, tuple[Any, ...]]]
+    structlog: dict[str, Any]
+    showwarning: Any
+
+
+def take() -> _State:
+    """Return what is set on every logger, and on their handlers."""
+    loggers = {logger: _read(logger) for logger in _loggers()}
+    handlers = {
+        handler: (handler.level, handler.formatter, tuple(handler.filters))
+        for state in loggers.values()
+        for handler in state[3]
+    }
+    return _State(logging.root.manager.disable, loggers, handlers, structlog.get_config(), warnings.showwarning)
+
+
+def put_back(before: _State) -> None:
+    """Set it again. Loggers that came meanwhile are as new, whatever was set on them."""
+    if logging.root.manager.disable != before.disable:
+        logging.disable(before.disable)
+    for logger in _loggers():
+        state, wanted = _read(logger), before.loggers.get(logger)
+        if wanted is None:
+            silent = tuple(each for each in state[3] if isinstance(each, logging.NullHandler))
+            wanted = (logging.NOTSET, True, False, silent, ())
+        if state != wanted:
+            _set(logger, wanted)
+    for handler, (level, formatter, filters) in before.handlers.items():
+        handler.level, handler.formatter, handler.filters[:] = level, formatter, filters
+    if structlog.get_config() != before.structlog:
+        structlog.configure(**before.structlog)
+    warnings.showwarning = before.showwarning
+
+
+def _loggers() -> list[logging.Logger]:
+    known = list(logging.root.manager.loggerDict.values())
+    return [logging.root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+
+
+def _read(logger: logging.Logger) -> _Logger:
+    return logger.level, logger.propagate, logger.disabled, tuple(logger.handlers), tuple(logger.filters)
+
+
+def _set(logger: logging.Logger, state: _Logger) -> None:
+    level, logger.propagate, logger.disabled, handlers, filters = state
+    if logger.level != level:
+        logger.setLevel(level)
+    logger.handlers[:], logger.filters[:] = handlers, filters

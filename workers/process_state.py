@@ -1,0 +1,232 @@
+"""What an agent may change for its whole process: how each thing is read, and how it is put back. Below `surroundings`.
+
+What a module holds that an agent patches is not among it, but for the few names that programs are used to patch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import decimal
+import faulthandler
+import gc
+import locale
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from workers import log_state
+
+try:
+    import resource
+except ImportError:  # no such thing there
+    resource = None  # type: ignore[assignment]
+
+
+class Stuck(Exception):
+    """Something cannot be put back: only another process is without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One thing of the process; `put_back` gets what `take` gave before, and raises when that is not to be had."""
+
+    name: str
+    take: Callable[[], Any]
+    put_back: Callable[[Any], object]
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return "/"
+
+
+def _umask() -> int:
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
+def _put_environment(before: dict[str, str]) -> None:
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+    time.tzset()
+
+
+def _collector() -> Any:
+    return gc.isenabled(), gc.get_threshold(), gc.get_debug()
+
+
+def _put_collector(before: Any) -> None:
+    collects, thresholds, flags = before
+    (gc.enable if collects else gc.disable)()
+    gc.set_threshold(*thresholds)
+    gc.set_debug(flags)
+
+
+def _hooks() -> Any:
+    traces = sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()
+    return traces, (sys.excepthook, sys.unraisablehook, threading.excepthook)
+
+
+def _put_hooks(before: Any) -> None:
+    (trace, profile, threads_trace, threads_profile), hooks = before
+    sys.settrace(trace)
+    sys.setprofile(profile)
+    threading.settrace(threads_trace)
+    threading.setprofile(threads_profile)
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+
+
+def _lists() -> list[tuple[list[Any], list[Any]]]:
+    return [(each, list(each)) for each in (sys.path, sys.argv)]
+
+
+def _put_lists(before: list[tuple[list[Any], list[Any]]]) -> None:
+    sys.path, sys.argv = [each for each, _ in before]
+    for each, items in before:
+        each[:] = items
+
+
+_SIGNALS = sorted(signal.valid_signals())
+#: Past what makes enums of its answers, which takes ten times as long.
+_handler: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+
+
+def _signals() -> Any:
+    handlers = {number: _handler(number) for number in _SIGNALS}
+    waker = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(waker)
+    return handlers, waker, signal.pthread_sigmask(signal.SIG_BLOCK, []), [signal.getitimer(each) for each in _TIMERS]
+
+
+def _put_signals(before: Any) -> None:
+    handlers, waker, mask, timers = before
+    for which, timer in zip(_TIMERS, timers, strict=True):
+        signal.setitimer(which, *timer)
+    for number, handler in handlers.items():
+        # None is a handler that was not put there by Python: nobody can put it back.
+        if handler is not None and _handler(number) is not handler:
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, handler)
+    signal.set_wakeup_fd(waker)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+#: Names of modules that programs are used to set for the whole process.
+_NAMES: tuple[tuple[Any, str], ...] = (
+    (ssl, "_create_default_https_context"),
+    (urllib.request, "_opener"),
+    (tempfile, "tempdir"),
+    (socket, "socket"),
+    (socket, "getaddrinfo"),
+    (socket, "create_connection"),
+    (asyncio.events, "_event_loop_policy"),
+)
+
+
+def _names() -> list[Any]:
+    return [getattr(module, name, None) for module, name in _NAMES]
+
+
+def _put_names(before: list[Any]) -> None:
+    for (module, name), value in zip(_NAMES, before, strict=True):
+        setattr(module, name, value)
+
+
+def _put_chance(_: object = None) -> None:
+    # Not as it was: a child begins with what its parent had, and so do all the others.
+    random.seed()
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
+
+
+def _put_watchers(before: tuple[bool, bool]) -> None:
+    faulthandler.cancel_dump_traceback_later()
+    if faulthandler.is_enabled() != before[0]:
+        (faulthandler.enable if before[0] else faulthandler.disable)()
+    if tracemalloc.is_tracing() and not before[1]:
+        tracemalloc.stop()
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    if resource is None:
+        return {}
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return {number: resource.getrlimit(number) for number in {getattr(resource, name) for name in names}}
+
+
+def _put_limits(before: dict[int, tuple[int, int]]) -> None:
+    for number, limit in before.items():
+        if resource.getrlimit(number) != limit:
+            resource.setrlimit(number, limit)
+
+
+def _identity() -> Any:
+    where = os.getpgid(0), os.getsid(0)
+    return os.getresuid(), os.getresgid(), os.getgroups(), where, os.getpriority(os.PRIO_PROCESS, 0), _processors()
+
+
+def _processors() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _put_identity(before: Any) -> None:
+    if before[-1] != _processors():
+        os.sched_setaffinity(0, before[-1])
+    if _identity() != before:
+        raise Stuck
+
+
+#: In this order: what may be in the way of the rest comes first.
+TABLE: tuple[Kept, ...] = (
+    Kept("hooks", _hooks, _put_hooks),
+    Kept("signals", _signals, _put_signals),
+    Kept("limits", _limits, _put_limits),
+    Kept("identity", _identity, _put_identity),
+    Kept("directory", _directory, os.chdir),
+    Kept("umask", _umask, os.umask),
+    Kept("environment", lambda: dict(os.environ), _put_environment),
+    Kept("locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)),
+    Kept("recursion", sys.getrecursionlimit, sys.setrecursionlimit),
+    Kept("switching", sys.getswitchinterval, sys.setswitchinterval),
+    Kept("digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    Kept("stacks", threading.stack_size, threading.stack_size),
+    Kept("collector", _collector, _put_collector),
+    Kept("lists", _lists, _put_lists),
+    Kept("streams", lambda: (sys.stdin, sys.stdout, sys.stderr), lambda before: _put_streams(*before)),
+    Kept("arithmetic", lambda: decimal.getcontext().copy(), lambda before: decimal.setcontext(before.copy())),
+    Kept("sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
+    Kept("fields", csv.field_size_limit, csv.field_size_limit),
+    Kept("names", _names, _put_names),
+    Kept("chance", _put_chance, _put_chance),
+    Kept("watchers", lambda: (faulthandler.is_enabled(), tracemalloc.is_tracing()), _put_watchers),
+    Kept(
+        "beginning of processes",
+        lambda: multiprocessing.get_start_method(allow_none=True),
+        lambda before: multiprocessing.set_start_method(before, force=True),
+    ),
+    Kept("logging", log_state.take, log_state.put_back),
+)
+
+
+def _put_streams(given: Any, out: Any, errors: Any) -> None:
+    sys.stdin, sys.stdout, sys.stderr = given, out, errors
