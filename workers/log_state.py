@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-
 #: Level, propagate, disabled, handlers and filters of a logger: there are hundreds of them, and two looks at each run.
 _Logger = tuple[int, bool, bool, tuple[logging.Handler, ...], tuple[Any, ...]]
 

@@ -15,6 +15,7 @@ import locale
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -29,11 +30,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers import log_state
-
-try:
-    import resource
-except ImportError:  # no such thing there
-    resource = None  # type: ignore[assignment]
 
 
 class Stuck(Exception):
@@ -168,8 +164,6 @@ def _put_watchers(before: tuple[bool, bool]) -> None:
 
 
 def _limits() -> dict[int, tuple[int, int]]:
-    if resource is None:
-        return {}
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     return {number: resource.getrlimit(number) for number in {getattr(resource, name) for name in names}}
 

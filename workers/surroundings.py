@@ -78,7 +78,7 @@ def renew(worker: Any = None) -> None:
 
     `worker` is what the pool calls in its child. It looks its methods up only after this.
     """
-    worker = current_process()._target if worker is None else worker
+    worker = current_process()._target if worker is None else worker  # type: ignore[attr-defined]
     wait: Callable[[], Any] = worker.wait_for_job
 
     def wait_for_job() -> Any:

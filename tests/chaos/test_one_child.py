@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -11,17 +12,28 @@ from tests.harness.house import House
 
 @pytest.mark.long
 def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_house: House) -> None:
-    instance = limited_house.new_instance()
-
-    def do(thing: str) -> list[object]:
-        task = limited_house.wait_for_task(limited_house.submit(instance, "odd", {"thing": thing}))
-        assert task["status"] == "COMPLETED"
-        return list(task["result"])
-
+    do = partial(_do, limited_house, limited_house.new_instance())
     before = do("look")
-    assert do("change") == ["/", "changed", 5000, True]
+    assert do("change") == ["/", "changed", 5000, True, 50, "changed"]
     assert do("look") == before
     assert before[1] is None
+
+
+@pytest.mark.long
+def test_a_child_with_a_thread_that_cannot_be_ended_is_replaced_before_the_next_run(limited_house: House) -> None:
+    do = partial(_do, limited_house, limited_house.new_instance())
+    first, has_thread = do("leave a thread")
+    assert has_thread
+    second = do("look for a thread")
+    assert second[0] != first
+    assert second[1] is False
+    assert do("look for a thread") == second, "another run that leaves nothing is no reason for another child"
+
+
+def _do(house: House, instance: str, thing: str) -> list[object]:
+    task = house.wait_for_task(house.submit(instance, "odd", {"thing": thing}))
+    assert (task["status"], task["attempt"]) == ("COMPLETED", 1)
+    return list(task["result"])
 
 
 @pytest.mark.long

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -19,6 +22,7 @@ from workers.catalogue import agent
 from workers.journal import Context, WorkerStopping
 
 NAP = 0.02
+ODD: contextvars.ContextVar[str | None] = contextvars.ContextVar("odd", default=None)
 
 
 class GateInput(BaseModel):
@@ -89,6 +93,10 @@ def odd(ctx: Context, given: ThingInput) -> Any:
         return ctx.step("change", _change)
     if given.thing == "look":
         return ctx.step("look", _look)
+    if given.thing == "look for a thread":
+        return ctx.step("look", _threads)
+    if given.thing == "leave a thread":
+        return ctx.step("leave", _leave_thread)
     if given.thing == "processes":
         return ctx.step("count", _count_in_processes)
     if given.thing == "memory":
@@ -112,12 +120,25 @@ def _change() -> list[Any]:
     os.environ["ODD"] = "changed"
     sys.setrecursionlimit(5000)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.disable(logging.CRITICAL)
+    ODD.set("changed")
     return _look()
 
 
 def _look() -> list[Any]:
     is_ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    return [os.getcwd(), os.environ.get("ODD"), sys.getrecursionlimit(), is_ignored]
+    shown = [os.getcwd(), os.environ.get("ODD"), sys.getrecursionlimit(), is_ignored]
+    return [*shown, logging.root.manager.disable, ODD.get()]
+
+
+def _leave_thread() -> list[Any]:
+    threading.Thread(target=time.sleep, args=[3600], name="left behind", daemon=True).start()
+    return _threads()
+
+
+def _threads() -> list[Any]:
+    """This process, and whether it has the thread of another run."""
+    return [os.getpid(), any(thread.name == "left behind" for thread in threading.enumerate())]
 
 
 def _count_in_processes() -> list[int]:

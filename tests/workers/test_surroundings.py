@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import decimal
+import faulthandler
 import gc
 import locale
+import logging
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import socket
+import ssl
+import subprocess
 import sys
+import tempfile
+import threading
 import time
+import tracemalloc
+import urllib.request
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from billiard.pool import EX_RECYCLE
 
-from workers.surroundings import kept
+from workers import surroundings
+from workers.surroundings import kept, renew
 
 
 def current_umask() -> int:
@@ -34,6 +48,37 @@ def set_precision() -> None:
 def set_zone() -> None:
     os.environ["TZ"] = "Asia/Tokyo"
     time.tzset()
+
+
+def lower_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+
+
+def lower_core() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if soft == 0 else 0, hard))
+
+
+def level_of(name: str) -> Callable[[], object]:
+    return lambda: logging.getLogger(name).level
+
+
+def set_dump() -> None:
+    faulthandler.enable(sys.__stderr__ or sys.stderr)
+
+
+def has_loop() -> bool:
+    """Whether an agent that asks for the loop of its thread gets one, as it does in a new process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            asyncio.get_event_loop().close()
+        except RuntimeError:
+            return False
+        finally:
+            asyncio.set_event_loop_policy(None)
+    return True
 
 
 CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
@@ -63,7 +108,65 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "precision": (set_precision, lambda: decimal.getcontext().prec),
     "warnings": (lambda: warnings.simplefilter("error"), lambda: list(warnings.filters)),
     "timeout": (lambda: socket.setdefaulttimeout(1.5), socket.getdefaulttimeout),
+    "soft limit": (lower_limit, lambda: resource.getrlimit(resource.RLIMIT_NOFILE)),
+    "core limit": (lower_core, lambda: resource.getrlimit(resource.RLIMIT_CORE)),
+    "root level": (lambda: logging.root.setLevel(1), lambda: logging.root.level),
+    "logger level": (lambda: logging.getLogger("swallowtail.test").setLevel(1), level_of("swallowtail.test")),
+    "new logger": (lambda: logging.getLogger("swallowtail.new").setLevel(1), level_of("swallowtail.new")),
+    "disabled levels": (lambda: logging.disable(logging.CRITICAL), lambda: logging.root.manager.disable),
+    "silent logger": (
+        lambda: setattr(logging.getLogger("swallowtail.test"), "disabled", True),
+        lambda: logging.getLogger("swallowtail.test").disabled,
+    ),
+    "handler": (lambda: logging.root.addHandler(logging.StreamHandler()), lambda: list(logging.root.handlers)),
+    "no handlers": (logging.root.handlers.clear, lambda: list(logging.root.handlers)),
+    "structlog": (lambda: structlog.configure(processors=[]), lambda: structlog.get_config()["processors"]),
+    "arguments": (lambda: sys.argv.append("odd"), lambda: list(sys.argv)),
+    "other path": (lambda: setattr(sys, "path", []), lambda: list(sys.path)),
+    "trace": (lambda: sys.settrace(lambda *_: None), sys.gettrace),
+    "profile": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
+    "threads' trace": (lambda: threading.settrace(lambda *_: None), threading.gettrace),
+    "hook": (lambda: setattr(sys, "excepthook", print), lambda: sys.excepthook),
+    "threads' hook": (lambda: setattr(threading, "excepthook", print), lambda: threading.excepthook),
+    "thresholds": (lambda: gc.set_threshold(1), gc.get_threshold),
+    "digits": (lambda: sys.set_int_max_str_digits(0), sys.get_int_max_str_digits),
+    "stacks": (lambda: threading.stack_size(1 << 20), lambda: threading.stack_size()),
+    "fields": (lambda: csv.field_size_limit(1), lambda: csv.field_size_limit()),
+    "dump": (lambda: faulthandler.disable() if faulthandler.is_enabled() else set_dump(), faulthandler.is_enabled),
+    "memory trace": (tracemalloc.start, tracemalloc.is_tracing),
+    "event loops": (lambda: asyncio.run(asyncio.sleep(0)), has_loop),
+    "certificates": (
+        lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
+        lambda: ssl._create_default_https_context,
+    ),
+    "opener": (
+        lambda: urllib.request.install_opener(urllib.request.build_opener()),
+        lambda: urllib.request._opener,  # type: ignore[attr-defined]
+    ),
+    "temporary files": (lambda: setattr(tempfile, "tempdir", "/odd"), lambda: tempfile.tempdir),
+    "beginning of processes": (
+        lambda: multiprocessing.set_start_method("fork", force=True),
+        lambda: multiprocessing.get_start_method(allow_none=True),
+    ),
+    "processors": (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), lambda: os.sched_getaffinity(0)),
+    "warnings shown": (lambda: setattr(warnings, "showwarning", print), lambda: warnings.showwarning),
 }
+
+
+class Worker:
+    """What the pool calls in its child, as far as it is asked for the next run."""
+
+    def wait_for_job(self) -> str:
+        return "next"
+
+
+@pytest.fixture(autouse=True)
+def worker() -> Iterator[Worker]:
+    surroundings._spent.clear()
+    waiting = Worker()
+    renew(waiting)
+    yield waiting
+    surroundings._spent.clear()
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -109,3 +212,46 @@ def test_a_process_that_is_left_behind_is_ended() -> None:
         process.start()
     assert multiprocessing.active_children() == []
     assert not process.is_alive()
+
+
+def test_a_program_that_is_left_behind_is_ended() -> None:
+    with kept():
+        process = subprocess.Popen(["sleep", "3600"])
+    assert process.poll() is not None
+
+
+def test_a_child_with_a_thread_that_still_runs_takes_no_other_run(worker: Worker) -> None:
+    over = threading.Event()
+    with kept():
+        thread = threading.Thread(target=over.wait)
+        thread.start()
+    with pytest.raises(SystemExit) as ended:
+        worker.wait_for_job()
+    assert ended.value.code == EX_RECYCLE
+    over.set()
+    thread.join()
+
+
+def test_a_child_that_a_limit_cannot_be_raised_in_again_takes_no_other_run(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    before, limit = resource.getrlimit(resource.RLIMIT_NOFILE), sys.getrecursionlimit()
+    with kept():
+        lower_limit()
+        sys.setrecursionlimit(5000)
+        monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.undo()
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert sys.getrecursionlimit() == limit, "the rest is put back all the same"
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_child_that_all_was_put_back_in_takes_the_next_run(worker: Worker) -> None:
+    with kept():
+        os.environ["ODD"] = "1"
+        threading.Thread(target=lambda: None).start()
+    assert worker.wait_for_job() == "next"
