@@ -18,7 +18,7 @@ _REQUIRED, _NONE = "required", "none"
 #: A client that finds it optional to be shown a certificate verifies the one it is shown, as every server shows one.
 _REQS = {"required": _REQUIRED, "optional": _REQUIRED, "none": _NONE}
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_KNOWN = ("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,22 @@ def find_reach(url: str) -> Reach:
     """
     parts = urlsplit(url)
     asked = parse_qsl(parts.query, keep_blank_values=True)
-    wishes = {name: value for name, value in asked if name.startswith("ssl_")}
+    if ";" in url:
+        # Kombu would take what follows for another broker, by whatever scheme.
+        raise ValueError("must name one server and have no semicolon; write one in a password as %3B")
+    named = [name for name, _ in asked if name.lower().startswith(("ssl", "tls"))]
+    for name in named:
+        # Kombu takes `ssl=0` for all that is said here, and a name in capitals for none of it.
+        if name not in _KNOWN or named.count(name) > 1:
+            raise ValueError(f"{name[:50]} is unknown or given twice: there are {', '.join(_KNOWN)}")
+    wishes = {name: value for name, value in asked if name in _KNOWN}
     if parts.scheme not in _SAFE:
         if wishes:
             raise ValueError(f"{next(iter(wishes))} needs a URL that begins with rediss:// or amqps://")
         return Reach(url, None, None)
-    kept = urlencode([(name, value) for name, value in asked if not name.startswith("ssl_")])
+    kept = urlencode([(name, value) for name, value in asked if name not in _KNOWN])
     reqs = _read("ssl_cert_reqs", wishes.pop("ssl_cert_reqs", _REQUIRED).lower().removeprefix("cert_"), _REQS)
     by_name = _read("ssl_check_hostname", wishes.pop("ssl_check_hostname", "true").lower(), _FLAGS)
-    for name in wishes:
-        if name not in _FILES:
-            raise ValueError(f"knows no {name}: there are ssl_cert_reqs, ssl_check_hostname, {', '.join(_FILES)}")
     is_verified = reqs == _REQUIRED
     plain = {name: value for name, value in wishes.items() if value}
     redis = {"ssl_cert_reqs": reqs, "ssl_check_hostname": is_verified and by_name, **plain}

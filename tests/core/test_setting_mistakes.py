@@ -43,6 +43,12 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(
     assert complaint == f"{name}: there is no such setting" + (f"; did you mean {near}?" if near else "")
 
 
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
+def test_celerys_own_variables_do_not_lead_to_another_broker(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    complaint = _complaint(monkeypatch, **{name: "rediss://elsewhere"})
+    assert complaint.startswith(f"{name}: Celery would go by it and not by SWALLOWTAIL_BROKER_URL")
+
+
 def test_what_kubernetes_adds_beside_a_service_of_our_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "SWALLOWTAIL_SERVICE_HOST": "10.0.0.1",

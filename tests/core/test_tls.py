@@ -66,10 +66,30 @@ def test_other_parameters_stay_and_urls_without_tls_stay_as_they_are() -> None:
         ("rediss://c?ssl_cert_reqs=requierd", "ssl_cert_reqs must be one of"),
         ("rediss://c?ssl_cert_reqs=", "ssl_cert_reqs must be one of"),
         ("rediss://c?ssl_check_hostname=maybe", "ssl_check_hostname must be one of"),
-        ("rediss://c?ssl_verify=none", "knows no ssl_verify"),
+        ("rediss://c?ssl_verify=none", "ssl_verify is unknown"),
+        ("rediss://c?SSL_CERT_REQS=required", "SSL_CERT_REQS is unknown"),
+        ("rediss://c?ssl=0", "ssl is unknown"),
+        ("rediss://c?tls_verify=false", "tls_verify is unknown"),
+        ("rediss://c?ssl_cert_reqs=required&ssl_cert_reqs=none", "given twice"),
+        ("rediss://c?ssl_cert_reqs=none;redis://d", "must name one server"),
+        ("redis://c?ssl=true", "ssl is unknown"),
         ("redis://c?ssl_cert_reqs=none", "needs a URL that begins with rediss://"),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_never_taken_for_none(name: str, url: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make_settings(**{name: url})
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("amqps://r?ssl=0", "ssl is unknown"),
+        ("amqp://r?ssl=1", "ssl is unknown"),
+        ("amqps://r//;amqp://other//", "must name one server"),
+        ("amqps://u:p;q@r//", "no semicolon"),
+    ],
+)
+def test_nothing_in_a_brokers_url_gets_past_what_it_says_of_tls(url: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make_settings(broker_url=url)
