@@ -17,11 +17,16 @@ from app.core.settings_entrance import list_words
 
 #: Some proxies name a websocket's scheme.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-#: What proxies, tunnels and content networks add to a request that they pass on, beside all `X-Forwarded…`.
+#: What proxies, tunnels, load balancers and content networks add to a request that they pass on.
 _TRACES = frozenset(
-    {"HTTP_FORWARDED", "HTTP_FORWARDED_FOR", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_CLIENT_IP"}
-    | {"HTTP_X_CLUSTER_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_FASTLY_CLIENT_IP"}
-    | {"HTTP_CDN_LOOP", "HTTP_X_ORIGINAL_FORWARDED_FOR", "HTTP_X_ORIGINAL_HOST", "HTTP_X_REAL_HOST"}
+    """FORWARDED FORWARDED_FOR X_FORWARD_FOR X_ORIGINAL_FORWARDED_FOR VIA X_VIA X_REAL_IP X_REAL_HOST X_CLIENT_IP CLIENT_IP
+    X_CLUSTER_CLIENT_IP TRUE_CLIENT_IP FLY_CLIENT_IP X_REMOTE_IP X_REMOTE_ADDR X_ORIGINATING_IP X_PROXYUSER_IP X_SCHEME
+    X_ORIGINAL_FOR X_ORIGINAL_HOST X_ORIGINAL_PROTO X_ORIGINAL_URL X_REWRITE_URL FRONT_END_HTTPS X_ARR_SSL X_ARR_LOG_ID
+    X_URL_SCHEME X_AMZN_TRACE_ID X_AMZ_CF_ID X_CLOUD_TRACE_CONTEXT X_NF_CLIENT_CONNECTION_IP X_VARNISH MAX_FORWARDS""".split()
+)
+#: Beginnings of the names that some of them have for theirs.
+_FAMILIES = tuple(
+    "X_FORWARDED CF_ CDN_ FASTLY_ FLY_ X_ENVOY_ X_AZURE_ X_APPENGINE_ X_VERCEL_ X_AKAMAI_ TAILSCALE_".split()
 )
 
 
@@ -78,8 +83,9 @@ def find_detour(environ: dict[str, Any]) -> str | None:
     For an environment that is not settled yet.
     """
     for name in environ:
-        if name in _TRACES or name.startswith("HTTP_X_FORWARDED"):
-            return name.removeprefix("HTTP_").replace("_", "-").title()
+        bare = name.removeprefix("HTTP_")
+        if name.startswith("HTTP_") and (bare in _TRACES or bare.startswith(_FAMILIES)):
+            return bare.replace("_", "-").title()
     address = _read_address(environ.get("REMOTE_ADDR") or "")
     return None if address is not None and ip_address(address).is_loopback else "an address elsewhere"
 

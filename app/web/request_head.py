@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+#: A request line as RFC 9112 has it: single blanks, no other white space, and a version of HTTP/1.
+_REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^\0-\x20\x7f]+ HTTP/1\.[0-9]\r?\n?")
 #: One header: a name without blanks, and a value without line ends of any kind or zeros. No line is folded.
 _LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\r?\n")
 _FRAMING = re.compile(rb"(content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?\n", re.IGNORECASE)
@@ -39,6 +41,16 @@ def find_fault(lines: Sequence[bytes]) -> str | None:
     return None
 
 
+def find_odd_request(line: bytes) -> str | None:
+    """Return what is wrong with a request's first line, as it came; None if nothing is."""
+    return None if _REQUEST.fullmatch(line) else "the request line is malformed"
+
+
+def is_in_chunks(lines: Sequence[bytes]) -> bool:
+    """Tell whether a request's body comes in chunks: servers read their sizes more or less strictly (`0x5`, `+5`)."""
+    return any((found := _FRAMING.fullmatch(line)) and found[1].lower() == b"transfer-encoding" for line in lines)
+
+
 class _Lines:
     """What headers are read from; keeps the lines."""
 
@@ -56,10 +68,14 @@ class _Lines:
 
 
 def read_strictly(handler: type[Any]) -> type[Any]:
-    """Return a request handler of `http.server`'s family (eventlet's, Werkzeug's) that answers 400 to such a head."""
+    """Return a request handler of `http.server`'s family (eventlet's, Werkzeug's) that answers 400 to such a head.
+
+    What follows a body in chunks is never read as a request: the connection ends.
+    """
 
     class Strict(handler):  # type: ignore[misc] # eventlet has no types
         rfile: Any
+        raw_requestline: bytes
 
         def parse_request(self) -> bool:
             source, kept = self.rfile, _Lines(self.rfile)
@@ -68,9 +84,10 @@ def read_strictly(handler: type[Any]) -> type[Any]:
                 good = bool(super().parse_request())
             finally:
                 self.rfile = source
-            fault = find_fault(kept.lines) if good else None
-            if fault is not None:
+            fault = (find_odd_request(self.raw_requestline) or find_fault(kept.lines)) if good else None
+            if fault is not None or is_in_chunks(kept.lines):
                 self.close_connection = True
+            if fault is not None:
                 self.wfile.write(REFUSAL % (len(fault), fault.encode()))
                 self.wfile.flush()
             return good and fault is None
@@ -91,9 +108,11 @@ def read_strictly_in_gevent(handler: type[Any]) -> type[Any]:
                 result = super().read_request(raw_requestline)
             finally:
                 self.rfile = source
-            fault = find_fault(kept.lines)
+            fault = find_odd_request(raw_requestline.encode("latin-1")) or find_fault(kept.lines)
             if fault is not None:
                 raise ValueError(fault)
+            if is_in_chunks(kept.lines):
+                self.close_connection = True
             return result
 
     return Strict

@@ -93,6 +93,22 @@ def test_the_body_below_a_malformed_header_is_never_a_request_of_its_own(web: We
     assert answer.count(b"HTTP/1.") == 1
 
 
+@pytest.mark.parametrize("size", [b"0x2", b"+2", b"0_2", b" 2", b"2;" + b"a" * 9000, b"2"], ids=str)
+def test_what_follows_a_body_in_chunks_is_never_a_request(web: WebProcess, size: bytes) -> None:
+    head = b"POST /api/v1/nothing HTTP/1.1\r\nHost: app.example.org\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = exchange(web, head + size + b"\r\n{}\r\n0\r\n\r\n" + SMUGGLED)
+    assert (answer.startswith(b"HTTP/1.1 4"), answer.count(b"HTTP/1.")) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"GET\x0b/healthz HTTP/1.1", b"GET /healthz\xa0HTTP/1.1", b" GET /healthz HTTP/1.1", b"GET /healthz"],
+    ids=str,
+)
+def test_a_request_line_that_others_read_otherwise_is_refused(web: WebProcess, line: bytes) -> None:
+    assert exchange(web, line + b"\r\nHost: app.example.org\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
 def test_a_poll_is_never_answered_with_a_script(web: WebProcess) -> None:
     for query in ("&j=0", "&j=", "&%6A=1"):
         answer = httpx.get(f"{web.url}/socket.io/?EIO=4&transport=polling{query}", headers={"Host": "app.example.org"})

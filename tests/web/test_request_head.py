@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.request_head import find_fault
+from app.web.request_head import find_fault, find_odd_request, is_in_chunks
 
 GOOD = [
     [],
@@ -49,3 +49,34 @@ def test_a_plain_head_is_read(lines: list[bytes]) -> None:
 def test_a_doubtful_head_is_refused_wherever_the_line_stands(lines: list[bytes]) -> None:
     for around in (lines, [b"Host: a\r\n", *lines], [*lines, b"X-Last: b\r\n", b"\r\n"]):
         assert find_fault(around) is not None
+
+
+@pytest.mark.parametrize("line", ["GET / HTTP/1.1\r\n", "OPTIONS * HTTP/1.0\n", "M-SEARCH /\u00e9?a=b%20 HTTP/1.1\r\n"])
+def test_a_plain_request_line_is_read(line: str) -> None:
+    assert find_odd_request(line.encode("latin-1")) is None
+
+
+@pytest.mark.parametrize("blank", ["  ", "\t", "\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\r", "\0"])
+def test_a_request_line_has_single_blanks_and_no_other_white_space(blank: str) -> None:
+    for line in (f"GET{blank}/ HTTP/1.1\r\n", f"GET /{blank}HTTP/1.1\r\n"):
+        assert find_odd_request(line.encode("latin-1")) is not None
+    if blank not in ("\x85", "\xa0"):  # a target may have any byte beyond ASCII
+        assert find_odd_request(f"GET /a{blank}b HTTP/1.1\r\n".encode("latin-1")) is not None
+        assert find_odd_request(f"GET / HTTP/1.1{blank}\r\n".encode("latin-1")) is not None
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET /\r\n", b"GET / HTTP/2.0\r\n", b"GET / http/1.1\r\n", b"G@T / HTTP/1.1\r\n", b""]
+)
+def test_another_protocol_is_not_read(line: bytes) -> None:
+    assert find_odd_request(line) is not None
+
+
+def test_a_body_in_chunks_is_known_however_it_is_spelt() -> None:
+    for line in (
+        b"Transfer-Encoding: chunked\r\n",
+        b"TRANSFER-ENCODING:chunked\n",
+        b"transfer-encoding:\tChunked \r\n",
+    ):
+        assert is_in_chunks([b"Host: a\r\n", line])
+    assert not is_in_chunks([b"Host: a\r\n", b"Content-Length: 5\r\n", b"X-Transfer-Encoding: chunked\r\n"])
