@@ -59,14 +59,25 @@ def _close(path: Path) -> str | None:
     try:
         status = path.lstat()
         mode = stat.S_IMODE(status.st_mode)
-        if stat.S_ISLNK(status.st_mode) or not mode & 0o077:
-            return None
-        path.chmod(mode & 0o700)
-        # Some file systems take a mode and keep their own.
-        left = stat.S_IMODE(path.lstat().st_mode) & 0o077
-        return f"others can reach {path}: its file system keeps no modes" if left else None
+        if stat.S_ISLNK(status.st_mode):
+            return _look_behind(path)
+        if mode & 0o077:
+            path.chmod(mode & 0o700)
+            # Some file systems take a mode and keep their own.
+            if stat.S_IMODE(path.lstat().st_mode) & 0o077:
+                return f"others can reach {path}: its file system keeps no modes"
+        is_ours = status.st_uid == os.geteuid()
+        return None if is_ours else f"{path} belongs to another user, who can reach it whatever its mode is"
     except FileNotFoundError:
         # A temporary file of another process.
         return None
     except OSError as fault:
         return f"others can reach {path}, which cannot be changed: {fault.strerror}"
+
+
+def _look_behind(link: Path) -> str | None:
+    """Tell of what a link leads to, which is not ours to change: another user may have put the link there."""
+    there = link.stat()
+    if there.st_uid == os.geteuid() and not stat.S_IMODE(there.st_mode) & 0o077:
+        return None
+    return f"others can reach what {link} leads to, {os.path.realpath(link)}"

@@ -98,7 +98,9 @@ def _open_output(output: Path | None) -> Iterator[BinaryIO]:
         return
     part = output.with_name(output.name + ".part")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        # One that is left over, or that somebody else has put there, would keep its mode, or be a link.
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             yield file
         part.replace(output)
     except OSError as fault:

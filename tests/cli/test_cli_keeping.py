@@ -97,7 +97,11 @@ def test_what_cannot_be_done_is_told_by_the_name_of_its_field(
 def test_a_copy_is_whole_private_and_the_same_on_standard_output(desk: Desk, tmp_path: Path) -> None:
     desk.complete(desk.submit())
     desk.submit()
+    (tmp_path / "other").write_text("kept")
+    # What is left over, or was put there by somebody else, is neither written to nor passed on.
+    (tmp_path / "copy.jsonl.part").symlink_to(tmp_path / "other")
     result = desk.call("instances", "export", "demo", "-o", "copy.jsonl")
+    assert (tmp_path / "other").read_text() == "kept"
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Wrote copy.jsonl.\n")
     copy = tmp_path / "copy.jsonl"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600

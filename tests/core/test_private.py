@@ -111,15 +111,36 @@ connection.close()"""
         database.dispose()
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    outside = tmp_path / "outside.log"
+def test_what_a_link_leads_to_is_left_as_it_is_and_told(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.db"
     outside.touch()
-    outside.chmod(0o644)
     var = tmp_path / "var"
     var.mkdir()
-    (var / "web.log").symlink_to(outside)
-    assert open_private(var) == []
-    assert stat.S_IMODE(outside.stat().st_mode) == 0o644
+    (var / "swallowtail.db").symlink_to(outside)
+    (var / "web.log").symlink_to(tmp_path / "nowhere")
+    for mode in (0o644, 0o600):
+        outside.chmod(mode)
+        told = [f"others can reach what {var}/swallowtail.db leads to, {outside}"] if mode == 0o644 else []
+        assert open_private(var) == told
+        assert stat.S_IMODE(outside.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("name", [".", "swallowtail.db", "redis.sock"])
+def test_what_belongs_to_another_user_is_told_whatever_its_mode_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / name).touch(mode=0o600)
+    own, lstat = os.geteuid(), Path.lstat
+
+    def see(path: Path) -> os.stat_result:
+        found = lstat(path)
+        owner = own + 1 if path == tmp_path / name else own
+        return os.stat_result((*found[:4], owner, *found[5:]))
+
+    monkeypatch.setattr(Path, "lstat", see)
+    told = f"{tmp_path / name} belongs to another user, who can reach it whatever its mode is"
+    assert open_private(tmp_path) == [told]
 
 
 def test_a_directory_of_everybody_stays_as_it_is_and_the_start_says_so(tmp_path: Path) -> None:

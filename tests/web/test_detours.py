@@ -15,7 +15,8 @@ TRACES = {
     "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost", "X-Forwarded": "a",
     "X-Original-For": "192.0.2.1", "X-Scheme": "https", "CF-Ray": "1", "X-Envoy-External-Address": "192.0.2.1",
     "Fly-Client-IP": "192.0.2.1", "X-Azure-ClientIP": "192.0.2.1", "Tailscale-User-Login": "a", "X-Amzn-Trace-Id": "a",
-    "Front-End-Https": "on", "X-Forwarded-Anything": "", "Forwarded": "for=127.0.0.1", "Via": "1.1 proxy", "X-Real-IP": "127.0.0.1",
+    "Front-End-Https": "on", "X-Forwarded-Anything": "",
+    "Forwarded": "for=127.0.0.1", "Via": "1.1 proxy", "X-Real-IP": "127.0.0.1",
     "CF-Connecting-IP": "192.0.2.1", "True-Client-IP": "192.0.2.1", "x-forwarded-for": "",
 }  # fmt: skip
 PATHS = ["/", "/login", "/healthz", "/metrics", "/api/v1/instances", "/static/api_docs.css", "/socket.io/?EIO=4"]
