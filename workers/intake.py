@@ -9,7 +9,6 @@ are asked for, or it is thrown away and counted. Celery is given nothing of it b
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -18,62 +17,23 @@ import structlog
 from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.log import get_logger
-from kombu.transport import pyamqp, redis, virtual
+from kombu.transport import pyamqp, redis
 from prometheus_client import Counter
 
 from app.core.outbox import RUN_TASK
 from workers.process import is_vouched
+from workers.redis_channel import UNREADABLE, Transport
 
 log = structlog.get_logger(__name__)
 
 FORGED = Counter("swallowtail_wakeups_forged_total", "Wake-up messages thrown away because none of us signed them")
-UNREADABLE = Counter(
-    "swallowtail_wakeups_unreadable_total", "Messages of the queue thrown away because they are no wake-up"
-)
 
 #: Longest body of a wake-up: two ids, a mark and what Celery adds, and then some.
 MAX_BODY = 4096
-#: What a queue's item that is no message can raise while it is taken apart. Not what a connection raises.
-_JUNK = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Unreadable(Exception):
     """A message is no wake-up of ours; the text says why."""
-
-
-class Message(virtual.Message):
-    """A message in a Redis queue, whatever it is: one that is none has no headers and no body."""
-
-    def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
-        try:
-            properties = payload["properties"]
-            place = properties["delivery_info"]
-            names = [properties["delivery_tag"], place["exchange"], place["routing_key"]]
-            if not all(isinstance(name, str) and name.isascii() and len(name) <= 255 for name in names):
-                raise ValueError
-            super().__init__(_plain(payload), channel, **more)
-        except _JUNK:
-            nowhere = {"exchange": "", "routing_key": ""}
-            blank = {"properties": {"delivery_tag": str(uuid.uuid4()), "delivery_info": nowhere}}
-            super().__init__(blank, channel, **more)
-
-
-class Channel(redis.Channel):
-    """A Redis channel that goes on after an item that is no message."""
-
-    Message = Message
-
-    def _brpop_read(self, **options: Any) -> Any:
-        return _tolerate(super()._brpop_read, **options)  # type: ignore[misc] # the types leave private names out
-
-    def _receive(self) -> Any:
-        return _tolerate(super()._receive)  # type: ignore[misc]
-
-
-class Transport(redis.Transport):
-    """Kombu's Redis transport with such channels."""
-
-    Channel = Channel
 
 
 class AmqpMessage(pyamqp.Message):
@@ -141,24 +101,25 @@ class IntakeConsumer(Consumer):
 
         def take(message: Any) -> None:
             try:
-                clean(message)
+                arguments = clean(message)
             except Unreadable as why:
                 UNREADABLE.inc()
                 log.warning("message_unreadable", reason=str(why))
             else:
-                arguments = message.payload[0]
-                if is_vouched(arguments):
+                if is_vouched(arguments, message.headers["id"], message.headers["timelimit"]):
                     handle(message)
                     return
                 FORGED.inc()
-                log.warning("wakeup_forged", task_id=arguments[0][:100])
+                log.warning("wakeup_forged", task_id=arguments[0])
             message.ack_log_error(get_logger(__name__), self.connection_errors)  # type: ignore[attr-defined]
 
         return take
 
 
-def clean(message: Any) -> None:
-    """Leave of a message what was checked.
+def clean(message: Any) -> list[Any]:
+    """Leave of a message what was checked, and return its arguments: the task, the attempt, and its mark if it has one.
+
+    All that Celery is given is what a mark is made of, or the same for every message.
 
     Raises:
         Unreadable: it is not of the shape in which a relay of ours sends wake-ups.
@@ -184,9 +145,10 @@ def clean(message: Any) -> None:
         "ignore_result": True,
     }
     message.properties = {key: value for key, value in message.properties.items() if key == "delivery_tag"}
-    message.body = orjson.dumps([arguments, {}, {}])
+    message.body = orjson.dumps([arguments[:2], {}, {}])
     message.content_type, message.content_encoding = "application/json", "utf-8"
     message._decoded_cache = None
+    return arguments
 
 
 def _read_arguments(body: Any) -> list[Any]:
@@ -216,19 +178,4 @@ def _read_limits(limits: Any) -> list[float | None]:
 
 
 def _is_span(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
-def _plain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the payload without the word that has Kombu decompress it: it may be of any size then."""
-    headers = payload.get("headers") or {}
-    return {**payload, "headers": {name: value for name, value in headers.items() if name != "compression"}}
-
-
-def _tolerate(read: Callable[..., Any], **options: Any) -> Any:
-    try:
-        return read(**options)
-    except _JUNK as fault:
-        UNREADABLE.inc()
-        log.warning("message_unreadable", reason=f"the item is no message: {type(fault).__name__}")
-        return None
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 2**31

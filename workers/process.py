@@ -65,13 +65,13 @@ def slot() -> Slot:
     return board().slot(getattr(current_process(), "index", 0))
 
 
-def is_vouched(args: Any) -> bool:
-    """Tell whether the arguments of a wake-up message are ours, as far as that is asked for."""
+def is_vouched(args: Sequence[Any], name: str, limits: Sequence[float | None]) -> bool:
+    """Tell whether a wake-up with these arguments, name and time limits is ours, as far as that is asked for."""
     if not voucher().is_strict:
         return True
     match args:
         case [str() as task_id, int() as attempt, str() as mark]:
-            return voucher().is_ours(RUN_TASK, wakeup(task_id, attempt), mark)
+            return voucher().is_ours(RUN_TASK, wakeup(task_id, attempt, name, limits), mark)
     return False
 
 

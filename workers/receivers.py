@@ -19,7 +19,7 @@ from app.core.events import EventRecord, LiveState, StepText
 from app.core.ledger import WORKER_LOST
 from app.core.outbox import RUN_TASK
 from app.core.runs import Claim
-from workers.process import board, brief_runtime, is_vouched, runtime
+from workers.process import board, brief_runtime, runtime
 from workers.signals import event_recorded, progressed, step_finished, step_started, text_produced
 
 log = structlog.get_logger(__name__)
@@ -99,7 +99,7 @@ def on_unknown(sender: Any, message: Any, **_: object) -> None:
 def propose(what: str, name: str, args: Any, *details: object) -> None:
     """Call a method of the ledger for the task that a message was about; a message of somebody else is logged only."""
     match args:
-        case [str() as task_id, int() as attempt, *_] if name == RUN_TASK and is_vouched(args):
+        case [str() as task_id, int() as attempt, *_] if name == RUN_TASK:
             log.warning("signal", proposes=what, task_id=task_id, attempt=attempt)
         case _:
             log.warning("signal_not_ours", name=name)

@@ -64,7 +64,7 @@ def prepare_child(**_: object) -> None:
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
-def run(task_id: str, attempt: int, mark: str = "") -> None:
+def run(task_id: str, attempt: int) -> None:
     """Perform one attempt of a task, if the wake-up for it is still good. `workers/intake` has looked at its mark."""
     # In a context of its own, since an agent may set variables there.
     contextvars.copy_context().run(_run, task_id, attempt)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
 from celery import Celery
+from kombu import Queue
 from prometheus_client import Counter
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -196,13 +198,16 @@ class Relay:
 
     def _send(self, wish: Wish) -> bool:
         try:
-            soft, hard = self._limits(wish)
+            name, limits = str(uuid.uuid4()), self._limits(wish)
             self._sender.send_task(
                 RUN_TASK,
-                args=self._address(wish),
+                args=self._address(wish, name, limits),
+                task_id=name,
                 queue=self._settings.queue,
-                soft_time_limit=math.ceil(soft),
-                time_limit=math.ceil(hard),
+                # It goes to the queue by name, so no exchange is needed; bindings in Redis are anybody's to spoil.
+                declare=[Queue(self._settings.queue)],
+                time_limit=limits[0],
+                soft_time_limit=limits[1],
                 retry=False,
                 ignore_result=True,
             )
@@ -214,18 +219,18 @@ class Relay:
         SENT.inc()
         return True
 
-    def _address(self, wish: Wish) -> list[str | int]:
+    def _address(self, wish: Wish, name: str, limits: tuple[int, int]) -> list[str | int]:
         address: list[str | int] = [wish.task_id, wish.attempt]
         if self._voucher.is_strict:
-            address.append(self._voucher.mark(RUN_TASK, wakeup(wish.task_id, wish.attempt)))
+            address.append(self._voucher.mark(RUN_TASK, wakeup(wish.task_id, wish.attempt, name, limits)))
         return address
 
-    def _limits(self, wish: Wish) -> tuple[float, float]:
-        """Return the soft and the hard limit in seconds; an agent that gives only one of them keeps them in order."""
+    def _limits(self, wish: Wish) -> tuple[int, int]:
+        """Return the hard and the soft limit in seconds; an agent that gives only one of them keeps them in order."""
         usual = self._settings
         soft = wish.soft_time_limit or usual.soft_time_limit
         hard = wish.hard_time_limit or max(usual.hard_time_limit, soft + usual.hard_time_limit - usual.soft_time_limit)
-        return min(soft, hard), hard
+        return math.ceil(hard), math.ceil(min(soft, hard))
 
 
 def _give_back(session: Session, wishes: list[Wish]) -> None:

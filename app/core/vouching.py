@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from functools import cached_property
+
+import orjson
 
 from app.core.settings import Settings
 from app.core.signing import SigningKeys
@@ -60,6 +63,9 @@ def _make(secret: bytes, place: str, message: bytes) -> str:
     return hmac.new(secret, place.encode() + b"\0" + message, hashlib.sha256).hexdigest()
 
 
-def wakeup(task_id: str, attempt: int) -> bytes:
-    """Return what is vouched for in the message that wakes a worker."""
-    return f"{task_id}:{attempt}".encode()
+def wakeup(task_id: str, attempt: int, name: str, limits: Sequence[float | None]) -> bytes:
+    """Return what is vouched for in the message that wakes a worker: all of it that a worker acts on.
+
+    `name` is the message's own id, by which it can be revoked; `limits` are the hard and the soft one, in seconds.
+    """
+    return orjson.dumps([task_id, attempt, name, *limits])

@@ -12,8 +12,11 @@ import pytest
 from kombu import Connection
 
 from app.core.outbox import RUN_TASK, make_sender
+from tests.harness.brisk import BRISK
 from tests.harness.house import House
 from tests.harness.story import BEGINNING, steps, story
+from workers import redis_channel
+from workers.intake import IntakeConnection
 
 NOBODY = str(uuid.uuid4())
 HEADERS = {"lang": "py", "task": RUN_TASK, "id": "odd"}
@@ -105,6 +108,59 @@ def test_no_item_of_a_redis_queue_ends_the_worker(limited_house: House) -> None:
     assert worker.log_text().count("message_unreadable") - before == len(JUNK)
     assert (worker.pid, worker.is_running) == (pid, True)
     assert "Traceback" not in worker.log_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("of_another_type", [False, True])
+def test_nothing_in_the_keys_of_kombu_stops_a_worker(new_house: Callable[..., House], of_another_type: bool) -> None:
+    """Not when it starts, and not later: neither what it keeps of other workers, nor its tables, nor the queue."""
+    house = new_house(env=BRISK)
+    queue = house.runtime().settings.queue
+    tables = ("celery.pidbox", "reply.celery.pidbox", "celeryev", "celery", queue, f"{queue}.direct")
+    lists = [queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9))]
+    sets = [f"_kombu.{what}.{table}" for what in ("binding", "binding_permanent") for table in tables]
+
+    def spoil() -> None:
+        with house.redis.client() as redis:
+            if of_another_type:
+                # Kombu's own mark is a string; everything else is not.
+                redis.delete("unacked", "unacked_index", "unacked_mutex", *sets)
+                redis.lpush("unacked_mutex", "junk")
+                redis.mset(dict.fromkeys(["unacked", "unacked_index", *lists, *sets], "junk"))
+                return
+            items: list[bytes] = [*JUNK, json.dumps([1, 2, 3]).encode(), json.dumps([{}, "", {}]).encode()]
+            for number, item in enumerate(items):
+                redis.hset("unacked", f"tag{number}", item)
+                redis.zadd("unacked_index", {f"tag{number}": number})
+            redis.zadd("unacked_index", {b"\xff": 1, b"none": 0, b"": 2})
+            redis.set("unacked_mutex", b"\xff")
+            for name in sets:
+                redis.sadd(name, b"junk", b"\xff\xfe", b"", b"\x06\x16", b"a\x06\x16b\x06\x16c\x06\x16d")
+
+    spoil()
+    worker = house.start_worker(concurrency=1)
+    pid, instance = worker.pid, house.new_instance()
+    for _ in range(2):
+        assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+        spoil()
+    assert (worker.pid, worker.is_running) == (pid, True)
+    assert "Traceback" not in worker.log_text()
+    assert ("keys_unusable" in worker.log_text()) is of_another_type
+
+
+def test_a_message_that_nobody_began_is_put_back(new_house: Callable[..., House]) -> None:
+    """By a worker that stops: it is in the queue again as it was, and not in a key that others read."""
+    house = new_house(env=BRISK)
+    settings = house.runtime().settings
+    raw = json.loads(item([[NOBODY, 1], {}, {}]))
+    with IntakeConnection(settings.broker) as connection, house.redis.client() as redis:
+        channel: Any = connection.channel()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(redis_channel, "named", lambda: settings)
+            channel.qos.append(redis_channel.Message(raw, channel), "tag")
+            channel.close()
+        assert [json.loads(one) for one in redis.lrange(settings.queue, 0, -1)] == [raw]
+        assert not redis.keys("unacked*")
 
 
 def test_what_is_added_to_a_wakeup_changes_nothing(limited_house: House) -> None:

@@ -55,8 +55,15 @@ def test_a_key_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
         Voucher(settings, is_strict=True)
 
 
-def test_a_wake_up_is_good_for_its_own_attempt() -> None:
-    mark = make().mark("run", wakeup("t", 1))
-    assert make().is_ours("run", wakeup("t", 1), mark)
-    assert not make().is_ours("run", wakeup("t", 2), mark)
-    assert not make().is_ours("run", wakeup("u", 1), mark)
+def test_a_wake_up_is_good_for_its_own_attempt_and_limits() -> None:
+    mark = make().mark("run", wakeup("t", 1, "name", (9, 5)))
+    assert make().is_ours("run", wakeup("t", 1, "name", (9, 5)), mark)
+    others: list[tuple[str, int, str, tuple[int | None, int | None]]] = [
+        ("t", 2, "name", (9, 5)),
+        ("u", 1, "name", (9, 5)),
+        ("t", 1, "other", (9, 5)),
+        ("t", 1, "name", (9, 1)),
+        ("t", 1, "name", (1, 5)),
+        ("t", 1, "name", (None, None)),
+    ]
+    assert not any(make().is_ours("run", wakeup(*other), mark) for other in others)

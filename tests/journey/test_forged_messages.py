@@ -143,8 +143,11 @@ def listen(client: Recorder, event: str) -> list[tuple[Any, ...]]:
     return heard
 
 
-def enqueue(house: House, arguments: list[Any], *, content_type: str = "application/json", body: Any = None) -> None:
-    headers = {"lang": "py", "task": RUN_TASK, "id": "forged", "argsrepr": "", "kwargsrepr": "", "origin": "elsewhere"}
+def enqueue(
+    house: House, arguments: list[Any], *, content_type: str = "application/json", body: Any = None, **more: Any
+) -> None:
+    told = {"lang": "py", "task": RUN_TASK, "id": "forged", "argsrepr": "", "kwargsrepr": "", "origin": "elsewhere"}
+    headers = {**told, **more}
     with Connection(house.settings.broker) as connection, connection.Producer() as producer:
         producer.publish(
             body if body is not None else json.dumps([arguments, {}, {}]),
@@ -167,22 +170,35 @@ class Bomb:
         return open, (str(self.path), "w")
 
 
-def test_a_worker_runs_what_was_signed_and_nothing_else(house: House) -> None:
+@pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.long)])
+def test_a_worker_runs_what_was_signed_and_nothing_else(
+    new_house: Callable[..., House], broker: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("rabbit_url") if broker == "rabbitmq" else None
+    house = new_house(env=STRICT, broker_url=url)
     worker = house.start_worker()
     author = Author(house)
     hidden = author.submit()
     house.runtime().ledger.mark_queued(hidden, 1, 3600.0)
     bomb = house.root / "exploded"
-    house.start_web()
+    limits = (660, 600)
+    true = house.runtime().relay._address(Wish(hidden, 1, 0, None, None), "true", limits)
     for arguments in ([hidden, 1], [hidden, 1, ""], [hidden, 1, "0" * 64], [hidden, 1, 7]):
-        enqueue(house, arguments)
+        enqueue(house, arguments, id="true", timelimit=limits)
+    # All that is signed is as it was, or nothing is believed.
+    changed: list[dict[str, Any]] = [{"id": "other"}, {"timelimit": [1, 600]}, {"timelimit": [660, 1]}]
+    changed += [{"timelimit": None}, {"timelimit": [660.0, 600.0]}]
+    for change in changed:
+        told: dict[str, Any] = {"id": "true", "timelimit": limits, **change}
+        enqueue(house, true, **told)
     enqueue(house, [], content_type="application/x-python-serialize", body=pickle.dumps([[Bomb(bomb)], {}, {}]))
     task_id = house.submit(author.instance_id, "echo", {"message": "hello"})
     assert house.wait_for_task(task_id)["status"] == "COMPLETED"
-    wait_until(lambda: worker.log_text().count("wakeup_forged") == 4, "four forged messages are thrown away")
+    wait_until(lambda: worker.log_text().count("wakeup_forged") == 9, "the forged messages are thrown away")
     assert house.task(hidden)["status"] == "QUEUED"
     assert not bomb.exists()
-    relay = house.runtime().relay
-    wish = Wish(hidden, 1, 0, None, None)
-    enqueue(house, relay._address(wish))
+    # What is not signed has no say: not when it runs, not what runs after it, and not whether it is told.
+    unsigned: dict[str, Any] = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "retries": 99,
+                "group": "g", "shadow": "x", "ignore_result": False, "stamps": {}, "stamped_headers": []}  # fmt: skip
+    enqueue(house, true, id="true", timelimit=limits, **unsigned)
     assert house.wait_for_task(hidden)["status"] in ("COMPLETED", "FAILED")

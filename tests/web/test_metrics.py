@@ -47,13 +47,16 @@ def test_the_metrics_are_served_as_text(desk: Desk) -> None:
 def test_the_page_about_metrics_names_each_of_them_and_no_others(desk: Desk) -> None:
     # What a web process sweeps is part of what serves, not of the application.
     importlib.import_module("app.core.sweep")
+    # What a worker counts.
+    importlib.import_module("workers.intake")
     desk.rt.relay.depth = 0
     served = set(re.findall(r"^# TYPE (swallowtail_\w+) ", desk.client.get("/metrics").text, re.MULTILINE))
-    # A worker's own, which are here when another test has loaded the worker.
-    workers = {"swallowtail_wakeups_forged_total", "swallowtail_wakeups_unreadable_total"}
-    served = {name for name in served if not name.endswith("_created")} - workers
+    served = {name for name in served if not name.endswith("_created")}
     told = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
     assert served == told
+    sources = [path.read_text(encoding="utf-8") for part in ("app", "workers") for path in (ROOT / part).rglob("*.py")]
+    made = r"(?:Counter|Gauge|Histogram|Summary|Family)\(\s*\"(swallowtail_\w+)\""
+    assert {name for source in sources for name in re.findall(made, source)} <= told
 
 
 def test_every_gauge_can_be_added_up_over_the_processes_of_an_address(desk: Desk) -> None:
