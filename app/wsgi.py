@@ -9,7 +9,6 @@ anything else is imported, so the mode is read first, and everything else is imp
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from socket import socket
 
     from flask import Flask
@@ -41,7 +41,10 @@ Serve = Callable[["socket", "Flask", "Settings"], Stop]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
+    from app.core.raw_lines import begin
+
     os.umask(0o077)  # What it writes, under `var`, is nobody else's.
+    begin()
     given = _read_arguments(arguments)
     if given.processes is not None:
         os.environ["SWALLOWTAIL_PROCESSES"] = given.processes
@@ -56,10 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _attempt(work: Callable[[Settings], int]) -> int:
     from app.core.errors import SettingsError, Unavailable
     from app.core.logs import configure_logging
-    from app.core.raw_lines import begin
     from app.core.settings import load_settings
 
-    begin()
     try:
         settings = load_settings()
         configure_logging(settings)
@@ -100,10 +101,14 @@ def _cannot_listen(settings: Settings, fault: OSError) -> int:
     return 1
 
 
-def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
+def _read_arguments(arguments: Sequence[str] | None) -> Namespace:
+    from argparse import SUPPRESS
+
+    from app.core.raw_lines import Arguments
+
+    parser = Arguments(prog="python -m app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
     parser.add_argument("--processes", metavar="N", help="processes on the one address (SWALLOWTAIL_PROCESSES)")
-    parser.add_argument("--member", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--member", type=int, help=SUPPRESS)
     return parser.parse_args(arguments)
 
 

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from app.core.errors import SettingsError
 from app.core.private import open_private
+from app.core.raw_lines import Arguments, begin
 from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
 from scripts.lock import Held, take_lock
 from scripts.ports import find_port, is_free
@@ -28,6 +29,8 @@ from scripts.ports import find_port, is_free
 
 def main() -> None:
     """Become the server, or stand by while another server does its work."""
+    begin()
+    Arguments(prog="python -m scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
     try:
         settings = load_settings()
     except SettingsError as wrong:

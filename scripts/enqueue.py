@@ -15,6 +15,7 @@ if not __package__:
 
 import typer
 
+from app.core.raw_lines import shorten, take_errors
 from scripts.cli import audit, identity, keeping, keys, members, people, places, schedules, tasks, upkeep, watch
 from scripts.cli.exits import Commands, ExitCode, complain, drop_output
 
@@ -60,6 +61,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character is no reason to stop.
         sys.stdout.reconfigure(errors="replace")
+    take_errors()
+    shorten(typer.BadParameter.__base__)
     try:
         try:
             app(prog_name="swallowtail")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.core.child import Child, Patience, describe
 from app.core.errors import SettingsError
-from app.core.raw_lines import begin
+from app.core.raw_lines import Arguments, begin
 from app.core.revision import is_up_to_date
 from app.core.settings import Settings, load_settings
 from scripts.embedded_redis import enter, prepare_address
@@ -148,6 +148,7 @@ def main() -> None:
     """Check what can be checked before anything is started, then supervise."""
     os.chdir(ROOT)
     begin()
+    Arguments(prog="scripts/up", description="Run Swallowtail on this machine until Ctrl-C.").parse_args()
     try:
         settings = load_settings()
         commands = read_procfile(ROOT / "Procfile")

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+import click
 import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
@@ -27,7 +28,7 @@ from app.core.catalogue import register
 from app.core.errors import SwallowtailError
 from app.core.logs import configure_logging
 from app.core.outbox import broker_settings
-from app.core.raw_lines import LineStream, begin, encode_line
+from app.core.raw_lines import LineStream, begin, encode_line, shorten
 from app.core.settings import Settings
 from workers.catalogue import card
 from workers.intake import IntakeConnection
@@ -87,6 +88,8 @@ def say_safely(text: str, stream: object = None) -> None:
 def build() -> Celery:
     """Return the application; a setting that cannot be used ends the process with one line."""
     begin()
+    # Celery has a way of its own of showing the latter.
+    shorten(click.UsageError, click.NoSuchOption)
     if isinstance(sys.stdout, LineStream):
         # Celery writes of shutdowns past every stream, as this does: it may be in the middle of a signal.
         setattr(worker_program, "safe_say", say_safely)  # noqa: B010 - a checker knows it as another function

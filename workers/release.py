@@ -13,7 +13,7 @@ from app.core.deployment import join
 from app.core.errors import Conflict, SwallowtailError
 from app.core.logs import configure_logging
 from app.core.migrate import migrate
-from app.core.raw_lines import begin
+from app.core.raw_lines import Arguments, begin
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
 from workers import catalogue
@@ -22,6 +22,7 @@ from workers import catalogue
 def main() -> None:
     """Run every step to its end; exit with 1 and a sentence when one fails."""
     begin()
+    Arguments(prog="python -m workers.release", description="Bring a deployment up to date.").parse_args()
     try:
         settings = load_settings()
         if settings.log_format == "json":

@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from app.core.policy import Policies
-from app.core.raw_lines import find_real
+from app.core.raw_lines import LineStream, find_real
 from app.core.redaction import Rules, redact
 from app.core.settings import Settings
 
@@ -53,6 +53,9 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+    if isinstance(sys.stderr, LineStream):
+        # Not earlier: what is logged to nobody is lost.
+        logging.captureWarnings(True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 

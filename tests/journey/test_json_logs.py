@@ -20,12 +20,16 @@ pytestmark = pytest.mark.long
 NOISE = """
 import threading, time
 def noise():
-    import sys, warnings
+    import logging, sys, warnings
     while "app.core.raw_lines" not in sys.modules or type(sys.stdout).__name__ != "LineStream":
+        time.sleep(0.05)
+    while not logging.getLogger().handlers:
         time.sleep(0.05)
     time.sleep(0.2)
     print("printed by somebody")
     sys.stderr.write("two lines\\nof text\\n")
+    __import__("os").write(2, b"as C code writes\\n")
+    __import__("subprocess").run(["/bin/echo", "of a program that was started"])
     warnings.warn("careful", stacklevel=1)
     raise LookupError("lost by a thread")
 if "celery" in " ".join(__import__("sys").orig_argv) or "wsgi" in " ".join(__import__("sys").orig_argv):
@@ -51,6 +55,7 @@ def test_every_line_of_web_worker_beat_and_release_is_an_object(new_house: Calla
         program.terminate()
         events = [str(line["event"]) for line in _parse(program.log_text())]
         assert {"printed by somebody", "two lines", "of text", "uncaught_exception"} <= set(events)
+        assert {"as C code writes", "of a program that was started"} <= set(events)
         assert any("careful" in event for event in events)
     assert any("listening on" in line["event"] for line in _parse(web.log_text()))
     assert any("Warm shutdown" in line["event"] for line in _parse(worker.log_text()))
@@ -81,3 +86,31 @@ def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], given: di
     )
     assert done.returncode != 0
     assert _parse(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "app.wsgi", "--bogus"],
+        ["-m", "workers.release", "--bogus"],
+        ["-m", "scripts.supervise", "--bogus"],
+        ["-m", "scripts.embedded_redis", "--bogus"],
+        ["-m", "celery", "-A", "workers.celery_app", "worker", "--bogus"],
+        ["-m", "celery", "-A", "workers.celery_app", "beat", "--max-interval=soon"],
+        ["-m", "scripts.enqueue", "tokens", "create", "ci", "--bogus"],
+        ["-m", "scripts.enqueue", "tokens", "create", "ci", "--for", "abc"],
+    ],
+)
+def test_an_error_of_usage_is_one_object(arguments: list[str], tmp_path: Any) -> None:
+    env = {"SWALLOWTAIL_LOG_FORMAT": "json", "SWALLOWTAIL_VAR_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=clean_environment({**env, "PYTHONPATH": str(ROOT)}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert len(_parse(done.stdout + done.stderr)) == 1
+    assert not list(tmp_path.glob("*.db")), "nothing was done"
