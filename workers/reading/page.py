@@ -42,6 +42,8 @@ _NO_ROLES = "navigation banner contentinfo search doc-toc doc-footnote doc-noter
 _NO_CLASSES = """
 headerlink toctree-wrapper footnote-reference footnotes system-message sphinxsidebar breadcrumb breadcrumbs
 """
+#: What parts begin their names with that ask for consent to cookies.
+_CONSENT = ("cookie", "consent", "gdpr")
 ROLES = frozenset(_NO_ROLES.split())
 CLASSES = frozenset(_NO_CLASSES.split())
 #: A link shorter than this is a way to another page and not a sentence.
@@ -181,7 +183,8 @@ class _Page:
         if "hidden" in attributes or attributes.get("aria-hidden") == "true":
             return True
         role, classes = (attributes.get(key, "").lower().split() for key in ("role", "class"))
-        return name not in ("html", "body") and not (ROLES.isdisjoint(role) and CLASSES.isdisjoint(classes))
+        asks = any(word.startswith(_CONSENT) for word in (*classes, (attributes.get("id") or "").lower()))
+        return name not in ("html", "body") and (asks or not (ROLES.isdisjoint(role) and CLASSES.isdisjoint(classes)))
 
     def _is_navigation(self, text: str) -> bool:
         """Whether a block is nothing but links: one is kept when it is a whole sentence."""

@@ -6,10 +6,12 @@ Only `apart` and tests call it directly: it takes as long as the document makes 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from workers.reading.blocks import Block, Bounds, Reading
 from workers.reading.charsets import decode
 from workers.reading.formats import find_packed_format, find_text_format
+from workers.reading.mail import open_mail
 from workers.reading.page import read_html
 from workers.reading.texts import read_markdown, read_plain
 
@@ -30,8 +32,16 @@ def read(
 
 
 def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> Reading:
-    """Read a text: HTML, reStructuredText, Markdown or plain."""
+    """Read a text: HTML, reStructuredText, Markdown or plain; of an e-mail, what it says."""
     bounds = bounds or Bounds()
+    if (mail := open_mail(text[: bounds.unpacked])) is not None:
+        subject, text, media_type = mail
+        read_inside = _read_text(text, media_type, "", bounds)
+        return replace(read_inside, title=subject or read_inside.title)
+    return _read_text(text, media_type, name, bounds)
+
+
+def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading:
     found = find_text_format(text, media_type, name)
     title, cut = "", False
     if found == "html":

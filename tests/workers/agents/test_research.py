@@ -8,6 +8,7 @@ from tests.workers.agents.briefs import SAMPLE
 from workers.agents.campaign.document import Document, make_document
 from workers.agents.campaign.facts import LONGEST, MAX_FACTS, find_facts
 from workers.agents.campaign.language import find_language
+from workers.agents.campaign.names import Names
 from workers.agents.campaign.phrases import find_phrases, make_hashtags
 from workers.agents.campaign.readability import reading_grade
 from workers.reading.blocks import Block, Reading, clean
@@ -195,3 +196,86 @@ def test_tags_links_and_emoji_do_not_count_for_the_grade() -> None:
         reading_grade("• The lamp is on 👋\n- It is warm #Illumination https://example.com/incomprehensible") == plain
     )
     assert reading_grade("") == reading_grade("👋 #tag") == 0.0
+
+
+def tags_of(source: str) -> list[str]:
+    """The hashtags that the Researcher makes for a brief."""
+    document = read_document(source)
+    language = find_language(" ".join(block.text for block in document.blocks))
+    names = Names(document.blocks, document.title, language)
+    return make_hashtags(find_phrases(list(document.blocks), language, names.has), language)
+
+
+@pytest.mark.parametrize(
+    ("source", "tags"),
+    [
+        (SAMPLE, ["#AuroraOne", "#DeskLamp"]),
+        (
+            """Die Stadt baut am Hafen
+
+Die Stadt baut im Mai ein Kulturhaus an der Hafenstraße. Die Stadt baut es mit Holz. Das Kulturhaus Nordkai öffnet bald,
+und im Kulturhaus Nordkai finden 400 Menschen Platz. Die Kosten betragen 12 Millionen Euro.
+""",
+            ["#KulturhausNordkai", "#Stadt", "#Hafen"],
+        ),
+        (
+            """La ville ouvre la Maison
+
+La ville ouvre un café au bord de l'eau. La ville ouvre le jour même. Les gens de l'Atelier Morel et ceux de chez
+Atelier Morel ont choisi le bois.
+""",
+            ["#AtelierMorel"],
+        ),
+        (
+            "The city builds a port\n\nThe city builds a port. The city builds it well, and the lamp draws power.\n",
+            ["#Port"],
+        ),
+        (
+            "Things\n\nWe call it “Night Shift” here. It runs with Redis. We write brotli - Decoding for it.\n",
+            ["#Redis"],
+        ),
+        ("港の文化館が開館\n\n港の文化館は五月三日に開館します。初日の入場は無料です。\n", []),
+    ],
+    ids=["sample", "german", "french", "english", "quoted", "japanese"],
+)
+def test_hashtags_join_names_and_subjects_only(source: str, tags: list[str]) -> None:
+    found = tags_of(source)
+    assert set(tags) <= set(found), found
+    wrong = {"#StadtBaut", "#DieStadtbaut", "#MillionenEuro", "#VilleOuvre", "#CityBuilds", "#LampDraws", "#Decoding"}
+    assert not wrong & set(found)
+    assert [tag for tag in found if tag not in tags and tag not in ("#NightShift", "#Maison")] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        (
+            ".. image:: b.png\n\n|b|\n\nDonations\n=========\n\nGive.\n\nWhat it is\n==========\n\nText.\n",
+            "",
+        ),
+        ("## Features\n\nMany.\n\n## Install\n\nEasily.\n", ""),
+        ("# Features\n\nMany.\n\n# Install\n\nEasily.\n", ""),
+        ("# Aurora\n\nA lamp.\n\n# Prices\n\nLow.\n", "Aurora"),
+        ("Aurora\n======\n\nA lamp, *as* `it` is.\n\nPrices\n------\n\nLow.\n", "Aurora"),
+    ],
+)
+def test_the_first_of_many_sections_is_no_title(source: str, title: str) -> None:
+    assert read_document(source).title == title
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The documentation is to be found at https://example.org/docs today.",
+        "Fix the schema of the serializer, by @somebody in #14223",
+        "Write to ann@example.org to learn more about all this.",
+        "Start it with lamp --port 80 and open the page.",
+        "Lecture notes in computer science are in all the volumes, pp.",
+        "Papers by Campos and others, and also by Jatowt A.",
+        "Which now allows us to use it directly from the line...",
+        "0.9.x – 1, 2 – 1, 2 – 3.4, 5.6 – none",
+    ],
+)
+def test_addresses_options_and_what_is_cut_off_are_no_facts(sentence: str) -> None:
+    blocks = [Block("paragraph", "The lamp costs 149 euros and lasts for years."), Block("item", sentence)]
+    assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros and lasts for years."]

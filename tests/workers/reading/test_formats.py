@@ -152,3 +152,43 @@ def test_a_longer_text_than_is_read_is_cut_and_said_to_be() -> None:
     reading = read_text("word " * 30_000)
     assert reading.cut
     assert sum(len(block.text) for block in reading.blocks) <= 100_000
+
+
+MAIL = """From: Ann <ann@example.org>
+To: team@example.org
+Subject: Re: The Aurora One desk lamp
+Date: Mon, 3 May 2027 10:00:00 +0200
+{more}
+{body}"""
+
+
+def test_an_e_mail_is_read_without_its_head_what_it_quotes_and_its_signature() -> None:
+    answer = "On Monday Bob wrote:\n> send\n> facts\n\nBest regards,\nAnn\n\n-- \nAnn\nHead\n"
+    body = f"Hi all,\n\nThe lamp costs 149 euros.\n\n{answer}"
+    found = read(MAIL.format(more="", body=body).encode())
+    assert (found.title, [block.text for block in found.blocks]) == (
+        "The Aurora One desk lamp",
+        ["The lamp costs 149 euros."],
+    )
+
+
+def test_the_text_of_an_e_mail_is_decoded_whatever_its_parts_are() -> None:
+    more = "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=x\n"
+    body = (
+        "--x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+        "Die Lampe hat gr=C3=BCnes Licht.\n--x\nContent-Type: text/html\n\n<p>other\n--x--\n"
+    )
+    assert [block.text for block in read(MAIL.format(more=more, body=body).encode()).blocks] == [
+        "Die Lampe hat grünes Licht."
+    ]
+
+
+def test_a_text_with_a_colon_in_its_first_lines_is_no_e_mail() -> None:
+    assert read(b"Note: this is a lamp.\nPrice: 149 euros.\n\nIt lasts.\n").title == ""
+
+
+def test_a_bar_that_asks_for_consent_is_no_text_of_a_page() -> None:
+    page = (
+        b"<html><body><div class='cookie-banner'><p>Accept all?</p></div><div id=consent><p>No</p></div><p>A lamp.</p>"
+    )
+    assert [block.text for block in read(page).blocks] == ["A lamp."]

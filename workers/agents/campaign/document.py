@@ -22,6 +22,13 @@ INTERNAL = re.compile(
 _ABOUT = r"(?:(?:product|launch|creative|campaign|marketing|press|content|social|media)\s+)*(?:brief|release)"
 _TITLE_BEFORE = re.compile(rf"^{_ABOUT}\s*(?:[:–—|-]|for\s+(?:the\s+)?)\s*", re.IGNORECASE)
 _TITLE_AFTER = re.compile(rf"\s*[:–—|,(-]\s*{_ABOUT}\)?\s*$", re.IGNORECASE)
+#: What sections are called, and documents are not.
+_SECTION = re.compile(
+    r"(?:about|background|contents|table of contents|description|documentation|donations?|features?|getting started"
+    r"|highlights|installation|installing|introduction|license|news|overview|quick ?start|requirements|sponsors?|status"
+    r"|summary|usage|warning|inhalt|überblick|einleitung|sommaire|présentation|resumen|introducción)\W*",
+    re.IGNORECASE,
+)
 MAX_TITLE = 120
 
 
@@ -61,9 +68,15 @@ def _without_internal(blocks: list[Block]) -> tuple[list[Block], list[str]]:
 
 
 def _title(blocks: list[Block]) -> str:
-    """The first heading of the highest level, else the start of the first block; without the word *brief*."""
+    """The first heading of the highest level, else the start of the first block; without the word *brief*.
+
+    One of several sections is no title, but for a main heading that everything begins with.
+    """
     headings = sorted((block.level, index) for index, block in enumerate(blocks) if block.kind == "heading")
     if not blocks:
+        return ""
+    equal = [index for level, index in headings if level == headings[0][0]]
+    if len(equal) > 1 and (headings[0] != (1, 0) or _SECTION.fullmatch(blocks[0].text)):
         return ""
     text = blocks[headings[0][1] if headings else 0].text
     shorter = _TITLE_AFTER.sub("", _TITLE_BEFORE.sub("", text)).strip() or text

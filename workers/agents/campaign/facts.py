@@ -24,7 +24,7 @@ _MONEY = re.compile(r"[€$£¥]\s?\d|\d\s?(?:%|percent|€)")
 #: Beginnings that point back to a sentence that will not be there, by language.
 _DEPENDENT = {
     "en": "it|this|that|these|those|they|he|she|his|her|its|their|but|and|or|so|because|however|also|then|there|here"
-    "|such|when it|if it|in addition|for example",
+    "|such|which|who|when it|if it|in addition|for example",
     "de": "er|sie|es|dies(?:e[rsnm]?)?|jene[rsnm]?|aber|und|oder|denn|weil|deshalb|daher|dann|dort|hier|auch|außerdem"
     "|zudem|zum beispiel|ihr|ihre|sein|seine",
     "fr": "il|elle|ils|elles|ce|cela|ceci|cette|ces|mais|et|ou|car|donc|ainsi|alors|ici|là|aussi|son|sa|ses|leur|leurs"
@@ -40,7 +40,15 @@ _INSTRUCTION = {
     "es": "por favor|no (?:decir|usar|mencionar)|evit(?:ar|e|en)|recuerd[ae]n?|tenga en cuenta",
 }
 
-
+#: What no post may quote: addresses, people and numbers that a platform makes links of, options of commands.
+_ADDRESS = re.compile(r"\w://|\bwww\.|\w@\w|(?<!\w)@\w|(?<![\w&])#\w|(?<!\S)--?[a-z][\w-]+")
+#: Ends of what was cut in the middle: an abbreviation, an initial, dots.
+_CUT_OFF = re.compile(
+    r"(?:(?<!\w)(?:pp?|vols?|nos?|eds?|fig|al|cf|ca|e\.g|i\.e|vs|approx|nr|bzw|z\. ?b|usw|p\. ?ej|[A-Z])\.|\.\.\.|…)$",
+    re.IGNORECASE,
+)
+#: The share of a sentence that letters and spaces make up, at the least: a row of figures is none.
+LEAST_LETTERS = 0.7
 #: Languages that write an ordinal with a full stop.
 _ORDINAL_STOP = frozenset(["da", "de", "cs", "et", "fi", "hr", "hu", "no", "pl", "sk", "sl", "sv", "tr"])
 _ORDINAL = re.compile(r"(?:^|\s)\d{1,2}\.$")
@@ -68,8 +76,8 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
     ]
     scored = [_leaning(fact, language) for fact in scored]
     instruction = _beginning(_INSTRUCTION, language)
-    proper = [fact for fact in scored if not leftovers(fact.text)]
-    whole = [fact for fact in proper if SHORTEST <= len(fact.text) <= LONGEST and not fact.text.endswith(":")]
+    proper = [fact for fact in scored if not leftovers(fact.text) and not _ADDRESS.search(fact.text)]
+    whole = [fact for fact in proper if SHORTEST <= len(fact.text) <= LONGEST and _is_whole(fact.text)]
     usable = [fact for fact in whole if not instruction.match(fact.text)]
     ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
     chosen: list[ScoredFact] = []
@@ -77,6 +85,11 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
         if len(chosen) < MAX_FACTS and not any(_alike(fact.text, other.text) for other in chosen):
             chosen.append(fact)
     return chosen
+
+
+def _is_whole(text: str) -> bool:
+    letters = sum(char.isalpha() or char.isspace() for char in text)
+    return not text.endswith(":") and not _CUT_OFF.search(text) and letters >= LEAST_LETTERS * len(text)
 
 
 def _sentences(blocks: list[Block], language: str) -> list[tuple[str, str]]:

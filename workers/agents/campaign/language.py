@@ -21,7 +21,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 LOOKED_AT = 4000
 SHARE = 0.08
 #: How much more of it than of any other language there must be.
-LEAD = 1.25
+LEAD = 1.15
 
 
 def find_language(text: str) -> str:

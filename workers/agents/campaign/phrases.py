@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from yake import KeywordExtractor
 
@@ -56,8 +57,13 @@ _ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell?|nell|sull
 _YAKE_NAMES = {"cs": "cz"}
 
 
-def find_phrases(blocks: list[Block], language: str = "en") -> list[str]:
-    """The key phrases of one to four words, the most telling first, in the source's own spelling."""
+def find_phrases(
+    blocks: list[Block], language: str = "en", wanted: Callable[[list[str]], bool] | None = None
+) -> list[str]:
+    """The key phrases of one to four words, the most telling first, in the source's own spelling.
+
+    `wanted` says of the words of one, without articles at their edges, whether it is looked for.
+    """
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     folded = _folded(text)
     enough = 2 if folded.count(" ") > LONG_TEXT else 1
@@ -69,6 +75,7 @@ def find_phrases(blocks: list[Block], language: str = "en") -> list[str]:
         if (
             often >= needed
             and _says_something(phrase, words, language)
+            and (wanted is None or wanted(trim(phrase, language)))
             and not any(_overlap(words, other) for other in chosen)
         ):
             chosen.append(phrase)
@@ -81,13 +88,22 @@ def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
     Articles and the like at their edges are left out.
     """
     tags: dict[str, str] = {}
+    used: list[list[str]] = []
     for phrase in phrases:
-        plain = _ELIDED.sub("", phrase) if language in ("fr", "it", "ca") else phrase
-        words = _trimmed(re.findall(r"[^\W_]+", re.sub("['’]", "", plain)), language)
+        words = re.findall(r"[^\W_]+", re.sub("['’]", "", " ".join(trim(phrase, language))))
         tag = "".join(word[:1].upper() + word[1:] for word in words)
+        if any(set(words) <= known for known in map(set, used)):
+            continue
         if tag and not tag[0].isdigit() and len(tag) <= LONGEST_TAG and re.fullmatch(r"\w*[^\W\d_]\w*", tag):
             tags.setdefault(tag.casefold(), f"#{tag}")
+            used.append(words)
     return list(tags.values())[:MAX_TAGS]
+
+
+def trim(phrase: str, language: str) -> list[str]:
+    """The words of a phrase without articles and the like at either end."""
+    plain = _ELIDED.sub("", phrase) if language in ("fr", "it", "ca") else phrase
+    return _trimmed(plain.split(), language)
 
 
 def _names(text: str, language: str) -> list[str]:

@@ -13,6 +13,7 @@ from workers.agents.campaign.brief import CampaignInput
 from workers.agents.campaign.document import make_document
 from workers.agents.campaign.facts import find_facts
 from workers.agents.campaign.language import find_language
+from workers.agents.campaign.names import Names
 from workers.agents.campaign.phrases import find_phrases, make_hashtags
 from workers.journal import PermanentError
 from workers.llm.fetch import fetch_document
@@ -67,4 +68,5 @@ def extract_facts(source: dict[str, Any]) -> dict[str, Any]:
     language = source["language"]
     phrases = find_phrases(blocks, language)
     facts = find_facts(blocks, phrases, language)
-    return {"facts": [asdict(fact) for fact in facts], "phrases": phrases, "hashtags": make_hashtags(phrases, language)}
+    named = find_phrases(blocks, language, Names(blocks, source["title"], language).has)
+    return {"facts": [asdict(fact) for fact in facts], "phrases": phrases, "hashtags": make_hashtags(named, language)}
