@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from app.core.settings import Settings
-    from app.web.entrance import Entrance
+    from app.web.entrance import Front
+    from app.web.readings import Readings
 
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
@@ -197,8 +199,9 @@ def _without_deflate(app: Any) -> Any:
 
 def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
-    from eventlet import patcher, tpool, wsgi
+    from eventlet import greenio, patcher, tpool, wsgi
 
+    from app.web.entrance import Entrance
     from app.web.native_threads import NativeThreads
     from app.web.readings import Readings, hurry
     from app.web.request_head import read_strictly
@@ -207,17 +210,28 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
     app.extensions["swallowtail"].offload(hashing.run, tpool.execute)
-    close_gate, left, entrances = _open_gate(listener, app, settings)
+    usual, health = (Entrance(listener, eventlet.Queue()) for _ in range(2))
+
+    def hand_over(sock: Any, address: tuple[str, int], is_health: bool) -> None:
+        green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
+        (health if is_health else usual).queue.put((green, address))
+
     readings = Readings(settings.request_seconds, KEEPALIVE)
+    front = _open_front(listener, app, settings, readings, hand_over)
 
     class Protocol(read_strictly(hurry(wsgi.HttpProtocol, readings))):  # type: ignore[misc] # made at run time
         def __init__(self, state: Any, server: Any) -> None:
             try:
                 super().__init__(state, server)
             finally:
-                left(state[0])
+                front.left(state[0])
 
-    for entrance, most, keepalive in entrances:
+    # The gate lets no more in than there are places; those who are shed leave while others come. Who asks for health is
+    # answered once, so that nobody keeps its places.
+    for entrance, most, keepalive in (
+        (usual, 2 * settings.max_connections, KEEPALIVE),
+        (health, settings.health_reserve, 0),
+    ):
         eventlet.spawn(
             wsgi.server,
             entrance,
@@ -234,26 +248,26 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
 
     def stop() -> None:
         # The server itself goes on: killed, it would take its connections along before they have been said goodbye to.
-        close_gate()
+        front.close()
         listener.close()
 
     return stop
 
 
-def _open_gate(
-    listener: Any, app: Flask, settings: Settings
-) -> tuple[Stop, Callable[[tuple[str, int]], None], list[tuple[Entrance, int, float]]]:
-    """Have connections accepted, and websockets served without the WSGI server where that can be.
+def _open_front(
+    listener: Any, app: Flask, settings: Settings, readings: Readings, hand_over: Callable[[Any, Any, bool], None]
+) -> Front:
+    """Have connections accepted under eventlet, and websockets served without the WSGI server where that can be.
 
-    Returns how to accept no more, whom to tell that a connection is closed, and the entrances of the WSGI servers, each
-    with its places and how long a connection is kept. The stock path, in which the first gets every websocket, remains
-    when the setting, the library or the kernel wants it so.
+    The stock path, in which the WSGI server gets every websocket, remains when the setting, the library or the kernel
+    wants it so.
     """
     import eventlet
     import structlog
-    from eventlet import greenio, hubs, patcher
+    from eventlet import hubs, patcher
 
     from app.web import entrance, fast_engine, gate, reactor
+    from app.web.doze import Doze
     from app.web.parts import Web
 
     epoll = getattr(patcher.original("select"), "epoll", None)
@@ -264,114 +278,78 @@ def _open_gate(
     if reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
     if epoll is None:
-        # No connection is taken in before the server has room for the one before it.
-        only = entrance.Entrance(listener, eventlet.Queue(1))
-        stop = eventlet.spawn(only.admit, listener).kill
-        return stop, lambda address: None, [(only, settings.max_connections, KEEPALIVE)]
+        simple = entrance.Simple(listener, hand_over, web.limits)
+        eventlet.spawn(simple.run)
+        return simple
     poller = epoll()
-    loop = reactor.Reactor(poller, _Doze(hubs.get_hub(), poller.fileno()).wait, eventlet.spawn_n)
-    usual, health = (entrance.Entrance(listener, eventlet.Queue()) for _ in range(2))
+    loop = reactor.Reactor(poller, Doze(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n)
     if reason is None:
         web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
         web.engine.on_drained = web.hub.drained
         web.engine.start()
-
-    def hand_over(sock: Any, address: tuple[str, int], is_health: bool) -> None:
-        (health if is_health else usual).queue.put((greenio.GreenSocket(sock), address))
-
-    front = gate.Gate(
-        listener.fd,
-        loop,
-        web.engine,
-        hand_over,
-        web.limits,
-        most=settings.max_connections,
-        reserve=settings.health_reserve,
-        patience=settings.request_seconds,
-    )
+    front = gate.Gate(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
     front.open()
     eventlet.spawn_n(loop.run)
-    # Who asks for health is answered once, so that nobody keeps its places.
-    return front.close, front.left, [(usual, settings.max_connections, KEEPALIVE), (health, settings.health_reserve, 0)]
-
-
-class _Doze:
-    """Lets one greenlet wait for a descriptor again and again.
-
-    The library's own way registers the descriptor and a timer anew each time, which costs more than sending a message
-    to a dozen clients. Here both stay.
-    """
-
-    def __init__(self, hub: Any, fd: int) -> None:
-        import eventlet
-
-        self._hub = hub
-        self._current = eventlet.getcurrent
-        self._sleeper: Any = None
-        self._timer: Any = None
-        self._due = 0.0
-        hub.add(hub.READ, fd, self._wake, self._wake, lambda: None)
-
-    def wait(self, seconds: float) -> None:
-        """Return once the descriptor is ready, or after that time, or earlier for no reason."""
-        due = self._hub.clock() + seconds
-        if self._timer is None or due < self._due:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._due, self._timer = due, self._hub.schedule_call_global(seconds, self._ring)
-        self._sleeper = self._current()
-        self._hub.switch()
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._wake()
-
-    def _wake(self, *_: Any) -> None:
-        # Whoever waits may be held up elsewhere: then nothing is to be woken, and the descriptor stays ready.
-        sleeper, self._sleeper = self._sleeper, None
-        if sleeper is not None:
-            sleeper.switch()
+    return front
 
 
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     import logging
 
     from gevent import sleep, spawn
-    from gevent.pool import Pool
+    from gevent.monkey import get_original
     from gevent.pywsgi import WSGIServer
+    from gevent.socket import wait_read
     from gevent.threadpool import ThreadPool
     from geventwebsocket.handler import WebSocketHandler
 
+    from app.web.gate import open_front
     from app.web.handshake import refuse_first
-    from app.web.limits import TOO_MANY_HERE, Limits
     from app.web.readings import Readings, hurry_in_gevent
     from app.web.request_head import read_strictly_in_gevent
 
     # It would log every request.
     logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
-    pool = Pool(settings.max_connections)
     threads = ThreadPool(settings.password_checks)
-    app.extensions["swallowtail"].offload(*[lambda work, *given: threads.apply(work, given)] * 2)
-    limits: Limits = app.extensions["swallowtail"].limits
+    web = app.extensions["swallowtail"]
+    web.offload(*[lambda work, *given: threads.apply(work, given)] * 2)
     readings = Readings(settings.request_seconds, KEEPALIVE)
     handler = refuse_first(read_strictly_in_gevent(hurry_in_gevent(WebSocketHandler, readings)), settings)
 
-    class Server(WSGIServer):  # type: ignore[misc] # the library has no types
-        def handle(self, sock: Any, address: tuple[str, int]) -> None:
-            if not limits.hold(address[0]):
-                sock.sendall(TOO_MANY_HERE)
-                return
-            try:
-                super().handle(sock, address)
-            finally:
-                limits.release(address[0])
+    class Once(handler):  # type: ignore[misc, valid-type] # the library has no types
+        def handle_one_request(self) -> Any:
+            # Who asks for health keeps no place.
+            answer = super().handle_one_request()
+            return None if answer is True else answer
 
-    server = Server(listener, app, handler_class=handler, spawn=pool, log=None)
-    server.start()
+    server = WSGIServer(listener, app, handler_class=handler, log=None)
+    server.init_socket()
+
+    def serve(sock: Any, address: tuple[str, int], is_health: bool) -> None:
+        try:
+            sock.setblocking(True)
+            (Once if is_health else handler)(sock, address, server).handle()
+        finally:
+            sock.close()
+            front.left(address)
+
+    def hand_over(*given: Any) -> None:
+        spawn(serve, *given)
+
+    def wait(poller: Any, seconds: float) -> None:
+        with suppress(TimeoutError):
+            wait_read(poller.fileno(), seconds, TimeoutError())
+
+    try:
+        epoll = get_original("select", "epoll")
+    except AttributeError:
+        epoll = None
+    front = open_front(listener, epoll, wait, spawn, hand_over, web.limits, readings, settings)
     spawn(readings.run, sleep)
 
     def stop() -> None:
-        server.close()
+        front.close()
+        listener.close()
 
     return stop
 

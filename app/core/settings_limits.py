@@ -51,7 +51,7 @@ class LimitSettings(BaseSettings):
     max_address_connections: int = Field(
         2000,
         ge=1,
-        description="Connections of one address at once, in each web process: of Socket.IO, and as many others of HTTP",
+        description="Connections of one address at once, in each web process, whatever they are for",
     )
     max_user_connections: int = Field(
         200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
@@ -62,7 +62,7 @@ class LimitSettings(BaseSettings):
         description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
     )
     request_seconds: float = Field(
-        30.0, gt=0, le=3600, description="How long the head of a request may take to come, and then its body"
+        30.0, gt=0, le=3600, description="How long a request may take to come, its head and its body together"
     )
     health_reserve: int = Field(
         16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"

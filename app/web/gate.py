@@ -1,23 +1,33 @@
 """Accepts connections: what asks for a websocket goes to the engine, anything else to the WSGI server. Before the road.
 
 A request is looked at without being taken from its socket, so that whoever answers it finds it whole. It is handed on
-once its head is there, and until then costs no greenlet and no place; when there are too many that wait, the one that
-has waited longest goes. What asks for the health of the process has places of its own.
+once its head is there, and until then costs no greenlet, no thread and no place; when there are too many that wait, the
+one that has waited longest goes. When there is no place for a whole head, the connection goes that has one and has
+waited longest for the rest of its request. What asks for the health of the process has places of its own.
 """
 
 from __future__ import annotations
 
 import errno
 import math
+import re
 import socket
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import structlog
 
+from app.core.settings import Settings
+from app.web.entrance import Front, Simple
 from app.web.fast_engine import Engine
 from app.web.limits import TOO_MANY_HERE, Limits
-from app.web.reactor import Reactor
+from app.web.proxies import DIRECT
+from app.web.reactor import Poller, Reactor
+from app.web.readings import Readings
 from app.web.upgrade import END, LONGEST, Upgrade, read_upgrade
 
 log = structlog.get_logger(__name__)
@@ -32,6 +42,8 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 #: The ends of addresses under which machines ask for the health of the process.
 _HEALTH = (b"/healthz", b"/readyz")
+#: What says that something comes after a head: who asks for health with a body could keep its place.
+_BODY = re.compile(rb"^(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 Address = tuple[str, int]
 #: Takes a connection whose request is to be answered; the last says whether it asks for the health of the process.
@@ -41,11 +53,12 @@ HandOver = Callable[[socket.socket, Address, bool], None]
 class _Visitor:
     """A connection whose request is not all there."""
 
-    __slots__ = ("address", "seen", "sock")
+    __slots__ = ("address", "seen", "since", "sock")
 
-    def __init__(self, sock: socket.socket, address: Address) -> None:
+    def __init__(self, sock: socket.socket, address: Address, since: float) -> None:
         self.sock = sock
         self.address = address
+        self.since = since
         #: Bytes that have come.
         self.seen = 0
 
@@ -60,27 +73,26 @@ class Gate:
         engine: Engine | None,
         hand_over: HandOver,
         limits: Limits,
-        *,
-        most: int,
-        reserve: int,
-        patience: float,
+        readings: Readings,
+        settings: Settings,
     ) -> None:
-        """`most` connections at once, and `reserve` more for health; a head has `patience` seconds to come.
-
-        Without an engine every websocket is the WSGI server's.
-        """
+        """`readings` are those of the WSGI server. Without an engine every websocket is the server's too."""
         listener.setblocking(False)
         self._listener = listener
         self._reactor = reactor
         self._engine = engine
         self._hand_over = hand_over
         self._limits = limits
-        self._most = most
-        self._reserve = reserve
-        self._patience = patience
+        self._readings = readings
+        self._most = settings.max_connections
+        self._reserve = settings.health_reserve
+        self._patience = settings.request_seconds
         #: By descriptor, the one first that has waited longest.
         self._silent: dict[int, _Visitor] = {}
         self._handed = 0
+        #: Connections that were shed and may not be closed yet.
+        self._leaving = 0
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Begin to accept."""
@@ -91,8 +103,11 @@ class Gate:
         self._reactor.discard(self._listener)
 
     def left(self, address: Address) -> None:
-        """Learn that a connection which was handed over is closed."""
-        self._handed -= 1
+        """Learn that a connection which was handed over is closed. May be called from any thread."""
+        with self._lock:
+            self._handed -= 1
+            self._leaving = max(0, self._leaving - 1)
+        self._readings.forget(address)
         self._limits.release(address[0])
 
     def _accept(self) -> None:
@@ -110,7 +125,7 @@ class Gate:
             if not self._limits.hold(address[0]):
                 self._answer(sock, TOO_MANY_HERE)
                 continue
-            visitor = _Visitor(sock, address)
+            visitor = _Visitor(sock, address, time.monotonic())
             if not self._look(visitor):
                 self._keep(visitor)
 
@@ -124,7 +139,17 @@ class Gate:
         self._reactor.after(REST, self.open)
 
     def _count(self) -> int:
-        return self._handed + (len(self._engine) if self._engine is not None else 0)
+        return self._handed - self._leaving + (len(self._engine) if self._engine is not None else 0)
+
+    def _has_place(self, *, is_health: bool) -> bool:
+        """Tell whether one more may be let in, for whom another that waits for its client may have to go."""
+        if self._count() < self._most:
+            return True
+        if not is_health and self._readings.shed():
+            with self._lock:
+                self._leaving += 1
+            return True
+        return is_health and self._count() < self._most + self._reserve
 
     def _keep(self, visitor: _Visitor) -> None:
         """Wait for the rest of a head; most have it there when they are accepted."""
@@ -176,23 +201,26 @@ class Gate:
         engine = self._engine
         upgrade = read_upgrade(head, address, engine.prefix) if engine is not None else None
         is_health = _asks_for_health(head)
-        if self._count() >= self._most + (self._reserve if is_health else 0):
+        if not self._has_place(is_health=is_health):
             self._refuse(visitor, _BUSY)
         elif engine is not None and upgrade is not None and engine.accepts(upgrade):
             self._adopt(engine, visitor, upgrade)
         else:
             self._let_go(visitor)
-            self._handed += 1
+            with self._lock:
+                self._handed += 1
+            self._readings.expect(address, visitor.since)
             self._hand_over(sock, address, is_health)
 
     def _adopt(self, engine: Engine, visitor: _Visitor, upgrade: Upgrade) -> None:
+        # From here on it counts for the address that it says, which a proxy may tell, until the engine forgets it.
+        self._limits.release(visitor.address[0])
+        upgrade.environ.pop(DIRECT, None)
         if wait := self._limits.try_connect(upgrade.environ["REMOTE_ADDR"]):
-            self._refuse(visitor, _LIMITED % max(1, math.ceil(wait)))
+            self._answer(visitor.sock, _LIMITED % max(1, math.ceil(wait)))
             return
         self._let_go(visitor)
         visitor.sock.recv(upgrade.size)
-        # From here on it counts among the open connections of its address.
-        self._limits.release(visitor.address[0])
         engine.adopt(visitor.sock, upgrade)
 
     def _let_go(self, visitor: _Visitor) -> None:
@@ -218,6 +246,36 @@ class Gate:
         self._reactor.discard(sock)
 
 
+def open_front(
+    listener: socket.socket,
+    epoll: Callable[[], Poller] | None,
+    wait: Callable[[Any, float], Any],
+    start: Callable[[Callable[[], None]], object],
+    hand_over: HandOver,
+    limits: Limits,
+    readings: Readings,
+    settings: Settings,
+) -> Front:
+    """Have connections accepted for a WSGI server that gets every websocket too: by a gate, where there is epoll.
+
+    `wait(poller, seconds)` returns once the poller has something; `start(work)` has it done beside everything else.
+    """
+    if epoll is None:
+        simple = Simple(listener, hand_over, limits)
+        start(simple.run)
+        return simple
+    reactor = Reactor(poller := epoll(), partial(wait, poller), start)
+    gate = Gate(listener, reactor, None, hand_over, limits, readings, settings)
+    gate.open()
+    start(reactor.run)
+    return gate
+
+
 def _asks_for_health(head: bytes) -> bool:
     words = head[: head.find(b"\n")].split(b" ", 2)
-    return len(words) == 3 and words[0] in (b"GET", b"HEAD") and words[1].partition(b"?")[0].endswith(_HEALTH)
+    return (
+        len(words) == 3
+        and words[0] in (b"GET", b"HEAD")
+        and words[1].partition(b"?")[0].endswith(_HEALTH)
+        and not _BODY.search(head)
+    )

@@ -16,6 +16,7 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qs
 
 import structlog
 from prometheus_client import Counter
@@ -25,7 +26,7 @@ from app.core.errors import WHEN_FULL, TooFast, TooMany
 from app.core.settings import Settings
 from app.core.settings_access import is_loopback
 from app.web.places import Places
-from app.web.proxies import Proxies
+from app.web.proxies import DIRECT, Proxies
 from app.web.shares import Settlement, Share
 from app.web.throttle import Counts, Throttle
 
@@ -73,9 +74,9 @@ class Limits:
         self.caller_subscriptions = share("subscribe", settings.user_subscribe_limit)
         self.address_messages = share("address-message", settings.address_message_limit)
         self.address_subscriptions = share("address-subscribe", settings.address_subscribe_limit)
-        self._open_from: Tally[str] = Tally()
         self._proxies = Proxies(settings.trusted_proxies)
-        self._sockets: Tally[str] = Tally()
+        #: By address: connections that were accepted, and those of Socket.IO that have none of their own.
+        self._open: Tally[str] = Tally()
         self._lock = threading.Lock()
 
     def covers(self, address: str) -> bool:
@@ -109,23 +110,24 @@ class Limits:
         """Forget the tries of somebody who proved to be who they say, from where they did."""
         self._login.clear(f"{_hash(name)}:{network_of(address)}")
 
-    def try_connect(self, address: str) -> float:
+    def try_connect(self, address: str, *, own: int = 0) -> float:
         """Count a connection that an address wants to open. Returns 0, or after how many seconds to try again.
 
-        Waits for nothing, and takes as long for the thousandth connection of an address as for the first.
+        `own`: what is counted of it already, by `hold`. Waits for nothing, and takes as long for the thousandth
+        connection of an address as for the first.
         """
         if not self.covers(address):
             return 0.0
         source = network_of(address)
         wait = self._connects.take(source)
-        if not wait and self._open_from[source] >= self.settings.max_address_connections:
+        if not wait and self._open[source] - own >= self.settings.max_address_connections:
             wait = WHEN_FULL
         if wait:
             LIMITED.labels("connect").inc()
         return wait
 
     def hold(self, peer: str) -> bool:
-        """Count a connection of HTTP when it is accepted; tells whether its address may have one more.
+        """Count a connection when it is accepted; tells whether its address may have one more.
 
         Not of a trusted proxy: everybody comes from there. `release` it when it is closed.
         """
@@ -133,28 +135,29 @@ class Limits:
             return True
         source = network_of(peer)
         with self._lock:
-            if self._sockets[source] < self.settings.max_address_connections:
-                self._sockets[source] += 1
+            if self._open[source] < self.settings.max_address_connections:
+                self._open[source] += 1
                 return True
         LIMITED.labels("socket").inc()
         return False
 
     def release(self, peer: str) -> None:
-        """Note that a connection which `hold` let in is closed, or is an open connection of Socket.IO now."""
+        """Note that a connection which `hold` let in is closed."""
         if self._counts(peer):
-            with self._lock:
-                _drop(self._sockets, network_of(peer))
+            self.closed(peer)
 
     def _counts(self, peer: str) -> bool:
         return self.covers(peer) and not self._proxies.may_be(peer)
 
     def opened(self, address: str) -> None:
-        """Note that a connection of an address is open."""
-        self._open_from[network_of(address)] += 1
+        """Note that an address has a connection of Socket.IO that no connection counts for which was accepted."""
+        with self._lock:
+            self._open[network_of(address)] += 1
 
     def closed(self, address: str) -> None:
         """Note that a connection of an address is gone."""
-        _drop(self._open_from, network_of(address))
+        with self._lock:
+            _drop(self._open, network_of(address))
 
     def has_to_ask(self, actor: Actor, address: str) -> bool:
         """Tell whether `enter` may have to wait for Redis."""
@@ -245,26 +248,46 @@ class MessageLimits:
 
 
 def watch_connections(server: Any, limits: Limits) -> None:
-    """Count the connections of each address in a Socket.IO server (python-socketio's)."""
+    """Count the connections of each address in a Socket.IO server (python-socketio's).
+
+    Those with a websocket that was counted when it was accepted are not counted again: those that poll, and those
+    behind a proxy, are.
+    """
     engine = server.eio
     connect, disconnect = engine.handlers["connect"], engine.handlers["disconnect"]
     addresses: dict[str, str] = {}
+    direct: set[str] = set()
 
     def opened(eio_sid: str, environ: dict[str, Any]) -> Any:
         answer = connect(eio_sid, environ)
-        if answer is None or answer is True:
+        if (answer is None or answer is True) and not (DIRECT in environ and _is_websocket(environ)):
             addresses[eio_sid] = address = environ.get("REMOTE_ADDR", "")
             limits.opened(address)
+            if DIRECT in environ:
+                direct.add(eio_sid)
         return answer
 
     def closed(eio_sid: str, *reason: Any) -> Any:
+        forget(eio_sid)
+        return disconnect(eio_sid, *reason)
+
+    def upgraded(eio_sid: str) -> None:
+        if eio_sid in direct:
+            forget(eio_sid)
+
+    def forget(eio_sid: str) -> None:
+        direct.discard(eio_sid)
         address = addresses.pop(eio_sid, None)
         if address is not None:
             limits.closed(address)
-        return disconnect(eio_sid, *reason)
 
     engine.on("connect", opened)
     engine.on("disconnect", closed)
+    engine.handlers["upgrade"] = upgraded
+
+
+def _is_websocket(environ: dict[str, Any]) -> bool:
+    return "websocket" in parse_qs(environ.get("QUERY_STRING", "")).get("transport", [])
 
 
 def key_of(actor: Actor) -> str:

@@ -144,9 +144,13 @@ class _Limited:
     def __init__(self, ws: Any, session: Session) -> None:
         self._ws = ws
         self._session = session
+        self._is_upgraded = False
 
     def wait(self) -> Any:
         """Return the next message. Raises ValueError."""
+        if self._session.upgraded and not self._is_upgraded:
+            self._is_upgraded = True
+            self._session.server._trigger_event("upgrade", self._session.sid, run_async=False)
         data = self._ws.wait()
         if data and len(data) > self._session.longest:
             raise ValueError("a message is too large")

@@ -34,6 +34,8 @@ _FAMILIES = tuple(_BEGINNINGS.split())
 #: Where an environment keeps the path that a trusted proxy says we are reached under.
 PREFIX = "swallowtail.prefix"
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,100}){1,10}")
+#: In an environment that is settled: the caller's address is that of the connection, which was counted as its.
+DIRECT = "swallowtail.direct"
 
 
 class Proxies:
@@ -60,6 +62,8 @@ class Proxies:
             ProxyFix(_answer_nothing, x_for=hops, x_proto=1)(environ, _ignore)
             environ["REMOTE_ADDR"] = _read_address(environ["REMOTE_ADDR"]) or peer
             environ["wsgi.url_scheme"] = _SCHEMES.get(environ["wsgi.url_scheme"].lower(), scheme)
+        elif not self.may_be(peer):
+            environ[DIRECT] = True
         for name in [name for name in environ if name.startswith("HTTP_X_FORWARDED_") or name == "HTTP_FORWARDED"]:
             del environ[name]
 

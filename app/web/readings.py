@@ -1,13 +1,15 @@
 """How long a request may take to come: its head and its body together. Before the road, in every way of serving.
 
 The servers bound each read, so that a byte now and then keeps a connection, and its place, for good. Here one look
-every second finds the connections whose present request is late, and cuts those that still wait for some of it. What
-the answer takes is nobody's business here: a poll may wait, a download may be slow.
+every second finds the connections whose present request is late, and cuts those that still wait for some of it. When
+the process has no place left, the one that has waited longest for its client goes earlier. What the answer takes is
+nobody's business here: a poll may wait, a download may be slow.
 """
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,41 +38,86 @@ class Reader(Protocol):
 
 
 class Readings:
-    """The requests of one process that are on their way."""
+    """The requests of one process that are on their way. May be called from any thread."""
 
     def __init__(self, seconds: float, idle: float) -> None:
         """A request has `seconds`; after one, a connection may be silent for `idle` until the next has begun."""
         self._seconds = seconds
         self._idle = idle
+        #: When each is late; the one first that began first.
         self._due: dict[Reader, float] = {}
-        #: Those that were cut at the last look.
+        #: Those that were cut and have not come to an end.
         self._cut: dict[Reader, None] = {}
+        #: By the address of a connection that no handler has yet: when it was accepted.
+        self._since: dict[Any, float] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def begin(self, reader: Reader, *, idle: bool = False) -> None:
+    def expect(self, peer: Any, since: float) -> None:
+        """Note when a connection came whose handler will begin to read only now: its first request began then."""
+        with self._lock:
+            self._since[peer] = since
+
+    def forget(self, peer: Any) -> None:
+        """Forget a connection whose handler never began."""
+        with self._lock:
+            self._since.pop(peer, None)
+
+    def begin(self, reader: Reader, peer: Any = None, *, idle: bool = False) -> None:
         """Note that a request begins to come, or that nothing does."""
-        self._due[reader] = time.monotonic() + (self._idle if idle else self._seconds)
+        with self._lock:
+            since = self._since.pop(peer, None) if peer is not None else None
+            self._due.pop(reader, None)
+            now = time.monotonic() if since is None else since
+            self._due[reader] = now + (self._idle if idle else self._seconds)
+
+    def go_on(self, reader: Reader) -> None:
+        """Note that the rest of a request is read after all, which has no more time than it had, or one look's."""
+        with self._lock:
+            due = self._due.pop(reader, 0.0)
+            self._due[reader] = max(due, time.monotonic() + LOOK)
 
     def end(self, reader: Reader) -> None:
         """Forget a connection."""
-        self._due.pop(reader, None)
-        self._cut.pop(reader, None)
+        with self._lock:
+            self._due.pop(reader, None)
+            self._cut.pop(reader, None)
 
     def look(self, now: float) -> None:
         """Cut whoever is late. One whose request is all there is looked at no more until the next."""
-        for reader in list(self._cut):
-            # It had so much to read that it has not come to the end, or its answer is not taken.
-            self._cut.pop(reader, None)
+        with self._lock:
+            again = [reader for reader in self._cut if reader.is_reading()]
+            self._cut.clear()
+            late = [reader for reader, due in self._due.items() if due <= now]
+            for reader in late:
+                del self._due[reader]
+        for reader in again:
+            # It had so much to read that it has not come to the end.
             reader.cut(socket.SHUT_RDWR)
-        for reader, due in list(self._due.items()):
-            if due <= now:
-                self._due.pop(reader, None)
-                if reader.is_reading():
-                    # Its answer can still be sent, which is 400.
-                    reader.cut(socket.SHUT_RD)
-                    self._cut[reader] = None
+        for reader in late:
+            self._cut_off(reader)
+
+    def shed(self) -> bool:
+        """Cut the connection that has waited longest for its client to say something; tells whether there was one."""
+        while True:
+            with self._lock:
+                reader = next(iter(self._due), None)
+                if reader is None:
+                    return False
+                del self._due[reader]
+            if self._cut_off(reader):
+                return True
+
+    def _cut_off(self, reader: Reader) -> bool:
+        if not reader.is_reading():
+            return False
+        # Its answer can still be sent, which is 400.
+        reader.cut(socket.SHUT_RD)
+        with self._lock:
+            self._cut[reader] = None
+        return True
 
     def run(self, sleep: Callable[[float], Any]) -> None:
         """Look every now and then, for good."""
@@ -140,7 +187,7 @@ def hurry(handler: type[Any], readings: Readings) -> type[Any]:
 
         def handle_one_request(self) -> None:
             self.body = None
-            readings.begin(self, idle=self.has_served)
+            readings.begin(self, self.client_address, idle=self.has_served)
             super().handle_one_request()
             self.has_served = True
 
@@ -165,7 +212,7 @@ def hurry(handler: type[Any], readings: Readings) -> type[Any]:
         def answered(self) -> None:
             """Have what is read after an answer, which is thrown away, come in time too."""
             self.body = None
-            readings.begin(self)
+            readings.go_on(self)
 
         def finish(self) -> None:
             readings.end(self)
@@ -192,7 +239,7 @@ def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
 
         def handle_one_request(self) -> Any:
             self.body = None
-            readings.begin(self, idle=self.has_served)
+            readings.begin(self, self.client_address, idle=self.has_served)
             answer = super().handle_one_request()
             self.has_served = True
             return answer

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import queue
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
+import structlog
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from app.core.settings import Settings
-from app.web.limits import TOO_MANY_HERE, Limits
+from app.web.gate import open_front
 from app.web.native_threads import NativeThreads
 from app.web.readings import ANSWERED, Readings, hurry
 from app.web.request_head import read_strictly
+
+log = structlog.get_logger(__name__)
 
 
 def serve_in_threads(listener: socket.socket, app: Flask, settings: Settings, keepalive: float) -> Callable[[], None]:
@@ -26,32 +29,41 @@ def serve_in_threads(listener: socket.socket, app: Flask, settings: Settings, ke
     hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
     web.rt.passwords.offload = hashing.run
     readings = Readings(settings.request_seconds, keepalive)
-    limits: Limits = web.limits
 
     class Server(ThreadedWSGIServer):
         daemon_threads = True
 
-        def verify_request(self, request: Any, client_address: Any) -> bool:
-            if limits.hold(client_address[0]):
-                return True
-            with suppress(OSError):
-                request.send(TOO_MANY_HERE)
-            request.close()
-            return False
-
         def process_request_thread(self, request: Any, client_address: Any) -> None:
             try:
+                request.setblocking(True)
                 super().process_request_thread(request, client_address)
             finally:
-                limits.release(client_address[0])
+                front.left(client_address)
 
-    handler = _make_handler(readings, keepalive)
-    server = Server(settings.host, settings.port, _telling(app), handler, fd=listener.fileno())
-    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    def hand_over(sock: socket.socket, address: tuple[str, int], is_health: bool) -> None:
+        try:
+            server.process_request(sock, address)
+        except RuntimeError as fault:
+            # The system gives no thread more.
+            log.warning("thread_refused", reason=str(fault))
+            sock.close()
+            front.left(address)
+
+    def start(work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="gate", daemon=True).start()
+
+    server = Server(
+        settings.host, settings.port, _telling(app), _make_handler(readings, keepalive), fd=listener.fileno()
+    )
+    front = open_front(
+        *(listener, getattr(select, "epoll", None), lambda poller, seconds: poller.poll(seconds, 1), start),
+        *(hand_over, web.limits, readings, settings),
+    )
     threading.Thread(target=readings.run, args=(time.sleep,), name="readings", daemon=True).start()
 
     def stop() -> None:
-        server.shutdown()
+        front.close()
+        server.server_close()
         listener.close()
 
     return stop

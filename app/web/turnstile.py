@@ -17,6 +17,7 @@ from app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticat
 from app.web.callers import by_nobody, get_caller
 from app.web.limits import Limits
 from app.web.parts import get_web
+from app.web.proxies import DIRECT
 
 _READS = ("GET", "HEAD", "OPTIONS")
 #: What is asked for by machines that watch over this one, or costs next to nothing.
@@ -70,7 +71,8 @@ def limit_polling(serve: Any, limits: Limits) -> Any:
     """Count what opens a connection on the stock path: long polling, and websockets that the gate did not take."""
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:
-        if _opens(environ) and (wait := limits.try_connect(environ.get("REMOTE_ADDR", ""))):
+        own = 1 if DIRECT in environ else 0
+        if _opens(environ) and (wait := limits.try_connect(environ.get("REMOTE_ADDR", ""), own=own)):
             headers = [("Retry-After", str(max(1, math.ceil(wait)))), ("Content-Length", "0")]
             start_response("429 Too Many Requests", headers)
             return [b""]

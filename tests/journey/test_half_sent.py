@@ -13,6 +13,7 @@ import pytest
 from tests.harness.house import House
 from tests.harness.processes import WebProcess
 from tests.harness.waiting import wait_until
+from tests.journey.test_floods import UPGRADE
 
 pytestmark = [pytest.mark.journey, pytest.mark.long]
 #: Every way to serve: two on the fast path's gate, two on their own.
@@ -27,6 +28,16 @@ HALF_BODY = (
     b"POST /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b"Content-Length: 999\r\n\r\n{"
 )
+#: Whole heads of whose bodies nothing comes, or a little.
+ENDLESS = {
+    "a little": HALF_BODY,
+    "nothing": HALF_BODY[:-1],
+    "1 GB": HALF_BODY.replace(b"999", b"%d" % 10**9),
+    "asked": HALF_BODY[:-1].replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
+    "pieces": HALF_BODY[:-1].replace(b"Content-Length: 999", b"Transfer-Encoding: chunked") + b"1\r\n{\r\n",
+    "of health": HALF_BODY.replace(b"POST /api/v1/instances", b"GET /healthz"),
+    "none, and no other request": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+}
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
@@ -80,14 +91,23 @@ def has_ended(one: socket.socket, drip: bytes = b"") -> bool:
         return True
 
 
-@pytest.mark.parametrize("way", ["fast", "stock"])
-def test_half_sent_requests_fill_nothing_and_health_is_answered(way: str, crowd_of: Callable[..., Crowd]) -> None:
-    crowd = crowd_of(way, max_connections=40, request_seconds=600)
-    crowd.say(HALF_HEAD, 120)
+@pytest.mark.parametrize("way", WAYS)
+def test_half_sent_requests_keep_nobody_out(way: str, crowd_of: Callable[..., Crowd]) -> None:
+    crowd = crowd_of(way, max_connections=20, request_seconds=600)
+    crowd.say(HALF_HEAD, 60)
     assert [ask(crowd, path) for path in ("/healthz", "/readyz", "/api/v1/instances")] == [200, 200, 200]
-    # Heads that are whole have a place each: then there is none left, but for health.
-    crowd.say(HALF_BODY, 40)
-    wait_until(lambda: ask(crowd, "/api/v1/instances") == 503, "every place is taken")
+    for what in ENDLESS.values():
+        crowd.say(what, 30)
+        assert [ask(crowd, path) for path in ("/healthz", "/api/v1/instances", "/readyz")] == [200, 200, 200]
+    assert "Traceback" not in crowd._web.log_text()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_health_is_answered_when_every_place_is_taken(way: str, crowd_of: Callable[..., Crowd]) -> None:
+    crowd = crowd_of(way, max_connections=20, request_seconds=600)
+    assert {one.recv(4096)[:12] for one in crowd.say(UPGRADE, 20)} == {b"HTTP/1.1 101"}
+    crowd.say(HALF_HEAD, 60)
+    assert ask(crowd, "/api/v1/instances") == 503
     assert [ask(crowd, path) for path in ("/healthz", "/readyz") * 20] == [200] * 40
     crowd.close()
     wait_until(lambda: ask(crowd, "/api/v1/instances") == 200, "there is room again")
@@ -98,7 +118,9 @@ def test_an_address_has_only_so_many_connections_whatever_they_ask_for(
     way: str, crowd_of: Callable[..., Crowd]
 ) -> None:
     crowd = crowd_of(way, limits="on", max_address_connections=10)
-    first = crowd.say(HALF_HEAD, 5) + crowd.say(HALF_BODY, 5)
+    first = crowd.say(HALF_HEAD, 3) + crowd.say(HALF_BODY, 4)
+    sockets = crowd.say(UPGRADE, 3)
+    assert {one.recv(4096)[:12] for one in sockets} == {b"HTTP/1.1 101"}
     (refused,) = crowd.say(b"")
     assert refused.recv(1000).startswith(b"HTTP/1.1 429 ")
     first[0].close()
@@ -112,6 +134,14 @@ def test_an_address_has_only_so_many_connections_whatever_they_ask_for(
         return False
 
     wait_until(is_let_in, "one that is closed counts no more")
+    (taking,) = crowd.say(HALF_BODY)
+    assert has_stayed(taking)
+    sockets[0].close()
+    wait_until(is_let_in, "nor does a websocket")
+
+
+def has_stayed(one: socket.socket) -> bool:
+    return not has_ended(one)
 
 
 @pytest.mark.parametrize("way", ["fast", "gevent", "threading"])

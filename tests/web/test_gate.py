@@ -14,6 +14,7 @@ from app.core.settings import Settings
 from app.web.gate import Gate
 from app.web.limits import Limits
 from app.web.reactor import Reactor
+from app.web.readings import Readings
 from tests.harness.waiting import wait_until
 
 HEAD = b"GET /api/v1/instances HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -23,20 +24,22 @@ HEALTH = b"GET /healthz?full=1 HTTP/1.1\r\nHost: a\r\n\r\n"
 class Scene:
     """A gate without an engine, moved by hand, and who came to it."""
 
-    def __init__(self, path: Path, *, most: int = 100, patience: float = 600, **settings: Any) -> None:
+    def __init__(self, path: Path, **given: Any) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
         self.handed: list[tuple[socket.socket, tuple[str, int], bool]] = []
-        self.limits = Limits(Settings(_env_file=None, var_dir=path, limits="on", **settings))
+        chosen = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **given}
+        settings = Settings(_env_file=None, var_dir=path, **chosen)
+        self.limits = Limits(settings)
+        self.readings = Readings(settings.request_seconds, 75)
         self.gate = Gate(
             self.listener,
             self.reactor,
             None,
             lambda *given: self.handed.append(given),
             self.limits,
-            most=most,
-            reserve=2,
-            patience=patience,
+            self.readings,
+            settings,
         )
         self.gate.open()
         self.clients: list[socket.socket] = []
@@ -118,11 +121,11 @@ def test_a_client_that_goes_is_forgotten(scene: Any, said: bytes) -> None:
     client = s.come(said)
     client.shutdown(socket.SHUT_WR)
     s.turn()
-    assert (s.handed, s.gate._silent, dict(s.limits._sockets)) == ([], {}, {})
+    assert (s.handed, s.gate._silent, dict(s.limits._open)) == ([], {}, {})
 
 
 def test_whoever_has_waited_longest_goes_when_there_are_too_many(scene: Any) -> None:
-    s = scene(most=3)
+    s = scene(max_connections=3)
     clients = [s.come(HEAD[:10]) for _ in range(5)]
     assert [answer(client) for client in clients[:2]] == [b"HTTP/1.1 408 Request Timeout"] * 2
     s.say(clients[-1], HEAD[10:])
@@ -130,13 +133,19 @@ def test_whoever_has_waited_longest_goes_when_there_are_too_many(scene: Any) -> 
 
 
 def test_a_head_that_takes_too_long_is_told_so(scene: Any) -> None:
-    s = scene(patience=0)
+    s = scene(request_seconds=0.001)
     client = s.come(HEAD[:10])
+
+    def is_over() -> bool:
+        s.turn()
+        return not s.gate._silent
+
+    wait_until(is_over, "it is given up")
     assert answer(client) == b"HTTP/1.1 408 Request Timeout"
 
 
 def test_health_has_places_of_its_own(scene: Any) -> None:
-    s = scene(most=2)
+    s = scene(max_connections=2)
     usual = [s.come(HEAD) for _ in range(3)]
     health = [s.come(HEALTH) for _ in range(3)]
     assert [is_health for _, _, is_health in s.handed] == [False, False, True, True]
@@ -145,6 +154,56 @@ def test_health_has_places_of_its_own(scene: Any) -> None:
         s.gate.left(address)
     s.come(HEAD)
     assert len(s.handed) == 5
+
+
+class Waiting:
+    """A request that was handed on and has a body to come, or none."""
+
+    def __init__(self, *, is_reading: bool) -> None:
+        self.waits = is_reading
+        self.cuts: list[int] = []
+
+    def is_reading(self) -> bool:
+        return self.waits
+
+    def cut(self, how: int) -> None:
+        self.cuts.append(how)
+
+
+def test_whoever_has_a_place_and_waits_longest_for_the_rest_of_a_request_makes_room(scene: Any) -> None:
+    s = scene(max_connections=3)
+    busy, first, second = (Waiting(is_reading=number > 0) for number in range(3))
+    for reader in (busy, first, second):
+        s.come(HEAD)
+        s.readings.begin(reader)
+    s.come(HEAD)
+    assert (len(s.handed), first.cuts, second.cuts, busy.cuts) == (4, [socket.SHUT_RD], [], [])
+    # It has left, which makes no room: the newcomer has its place.
+    s.gate.left(s.handed[1][1])
+    s.come(HEAD)
+    assert (len(s.handed), second.cuts) == (5, [socket.SHUT_RD])
+    assert answer(s.come(HEAD)) == b"HTTP/1.1 503 Service Unavailable", "nobody else waits for a client"
+
+
+def test_who_was_silent_before_the_head_has_less_time_for_the_body(scene: Any) -> None:
+    s = scene()
+    client = s.come(HEAD[:10])
+    (visitor,) = s.gate._silent.values()
+    s.say(client, HEAD[10:])
+    s.wait_for(1)
+    reader = Waiting(is_reading=True)
+    s.readings.begin(reader, s.handed[0][1])
+    s.readings.look(visitor.since + 599)
+    assert reader.cuts == []
+    s.readings.look(visitor.since + 600)
+    assert reader.cuts == [socket.SHUT_RD]
+
+
+@pytest.mark.parametrize("line", [b"Content-Length: 99", b"content-length : 9", b"Transfer-Encoding: chunked"])
+def test_who_asks_for_health_with_a_body_has_no_place_of_healths(scene: Any, line: bytes) -> None:
+    s = scene()
+    s.come(HEALTH.replace(b"Host: a", b"Host: a\r\n" + line))
+    assert [is_health for _, _, is_health in s.handed] == [False]
 
 
 def test_an_address_has_only_so_many_until_they_are_closed(scene: Any) -> None:
@@ -162,4 +221,4 @@ def test_a_trusted_proxy_has_as_many_as_it_wants(scene: Any, proxies: str) -> No
     s = scene(max_address_connections=2, trusted_proxies=proxies, auth="required")
     for _ in range(5):
         s.come(HEAD)
-    assert (len(s.handed), dict(s.limits._sockets)) == (5, {})
+    assert (len(s.handed), dict(s.limits._open)) == (5, {})

@@ -14,6 +14,7 @@ from app.core.access import NOBODY, OPEN, Actor
 from app.core.errors import TooFast, TooMany
 from app.core.settings import Settings
 from app.web.limits import Limits, MessageLimits, network_of, watch_connections
+from app.web.proxies import DIRECT
 from app.web.turnstile import limit_polling
 from tests.web.desk import Desk, problem, take
 from tests.web.test_buckets import Clock
@@ -183,6 +184,28 @@ def test_an_engine_counts_what_it_let_in(tmp_path: Path, clock: Clock) -> None:
     watch_connections(refusing, limits)
     assert refusing.handlers["connect"]("b", {"REMOTE_ADDR": HERE}) is False
     assert limits.try_connect(HERE) == 0.0
+
+
+def test_an_address_has_one_count_for_all_its_connections(tmp_path: Path, clock: Clock) -> None:
+    limits = make_limits(tmp_path, clock, auth="required", max_address_connections=3)
+    server = FakeServer()
+    watch_connections(server, limits)
+    direct = {"REMOTE_ADDR": HERE, DIRECT: True}
+    assert limits.hold(HERE)
+    # A websocket whose connection was counted, one behind a proxy, and one that polls.
+    server.handlers["connect"]("a", {**direct, "QUERY_STRING": "EIO=4&transport=websocket"})
+    server.handlers["connect"]("b", {"REMOTE_ADDR": HERE, "QUERY_STRING": "EIO=4&transport=websocket"})
+    server.handlers["connect"]("c", {**direct, "QUERY_STRING": "EIO=4&transport=polling"})
+    assert (limits.hold(HERE), limits.try_connect(HERE), limits.try_connect(HERE, own=1)) == (False, 5.0, 0.0)
+    # The websocket of the one that polled was counted when it was accepted.
+    server.handlers["upgrade"]("c")
+    assert limits.hold(HERE)
+    for sid in "abc":
+        server.handlers["upgrade"](sid)
+        server.handlers["disconnect"](sid)
+    for _ in range(2):
+        limits.release(HERE)
+    assert dict(limits._open) == {}
 
 
 def test_who_goes_on_after_being_refused_is_put_out(tmp_path: Path, clock: Clock) -> None:
