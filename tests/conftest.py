@@ -96,6 +96,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [problem for item in items if (problem := _give_tier(item))]
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
+    _put_the_long_first(items)
+
+
+def _put_the_long_first(items: list[pytest.Item]) -> None:
+    """Order files by what they start: one that takes a minute must not be begun by one process when the others end."""
+    order = [{"journey", "browser", "chaos"}, {"service"}, {"unit"}]
+    rank: dict[Path, int] = {}
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        own = next(place for place, tiers in enumerate(order) if tiers & marks)
+        rank[item.path] = min(own, rank.get(item.path, own))
+    items.sort(key=lambda item: rank[item.path])
 
 
 def _give_tier(item: pytest.Item) -> str | None:
