@@ -49,7 +49,7 @@ class DatabaseScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """Put the domain together. Celery's own periodic tasks are not ours: there is no result backend to clean."""
         try:
-            self._runtime = Runtime.build(self._settings)
+            self._runtime = Runtime.build(self._settings, for_runs=False)
         except SettingsError as wrong:
             sys.exit(f"settings: {wrong.message}")
         if self._settings.beat_metrics_port:

@@ -25,9 +25,10 @@ from sqlalchemy.sql.expression import ColumnElement, ScalarSelect
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
+from app.core.connections import BUDGET, RESERVED, Budget
 from app.core.engines import PostgresDriver, make_engine
 from app.core.errors import CutOff, Unavailable
-from app.core.faults import AWAY, is_read_only, is_transient, unavailable
+from app.core.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
 from app.core.keyring import Keyring
 from app.core.models import Instance, Moment
 from app.core.offload import OFFLOAD, Offload
@@ -76,8 +77,10 @@ def _postgres_now(element: _Clock, compiler: SQLCompiler, **options: Any) -> str
 class Database:
     """One process's access to the database. Safe to share between threads and greenlets, not across a fork."""
 
-    def __init__(self, settings: Settings, driver: PostgresDriver | None = None) -> None:
+    def __init__(self, settings: Settings, driver: PostgresDriver | None = None, *, for_runs: bool = True) -> None:
         """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support.
+
+        Without `for_runs`, `database_reserve` connections are left to those who perform runs.
 
         Raises:
             SettingsError: the driver is not installed.
@@ -85,7 +88,9 @@ class Database:
         self.wait = settings.database_wait
         #: Why it last refused, until it takes a write again.
         self.trouble: str | None = None
-        self.engine = make_engine(settings, driver or "psycopg")
+        #: How many connections are left to others.
+        self.reserve = 0 if for_runs else settings.database_reserve
+        self.engine = make_engine(settings, driver or "psycopg", reserve=self.reserve)
         self._turns = None if settings.database_file is None else Turns(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
@@ -168,6 +173,17 @@ class Database:
         with self.engine.connect() as connection:
             connection.execution_options(**self._options(write=False)).execute(select(Instance.id).limit(1))
 
+    def read_budget(self) -> Budget | None:
+        """Return what connections there may be and are left; None on SQLite, which has no limit.
+
+        Raises:
+            Unavailable: the database is away, or had none left for this question.
+        """
+        if self.engine.dialect.name != "postgresql":
+            return None
+        with self.read(wait=0.0) as session:
+            return Budget(*session.connection().exec_driver_sql(BUDGET.format(later="true")).one())
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
@@ -212,6 +228,11 @@ class Database:
                     connection.close()
                 if not patience.pause():
                     raise (self._tell(fault) or Unavailable(AWAY)) from fault
+            except Unavailable:
+                # Meanwhile this process may give one back that it has.
+                if not patience.pause():
+                    REFUSALS.labels(RESERVED).inc()
+                    raise
             except PoolTimeout as fault:
                 raise Unavailable("every connection to the database is in use") from fault
 

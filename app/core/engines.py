@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 
+from app.core.connections import Reserve
 from app.core.errors import SettingsError
 from app.core.events import to_json
 from app.core.private import make_private, open_private
@@ -27,8 +28,10 @@ log = structlog.get_logger(__name__)
 PostgresDriver = Literal["psycopg", "psycopg2"]
 
 
-def make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
+def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0) -> Engine:
     """Return an engine for the database of the settings; no connection is opened yet.
+
+    `reserve` connections to PostgreSQL are left to others (`core/connections`).
 
     Raises:
         SettingsError: the driver is not installed.
@@ -36,10 +39,14 @@ def make_engine(settings: Settings, driver: PostgresDriver) -> Engine:
     url, file = make_url(settings.database), settings.database_file
     if file is None:
         try:
-            return _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
+            engine = _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
         except ModuleNotFoundError as missing:
             message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
             raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
+        # Behind a pooler in transaction mode, a connection is none of the server's.
+        if reserve and settings.database_prepare_threshold:
+            event.listen(engine, "do_connect", Reserve(reserve).connect)
+        return engine
     return _make_sqlite_engine(url, file, settings)
 
 

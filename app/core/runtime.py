@@ -45,7 +45,12 @@ class Runtime:
 
     @classmethod
     def build(
-        cls, settings: Settings, *, driver: PostgresDriver | None = None, announce: Announce | None = None
+        cls,
+        settings: Settings,
+        *,
+        driver: PostgresDriver | None = None,
+        announce: Announce | None = None,
+        for_runs: bool = True,
     ) -> Runtime:
         """Put the parts together without opening a connection.
 
@@ -53,8 +58,9 @@ class Runtime:
             settings: the frozen settings.
             driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
             announce: told of committed events; publishes them to Redis by default.
+            for_runs: may use the connections to PostgreSQL that are kept for runs.
         """
-        db = Database(settings, driver)
+        db = Database(settings, driver, for_runs=for_runs)
         broadcast = Broadcaster(settings)
         ledger = Ledger(db, settings, announce or broadcast.publish)
         ledger.announce_access = broadcast.publish_access

@@ -31,6 +31,12 @@ class DatabaseSettings(BaseSettings):
     database_spare: int = Field(
         10, ge=0, description="Connections that PostgreSQL should have left; fewer make readiness `degraded`"
     )
+    database_reserve: int = Field(
+        10,
+        ge=0,
+        description="Connections to PostgreSQL that web processes, beat and commands leave to the runs of workers; "
+        "at most half of those that there may be",
+    )
     database_recycle: float = Field(
         0.0, ge=0, description="Age in seconds at which a connection to PostgreSQL is replaced; 0 for never"
     )

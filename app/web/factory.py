@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
         driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
     """
     app = _make_flask(settings)
-    runtime = Runtime.build(settings, driver=driver)
+    runtime = Runtime.build(settings, driver=driver, for_runs=False)
     reader = Tokens(runtime)
     reader.check_keys()
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.

@@ -16,11 +16,11 @@ from apiflask import APIBlueprint
 from flask import Response
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.core.connections import count_left
+from app.core.connections import Budget
 from app.core.errors import SwallowtailError, Unavailable
 from app.core.faults import reason_of
 from app.core.runtime import Runtime
-from app.core.vitals import PATIENCE, read_vitals
+from app.core.vitals import PATIENCE, count_pool, read_vitals
 from app.delivery.hub import Hub
 from app.web.api.answers import Health
 from app.web.bodies import write_json
@@ -72,7 +72,7 @@ def check_database(runtime: Runtime) -> Component:
     """Read from it once, without waiting for it to come back."""
     try:
         runtime.db.ping()
-        left = count_left(runtime.db)
+        budget = runtime.db.read_budget()
     except SQLAlchemyError as fault:
         reason = reason_of(fault) if isinstance(fault, DBAPIError) else None
         return _state(DOWN, f"cannot be read: {reason or type(fault).__name__}")
@@ -80,9 +80,20 @@ def check_database(runtime: Runtime) -> Component:
         return _state(DOWN, f"cannot be read: {away.message}")
     if runtime.db.trouble is not None:
         return _state(DEGRADED, f"can be read, but {runtime.db.trouble}; tasks wait until it takes writes again")
-    if left is not None and left < runtime.settings.database_spare:
-        return _state(DEGRADED, f"can be read, but has {left} connections left; tasks may wait for one")
-    return _state(OK, "can be read" if left is None else f"can be read, and has {left} connections left")
+    if budget is None:
+        return _state(OK, "can be read")
+    return _count_connections(runtime, budget)
+
+
+def _count_connections(runtime: Runtime, budget: Budget) -> Component:
+    db, limits = runtime.db, runtime.settings
+    pool = count_pool(db)
+    kept = f", {budget.keeps(db.reserve)} of them kept for runs" if db.reserve else ""
+    own = f"; this process has {pool.in_use + pool.idle} of at most {pool.limit}" if pool else ""
+    told = f"{budget.left} of {budget.most} connections left{kept}{own}"
+    if budget.left < limits.database_spare:
+        return _state(DEGRADED, f"can be read, but has {told}; tasks may wait for one")
+    return _state(OK, f"can be read, and has {told}")
 
 
 def check_hub(hub: Hub) -> Component:

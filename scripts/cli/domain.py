@@ -37,7 +37,7 @@ def open_unknown() -> Iterator[Runtime]:
     settings = load_settings()
     _be_quiet(settings)
     _check_database_file(settings)
-    runtime = Runtime.build(join(settings))
+    runtime = Runtime.build(join(settings), for_runs=False)
     try:
         yield runtime
     finally:

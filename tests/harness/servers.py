@@ -68,11 +68,11 @@ class PostgresServer(Program):
 
     OWNER = "postgres"  # the server refuses to run as root; Debian's package brings this user
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, max_connections: int = 200) -> None:
         self.directory = directory or make_directory(self.OWNER)
         self.port = free_port()
         data = self.directory / "data"
-        fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+        fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", f"max_connections={max_connections}"]
         options = [part for setting in [*fast, "listen_addresses=127.0.0.1"] for part in ("-c", setting)]
         super().__init__(
             "postgres",

@@ -117,11 +117,15 @@ def test_a_server_without_a_connection_left_is_told_and_leaves_tasks_as_they_are
     task_id = web.queued()
     with web.db.read(), web.db.read():
         pass
-    assert check_database(web.rt) == {"status": "ok", "detail": "can be read, and has 3 connections left"}
+    own = "this process has 2 of at most 20"
+    assert check_database(web.rt) == {
+        "status": "ok",
+        "detail": f"can be read, and has 3 of 5 connections left; {own}",
+    }
     others = [psycopg.connect(limited) for _ in range(3)]
     assert check_database(web.rt) == {
         "status": "degraded",
-        "detail": "can be read, but has 0 connections left; tasks may wait for one",
+        "detail": f"can be read, but has 0 of 5 connections left; {own}; tasks may wait for one",
     }
     worker = Runtime.build(make_settings(database_url=limited, database_wait=0.3))
     with pytest.raises(Unavailable, match="the database has no connection left"):
