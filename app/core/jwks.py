@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import orjson
 import structlog
-from jwt import PyJWK, PyJWKSet
+from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 from app.core.errors import Unavailable
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 #: What a provider's token may be signed with: a key of the set is for exactly one of them.
 ALGORITHMS = ("RS256", "ES256")
+_PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
 #: Keys of a set that are looked at; nobody has more.
 _MOST_KEYS = 100
 
@@ -84,10 +85,12 @@ class ProviderKeys:
         until = time.monotonic() + settings.jwks_timeout
         with (
             httpx.Client(timeout=settings.jwks_timeout, transport=self._transport, follow_redirects=False) as client,
-            client.stream("GET", settings.jwks_url, headers={"Accept": "application/json"}) as answer,
+            client.stream("GET", settings.jwks_url, headers=_PLAIN) as answer,
         ):
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise ValueError("packed, although it was asked not to be: a few bytes may unpack to any number")
             body = b""
             for part in answer.iter_bytes():
                 body += part
@@ -103,12 +106,23 @@ def _parse(body: bytes) -> dict[str, PyJWK]:
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
         raise ValueError("not a set of keys")
     usable = [key for key in found["keys"][:_MOST_KEYS] if isinstance(key, dict) and _is_for_signing(key)]
-    keys = [key for key in PyJWKSet(usable).keys if key.algorithm_name in ALGORITHMS]
-    return {key.key_id: key for key in keys if key.key_id}
+    keys = [key for one in usable if (key := _read_key(one)) is not None]
+    if not keys:
+        raise ValueError("no key in it can be used")
+    return {key.key_id: key for key in keys if key.key_id and key.algorithm_name in ALGORITHMS}
+
+
+def _read_key(key: dict[str, Any]) -> PyJWK | None:
+    """Return a key; None for one that is odd in whatever way: the others are still good."""
+    try:
+        return PyJWK(key)
+    except (PyJWTError, ValueError, TypeError, NotImplementedError, AttributeError, OverflowError):
+        return None
 
 
 def _is_for_signing(key: dict[str, Any]) -> bool:
     # A symmetric key in public would be everybody's.
     operations = key.get("key_ops")
-    right_use = key.get("use", "sig") == "sig" and (operations is None or "verify" in operations)
+    may_verify = operations is None or (isinstance(operations, list) and "verify" in operations)
+    right_use = key.get("use", "sig") == "sig" and may_verify
     return right_use and key.get("kty") in ("RSA", "EC") and isinstance(key.get("kid"), str)

@@ -7,12 +7,14 @@ Nothing here touches the database, so nobody waits for it while the provider thi
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
+import orjson
 from authlib.common.errors import AuthlibBaseError
 from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import OAuth2Client
@@ -29,6 +31,8 @@ from app.core.users import Identity
 
 #: What an ID token may be signed with, whatever the provider says that it can do: never a shared secret, never nothing.
 ALGORITHMS = ["RS256", "ES256"]
+#: Asked for as it is: a few packed bytes may unpack to any number.
+_PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _DISCOVERY = "/.well-known/openid-configuration"
 #: Characters of a secret that stands for one try to sign in; PKCE wants 43 to 128.
 _LENGTH = 48
@@ -91,7 +95,7 @@ class Provider:
                 raise Unauthenticated(_WRONG) from None
             except (httpx2.HTTPError, ValueError) as fault:
                 raise _away(fault) from None
-            keys = _read_json(client, found["jwks_uri"])
+            keys = self._read_json(client, found["jwks_uri"])
         claims = self._read(tokens, keys, attempt)
         wish = claims.get("preferred_username") or claims.get("email")
         return Identity(settings.oidc_issuer, claims["sub"], wish if isinstance(wish, str) else None)
@@ -112,7 +116,7 @@ class Provider:
 
     def _discover(self, client: Any) -> dict[str, str]:
         issuer = self._settings.oidc_issuer
-        found = _read_json(client, issuer.rstrip("/") + _DISCOVERY)
+        found = self._read_json(client, issuer.rstrip("/") + _DISCOVERY)
         if found.get("issuer") != issuer:
             raise Unavailable("the identity provider calls itself by another name than SWALLOWTAIL_OIDC_ISSUER")
         addresses = {name: found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
@@ -120,6 +124,24 @@ class Provider:
             if not isinstance(address, str) or not is_safe_address(address):
                 raise Unavailable(f"the identity provider's {name} is no https:// address")
         return {name: str(address) for name, address in addresses.items()}
+
+    def _read_json(self, client: Any, address: str) -> dict[str, Any]:
+        """Return the object at an address. Raises Unavailable, also when it is too large (`jwks_max_bytes`)."""
+        most, until = self._settings.jwks_max_bytes, time.monotonic() + self._settings.oidc_timeout
+        body = b""
+        try:
+            with client.stream("GET", address, withhold_token=True, headers=_PLAIN) as answer:
+                answer.raise_for_status()
+                for part in answer.iter_raw():
+                    body += part
+                    if len(body) > most or time.monotonic() > until:
+                        raise ValueError("too large, or too slow")
+            found = orjson.loads(body)
+        except (httpx2.HTTPError, ValueError) as fault:
+            raise _away(fault) from None
+        if not isinstance(found, dict):
+            raise _away(ValueError("no object"))
+        return found
 
     def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
         settings = self._settings
@@ -149,18 +171,6 @@ def is_safe_address(address: str) -> bool:
     """Tell whether what is said to an address can be read by nobody else: https, or a server on this machine."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-
-
-def _read_json(client: Any, address: str) -> dict[str, Any]:
-    try:
-        answer = client.request("GET", address, withhold_token=True, headers={"Accept": "application/json"})
-        answer.raise_for_status()
-        found = answer.json()
-    except (httpx2.HTTPError, ValueError) as fault:
-        raise _away(fault) from None
-    if not isinstance(found, dict):
-        raise _away(ValueError("no object"))
-    return found
 
 
 def _away(fault: Exception) -> Unavailable:

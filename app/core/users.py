@@ -207,7 +207,7 @@ def meet(runtime: Runtime, identity: Identity, *, provision: bool) -> User | Non
 
     They are called what they wish if nobody else is: nobody is taken for somebody else because of a name.
     """
-    if len(identity.subject) > _LONGEST_SUBJECT or identity.subject != clean(identity.subject):
+    if not 0 < len(identity.subject) <= _LONGEST_SUBJECT or identity.subject != clean(identity.subject):
         return None
     same = (User.issuer == identity.issuer, User.subject == identity.subject)
     with runtime.db.read() as session:

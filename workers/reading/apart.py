@@ -15,6 +15,8 @@ from workers.journal import PermanentError
 from workers.reading.blocks import Block, Bounds, Reading
 
 MAX_CHARACTERS = Bounds().characters
+#: Characters of a hint that are passed on: a server may send any number, and a process takes so many only.
+_LONGEST_HINT = 500
 
 
 def read_apart(
@@ -27,9 +29,10 @@ def read_apart(
     """
     settings = settings or load_settings()
     asked = {
-        "media_type": media_type,
-        "charset": charset,
-        "name": name,
+        "media_type": media_type[:_LONGEST_HINT],
+        "charset": charset and charset[:_LONGEST_HINT],
+        # What counts is the ending.
+        "name": name[-_LONGEST_HINT:],
         "characters": MAX_CHARACTERS,
         "unpacked_bytes": settings.read_max_unpacked,
         "cpu_seconds": settings.read_cpu_seconds,

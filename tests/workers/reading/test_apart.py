@@ -61,3 +61,8 @@ def test_nothing_of_the_environment_is_passed_on(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(subprocess, "run", run)
     assert read_apart(b"A lamp.", settings=settings()).format == "plain"
     assert sorted(seen[0]) == ["PYTHONPATH", "PYTHONWARNINGS"]
+
+
+def test_hints_of_any_length_and_kind_are_taken_as_hints() -> None:
+    hint = "\u00ff\0\ud800" * 100_000
+    assert read_apart(b"abc", hint, hint, hint + ".md", settings()).blocks[0].text == "abc"

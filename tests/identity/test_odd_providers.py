@@ -1,0 +1,109 @@
+"""What an identity provider publishes is read within limits, and one odd key spoils none of the others."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.errors import Unauthenticated, Unavailable
+from app.core.oidc import Attempt
+from app.core.oidc import Provider as Issuer
+from app.core.settings import Settings
+from tests.identity.bench import Provider
+from tests.identity.conftest import NewBench
+from tests.identity.test_provider_tokens import believing
+
+ODD: list[dict[str, Any]] = [
+    {"alg": "none"},
+    {"alg": 1},
+    {"key_ops": 1},
+    {"key_ops": {"verify": 1}},
+    {"n": 1},
+    {"n": "A" * 20_000},
+    {"e": "_" * 20_000},
+    {"d": 1},
+    {"crv": {}, "kty": "EC"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_key_that_cannot_be_used_is_left_out_alone(new_bench: NewBench, odd: dict[str, Any]) -> None:
+    provider = Provider()
+    bench = believing(new_bench, provider)
+    provider.keys.insert(0, {**provider.keys[0], "kid": "odd", **odd})
+    assert bench.tokens.read(provider.sign()).name == "ada"
+    with pytest.raises((Unauthenticated, Unavailable)):
+        bench.tokens.read(provider.sign(kid="odd", key=Provider().rsa))
+    provider.keys = [provider.keys[0]]
+    provider.time += 1000
+    assert bench.tokens.read(provider.sign()).name == "ada", "what was read last is good for a while"
+
+
+def test_keys_that_unpack_to_more_are_not_unpacked(new_bench: NewBench) -> None:
+    provider = Provider()
+    bench = believing(new_bench, provider, jwks_max_bytes=50_000)
+    bomb = gzip.compress(json.dumps({"keys": provider.keys}).encode() + b" " * 40_000_000)
+    assert len(bomb) < 50_000
+    provider.answer = httpx.Response(200, content=bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(Unavailable):
+        bench.tokens.read(provider.sign())
+
+
+@pytest.mark.parametrize("subject", ["", "\ud800", "a\0b", "x" * 301])
+def test_nobody_is_made_known_by_a_subject_that_is_none(new_bench: NewBench, subject: str) -> None:
+    provider = Provider()
+    bench = believing(new_bench, provider, jwt_provision=True)
+    with pytest.raises(Unauthenticated):
+        bench.tokens.read(provider.sign(sub=subject))
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A provider for signing in that answers everything with a body and headers; its address and what it answers."""
+    given: dict[str, Any] = {"body": b"", "headers": {}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in given["headers"].items():
+                self.send_header(name, value)
+            self.end_headers()
+            try:
+                self.wfile.write(given["body"])
+            except ConnectionError:
+                # Enough was read.
+                return
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", given
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["large", "packed", "deep", "a list", "no text"])
+def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
+    answers: tuple[str, dict[str, Any]], kind: str
+) -> None:
+    issuer, given = answers
+    named = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"), issuer)
+    good = json.dumps(named).encode()
+    bodies = {"deep": b"[" * 100_000, "a list": b"[]", "no text": b"\xff", "large": good + b" " * 1_000_000}
+    given["body"] = bodies.get(kind) or gzip.compress(good + b" " * 1_000_000)
+    given["headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
+    provider = Issuer(Settings(_env_file=None, oidc_client_id="us", oidc_issuer=issuer))
+    with pytest.raises(Unavailable):
+        provider.write_address(Attempt.begin("http://localhost/back"))
+    given.update(body=good, headers={})
+    assert provider.write_address(Attempt.begin("http://localhost/back")).startswith(issuer)
