@@ -21,7 +21,7 @@ from app.core.events import EventRecord, now, to_json
 from app.core.fleet import find_doubt
 from app.core.ledger import NewTask
 from app.core.models import Task
-from app.core.offload import Offload, here
+from app.core.offload import SMALL, Offload, here
 from app.core.policy import rules_for, rules_of
 from app.core.reads import read_instance
 from app.core.redaction import redact_text
@@ -117,7 +117,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
 def _place(runtime: Runtime, given: Any) -> Offload:
     """Return where to compute with an input: a large one is not looked at where that would hold others up."""
     try:
-        return runtime.offload if len(to_json(given)) > runtime.settings.inline_input_bytes else here
+        return runtime.offload if len(to_json(given)) > SMALL else here
     except TypeError:
         return runtime.offload
 
@@ -184,7 +184,7 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
 
 def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
     def read(session: Session) -> Outcome:
-        view = view_task(task, rules_of(session, task))
+        view = view_task(session, task, rules_of(session, task))
         if events:
             view["last_seq"] = events[-1].seq
             return Outcome(view, events[-1].seq, events[-1].epoch, created)

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
 from app.core.events import to_json
+from app.core.kept import make
 from app.core.log import Change
 from app.core.models import Step, Task
 from app.core.models_privacy import Artifact
-from app.core.offload import OFFLOAD, Offload, here
-from app.core.policy import rules_of
+from app.core.offload import place
+from app.core.policy import rules_of, rules_of_new
 from app.core.redaction import Rules, redact
 from app.core.sealing import keyring_of, seal_bytes, unseal_bytes
 from app.core.settings import Settings
@@ -42,8 +43,10 @@ class Content:
     sha256: str
 
 
-def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None]:
-    """Store an output that is too large for its event. Returns what the row is to hold, and the artifact's id if any.
+def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
+    """Store an output that is too large for its event.
+
+    Returns what the row is to hold: in its place, the artifact's id if any, and what is kept of what is shown of it.
 
     The same output of the same task is stored once.
 
@@ -53,26 +56,32 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     encoded = to_json(output)
     check_kept(encoded, "output", settings)
     if len(encoded) <= settings.inline_output_bytes:
-        return output, None
+        if output is None:
+            return None, None, None
+        # As it will be read back.
+        told = make(orjson.loads(encoded), rules_of(change.session, task), encoded)
+        return output, None, told
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
     row, reference = _make(change, settings, task, artifact_id, output, encoded)
     if change.session.get(Artifact, artifact_id) is None:
         change.session.add(row)
         change.session.flush()
-    return reference, artifact_id
+    return reference, artifact_id, None
 
 
 def part_input(change: Change, settings: Settings, task: Task) -> Artifact | None:
     """Take an input that is too large for it out of the row of a new task, which then holds a reference.
 
-    Returns the artifact, which is to be added after the task.
+    Returns the artifact, which is to be added after the task. The row is given what is kept of what is shown.
 
     Raises:
         InvalidInput, TooLarge: see `check_kept`.
     """
     encoded = to_json(task.input)
     check_kept(encoded, "input", settings)
+    rules = rules_of_new(change.session, task, len(encoded))
     if len(encoded) <= settings.inline_input_bytes:
+        task.input_shown = place(change.session, len(encoded))(make, orjson.loads(encoded), rules, encoded)
         return None
     # No output's, whatever it is: who may see outputs may not see inputs for that.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
@@ -151,8 +160,7 @@ def _hide(session: Session, value: Any, rules: Rules, encoded: bytes) -> tuple[s
     def work() -> tuple[str, bytes]:
         return _show(redact(orjson.loads(encoded) if value is None else value, rules, encoded))
 
-    offload: Offload = session.info.get(OFFLOAD, here)
-    told: tuple[str, bytes] = offload(work)
+    told: tuple[str, bytes] = place(session, len(encoded))(work)
     return told
 
 

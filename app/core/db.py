@@ -15,8 +15,9 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import BigInteger, Connection, literal, select, type_coerce
-from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -27,8 +28,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.connections import BUDGET, RESERVED, Budget
 from app.core.engines import PostgresDriver, make_engine
-from app.core.errors import CutOff, Unavailable
+from app.core.errors import CutOff, SwallowtailError, Unavailable
 from app.core.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
+from app.core.kept import MADE, Made, store
 from app.core.keyring import Keyring
 from app.core.models import Instance, Moment
 from app.core.offload import OFFLOAD, Offload
@@ -39,7 +41,11 @@ from app.core.settings import Settings
 from app.core.turns import Turns
 from app.core.validate import LIMITS
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
+#: Longest that what was made for a view waits for its turn to be kept, in seconds.
+_KEEP_WAIT = 0.2
 #: Whether what `Database.patiently` does has tried to store something, so that nobody knows what is stored.
 _has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
@@ -191,9 +197,10 @@ class Database:
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
         patience = _Patience(self.wait if wait is None else wait)
+        made: Made = {}
         with self._turn(patience) if write else nullcontext():
             connection = self._begin(patience, write=write)
-            session = Session(bind=connection, expire_on_commit=False, autoflush=True, info=self._info)
+            session = Session(bind=connection, expire_on_commit=False, autoflush=True, info={**self._info, MADE: made})
             try:
                 yield session
                 session.flush()
@@ -210,6 +217,19 @@ class Database:
             finally:
                 session.close()
                 connection.close()
+        if made:
+            self._keep(made)
+
+    def _keep(self, made: Made) -> None:
+        """Keep what was made in a transaction with its rows; not at any price: whoever needs it makes it again."""
+        before = _has_stored.get()
+        try:
+            with self._transaction(write=True, wait=_KEEP_WAIT) as session:
+                store(session, made)
+        except (SQLAlchemyError, SwallowtailError) as fault:
+            log.info("not_kept", reason=str(fault))
+        finally:
+            _has_stored.set(before)
 
     def _turn(self, patience: _Patience) -> AbstractContextManager[None]:
         # Before the connection: those who wait for their turn leave connections to those who read.

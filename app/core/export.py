@@ -135,7 +135,7 @@ def _parts(instance_id: str, head: Head) -> list[tuple[str, _Read]]:
 def _read_schedules(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
     query = select(Schedule).where(Schedule.instance_id == instance_id, Schedule.id > (after or ""))
     rows = session.scalars(query.order_by(Schedule.id).limit(PAGE)).all()
-    shown = [view_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows]
+    shown = [view_schedule(session, row, rules_for(session, row.instance_id, row.kind)) for row in rows]
     return shown, rows[-1].id if len(rows) == PAGE else None
 
 
@@ -155,7 +155,7 @@ def _read_tasks(session: Session, instance_id: str, after: Any) -> tuple[Sequenc
     for row in rows:
         rules = rules_of(session, row)
         steps = session.scalars(select(Step).where(Step.task_id == row.id).order_by(Step.position))
-        shown.append({**view_task(row, rules), "steps": [view_step(step, rules) for step in steps]})
+        shown.append({**view_task(session, row, rules), "steps": [view_step(session, step, rules) for step in steps]})
     return shown, rows[-1].id if len(rows) == FEW else None
 
 

@@ -97,6 +97,9 @@ class Task(Base):
     kind: Mapped[str] = mapped_column(String(100))
     title: Mapped[str] = mapped_column(String(200))
     input: Mapped[Any] = mapped_column(JSON)
+    #: What is shown of the input (see `core/kept`), and the texts in its secret fields (see `core/learned`).
+    input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    secrets: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: Where the input is, when it is too large for the row, which then holds the reference to it.
     input_artifact_id: Mapped[str | None] = mapped_column(String(36))
     status: Mapped[str] = mapped_column(String(16))
@@ -116,6 +119,8 @@ class Task(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(Moment)
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    #: What is shown of the result (see `core/kept`).
+    result_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: Where the result is, when it is too large for the row, which then holds the reference to it.
     artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -172,6 +177,8 @@ class Step(Base):
     #: What the agent said when it was done; None when it said nothing.
     message: Mapped[str | None] = mapped_column(Text)
     output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    #: What is shown of the output (see `core/kept`).
+    output_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: Where the output is, when it is too large for the row, which then holds the reference to it.
     artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -274,6 +281,8 @@ class Schedule(Base):
     name: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(100))
     input: Mapped[Any] = mapped_column(JSON)
+    #: What is shown of the input (see `core/kept`).
+    input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: `cron`, `interval` or `once`; exactly the fields of that one are set.
     timing: Mapped[str] = mapped_column(String(16))
     cron: Mapped[str | None] = mapped_column(String(200))

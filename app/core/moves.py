@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session, defer
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput
 from app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stamp
+from app.core.kept import told_by
 from app.core.log import Change
 from app.core.models import Outbox, Step, Task
 from app.core.policy import rules_of
 from app.core.redaction import Rules, redact_fields, redact_text
-from app.core.sealing import SEALED, keyring_of, seal
+from app.core.sealing import keyring_of, seal
 from app.core.settings import Settings
 from app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 from app.core.unreadable import is_unreadable
@@ -43,8 +44,9 @@ UNFINISHED = {"code": "unfinished", "message": "The run ended before this step d
 
 
 #: What a move from outside can do without, so that a task can be moved whose payloads nobody can read.
-_PAYLOADS = SEALED[Task]
-_PLAIN = [name for name in Task.__table__.columns.keys() if name not in _PAYLOADS]  # noqa: SIM118 - keys, not columns
+_PAYLOADS = ("input", "result", "error")
+_KEPT = ("input_shown", "secrets", "result_shown")
+_PLAIN = [name for name in Task.__table__.columns.keys() if name not in (*_PAYLOADS, *_KEPT)]  # noqa: SIM118 - keys
 
 
 def lock_task(session: Session, task_id: str) -> Task | None:
@@ -77,9 +79,10 @@ def move(
     message: str | None = None,
     error: dict[str, Any] | None = None,
     result: Any = None,
+    shown: Any = None,
     **values: Any,
 ) -> None:
-    """Move `task` (locked) to `after`, set `values` on its row and record the fact.
+    """Move `task` (locked) to `after`, set `values` on its row and record the fact; `shown` is kept of the result.
 
     A status change sets `error` and `result` to what it carries, or to null: a watcher needs no other rule.
 
@@ -94,6 +97,7 @@ def move(
     values = {"artifact_id": None, **values, "status": after.value, "message": message, "updated_at": change.now}
     values["error"] = seal(keyring, Task, task.id, "error", hide(error, rules))
     values["result"] = seal(keyring, Task, task.id, "result", result)
+    values["result_shown"] = seal(keyring, Task, task.id, "result_shown", shown)
     if after in TERMINAL:
         values |= {"finished_at": change.now, "token": None, "lease_until": None}
         change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
@@ -107,7 +111,7 @@ def move(
     if moved is None:
         raise Conflict(f"the task is no longer {before}", field="status")
     reread(change.session, task, "result", "error")
-    record_status(change, task, before)
+    record_status(change, task, before, shown)
 
 
 def hide(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
@@ -120,8 +124,8 @@ def say(message: str, rules: Rules) -> str:
     return redact_text(clean(message[:LONGEST_MESSAGE]), rules)
 
 
-def record_status(change: Change, task: Task, before: TaskStatus | None) -> None:
-    """Record that `task` has just come from `before` to its present status."""
+def record_status(change: Change, task: Task, before: TaskStatus | None, kept: Any = None) -> None:
+    """Record that `task` has just come from `before` to its present status; `kept` is what is shown of its result."""
     data = {
         **_update(change, task),
         "status": task.status,
@@ -134,8 +138,8 @@ def record_status(change: Change, task: Task, before: TaskStatus | None) -> None
     if task.error is not None:
         data["error"] = task.error
     if task.result is not None:
-        data["result"] = task.result
-    shown = () if task.artifact_id is None else ("result",)
+        data["result"] = told_by(kept, task.result)
+    shown = () if task.artifact_id is None and kept is None else ("result",)
     change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}", shown=shown)
 
 
@@ -150,12 +154,13 @@ def _update(change: Change, task: Task) -> dict[str, Any]:
 
 def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
     """Record that `step` started or ended."""
+    kept = step.__dict__.get("output_shown")
     data = {
         "step_id": step.id,
         "agent": step.agent,
         "action": step.action,
         "status": step.status,
-        "output": step.output,
+        "output": told_by(kept, step.output),
         "started_at": stamp(step.started_at),
         "completed_at": stamp(step.completed_at),
         "key": step.key,
@@ -167,7 +172,7 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
         data["message"] = step.message
     if step.error is not None:
         data["error"] = step.error
-    shown = () if step.artifact_id is None else ("output",)
+    shown = () if step.artifact_id is None and kept is None else ("output",)
     change.record(task, EXECUTION_STEP, data, fact=fact, step=step.key, shown=shown)
 
 

@@ -143,7 +143,7 @@ def _note(change: Change, what: str, row: Schedule) -> None:
 
 
 def _view(change: Change, row: Schedule) -> ScheduleView:
-    return view_schedule(row, rules_for(change.session, row.instance_id, row.kind))
+    return view_schedule(change.session, row, rules_for(change.session, row.instance_id, row.kind))
 
 
 def timing_of(row: Schedule) -> Timing:

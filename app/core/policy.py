@@ -9,26 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Any
 
 import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.core.learned import describe, learn
 from app.core.models import Agent, Task
 from app.core.models_privacy import Artifact, InstancePolicy
+from app.core.offload import place
 from app.core.redaction import Rules, normal, schema_names
-from app.core.sealing import keyring_of, unseal, unseal_bytes
+from app.core.sealing import keyring_of, unseal_bytes
 from app.core.settings import Settings
-from app.core.unreadable import Unreadable, is_unreadable, sound
+from app.core.unreadable import Unreadable
 
 #: Key in `Session.info`.
 POLICIES = "policies"
 #: Rules that are remembered at most, of instances and agents, and of tasks.
 _MOST = 2000
-#: Large inputs that are read at once.
-_APART = 20
 
 
 class Policies:
@@ -73,46 +72,35 @@ class Policies:
     def task_rules(self, session: Session, task: Task) -> Rules:
         """Return what is hidden in all that is told of a task: also the values of its secret fields, wherever."""
         rules = self.rules(session, task.instance_id, task.kind)
-        return self._recall(task.id, rules) or self._learn(task.id, rules, lambda: whole_input(session, task))
+        return self._recall(task.id, rules) or self._learn(session, {task.id: rules})[task.id]
 
     def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
-        """Return what `task_rules` does for tasks of one instance, by id, whose inputs are read only as need be."""
+        """Return what `task_rules` does for tasks of one instance, by id; their inputs are read only as need be."""
         by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
-        kinds = {task.id: task.kind for task in tasks}
         found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
-        missing = [task_id for task_id, rules in found.items() if rules is None]
-        wanted = select(Task.id, Task.input, Task.input_artifact_id).where(Task.id.in_(missing))
-        rows = session.execute(wanted).all() if missing else []
-        for start in range(0, len(rows), _APART):
-            some = rows[start : start + _APART]
-            apart = [row.input_artifact_id for row in some if row.input_artifact_id is not None]
-            # Kept, so that none of them is read by itself; not all at once, since they are large.
-            held = session.scalars(select(Artifact).where(Artifact.id.in_(apart))).all() if apart else ()
-            for task_id, stored, artifact_id in some:
-                read = partial(unseal, keyring_of(session), Task, task_id, "input", stored)
-                if artifact_id is not None:
-                    read = partial(_read_apart, session, artifact_id)
-                found[task_id] = self._learn(task_id, by_kind[kinds[task_id]], read)
-            del held
-        return {task_id: rules for task_id, rules in found.items() if rules is not None}
+        missing = {task.id: by_kind[task.kind] for task in tasks if found[task.id] is None}
+        return {task_id: rules for task_id, rules in found.items() if rules is not None} | self._learn(session, missing)
+
+    def learn_new(self, session: Session, task: Task, size: int) -> Rules:
+        """Return what `task_rules` does for a task that is being stored with an input of so many bytes."""
+        rules = self.rules(session, task.instance_id, task.kind)
+        own: Rules = place(session, size)(rules.hiding, task.input)
+        task.secrets = describe(rules, own)
+        with self._lock:
+            _remember(self._tasks, task.id, (rules, own))
+        return own
 
     def _recall(self, task_id: str, rules: Rules) -> Rules | None:
         with self._lock:
             known = self._tasks.get(task_id)
         return known[1] if known is not None and known[0] is rules else None
 
-    def _learn(self, task_id: str, rules: Rules, read: Callable[[], Any]) -> Rules:
-        try:
-            given = sound(read(), "the input")
-        except Exception as fault:
-            if not is_unreadable(fault):
-                raise
-            # Nobody can tell what it says, and neither can a run: there is nothing to hide, and nothing to remember.
-            return rules
-        own = rules.hiding(given)
+    def _learn(self, session: Session, wanted: dict[str, Rules]) -> dict[str, Rules]:
+        learned = learn(session, wanted)
         with self._lock:
-            _remember(self._tasks, task_id, (rules, own))
-        return own
+            for task_id, own in learned.items():
+                _remember(self._tasks, task_id, (wanted[task_id], own))
+        return wanted | learned
 
     def forget(self) -> None:
         """Look again at the next question: a policy was changed here."""
@@ -161,6 +149,12 @@ def rules_of(session: Session, task: Task) -> Rules:
     """Return what is hidden in all that is told of a task."""
     policies: Policies | None = session.info.get(POLICIES)
     return Rules() if policies is None else policies.task_rules(session, task)
+
+
+def rules_of_new(session: Session, task: Task, size: int) -> Rules:
+    """Return what `rules_of` does for a task that is being stored with an input of so many bytes."""
+    policies: Policies | None = session.info.get(POLICIES)
+    return Rules() if policies is None else policies.learn_new(session, task, size)
 
 
 def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:

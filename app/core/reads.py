@@ -15,6 +15,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import clean
 from app.core.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
+from app.core.offload import place
 from app.core.policy import rules_among, rules_for, rules_of
 from app.core.states import TaskStatus
 from app.core.views import (
@@ -69,7 +70,7 @@ def read_task(session: Session, task_id: str) -> TaskView:
     row = _find(session, Task, task_id)
     if row is None:
         raise NotFound("there is no such task", field="task_id")
-    return view_task(row, rules_of(session, row))
+    return view_task(session, row, rules_of(session, row))
 
 
 def list_tasks(
@@ -104,7 +105,7 @@ def list_tasks(
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
     rules = rules_among(session, instance_id, rows[:limit])
-    return [outline_task(row, rules[row.id]) for row in rows[:limit]], more
+    return place(session)(lambda: [outline_task(row, rules[row.id]) for row in rows[:limit]]), more
 
 
 def list_steps(session: Session, task_id: str) -> list[StepOutline]:
@@ -114,7 +115,9 @@ def list_steps(session: Session, task_id: str) -> list[StepOutline]:
         raise NotFound("there is no such task", field="task_id")
     rules = rules_among(session, task.instance_id, [task])[task.id]
     query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
-    return [outline_step(row, rules) for row in session.scalars(query.order_by(Step.position))]
+    rows = session.scalars(query.order_by(Step.position)).all()
+    outlines: list[StepOutline] = place(session)(lambda: [outline_step(row, rules) for row in rows])
+    return outlines
 
 
 def read_step(session: Session, task_id: str, step_id: str) -> StepView:
@@ -122,7 +125,7 @@ def read_step(session: Session, task_id: str, step_id: str) -> StepView:
     row = _find(session, Step, step_id)
     if row is None or row.task_id != task_id:
         raise NotFound("there is no such step", field="step_id")
-    return view_step(row, rules_of(session, session.get_one(Task, task_id)))
+    return view_step(session, row, rules_of(session, session.get_one(Task, task_id)))
 
 
 def list_agents(session: Session) -> list[AgentView]:
@@ -151,12 +154,13 @@ def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
     row = _find(session, Schedule, schedule_id)
     if row is None:
         raise NotFound("there is no such schedule", field="schedule_id")
-    return view_schedule(row, rules_for(session, row.instance_id, row.kind))
+    return view_schedule(session, row, rules_for(session, row.instance_id, row.kind))
 
 
 def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]:
     """Return a schedule's latest slots, the latest first. Raises NotFound."""
-    read_schedule(session, schedule_id)
+    if _find(session, Schedule, schedule_id, defer(Schedule.input, raiseload=True)) is None:
+        raise NotFound("there is no such schedule", field="schedule_id")
     query = select(Slot).where(Slot.schedule_id == schedule_id).order_by(Slot.planned_at.desc()).limit(limit)
     return [view_slot(row) for row in session.scalars(query)]
 

@@ -205,7 +205,7 @@ class RunLedger:
         step.tries = step.failures + 1
         step.agent, step.action = agent, action
         step.status, step.saved, step.attempt = StepStatus.IN_PROGRESS.value, False, task.attempt
-        step.message = step.output = step.artifact_id = step.error = step.completed_at = None
+        step.message = step.output = step.output_shown = step.artifact_id = step.error = step.completed_at = None
         step.started_at = change.now
         change.session.flush()
         return step
@@ -286,8 +286,8 @@ class RunLedger:
             task = _hold(change, claim)
             if task.cancel_requested_at is not None:
                 return end_run(change, task, TaskStatus.COMPLETED, None)
-            kept, artifact_id = keep(change, self.ledger.settings, task, result)
-            values = {"result": kept, "artifact_id": artifact_id, "progress": 100.0}
+            kept, artifact_id, shown = keep(change, self.ledger.settings, task, result)
+            values = {"result": kept, "artifact_id": artifact_id, "shown": shown, "progress": 100.0}
             return end_run(change, task, TaskStatus.COMPLETED, None, **values)
 
         return self.ledger.commit(work)[0]
@@ -332,7 +332,7 @@ class RunLedger:
         self, change: Change, task: Task, step: Step, status: StepStatus, output: Any, progress: float | None
     ) -> None:
         step.status, step.saved = status.value, True
-        step.output, step.artifact_id = keep(change, self.ledger.settings, task, output)
+        step.output, step.artifact_id, step.output_shown = keep(change, self.ledger.settings, task, output)
         step.progress, step.completed_at = progress, change.now
         task.losses = 0
         task.updated_at = change.now

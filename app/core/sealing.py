@@ -27,10 +27,10 @@ from app.core.validate import LIMITS, check_kept
 
 #: The columns that are sealed, all of JSON.
 SEALED: Mapping[type[Base], tuple[str, ...]] = {
-    Task: ("input", "result", "error"),
-    Step: ("output", "error"),
+    Task: ("input", "input_shown", "secrets", "result", "result_shown", "error"),
+    Step: ("output", "output_shown", "error"),
     Event: ("data",),
-    Schedule: ("input",),
+    Schedule: ("input", "input_shown"),
 }
 #: Key in `Session.info`.
 KEYRING = "keyring"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, TypedDict, cast
 
-import orjson
+from sqlalchemy.orm import Session
 
-from app.core.events import bearable, stamp, to_json
+from app.core.events import bearable, stamp
+from app.core.kept import show
 from app.core.models import Agent, Instance, Schedule, Slot, Step, Task
-from app.core.redaction import Rules, redact, redact_fields, redact_text
+from app.core.redaction import Rules, redact_fields, redact_text
 from app.core.states import TaskStatus
 from app.core.unreadable import as_error, damaged, is_mark
 
@@ -154,11 +154,11 @@ def outline_task(row: Task, rules: Rules) -> TaskOutline:
     )
 
 
-def view_task(row: Task, rules: Rules) -> TaskView:
+def view_task(session: Session, row: Task, rules: Rules) -> TaskView:
     """Return the view of one row, without what `rules` hide."""
     # A reference is shown as it is: what it shows was redacted when it was made.
-    given = row.input if row.input_artifact_id is not None else _show(row.input, rules)
-    result = row.result if row.artifact_id is not None else _show(row.result, rules)
+    given = row.input if row.input_artifact_id is not None else show(session, row, "input", rules)
+    result = row.result if row.artifact_id is not None else show(session, row, "result", rules)
     return {**outline_task(row, rules), "input": given, "result": result}
 
 
@@ -181,21 +181,10 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
     )
 
 
-def view_step(row: Step, rules: Rules) -> StepView:
+def view_step(session: Session, row: Step, rules: Rules) -> StepView:
     """Return the view of one row, without what `rules` hide."""
-    output = row.output if row.artifact_id is not None else _show(row.output, rules)
+    output = row.output if row.artifact_id is not None else show(session, row, "output", rules)
     return {**outline_step(row, rules), "output": output}
-
-
-def _show(payload: Any, rules: Rules) -> Any:
-    """Return a payload without what `rules` hide; one that was looked at lately, by the same rules, is kept."""
-    return None if payload is None else orjson.loads(_redact(to_json(bearable(payload)), rules))
-
-
-@lru_cache(maxsize=250)
-def _redact(encoded: bytes, rules: Rules) -> bytes:
-    # It depends on nothing else: other rules, or another value, are looked at anew. Large payloads are kept apart.
-    return to_json(redact(orjson.loads(encoded), rules, encoded))
 
 
 def _tell_error(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
@@ -241,9 +230,9 @@ def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
     )
 
 
-def view_schedule(row: Schedule, rules: Rules) -> ScheduleView:
+def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView:
     """Return the view of one row, without what `rules` hide."""
-    return {**outline_schedule(row, rules), "input": _show(row.input, rules.hiding(row.input))}
+    return {**outline_schedule(row, rules), "input": show(session, row, "input", rules, learning=True)}
 
 
 def view_slot(row: Slot) -> SlotView:

@@ -13,7 +13,7 @@ from flask.json.provider import JSONProvider
 from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.core.errors import InvalidInput, SwallowtailError
-from app.core.offload import Offload, here
+from app.core.offload import SMALL, Offload, here
 from app.core.settings import Settings
 from app.core.validate import check_json
 from app.web.parts import get_runtime
@@ -45,7 +45,7 @@ class ApiRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType("send the body as application/json")
         runtime = get_runtime()
-        read: Offload = runtime.offload if len(body) > runtime.settings.inline_input_bytes else here
+        read: Offload = runtime.offload if len(body) > SMALL else here
         return read(read_json, body, runtime.settings)
 
     def _refuse_unreadable(self) -> None:

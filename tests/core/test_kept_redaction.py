@@ -1,73 +1,276 @@
-"""A payload that was redacted for one view is not redacted again for the next, until the rules or the value change."""
+"""A payload is redacted when it is stored, and what is shown of it is kept with its row: no view does it again."""
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event, text, update
 
 from app.core import redaction
+from app.core.actions import Submission, submit
+from app.core.catalogue import AgentCard, register
+from app.core.db import Database
 from app.core.events import now
-from app.core.models import Step, Task
+from app.core.models import Schedule, Step, Task
 from app.core.models_privacy import InstancePolicy
-from app.core.reads import list_steps, read_step, read_task
+from app.core.outline import Bounds, snapshot
+from app.core.planning import NewSchedule, add_schedule
+from app.core.reads import list_steps, list_tasks, read_schedule, read_step, read_task
+from app.core.rotation import count_use, rotate
+from tests.core.conftest import NewStage
 from tests.core.stage import Stage
 
 GIVEN = {"text": "x" * 20_000, "street": "Main Road 1", "password": "open sesame"}
+KEYS = [f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for number, name in enumerate(("old", "new"))]
+KEPT = {"task": ("input_shown", "secrets", "result_shown"), "step": ("output_shown",), "schedule": ("input_shown",)}
 
 
 @pytest.fixture
 def walked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every payload that is walked from now on."""
+    """Every payload that is walked from now on, be it to hide something or to learn what to hide."""
     found: list[Any] = []
-    walk = redaction._walk
 
-    def count(value: Any, here: Any) -> Any:
-        if isinstance(value, dict) and "street" in value:
-            found.append(value)
-        return walk(value, here)
+    def count(work: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def counted(value: Any, rules: Any) -> Any:
+            if isinstance(value, dict) and "street" in value:
+                found.append(value)
+            return work(value, rules)
 
-    monkeypatch.setattr(redaction, "_walk", count)
+        return counted
+
+    for name in ("_walk", "_secret_texts"):
+        monkeypatch.setattr(redaction, name, count(getattr(redaction, name)))
     return found
+
+
+def _make(stage: Stage) -> str:
+    """A task with its input, a step's output and a result."""
+    claim = stage.running(input=GIVEN)
+    stage.perform(claim, "a", {**GIVEN, "of": "step"})
+    stage.runs.complete(claim, {**GIVEN, "of": "task"})
+    return claim.task_id
 
 
 def _look(stage: Stage, task_id: str) -> list[Any]:
     with stage.db.read() as session:
         task = read_task(session, task_id)
         step = read_step(session, task_id, list_steps(session, task_id)[0]["step_id"])
+        list_tasks(session, "demo", limit=9)
+        snapshot(session, "demo", Bounds())
     return [task["input"], task["result"], step["output"]]
 
 
-def test_the_next_view_of_the_same_is_not_redacted_again(stage: Stage, walked: list[Any]) -> None:
-    claim = stage.running(input=GIVEN)
-    stage.perform(claim, "a", {**GIVEN, "of": "step"})
-    stage.runs.complete(claim, {**GIVEN, "of": "task"})
-    walked.clear()
-    first = _look(stage, claim.task_id)
-    assert [shown["password"] for shown in first] == ["[redacted:secret]"] * 3
-    assert len(walked) == 3
-    first[0]["text"] = "changed by whoever was given it"
-    assert [shown["text"] for shown in _look(stage, claim.task_id)] == ["x" * 20_000] * 3
-    assert len(walked) == 3
+def _streets(stage: Stage, task_id: str) -> list[str]:
+    return [shown["street"] for shown in _look(stage, task_id)]
 
 
-def test_a_policy_that_is_tightened_hides_at_once(stage: Stage) -> None:
-    claim = stage.running(input=GIVEN)
-    stage.perform(claim, "a", GIVEN)
-    stage.runs.complete(claim, GIVEN)
-    assert [shown["street"] for shown in _look(stage, claim.task_id)] == ["Main Road 1"] * 3
+def _hide_streets(stage: Stage, *names: str) -> None:
     with stage.db.write() as session:
-        session.add(InstancePolicy(instance_id="demo", secret_fields=["street"], updated_at=now()))
+        session.merge(InstancePolicy(instance_id="demo", secret_fields=list(names), updated_at=now()))
     stage.db.policies.forget()
-    assert [shown["street"] for shown in _look(stage, claim.task_id)] == ["[redacted:secret]"] * 3
+
+
+def _forget(stage: Stage) -> None:
+    """Have the rows be as those of an older version."""
+    with stage.db.write() as session:
+        for table, columns in KEPT.items():
+            session.execute(text(f"UPDATE {table} SET {', '.join(f'{column} = NULL' for column in columns)}"))
+    stage.db.policies.forget()
+
+
+def test_no_view_redacts_what_was_redacted_when_it_was_stored_in_whatever_process(
+    new_stage_on: NewStage, walked: list[Any]
+) -> None:
+    task_id = _make(new_stage_on())
+    other = new_stage_on()
+    walked.clear()
+    first = _look(other, task_id)
+    assert [shown["password"] for shown in first] == ["[redacted:secret]"] * 3
+    first[0]["text"] = "changed by whoever was given it"
+    assert [shown["text"] for shown in _look(other, task_id)] == ["x" * 20_000] * 3
+    assert walked == []
+
+
+def test_a_list_and_a_snapshot_read_no_input_to_know_what_is_secret_in_it(new_stage_on: NewStage) -> None:
+    claim = new_stage_on().running(input=GIVEN)
+    other = new_stage_on()
+    other.perform(claim, "a", message="Said open sesame!")
+    other.db.policies.forget()
+    asked: list[str] = []
+    event.listen(other.db.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
+    with other.db.read() as session:
+        assert list_tasks(session, "demo", limit=9)[0][0]["message"] == "Said [redacted:secret]!"
+        assert snapshot(session, "demo", Bounds())["tasks"][0]["message"] == "Said [redacted:secret]!"
+    assert asked
+    assert not any(re.search(r"\btask\.input\b", statement) for statement in asked)
+
+
+def test_what_an_older_version_stored_is_redacted_at_the_first_view_and_kept(stage: Stage, walked: list[Any]) -> None:
+    task_id = _make(stage)
+    shown = _look(stage, task_id)
+    _forget(stage)
+    walked.clear()
+    assert _look(stage, task_id) == shown
+    assert len(walked) == 4
+    stage.db.policies.forget()
+    assert _look(stage, task_id) == shown
+    assert len(walked) == 4
+
+
+def test_a_policy_that_is_tightened_hides_at_once_and_is_kept_and_one_that_is_loosened_shows_again(
+    stage: Stage, walked: list[Any]
+) -> None:
+    task_id = _make(stage)
+    assert _streets(stage, task_id) == ["Main Road 1"] * 3
+    _hide_streets(stage, "street")
+    assert _streets(stage, task_id) == ["[redacted:secret]"] * 3
+    walked.clear()
+    assert _streets(stage, task_id) == ["[redacted:secret]"] * 3
+    assert walked == []
+    _hide_streets(stage)
+    assert _streets(stage, task_id) == ["Main Road 1"] * 3
+
+
+def test_more_secret_values_than_are_looked_for_are_kept_as_such(new_stage_on: NewStage, walked: list[Any]) -> None:
+    stage = new_stage_on(max_hidden_values=1)
+    given = {"street": "Main Road 1", "password": ["open sesame", "close sesame"]}
+    claim = stage.running(input=given, title="Everything")
+    stage.db.policies.forget()
+    walked.clear()
+    with stage.db.read() as session:
+        task = read_task(session, claim.task_id)
+    assert (task["title"], task["input"]["[redacted:secret]"]) == ("[redacted:secret]", "[redacted:secret]")
+    assert walked == []
 
 
 def test_a_value_that_changed_is_shown_as_it_is_now(stage: Stage) -> None:
-    claim = stage.running(input=GIVEN)
-    stage.perform(claim, "a", GIVEN)
-    stage.runs.complete(claim, GIVEN)
-    _look(stage, claim.task_id)
+    task_id = _make(stage)
+    _look(stage, task_id)
     with stage.db.write() as session:
-        session.get_one(Task, claim.task_id).result = {"street": "Elsewhere", "password": "other words"}
+        session.get_one(Task, task_id).result = {"street": "Elsewhere", "password": "other words"}
         session.query(Step).one().output = 5.0
-    assert _look(stage, claim.task_id)[1:] == [{"street": "Elsewhere", "password": "[redacted:secret]"}, 5.0]
+    assert _look(stage, task_id)[1:] == [{"street": "Elsewhere", "password": "[redacted:secret]"}, 5.0]
+
+
+def test_what_is_kept_of_one_value_is_shown_of_no_other(stage: Stage) -> None:
+    task_id = _make(stage)
+    with stage.db.write() as session:
+        row = session.query(Step).one()
+        row.output_shown = {"of": "0" * 64, "as": "not hidden"}
+        session.get_one(Task, task_id).input_shown = {"as": "not hidden"}
+        session.get_one(Task, task_id).result_shown = ["of", "as"]
+    assert [shown["password"] for shown in _look(stage, task_id)] == ["[redacted:secret]"] * 3
+
+
+def test_a_schedule_keeps_what_is_shown_of_its_input(stage: Stage, walked: list[Any]) -> None:
+    given = {"street": "Main Road 1", "note": "say open sesame", "password": "open sesame"}
+    row = Schedule(id="5", instance_id="demo", name="n", kind="any", input=given, timing="interval", paused=True)
+    row.created_at = now()
+    with stage.db.write() as session:
+        session.add(row)
+    for times in (1, 2):
+        with stage.db.read() as session:
+            shown = read_schedule(session, "5")["input"]
+        assert shown == {**given, "note": "say [redacted:secret]", "password": "[redacted:secret]"}
+        assert len(walked) == 2, times
+
+
+def test_what_is_kept_is_sealed_and_sealed_again_as_the_values_are(new_stage_on: NewStage, walked: list[Any]) -> None:
+    stage = new_stage_on(encryption_keys=KEYS[0])
+    task_id = _make(stage)
+    shown = _look(stage, task_id)
+    _check_sealed(stage.db, "old")
+    _check_sealed(_rotated(new_stage_on), "new")
+    walked.clear()
+    assert _look(new_stage_on(encryption_keys=KEYS[1]), task_id) == shown
+    assert walked == []
+    with stage.db.read() as session:
+        assert read_task(session, task_id)["input"] == {"$unreadable": "key_missing"}
+
+
+def _rotated(new_stage_on: NewStage) -> Database:
+    database = new_stage_on(encryption_keys=f"{KEYS[1]},{KEYS[0]}").db
+    assert list(rotate(database))
+    assert all(set(use.sealed) <= {"new", "old"} and not use.sealed.get("old") for use in count_use(database))
+    return database
+
+
+def _check_sealed(database: Database, key: str) -> None:
+    with database.read() as session:
+        raw = [
+            str(value)
+            for table, columns in KEPT.items()
+            for row in session.execute(text(f"SELECT {', '.join(f'CAST({c} AS TEXT)' for c in columns)} FROM {table}"))
+            for value in row
+        ]
+    assert len(raw) == 4
+    assert all(value.startswith(f'{{"$sealed":"{key}:') for value in raw)
+
+
+def test_a_view_that_cannot_keep_it_shows_it_all_the_same(new_stage: NewStage) -> None:
+    stage = new_stage()
+    task_id = _make(stage)
+    shown = _look(stage, task_id)
+    _forget(stage)
+    # On SQLite there is one writer at a time.
+    with stage.db.write() as session:
+        session.execute(update(Task).values(losses=0))
+        assert _look(stage, task_id) == shown
+
+
+HOSTILE = {
+    "nodes": [[] for _ in range(10_000)],
+    "cards": [4111111111111111] * 1800,
+    "addresses": ["a@b.cc"] * 3000,
+    "hidden": {"password": [f"hidden{number}" for number in range(100)], "said": ["aaaaaa"] * 3000},
+    "keys": {f"ghp_{number:020}": 1 for number in range(1000)},
+}
+
+
+@pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE)
+def test_nothing_large_is_walked_where_it_would_hold_others_up(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
+    stage, away, held = new_stage(hide_emails=True), [0], []
+
+    def offload(work: Callable[..., Any], /, *arguments: Any) -> Any:
+        away[0] += 1
+        try:
+            return work(*arguments)
+        finally:
+            away[0] -= 1
+
+    def watch(walk: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def watched(value: Any, rules: Any) -> Any:
+            if not away[0] and len(str(value)) > 1024:
+                held.append(value)
+            return walk(value, rules)
+
+        return watched
+
+    for name in ("_walk", "_secret_texts"):
+        monkeypatch.setattr(redaction, name, watch(getattr(redaction, name)))
+    stage.rt.offload = offload
+    stage.db.compute_by(offload)
+    register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    task_id = submit(stage.rt, Submission("demo", "any", {"said": given})).task["id"]
+    stage.ledger.request_cancel(task_id)
+    stage.ledger.retry(task_id)
+    claimed = stage.claim(task_id)
+    stage.runs.start_step(claimed, "a", "Agent", "work")
+    held.clear()  # what a worker does holds nobody up
+    add_schedule(stage.rt, NewSchedule("demo", "S", "any", {"said": given}, interval_seconds=60))
+    for known in (True, False, True):
+        if not known:
+            _forget(stage)
+        with stage.db.read() as session:
+            read_task(session, task_id)
+            list_tasks(session, "demo", limit=9)
+            snapshot(session, "demo", Bounds())
+            for row in session.query(Schedule):
+                read_schedule(session, row.id)
+    assert held == []
