@@ -24,6 +24,7 @@ from playwright.sync_api import Page
 from tests.harness.browser import Complaints, open_page
 from tests.harness.house import House, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
+from tests.harness.routes import compile_routes_once
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
 
 TESTS = Path(__file__).parent
@@ -84,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("SWALLOWTAIL_")]:
         del os.environ[name]
     os.environ.update(QUICK)
+    compile_routes_once()
     # As our programs write them. What structlog does by itself, with colours and variables, costs seconds for each.
     *others, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

@@ -15,13 +15,13 @@ from app.core.catalogue import AgentCard, register
 from app.core.events import EventRecord
 from app.core.firing import fire_due
 from app.core.log import read_events
-from app.core.models import Base
 from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_slots, list_tasks, read_schedule, read_task
 from app.core.revision import latest_revision
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.views import ScheduleView, TaskView
+from tests.harness.tables import create_tables
 
 ECHO = AgentCard(
     kind="echo",
@@ -48,7 +48,7 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the tables, the agent and the instance."""
-        Base.metadata.create_all(self.runtime.db.engine)
+        create_tables(self.runtime.db.engine)
         with self.runtime.db.write() as session:
             session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
             session.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": latest_revision()})

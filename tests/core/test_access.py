@@ -14,11 +14,12 @@ from app.core.access import LEAST_ROLE, NOBODY, SYSTEM, Act, Actor, Caller, Role
 from app.core.audit import BEGINNING, seal
 from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.events import now
-from app.core.models import Base, Instance
+from app.core.models import Instance
 from app.core.models_access import Membership, User
 from app.core.models_audit import AuditEntry
 from app.core.runtime import Runtime
 from tests.core.stage import make_settings
+from tests.harness.tables import create_tables
 
 USER = Actor("user", "u1", "ann", user_id="u1")
 FRONT_END = Actor("front_end", "t1", "page", token_id="t1", acts=frozenset({Act.READ}), instance_id="mine")
@@ -27,7 +28,7 @@ FRONT_END = Actor("front_end", "t1", "page", token_id="t1", acts=frozenset({Act.
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
     runtime = Runtime.build(make_settings(var_dir=tmp_path))
-    Base.metadata.create_all(runtime.db.engine)
+    create_tables(runtime.db.engine)
     for name in ("mine", "theirs"):
         actions.create_instance(runtime, name, name)
     with runtime.db.write() as session:

@@ -14,11 +14,11 @@ from app.core.access_version import read_version
 from app.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from app.core.events import now
 from app.core.members import list_members, remove_member, set_member
-from app.core.models import Base
 from app.core.models_access import AccessToken, Membership, User
 from app.core.models_audit import AuditEntry
 from app.core.runtime import Runtime
 from tests.core.stage import make_settings
+from tests.harness.tables import create_tables
 
 PEOPLE = ("ann", "bob", "cid", "dora")
 
@@ -26,7 +26,7 @@ PEOPLE = ("ann", "bob", "cid", "dora")
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
     runtime = Runtime.build(make_settings(var_dir=tmp_path))
-    Base.metadata.create_all(runtime.db.engine)
+    create_tables(runtime.db.engine)
     with runtime.db.write() as session:
         session.add_all(User(id=name, name=name, created_at=now()) for name in PEOPLE)
     actions.create_instance(by(runtime, "ann"), "Mine", "mine")

@@ -16,13 +16,13 @@ from sqlalchemy import select
 from app.core import actions, users
 from app.core.access import Actor, Caller, Role
 from app.core.events import now
-from app.core.models import Base
 from app.core.models_access import Membership, User
 from app.core.models_audit import AuditEntry
 from app.core.runtime import Runtime
 from app.core.sessions import SignedIn, sign_in
 from app.core.tokens import Tokens
 from tests.core.stage import make_settings
+from tests.harness.tables import create_tables
 
 KEY = "k" * 32
 PASSWORD = "correct horse battery"
@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, directory: Path, **values: Any) -> None:
         given = {"auth": "required", "secret_key": KEY, "var_dir": directory, **CHEAP, **values}
         self.rt = Runtime.build(make_settings(**given))
-        Base.metadata.create_all(self.rt.db.engine)
+        create_tables(self.rt.db.engine)
         self.tokens = Tokens(self.rt)
         with self.rt.db.read() as session:
             is_new = not users.has_users(session)

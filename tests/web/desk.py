@@ -9,10 +9,10 @@ from werkzeug.test import TestResponse
 
 from app.core import catalogue
 from app.core.engines import PostgresDriver
-from app.core.models import Base
 from app.core.settings import Settings
 from app.web.factory import create_app
 from app.web.parts import Web
+from tests.harness.tables import create_tables
 
 BRIEF = {
     "type": "object",
@@ -37,7 +37,7 @@ class Desk:
         self.app: Flask = create_app(settings, driver=driver)
         self.web: Web = self.app.extensions["swallowtail"]
         self.rt = self.web.rt
-        Base.metadata.create_all(self.rt.db.engine)
+        create_tables(self.rt.db.engine)
         catalogue.register(self.rt.db, [CARD])
         self.client = self.app.test_client()
 

@@ -11,12 +11,12 @@ import pytest
 
 from app.core.events import EventRecord, LiveState, StepText
 from app.core.ledger import NewTask
-from app.core.models import Base
 from app.core.runs import Claim
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from tests.fakes import FakeWatch
 from tests.harness.story import story
+from tests.harness.tables import create_tables
 from workers import process
 from workers.journal import Context
 from workers.live import LiveProgress
@@ -75,7 +75,7 @@ def make_inside(tmp_path: Path) -> Iterator[Callable[..., Inside]]:
         events: list[EventRecord] = []
         chosen = Settings(_env_file=None, var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
         rt = Runtime.build(chosen, announce=events.extend)
-        Base.metadata.create_all(rt.db.engine)
+        create_tables(rt.db.engine)
         rt.ledger.create_instance("Demo", "demo")
         inside = Inside(rt, events)
         made.append(inside)

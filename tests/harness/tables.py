@@ -1,0 +1,33 @@
+"""Beside the road: all tables in an empty database, for the many tests that need no migration."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import Engine, create_engine, text
+
+from app.core import models_access, models_audit, models_privacy  # noqa: F401 - all tables
+from app.core.models import Base
+
+
+def create_tables(engine: Engine) -> None:
+    """Create every table, unless they are there; SQLite's statements are made once: that takes a fifth of the time."""
+    if engine.dialect.name != "sqlite":
+        Base.metadata.create_all(engine)
+        return
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        if cursor.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            cursor.executescript(f"BEGIN IMMEDIATE; {_statements()} COMMIT;")
+    finally:
+        connection.close()
+
+
+@cache
+def _statements() -> str:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with engine.connect() as connection:
+        made = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")).scalars()
+        return "".join(f"{statement};\n" for statement in made)
