@@ -61,3 +61,30 @@ def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, sights: Sights)
     for selector in ("summary .method", "summary span", "summary code", ".api > p", ".api nav a", "h2", "h1 small"):
         worst = page.locator(selector).evaluate_all(f"all => Math.min(...all.map({CONTRAST}))")
         assert worst >= LEAST_CONTRAST, selector
+
+
+def test_what_narrows_an_audit_log_stands_in_one_line(sights: Sights) -> None:
+    sights.page.set_viewport_size({"width": 1440, "height": 900})
+    sights.page.goto(f"{sights.url}/instances/{sights.instance}/audit")
+    parts = sights.page.locator("form.filter input, form.filter button")
+    middles = parts.evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect()).map((box) => box.y + box.height / 2)"
+    )
+    assert len(middles) == 3
+    assert max(middles) - min(middles) < 4
+
+
+def test_headings_are_not_broken_in_the_middle_of_a_word_on_a_small_screen(sights: Sights) -> None:
+    sights.page.set_viewport_size({"width": 390, "height": 800})
+    sights.page.goto(f"{sights.url}/docs/websocket_client_example.html")
+    title = sights.page.locator("#log-title")
+    lines = title.evaluate("one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).fontSize)")
+    assert lines < 2
+    assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_an_error_page_ends_its_sentence_once(sights: Sights) -> None:
+    answer = sights.page.request.get(f"{sights.url}/nothing/here", headers={"Accept": "text/html"})
+    assert answer.status == 404
+    assert "</h1>" in answer.text()
+    assert ".." not in answer.text().partition("</h1>")[2].partition("</div>")[0]

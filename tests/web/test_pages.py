@@ -163,7 +163,8 @@ def test_no_page_needs_anything_inline_or_from_elsewhere(desk: Desk) -> None:
             assert not [name for name in attributes if name == "style" or name.startswith("on")], path
             if tag == "script":
                 assert "src" in attributes or attributes.get("type") == "application/json", path
-        assert all(address.startswith(("/", "#")) for address in page.addresses()), path
+        places = [urljoin(path, address) for address in page.addresses()]
+        assert all(place.startswith("/") and not place.startswith("//") for place in places), path
 
 
 def test_every_file_that_a_page_loads_is_there(desk: Desk) -> None:

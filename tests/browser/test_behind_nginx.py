@@ -1,0 +1,132 @@
+"""The pages under a path behind a real nginx: a person follows every link, and nothing is asked for outside of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.core.access import Role
+from tests.browser.people import make_member, sign_in
+from tests.harness.brisk import BRISK
+from tests.harness.house import House
+from tests.identity.bench import CHEAP, PASSWORD
+from tests.journey.test_delivery_nginx import Nginx
+
+#: `/tool` is the setting's, and its proxy takes it off; the others are told by a header, one taken off and one left on.
+CONFIGURATION = """
+events {}
+http {
+    server {
+        listen 8000;
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        location /tool/ { proxy_pass http://127.0.0.1:8001/; }
+        location /told/ {
+            proxy_pass http://127.0.0.1:8001/;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+            proxy_set_header X-Forwarded-Prefix /told;
+        }
+        location /a/kept/ {
+            proxy_pass http://127.0.0.1:8001;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+            proxy_set_header X-Forwarded-Prefix /a/kept;
+        }
+        location / { return 418; }
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[tuple[House, Nginx, str]]:
+    env = {**BRISK, **CHEAP, "auth": "required", "url_prefix": "/tool", "trusted_proxies": "127.0.0.1"}
+    with House(env=env) as house:
+        house.start_worker(wait=False)
+        house.start_web()
+        house.workers[0].wait_ready()
+        instance = house.new_instance()
+        make_member(house, "ada", Role.OWNER, instance)
+        nginx = Nginx(house, lambda _: CONFIGURATION)
+        nginx.start()
+        try:
+            yield house, nginx, instance
+        finally:
+            nginx.terminate()
+
+
+@pytest.mark.parametrize("path", ["/tool", "/told", "/a/kept"])
+def test_every_page_link_form_and_redirect_stays_below_the_path(
+    page: Page, behind: tuple[House, Nginx, str], path: str
+) -> None:
+    _, nginx, instance = behind
+    home, asked, answered = f"{nginx.url}{path}", list[str](), list[tuple[int, str]]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
+    page.on("response", lambda response: answered.append((response.status, response.url)))
+    page.goto(f"{home}/instances/{instance}")
+    sign_in(page, "ada")
+    expect(page).to_have_url(f"{home}/instances/{instance}")
+    expect(page.locator("#connection")).to_have_text("Live")
+    page.get_by_role("link", name="New task").click()
+    page.get_by_role("radio", name="Echo").check()
+    page.get_by_label("Message").fill("hello")
+    page.get_by_role("button", name="Submit task").click()
+    expect(page.locator("#status")).to_have_text("Completed")
+    _connect_example(page, home, instance)
+    if path == "/tool":
+        assert len(_follow_all(page, home)) > 8
+    page.goto(f"{home}/account")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert [url for url in asked if not url.startswith(f"{home}/")] == []
+    assert [found for found in answered if found[0] >= 400] == []
+    assert any(f"{path}/socket.io/" in url for url in asked)
+
+
+def _connect_example(page: Page, home: str, instance: str) -> None:
+    page.goto(f"{home}/docs/websocket_client_example.html")
+    expect(page.locator("#url")).to_have_value(home)
+    answer = httpx.post(f"{home}/api/v1/auth/login", json={"name": "ada", "password": PASSWORD})
+    page.get_by_label("Token").fill(answer.json()["access_token"])
+    page.get_by_role("button", name="Connect", exact=True).click()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    page.get_by_label("Instance", exact=True).fill(instance)
+    page.get_by_role("button", name="Subscribe", exact=True).click()
+    expect(page.locator("#log [data-name=subscribed]")).to_have_count(1)
+
+
+def _follow_all(page: Page, home: str) -> set[str]:
+    """Open every page that is linked to; one of each kind of task, and no page twice."""
+    waiting, seen = [f"{home}/"], set[str]()
+    while waiting:
+        url = waiting.pop()
+        kind = re.sub(r"[0-9a-f-]{36}", "ID", url)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        page.goto(url)
+        expect(page.locator("h1").first).to_be_visible()
+        links = page.locator("a[href], form[action]").evaluate_all("all => all.map((one) => one.href ?? one.action)")
+        assert [link for link in links if link.startswith("http") and not link.startswith(f"{home}/")] == [], url
+        pages = [link.partition("#")[0] for link in links if "/api/v1/" not in link and "/session" not in link]
+        waiting += [link for link in pages if link.startswith(home) and not link.endswith((".json", "/logout"))]
+    return seen
+
+
+def test_whoever_has_to_sign_in_first_is_led_nowhere_else(page: Page, behind: tuple[House, Nginx, str]) -> None:
+    _, nginx, instance = behind
+    answer = page.request.get(f"{nginx.url}/tool/instances/{instance}", headers={"Accept": "text/html"})
+    assert answer.url.startswith(f"{nginx.url}/tool/login")
