@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.core.settings import Settings
-from tests.web.desk import Desk
+from tests.web.desk import Desk, Open
 from tests.web.gallery import Gallery, open_gallery
 
 
@@ -27,6 +27,20 @@ def desk(settings: Settings) -> Iterator[Desk]:
     desk.create_instance("acme")
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Open]:
+    """Makes applications with settings of the test's own, and without an instance."""
+    desks: list[Desk] = []
+
+    def make(**more: str) -> Desk:
+        desks.append(Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close()
 
 
 @pytest.fixture(scope="module")

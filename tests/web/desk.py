@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -84,6 +85,9 @@ class Desk:
     def close(self) -> None:
         """Close what the application opened."""
         self.web.close()
+
+
+Open = Callable[..., Desk]
 
 
 def take(answer: TestResponse, status: int = 200) -> Json:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from app.core.settings import Settings
-from tests.web.desk import GIVEN, Desk, problem
+from tests.web.desk import GIVEN, Desk, Open, problem
 
-Open = Callable[..., Desk]
 TRACES = {
     "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost", "X-Forwarded": "a",
     "X-Original-For": "192.0.2.1", "X-Scheme": "https", "CF-Ray": "1", "X-Envoy-External-Address": "192.0.2.1",
@@ -21,19 +16,6 @@ TRACES = {
 }  # fmt: skip
 PATHS = ["/", "/login", "/healthz", "/metrics", "/api/v1/instances", "/static/api_docs.css", "/socket.io/?EIO=4"]
 PATHS += ["/socket.io/?EIO=4&transport=polling", "/docs/websocket_client_example.html"]
-
-
-@pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Open]:
-    desks: list[Desk] = []
-
-    def make(**more: str) -> Desk:
-        desks.append(Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
-        return desks[-1]
-
-    yield make
-    for desk in desks:
-        desk.close()
 
 
 @pytest.mark.parametrize("name", TRACES)

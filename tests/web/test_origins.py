@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from app.core.settings import Settings
-from tests.web.desk import GIVEN, Desk, problem
+from tests.web.desk import GIVEN, Desk, Open, problem
 
-Open = Callable[..., Desk]
 POLLING = "/socket.io/?EIO=4&transport=polling"
 FOREIGN = ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]
 FOREIGN += [
@@ -27,19 +22,6 @@ FOREIGN += [
     "localhost",
 ]
 HERE = ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000", "http://[::1]:8080", "http://127.9.9.9"]
-
-
-@pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Open]:
-    desks: list[Desk] = []
-
-    def make(**more: str) -> Desk:
-        desks.append(Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
-        return desks[-1]
-
-    yield make
-    for desk in desks:
-        desk.close()
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
