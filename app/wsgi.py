@@ -216,10 +216,13 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
         green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
         (health if is_health else usual).queue.put((green, address))
 
+    def leave() -> None:
+        wsgi.WSGI_LOCAL.already_handled = True
+
     readings = Readings(settings.request_seconds, KEEPALIVE)
     front = _open_front(listener, app, settings, readings, hand_over)
 
-    class Protocol(read_strictly(hurry(wsgi.HttpProtocol, readings))):  # type: ignore[misc] # made at run time
+    class Protocol(read_strictly(hurry(wsgi.HttpProtocol, readings, leave))):  # type: ignore[misc] # made at run time
         def __init__(self, state: Any, server: Any) -> None:
             try:
                 super().__init__(state, server)
@@ -284,7 +287,7 @@ def _open_front(
     poller = epoll()
     loop = reactor.Reactor(poller, Doze(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n)
     if reason is None:
-        web.engine = fast_engine.Engine(web.socketio.server, settings, loop)
+        web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
         web.engine.on_drained = web.hub.drained
         web.engine.start()
     front = gate.Gate(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
@@ -294,27 +297,21 @@ def _open_front(
 
 
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
-    import logging
-
     from gevent import sleep, spawn
     from gevent.monkey import get_original
-    from gevent.pywsgi import WSGIServer
+    from gevent.pywsgi import WSGIHandler, WSGIServer
     from gevent.socket import wait_read
     from gevent.threadpool import ThreadPool
-    from geventwebsocket.handler import WebSocketHandler
 
     from app.web.gate import open_front
-    from app.web.handshake import refuse_first
     from app.web.readings import Readings, hurry_in_gevent
     from app.web.request_head import read_strictly_in_gevent
 
-    # It would log every request.
-    logging.getLogger("geventwebsocket").setLevel(logging.WARNING)
     threads = ThreadPool(settings.password_checks)
     web = app.extensions["swallowtail"]
     web.offload(*[lambda work, *given: threads.apply(work, given)] * 2)
     readings = Readings(settings.request_seconds, KEEPALIVE)
-    handler = refuse_first(read_strictly_in_gevent(hurry_in_gevent(WebSocketHandler, readings)), settings)
+    handler = read_strictly_in_gevent(hurry_in_gevent(WSGIHandler, readings))
 
     class Once(handler):  # type: ignore[misc, valid-type] # the library has no types
         def handle_one_request(self) -> Any:

@@ -128,7 +128,7 @@ class Settings(
     outbound_bytes: int = Field(
         67_108_864,
         ge=1_048_576,
-        description="Bytes that may wait for all websockets of a process; the slowest are closed",
+        description="Bytes that may wait for all clients of a process; the slowest are closed",
     )
     connect_timeout: float = Field(
         45.0, gt=0, description="How long a connection may be connected to no Socket.IO namespace"

@@ -24,8 +24,10 @@ from app.web.announcer import Announcer
 from app.web.api import agents, artifacts, audit, auth, instances, keeping, members, schedules, tasks, tokens, users
 from app.web.background import Background
 from app.web.bodies import ApiRequest, FastJson
+from app.web.budgets import Budgets
 from app.web.doorstep import Doorstep
 from app.web.limits import Limits
+from app.web.outgoing import count_answers
 from app.web.parts import Web, get_runtime
 from app.web.refusals import Refusals
 from app.web.transport import SocketTransport
@@ -54,7 +56,8 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.ledger.announce = announcer.announce
     runtime.ledger.announce_access = announcer.announce_access
     runtime.hurry = _leave_to_sweeper
-    sio = sockets.make_socketio(app, settings)
+    budgets = Budgets(settings)
+    sio = sockets.make_socketio(app, settings, budgets)
     archive = Archive(runtime.db, settings)
     hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
@@ -65,7 +68,18 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     hub.on_access = hub.passes.on_doubt = warden.look_soon
     background = Background(sio.server, sio.server.manager.stop, conversation.close)
     app.extensions["swallowtail"] = Web(
-        runtime, reader, announcer, sio, hub, allowed, warden, conversation.events, denials, refusals, background
+        runtime,
+        reader,
+        announcer,
+        sio,
+        hub,
+        allowed,
+        warden,
+        conversation.events,
+        denials,
+        refusals,
+        background,
+        budgets,
     )
     metrics.register(app)
     turnstile.register(app, allowed)
@@ -76,6 +90,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     vendored.register(app)
     for part in _PARTS:
         app.register_blueprint(part.bp)
+    app.wsgi_app = count_answers(app.wsgi_app, budgets.outbound)  # type: ignore[method-assign]
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]
     return app

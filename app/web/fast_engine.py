@@ -19,12 +19,11 @@ from engineio import exceptions, packet
 from engineio.socket import Socket
 
 from app.core.settings import Settings
+from app.web.budgets import Budgets
 from app.web.connection import Connection
 from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
-from app.web.outbound import Outbound
 from app.web.packets import SharedFrame, TextFrame
-from app.web.partial import Partials
 from app.web.polling import MEANT, read_packet
 from app.web.pulse import Pulse
 from app.web.reactor import Reactor
@@ -164,7 +163,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
 class Engine:
     """The fast sockets of one Engine.IO server."""
 
-    def __init__(self, server: Any, settings: Settings, reactor: Reactor) -> None:
+    def __init__(self, server: Any, settings: Settings, reactor: Reactor, budgets: Budgets) -> None:
         """`server` is python-socketio's."""
         self._server = server
         eio = self.eio = server.eio
@@ -175,9 +174,7 @@ class Engine:
         self._settings = settings
         #: The path under which websockets may come, too.
         self.prefix = settings.url_prefix
-        #: What waits for all clients together.
-        self.outbound = Outbound(settings.outbound_bytes)
-        self.partials = Partials(settings.partial_bytes)
+        self._budgets = budgets
         self._doorstep = Doorstep(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
@@ -208,8 +205,8 @@ class Engine:
             longest=self._settings.max_opening_bytes,
             waiting=self._settings.client_bytes,
             rate=self._settings.client_rate,
-            outbound=self.outbound,
-            partials=self.partials,
+            outbound=self._budgets.outbound,
+            partials=self._budgets.partials,
         )
         self._sockets[sid] = fast
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)

@@ -83,9 +83,7 @@ def measure(web: Web) -> None:
     stock = list(web.socketio.server.eio.sockets.values())
     upgraded = sum(socket.upgraded for socket in stock)
     CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))
-    if web.engine is not None:
-        web.engine.outbound.measure()
-        web.engine.partials.measure()
+    web.budgets.measure()
     CONNECTIONS.labels("stock", "websocket").set(upgraded)
     CONNECTIONS.labels("stock", "polling").set(len(stock) - upgraded)
 

@@ -6,6 +6,7 @@ one budget together; beyond it those that have sent the most of one message are 
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
@@ -28,25 +29,34 @@ class Sender(Protocol):
 
 
 class Partials:
-    """The budget of one process, in bytes. Everything is called from the thread of its reactor."""
+    """The budget of one process, in bytes. May be called from any thread."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._kept: dict[Sender, int] = {}
         #: Bytes that are kept.
         self.used = 0
+        self._lock = threading.RLock()
 
     def note(self, sender: Sender, kept: int) -> None:
         """Take to the books how many bytes are kept of a client now. It may end connections."""
-        self.used += kept - self._kept.pop(sender, 0)
-        if kept:
-            self._kept[sender] = kept
-        while self.used > self._most and self._kept:
-            largest = max(self._kept, key=self._kept.__getitem__)
-            self.note(largest, 0)
+        if not kept and sender not in self._kept:
+            return
+        with self._lock:
+            self.used += kept - self._kept.pop(sender, 0)
+            if kept:
+                self._kept[sender] = kept
+        while self.used > self._most and (largest := self._take_largest()) is not None:
             CLOSED.inc()
             largest.cut_off()
 
     def measure(self) -> None:
         """Show how much there is."""
         BYTES.set(self.used)
+
+    def _take_largest(self) -> Sender | None:
+        with self._lock:
+            largest = max(self._kept, key=self._kept.__getitem__, default=None)
+            if largest is not None:
+                self.used -= self._kept.pop(largest)
+            return largest

@@ -16,6 +16,7 @@ from app.delivery.hub import Hub
 from app.delivery.warden import Warden
 from app.web.announcer import Announcer
 from app.web.background import Background
+from app.web.budgets import Budgets
 from app.web.fast_engine import Engine
 from app.web.limits import Limits
 from app.web.refusals import Refusals
@@ -40,6 +41,7 @@ class Web:
     denials: Denials
     refusals: Refusals
     background: Background
+    budgets: Budgets
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,6 +21,11 @@ from engineio import exceptions, packet
 from engineio.socket import Socket
 
 from app.core.settings import Settings
+from app.web.budgets import Budgets
+from app.web.outbound import Queued
+from app.web.packets import SharedFrame, TextFrame
+from app.web.stock_socket import HANDLED, SOCKET, StockSocket
+from app.web.upgrade import answer_key, is_key
 
 #: What parts the packets of a payload.
 SEPARATOR = "\x1e"
@@ -36,10 +43,13 @@ _NO_REQUEST = (3, "Bad request")
 class Session(Socket):  # type: ignore[misc] # the library has no types
     """A session of the library's that polls, or that has a websocket which is not on the fast path."""
 
-    def __init__(self, server: Any, sid: str, settings: Settings) -> None:
+    def __init__(self, server: Any, sid: str, settings: Settings, budgets: Budgets) -> None:
         super().__init__(server, sid)
         self._settings = settings
-        self._polling = threading.Lock()
+        self._budgets = budgets
+        self._outbound = budgets.outbound
+        self._polling, self._posting, self._upgrading = (threading.Lock() for _ in range(3))
+        self._is_told = False
         #: Bytes of what is heard at once; few until a namespace is joined.
         self.longest = settings.max_opening_bytes
 
@@ -72,6 +82,14 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         if len(parts) > self._settings.max_post_packets:
             raise ValueError("too many packets")
         packets = [read_packet(part) for part in parts]
+        if not self._posting.acquire(blocking=False):
+            raise ValueError("two requests at once")
+        try:
+            self._receive_all(packets)
+        finally:
+            self._posting.release()
+
+    def _receive_all(self, packets: list[Any]) -> None:
         for number, pkt in enumerate(packets, 1):
             if self.closed:
                 return
@@ -83,9 +101,8 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         """Return what is left of a session that is over, as much as one answer holds."""
         rest: list[Any] = []
         while not self.queue.empty() and len(rest) < self._settings.poll_packets:
-            if (pkt := self.queue.get(block=False)) is not None:
+            if (pkt := self._take(wait=False)) is not None:
                 rest.append(pkt)
-            self.queue.task_done()
         return rest
 
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
@@ -98,23 +115,95 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         super().close(wait=wait and self.upgraded, abort=abort, reason=reason)
         if self.upgraded or reason not in (None, reasons.SERVER_DISCONNECT):
             self.server.sockets.pop(self.sid, None)
+            if not self.upgraded and not self._polling.locked():
+                self._drop()
+        elif not self.upgraded:
+            # It counts until it is fetched or forgotten; nobody can be closed for it.
+            self._outbound.leave(self)
+
+    def send(self, pkt: Any) -> None:
+        """Put a packet into the queue. What waits there counts in the process's budget, which may end the session."""
+        if not self.check_ping_timeout():
+            return
+        for piece in pieces_of(pkt):
+            self._outbound.hold(piece)
+        self._outbound.join(self)
+        self.queue.put(pkt)
+        self._outbound.relieve()
+
+    def lose(self) -> None:
+        """See `Waiting`."""
+        self._drop()
+        self.server.start_background_task(
+            partial(self.close, wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+        )
+
+    def __del__(self) -> None:
+        # Of a session that the server ended nobody fetched the rest.
+        self._drop()
+
+    def heard(self) -> None:
+        """See `Hearer`."""
+        if self.upgraded and not self._is_told:
+            self._is_told = True
+            self.server._trigger_event("upgrade", self.sid, run_async=False)
+
+    def _upgrade_websocket(self, environ: dict[str, Any], start_response: Any) -> Any:
+        key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").encode("latin-1")
+        is_asked = is_key(key) and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13" and SOCKET in environ
+        # One at a time: each keeps a place until it has shown what it is.
+        if not is_asked or not self._upgrading.acquire(blocking=False):
+            start_response("400 BAD REQUEST", [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
+            return [b"this is no websocket to be had here"]
+        patience = self.server.ping_interval + self.server.ping_timeout
+        ws = StockSocket(environ[SOCKET], self, self._settings, self._budgets, patience)
+        try:
+            environ[SOCKET].sendall(answer_key(key))
+            self._websocket_handler(ws)
+        finally:
+            ws.close()
+            if self.closed or self.upgraded:
+                self._drop()
+            else:
+                self._upgrading.release()
+        environ[HANDLED]()
+        return []
 
     def _websocket_handler(self, ws: Any) -> Any:
         try:
-            return super()._websocket_handler(_Limited(ws, self))
+            return super()._websocket_handler(ws)
         except (ValueError, IndexError):
             # What came is no packet.
             self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
-            if not self.upgraded:
-                # Otherwise its writer does.
-                ws.close()
             return []
+
+    def _drop(self) -> None:
+        """Forget what waits."""
+        empty = self.server.get_queue_empty_exception()
+        with suppress(empty):
+            while True:
+                self._release(self.queue.get(block=False))
+                self.queue.task_done()
+        self._outbound.leave(self)
+        if self.closed:
+            # For whoever polls all the same.
+            self.queue.put(None)
+
+    def _release(self, pkt: Any) -> None:
+        for piece in pieces_of(pkt):
+            self._outbound.release(piece)
+        if self.queue.empty():
+            self._outbound.leave(self)
+        else:
+            self._outbound.moved(self)
 
     def _gather(self) -> list[Any]:
         """Wait for the first packet, and take those behind it, as many as one answer holds."""
         empty = self.server.get_queue_empty_exception()
         packets: list[Any] = []
-        while len(packets) < self._settings.poll_packets:
+        # A websocket's are written one by one, and count until then.
+        most = 1 if self.upgraded else self._settings.poll_packets
+        while len(packets) < most:
             try:
                 pkt = self._take(wait=not packets)
             except empty:
@@ -135,35 +224,15 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         longest = self.server.ping_interval + self.server.ping_timeout
         pkt = self.queue.get(timeout=longest) if wait else self.queue.get(block=False)
         self.queue.task_done()
+        self._release(pkt)
         return pkt
-
-
-class _Limited:
-    """A websocket of the library's on which no more is heard than its session may say."""
-
-    def __init__(self, ws: Any, session: Session) -> None:
-        self._ws = ws
-        self._session = session
-        self._is_upgraded = False
-
-    def wait(self) -> Any:
-        """Return the next message. Raises ValueError."""
-        if self._session.upgraded and not self._is_upgraded:
-            self._is_upgraded = True
-            self._session.server._trigger_event("upgrade", self._session.sid, run_async=False)
-        data = self._ws.wait()
-        if data and len(data) > self._session.longest:
-            raise ValueError("a message is too large")
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ws, name)
 
 
 class Polling:
     """Answers the requests of one Engine.IO server; those that open a session or upgrade one go to the library."""
 
-    def __init__(self, server: socketio.Server, settings: Settings) -> None:
+    def __init__(self, server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
+        self._budgets = budgets
         self._eio = server.eio
         self._settings = settings
         self._stock = server.eio.handle_request
@@ -178,8 +247,10 @@ class Polling:
         if answer is None:
             stock: Iterable[bytes] = self._stock(environ, start_response)
             return stock
-        start_response(answer["status"], answer["headers"] + self._eio._cors_headers(environ))
-        return [answer["response"]]
+        body = answer["response"]
+        length = ("Content-Length", str(len(body)))
+        start_response(answer["status"], [*answer["headers"], *self._eio._cors_headers(environ), length])
+        return [body]
 
     def _answer(self, environ: dict[str, Any]) -> dict[str, Any] | None:
         """Return the answer to a request; None for one that is the library's."""
@@ -254,7 +325,7 @@ class Polling:
             eio.start_service_task = False
             eio.service_task_handle = eio.start_background_task(eio._service_task)
         sid = eio.generate_id()
-        session = eio.sockets[sid] = Session(eio, sid, self._settings)
+        session = eio.sockets[sid] = Session(eio, sid, self._settings, self._budgets)
         pause = int(eio.ping_interval + eio.ping_interval_grace_period) * 1000
         greeting = {"sid": sid, "upgrades": eio._upgrades(sid, transport), "pingTimeout": int(eio.ping_timeout * 1000)}
         greeting |= {"pingInterval": pause, "maxPayload": eio.max_http_buffer_size}
@@ -288,9 +359,19 @@ def read_packet(text: str) -> Any:
     return packet.Packet(encoded_packet=text)
 
 
-def mend_polling(server: socketio.Server, settings: Settings) -> None:
-    """Have a Socket.IO server poll as the document says."""
-    Polling(server, settings)
+def pieces_of(pkt: Any) -> Sequence[Queued]:
+    """Return what a packet in a queue keeps in memory; what many packets share is one object."""
+    if isinstance(pkt, TextFrame):
+        return (pkt.wire,)
+    if isinstance(pkt, SharedFrame):
+        return pkt.parts
+    data = pkt.data if pkt is not None else None
+    return (data,) if isinstance(data, bytes | str) else ()
+
+
+def mend_polling(server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
+    """Have a Socket.IO server poll as the document says, and its websockets hear frame by frame."""
+    Polling(server, settings, budgets)
 
 
 def _refuse(code: int, message: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from app.web.stock_socket import HANDLED, SOCKET
+
 log = structlog.get_logger(__name__)
 
 #: Seconds between two looks.
@@ -176,8 +178,16 @@ class _Timed:
         raise NotImplementedError
 
 
-def hurry(handler: type[Any], readings: Readings) -> type[Any]:
-    """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) whose requests have to come in time."""
+def _leave() -> None:
+    # What Werkzeug takes for the end of a connection that is to get no answer.
+    raise ConnectionError
+
+
+def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _leave) -> type[Any]:
+    """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) whose requests have to come in time.
+
+    `leave` tells the server that a connection has been a websocket.
+    """
 
     class Hurried(_Timed, handler):  # type: ignore[misc] # eventlet has no types
         has_served = False
@@ -199,6 +209,7 @@ def hurry(handler: type[Any], readings: Readings) -> type[Any]:
         def get_environ(self) -> Any:
             environ = super().get_environ()
             self.body = environ["wsgi.input"]
+            environ[SOCKET], environ[HANDLED] = self.connection, leave
             return environ
 
         def make_environ(self) -> Any:
@@ -207,6 +218,7 @@ def hurry(handler: type[Any], readings: Readings) -> type[Any]:
                 length = environ.get("CONTENT_LENGTH") or "0"
                 self.body = environ["wsgi.input"] = Counted(environ["wsgi.input"], int(length))
             environ[ANSWERED] = self.answered
+            environ[SOCKET], environ[HANDLED] = self.connection, leave
             return environ
 
         def answered(self) -> None:
@@ -252,6 +264,11 @@ def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
         def get_environ(self) -> Any:
             environ = super().get_environ()
             self.body = self.wsgi_input
+            environ[SOCKET], environ[HANDLED] = self.socket, self.leave
             return environ
+
+        def leave(self) -> None:
+            """Expect no further request: this was a websocket."""
+            self.close_connection = True
 
     return Hurried

@@ -39,6 +39,7 @@ from app.delivery.wire import (
     room_of,
     task_room_of,
 )
+from app.web.budgets import Budgets
 from app.web.deadline import Deadline
 from app.web.door import Door
 from app.web.limits import Limits, MessageLimits, watch_connections
@@ -72,7 +73,7 @@ _LONGEST_EPOCH = 64
 Payload = Mapping[str, Any]
 
 
-def make_socketio(app: Flask, settings: Settings) -> SocketIO:
+def make_socketio(app: Flask, settings: Settings, budgets: Budgets) -> SocketIO:
     """Return the Socket.IO server of one web process; it connects to Redis with its first client.
 
     Messages above `max_body_bytes` are refused, frames above `max_frame_bytes` close the connection unread.
@@ -94,7 +95,7 @@ def make_socketio(app: Flask, settings: Settings) -> SocketIO:
         http_compression=False,
         serve_client=False,
     )
-    mend_polling(socketio.server, settings)
+    mend_polling(socketio.server, settings, budgets)
     return socketio
 
 

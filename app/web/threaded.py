@@ -90,12 +90,6 @@ def _make_handler(readings: Readings, keepalive: float) -> type[WSGIRequestHandl
         disable_nagle_algorithm = True
         timeout = keepalive
 
-        def run_wsgi(self) -> None:
-            super().run_wsgi()
-            if self.headers.get("Upgrade"):
-                # What was a websocket carries no further request.
-                self.close_connection = True
-
         def log_request(self, code: object = "-", size: object = "-") -> None:
             """Leave it out: requests are counted in the metrics."""
 

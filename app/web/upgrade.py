@@ -40,11 +40,7 @@ class Upgrade:
 
     def answer(self) -> bytes:
         """Return the head that accepts the websocket."""
-        accept = base64.b64encode(hashlib.sha1(self.key + _GUID, usedforsecurity=False).digest())
-        return (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + END
-        )
+        return answer_key(self.key)
 
 
 def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upgrade | None:
@@ -66,7 +62,7 @@ def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upg
         return None
     path, _, query = target.partition("?")
     key = headers.get("SEC_WEBSOCKET_KEY", "").encode("latin-1")
-    if not _is_wanted(query) or not _asks_for_websocket(headers) or not _is_key(key):
+    if not _is_wanted(query) or not _asks_for_websocket(headers) or not is_key(key):
         return None
     environ = {
         "REQUEST_METHOD": "GET",
@@ -114,7 +110,17 @@ def _asks_for_websocket(headers: dict[str, str]) -> bool:
     )
 
 
-def _is_key(key: bytes) -> bool:
+def answer_key(key: bytes) -> bytes:
+    """Return the head that accepts a websocket with this key."""
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + END
+    )
+
+
+def is_key(key: bytes) -> bool:
+    """Tell whether a websocket may be asked for with this key."""
     try:
         return len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
