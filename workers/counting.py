@@ -9,6 +9,8 @@ own.
 from __future__ import annotations
 
 import atexit
+import fcntl
+import glob
 import os
 import shutil
 import sys
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 #: The variable by which prometheus_client, and the reaper, are told where processes write their numbers.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+#: How the names of such directories begin, and the file in each that its worker holds.
+PREFIX, LOCK = "swallowtail-worker-", "lock"
 
 
 def _begin() -> None:
@@ -31,11 +35,39 @@ def _begin() -> None:
     if DIRECTORY not in os.environ:
         if "worker" not in sys.argv or not _find_port():
             return
-        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="swallowtail-worker-")
+        _remove_left_over()
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=PREFIX)
+        _hold(os.environ[DIRECTORY])
         atexit.register(_remove, os.environ[DIRECTORY], os.getpid())
     from prometheus_client import values
 
     values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
+
+
+def _hold(directory: str) -> None:
+    """Lock a file of the directory for as long as a process of this worker lives: an id may be of another container."""
+    lock = os.open(os.path.join(directory, LOCK), os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    # Only now is it one that may be found to be held by nobody.
+    os.write(lock, b"held")
+
+
+def _remove_left_over() -> None:
+    """Remove the directories of this user's workers that were killed."""
+    for directory in glob.glob(os.path.join(tempfile.gettempdir(), f"{PREFIX}*")):
+        try:
+            lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(lock)
+            if found.st_size and found.st_uid == os.getuid():
+                shutil.rmtree(directory, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)
 
 
 def _find_port() -> int:

@@ -52,8 +52,9 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_entry_at", "at"),
-        Index("ix_audit_entry_action", "scope", "action", "number"),
-        Index("ix_audit_entry_actor", "scope", "actor_id", "number"),
-        Index("ix_audit_entry_actor_name", "scope", "actor_name", "number"),
-        Index("ix_audit_entry_object", "scope", "object_id", "number"),
+        Index("ix_audit_entry_list", "scope", "at", "number"),
+        Index("ix_audit_entry_action", "scope", "action", "at", "number"),
+        Index("ix_audit_entry_actor", "scope", "actor_id", "at", "number"),
+        Index("ix_audit_entry_actor_name", "scope", "actor_name", "at", "number"),
+        Index("ix_audit_entry_object", "scope", "object_id", "at", "number"),
     )

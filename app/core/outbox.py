@@ -43,6 +43,8 @@ SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages t
 RESERVE_SECONDS = 5.0
 #: The name of the turn at asking for the queue's depth.
 DUTY = "queue"
+#: Messages in the queue beyond which nobody counts whether one is missing: counting takes as long as there are many.
+LONG_QUEUE = 1000
 #: When to try again what the broker did not take.
 GIVE_BACK_SECONDS = 1.0
 
@@ -125,7 +127,9 @@ class Relay:
         if not take_turn(self._ledger.db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
             return 0
         # As if it had never been sent: whether any message of it is left is no longer a question.
-        again = update(Outbox).where(*mine).values(sends=0, available_at=db_now()).returning(Outbox.task_id)
+        again = (
+            update(Outbox).where(*mine).values(sends=0, sent_at=None, available_at=db_now()).returning(Outbox.task_id)
+        )
         lost = len(self._ledger.db.run(lambda session: session.scalars(_quietly(again)).all()))
         log.warning("wakeups_lost", number=lost)
         return lost
@@ -149,7 +153,7 @@ class Relay:
         fresh = [wish for wish in reserved if wish.sends == 0]
         doubted = [wish for wish in reserved if wish.sends > 0]
         # A queue is taken from its old end: what was lost is most likely among those that have waited longest.
-        return fresh + (doubted[: self._count_missing()] if doubted else [])
+        return fresh + (doubted[: self._count_missing(len(doubted))] if doubted else [])
 
     def _take(self, session: Session, limit: int) -> list[Wish]:
         due = (
@@ -175,14 +179,21 @@ class Relay:
     def _doubt_after(self, sends: int) -> float:
         return min(self._settings.resend_after * 2.0 ** min(sends, 32), self._settings.resend_max)
 
-    def _count_missing(self) -> int:
-        """Count how many more messages were sent for what still waits than the broker holds.
+    def _count_missing(self, most: int) -> int:
+        """Count how many more messages were sent for what still waits than the broker holds, up to `most`.
 
         All that were sent for one task are counted, or those sent because one was lost would hide that another was.
         """
+        depth = self._depth() or 0
+        if depth > LONG_QUEUE:
+            # No worker is idle, and what is missing would wait behind all of these; one, so that none waits for ever.
+            return 1
+        # Each of these counts for one at least.
+        mine = (Outbox.sent_at.is_not(None), Outbox.sends > 0)
+        sent = select(Outbox.sends).where(*mine).limit(depth + most).subquery()
         with self._ledger.db.read() as session:
-            sent = session.scalar(select(func.sum(Outbox.sends))) or 0
-        return max(int(sent) - (self._depth() or 0), 0)
+            number = session.scalar(select(func.sum(sent.c.sends))) or 0
+        return max(int(number) - depth, 0)
 
     def _depth(self) -> int | None:
         """Return how many messages wait in the broker's queue; None when nobody knows."""

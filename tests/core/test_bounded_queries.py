@@ -21,6 +21,7 @@ from app.core.events import now
 from app.core.log import read_events
 from app.core.models import Event, Instance, Outbox, Schedule, Slot, Task
 from app.core.models_audit import AuditEntry
+from app.core.outbox import LONG_QUEUE
 from app.core.outline import Bounds, snapshot
 from app.core.retention import Policy, is_due, prune
 from app.core.states import TaskStatus
@@ -116,6 +117,20 @@ WORK: dict[str, tuple[Callable[[Stage], Any], str]] = {
     "audit by an action": (_audit(action="nothing"), "ix_audit_entry_action"),
     "audit by somebody": (_audit(actor="nobody"), "ix_audit_entry_actor"),
     "audit by a thing": (_audit(object_id="nothing"), "ix_audit_entry_object"),
+    "audit since a time": (_audit(since=LONG_AGO + timedelta(seconds=9)), "ix_audit_entry_list"),
+    "audit until a time": (_audit(until=LONG_AGO + timedelta(seconds=9)), "ix_audit_entry_list|ix_audit_entry_at"),
+    "audit in a time of nothing": (
+        _audit(since=LONG_AGO + timedelta(seconds=7.2), until=LONG_AGO + timedelta(seconds=7.9)),
+        "ix_audit_entry_list|ix_audit_entry_at",
+    ),
+    "audit by an action until a time": (
+        _audit(action="submit", until=LONG_AGO + timedelta(seconds=9)), "ix_audit_entry_action|ix_audit_entry_at",
+    ),
+    "audit by somebody of many deeds until a time": (
+        _audit(actor="u", until=LONG_AGO + timedelta(seconds=9)), "ix_audit_entry_actor|ix_audit_entry_at",
+    ),
+    "audit by somebody of many deeds": (_audit(actor="n"), "ix_audit_entry_actor|ix_audit_entry_actor_name"),
+    "messages that may be missing": (lambda stage: stage.rt.relay._count_missing(10), "ix_outbox_sent_at"),
 }  # fmt: skip
 
 #: Those that are searched by the clock, and not only held in order by it.
@@ -229,3 +244,12 @@ def test_pruning_takes_ended_tasks_by_when_they_ended_and_leaves_the_others(stag
         assert session.scalar(select(Instance.min_seq)) == 20
         assert len(session.scalars(select(Outbox.task_id)).all()) == 1
     assert kept == {f"{number:08}-0000-4000-8000-000000000000" for number in range(20, 40)} | {waiting}
+
+
+def test_of_a_long_queue_nobody_counts_what_is_missing_and_one_doubted_message_is_sent_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.rt.relay, "_depth", lambda: LONG_QUEUE + 1)
+    with _said(stage) as said:
+        assert stage.rt.relay._count_missing(10) == 1
+    assert said == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.house import House
 from tests.harness.ports import free_port
+from tests.harness.processes import WorkerProcess
 from tests.harness.waiting import wait_until
 from tests.journey.tenants import NewHouse
 
@@ -49,3 +52,32 @@ def test_a_worker_and_beat_serve_what_they_count(new_house: NewHouse) -> None:
     beat = _read(ports[1])
     assert beat["swallowtail_beat_lag_seconds"] == 0
     assert beat["swallowtail_tasks QUEUED"] == 0
+
+
+def test_a_worker_removes_what_killed_ones_left_for_their_numbers_and_nothing_of_others(
+    new_house: NewHouse, tmp_path: Path
+) -> None:
+    house = new_house(env={"sweep_interval": 0.3})
+
+    def start() -> WorkerProcess:
+        return house.start_worker(env={"TMPDIR": str(tmp_path), "worker_metrics_port": free_port()})
+
+    def left() -> set[Path]:
+        return set(tmp_path.glob("swallowtail-worker-*"))
+
+    # Of another program, or of a release that held nothing.
+    (tmp_path / "swallowtail-worker-other").mkdir()
+    others = left()
+    first = start()
+    [killed] = left() - others
+    first.kill()
+    second = start()
+    [kept] = left() - others
+    assert kept != killed
+    start()
+    assert kept in left()
+    assert len(left() - others) == 2
+    assert others <= left()
+    second.terminate()
+    second.wait()
+    assert kept not in left()
