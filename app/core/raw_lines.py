@@ -29,6 +29,9 @@ _NAME = "SWALLOWTAIL_LOG_FORMAT"
 _SERVED = "LINES_OF_PIPE"
 _Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
+#: Characters that wait for the end of their line; when there are more, they are written as one.
+_LONGEST = 8192
+
 
 class LineStream(io.TextIOBase):
     """Takes text as a standard stream does, and writes each line of it to `real` as one JSON object."""
@@ -49,6 +52,9 @@ class LineStream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError("this is a stream of text")
         *lines, rest = (self._rest.get() + text).split("\n")
+        if len(rest) > _LONGEST:
+            # What never ends its line, such as dots of progress, must not be copied at each of them.
+            lines, rest = [*lines, rest], ""
         self._rest.set(rest)
         for line in lines:
             self._tell(line)

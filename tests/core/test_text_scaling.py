@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from app.core.events import clean, to_json
 from app.core.patterns import EMAIL, PATTERNS, Pattern, fold
+from app.core.raw_lines import LineStream
 from app.core.redaction import Rules, redact, redact_text
 from app.core.settings import Settings
 from app.core.text_stream import TextStream
@@ -122,3 +125,12 @@ def test_what_is_in_a_payload_is_hidden_in_linear_time(make: Callable[[int], Any
 def test_text_is_folded_and_cleaned_in_linear_time(unit: str) -> None:
     for walk in (fold, clean, lambda text: to_json([text, {text: text}])):
         check_scaling(walk, partial(repeated, unit, ""), 20_000)
+
+
+def test_what_is_printed_without_an_end_of_line_costs_what_it_is_long_and_is_not_kept() -> None:
+    def dots(size: int) -> None:
+        stream = LineStream(io.StringIO(), "dots", logging.DEBUG)
+        for _ in range(size):
+            stream.write("........")
+
+    check_scaling(dots, lambda size: size, 10_000)
