@@ -7,24 +7,25 @@ transaction and held until its commit: a reader that sees number n sees every nu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, cast, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.audit import Deed
 from app.core.errors import NotFound
 from app.core.events import PROMISED, EventRecord, bearable, event_id, now, to_json
-from app.core.keyring import Keyring
+from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base, Event, Instance, Task
+from app.core.offload import place
 from app.core.policy import rules_of
 from app.core.redaction import redact_facts
-from app.core.sealing import keyring_of, seal
-from app.core.unreadable import damaged, is_mark
+from app.core.sealing import keyring_of, seal, unseal
+from app.core.unreadable import Placeholder, damaged, deserialize, is_mark
 from app.core.validate import LIMITS, check_kept
 
 # The statements of every commit, on the tables themselves: the ORM's own way to them costs several times what they do.
@@ -37,6 +38,17 @@ _TAKE = (
     .returning(_INSTANCE.c.seq, _INSTANCE.c.epoch)
 )
 _STORE = _EVENT.insert()
+#: In the order of an `EventRecord`; its moment and data come after them.
+_TOLD = (
+    Event.instance_id,
+    Event.seq,
+    Event.epoch,
+    Event.id,
+    Event.task_id,
+    Event.type,
+    Event.attempt,
+    Event.created_at,
+)
 _NOTE = _TASK.update().where(_TASK.c.id == bindparam("task")).values(last_seq=bindparam("last"))
 
 
@@ -186,20 +198,29 @@ def read_events(
     session: Session, instance_id: str, after: int, limit: int, task_id: str | None = None
 ) -> list[EventRecord]:
     """Return up to `limit` events with numbers above `after`, in order; of one task only when `task_id` is given."""
-    query = select(Event).where(Event.instance_id == instance_id, Event.seq > after)
+    query = select(*_TOLD, cast(Event.data, Text)).where(Event.instance_id == instance_id, Event.seq > after)
     if task_id is not None:
         query = query.where(Event.task_id == task_id)
-    return [_record(row) for row in session.scalars(query.order_by(Event.seq).limit(limit))]
+    rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    # As text, which is parsed where it holds nobody up: a page of events may be megabytes.
+    size = sum(len(row[-1] or "") for row in rows)
+    records: list[EventRecord] = place(session, size)(_records, rows, keyring_of(session))
+    return records
 
 
-def _data(row: Event) -> dict[str, Any]:
+def _records(rows: Sequence[Sequence[Any]], keyring: Keyring) -> list[EventRecord]:
+    records = []
+    for instance_id, seq, epoch, identity, task_id, name, attempt, moment, text in rows:
+        row = EventRecord(instance_id, seq, epoch, identity, task_id, name, attempt, {}, moment.timestamp())
+        records.append(replace(row, data=bearable(_data(row, text, keyring))))
+    return records
+
+
+def _data(row: EventRecord, text: str | None, keyring: Keyring) -> dict[str, Any]:
     """Return an event's data; of one that cannot be read its mark, beside null for what clients are promised."""
-    data = row.data if isinstance(row.data, dict) else damaged()
-    if not is_mark(data):
-        return data
-    return {**dict.fromkeys(PROMISED.get(row.type, ())), **data}
-
-
-def _record(row: Event) -> EventRecord:
-    at, data = row.created_at.timestamp(), bearable(_data(row))
-    return EventRecord(row.instance_id, row.seq, row.epoch, row.id, row.task_id, row.type, row.attempt, data, at)
+    try:
+        data = unseal(keyring, Event, row.id, "data", None if text is None else deserialize(text))
+    except (KeyMissing, Tampered) as fault:
+        data = Placeholder(fault)
+    data = data if isinstance(data, dict) else damaged()
+    return {**dict.fromkeys(PROMISED.get(row.type, ())), **data} if is_mark(data) else data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 from apiflask import APIBlueprint
 from flask import Response
 
@@ -82,15 +83,14 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
         events = sight.events(instance_id, query.since, limit, task_id)
     # A short page has been read to the end, also when other tasks' events were left out of it.
     reached = events[-1].seq if len(events) == limit else head.seq
-    return write_json(
-        {
-            "items": [event.wire() for event in events],
-            "epoch": head.epoch,
-            "head": head.seq,
-            "min_seq": head.min_seq,
-            "next_since": reached,
-        }
-    )
+    told = {
+        "items": [event.wire() for event in events],
+        "epoch": head.epoch,
+        "head": head.seq,
+        "min_seq": head.min_seq,
+        "next_since": reached,
+    }
+    return Response(get_runtime().offload(orjson.dumps, told), mimetype="application/json")
 
 
 def _check_position(head: Head, query: EventQuery) -> None:
