@@ -79,6 +79,11 @@ class Slot:
         return self._board.is_leaving
 
     @property
+    def left_at(self) -> float:
+        """When the worker was told to stop; 0 before that."""
+        return self._board.numbers[0]
+
+    @property
     def beaten(self) -> float:
         """When the run last extended its lease itself."""
         return self._board.numbers[self._first + _BEATEN]
@@ -109,7 +114,7 @@ class Board:
 
     def leave(self) -> None:
         """Say that the worker was told to stop."""
-        self.numbers[0] = 1.0
+        self.numbers[0] = self.numbers[0] or time.monotonic()
 
     def slot(self, child: int) -> Slot:
         """Return the slot of a pool child by its place in the pool."""

@@ -40,27 +40,28 @@ class Holding:
 
     def start_step(self, claim: Claim, key: str, agent: str, action: str) -> Wrote:
         """Open a step."""
-        return self._hold(lambda: self._runs.start_step(claim, key, agent, action))
+        return self.hold(lambda: self._runs.start_step(claim, key, agent, action))
 
     def finish_step(
         self, claim: Claim, key: str, output: Any, *, progress: float | None = None, message: str | None = None
     ) -> Wrote:
         """Save a step's output."""
-        return self._hold(lambda: self._runs.finish_step(claim, key, output, progress=progress, message=message))
+        return self.hold(lambda: self._runs.finish_step(claim, key, output, progress=progress, message=message))
 
     def skip_step(self, claim: Claim, key: str, agent: str, action: str, reason: str) -> Wrote:
         """Record that a step is not needed."""
-        return self._hold(lambda: self._runs.skip_step(claim, key, agent, action, reason))
+        return self.hold(lambda: self._runs.skip_step(claim, key, agent, action, reason))
 
     def fail_step(self, claim: Claim, key: str, error: dict[str, Any]) -> Wrote:
         """Record that a step's try failed."""
-        return self._hold(lambda: self._runs.fail_step(claim, key, error))
+        return self.hold(lambda: self._runs.fail_step(claim, key, error))
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
         """Leave progress on the row."""
-        return self._hold(lambda: self._runs.heartbeat(claim, progress, message))
+        return self.hold(lambda: self._runs.heartbeat(claim, progress, message))
 
-    def _hold(self, write: Callable[[], T]) -> T:
+    def hold(self, write: Callable[[], T]) -> T:
+        """Write until the database has taken it. Raises Unavailable, once the run may not wait any longer."""
         began = time.monotonic()
         while True:
             try:
@@ -68,6 +69,7 @@ class Holding:
                 break
             except Unavailable as away:
                 if not self._may_hold():
+                    log.error("run_given_up", reason=away.message, lost="what it had to write")
                     raise
                 log.warning("run_paused", reason=away.message)
                 time.sleep(self._pause)

@@ -10,6 +10,7 @@ import contextvars
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -53,6 +54,13 @@ from workers.surroundings import allow_processes, kept, renew
 from workers.threads import carry_context
 
 log = structlog.get_logger(__name__)
+
+Hold = Callable[[Callable[[], Any]], Any]
+
+
+def at_once(write: Callable[[], Any]) -> Any:
+    """Write without holding on: for the last words of a process that is about to be killed."""
+    return write()
 
 
 @signals.worker_process_init.connect
@@ -104,15 +112,16 @@ def perform(
         return settle(rt, claim, live, None, ending)
 
     with Pulse(claim, claimed_at, impatient(rt), rt.settings, interrupts, live, slot(), last_words) as pulse:
-        result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live)
+        holding = hold_on(claim, rt, pulse, live)
+        result, ending = run_agent(known.get(claim.kind), claim, rt, pulse, live, holding)
         pulse.wind_up()
-        became = settle(rt, claim, live, result, ending)
+        became = settle(rt, claim, live, result, ending, holding.hold)
         RUN_SECONDS.labels(became.value if became else "unknown").observe(time.monotonic() - claimed_at)
         return became
 
 
 def run_agent(
-    spec: AgentSpec | None, claim: Claim, rt: Runtime, pulse: Pulse, live: LiveProgress
+    spec: AgentSpec | None, claim: Claim, rt: Runtime, pulse: Pulse, live: LiveProgress, holding: Holding
 ) -> tuple[Any, Ending | None]:
     """Call the agent. Returns its result, or how the run is to end instead."""
     if spec is None:
@@ -122,7 +131,7 @@ def run_agent(
     given = read_input(spec, claim.input)
     if isinstance(given, Ending):
         return None, given
-    ctx = Context(claim, hold_on(claim, rt, pulse, live), rt.settings, pulse, live)
+    ctx = Context(claim, holding, rt.settings, pulse, live)
     try:
         result = encode(pulse.call(spec.function, ctx, given), rt.settings)
     except RunStopped as stopped:
@@ -135,14 +144,17 @@ def run_agent(
 
 
 def hold_on(claim: Claim, rt: Runtime, pulse: Pulse, live: LiveProgress) -> Holding:
-    """Return a run's writes, which wait for a database that takes none, unless the worker is about to end."""
+    """Return a run's writes, which wait for a database that takes none: of a worker that stops, in the grace it has."""
 
     def renew() -> None:
         with suppress(Unavailable), pulse.writing() as written:
             written(rt.runs.heartbeat(claim, *live.current()).cancel_requested)
 
+    def may_hold() -> bool:
+        return not mine.is_leaving or time.monotonic() < mine.left_at + rt.settings.shutdown_grace
+
     mine = slot()
-    return Holding(rt.runs, rt.settings.heartbeat_seconds, lambda: not mine.is_leaving, renew)
+    return Holding(rt.runs, rt.settings.heartbeat_seconds, may_hold, renew)
 
 
 def read_input(spec: AgentSpec, given: Any) -> BaseModel | Ending:
@@ -171,10 +183,12 @@ def judge(fault: BaseException, claim: Claim, limits: Settings, *, overtime: boo
     return Ending(End.RETRY, error, delay=pause(fault, failures, limits), outside_steps=True)
 
 
-def settle(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
-    """Write the end of a run. Returns what the task became, or None when it was not ours to end."""
+def settle(
+    rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None, hold: Hold = at_once
+) -> TaskStatus | None:
+    """Write the end of a run, by `hold`. Returns what the task became, or None when it was not ours to end."""
     try:
-        became = _write_end(rt, claim, live, result, ending)
+        became = _write_end(rt, claim, live, result, ending, hold)
     except LeaseLost:
         became = None
     except Unavailable as away:
@@ -201,12 +215,19 @@ def _settle_fault(rt: Runtime, claim: Claim, ending: Ending) -> TaskStatus | Non
         return None
 
 
-def _write_end(rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None) -> TaskStatus | None:
+def _write_end(
+    rt: Runtime, claim: Claim, live: LiveProgress, result: Any, ending: Ending | None, hold: Hold
+) -> TaskStatus | None:
     if ending is not None and ending.how is End.GONE:
         return None
     pending = live.take_pending()
     if pending is not None:
-        rt.runs.heartbeat(claim, *pending)
+        hold(lambda: rt.runs.heartbeat(claim, *pending))
+    became: TaskStatus = hold(lambda: _end(rt, claim, result, ending))
+    return became
+
+
+def _end(rt: Runtime, claim: Claim, result: Any, ending: Ending | None) -> TaskStatus:
     if ending is None:
         return rt.runs.complete(claim, result)
     if ending.how in (End.RETRY, End.HAND_OVER):

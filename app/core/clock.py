@@ -3,7 +3,8 @@
 Each sweep compares the database's clock with this process's steady one. When it has jumped, whatever waits for a moment
 is moved by as much: a wish in the outbox, a turn at a duty. Which of the processes does it is decided by a row that
 holds the latest time that anybody has seen: who finds it ahead of the clock, or behind by the jump, is the first to
-know. After a restart the row alone tells of a clock that was set back.
+know. After a restart the row alone tells of a clock that was set back; and where nobody has seen it, nothing waits for
+longer than its own delay, and no lease is longer than leases are.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import BigInteger, ColumnElement, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, case, insert, literal, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.core.db import Database, db_now
-from app.core.models import Duty, Moment, Outbox
+from app.core.models import IS_RUNNING, Duty, Moment, Outbox, Task
+from app.core.validate import LIMITS
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +74,9 @@ class ClockWatch:
             now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
         reading = _Reading(now, after, self._clock())
         jump = _Jump() if self._last is None else _jump_between(self._last, reading)
-        if latest is None or _unsettled(now, latest, jump) or (now - latest).total_seconds() > STALE:
-            moved: float = self._db.run(lambda session: _settle(session, jump))
+        is_due = self._last is None or latest is None or (now - latest).total_seconds() > STALE
+        if is_due or _unsettled(now, latest, jump):
+            moved: float = self._db.run(lambda session: _make_up(session, jump))
             if moved:
                 JUMPS.inc()
                 log.warning("database_clock_jumped", seconds=round(moved, 1))
@@ -116,6 +119,12 @@ def _settle(session: Session, jump: _Jump) -> float:
     return moved
 
 
+def _make_up(session: Session, jump: _Jump) -> float:
+    moved = _settle(session, jump)
+    _bound(session, session.scalars(select(db_now())).one())
+    return moved
+
+
 def note_time(session: Session) -> None:
     """Write the time that it is, if no more than to see whether the database takes writes."""
     _settle(session, _Jump())
@@ -127,11 +136,45 @@ def _move(session: Session, now: datetime, jump: _Jump) -> None:
     for column in (Outbox.available_at, Duty.next_at):
         # Put forward: what became due by the jump alone.
         _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
-    for since in (Outbox.sent_at, Outbox.held_since):
+    for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):
         _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
 
 
 def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, which: ColumnElement[bool]) -> None:
     later = type_coerce(type_coerce(column, BigInteger) + round(jump.seconds * 1_000_000), Moment)
     moving = update(column.class_).where(which).values({column: later})
-    session.execute(moving.execution_options(synchronize_session=False))
+    _quietly(session, moving)
+
+
+def _bound(session: Session, now: datetime) -> None:
+    """Let nothing lie further ahead than its own delay, or its lease, allows: no jump that nobody saw holds it up."""
+    limits = session.info[LIMITS]
+    soon = now + timedelta(seconds=TOLERANCE)
+    for since in (Outbox.sent_at, Outbox.created_at):
+        # What has just happened did not happen in the future: the delay that began then begins now.
+        delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
+        begun = {column: _no_later(column, now) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)}
+        at = type_coerce(_microseconds(now) + delay, Moment)
+        _quietly(session, update(Outbox).where(since > soon).values({**begun, Outbox.available_at: at}))
+    for is_sent, most in (
+        (Outbox.sends > 0, limits.resend_max + limits.backoff_base),
+        (Outbox.sends == 0, max(limits.backoff_base, limits.backoff_max, limits.retry_after_max, STALE)),
+    ):
+        last = now + timedelta(seconds=most)
+        _quietly(session, update(Outbox).where(is_sent, Outbox.available_at > last).values(available_at=last))
+    held = now + timedelta(seconds=limits.lease_seconds)
+    too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
+    _quietly(session, update(Task).where(IS_RUNNING, too_long).values(lease_until=held))
+
+
+def _no_later(column: Any, now: datetime) -> ColumnElement[Any]:
+    moment = literal(now, Moment)
+    return case((column > moment, moment), else_=column)
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _quietly(session: Session, statement: Any) -> None:
+    session.execute(statement.execution_options(synchronize_session=False))

@@ -6,7 +6,7 @@ dies with it costs the others one interval of waiting.
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,17 +21,22 @@ def take_turn(db: Database, name: str, seconds: float) -> bool:
         Unavailable: the database stayed away.
     """
     with db.read() as session:
-        due = session.scalar(select(Duty.next_at <= db_now()).where(Duty.name == name))
+        due = session.scalar(select(_is_due(seconds)).where(Duty.name == name))
     if due is not None and not due:
         return False
     taken: bool = db.run(lambda session: _take(session, name, seconds))
     return taken
 
 
+def _is_due(seconds: float) -> ColumnElement[bool]:
+    # Further ahead than anybody may have moved it: the clock was set back since.
+    return (Duty.next_at <= db_now()) | (Duty.next_at > db_now(seconds))
+
+
 def _take(session: Session, name: str, seconds: float) -> bool:
     moved = session.execute(
         update(Duty)
-        .where(Duty.name == name, Duty.next_at <= db_now())
+        .where(Duty.name == name, _is_due(seconds))
         .values(next_at=db_now(seconds))
         .returning(Duty.name)
         .execution_options(synchronize_session=False)

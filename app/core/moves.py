@@ -191,8 +191,9 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     """Wish for the task's next attempt, no earlier than `delay` seconds from now."""
     change.session.flush()
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
-    row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0, created_at=change.now)
-    row.available_at = db_now(delay)
+    row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0)
+    # By one clock, so that the delay is known whatever happens to the clock (`core/clock`).
+    row.created_at, row.available_at = db_now(), db_now(delay)
     change.session.add(row)
     change.session.flush()
 

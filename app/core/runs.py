@@ -108,7 +108,7 @@ class RunLedger:
 
     def _set_aside(self, task_id: str, attempt: int, token: str, worker: str, fault: Exception) -> None:
         """Deal with a task that cannot be read, in a transaction that does not read it."""
-        reason = fault.message if isinstance(fault, SwallowtailError) else "a text in the database is no UTF-8"
+        reason = fault.message if isinstance(fault, SwallowtailError) else type(fault).__name__
         log.error("task_unreadable", task_id=task_id, reason=reason)
 
         def work(change: Change) -> None:

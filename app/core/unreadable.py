@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import SwallowtailError, Unavailable
 from app.core.keyring import KeyMissing, Tampered
@@ -76,9 +75,6 @@ def sound(value: Any, place: str) -> Any:
 
 def is_unreadable(fault: BaseException) -> bool:
     """Tell whether an error says that one row cannot be read, and nothing of the rest of the database."""
-    if isinstance(fault, DBAPIError):
-        # How SQLite's driver tells of text that is no UTF-8.
-        return "could not decode to utf-8" in str(fault.orig).lower()
     return isinstance(fault, Unreadable | KeyMissing | Tampered)
 
 

@@ -13,7 +13,7 @@ from app.core.clock import STALE, ClockWatch
 from app.core.db import db_now
 from app.core.duty import take_turn
 from app.core.leases import Reaper
-from app.core.models import Duty, Outbox
+from app.core.models import Duty, Outbox, Task
 from app.core.states import TaskStatus
 from app.core.sweep import Sweeper
 from tests.core.stage import ERROR, Stage
@@ -199,6 +199,58 @@ def test_a_clock_that_was_set_back_while_nobody_looked_is_found_after_a_restart(
     clock.jump(-HOUR)
     ClockWatch(stage.db).look()
     assert stage.due_in(claim.task_id) <= 50.0 + STALE
+
+
+def test_nothing_waits_for_a_clock_that_was_set_back_before_anybody_had_looked_at_it(
+    stage: Stage, clock: Clock
+) -> None:
+    clock.jump(HOUR)
+    late, doubted, running = stage.running(), stage.queued(), stage.running()
+    stage.runs.retry_later(late, ERROR, 50.0)
+    with stage.db.write() as session:
+        session.execute(update(Outbox).where(Outbox.task_id == doubted).values(held_since=db_now()))
+    clock.jump(-HOUR)
+    for _ in range(2):
+        # The second is another process, which finds all as the first has left it.
+        ClockWatch(stage.db).look()
+        assert 50.0 - ROOM < stage.due_in(late.task_id) <= 50.0
+        assert 60.0 - ROOM < stage.due_in(doubted) <= 60.0
+    with stage.db.read() as session:
+        lease, now = session.execute(select(Task.lease_until, db_now()).where(Task.id == running.task_id)).one()
+        held = session.scalars(select(Outbox.held_since).where(Outbox.task_id == doubted)).one()
+    assert lease is not None
+    assert held is not None
+    assert (lease - now).total_seconds() <= stage.settings.lease_seconds
+    assert held <= now
+
+
+def test_nothing_lies_further_ahead_than_any_delay_there_is(stage: Stage) -> None:
+    ClockWatch(stage.db).look()
+    late, sent = stage.submit(), stage.queued()
+    with stage.db.write() as session:
+        session.execute(update(Outbox).values(available_at=db_now(24 * HOUR)))
+        session.execute(update(Duty).values(next_at=db_now(-2 * STALE)))
+    watch = ClockWatch(stage.db)
+    watch.look()
+    assert stage.due_in(late) <= stage.settings.retry_after_max
+    assert stage.due_in(sent) <= stage.settings.resend_max + stage.settings.backoff_base
+
+
+def test_a_clock_that_was_put_forward_while_nobody_ran_holds_nothing_up(stage: Stage, clock: Clock) -> None:
+    late = stage.running()
+    stage.runs.retry_later(late, ERROR, 50.0)
+    clock.jump(HOUR)
+    ClockWatch(stage.db).look()
+    assert stage.due_in(late.task_id) <= 0.0
+
+
+def test_a_turn_that_lies_further_ahead_than_its_interval_is_taken(stage: Stage, clock: Clock) -> None:
+    clock.jump(HOUR)
+    assert take_turn(stage.db, "prune", 60.0)
+    assert not take_turn(stage.db, "prune", 60.0)
+    clock.jump(-HOUR)
+    assert take_turn(stage.db, "prune", 60.0)
+    assert not take_turn(stage.db, "prune", 60.0)
 
 
 def test_one_whose_machine_slept_moves_nothing_while_others_were_awake(stage: Stage, clock: Clock) -> None:
