@@ -62,7 +62,10 @@ class LimitSettings(BaseSettings):
         description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
     )
     request_seconds: float = Field(
-        30.0, gt=0, le=3600, description="How long a request may take to come, its head and its body together"
+        30.0,
+        gt=0,
+        le=3600,
+        description="How long a request may take to come, head and body together; or an upgrade from polling",
     )
     health_reserve: int = Field(
         16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"

@@ -24,8 +24,8 @@ from app.web.frames import head, pack, payload_of
 REFUSED = "swallowtail.refused"
 #: Names with a meaning of their own inside the library; no client may send them as events.
 RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
-#: Binary attachments that one event may announce. No event of the protocol has any.
-MOST_ATTACHMENTS = 8
+#: Binary attachments that one event may announce, as with the reference server. No event of the protocol has any.
+MOST_ATTACHMENTS = 10
 #: Brackets from which on JSON that could not be read may only have been nested too deeply, which is no mistake in it.
 _DEEP = 1000
 #: What reading hostile input can raise.
@@ -162,12 +162,16 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
             raise TooLarge(f"a message may have at most {self.longest} bytes")
         count = int(super().decode(text) or 0)
         binary = self.packet_type in (stock.BINARY_EVENT, stock.BINARY_ACK)
-        if binary and not 1 <= count <= MOST_ATTACHMENTS:
-            raise InvalidInput(f"a binary event has 1 to {MOST_ATTACHMENTS} attachments")
+        if binary and count < 1:
+            raise Unreadable("a binary event says how many attachments it has")
+        if binary and count > MOST_ATTACHMENTS:
+            raise InvalidInput(f"a binary event has at most {MOST_ATTACHMENTS} attachments")
         if self.packet_type not in (stock.CONNECT, stock.DISCONNECT, stock.ACK, stock.EVENT) and not binary:
             raise Unreadable("this type of packet is not for servers")
         if self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
-            _check_event(self.data)
+            self.data = _check_event(self.data)
+        if self.packet_type in (stock.CONNECT, stock.DISCONNECT):
+            _check_meeting(self.packet_type, self.data)
         if self.packet_type == stock.EVENT:
             self._hand_over_ack()
         return count
@@ -179,8 +183,8 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
 
     def _refuse(self, refusal: SwallowtailError) -> int:
         if self.packet_type == stock.CONNECT:
-            # A connection may still be accepted or refused, only without what could not be read.
-            self.data = None
+            # What is too large is as good as nothing; for what is no packet the connection ends (`order`).
+            self.data = refusal if isinstance(refusal, Unreadable) else None
             return 0
         if self.packet_type not in (stock.ACK, stock.BINARY_ACK):
             self.packet_type = stock.BINARY_EVENT if self.attachment_count else stock.EVENT
@@ -197,8 +201,16 @@ def make_packet_class(settings: Settings) -> type[Packet]:
     return type("LimitedPacket", (Packet,), {"longest": settings.max_body_bytes})
 
 
-def _check_event(data: Any) -> None:
-    if not isinstance(data, list) or not data or not isinstance(data[0], str):
+def _check_event(data: Any) -> list[Any]:
+    """Return name and arguments of an event; a name may be a number, which is its text."""
+    name = data[0] if isinstance(data, list) and data else None
+    if not isinstance(name, str | int | float) or isinstance(name, bool):
         raise Unreadable("an event is a list that begins with its name")
-    if data[0] in RESERVED:
-        raise Unreadable(f"{data[0]} is not an event for clients to send", field="event")
+    if name in RESERVED:
+        raise Unreadable(f"{name} is not an event for clients to send", field="event")
+    return [str(name), *data[1:]]
+
+
+def _check_meeting(kind: int, data: Any) -> None:
+    if data is not None and (kind == stock.DISCONNECT or not isinstance(data, dict)):
+        raise Unreadable("a CONNECT has an object for its payload, and a DISCONNECT has none")

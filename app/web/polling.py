@@ -22,6 +22,7 @@ from engineio.socket import Socket
 
 from app.core.settings import Settings
 from app.web.budgets import Budgets
+from app.web.compression import compress
 from app.web.outbound import Queued
 from app.web.packets import SharedFrame, TextFrame
 from app.web.stock_socket import HANDLED, SOCKET, StockSocket
@@ -38,6 +39,7 @@ _NO_TRANSPORT = (0, "Transport unknown")
 _NO_SESSION = (1, "Session ID unknown")
 _NO_METHOD = (2, "Bad handshake method")
 _NO_REQUEST = (3, "Bad request")
+_NO_VERSION = (5, "Unsupported protocol version")
 
 
 class Session(Socket):  # type: ignore[misc] # the library has no types
@@ -50,6 +52,8 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         self._outbound = budgets.outbound
         self._polling, self._posting, self._upgrading = (threading.Lock() for _ in range(3))
         self._is_told = False
+        #: A websocket that this session may be upgraded to.
+        self._aside: Any = None
         #: Bytes of what is heard at once; few until a namespace is joined.
         self.longest = settings.max_opening_bytes
 
@@ -109,6 +113,8 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         """End the session, which waits for no poll; only what the server itself ends can still be fetched from."""
         if self.closed or self.closing:
             return
+        if self._aside is not None and not self.upgraded:
+            self._aside.close()
         reasons = self.server.reason
         if reason == reasons.CLIENT_DISCONNECT and not self.upgraded and self._polling.locked():
             self.queue.put(packet.Packet(packet.NOOP))
@@ -170,12 +176,18 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         return []
 
     def _websocket_handler(self, ws: Any) -> Any:
+        if self.connected:
+            self._aside = ws
         try:
             return super()._websocket_handler(ws)
         except (ValueError, IndexError):
-            # What came is no packet.
-            self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+            # What came is no packet. Where it was to be upgraded, its session polls on.
+            if self.upgraded:
+                self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
             return []
+        finally:
+            self._aside = None
+            self.upgrading = False
 
     def _drop(self) -> None:
         """Forget what waits."""
@@ -247,6 +259,7 @@ class Polling:
         if answer is None:
             stock: Iterable[bytes] = self._stock(environ, start_response)
             return stock
+        compress(answer, environ.get("HTTP_ACCEPT_ENCODING", ""))
         body = answer["response"]
         length = ("Content-Length", str(len(body)))
         start_response(answer["status"], [*answer["headers"], *self._eio._cors_headers(environ), length])
@@ -262,7 +275,7 @@ class Polling:
         if transport not in self._eio.transports:
             return _refuse(*_NO_TRANSPORT)
         if not sid:
-            return None if method == "GET" else _refuse(*_NO_METHOD)
+            return _refuse_opening(environ, transport, query.get("EIO"))
         session = self._eio.sockets.get(sid)
         if session is None:
             return _refuse(*_NO_SESSION)
@@ -300,10 +313,13 @@ class Polling:
 
     def _answer_post(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        if length > session.longest:
+        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+            length = session.longest + 1
+        body = b"" if length > session.longest + 1 else environ["wsgi.input"].read(length)
+        if max(len(body), int(environ.get("CONTENT_LENGTH") or 0)) > session.longest:
             return {"status": "413 CONTENT TOO LARGE", "headers": [], "response": b""}
         try:
-            session.take_payload(environ["wsgi.input"].read(length).decode())
+            session.take_payload(body.decode())
         except (ValueError, exceptions.EngineIOError):
             session.close(wait=False, reason=self._eio.reason.TRANSPORT_ERROR)
             return self._forget(session)
@@ -372,6 +388,15 @@ def pieces_of(pkt: Any) -> Sequence[Queued]:
 def mend_polling(server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
     """Have a Socket.IO server poll as the document says, and its websockets hear frame by frame."""
     Polling(server, settings, budgets)
+
+
+def _refuse_opening(environ: dict[str, Any], transport: str, version: list[str] | None) -> dict[str, Any] | None:
+    """Return why a request opens no session; None when it does."""
+    if environ["REQUEST_METHOD"] != "GET":
+        return _refuse(*_NO_METHOD)
+    if transport == "websocket" and environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+        return _refuse(*_NO_REQUEST)
+    return None if version == ["4"] else _refuse(*_NO_VERSION)
 
 
 def _refuse(code: int, message: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from app.web.deadline import Deadline
 from app.web.door import Door
 from app.web.limits import Limits, MessageLimits, watch_connections
 from app.web.message_queue import MessageQueue
+from app.web.order import Order
 from app.web.origins import Origins
 from app.web.pace import Pace, spread
 from app.web.packets import REFUSED, Ack, FastJson, Unreadable, make_packet_class
@@ -107,6 +108,7 @@ def register(
     watch_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
     door = Door(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
+    Order(socketio.server, transport)
     limited = MessageLimits(limits, socketio.server)
     pace = Pace(settings.resume_rate)
     sizes = (settings.max_opening_bytes, _longest(settings))

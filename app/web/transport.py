@@ -187,9 +187,13 @@ class SocketTransport:
 
     def hang_up(self, client: str) -> None:
         """End a client's connection, after what was queued for it; it may connect again."""
-        socket = self._socket(self.find(client))
+        self.cut(self.find(client))
+
+    def cut(self, eio_sid: str | None) -> None:
+        """End a connection, after what was queued for it; one that polls is told so, and learns it in no other way."""
+        socket = self._socket(eio_sid)
         if socket is not None:
-            socket.close(wait=False, abort=True, reason=self._server.reason.SERVER_DISCONNECT)
+            socket.close(wait=False, abort=socket.upgraded, reason=self._server.reason.SERVER_DISCONNECT)
 
     def _socket(self, eio_sid: str | None) -> Any:
         try:

@@ -3,7 +3,10 @@ import { createServer } from "node:http";
 import { Server } from "socket.io";
 
 const server = createServer();
-const io = new Server(server, { connectTimeout: Number(process.env.ECHO_CONNECT_TIMEOUT) });
+const io = new Server(server, {
+  connectTimeout: Number(process.env.ECHO_CONNECT_TIMEOUT),
+  cors: { origin: process.env.ECHO_PAGE, allowedHeaders: ["content-type"] },
+});
 io.on("connection", (socket) => {
   socket.emit("connected", { message: "Connected" });
   socket.on("subscribe_instance", (wanted, ack) => {
@@ -16,6 +19,21 @@ io.on("connection", (socket) => {
   socket.on("burst", (count) => {
     for (let number = 0; number < count; number++) socket.emit("note", number);
   });
+  socket.on("ask", (...given) => {
+    socket.emit("question", ...given, (...told) => socket.emit("answered", ...told));
+  });
+  socket.on("enter", (name, ack) => {
+    socket.join(name);
+    ack();
+  });
+  socket.on("tell", (rooms, ...given) => io.in(rooms).emit("told", ...given));
+  socket.on("leave-me", () => {
+    socket.emit("last");
+    socket.disconnect();
+  });
+});
+io.of("/closed").use((socket, next) => {
+  next(Object.assign(new Error("Authentication error"), { data: { a: "b", c: 3 } }));
 });
 io.of("/custom").on("connection", (socket) => socket.emit("auth", socket.handshake.auth));
 server.listen(Number(process.env.ECHO_PORT), "127.0.0.1", () => console.log("listening"));

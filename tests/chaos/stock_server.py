@@ -9,9 +9,17 @@ from flask import Flask
 from flask_socketio import SocketIO, emit, join_room
 
 from tests.conformance.echo import add_echo
+from tests.conformance.line import PAGE
+
+PORT = int(os.environ["STOCK_PORT"])
 
 app = Flask(__name__)
-server = SocketIO(app, async_mode="eventlet", message_queue=os.environ["STOCK_REDIS"])
+server = SocketIO(
+    app,
+    async_mode="eventlet",
+    message_queue=os.environ["STOCK_REDIS"],
+    cors_allowed_origins=[PAGE, f"http://127.0.0.1:{PORT}"],
+)
 
 
 @server.on("subscribe_instance")  # type: ignore[untyped-decorator] # the library has no types
@@ -26,4 +34,4 @@ add_echo(server.server)
 
 
 if __name__ == "__main__":
-    server.run(app, host="127.0.0.1", port=int(os.environ["STOCK_PORT"]))
+    server.run(app, host="127.0.0.1", port=PORT)

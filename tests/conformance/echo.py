@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from socketio import packet
+from socketio import exceptions, packet
 
 from app.web.packets import Ack
 
-CUSTOM = "/custom"
+CUSTOM, CLOSED = "/custom", "/closed"
 
 
 def add_echo(server: Any) -> None:
-    """Have a python-socketio server echo, and greet whoever comes to the namespace `/custom`."""
+    """Have a python-socketio server echo, greet those who come to `/custom`, and refuse those who come to `/closed`."""
 
     def emit(sid: str, name: str, *given: Any, namespace: str = "/") -> None:
         server.manager.emit(name, given, namespace=namespace, room=sid, ignore_queue=True)
@@ -20,7 +20,7 @@ def add_echo(server: Any) -> None:
     def message(sid: str, *given: Any) -> None:
         emit(sid, "message-back", *given)
 
-    def message_with_ack(sid: str, *given: Any) -> tuple[Any, ...] | None:
+    def message_with_ack(sid: str, *given: Any) -> Any:
         *told, last = given
         if not isinstance(last, Ack):
             # A server that acknowledges with what its handlers return.
@@ -33,6 +33,26 @@ def add_echo(server: Any) -> None:
         for number in range(count):
             emit(sid, "note", number)
 
+    def ask(sid: str, *given: Any) -> None:
+        def answered(*told: Any) -> None:
+            emit(sid, "answered", *told)
+
+        server.manager.emit("question", given, namespace="/", room=sid, callback=answered, ignore_queue=True)
+
+    def enter(sid: str, name: str, last: Any = None) -> Any:
+        server.enter_room(sid, name)
+        return message_with_ack(sid, last) if isinstance(last, Ack) else []
+
+    def tell(sid: str, rooms: list[str], *given: Any) -> None:
+        server.manager.emit("told", given, namespace="/", room=rooms, ignore_queue=True)
+
+    def leave_me(sid: str) -> None:
+        emit(sid, "last")
+        server.disconnect(sid)
+
+    def refuse(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        raise exceptions.ConnectionRefusedError("Authentication error", {"a": "b", "c": 3})
+
     def greet_once_in(sid: str, auth: Any) -> None:
         while not server.manager.is_connected(sid, CUSTOM):
             server.sleep(0.01)
@@ -44,4 +64,9 @@ def add_echo(server: Any) -> None:
     server.on("message", message)
     server.on("message-with-ack", message_with_ack)
     server.on("burst", burst)
+    server.on("ask", ask)
+    server.on("enter", enter)
+    server.on("tell", tell)
+    server.on("leave-me", leave_me)
     server.on("connect", greet, namespace=CUSTOM)
+    server.on("connect", refuse, namespace=CLOSED)

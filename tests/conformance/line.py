@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,11 @@ import websocket
 
 #: Seconds to wait for anything a server is to say.
 PATIENCE = 30.0
+#: The same where it pings first: a session that lives says something within the pause before a ping.
+GRACE = 60.0
 SEPARATOR = "\x1e"
+#: A page of another origin that every server under examination is to allow.
+PAGE = "http://localhost:5173"
 
 
 class Surprise(AssertionError):
@@ -68,15 +74,15 @@ class Peer:
             line.take_event("connected")
         return line
 
-    def get(self, sid: str = "", timeout: float = PATIENCE, **query: str) -> httpx.Response:
+    def get(self, sid: str = "", headers: dict[str, str] | None = None, **query: str) -> httpx.Response:
         """One polling request."""
         # Without certificates, which take longer to read than a poll.
-        return httpx.get(self.http(sid=sid, **query), timeout=timeout, verify=False)
+        return httpx.get(self.http(sid=sid, **query), timeout=GRACE, headers=headers, verify=False)
 
-    def post(self, body: str, sid: str) -> httpx.Response:
-        """One request that brings packets."""
-        headers = {"Content-Type": "text/plain"}
-        return httpx.post(self.http(sid=sid), content=body, timeout=PATIENCE, headers=headers, verify=False)
+    def post(self, body: str | Iterable[bytes], sid: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """One request that brings packets; in chunks when the body is no text."""
+        told = {"Content-Type": "text/plain", **(headers or {})}
+        return httpx.post(self.http(sid=sid), content=body, timeout=GRACE, headers=told, verify=False)
 
     def session(self) -> str:
         """The sid of a new polling session."""
@@ -87,15 +93,32 @@ class Peer:
         sid = self.session()
         self.post("40", sid)
         wanted = '"connected"' if self.greets else "40{"
-        while not any(wanted in packet for packet in self.poll(sid)):
-            continue
+        self.poll_until(sid, lambda packets: any(wanted in packet for packet in packets))
         return sid
 
     def poll(self, sid: str) -> list[str]:
-        """What one poll brings. Raises Surprise when it is refused."""
+        """What one poll brings; a ping is answered and left out. Raises Surprise when it is refused."""
         answer = self.get(sid)
         expect(answer.status_code, 200, "status of GET")
-        return answer.text.split(SEPARATOR)
+        packets = answer.text.split(SEPARATOR)
+        if "2" in packets:
+            self.post("3", sid)
+        return [packet for packet in packets if packet != "2"]
+
+    def poll_until(self, sid: str, found: Callable[[list[str]], bool]) -> list[str]:
+        """Poll until what has come is as wanted; all of it. However few each poll brings, they come in the end."""
+        end = time.monotonic() + GRACE
+        heard: list[str] = []
+        while not found(heard):
+            if time.monotonic() > end:
+                raise Surprise(f"polled {heard}")
+            heard += self.poll(sid)
+        return heard
+
+    def settle(self) -> None:
+        """Wait until a request that was sent before is being served: the server has answered later ones, one by one."""
+        for _ in range(3):
+            self.session()
 
     def wants(self, event: str = "subscribe_instance") -> str:
         """An event that both servers know, as JSON."""
@@ -121,8 +144,9 @@ class Line:
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def take(self, *, pings: bool = False) -> str | bytes:
-        """The next message, pings left out unless they are asked for. Raises Surprise when the connection ends."""
-        while True:
+        """The next message; pings are answered and left out unless they are asked for. Raises Surprise at the end."""
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
             try:
                 kind, data = self._socket.recv_data()
             except (websocket.WebSocketException, OSError) as end:
@@ -132,6 +156,9 @@ class Line:
             packet: str | bytes = data if kind == websocket.ABNF.OPCODE_BINARY else data.decode()
             if packet != "2" or pings:
                 return packet
+            with contextlib.suppress(websocket.WebSocketException, OSError):
+                self.send("3")
+        raise Surprise("timed out: nothing but pings came")
 
     def take_open(self) -> dict[str, Any]:
         """The Engine.IO handshake."""
@@ -203,3 +230,13 @@ def expect(seen: object, wanted: object, what: str) -> None:
     """Raise Surprise unless both are the same."""
     if seen != wanted:
         raise Surprise(f"{what}: {seen!r} instead of {wanted!r}")
+
+
+def expect_no_socket(peer: Peer, **query: str) -> None:
+    """Raise Surprise unless a websocket is refused or ends."""
+    try:
+        line = peer.socket(**query)
+    except Surprise:
+        return
+    with line:
+        line.expect_end()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.conformance.line import PAGE
 from tests.harness.house import House, variables
 from tests.harness.ports import answers, free_port
 from tests.harness.processes import WebProcess
@@ -34,6 +35,7 @@ class EchoNode(Program):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         env = {"ECHO_PORT": str(self.port), "ECHO_CONNECT_TIMEOUT": str(int(connect_timeout * 1000))}
+        env["ECHO_PAGE"] = PAGE
         program = [require("node"), str(NODE / "node_echo.mjs")]
         super().__init__("node", program, log=directory / "node.log", env=env, cwd=directory)
 

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
+import json
 from collections.abc import Callable
 
-import httpx
-
 from tests.conformance.line import SEPARATOR, Peer, Surprise, expect, read_open
-
-
-class Aside:
-    """A poll in a thread of its own."""
-
-    def __init__(self, peer: Peer, sid: str) -> None:
-        self._answer: tuple[int, str] = (0, "nothing")
-        self._thread = threading.Thread(target=self._run, args=(peer, sid))
-        self._thread.start()
-
-    def answer(self) -> tuple[int, str]:
-        """Status and text, in the end; 0 when nothing came."""
-        self._thread.join()
-        return self._answer
-
-    def _run(self, peer: Peer, sid: str) -> None:
-        with contextlib.suppress(httpx.HTTPError):
-            answer = peer.get(sid)
-            self._answer = (answer.status_code, answer.text)
+from tests.conformance.raw import start_poll
 
 
 def polling_one_packet(peer: Peer) -> None:
@@ -36,10 +14,9 @@ def polling_one_packet(peer: Peer) -> None:
     sid = peer.session()
     pushed = peer.post("40", sid)
     expect((pushed.status_code, pushed.text), (200, "ok"), "answer to POST")
-    polled = peer.get(sid)
-    expect(polled.status_code, 200, "status of GET")
-    if not polled.text.startswith("40{"):
-        raise Surprise(f"polled {polled.text!r}")
+    heard = peer.poll_until(sid, bool)
+    if not heard[0].startswith("40{"):
+        raise Surprise(f"polled {heard!r}")
 
 
 def polling_several_packets(peer: Peer) -> None:
@@ -47,7 +24,7 @@ def polling_several_packets(peer: Peer) -> None:
     sid = peer.joined()
     wants = ['42["message","one"]', '42["message","two"]', '42["message","three"]']
     expect(peer.post(SEPARATOR.join(wants), sid).status_code, 200, "status of POST")
-    heard = _poll_until(peer, sid, lambda packets: len(packets) >= len(wants))
+    heard = peer.poll_until(sid, lambda packets: len(packets) >= len(wants))
     expect(heard, [packet.replace("message", "message-back") for packet in wants], "packets")
 
 
@@ -56,8 +33,20 @@ def polling_binary(peer: Peer) -> None:
     sid = peer.joined()
     event = '451-["message",{"_placeholder":true,"num":0}]'
     expect(peer.post(SEPARATOR.join([event, "bAQIDBA=="]), sid).status_code, 200, "status of POST")
-    heard = _poll_until(peer, sid, lambda packets: "bAQIDBA==" in packets)
+    heard = peer.poll_until(sid, lambda packets: "bAQIDBA==" in packets)
     expect(heard[-2:], [event.replace("message", "message-back"), "bAQIDBA=="], "packets")
+
+
+def polling_unicode(peer: Peer) -> None:
+    """Text of any script is heard and comes back as it was, by the poll and by the websocket."""
+    told = ["石室詩士施氏，嗜獅", "utf8 — string", "🌍"]
+    event = "42" + json.dumps(["message", *told], ensure_ascii=False)
+    sid = peer.joined()
+    expect(peer.post(event, sid).status_code, 200, "status of POST")
+    expect(json.loads(peer.poll_until(sid, bool)[0][2:]), ["message-back", *told], "packet")
+    with peer.connected() as line:
+        line.send(event)
+        expect(line.take_event("message-back"), told, "answer")
 
 
 def polling_many_packets(peer: Peer) -> None:
@@ -66,7 +55,7 @@ def polling_many_packets(peer: Peer) -> None:
     numbers = range(100, 200)
     body = SEPARATOR.join(f'42{number}["message-with-ack",{number}]' for number in numbers)
     expect(peer.post(body, sid).status_code, 200, "status of POST")
-    heard = _poll_until(peer, sid, lambda packets: f"43{numbers[-1]}[{numbers[-1]}]" in packets)
+    heard = peer.poll_until(sid, lambda packets: f"43{numbers[-1]}[{numbers[-1]}]" in packets)
     expect([p for p in heard if p.startswith("43")], [f"43{number}[{number}]" for number in numbers], "packets")
 
 
@@ -74,8 +63,19 @@ def polling_many_answers(peer: Peer) -> None:
     """What a client is sent in one go is polled whole and in order, however much it is."""
     sid = peer.joined()
     expect(peer.post('42["burst",200]', sid).status_code, 200, "status of POST")
-    heard = _poll_until(peer, sid, lambda packets: '42["note",199]' in packets)
+    heard = peer.poll_until(sid, lambda packets: '42["note",199]' in packets)
     expect([p for p in heard if "note" in p], [f'42["note",{number}]' for number in range(200)], "packets")
+
+
+def polling_large(peer: Peer) -> None:
+    """A large payload is heard whole, and one that comes in chunks without a length too."""
+    sid = peer.joined()
+    large = "a" * 200_000
+    expect(peer.post(f'42["message","{large}"]', sid).status_code, 200, "status of POST")
+    expect(peer.poll_until(sid, bool), [f'42["message-back","{large}"]'], "packets")
+    chunks = (part.encode() for part in ('42["mess', 'age","in', ' chunks"]'))
+    expect(peer.post(chunks, sid).status_code, 200, "status of POST in chunks")
+    expect(peer.poll_until(sid, bool), ['42["message-back","in chunks"]'], "packets")
 
 
 def polling_too_large(peer: Peer) -> None:
@@ -89,42 +89,52 @@ def polling_noop(peer: Peer) -> None:
     """A NOOP of the client means nothing, and hurts nothing."""
     sid = peer.joined()
     expect(peer.post(SEPARATOR.join(["6", "427" + peer.wants()]), sid).status_code, 200, "status of POST")
-    _poll_until(peer, sid, lambda packets: any(p.startswith("437") for p in packets))
+    peer.poll_until(sid, lambda packets: any(p.startswith("437") for p in packets))
 
 
 def polling_by_another_transport(peer: Peer) -> None:
-    """A session that polls is not served by a request that names a websocket and asks for none."""
-    sid = peer.session()
+    """A session that polls is not served by a request that names a websocket and asks for none; it goes on."""
+    sid = peer.joined()
     expect(peer.get(sid, transport="websocket").status_code, 400, "status of GET")
     expect(peer.get(transport="websocket").status_code, 400, "status of a GET without a session")
+    expect(peer.post('42["message","on"]', sid).status_code, 200, "status of POST")
+    expect(peer.poll_until(sid, bool), ['42["message-back","on"]'], "packets")
 
 
-def _poll_until(peer: Peer, sid: str, found: Callable[[list[str]], bool]) -> list[str]:
-    heard: list[str] = []
-    for _ in range(40):
-        heard += peer.poll(sid)
-        if found(heard):
-            return heard
-    raise Surprise(f"polled {heard}")
+def polling_one_connection_each(peer: Peer) -> None:
+    """A client may close its connection after every request."""
+    close = {"Connection": "close"}
+    sid = peer.joined()
+    expect(peer.post('42["message","one"]', sid, close).status_code, 200, "status of POST")
+    expect(peer.get(sid, close).text, '42["message-back","one"]', "polled")
+    expect(peer.post('42["message","two"]', sid, close).status_code, 200, "status of another POST")
+    expect(peer.get(sid, close).text, '42["message-back","two"]', "polled after it")
 
 
 def polling_wrong_packet(peer: Peer) -> None:
     """A payload that is none closes the session."""
-    sid = peer.session()
-    peer.post("abc", sid)
+    for payload in ("abc", "{}", '["a123", "a456"]', ""):
+        sid = peer.session()
+        peer.post(payload, sid)
+        expect(peer.get(sid).status_code, 400, f"status of GET after {payload!r}")
+
+
+def polling_wrong_message(peer: Peer) -> None:
+    """A message that is no Socket.IO packet closes the session: the client is told CLOSE, after what it was sent."""
+    sid = peer.joined()
+    expect(peer.post('42["message","before"]', sid).status_code, 200, "status of POST")
+    peer.post("4abc", sid)
+    heard = peer.poll_until(sid, lambda packets: "1" in packets)
+    expect(heard[0], '42["message-back","before"]', "the first word")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
 
 def polling_twice_at_once(peer: Peer) -> None:
     """Two polls at once: the second is refused, the first is told CLOSE, and the session is over."""
     sid = peer.joined()
-    first = Aside(peer, sid)
-    time.sleep(0.5)  # the document's own case waits as well; nothing tells that a poll has begun
-    try:
-        second = peer.get(sid, timeout=5).status_code
-    except httpx.TimeoutException:
-        second = 0
-    expect(first.answer(), (200, "1"), "the first poll")
+    with start_poll(peer, sid) as first:
+        second = peer.get(sid).status_code
+        expect(first.answer(), (200, "1"), "the first poll")
     expect(second in (400, 500), True, f"refusal of the second poll, which got {second}")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
@@ -132,19 +142,36 @@ def polling_twice_at_once(peer: Peer) -> None:
 def polling_cancelled(peer: Peer) -> None:
     """A poll that its client gives up closes the session."""
     sid = peer.joined()
-    with contextlib.suppress(httpx.TimeoutException):
-        peer.get(sid, timeout=0.5)
-    try:
-        expect(peer.get(sid, timeout=5).status_code, 400, "status of GET afterwards")
-    except httpx.TimeoutException:
-        raise Surprise("the session lives on") from None
+    start_poll(peer, sid).close()
+    peer.settle()
+    # Were it alive, the next ping would be the answer.
+    expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
 
 def polling_close(peer: Peer) -> None:
     """A CLOSE that is posted ends the poll with a NOOP, and the session."""
     sid = peer.joined()
-    poll = Aside(peer, sid)
-    time.sleep(0.5)  # as above
-    expect(peer.post("1", sid).status_code, 200, "status of the POST")
-    expect(poll.answer(), (200, "6"), "the poll")
+    with start_poll(peer, sid) as poll:
+        expect(peer.post("1", sid).status_code, 200, "status of the POST")
+        expect(poll.answer(), (200, "6"), "the poll")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
+
+
+POLLING_CASES: tuple[Callable[[Peer], None], ...] = (
+    polling_one_packet,
+    polling_several_packets,
+    polling_binary,
+    polling_unicode,
+    polling_many_packets,
+    polling_many_answers,
+    polling_large,
+    polling_too_large,
+    polling_noop,
+    polling_by_another_transport,
+    polling_one_connection_each,
+    polling_wrong_packet,
+    polling_wrong_message,
+    polling_twice_at_once,
+    polling_cancelled,
+    polling_close,
+)

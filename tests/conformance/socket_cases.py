@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.conformance.engine_cases import GRACE
-from tests.conformance.line import Line, Peer, Surprise, expect
+from tests.conformance.event_cases import EVENT_CASES
+from tests.conformance.line import GRACE, Line, Peer, Surprise, expect
+from tests.conformance.packet_cases import PACKET_CASES
 
 #: Longest that a server may keep a connection which never connects to a namespace (45 s in the reference server).
 CONNECT_WITHIN = 60.0
@@ -130,6 +131,86 @@ def event_before_connect(peer: Peer) -> None:
             raise Surprise(f"it was handled: {packets}")
 
 
+def connect_to_several(peer: Peer) -> None:
+    """One connection may be connected to several namespaces, in each under a sid of its own."""
+    with peer.opened() as line:
+        line.send("40")
+        first = line.take_connect()["sid"]
+        if peer.greets:
+            line.take_event("connected")
+        line.send("40/custom,")
+        second = _read_custom(line)["sid"]
+        expect(first != second, True, f"whether {first} and {second} differ")
+
+
+def connect_by_name(peer: Peer) -> None:
+    """The main namespace may be named when connecting."""
+    for packet in ("40/", "40/,"):
+        with peer.opened() as line:
+            line.send(packet)
+            expect(set(line.take_connect()), {"sid"}, f"fields after {packet}")
+
+
+def connect_as_somebody_known(peer: Peer) -> None:
+    """A CONNECT that asks to go on with a session of unknown id opens a new one."""
+    with peer.opened() as line:
+        line.send('40{"pid":"foo","offset":"bar"}')
+        told = line.take_connect()
+        expect((set(told), told["sid"] != "foo"), ({"sid"}, True), "fields, and whether the sid is new")
+
+
+def connect_twice(peer: Peer) -> None:
+    """A second CONNECT to the same namespace closes the connection."""
+    with peer.connected() as line:
+        line.send("40")
+        line.expect_end()
+
+
+def connect_twice_by_polling(peer: Peer) -> None:
+    """A client that polls and connects twice is told CLOSE, after the answer to the first."""
+    sid = peer.session()
+    expect(peer.post("40", sid).status_code, 200, "status of POST")
+    peer.post("40", sid)
+    heard = peer.poll_until(sid, lambda packets: "1" in packets)
+    expect(heard[0][:3], "40{", "the first word")
+    expect(len([packet for packet in heard if packet.startswith("40")]), 1, "answers to CONNECT")
+
+
+def refused_by_a_namespace(peer: Peer) -> None:
+    """A namespace may refuse whom it wants: CONNECT_ERROR says why, in an object with a message and data."""
+    with peer.connected() as line:
+        line.send("40/closed,")
+        told = line.take_packet("44/closed,", len("44/closed,"))
+        expect(told, {"message": "Authentication error", "data": {"a": "b", "c": 3}}, "why")
+        line.send("421" + peer.wants())
+        line.take_ack(1)
+
+
+def event_while_not_connected(peer: Peer) -> None:
+    """An event for a namespace that the client is not connected to closes the connection."""
+    with peer.opened() as line:
+        line.send('42["some event"]')
+        line.expect_end()
+
+
+def event_after_disconnect(peer: Peer) -> None:
+    """An event after a DISCONNECT is not handled."""
+    with peer.connected() as line:
+        line.send("41", "421" + peer.wants(), "40")
+        try:
+            packet = line.take()
+        except Surprise:
+            return
+        expect(str(packet)[:2], "40", f"the next word, which is {packet!r}; its beginning")
+
+
+def sent_away(peer: Peer) -> None:
+    """A client that the server sends away is told DISCONNECT, after what it was sent before."""
+    with peer.connected() as line:
+        line.send('42["leave-me"]')
+        expect([line.take(), line.take()], ['42["last"]', "41"], "packets")
+
+
 def disconnect(peer: Peer) -> None:
     """DISCONNECT from the main namespace is met with nothing but the next ping."""
     with peer.connected() as line:
@@ -162,161 +243,30 @@ def disconnect_from_one_of_two(peer: Peer) -> None:
         expect(line.take(), '42["message-back","message to main namespace"]', "answer")
 
 
-def event(peer: Peer) -> None:
-    """An event is handled, and events come back, with every argument."""
-    with peer.connected() as line:
-        line.send('42["message",1,"2",{"3":[true]}]')
-        expect(line.take(), '42["message-back",1,"2",{"3":[true]}]', "answer")
-
-
-def event_with_attachments(peer: Peer) -> None:
-    """An event with attachments is heard once they are there, and one with attachments comes back."""
-    with peer.connected() as line:
-        line.send(_binary("message"), b"\x01\x02\x03", b"\x04\x05\x06")
-        expect(line.take(), _binary("message-back"), "event")
-        expect([line.take(), line.take()], [b"\x01\x02\x03", b"\x04\x05\x06"], "attachments")
-
-
-def event_with_ack(peer: Peer) -> None:
-    """An event with a number is acknowledged with that number."""
-    with peer.connected() as line:
-        line.send('42456["message-with-ack",1,"2",{"3":[false]}]')
-        expect(line.take(), '43456[1,"2",{"3":[false]}]', "acknowledgement")
-
-
-def ack_zero(peer: Peer) -> None:
-    """Zero is a number like any other."""
-    with peer.connected() as line:
-        line.send("420" + peer.wants())
-        line.take_ack(0)
-
-
-def event_in_main_by_name(peer: Peer) -> None:
-    """The main namespace may be named."""
-    with peer.connected() as line:
-        line.send("42/,7" + peer.wants())
-        line.take_ack(7)
-
-
-def binary_ack(peer: Peer) -> None:
-    """An acknowledgement may have attachments: what was sent comes back with its number."""
-    with peer.connected() as line:
-        line.send(_binary("message-with-ack", "789"), b"\x01\x02\x03", b"\x04\x05\x06")
-        told = line.take_packet("462-789", 7)
-        expect(told, [{"_placeholder": True, "num": 0}, {"_placeholder": True, "num": 1}], "placeholders")
-        expect([line.take(), line.take()], [b"\x01\x02\x03", b"\x04\x05\x06"], "attachments")
-
-
-def text_after_binary(peer: Peer) -> None:
-    """An event with attachments leaves the connection as it was."""
-    with peer.connected() as line:
-        line.send(_binary("nobody-hears-this", "1"), b"\x01", b"\x02", "422" + peer.wants())
-        line.take_ack(2)
-
-
-def _binary(name: str, number: str = "") -> str:
-    return f'452-{number}["{name}",{{"_placeholder":true,"num":0}},{{"_placeholder":true,"num":1}}]'
-
-
-def unknown_type(peer: Peer) -> None:
-    """A packet of an unknown type closes the connection."""
-    _expect_end_after(peer, "4abc")
-
-
-def wrong_payload(peer: Peer) -> None:
-    """An event whose payload is not a list closes the connection."""
-    _expect_end_after(peer, "42{}")
-
-
-def wrong_ack_number(peer: Peer) -> None:
-    """An event whose number is none closes the connection."""
-    _expect_end_after(peer, '42abc["message-with-ack",1,"2",{"3":[false]}]')
-
-
-def wrong_json(peer: Peer) -> None:
-    """An event whose payload is not JSON closes the connection."""
-    _expect_end_after(peer, '42["a"')
-
-
-def reserved_event(peer: Peer) -> None:
-    """An event with a reserved name closes the connection."""
-    _expect_end_after(peer, '42["connect"]')
-
-
-def wrong_attachments(peer: Peer) -> None:
-    """An event whose attachments are not those it announced closes the connection."""
-    _expect_end_after(peer, '451-["message",{"_placeholder":true,"num":5}]', b"\x01")
-
-
-def attachment_of_nothing(peer: Peer) -> None:
-    """Binary data that no event announced closes the connection."""
-    _expect_end_after(peer, b"\x01\x02")
-
-
-def text_for_an_attachment(peer: Peer) -> None:
-    """Text where an attachment was announced closes the connection."""
-    _expect_end_after(peer, '451-["message",{"_placeholder":true,"num":0}]', '42["message"]')
-
-
-def _expect_end_after(peer: Peer, *packets: str | bytes) -> None:
-    with peer.connected() as line:
-        line.send(*packets)
-        line.expect_end(10)
-
-
-def answers_what_it_cannot_read(peer: Peer) -> None:
-    """(Ours) What cannot be read is answered or ends the connection; the sender is never left without either."""
-    for packet in ("4abc", "42{}", '42abc["x",1]', '42["a"', '42["connect"]', "42", "4", "49[]", '451-["x"]', "453-[]"):
-        with peer.connected() as line:
-            line.send(packet, b"\x01") if packet.startswith("451") else line.send(packet)
-            line._socket.settimeout(5)
-            try:
-                answer = line.take()
-            except Surprise as end:
-                if "timed out" in str(end):
-                    raise Surprise(f"{packet!r} is met with silence") from end
-                continue
-            if not str(answer).startswith('42["error"'):
-                raise Surprise(f"{packet!r} is answered {answer!r}")
-
-
-def empty_acknowledgement_takes_nothing(peer: Peer) -> None:
-    """(Ours) A binary acknowledgement without its attachments does not take the next event for one of them."""
-    with peer.connected() as line:
-        line.send("46", "427" + peer.wants())
-        line.take_ack(7)
-
-
 SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     connect,
     connect_with_payload,
+    connect_to_several,
+    connect_by_name,
+    connect_as_somebody_known,
+    connect_twice,
+    connect_twice_by_polling,
     sids_differ,
     connect_elsewhere,
     connect_elsewhere_with_payload,
     unknown_namespace,
     unknown_namespace_beside,
+    refused_by_a_namespace,
     wrong_handshake,
     no_handshake,
     event_before_connect,
+    event_while_not_connected,
+    event_after_disconnect,
+    sent_away,
     disconnect,
     disconnect_ends,
     disconnect_from_another,
     disconnect_from_one_of_two,
-    event,
-    event_with_attachments,
-    event_with_ack,
-    ack_zero,
-    event_in_main_by_name,
-    binary_ack,
-    text_after_binary,
-    unknown_type,
-    wrong_payload,
-    wrong_ack_number,
-    wrong_json,
-    reserved_event,
-    wrong_attachments,
-    attachment_of_nothing,
-    text_for_an_attachment,
-    answers_what_it_cannot_read,
-    empty_acknowledgement_takes_nothing,
+    *EVENT_CASES,
+    *PACKET_CASES,
 )

@@ -12,7 +12,15 @@ CASES: dict[str, Callable[[Peer], None]] = {case.__name__: case for case in (*EN
 #: The servers in the order of the columns.
 COLUMNS = ("ours", "node", "stock")
 #: Cases whose outcome on the stock server is a matter of luck: it handles each event in a thread of its own.
-VARYING = ("polling_several_packets", "polling_many_packets", "event_before_connect", "upgrade_in_a_burst")
+VARYING = (
+    "polling_several_packets",
+    "polling_many_packets",
+    "event_before_connect",
+    "event_after_disconnect",
+    "room",
+    "upgrade_in_a_burst",
+    "upgrade_while_sending",
+)
 
 #: What was wrong in each case, nothing where it held.
 Verdicts = dict[str, str]

@@ -16,12 +16,16 @@ from tests.harness.house import House
 from tests.harness.program import ROOT
 from tests.harness.servers import RedisBinary
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.journey, pytest.mark.long]
 
-#: Cases that wait for a heartbeat take a minute each, so all run at once.
-AT_ONCE = 24
-#: Modes beside the usual one, which have no fast path.
-MODES = ("gevent", "threading")
+#: Cases that wait for a heartbeat, or in vain, take a minute each, and most of the others no time.
+AT_ONCE = 48
+#: Ways to serve beside the usual one; none has the fast path.
+MODES: dict[str, dict[str, object]] = {
+    "stock engine": {"engine": "stock"},
+    "gevent": {"async_mode": "gevent"},
+    "threading": {"async_mode": "threading"},
+}
 #: Longer than the pause before the first ping, as it is by default, and no longer than needed. The time in which a
 #: request has to come is shorter: it must not end a poll.
 BRIEF = {"connect_timeout": 30, "request_seconds": 15}
@@ -49,7 +53,7 @@ def verdicts(redis_binary: RedisBinary) -> Iterator[dict[str, Verdicts]]:
     with House(redis_binary=redis_binary, tcp=True) as house, contextlib.ExitStack() as started:
         programs: Servers = {
             "ours": EchoWeb(house, "ours", BRIEF),
-            **{mode: EchoWeb(house, mode, {**BRIEF, "async_mode": mode}) for mode in MODES},
+            **{mode: EchoWeb(house, mode, {**BRIEF, **env}) for mode, env in MODES.items()},
             "node": EchoNode(house.root, BRIEF["connect_timeout"]),
             "stock": StockServer(house.root, house.redis.url),
         }

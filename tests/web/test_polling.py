@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,8 +175,61 @@ def test_a_noop_for_a_poll_that_is_not_there_never_comes_over_a_websocket(caller
         ("POST", "EIO=4&transport=polling&sid=nobody", "Session ID unknown"),
         ("POST", "EIO=4&transport=polling", "Bad handshake method"),
         ("PUT", "EIO=4&transport=polling", "Bad handshake method"),
+        ("GET", "EIO=4&transport=websocket", "Bad request"),
+        ("GET", "EIO=3&transport=polling", "Unsupported protocol version"),
+        ("GET", "transport=polling", "Unsupported protocol version"),
     ],
 )
 def test_a_request_that_is_none_is_refused_and_told_why(caller: Caller, method: str, query: str, message: str) -> None:
     answer = caller.client.open(f"/socket.io/?{query}", method=method, environ_base=HERE)
     assert (answer.status_code, answer.json["message"]) == (400, message)  # type: ignore[index]
+
+
+def test_a_client_that_connects_twice_is_told_that_its_session_is_over(caller: Caller) -> None:
+    assert caller.post("40").status_code == 200
+    assert caller.poll() == ["1"]
+    assert caller.status() == 400
+
+
+def test_an_event_outside_of_a_namespace_ends_the_session(caller: Caller) -> None:
+    assert caller.post("41", '42["message"]').status_code == 200
+    assert caller.poll() == ["1"]
+    assert caller.status() == 400
+
+
+def test_what_is_no_packet_is_answered_before_the_session_ends(caller: Caller) -> None:
+    assert caller.post("4abc").status_code == 200
+    answer, end = caller.poll()
+    assert answer.startswith('42["error",{"code":"invalid_input"')
+    assert end == "1"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "size", "encoding"),
+    [
+        ("gzip", 2000, "gzip"),
+        ("br, deflate;q=0.5", 2000, "deflate"),
+        ("identity", 2000, None),
+        ("", 2000, None),
+        ("gzip", 100, None),
+    ],
+)
+def test_long_answers_are_compressed_for_who_can_read_it(
+    caller: Caller, accepted: str, size: int, encoding: str | None
+) -> None:
+    assert caller.post(f'42["message","{"a" * size}"]').status_code == 200
+    answer = caller.client.get(caller.address, headers={"Accept-Encoding": accepted}, environ_base=HERE)
+    assert answer.headers.get("Content-Encoding") == encoding
+    told = zlib.decompress(answer.data, zlib.MAX_WBITS | 32) if encoding else answer.data
+    assert told == f'42["message-back","{"a" * size}"]'.encode()
+
+
+def test_a_payload_in_chunks_is_heard_as_far_as_a_message_may_be_long(caller: Caller) -> None:
+    def post(body: bytes) -> int:
+        environ = {**HERE, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        answer = caller.client.post(caller.address, input_stream=io.BytesIO(body), environ_overrides=environ)
+        return answer.status_code
+
+    assert post(b'42["message","in chunks"]') == 200
+    assert caller.poll() == ['42["message-back","in chunks"]']
+    assert post(b"4" + b"a" * caller.session.longest) == 413

@@ -9,7 +9,7 @@ from socketio import packet as stock
 
 from app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from app.core.settings import Settings
-from app.web.packets import REFUSED, Ack, FastJson, Packet, make_packet_class
+from app.web.packets import REFUSED, Ack, FastJson, Packet, Unreadable, make_packet_class
 
 LIMIT = 2000
 
@@ -64,7 +64,7 @@ def test_a_binary_acknowledgement_without_attachments_does_not_wait_for_any(pack
         "2",
         "2{}",
         "2[]",
-        "2[1]",
+        "2[true]",
         "2[null]",
         '2[["x"]]',
         '2"x"',
@@ -110,9 +110,20 @@ def test_finds_where_the_answer_goes_when_the_json_is_broken(packet_class: type[
     assert read(packet_class, '25["x",').data[2:] == [Ack(5)]
 
 
-def test_a_connection_with_broken_authentication_is_one_without(packet_class: type[Packet]) -> None:
-    packet = read(packet_class, "0{broken")
+@pytest.mark.parametrize("text", ["0{broken", "0[]", '0"token"'])
+def test_a_connection_with_broken_authentication_is_none(packet_class: type[Packet], text: str) -> None:
+    packet = read(packet_class, text)
+    assert packet.packet_type == stock.CONNECT
+    assert isinstance(packet.data, Unreadable)
+
+
+def test_a_connection_with_too_much_authentication_is_one_without(packet_class: type[Packet]) -> None:
+    packet = read(packet_class, '0{"token":"' + "a" * LIMIT + '"}')
     assert (packet.packet_type, packet.data) == (stock.CONNECT, None)
+
+
+def test_the_name_of_an_event_may_be_a_number(packet_class: type[Packet]) -> None:
+    assert read(packet_class, '2[1,"a"]').data == ["1", "a"]
 
 
 def test_takes_binary_attachments(packet_class: type[Packet]) -> None:

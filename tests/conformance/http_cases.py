@@ -1,0 +1,130 @@
+"""What an answer to a request over HTTP looks like, as the tests of Node's engine.io have it; see `engine_cases`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+
+from tests.conformance.line import GRACE, PAGE, Peer, Surprise, expect, read_open
+from tests.conformance.raw import WANTS_SOCKET, Raw
+
+#: A page that nobody has allowed.
+STRANGER = "http://bad-domain.example"
+
+
+def refusals_say_why(peer: Peer) -> None:
+    """A refusal is JSON with the number and the message that the reference server has for it."""
+    refusals = [
+        (peer.get(transport="tobi"), 0, "Transport unknown"),
+        (peer.get(transport="constructor"), 0, "Transport unknown"),
+        (peer.get(transport="__proto__"), 0, "Transport unknown"),
+        (peer.get("nobody"), 1, "Session ID unknown"),
+        (httpx.post(peer.http(), timeout=GRACE), 2, "Bad handshake method"),
+        (peer.get(transport="websocket"), 3, "Bad request"),
+        (peer.get(EIO="3"), 5, "Unsupported protocol version"),
+        (peer.get(EIO=""), 5, "Unsupported protocol version"),
+    ]
+    for answer, code, message in refusals:
+        expect(
+            (answer.status_code, answer.json()), (400, {"code": code, "message": message}), f"answer to {answer.url}"
+        )
+
+
+def path_below(peer: Peer) -> None:
+    """What follows `/socket.io/` in the path is not looked at."""
+    answer = httpx.get(f"{peer.url}/socket.io/default/?EIO=4&transport=polling", timeout=GRACE)
+    expect(answer.status_code, 200, "status")
+    read_open(answer.text)
+
+
+def query_of_its_own(peer: Peer) -> None:
+    """An address may have parameters of the application's own."""
+    read_open(peer.get(a="b", c="d").text)
+    with peer.socket(a="b", c="d") as line:
+        line.take_open()
+
+
+def no_cookie(peer: Peer) -> None:
+    """A handshake sets no cookie."""
+    expect(peer.get().headers.get("set-cookie"), None, "cookie")
+
+
+def not_kept(peer: Peer) -> None:
+    """No answer to a poll may be kept by a cache."""
+    expect(peer.get().headers.get("cache-control"), "no-store", "Cache-Control")
+
+
+def compressed(peer: Peer) -> None:
+    """A long answer is compressed for a client that says it can read that; a short one is not."""
+    for encoding in ("gzip", "deflate"):
+        expect(_encoding(peer, encoding, 4000), encoding, "encoding of a long answer")
+    expect(_encoding(peer, "gzip, deflate", 4000), "gzip", "encoding of a long answer to who reads both")
+    expect(_encoding(peer, "gzip, deflate", 100), None, "encoding of a short answer")
+    expect(_encoding(peer, "identity", 4000), None, "encoding for who reads none")
+
+
+def _encoding(peer: Peer, accepted: str, size: int) -> str | None:
+    sid = peer.joined()
+    peer.post(f'42["message","{"a" * size}"]', sid)
+    answer = peer.get(sid, {"Accept-Encoding": accepted})
+    expect(json.loads(answer.text[2:]), ["message-back", "a" * size], "what it says")
+    encoding: str | None = answer.headers.get("content-encoding")
+    return encoding
+
+
+def page_of_another_origin(peer: Peer) -> None:
+    """A page of an origin that is allowed may read answers, and is told so before it sends anything unusual."""
+    answer = peer.get(headers={"Origin": PAGE})
+    expect((answer.status_code, answer.headers.get("access-control-allow-origin")), (200, PAGE), "answer to GET")
+    asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    ahead = httpx.options(peer.http(), headers=asked, timeout=GRACE)
+    expect(ahead.status_code in (200, 204), True, f"answer to OPTIONS, which is {ahead.status_code}")
+    expect(ahead.headers.get("access-control-allow-origin"), PAGE, "allowed origin")
+    expect("POST" in ahead.headers.get("access-control-allow-methods", ""), True, "whether POST is allowed")
+    expect("content-type" in ahead.headers.get("access-control-allow-headers", "").lower(), True, "whether headers are")
+
+
+def page_of_a_stranger(peer: Peer) -> None:
+    """A page of an origin that is not allowed may not read answers."""
+    for answer in (peer.get(headers={"Origin": STRANGER}), httpx.options(peer.http(), headers={"Origin": STRANGER})):
+        if answer.headers.get("access-control-allow-origin") in (STRANGER, "*"):
+            raise Surprise("it may")
+
+
+def websocket_without_a_transport(peer: Peer) -> None:
+    """A request for a websocket that names no transport gets an answer in HTTP: 400."""
+    with Raw(peer, peer.http(transport=""), WANTS_SOCKET) as raw:
+        expect(raw.answer()[0], 400, "status")
+
+
+def websocket_and_garbage(peer: Peer) -> None:
+    """Bytes behind the request for a websocket that are no frame hurt nobody else."""
+    for sid in ("", peer.session()):
+        with Raw(peer, peer.http(transport="websocket", sid=sid), WANTS_SOCKET, b"test"):
+            peer.settle()
+        with peer.connected() as line:
+            line.send("421" + peer.wants())
+            line.take_ack(1)
+
+
+def another_upgrade(peer: Peer) -> None:
+    """A request to speak another protocol is answered or ended, and not left open."""
+    with Raw(peer, f"{peer.url}/nothing", {"Connection": "Upgrade", "Upgrade": "IRC/6.9"}) as raw:
+        expect(raw.answer()[0] != 0 or raw.ends(), True, "whether it is")
+
+
+HTTP_CASES: tuple[Callable[[Peer], None], ...] = (
+    refusals_say_why,
+    path_below,
+    query_of_its_own,
+    no_cookie,
+    not_kept,
+    compressed,
+    page_of_another_origin,
+    page_of_a_stranger,
+    websocket_without_a_transport,
+    websocket_and_garbage,
+    another_upgrade,
+)

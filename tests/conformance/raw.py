@@ -1,0 +1,71 @@
+"""HTTP by hand: a poll that is under way while something else happens, and requests that no client library makes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.conformance.line import GRACE, Peer
+
+#: What asks for a websocket.
+WANTS_SOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "DXR4dX615eRds8nRmlhqtw==",
+}
+
+
+class Raw:
+    """One request on a connection of its own; `after` are bytes that follow its head."""
+
+    def __init__(self, peer: Peer, url: str, headers: dict[str, str] | None = None, after: bytes = b"") -> None:
+        address = urlsplit(url)
+        self._socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=GRACE)
+        told = {"Host": address.netloc, **(headers or {})}
+        head = f"GET {address.path}?{address.query} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in told.items())
+        self._socket.sendall(head.encode() + b"\r\n" + after)
+
+    def answer(self) -> tuple[int, str]:
+        """Status and text, in the end; 0 when the connection ends without an answer."""
+        response = http.client.HTTPResponse(self._socket)
+        try:
+            response.begin()
+            return response.status, response.read().decode()
+        except (http.client.HTTPException, OSError):
+            return 0, ""
+
+    def ends(self) -> bool:
+        """Tell whether the server ends the connection, whatever it says before."""
+        try:
+            while self._socket.recv(65536):
+                continue
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        """Give up."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start_poll(peer: Peer, sid: str) -> Raw:
+    """Return a poll that the server is serving."""
+    poll = Raw(peer, peer.http(sid=sid))
+    peer.settle()
+    return poll
