@@ -78,6 +78,6 @@ def test_what_node_passes_we_pass(case: str, verdicts: dict[str, Verdicts]) -> N
 
 def test_the_table_says_what_was_found(verdicts: dict[str, Verdicts]) -> None:
     """When this fails, the expected lines are those to put into docs/conformance.md."""
-    text = (ROOT / "docs/conformance.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/conformance.md").read_text(encoding="utf-8").partition("## Whose test is which case")[0]
     assert [line for line in text.splitlines() if line.startswith("| `")] == rows(verdicts)
     assert summary(verdicts) in text
