@@ -8,7 +8,6 @@ something is left to be fetched. docs/decisions tells why ("a packet that cannot
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from app.web.budgets import Budgets
 from app.web.compression import compress
 from app.web.outbound import Queued
 from app.web.packets import SharedFrame, TextFrame
+from app.web.polling_refusals import NO_REQUEST, NO_SESSION, NO_TRANSPORT, refuse, refuse_opening
 from app.web.stock_socket import HANDLED, SOCKET, StockSocket
 from app.web.upgrade import answer_key, is_key
 
@@ -34,12 +34,6 @@ SEPARATOR = "\x1e"
 _BEGINNINGS = frozenset("0123456b")
 #: Packets of a client that mean something to a server; others, such as a NOOP, are let go by.
 MEANT = (packet.CLOSE, packet.PONG, packet.MESSAGE)
-#: Refusals, numbered as the reference server numbers them.
-_NO_TRANSPORT = (0, "Transport unknown")
-_NO_SESSION = (1, "Session ID unknown")
-_NO_METHOD = (2, "Bad handshake method")
-_NO_REQUEST = (3, "Bad request")
-_NO_VERSION = (5, "Unsupported protocol version")
 
 
 class Session(Socket):  # type: ignore[misc] # the library has no types
@@ -273,12 +267,12 @@ class Polling:
         if method == "OPTIONS":
             return None
         if transport not in self._eio.transports:
-            return _refuse(*_NO_TRANSPORT)
+            return refuse(*NO_TRANSPORT)
         if not sid:
-            return _refuse_opening(environ, transport, query.get("EIO"))
+            return refuse_opening(environ, transport, query.get("EIO"))
         session = self._eio.sockets.get(sid)
         if session is None:
-            return _refuse(*_NO_SESSION)
+            return refuse(*NO_SESSION)
         return self._answer_session(session, environ, transport)
 
     def _answer_session(self, session: Any, environ: dict[str, Any], transport: str) -> dict[str, Any] | None:
@@ -288,15 +282,15 @@ class Polling:
         if not session.check_ping_timeout():
             return self._forget(session)
         if session.upgraded or not session.connected:
-            return _refuse(*_NO_REQUEST)
+            return refuse(*NO_REQUEST)
         if method == "GET":
             wants_socket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
             if wants_socket != (transport == "websocket"):
-                return _refuse(*_NO_REQUEST)
+                return refuse(*NO_REQUEST)
             return None if wants_socket else self._answer_poll(session, environ)
         if method == "POST" and transport == "polling":
             return self._answer_post(session, environ)
-        return None if method != "POST" else _refuse(*_NO_REQUEST)
+        return None if method != "POST" else refuse(*NO_REQUEST)
 
     def _answer_poll(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -328,7 +322,7 @@ class Polling:
     def _forget(self, session: Any) -> dict[str, Any]:
         """Know a session no longer; returns the refusal of whoever asks for it."""
         self._eio.sockets.pop(session.sid, None)
-        return _refuse(*_NO_SESSION)
+        return refuse(*NO_SESSION)
 
     def _ok(self, packets: list[Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._eio._ok(packets)
@@ -388,17 +382,3 @@ def pieces_of(pkt: Any) -> Sequence[Queued]:
 def mend_polling(server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
     """Have a Socket.IO server poll as the document says, and its websockets hear frame by frame."""
     Polling(server, settings, budgets)
-
-
-def _refuse_opening(environ: dict[str, Any], transport: str, version: list[str] | None) -> dict[str, Any] | None:
-    """Return why a request opens no session; None when it does."""
-    if environ["REQUEST_METHOD"] != "GET":
-        return _refuse(*_NO_METHOD)
-    if transport == "websocket" and environ.get("HTTP_UPGRADE", "").lower() != "websocket":
-        return _refuse(*_NO_REQUEST)
-    return None if version == ["4"] else _refuse(*_NO_VERSION)
-
-
-def _refuse(code: int, message: str) -> dict[str, Any]:
-    body = json.dumps({"code": code, "message": message}).encode()
-    return {"status": "400 BAD REQUEST", "headers": [("Content-Type", "application/json")], "response": body}

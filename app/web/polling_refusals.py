@@ -1,0 +1,28 @@
+"""Refusals of requests that poll, numbered as the reference server does. Beside the road, under `web/polling`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+#: Refusals, numbered as the reference server numbers them.
+NO_TRANSPORT = (0, "Transport unknown")
+NO_SESSION = (1, "Session ID unknown")
+NO_METHOD = (2, "Bad handshake method")
+NO_REQUEST = (3, "Bad request")
+NO_VERSION = (5, "Unsupported protocol version")
+
+
+def refuse_opening(environ: dict[str, Any], transport: str, version: list[str] | None) -> dict[str, Any] | None:
+    """Return why a request opens no session; None when it does."""
+    if environ["REQUEST_METHOD"] != "GET":
+        return refuse(*NO_METHOD)
+    if transport == "websocket" and environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+        return refuse(*NO_REQUEST)
+    return None if version == ["4"] else refuse(*NO_VERSION)
+
+
+def refuse(code: int, message: str) -> dict[str, Any]:
+    """Return a refusal."""
+    body = json.dumps({"code": code, "message": message}).encode()
+    return {"status": "400 BAD REQUEST", "headers": [("Content-Type", "application/json")], "response": body}
