@@ -42,7 +42,7 @@ _spent = threading.Event()
 def kept() -> Iterator[None]:
     """Put back at the end of the block what is of the process, and end the processes that were begun in it.
 
-    What cannot be put back, such as a thread that still runs, makes this child the last run's: see `renew`.
+    What cannot be put back, such as a thread that runs on and is no daemon, makes it the last run (`renew`).
     """
     taken = [(each, each.take()) for each in (*_LEFT, *TABLE)]
     with warnings.catch_warnings():
@@ -96,7 +96,8 @@ def _threads() -> set[threading.Thread]:
 
 def _look_for_threads(before: set[threading.Thread]) -> None:
     until = time.monotonic() + _LAST_MOMENT
-    left = [thread for thread in _threads() - before if thread.name not in _OURS]
+    # Daemon threads are what libraries keep for the life of a process: a new child for each would help nobody.
+    left = [thread for thread in _threads() - before if thread.name not in _OURS and not thread.daemon]
     for thread in left:
         # One that is none of Python's own cannot be waited for, and is at work whenever it is seen.
         with suppress(RuntimeError):

@@ -132,7 +132,7 @@ def _look() -> list[Any]:
 
 
 def _leave_thread() -> list[Any]:
-    threading.Thread(target=time.sleep, args=[3600], name="left behind", daemon=True).start()
+    threading.Thread(target=time.sleep, args=[3600], name="left behind").start()
     return _threads()
 
 

@@ -250,6 +250,16 @@ def test_a_child_that_a_limit_cannot_be_raised_in_again_takes_no_other_run(
         worker.wait_for_job()
 
 
+def test_a_daemon_thread_as_libraries_keep_them_costs_no_child(worker: Worker) -> None:
+    over = threading.Event()
+    with kept():
+        thread = threading.Thread(target=over.wait, daemon=True)
+        thread.start()
+    assert worker.wait_for_job() == "next"
+    over.set()
+    thread.join()
+
+
 def test_a_child_that_all_was_put_back_in_takes_the_next_run(worker: Worker) -> None:
     with kept():
         os.environ["ODD"] = "1"
