@@ -56,7 +56,7 @@ def verdict(stage: Stage, scope: str = "demo", *, after: int = 0, anchor: Anchor
 
 def numbers(stage: Stage, scope: str = "demo") -> list[int]:
     with stage.db.read() as session:
-        return [entry["number"] for entry in list_entries(session, scope, Wanted(), limit=100)[0]][::-1]
+        return sorted(entry["number"] for entry in list_entries(session, scope, Wanted(), limit=100)[0])
 
 
 def change(stage: Stage, *statements: str) -> None:
