@@ -31,6 +31,8 @@ from app.core.views import InstanceView, TaskView, view_instance, view_task
 
 #: Longest that a submission may wait for a worker before it expires: a year.
 _LONGEST_EXPIRY = 366 * 24 * 3600.0
+#: In characters; a marker may be longer than what it hides.
+_LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,12 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         # With the defaults of the schema there may be more of it.
         check_kept(to_json(given), "input", runtime.settings)
         rules = rules_for(session, wanted.instance_id, kind)
-    title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=200)
+    title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=_LONGEST_TITLE)
     return NewTask(
         instance_id=wanted.instance_id,
         kind=kind,
         # Nobody needs a secret in it, and it is shown in many places.
-        title=redact_text(title, compute(rules.hiding, given)),
+        title=redact_text(title, compute(rules.hiding, given))[:_LONGEST_TITLE],
         input=given,
         fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),

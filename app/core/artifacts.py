@@ -59,8 +59,8 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
         if output is None:
             return None, None, None
         # As it will be read back.
-        told = make(orjson.loads(encoded), rules_of(change.session, task), encoded)
-        return output, None, told
+        output = orjson.loads(encoded)
+        return output, None, make(output, rules_of(change.session, task), encoded)
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
     row, reference = _make(change, settings, task, artifact_id, output, encoded)
     if change.session.get(Artifact, artifact_id) is None:

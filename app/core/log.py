@@ -93,17 +93,18 @@ class Change:
     ) -> None:
         """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt.
 
-        What nobody is to see is hidden here; the fields in `shown` are as they may be seen already.
+        What nobody is to see is hidden here. The fields in `shown` are JSON values that were checked, and are as they
+        may be seen already: not looked at again.
 
         Raises:
-            InvalidInput, TooLarge: there is more in it, or deeper, than any reader could be given.
+            InvalidInput, TooLarge: there is more in the rest, or deeper, than any reader could be given.
         """
         kind = f"{fact}@{task.retries}" if task.retries else fact
         identity = event_id(task.id, task.attempt, step, kind)
         # As it will be read back: who is told of it now and who replays it later must get the same.
-        encoded = to_json(data)
+        encoded = to_json({field: value for field, value in data.items() if field not in shown})
         check_kept(encoded, name, self.session.info[LIMITS], around=1)
-        told = redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded, shown)
+        told = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
         self._pending.append(_Pending(task.instance_id, task.id, name, task.attempt, told, identity))
 
     def number(self) -> list[EventRecord]:

@@ -59,7 +59,8 @@ class Rules:
 
     def hiding(self, given: Any) -> Rules:
         """Return the same rules that also hide the texts in the secret fields of `given`, wherever they turn up."""
-        found = tuple(sorted(_secret_texts(given, self), key=len, reverse=True))
+        # The longest first, and always in the same order: what is kept is known by it, in every process.
+        found = tuple(sorted(_secret_texts(given, self), key=lambda text: (-len(text), text)))
         if len(found) > self.most_values:
             return replace(self, values=(), mute=True)
         return replace(self, values=found) if found != self.values else self
@@ -129,12 +130,12 @@ def _walk(value: Any, here: _Here) -> Any:
     return top[0]
 
 
-def redact_facts(data: dict[str, Any], rules: Rules, encoded: bytes, shown: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the data of an event, redacted; our own fields, and those in `shown`, are left as they are.
+def redact_facts(data: dict[str, Any], rules: Rules, encoded: bytes) -> dict[str, Any]:
+    """Return the data of an event, redacted; our own fields are left as they are.
 
     `encoded` is the data as JSON.
     """
-    payload = {name: value for name, value in data.items() if name not in OUR_FIELDS and name not in shown}
+    payload = {name: value for name, value in data.items() if name not in OUR_FIELDS}
     return {**data, **redact_fields(payload, rules, encoded)}
 
 

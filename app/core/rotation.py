@@ -19,11 +19,11 @@ from app.core.access import Act, require_outside
 from app.core.audit import SYSTEM_SCOPE
 from app.core.db import Database
 from app.core.errors import SettingsError
-from app.core.keyring import Keyring
+from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base
 from app.core.models_privacy import Artifact
 from app.core.runtime import Runtime
-from app.core.sealing import ANY_MARKER, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
+from app.core.sealing import ANY_MARKER, DERIVED, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
 
 #: Rows of one transaction.
 BATCH = 100
@@ -44,7 +44,7 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
 
     Raises:
         SettingsError: there is no key.
-        KeyMissing, Tampered: a row cannot be opened; those before it are done.
+        KeyMissing, Tampered: a value that cannot be made again cannot be opened; the rows before it are done.
     """
     if db.keyring.current is None:
         message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
@@ -95,8 +95,16 @@ def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
     sealed = {}
     for name in SEALED[model]:
         stored = getattr(row, name)
-        if stored is not None:
-            sealed[name] = seal(keyring, model, row.id, name, unseal(keyring, model, row.id, name, stored))
+        if stored is None:
+            continue
+        try:
+            value = unseal(keyring, model, row.id, name, stored)
+        except (KeyMissing, Tampered):
+            if name not in DERIVED:
+                raise
+            # Made again at the next view.
+            value = None
+        sealed[name] = seal(keyring, model, row.id, name, value)
     return sealed
 
 

@@ -32,6 +32,8 @@ SEALED: Mapping[type[Base], tuple[str, ...]] = {
     Event: ("data",),
     Schedule: ("input", "input_shown"),
 }
+#: Those that are made of another column, which was checked: they may be deeper and larger, and can be made again.
+DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown"})
 #: Key in `Session.info`.
 KEYRING = "keyring"
 _SEALED, _AS_IS = "$sealed", "$as_is"
@@ -132,7 +134,8 @@ def _before_write(mapper: Any, connection: Any, target: Any) -> None:
     for column in SEALED[type(target)]:
         if state.attrs[column].history.has_changes():
             value = getattr(target, column)
-            _check(object_session(target), column, value)
+            if column not in DERIVED:
+                _check(object_session(target), column, value)
             stored = seal(keyring, type(target), target.id, column, value)
             if stored is not value:
                 setattr(target, column, stored)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.kept import fingerprint
 from app.core.redaction import PATTERNS_ONLY, Rules, redact, redact_fields, redact_text, schema_names
 
 RULES = Rules(names=frozenset({"password", "apikey"}), emails=True, values=("correct horse",))
@@ -186,3 +190,27 @@ def test_a_schema_marks_secret_fields_itself_in_lists_and_by_reference() -> None
     }
     assert schema_names([schema]) == (frozenset({"marked", "maybe", "many", "innerkey", "referred"}), False)
     assert schema_names([{"x-secret": True}]) == (frozenset(), True)
+
+
+EQUALLY_LONG = [f"{letter}-secret" for letter in "fbdaec"]
+_TELL = """
+from app.core.kept import fingerprint
+from app.core.redaction import Rules
+print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
+"""
+
+
+def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_and_process_they_are_found() -> None:
+    rules = Rules(frozenset({"password"}))
+    texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]
+    found = {fingerprint(rules.hiding({"password": text})) for text in texts}
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", _TELL % EQUALLY_LONG]
+        told = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        found.add(told.stdout.decode().strip())
+    assert len(found) == 1
+
+
+def test_the_longest_secrets_are_hidden_first() -> None:
+    rules = Rules(frozenset({"password"})).hiding({"password": ["sesame", "sesame open", "sesame oven"]})
+    assert rules.values == ("sesame open", "sesame oven", "sesame")

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.core.errors import SettingsError
-from app.core.keyring import Keyring
+from app.core.keyring import KeyMissing, Keyring
 from app.core.log import read_events
 from app.core.models import Base, Event, Schedule, Task
 from app.core.models_privacy import Artifact
 from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_schedules, read_schedule, read_task
 from app.core.rotation import count_use, rotate
+from app.core.sealing import DERIVED, SEALED, seal
 from tests.core.conftest import NewStage
 from tests.core.stage import Stage, read_outputs
 
@@ -186,3 +187,28 @@ def test_the_files_of_a_database_hold_no_key(sealed: tuple[Stage, str], tmp_path
     stage, _ = sealed
     assert OLD.partition(":")[2] not in _raw(stage)
     assert OLD.partition(":")[2] not in repr(stage.settings)
+
+
+def test_rotation_forgets_what_is_kept_under_a_key_that_is_gone_and_seals_the_rest(
+    new_stage_on: NewStage, sealed: tuple[Stage, str]
+) -> None:
+    stage, task_id = sealed
+    lost = Keyring.parse(NEW.replace("new", "gone"))
+    with stage.db.write() as session:
+        for model, columns in SEALED.items():
+            table = Base.metadata.tables[model.__tablename__]
+            for name in DERIVED & set(columns):
+                for row_id in session.scalars(select(table.c.id)).all():
+                    stored = seal(lost, model, row_id, name, {"of": "other"})
+                    session.execute(update(table).where(table.c.id == row_id).values({name: stored}))
+    later = new_stage_on(encryption_keys=f"{NEW},{OLD}", inline_output_bytes=1024)
+    assert sum(done for _, done in rotate(later.db)) > 10
+    assert {name for one in count_use(later.db) for name, number in one.sealed.items() if number} == {"new"}
+    _check_readable(new_stage_on(encryption_keys=NEW), task_id)
+
+
+def test_rotation_ends_at_a_value_that_cannot_be_opened_nor_made_again(
+    new_stage_on: NewStage, sealed: tuple[Stage, str]
+) -> None:
+    with pytest.raises(KeyMissing):
+        list(rotate(new_stage_on(encryption_keys=NEW).db))
