@@ -176,7 +176,14 @@ def _put_limits(before: dict[int, tuple[int, int]]) -> None:
 
 def _identity() -> Any:
     where = os.getpgid(0), os.getsid(0)
-    return os.getresuid(), os.getresgid(), os.getgroups(), where, os.getpriority(os.PRIO_PROCESS, 0), _processors()
+    return _users(), os.getgroups(), where, os.getpriority(os.PRIO_PROCESS, 0), _processors()
+
+
+def _users() -> Any:
+    # macOS does not tell the saved ones.
+    if hasattr(os, "getresuid"):
+        return os.getresuid(), os.getresgid()
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
 
 
 def _processors() -> set[int]:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.errors import LeaseLost, SwallowtailError, Unavailable
 from app.core.measures import RUN_SECONDS
 from app.core.outbox import RUN_TASK
+from app.core.raw_lines import ending_lines
 from app.core.runs import Claim
 from app.core.runtime import Runtime
 from app.core.settings import Settings
@@ -79,7 +80,8 @@ def run(task_id: str, attempt: int) -> None:
 
 
 def _run(task_id: str, attempt: int) -> None:
-    with structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt), Interrupts() as interrupts, kept():
+    bound = structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt)
+    with bound, ending_lines(), Interrupts() as interrupts, kept():
         try:
             if board().is_leaving:
                 # Not begun only to be handed over at once.

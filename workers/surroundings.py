@@ -44,13 +44,24 @@ def kept() -> Iterator[None]:
 
     What cannot be put back, such as a thread that runs on and is no daemon, makes it the last run (`renew`).
     """
-    taken = [(each, each.take()) for each in (*_LEFT, *TABLE)]
+    taken = list(_take())
     with warnings.catch_warnings():
         try:
             yield
         finally:
             for each, before in taken:
                 _put_back(each, before)
+
+
+def _take() -> Iterator[tuple[Kept, Any]]:
+    """Read what is to be put back. What cannot be read, as on another system, is left out: no run fails for it."""
+    for each in (*_LEFT, *TABLE):
+        try:
+            before = each.take()
+        except Exception as fault:
+            log.warning("surroundings_not_read", what=each.name, reason=str(fault) or type(fault).__name__)
+        else:
+            yield each, before
 
 
 def _put_back(each: Kept, before: Any) -> None:

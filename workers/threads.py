@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from app.core.raw_lines import ending_lines
+
 _start, _submit = threading.Thread.start, ThreadPoolExecutor.submit
 
 
@@ -30,12 +32,17 @@ def leave_alone() -> None:
 
 def _start_here(thread: threading.Thread) -> None:
     run = thread.run
-    thread.run = functools.partial(contextvars.copy_context().run, run)  # type: ignore[method-assign]
+    thread.run = functools.partial(contextvars.copy_context().run, _run, run)  # type: ignore[method-assign]
     try:
         _start(thread)
     except BaseException:
         thread.run = run  # type: ignore[method-assign]
         raise
+
+
+def _run(run: Callable[[], object]) -> None:
+    with ending_lines():
+        run()
 
 
 def _submit_here(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:

@@ -15,6 +15,8 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,28 +45,28 @@ class LineStream(io.TextIOBase):
         self._log.setLevel(level)
         self._level = level
         self._descriptor = 1 if name == "stdout" else 2
-        # Not local to a thread: eventlet's own kind of that is gone when the interpreter ends and flushes this.
-        self._rest: ContextVar[str] = ContextVar("rest", default="")
+        # By thread, or greenlet: a coroutine's context ends before its line does. No `threading.local`: eventlet's own
+        # kind of that is gone when the interpreter ends and flushes this.
+        self._rests: dict[int, str] = {}
         self._busy: ContextVar[bool] = ContextVar("busy", default=False)
 
     def write(self, text: str) -> int:
         """Take text; what has no end of line yet waits for it."""
         if not isinstance(text, str):
             raise TypeError("this is a stream of text")
-        *lines, rest = (self._rest.get() + text).split("\n")
+        *lines, rest = (self._take_rest() + text).split("\n")
         if len(rest) > _LONGEST:
             # What never ends its line, such as dots of progress, must not be copied at each of them.
             lines, rest = [*lines, rest], ""
-        self._rest.set(rest)
+        if rest:
+            self._rests[threading.get_ident()] = rest
         for line in lines:
             self._tell(line)
         return len(text)
 
     def flush(self) -> None:
-        """Write also what has no end of line."""
-        rest = self._rest.get()
-        self._rest.set("")
-        self._tell(rest)
+        """Write also what this thread has written without an end of line."""
+        self._tell(self._take_rest())
 
     def writable(self) -> bool:
         """Say that this is for writing."""
@@ -73,6 +75,9 @@ class LineStream(io.TextIOBase):
     def fileno(self) -> int:
         """Return the process's descriptor, for those who hand it to others: what they write is made objects of too."""
         return self._descriptor
+
+    def _take_rest(self) -> str:
+        return self._rests.pop(threading.get_ident(), "")
 
     def _tell(self, line: str) -> None:
         if not line.strip():
@@ -137,6 +142,18 @@ def take_errors() -> None:
     """Have a command's errors, and not its output, be JSON where logs are and no terminal shows them."""
     if is_json() and not sys.stderr.isatty() and not isinstance(sys.stderr, LineStream):
         sys.stderr = LineStream(sys.stderr, "stderr", logging.WARNING)
+
+
+@contextmanager
+def ending_lines() -> Iterator[None]:
+    """Write at the end of the block what this thread has printed without an end of line."""
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            # It may be anybody's, closed or None.
+            with suppress(Exception):
+                stream.flush()
 
 
 def find_real(stream: TextIO) -> TextIO:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from pydantic import BaseModel, field_validator
 
 from app.core import actions
 from app.core.errors import Unavailable
+from app.core.raw_lines import LineStream
 from app.core.states import TaskStatus
 from tests.harness.story import BEGINNING, steps
 from tests.workers.conftest import Inside
-from workers import run_task
+from workers import run_task, threads
 from workers.catalogue import AgentSpec
 from workers.interrupts import Interrupts
 from workers.journal import Context, PermanentError
@@ -203,3 +209,40 @@ def test_nothing_escapes_to_celery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_task, "perform", broken)
     monkeypatch.setattr(run_task, "runtime", lambda: None)
     run_task.run("task", 1)
+
+
+def test_what_an_agent_prints_without_an_end_of_line_is_told_with_its_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def also() -> None:
+        sys.stdout.write("from a coroutine")
+
+    def prints(*_: object) -> None:
+        sys.stderr.write("an error")
+        sys.stdout.write("no end, ")
+        asyncio.run(also())
+        thread = threading.Thread(target=print, args=["from a thread"], kwargs={"end": ""})
+        thread.start()
+        thread.join()
+
+    def tell(_: LineStream, line: str) -> None:
+        if line:
+            told.append((line, sorted(structlog.contextvars.get_contextvars())))
+
+    told: list[tuple[str, list[str]]] = []
+    threads.carry_context()
+    monkeypatch.setattr(sys, "stdout", LineStream(sys.stdout, "stdout", logging.INFO))
+    monkeypatch.setattr(sys, "stderr", LineStream(sys.stderr, "stderr", logging.WARNING))
+    monkeypatch.setattr(run_task, "perform", prints)
+    monkeypatch.setattr(run_task, "runtime", lambda: None)
+    monkeypatch.setattr(LineStream, "_tell", tell)
+    try:
+        run_task.run("task", 1)
+    finally:
+        threads.leave_alone()
+    of_the_run = ["attempt", "task_id"]
+    assert told == [
+        ("from a thread", of_the_run),
+        ("no end, from a coroutine", of_the_run),
+        ("an error", of_the_run),
+    ]

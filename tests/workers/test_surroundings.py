@@ -30,8 +30,10 @@ from pathlib import Path
 import pytest
 import structlog
 from billiard.pool import EX_RECYCLE
+from structlog.testing import capture_logs
 
 from workers import surroundings
+from workers.process_state import Kept
 from workers.surroundings import kept, renew
 
 
@@ -197,6 +199,35 @@ def test_a_directory_that_is_gone_does_not_keep_the_rest_from_being_put_back(tmp
     finally:
         os.chdir(before)
     assert sys.getrecursionlimit() == limit
+
+
+def test_a_system_that_does_not_tell_the_saved_users_has_runs_too(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("getresuid", "getresgid", "sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name)
+    with capture_logs() as told, kept():
+        pass
+    assert told == []
+    assert worker.wait_for_job() == "next"
+
+
+def test_what_cannot_be_read_of_the_process_is_left_out_with_a_warning(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AttributeError("not on this system")
+
+    odd = Kept("odd", refuse, lambda _: None)
+    monkeypatch.setattr(surroundings, "TABLE", (odd, *surroundings.TABLE))
+    limit = sys.getrecursionlimit()
+    with capture_logs() as told, kept():
+        sys.setrecursionlimit(5000)
+    assert sys.getrecursionlimit() == limit
+    assert [(line["event"], line["what"], line["log_level"]) for line in told] == [
+        ("surroundings_not_read", "odd", "warning")
+    ]
+    assert worker.wait_for_job() == "next"
 
 
 def test_chance_is_not_foretold_by_what_another_run_chose() -> None:
