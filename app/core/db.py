@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
 from app.core.connections import BUDGET, RESERVED, Budget
-from app.core.engines import PostgresDriver, make_engine
+from app.core.engines import PostgresDriver, make_engine, writing_at_once
 from app.core.errors import CutOff, SwallowtailError, Unavailable
 from app.core.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
 from app.core.kept import MADE, Made, store
@@ -44,8 +44,6 @@ from app.core.validate import LIMITS
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-#: Longest that what was made for a view waits for its turn to be kept, in seconds.
-_KEEP_WAIT = 0.2
 #: Whether what `Database.patiently` does has tried to store something, so that nobody knows what is stored.
 _has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
@@ -209,6 +207,8 @@ class Database:
                 connection.commit()
                 if write:
                     self.trouble = None
+                if made:
+                    self._keep(connection, made)
             except DBAPIError as fault:
                 # Where only reads were asked for, a write is a mistake of ours, and no other try mends it.
                 if not write and is_read_only(fault):
@@ -217,19 +217,21 @@ class Database:
             finally:
                 session.close()
                 connection.close()
-        if made:
-            self._keep(made)
 
-    def _keep(self, made: Made) -> None:
-        """Keep what was made in a transaction with its rows; not at any price: whoever needs it makes it again."""
-        before = _has_stored.get()
+    def _keep(self, connection: Connection, made: Made) -> None:
+        """Keep what was made in a transaction with its rows, on its connection, after it.
+
+        Waits for nothing, and a refusal is none of the deployment's troubles: whoever needs it makes it again.
+        """
         try:
-            with self._transaction(write=True, wait=_KEEP_WAIT) as session:
+            with (
+                self._turn(_Patience(0.0)),
+                writing_at_once(connection),
+                Session(bind=connection, info=self._info) as session,
+            ):
                 store(session, made)
         except (SQLAlchemyError, SwallowtailError) as fault:
             log.info("not_kept", reason=str(fault))
-        finally:
-            _has_stored.set(before)
 
     def _turn(self, patience: _Patience) -> AbstractContextManager[None]:
         # Before the connection: those who wait for their turn leave connections to those who read.

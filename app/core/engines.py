@@ -8,7 +8,8 @@ events that somebody has seen must not be given to others.
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ from app.core.unreadable import deserialize
 log = structlog.get_logger(__name__)
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
+#: Milliseconds that SQLite itself waits for a lock, during which nothing else is done.
+_BUSY = 20
 
 
 def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0) -> Engine:
@@ -111,7 +114,7 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
         sync = settings.database_sync
         # The two of `fullfsync` are about macOS, whose fsync leaves to the disk when it writes.
         durable = (f"synchronous={sync}", f"fullfsync={sync == 'full'}", f"checkpoint_fullfsync={sync == 'full'}")
-        for pragma in ("busy_timeout=20", "journal_mode=WAL", "foreign_keys=ON", *durable):
+        for pragma in (f"busy_timeout={_BUSY}", "journal_mode=WAL", "foreign_keys=ON", *durable):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -121,6 +124,30 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+@contextmanager
+def writing_at_once(connection: Connection) -> Iterator[None]:
+    """Write in a transaction on a connection that has ended another; what others have locked is not waited for.
+
+    Raises:
+        DBAPIError: something is locked.
+    """
+    if connection.dialect.name == "postgresql":
+        level: Any = connection.default_isolation_level
+        connection.execution_options(isolation_level=level, postgresql_readonly=False)
+        with connection.begin():
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
+            yield
+        return
+    own = connection.connection.cursor()
+    own.execute("PRAGMA busy_timeout=0")
+    try:
+        with connection.execution_options(swallowtail_write=True).begin():
+            yield
+    finally:
+        own.execute(f"PRAGMA busy_timeout={_BUSY}")
+        own.close()
 
 
 def _read_text(stored: bytes) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text, update
+from sqlalchemy.exc import InvalidRequestError
 
 from app.core import redaction
 from app.core.actions import Submission, submit
 from app.core.catalogue import AgentCard, register
 from app.core.db import Database
 from app.core.events import now
+from app.core.faults import REFUSALS
 from app.core.models import Schedule, Step, Task
 from app.core.models_privacy import InstancePolicy
 from app.core.outline import Bounds, snapshot
@@ -220,6 +223,60 @@ def test_a_view_that_cannot_keep_it_shows_it_all_the_same(new_stage: NewStage) -
     with stage.db.write() as session:
         session.execute(update(Task).values(losses=0))
         assert _look(stage, task_id) == shown
+
+
+def test_a_view_that_cannot_keep_it_at_once_waits_for_nothing_and_tells_nobody(
+    stage: Stage, walked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = _make(stage)
+    shown = _look(stage, task_id)
+    _forget(stage)
+    waits: list[float] = []
+    monkeypatch.setattr("app.core.db.time.sleep", waits.append)
+    refusals = _refusals()
+    with ExitStack() as held:
+        writer = held.enter_context(stage.db.engine.connect())
+        writer.execution_options(swallowtail_write=True).begin()
+        if stage.db.engine.dialect.name == "postgresql":
+            # As the migration that adds a column, behind which every write waits.
+            writer.execute(text("LOCK TABLE task, step IN EXCLUSIVE MODE"))
+        assert _look(stage, task_id) == shown
+    walked.clear()
+    assert (waits, stage.db.trouble, _refusals()) == ([], None, refusals)
+    assert _look(stage, task_id) == shown
+    assert walked, "nothing was kept"
+    walked.clear()
+    assert _look(stage, task_id) == shown
+    assert walked == []
+
+
+def test_a_view_keeps_it_where_every_connection_is_in_use(new_stage_on: NewStage, walked: list[Any]) -> None:
+    stage = new_stage_on(database_pool_size=1, database_pool_overflow=0, database_wait=3600)
+    task_id = _make(stage)
+    shown = _look(stage, task_id)
+    _forget(stage)
+    taken: list[object] = []
+    event.listen(stage.db.engine, "checkout", lambda *given: taken.append(given))
+    assert _look(stage, task_id) == shown
+    assert len(taken) == 1, "no second connection is asked for"
+    walked.clear()
+    assert _look(stage, task_id) == shown
+    assert walked == []
+    _write_again(stage, task_id)
+
+
+def _write_again(stage: Stage, task_id: str) -> None:
+    """The connection reads and writes as before."""
+    with stage.db.write() as session:
+        session.execute(update(Task).where(Task.id == task_id).values(losses=1))
+    if stage.db.engine.dialect.name == "postgresql":
+        with pytest.raises(InvalidRequestError), stage.db.read() as session:
+            session.execute(update(Task).where(Task.id == task_id).values(losses=2))
+
+
+def _refusals() -> list[float]:
+    [metric] = REFUSALS.collect()
+    return [sample.value for sample in metric.samples if sample.name.endswith("_total")]
 
 
 HOSTILE = {

@@ -33,7 +33,7 @@ from billiard.pool import EX_RECYCLE
 from structlog.testing import capture_logs
 
 from workers import surroundings
-from workers.process_state import Kept
+from workers.process_state import TABLE, Kept
 from workers.surroundings import kept, renew
 
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_read_of_the_process_is_left_out_with_a_warning(
         raise AttributeError("not on this system")
 
     odd = Kept("odd", refuse, lambda _: None)
-    monkeypatch.setattr(surroundings, "TABLE", (odd, *surroundings.TABLE))
+    monkeypatch.setattr(surroundings, "TABLE", (odd, *TABLE))
     limit = sys.getrecursionlimit()
     with capture_logs() as told, kept():
         sys.setrecursionlimit(5000)
