@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.access import Act, require, require_outside, require_task
+from app.core.artifacts import Told, tell
 from app.core.catalogue import PROBE, find_card, validate_input
 from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
@@ -98,14 +99,16 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         card = find_card(session, kind)
         given = compute(validate_input, card, wanted.input)
         # With the defaults of the schema there may be more of it.
-        check_kept(to_json(given), "input", runtime.settings)
+        encoded = to_json(given)
+        check_kept(encoded, "input", runtime.settings)
         rules = rules_for(session, wanted.instance_id, kind)
+    told: Told = compute(tell, encoded, rules, runtime.settings)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=_LONGEST_TITLE)
     return NewTask(
         instance_id=wanted.instance_id,
         kind=kind,
         # Nobody needs a secret in it, and it is shown in many places.
-        title=redact_text(title, compute(rules.hiding, given))[:_LONGEST_TITLE],
+        title=redact_text(title, told.own)[:_LONGEST_TITLE],
         input=given,
         fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
@@ -113,6 +116,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         expires_at=expires_at,
         soft_time_limit=card.soft_time_limit,
         hard_time_limit=card.hard_time_limit,
+        told=told,
     )
 
 

@@ -23,7 +23,7 @@ from app.core.log import Change
 from app.core.models import Step, Task
 from app.core.models_privacy import Artifact
 from app.core.offload import place
-from app.core.policy import rules_of, rules_of_new
+from app.core.policy import remember_new, rules_for, rules_of
 from app.core.redaction import Rules, redact
 from app.core.sealing import keyring_of, seal_bytes, unseal_bytes
 from app.core.settings import Settings
@@ -41,6 +41,34 @@ class Content:
     media_type: str
     content: bytes
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of an input, made before the transaction that stores it, which holds a lock.
+
+    Args:
+        rules: those for all of its agent's payloads, by which it was made.
+        own: those that are also about the texts in its secret fields.
+        encoded: the whole input as JSON.
+        kept: what is kept of it, when it is small enough for its row.
+        apart: otherwise the media type and the bytes that its artifact shows.
+    """
+
+    rules: Rules
+    own: Rules
+    encoded: bytes
+    kept: dict[str, Any] | None = None
+    apart: tuple[str, bytes] | None = None
+
+
+def tell(encoded: bytes, rules: Rules, settings: Settings) -> Told:
+    """Return what is told of a checked input, as JSON. It only computes."""
+    given = orjson.loads(encoded)
+    own = rules.hiding(given)
+    if len(encoded) <= settings.inline_input_bytes:
+        return Told(rules, own, encoded, kept=make(given, own, encoded))
+    return Told(rules, own, encoded, apart=_show(redact(given, own, encoded)))
 
 
 def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
@@ -62,39 +90,45 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
         output = orjson.loads(encoded)
         return output, None, make(output, rules_of(change.session, task), encoded)
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
-    row, reference = _make(change, settings, task, artifact_id, output, encoded)
+    shown = _hide(change.session, output, rules_of(change.session, task), encoded)
+    row, reference = _make(change, settings, task, artifact_id, encoded, shown)
     if change.session.get(Artifact, artifact_id) is None:
         change.session.add(row)
         change.session.flush()
     return reference, artifact_id, None
 
 
-def part_input(change: Change, settings: Settings, task: Task) -> Artifact | None:
+def part_input(change: Change, settings: Settings, task: Task, told: Told | None) -> Artifact | None:
     """Take an input that is too large for it out of the row of a new task, which then holds a reference.
+
+    What is `told` of the input is made here only where it was not made before, or by other rules.
 
     Returns the artifact, which is to be added after the task. The row is given what is kept of what is shown.
 
     Raises:
         InvalidInput, TooLarge: see `check_kept`.
     """
-    encoded = to_json(task.input)
-    check_kept(encoded, "input", settings)
-    rules = rules_of_new(change.session, task, len(encoded))
-    if len(encoded) <= settings.inline_input_bytes:
-        task.input_shown = place(change.session, len(encoded))(make, orjson.loads(encoded), rules, encoded)
+    rules = rules_for(change.session, task.instance_id, task.kind)
+    if told is None or told.rules != rules:
+        encoded = to_json(task.input)
+        check_kept(encoded, "input", settings)
+        told = place(change.session, len(encoded))(tell, encoded, rules, settings)
+    remember_new(change.session, task, rules, told.own)
+    if told.apart is None:
+        task.input_shown = told.kept
         return None
     # No output's, whatever it is: who may see outputs may not see inputs for that.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
-    row, reference = _make(change, settings, task, artifact_id, task.input, encoded)
+    row, reference = _make(change, settings, task, artifact_id, told.encoded, told.apart)
     task.input, task.input_artifact_id = reference, artifact_id
     return row
 
 
 def _make(
-    change: Change, settings: Settings, task: Task, artifact_id: str, value: Any, encoded: bytes
+    change: Change, settings: Settings, task: Task, artifact_id: str, encoded: bytes, told: tuple[str, bytes]
 ) -> tuple[Artifact, dict[str, Any]]:
     """Return the row of an artifact, not added yet, and the reference to it."""
-    media_type, shown = _hide(change.session, value, rules_of(change.session, task), encoded)
+    media_type, shown = told
     row = Artifact(id=artifact_id, instance_id=task.instance_id, task_id=task.id, media_type=media_type)
     row.size, row.sha256, row.created_at = len(shown), hashlib.sha256(shown).hexdigest(), change.now
     row.content, row.key_id = seal_bytes(keyring_of(change.session), artifact_id, encoded)

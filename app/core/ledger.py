@@ -126,7 +126,7 @@ class Ledger:
         try:
             with change.session.begin_nested():
                 task = row_of(new, change.now)
-                apart = part_input(change, self.settings, task)
+                apart = part_input(change, self.settings, task, new.told)
                 change.session.add(task)
                 change.session.flush()
                 if apart is not None:

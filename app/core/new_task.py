@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from app.core.artifacts import Told
 from app.core.models import Task
 from app.core.states import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A submission that has been checked. Times are moments in UTC, limits seconds."""
+    """A submission that has been checked. Times are moments in UTC, limits seconds.
+
+    `told` is what is told of the input, where that is made already.
+    """
 
     instance_id: str
     kind: str
@@ -25,6 +29,7 @@ class NewTask:
     expires_at: datetime | None = None
     soft_time_limit: float | None = None
     hard_time_limit: float | None = None
+    told: Told | None = field(default=None, repr=False)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

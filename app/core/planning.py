@@ -9,6 +9,7 @@ import math
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import delete, select
@@ -19,9 +20,11 @@ from app.core.access import Act, require, require_schedule
 from app.core.actions import Submission, check_submission
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput, NotFound
-from app.core.events import plain
+from app.core.events import plain, to_json
+from app.core.kept import make
 from app.core.log import Change, read_head
 from app.core.models import Schedule
+from app.core.offload import place
 from app.core.policy import rules_for
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
@@ -69,6 +72,7 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
     name = check_line(wanted.name, "name", longest=200)
     check_submission(runtime, Submission(wanted.instance_id, wanted.kind, wanted.input, title=name))
     row = _row(wanted, name)
+    _tell(runtime, row)
 
     def work(change: Change) -> ScheduleView:
         if read_head(change.session, wanted.instance_id) is None:
@@ -89,6 +93,14 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         return runtime.ledger.commit(work)[0]
     except IntegrityError:
         raise Conflict("there is a schedule of this name", field="name") from None
+
+
+def _tell(runtime: Runtime, row: Schedule) -> None:
+    """Have a new schedule hold what is shown of its input, before anything is locked."""
+    encoded = to_json(row.input)
+    with runtime.db.read() as session:
+        rules, compute = rules_for(session, row.instance_id, row.kind), place(session, len(encoded))
+    row.input_shown = compute(partial(make, learning=True), row.input, rules, encoded)
 
 
 def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from app.core.learned import describe, learn
 from app.core.models import Agent, Task
 from app.core.models_privacy import Artifact, InstancePolicy
-from app.core.offload import place
 from app.core.redaction import Rules, normal, schema_names
 from app.core.sealing import keyring_of, unseal_bytes
 from app.core.settings import Settings
@@ -81,14 +80,10 @@ class Policies:
         missing = {task.id: by_kind[task.kind] for task in tasks if found[task.id] is None}
         return {task_id: rules for task_id, rules in found.items() if rules is not None} | self._learn(session, missing)
 
-    def learn_new(self, session: Session, task: Task, size: int) -> Rules:
-        """Return what `task_rules` does for a task that is being stored with an input of so many bytes."""
-        rules = self.rules(session, task.instance_id, task.kind)
-        own: Rules = place(session, size)(rules.hiding, task.input)
-        task.secrets = describe(rules, own)
+    def remember(self, task: Task, rules: Rules, own: Rules) -> None:
+        """Remember that `own` of `rules` is what `task_rules` is for a task that is being stored."""
         with self._lock:
             _remember(self._tasks, task.id, (rules, own))
-        return own
 
     def _recall(self, task_id: str, rules: Rules) -> Rules | None:
         with self._lock:
@@ -151,10 +146,12 @@ def rules_of(session: Session, task: Task) -> Rules:
     return Rules() if policies is None else policies.task_rules(session, task)
 
 
-def rules_of_new(session: Session, task: Task, size: int) -> Rules:
-    """Return what `rules_of` does for a task that is being stored with an input of so many bytes."""
+def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> None:
+    """Keep with a task that is being stored what was learned from its input: `own` of the `rules` of its agent's."""
     policies: Policies | None = session.info.get(POLICIES)
-    return Rules() if policies is None else policies.learn_new(session, task, size)
+    if policies is not None:
+        task.secrets = describe(rules, own)
+        policies.remember(task, rules, own)
 
 
 def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:

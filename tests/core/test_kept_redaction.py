@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +15,12 @@ from sqlalchemy import event, text, update
 from sqlalchemy.exc import InvalidRequestError
 
 from app.core import redaction
-from app.core.actions import Submission, submit
+from app.core.actions import Submission, check_submission, submit
 from app.core.catalogue import AgentCard, register
 from app.core.db import Database
 from app.core.events import now
 from app.core.faults import REFUSALS
+from app.core.firing import fire_due
 from app.core.models import Schedule, Step, Task
 from app.core.models_privacy import InstancePolicy
 from app.core.outline import Bounds, snapshot
@@ -331,3 +334,51 @@ def test_nothing_large_is_walked_where_it_would_hold_others_up(
             for row in session.query(Schedule):
                 read_schedule(session, row.id)
     assert held == []
+
+
+@pytest.fixture
+def locked(new_stage: NewStage) -> tuple[Stage, list[bool]]:
+    """A stage, and for everything that it computes elsewhere whether the database was locked meanwhile."""
+    stage, found = new_stage(inline_input_bytes=32_000), list[bool]()
+
+    def offload(work: Callable[..., Any], /, *arguments: Any) -> Any:
+        other = sqlite3.connect(stage.settings.var / "swallowtail.db", timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            found.append(False)
+        except sqlite3.OperationalError:
+            found.append(True)
+        finally:
+            other.close()
+        return work(*arguments)
+
+    stage.rt.offload = offload
+    stage.db.compute_by(offload)
+    register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    return stage, found
+
+
+@pytest.mark.parametrize("given", [GIVEN, {**GIVEN, "text": "y" * 40_000}], ids=["in its row", "apart"])
+def test_nothing_is_computed_while_a_submission_or_a_schedule_holds_the_lock(
+    locked: tuple[Stage, list[bool]], given: Any
+) -> None:
+    stage, found = locked
+    submit(stage.rt, Submission("demo", "any", given))
+    add_schedule(stage.rt, NewSchedule("demo", "S", "any", given, interval_seconds=60))
+    assert fire_due(stage.rt, at=now() + timedelta(seconds=100)) == 1
+    assert len(found) >= 6
+    assert not any(found)
+    with stage.db.read() as session:
+        assert [view["message"] for view in list_tasks(session, "demo", limit=9)[0]] == ["Submitted"] * 2
+
+
+def test_what_is_told_of_a_submission_is_by_the_rules_at_the_moment_when_it_is_stored(stage: Stage) -> None:
+    register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    checked = check_submission(stage.rt, Submission("demo", "any", GIVEN, title="To Main Road 1"))
+    _hide_streets(stage, "street")
+    _, events, _ = stage.ledger.submit(checked)
+    assert events[0].data["title"] == "To [redacted:secret]"
+    with stage.db.read() as session:
+        task = session.get_one(Task, checked.id)
+        assert task.input_shown["as"]["street"] == "[redacted:secret]"  # type: ignore[index]
+        assert read_task(session, checked.id)["title"] == "To [redacted:secret]"
