@@ -10,7 +10,7 @@ longer than its own delay, and no lease is longer than leases are.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import BigInteger, ColumnElement, case, insert, literal, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, and_, case, insert, literal, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.core.db import Database, db_now
-from app.core.models import IS_RUNNING, Duty, Moment, Outbox, Task
+from app.core.models import IS_RUNNING, Base, Duty, Moment, Outbox, Task
 from app.core.validate import LIMITS
 
 log = structlog.get_logger(__name__)
@@ -69,14 +69,16 @@ class ClockWatch:
         Raises:
             Unavailable: the database stayed away.
         """
-        after = self._clock()
+        is_first, after = self._last is None, self._clock()
         with self._db.read() as session:
             now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
-        reading = _Reading(now, after, self._clock())
-        jump = _Jump() if self._last is None else _jump_between(self._last, reading)
-        is_due = self._last is None or latest is None or (now - latest).total_seconds() > STALE
+            reading = _Reading(now, after, self._clock())
+            jump = _Jump() if self._last is None else _jump_between(self._last, reading)
+            is_due = is_first or latest is None or (now - latest).total_seconds() > STALE
+            # Looked for before anything is locked: there hardly ever is any.
+            is_ahead = is_due and _is_ahead(session, now, whole=is_first)
         if is_due or _unsettled(now, latest, jump):
-            moved: float = self._db.run(lambda session: _make_up(session, jump))
+            moved: float = self._db.run(lambda session: _make_up(session, jump, is_ahead=is_ahead))
             if moved:
                 JUMPS.inc()
                 log.warning("database_clock_jumped", seconds=round(moved, 1))
@@ -119,10 +121,21 @@ def _settle(session: Session, jump: _Jump) -> float:
     return moved
 
 
-def _make_up(session: Session, jump: _Jump) -> float:
+def _make_up(session: Session, jump: _Jump, *, is_ahead: bool) -> float:
     moved = _settle(session, jump)
-    _bound(session, session.scalars(select(db_now())).one())
+    if moved or is_ahead:
+        now = session.scalars(select(db_now())).one()
+        for model, ahead, values in _bounds(session, now, whole=True):
+            _quietly(session, update(model).where(ahead).values(values))
     return moved
+
+
+def _is_ahead(session: Session, now: datetime, *, whole: bool) -> bool:
+    found = (
+        select(literal(1)).select_from(model).where(ahead).limit(1)
+        for model, ahead, _ in _bounds(session, now, whole=whole)
+    )
+    return any(session.scalar(one) for one in found)
 
 
 def note_time(session: Session) -> None:
@@ -146,25 +159,28 @@ def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, wh
     _quietly(session, moving)
 
 
-def _bound(session: Session, now: datetime) -> None:
-    """Let nothing lie further ahead than its own delay, or its lease, allows: no jump that nobody saw holds it up."""
+def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[type[Base], ColumnElement[bool], Any]]:
+    """Yield what lies further ahead than its own delay, or its lease, allows, and what it is to be instead.
+
+    So no jump that nobody saw holds anything up. `whole`: with what has to be looked for in the whole outbox.
+    """
     limits = session.info[LIMITS]
     soon = now + timedelta(seconds=TOLERANCE)
-    for since in (Outbox.sent_at, Outbox.created_at):
+    for since in (Outbox.sent_at, Outbox.created_at) if whole else (Outbox.sent_at,):
         # What has just happened did not happen in the future: the delay that began then begins now.
         delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
         begun = {column: _no_later(column, now) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)}
         at = type_coerce(_microseconds(now) + delay, Moment)
-        _quietly(session, update(Outbox).where(since > soon).values({**begun, Outbox.available_at: at}))
+        yield Outbox, since > soon, {**begun, Outbox.available_at: at}
     for is_sent, most in (
         (Outbox.sends > 0, limits.resend_max + limits.backoff_base),
         (Outbox.sends == 0, max(limits.backoff_base, limits.backoff_max, limits.retry_after_max, STALE)),
     ):
         last = now + timedelta(seconds=most)
-        _quietly(session, update(Outbox).where(is_sent, Outbox.available_at > last).values(available_at=last))
+        yield Outbox, is_sent & (Outbox.available_at > last), {Outbox.available_at: last}
     held = now + timedelta(seconds=limits.lease_seconds)
     too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
-    _quietly(session, update(Task).where(IS_RUNNING, too_long).values(lease_until=held))
+    yield Task, and_(IS_RUNNING, too_long), {Task.lease_until: held}
 
 
 def _no_later(column: Any, now: datetime) -> ColumnElement[Any]:

@@ -236,6 +236,21 @@ def test_nothing_lies_further_ahead_than_any_delay_there_is(stage: Stage) -> Non
     assert stage.due_in(sent) <= stage.settings.resend_max + stage.settings.backoff_base
 
 
+def test_what_lies_ahead_is_looked_for_without_a_lock_and_in_the_whole_outbox_only_at_first(stage: Stage) -> None:
+    stage.queued()
+    watch, told = ClockWatch(stage.db), []
+    event.listen(stage.db.engine, "before_cursor_execute", lambda *given: told.append(str(given[2])))
+    for asks_for_all in (True, False):
+        told.clear()
+        watch.look()
+        about = [statement for statement in told if "outbox" in statement]
+        assert about
+        assert all(statement.startswith("SELECT") for statement in about)
+        assert any("created_at >" in statement for statement in about) == asks_for_all
+        with stage.db.write() as session:
+            session.execute(update(Duty).values(next_at=db_now(-2 * STALE)))
+
+
 def test_a_clock_that_was_put_forward_while_nobody_ran_holds_nothing_up(stage: Stage, clock: Clock) -> None:
     late = stage.running()
     stage.runs.retry_later(late, ERROR, 50.0)
