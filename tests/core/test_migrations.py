@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.orm import Session
 
+from app.core import migrate as module
 from app.core.db import Database
+from app.core.errors import Unavailable
 from app.core.migrate import migrate
 from app.core.models import Base
 from app.core.settings import Settings
 from tests.core.stage import Stage, make_settings
+from tests.harness.servers import PostgresServer
 
 
 @pytest.fixture(
@@ -167,6 +173,64 @@ def test_two_releases_at_once_take_turns(empty: Settings, database: Database) ->
         thread.join()
     assert faults == []
     assert _tables(database) == set(Base.metadata.tables)
+
+
+def _revision(database: Database) -> str | None:
+    with database.read() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
+
+
+def test_a_release_that_is_stopped_between_two_revisions_is_continued_by_the_next(
+    empty: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, before, last = _revisions()
+    upgrade = module._upgrade
+
+    def stop_at_last(config: Config, scripts: ScriptDirectory, session: Session) -> bool:
+        upgraded = upgrade(config, scripts, session)
+        if MigrationContext.configure(session.connection()).get_current_revision() == last:
+            raise KeyboardInterrupt
+        return upgraded
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_upgrade", stop_at_last)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(empty)
+    assert _revision(database) == before
+    migrate(empty)
+    assert _revision(database) == last
+
+
+@pytest.mark.service
+def test_a_change_of_a_table_that_is_in_use_lets_others_pass(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    settings = make_settings(var_dir=tmp_path, database_url=postgres_server.create_database(), database_wait=0.5)
+    database = Database(settings)
+    _run(database, command.upgrade, "0016")
+    with ExitStack() as held:
+        user = held.enter_context(database.engine.connect())
+        user.execute(text("SELECT * FROM task"))
+        with pytest.raises(Unavailable):
+            migrate(settings)
+        assert _revision(database) == "0016"
+        waiting = threading.Thread(target=migrate, args=[settings.model_copy(update={"database_wait": 600.0})])
+        waiting.start()
+        # One that came behind the change and was given up by its own limit would raise here.
+        with database.engine.connect() as other:
+            _await_waiting(other)
+            other.execute(text("SET lock_timeout = '30s'"))
+            other.execute(text("SELECT * FROM task"))
+    waiting.join()
+    assert _revision(database) == _revisions()[-1]
+    database.dispose()
+
+
+def _await_waiting(connection: Connection) -> None:
+    """Until somebody waits for a table."""
+    asked = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
+    deadline = time.monotonic() + 60
+    while not connection.scalar(asked):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_the_alembic_command_line_uses_the_database_of_the_settings(
