@@ -65,7 +65,8 @@ class LimitSettings(BaseSettings):
         30.0,
         gt=0,
         le=3600,
-        description="How long a request may take to come, head and body together; or an upgrade from polling",
+        description="How long a request may take to come, head and body together, and a new connection be silent "
+        "before; or an upgrade from polling",
     )
     health_reserve: int = Field(
         16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"

@@ -40,10 +40,14 @@ _SPENT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LIMITED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-#: The ends of addresses under which machines ask for the health of the process.
+#: Connections that were shed and are not closed yet; with so many, no other one goes for a newcomer. Each has a
+#: descriptor, and how soon it is closed depends on what its handler does.
+MOST_LEAVING = 64
+#: The paths under which machines ask for the health of the process.
 _HEALTH = (b"/healthz", b"/readyz")
-#: What says that something comes after a head: who asks for health with a body could keep its place.
-_BODY = re.compile(rb"^(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+#: What says that something comes after a head: who asks for health with a body, or for another protocol, could keep its
+#: place.
+_MORE = re.compile(rb"^(content-length|transfer-encoding|upgrade)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 Address = tuple[str, int]
 #: Takes a connection whose request is to be answered; the last says whether it asks for the health of the process.
@@ -53,14 +57,17 @@ HandOver = Callable[[socket.socket, Address, bool], None]
 class _Visitor:
     """A connection whose request is not all there."""
 
-    __slots__ = ("address", "seen", "since", "sock")
+    __slots__ = ("address", "is_counted", "seen", "since", "sock")
 
-    def __init__(self, sock: socket.socket, address: Address, since: float) -> None:
+    def __init__(self, sock: socket.socket, address: Address) -> None:
         self.sock = sock
         self.address = address
-        self.since = since
+        #: When it came, and from its first byte on when that did.
+        self.since = time.monotonic()
         #: Bytes that have come.
         self.seen = 0
+        #: Whether it is ours to have its address released.
+        self.is_counted = False
 
 
 class Gate:
@@ -87,11 +94,10 @@ class Gate:
         self._most = settings.max_connections
         self._reserve = settings.health_reserve
         self._patience = settings.request_seconds
+        self._health = {settings.url_prefix.encode() + path for path in _HEALTH}.union(_HEALTH)
         #: By descriptor, the one first that has waited longest.
         self._silent: dict[int, _Visitor] = {}
         self._handed = 0
-        #: Connections that were shed and may not be closed yet.
-        self._leaving = 0
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -106,7 +112,6 @@ class Gate:
         """Learn that a connection which was handed over is closed. May be called from any thread."""
         with self._lock:
             self._handed -= 1
-            self._leaving = max(0, self._leaving - 1)
         self._readings.forget(address)
         self._limits.release(address[0])
 
@@ -121,13 +126,33 @@ class Gate:
                     self._rest(fault)
                     return
                 continue
-            sock.setblocking(False)
-            if not self._limits.hold(address[0]):
-                self._answer(sock, TOO_MANY_HERE)
-                continue
-            visitor = _Visitor(sock, address, time.monotonic())
-            if not self._look(visitor):
+            self._welcome(_Visitor(sock, address))
+
+    def _welcome(self, visitor: _Visitor) -> None:
+        try:
+            visitor.sock.setblocking(False)
+            visitor.is_counted = self._limits.hold(visitor.address[0])
+            if not visitor.is_counted:
+                self._answer(visitor.sock, TOO_MANY_HERE)
+            elif not self._look(visitor):
                 self._keep(visitor)
+        except Exception:
+            self._fail(visitor)
+
+    def _fail(self, visitor: _Visitor) -> None:
+        """Let one go with whom something went wrong; everybody else has nothing to do with it."""
+        log.exception("visitor_failed")
+        fd = visitor.sock.fileno()
+        if self._silent.get(fd) is visitor:
+            del self._silent[fd]
+        with suppress(OSError):
+            self._release(visitor)
+            self._reactor.discard(visitor.sock)
+
+    def _release(self, visitor: _Visitor) -> None:
+        if visitor.is_counted:
+            visitor.is_counted = False
+            self._limits.release(visitor.address[0])
 
     def _rest(self, fault: OSError) -> None:
         if self._silent:
@@ -139,17 +164,13 @@ class Gate:
         self._reactor.after(REST, self.open)
 
     def _count(self) -> int:
-        return self._handed - self._leaving + (len(self._engine) if self._engine is not None else 0)
+        return self._handed - self._readings.leaving + (len(self._engine) if self._engine is not None else 0)
 
     def _has_place(self, *, is_health: bool) -> bool:
         """Tell whether one more may be let in, for whom another that waits for its client may have to go."""
-        if self._count() < self._most:
+        if self._count() < self._most + (self._reserve if is_health else 0):
             return True
-        if not is_health and self._readings.shed():
-            with self._lock:
-                self._leaving += 1
-            return True
-        return is_health and self._count() < self._most + self._reserve
+        return self._readings.leaving < MOST_LEAVING and self._readings.shed()
 
     def _keep(self, visitor: _Visitor) -> None:
         """Wait for the rest of a head; most have it there when they are accepted."""
@@ -161,17 +182,29 @@ class Gate:
         self._reactor.after(self._patience, lambda: self._give_up(fd, visitor))
 
     def _listen(self, fd: int, visitor: _Visitor) -> None:
-        if self._look(visitor):
-            # Where it belongs now, its descriptor may be watched again already.
-            self._silent.pop(fd, None)
+        try:
+            if self._look(visitor):
+                # Where it belongs now, its descriptor may be watched again already.
+                self._silent.pop(fd, None)
+        except Exception:
+            self._fail(visitor)
 
     def _give_up(self, fd: int, visitor: _Visitor) -> None:
-        if self._silent.get(fd) is visitor:
+        if self._silent.get(fd) is not visitor:
+            return
+        left = visitor.since + self._patience - time.monotonic()
+        if left > 0:
+            # It was silent first: its request has all of its time.
+            self._reactor.after(left, lambda: self._give_up(fd, visitor))
+        else:
             self._drop(fd)
 
     def _drop(self, fd: int) -> None:
         visitor = self._silent.pop(fd)
-        self._refuse(visitor, _LATE if visitor.seen else b"")
+        try:
+            self._refuse(visitor, _LATE if visitor.seen else b"")
+        except Exception:
+            self._fail(visitor)
 
     def _look(self, visitor: _Visitor) -> bool:
         """Send a connection where it belongs; tells whether it has said enough for that."""
@@ -182,6 +215,8 @@ class Gate:
             return False
         except OSError:
             head = b""
+        if not visitor.seen:
+            visitor.since = time.monotonic()
         if not head:
             self._refuse(visitor, b"")
         elif END in head or b"\n\n" in head or len(head) == LONGEST:
@@ -200,21 +235,38 @@ class Gate:
         sock, address = visitor.sock, visitor.address
         engine = self._engine
         upgrade = read_upgrade(head, address, engine.prefix) if engine is not None else None
-        is_health = _asks_for_health(head)
+        is_health = self._asks_for_health(head)
         if not self._has_place(is_health=is_health):
             self._refuse(visitor, _BUSY)
         elif engine is not None and upgrade is not None and engine.accepts(upgrade):
             self._adopt(engine, visitor, upgrade)
         else:
             self._let_go(visitor)
+            self._readings.expect(address, visitor.since)
+            # From here on `left` has it released.
+            visitor.is_counted = False
             with self._lock:
                 self._handed += 1
-            self._readings.expect(address, visitor.since)
-            self._hand_over(sock, address, is_health)
+            try:
+                self._hand_over(sock, address, is_health)
+            except Exception:
+                self.left(address)
+                raise
+
+    def _asks_for_health(self, head: bytes) -> bool:
+        """Tell whether this is a whole request for the process's health and nothing else, which cannot take long."""
+        words = head[: head.find(b"\n")].split(b" ", 2)
+        return (
+            len(words) == 3
+            and words[0] in (b"GET", b"HEAD")
+            and words[1].partition(b"?")[0] in self._health
+            and head.endswith((END, b"\n\n"))
+            and not _MORE.search(head)
+        )
 
     def _adopt(self, engine: Engine, visitor: _Visitor, upgrade: Upgrade) -> None:
         # From here on it counts for the address that it says, which a proxy may tell, until the engine forgets it.
-        self._limits.release(visitor.address[0])
+        self._release(visitor)
         upgrade.environ.pop(DIRECT, None)
         if wait := self._limits.try_connect(upgrade.environ["REMOTE_ADDR"]):
             self._answer(visitor.sock, _LIMITED % max(1, math.ceil(wait)))
@@ -229,7 +281,7 @@ class Gate:
             visitor.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _refuse(self, visitor: _Visitor, answer: bytes) -> None:
-        self._limits.release(visitor.address[0])
+        self._release(visitor)
         self._answer(visitor.sock, answer)
 
     def _answer(self, sock: socket.socket, answer: bytes) -> None:
@@ -269,13 +321,3 @@ def open_front(
     gate.open()
     start(reactor.run)
     return gate
-
-
-def _asks_for_health(head: bytes) -> bool:
-    words = head[: head.find(b"\n")].split(b" ", 2)
-    return (
-        len(words) == 3
-        and words[0] in (b"GET", b"HEAD")
-        and words[1].partition(b"?")[0].endswith(_HEALTH)
-        and not _BODY.search(head)
-    )

@@ -287,7 +287,8 @@ def watch_connections(server: Any, limits: Limits) -> None:
 
 
 def _is_websocket(environ: dict[str, Any]) -> bool:
-    return "websocket" in parse_qs(environ.get("QUERY_STRING", "")).get("transport", [])
+    # The library goes by the first, if there are several.
+    return parse_qs(environ.get("QUERY_STRING", "")).get("transport", [])[:1] == ["websocket"]
 
 
 def key_of(actor: Actor) -> str:

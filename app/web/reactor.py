@@ -62,8 +62,8 @@ class Reactor:
 
     def watch(self, fd: int, handle: Callable[[int], None], events: int = READ) -> None:
         """Call `handle(events)` whenever a descriptor is ready, until it is forgotten."""
-        self._handlers[fd] = handle
         self._poller.register(fd, events)
+        self._handlers[fd] = handle
 
     def change(self, fd: int, events: int) -> None:
         """Watch a descriptor for these events from now on; 0 for its end only."""

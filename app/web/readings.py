@@ -29,11 +29,18 @@ LOOK = 1.0
 ANSWERED = "swallowtail.answered"
 
 
+#: Connections that a search for one that waits for its client passes by, since their handlers do something else.
+PASSED_BY = 64
+
+
 class Reader(Protocol):
     """A connection on which requests come."""
 
     def is_reading(self) -> bool:
         """Tell whether the head or the body of a request is not all there."""
+
+    def is_waiting(self) -> bool:
+        """Tell whether its handler waits for the rest just now, and so finds at once that it was cut."""
 
     def cut(self, how: int) -> None:
         """Have whoever reads from it find its end; `how` is what a socket's `shutdown` takes."""
@@ -52,10 +59,19 @@ class Readings:
         self._cut: dict[Reader, None] = {}
         #: By the address of a connection that no handler has yet: when it was accepted.
         self._since: dict[Any, float] = {}
+        #: The addresses of connections.
+        self._peers: dict[Reader, Any] = {}
+        #: Those of connections that were shed and are not closed.
+        self._leaving: set[Any] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._due)
+
+    @property
+    def leaving(self) -> int:
+        """How many connections were shed and are not closed."""
+        return len(self._leaving)
 
     def expect(self, peer: Any, since: float) -> None:
         """Note when a connection came whose handler will begin to read only now: its first request began then."""
@@ -63,14 +79,17 @@ class Readings:
             self._since[peer] = since
 
     def forget(self, peer: Any) -> None:
-        """Forget a connection whose handler never began."""
+        """Forget a connection that is closed, or whose handler never began."""
         with self._lock:
             self._since.pop(peer, None)
+            self._leaving.discard(peer)
 
     def begin(self, reader: Reader, peer: Any = None, *, idle: bool = False) -> None:
         """Note that a request begins to come, or that nothing does."""
         with self._lock:
             since = self._since.pop(peer, None) if peer is not None else None
+            if peer is not None:
+                self._peers[reader] = peer
             self._due.pop(reader, None)
             now = time.monotonic() if since is None else since
             self._due[reader] = now + (self._idle if idle else self._seconds)
@@ -86,13 +105,17 @@ class Readings:
         with self._lock:
             self._due.pop(reader, None)
             self._cut.pop(reader, None)
+            self._peers.pop(reader, None)
 
     def look(self, now: float) -> None:
-        """Cut whoever is late. One whose request is all there is looked at no more until the next."""
+        """Cut whoever is late. One whose request is all there is looked at no more until the next.
+
+        One whose handler does something else is cut as soon as it waits for its client: it may be about to answer.
+        """
         with self._lock:
-            again = [reader for reader in self._cut if reader.is_reading()]
-            self._cut.clear()
-            late = [reader for reader, due in self._due.items() if due <= now]
+            again = [reader for reader in self._cut if reader.is_waiting()]
+            self._cut = {reader: None for reader in self._cut if _is_busy(reader)}
+            late = [reader for reader, due in self._due.items() if due <= now and not _is_busy(reader)]
             for reader in late:
                 del self._due[reader]
         for reader in again:
@@ -103,14 +126,23 @@ class Readings:
 
     def shed(self) -> bool:
         """Cut the connection that has waited longest for its client to say something; tells whether there was one."""
-        while True:
+        passed = 0
+        while passed < PASSED_BY:
             with self._lock:
                 reader = next(iter(self._due), None)
                 if reader is None:
                     return False
-                del self._due[reader]
+                due = self._due.pop(reader)
+                if _is_busy(reader):
+                    self._due[reader] = due
+                    passed += 1
+                    continue
             if self._cut_off(reader):
+                with self._lock:
+                    if reader in self._peers:
+                        self._leaving.add(self._peers[reader])
                 return True
+        return False
 
     def _cut_off(self, reader: Reader) -> bool:
         if not reader.is_reading():
@@ -129,6 +161,36 @@ class Readings:
                 self.look(time.monotonic())
             except Exception:
                 log.exception("look_failed")
+
+
+def _is_busy(reader: Reader) -> bool:
+    return reader.is_reading() and not reader.is_waiting()
+
+
+class Watched:
+    """What requests are read from; tells whether somebody reads just now."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.is_read = False
+
+    def read(self, *size: int) -> bytes:
+        """Read as its source does."""
+        return self._watch(self._source.read, size)
+
+    def readline(self, *size: int) -> bytes:
+        """Read as its source does."""
+        return self._watch(self._source.readline, size)
+
+    def _watch(self, read: Callable[..., bytes], size: tuple[int, ...]) -> bytes:
+        self.is_read = True
+        try:
+            return read(*size)
+        finally:
+            self.is_read = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
 
 
 class Counted:
@@ -158,6 +220,11 @@ class _Timed:
     """What a handler needs to be a `Reader`. `body` counts what has been read, as eventlet's and gevent's inputs do."""
 
     body: Any = None
+    source: Watched
+
+    def is_waiting(self) -> bool:
+        """See `Reader`."""
+        return self.source.is_read and self.is_reading()
 
     def is_reading(self) -> bool:
         """See `Reader`."""
@@ -190,7 +257,12 @@ def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _l
     """
 
     class Hurried(_Timed, handler):  # type: ignore[misc] # eventlet has no types
+        rfile: Any
         has_served = False
+
+        def setup(self) -> None:
+            super().setup()
+            self.source = self.rfile = Watched(self.rfile)
 
         def find_socket(self) -> Any:
             return self.connection
@@ -223,6 +295,9 @@ def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _l
 
         def answered(self) -> None:
             """Have what is read after an answer, which is thrown away, come in time too."""
+            if not self.is_reading():
+                # There is nothing that is to come: whoever sends more keeps no place with it.
+                self.cut(socket.SHUT_RD)
             self.body = None
             readings.go_on(self)
 
@@ -237,7 +312,12 @@ def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
     """Return gevent's request handler with the same care."""
 
     class Hurried(_Timed, handler):  # type: ignore[misc] # the library has no types
+        rfile: Any
         has_served = False
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.source = self.rfile = Watched(self.rfile)
 
         def find_socket(self) -> Any:
             # Not gevent's own: it would raise in whoever reads.

@@ -101,7 +101,7 @@ def test_half_sent_requests_keep_nobody_out(way: str, crowd_of: Callable[..., Cr
     assert [ask(crowd, path) for path in ("/healthz", "/readyz", "/api/v1/instances")] == [200, 200, 200]
     for what in ENDLESS.values():
         crowd.say(what, 25)
-        assert [ask(crowd, path) for path in ("/healthz", "/api/v1/instances", "/readyz")] == [200, 200, 200]
+        assert [ask(crowd, path) for path in ("/healthz", "/api/v1/instances", "/readyz")] == [200, 200, 200], what
     assert "Traceback" not in crowd._web.log_text()
 
 

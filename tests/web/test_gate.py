@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.settings import Settings
+from app.web import gate
 from app.web.gate import Gate
 from app.web.limits import Limits
 from app.web.reactor import Reactor
 from app.web.readings import Readings
+from app.web.upgrade import LONGEST
 from tests.harness.waiting import wait_until
 
 HEAD = b"GET /api/v1/instances HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -92,7 +96,9 @@ def scene(tmp_path: Path) -> Iterator[Any]:
 def answer(client: socket.socket) -> bytes:
     """The first line of what a client was told; nothing if it was only closed."""
     client.settimeout(10)
-    return client.recv(1000).partition(b"\r\n")[0]
+    with suppress(ConnectionResetError):
+        return client.recv(1000).partition(b"\r\n")[0]
+    return b""
 
 
 def test_a_request_is_handed_on_whole_once_its_head_is_there(scene: Any) -> None:
@@ -159,12 +165,16 @@ def test_health_has_places_of_its_own(scene: Any) -> None:
 class Waiting:
     """A request that was handed on and has a body to come, or none."""
 
-    def __init__(self, *, is_reading: bool) -> None:
+    def __init__(self, *, is_reading: bool, is_busy: bool = False) -> None:
         self.waits = is_reading
+        self.is_busy = is_busy
         self.cuts: list[int] = []
 
     def is_reading(self) -> bool:
         return self.waits
+
+    def is_waiting(self) -> bool:
+        return self.waits and not self.is_busy
 
     def cut(self, how: int) -> None:
         self.cuts.append(how)
@@ -175,7 +185,7 @@ def test_whoever_has_a_place_and_waits_longest_for_the_rest_of_a_request_makes_r
     busy, first, second = (Waiting(is_reading=number > 0) for number in range(3))
     for reader in (busy, first, second):
         s.come(HEAD)
-        s.readings.begin(reader)
+        s.readings.begin(reader, s.handed[-1][1])
     s.come(HEAD)
     assert (len(s.handed), first.cuts, second.cuts, busy.cuts) == (4, [socket.SHUT_RD], [], [])
     # It has left, which makes no room: the newcomer has its place.
@@ -185,7 +195,69 @@ def test_whoever_has_a_place_and_waits_longest_for_the_rest_of_a_request_makes_r
     assert answer(s.come(HEAD)) == b"HTTP/1.1 503 Service Unavailable", "nobody else waits for a client"
 
 
-def test_who_was_silent_before_the_head_has_less_time_for_the_body(scene: Any) -> None:
+def test_those_that_were_shed_and_stay_are_bounded(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MOST_LEAVING", 2)
+    s = scene(max_connections=4)
+    for _ in range(4):
+        s.come(HEAD)
+        s.readings.begin(Waiting(is_reading=True), s.handed[-1][1])
+    for _ in range(3):
+        told = s.come(HEAD)
+    assert (len(s.handed), answer(told)) == (6, b"HTTP/1.1 503 Service Unavailable")
+    # One that was not shed is closed: there is one place, and those that leave are as many as before.
+    s.gate.left(s.handed[-1][1])
+    s.come(HEAD)
+    assert (len(s.handed), answer(s.come(HEAD))) == (7, b"HTTP/1.1 503 Service Unavailable")
+    s.gate.left(s.handed[0][1])
+    s.come(HEAD)
+    assert (len(s.handed), s.readings.leaving) == (8, 2)
+
+
+def test_one_whose_handler_works_makes_no_room_and_keeps_its_answer(scene: Any) -> None:
+    s = scene(max_connections=2)
+    works, waits = Waiting(is_reading=True, is_busy=True), Waiting(is_reading=True)
+    for reader in (works, waits):
+        s.come(HEAD)
+        s.readings.begin(reader, s.handed[-1][1])
+    s.come(HEAD)
+    assert (works.cuts, waits.cuts) == ([], [socket.SHUT_RD])
+    late = time.monotonic() + 10_000
+    s.readings.look(late)
+    assert works.cuts == [], "it is not cut while it works, late as it is"
+    works.is_busy = False
+    s.readings.look(late)
+    assert works.cuts == [socket.SHUT_RD], "but as soon as it waits for its client again"
+
+
+def test_silence_before_the_first_byte_is_no_time_of_the_request(scene: Any) -> None:
+    s = scene(request_seconds=600)
+    client = s.come()
+    (visitor,) = s.gate._silent.values()
+    visitor.since -= 599
+    s.say(client, HEAD)
+    s.wait_for(1)
+    reader = Waiting(is_reading=True)
+    s.readings.begin(reader, s.handed[0][1])
+    s.readings.look(time.monotonic() + 590)
+    assert reader.cuts == []
+    s.readings.look(time.monotonic() + 601)
+    assert reader.cuts == [socket.SHUT_RD]
+
+
+def test_half_a_head_has_its_time_from_its_first_byte(scene: Any) -> None:
+    s = scene(request_seconds=600)
+    client = s.come()
+    ((fd, visitor),) = s.gate._silent.items()
+    visitor.since -= 599
+    s.say(client, HEAD[:10])
+    s.gate._give_up(fd, visitor)
+    assert s.gate._silent == {fd: visitor}, "the time of its silence is over, that of its request is not"
+    visitor.since -= 600
+    s.gate._give_up(fd, visitor)
+    assert (answer(client), s.gate._silent) == (b"HTTP/1.1 408 Request Timeout", {})
+
+
+def test_who_was_slow_with_the_head_has_less_time_for_the_body(scene: Any) -> None:
     s = scene()
     client = s.come(HEAD[:10])
     (visitor,) = s.gate._silent.values()
@@ -199,11 +271,58 @@ def test_who_was_silent_before_the_head_has_less_time_for_the_body(scene: Any) -
     assert reader.cuts == [socket.SHUT_RD]
 
 
-@pytest.mark.parametrize("line", [b"Content-Length: 99", b"content-length : 9", b"Transfer-Encoding: chunked"])
-def test_who_asks_for_health_with_a_body_has_no_place_of_healths(scene: Any, line: bytes) -> None:
+@pytest.mark.parametrize(
+    "line", [b"Content-Length: 99", b"content-length : 9", b"Transfer-Encoding: chunked", b"Upgrade: websocket"]
+)
+def test_who_asks_for_health_and_more_has_no_place_of_healths(scene: Any, line: bytes) -> None:
     s = scene()
     s.come(HEALTH.replace(b"Host: a", b"Host: a\r\n" + line))
-    assert [is_health for _, _, is_health in s.handed] == [False]
+    s.come(HEALTH + b"GET")
+    s.come(HEALTH[:-4] + b"\r\nX: ".ljust(LONGEST, b"x"))
+    assert [is_health for _, _, is_health in s.handed] == [False] * 3
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/readyz?a=b", b"/some/where/healthz", b"/some/where/readyz"])
+def test_health_is_asked_for_under_the_prefix_or_without(scene: Any, path: bytes) -> None:
+    s = scene(url_prefix="/some/where")
+    s.come(HEALTH.replace(b"/healthz?full=1", path))
+    assert [is_health for _, _, is_health in s.handed] == [True]
+
+
+@pytest.mark.parametrize("prefix", ["", "/some/where"])
+def test_no_other_address_that_ends_so_has_a_place_of_healths(scene: Any, prefix: str) -> None:
+    s = scene(url_prefix=prefix)
+    asked = ["/socket.io/healthz?EIO=4&transport=polling", "/socket.io//readyz", "/%73ocket.io/healthz", "//healthz"]
+    asked += [f"/some/where{path}" for path in asked] + ["/some/healthz", "/%68ealthz", "http://a/healthz"]
+    for path in asked:
+        s.come(HEALTH.replace(b"/healthz?full=1", path.encode()))
+    assert [is_health for _, _, is_health in s.handed] == [False] * len(asked)
+
+
+def test_what_goes_wrong_with_one_visitor_is_nobody_elses_business(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    s = scene(max_address_connections=4)
+    take, faults = s.gate._hand_over, iter([RuntimeError] * 2)
+
+    def hand_over(*given: Any) -> None:
+        for fault in faults:
+            raise fault
+        take(*given)
+
+    s.gate._hand_over = hand_over
+    first, second = s.come(HEAD), s.come(HEAD[:10])
+    s.say(second, HEAD[10:])
+    assert (answer(first), answer(second), s.handed) == (b"", b"", [])
+    with monkeypatch.context() as patch:
+        patch.setattr(s.limits, "hold", lambda peer: 1 / 0)
+        assert answer(s.come(HEAD)) == b""
+    with monkeypatch.context() as patch:
+        patch.setattr(s.reactor, "watch", lambda *given: 1 / 0)
+        assert answer(s.come(HEAD[:10])) == b""
+    assert (dict(s.limits._open), s.gate._silent, s.gate._count()) == ({}, {}, 0), "each was released once"
+    for number in range(4):
+        s.come(HEAD)
+        assert len(s.handed) == number + 1
+    assert answer(s.come(HEAD)) == b"HTTP/1.1 429 Too Many Requests"
 
 
 def test_an_address_has_only_so_many_until_they_are_closed(scene: Any) -> None:
