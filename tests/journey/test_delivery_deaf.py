@@ -47,7 +47,9 @@ def test_a_deaf_process_hears_again_and_catches_up(new_house: Callable[..., Hous
             wire.deafen(what, lasting=True)
             author.play()
             wait_until(lambda: "none comes back" in redis()["detail"], "it says that it is deaf", seen=redis)
-            assert measured(web.url, "swallowtail_deaf") == 1
+            if what == "messages":
+                # Where nothing comes back at all, the next probe is refused, and Redis is away then.
+                assert measured(web.url, "swallowtail_deaf") == 1
             wire.heal()
             wait_until(lambda: redis()["status"] == "ok", "it hears itself again", seen=redis)
             author.play()
