@@ -24,7 +24,7 @@ from app.web.connection import Connection
 from app.web.doorstep import Doorstep
 from app.web.frames import BINARY, NOT_TEXT, TEXT, pack
 from app.web.packets import SharedFrame, TextFrame
-from app.web.polling import MEANT, read_packet
+from app.web.polling_session import MEANT, read_packet
 from app.web.pulse import Pulse
 from app.web.reactor import Reactor
 from app.web.upgrade import Upgrade

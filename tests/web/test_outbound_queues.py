@@ -15,7 +15,7 @@ from app.core.settings import Settings
 from app.web.outbound import Outbound
 from app.web.outgoing import count_answers
 from app.web.packets import SharedFrame, TextFrame
-from app.web.polling import Session
+from app.web.polling_session import Session
 from app.web.stock_socket import SOCKET
 from tests.harness.waiting import wait_until
 from tests.web.desk import Desk
