@@ -175,5 +175,6 @@ class StockSocket:
 
 def bare(line: Any) -> socket.socket:
     """Return the system's socket in that of a library, which waits, or wakes others by an exception."""
-    found: socket.socket = getattr(line, "_sock", None) or getattr(line, "fd", line)
+    # Eventlet's calls itself `_sock` too.
+    found: socket.socket = getattr(line, "fd", None) or getattr(line, "_sock", line)
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +148,35 @@ def test_a_client_that_does_not_show_what_it_is_has_no_more_time_than_a_request(
     s.hearer.upgraded = False
     s.say(frame(b"", FINAL | PING))
     assert s.ws.wait() is None
+
+
+#: What makes a library's socket of the system's.
+WRAPPED = {
+    "threads": "line = ours",
+    "eventlet": "from eventlet.greenio import GreenSocket; line = GreenSocket(ours)",
+    "gevent": "from gevent.socket import socket as green; line = green(ours.family, ours.type, fileno=ours.detach())",
+}
+#: A program of its own for each library: only a server's process has one of them.
+BARE = """
+import _socket, socket
+from app.web.stock_socket import bare
+ours, theirs = socket.socketpair()
+{wrapped}
+found = bare(line)
+assert isinstance(found, _socket.socket), found
+assert found.fileno() == line.fileno()
+found.setblocking(True)
+try:
+    while True:
+        found.send(bytes(65_536), socket.MSG_DONTWAIT)
+except BlockingIOError:
+    print("waits for nobody")
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("library", WRAPPED)
+def test_the_bare_socket_of_every_library_never_waits(library: str) -> None:
+    program = BARE.format(wrapped=WRAPPED[library])
+    told = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60)
+    assert told.stdout == "waits for nobody\n", told.stderr
