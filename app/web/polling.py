@@ -94,13 +94,15 @@ class Polling:
         return self._ok(rest) if rest else self._forget(session)
 
     def _answer_post(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
-            length = session.longest + 1
+        told = int(environ.get("CONTENT_LENGTH") or 0)
+        is_chunked = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
+        length = session.longest + 1 if is_chunked else told
         body = b"" if length > session.longest + 1 else environ["wsgi.input"].read(length)
-        if max(len(body), int(environ.get("CONTENT_LENGTH") or 0)) > session.longest:
+        if max(len(body), told) > session.longest:
             return {"status": "413 CONTENT TOO LARGE", "headers": [], "response": b""}
         try:
+            if not is_chunked and len(body) < told:
+                raise ValueError("the client left, or was too slow")
             session.take_payload(body.decode())
         except (ValueError, exceptions.EngineIOError):
             session.close(wait=False, reason=self._eio.reason.TRANSPORT_ERROR)

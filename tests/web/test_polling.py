@@ -233,3 +233,19 @@ def test_a_payload_in_chunks_is_heard_as_far_as_a_message_may_be_long(caller: Ca
     assert post(b'42["message","in chunks"]') == 200
     assert caller.poll() == ['42["message-back","in chunks"]']
     assert post(b"4" + b"a" * caller.session.longest) == 413
+
+
+@pytest.mark.parametrize("missing", [1, len('\x1e42["message",1234]'), len('42["message",1]\x1e42["message",1234]')])
+def test_a_payload_that_was_cut_off_is_not_heard_and_ends_the_session(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    whole = b'42["message",1]\x1e42["message",1234]'
+    taken: list[Any] = []
+    ends: list[str] = []
+    monkeypatch.setattr(caller.session, "receive", taken.append)
+    monkeypatch.setattr(caller.server.eio, "_trigger_event", lambda kind, sid, why, **_: ends.append(why))
+    body = io.BytesIO(whole[:-missing])
+    environ = {**HERE, "wsgi.input": body, "CONTENT_LENGTH": str(len(whole))}
+    assert caller.client.post(caller.address, environ_overrides=environ).status_code == 400
+    assert (taken, ends) == ([], [caller.server.eio.reason.TRANSPORT_ERROR])
+    assert caller.sid not in caller.server.eio.sockets
