@@ -18,7 +18,7 @@ from engineio import exceptions, packet
 from app.core.settings import Settings
 from app.web.budgets import Budgets
 from app.web.compression import compress
-from app.web.polling_refusals import NO_REQUEST, NO_SESSION, NO_TRANSPORT, refuse, refuse_opening
+from app.web.polling_refusals import NO_REQUEST, NO_SESSION, NO_TRANSPORT, refuse, refuse_opening, wants_socket
 from app.web.polling_session import Session
 
 
@@ -72,17 +72,16 @@ class Polling:
         if session.upgraded or not session.connected:
             return refuse(*NO_REQUEST)
         if method == "GET":
-            wants_socket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-            if wants_socket != (transport == "websocket"):
+            if (is_wanted := wants_socket(environ)) != (transport == "websocket"):
                 return refuse(*NO_REQUEST)
-            return None if wants_socket else self._answer_poll(session, environ)
+            return None if is_wanted else self._answer_poll(session)
         if method == "POST" and transport == "polling":
             return self._answer_post(session, environ)
         return None if method != "POST" else refuse(*NO_REQUEST)
 
-    def _answer_poll(self, session: Any, environ: dict[str, Any]) -> dict[str, Any]:
+    def _answer_poll(self, session: Any) -> dict[str, Any]:
         try:
-            packets = session.handle_get_request(environ, None)
+            packets = session.answer_poll()
         except exceptions.EngineIOError:
             return self._forget(session)
         if session.closed and session.queue.empty():

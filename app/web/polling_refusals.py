@@ -17,9 +17,15 @@ def refuse_opening(environ: dict[str, Any], transport: str, version: list[str] |
     """Return why a request opens no session; None when it does."""
     if environ["REQUEST_METHOD"] != "GET":
         return refuse(*NO_METHOD)
-    if transport == "websocket" and environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+    if transport == "websocket" and not wants_socket(environ):
         return refuse(*NO_REQUEST)
     return None if version == ["4"] else refuse(*NO_VERSION)
+
+
+def wants_socket(environ: dict[str, Any]) -> bool:
+    """Tell whether a request asks for a websocket; without both headers the library takes it for a poll."""
+    options = [option.strip() for option in environ.get("HTTP_CONNECTION", "").lower().split(",")]
+    return "upgrade" in options and environ.get("HTTP_UPGRADE", "").lower() == "websocket"
 
 
 def refuse(code: int, message: str) -> dict[str, Any]:

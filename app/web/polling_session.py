@@ -15,11 +15,14 @@ from app.core.settings import Settings
 from app.web.budgets import Budgets
 from app.web.outbound import Queued
 from app.web.packets import SharedFrame, TextFrame
+from app.web.polling_refusals import NO_REQUEST, refuse
 from app.web.stock_socket import HANDLED, SOCKET, StockSocket
 from app.web.upgrade import answer_key, is_key
 
 #: What parts the packets of a payload.
 SEPARATOR = "\x1e"
+#: Seconds that a poll is held once a client was told that its websocket works; as long as the reference server does.
+PROBED_WAIT = 0.1
 #: How a packet of text may begin: its type, or that it is binary.
 _BEGINNINGS = frozenset("0123456b")
 #: Packets of a client that mean something to a server; others, such as a NOOP, are let go by.
@@ -46,16 +49,24 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         self.longest = longest
 
     def poll(self) -> list[Any]:
-        """Wait for packets; nothing when the session is over. Raises EngineIOError when somebody polls already."""
-        if self.upgraded:
-            return self._gather()
-        if not self._polling.acquire(blocking=False):
-            self.close(wait=False, reason=self.server.reason.TRANSPORT_ERROR)
-            raise exceptions.EngineIOError("two polls at once")
+        """Wait for packets, for a websocket or a poll; nothing when the session is over. Raises EngineIOError."""
+        return self._gather(is_poll=False) if self.upgraded else self.answer_poll()
+
+    def answer_poll(self) -> list[Any]:
+        """Wait for packets, also while a websocket is tried. Raises EngineIOError, which ends the session.
+
+        That is when somebody polls already, or nothing came in the time in which a ping has to.
+        """
         try:
-            return self._gather()
-        finally:
-            self._polling.release()
+            if not self._polling.acquire(blocking=False):
+                raise exceptions.EngineIOError("two polls at once")
+            try:
+                return self._gather(is_poll=True)
+            finally:
+                self._polling.release()
+        except exceptions.EngineIOError:
+            self.close(wait=False, reason=self.server.reason.TRANSPORT_ERROR)
+            raise
 
     def receive(self, pkt: Any) -> None:
         """Take a packet of the client; one that means nothing to a server is let go by."""
@@ -89,7 +100,7 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         """Return what is left of a session that is over, as much as one answer holds."""
         rest: list[Any] = []
         while not self.queue.empty() and len(rest) < self._settings.poll_packets:
-            if (pkt := self._take(wait=False)) is not None:
+            if (pkt := self._take(0)) is not None:
                 rest.append(pkt)
         return rest
 
@@ -143,8 +154,8 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         is_asked = is_key(key) and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13" and SOCKET in environ
         # One at a time: each keeps a place until it has shown what it is.
         if not is_asked or not self._upgrading.acquire(blocking=False):
-            start_response("400 BAD REQUEST", [("Content-Type", "text/plain"), ("Sec-WebSocket-Version", "13")])
-            return [b"this is no websocket to be had here"]
+            refusal = refuse(*NO_REQUEST)
+            return {**refusal, "headers": [*refusal["headers"], ("Sec-WebSocket-Version", "13")]}
         patience = self.server.ping_interval + self.server.ping_timeout
         ws = StockSocket(environ[SOCKET], self, self._settings, self._budgets, patience)
         try:
@@ -152,6 +163,7 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
             self._websocket_handler(ws)
         finally:
             ws.close()
+            self._budgets.partials.note(ws, 0)
             if self.closed or self.upgraded:
                 self._drop()
             else:
@@ -193,18 +205,23 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         else:
             self._outbound.moved(self)
 
-    def _gather(self) -> list[Any]:
+    def _gather(self, *, is_poll: bool) -> list[Any]:
         """Wait for the first packet, and take those behind it, as many as one answer holds."""
         empty = self.server.get_queue_empty_exception()
         packets: list[Any] = []
         # A websocket's are written one by one, and count until then.
-        most = 1 if self.upgraded else self._settings.poll_packets
+        most = self._settings.poll_packets if is_poll else 1
+        # The client ends its polling once it was told that the websocket works.
+        is_ending = is_poll and self.upgrading and self._aside is not None and self._aside.has_told
+        longest = PROBED_WAIT if is_ending else self.server.ping_interval + self.server.ping_timeout
         while len(packets) < most:
             try:
-                pkt = self._take(wait=not packets)
+                pkt = self._take(0 if packets else longest)
             except empty:
                 if packets:
                     break
+                if is_ending:
+                    return [packet.Packet(packet.NOOP)]
                 raise exceptions.QueueEmpty from None
             if pkt is None:
                 if packets:
@@ -212,13 +229,13 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
                     self.queue.put(None)
                 break
             # Meant to end a poll, and there was none: it must not come over the websocket.
-            if pkt.packet_type != packet.NOOP or not self.upgraded:
+            if pkt.packet_type != packet.NOOP or is_poll:
                 packets.append(pkt)
         return packets
 
-    def _take(self, *, wait: bool) -> Any:
-        longest = self.server.ping_interval + self.server.ping_timeout
-        pkt = self.queue.get(timeout=longest) if wait else self.queue.get(block=False)
+    def _take(self, longest: float) -> Any:
+        """Take a packet out of the queue, and wait so many seconds for it."""
+        pkt = self.queue.get(timeout=longest) if longest else self.queue.get(block=False)
         self.queue.task_done()
         self._release(pkt)
         return pkt

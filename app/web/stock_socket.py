@@ -63,6 +63,8 @@ class StockSocket:
         self._rate = settings.client_rate
         self._second, self._heard = 0, 0
         self._is_open = True
+        #: Whether anything was sent, or is about to be.
+        self.has_told = False
         self._writing = threading.Lock()
         #: By then a client that has a session has to have shown that the websocket takes its place.
         self._due = time.monotonic() + settings.request_seconds
@@ -98,6 +100,7 @@ class StockSocket:
 
     def send(self, message: str | bytes) -> None:
         """Send a message, and wait until it is written. Raises OSError."""
+        self.has_told = True
         data = pack(message.encode()) if isinstance(message, str) else pack(message, BINARY)
         try:
             self._hold.begin(data)

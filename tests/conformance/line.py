@@ -233,10 +233,12 @@ def expect(seen: object, wanted: object, what: str) -> None:
 
 
 def expect_no_socket(peer: Peer, **query: str) -> None:
-    """Raise Surprise unless a websocket is refused or ends."""
+    """Raise Surprise unless a websocket is refused as the client's fault, or ends."""
     try:
         line = peer.socket(**query)
-    except Surprise:
+    except Surprise as refusal:
+        status = getattr(refusal.__cause__, "status_code", 0)
+        expect(status // 100, 4, f"hundreds of the refusal's status {status}")
         return
     with line:
         line.expect_end()
