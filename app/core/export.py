@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from app.core import reads
 from app.core.access import Act, require
@@ -28,11 +28,11 @@ from app.core.models import Schedule, Slot, Step, Task
 from app.core.models_access import Membership, User
 from app.core.models_audit import AuditEntry
 from app.core.models_privacy import Artifact
-from app.core.policy import rules_for, rules_of
+from app.core.policy import rules_among, rules_for
 from app.core.runtime import Runtime
 from app.core.unreadable import Placeholder
 from app.core.validate import check_instance_id
-from app.core.views import view_schedule, view_slot, view_step, view_task
+from app.core.views import StepView, view_schedule, view_slot, view_step, view_task
 
 VERSION = 1
 #: Rows of one page; of tasks with their steps, and of artifacts, fewer.
@@ -134,7 +134,7 @@ def _parts(instance_id: str, head: Head) -> list[tuple[str, _Read]]:
 
 def _read_schedules(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
     query = select(Schedule).where(Schedule.instance_id == instance_id, Schedule.id > (after or ""))
-    rows = session.scalars(query.order_by(Schedule.id).limit(PAGE)).all()
+    rows = session.scalars(query.options(undefer(Schedule.input_shown)).order_by(Schedule.id).limit(PAGE)).all()
     shown = [view_schedule(session, row, rules_for(session, row.instance_id, row.kind)) for row in rows]
     return shown, rows[-1].id if len(rows) == PAGE else None
 
@@ -150,12 +150,14 @@ def _read_slots(session: Session, instance_id: str, after: Any) -> tuple[Sequenc
 
 def _read_tasks(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
     query = select(Task).where(Task.instance_id == instance_id, Task.id > (after or ""))
-    rows = session.scalars(query.order_by(Task.id).limit(FEW)).all()
-    shown = []
-    for row in rows:
-        rules = rules_of(session, row)
-        steps = session.scalars(select(Step).where(Step.task_id == row.id).order_by(Step.position))
-        shown.append({**view_task(session, row, rules), "steps": [view_step(session, step, rules) for step in steps]})
+    kept = (undefer(Task.input_shown), undefer(Task.result_shown))
+    rows = session.scalars(query.options(*kept).order_by(Task.id).limit(FEW)).all()
+    rules = rules_among(session, instance_id, rows)
+    steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
+    of_these = select(Step).where(Step.task_id.in_(steps)).options(undefer(Step.output_shown))
+    for step in session.scalars(of_these.order_by(Step.task_id, Step.position)):
+        steps[step.task_id].append(view_step(session, step, rules[step.task_id]))
+    shown = [{**view_task(session, row, rules[row.id]), "steps": steps[row.id]} for row in rows]
     return shown, rows[-1].id if len(rows) == FEW else None
 
 
