@@ -35,8 +35,9 @@ def migrate(settings: Settings) -> None:
     database = Database(settings)
     config = Config()
     config.set_main_option("script_location", "app:migrations")
+    go_up = partial(_upgrade, config, ScriptDirectory.from_config(config))
     try:
-        while database.run(partial(_upgrade, config, ScriptDirectory.from_config(config))):
+        while database.run(go_up):
             pass
     finally:
         database.dispose()
