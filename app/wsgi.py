@@ -311,7 +311,7 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     web = app.extensions["swallowtail"]
     web.offload(*[lambda work, *given: threads.apply(work, given)] * 2)
     readings = Readings(settings.request_seconds, KEEPALIVE)
-    handler = read_strictly_in_gevent(hurry_in_gevent(WSGIHandler, readings))
+    handler = read_strictly_in_gevent(hurry_in_gevent(WSGIHandler, readings, KEEPALIVE))
 
     class Once(handler):  # type: ignore[misc, valid-type] # the library has no types
         def handle_one_request(self) -> Any:
@@ -324,7 +324,6 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
 
     def serve(sock: Any, address: tuple[str, int], is_health: bool) -> None:
         try:
-            sock.setblocking(True)
             (Once if is_health else handler)(sock, address, server).handle()
         finally:
             sock.close()

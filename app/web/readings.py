@@ -33,6 +33,10 @@ ANSWERED = "swallowtail.answered"
 PASSED_BY = 64
 
 
+#: Bytes that are written at once.
+PIECE = 65_536
+
+
 class Reader(Protocol):
     """A connection on which requests come."""
 
@@ -308,8 +312,11 @@ def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _l
     return Hurried
 
 
-def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
-    """Return gevent's request handler with the same care."""
+def hurry_in_gevent(handler: type[Any], readings: Readings, patience: float) -> type[Any]:
+    """Return gevent's request handler with the same care.
+
+    Whoever takes nothing of an answer for `patience` seconds is gone, as the other servers have it by themselves.
+    """
 
     class Hurried(_Timed, handler):  # type: ignore[misc] # the library has no types
         rfile: Any
@@ -317,7 +324,13 @@ def hurry_in_gevent(handler: type[Any], readings: Readings) -> type[Any]:
 
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
+            self.socket.settimeout(patience)
             self.source = self.rfile = Watched(self.rfile)
+
+        def _sendall(self, data: bytes) -> None:
+            # Piece by piece: the time is that of one call, and who takes it slowly may go on.
+            for start in range(0, len(data), PIECE):
+                super()._sendall(data[start : start + PIECE])
 
         def find_socket(self) -> Any:
             # Not gevent's own: it would raise in whoever reads.

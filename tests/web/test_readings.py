@@ -12,7 +12,7 @@ import pytest
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
-from app.web.readings import Readings
+from app.web.readings import Readings, hurry_in_gevent
 from app.web.threaded import _make_handler, _telling
 from tests.harness.waiting import wait_until
 
@@ -90,3 +90,24 @@ def test_what_comes_after_a_request_that_was_answered_keeps_no_place(scene: Scen
     scene.go.set()
     assert scene.read().endswith(b"nothing")
     wait_until(lambda: not len(scene.readings), "it has been closed, though its client has not closed it")
+
+
+class Plain:
+    """As much of gevent's handler as writes."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.rfile = None
+
+    def _sendall(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+
+def test_who_takes_nothing_of_an_answer_keeps_no_place_under_gevent() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        handler = hurry_in_gevent(Plain, Readings(600, 75), 0.05)(ours)
+        handler._sendall(b"little")
+        with pytest.raises(TimeoutError):
+            handler._sendall(b"x" * 10**7)
+        assert theirs.recv(6) == b"little"
