@@ -26,8 +26,8 @@ from app.core.unreadable import deserialize, is_unreadable, sound
 
 #: Large inputs that are read at once.
 _APART = 20
-#: Tasks whose secret texts are read at once.
-_TOGETHER = 50
+#: Tasks whose secret texts are read at once: all of a snapshot.
+_TOGETHER = 200
 
 #: A task's id, and what reads its input.
 _Source = tuple[str, Callable[[], Any]]
