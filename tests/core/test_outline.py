@@ -77,7 +77,7 @@ def _statements(stage: Stage) -> Iterator[list[str]]:
     said: list[str] = []
 
     def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if not statement.startswith("BEGIN"):
+        if not statement.startswith(("BEGIN", "SET ")) and "lock_timeout" not in statement:
             said.append(statement)
 
     event.listen(stage.db.engine, "before_cursor_execute", note)
