@@ -140,8 +140,9 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         )
 
     def __del__(self) -> None:
-        # Of a session that the server ended nobody fetched the rest.
-        self._drop()
+        # Of a session that the server ended nobody fetched the rest. A gevent process that ends can ask no queue.
+        with suppress(RuntimeError):
+            self._drop()
 
     def heard(self) -> None:
         """See `Hearer`."""
