@@ -11,8 +11,9 @@ from tests.conformance.socket_cases import SOCKET_CASES
 CASES: dict[str, Callable[[Peer], None]] = {case.__name__: case for case in (*ENGINE_CASES, *SOCKET_CASES)}
 #: The servers in the order of the columns.
 COLUMNS = ("ours", "node", "stock")
-#: Cases whose outcome on the stock server is a matter of luck: it handles each event in a thread of its own.
+#: Cases whose outcome on the stock server is a matter of luck: it handles each event and poll in a thread of its own.
 VARYING = (
+    "polling_cancelled",
     "polling_several_packets",
     "polling_many_packets",
     "event_before_connect",

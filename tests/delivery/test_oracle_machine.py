@@ -302,7 +302,7 @@ def test_control_silence_about_what_was_pruned_is_caught(house: House) -> None:
         patience = 2.0
 
     with silent_skips(), pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
-        play(Broken, house, 40, True, WITHOUT_SHRINKING)
+        play(Broken, house, 200, True, WITHOUT_SHRINKING)
 
 
 def test_control_a_cursor_that_skips_is_caught(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
