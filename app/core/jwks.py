@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 #: What a provider's token may be signed with: a key of the set is for exactly one of them.
 ALGORITHMS = ("RS256", "ES256")
-_PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
+#: Asked for as it is: a few packed bytes may unpack to any number.
+PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
 #: Keys of a set that are looked at; nobody has more.
 _MOST_KEYS = 100
 
@@ -85,7 +86,7 @@ class ProviderKeys:
         until = time.monotonic() + settings.jwks_timeout
         with (
             httpx.Client(timeout=settings.jwks_timeout, transport=self._transport, follow_redirects=False) as client,
-            client.stream("GET", settings.jwks_url, headers=_PLAIN) as answer,
+            client.stream("GET", settings.jwks_url, headers=PLAIN) as answer,
         ):
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")

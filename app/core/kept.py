@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app.core.events import bearable, to_json
-from app.core.keyring import KeyMissing, Tampered
+from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base
 from app.core.offload import place
 from app.core.patterns import EMAIL, PATTERNS
@@ -97,10 +97,10 @@ def store(session: Session, made: Made) -> None:
             session.connection().execute(statement, rows)
 
 
-def unsealed(session: Session, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
+def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
     """Return what is kept, as it was made; None where that cannot be opened."""
     try:
-        return unseal(keyring_of(session), model, row_id, column, stored)
+        return unseal(keyring, model, row_id, column, stored)
     except (KeyMissing, Tampered):
         return None
 
@@ -114,4 +114,4 @@ def _find(session: Session, row: Any, name: str) -> Any:
         return row.__dict__[name]
     model = type(row)
     stored = session.scalar(select(getattr(model, name)).where(model.id == row.id))
-    return unsealed(session, model, row.id, name, stored)
+    return unsealed(keyring_of(session), model, row.id, name, stored)

@@ -15,8 +15,8 @@ import orjson
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from app.core.kept import fingerprint, note
-from app.core.keyring import KeyMissing, Keyring, Tampered
+from app.core.kept import fingerprint, note, unsealed
+from app.core.keyring import Keyring
 from app.core.models import Task
 from app.core.models_privacy import Artifact
 from app.core.offload import place
@@ -64,11 +64,8 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
 def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
     found: dict[str, Rules] = {}
     for task_id, text in rows:
-        try:
-            kept = None if text is None else unseal(keyring, Task, task_id, "secrets", deserialize(text))
-        except (KeyMissing, Tampered):
-            continue
-        own = _recognise(kept, wanted[task_id])
+        stored = None if text is None else deserialize(text)
+        own = _recognise(unsealed(keyring, Task, task_id, "secrets", stored), wanted[task_id])
         if own is not None:
             found[task_id] = own
     return found

@@ -25,14 +25,13 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from app.core.errors import Unauthenticated, Unavailable
+from app.core.jwks import PLAIN
 from app.core.settings import Settings
 from app.core.settings_access import is_loopback
 from app.core.users import Identity
 
 #: What an ID token may be signed with, whatever the provider says that it can do: never a shared secret, never nothing.
 ALGORITHMS = ["RS256", "ES256"]
-#: Asked for as it is: a few packed bytes may unpack to any number.
-_PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _DISCOVERY = "/.well-known/openid-configuration"
 #: Characters of a secret that stands for one try to sign in; PKCE wants 43 to 128.
 _LENGTH = 48
@@ -130,7 +129,7 @@ class Provider:
         most, until = self._settings.jwks_max_bytes, time.monotonic() + self._settings.oidc_timeout
         body = b""
         try:
-            with client.stream("GET", address, withhold_token=True, headers=_PLAIN) as answer:
+            with client.stream("GET", address, withhold_token=True, headers=PLAIN) as answer:
                 answer.raise_for_status()
                 for part in answer.iter_raw():
                     body += part

@@ -31,6 +31,25 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def note_requests(page: Page, asked: list[str]) -> None:
+    """Note the address of every request of a page, websockets as what they begin as."""
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
+
+
+def watch_an_echo(page: Page, name: str, home: str, instance: str) -> None:
+    """Sign in at the site whose address is `home`, submit an echo task there, and watch it to its end."""
+    page.goto(f"{home}/instances/{instance}")
+    sign_in(page, name)
+    expect(page).to_have_url(f"{home}/instances/{instance}")
+    expect(page.locator("#connection")).to_have_text("Live")
+    page.get_by_role("link", name="New task").click()
+    page.get_by_role("radio", name="Echo").check()
+    page.get_by_label("Message").fill("hello")
+    page.get_by_role("button", name="Submit task").click()
+    expect(page.locator("#status")).to_have_text("Completed")
+
+
 @contextmanager
 def another_browser(page: Page) -> Iterator[tuple[Page, Complaints]]:
     """A page without the cookies of the first, and what it complains of, which may not be left behind."""

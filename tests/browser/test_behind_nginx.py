@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.core.access import Role
-from tests.browser.people import make_member, sign_in
+from tests.browser.people import make_member, note_requests, watch_an_echo
 from tests.harness.brisk import BRISK
 from tests.harness.house import House
 from tests.identity.bench import CHEAP, PASSWORD
@@ -73,18 +73,9 @@ def test_every_page_link_form_and_redirect_stays_below_the_path(
 ) -> None:
     _, nginx, instance = behind
     home, asked, answered = f"{nginx.url}{path}", list[str](), list[tuple[int, str]]()
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
+    note_requests(page, asked)
     page.on("response", lambda response: answered.append((response.status, response.url)))
-    page.goto(f"{home}/instances/{instance}")
-    sign_in(page, "ada")
-    expect(page).to_have_url(f"{home}/instances/{instance}")
-    expect(page.locator("#connection")).to_have_text("Live")
-    page.get_by_role("link", name="New task").click()
-    page.get_by_role("radio", name="Echo").check()
-    page.get_by_label("Message").fill("hello")
-    page.get_by_role("button", name="Submit task").click()
-    expect(page.locator("#status")).to_have_text("Completed")
+    watch_an_echo(page, "ada", home, instance)
     _connect_example(page, home, instance)
     if path == "/tool":
         assert len(_follow_all(page, home)) > 8

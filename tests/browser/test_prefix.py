@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from app.core.access import Role
-from tests.browser.people import make_member, sign_in
+from tests.browser.people import make_member, note_requests, watch_an_echo
 from tests.harness.brisk import BRISK
 from tests.harness.house import House
 from tests.identity.bench import CHEAP
@@ -19,17 +19,8 @@ def test_everything_works_under_a_path(page: Page) -> None:
         instance = house.new_instance()
         make_member(house, "ada", Role.OPERATOR, instance)
         home, asked = f"{web.url}/team/live", list[str]()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
-        page.goto(f"{home}/instances/{instance}")
-        sign_in(page, "ada")
-        expect(page).to_have_url(f"{home}/instances/{instance}")
-        expect(page.locator("#connection")).to_have_text("Live")
-        page.get_by_role("link", name="New task").click()
-        page.get_by_role("radio", name="Echo").check()
-        page.get_by_label("Message").fill("hello")
-        page.get_by_role("button", name="Submit task").click()
-        expect(page.locator("#status")).to_have_text("Completed")
+        note_requests(page, asked)
+        watch_an_echo(page, "ada", home, instance)
         assert page.url.startswith(f"{home}/tasks/")
         page.get_by_role("link", name="Event log").click()
         expect(page.locator("#url")).to_have_value(home)

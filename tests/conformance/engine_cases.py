@@ -142,13 +142,7 @@ def polling_ping_timeout(peer: Peer) -> None:
 def websocket_ping(peer: Peer) -> None:
     """The server pings, the client answers, and the session lives."""
     with peer.connected() as line:
-        line._socket.settimeout(GRACE)
-        for _ in range(2):
-            while line.take(pings=True) != "2":
-                continue
-            line.send("3")
-        line.send("421" + peer.wants())
-        line.take_ack(1)
+        line.outlive_pings(peer)
 
 
 def websocket_ping_timeout(peer: Peer) -> None:

@@ -124,13 +124,7 @@ def upgrade_then_ping(peer: Peer) -> None:
         line = upgraded.line
         line.send("40")
         line.take_connect()
-        line._socket.settimeout(GRACE)
-        for _ in range(2):
-            while line.take(pings=True) != "2":
-                continue
-            line.send("3")
-        line.send("421" + peer.wants())
-        line.take_ack(1)
+        line.outlive_pings(peer)
 
 
 class _upgraded:  # noqa: N801 - reads like a function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -193,3 +193,17 @@ def numbers(events: Sequence[EventRecord]) -> list[int]:
 def read_outputs(session: Session, task_id: str) -> list[Any]:
     """The outputs of a task's steps as they are shown, in the order of the steps."""
     return [read_step(session, task_id, step["step_id"])["output"] for step in list_steps(session, task_id)]
+
+
+class Away:
+    """Stands for a thread that work is given to: does it at once, and tells meanwhile that it is at work."""
+
+    is_at_work = False
+
+    def __call__(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Do some work; what it gives away itself is done there too."""
+        before, self.is_at_work = self.is_at_work, True
+        try:
+            return work(*arguments)
+        finally:
+            self.is_at_work = before

@@ -28,7 +28,7 @@ from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_steps, list_tasks, read_schedule, read_step, read_task
 from app.core.rotation import count_use, rotate
 from tests.core.conftest import NewStage
-from tests.core.stage import Stage
+from tests.core.stage import Away, Stage
 
 GIVEN = {"text": "x" * 20_000, "street": "Main Road 1", "password": "open sesame"}
 KEYS = [f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for number, name in enumerate(("old", "new"))]
@@ -295,18 +295,11 @@ HOSTILE = {
 def test_nothing_large_is_walked_where_it_would_hold_others_up(
     new_stage: NewStage, monkeypatch: pytest.MonkeyPatch, given: Any
 ) -> None:
-    stage, away, held = new_stage(hide_emails=True), [0], []
-
-    def offload(work: Callable[..., Any], /, *arguments: Any) -> Any:
-        away[0] += 1
-        try:
-            return work(*arguments)
-        finally:
-            away[0] -= 1
+    stage, away, held = new_stage(hide_emails=True), Away(), []
 
     def watch(walk: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def watched(value: Any, rules: Any) -> Any:
-            if not away[0] and len(str(value)) > 1024:
+            if not away.is_at_work and len(str(value)) > 1024:
                 held.append(value)
             return walk(value, rules)
 
@@ -314,8 +307,8 @@ def test_nothing_large_is_walked_where_it_would_hold_others_up(
 
     for name in ("_walk", "_secret_texts"):
         monkeypatch.setattr(redaction, name, watch(getattr(redaction, name)))
-    stage.rt.offload = offload
-    stage.db.compute_by(offload)
+    stage.rt.offload = away
+    stage.db.compute_by(away)
     register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     task_id = submit(stage.rt, Submission("demo", "any", {"said": given})).task["id"]
     stage.ledger.request_cancel(task_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from app.core.offload import SMALL
 from app.core.planning import NewSchedule, add_schedule
 from app.core.reads import list_tasks
 from tests.core.conftest import NewStage
-from tests.core.stage import Stage
+from tests.core.stage import Away, Stage
 
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 
@@ -61,25 +60,18 @@ def test_an_export_asks_no_more_often_for_a_page_of_many_values_than_for_one_of_
 def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_up(
     new_stage_on: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, away, opened = new_stage_on(encryption_keys=KEY), [0], list[bool]()
+    stage, away, opened = new_stage_on(encryption_keys=KEY), Away(), list[bool]()
     for number in range(60):
         stage.submit(input={"password": f"{number}" + "x" * SMALL}, title="T")
     stage.db.policies.forget()
 
-    def offload(work: Callable[..., Any], /, *arguments: Any) -> Any:
-        away[0] += 1
-        try:
-            return work(*arguments)
-        finally:
-            away[0] -= 1
-
     def watched(keyring: Keyring, *given: Any) -> bytes:
-        opened.append(away[0] > 0)
+        opened.append(away.is_at_work)
         return keep(keyring, *given)
 
     keep = Keyring.open
     monkeypatch.setattr(Keyring, "open", watched)
-    stage.db.compute_by(offload)
+    stage.db.compute_by(away)
     with stage.db.read() as session:
         assert len(list_tasks(session, "demo", limit=100)[0]) == 60
     assert opened == [True] * 60
