@@ -15,11 +15,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-
 from app.core.deployment import join
 from app.core.ledger import NewTask
+from app.core.migrate import migrate
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from bench.emit import PAYLOAD
@@ -166,11 +164,8 @@ class Swallowtail(System):
         self._prepare()
 
     def _prepare(self) -> None:
+        migrate(self._settings)
         runtime = Runtime.build(join(self._settings))
-        alembic = Config(str(ROOT / "alembic.ini"))
-        with runtime.db.engine.connect() as connection, connection.begin():
-            alembic.attributes["connection"] = connection
-            command.upgrade(alembic, "head")
         for room in range(self.rooms):
             runtime.ledger.create_instance(f"Room {room}", f"room-{room}")
             task_id = f"bench-{room}"
