@@ -33,23 +33,24 @@ class Verdict:
 
 def judge_pip(answer: str, problem: str) -> Verdict:
     """The verdict on pip-audit's JSON, `{dependencies: [{name, version, vulns} | {name, skip_reason}]}`."""
-    packages = _parse(answer).get("dependencies")
+    packages = _dig(_parse(answer), "dependencies")
     if not isinstance(packages, list):
         return Verdict(NOT_ASKED, (f"pip-audit: COULD NOT ASK: {_last(problem)}",))
-    skipped = [package for package in packages if "skip_reason" in package]
+    # Only a list of what is known, empty or not, says that somebody was asked.
+    asked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
+    silent = [package for package in packages if package not in asked]
     weak = [
-        f"pip-audit: {package['name']} {package['version']}: {found['id']}, mended in {_mended(found)}"
-        for package in packages
-        for found in package.get("vulns", ())
+        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(found, 'id')}, mended in {_mended(found)}"
+        for package in asked
+        for found in package["vulns"]
     ]
-    asked = len(packages) - len(skipped)
     if not asked:
-        reason = skipped[0]["skip_reason"] if skipped else "there are no packages"
+        reason = _dig(silent[0], "skip_reason") if silent else "there are no packages"
         return Verdict(NOT_ASKED, (f"pip-audit: COULD NOT ASK about any of {len(packages)} packages: {reason}",))
-    lines = [f"pip-audit: {len(weak)} known against {asked} packages", *weak]
-    if skipped:
-        names = ", ".join(package["name"] for package in skipped[:SHOWN])
-        lines.append(f"pip-audit: could not ask about {len(skipped)}: {names}{', …' * (len(skipped) > SHOWN)}")
+    lines = [f"pip-audit: {len(weak)} known against {len(asked)} packages", *weak]
+    if silent:
+        names = ", ".join(_name(package) for package in silent[:SHOWN])
+        lines.append(f"pip-audit: could not ask about {len(silent)}: {names}{', …' * (len(silent) > SHOWN)}")
     return Verdict(WEAK if weak else FINE, tuple(lines))
 
 
@@ -58,12 +59,12 @@ def judge_npm(answer: str, problem: str) -> Verdict:
     found = _parse(answer)
     weak = found.get("vulnerabilities")
     if not isinstance(weak, dict):
-        reason = found.get("message") or _last(problem)
+        reason = found.get("message") or _dig(found, "error", "summary") or _last(problem)
         return Verdict(NOT_ASKED, (f"npm audit: COULD NOT ASK: {reason}",))
-    total = found.get("metadata", {}).get("dependencies", {}).get("total", 0)
-    if not total:
+    total = _dig(found, "metadata", "dependencies", "total")
+    if not (type(total) is int and total > 0) and not weak:
         return Verdict(NOT_ASKED, ("npm audit: COULD NOT ASK: it looked at no package",))
-    lines = [f"npm audit: {name}: {entry.get('severity', 'unknown severity')}" for name, entry in weak.items()]
+    lines = [f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in weak.items()]
     return Verdict(WEAK if weak else FINE, (f"npm audit: {len(weak)} known against {total} packages", *lines))
 
 
@@ -87,24 +88,38 @@ def main() -> int:
 def _run(*command: str) -> tuple[str, str]:
     """What a program wrote to its outputs; nothing, and why, when it could not be run."""
     try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST, check=False)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=LONGEST, check=False)
     except FileNotFoundError:
         return "", f"{command[0]} is not installed"
+    except OSError as fault:
+        return "", f"{command[0]} cannot be run: {fault.strerror}"
     except subprocess.TimeoutExpired:
         return "", f"{command[0]} did not answer within {LONGEST:g} seconds"
-    return ended.stdout, ended.stderr
+    return ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
 
 
 def _parse(answer: str) -> dict[str, Any]:
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _mended(found: dict[str, Any]) -> str:
-    return ", ".join(found.get("fix_versions") or ()) or "no version yet"
+def _dig(found: Any, *names: str) -> Any:
+    """What lies under these names, one below the other; None where there is nothing, whatever was found."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _name(package: Any) -> str:
+    return str(_dig(package, "name") or "one without a name")
+
+
+def _mended(found: Any) -> str:
+    versions = _dig(found, "fix_versions")
+    return ", ".join(map(str, versions)) if versions and isinstance(versions, list) else "no version yet"
 
 
 def _last(text: str) -> str:

@@ -21,8 +21,9 @@ from kombu.transport import pyamqp, redis
 from prometheus_client import Counter
 
 from app.core.outbox import RUN_TASK
-from workers.process import is_vouched
-from workers.redis_channel import UNREADABLE, Transport
+from workers import amqp_channel, redis_channel
+from workers.process import is_vouched, settle_limits
+from workers.redis_channel import UNREADABLE
 
 log = structlog.get_logger(__name__)
 
@@ -36,42 +37,10 @@ class Unreadable(Exception):
     """A message is no wake-up of ours; the text says why."""
 
 
-class AmqpMessage(pyamqp.Message):
-    """A message of RabbitMQ, as it came: what is compressed may be of any size once it no longer is."""
-
-    def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
-        msg.properties.get("application_headers", {}).pop("compression", None)
-        super().__init__(msg, channel, **more)
-
-
-class AmqpChannel(pyamqp.Channel):
-    """A channel with such messages."""
-
-    Message = AmqpMessage
-
-
-class AmqpConnection(pyamqp.Connection):
-    """A connection with such channels."""
-
-    Channel = AmqpChannel
-
-
-class AmqpTransport(pyamqp.Transport):
-    """Kombu's RabbitMQ transport with such connections."""
-
-    Connection = AmqpConnection
-
-
-class AmqpsTransport(pyamqp.SSLTransport):
-    """The same over TLS."""
-
-    Connection = AmqpConnection
-
-
 _OURS = {
-    redis.Transport: Transport,
-    pyamqp.Transport: AmqpTransport,
-    pyamqp.SSLTransport: AmqpsTransport,
+    redis.Transport: redis_channel.Transport,
+    pyamqp.Transport: amqp_channel.Transport,
+    pyamqp.SSLTransport: amqp_channel.SafeTransport,
 }
 
 
@@ -107,6 +76,7 @@ class IntakeConsumer(Consumer):
                 log.warning("message_unreadable", reason=str(why))
             else:
                 if is_vouched(arguments, message.headers["id"], message.headers["timelimit"]):
+                    message.headers["timelimit"] = settle_limits(message.headers["timelimit"])
                     handle(message)
                     return
                 FORGED.inc()

@@ -18,7 +18,7 @@ from billiard.process import current_process
 from app.core.deployment import join
 from app.core.events import EventRecord
 from app.core.ledger import Ledger
-from app.core.outbox import RUN_TASK
+from app.core.outbox import RUN_TASK, choose_limits
 from app.core.runs import RunLedger
 from app.core.runtime import Runtime
 from app.core.settings import Settings, load_settings
@@ -73,6 +73,26 @@ def is_vouched(args: Sequence[Any], name: str, limits: Sequence[float | None]) -
         case [str() as task_id, int() as attempt, str() as mark]:
             return voucher().is_ours(RUN_TASK, wakeup(task_id, attempt, name, limits), mark)
     return False
+
+
+def settle_limits(limits: Sequence[float | None]) -> list[float | None]:
+    """Return the hard and the soft time limit of a run: without marks, of those that runs have here the nearest.
+
+    Whoever writes to the queue could end any run at once otherwise, or let it go on for ever.
+    """
+    hard, _ = limits
+    if voucher().is_strict:
+        return list(limits)
+    usual = time_limits()
+    nearest: tuple[int, int] = usual[0] if hard is None else min(usual, key=lambda own: abs(own[0] - hard))
+    return [*nearest]
+
+
+@functools.cache
+def time_limits() -> list[tuple[int, int]]:
+    """The hard and the soft time limits of runs in this worker, in seconds: the settings' first, then each agent's."""
+    own = [(spec.soft_time_limit, spec.hard_time_limit) for spec in agents().values()]
+    return [choose_limits(settings(), *pair) for pair in [(None, None), *own]]
 
 
 def runtime() -> Runtime:

@@ -209,7 +209,8 @@ class Relay:
 
     def _send(self, wish: Wish) -> bool:
         try:
-            name, limits = str(uuid.uuid4()), self._limits(wish)
+            name = str(uuid.uuid4())
+            limits = choose_limits(self._settings, wish.soft_time_limit, wish.hard_time_limit)
             self._sender.send_task(
                 RUN_TASK,
                 args=self._address(wish, name, limits),
@@ -236,12 +237,12 @@ class Relay:
             address.append(self._voucher.mark(RUN_TASK, wakeup(wish.task_id, wish.attempt, name, limits)))
         return address
 
-    def _limits(self, wish: Wish) -> tuple[int, int]:
-        """Return the hard and the soft limit in seconds; an agent that gives only one of them keeps them in order."""
-        usual = self._settings
-        soft = wish.soft_time_limit or usual.soft_time_limit
-        hard = wish.hard_time_limit or max(usual.hard_time_limit, soft + usual.hard_time_limit - usual.soft_time_limit)
-        return math.ceil(hard), math.ceil(min(soft, hard))
+
+def choose_limits(usual: Settings, soft: float | None, hard: float | None) -> tuple[int, int]:
+    """Return the hard and the soft limit in seconds; an agent that gives only one of them keeps them in order."""
+    soft = soft or usual.soft_time_limit
+    hard = hard or max(usual.hard_time_limit, soft + usual.hard_time_limit - usual.soft_time_limit)
+    return math.ceil(hard), math.ceil(min(soft, hard))
 
 
 def _give_back(session: Session, wishes: list[Wish]) -> None:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import amqp
 import pytest
 from kombu import Connection
 
@@ -15,11 +16,23 @@ from app.core.outbox import RUN_TASK, make_sender
 from tests.harness.brisk import BRISK
 from tests.harness.house import House
 from tests.harness.story import BEGINNING, steps, story
+from tests.workers.test_amqp_channel import ODD as UNREADABLE
 from workers import redis_channel
 from workers.intake import IntakeConnection
 
 NOBODY = str(uuid.uuid4())
 HEADERS = {"lang": "py", "task": RUN_TASK, "id": "odd"}
+
+
+class RawMessage(amqp.Message):
+    """A message of RabbitMQ with properties as bytes."""
+
+    def __init__(self, properties: bytes) -> None:
+        super().__init__("[]")
+        self._raw = properties
+
+    def _serialize_properties(self) -> bytes:
+        return self._raw
 
 
 def item(body: Any = None, **changed: Any) -> bytes:
@@ -185,6 +198,9 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[...,
         {"content_type": "application/x-python-serialize"},
         {"content_type": None},
     ]
+    # RabbitMQ refuses the others itself.
+    taken = ("a type", "an encoding", "a moment", "tables")
+    unreadable = [UNREADABLE[name] for name in UNREADABLE if name.startswith(taken)]
     with Connection(rabbit_url) as connection, connection.Producer() as producer:
         for body in bodies:
             for changed in [{}, *odd]:
@@ -196,9 +212,14 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[...,
         }
         queue = house.runtime().settings.queue
         producer.publish(b"[]", exchange="", routing_key=queue, content_encoding="utf-8", **squeezed)
+        channel: Any = connection.channel()
+        for properties in unreadable:
+            channel.basic_publish(RawMessage(properties), exchange="", routing_key=queue)
+        # To a queue that is not there, with a copy to ours.
+        channel.basic_publish(amqp.Message("[]", application_headers={"CC": [queue]}), exchange="", routing_key=b"\xff")
     instance = house.new_instance()
     assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
-    assert worker.log_text().count("message_unreadable") == len(bodies) * (1 + len(odd)) + 1
+    assert worker.log_text().count("message_unreadable") == len(bodies) * (1 + len(odd)) + 2 + len(unreadable)
     assert "Traceback" not in worker.log_text()
 
 

@@ -67,6 +67,48 @@ def test_an_answer_that_is_none_is_not_taken_for_a_clean_one(answer: str) -> Non
     assert judge_npm(answer, "npm is not installed").code == NOT_ASKED
 
 
+ODD: list[Any] = [
+    None,
+    5,
+    "amqp",
+    [],
+    {},
+    {"name": None, "version": "1"},
+    {"name": "a", "vulns": None},
+    {"name": "b", "vulns": "x"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_package_of_which_it_is_not_said_that_somebody_was_asked_was_not_asked(odd: Any) -> None:
+    assert judge_pip(json.dumps({"dependencies": [odd] * 3}), "").code == NOT_ASKED
+    partly = judge_pip(json.dumps({"dependencies": [odd, CLEAN]}), "")
+    assert (partly.code, partly.lines[0]) == (FINE, "pip-audit: 0 known against 1 packages")
+    assert partly.lines[1].startswith("pip-audit: could not ask about 1: ")
+    weak = judge_pip(json.dumps({"dependencies": [{"name": "yaml", "vulns": [odd]}]}), "")
+    assert weak.code == WEAK
+
+
+@pytest.mark.parametrize("odd", [*ODD, -1, "14", True, [14]], ids=repr)
+def test_npm_is_not_believed_that_it_looked_at_what_is_no_number_of_packages(odd: Any) -> None:
+    for metadata in (odd, {"dependencies": odd}, {"dependencies": {"total": odd}}):
+        if odd == 5 and metadata == {"dependencies": {"total": 5}}:
+            continue
+        answer = {"vulnerabilities": {}, "metadata": metadata}
+        assert judge_npm(json.dumps(answer), "").code == NOT_ASKED
+    assert judge_npm(json.dumps({"vulnerabilities": {"ws": odd}}), "").code == WEAK
+
+
+def test_npm_says_why_it_could_not_ask() -> None:
+    answer = json.dumps({"error": {"code": "ENOLOCK", "summary": "This command requires an existing lockfile."}})
+    told = ("npm audit: COULD NOT ASK: This command requires an existing lockfile.",)
+    assert judge_npm(answer, "npm error code ENOLOCK") == Verdict(NOT_ASKED, told)
+
+
+def test_an_answer_that_is_nested_without_end_is_none() -> None:
+    assert [judge("[" * 100_000, "").code for judge in (judge_pip, judge_npm)] == [NOT_ASKED, NOT_ASKED]
+
+
 def test_a_weakness_goes_before_not_having_asked() -> None:
     fine, weak, silent = (Verdict(code, ()) for code in (FINE, WEAK, NOT_ASKED))
     assert [add_up(found) for found in ([fine, fine], [fine, silent], [silent, weak], [weak, fine])] == [0, 3, 1, 1]

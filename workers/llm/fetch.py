@@ -21,6 +21,10 @@ from workers.llm.connect import Deadline, FetchError, connect
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000
+#: Longest `Content-Type` that is looked at, in characters: to take one apart takes quadratic time.
+MAX_TYPE = 1000
+#: Bytes of a body that are read at once.
+PIECE = 65_536
 HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Media types of what may be a document; what it is, its content says. The last is for files of which a server knows
@@ -135,6 +139,8 @@ def _target(url: SplitResult) -> str:
 
 
 def _check_head(response: http.client.HTTPResponse) -> None:
+    if len(response.headers.get("Content-Type", "")) > MAX_TYPE:
+        raise PermanentError(f"the Content-Type has more than {MAX_TYPE} characters", code="fetch_refused")
     if response.status >= 500 or response.status in (408, 425, 429):
         raise FetchError(f"the server answered {response.status}")
     if response.status != 200:
@@ -150,12 +156,15 @@ def _check_head(response: http.client.HTTPResponse) -> None:
 def _body(response: http.client.HTTPResponse, limit: int, deadline: Deadline) -> bytes:
     if (response.length or 0) > limit:
         raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
-    body = response.read(limit + 1)
+    body = bytearray()
+    # In pieces: a chunk that says its size is negative would be read for as long as anything comes.
+    while len(body) <= limit and (piece := response.read1(PIECE)):
+        body += piece
     if len(body) > limit:
         raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
     if deadline.passed or response.length:  # shut down by us, or fewer bytes than promised
         raise FetchError("it took too long" if deadline.passed else "the connection broke off")
-    return body
+    return bytes(body)
 
 
 def _media_type(headers: http.client.HTTPMessage) -> str:

@@ -137,6 +137,32 @@ def test_a_document_larger_than_allowed_is_refused_by_its_length_and_by_its_body
     assert len(fetch(page(b"x" * 2000), fetch_max_bytes=2000).body) == 2000
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"-7fffffff", b"f" * 100])
+def test_a_chunk_of_an_impossible_size_is_read_no_further_than_a_document_may_be(size: bytes) -> None:
+    written: list[int] = []
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/plain")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(size + b"\r\n")
+        # Far more than lies in the buffers of a connection on this machine.
+        for _ in range(1000):
+            written.append(handler.connection.send(b"a" * 65_536))
+
+    with pytest.raises(PermanentError, match="larger than 65536 bytes"):
+        fetch(answer, fetch_max_bytes=65_536)
+    assert sum(written) < 1000 * 65_536
+
+
+@pytest.mark.parametrize("kind", ['text/html; a="' + ";" * 20_000, "text/html" + "; charset*0=a" * 3000])
+def test_a_media_type_of_any_length_is_not_taken_apart(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("email.message._parseparam", lambda _: pytest.fail("it is taken apart"))
+    with pytest.raises(PermanentError, match="Content-Type has more than"):
+        fetch(page(b"x", kind))
+
+
 def test_a_body_cut_short_is_worth_another_try() -> None:
     def cut(handler: Handler) -> None:
         handler.send_response(200)
