@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _read_arguments(arguments)
     if given.processes is not None:
         os.environ["SWALLOWTAIL_PROCESSES"] = given.processes
+    if given.member is None:
+        # Somebody else's: others may write to it, or have left something there.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if given.member is None and _peek("SWALLOWTAIL_PROCESSES", "1") != "1":
         return _attempt(_lead)
     mode = _peek("SWALLOWTAIL_ASYNC_MODE", "eventlet")

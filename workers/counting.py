@@ -1,9 +1,9 @@
-"""The numbers of a worker's processes, put together and served; beat's too. Imported before anything that counts.
+"""The numbers of a worker's processes, put together; beat's too. Imported before anything that counts.
 
 Beside the road. What a pool child counts is lost to its parent, so where a worker serves its metrics each of its
 processes writes its numbers into a file of one directory, by its place and not by its id: a child that takes the place
-of another goes on with its numbers. The reaper, which never forks, serves the sum. Beat is one process and serves its
-own.
+of another goes on with its numbers. The reaper, which never forks, serves the sum (`workers/scrapes`). Beat is one
+process and serves its own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import os
 import shutil
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
-import structlog
 from billiard.process import current_process
 
 from app.core.errors import SettingsError
-from app.core.settings import Settings, load_settings
+from app.core.settings import load_settings
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 #: The variable by which prometheus_client, and the reaper, are told where processes write their numbers.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,14 +32,20 @@ PREFIX, LOCK = "swallowtail-worker-", "lock"
 
 
 def _begin() -> None:
-    """Have what is imported next count for a whole worker, if this is one that serves its metrics."""
-    if DIRECTORY not in os.environ:
-        if "worker" not in sys.argv or not _find_port():
+    """Have what is imported next count for a whole worker, if this is one that serves its metrics.
+
+    A directory that somebody else has set is none of a worker's: another one may write to it from the same places.
+    """
+    if _is_reaper():
+        if not _is_shared():
             return
+    elif "worker" in sys.argv and _find_port():
         _remove_left_over()
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=PREFIX)
         _hold(os.environ[DIRECTORY])
         atexit.register(_remove, os.environ[DIRECTORY], os.getpid())
+    else:
+        return
     from prometheus_client import values
 
     values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
@@ -78,12 +85,20 @@ def _find_port() -> int:
         return 0
 
 
+def _is_reaper() -> bool:
+    return "workers.reaper" in sys.orig_argv
+
+
+def _is_shared() -> bool:
+    return os.path.basename(os.environ.get(DIRECTORY, "")).startswith(PREFIX)
+
+
 def _place() -> str:
     """Return which of a worker's processes this is."""
     process = current_process()
     if process.name != "MainProcess":
         return f"child{getattr(process, 'index', 0)}"
-    return "reaper" if "workers.reaper" in " ".join(sys.orig_argv) else "main"
+    return "reaper" if _is_reaper() else "main"
 
 
 def _remove(directory: str, owner: int) -> None:
@@ -92,23 +107,25 @@ def _remove(directory: str, owner: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def serve(settings: Settings, port: int) -> None:
-    """Serve the numbers on a port from now on; 0 for not at all. That it cannot be served ends nothing."""
-    if not port:
-        return
-    from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+def keep_to_this_process() -> None:
+    """Once in each pool child: have no program that a run starts write its numbers to this worker's files.
+
+    By its id, each of them would leave one there. This process goes on seeing the variable.
+    """
+    if _is_shared():
+        os.unsetenv(DIRECTORY)
+
+
+def collect() -> CollectorRegistry:
+    """Return the numbers of this worker's processes together; of this process where it is no worker's."""
+    from prometheus_client import REGISTRY, CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    registry = REGISTRY
-    if DIRECTORY in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    try:
-        start_http_server(port, settings.metrics_host, registry)
-    except OSError as fault:
-        log.warning("metrics_not_served", host=settings.metrics_host, port=port, reason=fault.strerror or str(fault))
-        return
-    log.info("metrics_served", host=settings.metrics_host, port=port)
+    if not _is_shared():
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
 
 
 _begin()

@@ -9,7 +9,7 @@ starts it and starts it again when it ends; it ends with the worker, however tha
 from __future__ import annotations
 
 # Before whatever counts is imported: a worker's numbers are served from here.
-import workers.counting
+import workers.counting  # noqa: F401 - for what it does
 
 # isort: split
 
@@ -33,6 +33,7 @@ from app.core.raw_lines import begin
 from app.core.runtime import Runtime
 from app.core.settings import load_settings
 from app.core.sweep import Sweeper
+from workers import scrapes
 from workers.announcer import Announcer
 from workers.board import Board
 from workers.keeper import Keeper
@@ -112,7 +113,7 @@ def main() -> None:
     # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    workers.counting.serve(chosen, chosen.worker_metrics_port)
+    scrapes.serve(runtime, chosen.worker_metrics_port)
     sweeper = Sweeper(runtime)
     sweeper.start()
     announcer = Announcer(runtime, f"{socket.gethostname()}:{parent}", sys.argv[3:])

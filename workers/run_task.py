@@ -20,6 +20,7 @@ from celery import signals
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.connections import forget_pool
 from app.core.errors import LeaseLost, SwallowtailError, Unavailable
 from app.core.measures import RUN_SECONDS
 from app.core.outbox import RUN_TASK
@@ -28,6 +29,7 @@ from app.core.runs import Claim
 from app.core.runtime import Runtime
 from app.core.settings import Settings
 from app.core.states import TaskStatus
+from workers import counting
 from workers.catalogue import AgentSpec
 from workers.celery_app import celery_app
 from workers.endings import (
@@ -67,6 +69,8 @@ def at_once(write: Callable[[], Any]) -> Any:
 @signals.worker_process_init.connect
 def prepare_child(**_: object) -> None:
     """Once in each pool child."""
+    counting.keep_to_this_process()
+    forget_pool()
     carry_context()
     allow_processes()
     renew()

@@ -22,7 +22,7 @@ from app.core.firing import fire_due
 from app.core.runtime import Runtime
 from app.core.sweep import Sweeper
 from app.core.vitals import VitalsCollector
-from workers import counting
+from workers import scrapes
 from workers.process import named
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class DatabaseScheduler(Scheduler):
             sys.exit(f"settings: {wrong.message}")
         if self._settings.beat_metrics_port:
             REGISTRY.register(VitalsCollector(self._runtime))
-            counting.serve(self._settings, self._settings.beat_metrics_port)
+            scrapes.serve(self._runtime, self._settings.beat_metrics_port)
         self._sweeper = Sweeper(self._runtime)
         self._sweeper.start()
         log.info("beat_started", interval=self._settings.beat_interval)

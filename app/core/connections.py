@@ -1,4 +1,6 @@
-"""Connections to PostgreSQL: how many are left, and how many of them are kept for runs. Below `core/engines`.
+"""Connections to PostgreSQL: how many are left, and how many of them are kept for runs; and how many a process has.
+
+Below `core/engines`.
 
 Without a share of their own, runs would wait for a connection whenever a crowd of clients has taken all that the server
 gives. So a process that performs no runs looks, whenever it has opened a connection, what is left, and gives it back if
@@ -10,9 +12,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from prometheus_client import Gauge
+from sqlalchemy import Engine
+from sqlalchemy.pool import QueuePool
 
 from app.core.errors import Unavailable
+
+POOLED = Gauge(
+    "swallowtail_database_connections",
+    "Connections of this process to the database",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+POOL_LIMIT = Gauge(
+    "swallowtail_database_pool_limit",
+    "Connections that this process may have to the database",
+    multiprocess_mode="livesum",
+)
+#: Found once: they are set twice in every transaction.
+_IN_USE, _IDLE = POOLED.labels("in_use"), POOLED.labels("idle")
 
 RESERVED = "the connections that the database has left are kept for runs"
 #: How long a process that was refused a further connection does without, in seconds.
@@ -38,6 +58,39 @@ BUDGET = """
         greatest(0, least(most.whole - used.whole, most.role - used.role, most.base - used.base))
     FROM most, used
 """
+
+
+class Pool(NamedTuple):
+    """The connections of one process: those that are used, those that wait to be, and how many there may be."""
+
+    in_use: int
+    idle: int
+    limit: int
+
+
+def count_pool(engine: Engine) -> Pool | None:
+    """Count the connections of this process; None when it keeps none."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        return None
+    # SQLAlchemy tells the size, and the overflow only once it is used.
+    return Pool(pool.checkedout(), pool.checkedin(), pool.size() + max(0, pool._max_overflow))
+
+
+def measure_pool(engine: Engine) -> None:
+    """Note for `/metrics` how many connections this process has now. For whoever has taken one, or given one back."""
+    _note(count_pool(engine) or Pool(0, 0, 0))
+
+
+def forget_pool() -> None:
+    """Note that this process has none. A pool child goes on with the numbers of the one whose place it takes."""
+    _note(Pool(0, 0, 0))
+
+
+def _note(pool: Pool) -> None:
+    _IN_USE.set(pool.in_use)
+    _IDLE.set(pool.idle)
+    POOL_LIMIT.set(pool.limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from sqlalchemy.sql.expression import ColumnElement, ScalarSelect
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core import models_access, models_audit, models_privacy  # noqa: F401 - whoever has a database knows every table
-from app.core.connections import BUDGET, RESERVED, Budget
+from app.core.connections import BUDGET, RESERVED, Budget, measure_pool
 from app.core.engines import PostgresDriver, make_engine, writing_at_once
 from app.core.errors import CutOff, SwallowtailError, Unavailable
 from app.core.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
@@ -191,6 +191,7 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        measure_pool(self.engine)
 
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
@@ -198,6 +199,7 @@ class Database:
         made: Made = {}
         with self._turn(patience) if write else nullcontext():
             connection = self._begin(patience, write=write)
+            measure_pool(self.engine)
             session = Session(bind=connection, expire_on_commit=False, autoflush=True, info={**self._info, MADE: made})
             try:
                 yield session
@@ -217,6 +219,7 @@ class Database:
             finally:
                 session.close()
                 connection.close()
+                measure_pool(self.engine)
 
     def _keep(self, connection: Connection, made: Made) -> None:
         """Keep what was made in a transaction with its rows, on its connection, after it.

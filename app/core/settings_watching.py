@@ -18,11 +18,9 @@ class WatchingSettings(BaseSettings):
         0,
         ge=0,
         le=65535,
-        description="Port on which a worker serves its metrics to whoever reaches it; 0 for none",
+        description="Port on which a worker serves its metrics; 0 for none",
     )
-    beat_metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port on which beat serves its metrics to whoever reaches it; 0 for none"
-    )
+    beat_metrics_port: int = Field(0, ge=0, le=65535, description="Port on which beat serves its metrics; 0 for none")
     broker_check: float = Field(5.0, gt=0, description="How often a process asks the broker how many messages wait")
     ready_wait: float = Field(
         60.0, gt=0, description="How long a task or a slot may wait before readiness says `degraded`"

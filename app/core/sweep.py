@@ -47,7 +47,6 @@ class Sweeper:
         expired = self._runtime.ledger.expire()
         if reaped:
             relayed += self._relay()
-        self._runtime.relay.look()
         return relayed + reaped + expired
 
     def _relay(self) -> int:
@@ -89,6 +88,8 @@ class Sweeper:
                 log.exception("sweep_failed")
             else:
                 SWEEPS.labels("done").inc()
+            # Whatever became of the sweep: without the database, readiness is to know of the broker all the same.
+            self._runtime.relay.look()
 
     def _prune_forever(self) -> None:
         interval = self._runtime.settings.prune_interval

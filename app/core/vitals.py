@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -16,9 +15,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import QueuePool
 
-from app.core.db import Database, db_now, db_now_once
+from app.core.db import db_now, db_now_once
 from app.core.errors import SwallowtailError
 from app.core.models import IS_OPEN, Outbox, Schedule, Task, Worker
 from app.core.runtime import Runtime
@@ -62,25 +60,8 @@ def _seconds(clock: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, (clock - since).total_seconds())
 
 
-class Pool(NamedTuple):
-    """The connections of one process: those that are used, those that wait to be, and how many there may be."""
-
-    in_use: int
-    idle: int
-    limit: int
-
-
-def count_pool(db: Database) -> Pool | None:
-    """Count the connections of this process; None when it keeps none."""
-    pool = db.engine.pool
-    if not isinstance(pool, QueuePool):
-        return None
-    # SQLAlchemy tells the size, and the overflow only once it is used.
-    return Pool(pool.checkedout(), pool.checkedin(), pool.size() + max(0, pool._max_overflow))
-
-
 class VitalsCollector(Collector):
-    """The vitals as gauges, read whenever somebody asks for metrics, and the use of this process's connections."""
+    """The vitals as gauges, read whenever somebody asks for metrics."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -95,15 +76,6 @@ class VitalsCollector(Collector):
         depth = self._runtime.relay.depth
         if depth is not None:
             yield _gauge("queue_depth", "Messages that wait in the broker's queue", depth)
-        pool = count_pool(self._runtime.db)
-        if pool is not None:
-            use = GaugeMetricFamily(
-                "swallowtail_database_connections", "Connections of this process to the database", labels=["state"]
-            )
-            use.add_metric(["in_use"], pool.in_use)
-            use.add_metric(["idle"], pool.idle)
-            yield use
-            yield _gauge("database_pool_limit", "Connections that this process may have to the database", pool.limit)
 
     def _look(self) -> Iterable[Metric]:
         try:

@@ -16,11 +16,11 @@ from apiflask import APIBlueprint
 from flask import Response
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.core.connections import Budget
+from app.core.connections import Budget, count_pool
 from app.core.errors import SwallowtailError, Unavailable
 from app.core.faults import reason_of
 from app.core.runtime import Runtime
-from app.core.vitals import PATIENCE, count_pool, read_vitals
+from app.core.vitals import PATIENCE, read_vitals
 from app.delivery.hub import Hub
 from app.web.api.answers import Health
 from app.web.bodies import write_json
@@ -87,7 +87,7 @@ def check_database(runtime: Runtime) -> Component:
 
 def _count_connections(runtime: Runtime, budget: Budget) -> Component:
     db, limits = runtime.db, runtime.settings
-    pool = count_pool(db)
+    pool = count_pool(db.engine)
     kept = f", {budget.keeps(db.reserve)} of them kept for runs" if db.reserve else ""
     own = f"; this process has {pool.in_use + pool.idle} of at most {pool.limit}" if pool else ""
     told = f"{budget.left} of {budget.most} connections left{kept}{own}"

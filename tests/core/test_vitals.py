@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import insert, text, update
 
+from app.core.connections import forget_pool
 from app.core.db import db_now
+from app.core.errors import Unavailable
 from app.core.events import now
 from app.core.fleet import announce, retire
 from app.core.measures import MOVES, STEP_RETRIES, STEP_SECONDS
 from app.core.models import Outbox, Schedule
+from app.core.sweep import Sweeper
 from app.core.vitals import Vitals, VitalsCollector, read_vitals
 from tests.core.stage import ERROR, Stage
 
@@ -88,7 +93,6 @@ def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(stage: Stage
     told = _samples(stage)
     assert (told["swallowtail_database_readable"], told["swallowtail_tasksSUBMITTED"]) == (1, 1)
     assert "swallowtail_queue_depth" not in told
-    assert told["swallowtail_database_connectionsin_use"] == 0
     stage.rt.relay.depth = 7
     assert _samples(stage)["swallowtail_queue_depth"] == 7
     # Other tests use this database of PostgreSQL's after this one.
@@ -98,6 +102,41 @@ def test_metrics_tell_what_was_seen_and_leave_out_what_nobody_knows(stage: Stage
     finally:
         _rename(stage, "gone", "schedule")
     assert _samples(stage)["swallowtail_database_readable"] == 1
+
+
+def test_the_connections_of_this_process_are_told_as_they_are_taken_and_given_back(stage: Stage) -> None:
+    def told() -> tuple[float | None, float | None, bool]:
+        name = "swallowtail_database_connections"
+        values = [REGISTRY.get_sample_value(name, {"state": state}) for state in ("in_use", "idle")]
+        return values[0], values[1], (REGISTRY.get_sample_value("swallowtail_database_pool_limit") or 0) > 1
+
+    stage.db.dispose()
+    assert told() == (0, 0, True)
+    with stage.db.read():
+        assert told() == (1, 0, True)
+        with stage.db.write():
+            assert told() == (2, 0, True)
+        assert told() == (1, 1, True)
+    assert told() == (0, 2, True)
+    forget_pool()
+    assert told() == (0, 0, False)
+
+
+def test_the_broker_is_asked_also_while_the_database_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeper = Sweeper(stage.rt)
+
+    def look() -> int:
+        sweeper._stopping.set()
+        return 7
+
+    def fail() -> int:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(stage.rt.relay, "_depth", look)
+    monkeypatch.setattr(sweeper, "run_once", fail)
+    sweeper._runtime.settings = stage.settings.model_copy(update={"sweep_interval": 0.0})
+    sweeper.run_forever()
+    assert stage.rt.relay.depth == 7
 
 
 def test_what_becomes_of_tasks_and_steps_is_counted_once_it_is_committed(stage: Stage) -> None:
