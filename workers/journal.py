@@ -22,6 +22,7 @@ from app.core.redaction import redact_text
 from app.core.runs import Beat, Claim, Wrote
 from app.core.settings import Settings
 from app.core.text_stream import TextStream
+from app.core.validate import Checked
 from workers.endings import (
     CANCELLED,
     LEASE_LOST,
@@ -160,8 +161,9 @@ class Context:
                 self._stop(SHUT_DOWN)
             if ending is not None:
                 self._fail(key, ending)
+            assert output is not None
             self._finish(key, output, progress, note)
-            return output
+            return output.value
 
     def skip(self, key: str, agent: str, action: str, reason: str) -> None:
         """Record that a step is not needed, and why.
@@ -239,7 +241,7 @@ class Context:
 
     def _try(
         self, step: OpenStep, fn: Callable[..., Any], args: tuple[Any, ...], tried: int, tries: int | None
-    ) -> tuple[Any, Ending | None]:
+    ) -> tuple[Checked | None, Ending | None]:
         # A function of its own: when it returns, the exception is gone, and with it the frames that hold the memory
         # which a MemoryError was about.
         try:
@@ -277,7 +279,7 @@ class Context:
             return Ending(End.FAIL, {**error, "step": key, "tries": tried})
         return Ending(End.RETRY, {**error, "step": key, "tries": tried}, delay=pause(fault, tried, self._settings))
 
-    def _encode(self, output: Any) -> Any:
+    def _encode(self, output: Any) -> Checked:
         return encode(output, self._settings)
 
     def _fail(self, key: str, ending: Ending) -> None:
@@ -286,7 +288,7 @@ class Context:
         self._settle(key, "failed")
         self._stop(ending)
 
-    def _finish(self, key: str, output: Any, progress: float | None, note: str | None) -> None:
+    def _finish(self, key: str, output: Checked, progress: float | None, note: str | None) -> None:
         if progress is None:
             self._catch_up()
         else:

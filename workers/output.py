@@ -10,12 +10,12 @@ import orjson
 from app.core.errors import InvalidInput, TooLarge
 from app.core.events import to_json
 from app.core.settings import Settings
-from app.core.validate import check_kept
+from app.core.validate import Checked, check_kept
 from workers.endings import PermanentError
 
 
-def encode(output: Any, settings: Settings) -> Any:
-    """Return `output` as JSON gives it back.
+def encode(output: Any, settings: Settings) -> Checked:
+    """Return `output` as JSON gives it back, and that JSON.
 
     Raises:
         PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
@@ -34,7 +34,7 @@ def encode(output: Any, settings: Settings) -> Any:
         raise PermanentError(deep.message, code="output_too_deep") from None
     except TooLarge as large:
         raise PermanentError(large.message, code="output_too_large") from None
-    return orjson.loads(encoded)
+    return Checked(orjson.loads(encoded), encoded)
 
 
 def to_text(chunk: str) -> str:

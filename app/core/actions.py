@@ -21,12 +21,13 @@ from app.core.errors import InvalidInput
 from app.core.events import EventRecord, now, to_json
 from app.core.fleet import find_doubt
 from app.core.ledger import NewTask
-from app.core.models import Task
-from app.core.offload import SMALL, Offload, here
+from app.core.models import Agent, Task
+from app.core.offload import Offload, here, looks_small
 from app.core.policy import rules_for, rules_of
 from app.core.reads import read_instance
 from app.core.redaction import redact_text
 from app.core.runtime import Runtime
+from app.core.settings import Settings
 from app.core.validate import check_instance_id, check_json, check_kept, check_line, check_task_id
 from app.core.views import InstanceView, TaskView, view_instance, view_task
 
@@ -97,10 +98,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
     expires_at = _expiry(wanted.expires_in)
     with runtime.db.read() as session:
         card = find_card(session, kind)
-        given = compute(validate_input, card, wanted.input)
-        # With the defaults of the schema there may be more of it.
-        encoded = to_json(given)
-        check_kept(encoded, "input", runtime.settings)
+        given, encoded = compute(_complete, card, wanted.input, runtime.settings)
         rules = rules_for(session, wanted.instance_id, kind)
     told: Told = compute(tell, encoded, rules, runtime.settings)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=_LONGEST_TITLE)
@@ -110,7 +108,7 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
         # Nobody needs a secret in it, and it is shown in many places.
         title=redact_text(title, told.own)[:_LONGEST_TITLE],
         input=given,
-        fingerprint=hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest(),
+        fingerprint=compute(lambda: hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest()),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
         idempotency_key=key,
         expires_at=expires_at,
@@ -122,10 +120,15 @@ def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
 
 def _place(runtime: Runtime, given: Any) -> Offload:
     """Return where to compute with an input: a large one is not looked at where that would hold others up."""
-    try:
-        return runtime.offload if len(to_json(given)) > SMALL else here
-    except TypeError:
-        return runtime.offload
+    return here if looks_small(given) else runtime.offload
+
+
+def _complete(card: Agent, given: Any, settings: Settings) -> tuple[Any, bytes]:
+    """Return an input with the defaults of its agent's schema, which may make more of it, and the same as JSON."""
+    given = validate_input(card, given)
+    encoded = to_json(given)
+    check_kept(encoded, "input", settings)
+    return given, encoded
 
 
 def submit(runtime: Runtime, wanted: Submission) -> Outcome:

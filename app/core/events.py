@@ -30,6 +30,8 @@ PROMISED = {
 #: Levels that events, views, snapshots and pages put around a value, at most; and where one is cut that is too deep.
 _CARRIERS, _DEEPEST = 16, 200
 
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
+
 #: Name space of deterministic ids; never change it, or a repeat would no longer be seen as one.
 _NAMESPACE = uuid.UUID("5f0c9a52-6a3c-5b0e-9a5e-0b7b1d9c5e11")
 
@@ -143,15 +145,24 @@ def to_json(value: Any) -> bytes:
     Raises:
         TypeError: the value holds something that has no JSON form, an integer of more than 64 bits, or itself.
     """
-    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
     try:
-        encoded = orjson.dumps(value, default=_default, option=options)
+        encoded = orjson.dumps(value, default=_default, option=_OPTIONS)
     except orjson.JSONEncodeError:
-        # Once more with cleaned text: lone surrogates are the one fault that can be mended.
-        encoded = orjson.dumps(_clean_all(value), default=_clean_default, option=options)
+        encoded = _mended(value)
     if b"\\u0000" in encoded:
         encoded = orjson.dumps(_cleaned(orjson.loads(encoded)))
     return encoded
+
+
+def _mended(value: Any) -> bytes:
+    """Encode a value with keys that are no text, or with lone surrogates: the faults that can be mended."""
+    options = _OPTIONS | orjson.OPT_NON_STR_KEYS
+    try:
+        encoded = orjson.dumps(value, default=_default, option=options)
+    except orjson.JSONEncodeError:
+        encoded = orjson.dumps(_clean_all(value), default=_clean_default, option=options)
+    # Two keys may have become the same text: the last of them counts, as for whoever reads it.
+    return orjson.dumps(orjson.loads(encoded))
 
 
 def clean(text: str) -> str:

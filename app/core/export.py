@@ -173,7 +173,13 @@ def _read_artifacts(session: Session, instance_id: str, after: Any) -> tuple[Seq
             continue
         is_json = found.media_type == "application/json"
         content = bearable(orjson.loads(found.content)) if is_json else found.content.decode()
-        row = {"id": found.id, "task_id": found.task_id, "media_type": found.media_type, "sha256": found.sha256}
+        row: dict[str, Any] = {
+            "id": found.id,
+            "task_id": found.task_id,
+            "media_type": found.media_type,
+            "sha256": found.sha256,
+        }
+        row |= {} if found.schedule_id is None else {"schedule_id": found.schedule_id}
         shown.append({**row, "content": content})
     return shown, ids[-1] if len(ids) == FEW else None
 

@@ -22,6 +22,7 @@ from app.core.ledger import NewTask
 from app.core.log import Change
 from app.core.models import Schedule, Slot, Task
 from app.core.planning import clock, timing_of
+from app.core.policy import whole_input
 from app.core.redaction import redact_text
 from app.core.runtime import Runtime
 from app.core.schedules import latest_slots, next_slot
@@ -91,12 +92,13 @@ def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
 
 def _template(runtime: Runtime, row: Schedule) -> NewTask | str:
     """The task that each slot submits, or why its agent would not take it any more."""
-    given = sound(row.input, place_of(Schedule, row.id, "input"))
+    with runtime.db.read() as session:
+        given = sound(whole_input(session, row), place_of(Schedule, row.id, "input"))
     wanted = Submission(row.instance_id, row.kind, given, title=row.name, submitted_by=f"schedule:{row.id}")
     try:
         return check_submission(runtime, wanted)
     except (InvalidInput, TooLarge) as refused:
-        return redact_text(f"refused: {refused.message}", runtime.db.policies.general.hiding(row.input))[:200]
+        return redact_text(f"refused: {refused.message}", runtime.db.policies.general.hiding(given))[:200]
 
 
 def _advance(runtime: Runtime, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:

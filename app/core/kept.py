@@ -8,20 +8,21 @@ was made by other rules or another version of ours, is not looked at, and made a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Text, bindparam, cast, select, update
 from sqlalchemy.orm import Session
 
 from app.core.events import bearable, to_json
 from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base
-from app.core.offload import place
+from app.core.offload import SMALL, looks_small, place
 from app.core.patterns import EMAIL, PATTERNS
 from app.core.redaction import EDITION, Rules, redact
 from app.core.sealing import keyring_of, seal, unseal
-from app.core.unreadable import is_mark
+from app.core.unreadable import deserialize, is_mark
 
 #: Key in `Session.info` of what was made in a session and is to be kept: by model, id and column.
 MADE = "made"
@@ -50,29 +51,43 @@ def make(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) ->
     return kept if told == value else {**kept, _AS: told}
 
 
+def is_good(kept: Any, rules: Rules, encoded: bytes) -> bool:
+    """Tell whether what is kept was made of a value, which is `encoded` as JSON, by these rules."""
+    return isinstance(kept, dict) and kept.get(_OF) == _hash(encoded, rules)
+
+
 def told_by(kept: Any, value: Any) -> Any:
     """Return what may be seen of a value by what is kept of it; the value itself where nothing is."""
     return value if kept is None else kept.get(_AS, value)
 
 
 def show(session: Session, row: Any, column: str, rules: Rules, *, learning: bool = False) -> Any:
-    """Return what may be seen of a row's payload; what is not kept yet is made, where it holds nobody up, and noted.
+    """Return what may be seen of a row's payload; what is not kept yet is made and noted. It holds nobody up.
 
     `row` may have been read in another session. `learning`: see `make`.
     """
-    value = getattr(row, column)
+    value, name = getattr(row, column), f"{column}_shown"
     if value is None:
         return None
+    find = _found(session, row, name)
+    size = 0 if looks_small(value) else SMALL + 1
+    told, made = place(session, size)(_show, value, rules, find, learning)
+    if made is not None:
+        note(session, type(row), row.id, name, made)
+    return told
+
+
+def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> tuple[Any, Any]:
+    """Return what may be seen of a value, and what is to be kept of it, None where that is kept already."""
     value = bearable(value)
     encoded = to_json(value)
     if is_mark(value):
-        return redact(value, rules, encoded)
-    name = f"{column}_shown"
-    kept = _find(session, row, name)
-    if not isinstance(kept, dict) or kept.get(_OF) != _hash(encoded, rules):
-        kept = place(session, len(encoded))(partial(make, learning=learning), value, rules, encoded)
-        note(session, type(row), row.id, name, kept)
-    return told_by(kept, value)
+        return redact(value, rules, encoded), None
+    kept = find()
+    if is_good(kept, rules, encoded):
+        return told_by(kept, value), None
+    made = make(value, rules, encoded, learning=learning)
+    return told_by(made, value), made
 
 
 def note(session: Session, model: type[Base], row_id: str, column: str, kept: Any) -> None:
@@ -97,10 +112,10 @@ def store(session: Session, made: Made) -> None:
             session.connection().execute(statement, rows)
 
 
-def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
-    """Return what is kept, as it was made; None where that cannot be opened."""
+def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
+    """Return what is kept, as it was made; None where that cannot be opened. `stored` is its column's text."""
     try:
-        return unseal(keyring, model, row_id, column, stored)
+        return None if stored is None else unseal(keyring, model, row_id, column, deserialize(stored))
     except (KeyMissing, Tampered):
         return None
 
@@ -109,9 +124,14 @@ def _hash(encoded: bytes, rules: Rules) -> str:
     return hashlib.sha256(fingerprint(rules).encode() + encoded).hexdigest()
 
 
-def _find(session: Session, row: Any, name: str) -> Any:
+def _found(session: Session, row: Any, name: str) -> Callable[[], Any]:
+    """Return what gives what is kept: it is parsed and opened where the value is looked at."""
     if name in row.__dict__:
-        return row.__dict__[name]
-    model = type(row)
-    stored = session.scalar(select(getattr(model, name)).where(model.id == row.id))
-    return unsealed(keyring_of(session), model, row.id, name, stored)
+        return partial(row.__dict__.get, name)
+    return partial(unsealed, keyring_of(session), type(row), row.id, name, find_text(session, type(row), row.id, name))
+
+
+def find_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
+    """Return the text of a row's column as it is stored."""
+    text: str | None = session.scalar(select(cast(getattr(model, column), Text)).where(model.id == row_id))
+    return text

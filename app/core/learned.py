@@ -64,8 +64,7 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
 def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
     found: dict[str, Rules] = {}
     for task_id, text in rows:
-        stored = None if text is None else deserialize(text)
-        own = _recognise(unsealed(keyring, Task, task_id, "secrets", stored), wanted[task_id])
+        own = _recognise(unsealed(keyring, Task, task_id, "secrets", text), wanted[task_id])
         if own is not None:
             found[task_id] = own
     return found

@@ -283,6 +283,8 @@ class Schedule(Base):
     input: Mapped[Any] = mapped_column(JSON)
     #: What is shown of the input (see `core/kept`).
     input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    #: Where the input is, when it is too large for the row, which then holds the reference to it.
+    input_artifact_id: Mapped[str | None] = mapped_column(String(36))
     #: `cron`, `interval` or `once`; exactly the fields of that one are set.
     timing: Mapped[str] = mapped_column(String(16))
     cron: Mapped[str | None] = mapped_column(String(200))

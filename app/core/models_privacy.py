@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,18 +28,22 @@ class InstancePolicy(Base):
 
 
 class Artifact(Base):
-    """A large output, kept apart from the event that tells of it."""
+    """A large input or output of a task, or input of a schedule, kept apart from rows and events that tell of it."""
 
     __tablename__ = "artifact"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
-    task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), index=True)
+    task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), index=True)
+    #: Whose input it is, when it is no task's.
+    schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedule.id", ondelete="CASCADE"), index=True)
     media_type: Mapped[str] = mapped_column(String(100))
     #: Bytes of the content as it is read, and its SHA-256 in hex.
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     content: Mapped[bytes] = mapped_column(LargeBinary)
+    #: What is shown of the content (see `core/kept`), as the text that is sent.
+    content_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     #: Which key sealed the content; None when it is stored as it is.
     key_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)

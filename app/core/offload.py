@@ -25,6 +25,22 @@ def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
     return work(*arguments)
 
 
+def looks_small(value: Any) -> bool:
+    """Tell whether a value is of `SMALL` bytes of JSON or so at most, without a look at more of it than that."""
+    room, pending = SMALL, [value]
+    while pending and room >= 0:
+        item = pending.pop()
+        if isinstance(item, dict):
+            room -= 2 + 4 * len(item)
+            pending += [*item, *item.values()] if room >= 0 else []
+        elif isinstance(item, list | tuple):
+            room -= 2 + 2 * len(item)
+            pending += item if room >= 0 else []
+        else:
+            room -= len(item) + 2 if isinstance(item, str | bytes) else 20
+    return room >= 0
+
+
 def place(session: Session, size: int = SMALL + 1) -> Offload:
     """Return where to compute in a transaction with so many bytes, or with nobody knows how many."""
     offload: Offload = session.info.get(OFFLOAD, here)

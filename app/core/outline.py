@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session, defer
 
 from app.core.errors import NotFound
@@ -47,7 +47,7 @@ class Outline:
     bounds: Bounds
     tasks: Sequence[Task]
     steps: Sequence[Step]
-    #: How many steps each task has that has any.
+    #: How many steps each task has.
     counts: dict[str, int]
     rules: dict[str, Rules]
     is_whole: bool
@@ -86,18 +86,21 @@ def read_outline(session: Session, instance_id: str, bounds: Bounds, task_id: st
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")
     rows = _read_tasks(session, instance_id, bounds.tasks + 1, task_id)
-    tasks = rows[: bounds.tasks]
-    steps, counts = _read_steps(session, [task.id for task in tasks], bounds.steps)
+    counts = {task.id: count for task, count in rows[: bounds.tasks]}
+    tasks = [task for task, _ in rows[: bounds.tasks]]
+    steps = _read_steps(session, counts, bounds.steps)
     rules = rules_among(session, instance_id, tasks)
     return Outline(head, instance_id, bounds, tasks, steps, counts, rules, len(rows) == len(tasks))
 
 
-def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | None) -> Sequence[Task]:
-    query = select(Task).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | None) -> Sequence[Row[Task, int]]:
+    """Return tasks, the latest first, each with the number of its steps."""
+    count = select(func.count()).where(Step.task_id == Task.id).correlate(Task).scalar_subquery()
+    query = select(Task, count).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
     query = query.where(Task.instance_id == instance_id)
     if task_id is not None:
         query = query.where(Task.id == task_id)
-    return session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
+    return session.execute(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
 
 
 def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskOutline], int]:
@@ -112,14 +115,12 @@ def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> 
     return outlines, size
 
 
-def _read_steps(session: Session, task_ids: list[str], limit: int) -> tuple[Sequence[Step], dict[str, int]]:
-    """Return up to `limit` steps, the latest of a task first, and how many steps each task has."""
-    counted = select(Step.task_id, func.count()).where(Step.task_id.in_(task_ids)).group_by(Step.task_id)
-    counts = {row[0]: int(row[1]) for row in session.execute(counted)}
+def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequence[Step]:
+    """Return up to `limit` steps, the latest of a task first; `counts` has how many each task has, and their order."""
     whole: list[str] = []
     cut, after = None, 0
-    for task_id in task_ids:
-        limit -= counts.get(task_id, 0)
+    for task_id, count in counts.items():
+        limit -= count
         if limit < 0:
             # Positions are numbers without gaps: the latest are those after that many.
             cut, after = task_id, -limit
@@ -127,7 +128,7 @@ def _read_steps(session: Session, task_ids: list[str], limit: int) -> tuple[Sequ
         whole.append(task_id)
     wanted = Step.task_id.in_(whole) | ((Step.task_id == cut) & (Step.position > after))
     query = select(Step).options(defer(Step.output, raiseload=True)).where(wanted).order_by(Step.position.desc())
-    return session.scalars(query).all(), counts
+    return session.scalars(query).all()
 
 
 def _add_steps(outlines: list[TaskOutline], read: Outline, room: int) -> list[dict[str, Any]]:
@@ -144,6 +145,6 @@ def _add_steps(outlines: list[TaskOutline], read: Outline, room: int) -> list[di
             if room < 0:
                 break
             shown.append(outline)
-        whole = len(shown) == read.counts.get(task["id"], 0)
+        whole = len(shown) == read.counts[task["id"]]
         tasks.append({**task, "steps": shown[::-1], "steps_complete": whole})
     return tasks

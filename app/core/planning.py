@@ -9,7 +9,6 @@ import math
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import delete, select
@@ -18,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from app.core.access import Act, require, require_schedule
 from app.core.actions import Submission, check_submission
+from app.core.artifacts import Told, part_plan, tell
 from app.core.db import db_now
 from app.core.errors import Conflict, InvalidInput, NotFound
-from app.core.events import plain, to_json
-from app.core.kept import make
+from app.core.events import to_json
 from app.core.log import Change, read_head
 from app.core.models import Schedule
-from app.core.offload import place
+from app.core.offload import SMALL, looks_small, place
 from app.core.policy import rules_for
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
@@ -72,9 +71,9 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
     name = check_line(wanted.name, "name", longest=200)
     check_submission(runtime, Submission(wanted.instance_id, wanted.kind, wanted.input, title=name))
     row = _row(wanted, name)
-    _tell(runtime, row)
+    told = _tell(runtime, row, wanted.input)
 
-    def work(change: Change) -> ScheduleView:
+    def work(change: Change) -> Schedule:
         if read_head(change.session, wanted.instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
         same = (Schedule.instance_id == wanted.instance_id, Schedule.name == name)
@@ -84,51 +83,57 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
             raise InvalidInput("run_at must lie in the future", field="run_at")
+        apart = part_plan(change, runtime.settings, row, told)
         stored = change.session.merge(row)
         change.session.flush()
+        if apart is not None:
+            change.session.add(apart)
+            change.session.flush()
         _note(change, "added", row)
-        return _view(change, stored)
+        return stored
 
     try:
-        return runtime.ledger.commit(work)[0]
+        return _view(runtime, runtime.ledger.commit(work)[0])
     except IntegrityError:
         raise Conflict("there is a schedule of this name", field="name") from None
 
 
-def _tell(runtime: Runtime, row: Schedule) -> None:
-    """Have a new schedule hold what is shown of its input, before anything is locked."""
-    encoded = to_json(row.input)
+def _tell(runtime: Runtime, row: Schedule, given: Any) -> Told:
+    """Return what is told of a new schedule's input, made before anything is locked."""
+    given = {} if given is None else given
     with runtime.db.read() as session:
-        rules, compute = rules_for(session, row.instance_id, row.kind), place(session, len(encoded))
-    row.input_shown = compute(partial(make, learning=True), row.input, rules, encoded)
+        rules, size = rules_for(session, row.instance_id, row.kind), 0 if looks_small(given) else SMALL + 1
+        compute = place(session, size)
+    told: Told = compute(lambda: tell(to_json(given), rules, runtime.settings, learning=True))
+    return told
 
 
 def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
     """Let no slot come until `resume_schedule`. Pausing again changes nothing. Raises InvalidInput, NotFound."""
     schedule_id = _own(runtime, schedule_id)
 
-    def work(change: Change) -> ScheduleView:
+    def work(change: Change) -> Schedule:
         row = _locked(change.session, schedule_id)
         if not row.paused:
             _note(change, "paused", row)
         row.paused, row.next_slot_at = True, None
-        return _view(change, row)
+        return row
 
-    return runtime.ledger.commit(work)[0]
+    return _view(runtime, runtime.ledger.commit(work)[0])
 
 
 def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None = None) -> ScheduleView:
     """Go on with the first slot from now; those of the pause are gone. Raises InvalidInput, NotFound."""
     schedule_id = _own(runtime, schedule_id)
 
-    def work(change: Change) -> ScheduleView:
+    def work(change: Change) -> Schedule:
         row = _locked(change.session, schedule_id)
         if row.paused:
             _note(change, "resumed", row)
             row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
-        return _view(change, row)
+        return row
 
-    return runtime.ledger.commit(work)[0]
+    return _view(runtime, runtime.ledger.commit(work)[0])
 
 
 def remove_schedule(runtime: Runtime, schedule_id: str) -> None:
@@ -154,8 +159,14 @@ def _note(change: Change, what: str, row: Schedule) -> None:
     change.note_deed(row.instance_id, Act.SCHEDULE, "schedule", row.id, {"what": what, "name": row.name})
 
 
-def _view(change: Change, row: Schedule) -> ScheduleView:
-    return view_schedule(change.session, row, rules_for(change.session, row.instance_id, row.kind))
+def _view(runtime: Runtime, row: Schedule) -> ScheduleView:
+    """Return the view of a schedule that was just written, made when nothing is locked any more."""
+
+    def read(session: Session) -> ScheduleView:
+        return view_schedule(session, row, rules_for(session, row.instance_id, row.kind))
+
+    view: ScheduleView = runtime.db.run(read, write=False)
+    return view
 
 
 def timing_of(row: Schedule) -> Timing:
@@ -181,7 +192,6 @@ def _row(wanted: NewSchedule, name: str) -> Schedule:
         instance_id=wanted.instance_id,
         name=name,
         kind=wanted.kind,
-        input={} if wanted.input is None else plain(wanted.input),
         timing={"cron": "cron", "interval_seconds": "interval", "run_at": "once"}[chosen[0]],
         cron=None if wanted.cron is None else check_cron(check_line(wanted.cron, "cron", longest=200)),
         timezone=check_zone(check_line(wanted.timezone, "timezone", longest=64)),

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from app.core.learned import describe, learn
-from app.core.models import Agent, Task
+from app.core.models import Agent, Schedule, Task
 from app.core.models_privacy import Artifact, InstancePolicy
 from app.core.redaction import Rules, normal, schema_names
 from app.core.sealing import keyring_of, unseal_bytes
@@ -52,7 +52,7 @@ class Policies:
         return self.rules_by_kind(session, instance_id, {kind})[kind]
 
     def rules_by_kind(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
-        """Return what is hidden in all payloads of several agents in an instance, with two queries at most."""
+        """Return what is hidden in all payloads of several agents in an instance, with one query at most."""
         moment = self._clock()
         with self._lock:
             known = {kind: self._known.get((instance_id, kind)) for kind in kinds}
@@ -104,17 +104,16 @@ class Policies:
             self._tasks.clear()
 
     def _read(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
-        policy = session.execute(
-            select(InstancePolicy.secret_fields, InstancePolicy.hide_emails).where(
-                InstancePolicy.instance_id == instance_id
-            )
-        ).one_or_none()
-        cards = session.execute(
-            select(Agent.kind, Agent.input_schema, Agent.output_schema).where(Agent.kind.in_(kinds))
-        )
-        schemas = {row.kind: (row.input_schema, row.output_schema) for row in cards}
-        named = {normal(name) for name in (policy.secret_fields or ())} if policy is not None else set()
-        emails = self._emails if policy is None or policy.hide_emails is None else policy.hide_emails
+        # A row at least, though there be neither policy nor cards.
+        anchor = select(literal(1).label("one")).subquery()
+        own = (InstancePolicy.secret_fields, InstancePolicy.hide_emails)
+        query = select(*own, Agent.kind, Agent.input_schema, Agent.output_schema).select_from(anchor)
+        query = query.outerjoin(InstancePolicy, InstancePolicy.instance_id == instance_id)
+        rows = session.execute(query.outerjoin(Agent, Agent.kind.in_(kinds))).all()
+        policy = rows[0]
+        schemas = {row.kind: (row.input_schema, row.output_schema) for row in rows}
+        named = {normal(name) for name in (policy.secret_fields or ())}
+        emails = self._emails if policy.hide_emails is None else policy.hide_emails
         rules = {}
         for kind in kinds:
             marked, whole = schema_names(schema for schema in schemas.get(kind, ()) if schema)
@@ -122,9 +121,9 @@ class Policies:
         return rules
 
 
-def whole_input(session: Session, task: Task) -> Any:
-    """Return a task's input as it was submitted, wherever it is. Raises Unreadable, KeyMissing, Tampered."""
-    return task.input if task.input_artifact_id is None else _read_apart(session, task.input_artifact_id)
+def whole_input(session: Session, row: Task | Schedule) -> Any:
+    """Return an input as it was submitted, wherever it is. Raises Unreadable, KeyMissing, Tampered."""
+    return row.input if row.input_artifact_id is None else _read_apart(session, row.input_artifact_id)
 
 
 def _read_apart(session: Session, artifact_id: str) -> Any:

@@ -49,8 +49,7 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
     if db.keyring.current is None:
         message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
         raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
-    models: list[type[Base]] = [*SEALED, Artifact]
-    for model in models:
+    for model in SEALED:
         after = ""
         while True:
             done, after = _rotate_batch(db, model, after, batch)
@@ -75,15 +74,17 @@ def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
 
 def _rotate_batch(db: Database, model: type[Base], after: str, batch: int) -> tuple[int, str]:
     table = cast_type("Table", model.__table__)
-    columns = SEALED.get(model, ("content",))
+    beside = ("content", "key_id") if model is Artifact else ()
 
     def work(session: Session) -> tuple[int, str]:
-        stale = _stale_content(db.keyring) if model is Artifact else _stale_json(model, db.keyring)
-        wanted = [table.c.id, *(table.c[name] for name in columns), *([table.c.key_id] if model is Artifact else [])]
+        stale = _stale_json(model, db.keyring)
+        stale = stale | _stale_content(db.keyring) if model is Artifact else stale
+        wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
         query = select(*wanted).where(table.c.id > after, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()
         for row in rows:
-            values = _seal_artifact(db.keyring, row) if model is Artifact else _seal_row(db.keyring, model, row)
+            values = _seal_row(db.keyring, model, row)
+            values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
             session.execute(update(table).where(table.c.id == row.id).values(**values))
         return len(rows), rows[-1].id if rows else after
 

@@ -25,15 +25,16 @@ from app.core.models_privacy import Artifact
 from app.core.unreadable import Placeholder
 from app.core.validate import LIMITS, check_kept
 
-#: The columns that are sealed, all of JSON.
+#: The columns that are sealed, all of JSON; an artifact's content, which is bytes, is sealed beside them.
 SEALED: Mapping[type[Base], tuple[str, ...]] = {
     Task: ("input", "input_shown", "secrets", "result", "result_shown", "error"),
     Step: ("output", "output_shown", "error"),
     Event: ("data",),
     Schedule: ("input", "input_shown"),
+    Artifact: ("content_shown",),
 }
 #: Those that are made of another column, which was checked: they may be deeper and larger, and can be made again.
-DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown"})
+DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown", "content_shown"})
 #: Key in `Session.info`.
 KEYRING = "keyring"
 _SEALED, _AS_IS = "$sealed", "$as_is"
@@ -134,11 +135,17 @@ def _before_write(mapper: Any, connection: Any, target: Any) -> None:
     for column in SEALED[type(target)]:
         if state.attrs[column].history.has_changes():
             value = getattr(target, column)
-            if column not in DERIVED:
+            if column not in DERIVED and not _is_checked(state, column):
                 _check(object_session(target), column, value)
             stored = seal(keyring, type(target), target.id, column, value)
             if stored is not value:
                 setattr(target, column, stored)
+
+
+def _is_checked(state: Any, column: str) -> bool:
+    """Tell whether a value comes with what is kept of it, which is only made of what was checked."""
+    kept = state.attrs.get(f"{column}_shown")
+    return kept is not None and any(kept.history.added or ())
 
 
 def _check(session: Session | None, column: str, value: Any) -> None:

@@ -66,7 +66,7 @@ class PrivacySettings(BaseSettings):
     inline_input_bytes: int = Field(
         32_768,
         ge=1024,
-        description="Largest input, as JSON, in its task's row and views; a larger one is an artifact",
+        description="Largest input, as JSON, in its task's or schedule's row and views; a larger one is an artifact",
     )
     preview_chars: int = Field(500, ge=0, le=4000, description="How much of an artifact its event shows")
 

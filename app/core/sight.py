@@ -26,7 +26,7 @@ from app.core.access import (
     require_whole,
     visible,
 )
-from app.core.artifacts import Content, find_task, is_input, read_artifact
+from app.core.artifacts import Content, find_owner, is_input, read_artifact
 from app.core.audit import SYSTEM_SCOPE
 from app.core.audit_log import AuditView, Wanted, list_entries
 from app.core.errors import Forbidden, NotFound, Unauthenticated
@@ -146,7 +146,7 @@ class Sight:
         return self.view.project(reads.read_step(self.session, task_id, step_id))
 
     def artifact(self, artifact_id: str) -> Content:
-        """Return a large input or output of a task."""
+        """Return a large input or output of a task, or input of a schedule."""
         missing = NotFound("there is no such artifact", field="artifact_id")
         refuse_nobody(self.actor)
         fields = self.actor.fields
@@ -154,7 +154,11 @@ class Sight:
         if fields is not None and not fields & wanted:
             raise missing
         try:
-            require_task(self.session, self.actor, Act.READ, find_task(self.session, artifact_id))
+            task_id, schedule_id = find_owner(self.session, artifact_id)
+            if task_id is not None:
+                require_task(self.session, self.actor, Act.READ, task_id)
+            else:
+                require_schedule(self.session, self.actor, Act.READ, str(schedule_id))
         except NotFound:
             raise missing from None
         return read_artifact(self.session, artifact_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -26,6 +27,14 @@ _MORE, LONGEST_MESSAGE = 65_536, 2000
 #: Key in `Session.info` of the settings.
 LIMITS = "limits"
 _DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A value that may be kept, as `check_kept` has found, and the same as JSON: nobody encodes it again."""
+
+    value: Any
+    encoded: bytes
 
 
 def check_instance_id(value: object, field: str = "instance_id") -> str:

@@ -232,7 +232,9 @@ def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
 
 def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView:
     """Return the view of one row, without what `rules` hide."""
-    return {**outline_schedule(row, rules), "input": show(session, row, "input", rules, learning=True)}
+    apart = row.input_artifact_id is not None
+    given = row.input if apart else show(session, row, "input", rules, learning=True)
+    return {**outline_schedule(row, rules), "input": given}
 
 
 def view_slot(row: Slot) -> SlotView:

@@ -7,7 +7,7 @@ import hashlib
 import orjson
 import pytest
 
-from app.core.artifacts import find_task, read_artifact, whole
+from app.core.artifacts import find_owner, read_artifact, whole
 from app.core.errors import NotFound
 from app.core.log import read_events
 from app.core.models import Task
@@ -41,7 +41,7 @@ def test_the_event_and_the_views_of_a_large_output_carry_a_reference(stage: Stag
         reference = told["$artifact"]
         assert set(reference) == {"id", "size", "sha256", "media_type", "preview"}
         found = read_artifact(session, reference["id"])
-        assert find_task(session, reference["id"]) == task_id
+        assert find_owner(session, reference["id"]) == (task_id, None)
     assert orjson.loads(found.content) == {"text": "x" * 2000, "token": "[redacted:token]"}
     assert (reference["size"], reference["sha256"]) == (len(found.content), hashlib.sha256(found.content).hexdigest())
     assert (reference["media_type"], reference["preview"]) == ("application/json", '{"text":"xxxxxxxxxxx')

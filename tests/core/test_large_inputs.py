@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
 
 from app.core.access import Actor
-from app.core.artifacts import find_task, read_artifact
+from app.core.artifacts import find_owner, read_artifact
+from app.core.catalogue import AgentCard, register
 from app.core.errors import NotFound
+from app.core.events import now
+from app.core.export import export_instance
+from app.core.firing import fire_due
 from app.core.models import Step, Task
 from app.core.models_privacy import Artifact
-from app.core.reads import list_tasks, read_task
+from app.core.planning import NewSchedule, add_schedule, remove_schedule
+from app.core.reads import list_tasks, read_schedule, read_task
 from app.core.sight import Sight
 from tests.core.conftest import NewStage
 from tests.core.stage import ERROR, Stage
@@ -45,7 +51,7 @@ def test_the_view_of_a_task_refers_to_its_large_input_and_readers_get_what_they_
     assert reference["preview"] == '{"text":"xxxxxxxxxxx'
     with stage.db.read() as session:
         found = read_artifact(session, reference["id"])
-        assert find_task(session, reference["id"]) == task_id
+        assert find_owner(session, reference["id"]) == (task_id, None)
     assert orjson.loads(found.content) == SHOWN
     assert (reference["size"], reference["sha256"]) == (len(found.content), found.sha256)
 
@@ -109,3 +115,52 @@ def test_work_on_it_is_done_where_it_holds_nobody_up(stage: Stage) -> None:
     with stage.db.read() as session:
         read_artifact(session, _reference(stage, task_id)["id"])
     assert done == ["tell", "work"]
+
+
+def _plan(stage: Stage, given: Any = GIVEN) -> str:
+    register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    row = add_schedule(stage.rt, NewSchedule("demo", "nightly", "any", given, interval_seconds=60))
+    with stage.db.read() as session:
+        assert read_schedule(session, row["id"])["input"] == row["input"]
+    return row["id"]
+
+
+def test_a_schedule_refers_to_its_large_input_too_and_fires_with_the_whole(stage: Stage) -> None:
+    plan = _plan(stage)
+    with stage.db.read() as session:
+        reference = read_schedule(session, plan)["input"]["$artifact"]
+        found = read_artifact(session, reference["id"])
+        assert find_owner(session, reference["id"]) == (None, plan)
+    assert orjson.loads(found.content) == SHOWN
+    assert (reference["size"], reference["sha256"]) == (len(found.content), found.sha256)
+    assert fire_due(stage.rt, at=now() + timedelta(seconds=100)) == 1
+    with stage.db.read() as session:
+        task_id = session.query(Task).one().id
+    assert stage.claim(task_id).input == GIVEN
+    line = next(line for line in export_instance(stage.rt, "demo") if reference["id"].encode() in line[:90])
+    assert orjson.loads(line)["artifact"]["content"] == SHOWN
+
+
+def test_the_large_input_of_a_schedule_is_for_whoever_may_see_the_schedule_and_goes_with_it(stage: Stage) -> None:
+    plan = _plan(stage)
+    with stage.db.read() as session:
+        artifact_id = read_schedule(session, plan)["input"]["$artifact"]["id"]
+        for fields, task_id in ((frozenset({"output"}), None), (None, stage.submit())):
+            with pytest.raises(NotFound):
+                Sight(session, Actor("open", "t", "t", fields=fields, task_id=task_id)).artifact(artifact_id)
+        sight = Sight(session, Actor("open", "t", "t", fields=frozenset({"input"})))
+        assert sight.artifact(artifact_id).schedule_id == plan
+    remove_schedule(stage.rt, plan)
+    with stage.db.read() as session:
+        assert session.query(Artifact).all() == []
+
+
+@pytest.mark.parametrize("given", [[[] for _ in range(900)], "\U0001f600" * 500, {"k" * 1100: 5.0}, ["\n" * 600]])
+def test_a_schedule_is_held_to_what_a_task_is(stage: Stage, given: Any) -> None:
+    plan = _plan(stage, given)
+    with stage.db.read() as session:
+        shown = read_schedule(session, plan)["input"]
+        assert set(shown) == {"$artifact"}
+        assert read_artifact(session, shown["$artifact"]["id"]).content.decode() == (
+            given if isinstance(given, str) else orjson.dumps(given).decode()
+        )

@@ -1,4 +1,4 @@
-"""REST: large outputs, which events only refer to."""
+"""REST: large inputs and outputs, which events and views only refer to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from flask import Response, request
 from app.core.validate import check_task_id
 from app.web.api.scope import seeing
 
-_TAG = {"name": "Artifacts", "description": "Outputs that are too large for an event."}
+_TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a view."}
 
 bp = APIBlueprint("artifacts", __name__, tag=_TAG, url_prefix="/api/v1/artifacts")
 
 
 @bp.get("/<artifact_id>")
-@bp.doc(responses={200: "The whole output, JSON or text, as a file", 304: "It is what `If-None-Match` names"})
+@bp.doc(responses={200: "The whole of it, JSON or text, as a file", 304: "It is what `If-None-Match` names"})
 def show_artifact(artifact_id: str) -> Response:
-    """Read a large output
+    """Read a large input or output
 
-    To whoever may see its task. `ETag` is the SHA-256 of what is sent.
+    To whoever may see its task or schedule. `ETag` is the SHA-256 of what is sent.
     """
     with seeing() as sight:
         found = sight.artifact(check_task_id(artifact_id, "artifact_id"))

@@ -1,0 +1,46 @@
+"""Large inputs of schedules are kept apart from them, and what is shown of an artifact is kept with it.
+
+Revision: 0019, after 0018. Inputs that are in their schedules stay there. Nothing refers to the table of artifacts, so
+that SQLite may copy it.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+_KEY = "fk_artifact_schedule_id_schedule"
+
+
+def upgrade() -> None:
+    """Let an artifact belong to a schedule."""
+    op.add_column("schedule", sa.Column("input_artifact_id", sa.String(length=36), nullable=True))
+    with op.batch_alter_table("artifact") as table:
+        table.alter_column("task_id", existing_type=sa.String(length=36), nullable=True)
+        table.add_column(sa.Column("schedule_id", sa.String(length=36), nullable=True))
+        table.add_column(sa.Column("content_shown", sa.JSON(none_as_null=True), nullable=True))
+        table.create_foreign_key(op.f(_KEY), "schedule", ["schedule_id"], ["id"], ondelete="CASCADE")
+        table.create_index(op.f("ix_artifact_schedule_id"), ["schedule_id"], unique=False)
+
+
+def downgrade() -> None:
+    """Put the inputs back into their schedules; one that is sealed cannot be, so its schedule goes."""
+    connection = op.get_bind()
+    text = "convert_from(content, 'UTF8')::json" if connection.dialect.name == "postgresql" else "CAST(content AS TEXT)"
+    given = f"SELECT {text} FROM artifact WHERE artifact.id = schedule.input_artifact_id AND key_id IS NULL"
+    connection.execute(sa.text(f"UPDATE schedule SET input = ({given}) WHERE EXISTS ({given})"))
+    sealed = "SELECT schedule_id FROM artifact WHERE schedule_id IS NOT NULL AND key_id IS NOT NULL"
+    connection.execute(sa.text(f"DELETE FROM schedule WHERE id IN ({sealed})"))
+    connection.execute(sa.text("DELETE FROM artifact WHERE task_id IS NULL"))
+    with op.batch_alter_table("artifact") as table:
+        table.drop_index(op.f("ix_artifact_schedule_id"))
+        table.drop_constraint(op.f(_KEY), type_="foreignkey")
+        table.drop_column("content_shown")
+        table.drop_column("schedule_id")
+        table.alter_column("task_id", existing_type=sa.String(length=36), nullable=False)
+    op.drop_column("schedule", "input_artifact_id")

@@ -1,0 +1,147 @@
+"""What is shown of a large value is kept with it, as of a small one: no reader has it redacted again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from app.core import redaction
+from app.core.artifacts import Content, read_artifact
+from app.core.catalogue import AgentCard, register
+from app.core.events import now
+from app.core.models import Step, Task
+from app.core.models_privacy import Artifact, InstancePolicy
+from app.core.planning import NewSchedule, add_schedule
+from app.core.reads import read_step, read_task
+from tests.core.conftest import NewStage
+from tests.core.stage import Away, Stage
+
+KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
+GIVEN = {"text": "x" * 2000, "street": "Main Road 1", "password": "open sesame"}
+PLAIN = {"text": "y" * 2000, "street": "Main Road 1"}
+
+
+@pytest.fixture(params=["", KEY], ids=["open", "sealed"])
+def stage(request: pytest.FixtureRequest, new_stage_on: NewStage) -> Stage:
+    made = new_stage_on(inline_input_bytes=1024, inline_output_bytes=1024, encryption_keys=request.param)
+    register(made.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    return made
+
+
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every payload that is walked from now on."""
+    found: list[Any] = []
+
+    def counted(value: Any, rules: Any) -> Any:
+        found.append(value)
+        return walk(value, rules)
+
+    walk = redaction._walk
+    monkeypatch.setattr(redaction, "_walk", counted)
+    return found
+
+
+def _make(stage: Stage) -> int:
+    """Large values of every kind; how many."""
+    claim = stage.running(input=GIVEN)
+    for key, output in (("a", {**GIVEN, "of": "step"}), ("b", PLAIN), ("c", "open sesame " * 200)):
+        stage.perform(claim, key, output)
+    stage.runs.complete(claim, {**GIVEN, "of": "task"})
+    add_schedule(stage.rt, NewSchedule("demo", "S", "any", GIVEN, interval_seconds=60))
+    return 6
+
+
+def _read(stage: Stage) -> dict[str, Content]:
+    with stage.db.read() as session:
+        ids = [row.id for row in session.query(Artifact)]
+        return {one: read_artifact(session, one) for one in ids}
+
+
+def _street(content: Content) -> str:
+    return str(orjson.loads(content.content)["street"]) if content.media_type == "application/json" else ""
+
+
+def test_what_is_shown_of_a_large_value_is_made_once(stage: Stage, walked: list[Any]) -> None:
+    number = _make(stage)
+    walked.clear()
+    shown = _read(stage)
+    assert len(shown) == number
+    assert walked == []
+    assert not any(b"open sesame" in one.content for one in shown.values())
+    assert sum(b"[redacted:secret]" in one.content for one in shown.values()) == number - 1
+    with stage.db.read() as session:
+        for row in session.query(Artifact):
+            assert (row.size, row.sha256) == (len(shown[row.id].content), shown[row.id].sha256)
+        raw = [str(one) for one in session.scalars(text("SELECT CAST(content_shown AS TEXT) FROM artifact"))]
+    sealed = stage.db.keyring.current is not None
+    assert all(one.startswith('{"$sealed":"one:' if sealed else '{"of":') for one in raw)
+    # Where nothing is hidden, only a hash is kept.
+    assert sealed or sum(len(one) < 100 for one in raw) == 1
+
+
+def test_what_an_older_version_stored_is_made_at_the_first_reading_and_kept(stage: Stage, walked: list[Any]) -> None:
+    number = _make(stage)
+    shown = _read(stage)
+    with stage.db.write() as session:
+        session.execute(text("UPDATE artifact SET content_shown = NULL"))
+    walked.clear()
+    assert _read(stage) == shown
+    assert len(walked) == number
+    assert _read(stage) == shown
+    assert len(walked) == number
+
+
+def test_a_policy_that_is_tightened_hides_at_once_and_is_kept(stage: Stage, walked: list[Any]) -> None:
+    _make(stage)
+    assert {_street(one) for one in _read(stage).values()} == {"", "Main Road 1"}
+    with stage.db.write() as session:
+        session.merge(InstancePolicy(instance_id="demo", secret_fields=["street"], updated_at=now()))
+    stage.db.policies.forget()
+    assert {_street(one) for one in _read(stage).values()} == {"", "[redacted:secret]"}
+    walked.clear()
+    assert {_street(one) for one in _read(stage).values()} == {"", "[redacted:secret]"}
+    assert walked == []
+
+
+def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_others_up(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, away, held = new_stage(inline_output_bytes=4096), Away(), list[str]()
+    claim = stage.running(input={"text": ["x"] * 900})
+    stage.perform(claim, "inline", {"text": ["x"] * 900})
+    stage.perform(claim, "apart", {"text": ["x"] * 4000})
+
+    def watch(module: str, name: str) -> None:
+        work: Callable[..., Any] = getattr(__import__(module, fromlist=[name]), name)
+
+        def watched(*given: Any) -> Any:
+            if not away.is_at_work:
+                held.append(f"{module}.{name}")
+            return work(*given)
+
+        monkeypatch.setattr(f"{module}.{name}", watched)
+
+    for module, name in (
+        ("app.core.kept", "to_json"),
+        ("app.core.kept", "bearable"),
+        ("app.core.kept", "_hash"),
+        ("app.core.kept", "deserialize"),
+        ("app.core.artifacts", "unseal_bytes"),
+        ("app.core.artifacts", "_open"),
+    ):
+        watch(module, name)
+    stage.db.compute_by(away)
+    with stage.db.read() as session:
+        read_task(session, claim.task_id)
+        for step in session.query(Step):
+            read_step(session, claim.task_id, step.id)
+        (artifact,) = session.query(Artifact)
+        read_artifact(session, artifact.id)
+        assert session.get_one(Task, claim.task_id).input == {"text": ["x"] * 900}
+    assert held == []
