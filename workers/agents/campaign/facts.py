@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from segtok.segmenter import split_single
-
 from workers.agents.campaign.readability import reading_grade
 from workers.llm.wording import leftovers
 from workers.reading.blocks import Block
@@ -104,6 +102,8 @@ def _sentences(blocks: list[Block], language: str) -> list[tuple[str, str]]:
 
 def _split(text: str, language: str) -> list[str]:
     """The sentences of a text. Where an ordinal ends with a full stop (*am 3. Mai*), no sentence ends there."""
+    from segtok.segmenter import split_single  # see `readability`
+
     sentences: list[str] = []
     for sentence in split_single(text):
         if sentences and language in _ORDINAL_STOP and _ORDINAL.search(sentences[-1]):

@@ -12,8 +12,6 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-import yake
-
 #: Lists that YAKE names otherwise than ISO 639-1 does, or that are none.
 _ALIASES = {"br": "pt", "cz": "cs", "noLang": ""}
 _WORD = re.compile(r"[^\W\d_]+")
@@ -45,6 +43,8 @@ def function_words(language: str) -> frozenset[str]:
 
 @cache
 def _lists() -> dict[str, frozenset[str]]:
+    import yake  # see `readability`
+
     found: dict[str, frozenset[str]] = {}
     for path in (Path(yake.__file__).parent / "core" / "StopwordsList").glob("stopwords_*.txt"):
         name = path.stem.removeprefix("stopwords_")

@@ -8,8 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from yake import KeywordExtractor
-
 from workers.agents.campaign.language import function_words
 from workers.reading.blocks import Block
 
@@ -128,6 +126,8 @@ def _trimmed(words: list[str], language: str) -> list[str]:
 
 
 def _keywords(text: str, language: str) -> list[str]:
+    from yake import KeywordExtractor  # see `readability`
+
     extractor = KeywordExtractor(
         lan=_YAKE_NAMES.get(language, language or "en"), n=3, dedupLim=0.9, top=6 * MAX_PHRASES
     )

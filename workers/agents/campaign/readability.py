@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import textstat
-
 from workers.llm.wording import HASHTAG, URL, without_emoji
 
 _BULLET = re.compile(r"^\s*(?:[•→\-*–]|\d{1,2}[.)])\s+")
@@ -20,6 +18,9 @@ def reading_grade(text: str) -> float:
     """
     lines = (_sentence(line) for line in text.splitlines())
     prose = " ".join(line for line in lines if line)
+    # Here and not above: most of a worker's start would be this, and its like in `phrases` and `language`.
+    import textstat
+
     return max(0.0, round(float(textstat.automated_readability_index(prose)), 1)) if prose else 0.0
 
 
