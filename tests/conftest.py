@@ -9,6 +9,7 @@ marked `long` as well.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -19,9 +20,10 @@ from typing import Any
 
 import pytest
 import structlog
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.harness.browser import Complaints, open_page
+from tests.harness.authorities import read_authorities_once
+from tests.harness.browser import Complaints, open_browser, open_page
 from tests.harness.house import House, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
 from tests.harness.routes import compile_routes_once
@@ -30,6 +32,8 @@ from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, Red
 TESTS = Path(__file__).parent
 TIERS = ("unit", "service", "journey", "browser", "chaos")
 TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos"}
+#: Tiers whose tests are in the directory of that name only.
+APART = ("browser", "chaos")
 STARTING_FIXTURES = {
     "house",
     "new_house",
@@ -86,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ.update(QUICK)
     compile_routes_once()
+    read_authorities_once()
     # As our programs write them. What structlog does by itself, with colours and variables, costs seconds for each.
     *others, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -99,6 +104,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if wrong:
         raise pytest.UsageError("\n".join(wrong))
     _put_the_long_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, which stays to the end, out of every later look for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def _put_the_long_first(items: list[pytest.Item]) -> None:
@@ -126,6 +137,8 @@ def _give_tier(item: pytest.Item) -> str | None:
         item.add_marker("long")
     if tier == "journey" and OTHER_WAYS.search(item.nodeid):
         item.add_marker("ways")
+    if tier in APART and tier not in item.path.relative_to(TESTS).parts:
+        return f"{item.nodeid} is a {tier} test: .ci/run looks for those in tests/{tier} only"
     starts = STARTING_FIXTURES & set(getattr(item, "fixturenames", ()))
     if tier == "unit" and starts:
         return f"{item.nodeid} uses {', '.join(sorted(starts))}: mark it service or journey"
@@ -262,15 +275,22 @@ def shared_house(redis_binary: RedisBinary) -> Iterator[House]:
         yield house
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for each file: its start costs more than most of the tests."""
+    with open_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-def browser() -> Iterator[tuple[Page, Complaints]]:
-    """A page of a new Chromium, and its complaints, which the test may empty but must not leave behind."""
-    with open_page() as (page, complaints):
+def browser(chromium: Browser) -> Iterator[tuple[Page, Complaints]]:
+    """A page as in a new Chromium, and its complaints, which the test may empty but must not leave behind."""
+    with open_page(chromium) as (page, complaints):
         yield page, complaints
         assert complaints.found == []
 
 
 @pytest.fixture
 def page(browser: tuple[Page, Complaints]) -> Page:
-    """A page of a new Chromium; the test fails if the page complains of anything."""
+    """A page as in a new Chromium; the test fails if the page complains of anything."""
     return browser[0]

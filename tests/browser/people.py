@@ -11,7 +11,7 @@ from app.core import users
 from app.core.access import Role
 from app.core.events import now
 from app.core.models_access import Membership
-from tests.harness.browser import Complaints
+from tests.harness.browser import Complaints, open_page
 from tests.harness.house import House
 from tests.identity.bench import PASSWORD
 
@@ -53,14 +53,7 @@ def watch_an_echo(page: Page, name: str, home: str, instance: str) -> None:
 @contextmanager
 def another_browser(page: Page) -> Iterator[tuple[Page, Complaints]]:
     """A page without the cookies of the first, and what it complains of, which may not be left behind."""
-    browser = page.context.browser
-    assert browser is not None
-    context = browser.new_context()
-    try:
-        other = context.new_page()
-        other.set_default_timeout(30_000)
-        complaints = Complaints(other)
+    assert page.context.browser is not None
+    with open_page(page.context.browser) as (other, complaints):
         yield other, complaints
         assert complaints.found == []
-    finally:
-        context.close()

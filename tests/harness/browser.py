@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.harness.services import require
 
@@ -42,14 +42,24 @@ class Complaints:
 
 
 @contextmanager
-def open_page() -> Iterator[tuple[Page, Complaints]]:
-    """A page of a new browser, and what it complains of."""
+def open_browser() -> Iterator[Browser]:
+    """A new Chromium."""
     program = require("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
-            page = browser.new_page()
-            page.set_default_timeout(30_000)
-            yield page, Complaints(page)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def open_page(browser: Browser) -> Iterator[tuple[Page, Complaints]]:
+    """A page with cookies, storage, cache and connections of its own, and what it complains of."""
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        yield page, Complaints(page)
+    finally:
+        context.close()

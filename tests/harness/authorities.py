@@ -1,0 +1,29 @@
+"""Beside the road: clients of httpx that are made by the hundred, without reading the same certificates for each."""
+
+from __future__ import annotations
+
+import os
+from ssl import SSLContext
+from typing import Any
+
+from httpx._transports import default
+
+#: Where else the authorities may be read from.
+PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def read_authorities_once() -> None:
+    """Have httpx keep what it reads of the certificates that everybody trusts: 30 ms of the processor for a client."""
+    create: Any = getattr(default, "create_ssl_context", None)
+    kept: dict[object, SSLContext] = {}
+
+    def create_once(verify: Any = True, cert: Any = None, trust_env: bool = True) -> SSLContext:
+        if verify is not True or cert is not None:
+            return create(verify=verify, cert=cert, trust_env=trust_env)  # type: ignore[no-any-return]
+        key = (trust_env, *map(os.environ.get, PLACES))
+        if key not in kept:
+            kept[key] = create(verify=verify, cert=cert, trust_env=trust_env)
+        return kept[key]
+
+    if create is not None:
+        default.create_ssl_context = create_once  # type: ignore[attr-defined]
