@@ -5,12 +5,13 @@ Workers publish their cards at `release` and at every start; submissions are che
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -25,6 +26,24 @@ PROBE = "probe"
 _FORMATS = FormatChecker()
 #: Findings that one refusal lists at most.
 _MOST_FINDINGS = 20
+
+
+def _check_unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """Find items that are there twice, in linear time: the library compares each with each."""
+    if wanted and isinstance(instance, list) and len({_hashable(item) for item in instance}) < len(instance):
+        yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def _hashable(value: Any) -> Any:
+    """Return what is equal for values that JSON Schema takes for equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, dict):
+        return dict, frozenset((key, _hashable(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_hashable, value))
+    return (bool, value) if isinstance(value, bool) else value
+
+
+_Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +106,7 @@ def validate_input(card: Agent, given: Any) -> Any:
     """
     if given is None:
         given = {}
-    validator = Draft202012Validator(card.input_schema, format_checker=_FORMATS)
+    validator = _Validator(card.input_schema, format_checker=_FORMATS)
     findings = sorted(validator.iter_errors(given), key=lambda finding: list(map(str, finding.absolute_path)))
     if findings:
         errors = [{"field": _field(finding), "message": _message(finding)} for finding in findings[:_MOST_FINDINGS]]

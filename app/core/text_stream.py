@@ -19,7 +19,7 @@ _WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
 _ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_ARMOUR = 80
 #: Up to here, what is held back is looked at with each piece; beyond, when it has grown by this part.
-_SOON, _PART = 256, 8
+_SOON, _PART = 256, 4
 #: A beginning of a hidden value that is longer is looked for by its first characters.
 _SHORT = 16
 
@@ -38,6 +38,8 @@ class TextStream:
         self._before = ""
         #: What of a secret that was too long to hold is still to come.
         self._skipping: Pattern | None = None
+        #: Whether more of a word comes that was too long to hold: it is looked at by many characters at once.
+        self._is_long = False
 
     def feed(self, piece: str) -> str:
         """Take the next piece; return what may be shown now, which may be nothing."""
@@ -47,6 +49,10 @@ class TextStream:
         if self._skipping is None and _SOON < len(held) < self._looked_at + self._looked_at // _PART:
             self._held = held
             return ""
+        self._is_long = self._is_long and _WORD.fullmatch(held) is not None
+        if self._is_long and len(held) < _SOON:
+            self._held = held
+            return ""
         rest = self._skip(held)
         if rest is None:
             return ""
@@ -54,6 +60,7 @@ class TextStream:
         cut = self._first_open(text, begin)
         if len(text) - cut > MOST_HELD:
             self._skipping = self._unfinished(text, begin)
+            self._is_long = self._skipping is None
             cut = len(text)
         return self._give(text, begin, cut)
 
@@ -144,7 +151,7 @@ def _tail_of_start(folded: str, begin: int) -> int:
     """Return where the end of a text is the beginning of a trigger."""
     end = len(folded)
     for place in range(max(begin, end - _LONGEST_START + 1), end):
-        if any(start.startswith(folded[place:]) for start in STARTS) and _may_begin(folded, place):
+        if folded[place:] in _BEGINNINGS and _may_begin(folded, place):
             return place
     return end
 
@@ -156,3 +163,4 @@ def _may_begin(folded: str, place: int) -> bool:
 
 
 _LONGEST_START = max(len(start) for start in STARTS)
+_BEGINNINGS = frozenset(start[:length] for start in STARTS for length in range(1, len(start) + 1))

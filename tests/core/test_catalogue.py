@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from app.core.errors import InvalidInput
 from app.core.models import Agent
 from app.core.reads import list_agents
 from tests.core.stage import Stage
+from tests.harness.scaling import check_scaling
 
 
 def _card(schema: dict[str, Any] | None = None, kind: str = "k", **values: Any) -> AgentCard:
@@ -106,3 +108,34 @@ def test_a_message_does_not_quote_a_megabyte() -> None:
 )
 def test_an_input_that_fits_gets_top_level_defaults(schema: dict[str, Any], given: Any, taken: Any) -> None:
     assert validate_input(_row(schema), given) == taken
+
+
+UNIQUE = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_taken"),
+    [
+        ([1, True, "1", None, [1], [True], {"a": 1}, {"a": True}, {}, []], True),
+        ([1, 1.0], False),
+        ([{"a": 1, "b": [{}]}, {"b": [{}], "a": 1.0}], False),
+        ([[1, 2], [2, 1]], True),
+        (["a", "b", "a"], False),
+        ([0, False, -0.0], False),
+        ([None, None], False),
+    ],
+)
+def test_items_that_are_to_be_unique_are_compared_as_json_schema_says(tags: list[Any], is_taken: bool) -> None:
+    card = Agent(kind="any", input_schema=UNIQUE)
+    if is_taken:
+        assert validate_input(card, {"tags": tags}) == {"tags": tags}
+    else:
+        with pytest.raises(InvalidInput) as refused:
+            validate_input(card, {"tags": tags})
+        assert refused.value.field == "input.tags"
+
+
+@pytest.mark.parametrize("make", [lambda n: {"a": n}, lambda n: [n] if n % 2 else n, lambda n: {"a": [{"b": str(n)}]}])
+def test_to_look_for_items_that_are_there_twice_costs_what_the_list_is_long(make: Callable[[int], Any]) -> None:
+    card = Agent(kind="any", input_schema=UNIQUE)
+    check_scaling(lambda size: validate_input(card, {"tags": [make(n) for n in range(size)]}), lambda size: size, 500)

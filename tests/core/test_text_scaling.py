@@ -88,6 +88,11 @@ def test_what_is_held_back_costs_no_more_for_coming_in_small_pieces(start: str, 
     check_scaling(in_pieces(2), lambda size: start + repeated(unit, "", size), 1_900)
 
 
+@pytest.mark.parametrize("unit", ["sk-achf_", "gho_token", "a", "%", "token=\u00e9"])
+def test_a_word_that_is_too_long_to_hold_costs_what_it_is_long_character_by_character(unit: str) -> None:
+    check_scaling(in_pieces(1), partial(repeated, unit, "\n"), 6_000)
+
+
 def repeated(unit: str, end: str, size: int) -> str:
     return (unit * size)[:size] + end
 
