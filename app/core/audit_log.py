@@ -71,7 +71,7 @@ class Anchor:
     def parse(cls, text: str) -> Anchor:
         """Read `NUMBER:HASH`. Raises InvalidInput."""
         number, _, told = text.partition(":")
-        if not (number.isascii() and number.isdigit() and len(told) == 64):
+        if not (number.isascii() and number.isdigit() and len(number) < 19 and len(told) == 64):
             raise InvalidInput("give an anchor as NUMBER:HASH, as verify prints it", field="anchor")
         return cls(int(number), told.lower())
 

@@ -16,16 +16,19 @@ from app.core.errors import NotFound
 from app.core.log import Change, Head, read_head
 from app.core.models import Event, Instance
 from app.core.runtime import Runtime
+from app.core.validate import check_instance_id
 
 
 def renew_epoch(runtime: Runtime, instance_id: str) -> Head:
     """Give an instance's log another epoch, with the events and numbers that it has; returns where it stands then.
 
     Raises:
+        InvalidInput: this can be no instance's id.
         NotFound: there is no such instance.
         Unauthenticated, Forbidden: see `require`.
         Unavailable: the database stayed away.
     """
+    instance_id = check_instance_id(instance_id)
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.RENEW_EPOCH, instance_id)
     return _renew(runtime, instance_id)

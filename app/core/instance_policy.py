@@ -73,7 +73,7 @@ def put_policy(runtime: Runtime, instance_id: str, wish: PolicyWish) -> PolicyVi
         Unauthenticated, Forbidden: the caller may not.
     """
     instance_id = check_instance_id(instance_id)
-    event_days, task_days = _check_days(wish.event_days, "event_days"), _check_days(wish.task_days, "task_days")
+    event_days, task_days = check_days(wish.event_days, "event_days"), check_days(wish.task_days, "task_days")
     secret_fields = _check_fields(wish.secret_fields)
     if wish.hide_emails is not None and not isinstance(wish.hide_emails, bool):
         raise InvalidInput("hide_emails must be true, false or null", field="hide_emails")
@@ -111,7 +111,8 @@ def view_policy(instance_id: str, row: InstancePolicy | None) -> PolicyView:
     )
 
 
-def _check_days(value: Any, field: str) -> float | None:
+def check_days(value: Any, field: str) -> float | None:
+    """Return how many days something is kept, if that is a number of them. Raises InvalidInput."""
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)

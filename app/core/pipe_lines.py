@@ -1,17 +1,23 @@
 """Writes as JSON what a process's descriptors are given past its streams: by C code, or by programs that it starts.
 
+Secrets are hidden by their shape, as in other lines of the log (`core/patterns`).
+
 Beside the road: a process of its own beside each whose logs are JSON, started by `core/raw_lines` as a plain file,
 without the application. It ends when nobody holds its pipes any more, so that it also tells how a process crashed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import selectors
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 #: A line without an end is written in pieces of this many bytes.
 LONGEST = 65_536
@@ -27,8 +33,31 @@ def encode(line: bytes, name: str, level: str) -> bytes:
         except (ValueError, RecursionError):
             pass
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    told = {"event": text, "level": level, "logger": name, "timestamp": at}
+    told = {"event": hide(text), "level": level, "logger": name, "timestamp": at}
     return json.dumps(told).encode() + b"\n"
+
+
+def hide(text: str) -> str:
+    """Return a line without what looks like a secret."""
+    patterns = load_patterns()
+    folded, parts, done = patterns.fold(text), list[str](), 0
+    spans = [span for pattern in patterns.PATTERNS for span in patterns.find(pattern, text, folded)]
+    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+        if span.start >= done:
+            parts += [text[done : span.start], f"[redacted:{span.kind}]"]
+        done = max(done, span.end)
+    return "".join([*parts, text[done:]])
+
+
+@cache
+def load_patterns() -> Any:
+    """Return the module that knows what secrets look like, which needs nothing of the application."""
+    spec = importlib.util.spec_from_file_location("patterns", Path(__file__).with_name("patterns.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["patterns"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def write(place: int, data: bytes) -> None:

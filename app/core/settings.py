@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.core.addresses import check_server, plain_origin
+from app.core.addresses import SQLITE, check_server, locate_file, plain_origin, quote_path
 from app.core.errors import SettingsError
 from app.core.setting_names import find_unknown
 from app.core.settings_access import AccessSettings, is_loopback
@@ -23,6 +23,7 @@ from app.core.settings_agents import AgentSettings
 from app.core.settings_database import DatabaseSettings
 from app.core.settings_entrance import EntranceSettings, list_words
 from app.core.settings_limits import LimitSettings
+from app.core.settings_numbers import NumberSettings
 from app.core.settings_privacy import PrivacySettings
 from app.core.settings_reading import ReadingSettings
 from app.core.settings_watching import WatchingSettings
@@ -31,7 +32,6 @@ from app.core.tls import find_reach
 #: Longest path that fits into `sockaddr_un` on Linux (108 bytes) and macOS (104), with its closing zero.
 SOCKET_PATH_LIMIT = 100
 
-_SQLITE = "sqlite:///"
 _REDIS = ("redis://", "rediss://")
 _BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://", "amqp://", "amqps://", "pyamqp://")
 _PORT = AliasChoices("SWALLOWTAIL_PORT", "PORT")
@@ -47,6 +47,7 @@ class Settings(
     DatabaseSettings,
     EntranceSettings,
     LimitSettings,
+    NumberSettings,
     PrivacySettings,
     ReadingSettings,
     WatchingSettings,
@@ -217,26 +218,30 @@ class Settings(
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines")
 
-    @field_validator("database_url", "redis_url", "broker_url", mode="before")
+    @field_validator("database_url", "redis_url", "broker_url", "var_dir", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        # An empty path would be the present directory, and all of it would be closed to others.
+        return cls.model_fields[str(info.field_name)].default if value == "" else value
 
     @field_validator("var_dir")
     @classmethod
     def _var_from_here(cls, value: Path) -> Path:
         # Once, at the start: an agent that goes to another directory must not take the deployment along.
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("begins with ~ and a user whose home directory nobody knows") from None
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith((_SQLITE, "postgresql://", "postgres://")):
+        if value is not None and not value.startswith((SQLITE, "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
-        if value is not None and (value == _SQLITE or ":memory:" in value):
+        if value is not None and (value == SQLITE or ":memory:" in value):
             raise ValueError("must name a file: every process needs the same database")
-        if value is None or value.startswith(_SQLITE):
-            return value if value is None else _from_here(value)
+        if value is None or value.startswith(SQLITE):
+            return value if value is None else locate_file(value)
         return check_server(value, several=True)
 
     @field_validator("redis_url")
@@ -310,7 +315,7 @@ class Settings(
     def database(self) -> str:
         """URL of the database, without a driver name."""
         if self.database_url is None:
-            return _SQLITE + _quote(str(self.database_file))
+            return SQLITE + quote_path(str(self.database_file))
         return self.database_url.replace("postgres://", "postgresql://", 1)
 
     @property
@@ -318,9 +323,9 @@ class Settings(
         """Path of the SQLite database; None when it is PostgreSQL."""
         if self.database_url is None:
             return self.var / "swallowtail.db"
-        if not self.database_url.startswith(_SQLITE):
+        if not self.database_url.startswith(SQLITE):
             return None
-        return Path(unquote(self.database_url.removeprefix(_SQLITE).partition("?")[0]))
+        return Path(unquote(self.database_url.removeprefix(SQLITE).partition("?")[0]))
 
     @property
     def embedded_redis(self) -> bool:
@@ -369,18 +374,6 @@ def _check_redis(url: str) -> None:
     path = urlsplit(url).path.strip("/")
     if url.startswith(_REDIS) and path and not path.isdigit():
         raise ValueError("must have the number of a database after the host, such as redis://host:6379/0, or nothing")
-
-
-def _from_here(url: str) -> str:
-    """Return an SQLite URL whose path does not depend on where the process is."""
-    scheme = f"{_SQLITE}file:" if url.startswith(f"{_SQLITE}file:") else _SQLITE
-    path = url.removeprefix(scheme)
-    return url if path.startswith("/") else f"{scheme}{_quote(str(Path.cwd()))}/{path}"
-
-
-def _quote(path: str) -> str:
-    """Return a path as a URL has it: without what a URL gives another meaning."""
-    return path.replace("%", "%25").replace("?", "%3F")
 
 
 def _describe(invalid: ValidationError) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
+
+from app.core.addresses import check_web_address
 
 
 class AccessSettings(BaseSettings):
@@ -93,7 +94,7 @@ class AccessSettings(BaseSettings):
     def _safe_address(cls, value: str, info: ValidationInfo) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
+        parts = check_web_address(value)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ValueError("must start with https://; http:// is possible on a loopback address only")
         if not info.data.get("jwt_issuer") or not info.data.get("jwt_audience"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from app.core.addresses import check_web_address
 
 
 class AgentSettings(BaseSettings):
@@ -23,3 +25,9 @@ class AgentSettings(BaseSettings):
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
     openai_model: str = Field("gpt-4o-mini", description="Model asked for at the endpoint")
     openai_timeout: float = Field(60.0, gt=0, description="Longest silence of the endpoint")
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _reachable_endpoint(cls, value: str) -> str:
+        check_web_address(value)
+        return value

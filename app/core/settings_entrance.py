@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
+from app.core.addresses import check_web_address
 from app.core.settings_access import is_loopback
 
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[A-Fa-f0-9:.]+\]")
@@ -59,7 +59,7 @@ class EntranceSettings(BaseSettings):
     def _safe_provider(cls, value: str, info: ValidationInfo) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
+        parts = check_web_address(value)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ValueError("must start with https://; http:// is possible on a loopback address only")
         if not info.data.get("oidc_client_id"):

@@ -17,7 +17,7 @@ from app.core.sight import Sight
 from app.core.validate import check_instance_id
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import Commands, ExitCode
-from scripts.cli.options import AsJson
+from scripts.cli.options import LARGEST, AsJson
 from scripts.cli.output import print_audit, print_json, readable, tell
 
 audit = typer.Typer(cls=Commands, no_args_is_help=True, help="Read the audit log, or find out whether it is whole.")
@@ -63,7 +63,7 @@ def show_entries(
 def check(
     instance: Instance = None,
     every: Annotated[bool, typer.Option("--all", help="Every log there is.")] = False,
-    after: Annotated[int, typer.Option(min=0, help="Only the entries after this number.")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=LARGEST, help="Only the entries after this number.")] = 0,
     anchor: Annotated[
         str | None, typer.Option(metavar="NUMBER:HASH", help="An entry that must be there; verify printed it once.")
     ] = None,
@@ -109,5 +109,5 @@ def _parse_moment(text: str | None, option: str) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidInput("give a moment such as 2030-01-31T08:00:00Z", field=option) from None

@@ -42,7 +42,8 @@ def login(
         user = _authenticate(runtime.by(call_as(NOBODY)), name)
         mine = runtime.by(call_as(act_as(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
-        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=seconds or longest)
+        asked = longest if seconds is None else seconds
+        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=asked)
         minted = grants.mint_personal(mine, wish)
         _revoke_kept(runtime)
         path = keep_token(settings, minted.secret)

@@ -96,6 +96,8 @@ def _open_output(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
+    if not output.name:
+        raise InvalidInput("this is not the name of a file", field="--output")
     part = output.with_name(output.name + ".part")
     try:
         # One that is left over, or that somebody else has put there, would keep its mode, or be a link.

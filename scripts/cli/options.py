@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+#: The largest number of an event or entry that a database can hold.
+LARGEST = 2**63 - 1
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 WithLive = Annotated[bool, typer.Option("--live", help="With --json: print progress inside steps too.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it has ended.")]

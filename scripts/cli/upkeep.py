@@ -10,26 +10,29 @@ import typer
 from app.core.access import Act, require
 from app.core.epochs import renew_epoch, renew_every_epoch
 from app.core.errors import InvalidInput
+from app.core.instance_policy import check_days
 from app.core.log import Head
 from app.core.reads import read_instance
 from app.core.retention import Policy, foresee, prune, read_policy
 from app.core.runtime import Runtime
 from scripts.cli.domain import open_as
-from scripts.cli.options import AsJson, AsOperator, InstanceId
+from scripts.cli.options import LARGEST, AsJson, AsOperator, InstanceId
 from scripts.cli.output import print_json, tell
 
 
 def prune_instance(
     instance_id: InstanceId,
     event_days: Annotated[float | None, typer.Option(min=0, help="Days of events to keep.")] = None,
-    events: Annotated[int | None, typer.Option(min=0, help="How many of the latest events to keep.")] = None,
+    events: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST, help="How many of the latest events to keep.")
+    ] = None,
     task_days: Annotated[float | None, typer.Option(min=0, help="Days of ended tasks to keep.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete old events and ended tasks now, by the instance's policy or as the options say."""
-    given = (event_days, events, task_days)
+    given = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
     with open_as(operator) as runtime:
         policy = Policy(*given) if any(value is not None for value in given) else _own_policy(runtime, instance_id)
         done = foresee(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)

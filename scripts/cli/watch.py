@@ -16,7 +16,7 @@ from app.core.validate import check_instance_id, check_task_id
 from app.core.views import TaskOutline
 from scripts.cli.domain import open_domain
 from scripts.cli.exits import ExitCode, code_of_status
-from scripts.cli.options import AsJson, WithLive
+from scripts.cli.options import LARGEST, AsJson, WithLive
 from scripts.cli.output import console, print_end, print_json, tell
 from scripts.cli.screen import Screen
 
@@ -25,7 +25,8 @@ def watch(
     instance: Annotated[str, typer.Argument(help="Instance to watch.")],
     task: Annotated[str | None, typer.Option("--task", help="Only this task; ends when it has.")] = None,
     since: Annotated[
-        int | None, typer.Option("--since", help="Begin after the event with this number; 0 is the first.")
+        int | None,
+        typer.Option("--since", max=LARGEST, help="Begin after the event with this number; 0 is the first."),
     ] = None,
     as_json: AsJson = False,
     live: WithLive = False,

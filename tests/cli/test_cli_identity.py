@@ -178,6 +178,7 @@ def test_a_login_lives_as_long_as_a_session_or_as_asked(boss: Desk) -> None:
         assert (result.exit_code, "has expired; run `swallowtail login`" in result.stderr) == (9, True)
         assert boss.call("login", "boss", "--for", "1h", given=PASSWORD + "\n").exit_code == 0
         assert boss.call("login", "boss", "--for", "999w", given=PASSWORD + "\n").exit_code == 2
+        assert boss.call("login", "boss", "--for", "0", given=PASSWORD + "\n").exit_code == 2
 
 
 @pytest.mark.parametrize("given", ["wrong password\n", "", "\n"])

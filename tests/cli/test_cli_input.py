@@ -104,3 +104,23 @@ def test_durations() -> None:
     for text in ("", "m", "-5", "5y", "1e5", "nan"):
         with pytest.raises(InvalidInput, match="give seconds"):
             parse_duration(text, "--every")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prune", "--instance", "demo", "--event-days", "nan"),
+        ("prune", "--instance", "demo", "--task-days", "1e300"),
+        ("prune", "--instance", "demo", "--events", "9" * 30),
+        ("watch", "demo", "--since", "9" * 30),
+        ("audit", "list", "--since", "0001-01-01"),
+        ("audit", "verify", "--after", "9" * 30),
+        ("audit", "verify", "--anchor", f"{'9' * 5000}:{'a' * 64}"),
+        ("instances", "renew-epoch", "\udcff"),
+        ("instances", "export", "demo", "--output", ""),
+    ],
+)
+def test_what_cannot_be_reckoned_with_or_named_is_refused_in_words(desk: Desk, arguments: tuple[str, ...]) -> None:
+    result = desk.call(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr

@@ -58,3 +58,10 @@ def test_an_object_passes_as_it_is_and_anything_else_becomes_one() -> None:
     for line in (b"{not json", b"[1]", b"\xff\x00", b"{" * 10_000 + b"}" * 10_000):
         told = json.loads(pipe_lines.encode(line, "stderr", "warning"))
         assert told["event"] == line.decode(errors="replace")
+
+
+def test_secrets_in_lines_past_logging_are_hidden_by_their_shape() -> None:
+    _, _, [line] = _run("os.write(2, b'connect to redis://user:hush-hush@cache failed: password=hunter2222, retry\\n')")
+    assert line["event"] == (
+        "connect to redis://user:[redacted:password]@cache failed: password=[redacted:secret], retry"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import SettingsError
-from app.core.settings import load_settings
+from app.core.settings import Settings, load_settings
 from tests.core.stage import make_settings
 
 
@@ -75,6 +75,17 @@ def test_what_kubernetes_adds_beside_a_service_of_our_name_is_no_setting(monkeyp
         ("broker_url", "amqps://-rabbit//", "'-rabbit' is no host name"),
         ("database_url", "postgresql://user:hush@a:b/c", "'b' is no port"),
         ("database_url", "postgresql://a:1,b:99999/c", "'99999' is no port"),
+        ("database_url", "postgresql://user:hush/hush@a/c", "must have no / ? or # in its user or password"),
+        ("redis_url", "redis://:hush#hush@a:6379/0", "must have no / ? or # in its user or password"),
+        ("broker_url", "amqp://guest:hush?hush@a", "must have no / ? or # in its user or password"),
+        ("redis_url", "redis://user:hush\u2100@a", "its host cannot be read"),
+        ("redis_url", "redis://[::1", "its host cannot be read"),
+        ("redis_url", "redis://b\u00fccher.example", "'b\u00fccher.example' is no host name; write it in ASCII"),
+        ("openai_base_url", "api.example.org/v1", "must be an address such as https://"),
+        ("openai_base_url", "https://", "must be an address such as https://"),
+        ("openai_base_url", "https://a:x/v1", "'x' is no port"),
+        ("oidc_issuer", "https://", "must be an address such as https://"),
+        ("jwks_url", "https://:443/keys", "must be an address such as https://"),
     ],
 )
 def test_an_address_that_cannot_be_reached_is_refused_at_the_start(
@@ -102,12 +113,31 @@ def test_an_address_of_every_usual_form_is_taken(name: str, url: str) -> None:
     assert getattr(make_settings(**{name: url}), name) == url
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300", "9" * 30])
+def test_a_number_that_nothing_can_be_reckoned_with_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    names = [name.upper() for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+    complaint = _complaint(monkeypatch, **{f"SWALLOWTAIL_{name}": value for name in names})
+    assert [name for name in names if f"SWALLOWTAIL_{name}" not in complaint] == []
+
+
+def test_an_empty_directory_is_the_default_and_not_the_present_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", "")
+    assert load_settings() == make_settings()
+
+
+def test_a_home_directory_that_nobody_knows_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = _complaint(monkeypatch, SWALLOWTAIL_VAR_DIR="~nobody-of-this-name/var")
+    assert told.startswith("SWALLOWTAIL_VAR_DIR: begins with ~")
+
+
 def test_origins_are_kept_as_browsers_write_them() -> None:
     given = (
-        "HTTPS://App.Example.org/, http://localhost:5173/ ,https://a.example:443,http://b.example:80,http://[::1]:8080"
+        "HTTPS://App.Example.org/, http://localhost:5173/ ,https://a.example:443,http://b.example:80,http://[::1]:8080,"
+        "http://[0:0:0:0:0:0:0:1]:05173"
     )
     assert make_settings(cors_origins=given).cors_origins == (
-        "https://app.example.org,http://localhost:5173,https://a.example,http://b.example,http://[::1]:8080"
+        "https://app.example.org,http://localhost:5173,https://a.example,http://b.example,http://[::1]:8080,"
+        "http://[::1]:5173"
     )
     assert make_settings(cors_origins="*").cors_origins == "*"
 
