@@ -19,6 +19,14 @@ CONTRAST = """element => {
   return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 }"""
 LEAST_CONTRAST = 4.5
+#: Whether the first letter of an element's text is within it.
+FIRST_LETTER = """element => {
+  const range = document.createRange();
+  range.setStart(element.firstChild, 0);
+  range.setEnd(element.firstChild, 1);
+  const [letter, box] = [range, element].map((one) => one.getBoundingClientRect());
+  return letter.left >= box.left - 1 && letter.right <= box.right + 1;
+}"""
 
 
 def test_what_went_wrong_and_where_is_seen_without_opening_anything(sights: Sights) -> None:
@@ -53,6 +61,10 @@ def test_columns_of_a_table_stay_wide_enough_for_words(sights: Sights) -> None:
     expect(cells.first).to_contain_text("task.cancel")
     assert min(cells.evaluate_all("cells => cells.map((cell) => cell.clientWidth)")) > 60
     assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "only the table scrolls"
+    ends = sights.page.locator("header nav a").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().right)"
+    )
+    assert max(ends) <= 390, "no link is cut off"
 
 
 def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, sights: Sights) -> None:
@@ -81,6 +93,27 @@ def test_headings_are_not_broken_in_the_middle_of_a_word_on_a_small_screen(sight
     lines = title.evaluate("one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).fontSize)")
     assert lines < 2
     assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(sights: Sights) -> None:
+    sights.page.set_viewport_size({"width": 1440, "height": 900})
+    sights.page.goto(f"{sights.url}/instances/{sights.instance}/schedules")
+    sights.page.locator("#add-panel").evaluate("panel => { panel.open = true; }")
+    pair = sights.page.locator(".pair", has=sights.page.get_by_label("Cron expression"))
+    places = pair.locator("input").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect()).map((box) => [box.top, box.bottom])"
+    )
+    assert len(places) == 2
+    assert places[0] == places[1]
+
+
+def test_a_name_from_right_to_left_is_cut_off_at_its_end(sights: Sights) -> None:
+    sights.house.submit(sights.instance, "echo", {"message": "x"}, title="\u0645\u0631\u062d\u0628\u0627 " * 30)
+    sights.page.set_viewport_size({"width": 390, "height": 800})
+    sights.open_tasks()
+    title = sights.page.locator("#tasks [data-slot=title]")
+    assert title.evaluate("one => one.scrollWidth > one.clientWidth"), "it is cut off"
+    assert title.evaluate(FIRST_LETTER), "its first letter is seen"
 
 
 def test_an_error_page_ends_its_sentence_once(sights: Sights) -> None:
