@@ -32,7 +32,7 @@ from app.core.raw_lines import LineStream, begin, encode_line, shorten
 from app.core.settings import Settings
 from workers.catalogue import card
 from workers.intake import IntakeConnection
-from workers.process import agents, board, brief_runtime, named, settings, voucher
+from workers.process import agents, board, brief_runtime, find_space, named, settings, voucher
 from workers.reaper import ReaperStep
 
 log = structlog.get_logger(__name__)
@@ -119,9 +119,7 @@ celery_app = build()
 def name_node(instance: Any, **_: object) -> None:
     """Give a worker that nobody named a name of its own: of two with one name, the second gets no mailbox."""
     if instance.hostname == default_nodename(""):
-        # Containers may share a host's name, and each begins to count its processes anew.
-        space = os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc/self/ns/pid") else 0
-        instance.hostname = nodename(f"celery-{space:x}-{os.getpid()}", gethostname())
+        instance.hostname = nodename(f"celery-{find_space()}-{os.getpid()}", gethostname())
 
 
 @signals.celeryd_init.connect

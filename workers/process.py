@@ -60,6 +60,11 @@ def board() -> Board:
     return Board()
 
 
+def find_space() -> str:
+    """Name what process ids are counted in: containers may share a host's name, and each begins to count anew."""
+    return f"{os.stat('/proc/self/ns/pid').st_ino if os.path.exists('/proc/self/ns/pid') else 0:x}"
+
+
 def slot() -> Slot:
     """This pool child's part of the board."""
     return board().slot(getattr(current_process(), "index", 0))

@@ -37,7 +37,7 @@ from workers import scrapes
 from workers.announcer import Announcer
 from workers.board import Board
 from workers.keeper import Keeper
-from workers.process import agents, board, impatient
+from workers.process import agents, board, find_space, impatient
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ def main() -> None:
     scrapes.serve(runtime, chosen.worker_metrics_port)
     sweeper = Sweeper(runtime)
     sweeper.start()
-    announcer = Announcer(runtime, f"{socket.gethostname()}:{parent}", sys.argv[3:])
+    announcer = Announcer(runtime, f"{socket.gethostname()}:{find_space()}:{parent}", sys.argv[3:])
     announcer.start()
     if len(sys.argv) > 2:
         keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), chosen)

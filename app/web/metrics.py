@@ -13,7 +13,6 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Flask, Response, g, request
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
     Counter,
@@ -21,6 +20,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.core.access import Act
@@ -66,7 +66,7 @@ def show_metrics() -> Response:
     deployment = CollectorRegistry()
     deployment.register(VitalsCollector(get_web().rt))
     text = generate_latest(_registry()) + generate_latest(deployment)
-    return Response(text, content_type=CONTENT_TYPE_LATEST)
+    return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _registry() -> CollectorRegistry:

@@ -44,7 +44,7 @@ def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> 
 def test_where_everybody_of_the_machine_is_let_in_nobody_is_asked(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     status, headers, body = _ask(runtime)
-    assert (status, headers["Content-Type"].split(";")[0]) == (200, "text/plain")
+    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "\nswallowtail_database_pool_limit " in body
     # A token that is worth nothing is refused there too.
     assert _ask(runtime, "swt_none")[0] == 401
