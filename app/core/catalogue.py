@@ -43,7 +43,7 @@ def _hashable(value: Any) -> Any:
     return (bool, value) if isinstance(value, bool) else value
 
 
-_Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})
+_Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
