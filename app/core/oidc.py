@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -51,6 +51,27 @@ class Attempt:
     def begin(cls, redirect_uri: str) -> Self:
         """Return a new one with secrets of its own."""
         return cls(generate_token(_LENGTH), generate_token(_LENGTH), generate_token(_LENGTH), redirect_uri)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The bytes of an answer. Raises ValueError once there are more than `most`, or they come after `until`."""
+
+    def __init__(self, source: Any, most: int, until: float) -> None:
+        self._source = source
+        self._most = most
+        self._until = until
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._most
+        for part in self._source:
+            left -= len(part)
+            if left < 0 or time.monotonic() > self._until:
+                raise ValueError("too large, or too slow")
+            yield part
+
+    def close(self) -> None:
+        """End the connection or give it back."""
+        self._source.close()
 
 
 class Provider:
@@ -111,7 +132,20 @@ class Provider:
             code_challenge_method="S256",
             timeout=settings.oidc_timeout,
             follow_redirects=False,
+            headers=PLAIN,
+            event_hooks={"response": [self._bound]},
         )
+
+    def _bound(self, answer: httpx2.Response) -> None:
+        """Have no more of an answer read, and no longer, than the settings allow. Raises ValueError when it is packed.
+
+        A few packed bytes may unpack to any number.
+        """
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("packed, although it was asked not to be")
+        settings = self._settings
+        until = time.monotonic() + settings.oidc_timeout
+        answer.stream = _Bounded(answer.stream, settings.jwks_max_bytes, until)
 
     def _discover(self, client: Any) -> dict[str, str]:
         issuer = self._settings.oidc_issuer
@@ -126,16 +160,10 @@ class Provider:
 
     def _read_json(self, client: Any, address: str) -> dict[str, Any]:
         """Return the object at an address. Raises Unavailable, also when it is too large (`jwks_max_bytes`)."""
-        most, until = self._settings.jwks_max_bytes, time.monotonic() + self._settings.oidc_timeout
-        body = b""
         try:
-            with client.stream("GET", address, withhold_token=True, headers=PLAIN) as answer:
-                answer.raise_for_status()
-                for part in answer.iter_raw():
-                    body += part
-                    if len(body) > most or time.monotonic() > until:
-                        raise ValueError("too large, or too slow")
-            found = orjson.loads(body)
+            answer = client.request("GET", address, withhold_token=True)
+            answer.raise_for_status()
+            found = orjson.loads(answer.content)
         except (httpx2.HTTPError, ValueError) as fault:
             raise _away(fault) from None
         if not isinstance(found, dict):

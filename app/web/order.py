@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.web.packets import Unreadable
+from app.web.packets import REFUSED, Unreadable
 from app.web.transport import NAMESPACE, SocketTransport
 
 
@@ -31,7 +31,7 @@ class Order:
 
     def event(self, eio_sid: str, namespace: str | None, number: int | None, data: Any) -> None:
         """Take an event."""
-        if self._is_connected(eio_sid, namespace):
+        if self._is_connected(eio_sid, namespace) and not _is_unanswered(namespace, data):
             self._event(eio_sid, namespace, number, data)
         else:
             self._transport.cut(eio_sid)
@@ -39,3 +39,9 @@ class Order:
     def _is_connected(self, eio_sid: str, namespace: str | None) -> bool:
         manager, where = self._server.manager, namespace or NAMESPACE
         return bool(manager.is_connected(manager.sid_from_eio_sid(eio_sid, where), where))
+
+
+def _is_unanswered(namespace: str | None, data: Any) -> bool:
+    """Tell whether this stands for what is no packet, in a namespace whose handlers do not answer that."""
+    is_elsewhere = (namespace or NAMESPACE) != NAMESPACE
+    return is_elsewhere and data[0] == REFUSED and isinstance(data[1], Unreadable)

@@ -35,5 +35,9 @@ io.on("connection", (socket) => {
 io.of("/closed").use((socket, next) => {
   next(Object.assign(new Error("Authentication error"), { data: { a: "b", c: 3 } }));
 });
-io.of("/custom").on("connection", (socket) => socket.emit("auth", socket.handshake.auth));
+io.of("/custom").on("connection", (socket) => {
+  socket.emit("auth", socket.handshake.auth);
+  socket.on("message", (...given) => socket.emit("message-back", ...given));
+  socket.on("message-with-ack", (...given) => given.pop()(...given));
+});
 server.listen(Number(process.env.ECHO_PORT), "127.0.0.1", () => console.log("listening"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from socketio import exceptions, packet
@@ -20,13 +21,16 @@ def add_echo(server: Any) -> None:
     def message(sid: str, *given: Any) -> None:
         emit(sid, "message-back", *given)
 
-    def message_with_ack(sid: str, *given: Any) -> Any:
+    def message_in_custom(sid: str, *given: Any) -> None:
+        emit(sid, "message-back", *given, namespace=CUSTOM)
+
+    def message_with_ack(sid: str, *given: Any, namespace: str = "/") -> Any:
         *told, last = given
         if not isinstance(last, Ack):
             # A server that acknowledges with what its handlers return.
             return given
-        answer = server.packet_class(packet.ACK, namespace="/", id=last.id, data=told)
-        server._send_packet(server.manager.eio_sid_from_sid(sid, "/"), answer)
+        answer = server.packet_class(packet.ACK, namespace=namespace, id=last.id, data=told)
+        server._send_packet(server.manager.eio_sid_from_sid(sid, namespace), answer)
         return None
 
     def burst(sid: str, count: int) -> None:
@@ -61,12 +65,11 @@ def add_echo(server: Any) -> None:
     def greet(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         server.start_background_task(greet_once_in, sid, auth)
 
-    server.on("message", message)
+    for handler in (message, burst, ask, enter, tell):
+        server.on(handler.__name__, handler)
     server.on("message-with-ack", message_with_ack)
-    server.on("burst", burst)
-    server.on("ask", ask)
-    server.on("enter", enter)
-    server.on("tell", tell)
     server.on("leave-me", leave_me)
     server.on("connect", greet, namespace=CUSTOM)
+    server.on("message", message_in_custom, namespace=CUSTOM)
+    server.on("message-with-ack", partial(message_with_ack, namespace=CUSTOM), namespace=CUSTOM)
     server.on("connect", refuse, namespace=CLOSED)

@@ -81,6 +81,24 @@ def many_attachments(peer: Peer) -> None:
         expect([line.take() for _ in range(10)], [bytes([number]) for number in range(10)], "attachments")
 
 
+def event_elsewhere(peer: Peer) -> None:
+    """Events, acknowledgements and attachments go both ways in another namespace."""
+    hole = '{"_placeholder":true,"num":0}'
+    with peer.connected() as line:
+        line.send("40/custom,")
+        line.take_packet("42/custom,", len("42/custom,"))
+        line.send('42/custom,["message","a",{"b":"/c,1"}]')
+        expect(line.take(), '42/custom,["message-back","a",{"b":"/c,1"}]', "answer")
+        line.send('42/custom,17["message-with-ack","a"]')
+        expect(line.take(), '43/custom,17["a"]', "acknowledgement")
+        line.send(f'451-/custom,["message",{{"b":["c",{hole}]}}]', b"abc")
+        expect(line.take(), f'451-/custom,["message-back",{{"b":["c",{hole}]}}]', "event")
+        expect(line.take(), b"abc", "its attachment")
+        line.send(f'451-/custom,23["message-with-ack",{hole},{{}}]', b"xxx")
+        expect(line.take(), f"461-/custom,23[{hole},{{}}]", "acknowledgement")
+        expect(line.take(), b"xxx", "its attachment")
+
+
 def null_argument(peer: Peer) -> None:
     """An argument may be null."""
     with peer.connected() as line:
@@ -186,6 +204,7 @@ EVENT_CASES: tuple[Callable[[Peer], None], ...] = (
     event_with_ack,
     ack_zero,
     event_in_main_by_name,
+    event_elsewhere,
     null_argument,
     name_that_is_a_number,
     large_json,

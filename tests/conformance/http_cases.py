@@ -78,6 +78,9 @@ def page_of_another_origin(peer: Peer) -> None:
     """A page of an origin that is allowed may read answers, and is told so before it sends anything unusual."""
     answer = peer.get(headers={"Origin": PAGE})
     expect((answer.status_code, answer.headers.get("access-control-allow-origin")), (200, PAGE), "answer to GET")
+    expect(answer.headers.get("access-control-allow-methods"), None, "methods named in the answer to GET")
+    pushed = peer.post("40", read_open(answer.text)["sid"], {"Origin": PAGE})
+    expect((pushed.status_code, pushed.headers.get("access-control-allow-origin")), (200, PAGE), "answer to POST")
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     ahead = httpx.options(peer.http(), headers=asked, timeout=GRACE)
     expect(ahead.status_code in (200, 204), True, f"answer to OPTIONS, which is {ahead.status_code}")

@@ -61,7 +61,7 @@ def wrong_attachments(peer: Peer) -> None:
 
 def wrong_number_of_attachments(peer: Peer) -> None:
     """A binary packet that does not say how many attachments it has closes the connection."""
-    for packet in ("45", "451", '45["a"]', '45a-["a"]', '451.23-["a"]', "45woooot"):
+    for packet in ("45", "451", '45["a"]', '45a-["a"]', '451.23-["a"]', "450-", '450-["a"]', "45woooot"):
         _expect_end_after(peer, packet)
 
 
@@ -84,6 +84,17 @@ def _expect_end_after(peer: Peer, *packets: str | bytes) -> None:
     with peer.connected() as line:
         line.send(*packets)
         line.expect_end()
+
+
+def wrong_packet_elsewhere(peer: Peer) -> None:
+    """What cannot be read closes the connection whatever namespace it names."""
+    _expect_end_after(peer, '40/custom,"invalid"')
+    for packet in ('42/custom,"invalid', "42/custom,{}", "41/custom,{}", '42/custom,["connect"]', '45/custom,["a"]'):
+        with peer.connected() as line:
+            line.send("40/custom,")
+            line.take_packet("42/custom,", len("42/custom,"))
+            line.send(packet)
+            line.expect_end()
 
 
 def nobody_else_is_hurt(peer: Peer) -> None:
@@ -132,6 +143,7 @@ PACKET_CASES: tuple[Callable[[Peer], None], ...] = (
     wrong_placeholder,
     attachment_of_nothing,
     text_for_an_attachment,
+    wrong_packet_elsewhere,
     nobody_else_is_hurt,
     answers_what_it_cannot_read,
     empty_acknowledgement_takes_nothing,

@@ -113,7 +113,7 @@ def polling_one_connection_each(peer: Peer) -> None:
 
 def polling_wrong_packet(peer: Peer) -> None:
     """A payload that is none closes the session."""
-    for payload in ("abc", "{}", '["a123", "a456"]', ""):
+    for payload in ("abc", "a123", "{", "{}", '["a123", "a456"]', ""):
         sid = peer.session()
         peer.post(payload, sid)
         expect(peer.get(sid).status_code, 400, f"status of GET after {payload!r}")

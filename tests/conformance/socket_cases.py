@@ -243,6 +243,16 @@ def disconnect_from_one_of_two(peer: Peer) -> None:
         expect(line.take(), '42["message-back","message to main namespace"]', "answer")
 
 
+def connect_elsewhere_while_leaving(peer: Peer) -> None:
+    """A client may leave one namespace for another in one go."""
+    with peer.connected() as line:
+        line.send("41", "40/custom,")
+        _read_custom(line)
+        line.take_packet("42/custom,", len("42/custom,"))
+        line.send('42/custom,["message","on"]')
+        expect(line.take(), '42/custom,["message-back","on"]', "answer")
+
+
 SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     connect,
     connect_with_payload,
@@ -267,6 +277,7 @@ SOCKET_CASES: tuple[Callable[[Peer], None], ...] = (
     disconnect_ends,
     disconnect_from_another,
     disconnect_from_one_of_two,
+    connect_elsewhere_while_leaving,
     *EVENT_CASES,
     *PACKET_CASES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -67,7 +68,7 @@ def test_nobody_is_made_known_by_a_subject_that_is_none(new_bench: NewBench, sub
 @pytest.fixture
 def answers() -> Iterator[tuple[str, dict[str, Any]]]:
     """A provider for signing in that answers everything with a body and headers; its address and what it answers."""
-    given: dict[str, Any] = {"body": b"", "headers": {}}
+    given: dict[str, Any] = {"body": b"", "headers": {}, "token": [], "token_headers": {}}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -77,6 +78,20 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
             self.end_headers()
             try:
                 self.wfile.write(given["body"])
+            except ConnectionError:
+                # Enough was read.
+                return
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            for name, value in given["token_headers"].items():
+                self.send_header(name, value)
+            self.end_headers()
+            try:
+                for part in given["token"]:
+                    self.wfile.write(part)
             except ConnectionError:
                 # Enough was read.
                 return
@@ -107,3 +122,29 @@ def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
         provider.write_address(Attempt.begin("http://localhost/back"))
     given.update(body=good, headers={})
     assert provider.write_address(Attempt.begin("http://localhost/back")).startswith(issuer)
+
+
+@pytest.mark.parametrize("kind", ["large", "packed", "slow"])
+def test_a_token_that_comes_with_too_much_or_too_slowly_is_not_read_to_its_end(
+    answers: tuple[str, dict[str, Any]], kind: str
+) -> None:
+    issuer, given = answers
+    named = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"), issuer)
+    given["body"] = json.dumps(named).encode()
+    written = 0
+
+    def tell() -> Iterator[bytes]:
+        nonlocal written
+        for _ in range(4000 if kind == "large" else 600):
+            written += 1
+            yield b" " * 65_536 if kind == "large" else b" "
+            if kind == "slow":
+                time.sleep(0.02)
+
+    given["token"] = [gzip.compress(b" " * 1_000_000)] if kind == "packed" else tell()
+    given["token_headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
+    provider = Issuer(Settings(_env_file=None, oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
+    attempt = Attempt.begin("http://localhost/back")
+    with pytest.raises(Unavailable):
+        provider.finish(attempt, {"state": attempt.state, "code": "x"})
+    assert written < 600
