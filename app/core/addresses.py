@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 SQLITE = "sqlite:///"
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.%a-z]+\]")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _USUAL = {"http": "80", "https": "443"}
 
 
@@ -43,6 +44,36 @@ def check_web_address(url: str) -> SplitResult:
         raise ValueError("must be an address such as https://api.example.org/v1")
     _check_place(parts.netloc.rpartition("@")[2])
     return parts
+
+
+def check_postgres(url: str) -> str:
+    """Return PostgreSQL's URL whose hosts and parameters can be used; libpq would say so only when it connects."""
+    check_server(url, several=True)
+    asked = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    names = [name for name, _ in asked]
+    for name, value in asked:
+        # Of hosts there may be several.
+        if name not in ("host", "port") and names.count(name) > 1:
+            raise ValueError(f"{name[:50]} is given twice")
+        if name == "sslmode" and value not in _SSL_MODES:
+            raise ValueError(f"sslmode must be one of {', '.join(_SSL_MODES)}, not {value[:50]!r}")
+        if not _is_known_to_libpq(name):
+            raise ValueError(f"{name[:50]!r} is no parameter of PostgreSQL's URLs")
+    return url
+
+
+def _is_known_to_libpq(name: str) -> bool:
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import make_conninfo
+    except ImportError:
+        # Whoever connects says what is missing.
+        return True
+    try:
+        make_conninfo(**{name: "1"})
+    except ProgrammingError:
+        return False
+    return True
 
 
 def plain_origin(text: str) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.core.addresses import SQLITE, check_server, locate_file, plain_origin, quote_path
+from app.core.addresses import SQLITE, check_postgres, check_server, locate_file, plain_origin, quote_path
 from app.core.errors import SettingsError
 from app.core.setting_names import find_unknown
 from app.core.settings_access import AccessSettings, is_loopback
@@ -242,7 +242,7 @@ class Settings(
             raise ValueError("must name a file: every process needs the same database")
         if value is None or value.startswith(SQLITE):
             return value if value is None else locate_file(value)
-        return check_server(value, several=True)
+        return check_postgres(value)
 
     @field_validator("redis_url")
     @classmethod

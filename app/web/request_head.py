@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any
 
 #: A request line as RFC 9112 has it: single blanks, no other white space, and a version of HTTP/1.
@@ -17,6 +18,8 @@ _REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^\0-\x20\x7f]+ HTTP/1\.[0
 _LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\r?\n")
 _FRAMING = re.compile(rb"(content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?\n", re.IGNORECASE)
 _END = (b"\r\n", b"\n", b"")
+#: Digits of a body's length; Python reads no number of thousands of them.
+LONGEST_LENGTH = 18
 
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -36,6 +39,8 @@ def find_fault(lines: Sequence[bytes]) -> str | None:
     for name, value in framing:
         if name == b"content-length" and not value.isdigit():
             return "Content-Length must be a number"
+        if len(value) > LONGEST_LENGTH:
+            return "Content-Length is too large a number"
         if name == b"transfer-encoding" and value.lower() != b"chunked":
             return "Transfer-Encoding must be chunked"
     return None
@@ -106,6 +111,9 @@ def read_strictly_in_gevent(handler: type[Any]) -> type[Any]:
             self.rfile = kept
             try:
                 result = super().read_request(raw_requestline)
+            except HTTPException as problem:
+                # Too many lines, or too long ones, for which the library would write a traceback.
+                raise ValueError(str(problem)) from None
             finally:
                 self.rfile = source
             fault = find_odd_request(raw_requestline.encode("latin-1")) or find_fault(kept.lines)

@@ -86,6 +86,13 @@ def test_what_kubernetes_adds_beside_a_service_of_our_name_is_no_setting(monkeyp
         ("openai_base_url", "https://a:x/v1", "'x' is no port"),
         ("oidc_issuer", "https://", "must be an address such as https://"),
         ("jwks_url", "https://:443/keys", "must be an address such as https://"),
+        ("database_url", "postgresql://u:hush@a/c?foo=1", "'foo' is no parameter of PostgreSQL's URLs"),
+        ("database_url", "postgresql://a/c?SSLMODE=require", "'SSLMODE' is no parameter"),
+        ("database_url", "postgresql://a/c?prepare_threshold=0", "'prepare_threshold' is no parameter"),
+        ("database_url", "postgresql://a/c?a%20b=1", "'a b' is no parameter"),
+        ("database_url", "postgresql://a/c?sslmode=verifyfull", "sslmode must be one of disable, "),
+        ("database_url", "postgresql://a/c?sslmode=", "sslmode must be one of disable, "),
+        ("database_url", "postgresql://a/c?sslmode=require&sslmode=disable", "sslmode is given twice"),
     ],
 )
 def test_an_address_that_cannot_be_reached_is_refused_at_the_start(
@@ -107,6 +114,11 @@ def test_an_address_that_cannot_be_reached_is_refused_at_the_start(
         ("broker_url", "amqp://rabbit/vhost"),
         ("database_url", "postgresql://u:p@a:5432,b:5433/name"),
         ("database_url", "postgresql:///name?host=/run/postgresql"),
+        ("database_url", "postgresql:///name?host=a:1&host=b:2&target_session_attrs=primary"),
+        (
+            "database_url",
+            "postgresql://h/name?sslmode=verify-full&sslrootcert=/ca.pem&application_name=x&options=-c%20a",
+        ),
     ],
 )
 def test_an_address_of_every_usual_form_is_taken(name: str, url: str) -> None:

@@ -173,7 +173,7 @@ def test_a_postgres_url_may_be_spelled_in_the_old_way() -> None:
         ("rediss://cache", None, "rediss://cache"),
         ("unix:///run/redis.sock", None, "redis+socket:///run/redis.sock"),
         ("unix:///run/redis.sock?db=3", None, "redis+socket:///run/redis.sock?virtual_host=3"),
-        ("unix:///run/r.sock?protocol=2&db=3", None, "redis+socket:///run/r.sock?protocol=2&virtual_host=3"),
+        ("unix:///run/r.sock", None, "redis+socket:///run/r.sock"),
         ("redis://cache", "amqp://rabbit//", "amqp://rabbit//"),
         (None, "unix:///run/other.sock", "redis+socket:///run/other.sock"),
     ],

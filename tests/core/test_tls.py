@@ -45,18 +45,60 @@ def test_rabbitmq_is_verified_in_the_same_way(query: str, options: dict[str, Any
     assert find_reach(f"amqps://u:p@rabbit.example//{query}").amqp == options
 
 
-def test_other_parameters_stay_and_urls_without_tls_stay_as_they_are() -> None:
-    assert (
-        find_reach("rediss://c/0?ssl_cert_reqs=none&health_check_interval=3").url
-        == "rediss://c/0?health_check_interval=3"
-    )
-    for url in (
-        "redis://c:1/0?protocol=2",
-        "unix:///run/r.sock?db=3",
-        "redis+socket:///r.sock?virtual_host=3",
-        "amqp://r//",
-    ):
-        assert find_reach(url) == type(find_reach(url))(url, None, None)
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("redis://c:1/0", "redis://c:1/0"),
+        ("redis://:p@ss:w@c", "redis://:p@ss:w@c"),
+        ("redis://u:p@c:1?db=3", "redis://u:p@c:1/3"),
+        ("redis://c/?db=3", "redis://c/3"),
+        ("redis://c/3?db=3", "redis://c/3"),
+        ("rediss://c?ssl_cert_reqs=none&db=2", "rediss://c/2"),
+        ("unix:///run/r.sock?db=3", "unix:///run/r.sock?db=3"),
+        ("redis+socket:///r.sock?virtual_host=3", "redis+socket:///r.sock?virtual_host=3"),
+        ("amqp://r//", "amqp://r//"),
+    ],
+)
+def test_a_database_is_where_both_libraries_look_for_it(url: str, bare: str) -> None:
+    assert find_reach(url).url == bare
+
+
+@pytest.mark.parametrize("name", ["redis_url", "broker_url"])
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("redis://c/0?foo=1", "foo is unknown: after a [?] there may be db "),
+        ("redis://c/0?socket_timeout=900", "socket_timeout is unknown"),
+        ("redis://c/0?password=x", "password is unknown"),
+        ("redis://c/0?connection_class=x", "connection_class is unknown"),
+        ("rediss://c/0?protocol=3", "protocol is unknown: after a [?] there may be db, ssl_cert_reqs, "),
+        ("rediss://c/0?virtual_host=3", "virtual_host is unknown"),
+        ("redis://c/1?db=2", "must be the number of one database"),
+        ("redis://c?db=1&db=2", "must be the number of one database"),
+        ("redis://c?db=-1", "must be the number of one database"),
+        ("redis://c?db=", "must be the number of one database"),
+        ("redis://c?db=%C2%B2", "must be the number of one database"),
+        ("unix:///r.sock?db=x", "must be the number of one database"),
+        ("unix:///r.sock?path=/other", "path is unknown"),
+    ],
+)
+def test_a_parameter_that_no_library_would_read_is_named_at_the_start(name: str, url: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make_settings(**{name: url})
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("amqp://r//?heartbeat=10", "heartbeat is unknown: after a [?] there may be nothing"),
+        ("amqps://r//?connection_timeout=5", "connection_timeout is unknown"),
+        ("amqps://r//?login_method=PLAIN", "login_method is unknown"),
+        ("redis+socket:///r.sock?db=1", "db is unknown"),
+    ],
+)
+def test_nor_one_of_a_broker(url: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make_settings(broker_url=url)
 
 
 @pytest.mark.parametrize("name", ["redis_url", "broker_url"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
+
 import pytest
 
-from app.web.request_head import find_fault, find_odd_request, is_in_chunks
+from app.web.request_head import find_fault, find_odd_request, is_in_chunks, read_strictly_in_gevent
 
 GOOD = [
     [],
@@ -32,6 +34,8 @@ BAD = {
     "an underscore": [b"Content-Length: 1_0\r\n"],
     "hexadecimal": [b"Content-Length: 0x5\r\n"],
     "empty": [b"Content-Length: \r\n"],
+    "more digits than a number has": [b"Content-Length: " + b"9" * 5000 + b"\r\n"],
+    "more digits than a size has": [b"Content-Length: " + b"0" * 18 + b"5\r\n"],
     "a length and chunks": [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"],
     "chunks twice": [b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\r\n"],
     "another coding": [b"Transfer-Encoding: gzip, chunked\r\n"],
@@ -80,3 +84,14 @@ def test_a_body_in_chunks_is_known_however_it_is_spelt() -> None:
     ):
         assert is_in_chunks([b"Host: a\r\n", line])
     assert not is_in_chunks([b"Host: a\r\n", b"Content-Length: 5\r\n", b"X-Transfer-Encoding: chunked\r\n"])
+
+
+def test_a_head_that_is_too_long_for_the_library_is_a_bad_request_under_gevent_too() -> None:
+    class Handler:
+        rfile = None
+
+        def read_request(self, _: str) -> bool:
+            raise HTTPException("got more than 100 headers")
+
+    with pytest.raises(ValueError, match="more than 100 headers"):
+        read_strictly_in_gevent(Handler)().read_request("GET / HTTP/1.1\r\n")
