@@ -13,6 +13,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.broadcast import instance_channel
+from app.core.connections import count_pool
 from tests.clients.subjects import Closing, PythonSubject
 from tests.harness.guard import session_pids
 from tests.harness.house import House
@@ -46,6 +47,13 @@ def clients_of_each(house: House, web: WebProcess) -> list[int]:
     files = sorted((house.root / "metrics" / f"127.0.0.1-{web.port}").glob("gauge_livesum_*.db"))
     found = [list(MmapedDict.read_all_values_from_file(str(f))) for f in files]  # type: ignore[no-untyped-call]
     return [int(value) for values in found for key, value, *_ in values if '"swallowtail_clients"' in key]
+
+
+def most_connections(house: House) -> int:
+    """How many connections to the database one process may have."""
+    pool = count_pool(house.runtime().db.engine)
+    assert pool is not None
+    return pool.limit
 
 
 def left(leader: int) -> list[int]:
@@ -86,6 +94,8 @@ def test_clients_are_spread_and_every_one_gets_every_event(
     wait_until(
         lambda: {count(web, "swallowtail_clients") for _ in range(6)} == {float(CLIENTS)}, "all clients are counted"
     )
+    all_of_them = 3 * most_connections(house)
+    wait_until(lambda: count(web, "swallowtail_database_pool_limit") == all_of_them, "all pools are counted")
     durable = count(web, "swallowtail_delivered_total", kind="durable")
     assert durable >= CLIENTS * len(told)
     answering = {httpx.get(web.url + "/readyz", timeout=30).json()["process"] for _ in range(40)}
@@ -149,6 +159,8 @@ def test_clients_of_a_killed_process_come_back_to_the_address_and_miss_nothing(n
         assert 0 < sum(client.losses for client in clients) < len(clients)
         wait_until(lambda: count(web, "swallowtail_clients") == len(clients), "the dead one's clients are not counted")
         assert count(web, "swallowtail_delivered_total") > delivered
+        all_of_them = 3 * most_connections(house)
+        wait_until(lambda: count(web, "swallowtail_database_pool_limit") == all_of_them, "all pools are counted")
 
 
 @every_mode
