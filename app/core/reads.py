@@ -141,12 +141,23 @@ def read_agent(session: Session, kind: str) -> AgentView:
     return view_agent(row)
 
 
-def list_schedules(session: Session, instance_id: str) -> list[ScheduleOutline]:
-    """Return an instance's schedules in outline, by name. Raises NotFound."""
+def list_schedules(
+    session: Session, instance_id: str, *, limit: int, cursor: str | None = None
+) -> tuple[list[ScheduleOutline], str | None]:
+    """Return an instance's schedules in outline, by name, and the cursor of the next page.
+
+    Raises:
+        NotFound: there is no such instance.
+        InvalidInput: this is no cursor.
+    """
     read_instance(session, instance_id)
     query = select(Schedule).options(defer(Schedule.input, raiseload=True)).where(Schedule.instance_id == instance_id)
-    rows = session.scalars(query.order_by(Schedule.name))
-    return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows]
+    if cursor is not None:
+        (after,) = _decode(cursor, (str,))
+        query = query.where(Schedule.name > after)
+    rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
+    more = _encode([rows[limit - 1].name]) if len(rows) > limit else None
+    return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
 
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:

@@ -163,11 +163,13 @@ class Sight:
             raise missing from None
         return read_artifact(self.session, artifact_id)
 
-    def schedules(self, instance_id: str) -> list[ScheduleOutline]:
-        """Return an instance's schedules in outline, by name."""
+    def schedules(
+        self, instance_id: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[ScheduleOutline], str | None]:
+        """Return an instance's schedules in outline, by name, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         require_whole(self.actor)
-        return reads.list_schedules(self.session, instance_id)
+        return reads.list_schedules(self.session, instance_id, limit=limit, cursor=cursor)
 
     def schedule(self, schedule_id: str) -> ScheduleView:
         """Return one schedule."""

@@ -111,14 +111,16 @@ def show_submission(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/schedules")
 def show_schedules(instance_id: str) -> str:
     """Show an instance's schedules."""
+    limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         agents = sight.agents()
         doubts = sight.doubts(agents)
-        schedules = sight.schedules(instance_id)
+        schedules, more = sight.schedules(instance_id, limit=limit, cursor=cursor)
         since, may = _since(sight, instance_id), sight.allowed(instance_id)
     kind = _favourite([agent["kind"] for agent in agents])
-    state = {"agents": agents, "kind": kind, "schedules": schedules, "since": since, "may": may}
+    page = {"items": schedules, "next_cursor": more}
+    state = {"agents": agents, "kind": kind, "schedules": page, "cursor": cursor, "since": since, "may": may}
     return render_template("schedules.html", instance=instance, agents=agents, doubts=doubts, state=state, may=may)
 
 

@@ -67,7 +67,11 @@ def show_schedules(
     """List an instance's schedules by name."""
     check_instance_id(instance, "INSTANCE")
     with open_domain() as runtime, runtime.db.read() as session:
-        found = Sight(session, runtime.caller.actor).schedules(instance)
+        sight, limit = Sight(session, runtime.caller.actor), runtime.settings.max_page_size
+        found, more = sight.schedules(instance, limit=limit)
+        while more is not None:
+            page, more = sight.schedules(instance, limit=limit, cursor=more)
+            found += page
     if as_json:
         for one in found:
             print_json(one)

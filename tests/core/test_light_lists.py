@@ -37,7 +37,7 @@ def test_a_list_does_not_even_read_them(stage: Stage) -> None:
         event.listen(stage.db.engine, "before_cursor_execute", lambda *given: asked.append(str(given[2])))
         tasks = list_tasks(session, "demo", limit=10)[0]
         assert len(tasks) == 3
-        listed = [*list_steps(session, tasks[0]["id"]), *list_schedules(session, "demo")]
+        listed = [*list_steps(session, tasks[0]["id"]), *list_schedules(session, "demo", limit=10)[0]]
     assert len(listed) == 2
     assert all({"input", "output"}.isdisjoint(one) for one in listed)
     payload = r"\b(task\.(input|result)|step\.output|schedule\.input)\b"

@@ -105,7 +105,7 @@ def test_what_cannot_work_is_refused_by_field_and_nothing_is_stored(
 
     assert refused.value.field == field
     with bench.runtime.db.read() as session:
-        assert list_schedules(session, "demo") == []
+        assert list_schedules(session, "demo", limit=10) == ([], None)
 
 
 def test_a_name_is_given_once_in_an_instance(bench: Bench) -> None:
@@ -141,7 +141,7 @@ def test_a_removed_schedule_leaves_its_tasks(bench: Bench) -> None:
     assert bench.fire("08:02:00") == 0
     assert len(bench.tasks()) == 1
     with bench.runtime.db.read() as session:
-        assert list_schedules(session, "demo") == []
+        assert list_schedules(session, "demo", limit=10) == ([], None)
 
 
 def test_a_schedule_that_is_not_there_is_not_found(bench: Bench) -> None:

@@ -188,7 +188,7 @@ def test_what_is_not_there_is_not_found_whatever_its_name(stage: Stage, key: str
     for field, read in (
         ("instance_id", lambda session: reads.read_instance(session, key)),
         ("instance_id", lambda session: reads.list_tasks(session, key, limit=1)),
-        ("instance_id", lambda session: reads.list_schedules(session, key)),
+        ("instance_id", lambda session: reads.list_schedules(session, key, limit=10)),
         ("task_id", lambda session: reads.read_task(session, key)),
         ("task_id", lambda session: reads.list_steps(session, key)),
         ("kind", lambda session: reads.read_agent(session, key)),

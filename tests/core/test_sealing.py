@@ -70,7 +70,7 @@ def _check_readable(stage: Stage, task_id: str) -> None:
         assert read_task(session, task_id)["result"] == {"said": MARK}
         outputs = read_outputs(session, task_id)
         assert [outputs[0], outputs[2], outputs[3]] == [[MARK], {"$sealed": MARK}, {"$as_is": 1}]
-        assert read_schedule(session, list_schedules(session, "demo")[0]["id"])["input"] == {"text": MARK}
+        assert read_schedule(session, list_schedules(session, "demo", limit=10)[0][0]["id"])["input"] == {"text": MARK}
         events = read_events(session, "demo", 0, 100)
     assert events == stage.announced or not stage.announced
 

@@ -35,6 +35,34 @@ def test_a_schedule_is_added_shown_and_listed(desk: Desk) -> None:
     assert take(desk.get("/instances/acme/schedules")) == {"items": [outline], "next_cursor": None}
 
 
+def test_pages_of_schedules_are_by_name_and_cover_all_once(desk: Desk) -> None:
+    names = sorted(["\U0001f98b" * 190 + f"{number:02}" for number in range(4)] + ["B", "a", "ä"])
+    for name in names[::-1]:
+        _add(desk, name=name)
+    seen: list[str] = []
+    more: dict[str, str] = {}
+    while True:
+        page = take(desk.get("/instances/acme/schedules", query_string={"limit": 2, **more}))
+        assert len(page["items"]) <= 2
+        seen += [one["name"] for one in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        more = {"cursor": page["next_cursor"]}
+    assert seen == names
+    problem(desk.get("/instances/acme/schedules?cursor=x"), 422, "invalid_input", "cursor")
+    problem(desk.get("/instances/acme/schedules?limit=21"), 422, "invalid_input", "limit")
+
+
+def test_a_page_has_as_many_schedules_as_others_and_tells_where_it_goes_on(desk: Desk) -> None:
+    for number in range(6):
+        _add(desk, name=f"S{number}")
+    first = desk.client.get("/instances/acme/schedules").text
+    page = take(desk.get("/instances/acme/schedules"))
+    assert ("S4" in first, "S5" in first) == (True, False)
+    later = desk.client.get("/instances/acme/schedules", query_string={"cursor": page["next_cursor"]}).text
+    assert ("S4" in later, "S5" in later) == (False, True)
+
+
 def test_a_schedule_may_be_an_interval_or_one_moment(desk: Desk) -> None:
     interval = _add(desk, name="Often", cron=None, interval_seconds=60)
     assert (interval["timing"], interval["interval_seconds"]) == ("interval", 60.0)

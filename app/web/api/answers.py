@@ -84,12 +84,12 @@ class AgentList(Shown):
 
 
 class ScheduleList(Shown):
-    """All schedules of an instance in outline, by name."""
+    """Schedules of an instance in outline, by name."""
 
     items: list[ScheduleOutline]
     """The schedules"""
-    next_cursor: None
-    """Always null"""
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last"""
 
 
 class SlotList(Shown):

@@ -38,7 +38,8 @@ class Asked(BaseModel):
 class PageQuery(Asked):
     """Which page of a list."""
 
-    cursor: str | None = Field(None, max_length=500)
+    # The longest name of a schedule takes 1072.
+    cursor: str | None = Field(None, max_length=1100)
     """`next_cursor` of the page before; the first page when absent"""
     limit: int | None = Field(None, ge=1)
     """Most items on the page"""

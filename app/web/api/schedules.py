@@ -8,7 +8,7 @@ from flask import Response
 from app.core import actions, planning
 from app.core.validate import check_instance_id, check_task_id
 from app.web.api.answers import AddedSchedule, ScheduleList, SlotList
-from app.web.api.given import NewSchedule, SlotQuery
+from app.web.api.given import NewSchedule, PageQuery, SlotQuery
 from app.web.api.paging import choose_limit, write_page
 from app.web.api.scope import seeing
 from app.web.api.shapes import Schedule
@@ -29,14 +29,16 @@ _EXAMPLE = {
 
 
 @bp.get("/instances/<instance_id>/schedules")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(ScheduleList)
-def list_schedules(instance_id: str) -> Response:
+def list_schedules(instance_id: str, query: PageQuery) -> Response:
     """List an instance's schedules
 
-    Without inputs: ask for a schedule to have its input.
+    By name, without inputs: ask for a schedule to have its input.
     """
+    instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     with seeing() as sight:
-        return write_page(sight.schedules(check_instance_id(instance_id)))
+        return write_page(*sight.schedules(instance_id, limit=limit, cursor=query.cursor))
 
 
 @bp.post("/instances/<instance_id>/schedules")

@@ -14,23 +14,28 @@ class ScheduleList {
   #list = document.getElementById("schedules");
   #dialog = document.getElementById("confirm");
   #error = document.getElementById("action-error");
+  #more = document.getElementById("more");
 
-  constructor(instanceId, schedules) {
+  /** `cursor` is where this page of the list begins; null for the first. */
+  constructor(instanceId, page, cursor) {
     this.instanceId = instanceId;
-    this.#draw(schedules);
+    this.cursor = cursor;
+    this.#draw(page);
   }
 
-  /** Read the list again. */
+  /** Read this page of the list again. */
   async refresh() {
+    const from = this.cursor ? `?cursor=${quote(this.cursor)}` : "";
     try {
-      const { items } = await callApi("GET", `/instances/${quote(this.instanceId)}/schedules`);
-      this.#draw(items);
+      this.#draw(await callApi("GET", `/instances/${quote(this.instanceId)}/schedules${from}`));
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
     }
   }
 
-  #draw(schedules) {
+  #draw({ items: schedules, next_cursor: next }) {
+    this.#more.hidden = !next;
+    if (next) this.#more.href = `?cursor=${quote(next)}`;
     const focused = document.activeElement?.closest?.("[data-schedule]")?.dataset.schedule;
     const control = document.activeElement?.dataset?.slot;
     this.#list.replaceChildren(...schedules.map((schedule) => this.#row(schedule)));
@@ -98,7 +103,7 @@ function showTiming(form) {
 }
 
 const form = document.getElementById("add");
-const list = new ScheduleList(form.dataset.instance, state.schedules);
+const list = new ScheduleList(form.dataset.instance, state.schedules, state.cursor);
 
 if (state.agents.length > 0) {
   const agentForm = new AgentForm(form, state.agents);
