@@ -151,6 +151,13 @@ def _move(session: Session, now: datetime, jump: _Jump) -> None:
         _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
     for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):
         _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
+    # Counted from once it has come.
+    _shift(
+        session,
+        Outbox.due_at,
+        jump,
+        (Outbox.due_at > now) | (Outbox.due_at <= ended) if jump.seconds < 0 else Outbox.due_at <= ended,
+    )
 
 
 def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, which: ColumnElement[bool]) -> None:
@@ -169,22 +176,25 @@ def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[t
     for since in (Outbox.sent_at, Outbox.created_at) if whole else (Outbox.sent_at,):
         # What has just happened did not happen in the future: the delay that began then begins now.
         delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
-        begun = {column: _no_later(column, now) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)}
+        present = literal(now, Moment)
+        begun = {
+            column: _no_later(column, present) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)
+        }
         at = type_coerce(_microseconds(now) + delay, Moment)
-        yield Outbox, since > soon, {**begun, Outbox.available_at: at}
+        yield Outbox, since > soon, {**begun, Outbox.available_at: at, Outbox.due_at: _no_later(Outbox.due_at, at)}
     for is_sent, most in (
         (Outbox.sends > 0, limits.resend_max + limits.backoff_base),
         (Outbox.sends == 0, max(limits.backoff_base, limits.backoff_max, limits.retry_after_max, STALE)),
     ):
         last = now + timedelta(seconds=most)
-        yield Outbox, is_sent & (Outbox.available_at > last), {Outbox.available_at: last}
+        sooner = {Outbox.available_at: last, Outbox.due_at: _no_later(Outbox.due_at, literal(last, Moment))}
+        yield Outbox, is_sent & (Outbox.available_at > last), sooner
     held = now + timedelta(seconds=limits.lease_seconds)
     too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
     yield Task, and_(IS_RUNNING, too_long), {Task.lease_until: held}
 
 
-def _no_later(column: Any, now: datetime) -> ColumnElement[Any]:
-    moment = literal(now, Moment)
+def _no_later(column: Any, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((column > moment, moment), else_=column)
 
 

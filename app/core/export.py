@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session, undefer
 
 from app.core import reads
@@ -24,7 +24,7 @@ from app.core.events import bearable, now, stamp, to_json
 from app.core.instance_policy import read_own_policy
 from app.core.keyring import KeyMissing, Tampered
 from app.core.log import Head, read_events, read_head
-from app.core.models import Schedule, Slot, Step, Task
+from app.core.models import Moment, Schedule, Slot, Step, Task
 from app.core.models_access import Membership, User
 from app.core.models_audit import AuditEntry
 from app.core.models_privacy import Artifact
@@ -140,25 +140,33 @@ def _read_schedules(session: Session, instance_id: str, after: Any) -> tuple[Seq
 
 
 def _read_slots(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
-    query = select(Slot).join(Schedule, Schedule.id == Slot.schedule_id).where(Schedule.instance_id == instance_id)
-    if after is not None:
-        query = query.where(tuple_(Slot.schedule_id, Slot.planned_at) > tuple_(*after))
-    rows = session.scalars(query.order_by(Slot.schedule_id, Slot.planned_at).limit(PAGE)).all()
-    shown = [view_slot(row) for row in rows]
-    return shown, (rows[-1].schedule_id, rows[-1].planned_at) if len(rows) == PAGE else None
+    """Read a page of one schedule's slots: of all of them together, no index knows the order in an instance."""
+    schedule_id, moment = after or ("", None)
+    if moment is None:
+        others = select(Schedule.id).where(Schedule.instance_id == instance_id, Schedule.id > schedule_id)
+        schedule_id = session.scalar(others.order_by(Schedule.id).limit(1))
+        if schedule_id is None:
+            return [], None
+    query = select(Slot).where(Slot.schedule_id == schedule_id)
+    if moment is not None:
+        query = query.where(Slot.planned_at > moment)
+    rows = session.scalars(query.order_by(Slot.planned_at).limit(PAGE)).all()
+    return [view_slot(row) for row in rows], (schedule_id, rows[-1].planned_at if len(rows) == PAGE else None)
 
 
 def _read_tasks(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
-    query = select(Task).where(Task.instance_id == instance_id, Task.id > (after or ""))
+    query = select(Task).where(Task.instance_id == instance_id)
+    if after is not None:
+        query = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(after[0], Moment()), after[1]))
     kept = (undefer(Task.input_shown), undefer(Task.result_shown))
-    rows = session.scalars(query.options(*kept).order_by(Task.id).limit(FEW)).all()
+    rows = session.scalars(query.options(*kept).order_by(Task.created_at, Task.id).limit(FEW)).all()
     rules = rules_among(session, instance_id, rows)
     steps: dict[str, list[StepView]] = {row.id: [] for row in rows}
     of_these = select(Step).where(Step.task_id.in_(steps)).options(undefer(Step.output_shown))
     for step in session.scalars(of_these.order_by(Step.task_id, Step.position)):
         steps[step.task_id].append(view_step(session, step, rules[step.task_id]))
     shown = [{**view_task(session, row, rules[row.id]), "steps": steps[row.id]} for row in rows]
-    return shown, rows[-1].id if len(rows) == FEW else None
+    return shown, (rows[-1].created_at, rows[-1].id) if len(rows) == FEW else None
 
 
 def _read_artifacts(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from app.core.access import LEAST_ROLE, Act, require, require_outside
@@ -203,8 +203,8 @@ def _store(
             return known
         if new.instance_id is not None and read_head(change.session, new.instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
-        good = select(func.count()).select_from(AccessToken).where(*same, _is_good(change.now))
-        if (change.session.scalar(good) or 0) >= most:
+        good = [select(AccessToken.id).where(*same, half).limit(most) for half in _are_good(change.now)]
+        if sum(len(change.session.scalars(half).all()) for half in good) >= most:
             raise TooMany(f"there are {most} of these tokens already; revoke one first")
         row = AccessToken(**{**values, "created_at": change.now})
         change.session.add(row)
@@ -217,9 +217,11 @@ def _store(
 
 
 def _list(runtime: Runtime, *which: ColumnElement[bool]) -> list[TokenView]:
-    query = select(AccessToken).where(*which, _is_good(now()))
+    good = [select(AccessToken).where(*which, half) for half in _are_good(now())]
     with runtime.db.read() as session:
-        rows = session.scalars(query.order_by(AccessToken.created_at.desc(), AccessToken.id)).all()
+        rows = [row for half in good for row in session.scalars(half)]
+    rows.sort(key=lambda row: row.id)
+    rows.sort(key=lambda row: row.created_at, reverse=True)
     return [view_token(row) for row in rows]
 
 
@@ -237,9 +239,12 @@ def _revoke(runtime: Runtime, token_id: str, which: Collection[ColumnElement[boo
     runtime.ledger.commit(work)
 
 
-def _is_good(moment: datetime) -> ColumnElement[bool]:
-    lasting = or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > moment)
-    return AccessToken.revoked_at.is_(None) & lasting
+def _are_good(moment: datetime) -> list[ColumnElement[bool]]:
+    """Return what is true of either half of the good tokens: each is found by an index, past those that expired."""
+    return [
+        AccessToken.revoked_at.is_(None) & lasting
+        for lasting in (AccessToken.expires_at.is_(None), AccessToken.expires_at > moment)
+    ]
 
 
 def _check_acts(wished: Collection[str], possible: frozenset[Act]) -> frozenset[Act]:

@@ -185,7 +185,7 @@ class Step(Base):
     started_at: Mapped[datetime] = mapped_column(Moment)
     completed_at: Mapped[datetime | None] = mapped_column(Moment)
 
-    __table_args__ = (UniqueConstraint("task_id", "key"),)
+    __table_args__ = (UniqueConstraint("task_id", "key"), Index("ix_step_position", "task_id", "position"))
 
 
 class Event(Base):
@@ -222,7 +222,9 @@ class Outbox(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
     #: Since when workers have given it back, because they could not begin it.
     held_since: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    #: Since when it waits for a worker: when it was to be sent first, whatever happened since.
+    due_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
 
 
 class Duty(Base):
@@ -277,7 +279,7 @@ class Schedule(Base):
     __tablename__ = "schedule"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), index=True)
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(100))
     input: Mapped[Any] = mapped_column(JSON)
@@ -301,7 +303,11 @@ class Schedule(Base):
     last_slot_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (UniqueConstraint("instance_id", "name"), Index("ix_schedule_due", "paused", "next_slot_at"))
+    __table_args__ = (
+        UniqueConstraint("instance_id", "name"),
+        Index("ix_schedule_instance", "instance_id", "id"),
+        Index("ix_schedule_due", "paused", "next_slot_at"),
+    )
 
 
 class Slot(Base):

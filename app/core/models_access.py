@@ -32,7 +32,10 @@ class User(Base):
     generation: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        Index("ix_user_account_superuser", "is_superuser", "id"),
+    )
 
 
 class Membership(Base):
@@ -61,11 +64,11 @@ class AccessToken(Base):
     #: SHA-256 of the secret, in hex; None where a signature stands for it.
     secret_hash: Mapped[str | None] = mapped_column(String(64))
     #: Whose it is; for a front end, who minted it.
-    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
     #: What it may do at most, as names of `core/access.Act`; None for all that its user may.
     acts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     #: The one instance, and the one task in it, that it is for.
-    instance_id: Mapped[str | None] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), index=True)
+    instance_id: Mapped[str | None] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
     task_id: Mapped[str | None] = mapped_column(String(36))
     #: The fields of `data` that it may see; None for all.
     fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
@@ -73,6 +76,11 @@ class AccessToken(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index("ix_access_token_user", "user_id", "kind", "expires_at"),
+        Index("ix_access_token_instance", "instance_id", "kind", "expires_at"),
+    )
 
 
 class AccessVersion(Base):

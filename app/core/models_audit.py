@@ -57,4 +57,6 @@ class AuditEntry(Base):
         Index("ix_audit_entry_actor", "scope", "actor_id", "at", "number"),
         Index("ix_audit_entry_actor_name", "scope", "actor_name", "at", "number"),
         Index("ix_audit_entry_object", "scope", "object_id", "at", "number"),
+        Index("ix_audit_entry_action_actor", "scope", "action", "actor_id", "at", "number"),
+        Index("ix_audit_entry_action_actor_name", "scope", "action", "actor_name", "at", "number"),
     )

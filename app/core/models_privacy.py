@@ -48,4 +48,4 @@ class Artifact(Base):
     key_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    __table_args__ = (Index("ix_artifact_instance", "instance_id", "created_at"),)
+    __table_args__ = (Index("ix_artifact_instance", "instance_id", "id"),)

@@ -193,7 +193,7 @@ def wish(change: Change, task: Task, delay: float = 0.0) -> None:
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0)
     # By one clock, so that the delay is known whatever happens to the clock (`core/clock`).
-    row.created_at, row.available_at = db_now(), db_now(delay)
+    row.created_at, row.available_at, row.due_at = db_now(), db_now(delay), db_now(delay)
     change.session.add(row)
     change.session.flush()
 

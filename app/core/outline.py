@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from app.core.errors import NotFound
@@ -126,9 +126,14 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
             cut, after = task_id, -limit
             break
         whole.append(task_id)
-    wanted = Step.task_id.in_(whole) | ((Step.task_id == cut) & (Step.position > after))
-    query = select(Step).options(defer(Step.output, raiseload=True)).where(wanted).order_by(Step.position.desc())
-    return session.scalars(query).all()
+    wanted: list[ColumnElement[bool]] = [Step.task_id.in_(whole)] if whole else []
+    if cut is not None:
+        # With "or" only where each half is found by an index: for anything else, every step there is would be read.
+        wanted.append((Step.task_id == cut) & (Step.position > after))
+    if not wanted:
+        return []
+    rows = session.scalars(select(Step).options(defer(Step.output, raiseload=True)).where(or_(*wanted))).all()
+    return sorted(rows, key=lambda row: row.position, reverse=True)
 
 
 def _add_steps(outlines: list[TaskOutline], read: Outline, room: int) -> list[dict[str, Any]]:

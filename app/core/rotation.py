@@ -1,18 +1,20 @@
 """Sealing again what is stored: with the current key what another key sealed, or nothing did. Off the road.
 
 Each batch is a transaction of its own, of rows in the order of their keys. What is sealed with the current key already
-is passed over, so a rotation that was interrupted is simply begun again.
+is passed over, so a rotation that was interrupted is simply begun again. Whole tables are read, in parts: no question
+takes longer than a part, and nobody waits for one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from typing import cast as cast_type
 
 import orjson
-from sqlalchemy import JSON, ColumnElement, Table, Text, and_, cast, func, or_, select, type_coerce, update
+from sqlalchemy import JSON, ColumnElement, Table, Text, and_, case, cast, func, or_, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from app.core.access import Act, require_outside
@@ -25,8 +27,8 @@ from app.core.models_privacy import Artifact
 from app.core.runtime import Runtime
 from app.core.sealing import ANY_MARKER, DERIVED, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
 
-#: Rows of one transaction.
-BATCH = 100
+#: Rows that are sealed in one transaction, and those that are looked at by one question.
+BATCH, LOOK = 100, 1000
 
 
 @dataclass(slots=True)
@@ -50,12 +52,26 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
         message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
         raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
     for model in SEALED:
-        after = ""
-        while True:
-            done, after = _rotate_batch(db, model, after, batch)
-            if not done:
-                break
-            yield model.__tablename__, done
+        for part in _parts(db, model):
+            done = batch
+            while done == batch:
+                done = _rotate_batch(db, model, part, batch)
+                if done:
+                    yield model.__tablename__, done
+
+
+def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
+    """Give the conditions that divide a table into parts of at most `LOOK` rows, in the order of their keys."""
+    key: ColumnElement[str] = model.__table__.c.id
+    after = ""
+    while True:
+        some = select(key).where(key > after).order_by(key).limit(LOOK).subquery()
+        with db.read() as session:
+            last = session.scalar(select(func.max(some.c.id)))
+        if last is None:
+            return
+        yield and_(key > after, key <= last)
+        after = last
 
 
 def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
@@ -72,24 +88,28 @@ def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
     yield from rotate(runtime.db)
 
 
-def _rotate_batch(db: Database, model: type[Base], after: str, batch: int) -> tuple[int, str]:
+def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> int:
     table = cast_type("Table", model.__table__)
     beside = ("content", "key_id") if model is Artifact else ()
+    stale = _stale_json(model, db.keyring)
+    stale = stale | _stale_content(db.keyring) if model is Artifact else stale
+    with db.read() as session:
+        # Before anything is locked: most of what is looked at was sealed by an earlier rotation, or is new.
+        if session.scalar(select(table.c.id).where(part, stale).limit(1)) is None:
+            return 0
 
-    def work(session: Session) -> tuple[int, str]:
-        stale = _stale_json(model, db.keyring)
-        stale = stale | _stale_content(db.keyring) if model is Artifact else stale
+    def work(session: Session) -> int:
         wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
-        query = select(*wanted).where(table.c.id > after, stale).order_by(table.c.id).limit(batch).with_for_update()
+        query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()
         for row in rows:
             values = _seal_row(db.keyring, model, row)
             values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
             session.execute(update(table).where(table.c.id == row.id).values(**values))
-        return len(rows), rows[-1].id if rows else after
+        return len(rows)
 
-    outcome: tuple[int, str] = db.run(work)
-    return outcome
+    done: int = db.run(work)
+    return done
 
 
 def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
@@ -141,38 +161,41 @@ def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
 def count_use(db: Database) -> list[KeyUse]:
     """Return how many values are sealed with which key, column by column; `?` stands for keys that are not here."""
     found = []
-    with db.read() as session:
-        for model, names in SEALED.items():
-            found += [_count_json(session, db.keyring, model, name) for name in names]
-        found.append(_count_artifacts(session))
-    return found
+    for model, names in SEALED.items():
+        uses = [KeyUse(model.__tablename__, name, dict.fromkeys(db.keyring.ids, 0)) for name in names]
+        for part in _parts(db, model):
+            with db.read() as session:
+                for use in uses:
+                    _count_json(session, db.keyring, model, use, part)
+        found += uses
+    artifacts = KeyUse(Artifact.__tablename__, "content")
+    for part in _parts(db, Artifact):
+        with db.read() as session:
+            _count_artifacts(session, artifacts, part)
+    return [*found, artifacts]
 
 
-def _count_json(session: Session, keyring: Keyring, model: type[Base], name: str) -> KeyUse:
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(model).where(*conditions)) or 0
-
-    use = KeyUse(model.__tablename__, name)
-    use.sealed = {key_id: count(_begins(model, name, marker_of(key_id))) for key_id in keyring.ids}
-    sealed = count(_begins(model, name, ANY_MARKER))
-    use.unsealed = count(_has_value(model, name)) - sealed
-    if unknown := sealed - sum(use.sealed.values()):
-        query = select(_text(model, name)).where(_begins(model, name, ANY_MARKER))
-        known = [~_begins(model, name, marker_of(key_id)) for key_id in keyring.ids]
-        sample = session.scalar(query.where(*known).limit(1)) or "{}"
-        use.sealed[f"{_key_of(sample)} (missing)"] = unknown
-    return use
+def _count_json(session: Session, keyring: Keyring, model: type[Base], use: KeyUse, part: ColumnElement[bool]) -> None:
+    name, known = use.column, [_begins(model, use.column, marker_of(key_id)) for key_id in keyring.ids]
+    counted = (_has_value(model, name), _begins(model, name, ANY_MARKER), *known)
+    query = select(*(func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted)).where(part)
+    values, sealed, *by_key = map(int, session.execute(query.select_from(model)).one())
+    use.unsealed += values - sealed
+    for key_id, number in zip(keyring.ids, by_key, strict=True):
+        use.sealed[key_id] += number
+    if unknown := sealed - sum(by_key):
+        sample = select(_text(model, name)).where(part, counted[1], *(~one for one in known))
+        label = f"{_key_of(session.scalar(sample.limit(1)) or '{}')} (missing)"
+        use.sealed[label] = use.sealed.get(label, 0) + unknown
 
 
 def _key_of(stored: str) -> str:
     return str(orjson.loads(stored).get("$sealed", "?")).partition(":")[0]
 
 
-def _count_artifacts(session: Session) -> KeyUse:
-    use = KeyUse(Artifact.__tablename__, "content")
-    for key_id, number in session.execute(select(Artifact.key_id, func.count()).group_by(Artifact.key_id)):
+def _count_artifacts(session: Session, use: KeyUse, part: ColumnElement[bool]) -> None:
+    for key_id, number in Counter(session.scalars(select(Artifact.key_id).where(part))).items():
         if key_id is None:
-            use.unsealed = number
+            use.unsealed += number
         else:
-            use.sealed[key_id] = number
-    return use
+            use.sealed[key_id] = use.sealed.get(key_id, 0) + number

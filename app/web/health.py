@@ -127,13 +127,14 @@ def check_work(runtime: Runtime) -> dict[str, Component]:
     """Look whether tasks are begun and slots are decided in time."""
     try:
         with runtime.db.read(wait=PATIENCE) as session:
-            seen = read_vitals(session)
+            seen = read_vitals(session, runtime.settings.count_limit)
     except (SwallowtailError, SQLAlchemyError):
         return {name: _state(DEGRADED, "unknown without the database") for name in ("workers", "tasks", "schedules")}
     most = runtime.settings.ready_wait
+    waiting = f"{seen.waiting} or more" if seen.waiting == runtime.settings.count_limit else f"{seen.waiting}"
     return {
         "workers": _state(OK if seen.workers else DEGRADED, f"{seen.workers} live" if seen.workers else "none lives"),
-        "tasks": _in_time(seen.oldest_wait, most, f"{seen.waiting} wait for a worker", "for"),
+        "tasks": _in_time(seen.oldest_wait, most, f"{waiting} wait for a worker", "for"),
         "schedules": _in_time(seen.beat_lag, most, "slots are decided by beat", "the first is late by"),
     }
 

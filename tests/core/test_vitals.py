@@ -14,13 +14,18 @@ from app.core.fleet import announce, retire
 from app.core.measures import MOVES, STEP_RETRIES, STEP_SECONDS
 from app.core.models import Outbox, Schedule
 from app.core.sweep import Sweeper
-from app.core.vitals import Vitals, VitalsCollector, read_vitals
+from app.core.vitals import Vitals, VitalsCollector, count_open, read_vitals
 from tests.core.stage import ERROR, Stage
 
 
-def _look(stage: Stage) -> Vitals:
+def _look(stage: Stage, most: int = 100) -> Vitals:
     with stage.db.read() as session:
-        return read_vitals(session)
+        return read_vitals(session, most)
+
+
+def _count(stage: Stage, most: int = 100) -> dict[str, int]:
+    with stage.db.read() as session:
+        return count_open(session, most)
 
 
 def _samples(stage: Stage) -> dict[str, float]:
@@ -37,12 +42,12 @@ def _rename(stage: Stage, table: str, name: str) -> None:
 
 
 def test_open_tasks_are_told_by_status_and_ended_ones_not_at_all(stage: Stage) -> None:
-    assert set(_look(stage).tasks.values()) == {0}
+    assert set(_count(stage).values()) == {0}
     stage.submit()
     stage.queued()
     stage.running()
     stage.failed()
-    assert {status: count for status, count in _look(stage).tasks.items() if count} == {
+    assert {status: count for status, count in _count(stage).items() if count} == {
         "SUBMITTED": 1,
         "QUEUED": 1,
         "IN_PROGRESS": 1,
@@ -55,7 +60,7 @@ def test_the_wait_is_that_of_the_first_task_that_no_worker_has_begun(stage: Stag
     task_id = stage.queued()
     stage.submit()
     with stage.db.write() as session:
-        session.execute(update(Outbox).where(Outbox.task_id == task_id).values(created_at=db_now(-100)))
+        session.execute(update(Outbox).where(Outbox.task_id == task_id).values(due_at=db_now(-100)))
     seen = _look(stage)
     assert seen.waiting == 2
     assert seen.oldest_wait >= 100
@@ -66,6 +71,33 @@ def test_the_wait_is_that_of_the_first_task_that_no_worker_has_begun(stage: Stag
 def test_a_retry_that_is_not_due_yet_does_not_wait(stage: Stage) -> None:
     stage.runs.retry_later(stage.running(), ERROR, 1000.0)
     assert _look(stage).waiting == 0
+
+
+def test_a_retry_waits_from_when_it_is_due_and_not_from_when_it_was_asked_for(stage: Stage) -> None:
+    claim = stage.running()
+    stage.runs.retry_later(claim, ERROR, 1000.0)
+    with stage.db.write() as session:
+        session.execute(update(Outbox).values(created_at=db_now(-1000), available_at=db_now(-1), due_at=db_now(-1)))
+    seen = _look(stage)
+    assert seen.waiting == 1
+    assert 1 <= seen.oldest_wait < 500
+
+
+def test_what_was_sent_and_doubted_or_given_back_waits_since_it_was_first_due(stage: Stage) -> None:
+    task_id = stage.queued()
+    with stage.db.write() as session:
+        session.execute(update(Outbox).values(due_at=db_now(-100)))
+    stage.ledger.mark_queued(task_id, 1, 1000.0)
+    stage.ledger.propose_unheard(task_id, 1)
+    assert _look(stage).waiting == 1
+    assert _look(stage).oldest_wait >= 100
+
+
+def test_no_more_is_counted_than_was_asked_for(stage: Stage) -> None:
+    for _ in range(5):
+        stage.submit()
+    assert (_count(stage, 3)["SUBMITTED"], _look(stage, 3).waiting) == (3, 3)
+    assert (_count(stage, 5)["SUBMITTED"], _look(stage, 5).waiting) == (5, 5)
 
 
 def test_workers_are_counted_that_said_of_late_that_they_live(stage: Stage) -> None:

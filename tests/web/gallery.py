@@ -50,8 +50,8 @@ def make_front_end(instance_id: str, task_id: str | None = None, fields: frozens
 class Gallery:
     """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
 
-    def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP}
+    def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
+        given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP, **more}
         settings = Settings(_env_file=None, var_dir=var, async_mode="threading", **given)
         self.desk = Desk(settings)
         self.rt = self.desk.rt
@@ -144,9 +144,9 @@ class Gallery:
 
 
 @contextmanager
-def open_gallery(directory: Path) -> Iterator[Gallery]:
-    """Give a gallery with its data in a directory, and close it."""
+def open_gallery(directory: Path, **more: Any) -> Iterator[Gallery]:
+    """Give a gallery with its data in a directory and settings of the test's own, and close it."""
     with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(directory, patch)
+        gallery = Gallery(directory, patch, **more)
         yield gallery
         gallery.desk.close()

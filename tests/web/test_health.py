@@ -145,7 +145,7 @@ def test_what_waits_too_long_is_told_and_sends_no_client_away(desk: Desk) -> Non
         announce(desk.rt.db, "worker", [], interval=10_000)
         assert _states(take(desk.client.get("/readyz")))["tasks"] == "ok"
         with desk.rt.db.write() as session:
-            session.execute(update(Outbox).where(Outbox.task_id == task_id).values(created_at=db_now(-61)))
+            session.execute(update(Outbox).where(Outbox.task_id == task_id).values(due_at=db_now(-61)))
         body = take(desk.client.get("/readyz"))
     finally:
         desk.web.hub.stop()

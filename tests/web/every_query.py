@@ -1,0 +1,200 @@
+"""Beside the road: everything that is asked of the database, done once on a database with a little of everything."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import text
+
+from app.core import epochs, firing, fleet, ledger, removal, retention, rotation, sessions, users
+from app.core.access import OPEN, Caller
+from app.core.audit_log import list_scopes, verify
+from app.core.events import now
+from app.core.old_entries import delete_old_entries
+from app.core.runs import Claim
+from app.core.runtime import Runtime
+from app.core.spent_tokens import delete_spent
+from app.core.sweep import Sweeper
+from app.core.vitals import VitalsCollector
+from app.delivery.archive import Archive
+from app.delivery.wire import Since
+from tests.harness.plans import OWN
+from tests.web.access_table import TABLE
+from tests.web.gallery import Gallery
+
+#: Settings with which there is something to prune.
+KEEPS: dict[str, Any] = {
+    "event_retention_days": 10.0, "task_retention_days": 10.0, "token_keep_days": 10.0, "audit_keep_days": 10.0,
+    "prune_floor": 0.0, "encryption_keys": "one:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+}  # fmt: skip
+#: Twenty days.
+_MICROS = 20 * 86_400_000_000
+_ERROR = {"code": "exception", "message": "It broke", "type": "ValueError"}
+_PASSWORD = "correct horse battery"
+
+
+def do_everything(gallery: Gallery) -> None:
+    """Do all of it."""
+    for do in (work_all, sweep_all, sign_in_all, ask_all, keep_all):
+        do(gallery)
+
+
+def ask_all(gallery: Gallery) -> None:
+    """Ask every route as everybody whom it answers, and every list with every filter together with every other."""
+    for who in ("owner", "superuser", "task_page"):
+        for route, row in TABLE.items():
+            gallery.ask(who, route.split()[0], row.path(gallery), row.body)
+    for who, path in _lists(gallery):
+        answer = gallery.ask(who, "GET", path)
+        assert answer.status_code == 200, (path, answer.text)
+
+
+def _lists(gallery: Gallery) -> Iterator[tuple[str, str]]:
+    since, until = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+    tasks = {"status": "FAILED", "kind": "brief", "limit": "1"}
+    audit = {"action": "task.submit", "actor": "owner", "object_id": "x", "since": since, "until": until}
+    instance = "/api/v1/instances/acme"
+    for who, path, filters in (
+        ("owner", f"{instance}/tasks", tasks),
+        ("task_page", f"{instance}/tasks", tasks),
+        ("owner", "/instances/acme", {"status": "FAILED", "kind": "brief"}),
+        ("owner", f"{instance}/audit", audit),
+        ("superuser", "/api/v1/audit", {}),
+        ("owner", "/instances/acme/audit", {"action": "task.submit", "actor": "owner"}),
+        ("owner", f"{instance}/events", {"since": "1", "limit": "1", "task_id": gallery.task_id}),
+        ("owner", f"{instance}/schedules", {"limit": "1"}),
+        ("superuser", "/api/v1/users", {"limit": "1"}),
+        ("stranger", "/api/v1/instances", {"limit": "1"}),
+    ):
+        for size in range(len(filters) + 1):
+            for chosen in itertools.combinations(filters.items(), size):
+                yield who, f"{path}?{urlencode(chosen)}"
+                if "limit" in dict(chosen) and "events" not in path:
+                    cursor = gallery.ask(who, "GET", f"{path}?{urlencode(chosen)}").get_json()["next_cursor"]
+                    if cursor is not None:
+                        yield who, f"{path}?{urlencode({**dict(chosen), 'cursor': cursor})}"
+
+
+def work_all(gallery: Gallery) -> None:
+    """Do what workers do: tasks to every end, with steps of every kind."""
+    rt = gallery.rt
+    done = _claimed(gallery)
+    rt.runs.heartbeat(done, 10, "on it")
+    rt.runs.start_step(done, "plan", "Manager", "plan")
+    rt.runs.finish_step(done, "plan", {"did": "x" * 40_000}, progress=50)
+    rt.runs.skip_step(done, "look", "Manager", "look", "not needed")
+    rt.runs.complete(done, {"done": True})
+    for delay in (0.0, 1000.0):
+        failing = _claimed(gallery)
+        rt.runs.start_step(failing, "plan", "Manager", "plan")
+        rt.runs.fail_step(failing, "plan", _ERROR)
+        rt.runs.retry_later(failing, _ERROR, delay)
+    again = rt.runs.claim(failing.task_id, 2, "hand")
+    assert again is not None
+    rt.runs.start_step(again, "plan", "Manager", "plan")
+    rt.runs.fail(again, _ERROR)
+    rt.ledger.retry(failing.task_id, "plan")
+    rt.ledger.request_cancel(_claimed(gallery).task_id)
+    rt.ledger.propose_lost(_claimed(gallery).task_id, 1, ledger.WORKER_LOST)
+    rt.ledger.propose_failed(_claimed(gallery).task_id, 1, _ERROR)
+    rt.ledger.propose_cancelled(_claimed(gallery).task_id, 1)
+    rt.ledger.propose_unheard(gallery.new_task(), 1)
+
+
+def _claimed(gallery: Gallery) -> Claim:
+    task_id = gallery.new_task()
+    gallery.rt.ledger.mark_queued(task_id, 1, 60.0)
+    claim: Claim | None = gallery.rt.runs.claim(task_id, 1, "hand")
+    assert claim is not None
+    return claim
+
+
+def sweep_all(gallery: Gallery) -> None:
+    """Do what is done again and again, with something to do for each."""
+    rt = gallery.rt
+    # As if the broker answered, and its queue were empty.
+    rt.relay._depth = lambda: 0
+    rt.relay._send = lambda wish: wish.sends == 0
+    rt.ledger.mark_queued(gallery.new_task(), 1, 60.0)
+    _claimed(gallery)
+    _write(rt, f"UPDATE outbox SET sent_at = sent_at - {_MICROS}")
+    rt.relay.find_lost()
+    rt.relay._reserve(100)
+    rt.relay._count_missing(10)
+    late = gallery.new_task()
+    _write(rt, "UPDATE task SET expires_at = 1 WHERE id = :id", id=late)
+    Sweeper(rt).run_once()
+    rt.clock.look()
+    fleet.announce(rt.db, "one", ["brief"], 10)
+    firing.fire_due(rt, at=now() + timedelta(hours=1))
+    fleet.retire(rt.db, "one")
+    list(VitalsCollector(rt).collect())
+    _follow(gallery)
+
+
+def _follow(gallery: Gallery) -> None:
+    """Read what web processes read for their clients."""
+    archive, pairs = Archive(gallery.rt.db, gallery.rt.settings), []
+    for who in ("owner", "page", "superuser"):
+        actor = gallery.people[who]
+        pairs += [(actor, "acme"), (actor, "other")]
+    archive.find_unreadable(pairs)
+    archive.read_heads(["acme", "other"])
+    archive.read_page("acme", 1)
+    archive.read_answer("acme", Since("other", 1))
+    archive.read_access_version()
+    gallery.desk.web.tokens.is_still_good([actor for actor, _ in pairs])
+
+
+def sign_in_all(gallery: Gallery) -> None:
+    """Do what is done for users, and with what they show."""
+    rt, tokens = _trusted(gallery.rt), gallery.desk.web.tokens
+    users.create_user(rt, "ann", password=_PASSWORD)
+    signed = sessions.sign_in(rt, tokens, "ann", _PASSWORD)
+    again = sessions.refresh(rt, tokens, signed.session_secret)
+    tokens.read(again.access_token)
+    tokens.read_session(again.session_secret)
+    sessions.close_session(rt, signed.session_id)
+    users.set_password(rt, "ann", _PASSWORD + "!")
+    for name in ("ann", "superuser"):
+        users.make_superuser(rt, name)
+    users.make_ordinary(rt, "ann")
+    users.disable_user(rt, "ann")
+    users.enable_user(rt, "ann")
+
+
+def keep_all(gallery: Gallery) -> None:
+    """Delete what is no longer kept, seal what there is with another key, and end an instance."""
+    rt = _trusted(gallery.rt)
+    list(rotation.rotate(rt.db))
+    rotation.count_use(rt.db)
+    with rt.db.read() as session:
+        for scope in list_scopes(session):
+            verify(session, scope)
+    _write(rt, f"UPDATE event SET created_at = created_at - {_MICROS}")
+    _write(rt, f"UPDATE task SET finished_at = finished_at - {_MICROS}")
+    _write(rt, f"UPDATE access_token SET expires_at = expires_at - 100 * {_MICROS}, revoked_at = 1")
+    retention.foresee(rt, "acme")
+    assert retention.prune_due(rt, lambda: True)
+    assert delete_spent(rt, lambda: True)
+    with pytest.MonkeyPatch.context() as patch:
+        # Entries cannot be made older than they are: the database refuses it.
+        patch.setitem(vars(rt.settings), "audit_keep_days", -1.0)
+        assert delete_old_entries(rt, lambda: True)
+    epochs.renew_epoch(rt, "other")
+    list(epochs.renew_every_epoch(rt))
+    removal.delete_instance(rt, "acme", "acme")
+
+
+def _trusted(rt: Runtime) -> Runtime:
+    return rt.by(Caller(OPEN, "cli"))
+
+
+def _write(rt: Runtime, statement: str, **values: Any) -> None:
+    with rt.db.write() as session:
+        session.execute(text(f"{OWN} {statement}"), values)
