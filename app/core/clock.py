@@ -23,7 +23,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.core.db import Database, db_now
-from app.core.models import IS_RUNNING, Base, Duty, Moment, Outbox, Task
+from app.core.fleet import MISSED
+from app.core.models import IS_RUNNING, Base, Duty, Moment, Outbox, Task, Worker
 from app.core.validate import LIMITS
 
 log = structlog.get_logger(__name__)
@@ -192,6 +193,9 @@ def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[t
     held = now + timedelta(seconds=limits.lease_seconds)
     too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
     yield Task, and_(IS_RUNNING, too_long), {Task.lease_until: held}
+    # Of one that lives no longer; those that live say again how long they are counted on.
+    silent = now + timedelta(seconds=limits.announce_interval * MISSED)
+    yield Worker, Worker.good_until > silent + timedelta(seconds=TOLERANCE), {Worker.good_until: silent}
 
 
 def _no_later(column: Any, moment: ColumnElement[Any]) -> ColumnElement[Any]:

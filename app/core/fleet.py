@@ -16,7 +16,7 @@ from app.core.db import Database, db_now
 from app.core.models import Worker
 
 #: A worker that has not said anything for so many of its intervals is no longer counted on.
-_MISSED = 6
+MISSED = 6
 _FORGET_SECONDS = 24 * 3600.0
 
 
@@ -30,7 +30,7 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
 
     def work(session: Session) -> None:
         row = session.get(Worker, worker_id) or Worker(id=worker_id)
-        row.kinds, row.good_until = known, db_now(interval * _MISSED)
+        row.kinds, row.good_until = known, db_now(interval * MISSED)
         session.add(row)
         session.execute(delete(Worker).where(Worker.good_until < db_now(-_FORGET_SECONDS)))
 
@@ -51,7 +51,8 @@ def live_kinds(session: Session) -> dict[str, int]:
     """Return the kinds that live workers know, each with their number."""
     numbers: dict[str, int] = {}
     for kinds in session.scalars(select(Worker.kinds).where(Worker.good_until > db_now())):
-        for kind in kinds:
+        # A row that is damaged keeps nobody from submitting.
+        for kind in filter(_is_name, kinds if isinstance(kinds, list) else ()):
             numbers[kind] = numbers.get(kind, 0) + 1
     return numbers
 
@@ -69,3 +70,7 @@ def find_doubt(session: Session, kind: str) -> str | None:
     if session.scalar(select(Worker.id).limit(1)) is None:
         return None
     return "No worker is running: the task waits for one"
+
+
+def _is_name(kind: object) -> bool:
+    return isinstance(kind, str)

@@ -12,8 +12,9 @@ from sqlalchemy import event, select, text, update
 from app.core.clock import STALE, ClockWatch
 from app.core.db import db_now
 from app.core.duty import take_turn
+from app.core.fleet import MISSED, announce
 from app.core.leases import Reaper
-from app.core.models import Duty, Outbox, Task
+from app.core.models import Duty, Outbox, Task, Worker
 from app.core.states import TaskStatus
 from app.core.sweep import Sweeper
 from tests.core.stage import ERROR, Stage
@@ -234,6 +235,16 @@ def test_nothing_lies_further_ahead_than_any_delay_there_is(stage: Stage) -> Non
     watch.look()
     assert stage.due_in(late) <= stage.settings.retry_after_max
     assert stage.due_in(sent) <= stage.settings.resend_max + stage.settings.backoff_base
+
+
+def test_a_worker_that_died_before_the_clock_was_set_back_is_not_counted_on_for_as_long(stage: Stage) -> None:
+    announce(stage.db, "dead", ["any"], stage.settings.announce_interval)
+    with stage.db.write() as session:
+        session.execute(update(Worker).values(good_until=db_now(HOUR)))
+    ClockWatch(stage.db).look()
+    with stage.db.read() as session:
+        ahead = session.scalars(select(Worker.good_until)).one() - session.scalars(select(db_now())).one()
+    assert ahead.total_seconds() <= stage.settings.announce_interval * MISSED
 
 
 def test_what_lies_ahead_is_looked_for_without_a_lock_and_in_the_whole_outbox_only_at_first(stage: Stage) -> None:

@@ -105,3 +105,13 @@ def test_a_worker_that_falls_silent_no_longer_counts(stage: Stage) -> None:
         session.execute(update(Worker).values(good_until=db_now(-1.0)))
     with stage.db.read() as session:
         assert find_doubt(session, "probe") is not None
+
+
+@pytest.mark.parametrize("kinds", ["5", "null", '"any"', "[5, null, [], {}]", '{"any": 1}'])
+def test_a_damaged_word_of_one_worker_keeps_nobody_from_submitting(tabled: Stage, kinds: str) -> None:
+    announce(tabled.db, "good", ["any"], 5.0)
+    announce(tabled.db, "bad", ["other"], 5.0)
+    with tabled.db.write() as session:
+        session.execute(text("UPDATE worker SET kinds = :kinds WHERE id = 'bad'"), {"kinds": kinds})
+    with tabled.db.read() as session:
+        assert live_kinds(session) == {"any": 1}
