@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,6 +99,7 @@ class Interrupts:
                 self._strike()
                 return fn(*args)
             finally:
+                self._end_fork()
                 self._open = before
         except BaseException:
             # A signal that came right at the line above left the door open.
@@ -106,7 +108,13 @@ class Interrupts:
 
     @contextmanager
     def closed(self) -> Iterator[None]:
-        """In this block no signal interrupts; what came meanwhile strikes at its end."""
+        """In this block no signal interrupts; what came meanwhile strikes at its end.
+
+        Raises:
+            RuntimeError: this is a process that the agent forked; the run is another's.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError("a forked process cannot use the context of its run")
         if threading.current_thread() is not self._thread or not self._open:
             yield
             return
@@ -129,6 +137,11 @@ class Interrupts:
         if self._soft_due:
             self._soft_due = False
             raise SoftLimit
+
+    def _end_fork(self) -> None:
+        """End the process here if the agent forked it: no second one ends the run, or begins others."""
+        if os.getpid() != self._pid:
+            os._exit(0 if sys.exc_info()[0] is None else 1)
 
     def _is_fork(self, number: int) -> bool:
         """Tell whether this is a process that the agent forked, and treat the signal as it would be without us."""

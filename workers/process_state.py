@@ -5,20 +5,21 @@ What a module holds that an agent patches is not among it, but for the few names
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import csv
 import decimal
 import faulthandler
 import gc
+import http.client
+import json
 import locale
+import logging
 import multiprocessing
 import os
 import random
 import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import threading
@@ -29,7 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from workers import log_state
+from workers import descriptors, log_state, module_state
 
 
 class Stuck(Exception):
@@ -58,10 +59,16 @@ def _umask() -> int:
     return before
 
 
-def _put_environment(before: dict[str, str]) -> None:
-    if os.environ != before:
+def _environment() -> tuple[Any, dict[str, str]]:
+    return os.environ, dict(os.environ)
+
+
+def _put_environment(before: tuple[Any, dict[str, str]]) -> None:
+    # Somebody may have put a dictionary of their own there.
+    os.environ, known = before
+    if os.environ != known:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(known)
     time.tzset()
 
 
@@ -91,11 +98,11 @@ def _put_hooks(before: Any) -> None:
 
 
 def _lists() -> list[tuple[list[Any], list[Any]]]:
-    return [(each, list(each)) for each in (sys.path, sys.argv)]
+    return [(each, list(each)) for each in (sys.path, sys.argv, sys.meta_path, sys.path_hooks, gc.callbacks)]
 
 
 def _put_lists(before: list[tuple[list[Any], list[Any]]]) -> None:
-    sys.path, sys.argv = [each for each, _ in before]
+    sys.path, sys.argv, sys.meta_path, sys.path_hooks, gc.callbacks = [each for each, _ in before]
     for each, items in before:
         each[:] = items
 
@@ -128,13 +135,14 @@ def _put_signals(before: Any) -> None:
 
 #: Names of modules that programs are used to set for the whole process.
 _NAMES: tuple[tuple[Any, str], ...] = (
-    (ssl, "_create_default_https_context"),
     (urllib.request, "_opener"),
     (tempfile, "tempdir"),
-    (socket, "socket"),
-    (socket, "getaddrinfo"),
-    (socket, "create_connection"),
-    (asyncio.events, "_event_loop_policy"),
+    (json.JSONEncoder, "default"),
+    (http.client.HTTPConnection, "debuglevel"),
+    (logging, "_logRecordFactory"),
+    (logging, "_loggerClass"),
+    (logging, "_warnings_showwarning"),
+    (logging, "raiseExceptions"),
 )
 
 
@@ -145,6 +153,21 @@ def _names() -> list[Any]:
 def _put_names(before: list[Any]) -> None:
     for (module, name), value in zip(_NAMES, before, strict=True):
         setattr(module, name, value)
+
+
+def _put_functions(before: Any) -> None:
+    patched = module_state.put_functions(before)
+    if patched:
+        # Who patches these patches what belongs to them, too; and who did it by an import does it once.
+        raise Stuck(f"patched: {', '.join(patched[:5])}")
+
+
+def _put_descriptors(before: Any) -> None:
+    closed = descriptors.put_standard(before)
+    if closed:
+        raise Stuck(f"closed: {', '.join(closed)}")
+    if descriptors.are_too_many():
+        raise Stuck("too many files are left open")
 
 
 def _put_chance(_: object = None) -> None:
@@ -199,13 +222,16 @@ def _put_identity(before: Any) -> None:
 
 #: In this order: what may be in the way of the rest comes first.
 TABLE: tuple[Kept, ...] = (
+    Kept("files", descriptors.take_standard, _put_descriptors),
+    Kept("modules", module_state.take_modules, module_state.put_modules),
+    Kept("functions", module_state.take_functions, _put_functions),
     Kept("hooks", _hooks, _put_hooks),
     Kept("signals", _signals, _put_signals),
     Kept("limits", _limits, _put_limits),
     Kept("identity", _identity, _put_identity),
     Kept("directory", _directory, os.chdir),
     Kept("umask", _umask, os.umask),
-    Kept("environment", lambda: dict(os.environ), _put_environment),
+    Kept("environment", _environment, _put_environment),
     Kept("locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)),
     Kept("recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     Kept("switching", sys.getswitchinterval, sys.setswitchinterval),
@@ -218,6 +244,7 @@ TABLE: tuple[Kept, ...] = (
     Kept("sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
     Kept("fields", csv.field_size_limit, csv.field_size_limit),
     Kept("names", _names, _put_names),
+    Kept("event loops", module_state.take_loops, module_state.put_loops),
     Kept("chance", _put_chance, _put_chance),
     Kept("watchers", lambda: (faulthandler.is_enabled(), tracemalloc.is_tracing()), _put_watchers),
     Kept(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import orjson
@@ -44,7 +45,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(output)
+    handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=_finish(settings, output)
@@ -58,6 +59,15 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logging.captureWarnings(True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines of the log; one that cannot be written, such as to a stream that an agent closed, breaks nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
+        """Complain, where that is possible."""
+        with suppress(Exception):
+            super().handleError(record)
 
 
 def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:

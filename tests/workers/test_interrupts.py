@@ -179,3 +179,27 @@ def test_a_process_that_the_agent_forks_ends_by_the_signals_that_it_gets() -> No
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
     os.close(begun)
     os.close(begin)
+
+
+def test_a_process_that_the_agent_forks_ends_where_its_code_does_and_writes_nothing_of_the_run() -> None:
+    heard, told = os.pipe()
+
+    def fork() -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                with interrupts.closed():
+                    os.write(told, b"wrote")
+            except RuntimeError:
+                os.write(told, b"refused")
+        return child
+
+    with Interrupts() as interrupts:
+        child = interrupts.call(fork)
+        if child == 0:
+            os.write(told, b", went on")
+            os._exit(7)
+    os.close(told)
+    with open(heard, "rb") as said:
+        assert said.read() == b"refused"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

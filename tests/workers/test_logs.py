@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,11 @@ def test_what_cannot_be_looked_into_is_told_of_without_being_logged(tmp_path: Pa
     stream = lines(tmp_path, log_format="json")
     structlog.get_logger("ours").info("called", thing=Broken())
     assert orjson.loads(stream.getvalue())["event"] == "unloggable"
+
+
+def test_a_line_that_cannot_be_written_breaks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = lines(tmp_path)
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    structlog.get_logger("ours").info("step_started")
+    logging.getLogger("theirs").warning("careful")

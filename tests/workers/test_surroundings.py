@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import csv
 import decimal
 import faulthandler
 import gc
+import json
 import locale
 import logging
 import multiprocessing
@@ -83,6 +85,16 @@ def has_loop() -> bool:
     return True
 
 
+def set_policy_and_run() -> None:
+    asyncio.run(asyncio.sleep(0))
+
+
+def has_own_loop() -> bool:
+    """The same where a policy was chosen before the run."""
+    policy = asyncio.get_event_loop_policy()
+    return not policy._local._set_called  # type: ignore[attr-defined]
+
+
 CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "directory": (lambda: os.chdir("/"), os.getcwd),
     "umask": (lambda: os.umask(0o007), current_umask),
@@ -151,6 +163,24 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         lambda: multiprocessing.get_start_method(allow_none=True),
     ),
     "processors": (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), lambda: os.sched_getaffinity(0)),
+    "replaced variables": (lambda: setattr(os, "environ", {"ODD": "1"}), lambda: os.environ),
+    "standard file": (lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 1), lambda: os.fstat(1)[:3]),
+    "closed file": (lambda: os.close(2), lambda: os.fstat(2)[:3]),
+    "forgotten module": (lambda: sys.modules.pop("json"), lambda: sys.modules.get("json")),
+    "replaced module": (lambda: sys.modules.update(json=sys), lambda: sys.modules["json"]),
+    "other modules": (lambda: setattr(sys, "modules", {}), lambda: sys.modules),
+    "finders": (sys.meta_path.clear, lambda: list(sys.meta_path)),
+    "built-in function": (lambda: setattr(builtins, "print", repr), lambda: print),
+    "clock": (lambda: setattr(time, "time", int), lambda: time.time),
+    "sleep": (lambda: setattr(time, "sleep", print), lambda: time.sleep),
+    "connections": (lambda: setattr(socket, "create_connection", print), lambda: socket.create_connection),
+    "encoder": (lambda: setattr(json.JSONEncoder, "default", repr), lambda: json.JSONEncoder.default),
+    "log records": (
+        lambda: logging.setLogRecordFactory(lambda *_: logging.makeLogRecord({})),
+        logging.getLogRecordFactory,
+    ),
+    "captured warnings": (lambda: logging.captureWarnings(True), lambda: logging._warnings_showwarning),  # type: ignore[attr-defined]
+    "own event loops": (set_policy_and_run, has_own_loop),
     "warnings shown": (lambda: setattr(warnings, "showwarning", print), lambda: warnings.showwarning),
 }
 
@@ -298,3 +328,25 @@ def test_a_child_that_all_was_put_back_in_takes_the_next_run(worker: Worker) -> 
         os.environ["ODD"] = "1"
         threading.Thread(target=lambda: None).start()
     assert worker.wait_for_job() == "next"
+
+
+def test_a_child_in_which_functions_were_patched_takes_no_other_run(worker: Worker) -> None:
+    with kept():
+        time.sleep = print
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_child_with_too_many_files_open_takes_no_other_run(worker: Worker) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200 + len(os.listdir("/dev/fd")), limit[1]))
+    files = []
+    try:
+        with kept():
+            files = [os.open(os.devnull, os.O_RDONLY) for _ in range(150 + len(os.listdir("/dev/fd")) // 2)]
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
