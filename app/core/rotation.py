@@ -26,6 +26,7 @@ from app.core.models import Base
 from app.core.models_privacy import Artifact
 from app.core.runtime import Runtime
 from app.core.sealing import ANY_MARKER, DERIVED, SEALED, marker_of, seal, seal_bytes, unseal, unseal_bytes
+from app.core.unreadable import is_damaged
 
 #: Rows that are sealed in one transaction, and those that are looked at by one question.
 BATCH, LOOK = 100, 1000
@@ -116,7 +117,8 @@ def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
     sealed = {}
     for name in SEALED[model]:
         stored = getattr(row, name)
-        if stored is None:
+        if stored is None or is_damaged(stored):
+            # Sealed, the mark of a damaged value would become a value.
             continue
         try:
             value = unseal(keyring, model, row.id, name, stored)

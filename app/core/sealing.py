@@ -122,11 +122,15 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
 
 
 def _on_load(target: Any, context: Any) -> None:
-    _open_row(target, SEALED[type(target)])
+    # Without a context nothing was read: it is a copy that a session makes of a row in memory, which is open.
+    if context is not None:
+        _open_row(target, SEALED[type(target)])
 
 
 def _on_refresh(target: Any, context: Any, attributes: Iterable[str] | None) -> None:
-    _open_row(target, SEALED[type(target)])
+    # What was not read again is open already, and may look as if it were not.
+    columns = SEALED[type(target)]
+    _open_row(target, columns if attributes is None else [name for name in columns if name in attributes])
 
 
 def _before_write(mapper: Any, connection: Any, target: Any) -> None:

@@ -43,14 +43,18 @@ def deserialize(stored: str) -> Any:
         return damaged()
 
 
+class Damaged(dict[str, Any]):
+    """What stands in memory for a stored value that is no JSON; nothing that was submitted is taken for one."""
+
+
 def damaged() -> dict[str, Any]:
     """Return the mark of a value that is damaged."""
-    return {_DAMAGED: True}
+    return Damaged({_DAMAGED: True})
 
 
 def is_damaged(value: Any) -> bool:
     """Tell whether a value is the mark of one that is damaged."""
-    return isinstance(value, dict) and value == {_DAMAGED: True}
+    return isinstance(value, Damaged)
 
 
 def is_mark(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -10,10 +11,13 @@ import pytest
 from sqlalchemy import text
 
 from app.core.artifacts import whole
+from app.core.catalogue import AgentCard, register
 from app.core.events import now
+from app.core.firing import fire_due
 from app.core.log import read_events
 from app.core.models import Schedule, Step, Task
-from app.core.reads import list_steps, read_schedule, read_task
+from app.core.planning import NewSchedule, add_schedule
+from app.core.reads import list_schedules, list_steps, read_schedule, read_task
 from app.core.rotation import rotate
 from tests.core.conftest import NewStage
 from tests.core.stage import ERROR, read_outputs
@@ -44,6 +48,10 @@ VALUES: list[Any] = [
     {"$as_is": 5.0},
     {"$sealed": "x:y"},
     {"$as_is": {"$as_is": 1}},
+    {"$damaged": True},
+    {"$unreadable": "key_missing"},
+    {"": {"": 5.0}},
+    {"k" * 500: -0.0},
     {"n": {"m": 1.0}},
     "\u2028\U0001f600\\",
 ]
@@ -91,6 +99,33 @@ def test_a_bare_number_is_a_result_and_an_input_too(new_stage_on: NewStage, valu
         session.add(_schedule(value))
     with stage.db.read() as session:
         assert same(read_schedule(session, "5")["input"], value)
+
+
+@pytest.mark.parametrize("keys", ["", KEY], ids=["open", "sealed"])
+def test_a_schedule_submits_what_it_was_given(new_stage_on: NewStage, keys: str) -> None:
+    stage = new_stage_on(encryption_keys=keys)
+    register(stage.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    values = [{} if value is None else value for value in VALUES]
+    for place, value in enumerate(VALUES):
+        shown = add_schedule(stage.rt, NewSchedule("demo", f"{place:02}", "any", value, interval_seconds=60))["input"]
+        assert same(shown, values[place])
+    assert fire_due(stage.rt, at=now() + timedelta(seconds=100)) == len(VALUES)
+    with stage.db.read() as session:
+        tasks = [(row.id, row.title) for row in session.query(Task).order_by(Task.title)]
+        plans = [read_schedule(session, row["id"])["input"] for row in list_schedules(session, "demo")]
+    assert all(map(same, plans, values))
+    assert all(same(stage.claim(task_id).input, values[int(title)]) for task_id, title in tasks)
+    assert len(tasks) == len(values)
+
+
+def test_what_is_read_later_of_a_row_leaves_the_rest_as_it_is(new_stage_on: NewStage) -> None:
+    stage = new_stage_on()
+    task_id = stage.submit(input={"$as_is": 1})
+    with stage.db.read() as session:
+        row = session.get_one(Task, task_id)
+        assert row.input_shown is not None
+        session.refresh(row, ["title"])
+        assert row.input == {"$as_is": 1}
 
 
 def _schedule(value: Any) -> Schedule:
