@@ -112,7 +112,7 @@ def test_a_schedule_submits_what_it_was_given(new_stage_on: NewStage, keys: str)
     assert fire_due(stage.rt, at=now() + timedelta(seconds=100)) == len(VALUES)
     with stage.db.read() as session:
         tasks = [(row.id, row.title) for row in session.query(Task).order_by(Task.title)]
-        plans = [read_schedule(session, row["id"])["input"] for row in list_schedules(session, "demo")]
+        plans = [read_schedule(session, row["id"])["input"] for row in list_schedules(session, "demo", limit=99)[0]]
     assert all(map(same, plans, values))
     assert all(same(stage.claim(task_id).input, values[int(title)]) for task_id, title in tasks)
     assert len(tasks) == len(values)
