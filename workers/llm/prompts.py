@@ -19,8 +19,16 @@ LAYOUTS = {
 }
 
 
-#: Names of the languages that have one here; a model finds any other in the facts.
-LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish"}
+#: Names of the languages that are found; a model finds any other in the facts.
+LANGUAGES = {
+    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
+    "nl": "Dutch", "pl": "Polish", "ru": "Russian", "uk": "Ukrainian", "bg": "Bulgarian", "cs": "Czech",
+    "sk": "Slovak", "sl": "Slovenian", "hr": "Croatian", "ro": "Romanian", "hu": "Hungarian", "el": "Greek",
+    "tr": "Turkish", "sv": "Swedish", "da": "Danish", "no": "Norwegian", "fi": "Finnish", "et": "Estonian",
+    "lv": "Latvian", "lt": "Lithuanian", "ar": "Arabic", "fa": "Persian", "he": "Hebrew", "hi": "Hindi",
+    "hy": "Armenian", "ka": "Georgian", "id": "Indonesian", "ja": "Japanese", "zh": "Chinese", "ko": "Korean",
+    "th": "Thai",
+}  # fmt: skip
 
 
 def draft_messages(request: DraftRequest) -> list[Message]:

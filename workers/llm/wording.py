@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from workers.alphabets import UNSPACED, count_unspaced
+
 #: A hashtag as the platforms see one: a number sign, then letters, digits and _, with at least one letter.
 HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w*[^\W\d_]\w*)")
 URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+")
@@ -20,9 +22,13 @@ _LEFTOVER = re.compile(
     r"|(?<![\w|])\|[A-Za-z][\w-]{0,40}\|(?![\w|])"
     r"|(?<!\w):[A-Za-z][\w:+.-]{0,40}:`|``|`[^`\n]{1,200}`_|\]\(|!\[|\[\[|\]\[|\[\^|\*\*|(?<!\w)__(?=\w)|~~~"
     r"|</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s[^<>]{0,300})?/?>|<!--|-->|&(?:[a-z]{2,10}|#\d{1,6}|#x[0-9a-f]{1,6});"
-    r"|\{\{|\}\}|\{%|%\}|^[=~^*+#-]{4,}$|^#{1,6}[ \t]|^\|.{0,300}\|$|^\[[^\[\]\n]{1,100}\]:|^:[\w-]{1,30}:\s|::$",
+    r"|\{\{|\}\}|\{%|%\}|\$\$|%%|'{3}|={3,}|^!!! |^\?\?\?\+? |^\*\[|^#\+[A-Za-z_]+:|^:[A-Z_]+:$|\\[a-z]+\{|^[a-z]+::"
+    r"|\[/?(?:b|i|u|s|url|img|quote|code|size|color|list)(?:=[^\]\n]{0,200})?\]"
+    r"|^[=~^*+#-]{4,}$|^#{1,6}[ \t]|^\|.{0,300}\|$|^\[[^\[\]\n]{1,100}\]:|^:[\w-]{1,30}:\s|::$",
     re.MULTILINE,
 )
+#: The words of a text with the space before each, joined again by nothing; where there are no spaces, the characters.
+_WORDS = re.compile(rf" ?(?:[{UNSPACED}]|[^ {UNSPACED}]+)| ")
 #: Characters that belong to the one before them, which must not be cut off from it.
 _JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 
@@ -44,7 +50,7 @@ def leftovers(text: str) -> list[str]:
 
 def calm(text: str) -> str:
     """`text` with full stops for exclamation marks."""
-    return re.sub(r"[!！]+", ".", re.sub(r"(?<=\?)[!！]+", "", text))
+    return re.sub("！+", "。", re.sub(r"!+", ".", re.sub(r"(?<=[?？])[!！]+", "", text)))
 
 
 def has_emoji(text: str) -> bool:
@@ -58,9 +64,17 @@ def without_emoji(text: str) -> str:
 
 
 def mentions(text: str, phrase: str) -> bool:
-    """Whether `phrase` stands in `text` as whole words, in any case and with any spacing."""
+    """Whether `phrase` stands in `text` as whole words, in any case and with any spacing.
+
+    Where it begins or ends in a script without spaces between words, it may stand inside of a longer run of letters.
+    """
     words = r"\s+".join(re.escape(word) for word in phrase.split())
-    return bool(words) and re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
+    if not words:
+        return False
+    letters = phrase.strip()
+    before = "" if count_unspaced(letters[0]) else rf"(?<![^\W{UNSPACED}])"
+    after = "" if count_unspaced(letters[-1]) else rf"(?![^\W{UNSPACED}])"
+    return re.search(f"{before}{words}{after}", text, re.IGNORECASE) is not None
 
 
 def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
@@ -70,10 +84,10 @@ def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
     """
     if measure(text) <= limit:
         return text
-    words = text.split(" ")
-    count = _longest(len(words) - 1, lambda number: measure(" ".join(words[:number]) + "…") <= limit)
+    words = _WORDS.findall(text)
+    count = _longest(len(words) - 1, lambda number: measure("".join(words[:number]) + "…") <= limit)
     if count:
-        return " ".join(words[:count]).rstrip(",;:–—- ") + "…"
+        return "".join(words[:count]).rstrip(",;:–—- 、，；：「『（【《“") + "…"
     size = _longest(len(words[0]), lambda number: measure(words[0][:number] + "…") <= limit)
     while size and _joined(words[0], size):
         size -= 1

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from workers.alphabets import UNSPACED
+
 BlockKind = Literal["heading", "paragraph", "item"]
+
+#: The end of a line inside of a text in such a script, which stands for no space.
+_WRAPPED = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\n[ \t]*(?=[{UNSPACED}])")
 
 #: Format characters kept: they join emoji and letters of some scripts.
 _KEPT = "\u200c\u200d"
@@ -48,5 +54,6 @@ class Bounds:
 
 def clean(text: str) -> str:
     """`text` on one line, without control and formatting characters."""
+    text = _WRAPPED.sub("", text)
     kept = (char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else " " for char in text)
     return " ".join("".join(kept).split())

@@ -6,12 +6,19 @@ and files are called what their writers like.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Literal
 
 from workers.reading.blocks import UnreadableError
+from workers.reading.charsets import find_utf_16
+from workers.reading.data import find_data
+from workers.reading.dialects import FRONT_MATTER
 
-Format = Literal["html", "markdown", "restructuredtext", "plain", "pdf", "docx"]
+Format = Literal[
+    "html", "markdown", "restructuredtext", "asciidoc", "org", "mediawiki", "json", "csv", "xml", "code", "plain",
+    "pdf", "docx",
+]  # fmt: skip
 
 #: Media types and endings of names, and the format that they hint at.
 HINTS: dict[str, Format] = {
@@ -41,6 +48,9 @@ _CANNOT: tuple[tuple[bytes, str], ...] = (
 )
 _PAGE = re.compile(r"(?:\s|<!--.{0,2000}?-->|<\?xml[^>]{0,200}>)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 _ELEMENT = re.compile(r"\s*<[a-z]", re.IGNORECASE)
+_ELEMENTS = re.compile(
+    r"</?(?:p|div|h[1-6]|ul|ol|li|table|br|section|article|span|a|b|i|em|strong)\b[^<>]{0,500}>", re.I
+)
 _BLOCK_END = re.compile(r"</(?:p|div|li|h[1-6]|ul|ol|table|section|article)\s*>", re.IGNORECASE)
 
 
@@ -65,6 +75,31 @@ _MARKDOWN = _signs(
     (r"^\|?[ ]{0,3}:?-{3,}[ :-]{0,40}\|", 3),
     (r"^>[ \t]", 1),
 )
+_LIGHT: dict[Format, tuple[tuple[re.Pattern[str], int], ...]] = {
+    "asciidoc": _signs(
+        (r"^={1,5} (?![^\n]*=[ \t]*$)\S", 3),
+        (r"^(?:image|video|include|toc)::[^\s\[]{0,300}\[", 3),
+        (r"^\[(?:source|NOTE|TIP|IMPORTANT|WARNING|CAUTION|quote|cols|%|discrete|#|\[)[^\n]{0,200}\]$", 3),
+        (r"^\|===", 3),
+        (r"(?<!\w)(?:link|xref|footnote|kbd|btn|image):[^\s\[]{0,300}\[", 3),
+    ),
+    "org": _signs(
+        (r"^#\+[A-Za-z_]{2,30}(?::|$|[ ])", 4),
+        (r"^[ \t]*:(?:PROPERTIES|END|LOGBOOK):[ \t]*$", 3),
+        (r"\[\[[^\[\]\n]{1,300}\]\[[^\[\]\n]{1,300}\]\]", 3),
+        (r"^\*{1,6} (?:TODO|DONE) ", 3),
+    ),
+    "mediawiki": _signs(
+        (r"^(={2,5})[^=\n][^\n]{0,200}\1[ \t]*$", 3),
+        (r"'''[^'\n]{1,200}'''", 2),
+        (r"^\{\||^\|-|^\|\}", 3),
+        (r"\[\[(?:File|Image|Category|Datei|Bild|Kategorie|Fichier|Archivo):", 4),
+        (r"\{\{[^{}\n]{1,200}\|", 2),
+        (r"<ref[ >/]", 2),
+    ),
+}
+#: The weight that a markup of these must be above.
+ENOUGH = 3
 #: Marks that both languages and people writing plain text use; Markdown reads them as they are meant.
 _MARKS = _signs(
     (r"\*\*[^*\n]{1,200}\*\*|(?<!\w)[*_][^*_\n]{1,200}[*_](?!\w)|`[^`\n]{1,200}`|(?<!!)\[[^\]\n]{1,200}\]\[", 1),
@@ -82,7 +117,7 @@ def find_packed_format(body: bytes) -> Format | None:
     for start, name in _CANNOT:
         if body.startswith(start):
             raise UnreadableError(f"it is {name}")
-    marked = body.startswith((b"\xff\xfe", b"\xfe\xff"))
+    marked = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)) or find_utf_16(body)
     if b"\0" in body[:LOOKED_AT] and not marked:
         raise UnreadableError("it is a binary file of an unknown kind")
     return None
@@ -93,10 +128,17 @@ def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
     text = text[:LOOKED_AT].replace("\r\n", "\n")
     ending = re.search(r"\.\w{1,10}$", name.lower())
     hints = {HINTS.get(media_type.lower()), HINTS.get(ending[0]) if ending else None}
-    if "html" in hints or _PAGE.match(text):
+    if _PAGE.match(text) or ("html" in hints and _ELEMENTS.search(text)):
         return "html"
+    if (data := find_data(text)) is not None:
+        return data
+    light = {name: _weigh(text, signs) for name, signs in _LIGHT.items()}
     restructured = _weigh(text, _RESTRUCTURED) + 3 * ("restructuredtext" in hints)
     markdown = _weigh(text, _MARKDOWN) + 3 * ("markdown" in hints)
+    markdown += 3 * (FRONT_MATTER.match(text) is not None)
+    best = max(light, key=lambda name: light[name])
+    if light[best] > max(restructured, markdown, ENOUGH):
+        return best
     if restructured > markdown:
         return "restructuredtext"
     if not markdown and _ELEMENT.match(text) and _BLOCK_END.search(text):

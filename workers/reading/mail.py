@@ -9,39 +9,71 @@ from email import message_from_string, policy
 from email.errors import MessageError
 
 #: A text that begins with at least two of these is an e-mail.
-_HEAD = re.compile(r"(?:(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]{0,2000}|[ \t]+[^\n]{1,2000})\n){2,100}?(?=\n)")
-_FIELDS = re.compile(r"^(from|to|subject|date|von|an|betreff|datum|de|à|objet|asunto|para|fecha):", re.I | re.M)
-_SUBJECT = re.compile(r"^(?:subject|betreff|objet|asunto):[ \t]*(.{1,300})$", re.IGNORECASE | re.MULTILINE)
-_AGAIN = re.compile(r"^(?:(?:re|aw|fwd?|wg|tr|rv)(?:\[\d+\])?:\s*)+", re.IGNORECASE)
+_HEAD = re.compile(r"(?:(?:[^\W\d_][\w-]{0,40}[ \u00a0]?[:：][^\n]{0,2000}|[ \t]+[^\n]{1,2000})\n){2,100}?(?=\n)")
+_NAMES = """
+from to cc subject date sent von an betreff datum gesendet de à objet date envoyé asunto para fecha da a oggetto data
+assunto van aan onderwerp od do temat от кому тема дата 差出人 宛先 件名 日時 发件人 收件人 主题
+"""
+_SUBJECTS = "subject betreff objet asunto oggetto assunto onderwerp temat тема 件名 主题"
+_FIELDS = re.compile(rf"^({'|'.join(_NAMES.split())})[ \u00a0]?[:：]", re.IGNORECASE | re.MULTILINE)
+_SUBJECT = re.compile(
+    rf"^(?:{'|'.join(_SUBJECTS.split())})[ \u00a0]?[:：][ \t]*(.{{1,300}})$", re.IGNORECASE | re.MULTILINE
+)
+#: A head by the standard, whose text may be in parts and encoded.
+_STANDARD = re.compile(r"^(?:from|subject|mime-version|content-type):", re.IGNORECASE | re.MULTILINE)
+_AGAIN = re.compile(r"^(?:(?:re|aw|fwd?|wg|tr|rv|r|i|enc|res|odp|antw|doorst)(?:\[\d+\])?:\s*)+", re.IGNORECASE)
 #: What an answer quotes, and the line that says so.
 _QUOTED = re.compile(
-    r"(?:^[^\n>]{0,200}(?:wrote|schrieb[^\n]{0,100}|écrit|escribió)\s?:[ \t]*\n+)?(?:^>[^\n]*\n?)+", re.MULTILINE
+    r"(?:^[^\n>]{0,200}(?:wrote|schrieb[^\n]{0,100}|écrit|escribió|scritto|escreveu|schreef|napisał[^\n]{0,100}"
+    r"|написал[^\n]{0,100})\s?:[ \t]*\n+)?(?:^>[^\n]*\n?)+",
+    re.MULTILINE,
 )
+#: The line above a message that follows whole.
+_MESSAGE = re.compile(r"^-{2,20} ?([^\W\d_][^\n-]{3,60}?) ?-{2,20}[ \t]*\n", re.MULTILINE)
+_FORWARDED = re.compile(
+    r"forward|weitergeleit|transf|reenvi|inoltrat|encaminha|doorgest|przekazan|перес", re.IGNORECASE
+)
+#: Messages inside of each other that are opened.
+_DEEPEST = 5
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 #: Its first and last lines, which speak to somebody.
 _GREETING = re.compile(
-    r"\A\s*(?:hi|hello|dear|hey|hallo|liebe[rs]?|guten tag|sehr geehrte|bonjour|chère?s?|hola)\b[^\n]{0,80}\n",
+    r"\A\s*(?:hi|hello|dear|hey|hallo|liebe[rs]?|guten tag|sehr geehrte|moin|servus|bonjour|salut|chère?s?|hola"
+    r"|estimad[oa]s?|buenos días|ciao|salve|buongiorno|gentil[ei]|car[oaie]|olá|prezad[oa]s?|bom dia|beste|geachte|hoi"
+    r"|cześć|dzień dobry|szanown\w+|здравствуйте|привет|уважаем\w+|добрый день)\b[^\n]{0,80}\n",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"^(?:(?:best|kind|warm) (?:regards|wishes)|regards|cheers|thanks|viele grüße|mit freundlichen grüßen"
-    r"|cordialement|saludos)\b[^\n]{0,40}\n(?:[^\n]{0,80}\n?){0,3}\Z",
+    r"^(?:(?:best|kind|warm) (?:regards|wishes)|regards|cheers|thanks|(?:viele|liebe|beste|herzliche) grüße"
+    r"|mit freundlichen grüßen|(?:bien )?cordialement|saludos|un saludo|atentamente|(?:cordiali|distinti) saluti|saluti"
+    r"|atenciosamente|abraços|met vriendelijke groet(?:en)?|groeten|pozdrawiam|z poważaniem|с уважением)\b[^\n]{0,40}\n"
+    r"(?:[^\n]{0,80}\n?){0,3}\Z",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
-def open_mail(text: str) -> tuple[str, str, str] | None:
+def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
     """Its subject, its text without what it quotes and its signature, and the text's media type; None if it is none."""
     text = text.replace("\r\n", "\n").lstrip("\n")
     head = _HEAD.match(text)
     if head is None or len({found.lower() for found in _FIELDS.findall(head[0])}) < 2:
         return None
     subject = _SUBJECT.search(head[0])
-    kind, body = _body_of(text) or ("", text[head.end() :])
+    kind, body = (_body_of(text) if _STANDARD.search(head[0]) else None) or ("", text[head.end() :])
     if kind != "text/html":
+        body, forwarded = _split(body, depth)
         body = _GREETING.sub("", _QUOTED.sub("", _SIGNATURE.split(body)[0]), count=1)
-        body = _CLOSING.sub("", body.rstrip() + "\n")
+        body = _CLOSING.sub("", body.rstrip() + "\n") + forwarded
     return _AGAIN.sub("", subject[1].strip()) if subject else "", body, kind if kind == "text/html" else ""
+
+
+def _split(body: str, depth: int) -> tuple[str, str]:
+    """What its writer says, and the text of a message that is passed on; one that is answered is left out."""
+    found = _MESSAGE.search(body)
+    if found is None:
+        return body, ""
+    inner = open_mail(body[found.end() :], depth + 1) if depth < _DEEPEST and _FORWARDED.search(found[1]) else None
+    return body[: found.start()], f"\n\n{inner[1]}" if inner and not inner[2] else ""
 
 
 def _body_of(text: str) -> tuple[str, str] | None:

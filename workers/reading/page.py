@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from lxml import etree
 
+from workers.alphabets import SENTENCE_ENDS
 from workers.reading.blocks import Block, BlockKind, clean
 
 #: Elements open at the same time; browsers stop at 512 too.
@@ -24,7 +25,7 @@ PIECE = 4096
 
 _SKIPPED_TAGS = """
 script style template noscript nav header footer aside button select textarea svg math iframe object canvas video audio
-dialog pre caption
+dialog pre caption label legend datalist rt rp del s strike
 """
 _BLOCK_TAGS = """
 p div section article main body ul ol li dl dt dd table tr blockquote figure figcaption hr br address details
@@ -38,16 +39,31 @@ ITEMS = frozenset({"li", "dt", "dd", "tr"})
 MAIN = frozenset({"main", "article"})
 CODE = frozenset({"code", "samp"})
 #: Parts that are no text of the page, by their role (ARIA) or class (Sphinx, docutils, GitHub).
-_NO_ROLES = "navigation banner contentinfo search doc-toc doc-footnote doc-noteref doc-backlink"
-_NO_CLASSES = """
-headerlink toctree-wrapper footnote-reference footnotes system-message sphinxsidebar breadcrumb breadcrumbs
+_NO_ROLES = """
+navigation banner contentinfo search doc-toc doc-footnote doc-noteref doc-backlink dialog alertdialog menu menubar
+toolbar tooltip
 """
-#: What parts begin their names with that ask for consent to cookies.
-_CONSENT = ("cookie", "consent", "gdpr")
+_NO_CLASSES = """
+headerlink toctree-wrapper footnote-reference footnotes system-message sphinxsidebar breadcrumb breadcrumbs sr-only
+visually-hidden screen-reader-text mw-editsection navbox reflist catlinks comments skip-link byline
+"""
+#: How parts are called that ask for consent to cookies, also those that others make.
+_CONSENT = re.compile(
+    r"(?:^|[-_])(?:cookies?(?:$|.*(?:ba(?:nner|r)|notice|consent|dialog|modal|law|pop|message|overlay|layer|hint))"
+    r"|consent|gdpr)|^(?:onetrust|cybot|didomi|usercentrics|truste|qc-cmp|sp_message|cc-(?:window|banner))"
+)
+#: How addresses of notes at the end begin, and the ids of those notes.
+_TO_NOTE = re.compile(r"#(?:_?ftn|_?edn|fn|footnote|endnote|cite_|note-|user-content-fn)")
+_NOTE_ID = re.compile(r"(?:fn[-:\d]|footnote-\d|endnote-\d|cite_note|user-content-fn-)")
+#: What stands between links in a row.
+_PARTED = re.compile(r"(?:^|\s)[|·•/](?:\s|$)")
+_UNSEEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 ROLES = frozenset(_NO_ROLES.split())
 CLASSES = frozenset(_NO_CLASSES.split())
 #: A link shorter than this is a way to another page and not a sentence.
 SHORTEST_LINK = 40
+#: The share of the letters in links from which on a line with several of them is a way to other pages.
+MOSTLY = 0.6
 
 Attributes = dict[str, str]
 
@@ -180,18 +196,31 @@ class _Page:
     def _is_skipped(self, name: str, attributes: Attributes) -> bool:
         if name in SKIPPED:
             return not (name in FRAME and any(self._count[part] for part in MAIN))
-        if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        if "hidden" in attributes or attributes.get("aria-hidden") == "true" or _is_note(name, attributes):
             return True
-        role, classes = (attributes.get(key, "").lower().split() for key in ("role", "class"))
-        asks = any(word.startswith(_CONSENT) for word in (*classes, (attributes.get("id") or "").lower()))
+        if _UNSEEN.search(attributes.get("style") or ""):
+            return True
+        role, classes = ((attributes.get(key) or "").lower().split() for key in ("role", "class"))
+        asks = any(_CONSENT.search(word) for word in (*classes, (attributes.get("id") or "").lower()))
         return name not in ("html", "body") and (asks or not (ROLES.isdisjoint(role) and CLASSES.isdisjoint(classes)))
 
     def _is_navigation(self, text: str) -> bool:
         """Whether a block is nothing but links: one is kept when it is a whole sentence."""
         linked = clean("".join(self._linked))
+        is_row = _PARTED.search(text) is not None or _letters(linked) >= MOSTLY * _letters(text)
+        if self._links > 1 and is_row and text[-1] not in SENTENCE_ENDS:
+            return True
         if not linked or _letters(text) > _letters(linked):
             return False
-        return self._links > 1 or len(linked) < SHORTEST_LINK or linked[-1] not in ".!?"
+        return self._links > 1 or len(linked) < SHORTEST_LINK or linked[-1] not in SENTENCE_ENDS
+
+
+def _is_note(name: str, attributes: Attributes) -> bool:
+    """Whether an element is a note at the end, or its mark in the text."""
+    if name == "a":
+        return _TO_NOTE.match(attributes.get("href") or "") is not None
+    is_mark = name == "sup" and "reference" in (attributes.get("class") or "").split()
+    return is_mark or (name == "li" and _NOTE_ID.match(attributes.get("id") or "") is not None)
 
 
 def _letters(text: Iterable[str]) -> int:

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from workers.reading.blocks import Block, Bounds, Reading
 from workers.reading.charsets import decode
+from workers.reading.data import read_data
 from workers.reading.formats import find_packed_format, find_text_format
+from workers.reading.light import READERS
 from workers.reading.mail import open_mail
 from workers.reading.page import read_html
 from workers.reading.texts import read_markdown, read_plain
@@ -56,8 +58,13 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
     elif found == "markdown":
         title, blocks, deep = read_markdown(text)
         cut = cut or deep
+    elif found in READERS:
+        title, blocks, deep = READERS[found](text)
+        cut = cut or deep
     elif found == "plain":
         blocks = read_plain(text)
+    elif found in ("json", "csv", "xml", "code"):
+        title, blocks = read_data(text, found)
     return _within(Reading(found, title, tuple(blocks), cut), bounds)
 
 

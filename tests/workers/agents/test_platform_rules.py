@@ -148,3 +148,11 @@ def test_mentions_means_whole_words() -> None:
     assert mentions("The Best\n lamp.", "best lamp")
     assert not mentions("bestow", "best")
     assert not mentions("anything", "  ")
+
+
+def test_words_are_found_and_texts_cut_where_there_are_no_spaces() -> None:
+    assert mentions("これは安いランプです。", "安い")
+    assert mentions("Aurora Oneのランプ", "aurora one")
+    assert not mentions("Auroras Oneのランプ", "aurora")
+    assert cut("港の文化館は、五月三日に開館します。", 8, len) == "港の文化館は…"
+    assert cut("Aurora Oneは窓の外の光に合わせます。", 13, len) == "Aurora Oneは窓…"

@@ -147,7 +147,17 @@ def test_no_hashtag_begins_or_ends_with_an_article(language: str, phrase: str, t
         ("Lampan kostar 149 euro och håller i många år.", "sv"),
         ("Lampada da tavolo che costa poco e dura anni.", "it"),
         ("Aurora One desk lamp", ""),
-        ("日本語のランプ", ""),
+        ("日本語のランプ", "ja"),
+        ("北港文化馆将于五月三日开馆。", "zh"),
+        ("항구 문화관은 5월 3일에 문을 엽니다.", "ko"),
+        ("מרכז התרבות בנמל נפתח בשלושה במאי.", "he"),
+        ("يفتتح مركز الميناء الثقافي أبوابه في الثالث من مايو.", "ar"),
+        ("Дом Порта откроется 3 мая в городе, и вход в него бесплатный.", "ru"),
+        ("O Centro do Porto abre no dia 3 de maio e tem 400 lugares.", "pt"),
+        ("Wstęp pierwszego dnia jest bezpłatny, a w budynku są trzy sale.", "pl"),
+        ("ศูนย์วัฒนธรรมท่าเรือจะเปิดในวันที่ 3 พฤษภาคม", "th"),
+        ("बंदरगाह का सांस्कृतिक केंद्र तीन मई को खुलेगा।", "hi"),
+        ("Aurora Oneは、窓の外の光に合わせて明るさを変えるランプです。", "ja"),
         ("149 24 7", ""),
         ("", ""),
     ],
@@ -168,6 +178,73 @@ def test_an_ordinal_with_a_full_stop_ends_no_sentence_in_german() -> None:
 def test_a_sentence_with_markup_left_in_it_is_no_fact() -> None:
     blocks = [Block("paragraph", "See .. image:: lamp.png for the lamp that lights it all. The lamp costs 149 euros.")]
     assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            "港の文化館「ミナトホール」は五月三日に開館します。初日の入場は無料です！「また来たい。ここが好きだ。」と町の人は言います。",
+            [
+                "港の文化館「ミナトホール」は五月三日に開館します。",
+                "初日の入場は無料です！",
+                "「また来たい。ここが好きだ。」と町の人は言います。",
+            ],
+        ),
+        (
+            "北港文化馆将于五月三日开馆。“欢迎大家来参观我们。”馆长在开馆前这样说。",
+            ["北港文化馆将于五月三日开馆。", "“欢迎大家来参观我们。”", "馆长在开馆前这样说。"],
+        ),
+        (
+            "هل الدخول إلى المركز مجاني؟ نعم، الدخول مجاني في اليوم الأول.",
+            ["هل الدخول إلى المركز مجاني؟", "نعم، الدخول مجاني في اليوم الأول."],
+        ),
+        ("पहले दिन प्रवेश निःशुल्क है। इसमें चार सौ सीटें हैं।", ["पहले दिन प्रवेश निःशुल्क है।", "इसमें चार सौ सीटें हैं।"]),
+    ],
+    ids=["ja", "zh", "ar", "hi"],
+)
+def test_sentences_end_by_the_marks_of_their_script(text: str, sentences: list[str]) -> None:
+    found = find_facts([Block("paragraph", text)], [], "")
+    assert [fact.text for fact in sorted(found, key=lambda fact: fact.position)] == sentences
+
+
+@pytest.mark.parametrize(
+    "sentence", ["See the manual, or , for more about all of it.", "By Ann | 3 May 2026 | 5 min read"]
+)
+def test_a_sentence_with_a_hole_in_it_and_a_line_of_parts_are_no_facts(sentence: str) -> None:
+    blocks = [Block("paragraph", "The lamp costs 149 euros and lasts for years."), Block("item", sentence)]
+    assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros and lasts for years."]
+
+
+@pytest.mark.parametrize(
+    ("source", "tags"),
+    [
+        (
+            "港の文化館\n\n港の文化館「ミナトホール」が開館。Aurora Oneが照らします。\n\nAurora Oneは省エネです。\n",
+            ["#AuroraOne", "#ミナトホール"],
+        ),
+        (
+            "A museum\n\nThe Bank of Norway opens a museum. The Bank of Norway pays for it.\n",
+            ["#BankOfNorway", "#Museum"],
+        ),
+        (
+            "Haus der Kulturen\n\nDas Haus der Kulturen öffnet. Im Haus der Kulturen ist der Preis klein.\n",
+            ["#HausDerKulturen"],
+        ),
+        (
+            "Le port\n\nÀ la Maison du Port, il y a 400 places. Tous aiment la Maison du Port et la mer.\n",
+            ["#MaisonDuPort"],
+        ),
+    ],
+    ids=["ja", "en", "de", "fr"],
+)
+def test_names_are_found_without_spaces_and_with_small_words_inside(source: str, tags: list[str]) -> None:
+    assert sorted(tags_of(source)) == tags
+
+
+@pytest.mark.parametrize("heading", ["社内メモ", "内部资料", "Служебное: не публиковать", "Nota riservata", "פנימי"])
+def test_sections_for_the_team_are_found_in_other_scripts(heading: str) -> None:
+    assert read_document(f"# A\n\npublic\n\n## {heading}\n\nsecret\n").left_out == (heading,)
 
 
 @pytest.mark.parametrize("heading", ["Interne Hinweise", "Tonalität", "Vertraulich", "Ne pas publier", "Notas para"])

@@ -237,7 +237,7 @@ def test_a_german_brief_gives_german_posts() -> None:
         ),
         ("# El Café\n\nEl café del puerto abre todos los días y tiene una terraza para todos.", "es", "Conviene saber"),
         ("# De lamp\n\nDe lamp is gemaakt in Gent en kost niet veel, maar is er voor altijd.", "nl", ""),
-        ("# ランプ\n\n日本語のランプについての短い文章です。明るくて静かです。", None, ""),
+        ("# ランプ\n\n日本語のランプについての短い文章です。明るくて静かです。", "ja", ""),
     ],
 )
 def test_the_opening_is_in_the_language_of_the_brief_or_there_is_none(

@@ -52,7 +52,22 @@ def test_what_is_no_character_set_counts_as_utf_8(name: str, monkeypatch: pytest
         ("привет".encode("koi8-r"), "KOI8-R", "привет"),
         ("日本".encode("shift_jis"), "shift_jis", "日本"),
         ("中文".encode("gb18030"), "gb18030", "中文"),
-        ("é".encode("latin-1"), None, "\ufffd"),
+        ("é".encode("latin-1"), None, "é"),
+        (
+            "Der Drachen kostet 249 € für große Leute.".encode("cp1252"),
+            None,
+            "Der Drachen kostet 249 € für große Leute.",
+        ),
+        ("zażółć gęślą jaźń".encode("iso-8859-2"), None, "zażółć gęślą jaźń"),
+        ("zażółć gęślą jaźń".encode("cp1250"), None, "zażółć gęślą jaźń"),
+        ("Воздушный змей летает при ветре".encode("cp1251"), None, "Воздушный змей летает при ветре"),
+        ("Воздушный змей летает при ветре".encode("koi8-r"), None, "Воздушный змей летает при ветре"),
+        ("凧の八号は風で飛びます。".encode("shift_jis"), None, "凧の八号は風で飛びます。"),
+        ("凧の八号は風で飛びます。".encode("iso-2022-jp"), None, "凧の八号は風で飛びます。"),
+        ("风筝八号可以在风中飞行。".encode("gb18030"), None, "风筝八号可以在风中飞行。"),
+        ("הכניסה ביום הראשון חינם".encode("cp1255"), None, "הכניסה ביום הראשון חינם"),
+        ("Ein Drachen".encode("utf-16-be"), None, "Ein Drachen"),
+        ("Ein Drachen".encode("utf-32"), None, "Ein Drachen"),
         (b"\xef\xbb\xbfx", None, "x"),
         ("\ufeffhé".encode("utf-16-le"), "utf-8", "hé"),
     ],
@@ -65,4 +80,5 @@ def test_the_mark_at_the_start_the_declared_set_and_utf_8_are_tried_in_this_orde
 
 def test_a_page_may_name_its_own_character_set() -> None:
     assert decode(b'<meta charset="latin-1"><p>\xe9', None, is_html=True).endswith("é")
+    assert decode(b"<?xml version='1.0' encoding='latin-1'?><p>\xe9", None, is_html=True).endswith("é")
     assert decode(b'<meta charset="utf-16"><p>x', None, is_html=True).endswith("x")

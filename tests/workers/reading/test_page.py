@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness.scaling import check_scaling
@@ -47,11 +47,13 @@ def test_a_whole_page_gives_its_main_part_and_its_title() -> None:
     assert read_blocks(HTML) == ["# Tideline", "Tideline predicts the water level.", "Free & open"]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="<>/!-[]&;=\"'pabh1 \n\0", max_size=80))
 def test_no_page_is_an_error(html: str) -> None:
     read_html(html)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=60))
 def test_text_of_a_page_reads_back_as_it_was(text: str) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")

@@ -15,7 +15,11 @@ INTERNAL = re.compile(
     r"|tonalität|tonfall|stil|freigaben?|sperrfrist|hinweise? (an|für)"
     r"|confidentiel(le)?s?|ne pas (dire|publier|diffuser|utiliser|mentionner)|ton (et|de)|livrables|notes? (à|pour)"
     r"|confidencial(es)?|no (decir|publicar|usar|mencionar)|tono|estilo|presupuesto|entregables|notas? (a|para))\b"
-    r"|^(intern|ton)$",
+    r"|^(intern|ton)$"
+    # Languages that join words, or bend them at their ends.
+    r"|\b(riservat[oaie]|uso interno|vertrouwelijk|niet publiceren|wewnętrzn\w*|poufn\w*|внутренн\w*|конфиденциальн\w*"
+    r"|не (публиковать|для публикации))"
+    r"|社内|社外秘|内部|機密|非公開|公開しない|保密|机密|不公开|不公開|내부|대외비|비공개|داخلي|سري|פנימי|סודי|ภายใน",
     re.IGNORECASE,
 )
 #: What a brief is called, around the name of the thing it is about.

@@ -9,15 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from workers.agents.campaign.readability import reading_grade
+from workers.alphabets import UNSPACED, width
 from workers.llm.wording import leftovers
 from workers.reading.blocks import Block
 
 MAX_FACTS = 12
 
-#: Lengths in characters of a sentence that can stand alone in a post.
+#: Widths of a sentence that can stand alone in a post; see `width`.
 SHORTEST, LONGEST = 20, 260
 
 _NUMBER = re.compile(r"\d")
+#: Ends of sentences that need no space after them, or are not known to the segmenter; what follows is the next one.
+_END = re.compile(rf"([。！？｡]+)|[؟۔।։።]\s+|[.!?…]+(?=[{UNSPACED}])")
+_OPEN, _SHUT = "「『（【《〈“", "」』）】》〉”"
+_WORDS = re.compile(rf"[^\W{UNSPACED}]{{3,}}|(?=([{UNSPACED}]{{2}}))")
+#: What stood between words and left a hole: a link without a text, a value that is filled in elsewhere.
+_HOLE = re.compile(r"\s[.,](?=\s|$)|\(\s*\)|(?:^|\s)\|\s")
 _MONEY = re.compile(r"[€$£¥]\s?\d|\d\s?(?:%|percent|€)")
 #: Beginnings that point back to a sentence that will not be there, by language.
 _DEPENDENT = {
@@ -27,6 +34,15 @@ _DEPENDENT = {
     "|zudem|zum beispiel|ihr|ihre|sein|seine",
     "fr": "il|elle|ils|elles|ce|cela|ceci|cette|ces|mais|et|ou|car|donc|ainsi|alors|ici|là|aussi|son|sa|ses|leur|leurs"
     "|par exemple|de plus|c['’]est",
+    "it": "esso|essa|essi|esse|egli|lui|lei|loro|questo|questa|questi|queste|quello|quella|ma|e|o|perché|quindi|così"
+    "|qui|anche|inoltre|suo|sua|suoi|sue|ad esempio",
+    "pt": "ele|ela|eles|elas|isto|isso|este|esta|estes|estas|esse|essa|mas|e|ou|porque|então|assim|aqui|ali|também"
+    "|seu|sua|seus|suas|além disso|por exemplo",
+    "nl": "hij|zij|ze|het|dit|dat|deze|die|maar|en|of|want|omdat|daarom|dan|hier|daar|ook|zijn|haar|hun|bovendien"
+    "|bijvoorbeeld",
+    "pl": "on|ona|ono|oni|one|to|ten|ta|te|ale|i|lub|bo|ponieważ|więc|tutaj|tam|także|jego|jej|ich|ponadto|na przykład",
+    "ru": "он|она|оно|они|это|этот|эта|эти|тот|та|те|но|и|или|потому|поэтому|затем|здесь|там|также|его|её|их|кроме того"
+    "|например",
     "es": "él|ella|ellos|ellas|esto|este|esta|estos|estas|ese|esa|eso|pero|y|o|porque|entonces|así|aquí|allí|también"
     "|su|sus|además|por ejemplo",
 }
@@ -35,6 +51,11 @@ _INSTRUCTION = {
     "en": "please|do not|don['’]t|avoid|make sure|remember to|note that|see (?:the|also|our)",
     "de": "bitte|achtet darauf|achten sie|vermeide[nt]?|nicht",
     "fr": "merci de|veuillez|ne pas|évite[rz]|n['’]oubliez pas|attention",
+    "it": "per favore|si prega|non (?:dire|usare|menzionare)|evita(?:re|te)?|attenzione|ricorda(?:te)?",
+    "pt": "por favor|não (?:dizer|usar|mencionar)|evit(?:ar|e|em)|lembre(?:m)?(?:-se)?",
+    "nl": "gelieve|let op|vermijd|niet",
+    "pl": "proszę|nie (?:pisać|używać|wspominać)|unikać|uwaga|pamiętaj(?:cie)?",
+    "ru": "пожалуйста|не (?:говорить|использовать|упоминать)|избегайте|внимание|помните",
     "es": "por favor|no (?:decir|usar|mencionar)|evit(?:ar|e|en)|recuerd[ae]n?|tenga en cuenta",
 }
 
@@ -75,7 +96,7 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
     scored = [_leaning(fact, language) for fact in scored]
     instruction = _beginning(_INSTRUCTION, language)
     proper = [fact for fact in scored if not leftovers(fact.text) and not _ADDRESS.search(fact.text)]
-    whole = [fact for fact in proper if SHORTEST <= len(fact.text) <= LONGEST and _is_whole(fact.text)]
+    whole = [fact for fact in proper if SHORTEST <= width(fact.text) <= LONGEST and _is_whole(fact.text)]
     usable = [fact for fact in whole if not instruction.match(fact.text)]
     ranked = sorted(usable or proper[:3], key=lambda fact: (-fact.score, fact.position))
     chosen: list[ScoredFact] = []
@@ -87,7 +108,9 @@ def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") ->
 
 def _is_whole(text: str) -> bool:
     letters = sum(char.isalpha() or char.isspace() for char in text)
-    return not text.endswith(":") and not _CUT_OFF.search(text) and letters >= LEAST_LETTERS * len(text)
+    if text.endswith((":", "：")) or _CUT_OFF.search(text) or _HOLE.search(text):
+        return False
+    return letters >= LEAST_LETTERS * len(text)
 
 
 def _sentences(blocks: list[Block], language: str) -> list[tuple[str, str]]:
@@ -105,7 +128,7 @@ def _split(text: str, language: str) -> list[str]:
     from segtok.segmenter import split_single  # see `readability`
 
     sentences: list[str] = []
-    for sentence in split_single(text):
+    for sentence in (part for piece in _split_unspaced(text) for part in split_single(piece)):
         if sentences and language in _ORDINAL_STOP and _ORDINAL.search(sentences[-1]):
             sentences[-1] += f" {sentence.strip()}"
         else:
@@ -113,13 +136,30 @@ def _split(text: str, language: str) -> list[str]:
     return sentences
 
 
+def _split_unspaced(text: str) -> list[str]:
+    """The text parted where a sentence ends without a space, or with a mark of another script, outside of brackets."""
+    pieces, start = [], 0
+    for found in _END.finditer(text):
+        end = found.end()
+        if found[1]:
+            while text[end : end + 1] and text[end] in _SHUT:
+                end += 1
+            goes_on = end > found.end() and "\u3041" <= text[end : end + 1] <= "\u309f"
+            before = text[start:end]
+            if goes_on or sum(map(before.count, _OPEN)) > sum(map(before.count, _SHUT)):
+                continue
+        pieces.append(text[start:end].strip())
+        start = end
+    return [piece for piece in (*pieces, text[start:].strip()) if piece]
+
+
 def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) -> float:
     """Key phrases, figures, an early place and a handy length count for a sentence, leaning on another against it."""
     folded = text.casefold()
     score = sum(1.0 / (2 + rank) for rank, phrase in enumerate(phrases) if phrase.casefold() in folded)
     score += 0.5 * bool(_NUMBER.search(text)) + 0.3 * bool(_MONEY.search(text)) + 0.2 * (kind == "item")
-    score += 0.5 * (1 - position / max(total, 1)) + 0.8 / (1 + position) + 0.4 * (50 <= len(text) <= 170)
-    score -= 0.8 * text.endswith(("?", ":")) + 0.3 * (len(text) < 40)
+    score += 0.5 * (1 - position / max(total, 1)) + 0.8 / (1 + position) + 0.4 * (50 <= width(text) <= 170)
+    score -= 0.8 * text.endswith(("?", ":", "？", "؟")) + 0.3 * (width(text) < 40)
     score -= 0.5 * (" – " in text and kind == "item")  # a row of a table reads less well than a sentence
     score -= 0.5 * (text.count('"') % 2 or text.count("“") != text.count("”"))  # half of a quotation
     return round(score, 4)
@@ -138,6 +178,6 @@ def _beginning(words: Mapping[str, str], language: str) -> re.Pattern[str]:
 
 def _alike(one: str, other: str) -> bool:
     """Whether two sentences share most of their words."""
-    first, second = (set(re.findall(r"\w{3,}", text.casefold())) for text in (one, other))
+    first, second = ({found[1] or found[0] for found in _WORDS.finditer(text.casefold())} for text in (one, other))
     union = first | second
     return bool(union) and len(first & second) / len(union) > 0.6

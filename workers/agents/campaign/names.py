@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from workers.agents.campaign.phrases import find_joined_names
+from workers.alphabets import UNSPACED_LANGUAGES
 from workers.reading.blocks import Block
 
 _QUOTED = re.compile(r"[\"“„«‹「『]\s?([^\"“”„«»‹›「」『』]{2,60}?)\s?[\"”“»›」』]")
@@ -42,6 +44,7 @@ class Names:
         self._text = "\n".join(body)
         self._language = language
         self._title = _fold(title)
+        self._joined = frozenset(find_joined_names(self._text, language, title))
         self._quoted = {" ".join(found.casefold().split()) for found in _QUOTED.findall(self._text)}
 
     def has(self, words: list[str]) -> bool:
@@ -49,10 +52,12 @@ class Names:
         if not words:
             return False
         phrase = " ".join(words)
+        if self._language in UNSPACED_LANGUAGES:
+            return True  # what is found there is marked as a name
         if not _UNITS.isdisjoint(phrase.casefold().split()):
             return False
         is_quoted = phrase.casefold() in self._quoted and phrase[0] != phrase[0].lower()
-        return self._is_written_large(words) or is_quoted or self._is_subject(phrase)
+        return phrase in self._joined or self._is_written_large(words) or is_quoted or self._is_subject(phrase)
 
     def _is_written_large(self, words: list[str]) -> bool:
         """Whether every word has a capital letter in front, inside a sentence, and not now and then only."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from workers.agents.campaign.language import function_words
+from workers.alphabets import UNSPACED_LANGUAGES
 from workers.reading.blocks import Block
 
 MAX_PHRASES = 12
@@ -55,6 +56,48 @@ _ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell?|nell|sull
 _YAKE_NAMES = {"cs": "cz"}
 
 
+#: What shows to be a name there: quoted, in Latin letters with a capital one in front, or in katakana.
+_QUOTED = re.compile(r"[「『《【“]([^「」『』《》【】“”。、，！？\s]{2,20})[」』》】”]")
+_LATIN = re.compile(r"[A-Z][A-Za-z0-9&+.-]+(?: (?:[A-Z0-9][A-Za-z0-9&+.-]*))*")
+_KATAKANA = re.compile("[\u30a1-\u30fa\u30fc]{3,}(?:・[\u30a1-\u30fa\u30fc]{2,})*")
+
+
+#: Small words inside of names, by language; French and Italian have some that end with an apostrophe.
+_JOINING = {
+    "en": "of the|of|and the|and|for the|for|at the|on the|&",
+    "de": "von der|an der|in der|für die|der|des|und|von|vom|am|im|zum|zur|für",
+    "fr": "de la|des|du|de|et|à la|aux|au|en|sur",
+    "es": "de la|de los|de las|del|de|y|la|el",
+    "pt": "do|da|dos|das|de|e",
+    "it": "della|delle|dei|degli|del|di|e|al|alla",
+    "nl": "van de|van het|van|aan de|op de|en|de|het",
+}
+_LARGE = r"[A-ZÀ-ÖØ-Þ]\w+"
+
+
+def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
+    """Names of several words that small ones join (*Bank of Norway*) and that come back, the most frequent first.
+
+    In German, where every noun has a capital letter, they have to be in the title too.
+    """
+    joining = _JOINING.get(language or "en")
+    if joining is None:
+        return []
+    between = rf"(?: | (?:{joining}) | (?:de l|dell|d|l)['’])"
+    pattern = re.compile(rf"(?<![.!?:] )(?<!^)\b{_LARGE}(?:{between}{_LARGE}){{1,3}}", re.MULTILINE)
+    counted = Counter(name for name in pattern.findall(text) if re.search(rf" (?:{joining}) |['’]", name))
+    often = [name for name, count in counted.most_common() if count > 1]
+    return [name for name in often if language != "de" or name.casefold() in title.casefold()]
+
+
+def find_marked_names(text: str, title: str = "") -> list[str]:
+    """Names in a text without spaces, the most frequent first: each comes back, is quoted, or is in the title."""
+    quoted = list(_QUOTED.findall(text))
+    written = [found[0].strip(".-") for pattern in (_LATIN, _KATAKANA) for found in pattern.finditer(text)]
+    counted = Counter(quoted + written)
+    return [name for name, count in counted.most_common() if count > 1 or name in quoted or (title and name in title)]
+
+
 def find_phrases(
     blocks: list[Block], language: str = "en", wanted: Callable[[list[str]], bool] | None = None
 ) -> list[str]:
@@ -63,16 +106,25 @@ def find_phrases(
     `wanted` says of the words of one, without articles at their edges, whether it is looked for.
     """
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
+    title = blocks[0].text if blocks and blocks[0].level else ""
+    if language in UNSPACED_LANGUAGES:
+        found = find_marked_names(text, title)
+        return [name for name in found if wanted is None or wanted(name.split())][:MAX_PHRASES]
+    joined = find_joined_names(text, language, title)
     folded = _folded(text)
     enough = 2 if folded.count(" ") > LONG_TEXT else 1
     chosen: list[str] = []
-    for phrase in [*_names(text, language), *sorted(_keywords(text, language), key=lambda found: " " not in found)]:
+    for phrase in [
+        *joined,
+        *_names(text, language),
+        *sorted(_keywords(text, language), key=lambda found: " " not in found),
+    ]:
         words = _words(phrase)
         often = folded.count(_folded(phrase))
         needed = enough + 1 if len(words) == 1 and enough > 1 else enough
         if (
             often >= needed
-            and _says_something(phrase, words, language)
+            and (phrase in joined or _says_something(phrase, words, language))
             and (wanted is None or wanted(trim(phrase, language)))
             and not any(_overlap(words, other) for other in chosen)
         ):

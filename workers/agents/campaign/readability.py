@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from workers.alphabets import count_unspaced
 from workers.llm.wording import HASHTAG, URL, without_emoji
 
 _BULLET = re.compile(r"^\s*(?:[•→\-*–]|\d{1,2}[.)])\s+")
@@ -14,8 +15,10 @@ def reading_grade(text: str) -> float:
 
     Links, hashtags, emoji and bullets are left out, and every line counts as a sentence of its own. This index needs
     letters, words and sentences only; the better known Flesch-Kincaid grade would need a pronunciation dictionary
-    that has to be downloaded.
+    that has to be downloaded. A text in a script without spaces between words has none: 0.
     """
+    if count_unspaced(text) > 0.3 * len(text):
+        return 0.0
     lines = (_sentence(line) for line in text.splitlines())
     prose = " ".join(line for line in lines if line)
     # Here and not above: most of a worker's start would be this, and its like in `phrases` and `language`.
