@@ -33,13 +33,13 @@ def main() -> None:
     Arguments(prog="python -m scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
     try:
         settings = load_settings()
+        if not settings.embedded_redis:
+            stand_by("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
+        # What is made from here on is closed to others from its first moment, the socket too.
+        os.umask(0o077)
+        lock = enter(settings.var) / "redis.lock"
     except SettingsError as wrong:
         sys.exit(wrong.message)
-    if not settings.embedded_redis:
-        stand_by("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
-    # What is made from here on is closed to others from its first moment, the socket too.
-    os.umask(0o077)
-    lock = enter(settings.var) / "redis.lock"
     hold(lock)
     config = write_config(settings)
     binary = find_server()

@@ -152,11 +152,11 @@ def main() -> None:
     try:
         settings = load_settings()
         commands = read_procfile(ROOT / "Procfile")
+        hold(settings)
     except SettingsError as wrong:
         sys.exit(wrong.message)
     except ProcfileError as wrong:
         sys.exit(str(wrong))
-    hold(settings)
     if settings.port and not is_free(settings.port):
         sys.exit(f"Port {settings.port} is taken by another program. Set SWALLOWTAIL_PORT to a free one.")
     sys.exit(asyncio.run(supervise(settings, commands)))

@@ -47,7 +47,7 @@ def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
     """
     if settings.deployment and settings.queue.endswith(f".{settings.deployment}"):
         return settings
-    identity = settings.deployment or _look_up(settings, driver)
+    identity = _look_up(settings, driver)
     names = {"channel_prefix": f"{settings.channel_prefix}:{identity}", "queue": f"{settings.queue}.{identity}"}
     return settings.model_copy(update={**names, "deployment": identity})
 
@@ -96,7 +96,7 @@ def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
     db = Database(settings, driver)
     try:
         _check_revision(db)
-        return _find(db) or _make(db)
+        return settings.deployment or _find(db) or _make(db)
     except (OperationalError, ProgrammingError):
         raise NotReleased(_EMPTY) from None
     finally:

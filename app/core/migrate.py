@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import structlog
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -17,7 +18,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.db import Database
+from app.core.revision import latest_revision
 from app.core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 #: The advisory lock of a migration: any number that nothing else in the database uses.
 _LOCK = 0x5357414C4C4F57
@@ -28,6 +32,8 @@ _LOCK_WAIT = 200
 
 def migrate(settings: Settings) -> None:
     """Bring the database's tables to the latest revision. Two releases at once take turns, at each revision.
+
+    Tables of a later version than this one stay as they are.
 
     Raises:
         Unavailable: the database stayed locked or away for `database_wait`.
@@ -51,6 +57,10 @@ def _upgrade(config: Config, scripts: ScriptDirectory, session: Session) -> bool
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT}"))
     current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current > latest_revision():
+        # As the processes do: one that goes back to an older version finds what the newer one left.
+        log.warning("database_is_newer", database=current, this=latest_revision(), consequence="its tables stay so")
+        return False
     pending = [script.revision for script in scripts.iterate_revisions("head", current or "base")]
     if pending:
         config.attributes["connection"] = connection

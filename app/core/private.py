@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.core.errors import SettingsError
+
 #: What we put there, beside the database and what SQLite keeps next to it. The key is not among them: one that others
 #: could read is refused instead (`core/signing`).
 _OURS = ("swallowtail.db*", "redis.*", "up.lock", "*.log", "metrics", "metrics/**/*")
@@ -20,10 +22,13 @@ _OURS = ("swallowtail.db*", "redis.*", "up.lock", "*.log", "metrics", "metrics/*
 def open_private(var: Path) -> list[str]:
     """Make the var directory if need be, and have it and all of ours in it closed to others.
 
-    Returns a sentence about each thing that stays open to others, for the start to tell. Raises OSError when the
+    Returns a sentence about each thing that stays open to others, for the start to tell. Raises SettingsError when the
     directory cannot be made.
     """
-    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {var} cannot be made: {fault.strerror}") from None
     if var == Path(var.anchor) or var == Path.home() or var.stat().st_mode & stat.S_ISVTX:
         return [f"{var} is not Swallowtail's alone, and stays as it is: give it a directory (SWALLOWTAIL_VAR_DIR)"]
     return [told for path in (var, *_list_ours(var)) if (told := _close(path)) is not None]

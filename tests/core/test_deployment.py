@@ -14,6 +14,7 @@ from app.core.broadcast import access_channel, instance_channel
 from app.core.db import Database
 from app.core.deployment import Presence, join
 from app.core.errors import SettingsError
+from app.core.migrate import migrate
 from app.core.models import Base
 from app.core.outbox import broker_settings
 from app.core.revision import latest_revision
@@ -57,15 +58,15 @@ def test_every_process_of_one_deployment_has_its_names_however_often_it_joins(tm
     assert len(found) == 1
 
 
-def test_a_name_that_is_set_needs_no_database(tmp_path: Path) -> None:
-    joined = join(make_settings(var_dir=tmp_path, deployment="blue"))
+def test_a_name_that_is_set_is_the_deployments(tmp_path: Path) -> None:
+    joined = join(deploy(tmp_path, deployment="blue"))
     assert (joined.channel_prefix, joined.queue) == ("swallowtail:blue", "swallowtail.blue")
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_without_tables_is_said_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", "blue"])
+def test_a_database_without_tables_is_said_in_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=r"run python -m workers\.release first"):
-        join(make_settings(var_dir=tmp_path))
+        join(make_settings(var_dir=tmp_path, deployment=name))
 
 
 def test_tables_that_are_older_than_the_code_are_said_in_one_line_and_newer_ones_are_taken(tmp_path: Path) -> None:
@@ -77,6 +78,9 @@ def test_tables_that_are_older_than_the_code_are_said_in_one_line_and_newer_ones
         db.dispose()
         if is_good:
             assert join(settings).deployment
+            with structlog.testing.capture_logs() as logs:
+                migrate(settings)
+            assert [line["event"] for line in logs] == ["database_is_newer"]
         else:
             with pytest.raises(SettingsError, match="is not up to date"):
                 join(settings)

@@ -14,12 +14,14 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.core.db import Database
+from app.core.errors import SettingsError
 from app.core.events import now
 from app.core.migrate import migrate
 from app.core.models import Instance
 from app.core.private import open_private
 from app.core.settings import Settings
 from app.core.signing import SigningKeys
+from tests.core.stage import make_settings
 from tests.harness.program import ROOT, clean_environment
 from tests.harness.waiting import wait_until
 
@@ -177,3 +179,10 @@ def test_the_embedded_server_and_its_files_are_private(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(60)
+
+
+@pytest.mark.parametrize("place", ["file", "file/var"])
+def test_a_directory_that_cannot_be_one_is_said_at_once(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"^SWALLOWTAIL_VAR_DIR: .* cannot be made"):
+        Database(make_settings(var_dir=tmp_path / place))
