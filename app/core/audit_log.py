@@ -22,8 +22,8 @@ from app.core.events import clean, stamp
 from app.core.models import Moment
 from app.core.models_audit import AuditChain, AuditEntry
 
-#: Entries read at once.
-PAGE = 500
+#: Entries read at once, and those about one object that are looked through for one page.
+PAGE, LOOK = 500, 1000
 #: Faults told at most: one wrong entry is enough to know, and a thousand help nobody.
 MOST_FAULTS = 20
 #: Where somebody's id or name may be.
@@ -98,7 +98,10 @@ class Verdict:
 def list_entries(
     session: Session, scope: str, wanted: Wanted, *, limit: int, cursor: str | None = None
 ) -> tuple[list[AuditView], str | None]:
-    """Return entries of a chain, the latest first, and the cursor of the next page. Raises InvalidInput."""
+    """Return entries of a chain, the latest first, and the cursor of the next page. Raises InvalidInput.
+
+    Of those about one object that also have to be of an action or somebody's, a page may have few, and yet a next one.
+    """
     wants = [AuditEntry.scope == scope, *_conditions(wanted)]
     if cursor is not None:
         number = _read_cursor(cursor)
@@ -110,6 +113,8 @@ def list_entries(
     # By time first: each filter has an index that is in this order, whatever times are asked for.
     latest = (AuditEntry.at.desc(), AuditEntry.number.desc())
     query = select(AuditEntry).where(*wants).order_by(*latest).limit(limit + 1)
+    if wanted.object_id is not None and (wanted.action, wanted.actor) != (None, None):
+        return _look_through(session, scope, wanted, wants, limit)
     if wanted.actor is None:
         rows = list(session.scalars(query))
     else:
@@ -121,11 +126,31 @@ def list_entries(
     return [view_entry(row) for row in rows[:limit]], more
 
 
+def _look_through(
+    session: Session, scope: str, wanted: Wanted, wants: list[ColumnElement[bool]], limit: int
+) -> tuple[list[AuditView], str | None]:
+    """Choose among the latest `LOOK` entries about an object: no index has all of what is asked for together."""
+    columns = (AuditEntry.number, AuditEntry.action, AuditEntry.actor_id, AuditEntry.actor_name)
+    latest = (AuditEntry.at.desc(), AuditEntry.number.desc())
+    seen = session.execute(select(*columns).where(*wants).order_by(*latest).limit(LOOK)).all()
+    action, actor = (None if one is None else clean(one) for one in (wanted.action, wanted.actor))
+    numbers = [
+        row.number
+        for row in seen
+        if action in (None, row.action) and (actor is None or actor in (row.actor_id, row.actor_name))
+    ]
+    shown = numbers[:limit]
+    found = select(AuditEntry).where(AuditEntry.scope == scope, AuditEntry.number.in_(shown))
+    rows = {row.number: row for row in session.scalars(found)}
+    last = shown[-1] if len(numbers) > limit else seen[-1].number if len(seen) == LOOK else None
+    return [view_entry(rows[number]) for number in shown], None if last is None else str(last)
+
+
 def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-    if wanted.action is not None:
-        yield AuditEntry.action == clean(wanted.action)
     if wanted.object_id is not None:
         yield AuditEntry.object_id == clean(wanted.object_id)
+    elif wanted.action is not None:
+        yield AuditEntry.action == clean(wanted.action)
     if wanted.since is not None:
         yield AuditEntry.at >= wanted.since
     if wanted.until is not None:

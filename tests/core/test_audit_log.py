@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core import actions
+from app.core import actions, audit_log
 from app.core.access import Actor, Caller
 from app.core.audit import BEGINNING, SYSTEM_SCOPE, Deed, append, seal
 from app.core.audit_log import Anchor, Wanted, list_entries, list_scopes, verify
@@ -266,6 +266,7 @@ def test_lists_are_filtered_and_go_on_where_they_ended(stage: Stage) -> None:
     assert numbers(Wanted(since=began)) == [7, 6, 5]
     assert numbers(Wanted(until=began)) == [4, 3, 2, 1]
     assert numbers(Wanted(object_id="t2")) == [2]
+    assert numbers(Wanted(object_id="t2", action="nothing")) == []
     assert numbers(Wanted(action="task.submit")) == []
     assert numbers(Wanted(action="\x00")) == []
     with stage.db.read() as session:
@@ -273,6 +274,29 @@ def test_lists_are_filtered_and_go_on_where_they_ended(stage: Stage) -> None:
     assert numbers(Wanted(), cursor=cursor) == [4, 3, 2, 1]
     with pytest.raises(InvalidInput, match="cursor"):
         numbers(Wanted(), cursor="x")
+
+
+def test_what_was_done_to_one_thing_is_looked_through_in_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_log, "LOOK", 4)
+    deeds = [Deed("demo", "task.retry" if number % 5 else "task.cancel", "task", "t") for number in range(10)]
+    with stage.db.write() as session:
+        append(session, ANN, deeds[:3], now())
+        append(session, BOB, deeds[3:], now())
+
+    def pages(wanted: Wanted, limit: int = 50) -> list[list[int]]:
+        told: list[list[int]] = []
+        cursor = None
+        while not told or cursor is not None:
+            with stage.db.read() as session:
+                page, cursor = list_entries(session, "demo", wanted, limit=limit, cursor=cursor)
+            told.append([entry["number"] for entry in page])
+        return told
+
+    assert pages(Wanted(object_id="t", action="task.cancel")) == [[], [6], [1]]
+    assert pages(Wanted(object_id="t", action="task.retry"), limit=2) == [[10, 9], [8, 7], [5, 4], [3, 2]]
+    assert pages(Wanted(object_id="t", actor="bob", action="task.cancel")) == [[], [6], []]
+    assert pages(Wanted(object_id="t", actor="u2"), limit=3) == [[10, 9, 8], [7, 6, 5], [4], []]
+    assert pages(Wanted(object_id="t", actor="nobody")) == [[], [], []]
 
 
 def test_a_thousand_refusals_are_a_few_entries(stage: Stage) -> None:

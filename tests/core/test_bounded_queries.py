@@ -25,6 +25,7 @@ from app.core.outbox import LONG_QUEUE
 from app.core.outline import Bounds, snapshot
 from app.core.retention import Policy, is_due, prune
 from app.core.states import TaskStatus
+from app.core.vitals import count_open, read_vitals
 from tests.core.conftest import NewStage
 from tests.core.stage import Stage, make_settings
 
@@ -56,7 +57,7 @@ def _fill(stage: Stage, rows: int) -> None:
         entries.append(
             {"scope": "demo", "number": number + 1, "at": moment, "actor_kind": "user", "actor_id": "u",
              "actor_name": "n", "entrance": "rest", "address": "", "action": "submit", "object_type": "task",
-             "object_id": task_id, "detail": {}, "previous_hash": "", "hash": ""}
+             "object_id": "much", "detail": {}, "previous_hash": "", "hash": ""}
         )  # fmt: skip
         slots.append(
             {"schedule_id": "s", "planned_at": moment, "outcome": "fired", "task_id": task_id, "created_at": now()}
@@ -77,6 +78,17 @@ def _fill(stage: Stage, rows: int) -> None:
         session.execute(insert(AuditEntry), entries)
         session.execute(insert(Slot), slots)
         session.execute(text(f"UPDATE instance SET seq = {rows}, epoch = 'one' WHERE id = 'demo'"))
+
+
+def _put_off(stage: Stage) -> None:
+    """A wish for each task that is not due for long."""
+    later = now() + timedelta(days=1)
+    with stage.db.write() as session:
+        rows = [
+            {"task_id": task_id, "attempt": 1, "available_at": later, "due_at": later, "created_at": LONG_AGO}
+            for task_id in session.scalars(select(Task.id))
+        ]
+        session.execute(insert(Outbox), rows)
 
 
 def _read(stage: Stage, read: Callable[[Any], Any]) -> Any:
@@ -130,6 +142,24 @@ WORK: dict[str, tuple[Callable[[Stage], Any], str]] = {
         _audit(actor="u", until=LONG_AGO + timedelta(seconds=9)), "ix_audit_entry_actor|ix_audit_entry_at",
     ),
     "audit by somebody of many deeds": (_audit(actor="n"), "ix_audit_entry_actor|ix_audit_entry_actor_name"),
+    "audit by an action of somebody who has done much else": (
+        _audit(action="nothing", actor="u"), "ix_audit_entry_action_actor|ix_audit_entry_action",
+    ),
+    "audit by somebody who never did what many did": (
+        _audit(action="submit", actor="nobody"), "ix_audit_entry_action_actor|ix_audit_entry_actor",
+    ),
+    # Which is all there is, as PostgreSQL knows.
+    "audit by an action on a thing": (
+        _audit(object_id="much", action="nothing"), "ix_audit_entry_object|ix_audit_entry_list",
+    ),
+    "audit by somebody on a thing": (
+        _audit(object_id="much", actor="nobody", since=LONG_AGO), "ix_audit_entry_object|ix_audit_entry_list",
+    ),
+    "what waits": (lambda stage: _read(stage, lambda s: read_vitals(s, 10)), "ix_outbox_due_at"),
+    "open tasks": (lambda stage: _read(stage, lambda s: count_open(s, 10)), "ix_task_open"),
+    "steps of snapshots": (
+        lambda stage: _read(stage, lambda s: snapshot(s, "demo", Bounds(tasks=10, steps=5))), "ix_step_position",
+    ),
     "messages that may be missing": (lambda stage: stage.rt.relay._count_missing(10), "ix_outbox_sent_at"),
 }  # fmt: skip
 
@@ -166,6 +196,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Any) -> Ite
         shutil.copy(sqlite_template / "swallowtail.db", var)
         stage = Stage(make_settings(var_dir=var))
         _fill(stage, ROWS * times)
+        _put_off(stage)
         made.append(stage)
     yield made[0], made[1]
     for stage in made:
@@ -207,6 +238,7 @@ def _said(stage: Stage) -> Iterator[list[tuple[str, Any]]]:
 def test_postgresql_plans_with_these_indexes(new_postgres_stage: NewStage) -> None:
     stage = new_postgres_stage()
     _fill(stage, 4 * ROWS)
+    _put_off(stage)
     for table in ("task", "event", "outbox", "audit_entry"):
         with stage.db.write() as session:
             session.execute(text(f"ANALYZE {table}"))

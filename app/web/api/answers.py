@@ -60,7 +60,7 @@ class AuditPage(Shown):
     """Entries of an audit log, the latest first."""
 
     items: list[AuditEntry]
-    """The entries on this page"""
+    """The entries on this page; fewer than `limit`, even none, does not mean that it is the last"""
     next_cursor: str | None
     """`cursor` of the next page; null on the last"""
 
