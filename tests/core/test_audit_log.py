@@ -299,6 +299,7 @@ def test_what_was_done_to_one_thing_is_looked_through_in_parts(stage: Stage, mon
     assert pages(Wanted(object_id="t", actor="nobody")) == [[], [], []]
 
 
+@pytest.mark.long
 def test_a_thousand_refusals_are_a_few_entries(stage: Stage) -> None:
     clock = Clock()
     denials = Denials(stage.db, stage.settings, clock)

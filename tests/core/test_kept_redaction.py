@@ -291,6 +291,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", HOSTILE.values(), ids=HOSTILE)
 def test_nothing_large_is_walked_where_it_would_hold_others_up(
     new_stage: NewStage, monkeypatch: pytest.MonkeyPatch, given: Any

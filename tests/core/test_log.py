@@ -34,6 +34,7 @@ def test_a_reader_beside_six_writing_threads_skips_nothing(stage: Stage) -> None
     assert reader.seen == stage.events()
 
 
+@pytest.mark.long
 def test_a_reader_beside_writing_processes_skips_nothing(stage: Stage) -> None:
     command = [sys.executable, "-m", "tests.core.crowd", stage.settings.database, "3", "3"]
     processes = [subprocess.Popen(command, cwd=ROOT, env=clean_environment({})) for _ in range(2)]

@@ -200,6 +200,7 @@ print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
 """
 
 
+@pytest.mark.long
 def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_and_process_they_are_found() -> None:
     rules = Rules(frozenset({"password"}))
     texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]

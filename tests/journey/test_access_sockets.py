@@ -57,6 +57,7 @@ def await_reset(client: Recorder, reset: Wire) -> None:
     client.wait_until(lambda: reset in client.payloads("reset"), "what was theirs is cut off")
 
 
+@pytest.mark.long
 @every_mode
 def test_what_is_no_longer_theirs_is_cut_off_in_every_process(new_house: NewHouse, mode: str) -> None:
     house = new_house(env=_env(mode))

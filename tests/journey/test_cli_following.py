@@ -115,6 +115,7 @@ def test_cancel_from_one_shell_ends_the_following_in_another_with_4(shared_house
     assert printed(cancelled.stdout) == printed(following.log_text())[4:]
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_the_task_at_work_and_says_how_to_go_on(shared_house: House) -> None:
     instance = shared_house.new_instance()
     following = start(

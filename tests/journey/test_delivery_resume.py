@@ -165,6 +165,7 @@ def test_events_arrive_while_redis_hangs(new_house: NewHouse, way: str) -> None:
         assert [event["seq"] for event in other.events()] == list(range(9, author.head + 1))
 
 
+@pytest.mark.long
 @every_way
 def test_a_web_process_serves_without_redis_from_its_start_and_hears_it_when_it_comes(
     new_house: NewHouse, way: str

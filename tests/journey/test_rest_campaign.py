@@ -89,6 +89,7 @@ def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
     assert read_log(rest, instance) == told
 
 
+@pytest.mark.long
 def test_a_bad_brief_is_refused_with_its_field_and_nobody_is_told(busy_house: House, rest: httpx.Client) -> None:
     instance = busy_house.new_instance()
     for given, field in (
