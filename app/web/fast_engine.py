@@ -195,8 +195,7 @@ class Engine:
 
     def adopt(self, sock: sockets.socket, upgrade: Upgrade) -> None:
         """Make a websocket of a socket whose request has been read."""
-        eio = self.eio
-        sid = eio.generate_id()
+        sid = self.eio.generate_id()
         fast = FastSocket(self, sid)
         connection = fast.connection = Connection(
             self.reactor,
@@ -209,6 +208,16 @@ class Engine:
             partials=self._budgets.partials,
         )
         self._sockets[sid] = fast
+        try:
+            self._welcome(fast, upgrade)
+        except Exception:
+            # Nobody else knows of it: it would be kept, and counted, for good.
+            connection.lose()
+            self.forget(sid)
+            raise
+
+    def _welcome(self, fast: FastSocket, upgrade: Upgrade) -> None:
+        eio, sid, connection = self.eio, fast.sid, fast.connection
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)
         if refusal is not None and refusal is not True:
             self.forget(sid)

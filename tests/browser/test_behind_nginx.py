@@ -16,6 +16,13 @@ from tests.harness.house import House
 from tests.identity.bench import CHEAP, PASSWORD
 from tests.journey.test_delivery_nginx import Nginx
 
+#: What every place of the proxy sends along: nginx takes over none of it where a place adds one of its own.
+HEADERS = """
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+"""
 #: `/tool` is the setting's, and its proxy takes it off; the others are told by a header, one taken off and one left on.
 CONFIGURATION = """
 events {}
@@ -23,31 +30,22 @@ http {
     server {
         listen 8000;
         proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection upgrade;
+        HEADERS
         location /tool/ { proxy_pass http://127.0.0.1:8001/; }
         location /told/ {
             proxy_pass http://127.0.0.1:8001/;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection upgrade;
+            HEADERS
             proxy_set_header X-Forwarded-Prefix /told;
         }
         location /a/kept/ {
             proxy_pass http://127.0.0.1:8001;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection upgrade;
+            HEADERS
             proxy_set_header X-Forwarded-Prefix /a/kept;
         }
         location / { return 418; }
     }
 }
-"""
+""".replace("HEADERS", HEADERS)
 
 
 @pytest.fixture(scope="module")
