@@ -36,6 +36,8 @@ _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _RANGE = re.compile(
     rf"(?<![\w-])({'|'.join(_DAYS)}|[0-7])-({'|'.join(_DAYS)}|[0-7])(?:/([0-9]{{1,2}}))?(?![\w#-])", re.IGNORECASE
 )
+#: A range of one, with a step; the library takes it for all from there on.
+_ALONE = re.compile(r"(?<![\w-])(\w+)-\1/[1-9][0-9]?(?![\w-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +217,11 @@ def _check_steps(fields: list[str]) -> None:
 
 @lru_cache(maxsize=1024)
 def _turn_week(expression: str) -> str:
-    """Return the expression with ranges over the end of the week as lists: `FRI-MON`, and `MON-SUN`, since SUN is 0."""
-    *others, weekdays = expression.split(" ")
+    """Return the expression with ranges over the end of the week as lists: `FRI-MON`, and `MON-SUN`, since SUN is 0.
+
+    A range of one, `5-5/2`, is that one.
+    """
+    *others, weekdays = _ALONE.sub(r"\1", expression).split(" ")
     return " ".join([*others, _RANGE.sub(_list_days, weekdays)])
 
 

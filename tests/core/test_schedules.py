@@ -263,6 +263,8 @@ def test_slots_rise_and_the_latest_are_the_last_of_all(
         ("MON-FRI", "1-5"),
         ("SUN-MON", "0-1"),
         ("6-7", "6,0"),
+        ("tue-TUE/2", "2"),
+        ("1-1/3,5-5/2", "1,5"),
     ],
 )
 def test_a_range_of_weekdays_may_go_over_the_end_of_the_week(written: str, meant: str) -> None:
@@ -288,3 +290,8 @@ def test_a_step_that_leaves_its_field_at_once_is_refused(expression: str, field:
     with pytest.raises(InvalidInput, match=f"the {field} field has no step of") as refused:
         check_cron(expression)
     assert refused.value.field == "cron"
+
+
+def test_a_range_of_one_with_a_step_is_that_one() -> None:
+    start = moment("2026-01-01T00:00Z")
+    assert preview(Cron("5-5/2 7-7/3 * * *"), start, 5) == preview(Cron("5 7 * * *"), start, 5)
