@@ -8,8 +8,10 @@ import re
 from email import message_from_string, policy
 from email.errors import MessageError
 
+from workers.reading.charsets import decode
+
 #: A text that begins with at least two of these is an e-mail.
-_HEAD = re.compile(r"(?:(?:[^\W\d_][\w-]{0,40}[ \u00a0]?[:：][^\n]{0,2000}|[ \t]+[^\n]{1,2000})\n){2,100}?(?=\n)")
+_HEAD = re.compile(r"(?:(?:[^\W\d_][\w-]{0,40}[ \u00a0]?[:：][^\n]{0,2000}|[ \t][^\n]{1,2000})\n){2,100}?(?=\n)")
 _NAMES = """
 from to cc subject date sent von an betreff datum gesendet de à objet date envoyé asunto para fecha da a oggetto data
 assunto van aan onderwerp od do temat от кому тема дата 差出人 宛先 件名 日時 发件人 收件人 主题
@@ -79,6 +81,12 @@ def _split(body: str, depth: int) -> tuple[str, str]:
 def _body_of(text: str) -> tuple[str, str] | None:
     try:
         part = message_from_string(text, policy=policy.default).get_body(("plain", "html"))
-        return (part.get_content_type(), str(part.get_content())) if part is not None else None
-    except (MessageError, LookupError, ValueError, AttributeError):
+        if part is None:
+            return None
+        inner: object = part.get_payload()
+        if str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable"):
+            # By our list of character sets, and not by all that Python knows.
+            inner = decode(bytes(part.get_payload(decode=True)), part.get_content_charset())
+        return part.get_content_type(), str(inner)
+    except (MessageError, LookupError, ValueError, AttributeError, TypeError):
         return None

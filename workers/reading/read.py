@@ -17,6 +17,9 @@ from workers.reading.mail import open_mail
 from workers.reading.page import read_html
 from workers.reading.texts import read_markdown, read_plain
 
+#: Characters of a title that are read.
+LONGEST_TITLE = 300
+
 
 def read(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", bounds: Bounds | None = None
@@ -72,7 +75,7 @@ def _within(reading: Reading, bounds: Bounds) -> Reading:
     """The reading without the blocks beyond the bound."""
     kept = tuple(_first(reading.blocks, bounds.characters))
     whole = sum(len(block.text) for block in kept) == sum(len(block.text) for block in reading.blocks)
-    return Reading(reading.format, reading.title, kept, reading.cut or not whole)
+    return Reading(reading.format, reading.title[:LONGEST_TITLE], kept, reading.cut or not whole)
 
 
 def _first(blocks: Iterable[Block], characters: int) -> Iterable[Block]:

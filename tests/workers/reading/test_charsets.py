@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 
 import pytest
 
 from workers.reading.charsets import decode
+from workers.reading.read import LONGEST_TITLE, read, read_text
 
 NO_CHARSETS = [
     "punycode",
@@ -82,3 +84,31 @@ def test_a_page_may_name_its_own_character_set() -> None:
     assert decode(b'<meta charset="latin-1"><p>\xe9', None, is_html=True).endswith("é")
     assert decode(b"<?xml version='1.0' encoding='latin-1'?><p>\xe9", None, is_html=True).endswith("é")
     assert decode(b'<meta charset="utf-16"><p>x', None, is_html=True).endswith("x")
+
+
+@pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
+def test_the_parts_of_an_e_mail_are_decoded_by_the_same_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = base64.b64encode("Die Grüße kommen gut an.".encode()).decode()
+    head = f'From: a@b\nSubject: Hi\nMIME-Version: 1.0\nContent-Type: text/plain; charset="{name[:200]}"'
+    asked: list[str] = []
+
+    def lookup(name: str) -> codecs.CodecInfo:
+        asked.append(name)
+        return found(name)
+
+    found = codecs.lookup
+    monkeypatch.setattr(codecs, "lookup", lookup)
+    reading = read_text(f"{head}\nContent-Transfer-Encoding: base64\n\n{body}\n")
+    assert [block.text for block in reading.blocks] == ["Die Grüße kommen gut an."]
+    assert set(asked) <= {"utf-8"}
+    plain = read_text(f"{head}\n\nDie Grüße kommen gut an.\n")
+    assert [block.text for block in plain.blocks] == ["Die Grüße kommen gut an."]
+
+
+def test_what_a_server_says_is_in_utf_16_needs_no_mark() -> None:
+    body = "Die Grüße kommen gut an.".encode("utf-16-le")
+    assert [block.text for block in read(body, "text/plain", "utf-16").blocks] == ["Die Grüße kommen gut an."]
+
+
+def test_a_title_of_any_length_is_read_as_far_as_a_title_goes() -> None:
+    assert len(read_text("<html><title>" + "a" * 100_000 + "</title><p>x").title) == LONGEST_TITLE
