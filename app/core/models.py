@@ -46,8 +46,11 @@ class Moment(TypeDecorator[datetime]):
         return (value - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Decode."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        """Decode. What is no moment, as in a damaged row, is the first one, so that the other rows can be read."""
+        try:
+            return None if value is None else _EPOCH + timedelta(microseconds=value)
+        except (TypeError, OverflowError):
+            return _EPOCH
 
 
 class Base(DeclarativeBase):

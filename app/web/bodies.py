@@ -92,7 +92,14 @@ def write_json(value: Any, status: int = 200, headers: Mapping[str, str] | None 
     """Return an answer with `value`, which is JSON-ready, as its body."""
     if headers and "Location" in headers:  # a path, which begins with that under which we are reached
         headers = {**headers, "Location": request.script_root + headers["Location"]}
-    return Response(orjson.dumps(value), status, headers, mimetype="application/json")
+    return Response(orjson.dumps(value, default=_show_bytes), status, headers, mimetype="application/json")
+
+
+def _show_bytes(value: object) -> str:
+    """Return what SQLite has in a damaged row where there should be text; it keeps no other row from being shown."""
+    if isinstance(value, bytes):
+        return "\ufffd" + value.decode(errors="replace")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 class FastJson(JSONProvider):
@@ -100,7 +107,7 @@ class FastJson(JSONProvider):
 
     def dumps(self, obj: Any, **options: Any) -> str:
         """Encode."""
-        return orjson.dumps(obj).decode()
+        return orjson.dumps(obj, default=_show_bytes).decode()
 
     def loads(self, s: str | bytes, **options: Any) -> Any:
         """Decode."""

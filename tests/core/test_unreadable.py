@@ -263,3 +263,19 @@ def test_a_large_output_whose_key_is_missing_keeps_nothing_else_out_of_the_expor
     assert {"$unreadable": "key_missing"} in contents
     assert "large " * 20_000 in contents
     assert lines[-1]["kind"] == "manifest"
+
+
+@pytest.mark.parametrize("moment", ["9223372036854775807", "-9223372036854775808", "'yesterday'", "X'FF00'"])
+def test_a_moment_that_is_none_keeps_no_other_row_out_of_a_list(new_stage: NewStage, moment: str) -> None:
+    stage = new_stage()
+    if stage.db.engine.dialect.name == "postgresql" and not moment.lstrip("-").isdigit():
+        pytest.skip("PostgreSQL takes no such thing there")
+    bad, good = stage.failed(), stage.submit()
+    for place in ("created_at", "updated_at", "started_at", "finished_at", "lease_until", "expires_at"):
+        damage(stage, bad, moment, place)
+    with stage.db.read() as session:
+        assert {task["id"] for task in snapshot(session, "demo", Bounds())["tasks"]} == {bad, good}
+        tasks, _ = list_tasks(session, "demo", limit=10)
+        assert {task["id"] for task in tasks} == {bad, good}
+        assert read_task(session, bad)["created_at"] == "1970-01-01T00:00:00.000Z"
+    assert stage.claim(good).task_id == good
