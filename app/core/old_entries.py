@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from app.core.db import db_now
 from app.core.duty import take_turn
 from app.core.events import now
 from app.core.models_audit import AuditChain, AuditEntry
-from app.core.retention import PRUNED
+from app.core.retention import delete_in_batches
 from app.core.runtime import Runtime
 
 #: The name of the turn.
@@ -48,11 +49,8 @@ def delete_old_entries(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
         scopes = session.scalars(due.order_by(AuditChain.scope)).all()
     deleted = 0
     for scope in scopes:
-        done = settings.prune_batch
-        while done >= settings.prune_batch and may_go_on():
-            done = _prune_batch(runtime, scope, before)
-            deleted += done
-            PRUNED.labels("audit").inc(done)
+        prune_batch = partial(_prune_batch, runtime, scope, before)
+        deleted += delete_in_batches("audit", settings.prune_batch, prune_batch, may_go_on)
     return deleted
 
 

@@ -128,6 +128,16 @@ def prune(
     return Pruned(events, tasks, least)
 
 
+def delete_in_batches(kind: str, size: int, delete_batch: Callable[[], int], may_go_on: Callable[[], bool]) -> int:
+    """Delete batch by batch until one is not full, or there is no more time; how many rows, which are counted too."""
+    deleted, done = 0, size
+    while done >= size and may_go_on():
+        done = delete_batch()
+        deleted += done
+        PRUNED.labels(kind).inc(done)
+    return deleted
+
+
 def prune_due(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     """Prune every instance that has something to prune, if it is this process's turn; how much was deleted.
 

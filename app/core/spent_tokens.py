@@ -6,6 +6,7 @@ A token whose row is gone is refused as one that never was; until then, whoever 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.core.db import db_now_once
 from app.core.duty import take_turn
 from app.core.models_access import AccessToken
-from app.core.retention import PRUNED
+from app.core.retention import delete_in_batches
 from app.core.runtime import Runtime
 
 #: The name of the turn.
@@ -38,11 +39,9 @@ def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     deleted = 0
     # One after the other: each is found by an index of its own, and a question about both might use neither.
     for is_spent in (AccessToken.expires_at < long_ago, AccessToken.revoked_at < long_ago):
-        done = settings.prune_batch
-        while done >= settings.prune_batch and may_go_on():
-            done = _delete_batch(runtime, is_spent)
-            deleted += done
-            PRUNED.labels("tokens").inc(done)
+        deleted += delete_in_batches(
+            "tokens", settings.prune_batch, partial(_delete_batch, runtime, is_spent), may_go_on
+        )
     return deleted
 
 
