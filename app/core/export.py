@@ -140,18 +140,19 @@ def _read_schedules(session: Session, instance_id: str, after: Any) -> tuple[Seq
 
 
 def _read_slots(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:
-    """Read a page of one schedule's slots: of all of them together, no index knows the order in an instance."""
-    schedule_id, moment = after or ("", None)
-    if moment is None:
-        others = select(Schedule.id).where(Schedule.instance_id == instance_id, Schedule.id > schedule_id)
-        schedule_id = session.scalar(others.order_by(Schedule.id).limit(1))
-        if schedule_id is None:
-            return [], None
-    query = select(Slot).where(Slot.schedule_id == schedule_id)
+    """Read a page of the slots of a page of schedules: of all of an instance's, no index knows the order."""
+    begin, moment = after or ("", None)
+    others = Schedule.id > begin if moment is None else Schedule.id >= begin
+    mine = select(Schedule.id).where(Schedule.instance_id == instance_id, others)
+    ids = session.scalars(mine.order_by(Schedule.id).limit(PAGE)).all()
+    query = select(Slot).where(Slot.schedule_id.in_(ids))
     if moment is not None:
-        query = query.where(Slot.planned_at > moment)
-    rows = session.scalars(query.order_by(Slot.planned_at).limit(PAGE)).all()
-    return [view_slot(row) for row in rows], (schedule_id, rows[-1].planned_at if len(rows) == PAGE else None)
+        query = query.where(tuple_(Slot.schedule_id, Slot.planned_at) > tuple_(begin, literal(moment, Moment())))
+    rows = session.scalars(query.order_by(Slot.schedule_id, Slot.planned_at).limit(PAGE)).all()
+    shown = [view_slot(row) for row in rows]
+    if len(rows) == PAGE:
+        return shown, (rows[-1].schedule_id, rows[-1].planned_at)
+    return shown, (ids[-1], None) if len(ids) == PAGE else None
 
 
 def _read_tasks(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:

@@ -113,7 +113,7 @@ def test_an_unknown_kind_in_the_address_chooses_a_known_one(desk: Desk) -> None:
 def test_schedules_are_shown(desk: Desk) -> None:
     body = {"name": "Daily", "kind": "brief", "input": {"text": "Hello"}, "cron": "0 9 * * *"}
     take(desk.post("/instances/acme/schedules", body), 201)
-    assert [item["name"] for item in show(desk, "/instances/acme/schedules").state["schedules"]] == ["Daily"]
+    assert [item["name"] for item in show(desk, "/instances/acme/schedules").state["schedules"]["items"]] == ["Daily"]
 
 
 def test_agents_are_shown_with_their_input(desk: Desk) -> None:
