@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -140,8 +140,14 @@ class Interrupts:
 
     def _end_fork(self) -> None:
         """End the process here if the agent forked it: no second one ends the run, or begins others."""
-        if os.getpid() != self._pid:
-            os._exit(0 if sys.exc_info()[0] is None else 1)
+        if os.getpid() == self._pid:
+            return
+        fault = sys.exc_info()[1]
+        code = fault.code if isinstance(fault, SystemExit) else fault
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
     def _is_fork(self, number: int) -> bool:
         """Tell whether this is a process that the agent forked, and treat the signal as it would be without us."""

@@ -66,9 +66,12 @@ def _environment() -> tuple[Any, dict[str, str]]:
 def _put_environment(before: tuple[Any, dict[str, str]]) -> None:
     # Somebody may have put a dictionary of their own there.
     os.environ, known = before
-    if os.environ != known:
-        os.environ.clear()
-        os.environ.update(known)
+    # Only what differs: other threads read it meanwhile, and what `os.unsetenv` hides from programs stays hidden.
+    for name in os.environ.keys() - known.keys():
+        del os.environ[name]
+    for name, value in known.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     time.tzset()
 
 
@@ -102,9 +105,14 @@ def _lists() -> list[tuple[list[Any], list[Any]]]:
 
 
 def _put_lists(before: list[tuple[list[Any], list[Any]]]) -> None:
+    finders = [list(sys.meta_path), list(sys.path_hooks)]
     sys.path, sys.argv, sys.meta_path, sys.path_hooks, gc.callbacks = [each for each, _ in before]
+    changed = finders != [before[2][1], before[3][1]]
     for each, items in before:
         each[:] = items
+    if changed:
+        # A module that adds a finder does so once, when it is imported, and may rely on it.
+        raise Stuck("finders of modules were changed")
 
 
 _SIGNALS = sorted(signal.valid_signals())

@@ -218,7 +218,7 @@ class Settings(
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines")
 
-    @field_validator("database_url", "redis_url", "broker_url", "var_dir", mode="before")
+    @field_validator("database_url", "redis_url", "broker_url", "var_dir", "openai_base_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
         # An empty path would be the present directory, and all of it would be closed to others.

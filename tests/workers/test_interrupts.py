@@ -203,3 +203,18 @@ def test_a_process_that_the_agent_forks_ends_where_its_code_does_and_writes_noth
     with open(heard, "rb") as said:
         assert said.read() == b"refused"
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(("end", "code"), [(0, 0), (None, 0), (3, 3), ("a message", 1), (ValueError("broke"), 1)])
+def test_a_process_that_the_agent_forks_ends_with_the_code_that_it_chose(end: object, code: int) -> None:
+    def fork() -> int:
+        child = os.fork()
+        if child == 0:
+            raise end if isinstance(end, ValueError) else SystemExit(end)
+        return child
+
+    with Interrupts() as interrupts:
+        child = interrupts.call(fork)
+        if child == 0:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code

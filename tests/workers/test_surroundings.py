@@ -350,3 +350,27 @@ def test_a_child_with_too_many_files_open_takes_no_other_run(worker: Worker) -> 
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     with pytest.raises(SystemExit):
         worker.wait_for_job()
+
+
+@pytest.mark.parametrize("finders", [sys.meta_path, sys.path_hooks])
+def test_a_child_in_which_an_import_added_a_finder_takes_no_other_run(worker: Worker, finders: list[object]) -> None:
+    before = list(finders)
+    with kept():
+        finders.append(lambda *_: None)
+    assert finders == before
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_variable_that_is_hidden_from_programs_stays_hidden() -> None:
+    os.environ["HIDDEN"] = "1"
+    os.unsetenv("HIDDEN")
+    try:
+        with kept():
+            os.environ["ODD"] = "1"
+            del os.environ["PATH"]
+        told = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout
+    finally:
+        del os.environ["HIDDEN"]
+    assert "PATH" in os.environ
+    assert not [line for line in told.splitlines() if line.startswith(("HIDDEN=", "ODD="))]

@@ -69,7 +69,8 @@ def _guess(body: bytes) -> str:
     start = body[:_GUESSED_BY]
     if b"\x1b$" in start and start.isascii():
         return "iso-2022-jp"
-    read = start.decode("utf-8", "replace")
+    # A letter that is cut in two where this ends is not broken.
+    read = codecs.getincrementaldecoder("utf-8")("replace").decode(start, len(body) <= _GUESSED_BY)
     broken = read.count("\ufffd")
     if not broken or sum(not char.isascii() for char in read) >= 2 * broken:
         return ""

@@ -29,7 +29,11 @@ _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
 _DROPPED = re.compile(r"^(?:\[\^[^\[\]\s]{1,60}\]:|:::|\[[^\[\]]{1,100}\]:\s|(?:import|export)\s.{0,200}['\"{])")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 #: What begins a box, a part that can be folded, or one of several tabs; what is in it stands four spaces further in.
-_BOX = re.compile(r"^(?:!!!|\?\?\?\+?|===)[+ ]?[ \t]*(?:[\w-]+\b[ \t]*)?(?:\"[^\"\n]{0,200}\"[ \t]*)?$")
+#: Three `=` alone are the line under a heading.
+_BOX = re.compile(
+    r"^(?:(?:!!!|\?\?\?\+?)[+ ]?[ \t]*(?:[\w-]+\b[ \t]*)?(?:\"[^\"\n]{0,200}\"[ \t]*)?"
+    r"|===[+!]?[ \t]{1,20}\"[^\"\n]{0,200}\"[ \t]*)$"
+)
 _NOTE = re.compile(r"^\[\^[^\[\]\s]{1,60}\]:")
 _ABBREVIATION = re.compile(r"^\*\[[^\[\]\n]{1,60}\]:")
 _DEFINED = re.compile(r"^ {0,3}\[[^\[\]\n]{1,100}\]:[ \t]*\S")

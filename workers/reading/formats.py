@@ -12,7 +12,7 @@ from typing import Literal
 
 from workers.reading.blocks import UnreadableError
 from workers.reading.charsets import find_utf_16
-from workers.reading.data import find_data
+from workers.reading.data import LOOKED_AT, find_data
 from workers.reading.dialects import FRONT_MATTER
 
 Format = Literal[
@@ -35,8 +35,6 @@ HINTS: dict[str, Format] = {
     ".rst": "restructuredtext",
     ".rest": "restructuredtext",
 }
-#: Characters of a text that are looked at.
-LOOKED_AT = 50_000
 
 _CANNOT: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "a Word document of the old kind (.doc); save it as .docx or PDF"),
@@ -47,6 +45,7 @@ _CANNOT: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a compressed file"),
 )
 _PAGE = re.compile(r"(?:\s|<!--.{0,2000}?-->|<\?xml[^>]{0,200}>)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 _ELEMENT = re.compile(r"\s*<[a-z]", re.IGNORECASE)
 _ELEMENTS = re.compile(
     r"</?(?:p|div|h[1-6]|ul|ol|li|table|br|section|article|span|a|b|i|em|strong)\b[^<>]{0,500}>", re.I
@@ -125,12 +124,15 @@ def find_packed_format(body: bytes) -> Format | None:
 
 def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
     """What the text is written in; the hints weigh as one sign."""
-    text = text[:LOOKED_AT].replace("\r\n", "\n")
+    whole = text.replace("\r\n", "\n")
+    text = whole[:LOOKED_AT]
     ending = re.search(r"\.\w{1,10}$", name.lower())
     hints = {HINTS.get(media_type.lower()), HINTS.get(ending[0]) if ending else None}
     if _PAGE.match(text) or ("html" in hints and _ELEMENTS.search(text)):
         return "html"
-    if (data := find_data(text)) is not None:
+    # Examples of code do not make code of a document that says what it is, or fences them off.
+    is_marked = bool(hints & {"markdown", "restructuredtext"}) or _FENCE.search(text) is not None
+    if (data := find_data(whole)) is not None and not (data == "code" and is_marked):
         return data
     light = {name: _weigh(text, signs) for name, signs in _LIGHT.items()}
     restructured = _weigh(text, _RESTRUCTURED) + 3 * ("restructuredtext" in hints)

@@ -48,7 +48,10 @@ _ASCIIDOC: Rules = _rules(
     (r" \+$|\((?:C|R|TM)\)", ""),
 )
 _ORG: Rules = _rules(
-    (r"^\*{1,6} (?:TODO |DONE |\[#[A-C]\] )*(.+?)(?:[ \t]+:[\w:@]+:)?[ \t]*$", r"## \1"),
+    (
+        r"^\*{1,6} (?:TODO |DONE |\[#[A-C]\] )*(\S(?:.{0,500}?\S)?)(?:[ \t]{1,200}:[\w:@]{1,200}:)?[ \t]{0,200}$",
+        r"## \1",
+    ),
     (r"^[ \t]*[-+] (?:\[[ xX-]\] )?", "- "),
     (r"^[ \t]+(?=\S)", ""),
     (r"#\+(?:begin|end)_\w+.*$", ""),
@@ -141,5 +144,5 @@ def _open_tables(lines: Iterator[str], mark: str) -> Iterator[str]:
 
 
 def _row(line: str) -> str:
-    cells = [cell.strip() for cell in re.split(r"(?:\d+[+*])?[aehlms]?\|", line.strip().strip("|")) if cell.strip()]
+    cells = [cell.strip() for cell in re.split(r"(?:\d{1,4}[+*])?[aehlms]?\|", line.strip().strip("|")) if cell.strip()]
     return "- " + " – ".join(cells)

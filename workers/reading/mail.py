@@ -37,6 +37,8 @@ _FORWARDED = re.compile(
 )
 #: Messages inside of each other that are opened.
 _DEEPEST = 5
+#: Characters below such a line in which its head must be.
+_LONGEST_HEAD = 5000
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 #: Its first and last lines, which speak to somebody.
 _GREETING = re.compile(
@@ -57,8 +59,8 @@ _CLOSING = re.compile(
 def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
     """Its subject, its text without what it quotes and its signature, and the text's media type; None if it is none."""
     text = text.replace("\r\n", "\n").lstrip("\n")
-    head = _HEAD.match(text)
-    if head is None or len({found.lower() for found in _FIELDS.findall(head[0])}) < 2:
+    head = _find_head(text)
+    if head is None:
         return None
     subject = _SUBJECT.search(head[0])
     kind, body = (_body_of(text) if _STANDARD.search(head[0]) else None) or ("", text[head.end() :])
@@ -71,11 +73,23 @@ def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
 
 def _split(body: str, depth: int) -> tuple[str, str]:
     """What its writer says, and the text of a message that is passed on; one that is answered is left out."""
-    found = _MESSAGE.search(body)
-    if found is None:
+    for found in _MESSAGE.finditer(body):
+        # Other lines between dashes are headings.
+        if _has_head(body[found.end() :]):
+            break
+    else:
         return body, ""
     inner = open_mail(body[found.end() :], depth + 1) if depth < _DEEPEST and _FORWARDED.search(found[1]) else None
     return body[: found.start()], f"\n\n{inner[1]}" if inner and not inner[2] else ""
+
+
+def _has_head(text: str) -> bool:
+    return _find_head(text[:_LONGEST_HEAD].lstrip("\n")) is not None
+
+
+def _find_head(text: str) -> re.Match[str] | None:
+    head = _HEAD.match(text)
+    return head if head and len({found.lower() for found in _FIELDS.findall(head[0])}) >= 2 else None
 
 
 def _body_of(text: str) -> tuple[str, str] | None:

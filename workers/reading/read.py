@@ -51,7 +51,7 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
     title, cut = "", False
     if found == "html":
         title, blocks, cut = read_html(text)
-    elif len(text) > bounds.characters:
+    elif found != "json" and len(text) > bounds.characters:  # half of it could not be read at all
         text, cut = text[: bounds.characters], True
     if found == "restructuredtext":
         from workers.reading.restructured import read_restructured

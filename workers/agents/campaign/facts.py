@@ -20,7 +20,7 @@ SHORTEST, LONGEST = 20, 260
 
 _NUMBER = re.compile(r"\d")
 #: Ends of sentences that need no space after them, or are not known to the segmenter; what follows is the next one.
-_END = re.compile(rf"([。！？｡]+)|[؟۔।։።]\s+|[.!?…]+(?=[{UNSPACED}])")
+_END = re.compile(rf"([。！？｡]+)|[؟۔।։።]\s+|(?<![.!?…])[.!?…]+(?=[{UNSPACED}])")
 _OPEN, _SHUT = "「『（【《〈“", "」』）】》〉”"
 _WORDS = re.compile(rf"[^\W{UNSPACED}]{{3,}}|(?=([{UNSPACED}]{{2}}))")
 #: What stood between words and left a hole: a link without a text, a value that is filled in elsewhere.
