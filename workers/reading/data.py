@@ -25,7 +25,8 @@ _CDATA = re.compile(r"<!\[CDATA\[([^\]]{0,20000})\]\]>")
 _TITLES = ("title", "name", "headline", "titel", "titre", "titulo", "título")
 #: One line of a program, of its settings, or of a shell.
 _CODE = re.compile(
-    r"[{}]\s*$|[()\[\]=\"'\d_{}]\s*;\s*$|^\s*[\])}]+[,;)]*\s*$|^\s*(?:#!|//|/\*|\*/|@\w|\"\"\"|\$ )|^\s*#\s*(?:include|define|if|endif)\b"
+    r"[{}]\s*$|[()\[\]=\"'\d_{}]\s*;\s*$"
+    r"|^\s*[\])}]+[,;)]*\s*$|^\s*(?:#!|//|/\*|\*/|@\w|\"\"\"|\$ )|^\s*#\s*(?:include|define|if|endif)\b"
     r"|^\s*(?:async )?(?:def|class|func|function|fn|struct|enum|interface|impl)\s+\w[^\n]{0,300}[:{(]\s*$"
     r"|^\s*(?:import\s+[\w.{*\"']+|from\s+[\w.]+\s+import\b|package\s+[\w.]+;?$|using\s+[\w.]+;|use\s+[\w:]+;)"
     r"|^\s*(?:if|elif|for|while|with|try|except|else)\b[^\n]{0,300}:\s*$|^\s*(?:return|raise|yield|break|pass)\b[^.]{0,200}$"
@@ -37,7 +38,8 @@ _CODE = re.compile(
 _LOGGED = re.compile(
     r"^\W?\d{4}-\d\d-\d\d[T ]\d\d:\d\d|^\W?\d\d/[A-Z][a-z]{2}/\d{4}[ :]|^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "
     r"|^(?:\d{1,3}\.){3}\d{1,3} \S+ \S+ \[|^\W?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL|TRACE)\b\]?[ :]"
-    r"|^\d\d:\d\d:\d\d(?:[.,]\d+ | \W?(?:DEBUG|INFO|WARN|ERROR))|^Traceback \(|^\s+File \"|^\s+at [\w.$]+\(|^\w+(?:Error|Exception): "
+    r"|^\d\d:\d\d:\d\d(?:[.,]\d+ | \W?(?:DEBUG|INFO|WARN|ERROR))"
+    r"|^Traceback \(|^\s+File \"|^\s+at [\w.$]+\(|^\w+(?:Error|Exception): "
 )
 #: The share of lines from which on a text, or a part of it, is code or a log.
 MOSTLY = 0.6
