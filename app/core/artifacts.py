@@ -145,6 +145,8 @@ def part_plan(change: Change, settings: Settings, schedule: Schedule, told: Told
         return None
     artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
     row, reference = _make(change, settings, schedule, artifact_id, told.encoded, told.apart)
+    # No preview: a schedule stays, and what may be shown of it can become less.
+    del reference["$artifact"]["preview"]
     schedule.input, schedule.input_artifact_id = reference, artifact_id
     return row
 

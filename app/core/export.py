@@ -167,7 +167,9 @@ def _read_tasks(session: Session, instance_id: str, after: Any) -> tuple[Sequenc
     for step in session.scalars(of_these.order_by(Step.task_id, Step.position)):
         steps[step.task_id].append(view_step(session, step, rules[step.task_id]))
     shown = [{**view_task(session, row, rules[row.id]), "steps": steps[row.id]} for row in rows]
-    return shown, (rows[-1].created_at, rows[-1].id) if len(rows) == FEW else None
+    last = (rows[-1].created_at, rows[-1].id) if len(rows) == FEW else None
+    # A damaged moment is read as the first one there is: nothing goes on from there.
+    return shown, None if last is None or (after is not None and last <= tuple(after)) else last
 
 
 def _read_artifacts(session: Session, instance_id: str, after: Any) -> tuple[Sequence[Any], Any]:

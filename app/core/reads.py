@@ -153,10 +153,14 @@ def list_schedules(
     read_instance(session, instance_id)
     query = select(Schedule).options(defer(Schedule.input, raiseload=True)).where(Schedule.instance_id == instance_id)
     if cursor is not None:
-        (after,) = _decode(cursor, (str,))
+        # Its id, since a name may hold what is not shown.
+        (last,) = _decode(cursor, (str,))
+        after = session.scalar(select(Schedule.name).where(Schedule.id == last, Schedule.instance_id == instance_id))
+        if after is None:
+            raise InvalidInput("the schedule that this cursor names is gone; begin again", field="cursor")
         query = query.where(Schedule.name > after)
     rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
-    more = _encode([rows[limit - 1].name]) if len(rows) > limit else None
+    more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
     return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
 
 

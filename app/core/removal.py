@@ -168,7 +168,7 @@ def _cancel_all(doomed: _Doomed) -> None:
     query = select(Task.id, Task.created_at).join(Instance, Instance.id == Task.instance_id).where(*mine)
     # In the order of an index, so that each of the instance's tasks is passed once.
     query = query.where(Task.status.not_in(_ENDED)).order_by(Task.created_at, Task.id).limit(_TASKS)
-    page = query
+    page, after = query, None
     while True:
         with runtime.db.read() as session:
             rows = session.execute(page).all()
@@ -180,8 +180,11 @@ def _cancel_all(doomed: _Doomed) -> None:
             except (Conflict, NotFound):
                 # It ended by itself meanwhile.
                 continue
-        last = tuple_(literal(rows[-1].created_at, Moment()), rows[-1].id)
-        page = query.where(tuple_(Task.created_at, Task.id) > last)
+        last = (rows[-1].created_at, rows[-1].id)
+        if after is not None and last <= after:
+            # A damaged moment is read as the first one there is: nothing goes on from there.
+            return
+        page, after = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(last[0], Moment()), last[1])), last
 
 
 def _delete_tasks(runtime: Runtime, change: Change, instance_id: str) -> int:

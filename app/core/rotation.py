@@ -54,9 +54,9 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
         raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
     for model in SEALED:
         for part in _parts(db, model):
-            done = batch
-            while done == batch:
-                done = _rotate_batch(db, model, part, batch)
+            after: str | None = ""
+            while after is not None:
+                done, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch)
                 if done:
                     yield model.__tablename__, done
 
@@ -89,7 +89,8 @@ def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
     yield from rotate(runtime.db)
 
 
-def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> int:
+def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> tuple[int, str | None]:
+    """Return how many rows were looked at, and the last of them; None at the end of the part."""
     table = cast_type("Table", model.__table__)
     beside = ("content", "key_id") if model is Artifact else ()
     stale = _stale_json(model, db.keyring)
@@ -97,19 +98,20 @@ def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], ba
     with db.read() as session:
         # Before anything is locked: most of what is looked at was sealed by an earlier rotation, or is new.
         if session.scalar(select(table.c.id).where(part, stale).limit(1)) is None:
-            return 0
+            return 0, None
 
-    def work(session: Session) -> int:
+    def work(session: Session) -> tuple[int, str | None]:
         wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
         query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
         rows = session.execute(query).all()
         for row in rows:
             values = _seal_row(db.keyring, model, row)
             values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
-            session.execute(update(table).where(table.c.id == row.id).values(**values))
-        return len(rows)
+            if values:  # what is damaged stays as it is
+                session.execute(update(table).where(table.c.id == row.id).values(**values))
+        return len(rows), rows[-1].id if len(rows) == batch else None
 
-    done: int = db.run(work)
+    done: tuple[int, str | None] = db.run(work)
     return done
 
 

@@ -102,7 +102,9 @@ def test_the_operator_makes_the_first_owner_who_goes_on_from_there(boss: Desk) -
     assert boss.call("members", "remove", "demo", "boss", "--as-operator").exit_code == 7
     with boss.runtime.db.read() as session:
         rows = session.scalars(
-            select(AuditEntry).where(AuditEntry.scope == "demo", AuditEntry.action == "member.write")
+            select(AuditEntry)
+            .where(AuditEntry.scope == "demo", AuditEntry.action == "member.write")
+            .order_by(AuditEntry.number)
         )
         assert [row.actor_name.split(" ")[0] for row in rows] == ["operator", "boss"]
 

@@ -129,6 +129,7 @@ def test_a_schedule_refers_to_its_large_input_too_and_fires_with_the_whole(stage
     plan = _plan(stage)
     with stage.db.read() as session:
         reference = read_schedule(session, plan)["input"]["$artifact"]
+        assert set(reference) == {"id", "size", "sha256", "media_type"}, "a preview would show what is hidden later"
         found = read_artifact(session, reference["id"])
         assert find_owner(session, reference["id"]) == (None, plan)
     assert orjson.loads(found.content) == SHOWN

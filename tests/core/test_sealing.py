@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,23 @@ def test_rotation_seals_what_was_stored_before_there_were_keys(new_stage_on: New
         for column in (Task.__table__.c.input, Event.__table__.c.data, Schedule.__table__.c.input):
             assert all(set(stored) == {"$sealed"} for stored in session.scalars(select(column)))
         assert set(session.scalars(select(Artifact.key_id))) == {"new"}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_rotation_passes_over_damaged_rows_and_seals_those_behind_them(new_stage: NewStage, batch: int) -> None:
+    stage = new_stage()
+    claims = [stage.running(input={"text": f"open {number}"}) for number in range(4)]
+    with stage.db.write() as session:
+        # Most of them damaged, so that batches of nothing else come first, between and last.
+        session.execute(text("UPDATE event SET data = '{' WHERE seq % 4 != 0"))
+    later = new_stage(encryption_keys=NEW)
+    done = [number for _, number in islice(rotate(later.db, batch=batch), 1000)]
+    assert len(done) < 1000
+    with later.db.read() as session:
+        stored = session.execute(text("SELECT data FROM event ORDER BY seq")).scalars().all()
+    assert {"$sealed" in one for one in stored if one != "{"} == {True}
+    assert stored.count("{") == sum(number % 4 != 0 for number in range(1, len(stored) + 1))
+    assert len(claims) * 3 == len(stored)
 
 
 def test_use_names_the_keys_that_are_not_here(sealed: tuple[Stage, str], new_stage_on: NewStage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from datetime import timedelta
 
@@ -51,6 +52,17 @@ def test_pages_of_schedules_are_by_name_and_cover_all_once(desk: Desk) -> None:
     assert seen == names
     problem(desk.get("/instances/acme/schedules?cursor=x"), 422, "invalid_input", "cursor")
     problem(desk.get("/instances/acme/schedules?limit=21"), 422, "invalid_input", "limit")
+
+
+def test_a_cursor_tells_no_name_and_ends_with_its_schedule(desk: Desk) -> None:
+    added = [_add(desk, name=f"sync sk-live-{number}{'a' * 40}") for number in range(2)]
+    page = take(desk.get("/instances/acme/schedules?limit=1"))
+    assert b"sync" not in base64.urlsafe_b64decode(page["next_cursor"] + "==")
+    desk.create_instance("other")
+    query = {"cursor": page["next_cursor"]}
+    problem(desk.get("/instances/other/schedules", query_string=query), 422, "invalid_input", "cursor")
+    desk.client.delete(f"/api/v1/schedules/{added[0]['id']}")
+    problem(desk.get("/instances/acme/schedules", query_string=query), 422, "invalid_input", "cursor")
 
 
 def test_a_page_has_as_many_schedules_as_others_and_tells_where_it_goes_on(desk: Desk) -> None:

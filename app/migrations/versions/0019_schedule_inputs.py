@@ -15,6 +15,16 @@ branch_labels = None
 depends_on = None
 
 _KEY = "fk_artifact_schedule_id_schedule"
+_BACK = {
+    "postgresql": "UPDATE schedule SET input = convert_from(artifact.content, 'UTF8')::json FROM artifact "
+    "WHERE artifact.id = schedule.input_artifact_id AND artifact.key_id IS NULL",
+    "sqlite": "UPDATE schedule SET input = CAST(artifact.content AS TEXT) FROM artifact "
+    "WHERE artifact.id = schedule.input_artifact_id AND artifact.key_id IS NULL",
+}
+_REMOVE = (
+    "DELETE FROM schedule WHERE id IN "
+    "(SELECT schedule_id FROM artifact WHERE schedule_id IS NOT NULL AND key_id IS NOT NULL)"
+)
 
 
 def upgrade() -> None:
@@ -31,11 +41,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Put the inputs back into their schedules; one that is sealed cannot be, so its schedule goes."""
     connection = op.get_bind()
-    text = "convert_from(content, 'UTF8')::json" if connection.dialect.name == "postgresql" else "CAST(content AS TEXT)"
-    given = f"SELECT {text} FROM artifact WHERE artifact.id = schedule.input_artifact_id AND key_id IS NULL"
-    connection.execute(sa.text(f"UPDATE schedule SET input = ({given}) WHERE EXISTS ({given})"))
-    sealed = "SELECT schedule_id FROM artifact WHERE schedule_id IS NOT NULL AND key_id IS NOT NULL"
-    connection.execute(sa.text(f"DELETE FROM schedule WHERE id IN ({sealed})"))
+    connection.execute(sa.text(_BACK[connection.dialect.name]))
+    connection.execute(sa.text(_REMOVE))
     connection.execute(sa.text("DELETE FROM artifact WHERE task_id IS NULL"))
     with op.batch_alter_table("artifact") as table:
         table.drop_index(op.f("ix_artifact_schedule_id"))

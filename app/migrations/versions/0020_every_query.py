@@ -1,11 +1,10 @@
-"""Indexes for every question that read a table from end to end, or sorted much of it, and since when a wish is due.
+"""Indexes for every question that read a table from end to end, or sorted much of it.
 
-Revision: 0020, after 0019. Moments are integer microseconds since 1970.
+Revision: 0020, after 0019.
 """
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0020"
@@ -15,8 +14,6 @@ depends_on = None
 
 _NEW = (
     ("ix_step_position", "step", ["task_id", "position"]),
-    ("ix_outbox_created_at", "outbox", ["created_at"]),
-    ("ix_outbox_due_at", "outbox", ["due_at"]),
     ("ix_schedule_instance", "schedule", ["instance_id", "id"]),
     ("ix_user_account_superuser", "user_account", ["is_superuser", "id"]),
     ("ix_access_token_user", "access_token", ["user_id", "kind", "expires_at"]),
@@ -33,12 +30,7 @@ _OLD = (
 
 
 def upgrade() -> None:
-    """Add the column, filled as well as can be known, and the indexes."""
-    op.add_column("outbox", sa.Column("due_at", sa.BigInteger(), nullable=True))
-    op.execute(
-        "UPDATE outbox SET due_at = CASE WHEN sent_at IS NULL AND sends = 0 AND available_at > created_at"
-        " THEN available_at ELSE created_at END"
-    )
+    """Create the new ones, and drop those that they replace."""
     for name, table, columns in _NEW:
         op.create_index(name, table, columns)
     for name, table, _ in _OLD:
@@ -47,13 +39,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Create the old ones again, and drop the new ones."""
     _order_artifacts("created_at")
     for name, table, columns in _OLD:
         op.create_index(name, table, columns)
     for name, table, _ in _NEW:
         op.drop_index(name, table_name=table)
-    op.drop_column("outbox", "due_at")
 
 
 def _order_artifacts(column: str) -> None:
