@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.core.events import bearable, to_json
 from app.core.keyring import KeyMissing, Keyring, Tampered
 from app.core.models import Base
-from app.core.offload import SMALL, looks_small, place
+from app.core.offload import place_for
 from app.core.patterns import EMAIL, PATTERNS
 from app.core.redaction import EDITION, Rules, redact
 from app.core.sealing import keyring_of, seal, unseal
@@ -70,8 +70,7 @@ def show(session: Session, row: Any, column: str, rules: Rules, *, learning: boo
     if value is None:
         return None
     find = _found(session, row, name)
-    size = 0 if looks_small(value) else SMALL + 1
-    told, made = place(session, size)(_show, value, rules, find, learning)
+    told, made = place_for(session, value)(_show, value, rules, find, learning)
     if made is not None:
         note(session, type(row), row.id, name, made)
     return told

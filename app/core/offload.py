@@ -45,3 +45,8 @@ def place(session: Session, size: int = SMALL + 1) -> Offload:
     """Return where to compute in a transaction with so many bytes, or with nobody knows how many."""
     offload: Offload = session.info.get(OFFLOAD, here)
     return here if size <= SMALL else offload
+
+
+def place_for(session: Session, value: Any) -> Offload:
+    """Return where to compute in a transaction with a value that is not encoded yet."""
+    return here if looks_small(value) else place(session)

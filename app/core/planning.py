@@ -23,7 +23,7 @@ from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.events import to_json
 from app.core.log import Change, read_head
 from app.core.models import Schedule
-from app.core.offload import SMALL, looks_small, place
+from app.core.offload import place_for
 from app.core.policy import rules_for
 from app.core.runtime import Runtime
 from app.core.schedules import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
@@ -102,8 +102,7 @@ def _tell(runtime: Runtime, row: Schedule, given: Any) -> Told:
     """Return what is told of a new schedule's input, made before anything is locked."""
     given = {} if given is None else given
     with runtime.db.read() as session:
-        rules, size = rules_for(session, row.instance_id, row.kind), 0 if looks_small(given) else SMALL + 1
-        compute = place(session, size)
+        rules, compute = rules_for(session, row.instance_id, row.kind), place_for(session, given)
     told: Told = compute(lambda: tell(to_json(given), rules, runtime.settings, learning=True))
     return told
 

@@ -30,16 +30,22 @@ NO_CHARSETS = [
 ]
 
 
-@pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
-def test_what_is_no_character_set_counts_as_utf_8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of codecs that Python is asked for."""
+    names: list[str] = []
 
     def lookup(name: str) -> codecs.CodecInfo:
-        asked.append(name)
+        names.append(name)
         return found(name)
 
     found = codecs.lookup
     monkeypatch.setattr(codecs, "lookup", lookup)
+    return names
+
+
+@pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
+def test_what_is_no_character_set_counts_as_utf_8(name: str, asked: list[str]) -> None:
     assert decode("Grüße".encode() + b"\xff", name) == "Grüße\ufffd"
     page = f'<meta charset="{name}"><p>Grüße'
     assert decode(page.encode(), None, is_html=True) == page
@@ -87,17 +93,9 @@ def test_a_page_may_name_its_own_character_set() -> None:
 
 
 @pytest.mark.parametrize("name", NO_CHARSETS, ids=lambda name: name[:20])
-def test_the_parts_of_an_e_mail_are_decoded_by_the_same_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parts_of_an_e_mail_are_decoded_by_the_same_list(name: str, asked: list[str]) -> None:
     body = base64.b64encode("Die Grüße kommen gut an.".encode()).decode()
     head = f'From: a@b\nSubject: Hi\nMIME-Version: 1.0\nContent-Type: text/plain; charset="{name[:200]}"'
-    asked: list[str] = []
-
-    def lookup(name: str) -> codecs.CodecInfo:
-        asked.append(name)
-        return found(name)
-
-    found = codecs.lookup
-    monkeypatch.setattr(codecs, "lookup", lookup)
     reading = read_text(f"{head}\nContent-Transfer-Encoding: base64\n\n{body}\n")
     assert [block.text for block in reading.blocks] == ["Die Grüße kommen gut an."]
     assert set(asked) <= {"utf-8"}
