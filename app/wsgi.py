@@ -131,9 +131,10 @@ def _peek(name: str, default: str) -> str:
 
 def _patch(mode: str) -> None:
     if mode == "eventlet":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # It says that it is in maintenance; decision 9 says why it is here.
-            import eventlet
+        # It says that it is in maintenance; decision 9 says why it is here. Warnings of other threads are not lost.
+        warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+        import eventlet
+
         eventlet.monkey_patch()
     elif mode == "gevent":
         from gevent import monkey
