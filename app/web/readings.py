@@ -141,11 +141,13 @@ class Readings:
                     self._due[reader] = due
                     passed += 1
                     continue
+                # Counted first: once it is cut, its handler may end, and its connection be forgotten, at any moment.
+                peer = self._peers.get(reader)
+                self._leaving |= {peer} - {None}
             if self._cut_off(reader):
-                with self._lock:
-                    if reader in self._peers:
-                        self._leaving.add(self._peers[reader])
                 return True
+            with self._lock:
+                self._leaving.discard(peer)
         return False
 
     def _cut_off(self, reader: Reader) -> bool:

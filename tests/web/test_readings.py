@@ -111,3 +111,22 @@ def test_who_takes_nothing_of_an_answer_keeps_no_place_under_gevent() -> None:
         with pytest.raises(TimeoutError):
             handler._sendall(b"x" * 10**7)
         assert theirs.recv(6) == b"little"
+
+
+def test_a_connection_that_is_forgotten_while_it_is_cut_is_not_counted_for_ever() -> None:
+    """The kind: a count that is raised after its end was seen. The gate forgets from another thread."""
+    readings, peer = Readings(600, 75), ("192.0.2.1", 1)
+
+    class ForgottenWhileCut:
+        def is_reading(self) -> bool:
+            return True
+
+        def is_waiting(self) -> bool:
+            return True
+
+        def cut(self, how: int) -> None:
+            readings.forget(peer)
+
+    readings.begin(ForgottenWhileCut(), peer)
+    assert readings.shed()
+    assert readings.leaving == 0
