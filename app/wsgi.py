@@ -1,6 +1,6 @@
-"""Serves a web process: `python -m app.wsgi`. The ground that the road's web stops stand on.
+"""Serves a web process: `python -m swallowtail.app.wsgi`. The ground that the road's web stops stand on.
 
-With `--processes N`, or the setting, this process is only the parent of N that serve (`app/web/family`).
+With `--processes N`, or the setting, this process is only the parent of N that serve (`app/web/serving/multiprocess`).
 
 The only file that knows how concurrency is made: `SWALLOWTAIL_ASYNC_MODE` is `eventlet` (default), `gevent`, or
 `threading` (Werkzeug's server, for debugging and small installations). The standard library has to be patched before
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from app.core.settings import Settings
-    from app.web.entrance import Front
-    from app.web.readings import Readings
+    from swallowtail.app.core.config.settings import Settings
+    from swallowtail.app.web.accept.read_deadline import Readings
+    from swallowtail.app.web.accept.wsgi_listener import Front
 
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
@@ -43,7 +43,7 @@ Serve = Callable[["socket", "Flask", "Settings"], Stop]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    from app.core.raw_lines import begin
+    from swallowtail.app.core.logs.unlogged_output import begin
 
     os.umask(0o077)  # What it writes, under `var`, is nobody else's.
     begin()
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _attempt(work: Callable[[Settings], int]) -> int:
-    from app.core.errors import SettingsError, Unavailable
-    from app.core.logs import configure_logging
-    from app.core.settings import load_settings
+    from swallowtail.app.core.config.settings import load_settings
+    from swallowtail.app.core.errors import SettingsError, Unavailable
+    from swallowtail.app.core.logs.setup import configure_logging
 
     try:
         settings = load_settings()
@@ -77,7 +77,7 @@ def _attempt(work: Callable[[Settings], int]) -> int:
 
 
 def _lead(settings: Settings) -> int:
-    from app.web.family import lead
+    from swallowtail.app.web.serving.multiprocess import lead
 
     try:
         return lead(settings)
@@ -92,7 +92,7 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
         # Before anything is counted. A process that takes the place of a dead one goes on with its numbers: a sum
         # never falls, and there are as many files as processes.
         values.ValueClass = values.MultiProcessValue(lambda: member)  # type: ignore[no-untyped-call]
-    from app.web.address import listen
+    from swallowtail.app.web.serving.listener import listen
 
     try:
         listener = listen(settings, shared=member is not None)
@@ -109,9 +109,9 @@ def _cannot_listen(settings: Settings, fault: OSError) -> int:
 def _read_arguments(arguments: Sequence[str] | None) -> Namespace:
     from argparse import SUPPRESS
 
-    from app.core.raw_lines import Arguments
+    from swallowtail.app.core.logs.unlogged_output import Arguments
 
-    parser = Arguments(prog="python -m app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
+    parser = Arguments(prog="python -m swallowtail.app.wsgi", description="Serve Swallowtail.", allow_abbrev=False)
     parser.add_argument("--processes", metavar="N", help="processes on the one address (SWALLOWTAIL_PROCESSES)")
     parser.add_argument("--member", type=int, help=SUPPRESS)
     return parser.parse_args(arguments)
@@ -143,16 +143,16 @@ def _patch(mode: str) -> None:
 
 
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
-    from app.core.deployment import join
-    from app.core.signing import SigningKeys
-    from app.core.sweep import Sweeper
-    from app.web.address import name_of
-    from app.web.descriptors import raise_limit
-    from app.web.factory import create_app
-    from app.web.metrics import measure
-    from app.web.parts import Web
-    from app.web.sockets import close_all, say_goodbye
-    from app.web.stopping import catch_signals
+    from swallowtail.app.core.deployment import join
+    from swallowtail.app.core.maintenance.sweeper import Sweeper
+    from swallowtail.app.core.security.signing_keys import SigningKeys
+    from swallowtail.app.web.container import Web
+    from swallowtail.app.web.factory import create_app
+    from swallowtail.app.web.ops.metrics import measure
+    from swallowtail.app.web.serving.fd_limit import raise_limit
+    from swallowtail.app.web.serving.listener import name_of
+    from swallowtail.app.web.serving.shutdown_signals import catch_signals
+    from swallowtail.app.web.socketio.handlers import close_all, say_goodbye
 
     stopping: list[int] = []
     catch_signals(stopping)
@@ -205,10 +205,10 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
     from eventlet import greenio, patcher, tpool, wsgi
 
-    from app.web.entrance import Entrance
-    from app.web.native_threads import NativeThreads
-    from app.web.readings import Readings, hurry
-    from app.web.request_head import read_strictly
+    from swallowtail.app.web.accept.head_check import read_strictly
+    from swallowtail.app.web.accept.read_deadline import Readings, hurry
+    from swallowtail.app.web.accept.wsgi_listener import Entrance
+    from swallowtail.app.web.background.native_threads import NativeThreads
 
     # A password or a snapshot takes many milliseconds: in a real thread no greenlet waits for it.
     threading, queue = patcher.original("threading"), patcher.original("queue")
@@ -235,13 +235,13 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
 
     # The gate lets no more in than there are places; those who are shed leave while others come. Who asks for health is
     # answered once, so that nobody keeps its places.
-    for entrance, most, keepalive in (
+    for wsgi_listener, most, keepalive in (
         (usual, 2 * settings.max_connections, KEEPALIVE),
         (health, settings.health_reserve, 0),
     ):
         eventlet.spawn(
             wsgi.server,
-            entrance,
+            wsgi_listener,
             app,
             max_size=most,
             keepalive=keepalive,
@@ -273,9 +273,11 @@ def _open_front(
     import structlog
     from eventlet import hubs, patcher
 
-    from app.web import entrance, fast_engine, gate, reactor
-    from app.web.doze import Doze
-    from app.web.parts import Web
+    from swallowtail.app.web.accept import acceptor, wsgi_listener
+    from swallowtail.app.web.container import Web
+    from swallowtail.app.web.engineio import fast_engine
+    from swallowtail.app.web.websocket import event_loop
+    from swallowtail.app.web.websocket.eventlet_wait import Doze
 
     epoll = getattr(patcher.original("select"), "epoll", None)
     web: Web = app.extensions["swallowtail"]
@@ -285,16 +287,16 @@ def _open_front(
     if reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
     if epoll is None:
-        simple = entrance.Simple(listener, hand_over, web.limits)
+        simple = wsgi_listener.Simple(listener, hand_over, web.limits)
         eventlet.spawn(simple.run)
         return simple
     poller = epoll()
-    loop = reactor.Reactor(poller, Doze(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n)
+    loop = event_loop.Reactor(poller, Doze(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n)
     if reason is None:
         web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
         web.engine.on_drained = web.hub.drained
         web.engine.start()
-    front = gate.Gate(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
+    front = acceptor.Gate(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
     front.open()
     eventlet.spawn_n(loop.run)
     return front
@@ -307,9 +309,9 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     from gevent.socket import wait_read
     from gevent.threadpool import ThreadPool
 
-    from app.web.gate import open_front
-    from app.web.readings import Readings, hurry_in_gevent
-    from app.web.request_head import read_strictly_in_gevent
+    from swallowtail.app.web.accept.acceptor import open_front
+    from swallowtail.app.web.accept.head_check import read_strictly_in_gevent
+    from swallowtail.app.web.accept.read_deadline import Readings, hurry_in_gevent
 
     threads = ThreadPool(settings.password_checks)
     web = app.extensions["swallowtail"]
@@ -355,7 +357,7 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
 
 
 def _serve_threading(listener: socket, app: Flask, settings: Settings) -> Stop:
-    from app.web.threaded import serve_in_threads
+    from swallowtail.app.web.accept.threaded_server import serve_in_threads
 
     return serve_in_threads(listener, app, settings, KEEPALIVE)
 

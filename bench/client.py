@@ -18,7 +18,7 @@ _CURSOR = re.compile(rb'"epoch":"([^"]*)","head":(\d+)')
 _PID = re.compile(rb'"pid":"([^"]+)"')
 
 
-class Stage(Enum):
+class Domain(Enum):
     """How far a client's connection is."""
 
     NEW = auto()
@@ -36,7 +36,7 @@ class Client:
 
     room: str
     sock: socket.socket = field(init=False)
-    stage: Stage = Stage.NEW
+    domain: Domain = Domain.NEW
     carry: bytes = b""
     resuming: bool = False
     last: int = 0
@@ -52,34 +52,34 @@ class Client:
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.connect_ex(("127.0.0.1", port))
-        self.stage, self.carry = Stage.CONNECTING, b""
+        self.domain, self.carry = Domain.CONNECTING, b""
 
     def greet(self, port: int) -> bool:
         """Ask for a websocket once the connection stands; tells whether it does."""
         if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return False
         self.sock.send(handshake(port))
-        self.stage = Stage.UPGRADING
+        self.domain = Domain.UPGRADING
         return True
 
     def advance(self, piece: bytes) -> bool:
         """Take what came before the subscription stood; tells whether it stands now."""
         text = self.carry + piece
-        if self.stage is Stage.UPGRADING and b'"sid"' in text:
-            self.stage, text = Stage.JOINING, b""
+        if self.domain is Domain.UPGRADING and b'"sid"' in text:
+            self.domain, text = Domain.JOINING, b""
             auth = json.dumps({"pid": self.pid, "offset": self.offset}) if self.resuming and self.pid else ""
             self.sock.send(frame("40" + auth))
-        elif self.stage is Stage.JOINING and b'40{"sid"' in text:
+        elif self.domain is Domain.JOINING and b'40{"sid"' in text:
             found = _PID.search(text)
             self.pid = found[1].decode() if found else ""
-            self.stage, text = Stage.SUBSCRIBING, b""
+            self.domain, text = Domain.SUBSCRIBING, b""
             self.sock.send(frame("420" + json.dumps(["subscribe_instance", self._wanted()])))
-        elif self.stage is Stage.SUBSCRIBING and b"430[" in text:
+        elif self.domain is Domain.SUBSCRIBING and b"430[" in text:
             self._note_cursor(text)
-            self.stage, text = Stage.LIVE, b""
+            self.domain, text = Domain.LIVE, b""
         # Of what was missed, which may come before the answer, only as much as an answer may be cut in two.
-        self.carry = text[-512:] if self.stage is Stage.SUBSCRIBING else text
-        return self.stage is Stage.LIVE
+        self.carry = text[-512:] if self.domain is Domain.SUBSCRIBING else text
+        return self.domain is Domain.LIVE
 
     def _wanted(self) -> dict[str, Any]:
         wanted: dict[str, Any] = {"instance_id": self.room}

@@ -22,13 +22,13 @@ import orjson
 import redis
 import socketio
 
-from app.core.deployment import join
-from app.core.events import TASK_UPDATE, EventRecord
-from app.core.log import Change
-from app.core.models import Task
-from app.core.runtime import Runtime
-from app.core.settings import load_settings
 from bench.arrivals import Commits
+from swallowtail.app.core.config.settings import load_settings
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.events import TASK_UPDATE, EventRecord
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.tables.models import Task
 
 #: Events of a burst that one transaction holds: what a bulk change would do.
 BATCH = 100

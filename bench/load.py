@@ -26,7 +26,7 @@ import time
 from typing import Any
 
 from bench.arrivals import SIGN, Commits, Reading, percentile, read
-from bench.client import PING, PONG, Client, Stage, frame
+from bench.client import PING, PONG, Client, Domain, frame
 
 #: Sockets that are served in one turn.
 AT_ONCE = 1024
@@ -79,10 +79,10 @@ class Load:
 
     def _turn(self, timeout: float) -> None:
         """Take what has come. The one loop that is measured with the server: it does as little as it can."""
-        by_fd, buffer, view, clock, live = self.by_fd, self.buffer, self.view, time.time_ns, Stage.LIVE
+        by_fd, buffer, view, clock, live = self.by_fd, self.buffer, self.view, time.time_ns, Domain.LIVE
         for fd, _ in self.poller.poll(timeout, AT_ONCE):
             client = by_fd[fd]
-            if client.stage is Stage.CONNECTING:
+            if client.domain is Domain.CONNECTING:
                 self._greet(client)
                 continue
             try:
@@ -101,7 +101,7 @@ class Load:
             self.signs += piece.count(SIGN)
             if PING in piece:
                 client.sock.send(frame(PONG))
-            if client.stage is not live and client.advance(piece):
+            if client.domain is not live and client.advance(piece):
                 self.ready += 1
 
     def _greet(self, client: Client) -> None:
@@ -116,7 +116,7 @@ class Load:
         self.poller.unregister(fd)
         del self.by_fd[fd]
         client.sock.close()
-        client.stage = Stage.LOST
+        client.domain = Domain.LOST
 
     def _settle(self) -> None:
         """Note where every client stands, and forget what it was sent so far."""
@@ -156,7 +156,7 @@ class Load:
             "lost": goal - delivered,
             "repeated": sum(reading.repeats for reading in self.readings),
             "gaps": sum(reading.gaps for reading in self.readings),
-            "disconnected": sum(client.stage is Stage.LOST for client in self.clients),
+            "disconnected": sum(client.domain is Domain.LOST for client in self.clients),
         }
 
     def time(self, commits: Commits) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Load:
         """Close every connection, keeping each client's place."""
         self._settle()
         for client in self.clients:
-            if client.stage is not Stage.LOST:
+            if client.domain is not Domain.LOST:
                 self._lose(client)
         return {"dropped": len(self.clients)}
 

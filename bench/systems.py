@@ -15,12 +15,12 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from app.core.deployment import join
-from app.core.ledger import NewTask
-from app.core.migrate import migrate
-from app.core.runtime import Runtime
-from app.core.settings import Settings
 from bench.emit import PAYLOAD
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -182,7 +182,7 @@ class Swallowtail(System):
 
     def serve_command(self) -> list[str]:
         """See `System`."""
-        return [sys.executable, "-m", "app.wsgi"]
+        return [sys.executable, "-m", "swallowtail.app.wsgi"]
 
 
 class Stock(System):

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.catalogue import agent
-from workers.journal import Context, PermanentError
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context, PermanentError
 
 
 class WordCountInput(BaseModel):

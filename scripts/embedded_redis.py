@@ -1,6 +1,6 @@
 """Beside the road: the real Redis-compatible server that a single machine uses when no `SWALLOWTAIL_REDIS_URL` is set.
 
-`python -m scripts.embedded_redis` becomes the server (this process turns into it), in the foreground, reachable by this
+`python -m swallowtail.scripts.embedded_redis` becomes the server (this process turns into it), in the foreground, reachable by this
 user only: on a unix socket under the var directory, or with a password on a loopback port where that path is too long
 for a socket.
 
@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from app.core.errors import SettingsError
-from app.core.private import open_private
-from app.core.raw_lines import Arguments, begin
-from app.core.settings import SOCKET_PATH_LIMIT, Settings, load_settings
-from scripts.lock import Held, take_lock
-from scripts.ports import find_port, is_free
+from swallowtail.app.core.config.settings import SOCKET_PATH_LIMIT, Settings, load_settings
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.logs.unlogged_output import Arguments, begin
+from swallowtail.app.core.process.private_files import open_private
+from swallowtail.scripts.free_ports import find_port, is_free
+from swallowtail.scripts.lock import Held, take_lock
 
 
 def main() -> None:
     """Become the server, or stand by while another server does its work."""
     begin()
-    Arguments(prog="python -m scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
+    Arguments(prog="python -m swallowtail.scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
     try:
         settings = load_settings()
         if not settings.embedded_redis:

@@ -15,9 +15,21 @@ if not __package__:
 
 import typer
 
-from app.core.raw_lines import shorten, take_errors
-from scripts.cli import audit, identity, keeping, keys, members, people, places, schedules, tasks, upkeep, watch
-from scripts.cli.exits import Commands, ExitCode, complain, drop_output
+from swallowtail.app.core.logs.unlogged_output import shorten, take_errors
+from swallowtail.scripts.cli.commands import (
+    audit,
+    encryption_keys,
+    identity,
+    instance_data,
+    instances,
+    maintenance,
+    members,
+    schedules,
+    tasks,
+    users,
+    watch,
+)
+from swallowtail.scripts.cli.exit_codes import Commands, ExitCode, complain, drop_output
 
 app = typer.Typer(
     cls=Commands,
@@ -39,21 +51,21 @@ app.command("retry")(tasks.retry)
 app.add_typer(schedules.schedules, name="schedule")
 app.add_typer(members.people, name="members")
 app.add_typer(members.front_ends, name="front-end-tokens")
-app.command("agents")(places.agents)
-app.add_typer(places.instances, name="instances")
-places.instances.command("renew-epoch")(upkeep.renew)
+app.command("agents")(instances.agents)
+app.add_typer(instances.instances, name="instances")
+instances.instances.command("renew-epoch")(maintenance.renew)
 app.command("login")(identity.login)
 app.command("logout")(identity.logout)
 app.command("whoami")(identity.whoami)
-app.add_typer(people.people, name="users")
+app.add_typer(users.people, name="users")
 app.add_typer(identity.tokens, name="tokens")
-app.command("prune")(upkeep.prune_instance)
-app.add_typer(keys.keys, name="keys")
+app.command("prune")(maintenance.prune_instance)
+app.add_typer(encryption_keys.keys, name="keys")
 app.add_typer(audit.audit, name="audit")
-app.add_typer(keeping.policy, name="policy")
-app.command("artifact")(keeping.artifact)
-places.instances.command("export")(keeping.export)
-places.instances.command("delete")(keeping.remove)
+app.add_typer(instance_data.policy, name="policy")
+app.command("artifact")(instance_data.artifact)
+instances.instances.command("export")(instance_data.export)
+instances.instances.command("delete")(instance_data.remove)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Beside the road: runs the whole of the Procfile on one machine until Ctrl-C, and starts again what dies.
 
-`python -m scripts.supervise`, which `scripts/up` ends in. The embedded server comes first, then the release to its end,
+`python -m swallowtail.scripts.supervise`, which `scripts/up` ends in. The embedded server comes first, then the release to its end,
 then web, worker and beat; web beside the release where the tables need no migration, since people wait for it. A
 supervisor of our own, because the Procfile runners at hand stop everything as soon as one process ends.
 """
@@ -14,17 +14,17 @@ import signal
 import sys
 from pathlib import Path
 
-from app.core.child import Child, Patience, describe
-from app.core.errors import SettingsError
-from app.core.raw_lines import Arguments, begin
-from app.core.revision import is_up_to_date
-from app.core.settings import Settings, load_settings
-from scripts.embedded_redis import enter, prepare_address
-from scripts.lines import Lines
-from scripts.lock import Held, take_lock
-from scripts.ports import is_free
-from scripts.procfile import ProcfileError, read_procfile
-from scripts.welcome import ask, welcome
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.app.core.database.schema_version import is_up_to_date
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.logs.unlogged_output import Arguments, begin
+from swallowtail.app.core.process.supervised import Child, Patience, describe
+from swallowtail.scripts.banner import ask, welcome
+from swallowtail.scripts.embedded_redis import enter, prepare_address
+from swallowtail.scripts.free_ports import is_free
+from swallowtail.scripts.lock import Held, take_lock
+from swallowtail.scripts.process_output import Lines
+from swallowtail.scripts.procfile import ProcfileError, read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER, RELEASE, WEB = "redis", "release", "web"

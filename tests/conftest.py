@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.harness.authorities import read_authorities_once
 from tests.harness.browser import Complaints, open_browser, open_page
-from tests.harness.house import House, remove_templates
+from tests.harness.deployment import Deployment, remove_templates
 from tests.harness.program import QUICK, kill_all, make_directory, running
 from tests.harness.routes import compile_routes_once
 from tests.harness.servers import PostgresServer, RabbitServer, RedisBinary, RedisServer
@@ -35,9 +35,9 @@ TIER_OF_DIRECTORY = {"journey": "journey", "browser": "browser", "chaos": "chaos
 #: Tiers whose tests are in the directory of that name only.
 APART = ("browser", "chaos")
 STARTING_FIXTURES = {
-    "house",
-    "new_house",
-    "shared_house",
+    "deployment",
+    "new_deployment",
+    "shared_deployment",
     "redis_server",
     "redis_url",
     "postgres_server",
@@ -56,19 +56,19 @@ LONG_FILES = {
     "cli/test_cli_identity.py",
     "cli/test_cli_keeping.py",
     "cli/test_cli_places.py",
-    "delivery/test_warden_news.py",
-    "journey/test_access_live_views.py",
-    "journey/test_cli_campaign.py",
-    "journey/test_access_polling.py",
-    "journey/test_access_views.py",
-    "journey/test_delivery_modes.py",
-    "journey/test_delivery_queue.py",
-    "journey/test_door.py",
-    "journey/test_floods.py",
-    "journey/test_forged_messages.py",
-    "journey/test_limits_shared.py",
-    "journey/test_oidc.py",
-    "journey/test_refused_sockets.py",
+    "delivery/access/test_access_messages.py",
+    "journey/access/test_live_views.py",
+    "journey/campaign/test_from_cli.py",
+    "journey/access/test_polling.py",
+    "journey/access/test_views.py",
+    "journey/delivery/test_server_modes.py",
+    "journey/delivery/test_external_emits.py",
+    "journey/limits/test_request_guard.py",
+    "journey/limits/test_floods.py",
+    "journey/deployment/test_forged_messages.py",
+    "journey/limits/test_shared_limits.py",
+    "journey/access/test_oidc.py",
+    "journey/access/test_refused_sockets.py",
     "service/test_tls.py",
     "setup/test_embedded_redis.py",
 }
@@ -240,39 +240,39 @@ def rabbit_url(rabbit_server: RabbitServer) -> str:
 
 
 @pytest.fixture
-def new_house(redis_binary: RedisBinary) -> Iterator[Callable[..., House]]:
-    """Make opened houses with options (see House), as many as the test likes; all are closed at its end."""
-    houses: list[House] = []
+def new_deployment(redis_binary: RedisBinary) -> Iterator[Callable[..., Deployment]]:
+    """Make opened deployments with options (see Deployment), as many as the test likes; all are closed at its end."""
+    deployments: list[Deployment] = []
 
-    def make(**options: Any) -> House:
-        house = House(**{"redis_binary": redis_binary, **options})
-        houses.append(house)
-        return house.open()
+    def make(**options: Any) -> Deployment:
+        deployment = Deployment(**{"redis_binary": redis_binary, **options})
+        deployments.append(deployment)
+        return deployment.open()
 
     yield make
-    for house in reversed(houses):
-        house.close()
+    for deployment in reversed(deployments):
+        deployment.close()
 
 
 @pytest.fixture
-def house(new_house: Callable[..., House]) -> House:
-    """A house of this test's own, with nothing but Redis running in it."""
-    return new_house()
+def deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
+    """A deployment of this test's own, with nothing but Redis running in it."""
+    return new_deployment()
 
 
 @pytest.fixture(scope="session")
-def shared_house(redis_binary: RedisBinary) -> Iterator[House]:
-    """One house with two web processes and a worker for the whole run: for tests that break nothing.
+def shared_deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
+    """One deployment with two web processes and a worker for the whole run: for tests that break nothing.
 
-    Use an instance of your own (`shared_house.new_instance()`).
+    Use an instance of your own (`shared_deployment.new_instance()`).
     """
-    with House(redis_binary=redis_binary) as house:
-        house.start_worker(concurrency=2, wait=False)
-        house.start_web(wait=False)
-        house.start_web(wait=False)
-        for program in (*house.webs, *house.workers):
+    with Deployment(redis_binary=redis_binary) as deployment:
+        deployment.start_worker(concurrency=2, wait=False)
+        deployment.start_web(wait=False)
+        deployment.start_web(wait=False)
+        for program in (*deployment.webs, *deployment.workers):
             program.wait_ready()
-        yield house
+        yield deployment
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.events import plain
-from workers.endings import CANCELLED, SHUT_DOWN, Ending
-from workers.journal import Context, RunStopped
+from swallowtail.app.core.events import plain
+from swallowtail.workers.run.context import Context, RunStopped
+from swallowtail.workers.run.outcomes import CANCELLED, SHUT_DOWN, Ending
 
 
 @dataclass
@@ -28,7 +28,7 @@ class FakeStep:
 
 
 class FakeContext(Context):
-    """A `workers.journal.Context` without database, broker or lease.
+    """A `swallowtail.workers.run.context.Context` without database, broker or lease.
 
     It records every step in order (`steps`), round-trips outputs through JSON as the journal does, and returns what is
     in `journal` instead of running a step again: give one context's `journal` to the next to play a second attempt.
@@ -119,7 +119,7 @@ class FakeContext(Context):
 
 
 class FakeWatch:
-    """A `workers.journal.Watch` that interrupts nothing; set `ending` to have the run stop at its next call.
+    """A `swallowtail.workers.run.context.Watch` that interrupts nothing; set `ending` to have the run stop at its next call.
 
     `written` holds, for each write that extended the lease, whether it found that a cancel was requested.
     """

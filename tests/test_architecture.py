@@ -1,4 +1,4 @@
-"""The rules of the house that a program can check: who imports whom, what files hold, what the text must not say."""
+"""The rules of the deployment that a program can check: who imports whom, what files hold, what the text must not say."""
 
 from __future__ import annotations
 
@@ -11,32 +11,42 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
 from tests.harness.program import ROOT
 
 #: Packages of ours, the inner before the outer.
-OURS = ("app.core", "app.delivery", "app.web", "app.wsgi", "app.migrations", "workers", "scripts", "tests")
+OURS = ("swallowtail", "tests")
 
 #: What a part may import of ours. The longest prefix of a module's name decides.
 MAY_IMPORT = {
-    "app.core": ("app.core",),
-    "app.delivery": ("app.core", "app.delivery"),
-    "app.web": ("app.core", "app.delivery", "app.web"),
-    "app.wsgi": ("app.core", "app.delivery", "app.web"),
-    "app.migrations": ("app.core",),
-    "workers": ("app.core", "workers"),
-    "workers.agents": (
-        "workers.agents",
-        "workers.llm",
-        "workers.reading",
-        "workers.journal",
-        "workers.catalogue",
-        "workers.alphabets",
+    "swallowtail": ("swallowtail.app.core", "swallowtail.workers"),
+    "swallowtail.app.core": ("swallowtail.app.core",),
+    "swallowtail.app.delivery": ("swallowtail.app.core", "swallowtail.app.delivery"),
+    "swallowtail.app.web": ("swallowtail.app.core", "swallowtail.app.delivery", "swallowtail.app.web"),
+    "swallowtail.app.wsgi": ("swallowtail.app.core", "swallowtail.app.delivery", "swallowtail.app.web"),
+    "swallowtail.app.migrations": ("swallowtail.app.core",),
+    "swallowtail.workers": ("swallowtail.app.core", "swallowtail.workers"),
+    "swallowtail.workers.agents": (
+        "swallowtail.workers.agents",
+        "swallowtail.workers.llm",
+        "swallowtail.workers.reading",
+        "swallowtail.workers.run.context",
+        "swallowtail.workers.registry.catalogue",
     ),
-    "workers.llm": ("workers.llm", "workers.journal", "workers.alphabets", "app.core.settings", "app.core.errors"),
-    "workers.reading": ("workers.reading", "workers.alphabets"),
-    "workers.reading.apart": ("workers.reading", "workers.journal", "app.core.settings"),
-    "scripts": ("app.core", "scripts"),
+    "swallowtail.workers.llm": (
+        "swallowtail.workers.llm",
+        "swallowtail.workers.run.context",
+        "swallowtail.workers.reading.alphabets",
+        "swallowtail.app.core.config.settings",
+        "swallowtail.app.core.errors",
+    ),
+    "swallowtail.workers.reading": ("swallowtail.workers.reading",),
+    "swallowtail.workers.reading.subprocess_reader": (
+        "swallowtail.workers.reading",
+        "swallowtail.workers.run.context",
+        "swallowtail.app.core.config.settings",
+    ),
+    "swallowtail.scripts": ("swallowtail.app.core", "swallowtail.scripts"),
 }
 
 #: What the domain must never know, and where the concurrency libraries are known.
@@ -48,8 +58,6 @@ NOT_IN_CORE = {
     "engineio",
     "eventlet",
     "gevent",
-    "workers",
-    "scripts",
 }
 CONCURRENCY = {"eventlet", "gevent"}
 CONCURRENCY_FILE = Path("app/wsgi.py")
@@ -87,7 +95,9 @@ def tracked() -> list[Path]:
 
 def python_files(*tops: str) -> list[Path]:
     return [
-        path for path in tracked() if path.suffix == ".py" and path.parts[0] in (tops or ("app", "workers", "scripts"))
+        path
+        for path in tracked()
+        if path.suffix == ".py" and path.parts[0] in (tops or ("app", "workers", "scripts", "swallowtail"))
     ]
 
 
@@ -98,7 +108,8 @@ def parse(path: Path) -> ast.Module:
 
 def module_of(path: Path) -> str:
     parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    named = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(named if parts[0] in ("swallowtail", "tests", "bench", "clients") else ("swallowtail", *named))
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -107,7 +118,7 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            # `from app import core` names app.core as much as `import app.core` does.
+            # `from app import core` names swallowtail.app.core as much as `import swallowtail.app.core` does.
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.lineno, "." * node.level
@@ -134,7 +145,11 @@ def test_imports_point_inward() -> None:
     for path in python_files():
         allowed = rule_for(module_of(path))
         for line, imported in imports_of(path):
-            ours = any(within(imported, package) for package in OURS) or imported.startswith("app.")
+            ours = any(within(imported, package) for package in OURS) or imported.split(".")[0] in (
+                "app",
+                "workers",
+                "scripts",
+            )
             if allowed is not None and ours and not any(within(imported, package) for package in allowed):
                 wrong.append(f"{path}:{line} imports {imported}")
     assert wrong == []
@@ -150,7 +165,7 @@ def test_the_domain_knows_no_web_and_no_worker() -> None:
     wrong = [
         f"{path}:{line} imports {imported}"
         for path in python_files("app")
-        if within(module_of(path), "app.core")
+        if within(module_of(path), "swallowtail.app.core")
         for line, imported in imports_of(path)
         if imported.split(".")[0] in NOT_IN_CORE
     ]
@@ -207,7 +222,7 @@ def test_eventlet_and_gevent_are_imported_in_one_file() -> None:
 
 def test_a_package_file_holds_its_docstring_and_nothing_else() -> None:
     for path in python_files("app", "workers", "scripts", "tests"):
-        if path.name == "__init__.py":
+        if path.name == "__init__.py" and path.parts[0] != "swallowtail":
             body = parse(path).body
             assert [type(node) for node in body] == [ast.Expr], path
             assert ast.get_docstring(parse(path)), path

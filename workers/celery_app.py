@@ -1,13 +1,13 @@
-"""The Celery application of workers and beat: `celery -A workers.celery_app worker`.
+"""The Celery application of workers and beat: `celery -A swallowtail.workers.celery_app worker`.
 
-On the road between `core/outbox`, which sends by name, and `workers/run_task`. The pool is prefork: a run that blocks
+On the road between `core/ledger/outbox`, which sends by name, and `workers/run_task`. The pool is prefork: a run that blocks
 can then be interrupted by a signal, killed at its hard limit, and lost without taking others with it.
 """
 
 from __future__ import annotations
 
 # Before whatever counts is imported.
-import workers.counting  # noqa: F401 - for what it does
+import swallowtail.workers.metrics  # noqa: F401 - for what it does
 
 # isort: split
 
@@ -24,16 +24,16 @@ from celery.app.amqp import AMQP
 from celery.apps import worker as worker_program
 from celery.utils.nodenames import default_nodename, gethostname, nodename
 
-from app.core.catalogue import register
-from app.core.errors import SwallowtailError
-from app.core.logs import configure_logging
-from app.core.outbox import broker_settings
-from app.core.raw_lines import LineStream, begin, encode_line, shorten
-from app.core.settings import Settings
-from workers.catalogue import card
-from workers.intake import IntakeConnection
-from workers.process import agents, board, brief_runtime, find_space, named, settings, voucher
-from workers.reaper import ReaperStep
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.ledger.agent_cards import register
+from swallowtail.app.core.ledger.outbox import broker_settings
+from swallowtail.app.core.logs.setup import configure_logging
+from swallowtail.app.core.logs.unlogged_output import LineStream, begin, encode_line, shorten
+from swallowtail.workers.broker.message_check import IntakeConnection
+from swallowtail.workers.registry.catalogue import card
+from swallowtail.workers.sweeper_process import ReaperStep
+from swallowtail.workers.worker_runtime import agents, board, brief_runtime, find_space, named, settings, voucher
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
     """Return the whole Celery configuration (design decision 7)."""
     return {
         **broker_settings(chosen),
-        "include": ["workers.run_task", "workers.receivers"],
+        "include": ["swallowtail.workers.run_task", "swallowtail.workers.receivers"],
         "result_backend": None,
         "result_accept_content": ["json"],
         # A message is taken off the queue when a child starts on it: what is lost after that, the ledger finds again.
@@ -58,7 +58,7 @@ def worker_settings(chosen: Settings) -> dict[str, Any]:
         # Only Redis can do without; elsewhere a reserved message is found again like a lost one.
         "worker_disable_prefetch": not chosen.broker.startswith(("amqp", "pyamqp")),
         "worker_pool": "prefork",
-        "worker_consumer": "workers.intake:IntakeConsumer",
+        "worker_consumer": "swallowtail.workers.broker.message_check:IntakeConsumer",
         "worker_concurrency": chosen.worker_concurrency,
         "worker_max_tasks_per_child": chosen.worker_max_runs or None,
         # Children of a busy machine take their time to start.

@@ -1,6 +1,6 @@
 """Who listens to the signals: ours are published to Redis, Celery's become proposals to the ledger.
 
-Between `workers/signals` and `core/broadcast`. A built-in signal may come twice, late, or not at all (nobody
+Between `workers/signals` and `core/ledger/publisher`. A built-in signal may come twice, late, or not at all (nobody
 sends one after kill -9), so a receiver only proposes: the ledger looks at the task's state and attempt before it moves
 it, and the sweep finds what no signal told. Celery's come in the main process, our own in the pool child of the run.
 """
@@ -15,12 +15,12 @@ from billiard.process import current_process
 from celery import signals as celery_signals
 from celery.exceptions import TimeLimitExceeded
 
-from app.core.events import EventRecord, LiveState, StepText
-from app.core.ledger import WORKER_LOST
-from app.core.outbox import RUN_TASK
-from app.core.runs import Claim
-from workers.process import board, brief_runtime, runtime
-from workers.signals import event_recorded, progressed, step_finished, step_started, text_produced
+from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.tasks import WORKER_LOST
+from swallowtail.workers.signals import event_recorded, progressed, step_finished, step_started, text_produced
+from swallowtail.workers.worker_runtime import board, brief_runtime, runtime
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Beside the road: brings a deployment up to date before its processes start.
 
-`python -m workers.release` may run any number of times. Migrates the database, publishes the agents' cards and makes
+`python -m swallowtail.workers.release` may run any number of times. Migrates the database, publishes the agents' cards and makes
 sure that the demo instance exists.
 """
 
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import sys
 
-from app.core import actions
-from app.core.deployment import join
-from app.core.errors import Conflict, SwallowtailError
-from app.core.logs import configure_logging
-from app.core.migrate import migrate
-from app.core.raw_lines import Arguments, begin
-from app.core.runtime import Runtime
-from app.core.settings import Settings, load_settings
-from workers import catalogue
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.errors import Conflict, SwallowtailError
+from swallowtail.app.core.logs.setup import configure_logging
+from swallowtail.app.core.logs.unlogged_output import Arguments, begin
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.workers.registry import catalogue
 
 
 def main() -> None:
     """Run every step to its end; exit with 1 and a sentence when one fails."""
     begin()
-    Arguments(prog="python -m workers.release", description="Bring a deployment up to date.").parse_args()
+    Arguments(prog="python -m swallowtail.workers.release", description="Bring a deployment up to date.").parse_args()
     try:
         settings = load_settings()
         if settings.log_format == "json":
@@ -45,7 +45,7 @@ def create_demo(settings: Settings) -> None:
     """Create the demo instance unless it is there."""
     runtime = Runtime.build(join(settings))
     try:
-        actions.create_instance(runtime, "Demo", settings.demo_instance)
+        task_service.create_instance(runtime, "Demo", settings.demo_instance)
         sys.stdout.write(f"release: created the instance {settings.demo_instance}\n")
     except Conflict:
         sys.stdout.write(f"release: the instance {settings.demo_instance} is there\n")

@@ -1,6 +1,6 @@
 """The one Celery task: a wake-up call arrives, a task is claimed, its agent runs, and its end is written.
 
-On the road: `core/outbox` → Celery → here → the agent and `workers/journal` → `core/runs`. Nothing that happens in a
+On the road: `core/ledger/outbox` → Celery → here → the agent and `workers/run/context` → `core/ledger/runs`. Nothing that happens in a
 run escapes to Celery: not sys.exit, not MemoryError. All that Celery is told is that the message was dealt with.
 """
 
@@ -20,19 +20,26 @@ from celery import signals
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.connections import forget_pool
-from app.core.errors import LeaseLost, SwallowtailError, Unavailable
-from app.core.measures import RUN_SECONDS
-from app.core.outbox import RUN_TASK
-from app.core.raw_lines import ending_lines
-from app.core.runs import Claim
-from app.core.runtime import Runtime
-from app.core.settings import Settings
-from app.core.states import TaskStatus
-from workers import counting
-from workers.catalogue import AgentSpec
-from workers.celery_app import celery_app
-from workers.endings import (
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.connection_budget import forget_pool
+from swallowtail.app.core.errors import LeaseLost, SwallowtailError, Unavailable
+from swallowtail.app.core.ledger.metrics import RUN_SECONDS
+from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.logs.unlogged_output import ending_lines
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.workers import metrics
+from swallowtail.workers.celery_app import celery_app
+from swallowtail.workers.isolation.process_restore import allow_processes, kept, renew
+from swallowtail.workers.registry.catalogue import AgentSpec
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.database_wait import Holding
+from swallowtail.workers.run.heartbeat import Pulse
+from swallowtail.workers.run.interrupts import Interrupts
+from swallowtail.workers.run.json_output import encode
+from swallowtail.workers.run.live_progress import LiveProgress
+from swallowtail.workers.run.outcomes import (
     OVERTIME,
     SHUT_DOWN,
     End,
@@ -46,15 +53,8 @@ from workers.endings import (
     pause,
     tell,
 )
-from workers.heartbeat import Pulse
-from workers.holding import Holding
-from workers.interrupts import Interrupts
-from workers.journal import Context
-from workers.live import LiveProgress
-from workers.output import encode
-from workers.process import agents, board, impatient, runtime, slot
-from workers.surroundings import allow_processes, kept, renew
-from workers.threads import carry_context
+from swallowtail.workers.run.threads import carry_context
+from swallowtail.workers.worker_runtime import agents, board, impatient, runtime, slot
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ def at_once(write: Callable[[], Any]) -> Any:
 @signals.worker_process_init.connect
 def prepare_child(**_: object) -> None:
     """Once in each pool child."""
-    counting.keep_to_this_process()
+    metrics.keep_to_this_process()
     forget_pool()
     carry_context()
     allow_processes()
@@ -78,7 +78,7 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
 def run(task_id: str, attempt: int) -> None:
-    """Perform one attempt of a task, if the wake-up for it is still good. `workers/intake` has looked at its mark."""
+    """Perform one attempt of a task, if the wake-up for it is still good. `workers/broker/message_check` has looked at its mark."""
     # In a context of its own, since an agent may set variables there.
     contextvars.copy_context().run(_run, task_id, attempt)
 

@@ -1,6 +1,6 @@
 """How news travels inside a worker: our own signals, and what Celery's propose to the ledger.
 
-On the road between `core/ledger` and `core/broadcast`. A handler translates and calls; the ledger decides. Receivers
+On the road between `core/ledger/tasks` and `core/ledger/publisher`. A handler translates and calls; the ledger decides. Receivers
 are module-level functions: Celery holds them weakly, and a method or closure would silently be gone. A receiver that
 raises is logged by the signal and stops neither the work nor the other receivers.
 """

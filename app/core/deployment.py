@@ -19,21 +19,21 @@ import structlog
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from app.core.broadcast import connect
-from app.core.db import Database
-from app.core.engines import PostgresDriver
-from app.core.errors import NotReleased
-from app.core.models import Deployment
-from app.core.revision import latest_revision
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.database.engines import PostgresDriver
+from swallowtail.app.core.database.schema_version import latest_revision
+from swallowtail.app.core.errors import NotReleased
+from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.tables.models import Deployment
 
 log = structlog.get_logger(__name__)
 
 #: Seconds after which a process that noted itself no more is taken for gone, and how often it does so.
 FORGOTTEN_AFTER, NOTED_EVERY = 60.0, 20.0
 _THE_ONE = 1
-_EMPTY = "the database is not set up; run python -m workers.release first"
-_BEHIND = "the database is not up to date; run python -m workers.release first"
+_EMPTY = "the database is not set up; run python -m swallowtail.workers.release first"
+_BEHIND = "the database is not up to date; run python -m swallowtail.workers.release first"
 
 
 def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.core.access import THE_SYSTEM, Caller
-from app.core.broadcast import Broadcaster
-from app.core.clock import ClockWatch
-from app.core.db import Database
-from app.core.engines import PostgresDriver
-from app.core.leases import Reaper
-from app.core.ledger import Announce, Ledger
-from app.core.offload import Offload, here
-from app.core.outbox import Relay
-from app.core.passwords import Passwords
-from app.core.runs import RunLedger
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.coordination.database_clock import ClockWatch
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.database.engines import PostgresDriver
+from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.outbox import Relay
+from swallowtail.app.core.ledger.publisher import Broadcaster
+from swallowtail.app.core.ledger.runs import RunLedger
+from swallowtail.app.core.ledger.tasks import Announce, Ledger
+from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.security.passwords import Passwords
+from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Runtime:
     passwords: Passwords
     #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
     hurry: Callable[[], object]
-    #: For whom `core/actions` and `core/planning` do what they do, and who has to be allowed to.
+    #: For whom `core/services/tasks` and `core/services/schedules` do what they do, and who has to be allowed to.
     caller: Caller = THE_SYSTEM
     #: A process of greenlets puts its thread pool here (`app/wsgi.py`).
     offload: Offload = here

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.core.access import OPEN, Actor
-from app.core.projection import FULL, View
-from app.delivery.wire import Entry, Frame
+from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.security.permissions import OPEN, Actor
+from swallowtail.app.delivery.wire import Entry, Frame
 
 if TYPE_CHECKING:
-    from app.delivery.lens import Lens
-    from app.delivery.watch import Watch
+    from swallowtail.app.delivery.instance_stream import Watch
+    from swallowtail.app.delivery.masked_view import Lens
 
 
 #: How many marks there are at least before the old ones are looked for.

@@ -1,10 +1,10 @@
-"""What a watch lacks: when to ask the database for it, and what showed that it is missing. Inside `delivery/watch`."""
+"""What a watch lacks: when to ask the database for it, and what showed that it is missing. Inside `delivery/instance_stream`."""
 
 from __future__ import annotations
 
 import time
 
-from app.delivery.counters import GAP_FILLS, READS
+from swallowtail.app.delivery.metrics import GAP_FILLS, READS
 
 #: How long, in seconds, an event that came early waits for the ones before it: publishers overtake each other.
 GAP_PATIENCE = 0.02

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from app.core.errors import Unavailable
-from app.core.settings import Settings
-from app.delivery.archive import Archive
-from app.delivery.watch import Watch
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.instance_stream import Watch
 
 log = structlog.get_logger(__name__)
 

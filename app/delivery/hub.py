@@ -2,7 +2,7 @@
 
 Each watched instance has a `watch` with a pump of its own. The hub begins and ends watches with their clients, hands
 them what the `listener` hears, and has all of them compared with the database once a second (`head_check`): Redis may
-be away as long as it likes. `web/sockets` calls the hub; nothing here knows Socket.IO.
+be away as long as it likes. `web/socketio/handlers` calls the hub; nothing here knows Socket.IO.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from app.core.access import OPEN, Actor
-from app.core.broadcast import access_channel, instance_channel, task_channel
-from app.core.errors import WHEN_FULL, Forbidden, NotFound, TooMany
-from app.core.projection import View, view_of
-from app.core.settings import Settings
-from app.core.vouching import Voucher
-from app.delivery.archive import Archive
-from app.delivery.counters import CLIENTS, CURSORS_BEHIND, HINTS, RESETS, SNAPSHOTS, WATCHED
-from app.delivery.cursor import Client
-from app.delivery.ear import Loop
-from app.delivery.head_check import HeadCheck
-from app.delivery.listener import Listener
-from app.delivery.openings import Openings
-from app.delivery.passes import Passes
-from app.delivery.probe import Hearing, Probe
-from app.delivery.snapshots import Snapshots
-from app.delivery.texts import Texts
-from app.delivery.watch import Watch
-from app.delivery.wire import RESET, Answer, Reason, Since, Transport, reset_payload
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import WHEN_FULL, Forbidden, NotFound, TooMany
+from swallowtail.app.core.ledger.publisher import access_channel, instance_channel, task_channel
+from swallowtail.app.core.security.field_mask import View, view_of
+from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.permissions import OPEN, Actor
+from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.head_check import HeadCheck
+from swallowtail.app.delivery.instance_stream import Watch
+from swallowtail.app.delivery.metrics import CLIENTS, CURSORS_BEHIND, HINTS, RESETS, SNAPSHOTS, WATCHED
+from swallowtail.app.delivery.permission_cache import Passes
+from swallowtail.app.delivery.redis.loop_reader import Loop
+from swallowtail.app.delivery.redis.self_check import Hearing, Probe
+from swallowtail.app.delivery.redis.subscriber import Listener
+from swallowtail.app.delivery.single_flight import Openings
+from swallowtail.app.delivery.snapshot_cache import Snapshots
+from swallowtail.app.delivery.text_streams import Texts
+from swallowtail.app.delivery.wire import RESET, Answer, Reason, Since, Transport, reset_payload
 
 
 class Hub:

@@ -1,6 +1,6 @@
 """Names and shapes on the wire (docs/protocol.md is their text), and what delivery needs of whatever carries them.
 
-Between `delivery/hub` and `web/sockets`: the hub decides what is sent to whom, a `Transport` sends it.
+Between `delivery/hub` and `web/socketio/handlers`: the hub decides what is sent to whom, a `Transport` sends it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from app.core.events import STEP_OUTPUT
-from app.core.log import Head
+from swallowtail.app.core.events import STEP_OUTPUT
+from swallowtail.app.core.ledger.event_log import Head
 
 if TYPE_CHECKING:
-    from app.delivery.cursor import Client
+    from swallowtail.app.delivery.cursor import Client
 
 CONNECTED = "connected"
 SUBSCRIBED = "subscribed"

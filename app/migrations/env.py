@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from app.core.db import Database
-from app.core.models import Base
-from app.core.settings import load_settings
+from swallowtail.app.core.config.settings import load_settings
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.tables.models import Base
 
 
 def migrate(connection: Connection) -> None:

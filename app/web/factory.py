@@ -1,6 +1,6 @@
 """Puts one web process together: Flask, the REST API, the pages, Socket.IO, and the domain behind them.
 
-Not a stop on the road but the junction of two: `web/api`, where it begins, and `web/sockets`, where it ends.
+Not a stop on the road but the junction of two: `web/api`, where it begins, and `web/socketio/handlers`, where it ends.
 """
 
 from __future__ import annotations
@@ -11,30 +11,46 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Flask
 
-from app.core.denials import Denials
-from app.core.engines import PostgresDriver
-from app.core.runtime import Runtime
-from app.core.settings import Settings
-from app.core.tokens import Tokens
-from app.delivery.archive import Archive
-from app.delivery.hub import Hub
-from app.delivery.warden import Warden
-from app.web import csrf, errors, headers, health, lobby, metrics, openapi, pages, sockets, turnstile, vendored
-from app.web.announcer import Announcer
-from app.web.api import agents, artifacts, audit, auth, instances, keeping, members, schedules, tasks, tokens, users
-from app.web.background import Background
-from app.web.bodies import ApiRequest, FastJson
-from app.web.budgets import Budgets
-from app.web.doorstep import Doorstep
-from app.web.limits import Limits
-from app.web.outgoing import count_answers
-from app.web.parts import Web, get_runtime
-from app.web.refusals import Refusals
-from app.web.transport import SocketTransport
+from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.engines import PostgresDriver
+from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.delivery.access_monitor import Warden
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.web.accept.response_budget import count_answers
+from swallowtail.app.web.api import (
+    agents,
+    artifacts,
+    audit,
+    auth,
+    instance_data,
+    instances,
+    members,
+    schedules,
+    tasks,
+    tokens,
+    users,
+)
+from swallowtail.app.web.background.denied_requests import Refusals
+from swallowtail.app.web.background.publish_queue import Announcer
+from swallowtail.app.web.container import Web, get_runtime
+from swallowtail.app.web.engineio.shutdown import Background
+from swallowtail.app.web.http import problem_details, security_headers
+from swallowtail.app.web.http.request_guard import Doorstep
+from swallowtail.app.web.limits.limits import Limits
+from swallowtail.app.web.ops import health, metrics, openapi
+from swallowtail.app.web.pages import login, vendored, views
+from swallowtail.app.web.request import csrf, rate_limit_hooks
+from swallowtail.app.web.request.json_body import ApiRequest, FastJson
+from swallowtail.app.web.socketio import handlers
+from swallowtail.app.web.socketio.transport import SocketTransport
+from swallowtail.app.web.websocket.budgets import Budgets
 
 _PARTS = (
-    *(instances, members, keeping, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
-    *(health, metrics, lobby, pages),
+    *(instances, members, instance_data, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
+    *(health, metrics, login, views),
 )
 
 
@@ -57,13 +73,13 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.ledger.announce_access = announcer.announce_access
     runtime.hurry = _leave_to_sweeper
     budgets = Budgets(settings)
-    sio = sockets.make_socketio(app, settings, budgets)
+    sio = handlers.make_socketio(app, settings, budgets)
     archive = Archive(runtime.db, settings)
     hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
     denials = Denials(runtime.db, settings)
     refusals = Refusals(runtime.db, denials)
-    conversation = sockets.register(sio, hub, settings, reader, allowed, refusals)
+    conversation = handlers.register(sio, hub, settings, reader, allowed, refusals)
     warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
     hub.on_access = hub.passes.on_doubt = warden.look_soon
     background = Background(sio.server, sio.server.manager.stop, conversation.close)
@@ -82,10 +98,10 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
         budgets,
     )
     metrics.register(app)
-    turnstile.register(app, allowed)
+    rate_limit_hooks.register(app, allowed)
     csrf.register(app)
-    headers.register(app, settings)
-    errors.register(app)
+    security_headers.register(app, settings)
+    problem_details.register(app)
     openapi.register(app)
     vendored.register(app)
     for part in _PARTS:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from workers.catalogue import agent
-from workers.journal import Context, PermanentError
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context, PermanentError
 
 NAP = 0.02
 

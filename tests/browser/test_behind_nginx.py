@@ -9,12 +9,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.core.access import Role
-from tests.browser.people import make_member, note_requests, watch_an_echo
-from tests.harness.brisk import BRISK
-from tests.harness.house import House
+from swallowtail.app.core.security.permissions import Role
+from tests.browser.signed_in_users import make_member, note_requests, watch_an_echo
+from tests.harness.deployment import Deployment
+from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP, PASSWORD
-from tests.journey.test_delivery_nginx import Nginx
+from tests.journey.delivery.test_nginx import Nginx
 
 #: What every place of the proxy sends along: nginx takes over none of it where a place adds one of its own.
 HEADERS = """
@@ -49,25 +49,25 @@ http {
 
 
 @pytest.fixture(scope="module")
-def behind() -> Iterator[tuple[House, Nginx, str]]:
+def behind() -> Iterator[tuple[Deployment, Nginx, str]]:
     env = {**BRISK, **CHEAP, "auth": "required", "url_prefix": "/tool", "trusted_proxies": "127.0.0.1"}
-    with House(env=env) as house:
-        house.start_worker(wait=False)
-        house.start_web()
-        house.workers[0].wait_ready()
-        instance = house.new_instance()
-        make_member(house, "ada", Role.OWNER, instance)
-        nginx = Nginx(house, lambda _: CONFIGURATION)
+    with Deployment(env=env) as deployment:
+        deployment.start_worker(wait=False)
+        deployment.start_web()
+        deployment.workers[0].wait_ready()
+        instance = deployment.new_instance()
+        make_member(deployment, "ada", Role.OWNER, instance)
+        nginx = Nginx(deployment, lambda _: CONFIGURATION)
         nginx.start()
         try:
-            yield house, nginx, instance
+            yield deployment, nginx, instance
         finally:
             nginx.terminate()
 
 
 @pytest.mark.parametrize("path", ["/tool", "/told", "/a/kept"])
 def test_every_page_link_form_and_redirect_stays_below_the_path(
-    page: Page, behind: tuple[House, Nginx, str], path: str
+    page: Page, behind: tuple[Deployment, Nginx, str], path: str
 ) -> None:
     _, nginx, instance = behind
     home, asked, answered = f"{nginx.url}{path}", list[str](), list[tuple[int, str]]()
@@ -115,7 +115,7 @@ def _follow_all(page: Page, home: str) -> set[str]:
     return seen
 
 
-def test_whoever_has_to_sign_in_first_is_led_nowhere_else(page: Page, behind: tuple[House, Nginx, str]) -> None:
+def test_whoever_has_to_sign_in_first_is_led_nowhere_else(page: Page, behind: tuple[Deployment, Nginx, str]) -> None:
     _, nginx, instance = behind
     answer = page.request.get(f"{nginx.url}/tool/instances/{instance}", headers={"Accept": "text/html"})
     assert answer.url.startswith(f"{nginx.url}/tool/login")

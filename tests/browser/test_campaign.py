@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.sights import Sights, forgiving
+from tests.browser.page_actions import Sights, forgiving
 from tests.clients.subjects import Closing
 from tests.harness.browser import Complaints
 from tests.harness.campaign import CAMPAIGN, CAMPAIGN_STORY, DOCUMENT, STEPS
+from tests.harness.cutting_proxy import TornWire
+from tests.harness.event_lines import story
 from tests.harness.recorder import Recorder, ResumingRecorder
-from tests.harness.story import story
-from tests.harness.torn_wire import TornWire
 from tests.harness.waiting import wait_until
 
 DONE = [f"{agent} {action} completed" for _, agent, action in STEPS]
 
 
 def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
-    house, instance = sights.house, sights.instance
+    deployment, instance = sights.deployment, sights.instance
     with (
-        Recorder(house.webs[1].url) as plain,
-        ResumingRecorder(house.webs[0].url) as resuming,
-        TornWire(house.webs[1].port, after=(2, 5, 3, 4)) as wire,
+        Recorder(deployment.webs[1].url) as plain,
+        ResumingRecorder(deployment.webs[0].url) as resuming,
+        TornWire(deployment.webs[1].port, after=(2, 5, 3, 4)) as wire,
         Closing() as closing,
     ):
         plain.subscribe(instance)
@@ -42,7 +42,7 @@ def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
         task_id = sights.task_opened()
         for reached in (1, 6, 11, 16):
             resuming.wait_for_log(instance, reached)
-            resuming.drop_and_resume(house.webs[reached % 2].url)
+            resuming.drop_and_resume(deployment.webs[reached % 2].url)
         sights.expect_status("Completed")
 
         plain.wait_for_status(task_id, "COMPLETED")
@@ -50,7 +50,7 @@ def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
         resuming.wait_for_log(instance, len(CAMPAIGN_STORY))
         assert (wire.cuts, torn.losses) == (4, 4)
 
-    log = house.events(instance)
+    log = deployment.events(instance)
     assert story(log) == CAMPAIGN_STORY
     assert plain.events() == log
     assert torn.inbox.events() == log
@@ -59,17 +59,17 @@ def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
     expect(sights.page.locator("#percent")).to_have_text("100 %")
     expect(sights.page.locator("#bar")).to_have_js_property("value", 100)
     expect(sights.page.locator("#result")).to_contain_text("Aurora One")
-    assert house.task(task_id)["input"]["platforms"] == ["x"]
+    assert deployment.task(task_id)["input"]["platforms"] == ["x"]
 
 
 def test_a_page_on_a_line_that_tears_four_times(browser: tuple[Page, Complaints], sights: Sights) -> None:
     page, complaints = browser
-    house = sights.house
-    with forgiving(complaints, "WebSocket connection"), TornWire(house.webs[0].port, after=(2, 5, 3, 4)) as wire:
+    deployment = sights.deployment
+    with forgiving(complaints, "WebSocket connection"), TornWire(deployment.webs[0].port, after=(2, 5, 3, 4)) as wire:
         page.goto(f"{wire.url}/instances/{sights.instance}")
         sights.expect_connection("Live")
-        task_id = house.submit(sights.instance, "social_campaign", CAMPAIGN)
-        house.wait_for_task(task_id, "COMPLETED")
+        task_id = deployment.submit(sights.instance, "social_campaign", CAMPAIGN)
+        deployment.wait_for_task(task_id, "COMPLETED")
         expect(sights.row(task_id).locator("[data-slot=status]")).to_have_text("Completed")
         expect(sights.row(task_id).locator("[data-slot=percent]")).to_have_text("100 %")
         # The list asks over HTTP for a task that it does not know, so it may be ahead of its own log.

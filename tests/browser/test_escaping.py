@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from app.core import actions, planning
-from tests.browser.sights import Sights
-from tests.harness.house import House
+from swallowtail.app.core.services import schedules as schedule_service
+from swallowtail.app.core.services import tasks as task_service
+from tests.browser.page_actions import Sights
+from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
 
 CATCH = "window.caught = true"
@@ -69,8 +70,8 @@ def test_a_payload_is_shown_as_text(payload: str, sights: Sights) -> None:
     title = line_of(payload)
     given = {"message": payload, "data": {payload: payload}}
     with careful(sights.page):
-        task_id = sights.house.submit(sights.instance, "echo", given, title=title)
-        sights.house.wait_for_task(task_id, "COMPLETED")
+        task_id = sights.deployment.submit(sights.instance, "echo", given, title=title)
+        sights.deployment.wait_for_task(task_id, "COMPLETED")
         sights.open_task(task_id)
         sights.expect_status("Completed")
         sights.step("repeat").locator("summary").click()
@@ -90,13 +91,15 @@ def test_a_payload_is_shown_as_text(payload: str, sights: Sights) -> None:
 
 
 def test_what_an_agent_says_while_it_works_is_shown_as_text(
-    payload: str, house_with_test_agents: House, page: Page, tmp_path: Path
+    payload: str, deployment_with_test_agents: Deployment, page: Page, tmp_path: Path
 ) -> None:
-    sights = Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
+    sights = Sights(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
     line = "".join(letter for letter in line_of(payload, 100) if letter.isprintable())
     gate = tmp_path / "go"
     with careful(page), opening(gate):
-        task_id = sights.house.submit(sights.instance, "parrot", {"words": payload, "path": str(gate)}, title="Parrot")
+        task_id = sights.deployment.submit(
+            sights.instance, "parrot", {"words": payload, "path": str(gate)}, title="Parrot"
+        )
         sights.open_task(task_id)
         step = page.locator("#steps > li")
         expect(step.locator("[data-slot=agent]")).to_have_text(line)
@@ -113,10 +116,12 @@ def test_what_an_agent_says_while_it_works_is_shown_as_text(
         assert_nothing_ran(sights)
 
 
-def test_a_message_and_an_error_are_shown_as_text(payload: str, house_with_test_agents: House, page: Page) -> None:
-    sights = Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
+def test_a_message_and_an_error_are_shown_as_text(
+    payload: str, deployment_with_test_agents: Deployment, page: Page
+) -> None:
+    sights = Sights(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
     with careful(page):
-        task_id = sights.house.submit(sights.instance, "grumbler", {"words": payload})
+        task_id = sights.deployment.submit(sights.instance, "grumbler", {"words": payload})
         sights.open_task(task_id)
         sights.expect_status("Failed")
         sights.step("grumble").locator("summary").click()
@@ -126,11 +131,11 @@ def test_a_message_and_an_error_are_shown_as_text(payload: str, house_with_test_
 
 
 def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, sights: Sights) -> None:
-    runtime, name = sights.house.runtime(), line_of(payload)
+    runtime, name = sights.deployment.runtime(), line_of(payload)
     with careful(sights.page):
-        instance = sights.instance = actions.create_instance(runtime, name)["id"]
-        wish = planning.NewSchedule(instance, name, "echo", {"message": payload}, interval_seconds=86_400)
-        planning.add_schedule(runtime, wish)
+        instance = sights.instance = task_service.create_instance(runtime, name)["id"]
+        wish = schedule_service.NewSchedule(instance, name, "echo", {"message": payload}, interval_seconds=86_400)
+        schedule_service.add_schedule(runtime, wish)
         sights.page.goto(f"{sights.url}/instances/{instance}/schedules")
         sights.expect_connection("Live")
         expect(sights.page.locator("#schedules strong")).to_have_text(name)
@@ -151,8 +156,8 @@ def test_the_event_log_shows_text(payload: str, sights: Sights) -> None:
         page.get_by_role("button", name="Connect", exact=True).click()
         page.get_by_role("button", name="Subscribe", exact=True).click()
         expect(page.locator("#log [data-name=subscribed]")).to_have_count(1)
-        task_id = sights.house.submit(sights.instance, "echo", {"message": payload}, title=line_of(payload))
-        sights.house.wait_for_task(task_id, "COMPLETED")
+        task_id = sights.deployment.submit(sights.instance, "echo", {"message": payload}, title=line_of(payload))
+        sights.deployment.wait_for_task(task_id, "COMPLETED")
         expect(page.locator("#log [data-name=task_update]", has_text="COMPLETED")).to_have_count(1)
         assert page.evaluate("[window.caught, window.violations]") == [None, []]
         assert page.locator("main img, main svg, main iframe, main a[href^=javascript]").count() == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.sights import Sights
+from tests.browser.page_actions import Sights
 from tests.harness.program import ROOT
 
 EXAMPLE = ROOT / "docs" / "websocket_client_example.html"
@@ -36,8 +36,8 @@ def connect_and_subscribe(sights: Sights) -> None:
 def test_the_example_page_logs_every_event(sights: Sights) -> None:
     sights.page.goto(f"{sights.url}/docs/websocket_client_example.html")
     connect_and_subscribe(sights)
-    sights.house.wait_for_task(sights.house.submit(sights.instance, "probe", {"steps": 2}), "COMPLETED")
-    events = sights.house.events(sights.instance)
+    sights.deployment.wait_for_task(sights.deployment.submit(sights.instance, "probe", {"steps": 2}), "COMPLETED")
+    events = sights.deployment.events(sights.instance)
     expect(sights.page.locator("#log [data-name=task_update], #log [data-name=execution_step]")).to_have_count(
         len(events)
     )
@@ -46,7 +46,9 @@ def test_the_example_page_logs_every_event(sights: Sights) -> None:
     press(sights, "Unsubscribe")
     expect(sights.page.locator("#log [data-name=unsubscribed]")).to_have_count(1)
     before = len(logged(sights))
-    sights.house.wait_for_task(sights.house.submit(sights.instance, "echo", {"message": "unseen"}), "COMPLETED")
+    sights.deployment.wait_for_task(
+        sights.deployment.submit(sights.instance, "echo", {"message": "unseen"}), "COMPLETED"
+    )
     press(sights, "Subscribe")
     expect(sights.page.locator("#log [data-name=subscribed]")).to_have_count(2)
     after = [name for name, _ in logged(sights)[before:]]
@@ -107,7 +109,7 @@ def test_where_it_is_served_it_says_nothing_of_files(sights: Sights) -> None:
 
 def test_it_works_as_a_file_too(sights: Sights, tmp_path: Path) -> None:
     # The origin of a file is "null", which a server has to be told to accept.
-    web = sights.house.start_web(env={"cors_origins": "null"})
+    web = sights.deployment.start_web(env={"cors_origins": "null"})
     try:
         sights.page.goto(EXAMPLE.as_uri())
         expect(sights.page.get_by_label("Server")).to_have_value("http://localhost:8000")
@@ -115,4 +117,4 @@ def test_it_works_as_a_file_too(sights: Sights, tmp_path: Path) -> None:
         connect_and_subscribe(sights)
     finally:
         web.kill()
-        sights.house.webs.remove(web)
+        sights.deployment.webs.remove(web)

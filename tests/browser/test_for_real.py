@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.people import another_browser, sign_in
-from tests.harness.house import House
+from tests.browser.signed_in_users import another_browser, sign_in
+from tests.harness.deployment import Deployment
 from tests.harness.ports import free_port
 from tests.harness.processes import WebProcess
 from tests.harness.program import ROOT, Program, clean_environment
 from tests.harness.waiting import wait_until
 from tests.identity.bench import PASSWORD
-from tests.journey.test_recipes import FOR_REAL, read_commands
+from tests.journey.deployment.test_recipes import FOR_REAL, read_commands
 
 VENDOR = ROOT / "app/web/static/vendor/socket.io.min.js"
 PAGE = """<!doctype html><title>elsewhere</title><p id="told">waiting</p><script src="/io.js"></script><script>
@@ -70,12 +70,12 @@ def site() -> Iterator[Site]:
 class Reader:
     """Follows the README in one directory: what it exports holds for every command after it."""
 
-    def __init__(self, house: House, urls: dict[str, str]) -> None:
+    def __init__(self, deployment: Deployment, urls: dict[str, str]) -> None:
         everything = read_commands(ROOT / "README.md")
         self.commands = everything[everything.index(FOR_REAL) + 1 :]
-        self._house = house
-        own = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SWALLOWTAIL_QUEUE": house.root.name}
-        self.env = clean_environment({**own, "SWALLOWTAIL_VAR_DIR": str(house.root)})
+        self._deployment = deployment
+        own = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SWALLOWTAIL_QUEUE": deployment.root.name}
+        self.env = clean_environment({**own, "SWALLOWTAIL_VAR_DIR": str(deployment.root)})
         for command in [command for command in self.commands if command.startswith("export ")]:
             for placeholder, given in urls.items():
                 command = command.replace(placeholder, given)
@@ -90,16 +90,16 @@ class Reader:
         command = ["bash", "-ec", self._find(beginning)]
         typed = f"{PASSWORD}\n{PASSWORD}\n"
         done = subprocess.run(
-            command, env=self.env, cwd=self._house.root, input=typed, capture_output=True, text=True, timeout=300
+            command, env=self.env, cwd=self._deployment.root, input=typed, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def start(self, name: str, beginning: str, **more: str) -> Program:
         """Start the command that begins so, as one of the programs that go on."""
-        log = self._house.root / f"{name}.log"
+        log = self._deployment.root / f"{name}.log"
         command = ["bash", "-ec", f"exec {self._find(beginning)}"]
-        return Program(name, command, log=log, env={**self.env, **more}, cwd=self._house.root).start()
+        return Program(name, command, log=log, env={**self.env, **more}, cwd=self._deployment.root).start()
 
     def _find(self, beginning: str) -> str:
         (found,) = [command for command in self.commands if command.startswith(beginning)]
@@ -116,15 +116,19 @@ def is_ready(port: int) -> bool:
 def test_the_readme_leads_to_a_deployment_that_works(
     page: Page, postgres_url: str, rabbit_url: str, site: Site
 ) -> None:
-    with House(tcp=True) as house:
-        urls = {"postgresql://…": postgres_url, "redis://…": house.redis.url, "amqp://…": rabbit_url}
-        reader = Reader(house, {**urls, "https://pages.example.org": site.origin})
-        for command in ("python -m workers.release", "swallowtail users create", "swallowtail members set"):
+    with Deployment(tcp=True) as deployment:
+        urls = {"postgresql://…": postgres_url, "redis://…": deployment.redis.url, "amqp://…": rabbit_url}
+        reader = Reader(deployment, {**urls, "https://pages.example.org": site.origin})
+        for command in ("python -m swallowtail.workers.release", "swallowtail users create", "swallowtail members set"):
             reader.run(command)
         ports = [free_port(), free_port()]
-        programs = [reader.start(f"w{port}", "python -m app.wsgi", SWALLOWTAIL_PORT=str(port)) for port in ports]
-        workers = [reader.start(f"worker{number}", "celery -A workers.celery_app worker") for number in (1, 2)]
-        programs += [*workers, reader.start("beat", "celery -A workers.celery_app beat")]
+        programs = [
+            reader.start(f"w{port}", "python -m swallowtail.app.wsgi", SWALLOWTAIL_PORT=str(port)) for port in ports
+        ]
+        workers = [
+            reader.start(f"worker{number}", "celery -A swallowtail.workers.celery_app worker") for number in (1, 2)
+        ]
+        programs += [*workers, reader.start("beat", "celery -A swallowtail.workers.celery_app beat")]
         try:
             for port in ports:
                 wait_until(partial(is_ready, port), f"the web process at {port} is ready")

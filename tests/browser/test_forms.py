@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.sights import Sights, forgiving
+from tests.browser.page_actions import Sights, forgiving
 from tests.harness.browser import Complaints
 
 REFUSED = "422"
@@ -25,7 +25,7 @@ def test_every_kind_of_field_arrives_as_the_schema_wants_it(sights: Sights) -> N
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Title").fill("Autumn 🍂")
     sights.send()
-    task = sights.house.task(sights.task_opened())
+    task = sights.deployment.task(sights.task_opened())
     assert task["title"] == "Autumn 🍂"
     assert task["input"] == {
         "brief": "A lamp that follows the sun.\nIt is silent.",
@@ -57,7 +57,7 @@ def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], sig
         expect(sights.error_at("input.brief_url")).to_contain_text("gopher://example.com")
     page.get_by_label("Address of the brief").fill("http://127.0.0.1:1/brief")
     sights.send()
-    given = sights.house.task(sights.task_opened())["input"]
+    given = sights.deployment.task(sights.task_opened())["input"]
     assert (given.get("brief"), given["brief_url"]) == (None, "http://127.0.0.1:1/brief")
 
 
@@ -77,7 +77,7 @@ def test_a_refusal_is_shown_at_its_field_and_can_be_mended(browser: tuple[Page, 
     # What was folded away is opened, and the cursor stands where the first thing is wrong.
     expect(page.get_by_label("Most exclamation marks")).to_be_visible()
     expect(page.locator("[aria-invalid=true]").first).to_be_focused()
-    assert sights.house.events(sights.instance) == []
+    assert sights.deployment.events(sights.instance) == []
     page.get_by_label("Most exclamation marks").fill("5")
     page.get_by_role("checkbox", name="x", exact=True).check()
     sights.send()
@@ -92,7 +92,7 @@ def test_numbers_choices_and_switches_of_another_agent(sights: Sights) -> None:
     page.get_by_label("Kind of failure").select_option("permanent")
     page.get_by_role("checkbox", name="Blocking").check()
     sights.send()
-    given = sights.house.task(sights.task_opened())["input"]
+    given = sights.deployment.task(sights.task_opened())["input"]
     assert (given["steps"], given["error"], given["blocking"], given.get("fail_at")) == (2, "permanent", True, None)
     sights.expect_status("Completed")
 
@@ -106,7 +106,7 @@ def test_what_no_form_can_say_is_asked_for_as_json(sights: Sights) -> None:
     expect(sights.error_at("input.data")).to_contain_text("must be JSON")
     page.get_by_label("Data").fill('{"deep": [1, {"er": null}]}')
     sights.send()
-    given = sights.house.task(sights.task_opened())["input"]
+    given = sights.deployment.task(sights.task_opened())["input"]
     assert given == {"message": "Hello", "data": {"deep": [1, {"er": None}]}}
 
 
@@ -124,7 +124,7 @@ def test_two_clicks_make_one_task(sights: Sights) -> None:
     sights.page.get_by_role("button", name="Submit task").dblclick()
     sights.task_opened()
     sights.expect_status("Completed")
-    assert len({event["task_id"] for event in sights.house.events(sights.instance)}) == 1
+    assert len({event["task_id"] for event in sights.deployment.events(sights.instance)}) == 1
 
 
 def test_an_instance_is_created(browser: tuple[Page, Complaints], sights: Sights) -> None:
@@ -146,7 +146,7 @@ def test_every_control_has_a_name(sights: Sights) -> None:
         .filter((control) => !control.labels?.length && !control.ariaLabel && !control.textContent.trim())
         .filter((control) => !control.getAttribute("aria-labelledby"))
         .map((control) => control.outerHTML)"""
-    task_id = sights.house.submit(sights.instance, "echo", {"message": "x"})
+    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x"})
     paths = ["/", *(f"/instances/{sights.instance}{more}" for more in ("", "/new", "/schedules", "/settings"))]
     for path in [*paths, f"/tasks/{task_id}", "/docs/websocket_client_example.html"]:
         sights.page.goto(sights.url + path)
@@ -168,4 +168,4 @@ def test_the_form_works_by_keyboard_alone(sights: Sights) -> None:
     page.keyboard.type("by keyboard")
     page.get_by_role("button", name="Submit task").focus()
     page.keyboard.press("Enter")
-    assert sights.house.task(sights.task_opened())["input"] == {"message": "by keyboard"}
+    assert sights.deployment.task(sights.task_opened())["input"] == {"message": "by keyboard"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.sights import Sights
+from tests.browser.page_actions import Sights
 
 #: The contrast of an element's text with the nearest background behind it, as WCAG counts it.
 CONTRAST = """element => {
@@ -30,8 +30,8 @@ FIRST_LETTER = """element => {
 
 
 def test_what_went_wrong_and_where_is_seen_without_opening_anything(sights: Sights) -> None:
-    task_id = sights.house.submit(sights.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
-    sights.house.wait_for_task(task_id, "FAILED")
+    task_id = sights.deployment.submit(sights.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
+    sights.deployment.wait_for_task(task_id, "FAILED")
     sights.open_task(task_id)
     expect(sights.page.locator("#error [data-slot=code]")).to_have_text("exception · ProbeError")
     row = sights.step("step-2")
@@ -41,8 +41,8 @@ def test_what_went_wrong_and_where_is_seen_without_opening_anything(sights: Sigh
 
 
 def test_a_list_in_a_steps_output_folds_as_a_line_of_its_own(sights: Sights) -> None:
-    task_id = sights.house.submit(sights.instance, "echo", {"message": "x", "data": {"list": list(range(40))}})
-    sights.house.wait_for_task(task_id, "COMPLETED")
+    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x", "data": {"list": list(range(40))}})
+    sights.deployment.wait_for_task(task_id, "COMPLETED")
     sights.open_task(task_id)
     sights.step("repeat").locator("summary").first.click()
     inner = sights.step("repeat").locator("details details > summary")
@@ -51,7 +51,7 @@ def test_a_list_in_a_steps_output_folds_as_a_line_of_its_own(sights: Sights) -> 
 
 
 def test_columns_of_a_table_stay_wide_enough_for_words(sights: Sights) -> None:
-    task_id = sights.house.submit(sights.instance, "probe", {"seconds": 60})
+    task_id = sights.deployment.submit(sights.instance, "probe", {"seconds": 60})
     sights.page.set_viewport_size({"width": 390, "height": 800})
     sights.open_task(task_id)
     sights.page.get_by_role("button", name="Cancel").click()
@@ -108,7 +108,7 @@ def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(sight
 
 
 def test_a_name_from_right_to_left_is_cut_off_at_its_end(sights: Sights) -> None:
-    sights.house.submit(sights.instance, "echo", {"message": "x"}, title="\u0645\u0631\u062d\u0628\u0627 " * 30)
+    sights.deployment.submit(sights.instance, "echo", {"message": "x"}, title="\u0645\u0631\u062d\u0628\u0627 " * 30)
     sights.page.set_viewport_size({"width": 390, "height": 800})
     sights.open_tasks()
     title = sights.page.locator("#tasks [data-slot=title]")

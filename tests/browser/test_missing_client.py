@@ -7,15 +7,17 @@ from pathlib import Path
 from flask import Flask
 from playwright.sync_api import Page, Route, expect
 
-from app.web import vendored
-from tests.browser.sights import Sights, forgiving
+from swallowtail.app.web.pages import vendored
+from tests.browser.page_actions import Sights, forgiving
 from tests.harness.browser import Complaints
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 
 
-def test_a_page_says_what_to_run(browser: tuple[Page, Complaints], shared_house: House, tmp_path: Path) -> None:
+def test_a_page_says_what_to_run(
+    browser: tuple[Page, Complaints], shared_deployment: Deployment, tmp_path: Path
+) -> None:
     page, complaints = browser
-    sights = Sights(page, shared_house, shared_house.webs[0].url)
+    sights = Sights(page, shared_deployment, shared_deployment.webs[0].url)
     app = Flask(__name__)
     vendored.register(app, tmp_path)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from app.core.access import Role
-from tests.browser.people import make_member, note_requests, watch_an_echo
-from tests.harness.brisk import BRISK
-from tests.harness.house import House
+from swallowtail.app.core.security.permissions import Role
+from tests.browser.signed_in_users import make_member, note_requests, watch_an_echo
+from tests.harness.deployment import Deployment
+from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP
 
 
 def test_everything_works_under_a_path(page: Page) -> None:
-    with House(env={**BRISK, **CHEAP, "auth": "required", "url_prefix": "/team/live"}) as house:
-        house.start_worker(wait=False)
-        web = house.start_web()
-        house.workers[0].wait_ready()
-        instance = house.new_instance()
-        make_member(house, "ada", Role.OPERATOR, instance)
+    with Deployment(env={**BRISK, **CHEAP, "auth": "required", "url_prefix": "/team/live"}) as deployment:
+        deployment.start_worker(wait=False)
+        web = deployment.start_web()
+        deployment.workers[0].wait_ready()
+        instance = deployment.new_instance()
+        make_member(deployment, "ada", Role.OPERATOR, instance)
         home, asked = f"{web.url}/team/live", list[str]()
         note_requests(page, asked)
         watch_an_echo(page, "ada", home, instance)

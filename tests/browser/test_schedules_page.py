@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.sights import Sights, forgiving
+from tests.browser.page_actions import Sights, forgiving
 from tests.harness.browser import Complaints
 
 

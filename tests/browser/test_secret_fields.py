@@ -6,8 +6,8 @@ import json
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.sights import Sights
-from tests.harness.house import House
+from tests.browser.page_actions import Sights
+from tests.harness.deployment import Deployment
 
 #: Label, and what is typed there.
 TYPED = {
@@ -21,8 +21,8 @@ TYPED = {
 }
 
 
-def test_secret_fields_hide_what_is_typed_and_send_it(house_with_test_agents: House, page: Page) -> None:
-    sights = Sights(page, house_with_test_agents, house_with_test_agents.webs[0].url)
+def test_secret_fields_hide_what_is_typed_and_send_it(deployment_with_test_agents: Deployment, page: Page) -> None:
+    sights = Sights(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
     sights.open_form("keeper")
     page.get_by_label("Note").fill("no secret")
     page.get_by_text("Vault", exact=True).click()
@@ -38,13 +38,13 @@ def test_secret_fields_hide_what_is_typed_and_send_it(house_with_test_agents: Ho
     expect(page.get_by_label("Note")).to_have_attribute("type", "text")
     expect(page.get_by_label("Label")).to_have_attribute("type", "text")
     sights.send()
-    task = sights.house.wait_for_task(sights.task_opened(), "COMPLETED")
+    task = sights.deployment.wait_for_task(sights.task_opened(), "COMPLETED")
     assert task["result"] == {
         "lengths": [11, len("by default"), 9, 6, 9],
         "others": [True, 15, 400, True],
         "vaults": [9],
     }
-    told = json.dumps([task, sights.house.events(sights.instance)])
+    told = json.dumps([task, sights.deployment.events(sights.instance)])
     assert [
         text for text in ("open sesame", "gone in a flash", "second", "0000-1111", "third one") if text in told
     ] == []

@@ -9,22 +9,24 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.core import users
-from app.core.access import Role
-from tests.browser.people import another_browser, make_member, sign_in
-from tests.browser.sights import Sights, forgiving
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.security.permissions import Role
+from tests.browser.page_actions import Sights, forgiving
+from tests.browser.signed_in_users import another_browser, make_member, sign_in
 from tests.harness.browser import Complaints
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 from tests.identity.bench import PASSWORD
 
 HOSTILE = "<img src=x onerror='window.caught = true'><script>window.caught = true</script>"
 
 
-def open_settings(page: Page, house: House, name: str, role: Role = Role.OWNER, called: str = "Test") -> Sights:
+def open_settings(
+    page: Page, deployment: Deployment, name: str, role: Role = Role.OWNER, called: str = "Test"
+) -> Sights:
     """Sign somebody in and open the settings of a new instance of theirs."""
-    sights = Sights(page, house, house.webs[0].url)
-    sights.instance = house.new_instance(called)
-    make_member(house, name, role, sights.instance)
+    sights = Sights(page, deployment, deployment.webs[0].url)
+    sights.instance = deployment.new_instance(called)
+    make_member(deployment, name, role, sights.instance)
     page.goto(f"{sights.url}/instances/{sights.instance}/settings")
     sign_in(page, name)
     expect(page.get_by_role("heading", name="Members")).to_be_visible()
@@ -50,11 +52,11 @@ def mint(page: Page, name: str) -> str:
 
 @pytest.mark.long
 def test_an_owner_keeps_an_instance_from_its_first_member_to_its_end(
-    browser: tuple[Page, Complaints], guarded_house: House
+    browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
-    mia = users.create_user(guarded_house.runtime(), "mia", PASSWORD)
-    sights = open_settings(page, guarded_house, "oona", called=HOSTILE)
+    mia = users.create_user(authenticated_deployment.runtime(), "mia", PASSWORD)
+    sights = open_settings(page, authenticated_deployment, "oona", called=HOSTILE)
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
     # The last owner stays, so that nothing is offered there.
     expect(page.locator("#members li")).to_have_count(1)
@@ -95,7 +97,7 @@ def test_an_owner_keeps_an_instance_from_its_first_member_to_its_end(
             end.get_by_role("textbox").fill("not this one")
             end.get_by_role("button").click()
             expect(end.locator("[data-field=confirm] > .field-error")).to_contain_text("id once more")
-        assert sights.house.events(sights.instance) != []
+        assert sights.deployment.events(sights.instance) != []
         assert nothing_ran(page)
         end.get_by_role("textbox").fill(sights.instance)
         end.get_by_role("button").click()
@@ -123,9 +125,9 @@ def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> Non
         expect(connection).to_have_text("Connected")
         watcher.get_by_role("button", name="Subscribe", exact=True).click()
         expect(log.locator("[data-name=subscribed]")).to_have_count(1)
-        task_id = sights.house.submit(sights.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
-        sights.house.wait_for_task(task_id, "COMPLETED")
-        events = sights.house.events(sights.instance)
+        task_id = sights.deployment.submit(sights.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
+        sights.deployment.wait_for_task(task_id, "COMPLETED")
+        events = sights.deployment.events(sights.instance)
         rows = log.locator("[data-name=task_update], [data-name=execution_step]")
         expect(rows).to_have_count(len(events))
         assert [json.loads(text) for text in rows.locator("pre").all_text_contents()] == events
@@ -148,10 +150,12 @@ def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> Non
         expect(watcher.get_by_label("Token")).to_have_value("")
 
 
-def test_a_token_is_minted_for_one_task_and_some_fields(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+def test_a_token_is_minted_for_one_task_and_some_fields(
+    browser: tuple[Page, Complaints], authenticated_deployment: Deployment
+) -> None:
     page, complaints = browser
-    sights = open_settings(page, guarded_house, "otto", Role.ADMIN)
-    task_id = sights.house.submit(sights.instance, "echo", {"message": "x"})
+    sights = open_settings(page, authenticated_deployment, "otto", Role.ADMIN)
+    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x"})
     page.get_by_text("Mint a token").click()
     form = page.locator("#mint")
     expect(form.get_by_label("Submit tasks")).to_be_visible()
@@ -178,10 +182,12 @@ def test_a_token_is_minted_for_one_task_and_some_fields(browser: tuple[Page, Com
     expect(page.locator("#tokens li")).to_contain_text("one page")
 
 
-def test_an_admin_keeps_the_policy_and_may_leave(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+def test_an_admin_keeps_the_policy_and_may_leave(
+    browser: tuple[Page, Complaints], authenticated_deployment: Deployment
+) -> None:
     page, complaints = browser
-    sights = open_settings(page, guarded_house, "adam", Role.ADMIN)
-    make_member(guarded_house, "olive", Role.OWNER, sights.instance)
+    sights = open_settings(page, authenticated_deployment, "adam", Role.ADMIN)
+    make_member(authenticated_deployment, "olive", Role.OWNER, sights.instance)
     page.reload()
     for name in ("Download", "Delete for ever"):
         expect(page.get_by_text(name)).to_have_count(0)
@@ -213,8 +219,8 @@ def test_an_admin_keeps_the_policy_and_may_leave(browser: tuple[Page, Complaints
     expect(page.get_by_text("There are no instances yet")).to_be_visible()
 
 
-def test_an_owner_takes_a_copy(page: Page, guarded_house: House, tmp_path: Path) -> None:
-    sights = open_settings(page, guarded_house, "odin")
+def test_an_owner_takes_a_copy(page: Page, authenticated_deployment: Deployment, tmp_path: Path) -> None:
+    sights = open_settings(page, authenticated_deployment, "odin")
     with page.expect_download() as begun:
         page.get_by_role("link", name="Download").click()
     assert begun.value.suggested_filename == f"{sights.instance}.jsonl"

@@ -6,19 +6,21 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from app.core import users
-from app.core.access import Role
-from tests.browser.people import make_member, sign_in
-from tests.browser.sights import Sights, forgiving
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.security.permissions import Role
+from tests.browser.page_actions import Sights, forgiving
+from tests.browser.signed_in_users import make_member, sign_in
 from tests.harness.browser import Complaints
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 from tests.identity.bench import PASSWORD
 
 
-def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+def test_sign_in_submit_watch_and_sign_out(
+    browser: tuple[Page, Complaints], authenticated_deployment: Deployment
+) -> None:
     page, complaints = browser
-    sights = Sights(page, guarded_house, guarded_house.webs[0].url)
-    make_member(guarded_house, "olga", Role.OPERATOR, sights.instance)
+    sights = Sights(page, authenticated_deployment, authenticated_deployment.webs[0].url)
+    make_member(authenticated_deployment, "olga", Role.OPERATOR, sights.instance)
     page.goto(f"{sights.url}/instances/{sights.instance}")
     sign_in(page, "olga")
     page.wait_for_url(re.compile(f"/instances/{sights.instance}$"))
@@ -44,14 +46,14 @@ def test_sign_in_submit_watch_and_sign_out(browser: tuple[Page, Complaints], gua
     sights.expect_connection("Live")
 
 
-def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, guarded_house: House) -> None:
-    sights = Sights(page, guarded_house, guarded_house.webs[0].url)
-    make_member(guarded_house, "vera", Role.VIEWER, sights.instance)
+def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, authenticated_deployment: Deployment) -> None:
+    sights = Sights(page, authenticated_deployment, authenticated_deployment.webs[0].url)
+    make_member(authenticated_deployment, "vera", Role.VIEWER, sights.instance)
     page.goto(f"{sights.url}/instances/{sights.instance}")
     sign_in(page, "vera")
     sights.expect_connection("Live")
     expect(page.get_by_role("link", name="New task")).to_have_count(0)
-    task_id = sights.house.submit(sights.instance, "probe", {"fail_at": 1, "error": "permanent"})
+    task_id = sights.deployment.submit(sights.instance, "probe", {"fail_at": 1, "error": "permanent"})
     expect(sights.row(task_id)).to_contain_text("Failed")
     sights.open_task(task_id)
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
@@ -60,10 +62,12 @@ def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, guarded_house:
     expect(page.locator("#add-panel")).to_be_hidden()
 
 
-def test_tokens_and_password_on_ones_own_page(browser: tuple[Page, Complaints], guarded_house: House) -> None:
+def test_tokens_and_password_on_ones_own_page(
+    browser: tuple[Page, Complaints], authenticated_deployment: Deployment
+) -> None:
     page, complaints = browser
-    users.create_user(guarded_house.runtime(), "petra", PASSWORD)
-    url = guarded_house.webs[0].url
+    users.create_user(authenticated_deployment.runtime(), "petra", PASSWORD)
+    url = authenticated_deployment.webs[0].url
     page.goto(f"{url}/account")
     sign_in(page, "petra")
     page.get_by_label("What it is for").fill("nightly <b>report</b>")

@@ -8,66 +8,66 @@ from collections.abc import Callable
 
 import pytest
 
-from app.core import actions
-from app.core.errors import Conflict
-from app.core.outbox import RUN_TASK, make_sender
-from tests.harness.gate import UNTIL_GATE, after_gate, at_the_gate, let_through
-from tests.harness.house import House
-from tests.harness.story import BEGINNING, story
+from swallowtail.app.core.errors import Conflict
+from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
+from swallowtail.app.core.services import tasks as task_service
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import BEGINNING, story
+from tests.harness.paused_step import UNTIL_GATE, after_gate, at_the_gate, let_through
 
-MakeHouse = Callable[..., House]
+MakeDeployment = Callable[..., Deployment]
 
 CANCELLED_THERE = [*UNTIL_GATE, "1: cancel requested", "1: wait failed cancelled", "1: CANCELLED"]
 
 
-def test_a_task_that_has_not_started_is_cancelled_at_once(brisk_house: MakeHouse) -> None:
-    house = brisk_house(worker=False)
-    instance = house.new_instance()
-    task_id = house.submit(instance, "probe", {"steps": 1})
-    assert actions.cancel(house.runtime(), task_id).task["status"] == "CANCELLED"
-    worker = house.start_worker(concurrency=1)
+def test_a_task_that_has_not_started_is_cancelled_at_once(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(worker=False)
+    instance = deployment.new_instance()
+    task_id = deployment.submit(instance, "probe", {"steps": 1})
+    assert task_service.cancel(deployment.runtime(), task_id).task["status"] == "CANCELLED"
+    worker = deployment.start_worker(concurrency=1)
     worker.wait_for_log("wakeup_is_stale")
-    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
-    assert story(house.events(instance, task_id)) == ["SUBMITTED", "QUEUED", "CANCELLED"]
+    assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(deployment.events(instance, task_id)) == ["SUBMITTED", "QUEUED", "CANCELLED"]
 
 
 @pytest.mark.parametrize("manner", ["asks", "blocks", "deaf"])
-def test_a_running_task_is_cancelled_however_its_step_behaves(brisk_house: MakeHouse, manner: str) -> None:
-    house = brisk_house(lease_seconds=600)
-    instance, task_id, _ = at_the_gate(house, manner)
-    actions.cancel(house.runtime(), task_id)
-    assert house.wait_for_task(task_id)["status"] == "CANCELLED"
-    assert story(house.events(instance)) == CANCELLED_THERE
-    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
-    assert story(house.events(instance, task_id)) == CANCELLED_THERE
+def test_a_running_task_is_cancelled_however_its_step_behaves(fast_deployment: MakeDeployment, manner: str) -> None:
+    deployment = fast_deployment(lease_seconds=600)
+    instance, task_id, _ = at_the_gate(deployment, manner)
+    task_service.cancel(deployment.runtime(), task_id)
+    assert deployment.wait_for_task(task_id)["status"] == "CANCELLED"
+    assert story(deployment.events(instance)) == CANCELLED_THERE
+    assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(deployment.events(instance, task_id)) == CANCELLED_THERE
 
 
-def test_a_cancelled_task_can_be_retried_from_where_it_was(brisk_house: MakeHouse) -> None:
-    house = brisk_house()
-    instance, task_id, gate = at_the_gate(house)
-    actions.cancel(house.runtime(), task_id)
-    house.wait_for_task(task_id, "CANCELLED")
-    actions.retry(house.runtime(), task_id)
-    assert let_through(house, task_id, gate) == 2
+def test_a_cancelled_task_can_be_retried_from_where_it_was(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment()
+    instance, task_id, gate = at_the_gate(deployment)
+    task_service.cancel(deployment.runtime(), task_id)
+    deployment.wait_for_task(task_id, "CANCELLED")
+    task_service.retry(deployment.runtime(), task_id)
+    assert let_through(deployment, task_id, gate) == 2
     again = ["1: RETRYING", "1: QUEUED", "2: IN_PROGRESS", "2: wait in_progress", *after_gate(2)]
-    assert story(house.events(instance)) == [*CANCELLED_THERE, *again]
+    assert story(deployment.events(instance)) == [*CANCELLED_THERE, *again]
 
 
-def test_a_cancel_that_races_the_end_is_obeyed_or_refused(brisk_house: MakeHouse) -> None:
-    house = brisk_house()
-    instance = house.new_instance()
+def test_a_cancel_that_races_the_end_is_obeyed_or_refused(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment()
+    instance = deployment.new_instance()
     step = ["1: step-1 in_progress", "1: step-1 completed", "1: 100%"]
     outcomes = set()
     for pause in range(40):
-        task_id = house.submit(instance, "probe", {"steps": 1})
+        task_id = deployment.submit(instance, "probe", {"steps": 1})
         time.sleep(pause * 0.004)
         try:
-            actions.cancel(house.runtime(), task_id)
+            task_service.cancel(deployment.runtime(), task_id)
             expected = "CANCELLED"
         except Conflict:
             expected = "COMPLETED"
-        assert house.wait_for_task(task_id)["status"] == expected
-        told = story(house.events(instance, task_id))
+        assert deployment.wait_for_task(task_id)["status"] == expected
+        told = story(deployment.events(instance, task_id))
         outcomes.add(told[-1])
         if expected == "COMPLETED":
             assert told == [*BEGINNING, *step, "1: COMPLETED"]
@@ -80,39 +80,39 @@ def test_a_cancel_that_races_the_end_is_obeyed_or_refused(brisk_house: MakeHouse
     assert outcomes <= {"CANCELLED", "1: CANCELLED", "1: COMPLETED"}
 
 
-def test_the_same_message_twice_is_one_run(brisk_house: MakeHouse) -> None:
-    house = brisk_house(worker=False)
-    house.start_worker(concurrency=2)
-    instance, task_id, gate = at_the_gate(house)
-    sender = make_sender(house.settings)
+def test_the_same_message_twice_is_one_run(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(worker=False)
+    deployment.start_worker(concurrency=2)
+    instance, task_id, gate = at_the_gate(deployment)
+    sender = make_sender(deployment.settings)
     for _ in range(3):
-        sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.runtime().settings.queue)
-    house.workers[0].wait_for(
-        lambda: house.workers[0].log_text().count("wakeup_is_stale") == 3, "the repeated messages are refused"
+        sender.send_task(RUN_TASK, args=[task_id, 1], queue=deployment.runtime().settings.queue)
+    deployment.workers[0].wait_for(
+        lambda: deployment.workers[0].log_text().count("wakeup_is_stale") == 3, "the repeated messages are refused"
     )
-    assert let_through(house, task_id, gate) == 1
-    sender.send_task(RUN_TASK, args=[task_id, 1], queue=house.runtime().settings.queue)
-    sender.send_task(RUN_TASK, args=["no such task", 1], queue=house.runtime().settings.queue)
-    sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=house.runtime().settings.queue)
-    sender.send_task("somebody.elses", args=[task_id, 1], queue=house.runtime().settings.queue)
-    house.workers[0].wait_for(
-        lambda: house.workers[0].log_text().count("message_unreadable") == 2, "what is no wake-up is thrown away"
+    assert let_through(deployment, task_id, gate) == 1
+    sender.send_task(RUN_TASK, args=[task_id, 1], queue=deployment.runtime().settings.queue)
+    sender.send_task(RUN_TASK, args=["no such task", 1], queue=deployment.runtime().settings.queue)
+    sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=deployment.runtime().settings.queue)
+    sender.send_task("somebody.elses", args=[task_id, 1], queue=deployment.runtime().settings.queue)
+    deployment.workers[0].wait_for(
+        lambda: deployment.workers[0].log_text().count("message_unreadable") == 2, "what is no wake-up is thrown away"
     )
     sender.close()
-    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
-    assert story(house.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
+    assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert story(deployment.events(instance, task_id)) == [*UNTIL_GATE, *after_gate(1)]
 
 
-def test_an_operator_who_terminates_the_message_cancels_the_task(brisk_house: MakeHouse) -> None:
-    house = brisk_house(lease_seconds=600)
-    instance, task_id, _ = at_the_gate(house, "blocks")
-    found = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", house.workers[0].log_text())
+def test_an_operator_who_terminates_the_message_cancels_the_task(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(lease_seconds=600)
+    instance, task_id, _ = at_the_gate(deployment, "blocks")
+    found = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", deployment.workers[0].log_text())
     assert found
-    sender = make_sender(house.settings)
+    sender = make_sender(deployment.settings)
     sender.control.revoke(found[1], terminate=True)
     sender.close()
-    assert house.wait_for_task(task_id, "CANCELLED")
-    told = story(house.events(instance))
+    assert deployment.wait_for_task(task_id, "CANCELLED")
+    told = story(deployment.events(instance))
     assert told[: len(UNTIL_GATE)] == UNTIL_GATE
     assert told[-1] == "1: CANCELLED"
-    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"

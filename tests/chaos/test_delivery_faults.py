@@ -19,13 +19,13 @@ import pytest
 from tests.chaos.faults_of_delivery import FAULTS
 from tests.chaos.stock_peer import StockClient, StockEmitter, StockServer
 from tests.clients.subjects import SUBJECTS, Closing, JavaScriptSubject, Subject
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 from tests.harness.program import memory_of
+from tests.harness.server_modes import WAYS
 from tests.harness.waiting import wait_until
-from tests.harness.ways import WAYS
-from tests.journey.author import Author, BusyAuthor
+from tests.journey.event_writer import Author, BusyAuthor
 
-NewHouse = Callable[..., House]
+NewDeployment = Callable[..., Deployment]
 Record = Callable[[str, object], None]
 #: Pause between two tasks of ten events each, and between two notes of the stock path.
 TASK_PAUSE, NOTE_PAUSE = 0.1, 0.02
@@ -43,7 +43,7 @@ def record(record_property: Record, request: pytest.FixtureRequest) -> Record:
 
 
 @contextmanager
-def watching(house: House, url: str, author: Author) -> Iterator[dict[str, Subject]]:
+def watching(deployment: Deployment, url: str, author: Author) -> Iterator[dict[str, Subject]]:
     """One client of each kind, caught up."""
     with Closing() as closing:
         subjects = {kind: closing.add(kind, url) for kind in SUBJECTS}
@@ -87,17 +87,17 @@ CASES = [(fault, "eventlet") for fault in FAULTS] + [
 
 
 @pytest.mark.parametrize(("fault", "way"), CASES)
-def test_nothing_is_lost_or_doubled(fault: str, way: str, new_house: NewHouse, record: Record) -> None:
-    house = new_house(env=WAYS[way])
-    web = house.start_web()
-    author = Author(house)
+def test_nothing_is_lost_or_doubled(fault: str, way: str, new_deployment: NewDeployment, record: Record) -> None:
+    deployment = new_deployment(env=WAYS[way])
+    web = deployment.start_web()
+    author = Author(deployment)
     author.play()
-    with watching(house, web.url, author) as subjects:
+    with watching(deployment, web.url, author) as subjects:
         first = dict.fromkeys(subjects, author.head)
         with BusyAuthor(author, pause=TASK_PAUSE):
             for subject in subjects.values():
                 wait_for(subject, first["python"] + 10)
-            FAULTS[fault](web, house.redis)
+            FAULTS[fault](web, deployment.redis)
             record("seconds to the first event after the recovery", measure(author, subjects))
             for subject in subjects.values():
                 wait_for(subject, author.head + 10)
@@ -123,15 +123,15 @@ LOSING = ("kill_web", "terminate_web", "kill_redis_briefly", "kill_redis", "cut_
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_stock_path_loses_events(fault: str, new_house: NewHouse, record: Record) -> None:
-    house = new_house(tcp=True)
-    server = StockServer(house.root, house.redis.url)
+def test_the_stock_path_loses_events(fault: str, new_deployment: NewDeployment, record: Record) -> None:
+    deployment = new_deployment(tcp=True)
+    server = StockServer(deployment.root, deployment.redis.url)
     with server.start():
         client = StockClient(server.url)
         try:
-            with StockEmitter(house.redis, NOTE_PAUSE) as emitter:
+            with StockEmitter(deployment.redis, NOTE_PAUSE) as emitter:
                 wait_until(lambda: len(client.notes) > 20, "notes arrive")
-                FAULTS[fault](server, house.redis)
+                FAULTS[fault](server, deployment.redis)
                 mended = emitter.sent
 
                 def recovered() -> bool:
@@ -148,14 +148,14 @@ def test_the_stock_path_loses_events(fault: str, new_house: NewHouse, record: Re
 
 @pytest.mark.parametrize("seconds", [15, 60])
 def test_a_client_that_stalls_gets_everything_and_holds_nobody_up(
-    seconds: int, new_house: NewHouse, record: Record
+    seconds: int, new_deployment: NewDeployment, record: Record
 ) -> None:
     """15 s is a stall within one connection, 60 s outlasts the ping: the client comes back and resumes."""
-    house = new_house(env={"ring_events": 50})
-    web = house.start_web()
-    author = Author(house)
+    deployment = new_deployment(env={"ring_events": 50})
+    web = deployment.start_web()
+    author = Author(deployment)
     author.play()
-    with watching(house, web.url, author) as subjects:
+    with watching(deployment, web.url, author) as subjects:
         first = dict.fromkeys(subjects, author.head)
         stalled = subjects["javascript"]
         assert isinstance(stalled, JavaScriptSubject)

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.harness.house import House
-from tests.harness.story import BEGINNING, steps, story
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import BEGINNING, steps, story
 
 
-def end_of(house: House, kind: str, given: object) -> tuple[dict[str, Any], list[str]]:
+def end_of(deployment: Deployment, kind: str, given: object) -> tuple[dict[str, Any], list[str]]:
     """Submit, wait for the end, and return the task with its whole story."""
-    instance = house.new_instance()
-    task_id = house.submit(instance, kind, given)
-    task = house.wait_for_task(task_id)
-    return task, story(house.events(instance))
+    instance = deployment.new_instance()
+    task_id = deployment.submit(instance, kind, given)
+    task = deployment.wait_for_task(task_id)
+    return task, story(deployment.events(instance))
 
 
-def test_an_exception_is_tried_again(limited_house: House) -> None:
-    task, told = end_of(limited_house, "probe", {"steps": 2, "fail_at": 2, "failures": 1})
+def test_an_exception_is_tried_again(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "probe", {"steps": 2, "fail_at": 2, "failures": 1})
     assert task["result"] == {"steps": 2, "attempt": 2}
     assert told == [
         *BEGINNING,
@@ -46,8 +46,8 @@ def test_an_exception_is_tried_again(limited_house: House) -> None:
         ("memory", "MemoryError", "step 1 fails, as asked"),
     ],
 )
-def test_exhausted_retries_fail_the_task(limited_house: House, error: str, kind: str, message: str) -> None:
-    task, told = end_of(limited_house, "probe", {"steps": 1, "fail_at": 1, "failures": 9, "error": error})
+def test_exhausted_retries_fail_the_task(limited_deployment: Deployment, error: str, kind: str, message: str) -> None:
+    task, told = end_of(limited_deployment, "probe", {"steps": 1, "fail_at": 1, "failures": 9, "error": error})
     assert task["error"] == {"code": "exception", "message": message, "type": kind, "step": "step-1", "tries": 3}
     assert told == [
         *BEGINNING,
@@ -57,21 +57,21 @@ def test_exhausted_retries_fail_the_task(limited_house: House, error: str, kind:
     ]
 
 
-def test_a_permanent_error_fails_at_once(limited_house: House) -> None:
-    task, told = end_of(limited_house, "probe", {"steps": 1, "fail_at": 1, "error": "permanent"})
+def test_a_permanent_error_fails_at_once(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "probe", {"steps": 1, "fail_at": 1, "error": "permanent"})
     assert task["error"] == {"code": "probe", "message": "step 1 fails, as asked"}
     assert told == [*BEGINNING, "1: step-1 in_progress", "1: step-1 failed probe", "1: FAILED probe"]
 
 
-def test_the_soft_limit_interrupts_a_blocking_step_and_fails_the_task(limited_house: House) -> None:
-    task, told = end_of(limited_house, "probe", {"steps": 1, "seconds": 600, "blocking": True})
+def test_the_soft_limit_interrupts_a_blocking_step_and_fails_the_task(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "probe", {"steps": 1, "seconds": 600, "blocking": True})
     assert task["error"] == {"code": "soft_time_limit", "message": "The soft time limit was exceeded"}
     code = "soft_time_limit"
     assert told == [*BEGINNING, "1: step-1 in_progress", f"1: step-1 failed {code}", f"1: FAILED {code}"]
 
 
-def test_the_hard_limit_kills_a_step_that_ignores_the_soft_one(limited_house: House) -> None:
-    task, told = end_of(limited_house, "gate", {"path": "/nowhere", "manner": "deaf"})
+def test_the_hard_limit_kills_a_step_that_ignores_the_soft_one(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "gate", {"path": "/nowhere", "manner": "deaf"})
     assert task["error"] == {"code": "hard_time_limit", "message": "The hard time limit was exceeded"}
     assert told == [
         *BEGINNING,
@@ -83,18 +83,18 @@ def test_the_hard_limit_kills_a_step_that_ignores_the_soft_one(limited_house: Ho
         "1: FAILED hard_time_limit",
     ]
     # The pool has a new child, and it works.
-    assert end_of(limited_house, "probe", {"steps": 1})[0]["status"] == "COMPLETED"
+    assert end_of(limited_deployment, "probe", {"steps": 1})[0]["status"] == "COMPLETED"
 
 
-def test_memory_that_is_not_there_fails_the_step_only(limited_house: House) -> None:
-    task, told = end_of(limited_house, "odd", {"thing": "memory"})
+def test_memory_that_is_not_there_fails_the_step_only(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "odd", {"thing": "memory"})
     assert task["error"]["type"] in ("MemoryError", "OverflowError")
     assert told == [*BEGINNING, "1: eat in_progress", "1: eat failed exception", "1: FAILED exception"]
 
 
 @pytest.mark.parametrize(("thing", "kind"), [("raise outside", "LookupError"), ("exit outside", "SystemExit")])
-def test_an_error_outside_of_steps_is_tried_again_too(limited_house: House, thing: str, kind: str) -> None:
-    task, told = end_of(limited_house, "odd", {"thing": thing})
+def test_an_error_outside_of_steps_is_tried_again_too(limited_deployment: Deployment, thing: str, kind: str) -> None:
+    task, told = end_of(limited_deployment, "odd", {"thing": thing})
     assert task["error"]["type"] == kind
     retried = [line for n in (1, 2) for line in (f"{n}: RETRYING exception", f"{n}: QUEUED", f"{n + 1}: IN_PROGRESS")]
     assert told == [*BEGINNING, *retried, "3: FAILED exception"]
@@ -103,20 +103,20 @@ def test_an_error_outside_of_steps_is_tried_again_too(limited_house: House, thin
 @pytest.mark.parametrize(
     ("thing", "code"), [("not json", "not_json"), ("too large", "output_too_large"), ("twice", "bad_step")]
 )
-def test_what_cannot_be_saved_fails_at_once(limited_house: House, thing: str, code: str) -> None:
-    task, told = end_of(limited_house, "odd", {"thing": thing})
+def test_what_cannot_be_saved_fails_at_once(limited_deployment: Deployment, thing: str, code: str) -> None:
+    task, told = end_of(limited_deployment, "odd", {"thing": thing})
     assert task["error"]["code"] == code
     middle = steps(1, "twice") if thing == "twice" else ["1: make in_progress", f"1: make failed {code}"]
     assert told == [*BEGINNING, *middle, f"1: FAILED {code}"]
 
 
-def test_a_result_may_not_be_too_large_either(limited_house: House) -> None:
-    task, told = end_of(limited_house, "odd", {"thing": "too large outside"})
+def test_a_result_may_not_be_too_large_either(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "odd", {"thing": "too large outside"})
     assert told == [*BEGINNING, "1: FAILED output_too_large"]
     assert task["result"] is None
 
 
-def test_an_agent_that_swallows_the_end_does_not_escape_it(limited_house: House) -> None:
-    task, told = end_of(limited_house, "odd", {"thing": "swallow"})
+def test_an_agent_that_swallows_the_end_does_not_escape_it(limited_deployment: Deployment) -> None:
+    task, told = end_of(limited_deployment, "odd", {"thing": "swallow"})
     assert task["result"] is None
     assert told == [*BEGINNING, "1: fail in_progress", "1: fail failed exception", "1: FAILED exception"]

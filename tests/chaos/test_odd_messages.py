@@ -12,13 +12,13 @@ import amqp
 import pytest
 from kombu import Connection
 
-from app.core.outbox import RUN_TASK, make_sender
-from tests.harness.brisk import BRISK
-from tests.harness.house import House
-from tests.harness.story import BEGINNING, steps, story
-from tests.workers.test_amqp_channel import ODD as UNREADABLE
-from workers import redis_channel
-from workers.intake import IntakeConnection
+from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
+from swallowtail.workers.broker import redis_channel
+from swallowtail.workers.broker.message_check import IntakeConnection
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import BEGINNING, steps, story
+from tests.harness.fast_settings import BRISK
+from tests.workers.broker.test_amqp_channel import ODD as UNREADABLE
 
 NOBODY = str(uuid.uuid4())
 HEADERS = {"lang": "py", "task": RUN_TASK, "id": "odd"}
@@ -97,27 +97,27 @@ JUNK = [
     ids=["unknown task", "no such row", "too few arguments", "wrong arguments"],
 )
 def test_the_worker_goes_on_after_a_message_that_is_not_for_it(
-    limited_house: House, name: str, args: list[object]
+    limited_deployment: Deployment, name: str, args: list[object]
 ) -> None:
-    instance = limited_house.new_instance()
-    settings = limited_house.runtime().settings
+    instance = limited_deployment.new_instance()
+    settings = limited_deployment.runtime().settings
     with make_sender(settings) as sender:
         sender.send_task(name, args=args, queue=settings.queue)
-        task = limited_house.submit(instance, "probe", {"steps": 1})
-        limited_house.wait_for_task(task)
+        task = limited_deployment.submit(instance, "probe", {"steps": 1})
+        limited_deployment.wait_for_task(task)
 
-    assert story(limited_house.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
+    assert story(limited_deployment.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
 
 
-def test_no_item_of_a_redis_queue_ends_the_worker(limited_house: House) -> None:
-    worker, queue = limited_house.workers[0], limited_house.runtime().settings.queue
+def test_no_item_of_a_redis_queue_ends_the_worker(limited_deployment: Deployment) -> None:
+    worker, queue = limited_deployment.workers[0], limited_deployment.runtime().settings.queue
     pid, before = worker.pid, worker.log_text().count("message_unreadable")
-    instance = limited_house.new_instance()
-    with limited_house.redis.client() as redis:
+    instance = limited_deployment.new_instance()
+    with limited_deployment.redis.client() as redis:
         for junk in JUNK:
             redis.lpush(queue, junk)
-    task = limited_house.submit(instance, "probe", {"steps": 1})
-    assert limited_house.wait_for_task(task)["status"] == "COMPLETED"
+    task = limited_deployment.submit(instance, "probe", {"steps": 1})
+    assert limited_deployment.wait_for_task(task)["status"] == "COMPLETED"
     assert worker.log_text().count("message_unreadable") - before == len(JUNK)
     assert (worker.pid, worker.is_running) == (pid, True)
     assert "Traceback" not in worker.log_text()
@@ -125,16 +125,18 @@ def test_no_item_of_a_redis_queue_ends_the_worker(limited_house: House) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("of_another_type", [False, True])
-def test_nothing_in_the_keys_of_kombu_stops_a_worker(new_house: Callable[..., House], of_another_type: bool) -> None:
+def test_nothing_in_the_keys_of_kombu_stops_a_worker(
+    new_deployment: Callable[..., Deployment], of_another_type: bool
+) -> None:
     """Not when it starts, and not later: neither what it keeps of other workers, nor its tables, nor the queue."""
-    house = new_house(env=BRISK)
-    queue = house.runtime().settings.queue
+    deployment = new_deployment(env=BRISK)
+    queue = deployment.runtime().settings.queue
     tables = ("celery.pidbox", "reply.celery.pidbox", "celeryev", "celery", queue, f"{queue}.direct")
     lists = [queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9))]
     sets = [f"_kombu.{what}.{table}" for what in ("binding", "binding_permanent") for table in tables]
 
     def spoil() -> None:
-        with house.redis.client() as redis:
+        with deployment.redis.client() as redis:
             if of_another_type:
                 # Kombu's own mark is a string; everything else is not.
                 redis.delete("unacked", "unacked_index", "unacked_mutex", *sets)
@@ -151,22 +153,22 @@ def test_nothing_in_the_keys_of_kombu_stops_a_worker(new_house: Callable[..., Ho
                 redis.sadd(name, b"junk", b"\xff\xfe", b"", b"\x06\x16", b"a\x06\x16b\x06\x16c\x06\x16d")
 
     spoil()
-    worker = house.start_worker(concurrency=1)
-    pid, instance = worker.pid, house.new_instance()
+    worker = deployment.start_worker(concurrency=1)
+    pid, instance = worker.pid, deployment.new_instance()
     for _ in range(2):
-        assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+        assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
         spoil()
     assert (worker.pid, worker.is_running) == (pid, True)
     assert "Traceback" not in worker.log_text()
     assert ("keys_unusable" in worker.log_text()) is of_another_type
 
 
-def test_a_message_that_nobody_began_is_put_back(new_house: Callable[..., House]) -> None:
+def test_a_message_that_nobody_began_is_put_back(new_deployment: Callable[..., Deployment]) -> None:
     """By a worker that stops: it is in the queue again as it was, and not in a key that others read."""
-    house = new_house(env=BRISK)
-    settings = house.runtime().settings
+    deployment = new_deployment(env=BRISK)
+    settings = deployment.runtime().settings
     raw = json.loads(item([[NOBODY, 1], {}, {}]))
-    with IntakeConnection(settings.broker) as connection, house.redis.client() as redis:
+    with IntakeConnection(settings.broker) as connection, deployment.redis.client() as redis:
         channel: Any = connection.channel()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(redis_channel, "named", lambda: settings)
@@ -176,21 +178,23 @@ def test_a_message_that_nobody_began_is_put_back(new_house: Callable[..., House]
         assert not redis.keys("unacked*")
 
 
-def test_what_is_added_to_a_wakeup_changes_nothing(limited_house: House) -> None:
+def test_what_is_added_to_a_wakeup_changes_nothing(limited_deployment: Deployment) -> None:
     """Not when it is run, not for how long it is good, and not what is run after it."""
-    instance = limited_house.new_instance()
-    task = limited_house.submit(instance, "probe", {"steps": 1})
+    instance = limited_deployment.new_instance()
+    task = limited_deployment.submit(instance, "probe", {"steps": 1})
     more = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "group": "x", "retries": "many"}
-    with limited_house.redis.client() as redis:
-        redis.lpush(limited_house.runtime().settings.queue, item([[task, 1], {}, {}], headers={**HEADERS, **more}))
-    assert limited_house.wait_for_task(task)["status"] == "COMPLETED"
-    assert story(limited_house.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
+    with limited_deployment.redis.client() as redis:
+        redis.lpush(limited_deployment.runtime().settings.queue, item([[task, 1], {}, {}], headers={**HEADERS, **more}))
+    assert limited_deployment.wait_for_task(task)["status"] == "COMPLETED"
+    assert story(limited_deployment.events(instance)) == [*BEGINNING, *steps(1, "step-1"), "1: 100%", "1: COMPLETED"]
 
 
 @pytest.mark.long
-def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[..., House], rabbit_url: str) -> None:
-    house = new_house(broker_url=rabbit_url)
-    worker = house.start_worker(concurrency=1)
+def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
+    new_deployment: Callable[..., Deployment], rabbit_url: str
+) -> None:
+    deployment = new_deployment(broker_url=rabbit_url)
+    worker = deployment.start_worker(concurrency=1)
     bodies = [b"junk", b"\xff\xfe", b"", b"5", b"[[]]", b"null", json.dumps([[NOBODY, "1"], {}, {}]).encode()]
     odd: list[dict[str, Any]] = [{"headers": {}}, {"headers": {"task": "celery.accumulate", "id": "odd"}}]
     odd += [
@@ -205,35 +209,35 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(new_house: Callable[...,
         for body in bodies:
             for changed in [{}, *odd]:
                 told = {"headers": HEADERS, "content_type": "application/json", "content_encoding": "utf-8", **changed}
-                producer.publish(body, exchange="", routing_key=house.runtime().settings.queue, **told)
+                producer.publish(body, exchange="", routing_key=deployment.runtime().settings.queue, **told)
         squeezed: dict[str, Any] = {
             "headers": {**HEADERS, "compression": "application/x-gzip"},
             "content_type": "application/json",
         }
-        queue = house.runtime().settings.queue
+        queue = deployment.runtime().settings.queue
         producer.publish(b"[]", exchange="", routing_key=queue, content_encoding="utf-8", **squeezed)
         channel: Any = connection.channel()
         for properties in unreadable:
             channel.basic_publish(RawMessage(properties), exchange="", routing_key=queue)
         # To a queue that is not there, with a copy to ours.
         channel.basic_publish(amqp.Message("[]", application_headers={"CC": [queue]}), exchange="", routing_key=b"\xff")
-    instance = house.new_instance()
-    assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+    instance = deployment.new_instance()
+    assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
     assert worker.log_text().count("message_unreadable") == len(bodies) * (1 + len(odd)) + 2 + len(unreadable)
     assert "Traceback" not in worker.log_text()
 
 
-def test_a_revoked_message_cancels_its_task(limited_house: House) -> None:
+def test_a_revoked_message_cancels_its_task(limited_deployment: Deployment) -> None:
     """Revoking is Celery's own way to cancel; an operator may use it, and the watchers are told."""
-    instance = limited_house.new_instance()
-    task = limited_house.submit(instance, "probe", {"steps": 1, "seconds": 600, "blocking": True})
-    limited_house.wait_for_step(instance, task, "step-1")
-    with make_sender(limited_house.runtime().settings) as sender:
+    instance = limited_deployment.new_instance()
+    task = limited_deployment.submit(instance, "probe", {"steps": 1, "seconds": 600, "blocking": True})
+    limited_deployment.wait_for_step(instance, task, "step-1")
+    with make_sender(limited_deployment.runtime().settings) as sender:
         [running] = [one for worker in (sender.control.inspect().active() or {}).values() for one in worker]
         sender.control.revoke(running["id"], terminate=True, signal="SIGKILL")
-        limited_house.wait_for_task(task)
+        limited_deployment.wait_for_task(task)
 
-    assert story(limited_house.events(instance)) == [
+    assert story(limited_deployment.events(instance)) == [
         *BEGINNING,
         "1: step-1 in_progress",
         "1: step-1 failed cancelled",

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 
 
 @pytest.mark.long
-def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_house: House) -> None:
-    do = partial(_do, limited_house, limited_house.new_instance())
+def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_deployment: Deployment) -> None:
+    do = partial(_do, limited_deployment, limited_deployment.new_instance())
     before = do("look")
     assert do("change") == ["/", "changed", 5000, True, 50, "changed"]
     assert do("look") == before
@@ -20,8 +20,10 @@ def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_house
 
 
 @pytest.mark.long
-def test_a_child_with_a_thread_that_cannot_be_ended_is_replaced_before_the_next_run(limited_house: House) -> None:
-    do = partial(_do, limited_house, limited_house.new_instance())
+def test_a_child_with_a_thread_that_cannot_be_ended_is_replaced_before_the_next_run(
+    limited_deployment: Deployment,
+) -> None:
+    do = partial(_do, limited_deployment, limited_deployment.new_instance())
     first, has_thread = do("leave a thread")
     assert has_thread
     second = do("look for a thread")
@@ -30,14 +32,14 @@ def test_a_child_with_a_thread_that_cannot_be_ended_is_replaced_before_the_next_
     assert do("look for a thread") == second, "another run that leaves nothing is no reason for another child"
 
 
-def _do(house: House, instance: str, thing: str) -> list[object]:
-    task = house.wait_for_task(house.submit(instance, "odd", {"thing": thing}))
+def _do(deployment: Deployment, instance: str, thing: str) -> list[object]:
+    task = deployment.wait_for_task(deployment.submit(instance, "odd", {"thing": thing}))
     assert (task["status"], task["attempt"]) == ("COMPLETED", 1)
     return list(task["result"])
 
 
 @pytest.mark.long
-def test_a_step_may_use_multiprocessing(brisk_house: Callable[..., House]) -> None:
-    house = brisk_house(lease_seconds=600)
-    task = house.wait_for_task(house.submit(house.new_instance(), "odd", {"thing": "processes"}))
+def test_a_step_may_use_multiprocessing(fast_deployment: Callable[..., Deployment]) -> None:
+    deployment = fast_deployment(lease_seconds=600)
+    task = deployment.wait_for_task(deployment.submit(deployment.new_instance(), "odd", {"thing": "processes"}))
     assert (task["status"], task["result"]) == ("COMPLETED", [1, 2, 3])

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from app.core.models import Step, Task
-from tests.harness.gate import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
-from tests.harness.house import House
-from tests.harness.story import story
+from swallowtail.app.core.tables.models import Step, Task
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import story
+from tests.harness.paused_step import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through
 
-MakeHouse = Callable[..., House]
+MakeDeployment = Callable[..., Deployment]
 
 #: A gate task whose worker was told to stop at the gate, and that passed it in time.
 LEFT_AFTER_GATE = [
@@ -27,83 +27,88 @@ LEFT_AFTER_GATE = [
 ]
 
 
-def counted(house: House, task_id: str) -> tuple[int, dict[str, int]]:
+def counted(deployment: Deployment, task_id: str) -> tuple[int, dict[str, int]]:
     """The losses of a task, and the failures of each of its steps."""
-    with house.runtime().db.read() as session:
+    with deployment.runtime().db.read() as session:
         losses = session.scalar(select(Task.losses).where(Task.id == task_id))
         steps = session.execute(select(Step.key, Step.failures).where(Step.task_id == task_id)).all()
     assert losses is not None
     return losses, {step.key: step.failures for step in steps}
 
 
-def test_a_warm_shutdown_hands_over_at_the_next_step_boundary(brisk_house: MakeHouse) -> None:
-    house = brisk_house(lease_seconds=600, shutdown_grace=600)
-    instance, task_id, gate = at_the_gate(house)
-    house.workers[0].stop_warm()
-    house.workers[0].wait_for_log("worker_stops")
+def test_a_warm_shutdown_hands_over_at_the_next_step_boundary(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
+    instance, task_id, gate = at_the_gate(deployment)
+    deployment.workers[0].stop_warm()
+    deployment.workers[0].wait_for_log("worker_stops")
     gate.touch()
-    assert house.workers[0].wait() == 0
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
-    assert counted(house, task_id) == (0, {"first": 0, "wait": 0})
-    house.start_worker(concurrency=1)
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
+    assert deployment.workers[0].wait() == 0
+    deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
+    assert counted(deployment, task_id) == (0, {"first": 0, "wait": 0})
+    deployment.start_worker(concurrency=1)
+    assert let_through(deployment, task_id, gate) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
 
 
 @pytest.mark.parametrize("manner", ["asks", "blocks"])
-def test_a_step_that_outlasts_the_grace_is_performed_elsewhere(brisk_house: MakeHouse, manner: str) -> None:
-    house = brisk_house(lease_seconds=600, shutdown_grace=0.5)
-    instance, task_id, gate = at_the_gate(house, manner)
-    assert house.workers[0].terminate() == 0
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
-    assert counted(house, task_id) == (0, {"first": 0, "wait": 0})
+def test_a_step_that_outlasts_the_grace_is_performed_elsewhere(fast_deployment: MakeDeployment, manner: str) -> None:
+    deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
+    instance, task_id, gate = at_the_gate(deployment, manner)
+    assert deployment.workers[0].terminate() == 0
+    deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
+    assert counted(deployment, task_id) == (0, {"first": 0, "wait": 0})
     gate.touch()
-    house.start_worker(concurrency=1)
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *HANDED_OVER_THERE, "2: wait in_progress", *after_gate(2)]
+    deployment.start_worker(concurrency=1)
+    assert let_through(deployment, task_id, gate) == 2
+    assert story(deployment.events(instance)) == [
+        *UNTIL_GATE,
+        *HANDED_OVER_THERE,
+        "2: wait in_progress",
+        *after_gate(2),
+    ]
 
 
-def test_a_step_that_heeds_the_notice_keeps_what_it_has(brisk_house: MakeHouse) -> None:
-    house = brisk_house(lease_seconds=600, shutdown_grace=0.5, cancel_grace=600)
-    instance, task_id, gate = at_the_gate(house, "tidies")
-    assert house.workers[0].terminate() == 0
-    house.start_worker(concurrency=1)
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
-    (wait,) = [e["data"] for e in house.events(instance) if e["data"].get("key") == "wait" and e["data"]["output"]]
+def test_a_step_that_heeds_the_notice_keeps_what_it_has(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5, cancel_grace=600)
+    instance, task_id, gate = at_the_gate(deployment, "tidies")
+    assert deployment.workers[0].terminate() == 0
+    deployment.start_worker(concurrency=1)
+    assert let_through(deployment, task_id, gate) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
+    (wait,) = [e["data"] for e in deployment.events(instance) if e["data"].get("key") == "wait" and e["data"]["output"]]
     assert wait["output"] == "tidied up"
 
 
 @pytest.mark.parametrize("manner", ["asks", "blocks"])
-def test_a_cold_shutdown_gives_the_task_back_at_once(brisk_house: MakeHouse, manner: str) -> None:
-    house = brisk_house(lease_seconds=600, shutdown_grace=600)
-    instance, task_id, gate = at_the_gate(house, manner)
-    house.workers[0].stop_cold()
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
-    house.workers[0].wait()
+def test_a_cold_shutdown_gives_the_task_back_at_once(fast_deployment: MakeDeployment, manner: str) -> None:
+    deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
+    instance, task_id, gate = at_the_gate(deployment, manner)
+    deployment.workers[0].stop_cold()
+    deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
+    deployment.workers[0].wait()
     gate.touch()
-    house.start_worker(concurrency=1)
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    deployment.start_worker(concurrency=1)
+    assert let_through(deployment, task_id, gate) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
 
 
 @pytest.mark.parametrize("manner", ["warm", "cold"])
-def test_a_deaf_step_does_not_keep_a_shutdown_waiting_for_ever(brisk_house: MakeHouse, manner: str) -> None:
-    house = brisk_house(lease_seconds=600, shutdown_grace=0.5)
-    instance, task_id, _ = at_the_gate(house, "deaf")
-    (house.workers[0].stop_warm if manner == "warm" else house.workers[0].stop_cold)()
-    house.workers[0].wait()
-    house.wait_for_task(task_id, "RETRYING", "QUEUED")
+def test_a_deaf_step_does_not_keep_a_shutdown_waiting_for_ever(fast_deployment: MakeDeployment, manner: str) -> None:
+    deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
+    instance, task_id, _ = at_the_gate(deployment, "deaf")
+    (deployment.workers[0].stop_warm if manner == "warm" else deployment.workers[0].stop_cold)()
+    deployment.workers[0].wait()
+    deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
     there = HANDED_OVER_THERE if manner == "warm" else LOST_THERE
-    assert story(house.events(instance))[: len(UNTIL_GATE) + 2] == [*UNTIL_GATE, *there[:2]]
+    assert story(deployment.events(instance))[: len(UNTIL_GATE) + 2] == [*UNTIL_GATE, *there[:2]]
 
 
-def test_a_child_that_is_ended_while_its_worker_stays_counts_as_a_loss(brisk_house: MakeHouse) -> None:
-    house = brisk_house(lease_seconds=600)
-    instance, task_id, gate = at_the_gate(house)
-    (child,) = house.workers[0].pool()
+def test_a_child_that_is_ended_while_its_worker_stays_counts_as_a_loss(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(lease_seconds=600)
+    instance, task_id, gate = at_the_gate(deployment)
+    (child,) = deployment.workers[0].pool()
     os.kill(child, 15)
-    house.wait_for_step(instance, task_id, "wait", attempt=2)
-    assert counted(house, task_id)[0] == 1
-    assert let_through(house, task_id, gate) == 2
-    assert story(house.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    deployment.wait_for_step(instance, task_id, "wait", attempt=2)
+    assert counted(deployment, task_id)[0] == 1
+    assert let_through(deployment, task_id, gate) == 2
+    assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.house import House
-from tests.harness.inbox import assert_contiguous
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import BEGINNING, story
+from tests.harness.received_events import assert_contiguous
 from tests.harness.recorder import Recorder, ResumingRecorder
-from tests.harness.story import BEGINNING, story
 from tests.harness.waiting import wait_until
 
 TASKS = 200
@@ -24,15 +24,15 @@ LONG = 800.0
 class Killer(threading.Thread):
     """Kills the worker with all its children three seconds after each of its starts, until told to stop."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, deployment: Deployment) -> None:
         super().__init__(name="killer", daemon=True)
-        self.house = house
+        self.deployment = deployment
         self.kills = 0
         self.fault: BaseException | None = None
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        worker = self.house.workers[0]
+        worker = self.deployment.workers[0]
         try:
             while not self.stopping.wait(LIFE_SECONDS):
                 worker.restart()
@@ -42,9 +42,9 @@ class Killer(threading.Thread):
 
 
 @contextmanager
-def kills(house: House) -> Iterator[Killer]:
+def kills(deployment: Deployment) -> Iterator[Killer]:
     """Kill the worker again and again in the block; a fault of the killer itself is raised at its end."""
-    killer = Killer(house)
+    killer = Killer(deployment)
     killer.start()
     try:
         yield killer
@@ -78,59 +78,59 @@ def check_story(told: list[str]) -> None:
     )
 
 
-def finished(house: House, tasks: list[str]) -> int:
-    return sum(house.task(task_id)["status"] in ("COMPLETED", "FAILED") for task_id in tasks)
+def finished(deployment: Deployment, tasks: list[str]) -> int:
+    return sum(deployment.task(task_id)["status"] in ("COMPLETED", "FAILED") for task_id in tasks)
 
 
 # A worker that needs as long to start as it lives gets little done, on a busy machine.
 @pytest.mark.timeout(900)
-def test_two_hundred_tasks_survive_and_nobody_misses_an_event(brisk_house: Callable[..., House]) -> None:
+def test_two_hundred_tasks_survive_and_nobody_misses_an_event(fast_deployment: Callable[..., Deployment]) -> None:
     # A task that is unlucky may be lost many times in a row; that it fails then is another test.
-    house = brisk_house(worker=False, lease_seconds=4, max_losses=30)
-    webs = [house.start_web(wait=False), house.start_web(wait=False)]
-    house.start_worker(concurrency=2)
+    deployment = fast_deployment(worker=False, lease_seconds=4, max_losses=30)
+    webs = [deployment.start_web(wait=False), deployment.start_web(wait=False)]
+    deployment.start_worker(concurrency=2)
     for web in webs:
         web.wait_ready()
-    instance = house.new_instance()
+    instance = deployment.new_instance()
     with Recorder(webs[0].url) as plain, ResumingRecorder(webs[1].url) as resuming:
         plain.subscribe(instance)
         resuming.follow(instance)
-        with kills(house) as killer:
-            tasks = [submit(house, instance, number) for number in range(TASKS)]
+        with kills(deployment) as killer:
+            tasks = [submit(deployment, instance, number) for number in range(TASKS)]
             for turn, share in enumerate((0.2, 0.4, 0.6, 0.8)):
-                wait_for_share(house, tasks, share, killer)
+                wait_for_share(deployment, tasks, share, killer)
                 if turn in (1, 2):
-                    house.redis.restart()
+                    deployment.redis.restart()
                 resuming.drop_and_resume(webs[turn % 2].url)
-            wait_for_share(house, tasks, 1.0, killer)
-        log = house.events(instance)
+            wait_for_share(deployment, tasks, 1.0, killer)
+        log = deployment.events(instance)
         plain.wait_for_seq(instance, log[-1]["seq"])
         resuming.wait_for_log(instance, log[-1]["seq"])
-        check(house, log, tasks, plain.events(instance_id=instance), resuming.log(instance))
+        check(deployment, log, tasks, plain.events(instance_id=instance), resuming.log(instance))
     assert killer.kills >= 5
     assert not plain.errors
     assert not resuming.errors
 
 
-def submit(house: House, instance: str, number: int) -> str:
+def submit(deployment: Deployment, instance: str, number: int) -> str:
     """Submit one small task, not all at once."""
     time.sleep(0.02)
-    return house.submit(instance, "probe", {"steps": 2, "seconds": 0.15, "updates": 2}, title=f"Task {number}")
+    return deployment.submit(instance, "probe", {"steps": 2, "seconds": 0.15, "updates": 2}, title=f"Task {number}")
 
 
-def wait_for_share(house: House, tasks: list[str], share: float, killer: Killer) -> None:
+def wait_for_share(deployment: Deployment, tasks: list[str], share: float, killer: Killer) -> None:
     """Wait until so many of the tasks have ended."""
 
     def enough() -> bool:
-        return killer.fault is not None or finished(house, tasks) >= share * TASKS
+        return killer.fault is not None or finished(deployment, tasks) >= share * TASKS
 
     wait_until(enough, f"{share:.0%} of the tasks have ended", timeout=LONG, every=0.5, seen=lambda: killer.kills)
 
 
-def check(house: House, log: list[dict[str, Any]], tasks: list[str], *received: list[dict[str, Any]]) -> None:
+def check(deployment: Deployment, log: list[dict[str, Any]], tasks: list[str], *received: list[dict[str, Any]]) -> None:
     """The log is whole, tells each task to its good end, and is exactly what each client received."""
     assert_contiguous(log)
-    assert {house.task(task_id)["status"] for task_id in tasks} == {"COMPLETED"}
+    assert {deployment.task(task_id)["status"] for task_id in tasks} == {"COMPLETED"}
     by_task: dict[str, list[dict[str, Any]]] = {task_id: [] for task_id in tasks}
     for event in log:
         by_task[event["task_id"]].append(event)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from app.core.fleet import live_kinds
-from tests.harness.house import House
+from swallowtail.app.core.coordination.worker_registry import live_kinds
+from tests.harness.deployment import Deployment
 from tests.harness.program import Program
 from tests.harness.waiting import wait_until
 
-MakeHouse = Callable[..., House]
+MakeDeployment = Callable[..., Deployment]
 MOVING = """
 from pydantic import BaseModel
-from workers.catalogue import agent
+from swallowtail.workers.registry.catalogue import agent
 class Given(BaseModel):
     pass
 @agent(kind="moved", title="Moved", input=Given)
@@ -24,14 +24,16 @@ def moved(ctx, given):
 """
 
 
-def start(house: House, *flags: str, **settings: object) -> Program:
+def start(deployment: Deployment, *flags: str, **settings: object) -> Program:
     """Start a worker with flags and settings of one's own; it is expected to end."""
-    return house.command("odd-worker", ["-m", "celery", "-A", "workers.celery_app", "worker", *flags], env=settings)
+    return deployment.command(
+        "odd-worker", ["-m", "celery", "-A", "swallowtail.workers.celery_app", "worker", *flags], env=settings
+    )
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
-def test_only_the_prefork_pool_is_taken(brisk_house: MakeHouse, pool: str) -> None:
-    program = start(brisk_house(worker=False), "--pool", pool)
+def test_only_the_prefork_pool_is_taken(fast_deployment: MakeDeployment, pool: str) -> None:
+    program = start(fast_deployment(worker=False), "--pool", pool)
     assert program.wait() == 1
     assert "swallowtail: only the prefork pool is supported" in program.log_text()
 
@@ -44,59 +46,59 @@ def test_only_the_prefork_pool_is_taken(brisk_house: MakeHouse, pool: str) -> No
     ],
 )
 def test_a_setting_that_cannot_be_used_ends_it_with_its_name(
-    brisk_house: MakeHouse, settings: dict[str, object], says: str
+    fast_deployment: MakeDeployment, settings: dict[str, object], says: str
 ) -> None:
-    program = start(brisk_house(worker=False), **settings)
+    program = start(fast_deployment(worker=False), **settings)
     assert program.wait() == 1
     assert says in program.log_text()
     assert "Traceback" not in program.log_text()
 
 
-def test_a_database_without_tables_ends_it(brisk_house: MakeHouse) -> None:
-    house = brisk_house(worker=False)
-    program = start(house, database_url=f"sqlite:///{house.root}/empty.db")
+def test_a_database_without_tables_ends_it(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(worker=False)
+    program = start(deployment, database_url=f"sqlite:///{deployment.root}/empty.db")
     assert program.wait() == 1
-    assert "run python -m workers.release" in program.log_text()
+    assert "run python -m swallowtail.workers.release" in program.log_text()
 
 
-def test_a_worker_replaces_its_children_after_so_many_runs(brisk_house: MakeHouse) -> None:
-    house = brisk_house(worker_max_runs=2)
-    instance = house.new_instance()
+def test_a_worker_replaces_its_children_after_so_many_runs(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(worker_max_runs=2)
+    instance = deployment.new_instance()
     for _ in range(5):
-        assert house.wait_for_task(house.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
+        assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise KeyboardInterrupt"])
-def test_release_and_worker_end_with_a_line_and_not_with_success(brisk_house: MakeHouse, source: str) -> None:
-    house = brisk_house(worker=False)
-    (house.root / "odd_agents.py").write_text(source)
-    env = {"agents": "odd_agents", "PYTHONPATH": f"{house.root}:{os.getcwd()}"}
+def test_release_and_worker_end_with_a_line_and_not_with_success(fast_deployment: MakeDeployment, source: str) -> None:
+    deployment = fast_deployment(worker=False)
+    (deployment.root / "odd_agents.py").write_text(source)
+    env = {"agents": "odd_agents", "PYTHONPATH": f"{deployment.root}:{os.getcwd()}"}
     for name, command in (
-        ("release", ["-m", "workers.release"]),
-        ("worker", ["-m", "celery", "-A", "workers.celery_app", "worker"]),
+        ("release", ["-m", "swallowtail.workers.release"]),
+        ("worker", ["-m", "celery", "-A", "swallowtail.workers.celery_app", "worker"]),
     ):
-        program = house.command(name, command, env=env)
+        program = deployment.command(name, command, env=env)
         assert program.wait() == 1
         assert "SWALLOWTAIL_AGENTS: odd_agents: cannot be loaded: " in program.log_text()
         assert "take it out of SWALLOWTAIL_AGENTS" in program.log_text()
 
 
 @pytest.mark.long
-def test_the_database_of_the_start_is_used_though_a_module_goes_elsewhere(brisk_house: MakeHouse) -> None:
-    house = brisk_house(worker=False)
-    elsewhere = house.root / "elsewhere"
+def test_the_database_of_the_start_is_used_though_a_module_goes_elsewhere(fast_deployment: MakeDeployment) -> None:
+    deployment = fast_deployment(worker=False)
+    elsewhere = deployment.root / "elsewhere"
     elsewhere.mkdir()
-    (house.root / "odd_agents.py").write_text(f"{MOVING}\nimport os\nos.chdir({str(elsewhere)!r})\n")
+    (deployment.root / "odd_agents.py").write_text(f"{MOVING}\nimport os\nos.chdir({str(elsewhere)!r})\n")
     where = {"var_dir": ".", "database_url": "sqlite:///swallowtail.db"}
-    env = {"agents": "odd_agents", "PYTHONPATH": f"{house.root}:{os.getcwd()}", **where}
-    assert house.command("release", ["-m", "workers.release"], env=env).wait() == 0
-    house.start_worker(env=env)
-    task = house.wait_for_task(house.submit(house.new_instance(), "moved", {}))
+    env = {"agents": "odd_agents", "PYTHONPATH": f"{deployment.root}:{os.getcwd()}", **where}
+    assert deployment.command("release", ["-m", "swallowtail.workers.release"], env=env).wait() == 0
+    deployment.start_worker(env=env)
+    task = deployment.wait_for_task(deployment.submit(deployment.new_instance(), "moved", {}))
     assert task["status"] == "COMPLETED"
 
     def is_announced() -> bool:
-        with house.runtime().db.read() as session:
+        with deployment.runtime().db.read() as session:
             return "moved" in live_kinds(session)
 
     wait_until(is_announced, "the worker's reaper uses the same database")

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.core.catalogue import AgentCard, register
-from app.core.reads import read_task
-from app.core.runs import Claim
-from scripts.cli import tasks
-from scripts.enqueue import app
-from tests.core.planning_bench import Bench, open_bench
+from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.queries.rows import read_task
+from swallowtail.scripts.cli.commands import tasks
+from swallowtail.scripts.enqueue import app
+from tests.core.schedule_domain import Bench, open_bench
 
 #: An agent that works on a document.
 WRITER = AgentCard(

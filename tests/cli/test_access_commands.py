@@ -13,11 +13,11 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from app.core.access import Caller
-from app.core.runtime import Runtime
-from scripts.cli import tasks
-from scripts.enqueue import app
-from tests.web.gallery import Gallery
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import Caller
+from swallowtail.scripts.cli.commands import tasks
+from swallowtail.scripts.enqueue import app
+from tests.web.callers import Gallery
 
 WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser")
 #: 9: say who you are; 6: there is no such thing; 10: you may not.
@@ -44,27 +44,27 @@ TABLE = {
     "instances create": Row(KNOWN, lambda _: ["New"]),
     "enqueue": Row(OPERATORS, lambda _: ["brief", "--instance", "acme", "--set", "text=Hi"]),
     "list": Row(READERS, lambda _: ["acme"]),
-    "show": Row(READERS, lambda stage: [stage.task_id]),
+    "show": Row(READERS, lambda domain: [domain.task_id]),
     # It follows a task that has failed to its end.
-    "watch": Row(READERS, lambda stage: ["acme", "--task", stage.new_failure(), "--json"], 3),
-    "cancel": Row(OPERATORS, lambda stage: [stage.new_task()]),
-    "retry": Row(OPERATORS, lambda stage: [stage.new_failure()]),
+    "watch": Row(READERS, lambda domain: ["acme", "--task", domain.new_failure(), "--json"], 3),
+    "cancel": Row(OPERATORS, lambda domain: [domain.new_task()]),
+    "retry": Row(OPERATORS, lambda domain: [domain.new_failure()]),
     "schedule add": Row(
         OPERATORS,
-        lambda stage: [stage.new_task(), "brief", "--instance", "acme", "--every", "1h", "--set", "text=Hi"],
+        lambda domain: [domain.new_task(), "brief", "--instance", "acme", "--every", "1h", "--set", "text=Hi"],
     ),
     "schedule list": Row(READERS, lambda _: ["acme"]),
-    "schedule slots": Row(READERS, lambda stage: [stage.new_schedule()]),
-    "schedule pause": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
-    "schedule resume": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
-    "schedule remove": Row(OPERATORS, lambda stage: [stage.new_schedule()]),
+    "schedule slots": Row(READERS, lambda domain: [domain.new_schedule()]),
+    "schedule pause": Row(OPERATORS, lambda domain: [domain.new_schedule()]),
+    "schedule resume": Row(OPERATORS, lambda domain: [domain.new_schedule()]),
+    "schedule remove": Row(OPERATORS, lambda domain: [domain.new_schedule()]),
     "members list": Row(ADMINS, lambda _: ["acme"]),
-    "members set": Row(ADMINS, lambda stage: ["acme", stage.new_user(), "viewer"]),
-    "members remove": Row(ADMINS, lambda stage: ["acme", stage.new_member()]),
+    "members set": Row(ADMINS, lambda domain: ["acme", domain.new_user(), "viewer"]),
+    "members remove": Row(ADMINS, lambda domain: ["acme", domain.new_member()]),
     "front-end-tokens list": Row(ADMINS, lambda _: ["acme"]),
     "front-end-tokens mint": Row(ADMINS, lambda _: ["acme", "page"]),
-    "front-end-tokens revoke": Row(ADMINS, lambda stage: ["acme", stage.new_token()]),
-    "artifact": Row(READERS, lambda stage: [stage.new_artifact()]),
+    "front-end-tokens revoke": Row(ADMINS, lambda domain: ["acme", domain.new_token()]),
+    "artifact": Row(READERS, lambda domain: [domain.new_artifact()]),
     "policy show": Row(ADMINS, lambda _: ["acme"]),
     "policy set": Row(ADMINS, lambda _: ["acme", "--secret-field", "iban"]),
     "instances export": Row(OWNERS, lambda _: ["acme"]),
@@ -77,10 +77,10 @@ TABLE = {
     # There is no key to seal with, which only whoever may rotate is told.
     "keys rotate": Row(SUPERUSERS, lambda _: [], 2),
     "users": Row(SUPERUSERS, lambda _: []),
-    "users disable": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
-    "users enable": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
-    "users promote": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
-    "users demote": Row(SUPERUSERS, lambda stage: [stage.new_user()]),
+    "users disable": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
+    "users enable": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
+    "users promote": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
+    "users demote": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
 }
 #: About oneself, or about no instance; tests of their own say who may.
 OF_NO_INSTANCE = {
@@ -95,7 +95,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
         gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
         patch.setattr(tasks, "SENT_WITHIN", 0.0)
         yield gallery
-        gallery.desk.close()
+        gallery.web_app.close()
 
 
 def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -115,7 +115,7 @@ def run(gallery: Gallery, who: str, command: str, *more: str) -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("scripts.cli.") and hasattr(module, "open_domain"):
+            if name.startswith("swallowtail.scripts.cli.") and hasattr(module, "open_domain"):
                 patch.setattr(module, "open_domain", open_domain)
         arguments = [*command.split(), *(more or TABLE[command].arguments(gallery))]
         return int(CliRunner().invoke(app, arguments).exit_code)

@@ -15,8 +15,8 @@ import pytest
 import typer.main
 from sqlalchemy import select
 
-from app.core.models_audit import AuditEntry
-from scripts.enqueue import app
+from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.scripts.enqueue import app
 from tests.cli.desk import Desk, open_desk
 from tests.cli.test_access_commands import paths
 from tests.identity.bench import PASSWORD

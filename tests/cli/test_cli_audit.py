@@ -8,35 +8,35 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from app.core.access import OPEN, Caller
-from app.core.audit import Deed, append
-from app.core.events import now
-from scripts.cli.exits import ExitCode
-from tests.harness.house import House
+from swallowtail.app.core.audit.writer import Deed, append
+from swallowtail.app.core.events import now
+from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.scripts.cli.exit_codes import ExitCode
+from tests.harness.deployment import Deployment
 
 pytestmark = pytest.mark.journey
 
 
 @pytest.mark.long
-def test_a_log_is_listed_verified_and_found_broken(house: House) -> None:
-    rt = house.runtime()
+def test_a_log_is_listed_verified_and_found_broken(deployment: Deployment) -> None:
+    rt = deployment.runtime()
     for number in range(3):
         deed = Deed("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
         rt.db.run(partial(append, caller=Caller(OPEN, "rest", "192.0.2.1"), deeds=[deed], at=now()))
-    listed = [json.loads(line) for line in house.cli("audit", "list", "-i", "demo", "--json").stdout.splitlines()]
+    listed = [json.loads(line) for line in deployment.cli("audit", "list", "-i", "demo", "--json").stdout.splitlines()]
     assert [entry["number"] for entry in listed] == [3, 2, 1]
-    table = house.cli("audit", "list", "-i", "demo", "--limit", "2").stdout
+    table = deployment.cli("audit", "list", "-i", "demo", "--limit", "2").stdout
     assert ("task.cancel" in table, "\x1b" in table, "t0" in table) == (True, False, False)
-    assert "nothing is written here" in house.cli("audit", "list").stdout
-    whole = house.cli("audit", "verify", "-i", "demo")
+    assert "nothing is written here" in deployment.cli("audit", "list").stdout
+    whole = deployment.cli("audit", "verify", "-i", "demo")
     assert whole.stderr == "demo: 3 entries, whole\n"
     anchor = whole.stdout.strip()
-    assert house.cli("audit", "verify", "-i", "demo", "--anchor", anchor).returncode == 0
+    assert deployment.cli("audit", "verify", "-i", "demo", "--anchor", anchor).returncode == 0
     with rt.db.write() as session:
         session.execute(text("DROP TRIGGER audit_entry_no_update"))
         session.execute(text("UPDATE audit_entry SET actor_name = 'eve' WHERE number = 2"))
-    broken = house.cli("audit", "verify", "--all", check=False)
+    broken = deployment.cli("audit", "verify", "--all", check=False)
     assert broken.returncode == ExitCode.BROKEN_CHAIN
     assert "demo: entry 2 was changed\n" in broken.stderr
-    wrong = house.cli("audit", "verify", "--anchor", "soon", check=False)
+    wrong = deployment.cli("audit", "verify", "--anchor", "soon", check=False)
     assert (wrong.returncode, "NUMBER:HASH" in wrong.stderr) == (2, True)

@@ -7,8 +7,8 @@ import re
 import typer.main
 from typer.core import TyperGroup
 
-from scripts.cli.exits import ExitCode
-from scripts.enqueue import app
+from swallowtail.scripts.cli.exit_codes import ExitCode
+from swallowtail.scripts.enqueue import app
 from tests.harness.program import ROOT
 
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from app.core.events import now
-from app.core.models_audit import AuditEntry
-from scripts.cli import keyring
+from swallowtail.app.core.events import now
+from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.scripts.cli import token_store
 from tests.cli.desk import Desk, open_desk
 from tests.identity.bench import PASSWORD
 
@@ -140,7 +140,7 @@ def test_who_signed_in_acts_as_themselves_until_they_sign_out(boss: Desk) -> Non
     assert boss.call("logout").stderr == "You are signed out.\n"
     assert list((boss.runtime.settings.var / "config/swallowtail").iterdir()) == []
     assert boss.call("whoami").exit_code == 9
-    keyring.keep_token(boss.runtime.settings, kept.strip())
+    token_store.keep_token(boss.runtime.settings, kept.strip())
     assert "was revoked; run `swallowtail login`" in boss.call("whoami").stderr
     assert [action for _, action, _ in audit(boss)] == ["user.create", "token.mint", "token.revoke"]
 
@@ -166,8 +166,8 @@ def test_each_deployment_has_a_file_of_its_own_unless_one_is_named(
 ) -> None:
     settings = boss.runtime.settings
     other = settings.model_copy(update={"database_url": "postgresql://elsewhere/db"})
-    assert keyring.token_path(settings) == token_file(boss)
-    assert keyring.token_path(other) != keyring.token_path(settings)
+    assert token_store.token_path(settings) == token_file(boss)
+    assert token_store.token_path(other) != token_store.token_path(settings)
     monkeypatch.setenv("SWALLOWTAIL_TOKEN_FILE", str(tmp_path / "mine" / "token"))
     assert boss.call("whoami").exit_code == 9
     assert boss.call("login", "boss", given=PASSWORD + "\n").exit_code == 0

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import InvalidInput
-from scripts.cli.given import parse_duration
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.scripts.cli.task_input import parse_duration
 from tests.cli.desk import Desk, open_desk
 
 WRITE = ("enqueue", "writer", "--instance", "demo")

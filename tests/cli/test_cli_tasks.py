@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app.core.events import now
-from app.core.models import Base, Task
-from app.core.reads import read_task
+from swallowtail.app.core.events import now
+from swallowtail.app.core.queries.rows import read_task
+from swallowtail.app.core.tables.models import Base, Task
 from tests.cli.desk import Desk, open_desk
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -215,7 +215,7 @@ def test_ctrl_c_says_how_to_go_on_and_ends_with_130(desk: Desk, monkeypatch: pyt
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.core.follow.Follower._listen", interrupt)
+    monkeypatch.setattr("swallowtail.app.core.services.follower.Follower._listen", interrupt)
     result = desk.call("watch", "demo", "--task", task_id, "--json")
 
     assert result.exit_code == 130

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.core.access import OPEN, Caller
-from app.core.audit import Deed, append
-from app.core.events import now
-from app.core.old_entries import delete_old_entries
-from scripts.cli.exits import ExitCode
+from swallowtail.app.core.audit.writer import Deed, append
+from swallowtail.app.core.events import now
+from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
+from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.scripts.cli.exit_codes import ExitCode
 from tests.cli.desk import open_desk
 
 

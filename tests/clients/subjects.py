@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self
 
 from clients.python.log_position import Payload
 from clients.python.task_websocket_client import TaskWebSocketClient
-from tests.harness.inbox import Inbox
 from tests.harness.program import ROOT
+from tests.harness.received_events import Inbox
 from tests.harness.services import require
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.clients.subjects import SUBJECTS, Closing
 from tests.harness.campaign import CAMPAIGN, CAMPAIGN_STORY
-from tests.harness.house import House
-from tests.harness.inbox import assert_contiguous
+from tests.harness.cutting_proxy import TornWire
+from tests.harness.deployment import Deployment
+from tests.harness.event_lines import story
 from tests.harness.ports import free_port
 from tests.harness.program import Program
-from tests.harness.story import story
-from tests.harness.torn_wire import TornWire
+from tests.harness.received_events import assert_contiguous
 
 pytestmark = pytest.mark.journey
 
@@ -29,66 +29,66 @@ def subjects() -> Iterator[Closing]:
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_campaign_reaches_a_client_that_loses_its_connection_four_times(
-    kind: str, shared_house: House, subjects: Closing
+    kind: str, shared_deployment: Deployment, subjects: Closing
 ) -> None:
-    instance = shared_house.new_instance()
-    with TornWire(shared_house.webs[0].port, after=(2, 5, 3, 4)) as wire:
+    instance = shared_deployment.new_instance()
+    with TornWire(shared_deployment.webs[0].port, after=(2, 5, 3, 4)) as wire:
         subject = subjects.add(kind, wire.url)
         subject.subscribe(instance)
         subject.wait_until_live()
-        task_id = shared_house.submit(instance, "social_campaign", CAMPAIGN)
-        shared_house.wait_for_task(task_id, "COMPLETED")
+        task_id = shared_deployment.submit(instance, "social_campaign", CAMPAIGN)
+        shared_deployment.wait_for_task(task_id, "COMPLETED")
         subject.inbox.wait_for_status(task_id, "COMPLETED")
         assert (wire.cuts, subject.losses) == (4, 4)
-    assert subject.inbox.events() == shared_house.events(instance)
+    assert subject.inbox.events() == shared_deployment.events(instance)
     assert story(subject.inbox.events()) == CAMPAIGN_STORY
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", SUBJECTS)
-def test_a_client_outlives_the_server(kind: str, new_house: Callable[..., House], subjects: Closing) -> None:
-    house = new_house()
-    web = house.start_web()
-    instance = house.new_instance()
+def test_a_client_outlives_the_server(kind: str, new_deployment: Callable[..., Deployment], subjects: Closing) -> None:
+    deployment = new_deployment()
+    web = deployment.start_web()
+    instance = deployment.new_instance()
     subject = subjects.add(kind, web.url)
     subject.subscribe(instance)
     subject.wait_until_live()
-    house.submit(instance, "echo", {"message": "before"})
+    deployment.submit(instance, "echo", {"message": "before"})
     subject.inbox.wait_for_seq(instance, 1)
     web.terminate()
-    house.submit(instance, "echo", {"message": "while it is away"})
+    deployment.submit(instance, "echo", {"message": "while it is away"})
     web.start()
-    house.submit(instance, "echo", {"message": "after"})
+    deployment.submit(instance, "echo", {"message": "after"})
     subject.inbox.wait_for_seq(instance, 3)
-    house.start_worker()
+    deployment.start_worker()
     subject.inbox.wait_until(
         lambda: sum(event["data"].get("status") == "COMPLETED" for event in subject.inbox.events()) == 3,
         "all three tasks are told to be completed",
     )
     assert_contiguous(subject.inbox.events())
-    assert subject.inbox.events() == house.events(instance)
+    assert subject.inbox.events() == deployment.events(instance)
     assert subject.losses == 1
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
-def test_a_client_may_begin_with_a_snapshot(kind: str, shared_house: House, subjects: Closing) -> None:
-    instance = shared_house.new_instance()
-    first = shared_house.submit(instance, "echo", {"message": "long ago"})
-    shared_house.wait_for_task(first, "COMPLETED")
-    head = len(shared_house.events(instance))
-    subject = subjects.add(kind, shared_house.webs[1].url)
+def test_a_client_may_begin_with_a_snapshot(kind: str, shared_deployment: Deployment, subjects: Closing) -> None:
+    instance = shared_deployment.new_instance()
+    first = shared_deployment.submit(instance, "echo", {"message": "long ago"})
+    shared_deployment.wait_for_task(first, "COMPLETED")
+    head = len(shared_deployment.events(instance))
+    subject = subjects.add(kind, shared_deployment.webs[1].url)
     subject.subscribe(instance, snapshot=True)
     subject.wait_until_live()
-    second = shared_house.submit(instance, "echo", {"message": "now"})
+    second = shared_deployment.submit(instance, "echo", {"message": "now"})
     subject.inbox.wait_for_status(second, "COMPLETED")
     (snapshot,) = subject.inbox.payloads("snapshot")
     assert (snapshot["head"], [task["id"] for task in snapshot["tasks"]]) == (head, [first])
-    assert subject.inbox.events() == shared_house.events(instance)[head:]
+    assert subject.inbox.events() == shared_deployment.events(instance)[head:]
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
-def test_an_unknown_instance_is_an_error(kind: str, shared_house: House, subjects: Closing) -> None:
-    subject = subjects.add(kind, shared_house.webs[0].url)
+def test_an_unknown_instance_is_an_error(kind: str, shared_deployment: Deployment, subjects: Closing) -> None:
+    subject = subjects.add(kind, shared_deployment.webs[0].url)
     subject.subscribe("nowhere")
     subject.inbox.wait_until(lambda: subject.inbox.count("error"), "an error is told")
     (error,) = subject.inbox.payloads("error")

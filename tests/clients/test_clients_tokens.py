@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Unauthenticated
+from swallowtail.app.core.errors import Unauthenticated
 from tests.clients.subjects import SUBJECTS, Closing
-from tests.harness.house import House
-from tests.harness.inbox import Wire
+from tests.harness.deployment import Deployment
+from tests.harness.received_events import Wire
 from tests.harness.waiting import wait_until
-from tests.journey.author import Author
-from tests.journey.tenants import GUARDED, Tenants
+from tests.journey.authenticated_deployment import GUARDED, Tenants
+from tests.journey.event_writer import Author
 
 pytestmark = pytest.mark.journey
 
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.journey
 @pytest.mark.long
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_client_that_is_shown_one_task_stays_through_its_tokens_end(
-    kind: str, new_house: Callable[..., House], tmp_path: Path
+    kind: str, new_deployment: Callable[..., Deployment], tmp_path: Path
 ) -> None:
-    house = new_house(env={**GUARDED, "token_warning": 3600, "jwt_leeway": 0, "lease_seconds": 300})
-    web = house.start_web()
-    author, tenants = Author(house), Tenants(house)
+    deployment = new_deployment(env={**GUARDED, "token_warning": 3600, "jwt_leeway": 0, "lease_seconds": 300})
+    web = deployment.start_web()
+    author, tenants = Author(deployment), Tenants(deployment)
     task_id = author.submit()
     first = tenants.page(author.instance_id, task_id=task_id, lifetime=15)
     second = tenants.page(author.instance_id, task_id=task_id)
@@ -47,7 +47,7 @@ def test_a_client_that_is_shown_one_task_stays_through_its_tokens_end(
         own = shown(author, task_id, snapshot["head"])
         subject.inbox.wait_until(lambda: subject.inbox.events() == own, "it has its task's events and no others")
         wait_until(lambda: has_ended(tenants, first), "the first token ends")
-        house.runtime().runs.complete(claim, {"done": True})
+        deployment.runtime().runs.complete(claim, {"done": True})
         subject.inbox.wait_for_status(task_id, "COMPLETED")
         # The second is refused after a restart, and it asks for a third.
         third = tenants.page(author.instance_id, task_id=task_id)

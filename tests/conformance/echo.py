@@ -7,7 +7,7 @@ from typing import Any
 
 from socketio import exceptions, packet
 
-from app.web.packets import Ack
+from swallowtail.app.web.engineio.packets import Ack
 
 CUSTOM, CLOSED = "/custom", "/closed"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from app import wsgi
+from swallowtail.app import wsgi
 
 
 def echoing(serve: wsgi.Serve) -> wsgi.Serve:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conformance.line import PAGE
-from tests.harness.house import House, variables
+from tests.harness.deployment import Deployment, variables
 from tests.harness.ports import answers, free_port
 from tests.harness.processes import WebProcess
 from tests.harness.program import ROOT, Program
@@ -21,8 +21,8 @@ NODE = ROOT / "bench/peers"
 class EchoWeb(WebProcess):
     """Our web process, with the events that the documents' suites ask for."""
 
-    def __init__(self, house: House, name: str, env: Mapping[str, object]) -> None:
-        super().__init__(name, house.root, {**house.env, **variables(env)})
+    def __init__(self, deployment: Deployment, name: str, env: Mapping[str, object]) -> None:
+        super().__init__(name, deployment.root, {**deployment.env, **variables(env)})
         self.command = [sys.executable, "-m", "tests.conformance.echo_web"]
 
 

@@ -12,7 +12,7 @@ from tests.chaos.stock_peer import StockServer
 from tests.conformance.line import Peer
 from tests.conformance.peers import EchoNode, EchoWeb
 from tests.conformance.table import CASES, Verdicts, rows, summary
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 from tests.harness.program import ROOT
 from tests.harness.servers import RedisBinary
 
@@ -50,12 +50,12 @@ def examine(peer: Peer) -> Verdicts:
 @pytest.fixture(scope="module")
 def verdicts(redis_binary: RedisBinary) -> Iterator[dict[str, Verdicts]]:
     """What each server was found to do."""
-    with House(redis_binary=redis_binary, tcp=True) as house, contextlib.ExitStack() as started:
+    with Deployment(redis_binary=redis_binary, tcp=True) as deployment, contextlib.ExitStack() as started:
         programs: Servers = {
-            "ours": EchoWeb(house, "ours", BRIEF),
-            **{mode: EchoWeb(house, mode, {**BRIEF, **env}) for mode, env in MODES.items()},
-            "node": EchoNode(house.root, BRIEF["connect_timeout"]),
-            "stock": StockServer(house.root, house.redis.url),
+            "ours": EchoWeb(deployment, "ours", BRIEF),
+            **{mode: EchoWeb(deployment, mode, {**BRIEF, **env}) for mode, env in MODES.items()},
+            "node": EchoNode(deployment.root, BRIEF["connect_timeout"]),
+            "stock": StockServer(deployment.root, deployment.redis.url),
         }
         for program in programs.values():
             started.enter_context(program.start(wait=False))

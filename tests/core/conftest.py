@@ -1,4 +1,4 @@
-"""Stages for the tests of the core: on SQLite, and on SQLite and PostgreSQL in turn."""
+"""Domains for the tests of the core: on SQLite, and on SQLite and PostgreSQL in turn."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.core.migrate import migrate
-from app.core.models import Base
-from tests.core.stage import Stage, make_settings
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.app.core.tables.models import Base
+from tests.core.domain import Domain, make_settings
 from tests.harness.servers import PostgresServer
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +48,10 @@ def empty_postgres(migrated_postgres: str) -> str:
 
 
 @pytest.fixture
-def new_stage(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[NewStage]:
-    """Make stages on a migrated SQLite database of this test's own, all on the same one; they are closed at its end."""
+def new_domain(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[NewDomain]:
+    """Make domains on a migrated SQLite database of this test's own, all on the same one; they are closed at its end."""
     shutil.copy(sqlite_template / "swallowtail.db", tmp_path)
-    yield from _make_stages({"var_dir": tmp_path})
+    yield from _make_domains({"var_dir": tmp_path})
 
 
 @pytest.fixture(
@@ -60,34 +60,34 @@ def new_stage(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: P
         pytest.param("psycopg", marks=pytest.mark.service),
     ]
 )
-def new_stage_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewStage]:
+def new_domain_on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDomain]:
     """Do the same on SQLite and on PostgreSQL in turn."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template") / "swallowtail.db", tmp_path)
-        yield from _make_stages({"var_dir": tmp_path})
+        yield from _make_domains({"var_dir": tmp_path})
     else:
-        yield from _make_stages({"var_dir": tmp_path, "database_url": request.getfixturevalue("empty_postgres")})
+        yield from _make_domains({"var_dir": tmp_path, "database_url": request.getfixturevalue("empty_postgres")})
 
 
 @pytest.fixture
-def new_postgres_stage(empty_postgres: str, tmp_path: Path) -> Iterator[NewStage]:
+def new_postgres_domain(empty_postgres: str, tmp_path: Path) -> Iterator[NewDomain]:
     """Do the same on PostgreSQL only."""
-    yield from _make_stages({"var_dir": tmp_path, "database_url": empty_postgres})
+    yield from _make_domains({"var_dir": tmp_path, "database_url": empty_postgres})
 
 
 @pytest.fixture
-def stage(new_stage_on: NewStage) -> Stage:
-    """A stage on SQLite and on PostgreSQL in turn."""
-    return new_stage_on()
+def domain(new_domain_on: NewDomain) -> Domain:
+    """A domain on SQLite and on PostgreSQL in turn."""
+    return new_domain_on()
 
 
-def _make_stages(place: dict[str, Any]) -> Iterator[NewStage]:
-    stages: list[Stage] = []
+def _make_domains(place: dict[str, Any]) -> Iterator[NewDomain]:
+    domains: list[Domain] = []
 
-    def make(**values: Any) -> Stage:
-        stages.append(Stage(make_settings(**place, **values)))
-        return stages[-1]
+    def make(**values: Any) -> Domain:
+        domains.append(Domain(make_settings(**place, **values)))
+        return domains[-1]
 
     yield make
-    for made in stages:
+    for made in domains:
         made.close()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from app.core.ledger import Ledger
-from tests.core.stage import Stage
+from swallowtail.app.core.ledger.tasks import Ledger
+from tests.core.domain import Domain
 from tests.harness.waiting import wait_until
 
 Act = Callable[[], object]
@@ -29,26 +29,26 @@ def before_next_commit(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
     monkeypatch.setattr(Ledger, "commit", commit)
 
 
-def before_statement(stage: Stage, beginning: str, act: Act) -> None:
-    """Do it inside a transaction of this stage, right before its first statement that begins like this."""
+def before_statement(domain: Domain, beginning: str, act: Act) -> None:
+    """Do it inside a transaction of this domain, right before its first statement that begins like this."""
     pending = [act]
 
-    @event.listens_for(stage.db.engine, "before_cursor_execute")
+    @event.listens_for(domain.db.engine, "before_cursor_execute")
     def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if pending and statement.startswith(beginning):
             pending.pop()()
 
 
-def before_commit_of(stage: Stage, beginning: str, act: Act) -> None:
-    """Do it when the transaction of this stage that has such a statement is about to be committed."""
+def before_commit_of(domain: Domain, beginning: str, act: Act) -> None:
+    """Do it when the transaction of this domain that has such a statement is about to be committed."""
     pending, seen = [act], set[int]()
 
-    @event.listens_for(stage.db.engine, "before_cursor_execute")
+    @event.listens_for(domain.db.engine, "before_cursor_execute")
     def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if pending and statement.startswith(beginning):
             seen.add(id(connection))
 
-    @event.listens_for(stage.db.engine, "commit")
+    @event.listens_for(domain.db.engine, "commit")
     def commit(connection: Any) -> None:
         if pending and id(connection) in seen:
             pending.pop()()
@@ -63,10 +63,10 @@ class Beside:
         self.outcome: object = None
         self.fault: Exception | None = None
 
-    def start_and_wait_for_lock(self, stage: Stage) -> None:
+    def start_and_wait_for_lock(self, domain: Domain) -> None:
         """Start it, and return once it waits for a lock of somebody else's (PostgreSQL)."""
         self._thread.start()
-        wait_until(lambda: waiters(stage) or not self._thread.is_alive(), "it waits for a lock")
+        wait_until(lambda: waiters(domain) or not self._thread.is_alive(), "it waits for a lock")
         assert self._thread.is_alive(), self.fault
 
     def _run(self) -> None:
@@ -83,10 +83,10 @@ class Beside:
         assert not self._thread.is_alive()
 
 
-def waiters(stage: Stage) -> int:
-    """How many connections to the stage's database wait for a lock."""
+def waiters(domain: Domain) -> int:
+    """How many connections to the domain's database wait for a lock."""
     asked = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    with stage.db.engine.connect() as connection:
+    with domain.db.engine.connect() as connection:
         return int(connection.scalar(asked) or 0)

@@ -9,15 +9,15 @@ from typing import Any
 
 import orjson
 
-from app.core.access import Actor
-from app.core.errors import NotFound, Unavailable
-from app.core.events import EventRecord
-from app.core.log import Head
-from app.core.projection import View
-from app.core.settings import Settings
-from app.delivery.archive import Archive, Page
-from app.delivery.cursor import Client
-from app.delivery.wire import Answer, Frame, Since
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import NotFound, Unavailable
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.security.field_mask import View
+from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.database_reader import Archive, Page
+from swallowtail.app.delivery.wire import Answer, Frame, Since
 
 INSTANCE = "demo"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.delivery.cursor import Client, Cursor, LiveStates
-from app.delivery.wire import Entry
+from swallowtail.app.delivery.cursor import Client, Cursor, LiveStates
+from swallowtail.app.delivery.wire import Entry
 from tests.delivery.fakes import FakeFrame
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.broadcast import instance_channel
-from app.core.errors import Unavailable
-from app.core.log import Head
-from app.delivery.hub import Hub
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.ledger.publisher import instance_channel
+from swallowtail.app.delivery.hub import Hub
 from tests.delivery.fakes import FakeArchive, FakeTransport, make_settings
 from tests.harness.waiting import wait_until
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.core.broadcast import instance_channel, task_channel
-from app.core.errors import NotFound, TooMany, Unavailable
-from app.delivery.hub import Hub
-from app.delivery.wire import Answer, Since
+from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
+from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.wire import Answer, Since
 from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, make_settings
 from tests.harness.waiting import wait_until
 

@@ -17,21 +17,21 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from app.core.epochs import renew_epoch
-from app.core.errors import CancelRequested, Conflict, LeaseLost
-from app.core.runs import Claim
-from app.delivery.archive import Archive, Page
-from app.delivery.cursor import Cursor
-from app.delivery.wire import Answer, Since
-from tests.core.oracle import check
-from tests.core.stage import ERROR, LOST
-from tests.delivery.broken import FixedArchive, silent_skips
-from tests.delivery.deeds import begin_epoch, note_and_undo, prune
-from tests.delivery.viewers import Screen, Stage, Viewer
-from tests.harness.house import House
+from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.services.log_epochs import renew_epoch
+from swallowtail.app.delivery.cursor import Cursor
+from swallowtail.app.delivery.database_reader import Archive, Page
+from swallowtail.app.delivery.wire import Answer, Since
+from tests.core.domain import ERROR, LOST
+from tests.core.log_oracle import check
+from tests.delivery.checked_clients import Domain, Screen, Viewer
+from tests.delivery.faulty_deliveries import FixedArchive, silent_skips
+from tests.delivery.log_changes import begin_epoch, note_and_undo, prune
+from tests.harness.deployment import Deployment
 from tests.harness.servers import RedisBinary
 from tests.harness.waiting import GaveUp
-from tests.journey.author import Author
+from tests.journey.event_writer import Author
 
 pytestmark = [pytest.mark.service, pytest.mark.long]
 
@@ -46,16 +46,16 @@ Archives = type[Archive]
 class DeliveryMachine(RuleBasedStateMachine):
     """One instance, those who write into it, those who watch it, and what befalls them."""
 
-    house: House
+    deployment: Deployment
     archive: Archives = Archive
     patience = 60.0
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage = Stage(self.house, archive=self.archive)
-        self.stage.hub.start()
-        self.author = Author(self.house)
-        self.ledger, self.runs = self.stage.rt.ledger, self.stage.rt.runs
+        self.domain = Domain(self.deployment, archive=self.archive)
+        self.domain.hub.start()
+        self.author = Author(self.deployment)
+        self.ledger, self.runs = self.domain.rt.ledger, self.domain.rt.runs
         self.tasks: list[str] = [self.author.submit()]
         self.claims: list[Claim] = []
         self.redis_is_away = False
@@ -77,7 +77,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def claim(self, which: int) -> None:
         task_id = self.tasks[-1 - which % len(self.tasks)]
-        claim = self.act(self.runs.claim, task_id, self.house.task(task_id)["attempt"] + 1, "worker")
+        claim = self.act(self.runs.claim, task_id, self.deployment.task(task_id)["attempt"] + 1, "worker")
         if claim is not None:
             self.claims.append(claim)
 
@@ -118,27 +118,27 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule()
     def roll_back(self) -> None:
-        note_and_undo(self.stage.rt, self.tasks[0], 3)
+        note_and_undo(self.domain.rt, self.tasks[0], 3)
 
     @rule(keep=st.sampled_from([0, 1, 10, 40]))
     def prune(self, keep: int) -> None:
-        prune(self.stage.rt, self.author.instance_id, keep)
+        prune(self.domain.rt, self.author.instance_id, keep)
         self.pruned = True
 
     @rule(empty=st.booleans())
     def begin_epoch(self, empty: bool) -> None:
         if empty:
-            begin_epoch(self.stage.rt, self.author.instance_id)
+            begin_epoch(self.domain.rt, self.author.instance_id)
             self.pruned = True
         else:
-            renew_epoch(self.stage.rt, self.author.instance_id)
+            renew_epoch(self.domain.rt, self.author.instance_id)
 
     # Who watches.
 
     @rule(who=WHO)
     def come(self, who: int) -> None:
-        if who >= len(self.stage.viewers) and len(self.stage.viewers) < MOST_VIEWERS:
-            self.stage.viewer(f"v{len(self.stage.viewers)}", self.author.instance_id)
+        if who >= len(self.domain.viewers) and len(self.domain.viewers) < MOST_VIEWERS:
+            self.domain.viewer(f"v{len(self.domain.viewers)}", self.author.instance_id)
         self.viewer(who).resume()
 
     @rule(who=WHO)
@@ -148,7 +148,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def stall(self, who: int) -> None:
         if (connection := self.viewer(who).connection) is not None:
-            self.stage.transport.stall(connection)
+            self.domain.transport.stall(connection)
 
     @rule(who=WHO, keep=st.sampled_from([0, 5, 30]))
     def fall_behind(self, who: int, keep: int) -> None:
@@ -168,32 +168,32 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def go_on(self, who: int) -> None:
         if (connection := self.viewer(who).connection) is not None:
-            self.stage.transport.drain(connection)
+            self.domain.transport.drain(connection)
 
     @rule(who=WHO)
     def look(self, who: int) -> None:
         self.viewer(who).work()
 
     def viewer(self, who: int) -> Viewer:
-        if not self.stage.viewers:
-            self.stage.viewer("v0", self.author.instance_id)
-        return self.stage.viewers[who % len(self.stage.viewers)]
+        if not self.domain.viewers:
+            self.domain.viewer("v0", self.author.instance_id)
+        return self.domain.viewers[who % len(self.domain.viewers)]
 
     # What breaks.
 
     @rule()
     def restart_hub(self) -> None:
-        self.stage.restart_hub()
+        self.domain.restart_hub()
 
     @rule()
     def restart_redis(self) -> None:
-        self.house.redis.restart()
+        self.deployment.redis.restart()
         self.redis_is_away = False
 
     @precondition(lambda self: not self.redis_is_away)
     @rule()
     def lose_redis(self) -> None:
-        self.house.redis.kill()
+        self.deployment.redis.kill()
         self.redis_is_away = True
 
     # What holds.
@@ -206,10 +206,10 @@ class DeliveryMachine(RuleBasedStateMachine):
     def settle(self, viewers: list[Viewer]) -> None:
         for viewer in viewers:
             if viewer.connection is not None:
-                self.stage.transport.drain(viewer.connection)
+                self.domain.transport.drain(viewer.connection)
             viewer.resume()
-        self.stage.settle(*viewers, timeout=self.patience)
-        now = Screen(self.stage.snapshot(self.author.instance_id)).tasks
+        self.domain.settle(*viewers, timeout=self.patience)
+        now = Screen(self.domain.snapshot(self.author.instance_id)).tasks
         for viewer in viewers:
             assert viewer.faults() == []
             assert viewer.screen.tasks == now, f"{viewer.name} shows something else"
@@ -217,20 +217,20 @@ class DeliveryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if self.redis_is_away:
-                self.house.redis.start()
-            self.settle(self.stage.viewers)
+                self.deployment.redis.start()
+            self.settle(self.domain.viewers)
             if not self.pruned:
-                check(self.stage.rt.db, self.author.instance_id)
+                check(self.domain.rt.db, self.author.instance_id)
         finally:
-            self.stage.__exit__()
-            if not self.house.redis.is_running:
-                self.house.redis.start()
+            self.domain.__exit__()
+            if not self.deployment.redis.is_running:
+                self.deployment.redis.start()
 
 
 @pytest.fixture(scope="module")
-def house(redis_binary: RedisBinary) -> Iterator[House]:
+def deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
     fields = {"head_check": 0.05, "head_interval": 0.2, "ring_events": 20, "client_backlog": 16, "replay_limit": 200}
-    with House(env=fields, redis_binary=redis_binary) as opened:
+    with Deployment(env=fields, redis_binary=redis_binary) as opened:
         yield opened
 
 
@@ -239,12 +239,16 @@ WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 
 
 def play(
-    machine: type[DeliveryMachine], house: House, examples: int, seeded: bool, phases: Sequence[Phase] = tuple(Phase)
+    machine: type[DeliveryMachine],
+    deployment: Deployment,
+    examples: int,
+    seeded: bool,
+    phases: Sequence[Phase] = tuple(Phase),
 ) -> None:
-    class Machine(machine):  # type: ignore[misc,valid-type] # a class for each run, with its house
+    class Machine(machine):  # type: ignore[misc,valid-type] # a class for each run, with its deployment
         pass
 
-    Machine.house = house
+    Machine.deployment = deployment
     run_state_machine_as_test(
         Machine,
         settings=settings(
@@ -261,8 +265,8 @@ def play(
     )
 
 
-def test_what_every_client_shows_is_what_the_log_says(house: House) -> None:
-    play(DeliveryMachine, house, 25, bool(os.environ.get("CI")))
+def test_what_every_client_shows_is_what_the_log_says(deployment: Deployment) -> None:
+    play(DeliveryMachine, deployment, 25, bool(os.environ.get("CI")))
 
 
 class RepeatingArchive(Archive):
@@ -288,24 +292,24 @@ class StaleSnapshotArchive(Archive):
 
 
 @pytest.mark.parametrize("archive", [StaleSnapshotArchive, FixedArchive, RepeatingArchive])
-def test_control_a_broken_archive_is_caught(house: House, archive: Archives) -> None:
+def test_control_a_broken_archive_is_caught(deployment: Deployment, archive: Archives) -> None:
     class Broken(DeliveryMachine):
         patience = 2.0
 
     Broken.archive = archive
     with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
-        play(Broken, house, 100, True, WITHOUT_SHRINKING)
+        play(Broken, deployment, 100, True, WITHOUT_SHRINKING)
 
 
-def test_control_silence_about_what_was_pruned_is_caught(house: House) -> None:
+def test_control_silence_about_what_was_pruned_is_caught(deployment: Deployment) -> None:
     class Broken(DeliveryMachine):
         patience = 2.0
 
     with silent_skips(), pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
-        play(Broken, house, 200, True, WITHOUT_SHRINKING)
+        play(Broken, deployment, 200, True, WITHOUT_SHRINKING)
 
 
-def test_control_a_cursor_that_skips_is_caught(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_a_cursor_that_skips_is_caught(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     take = Cursor.take
 
     def skip(cursor: Cursor, entries: Any, limit: int) -> Any:
@@ -314,4 +318,4 @@ def test_control_a_cursor_that_skips_is_caught(house: House, monkeypatch: pytest
 
     monkeypatch.setattr(Cursor, "take", skip)
     with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
-        play(DeliveryMachine, house, 25, True, WITHOUT_SHRINKING)
+        play(DeliveryMachine, deployment, 25, True, WITHOUT_SHRINKING)

@@ -1,4 +1,4 @@
-"""Beside the road: two tenants on a real house that asks who they are, each with an owner who has a token.
+"""Beside the road: two tenants on a real deployment that asks who they are, each with an owner who has a token.
 
 Each is told the other's marker, and looks for it in every byte that comes.
 """
@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import websocket
 
-from app.core import users
-from app.core.access import Actor, Caller
-from app.core.errors import Unavailable
-from app.core.grants import PersonalWish, mint_personal
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.api_tokens import PersonalWish, mint_personal
+from swallowtail.app.core.security.permissions import Actor, Caller
 from tests.conformance.line import Line, Peer, Surprise
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 
 #: Limits that a test asking thousands of times does not meet, and passwords that are cheap to hash.
 ENV: dict[str, object] = {
@@ -46,7 +46,7 @@ KEPT, SHOWN = 10_000, 6
 class Tenant:
     """One owner: what they ask and hear, and what of it was another's."""
 
-    def __init__(self, house: House, url: str, name: str, other: str) -> None:
+    def __init__(self, deployment: Deployment, url: str, name: str, other: str) -> None:
         self.name, self.url = name, url
         #: Stands in every text of this tenant's, and nowhere else.
         self.marker = mark(name)
@@ -55,9 +55,9 @@ class Tenant:
         self._others = mark(other)
         self.told: deque[str] = deque(maxlen=KEPT)
         self._listened_at = time.monotonic()
-        created = users.create_user(house.runtime(), name, "correct horse battery")
+        created = users.create_user(deployment.runtime(), name, "correct horse battery")
         self.actor = Actor("user", created["id"], name, user_id=created["id"])
-        acting = house.runtime().by(Caller(self.actor, "rest"))
+        acting = deployment.runtime().by(Caller(self.actor, "rest"))
         self.token = mint_personal(acting, PersonalWish("test")).secret
         self.tasks: list[str] = []
         self.schedules: list[str] = []

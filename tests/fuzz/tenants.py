@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app.core import actions
-from app.core.access import Role
-from app.core.events import now
-from app.core.models import Instance
-from app.core.models_access import Membership
-from tests.web.desk import CARD
-from tests.web.gallery import Gallery
+from swallowtail.app.core.events import now
+from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.tables.auth import Membership
+from swallowtail.app.core.tables.models import Instance
+from tests.web.app_fixture import CARD
+from tests.web.callers import Gallery
 
 #: Stands in every text of the other tenant.
 MARKER = "zebrafinch"
@@ -27,9 +27,9 @@ class Tenants(Gallery):
         with self.rt.db.write() as session:
             session.execute(update(Instance).where(Instance.id == "other").values(name=f"The {MARKER}"))
         for title in (f"{MARKER} one", f"{MARKER} two"):
-            wanted = actions.Submission("other", CARD.kind, {"text": f"About the {MARKER}"}, title=title)
-            told = actions.submit(self.rt, wanted).task["id"]
-            self.desk.perform(told)
+            wanted = task_service.Submission("other", CARD.kind, {"text": f"About the {MARKER}"}, title=title)
+            told = task_service.submit(self.rt, wanted).task["id"]
+            self.web_app.perform(told)
         self.failed = told
         self.schedule = self.new_schedule()
         self.other_schedule = self.new_schedule("other")
@@ -37,7 +37,7 @@ class Tenants(Gallery):
     def restore(self) -> None:
         """Bring back what the owner may have deleted."""
         if self.ask("owner", "GET", "/api/v1/instances/acme").status_code != 200:
-            actions.create_instance(self.rt, "Acme", "acme")
+            task_service.create_instance(self.rt, "Acme", "acme")
             with self.rt.db.write() as session:
                 for role in Role:
                     session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))

@@ -22,7 +22,7 @@ UNREADY = ("/readyz", 503)
 def tenants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenants]:
     tenants = Tenants(tmp_path, monkeypatch)
     yield tenants
-    tenants.desk.close()
+    tenants.web_app.close()
 
 
 def name_things(tenants: Tenants, data: st.DataObject, parameters: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def ask_often(tenants: Tenants, who: str, operation: Any, mode: GenerationMode, 
 def test_no_request_breaks_the_server_or_shows_another_tenants(
     tenants: Tenants, cases: int, mode: GenerationMode, who: str
 ) -> None:
-    schema: Any = schemathesis.openapi.from_wsgi("/api/openapi.json", tenants.desk.app)
+    schema: Any = schemathesis.openapi.from_wsgi("/api/openapi.json", tenants.web_app.app)
     # What takes no input cannot be asked wrongly.
     operations = [
         operation

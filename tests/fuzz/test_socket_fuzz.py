@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conformance.line import Surprise
 from tests.fuzz.pair import ENV, KEPT, Tenant
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 
 pytestmark = pytest.mark.journey
 
@@ -27,12 +27,12 @@ _json = st.recursive(
 
 
 @pytest.fixture
-def pair(new_house: Callable[..., House]) -> Iterator[tuple[House, Tenant, Tenant]]:
-    house = new_house(env=ENV)
-    web = house.start_web()
-    ann, bob = Tenant(house, web.url, "ann", "bob"), Tenant(house, web.url, "bob", "ann")
-    bob.tasks.append(house.submit(bob.instance, "echo", {"message": bob.marker}, title=bob.marker))
-    yield house, ann, bob
+def pair(new_deployment: Callable[..., Deployment]) -> Iterator[tuple[Deployment, Tenant, Tenant]]:
+    deployment = new_deployment(env=ENV)
+    web = deployment.start_web()
+    ann, bob = Tenant(deployment, web.url, "ann", "bob"), Tenant(deployment, web.url, "bob", "ann")
+    bob.tasks.append(deployment.submit(bob.instance, "echo", {"message": bob.marker}, title=bob.marker))
+    yield deployment, ann, bob
     ann.close()
     bob.close()
 
@@ -61,8 +61,10 @@ def packets(draw: st.DrawFn, payload: st.SearchStrategy[Any]) -> str:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_no_event_breaks_the_server_or_shows_another_tenants(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
-    house, ann, bob = pair
+def test_no_event_breaks_the_server_or_shows_another_tenants(
+    pair: tuple[Deployment, Tenant, Tenant], cases: int
+) -> None:
+    deployment, ann, bob = pair
     ended = 0
 
     @settings(
@@ -88,9 +90,9 @@ def test_no_event_breaks_the_server_or_shows_another_tenants(pair: tuple[House, 
             assert bob.tasks[0] not in told or bob.tasks[0] in packet
 
     tell()
-    assert house.webs[0].is_running
+    assert deployment.webs[0].is_running
     assert ann.say("subscribe_instance", {"instance_id": ann.instance})["ok"]
-    log = house.webs[0].log_text()
+    log = deployment.webs[0].log_text()
     assert "Traceback" not in log
     assert "event_failed" not in log
     assert ended < cases / 2

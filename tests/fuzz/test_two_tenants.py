@@ -12,7 +12,7 @@ from hypothesis import given as given_all
 from hypothesis import strategies as st
 
 from tests.fuzz.pair import ENV, Tenant
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 
 pytestmark = pytest.mark.journey
 
@@ -20,14 +20,14 @@ Deed = Callable[[Tenant, Tenant], None]
 
 
 @pytest.fixture
-def pair(new_house: Callable[..., House]) -> Iterator[tuple[House, Tenant, Tenant]]:
-    house = new_house(env=ENV)
-    first, second = house.start_web(wait=False), house.start_web(wait=False)
-    house.start_worker(concurrency=2, wait=False)
-    for program in (*house.webs, *house.workers):
+def pair(new_deployment: Callable[..., Deployment]) -> Iterator[tuple[Deployment, Tenant, Tenant]]:
+    deployment = new_deployment(env=ENV)
+    first, second = deployment.start_web(wait=False), deployment.start_web(wait=False)
+    deployment.start_worker(concurrency=2, wait=False)
+    for program in (*deployment.webs, *deployment.workers):
         program.wait_ready()
-    ann, bob = Tenant(house, first.url, "ann", "bob"), Tenant(house, second.url, "bob", "ann")
-    yield house, ann, bob
+    ann, bob = Tenant(deployment, first.url, "ann", "bob"), Tenant(deployment, second.url, "bob", "ann")
+    yield deployment, ann, bob
     ann.close()
     bob.close()
 
@@ -123,8 +123,8 @@ DEEDS: list[Deed] = [
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[House, Tenant, Tenant], cases: int) -> None:
-    house, ann, bob = pair
+def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, Tenant, Tenant], cases: int) -> None:
+    deployment, ann, bob = pair
 
     @settings(
         max_examples=max(5, cases // 20),
@@ -152,13 +152,13 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[House, Tenan
         assert one.heard_own, "the marker was not even sent to whom it belongs"
         assert one.leaked == []
     for tenant in (ann, bob):
-        for program in house.programs():
+        for program in deployment.programs():
             assert tenant.marker not in program.log_text(), program.name
-        for web in house.webs:
-            assert tenant.marker not in read_metrics(house, web.url)
+        for web in deployment.webs:
+            assert tenant.marker not in read_metrics(deployment, web.url)
 
 
-def read_metrics(house: House, url: str) -> str:
+def read_metrics(deployment: Deployment, url: str) -> str:
     """The metrics, as those who may read them get them."""
     answer = httpx.get(f"{url}/metrics", timeout=60)
     assert not re.search("zebrafinch", answer.text)

@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from workers.catalogue import agent
-from workers.journal import Context, WorkerStopping
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context, WorkerStopping
 
 NAP = 0.02
 ODD: contextvars.ContextVar[str | None] = contextvars.ContextVar("odd", default=None)

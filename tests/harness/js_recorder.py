@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from tests.harness.inbox import Inbox, Wire
 from tests.harness.program import ROOT
+from tests.harness.received_events import Inbox, Wire
 from tests.harness.services import require
 
 

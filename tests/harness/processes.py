@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from scripts.procfile import read_procfile
+from swallowtail.scripts.procfile import read_procfile
 from tests.harness.ports import free_port
 from tests.harness.program import ROOT, Program
 from tests.harness.waiting import wait_until

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.harness.guard import Guard, kill_session, session_pids
+from tests.harness.process_guard import Guard, kill_session, session_pids
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: The repository.

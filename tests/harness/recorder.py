@@ -16,7 +16,7 @@ from typing import Any, Self
 import engineio
 import socketio
 
-from tests.harness.inbox import EVENTS, Inbox, Wire
+from tests.harness.received_events import EVENTS, Inbox, Wire
 from tests.harness.waiting import wait_until
 
 

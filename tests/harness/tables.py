@@ -6,8 +6,8 @@ from functools import cache
 
 from sqlalchemy import Engine, create_engine, text
 
-from app.core import models_access, models_audit, models_privacy  # noqa: F401 - all tables
-from app.core.models import Base
+from swallowtail.app.core.tables import audit, auth, privacy  # noqa: F401 - all tables
+from swallowtail.app.core.tables.models import Base
 
 
 def create_tables(engine: Engine) -> None:

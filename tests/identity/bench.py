@@ -13,15 +13,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from sqlalchemy import select
 
-from app.core import actions, users
-from app.core.access import Actor, Caller, Role
-from app.core.events import now
-from app.core.models_access import Membership, User
-from app.core.models_audit import AuditEntry
-from app.core.runtime import Runtime
-from app.core.sessions import SignedIn, sign_in
-from app.core.tokens import Tokens
-from tests.core.stage import make_settings
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.identity.sessions import SignedIn, sign_in
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.app.core.tables.auth import Membership, User
+from tests.core.domain import make_settings
 from tests.harness.tables import create_tables
 
 KEY = "k" * 32
@@ -43,7 +44,7 @@ class Bench:
         with self.rt.db.read() as session:
             is_new = not users.has_users(session)
         if is_new:
-            actions.create_instance(self.rt, "Mine", "mine")
+            task_service.create_instance(self.rt, "Mine", "mine")
 
     def add(self, name: str = "ann", *, is_superuser: bool = False, role: Role | None = None) -> str:
         """Make a user known; their id."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, event, select
 
-from app.core.access import NOBODY, Caller
-from app.core.denials import Denials
-from app.core.models_audit import AuditEntry
+from swallowtail.app.core.audit.denied_requests import Denials
+from swallowtail.app.core.security.permissions import NOBODY, Caller
+from swallowtail.app.core.tables.audit import AuditEntry
 from tests.identity.bench import Bench
 
 CALLER = Caller(NOBODY, "rest", "192.0.2.7")

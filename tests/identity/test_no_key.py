@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app.core import grants
-from app.core.errors import NotSetUp, Unauthenticated
-from app.core.grants import FrontEndWish, PersonalWish
-from app.core.sessions import open_session, refresh
-from app.core.signing import SigningKeys
-from app.core.tokens import Tokens, act_as
+from swallowtail.app.core.errors import NotSetUp, Unauthenticated
+from swallowtail.app.core.identity import api_tokens
+from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
+from swallowtail.app.core.identity.authenticate import Tokens, act_as
+from swallowtail.app.core.identity.sessions import open_session, refresh
+from swallowtail.app.core.security.signing_keys import SigningKeys
 from tests.identity.bench import PASSWORD, PROVIDER, Bench
 from tests.identity.conftest import NewBench
 
@@ -45,7 +45,7 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
         lambda: keyless.sign_in("nobody", PASSWORD),
         lambda: open_session(keyless.rt, keyless.tokens, ann),
         lambda: refresh(keyless.rt, keyless.tokens, "sws_x"),
-        lambda: grants.mint_front_end(keyless.rt, keyless.tokens, FrontEndWish("page", "mine")),
+        lambda: api_tokens.mint_front_end(keyless.rt, keyless.tokens, FrontEndWish("page", "mine")),
     ]
     for attempt in tries:
         with pytest.raises(NotSetUp, match="SWALLOWTAIL_SECRET_KEY"):
@@ -54,5 +54,5 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
 
 
 def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
-    minted = grants.mint_personal(keyless.by(act_as(keyless.user())), PersonalWish("script"))
+    minted = api_tokens.mint_personal(keyless.by(act_as(keyless.user())), PersonalWish("script"))
     assert Tokens(keyless.rt).read(minted.secret).name == "ann"

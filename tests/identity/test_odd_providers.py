@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.errors import Unauthenticated, Unavailable
-from app.core.oidc import Attempt
-from app.core.oidc import Provider as Issuer
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import Unauthenticated, Unavailable
+from swallowtail.app.core.identity.oidc import Attempt
+from swallowtail.app.core.identity.oidc import Provider as Issuer
 from tests.identity.bench import Provider
 from tests.identity.conftest import NewBench
 from tests.identity.test_provider_tokens import believing

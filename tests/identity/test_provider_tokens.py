@@ -16,13 +16,13 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.core import users
-from app.core.access import Actor
-from app.core.errors import SettingsError, Unauthenticated, Unavailable
-from app.core.jwks import ProviderKeys
-from app.core.settings import load_settings
-from app.core.tokens import Tokens
-from app.core.users import Identity
+from swallowtail.app.core.config.settings import load_settings
+from swallowtail.app.core.errors import SettingsError, Unauthenticated, Unavailable
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.identity.jwks import ProviderKeys
+from swallowtail.app.core.identity.users import Identity
+from swallowtail.app.core.security.permissions import Actor
 from tests.identity.bench import AUDIENCE, ISSUER, JWKS, PROVIDER, Bench, Provider
 from tests.identity.conftest import NewBench
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from app.core import users
-from app.core.access import NOBODY, Act, Role
-from app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooMany, Unauthenticated
-from app.core.grants import (
+from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooMany, Unauthenticated
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.api_tokens import (
     FrontEndWish,
     PersonalWish,
     list_front_ends,
@@ -22,8 +21,9 @@ from app.core.grants import (
     revoke_front_end,
     revoke_own,
 )
-from app.core.sessions import open_session, refresh
-from tests.core.stage import new_task
+from swallowtail.app.core.identity.sessions import open_session, refresh
+from swallowtail.app.core.security.permissions import NOBODY, Act, Role
+from tests.core.domain import new_task
 from tests.identity.bench import Bench
 from tests.identity.conftest import NewBench
 

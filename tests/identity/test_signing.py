@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import SettingsError
-from app.core.settings import Settings
-from app.core.signing import FILE_NAME, SigningKeys
-from app.web.factory import create_app
-from tests.core.stage import make_settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.security.signing_keys import FILE_NAME, SigningKeys
+from swallowtail.app.web.factory import create_app
+from tests.core.domain import make_settings
 from tests.harness.program import ROOT
 from tests.identity.bench import KEY, PROVIDER
 
@@ -43,8 +43,8 @@ def test_where_callers_must_say_who_they_are_the_key_is_there_from_the_start(tmp
 @pytest.mark.service
 def test_processes_that_begin_at_the_same_time_have_the_same_key(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from app.core.settings import Settings;"
-        "from app.core.signing import SigningKeys; sys.stdin.read();"
+        "import sys; from pathlib import Path; from swallowtail.app.core.config.settings import Settings;"
+        "from swallowtail.app.core.security.signing_keys import SigningKeys; sys.stdin.read();"
         "print(SigningKeys(Settings(_env_file=None, var_dir=Path(sys.argv[1]))).present[1])"
     )
     racers = [
@@ -106,7 +106,7 @@ def test_a_distributed_process_starts_with_a_key_or_where_none_is_needed(
 @pytest.mark.service
 def test_the_web_process_names_the_variable_that_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app.wsgi"],
+        [sys.executable, "-m", "swallowtail.app.wsgi"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SWALLOWTAIL_DATABASE_URL": ELSEWHERE,
              "SWALLOWTAIL_PORT": "0", "SWALLOWTAIL_VAR_DIR": str(tmp_path)},
         cwd=tmp_path, capture_output=True, text=True, timeout=120,

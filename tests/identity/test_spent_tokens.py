@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.db import db_now
-from app.core.events import now
-from app.core.models import Duty
-from app.core.models_access import AccessToken
-from app.core.spent_tokens import delete_spent
-from app.core.sweep import Sweeper
+from swallowtail.app.core.database.database import db_now
+from swallowtail.app.core.events import now
+from swallowtail.app.core.maintenance.sweeper import Sweeper
+from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.tables.auth import AccessToken
+from swallowtail.app.core.tables.models import Duty
 from tests.harness.waiting import wait_until
 from tests.identity.bench import Bench
 from tests.identity.conftest import NewBench

@@ -13,11 +13,17 @@ import pytest
 import time_machine
 from sqlalchemy import event, update
 
-from app.core.access import OPEN, SYSTEM, Act, Actor
-from app.core.errors import Unauthenticated
-from app.core.grants import FrontEndWish, PersonalWish, mint_front_end, mint_personal, revoke_own
-from app.core.models_access import AccessToken, User
-from app.core.sessions import close_session, refresh
+from swallowtail.app.core.errors import Unauthenticated
+from swallowtail.app.core.identity.api_tokens import (
+    FrontEndWish,
+    PersonalWish,
+    mint_front_end,
+    mint_personal,
+    revoke_own,
+)
+from swallowtail.app.core.identity.sessions import close_session, refresh
+from swallowtail.app.core.security.permissions import OPEN, SYSTEM, Act, Actor
+from swallowtail.app.core.tables.auth import AccessToken, User
 from tests.identity.bench import KEY, Bench
 from tests.identity.conftest import NewBench
 

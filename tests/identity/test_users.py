@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from app.core import users
-from app.core.access import NOBODY, Act, Actor
-from app.core.access_version import read_version
-from app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
-from app.core.models_access import User
-from app.core.users import Identity
+from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.users import Identity
+from swallowtail.app.core.security.permission_version import read_version
+from swallowtail.app.core.security.permissions import NOBODY, Act, Actor
+from swallowtail.app.core.tables.auth import User
 from tests.identity.bench import PASSWORD, Bench
 from tests.identity.conftest import NewBench
 

@@ -1,4 +1,4 @@
-"""Stages for the tests with real servers."""
+"""Domains for the tests with real servers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.migrate import migrate
-from tests.core.stage import Stage, make_settings
+from swallowtail.app.core.database.migrate import migrate
+from tests.core.domain import Domain, make_settings
 from tests.harness.servers import PostgresServer, RedisServer
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +32,18 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def new_stage(migrated: Path, tmp_path: Path) -> Iterator[NewStage]:
-    """Make stages on one SQLite database and a queue of this test's own."""
+def new_domain(migrated: Path, tmp_path: Path) -> Iterator[NewDomain]:
+    """Make domains on one SQLite database and a queue of this test's own."""
     shutil.copy(migrated, tmp_path)
-    stages: list[Stage] = []
+    domains: list[Domain] = []
     queue = f"test-{uuid4().hex[:12]}"
 
-    def make(**values: object) -> Stage:
-        stages.append(Stage(make_settings(**{"var_dir": tmp_path, "queue": queue, **values})))
-        return stages[-1]
+    def make(**values: object) -> Domain:
+        domains.append(Domain(make_settings(**{"var_dir": tmp_path, "queue": queue, **values})))
+        return domains[-1]
 
     yield make
-    for made in stages:
+    for made in domains:
         made.close()
 
 

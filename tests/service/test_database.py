@@ -14,21 +14,21 @@ from psycopg import sql
 from sqlalchemy import select, text
 from sqlalchemy.exc import InvalidRequestError
 
-from app.core.db import Database, db_now
-from app.core.engines import PostgresDriver
-from app.core.errors import Unavailable
-from app.core.events import now
-from app.core.log import read_head
-from app.core.migrate import migrate
-from app.core.models import Task
-from tests.core.stage import Stage, make_settings
+from swallowtail.app.core.database.database import Database, db_now
+from swallowtail.app.core.database.engines import PostgresDriver
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.events import now
+from swallowtail.app.core.ledger.event_log import read_head
+from swallowtail.app.core.tables.models import Task
+from tests.core.domain import Domain, make_settings
 from tests.harness.program import ROOT
 from tests.harness.servers import PostgresServer
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 DRIVERS: tuple[PostgresDriver, ...] = ("psycopg", "psycopg2")
 
 #: Another process that holds a database's write lock until its input ends.
@@ -43,31 +43,31 @@ connection.execute("ROLLBACK")
 
 
 @pytest.fixture(params=["sqlite", *DRIVERS])
-def on(request: pytest.FixtureRequest, new_stage: NewStage) -> Iterator[Callable[..., Stage]]:
-    """Make stages on SQLite and on PostgreSQL with either driver."""
+def on(request: pytest.FixtureRequest, new_domain: NewDomain) -> Iterator[Callable[..., Domain]]:
+    """Make domains on SQLite and on PostgreSQL with either driver."""
     if request.param == "sqlite":
-        yield new_stage
+        yield new_domain
         return
-    url, make = request.getfixturevalue("postgres"), request.getfixturevalue("stage_on")
+    url, make = request.getfixturevalue("postgres"), request.getfixturevalue("domain_on")
     yield lambda **values: make(url, request.param, **values)
 
 
 @pytest.fixture
-def stage_on() -> Iterator[Callable[..., Stage]]:
-    """Make stages on a PostgreSQL database of the test's choice, with a driver of its choice."""
-    stages: list[Stage] = []
+def domain_on() -> Iterator[Callable[..., Domain]]:
+    """Make domains on a PostgreSQL database of the test's choice, with a driver of its choice."""
+    domains: list[Domain] = []
 
-    def make(url: str, driver: PostgresDriver, **values: Any) -> Stage:
-        stages.append(Stage(make_settings(database_url=url, **values), driver))
-        return stages[-1]
+    def make(url: str, driver: PostgresDriver, **values: Any) -> Domain:
+        domains.append(Domain(make_settings(database_url=url, **values), driver))
+        return domains[-1]
 
     yield make
-    for made in stages:
+    for made in domains:
         made.close()
 
 
-def _lock_sqlite(stage: Stage) -> subprocess.Popen[str]:
-    path = str(stage.settings.var / "swallowtail.db")
+def _lock_sqlite(domain: Domain) -> subprocess.Popen[str]:
+    path = str(domain.settings.var / "swallowtail.db")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -81,65 +81,65 @@ def _release(holder: subprocess.Popen[str]) -> None:
     assert holder.returncode == 0
 
 
-def test_a_write_waits_for_another_process_that_holds_the_lock(new_stage: NewStage) -> None:
-    stage = new_stage()
-    holder = _lock_sqlite(stage)
+def test_a_write_waits_for_another_process_that_holds_the_lock(new_domain: NewDomain) -> None:
+    domain = new_domain()
+    holder = _lock_sqlite(domain)
     done = threading.Event()
 
     def write() -> None:
-        stage.submit()
+        domain.submit()
         done.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     assert not done.wait(0.3), "the lock is held"
-    with stage.db.read() as session:
+    with domain.db.read() as session:
         assert session.scalars(select(Task)).all() == [], "reads do not wait"
     _release(holder)
     assert done.wait(60)
     writer.join()
-    assert stage.story() == ["SUBMITTED"]
+    assert domain.story() == ["SUBMITTED"]
 
 
-def test_a_lock_that_is_held_too_long_is_unavailable_and_leaves_nothing(new_stage: NewStage) -> None:
-    stage = new_stage(database_wait=0.3)
-    holder = _lock_sqlite(stage)
+def test_a_lock_that_is_held_too_long_is_unavailable_and_leaves_nothing(new_domain: NewDomain) -> None:
+    domain = new_domain(database_wait=0.3)
+    holder = _lock_sqlite(domain)
     with pytest.raises(Unavailable):
-        stage.submit()
-    with pytest.raises(Unavailable), stage.db.write():
+        domain.submit()
+    with pytest.raises(Unavailable), domain.db.write():
         pass
     _release(holder)
-    assert stage.story() == []
-    stage.submit()
+    assert domain.story() == []
+    domain.submit()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_row_that_is_locked_for_a_while_is_waited_for(
-    postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver
+    postgres: str, domain_on: Callable[..., Domain], driver: PostgresDriver
 ) -> None:
-    stage = stage_on(postgres, driver)
-    claim = stage.running()
+    domain = domain_on(postgres, driver)
+    claim = domain.running()
     with psycopg.connect(postgres) as holder:
         holder.execute("SELECT * FROM task FOR UPDATE")
-        writer = threading.Thread(target=stage.runs.complete, args=(claim, None))
+        writer = threading.Thread(target=domain.runs.complete, args=(claim, None))
         writer.start()
         wait_until(lambda: _is_waiting(postgres), "the write waits for the row")
     writer.join()
-    assert stage.story(after=3) == ["COMPLETED"]
+    assert domain.story(after=3) == ["COMPLETED"]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_row_that_is_locked_too_long_is_unavailable(
-    postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver
+    postgres: str, domain_on: Callable[..., Domain], driver: PostgresDriver
 ) -> None:
-    stage = stage_on(postgres, driver, database_wait=0.3)
-    claim = stage.running()
+    domain = domain_on(postgres, driver, database_wait=0.3)
+    claim = domain.running()
     with psycopg.connect(postgres) as holder:
         holder.execute("SELECT * FROM task FOR UPDATE")
         with pytest.raises(Unavailable):
-            stage.runs.complete(claim, None)
-    stage.runs.complete(claim, None)
-    assert stage.story(after=3) == ["COMPLETED"]
+            domain.runs.complete(claim, None)
+    domain.runs.complete(claim, None)
+    assert domain.story(after=3) == ["COMPLETED"]
 
 
 def _is_waiting(url: str) -> bool:
@@ -151,7 +151,7 @@ def _is_waiting(url: str) -> bool:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_postgres_may_be_restarted_under_a_writer(
-    own_postgres: PostgresServer, stage_on: Callable[..., Stage], driver: PostgresDriver
+    own_postgres: PostgresServer, domain_on: Callable[..., Domain], driver: PostgresDriver
 ) -> None:
     url = own_postgres.create_database()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -159,15 +159,15 @@ def test_postgres_may_be_restarted_under_a_writer(
         name = url.rpartition("/")[2]
         connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name)))
     migrate(make_settings(database_url=url))
-    stage = stage_on(url, driver)
+    domain = domain_on(url, driver)
     done: list[str] = []
     stopping = threading.Event()
 
     def write() -> None:
         while not stopping.is_set():
-            claim = stage.running()
-            stage.perform(claim, "a", progress=50)
-            stage.runs.complete(claim, None)
+            claim = domain.running()
+            domain.perform(claim, "a", progress=50)
+            domain.runs.complete(claim, None)
             done.append(claim.task_id)
 
     writer = threading.Thread(target=write)
@@ -182,11 +182,11 @@ def test_postgres_may_be_restarted_under_a_writer(
     stopping.set()
     writer.join(timeout=60)
     assert not writer.is_alive()
-    assert {stage.task(task_id).status for task_id in done} == {"COMPLETED"}
-    told = stage.events()
+    assert {domain.task(task_id).status for task_id in done} == {"COMPLETED"}
+    told = domain.events()
     # Two fates are hidden by a lost connection: of the whole task, or of none of it. Never of a part.
     assert len(told) == 7 * len(done)
-    assert [event.seq for event in stage.announced] == [event.seq for event in told]
+    assert [event.seq for event in domain.announced] == [event.seq for event in told]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -211,32 +211,34 @@ def test_a_read_that_loses_its_database_is_unavailable(own_postgres: PostgresSer
     database.dispose()
 
 
-def test_a_read_sees_one_moment_while_others_write(on: Callable[..., Stage]) -> None:
-    stage = on()
-    first = stage.submit()
-    with stage.db.read() as session:
+def test_a_read_sees_one_moment_while_others_write(on: Callable[..., Domain]) -> None:
+    domain = on()
+    first = domain.submit()
+    with domain.db.read() as session:
         head = read_head(session, "demo")
         assert head is not None
-        second = stage.submit()
-        stage.ledger.mark_queued(first, 1, 1.0)
+        second = domain.submit()
+        domain.ledger.mark_queued(first, 1, 1.0)
         assert [row.status for row in session.scalars(select(Task))] == ["SUBMITTED"]
         assert read_head(session, "demo") == head
         assert session.get(Task, second) is None
-    with stage.db.read() as session:
+    with domain.db.read() as session:
         later = read_head(session, "demo")
     assert (head.seq, later and later.seq) == (1, 3)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_read_of_postgres_cannot_write(postgres: str, stage_on: Callable[..., Stage], driver: PostgresDriver) -> None:
-    stage = stage_on(postgres, driver)
-    stage.submit()
-    with pytest.raises(InvalidRequestError, match="read-only"), stage.db.read() as session:
+def test_a_read_of_postgres_cannot_write(
+    postgres: str, domain_on: Callable[..., Domain], driver: PostgresDriver
+) -> None:
+    domain = domain_on(postgres, driver)
+    domain.submit()
+    with pytest.raises(InvalidRequestError, match="read-only"), domain.db.read() as session:
         session.execute(text("DELETE FROM event"))
     with pytest.raises(InvalidRequestError, match="read-only"):
-        stage.db.run(lambda session: session.execute(text("DELETE FROM event")), write=False)
-    assert stage.story() == ["SUBMITTED"]
-    assert stage.db.trouble is None, "our own mistake says nothing about the database"
+        domain.db.run(lambda session: session.execute(text("DELETE FROM event")), write=False)
+    assert domain.story() == ["SUBMITTED"]
+    assert domain.db.trouble is None, "our own mistake says nothing about the database"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -253,10 +255,10 @@ def test_a_database_that_is_read_only_takes_no_writes_and_can_be_read(postgres: 
     database.dispose()
 
 
-def test_the_databases_clock_is_in_utc_and_offsets_are_seconds(on: Callable[..., Stage]) -> None:
-    stage = on()
+def test_the_databases_clock_is_in_utc_and_offsets_are_seconds(on: Callable[..., Domain]) -> None:
+    domain = on()
     before = now()
-    with stage.db.read() as session:
+    with domain.db.read() as session:
         clock, later, sooner = session.execute(select(db_now(), db_now(90.5), db_now(-90.5))).one()
     after = now()
     # SQLite's clock counts milliseconds.
@@ -267,22 +269,22 @@ def test_the_databases_clock_is_in_utc_and_offsets_are_seconds(on: Callable[...,
     assert clock.tzinfo is not None
 
 
-def test_the_clock_is_read_each_time(on: Callable[..., Stage]) -> None:
-    stage = on()
+def test_the_clock_is_read_each_time(on: Callable[..., Domain]) -> None:
+    domain = on()
 
     def clock() -> Any:
-        with stage.db.read() as session:
+        with domain.db.read() as session:
             return session.scalar(select(db_now()))
 
     first = clock()
     wait_until(lambda: clock() > first, "time passes")
 
 
-def test_moments_come_back_to_the_microsecond_and_naive_ones_are_refused(on: Callable[..., Stage]) -> None:
-    stage = on()
+def test_moments_come_back_to_the_microsecond_and_naive_ones_are_refused(on: Callable[..., Domain]) -> None:
+    domain = on()
     moment = now().replace(microsecond=123457)
-    task_id = stage.submit(expires_at=moment)
-    assert stage.task(task_id).expires_at == moment
+    task_id = domain.submit(expires_at=moment)
+    assert domain.task(task_id).expires_at == moment
     with pytest.raises(Exception, match="naive"):
-        stage.submit(expires_at=moment.replace(tzinfo=None))
-    assert stage.story() == ["SUBMITTED"]
+        domain.submit(expires_at=moment.replace(tzinfo=None))
+    assert domain.story() == ["SUBMITTED"]

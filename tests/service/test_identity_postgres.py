@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from app.core import grants, users
-from app.core.access import NOBODY, Actor
-from app.core.errors import Conflict, SwallowtailError, Unauthenticated
-from app.core.events import now
-from app.core.grants import PersonalWish
-from app.core.models_access import AccessToken
-from app.core.sessions import refresh
-from app.core.spent_tokens import delete_spent
+from swallowtail.app.core.errors import Conflict, SwallowtailError, Unauthenticated
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity import api_tokens, users
+from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.identity.sessions import refresh
+from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.security.permissions import NOBODY, Actor
+from swallowtail.app.core.tables.auth import AccessToken
 from tests.identity.bench import PASSWORD, Bench
 
 pytestmark = pytest.mark.service
@@ -63,7 +63,7 @@ def test_two_superusers_who_unmake_each_other_leave_one(bench: Bench) -> None:
 
 def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    personal = grants.mint_personal(bench.by(signed_in.actor), PersonalWish("script"))
+    personal = api_tokens.mint_personal(bench.by(signed_in.actor), PersonalWish("script"))
     actors = [signed_in.actor, bench.tokens.read(personal.secret), bench.sign_in("root").actor]
     assert bench.tokens.is_still_good(actors) == {}
     generation = bench.user().generation

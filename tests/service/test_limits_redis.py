@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.core.access import Actor
-from app.core.errors import TooFast, TooMany
-from app.web.limits import Limits
-from tests.core.stage import make_settings
+from swallowtail.app.core.errors import TooFast, TooMany
+from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.web.limits.limits import Limits
+from tests.core.domain import make_settings
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import wait_until
 

@@ -7,92 +7,92 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import update
 
-from app.core.db import db_now
-from app.core.models import Outbox
-from app.core.sweep import Sweeper
-from tests.core.stage import Stage
-from tests.service.queue import ids, take_all
+from swallowtail.app.core.database.database import db_now
+from swallowtail.app.core.maintenance.sweeper import Sweeper
+from swallowtail.app.core.tables.models import Outbox
+from tests.core.domain import Domain
+from tests.service.broker_queue import ids, take_all
 
 pytestmark = pytest.mark.service
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 
 
-def let_time_pass(stage: Stage, seconds: float) -> None:
+def let_time_pass(domain: Domain, seconds: float) -> None:
     """Let what was sent have been sent so much earlier. The next turn at asking comes at once."""
-    with stage.db.write() as session:
+    with domain.db.write() as session:
         session.execute(update(Outbox).where(Outbox.sends > 0).values(sent_at=db_now(-seconds)))
 
 
 def test_what_is_not_claimed_though_the_queue_is_empty_is_sent_again_at_once(
-    new_stage: NewStage, broker_url: str
+    new_domain: NewDomain, broker_url: str
 ) -> None:
-    stage = new_stage(broker_url=broker_url, resend_idle=3.0, sweep_interval=1e-6)
-    tasks = sorted(stage.submit() for _ in range(3))
-    assert stage.rt.relay.run_due() == 3
+    domain = new_domain(broker_url=broker_url, resend_idle=3.0, sweep_interval=1e-6)
+    tasks = sorted(domain.submit() for _ in range(3))
+    assert domain.rt.relay.run_due() == 3
     for _ in range(5):
         # However often it was lost before, nobody waits any longer for it.
-        assert stage.rt.relay.find_lost() == 0, "they may still be on their way"
-        let_time_pass(stage, 4.0)
-        assert stage.rt.relay.find_lost() == 0, "they are in the queue"
-        assert ids(take_all(stage.settings)) == [(task, 1) for task in tasks]
-        assert stage.rt.relay.find_lost() == 3
-        assert stage.rt.relay.run_due() == 3
+        assert domain.rt.relay.find_lost() == 0, "they may still be on their way"
+        let_time_pass(domain, 4.0)
+        assert domain.rt.relay.find_lost() == 0, "they are in the queue"
+        assert ids(take_all(domain.settings)) == [(task, 1) for task in tasks]
+        assert domain.rt.relay.find_lost() == 3
+        assert domain.rt.relay.run_due() == 3
 
 
-def test_nothing_is_lost_while_the_queue_holds_what_keeps_workers_busy(new_stage: NewStage, broker_url: str) -> None:
-    stage = new_stage(broker_url=broker_url, sweep_interval=1e-6)
-    stage.submit()
-    assert stage.rt.relay.run_due() == 1
-    let_time_pass(stage, 100.0)
-    assert stage.rt.relay.find_lost() == 0
-    assert stage.rt.relay.run_due() == 0
+def test_nothing_is_lost_while_the_queue_holds_what_keeps_workers_busy(new_domain: NewDomain, broker_url: str) -> None:
+    domain = new_domain(broker_url=broker_url, sweep_interval=1e-6)
+    domain.submit()
+    assert domain.rt.relay.run_due() == 1
+    let_time_pass(domain, 100.0)
+    assert domain.rt.relay.find_lost() == 0
+    assert domain.rt.relay.run_due() == 0
 
 
-def test_a_claimed_task_and_one_whose_time_has_not_come_are_not_lost(new_stage: NewStage, broker_url: str) -> None:
-    stage = new_stage(broker_url=broker_url, sweep_interval=1e-6)
-    stage.claim(stage.queued())
-    stage.runs.retry_later(stage.running(), {"code": "exception", "message": "It broke"}, 60.0)
-    let_time_pass(stage, 100.0)
-    assert stage.rt.relay.find_lost() == 0
+def test_a_claimed_task_and_one_whose_time_has_not_come_are_not_lost(new_domain: NewDomain, broker_url: str) -> None:
+    domain = new_domain(broker_url=broker_url, sweep_interval=1e-6)
+    domain.claim(domain.queued())
+    domain.runs.retry_later(domain.running(), {"code": "exception", "message": "It broke"}, 60.0)
+    let_time_pass(domain, 100.0)
+    assert domain.rt.relay.find_lost() == 0
 
 
-def test_a_broker_that_cannot_be_asked_has_lost_nothing(new_stage: NewStage) -> None:
-    stage = new_stage(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5, sweep_interval=1e-6)
-    task_id = stage.queued()
-    let_time_pass(stage, 100.0)
-    assert stage.rt.relay.find_lost() == 0
-    assert stage.wishes() == {task_id: (1, 1)}
+def test_a_broker_that_cannot_be_asked_has_lost_nothing(new_domain: NewDomain) -> None:
+    domain = new_domain(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5, sweep_interval=1e-6)
+    task_id = domain.queued()
+    let_time_pass(domain, 100.0)
+    assert domain.rt.relay.find_lost() == 0
+    assert domain.wishes() == {task_id: (1, 1)}
 
 
-def test_one_process_at_a_time_asks(new_stage: NewStage, redis_url: str) -> None:
-    first, second = (new_stage(redis_url=redis_url, sweep_interval=600.0) for _ in range(2))
+def test_one_process_at_a_time_asks(new_domain: NewDomain, redis_url: str) -> None:
+    first, second = (new_domain(redis_url=redis_url, sweep_interval=600.0) for _ in range(2))
     first.queued()
     let_time_pass(first, 100.0)
     assert (first.rt.relay.find_lost(), second.rt.relay.find_lost()) == (1, 0)
 
 
 def test_messages_sent_because_one_was_lost_do_not_hide_the_loss_of_another(
-    new_stage: NewStage, broker_url: str
+    new_domain: NewDomain, broker_url: str
 ) -> None:
-    stage = new_stage(broker_url=broker_url, resend_after=20.0)
-    first, second = stage.submit(), stage.submit()
-    assert stage.rt.relay.run_due() == 2
-    take_all(stage.settings)
-    stage.make_due(first)
-    assert stage.rt.relay.run_due() == 1, "the first one's is sent again"
+    domain = new_domain(broker_url=broker_url, resend_after=20.0)
+    first, second = domain.submit(), domain.submit()
+    assert domain.rt.relay.run_due() == 2
+    take_all(domain.settings)
+    domain.make_due(first)
+    assert domain.rt.relay.run_due() == 1, "the first one's is sent again"
     # There are as many messages in the queue now as there would be if both of the second's were.
     for _ in range(2):
-        stage.make_due(first)
-        stage.rt.relay.run_due()
-    stage.make_due(second)
-    assert stage.rt.relay.run_due() == 1
-    assert (second, 1) in ids(take_all(stage.settings))
+        domain.make_due(first)
+        domain.rt.relay.run_due()
+    domain.make_due(second)
+    assert domain.rt.relay.run_due() == 1
+    assert (second, 1) in ids(take_all(domain.settings))
 
 
 @pytest.mark.long
-def test_one_sweep_sends_however_much_is_due(new_stage: NewStage, redis_url: str) -> None:
-    stage = new_stage(redis_url=redis_url)
-    tasks = sorted(stage.submit() for _ in range(205))
-    assert Sweeper(stage.rt).run_once() == 205
-    assert ids(take_all(stage.settings)) == [(task, 1) for task in tasks]
+def test_one_sweep_sends_however_much_is_due(new_domain: NewDomain, redis_url: str) -> None:
+    domain = new_domain(redis_url=redis_url)
+    tasks = sorted(domain.submit() for _ in range(205))
+    assert Sweeper(domain.rt).run_once() == 205
+    assert ids(take_all(domain.settings)) == [(task, 1) for task in tasks]

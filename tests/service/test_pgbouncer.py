@@ -11,17 +11,17 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url, text
 
-from app.core.engines import PostgresDriver
-from app.core.errors import NotSetUp, Unavailable
-from app.core.runtime import Runtime
-from app.core.states import TaskStatus
-from app.web.health import check_database
-from tests.core.stage import Stage, make_settings
+from swallowtail.app.core.database.engines import PostgresDriver
+from swallowtail.app.core.errors import NotSetUp, Unavailable
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.app.web.ops.health import check_database
+from tests.core.domain import Domain, make_settings
 from tests.harness.servers import PgBouncer, PostgresServer
 
 pytestmark = pytest.mark.service
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 STEPS = 12
 
 
@@ -34,61 +34,61 @@ def bouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 
 
 @pytest.fixture
-def new_stage_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewStage]:
-    """Make stages on an emptied database behind PgBouncer."""
-    stages: list[Stage] = []
+def new_domain_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewDomain]:
+    """Make domains on an emptied database behind PgBouncer."""
+    domains: list[Domain] = []
     url = bouncer.url(make_url(postgres).database or "")
 
-    def make(driver: PostgresDriver = "psycopg", **values: Any) -> Stage:
-        stages.append(Stage(make_settings(database_url=url, **values), driver))
-        return stages[-1]
+    def make(driver: PostgresDriver = "psycopg", **values: Any) -> Domain:
+        domains.append(Domain(make_settings(database_url=url, **values), driver))
+        return domains[-1]
 
     yield make
-    for made in stages:
+    for made in domains:
         made.close()
 
 
-def _perform(stage: Stage, fails: list[Exception]) -> None:
+def _perform(domain: Domain, fails: list[Exception]) -> None:
     try:
-        claim = stage.running()
+        claim = domain.running()
         for number in range(STEPS):
-            stage.perform(claim, f"step {number}")
-            stage.runs.heartbeat(claim, 1.0, "")
-        stage.runs.complete(claim, {})
+            domain.perform(claim, f"step {number}")
+            domain.runs.heartbeat(claim, 1.0, "")
+        domain.runs.complete(claim, {})
     except Exception as fault:
         fails.append(fault)
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_runs_go_their_way_behind_pgbouncer_when_nothing_is_prepared(
-    new_stage_behind: NewStage, driver: PostgresDriver
+    new_domain_behind: NewDomain, driver: PostgresDriver
 ) -> None:
-    stage = new_stage_behind(driver, database_prepare_threshold=0)
+    domain = new_domain_behind(driver, database_prepare_threshold=0)
     fails: list[Exception] = []
-    runs = [threading.Thread(target=_perform, args=(stage, fails)) for _ in range(6)]
+    runs = [threading.Thread(target=_perform, args=(domain, fails)) for _ in range(6)]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
     assert fails == []
-    assert [word for word in stage.story() if word == "COMPLETED"] == ["COMPLETED"] * 6
+    assert [word for word in domain.story() if word == "COMPLETED"] == ["COMPLETED"] * 6
 
 
-def test_every_transaction_has_its_limits_whatever_connection_it_gets(new_stage_behind: NewStage) -> None:
-    stage = new_stage_behind(database_prepare_threshold=0, database_wait=7.0)
-    with stage.db.write() as one, stage.db.write() as other:
+def test_every_transaction_has_its_limits_whatever_connection_it_gets(new_domain_behind: NewDomain) -> None:
+    domain = new_domain_behind(database_prepare_threshold=0, database_wait=7.0)
+    with domain.db.write() as one, domain.db.write() as other:
         for session in (one, other):
             assert session.scalar(text("SHOW lock_timeout")) == "7s"
             assert session.scalar(text("SHOW synchronous_commit")) == "on"
-    with stage.db.engine.connect() as connection:
+    with domain.db.engine.connect() as connection:
         left = connection.execution_options(postgresql_readonly=True).execute(text("SHOW lock_timeout")).scalar()
         assert left == "0", "nothing stays on the connections, which others use too"
 
 
-def test_who_prepares_statements_behind_pgbouncer_is_told_what_to_set(new_stage_behind: NewStage) -> None:
-    stage = new_stage_behind(database_prepare_threshold=1, database_wait=1.0)
+def test_who_prepares_statements_behind_pgbouncer_is_told_what_to_set(new_domain_behind: NewDomain) -> None:
+    domain = new_domain_behind(database_prepare_threshold=1, database_wait=1.0)
     fails: list[Exception] = []
-    runs = [threading.Thread(target=_perform, args=(stage, fails)) for _ in range(4)]
+    runs = [threading.Thread(target=_perform, args=(domain, fails)) for _ in range(4)]
     for run in runs:
         run.start()
     for run in runs:
@@ -113,7 +113,7 @@ def limited(postgres: str) -> Iterator[str]:
 
 
 def test_a_server_without_a_connection_left_is_told_and_leaves_tasks_as_they_are(limited: str) -> None:
-    web = Stage(make_settings(database_url=limited, database_spare=3))
+    web = Domain(make_settings(database_url=limited, database_spare=3))
     task_id = web.queued()
     with web.db.read(), web.db.read():
         pass

@@ -9,74 +9,74 @@ from typing import Any
 import pytest
 from kombu import Connection, Queue
 
-from app.core.errors import Unavailable
-from app.core.sweep import Sweeper
-from tests.core.stage import ERROR, Stage
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.maintenance.sweeper import Sweeper
+from tests.core.domain import ERROR, Domain
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import wait_until
-from tests.service.queue import Wakeup, ids, take_all
+from tests.service.broker_queue import Wakeup, ids, take_all
 
 pytestmark = pytest.mark.service
 
-NewStage = Callable[..., Stage]
+NewDomain = Callable[..., Domain]
 
 
-def test_a_due_wish_becomes_one_message_with_ids_and_limits_only(new_stage: NewStage, broker_url: str) -> None:
-    stage = new_stage(broker_url=broker_url)
-    plain, limited = stage.submit(), stage.submit(soft_time_limit=1.2, hard_time_limit=9.0)
-    assert stage.rt.relay.run_due() == 2
-    assert stage.rt.relay.run_due() == 0
-    by_task = {wakeup.args[0]: wakeup for wakeup in take_all(stage.settings)}
+def test_a_due_wish_becomes_one_message_with_ids_and_limits_only(new_domain: NewDomain, broker_url: str) -> None:
+    domain = new_domain(broker_url=broker_url)
+    plain, limited = domain.submit(), domain.submit(soft_time_limit=1.2, hard_time_limit=9.0)
+    assert domain.rt.relay.run_due() == 2
+    assert domain.rt.relay.run_due() == 0
+    by_task = {wakeup.args[0]: wakeup for wakeup in take_all(domain.settings)}
     assert by_task == {
         plain: Wakeup("swallowtail.run", [plain, 1], [660, 600], None),
         limited: Wakeup("swallowtail.run", [limited, 1], [9, 2], None),
     }
-    assert stage.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
-    assert stage.wishes() == {plain: (1, 1), limited: (1, 1)}
-    assert 0 < stage.due_in(plain) <= stage.settings.resend_after
+    assert domain.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
+    assert domain.wishes() == {plain: (1, 1), limited: (1, 1)}
+    assert 0 < domain.due_in(plain) <= domain.settings.resend_after
 
 
-def test_a_wish_is_not_sent_before_its_time(new_stage: NewStage, broker_url: str) -> None:
-    stage = new_stage(broker_url=broker_url)
-    claim = stage.running()
-    stage.runs.retry_later(claim, ERROR, 600.0)
-    assert stage.rt.relay.run_due() == 0
-    stage.make_due(claim.task_id)
-    assert stage.rt.relay.run_due() == 1
-    assert ids(take_all(stage.settings)) == [(claim.task_id, 2)]
-    assert stage.story(after=3) == ["RETRYING", "QUEUED"]
+def test_a_wish_is_not_sent_before_its_time(new_domain: NewDomain, broker_url: str) -> None:
+    domain = new_domain(broker_url=broker_url)
+    claim = domain.running()
+    domain.runs.retry_later(claim, ERROR, 600.0)
+    assert domain.rt.relay.run_due() == 0
+    domain.make_due(claim.task_id)
+    assert domain.rt.relay.run_due() == 1
+    assert ids(take_all(domain.settings)) == [(claim.task_id, 2)]
+    assert domain.story(after=3) == ["RETRYING", "QUEUED"]
 
 
-def test_the_oldest_wishes_go_first_and_no_more_than_asked_for(new_stage: NewStage, redis_url: str) -> None:
-    stage = new_stage(redis_url=redis_url)
-    tasks = [stage.submit() for _ in range(5)]
-    assert [stage.rt.relay.run_due(limit=2) for _ in range(4)] == [2, 2, 1, 0]
-    assert [wakeup.args[0] for wakeup in take_all(stage.settings)] == tasks
+def test_the_oldest_wishes_go_first_and_no_more_than_asked_for(new_domain: NewDomain, redis_url: str) -> None:
+    domain = new_domain(redis_url=redis_url)
+    tasks = [domain.submit() for _ in range(5)]
+    assert [domain.rt.relay.run_due(limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [wakeup.args[0] for wakeup in take_all(domain.settings)] == tasks
 
 
 def test_a_relay_that_dies_between_send_and_mark_sends_again_and_the_claim_ignores_one(
-    new_stage: NewStage, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    new_domain: NewDomain, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = new_stage(broker_url=broker_url)
-    first, second = stage.submit(), stage.submit()
+    domain = new_domain(broker_url=broker_url)
+    first, second = domain.submit(), domain.submit()
 
     def die(*_: Any) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage.ledger, "mark_queued", die)
+        patch.setattr(domain.ledger, "mark_queued", die)
         with pytest.raises(SystemExit):
-            stage.rt.relay.run_due()
-    assert stage.story() == ["SUBMITTED", "SUBMITTED"]
-    assert stage.rt.relay.run_due() == 0, "both are reserved"
-    stage.make_due(first)
-    stage.make_due(second)
-    assert stage.rt.relay.run_due() == 2
-    messages = ids(take_all(stage.settings))
+            domain.rt.relay.run_due()
+    assert domain.story() == ["SUBMITTED", "SUBMITTED"]
+    assert domain.rt.relay.run_due() == 0, "both are reserved"
+    domain.make_due(first)
+    domain.make_due(second)
+    assert domain.rt.relay.run_due() == 2
+    messages = ids(take_all(domain.settings))
     assert messages == sorted([(first, 1), (first, 1), (second, 1)])
-    claims = [stage.runs.claim(task_id, attempt, "worker") for task_id, attempt in messages]
+    claims = [domain.runs.claim(task_id, attempt, "worker") for task_id, attempt in messages]
     assert sum(claim is not None for claim in claims) == 2
-    assert stage.story(first) == stage.story(second) == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
+    assert domain.story(first) == domain.story(second) == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
 
 
 def _gone(server: RedisServer) -> None:
@@ -104,196 +104,196 @@ def _back(server: RedisServer) -> None:
 @pytest.mark.parametrize("address", ["socket", "port"])
 @pytest.mark.parametrize("trouble", [_gone, _full, _silent])
 def test_a_broker_that_refuses_costs_nothing_but_time(
-    new_stage: NewStage,
+    new_domain: NewDomain,
     redis_server: RedisServer,
     tcp_redis: RedisServer,
     trouble: Callable[[RedisServer], None],
     address: str,
 ) -> None:
     server = redis_server if address == "socket" else tcp_redis
-    stage = new_stage(redis_url=server.url, send_timeout=0.5)
-    warm = stage.submit()
-    assert stage.rt.relay.run_due() == 1
-    tasks = [stage.submit() for _ in range(3)]
+    domain = new_domain(redis_url=server.url, send_timeout=0.5)
+    warm = domain.submit()
+    assert domain.rt.relay.run_due() == 1
+    tasks = [domain.submit() for _ in range(3)]
     trouble(server)
-    assert stage.rt.relay.run_due() == 0
-    assert stage.story() == ["SUBMITTED", "QUEUED", "SUBMITTED", "SUBMITTED", "SUBMITTED"]
-    assert {task: stage.wishes()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
-    assert all(stage.due_in(task) <= 1.0 for task in tasks), "all of them were given back"
+    assert domain.rt.relay.run_due() == 0
+    assert domain.story() == ["SUBMITTED", "QUEUED", "SUBMITTED", "SUBMITTED", "SUBMITTED"]
+    assert {task: domain.wishes()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
+    assert all(domain.due_in(task) <= 1.0 for task in tasks), "all of them were given back"
     _back(server)
     for task in tasks:
-        stage.make_due(task)
-    assert stage.rt.relay.run_due() == 3
-    messages = ids(take_all(stage.settings))
+        domain.make_due(task)
+    assert domain.rt.relay.run_due() == 3
+    messages = ids(take_all(domain.settings))
     # What a silent broker had taken before the relay gave up may be there as well; a claim ignores it.
     assert set(messages) - {(warm, 1)} == {(task, 1) for task in tasks}
 
 
 def test_a_wish_that_was_claimed_meanwhile_is_not_given_back_early(
-    new_stage: NewStage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    new_domain: NewDomain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = new_stage(redis_url=redis_url)
-    task_id = stage.submit()
+    domain = new_domain(redis_url=redis_url)
+    task_id = domain.submit()
 
     def arrive_and_seem_lost(wish: Any) -> bool:
-        claim = stage.claim(wish.task_id, wish.attempt)
-        stage.runs.retry_later(claim, ERROR, 600.0)
+        claim = domain.claim(wish.task_id, wish.attempt)
+        domain.runs.retry_later(claim, ERROR, 600.0)
         return False
 
-    monkeypatch.setattr(stage.rt.relay, "_send", arrive_and_seem_lost)
-    assert stage.rt.relay.run_due() == 0
-    assert stage.due_in(task_id) > 300.0
+    monkeypatch.setattr(domain.rt.relay, "_send", arrive_and_seem_lost)
+    assert domain.rt.relay.run_due() == 0
+    assert domain.due_in(task_id) > 300.0
 
 
-def test_a_rabbit_that_is_not_there_costs_nothing(new_stage: NewStage) -> None:
-    stage = new_stage(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5)
-    task_id = stage.submit()
-    assert stage.rt.relay.run_due() == 0
-    assert stage.wishes() == {task_id: (1, 0)}
-    assert stage.due_in(task_id) <= 1.0
-    assert stage.story() == ["SUBMITTED"]
+def test_a_rabbit_that_is_not_there_costs_nothing(new_domain: NewDomain) -> None:
+    domain = new_domain(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5)
+    task_id = domain.submit()
+    assert domain.rt.relay.run_due() == 0
+    assert domain.wishes() == {task_id: (1, 0)}
+    assert domain.due_in(task_id) <= 1.0
+    assert domain.story() == ["SUBMITTED"]
 
 
 @pytest.mark.parametrize("wrong", ["password", "vhost", "queue"])
-def test_a_rabbit_that_refuses_us_costs_nothing(new_stage: NewStage, rabbit_url: str, wrong: str) -> None:
+def test_a_rabbit_that_refuses_us_costs_nothing(new_domain: NewDomain, rabbit_url: str, wrong: str) -> None:
     password, vhost = rabbit_url.replace(":guest@", ":wrong@"), f"{rabbit_url.rstrip('/')}/nowhere"
-    stage = new_stage(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
+    domain = new_domain(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
     if wrong == "queue":
         with Connection(rabbit_url) as connection, connection.channel() as channel:
-            Queue(stage.settings.queue, durable=False, channel=channel).queue_declare()
-    tasks = [stage.submit() for _ in range(2)]
-    assert stage.rt.relay.run_due() == 0
-    assert stage.wishes() == dict.fromkeys(tasks, (1, 0))
-    assert all(stage.due_in(task) <= 1.0 for task in tasks)
-    assert stage.story() == ["SUBMITTED", "SUBMITTED"]
+            Queue(domain.settings.queue, durable=False, channel=channel).queue_declare()
+    tasks = [domain.submit() for _ in range(2)]
+    assert domain.rt.relay.run_due() == 0
+    assert domain.wishes() == dict.fromkeys(tasks, (1, 0))
+    assert all(domain.due_in(task) <= 1.0 for task in tasks)
+    assert domain.story() == ["SUBMITTED", "SUBMITTED"]
 
 
 def test_a_doubted_message_is_sent_again_only_when_the_queue_is_shorter_than_the_waiting_tasks(
-    new_stage: NewStage, broker_url: str
+    new_domain: NewDomain, broker_url: str
 ) -> None:
-    stage = new_stage(broker_url=broker_url, resend_after=20.0)
-    first, second = stage.submit(), stage.submit()
-    assert stage.rt.relay.run_due() == 2
-    stage.make_due(first)
-    assert stage.rt.relay.run_due() == 0, "both messages are in the queue"
-    assert 20.0 < stage.due_in(first) <= 40.0, "doubted again, but later"
-    assert ids(take_all(stage.settings)) == sorted([(first, 1), (second, 1)])
-    stage.make_due(first)
-    assert stage.rt.relay.run_due() == 1
-    assert ids(take_all(stage.settings)) == [(first, 1)]
-    assert stage.wishes()[first] == (1, 2)
-    assert stage.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
+    domain = new_domain(broker_url=broker_url, resend_after=20.0)
+    first, second = domain.submit(), domain.submit()
+    assert domain.rt.relay.run_due() == 2
+    domain.make_due(first)
+    assert domain.rt.relay.run_due() == 0, "both messages are in the queue"
+    assert 20.0 < domain.due_in(first) <= 40.0, "doubted again, but later"
+    assert ids(take_all(domain.settings)) == sorted([(first, 1), (second, 1)])
+    domain.make_due(first)
+    assert domain.rt.relay.run_due() == 1
+    assert ids(take_all(domain.settings)) == [(first, 1)]
+    assert domain.wishes()[first] == (1, 2)
+    assert domain.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
 
 
-def test_doubts_grow_to_their_longest(new_stage: NewStage, redis_url: str) -> None:
-    stage = new_stage(redis_url=redis_url, resend_after=100.0, resend_max=300.0)
-    task_id = stage.submit()
+def test_doubts_grow_to_their_longest(new_domain: NewDomain, redis_url: str) -> None:
+    domain = new_domain(redis_url=redis_url, resend_after=100.0, resend_max=300.0)
+    task_id = domain.submit()
     pauses = []
     for _ in range(4):
-        stage.make_due(task_id)
-        assert stage.rt.relay.run_due() == 1
-        take_all(stage.settings)
-        pauses.append(stage.due_in(task_id))
+        domain.make_due(task_id)
+        assert domain.rt.relay.run_due() == 1
+        take_all(domain.settings)
+        pauses.append(domain.due_in(task_id))
     assert [round(pause, -2) for pause in pauses] == [100.0, 200.0, 300.0, 300.0]
 
 
-def test_a_queue_that_redis_lost_in_a_restart_is_filled_again(new_stage: NewStage, redis_server: RedisServer) -> None:
-    stage = new_stage(redis_url=redis_server.url)
-    tasks = [stage.submit() for _ in range(3)]
-    assert stage.rt.relay.run_due() == 3
+def test_a_queue_that_redis_lost_in_a_restart_is_filled_again(new_domain: NewDomain, redis_server: RedisServer) -> None:
+    domain = new_domain(redis_url=redis_server.url)
+    tasks = [domain.submit() for _ in range(3)]
+    assert domain.rt.relay.run_due() == 3
     redis_server.restart()
-    assert take_all(stage.settings) == []
+    assert take_all(domain.settings) == []
     for task in tasks:
-        stage.make_due(task)
+        domain.make_due(task)
 
     sent: list[int] = []
 
     def send() -> bool:
         # The relay's own connection broke; it may learn of it with its next message.
         for task in tasks:
-            if stage.wishes()[task][1] == 1:
-                stage.make_due(task)
-        sent.append(stage.rt.relay.run_due())
+            if domain.wishes()[task][1] == 1:
+                domain.make_due(task)
+        sent.append(domain.rt.relay.run_due())
         return sum(sent) >= 3
 
     wait_until(send, "the messages are sent again")
-    assert set(ids(take_all(stage.settings))) == {(task, 1) for task in tasks}
-    assert stage.story()[3:] == ["QUEUED"] * 3
+    assert set(ids(take_all(domain.settings))) == {(task, 1) for task in tasks}
+    assert domain.story()[3:] == ["QUEUED"] * 3
 
 
-def test_a_message_that_a_worker_threw_away_is_sent_again(new_stage: NewStage, broker_url: str) -> None:
-    stage = new_stage(broker_url=broker_url, resend_after=300.0, backoff_base=0.0)
-    task_id = stage.submit()
-    assert stage.rt.relay.run_due() == 1
-    assert len(take_all(stage.settings)) == 1
-    stage.ledger.propose_unheard(task_id, 1)
-    wait_until(lambda: stage.rt.relay.run_due() == 1, "it is sent again")
-    assert ids(take_all(stage.settings)) == [(task_id, 1)]
+def test_a_message_that_a_worker_threw_away_is_sent_again(new_domain: NewDomain, broker_url: str) -> None:
+    domain = new_domain(broker_url=broker_url, resend_after=300.0, backoff_base=0.0)
+    task_id = domain.submit()
+    assert domain.rt.relay.run_due() == 1
+    assert len(take_all(domain.settings)) == 1
+    domain.ledger.propose_unheard(task_id, 1)
+    wait_until(lambda: domain.rt.relay.run_due() == 1, "it is sent again")
+    assert ids(take_all(domain.settings)) == [(task_id, 1)]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_several_relays_at_once_send_each_wish_once(
-    new_stage: NewStage, redis_url: str, database: str, request: pytest.FixtureRequest
+    new_domain: NewDomain, redis_url: str, database: str, request: pytest.FixtureRequest
 ) -> None:
     place = {} if database == "sqlite" else {"database_url": request.getfixturevalue("postgres")}
-    stages = [new_stage(redis_url=redis_url, **place) for _ in range(4)]
-    tasks = [stages[0].submit() for _ in range(24)]
-    gate = threading.Barrier(len(stages))
+    domains = [new_domain(redis_url=redis_url, **place) for _ in range(4)]
+    tasks = [domains[0].submit() for _ in range(24)]
+    gate = threading.Barrier(len(domains))
     sent: list[int] = []
 
-    def relay(stage: Stage) -> None:
+    def relay(domain: Domain) -> None:
         gate.wait()
-        while count := stage.rt.relay.run_due(limit=5):
+        while count := domain.rt.relay.run_due(limit=5):
             sent.append(count)
 
-    threads = [threading.Thread(target=relay, args=(stage,)) for stage in stages]
+    threads = [threading.Thread(target=relay, args=(domain,)) for domain in domains]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    while count := stages[0].rt.relay.run_due():
+    while count := domains[0].rt.relay.run_due():
         sent.append(count)
     assert sum(sent) == 24
-    assert ids(take_all(stages[0].settings)) == sorted((task, 1) for task in tasks)
-    assert sorted(stages[0].story()) == ["QUEUED"] * 24 + ["SUBMITTED"] * 24
+    assert ids(take_all(domains[0].settings)) == sorted((task, 1) for task in tasks)
+    assert sorted(domains[0].story()) == ["QUEUED"] * 24 + ["SUBMITTED"] * 24
 
 
-def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_stage: NewStage, redis_url: str) -> None:
-    stage = new_stage(redis_url=redis_url, sweep_interval=0.05, lease_seconds=0.3, heartbeat_seconds=0.1)
-    sweeper = Sweeper(stage.rt)
+def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_domain: NewDomain, redis_url: str) -> None:
+    domain = new_domain(redis_url=redis_url, sweep_interval=0.05, lease_seconds=0.3, heartbeat_seconds=0.1)
+    sweeper = Sweeper(domain.rt)
     sweeper.start()
     try:
-        task_id = stage.submit()
-        stage.rt.hurry()
-        wait_until(lambda: stage.task(task_id).status == "QUEUED", "the sweeper has sent it")
-        stage.claim(task_id)
-        late = stage.submit()
-        stage.overdue(late)
-        wait_until(lambda: stage.wishes().get(task_id) == (2, 1), "the lapsed run is sent again")
-        wait_until(lambda: stage.task(late).status == "EXPIRED", "the overdue task has expired")
+        task_id = domain.submit()
+        domain.rt.hurry()
+        wait_until(lambda: domain.task(task_id).status == "QUEUED", "the sweeper has sent it")
+        domain.claim(task_id)
+        late = domain.submit()
+        domain.overdue(late)
+        wait_until(lambda: domain.wishes().get(task_id) == (2, 1), "the lapsed run is sent again")
+        wait_until(lambda: domain.task(late).status == "EXPIRED", "the overdue task has expired")
     finally:
         sweeper.stop()
-    stage.events()
+    domain.events()
 
 
 def test_a_sweeper_outlives_whatever_goes_wrong(
-    new_stage: NewStage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    new_domain: NewDomain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = new_stage(redis_url=redis_url, sweep_interval=0.01)
+    domain = new_domain(redis_url=redis_url, sweep_interval=0.01)
     faults: list[Exception] = [Unavailable(), ValueError("a surprise")]
-    real = stage.rt.reaper.run
+    real = domain.rt.reaper.run
 
     def reap() -> int:
         if faults:
             raise faults.pop()
         return real()
 
-    monkeypatch.setattr(stage.rt.reaper, "run", reap)
-    sweeper = Sweeper(stage.rt)
+    monkeypatch.setattr(domain.rt.reaper, "run", reap)
+    sweeper = Sweeper(domain.rt)
     sweeper.start()
     try:
         wait_until(lambda: not faults, "both faults were met")
-        task_id = stage.submit()
-        wait_until(lambda: stage.task(task_id).status == "QUEUED", "it goes on")
+        task_id = domain.submit()
+        wait_until(lambda: domain.task(task_id).status == "QUEUED", "it goes on")
     finally:
         sweeper.stop()

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.harness.house import House
+from tests.harness.deployment import Deployment
 from tests.harness.servers import PostgresServer
 from tests.harness.waiting import wait_until
 
@@ -21,10 +21,10 @@ WRITERS = 6
 
 
 @pytest.fixture
-def house(own_postgres: PostgresServer, new_house: Callable[..., House]) -> House:
-    house = new_house(database_url=own_postgres.create_database())
-    house.start_web()
-    return house
+def deployment(own_postgres: PostgresServer, new_deployment: Callable[..., Deployment]) -> Deployment:
+    deployment = new_deployment(database_url=own_postgres.create_database())
+    deployment.start_web()
+    return deployment
 
 
 class Writers:
@@ -43,9 +43,11 @@ class Writers:
             self.answers.append((answer.status_code, answer.text if answer.status_code != 201 else ""))
 
 
-def test_posts_are_answered_201_after_every_kind_of_restart(own_postgres: PostgresServer, house: House) -> None:
-    instance = house.new_instance()
-    writers = Writers(f"{house.webs[0].url}/api/v1/instances/{instance}/tasks")
+def test_posts_are_answered_201_after_every_kind_of_restart(
+    own_postgres: PostgresServer, deployment: Deployment
+) -> None:
+    instance = deployment.new_instance()
+    writers = Writers(f"{deployment.webs[0].url}/api/v1/instances/{instance}/tasks")
     with ThreadPoolExecutor(WRITERS) as pool:
         running: list[Future[None]] = [pool.submit(writers.write) for _ in range(WRITERS)]
         try:
@@ -63,14 +65,14 @@ def test_posts_are_answered_201_after_every_kind_of_restart(own_postgres: Postgr
         for each in running:
             each.result()
     assert set(writers.answers) == {(201, "")}
-    submitted = [event for event in house.events(instance) if event["data"].get("status") == "SUBMITTED"]
+    submitted = [event for event in deployment.events(instance) if event["data"].get("status") == "SUBMITTED"]
     assert len(submitted) == len(writers.answers), "none is lost, none is there twice"
 
 
 def test_a_post_begun_while_the_server_is_down_is_answered_201_after_it_is_back(
-    own_postgres: PostgresServer, house: House
+    own_postgres: PostgresServer, deployment: Deployment
 ) -> None:
-    url = f"{house.webs[0].url}/api/v1/instances/{house.new_instance()}/tasks"
+    url = f"{deployment.webs[0].url}/api/v1/instances/{deployment.new_instance()}/tasks"
     _stop(own_postgres, "fast")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(httpx.post, url, json=GIVEN, timeout=120)

@@ -17,13 +17,13 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from app.core.broadcast import connect
-from app.core.outbox import make_sender
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.ledger.outbox import make_sender
+from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.workers.celery_app import IntakeAMQP, worker_settings
 from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
-from workers.celery_app import IntakeAMQP, worker_settings
 
 Reach = Callable[[Settings], object]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.child import Child, Patience, describe
-from tests.harness.guard import session_pids
+from swallowtail.app.core.process.supervised import Child, Patience, describe
+from tests.harness.process_guard import session_pids
 from tests.harness.waiting import PATIENCE
 
 pytestmark = pytest.mark.service
@@ -179,7 +179,7 @@ def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
 def test_it_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
-from app.core.child import Child, Patience
+from swallowtail.app.core.process.supervised import Child, Patience
 def show(name, line):
     print(line, flush=True)
     os.kill(os.getpid(), 9)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
 
 pytestmark = pytest.mark.unit
 

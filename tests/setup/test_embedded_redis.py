@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from app.core.settings import Settings
-from scripts.embedded_redis import prepare_address, where, write_config
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.scripts.embedded_redis import prepare_address, where, write_config
 from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.waiting import wait_until
 
@@ -35,7 +35,11 @@ def settings_in(var: Path, **fields: object) -> Settings:
 def server(var: Path, name: str = "redis", **env: str) -> Program:
     env = {"SWALLOWTAIL_VAR_DIR": str(var), **env}
     return Program(
-        name, [sys.executable, "-m", "scripts.embedded_redis"], log=var.parent / f"{name}.log", env=env, cwd=var.parent
+        name,
+        [sys.executable, "-m", "swallowtail.scripts.embedded_redis"],
+        log=var.parent / f"{name}.log",
+        env=env,
+        cwd=var.parent,
     )
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.harness.guard import session_pids
+from tests.harness.process_guard import session_pids
 from tests.harness.program import ROOT, Died, Program, make_directory, remove_directory
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import wait_until

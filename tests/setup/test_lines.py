@@ -11,9 +11,9 @@ import sys
 import pytest
 from rich.console import Console
 
-from app.core.child import LineSplitter
-from app.core.raw_lines import LineStream
-from scripts.lines import Lines
+from swallowtail.app.core.logs.unlogged_output import LineStream
+from swallowtail.app.core.process.supervised import LineSplitter
+from swallowtail.scripts.process_output import Lines
 
 
 def shown(console: Console) -> list[str]:

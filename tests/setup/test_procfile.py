@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.procfile import ProcfileError, read_procfile
+from swallowtail.scripts.procfile import ProcfileError, read_procfile
 from tests.harness.program import ROOT
 
 

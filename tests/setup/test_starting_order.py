@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrate import migrate
-from app.core.settings import Settings
-from scripts.supervise import supervise
-from tests.core.stage import make_settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.scripts.supervise import supervise
+from tests.core.domain import make_settings
 from tests.harness.ports import free_port
 
 pytestmark = pytest.mark.unit

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness.guard import session_pids
 from tests.harness.ports import free_port
+from tests.harness.process_guard import session_pids
 from tests.harness.program import ROOT, Program, make_directory, remove_directory
 from tests.harness.waiting import wait_until
 
@@ -33,7 +33,7 @@ class Up(Program):
         self.url = f"http://127.0.0.1:{self.port}"
         env = {"SWALLOWTAIL_VAR_DIR": str(var), "PORT": str(self.port), "SWALLOWTAIL_RESTART_PAUSE": "0.1", **env}
         prepared = (ROOT / ".venv/swallowtail-installed").exists()
-        command = ["bash", "scripts/up"] if prepared else [sys.executable, "-m", "scripts.supervise"]
+        command = ["bash", "scripts/up"] if prepared else [sys.executable, "-m", "swallowtail.scripts.supervise"]
         super().__init__(name, command, log=var / f"{name}.log", env=env, cwd=ROOT)
 
     def ready(self) -> bool:
@@ -88,11 +88,11 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
         assert [f"  {n}. " in shown for n in (1, 2, 3)] == [True] * 3
         assert httpx.get(f"{up.url}/api/v1/instances/demo").json()["id"] == "demo"
 
-        web = up.child("app.wsgi")
+        web = up.child("swallowtail.app.wsgi")
         os.kill(web, signal.SIGKILL)
         up.wait_for_log("web ended by SIGKILL; starting it again in 0.1 s")
         wait_until(lambda: up.answers("/readyz"), "the web process answers again")
-        assert up.child("app.wsgi") != web
+        assert up.child("swallowtail.app.wsgi") != web
 
         os.kill(up.child("-server "), signal.SIGKILL)
         up.wait_for_log("redis ended by SIGKILL; starting it again in 0.1 s")
@@ -175,7 +175,7 @@ def test_a_release_that_fails_starts_nothing_else(var: Path) -> None:
 def test_several_web_processes_come_up_and_end_with_the_rest(var: Path) -> None:
     with Up(var, SWALLOWTAIL_PROCESSES="2").start() as up:
         wait_until(lambda: up.log_text().count("| listening on") == 2, "both web processes listen", seen=up.tail)
-        web = up.child("app.wsgi")
+        web = up.child("swallowtail.app.wsgi")
         assert len(children_of(web)) == 2
         sessions = list(up.children())
         assert up.terminate() == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.weaknesses import FINE, NOT_ASKED, WEAK, Verdict, add_up, judge_npm, judge_pip
+from swallowtail.scripts.audit_report import FINE, NOT_ASKED, WEAK, Verdict, add_up, judge_npm, judge_pip
 from tests.harness.program import ROOT
 
 SKIPPED = {"name": "amqp", "skip_reason": "Dependency not found and could not be audited: amqp (5.4.2)"}

@@ -61,7 +61,7 @@ TABLE = {
     "GET /instances/<instance_id>/audit": Row(ADMINS, _at("/instances/acme/audit")),
     "GET /audit": Row(SUPERUSERS, _at("/audit")),
     "GET /instances/<instance_id>/settings": Row(ADMINS, _at("/instances/acme/settings")),
-    "GET /tasks/<task_id>": Row(MEMBERS, lambda stage: f"/tasks/{stage.task_id}"),
+    "GET /tasks/<task_id>": Row(MEMBERS, lambda domain: f"/tasks/{domain.task_id}"),
     "GET /account": Row(PEOPLE, _at("/account")),
     # Whoever is not signed in by a cookie has no session to end and no page to give a token to.
     "GET /login": Row(PUBLIC, _at("/login")),
@@ -99,16 +99,20 @@ TABLE = {
     ),
     "GET /api/v1/users/<user_name>": Row(SUPERUSERS, _at("/api/v1/users/viewer")),
     "POST /api/v1/users/<user_name>/disable": Row(
-        SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/disable"
+        SUPERUSERS, lambda domain: f"/api/v1/users/{domain.new_user()}/disable"
     ),
-    "POST /api/v1/users/<user_name>/enable": Row(SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/enable"),
+    "POST /api/v1/users/<user_name>/enable": Row(
+        SUPERUSERS, lambda domain: f"/api/v1/users/{domain.new_user()}/enable"
+    ),
     "POST /api/v1/users/<user_name>/promote": Row(
-        SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/promote"
+        SUPERUSERS, lambda domain: f"/api/v1/users/{domain.new_user()}/promote"
     ),
-    "POST /api/v1/users/<user_name>/demote": Row(SUPERUSERS, lambda stage: f"/api/v1/users/{stage.new_user()}/demote"),
+    "POST /api/v1/users/<user_name>/demote": Row(
+        SUPERUSERS, lambda domain: f"/api/v1/users/{domain.new_user()}/demote"
+    ),
     "POST /api/v1/users/<user_name>/password": Row(
         SUPERUSERS,
-        lambda stage: f"/api/v1/users/{stage.new_user()}/password",
+        lambda domain: f"/api/v1/users/{domain.new_user()}/password",
         {"password": "staple after staple"},
     ),
     "GET /api/v1/tokens": Row(PEOPLE, _at("/api/v1/tokens")),
@@ -130,36 +134,36 @@ TABLE = {
     "POST /api/v1/instances/<instance_id>/tasks": Row(
         OPERATORS, _at("/api/v1/instances/acme/tasks"), {"kind": "brief", "input": {"text": "Hi"}}, 201
     ),
-    "GET /api/v1/tasks/<task_id>": Row(READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}"),
-    "GET /api/v1/tasks/<task_id>/steps": Row(READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}/steps"),
+    "GET /api/v1/tasks/<task_id>": Row(READERS, lambda domain: f"/api/v1/tasks/{domain.task_id}"),
+    "GET /api/v1/tasks/<task_id>/steps": Row(READERS, lambda domain: f"/api/v1/tasks/{domain.task_id}/steps"),
     "GET /api/v1/tasks/<task_id>/steps/<step_id>": Row(
-        READERS, lambda stage: f"/api/v1/tasks/{stage.task_id}/steps/{stage.new_step()}"
+        READERS, lambda domain: f"/api/v1/tasks/{domain.task_id}/steps/{domain.new_step()}"
     ),
     "POST /api/v1/tasks/<task_id>/cancel": Row(
-        OPERATORS_HIDDEN, lambda stage: f"/api/v1/tasks/{stage.new_task()}/cancel", {}
+        OPERATORS_HIDDEN, lambda domain: f"/api/v1/tasks/{domain.new_task()}/cancel", {}
     ),
     "POST /api/v1/tasks/<task_id>/retry": Row(
-        OPERATORS_HIDDEN, lambda stage: f"/api/v1/tasks/{stage.new_failure()}/retry", {}
+        OPERATORS_HIDDEN, lambda domain: f"/api/v1/tasks/{domain.new_failure()}/retry", {}
     ),
     "GET /api/v1/instances/<instance_id>/members": Row(ADMINS, _at("/api/v1/instances/acme/members")),
     "PUT /api/v1/instances/<instance_id>/members/<user_name>": Row(
-        ADMINS, lambda stage: f"/api/v1/instances/acme/members/{stage.new_user()}", {"role": "viewer"}
+        ADMINS, lambda domain: f"/api/v1/instances/acme/members/{domain.new_user()}", {"role": "viewer"}
     ),
     "DELETE /api/v1/instances/<instance_id>/members/<user_name>": Row(
-        ADMINS, lambda stage: f"/api/v1/instances/acme/members/{stage.new_member()}", None, 204
+        ADMINS, lambda domain: f"/api/v1/instances/acme/members/{domain.new_member()}", None, 204
     ),
     "GET /api/v1/instances/<instance_id>/front-end-tokens": Row(ADMINS, _at("/api/v1/instances/acme/front-end-tokens")),
     "POST /api/v1/instances/<instance_id>/front-end-tokens": Row(
         ADMINS, _at("/api/v1/instances/acme/front-end-tokens"), {"name": "page"}, 201
     ),
     "DELETE /api/v1/instances/<instance_id>/front-end-tokens/<token_id>": Row(
-        ADMINS, lambda stage: f"/api/v1/instances/acme/front-end-tokens/{stage.new_token()}", None, 204
+        ADMINS, lambda domain: f"/api/v1/instances/acme/front-end-tokens/{domain.new_token()}", None, 204
     ),
     "GET /api/v1/instances/<instance_id>/schedules": Row(WHOLE, _at("/api/v1/instances/acme/schedules")),
     "POST /api/v1/instances/<instance_id>/schedules": Row(
         OPERATORS, _at("/api/v1/instances/acme/schedules"), SCHEDULE, 201
     ),
-    "GET /api/v1/artifacts/<artifact_id>": Row(READERS, lambda stage: f"/api/v1/artifacts/{stage.new_artifact()}"),
+    "GET /api/v1/artifacts/<artifact_id>": Row(READERS, lambda domain: f"/api/v1/artifacts/{domain.new_artifact()}"),
     "GET /api/v1/instances/<instance_id>/policy": Row(ADMINS, _at("/api/v1/instances/acme/policy")),
     "PUT /api/v1/instances/<instance_id>/policy": Row(
         ADMINS, _at("/api/v1/instances/acme/policy"), {"secret_fields": ["iban"]}
@@ -167,17 +171,19 @@ TABLE = {
     "GET /api/v1/instances/<instance_id>/export": Row(OWNERS, _at("/api/v1/instances/acme/export")),
     # Without the id once more; whoever may not is refused before that.
     "DELETE /api/v1/instances/<instance_id>": Row(OWNERS, _at("/api/v1/instances/acme"), None, 422),
-    "GET /api/v1/schedules/<schedule_id>": Row(WHOLE_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}"),
+    "GET /api/v1/schedules/<schedule_id>": Row(
+        WHOLE_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}"
+    ),
     "GET /api/v1/schedules/<schedule_id>/slots": Row(
-        WHOLE_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}/slots"
+        WHOLE_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}/slots"
     ),
     "POST /api/v1/schedules/<schedule_id>/pause": Row(
-        OPERATORS_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}/pause", {}
+        OPERATORS_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}/pause", {}
     ),
     "POST /api/v1/schedules/<schedule_id>/resume": Row(
-        OPERATORS_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}/resume", {}
+        OPERATORS_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}/resume", {}
     ),
     "DELETE /api/v1/schedules/<schedule_id>": Row(
-        OPERATORS_HIDDEN, lambda stage: f"/api/v1/schedules/{stage.new_schedule()}", None, 204
+        OPERATORS_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}", None, 204
     ),
 }

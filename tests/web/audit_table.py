@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.core import grants, members, sessions, users
-from app.core.access import NOBODY, Actor, Caller
-from app.core.grants import PersonalWish
-from app.core.models_access import User
-from app.web import callers
+from swallowtail.app.core.identity import api_tokens, members, sessions, users
+from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.security.permissions import NOBODY, Actor, Caller
+from swallowtail.app.core.tables.auth import User
+from swallowtail.app.web.request import current_caller
 from tests.identity.bench import PASSWORD
 from tests.web.access_table import SCHEDULE
-from tests.web.gallery import Gallery
-from tests.web.visitors import proof_on
+from tests.web.browser_client import proof_on
+from tests.web.callers import Gallery
 
 #: How a request finds out who makes it where no gallery says so.
-_IDENTIFY = callers.identify
+_IDENTIFY = current_caller.identify
 _NUMBERS = itertools.count(1)
 
 #: An entry's action, the type of its object and the object's id: `made` is in the answer, `/4` the part of the path at
@@ -61,7 +61,7 @@ def _sign_in(gallery: Gallery) -> tuple[Actor, str]:
     _, user_id = _make_known(gallery)
     with gallery.rt.db.read() as session:
         user = session.get_one(User, user_id)
-    return sessions.open_session(gallery.rt, gallery.desk.web.tokens, user).actor, user_id
+    return sessions.open_session(gallery.rt, gallery.web_app.web.tokens, user).actor, user_id
 
 
 def _logout(gallery: Gallery) -> tuple[TestResponse, str]:
@@ -78,7 +78,7 @@ def _change_password(gallery: Gallery) -> tuple[TestResponse, str]:
 def _login_by_page(gallery: Gallery) -> tuple[TestResponse, str]:
     name, user_id = _make_known(gallery)
     gallery.who = NOBODY
-    client = gallery.desk.app.test_client()
+    client = gallery.web_app.app.test_client()
     form = {"name": name, "password": PASSWORD, "csrf": proof_on(client.get("/login"))}
     return client.post("/login", data=form), user_id
 
@@ -87,17 +87,17 @@ def _logout_by_page(gallery: Gallery) -> tuple[TestResponse, str]:
     _, user_id = _make_known(gallery)
     with gallery.rt.db.read() as session:
         user = session.get_one(User, user_id)
-    secret = sessions.open_session(gallery.rt, gallery.desk.web.tokens, user).session_secret
-    client = gallery.desk.app.test_client()
+    secret = sessions.open_session(gallery.rt, gallery.web_app.web.tokens, user).session_secret
+    client = gallery.web_app.app.test_client()
     client.set_cookie("swallowtail_session", secret)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callers, "identify", _IDENTIFY)
+        patch.setattr(current_caller, "identify", _IDENTIFY)
         return client.post("/logout", data={"csrf": proof_on(client.get("/account"))}), user_id
 
 
 def _own_token(gallery: Gallery) -> str:
     mine = gallery.rt.by(Caller(gallery.people["viewer"], "system"))
-    return f"/api/v1/tokens/{grants.mint_personal(mine, PersonalWish('ci')).view['id']}"
+    return f"/api/v1/tokens/{api_tokens.mint_personal(mine, PersonalWish('ci')).view['id']}"
 
 
 def _paused(gallery: Gallery) -> str:
@@ -194,4 +194,4 @@ NOTHING = {
     "POST /api/v1/auth/refresh": "likewise a program; a secret that comes twice is `session.replay`",
 }
 #: What takes more than an application: the test that it is proven by.
-ELSEWHERE = {"GET /login/provider/back": "tests/journey/test_oidc.py"}
+ELSEWHERE = {"GET /login/provider/back": "tests/journey/access/test_oidc.py"}

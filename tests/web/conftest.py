@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings import Settings
-from tests.web.desk import Desk, Open
-from tests.web.gallery import Gallery, open_gallery
+from swallowtail.app.core.config.settings import Settings
+from tests.web.app_fixture import Open, WebApp
+from tests.web.callers import Gallery, open_gallery
 
 
 @pytest.fixture
@@ -21,26 +21,26 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def desk(settings: Settings) -> Iterator[Desk]:
+def web_app(settings: Settings) -> Iterator[WebApp]:
     """The application with an instance `acme`, and ways to ask it and to play the worker."""
-    desk = Desk(settings)
-    desk.create_instance("acme")
-    yield desk
-    desk.close()
+    web_app = WebApp(settings)
+    web_app.create_instance("acme")
+    yield web_app
+    web_app.close()
 
 
 @pytest.fixture
 def open_desk(tmp_path: Path) -> Iterator[Open]:
     """Makes applications with settings of the test's own, and without an instance."""
-    desks: list[Desk] = []
+    desks: list[WebApp] = []
 
-    def make(**more: str) -> Desk:
-        desks.append(Desk(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
+    def make(**more: str) -> WebApp:
+        desks.append(WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
         return desks[-1]
 
     yield make
-    for desk in desks:
-        desk.close()
+    for web_app in desks:
+        web_app.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,25 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import text
 
-from app.core import epochs, firing, fleet, ledger, removal, retention, rotation, sessions, users
-from app.core.access import OPEN, Caller
-from app.core.audit_log import list_scopes, verify
-from app.core.events import now
-from app.core.old_entries import delete_old_entries
-from app.core.runs import Claim
-from app.core.runtime import Runtime
-from app.core.spent_tokens import delete_spent
-from app.core.sweep import Sweeper
-from app.core.vitals import VitalsCollector
-from app.delivery.archive import Archive
-from app.delivery.wire import Since
-from tests.harness.plans import OWN
+from swallowtail.app.core.audit.reader import list_scopes, verify
+from swallowtail.app.core.coordination import worker_registry
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity import sessions, users
+from swallowtail.app.core.ledger import tasks as task_ledger
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.maintenance import key_rotation, retention
+from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
+from swallowtail.app.core.maintenance.sweeper import Sweeper
+from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.queries.system_status import VitalsCollector
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.app.core.services import instance_deletion, log_epochs, schedule_firing
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.wire import Since
+from tests.harness.query_plans import OWN
 from tests.web.access_table import TABLE
-from tests.web.gallery import Gallery
+from tests.web.callers import Gallery
 
 #: Settings with which there is something to prune.
 KEEPS: dict[str, Any] = {
@@ -100,7 +104,7 @@ def work_all(gallery: Gallery) -> None:
     rt.runs.fail(again, _ERROR)
     rt.ledger.retry(failing.task_id, "plan")
     rt.ledger.request_cancel(_claimed(gallery).task_id)
-    rt.ledger.propose_lost(_claimed(gallery).task_id, 1, ledger.WORKER_LOST)
+    rt.ledger.propose_lost(_claimed(gallery).task_id, 1, task_ledger.WORKER_LOST)
     rt.ledger.propose_failed(_claimed(gallery).task_id, 1, _ERROR)
     rt.ledger.propose_cancelled(_claimed(gallery).task_id, 1)
     rt.ledger.propose_unheard(gallery.new_task(), 1)
@@ -130,9 +134,9 @@ def sweep_all(gallery: Gallery) -> None:
     _write(rt, "UPDATE task SET expires_at = 1 WHERE id = :id", id=late)
     Sweeper(rt).run_once()
     rt.clock.look()
-    fleet.announce(rt.db, "one", ["brief"], 10)
-    firing.fire_due(rt, at=now() + timedelta(hours=1))
-    fleet.retire(rt.db, "one")
+    worker_registry.announce(rt.db, "one", ["brief"], 10)
+    schedule_firing.fire_due(rt, at=now() + timedelta(hours=1))
+    worker_registry.retire(rt.db, "one")
     list(VitalsCollector(rt).collect())
     _follow(gallery)
 
@@ -148,12 +152,12 @@ def _follow(gallery: Gallery) -> None:
     archive.read_page("acme", 1)
     archive.read_answer("acme", Since("other", 1))
     archive.read_access_version()
-    gallery.desk.web.tokens.is_still_good([actor for actor, _ in pairs])
+    gallery.web_app.web.tokens.is_still_good([actor for actor, _ in pairs])
 
 
 def sign_in_all(gallery: Gallery) -> None:
     """Do what is done for users, and with what they show."""
-    rt, tokens = _trusted(gallery.rt), gallery.desk.web.tokens
+    rt, tokens = _trusted(gallery.rt), gallery.web_app.web.tokens
     users.create_user(rt, "ann", password=_PASSWORD)
     signed = sessions.sign_in(rt, tokens, "ann", _PASSWORD)
     again = sessions.refresh(rt, tokens, signed.session_secret)
@@ -171,8 +175,8 @@ def sign_in_all(gallery: Gallery) -> None:
 def keep_all(gallery: Gallery) -> None:
     """Delete what is no longer kept, seal what there is with another key, and end an instance."""
     rt = _trusted(gallery.rt)
-    list(rotation.rotate(rt.db))
-    rotation.count_use(rt.db)
+    list(key_rotation.rotate(rt.db))
+    key_rotation.count_use(rt.db)
     with rt.db.read() as session:
         for scope in list_scopes(session):
             verify(session, scope)
@@ -186,9 +190,9 @@ def keep_all(gallery: Gallery) -> None:
         # Entries cannot be made older than they are: the database refuses it.
         patch.setitem(vars(rt.settings), "audit_keep_days", -1.0)
         assert delete_old_entries(rt, lambda: True)
-    epochs.renew_epoch(rt, "other")
-    list(epochs.renew_every_epoch(rt))
-    removal.delete_instance(rt, "acme", "acme")
+    log_epochs.renew_epoch(rt, "other")
+    list(log_epochs.renew_every_epoch(rt))
+    instance_deletion.delete_instance(rt, "acme", "acme")
 
 
 def _trusted(rt: Runtime) -> Runtime:

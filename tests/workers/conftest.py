@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from app.core.events import EventRecord, LiveState, StepText
-from app.core.ledger import NewTask
-from app.core.runs import Claim
-from app.core.runtime import Runtime
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.workers import worker_runtime
+from swallowtail.workers.run.context import Context
+from swallowtail.workers.run.live_progress import LiveProgress
+from swallowtail.workers.signals import progressed, text_produced
 from tests.fakes import FakeWatch
-from tests.harness.story import story
+from tests.harness.event_lines import story
 from tests.harness.tables import create_tables
-from workers import process
-from workers.journal import Context
-from workers.live import LiveProgress
-from workers.signals import progressed, text_produced
 
 
 @dataclass
@@ -57,12 +57,12 @@ class Inside:
 def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a receiver builds for this process is built in the test's directory, and closed."""
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
-    process.settings.cache_clear()
-    process.named.cache_clear()
+    worker_runtime.settings.cache_clear()
+    worker_runtime.named.cache_clear()
     yield
-    process.forget()
-    process.settings.cache_clear()
-    process.named.cache_clear()
+    worker_runtime.forget()
+    worker_runtime.settings.cache_clear()
+    worker_runtime.named.cache_clear()
 
 
 @pytest.fixture

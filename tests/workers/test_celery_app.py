@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.core.outbox import RUN_TASK
-from workers.celery_app import celery_app
-from workers.run_task import run
+from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.workers.celery_app import celery_app
+from swallowtail.workers.run_task import run
 
 
 def test_a_worker_has_one_task_and_none_of_celerys_own() -> None:

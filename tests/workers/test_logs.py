@@ -13,8 +13,8 @@ import orjson
 import pytest
 import structlog
 
-from app.core.logs import configure_logging
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.logs.setup import configure_logging
 
 
 @pytest.fixture(autouse=True)

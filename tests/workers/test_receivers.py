@@ -11,12 +11,12 @@ import pytest
 from celery import signals as celery_signals
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
-from app.core.models import Outbox
-from app.core.outbox import RUN_TASK
-from app.core.runtime import Runtime
-from tests.harness.story import BEGINNING
+from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.tables.models import Outbox
+from swallowtail.workers import receivers, run_task, worker_runtime
+from tests.harness.event_lines import BEGINNING
 from tests.workers.conftest import Inside
-from workers import process, receivers, run_task
 
 OURS = run_task.run
 
@@ -108,5 +108,5 @@ def test_what_is_committed_is_published(inside: Inside, monkeypatch: pytest.Monk
 
     ctx.step("speak", speak)
     assert published == [*inside.live, *inside.text]
-    process.announce(inside.events)
+    worker_runtime.announce(inside.events)
     assert published == [*inside.live, *inside.text, *inside.events]

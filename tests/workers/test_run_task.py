@@ -13,16 +13,17 @@ import pytest
 import structlog
 from pydantic import BaseModel, field_validator
 
-from app.core import actions
-from app.core.errors import Unavailable
-from app.core.raw_lines import LineStream
-from app.core.states import TaskStatus
-from tests.harness.story import BEGINNING, steps
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.logs.unlogged_output import LineStream
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.workers import run_task
+from swallowtail.workers.registry.catalogue import AgentSpec
+from swallowtail.workers.run import threads
+from swallowtail.workers.run.context import Context, PermanentError
+from swallowtail.workers.run.interrupts import Interrupts
+from tests.harness.event_lines import BEGINNING, steps
 from tests.workers.conftest import Inside
-from workers import run_task, threads
-from workers.catalogue import AgentSpec
-from workers.interrupts import Interrupts
-from workers.journal import Context, PermanentError
 
 
 class Given(BaseModel):
@@ -164,7 +165,7 @@ def test_a_permanent_error_outside_of_steps_is_permanent(inside: Inside) -> None
 
 def test_a_cancel_before_the_last_commit_wins(inside: Inside) -> None:
     def cancel(ctx: Context, given: Given) -> str:
-        actions.cancel(inside.rt, ctx.task_id)
+        task_service.cancel(inside.rt, ctx.task_id)
         return "done, but too late"
 
     assert perform(inside, cancel, given={})[0] is TaskStatus.CANCELLED

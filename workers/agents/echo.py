@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from workers.catalogue import agent
-from workers.journal import Context
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context
 
 
 class EchoInput(BaseModel):

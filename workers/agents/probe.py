@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workers.catalogue import agent
-from workers.journal import Context, PermanentError
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context, PermanentError
 
 #: Longest nap between two looks at whether the task was cancelled, in seconds.
 NAP = 0.1

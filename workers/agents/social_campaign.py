@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.content_creator import generate_content
-from workers.agents.campaign.editor import review
-from workers.agents.campaign.manager import plan
-from workers.agents.campaign.platforms import PLATFORMS, PlatformName
-from workers.agents.campaign.publisher import package
-from workers.agents.campaign.researcher import extract_facts, read_source
-from workers.catalogue import agent
-from workers.journal import Context
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.agents.campaign.content_creator import generate_content
+from swallowtail.workers.agents.campaign.editor import review
+from swallowtail.workers.agents.campaign.manager import plan
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS, PlatformName
+from swallowtail.workers.agents.campaign.publisher import package
+from swallowtail.workers.agents.campaign.researcher import extract_facts, read_source
+from swallowtail.workers.registry.catalogue import agent
+from swallowtail.workers.run.context import Context
 
 #: Percent of the task that is done once the research is done, and once the last possible review is done.
 RESEARCHED, REVIEWED = 20.0, 95.0

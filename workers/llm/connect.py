@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from workers.journal import PermanentError
+from swallowtail.workers.run.context import PermanentError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

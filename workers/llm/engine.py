@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.core.settings import Settings, load_settings
-from workers.llm.offline import OfflineProvider
-from workers.llm.openai_chat import OpenAIProvider
-from workers.llm.provider import Provider
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.workers.llm.offline import OfflineProvider
+from swallowtail.workers.llm.openai_chat import OpenAIProvider
+from swallowtail.workers.llm.provider import Provider
 
 
 def open_provider(settings: Settings | None = None) -> Provider:

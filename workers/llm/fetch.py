@@ -15,9 +15,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from app.core.settings import Settings, load_settings
-from workers.journal import PermanentError
-from workers.llm.connect import Deadline, FetchError, connect
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.workers.llm.connect import Deadline, FetchError, connect
+from swallowtail.workers.run.context import PermanentError
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from workers.llm.provider import DraftRequest, Fact, Tone
-from workers.llm.wording import bare, calm, cut, mentions, without_emoji
+from swallowtail.workers.llm.provider import DraftRequest, Fact, Tone
+from swallowtail.workers.llm.wording import bare, calm, cut, mentions, without_emoji
 
 #: A quotation cut shorter than this, in the platform's count, says nothing.
 SHORTEST_QUOTE = 40

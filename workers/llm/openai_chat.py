@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from app.core.settings import Settings
-from workers.journal import PermanentError, asked_pause
-from workers.llm.prompts import Message, draft_messages
-from workers.llm.provider import DraftRequest, ProviderError
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.llm.prompts import Message, draft_messages
+from swallowtail.workers.llm.provider import DraftRequest, ProviderError
+from swallowtail.workers.run.context import PermanentError, asked_pause
 
 if TYPE_CHECKING:
     import openai

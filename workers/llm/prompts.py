@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.llm.provider import DraftRequest
+from swallowtail.workers.llm.provider import DraftRequest
 
 Message = dict[str, str]
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from workers.alphabets import UNSPACED, count_unspaced
+from swallowtail.workers.reading.alphabets import UNSPACED, count_unspaced
 
 #: A hashtag as the platforms see one: a number sign, then letters, digits and _, with at least one letter.
 HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w*[^\W\d_]\w*)")

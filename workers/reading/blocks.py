@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.alphabets import UNSPACED
+from swallowtail.workers.reading.alphabets import UNSPACED
 
 BlockKind = Literal["heading", "paragraph", "item"]
 

@@ -10,10 +10,10 @@ import codecs
 import re
 from typing import Literal
 
-from workers.reading.blocks import UnreadableError
-from workers.reading.charsets import find_utf_16
-from workers.reading.data import LOOKED_AT, find_data
-from workers.reading.dialects import FRONT_MATTER
+from swallowtail.workers.reading.blocks import UnreadableError
+from swallowtail.workers.reading.charsets import find_utf_16
+from swallowtail.workers.reading.markdown_dialects import FRONT_MATTER
+from swallowtail.workers.reading.structured_data import LOOKED_AT, find_data
 
 Format = Literal[
     "html", "markdown", "restructuredtext", "asciidoc", "org", "mediawiki", "json", "csv", "xml", "code", "plain",

@@ -8,7 +8,7 @@ import re
 from email import message_from_string, policy
 from email.errors import MessageError
 
-from workers.reading.charsets import decode
+from swallowtail.workers.reading.charsets import decode
 
 #: A text that begins with at least two of these is an e-mail.
 _HEAD = re.compile(r"(?:(?:[^\W\d_][\w-]{0,40}[ \u00a0]?[:：][^\n]{0,2000}|[ \t][^\n]{1,2000})\n){2,100}?(?=\n)")

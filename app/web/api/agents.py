@@ -5,12 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core.validate import check_line
-from app.web.api.answers import AgentList
-from app.web.api.paging import write_page
-from app.web.api.scope import seeing
-from app.web.api.shapes import Agent
-from app.web.bodies import write_json
+from swallowtail.app.core.validation import check_line
+from swallowtail.app.web.api.paging import write_page
+from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.schemas.resources import Agent
+from swallowtail.app.web.api.schemas.responses import AgentList
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Agents", "description": "Who does the work, and what input it takes."}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from app.core.validate import check_task_id
-from app.web.api.scope import seeing
+from swallowtail.app.core.validation import check_task_id
+from swallowtail.app.web.api.permission_scope import seeing
 
 _TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a view."}
 

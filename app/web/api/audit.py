@@ -5,12 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core.audit_log import Wanted
-from app.core.validate import check_instance_id
-from app.web.api.answers import AuditPage
-from app.web.api.given import AuditQuery
-from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import seeing
+from swallowtail.app.core.audit.reader import Wanted
+from swallowtail.app.core.validation import check_instance_id
+from swallowtail.app.web.api.paging import choose_limit, write_page
+from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.requests import AuditQuery
+from swallowtail.app.web.api.schemas.responses import AuditPage
 
 _TAG = {"name": "Audit log", "description": "Who did what to which object, from where. Entries are only ever added."}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import sessions
-from app.core.access import require_known
-from app.core.events import stamp
-from app.core.sessions import SignedIn
-from app.web import signing_in
-from app.web.api.identities import Login, NewPassword, RefreshRequest, SessionTokens, Whoami
-from app.web.bodies import write_json
-from app.web.callers import act, get_caller
+from swallowtail.app.core.events import stamp
+from swallowtail.app.core.identity import sessions
+from swallowtail.app.core.identity.sessions import SignedIn
+from swallowtail.app.core.security.permissions import require_known
+from swallowtail.app.web.api.schemas.identities import Login, NewPassword, RefreshRequest, SessionTokens, Whoami
+from swallowtail.app.web.request import password_login
+from swallowtail.app.web.request.current_caller import act, get_caller
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Signing in", "description": "From a name and a password to a token, and who a token is of."}
 
@@ -28,7 +28,7 @@ def login(body: Login) -> Response:
 
     The answer is the same for an unknown name and a wrong password.
     """
-    return _write(signing_in.sign_in(body.name, body.password))
+    return _write(password_login.sign_in(body.name, body.password))
 
 
 @bp.post("/refresh")
@@ -41,7 +41,7 @@ def refresh(body: RefreshRequest) -> Response:
     A session token is good once: the answer has the next. Whoever comes with an earlier one ends the session, because
     one of the two who had it must have stolen it.
     """
-    return _write(signing_in.refresh(body.session_token))
+    return _write(password_login.refresh(body.session_token))
 
 
 @bp.post("/logout")
@@ -91,7 +91,7 @@ def whoami() -> Response:
 )
 def change_password(body: NewPassword) -> Response:
     """Change one's own password"""
-    signing_in.change_password(body.password, body.new_password)
+    password_login.change_password(body.password, body.new_password)
     return Response(status=204)
 
 

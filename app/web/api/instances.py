@@ -6,19 +6,19 @@ import orjson
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import actions
-from app.core.log import Head
-from app.core.outline import Bounds
-from app.core.validate import check_instance_id, check_task_id
-from app.web.api.answers import EventPage, InstancePage, Snapshot
-from app.web.api.given import EventQuery, NewInstance, PageQuery
-from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import seeing
-from app.web.api.shapes import Instance
-from app.web.bodies import write_json
-from app.web.callers import act
-from app.web.errors import Gone
-from app.web.parts import get_runtime
+from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.queries.snapshot import Bounds
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.web.api.paging import choose_limit, write_page
+from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.requests import EventQuery, NewInstance, PageQuery
+from swallowtail.app.web.api.schemas.resources import Instance
+from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, Snapshot
+from swallowtail.app.web.container import get_runtime
+from swallowtail.app.web.http.problem_details import Gone
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Instances", "description": "Workspaces: each has its tasks, its numbered log and its room."}
 
@@ -40,7 +40,7 @@ def list_instances(query: PageQuery) -> Response:
 @bp.doc(responses=[409])
 def create_instance(body: NewInstance) -> Response:
     """Create an instance"""
-    view = actions.create_instance(act(), body.name, body.id)
+    view = task_service.create_instance(act(), body.name, body.id)
     return write_json(view, 201, {"Location": f"/api/v1/instances/{view['id']}"})
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import grants, members
-from app.core.grants import FrontEndWish
-from app.web.api.identities import MintedToken, TokenList
-from app.web.api.memberships import Member, MemberList, NewFrontEndToken, NewRole
-from app.web.api.paging import write_page
-from app.web.bodies import write_json
-from app.web.callers import act
-from app.web.parts import get_web
+from swallowtail.app.core.identity import api_tokens, members
+from swallowtail.app.core.identity.api_tokens import FrontEndWish
+from swallowtail.app.web.api.paging import write_page
+from swallowtail.app.web.api.schemas.identities import MintedToken, TokenList
+from swallowtail.app.web.api.schemas.memberships import Member, MemberList, NewFrontEndToken, NewRole
+from swallowtail.app.web.container import get_web
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Access", "description": "Members of an instance with their roles, and tokens for its front ends."}
 
@@ -53,7 +53,7 @@ def remove_member(instance_id: str, user_name: str) -> Response:
 @bp.output(TokenList)
 def list_front_end_tokens(instance_id: str) -> Response:
     """List the tokens of an instance's front ends that are good"""
-    return write_page(grants.list_front_ends(act(), instance_id))
+    return write_page(api_tokens.list_front_ends(act(), instance_id))
 
 
 @bp.post("/front-end-tokens")
@@ -74,7 +74,7 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
         fields=body.fields,
         lifetime=body.lifetime,
     )
-    minted = grants.mint_front_end(act(), get_web().tokens, wish)
+    minted = api_tokens.mint_front_end(act(), get_web().tokens, wish)
     address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
     return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
 
@@ -83,5 +83,5 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
 @bp.doc(responses={204: "It is worth nothing from now on; its live connections end within two seconds"})
 def revoke_front_end_token(instance_id: str, token_id: str) -> Response:
     """Revoke a front end's token"""
-    grants.revoke_front_end(act(), instance_id, token_id)
+    api_tokens.revoke_front_end(act(), instance_id, token_id)
     return Response(status=204)

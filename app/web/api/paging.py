@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Response
 
-from app.core.errors import InvalidInput
-from app.web.bodies import write_json
-from app.web.parts import get_runtime
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.web.container import get_runtime
+from swallowtail.app.web.request.json_body import write_json
 
 
 def choose_limit(asked: int | None) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import actions, planning
-from app.core.validate import check_instance_id, check_task_id
-from app.web.api.answers import AddedSchedule, ScheduleList, SlotList
-from app.web.api.given import NewSchedule, PageQuery, SlotQuery
-from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import seeing
-from app.web.api.shapes import Schedule
-from app.web.bodies import write_json
-from app.web.callers import act
+from swallowtail.app.core.services import schedules as schedule_service
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.web.api.paging import choose_limit, write_page
+from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.requests import NewSchedule, PageQuery, SlotQuery
+from swallowtail.app.web.api.schemas.resources import Schedule
+from swallowtail.app.web.api.schemas.responses import AddedSchedule, ScheduleList, SlotList
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Schedules", "description": "Tasks that are submitted again and again, or later."}
 
@@ -50,10 +51,10 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
 
     What it is to submit is checked now, and again at every slot.
     """
-    wanted = planning.NewSchedule(instance_id=instance_id, **dict(body))
+    wanted = schedule_service.NewSchedule(instance_id=instance_id, **dict(body))
     runtime = act()
-    view = planning.add_schedule(runtime, wanted)
-    warnings = actions.find_warnings(runtime, view["kind"])
+    view = schedule_service.add_schedule(runtime, wanted)
+    warnings = task_service.find_warnings(runtime, view["kind"])
     told = {**view, "warnings": warnings} if warnings else view
     return write_json(told, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
 
@@ -83,7 +84,7 @@ def pause_schedule(schedule_id: str) -> Response:
 
     No slot comes until it is resumed. Pausing again changes nothing.
     """
-    return write_json(planning.pause_schedule(act(), schedule_id))
+    return write_json(schedule_service.pause_schedule(act(), schedule_id))
 
 
 @bp.post("/schedules/<schedule_id>/resume")
@@ -93,12 +94,12 @@ def resume_schedule(schedule_id: str) -> Response:
 
     It goes on with the first slot from now; those of the pause are gone.
     """
-    return write_json(planning.resume_schedule(act(), schedule_id))
+    return write_json(schedule_service.resume_schedule(act(), schedule_id))
 
 
 @bp.delete("/schedules/<schedule_id>")
 @bp.doc(responses={204: "It was removed; the tasks that it submitted stay"})
 def remove_schedule(schedule_id: str) -> Response:
     """Remove a schedule"""
-    planning.remove_schedule(act(), schedule_id)
+    schedule_service.remove_schedule(act(), schedule_id)
     return Response(status=204)

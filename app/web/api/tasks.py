@@ -1,20 +1,20 @@
-"""REST: tasks and their steps. The road begins here: a submission comes in and goes to `core/actions`."""
+"""REST: tasks and their steps. The road begins here: a submission comes in and goes to `core/services/tasks`."""
 
 from __future__ import annotations
 
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import actions
-from app.core.actions import Outcome
-from app.core.validate import check_instance_id, check_line, check_task_id
-from app.web.api.answers import StepList, TaskOutcome, TaskPage
-from app.web.api.given import NewTask, Retry, SubmissionHeaders, TaskQuery
-from app.web.api.paging import choose_limit, write_page
-from app.web.api.scope import seeing
-from app.web.api.shapes import Step, Task
-from app.web.bodies import write_json
-from app.web.callers import act
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.services.tasks import Outcome
+from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
+from swallowtail.app.web.api.paging import choose_limit, write_page
+from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.requests import NewTask, Retry, SubmissionHeaders, TaskQuery
+from swallowtail.app.web.api.schemas.resources import Step, Task
+from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Tasks", "description": "Pieces of work, and the steps that they are made of."}
 
@@ -48,7 +48,7 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
     It is stored before the answer is sent, and runs even if this server, Redis or a worker dies now. Send an
     `Idempotency-Key` to be able to repeat the request after a lost answer.
     """
-    submission = actions.Submission(
+    submission = task_service.Submission(
         instance_id=instance_id,
         kind=body.kind,
         input=body.input,
@@ -56,7 +56,7 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
         idempotency_key=headers.idempotency_key,
         expires_in=body.expires_in,
     )
-    outcome = actions.submit(act(), submission)
+    outcome = task_service.submit(act(), submission)
     location = {"Location": f"/api/v1/tasks/{outcome.task['id']}"}
     return _write_outcome(outcome, 201 if outcome.created else 200, location)
 
@@ -97,7 +97,7 @@ def cancel_task(task_id: str) -> Response:
     One that has not begun is CANCELLED in the answer; one that runs has `cancel_requested` and becomes CANCELLED as
     soon as its run notices. Cancelling again changes nothing.
     """
-    return _write_outcome(actions.cancel(act(), task_id))
+    return _write_outcome(task_service.cancel(act(), task_id))
 
 
 @bp.post("/tasks/<task_id>/retry")
@@ -109,7 +109,7 @@ def retry_task(task_id: str, body: Retry) -> Response:
 
     A new attempt that keeps the finished steps, or those before `from_step`. The body may be left out.
     """
-    return _write_outcome(actions.retry(act(), task_id, body.from_step))
+    return _write_outcome(task_service.retry(act(), task_id, body.from_step))
 
 
 def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:

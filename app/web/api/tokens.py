@@ -5,12 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import grants
-from app.core.grants import PersonalWish
-from app.web.api.identities import MintedToken, NewToken, TokenList
-from app.web.api.paging import write_page
-from app.web.bodies import write_json
-from app.web.callers import act
+from swallowtail.app.core.identity import api_tokens
+from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.web.api.paging import write_page
+from swallowtail.app.web.api.schemas.identities import MintedToken, NewToken, TokenList
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Personal tokens", "description": "With one, a program acts as its user, or does less."}
 
@@ -21,7 +21,7 @@ bp = APIBlueprint("tokens", __name__, tag=_TAG, url_prefix="/api/v1/tokens")
 @bp.output(TokenList)
 def list_tokens() -> Response:
     """List one's own tokens that are good"""
-    return write_page(grants.list_own(act()))
+    return write_page(api_tokens.list_own(act()))
 
 
 @bp.post("")
@@ -36,7 +36,7 @@ def mint_token(body: NewToken) -> Response:
     It can do no more than its user, at any time; a token that is used to mint one can give no more than it has.
     """
     wish = PersonalWish(body.name, body.acts, body.instance_id, body.lifetime)
-    minted = grants.mint_personal(act(), wish)
+    minted = api_tokens.mint_personal(act(), wish)
     address = f"/api/v1/tokens/{minted.view['id']}"
     return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
 
@@ -45,5 +45,5 @@ def mint_token(body: NewToken) -> Response:
 @bp.doc(responses={204: "It is worth nothing from now on; revoking again changes nothing"})
 def revoke_token(token_id: str) -> Response:
     """Revoke one of one's own tokens"""
-    grants.revoke_own(act(), token_id)
+    api_tokens.revoke_own(act(), token_id)
     return Response(status=204)

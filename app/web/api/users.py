@@ -5,13 +5,13 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from app.core import users
-from app.core.errors import InvalidInput
-from app.core.users import Identity
-from app.web.api.identities import GivenPassword, NewUser, User, UserPage, UserQuery
-from app.web.api.paging import choose_limit, write_page
-from app.web.bodies import write_json
-from app.web.callers import act
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity.users import Identity
+from swallowtail.app.web.api.paging import choose_limit, write_page
+from swallowtail.app.web.api.schemas.identities import GivenPassword, NewUser, User, UserPage, UserQuery
+from swallowtail.app.web.request.current_caller import act
+from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Users", "description": "Who is known here. Superusers keep them."}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.agents.campaign.brief import CampaignInput
 
 SAMPLE = (Path(__file__).parents[3] / "examples" / "brief.md").read_text(encoding="utf-8")
 EVERYWHERE = ["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]

@@ -1,6 +1,6 @@
 """The built-in agents read briefs in this process here: starting one for each would take most of these tests' time.
 
-That it is another process outside of tests is held by `tests/workers/reading/test_apart.py` and the journeys.
+That it is another process outside of tests is held by `tests/workers/reading/test_subprocess_reader.py` and the journeys.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from workers.agents.campaign import researcher
-from workers.journal import PermanentError
-from workers.reading.blocks import Reading, UnreadableError
-from workers.reading.read import read
+from swallowtail.workers.agents.campaign import researcher
+from swallowtail.workers.reading.blocks import Reading, UnreadableError
+from swallowtail.workers.reading.reader import read
+from swallowtail.workers.run.context import PermanentError
 
 
 @pytest.fixture(autouse=True)

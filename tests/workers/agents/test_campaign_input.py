@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.core.catalogue import validate_input
-from app.core.errors import InvalidInput
-from app.core.models import Agent
-from workers.agents.campaign.brief import CampaignInput
-from workers.forms import input_schema
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.ledger.agent_cards import validate_input
+from swallowtail.app.core.tables.models import Agent
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.registry.input_schema import input_schema
 
 CARD = Agent(kind="social_campaign", input_schema=input_schema(CampaignInput))
 

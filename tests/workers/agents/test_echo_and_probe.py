@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from swallowtail.workers.agents import echo, probe
+from swallowtail.workers.run.context import PermanentError, RunStopped
 from tests.fakes import FakeContext
-from workers.agents import echo, probe
-from workers.journal import PermanentError, RunStopped
 
 
 def run_probe(ctx: FakeContext, **given: Any) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from swallowtail.workers.agents.campaign.brief import BrandRules
+from swallowtail.workers.agents.campaign.editor import check, review
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from tests.workers.agents.briefs import campaign
-from workers.agents.campaign.brief import BrandRules
-from workers.agents.campaign.editor import check, review
-from workers.agents.campaign.platforms import PLATFORMS
 
 
 def rules(text: str, *, known: tuple[str, ...] = (), link: str | None = None, **brand: Any) -> list[tuple[str, str]]:

@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.registry.catalogue import load_agents
+from swallowtail.workers.run.context import PermanentError
 from tests.fakes import FakeContext
-from workers.catalogue import load_agents
-from workers.journal import PermanentError
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "examples" / "word_count.py"

@@ -6,13 +6,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from swallowtail.workers.agents import social_campaign
+from swallowtail.workers.agents.campaign.platforms import (
+    PLATFORMS,
+    count_shortened,
+    count_threads,
+    count_utf16,
+    count_x,
+)
+from swallowtail.workers.llm.provider import Tone
+from swallowtail.workers.llm.wording import bare, cut, hashtags, mentions
+from swallowtail.workers.run.context import PermanentError
 from tests.fakes import FakeContext
 from tests.workers.agents.briefs import EVERYWHERE, campaign
-from workers.agents import social_campaign
-from workers.agents.campaign.platforms import PLATFORMS, count_shortened, count_threads, count_utf16, count_x
-from workers.journal import PermanentError
-from workers.llm.provider import Tone
-from workers.llm.wording import bare, cut, hashtags, mentions
 
 TONES: list[Tone] = ["friendly", "professional", "playful", "bold", "plain"]
 
@@ -33,7 +39,19 @@ WORDS = st.one_of(
         ]
     ),
     st.sampled_from(
-        ["Aurora One", "lamp", "desk.", "costs", "€149", "!!!", "?!", "**bold**", "`code`", "| a |", "日本語のランプ"]
+        [
+            "Aurora One",
+            "lamp",
+            "desk.",
+            "costs",
+            "€149",
+            "!!!",
+            "?!",
+            "**bold**",
+            "`code`",
+            "| a |",
+            "日本語のランプ",
+        ]
     ),
     st.integers(1, 400).map(lambda size: "x" * size),
     st.integers(1, 200).map(lambda size: "語" * size),

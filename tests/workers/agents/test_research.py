@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from swallowtail.workers.agents.campaign.document import Document, make_document
+from swallowtail.workers.agents.campaign.facts import LONGEST, MAX_FACTS, find_facts
+from swallowtail.workers.agents.campaign.language import find_language
+from swallowtail.workers.agents.campaign.names import Names
+from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
+from swallowtail.workers.agents.campaign.readability import reading_grade
+from swallowtail.workers.reading.blocks import Block, Reading, clean
+from swallowtail.workers.reading.reader import read_text
 from tests.workers.agents.briefs import SAMPLE
-from workers.agents.campaign.document import Document, make_document
-from workers.agents.campaign.facts import LONGEST, MAX_FACTS, find_facts
-from workers.agents.campaign.language import find_language
-from workers.agents.campaign.names import Names
-from workers.agents.campaign.phrases import find_phrases, make_hashtags
-from workers.agents.campaign.readability import reading_grade
-from workers.reading.blocks import Block, Reading, clean
-from workers.reading.read import read_text
 
 
 def read_document(source: str) -> Document:

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from swallowtail.workers.agents import social_campaign
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
+from swallowtail.workers.llm.wording import hashtags
+from swallowtail.workers.reading.blocks import clean
+from swallowtail.workers.run.context import PermanentError, RunStopped
 from tests.fakes import FakeContext
 from tests.workers.agents.briefs import EVERYWHERE, SAMPLE, campaign
 from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx
-from workers.agents import social_campaign
-from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.platforms import PLATFORMS
-from workers.journal import PermanentError, RunStopped
-from workers.llm.wording import hashtags
-from workers.reading.blocks import clean
 
 STRICT = {
     "banned_words": ["Cheap", "headaches"],

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.agents import social_campaign
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.llm.connect import FetchError, is_public
+from swallowtail.workers.llm.fetch import FetchedDocument, fetch_document
+from swallowtail.workers.run.context import PermanentError
 from tests.fakes import FakeContext
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.llm.servers import Handler, serving
-from workers.agents import social_campaign
-from workers.agents.campaign.brief import CampaignInput
-from workers.journal import PermanentError
-from workers.llm.connect import FetchError, is_public
-from workers.llm.fetch import FetchedDocument, fetch_document
 
 
 def settings(**given: Any) -> Settings:

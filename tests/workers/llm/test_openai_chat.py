@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.core.settings import Settings
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.agents import social_campaign
+from swallowtail.workers.llm.engine import open_provider
+from swallowtail.workers.llm.offline import OfflineProvider
+from swallowtail.workers.llm.openai_chat import OpenAIProvider
+from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, ProviderError
+from swallowtail.workers.run.context import PermanentError
 from tests.fakes import FakeContext
 from tests.workers.agents.briefs import campaign
 from tests.workers.llm.servers import DONE, Handler, WebServer, chunk, serving, stream
-from workers.agents import social_campaign
-from workers.journal import PermanentError
-from workers.llm.engine import open_provider
-from workers.llm.offline import OfflineProvider
-from workers.llm.openai_chat import OpenAIProvider
-from workers.llm.provider import DraftRequest, Fact, Finding, ProviderError
 
 REQUEST = DraftRequest(
     label="X",

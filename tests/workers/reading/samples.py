@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 
-from workers.reading.blocks import Block
-from workers.reading.read import read, read_text
+from swallowtail.workers.reading.blocks import Block
+from swallowtail.workers.reading.reader import read, read_text
 
 RST = """\
 .. image:: https://img.example.com/tideline.svg

@@ -7,8 +7,8 @@ import codecs
 
 import pytest
 
-from workers.reading.charsets import decode
-from workers.reading.read import LONGEST_TITLE, read, read_text
+from swallowtail.workers.reading.charsets import decode
+from swallowtail.workers.reading.reader import LONGEST_TITLE, read, read_text
 
 NO_CHARSETS = [
     "punycode",

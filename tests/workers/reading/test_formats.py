@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from swallowtail.workers.reading.blocks import Bounds, UnreadableError
+from swallowtail.workers.reading.formats import find_text_format
+from swallowtail.workers.reading.reader import read, read_text
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx, pdf, read_blocks
-from workers.reading.blocks import Bounds, UnreadableError
-from workers.reading.formats import find_text_format
-from workers.reading.read import read, read_text
 
 
 @pytest.mark.parametrize(

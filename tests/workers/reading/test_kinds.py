@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from swallowtail.workers.agents.campaign.document import make_document
+from swallowtail.workers.reading.pdf_docx import without_frames
+from swallowtail.workers.reading.reader import read, read_text
 from tests.harness.scaling import check_scaling
 from tests.workers.reading.samples import pdf, read_blocks
-from workers.agents.campaign.document import make_document
-from workers.reading.packed import without_frames
-from workers.reading.read import read, read_text
 
 MARKDOWN = """\
 ---

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swallowtail.workers.reading.blocks import Block, clean
+from swallowtail.workers.reading.html import read_html
+from swallowtail.workers.reading.reader import read_text
 from tests.harness.scaling import check_scaling
 from tests.workers.reading.samples import HTML, read_blocks
-from workers.reading.blocks import Block, clean
-from workers.reading.page import read_html
-from workers.reading.read import read_text
 
 
 @pytest.mark.parametrize(

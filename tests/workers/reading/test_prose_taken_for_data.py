@@ -6,12 +6,12 @@ import json
 
 import pytest
 
+from swallowtail.workers.agents.campaign.facts import find_facts
+from swallowtail.workers.reading.blocks import Block
+from swallowtail.workers.reading.charsets import decode
+from swallowtail.workers.reading.reader import read, read_text
 from tests.harness.scaling import check_scaling
 from tests.workers.reading.samples import read_blocks
-from workers.agents.campaign.facts import find_facts
-from workers.reading.blocks import Block
-from workers.reading.charsets import decode
-from workers.reading.read import read, read_text
 
 CODE = "\n".join(f"    const value{number} = call({number});" for number in range(40))
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workers.agents.campaign.platforms import PLATFORMS, PlatformName
-from workers.llm.provider import Tone
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS, PlatformName
+from swallowtail.workers.llm.provider import Tone
 
 MAX_BRIEF = 100_000
 #: Characters of a file in base64. How large an input may be, `SWALLOWTAIL_MAX_BODY_BYTES` says before.

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.manager import brand_rules
-from workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
-from workers.journal import Context
-from workers.llm.engine import open_provider
-from workers.llm.provider import DraftRequest, Fact, Finding
-from workers.llm.wording import hashtags
-from workers.reading.blocks import clean
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.agents.campaign.manager import brand_rules
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS, Platform, PlatformName
+from swallowtail.workers.llm.engine import open_provider
+from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding
+from swallowtail.workers.llm.wording import hashtags
+from swallowtail.workers.reading.blocks import clean
+from swallowtail.workers.run.context import Context
 
 
 def generate_content(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from workers.reading.blocks import Block, Reading, clean
+from swallowtail.workers.reading.blocks import Block, Reading, clean
 
 #: Headings of sections that speak to the team, not to the public.
 INTERNAL = re.compile(

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from workers.agents.campaign.brief import BrandRules, CampaignInput
-from workers.agents.campaign.platforms import PLATFORMS, Platform
-from workers.agents.campaign.readability import reading_grade
-from workers.llm.provider import Finding
-from workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, leftovers, mentions
+from swallowtail.workers.agents.campaign.brief import BrandRules, CampaignInput
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS, Platform
+from swallowtail.workers.agents.campaign.readability import reading_grade
+from swallowtail.workers.llm.provider import Finding
+from swallowtail.workers.llm.wording import HASHTAG, URL, has_emoji, hashtags, leftovers, mentions
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _ORDINAL = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)

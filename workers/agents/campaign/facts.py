@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from workers.agents.campaign.readability import reading_grade
-from workers.alphabets import UNSPACED, width
-from workers.llm.wording import leftovers
-from workers.reading.blocks import Block
+from swallowtail.workers.agents.campaign.readability import reading_grade
+from swallowtail.workers.llm.wording import leftovers
+from swallowtail.workers.reading.alphabets import UNSPACED, width
+from swallowtail.workers.reading.blocks import Block
 
 MAX_FACTS = 12
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.agents.campaign.brief import BrandRules, CampaignInput
-from workers.agents.campaign.platforms import PLATFORMS
-from workers.llm.engine import open_provider
+from swallowtail.workers.agents.campaign.brief import BrandRules, CampaignInput
+from swallowtail.workers.agents.campaign.platforms import PLATFORMS
+from swallowtail.workers.llm.engine import open_provider
 
 
 def plan(given: CampaignInput) -> dict[str, Any]:

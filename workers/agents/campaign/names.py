@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from workers.agents.campaign.phrases import find_joined_names
-from workers.alphabets import UNSPACED_LANGUAGES
-from workers.reading.blocks import Block
+from swallowtail.workers.agents.campaign.phrases import find_joined_names
+from swallowtail.workers.reading.alphabets import UNSPACED_LANGUAGES
+from swallowtail.workers.reading.blocks import Block
 
 _QUOTED = re.compile(r"[\"“„«‹「『]\s?([^\"“”„«»‹›「」『』]{2,60}?)\s?[\"”“»›」』]")
 #: Articles and possessives, by language: what follows one and ends before a comma, say, is a noun.

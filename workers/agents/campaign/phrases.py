@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from workers.agents.campaign.language import function_words
-from workers.alphabets import UNSPACED_LANGUAGES
-from workers.reading.blocks import Block
+from swallowtail.workers.agents.campaign.language import function_words
+from swallowtail.workers.reading.alphabets import UNSPACED_LANGUAGES
+from swallowtail.workers.reading.blocks import Block
 
 MAX_PHRASES = 12
 MAX_TAGS = 10

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.llm.provider import Layout
-from workers.llm.wording import URL
+from swallowtail.workers.llm.provider import Layout
+from swallowtail.workers.llm.wording import URL
 
 PlatformName = Literal["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from workers.llm.prompts import LANGUAGES
+from swallowtail.workers.llm.prompts import LANGUAGES
 
 
 def package(

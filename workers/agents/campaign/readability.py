@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from workers.alphabets import count_unspaced
-from workers.llm.wording import HASHTAG, URL, without_emoji
+from swallowtail.workers.llm.wording import HASHTAG, URL, without_emoji
+from swallowtail.workers.reading.alphabets import count_unspaced
 
 _BULLET = re.compile(r"^\s*(?:[•→\-*–]|\d{1,2}[.)])\s+")
 

@@ -9,16 +9,16 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from workers.agents.campaign.brief import CampaignInput
-from workers.agents.campaign.document import make_document
-from workers.agents.campaign.facts import find_facts
-from workers.agents.campaign.language import find_language
-from workers.agents.campaign.names import Names
-from workers.agents.campaign.phrases import find_phrases, make_hashtags
-from workers.journal import PermanentError
-from workers.llm.fetch import fetch_document
-from workers.reading.apart import read_apart
-from workers.reading.blocks import Block, Reading
+from swallowtail.workers.agents.campaign.brief import CampaignInput
+from swallowtail.workers.agents.campaign.document import make_document
+from swallowtail.workers.agents.campaign.facts import find_facts
+from swallowtail.workers.agents.campaign.language import find_language
+from swallowtail.workers.agents.campaign.names import Names
+from swallowtail.workers.agents.campaign.phrases import find_phrases, make_hashtags
+from swallowtail.workers.llm.fetch import fetch_document
+from swallowtail.workers.reading.blocks import Block, Reading
+from swallowtail.workers.reading.subprocess_reader import read_apart
+from swallowtail.workers.run.context import PermanentError
 
 
 def read_source(given: CampaignInput) -> dict[str, Any]:

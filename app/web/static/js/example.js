@@ -9,7 +9,7 @@
   const fromFile = location.protocol === "file:";
   const SERVED_AT = "http://localhost:8000/docs/websocket_client_example.html";
 
-  /** As the server says it in place of the script (app/web/vendored.py). */
+  /** As the server says it in place of the script (app/web/pages/vendored.py). */
   const MISSING = "The browser's Socket.IO client is not installed: run ./scripts/prepare, then load this page again.";
 
   const byId = (id) => document.getElementById(id);

@@ -1,4 +1,4 @@
-/** What a schema marks as secret, as `app/core/redaction.py` reads it: what is typed there is not shown on the screen. */
+/** What a schema marks as secret, as `app/core/privacy/redaction.py` reads it: what is typed there is not shown on the screen. */
 
 /** @param {any} schema @returns {boolean} whether what it describes is marked, itself or what it is made of */
 export function isSecret(schema) {

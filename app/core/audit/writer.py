@@ -1,0 +1,121 @@
+"""The audit log: who did what to which object, from where. Written in the transaction of the deed itself.
+
+Entries are chained: each holds the hash of the one before it, so that none can be changed, left out or put in between
+without every later hash being wrong. There is a chain for each instance and one for what is in none. The end of a
+chain is a row that is locked until the commit, as the counter of the event log is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.events import plain, to_json
+from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
+
+#: The chain of what belongs to no instance.
+SYSTEM_SCOPE = ""
+#: The action that tells, in the system's chain, that the oldest entries of a chain were deleted.
+PRUNE = "audit.prune"
+#: What the first entry of a chain has for the hash before it.
+BEGINNING = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that was done. `scope` is the instance that it was done in."""
+
+    scope: str
+    action: str
+    object_type: str
+    object_id: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def append(session: Session, caller: Caller, deeds: Sequence[Deed], at: datetime) -> None:
+    """Write deeds down at the ends of their chains, which stay locked until the commit."""
+    for scope in sorted({deed.scope for deed in deeds}):
+        number, previous = take_end(session, scope)
+        rows = []
+        for deed in (deed for deed in deeds if deed.scope == scope):
+            number += 1
+            rows.append(row := _row(caller, deed, at, number, previous))
+            previous = row["hash"]
+        session.execute(insert(AuditEntry), rows)
+        session.execute(
+            update(AuditChain)
+            .where(AuditChain.scope == scope)
+            .values(number=number, hash=previous)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def seal(entry: Mapping[str, Any]) -> str:
+    """Return the hash of an entry: SHA-256, in hex, of its fields but `hash` as a JSON array."""
+    told = [
+        entry["scope"],
+        entry["number"],
+        entry["at"].astimezone(UTC).isoformat(timespec="microseconds"),
+        entry["actor_kind"],
+        entry["actor_id"],
+        entry["actor_name"],
+        entry["action"],
+        entry["object_type"],
+        entry["object_id"],
+        entry["entrance"],
+        entry["address"],
+        _sorted(entry["detail"]),
+        entry["previous_hash"],
+    ]
+    return hashlib.sha256(to_json(told)).hexdigest()
+
+
+def take_end(session: Session, scope: str) -> tuple[int, str]:
+    """Return the number and hash of a chain's last entry; nobody else appends to it, or prunes it, until the commit."""
+    query = select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope).with_for_update()
+    found = session.execute(query).one_or_none()
+    if found is None:
+        try:
+            with session.begin_nested():
+                session.execute(insert(AuditChain).values(scope=scope, number=0, hash=BEGINNING))
+        except IntegrityError:
+            # Somebody began the chain at the same time; its end is to be waited for.
+            pass
+        found = session.execute(query).one()
+    return found.number, found.hash
+
+
+def _row(caller: Caller, deed: Deed, at: datetime, number: int, previous: str) -> dict[str, Any]:
+    row = {
+        "scope": deed.scope,
+        "number": number,
+        "at": at,
+        "actor_kind": caller.actor.kind,
+        "actor_id": caller.actor.id,
+        "actor_name": caller.actor.name,
+        "action": deed.action,
+        "object_type": deed.object_type,
+        "object_id": deed.object_id,
+        "entrance": caller.entrance,
+        "address": caller.address,
+        "detail": plain(dict(deed.detail)),
+        "previous_hash": previous,
+    }
+    return {**row, "hash": seal(row)}
+
+
+def _sorted(value: Any) -> Any:
+    # A database may give the keys of an object back in another order.
+    if isinstance(value, Mapping):
+        return [[key, _sorted(value[key])] for key in sorted(value)]
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value

@@ -1,0 +1,110 @@
+"""Settings of rates and numbers that callers may not exceed. Part of `core/config/settings`, whose docstring holds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from limits import parse_many
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+_RATES = (
+    "read_limit", "write_limit", "address_read_limit", "address_write_limit", "connect_limit", "user_connect_limit",
+    "message_limit", "subscribe_limit", "user_message_limit", "user_subscribe_limit", "address_message_limit",
+    "address_subscribe_limit", "login_limit", "login_name_limit", "login_address_limit",
+)  # fmt: skip
+#: The name of an event.
+_NAME = "[A-Za-z_][A-Za-z0-9_.:-]{0,63}"
+
+
+class LimitSettings(BaseSettings):
+    """How much one caller may ask for. A rate is `COUNT/second`, `COUNT/minute`, …; several are joined by `;`."""
+
+    # How much one caller may ask for
+    limits: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether rates and numbers of connections are limited; `auto` leaves out callers on loopback where "
+        "nobody has to say who they are",
+    )
+    limit_timeout: float = Field(
+        0.05, gt=0, le=1, description="Longest that asking Redis for a count may take before the process's own decides"
+    )
+    read_limit: str = Field("3000/minute", description="REST reads and pages of one user or token")
+    write_limit: str = Field("600/minute", description="REST writes of one user or token")
+    address_read_limit: str = Field("6000/minute", description="REST reads and pages from one address")
+    address_write_limit: str = Field("1200/minute", description="REST writes from one address")
+    limit_settle: float = Field(
+        0.1,
+        gt=0,
+        le=10,
+        description="Pause between two times that counts of connections and messages are told to Redis",
+    )
+    connect_limit: str = Field("1000/minute", description="New connections from one address")
+    user_connect_limit: str = Field("300/minute", description="New connections of one user or token")
+    message_limit: str = Field("3000/minute", description="Socket messages of one connection")
+    user_message_limit: str = Field("30000/minute", description="Socket messages of one user or token")
+    address_message_limit: str = Field("60000/minute", description="Socket messages from one address")
+    subscribe_limit: str = Field("600/minute", description="Subscriptions begun by one connection")
+    user_subscribe_limit: str = Field("6000/minute", description="Subscriptions begun by one user or token")
+    address_subscribe_limit: str = Field("12000/minute", description="Subscriptions begun from one address")
+    flood_limit: int = Field(500, ge=1, description="Refused messages after which a connection is closed")
+    max_address_connections: int = Field(
+        2000,
+        ge=1,
+        description="Connections of one address at once, in each web process, whatever they are for",
+    )
+    max_user_connections: int = Field(
+        200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
+    )
+    max_user_instances: int = Field(
+        10,
+        ge=0,
+        description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
+    )
+    request_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="How long a request may take to come, head and body together, and a new connection be silent "
+        "before; or an upgrade from polling",
+    )
+    health_reserve: int = Field(
+        16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"
+    )
+    max_opening_bytes: int = Field(
+        16_384, ge=1024, description="Largest socket frame or message of a client that has joined no namespace"
+    )
+    partial_bytes: int = Field(
+        67_108_864,
+        ge=65_536,
+        description="Bytes kept of websocket messages that are not all there, in each web process",
+    )
+    connection_lease: float = Field(
+        15, ge=1, le=3600, description="How long the connections of a web process count that says nothing any more"
+    )
+    login_limit: str = Field("5/minute;20/hour", description="Tries to sign in with one name from one address")
+    login_name_limit: str = Field("100/hour", description="Tries to sign in with one name from anywhere")
+    login_address_limit: str = Field("20/minute;200/hour", description="Tries to sign in from one address")
+
+    # Who is believed
+    strict_delivery: bool = Field(
+        False, description="Whether web processes take from Redis only what was signed with the deployment's key"
+    )
+    sign_messages: bool = Field(
+        False, description="Whether wake-up messages are signed with that key, and others thrown away by workers"
+    )
+    foreign_events: str = Field(
+        "",
+        pattern=rf"^( *{_NAME} *(, *{_NAME} *)*)?$",
+        description="Names of the events, with commas, that other programs may emit into rooms under strict delivery",
+    )
+
+    @field_validator(*_RATES)
+    @classmethod
+    def _readable_rate(cls, value: str) -> str:
+        if value:
+            try:
+                parse_many(value)
+            except ValueError:
+                raise ValueError("must be rates such as 5/minute;20/hour, or empty for no limit") from None
+        return value

@@ -1,0 +1,1 @@
+"""State that processes share through the database: periodic locks, live workers, clock jumps."""

@@ -1,0 +1,210 @@
+"""The database's clock, watched: delays survive that somebody sets it, or that the machine sleeps. Beside the road.
+
+Each sweep compares the database's clock with this process's steady one. When it has jumped, whatever waits for a moment
+is moved by as much: a wish in the outbox, a turn at a duty. Which of the processes does it is decided by a row that
+holds the latest time that anybody has seen: who finds it ahead of the clock, or behind by the jump, is the first to
+know. After a restart the row alone tells of a clock that was set back; and where nobody has seen it, nothing waits for
+longer than its own delay, and no lease is longer than leases are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import BigInteger, ColumnElement, and_, case, insert, literal, select, type_coerce, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from swallowtail.app.core.coordination.worker_registry import MISSED
+from swallowtail.app.core.database.database import Database, db_now
+from swallowtail.app.core.tables.models import IS_RUNNING, Base, Duty, Moment, Outbox, Task, Worker
+from swallowtail.app.core.validation import LIMITS
+
+log = structlog.get_logger(__name__)
+
+#: The row among the duties that holds the latest time that anybody has seen.
+CLOCK = "clock"
+#: Seconds that clocks may differ from one look to the next without being called a jump.
+TOLERANCE = 2.0
+#: How old the row may be, in seconds. A jump back by less is not noticed after a restart.
+STALE = 10.0
+
+JUMPS = Counter("swallowtail_clock_jumps_total", "Jumps of the database's clock that this process made up for")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The database's clock, and between which moments of the steady clock it was read."""
+
+    at: datetime
+    after: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """By how many seconds the clock has jumped, back when negative, and how long ago that was at most."""
+
+    seconds: float = 0.0
+    ago: float = 0.0
+
+
+class ClockWatch:
+    """One process's eye on the database's clock."""
+
+    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._clock = clock
+        self._last: _Reading | None = None
+
+    def look(self) -> None:
+        """Read the clock, and move what waits for it when it has jumped.
+
+        Raises:
+            Unavailable: the database stayed away.
+        """
+        is_first, after = self._last is None, self._clock()
+        with self._db.read() as session:
+            now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
+            reading = _Reading(now, after, self._clock())
+            jump = _Jump() if self._last is None else _jump_between(self._last, reading)
+            is_due = is_first or latest is None or (now - latest).total_seconds() > STALE
+            # Looked for before anything is locked: there hardly ever is any.
+            is_ahead = is_due and _is_ahead(session, now, whole=is_first)
+        if is_due or _unsettled(now, latest, jump):
+            moved: float = self._db.run(lambda session: _make_up(session, jump, is_ahead=is_ahead))
+            if moved:
+                JUMPS.inc()
+                log.warning("database_clock_jumped", seconds=round(moved, 1))
+        self._last = reading
+
+
+_LATEST = select(Duty.next_at).where(Duty.name == CLOCK)
+
+
+def _jump_between(last: _Reading, this: _Reading) -> _Jump:
+    """Return the jump that there was for certain; none when the clock may have gone on as it should."""
+    passed = (this.at - last.at).total_seconds()
+    least, most = passed - (this.before - last.after), passed - (this.after - last.before)
+    if least > TOLERANCE or most < -TOLERANCE:
+        return _Jump((least + most) / 2, this.before - last.after)
+    return _Jump()
+
+
+def _unsettled(now: datetime, latest: datetime, jump: _Jump) -> float:
+    """Return the seconds of a jump that nobody has made up for yet: `latest` was seen before it, and not after."""
+    ahead = (latest - now).total_seconds()
+    if ahead > TOLERANCE:
+        return jump.seconds if jump.seconds < 0 else -ahead
+    return jump.seconds if jump.seconds > 0 and -ahead > jump.seconds / 2 else 0.0
+
+
+def _settle(session: Session, jump: _Jump) -> float:
+    """Make up for the jump unless somebody has, and note the time. Returns by how many seconds all was moved."""
+    latest = session.scalar(_LATEST.with_for_update())
+    now = session.scalars(select(db_now())).one()
+    if latest is None:
+        # Somebody else may be the first at the same time.
+        with suppress(IntegrityError), session.begin_nested():
+            session.execute(insert(Duty).values(name=CLOCK, next_at=now))
+        return 0.0
+    moved = _unsettled(now, latest, jump)
+    if moved:
+        _move(session, now, _Jump(moved, jump.ago))
+    session.execute(update(Duty).where(Duty.name == CLOCK).values(next_at=now))
+    return moved
+
+
+def _make_up(session: Session, jump: _Jump, *, is_ahead: bool) -> float:
+    moved = _settle(session, jump)
+    if moved or is_ahead:
+        now = session.scalars(select(db_now())).one()
+        for model, ahead, values in _bounds(session, now, whole=True):
+            _quietly(session, update(model).where(ahead).values(values))
+    return moved
+
+
+def _is_ahead(session: Session, now: datetime, *, whole: bool) -> bool:
+    found = (
+        select(literal(1)).select_from(model).where(ahead).limit(1)
+        for model, ahead, _ in _bounds(session, now, whole=whole)
+    )
+    return any(session.scalar(one) for one in found)
+
+
+def note_time(session: Session) -> None:
+    """Write the time that it is, if no more than to see whether the database takes writes."""
+    _settle(session, _Jump())
+
+
+def _move(session: Session, now: datetime, jump: _Jump) -> None:
+    """Move what is to come and what is counted from; but what is younger than the jump has the right time already."""
+    begun, ended = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
+    for column in (Outbox.available_at, Duty.next_at):
+        # Put forward: what became due by the jump alone.
+        _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
+    for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):
+        _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
+    # Counted from once it has come.
+    _shift(
+        session,
+        Outbox.due_at,
+        jump,
+        (Outbox.due_at > now) | (Outbox.due_at <= ended) if jump.seconds < 0 else Outbox.due_at <= ended,
+    )
+
+
+def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, which: ColumnElement[bool]) -> None:
+    later = type_coerce(type_coerce(column, BigInteger) + round(jump.seconds * 1_000_000), Moment)
+    moving = update(column.class_).where(which).values({column: later})
+    _quietly(session, moving)
+
+
+def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[type[Base], ColumnElement[bool], Any]]:
+    """Yield what lies further ahead than its own delay, or its lease, allows, and what it is to be instead.
+
+    So no jump that nobody saw holds anything up. `whole`: with what has to be looked for in the whole outbox.
+    """
+    limits = session.info[LIMITS]
+    soon = now + timedelta(seconds=TOLERANCE)
+    for since in (Outbox.sent_at, Outbox.created_at) if whole else (Outbox.sent_at,):
+        # What has just happened did not happen in the future: the delay that began then begins now.
+        delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
+        present = literal(now, Moment)
+        begun = {
+            column: _no_later(column, present) for column in (Outbox.created_at, Outbox.sent_at, Outbox.held_since)
+        }
+        at = type_coerce(_microseconds(now) + delay, Moment)
+        yield Outbox, since > soon, {**begun, Outbox.available_at: at, Outbox.due_at: _no_later(Outbox.due_at, at)}
+    for is_sent, most in (
+        (Outbox.sends > 0, limits.resend_max + limits.backoff_base),
+        (Outbox.sends == 0, max(limits.backoff_base, limits.backoff_max, limits.retry_after_max, STALE)),
+    ):
+        last = now + timedelta(seconds=most)
+        sooner = {Outbox.available_at: last, Outbox.due_at: _no_later(Outbox.due_at, literal(last, Moment))}
+        yield Outbox, is_sent & (Outbox.available_at > last), sooner
+    held = now + timedelta(seconds=limits.lease_seconds)
+    too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
+    yield Task, and_(IS_RUNNING, too_long), {Task.lease_until: held}
+    # Of one that lives no longer; those that live say again how long they are counted on.
+    silent = now + timedelta(seconds=limits.announce_interval * MISSED)
+    yield Worker, Worker.good_until > silent + timedelta(seconds=TOLERANCE), {Worker.good_until: silent}
+
+
+def _no_later(column: Any, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((column > moment, moment), else_=column)
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _quietly(session: Session, statement: Any) -> None:
+    session.execute(statement.execution_options(synchronize_session=False))

@@ -1,0 +1,1 @@
+"""Database access: engines, transactions and retries, the SQLite write lock, migrations."""

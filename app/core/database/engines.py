@@ -1,0 +1,165 @@
+"""Engines: how each of the two databases is connected to. Below `core/database/database`, which makes transactions of connections.
+
+SQLite: WAL, and `BEGIN IMMEDIATE` for writes (a deferred transaction that later wants to write fails at once with
+"database is locked"). On both, a commit is on the disk before it is acknowledged: after a power failure, numbers of
+events that somebody has seen must not be given to others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.connection_budget import Reserve
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.events import to_json
+from swallowtail.app.core.process.private_files import make_private, open_private
+from swallowtail.app.core.tables.unreadable import deserialize
+
+log = structlog.get_logger(__name__)
+
+PostgresDriver = Literal["psycopg", "psycopg2"]
+#: Milliseconds that SQLite itself waits for a lock, during which nothing else is done.
+_BUSY = 20
+
+
+def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0) -> Engine:
+    """Return an engine for the database of the settings; no connection is opened yet.
+
+    `reserve` connections to PostgreSQL are left to others (`core/database/connection_budget`).
+
+    Raises:
+        SettingsError: the driver is not installed.
+    """
+    url, file = make_url(settings.database), settings.database_file
+    if file is None:
+        try:
+            engine = _make_postgres_engine(url.set(drivername=f"postgresql+{driver}"), settings)
+        except ModuleNotFoundError as missing:
+            message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
+            raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
+        # Behind a pooler in transaction mode, a connection is none of the server's.
+        if reserve and settings.database_prepare_threshold:
+            event.listen(engine, "do_connect", Reserve(reserve).connect)
+        return engine
+    return _make_sqlite_engine(url, file, settings)
+
+
+def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
+    threshold = settings.database_prepare_threshold or None
+    # psycopg2 prepares nothing.
+    own = {"prepare_threshold": threshold} if url.get_driver_name() == "psycopg" else {}
+    engine = create_engine(
+        url,
+        json_serializer=_serialize,
+        json_deserializer=deserialize,
+        pool_pre_ping=True,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        pool_recycle=settings.database_recycle or -1,
+        pool_timeout=settings.database_wait,
+        connect_args={"connect_timeout": 5, **own},
+    )
+    # Without the first, a write would wait for a locked row for as long as somebody holds it. By the second, what was
+    # acknowledged is not lost with the server, whatever the default of the role or the database.
+    configure = (
+        f"SELECT set_config('lock_timeout', '{math.ceil(settings.database_wait * 1000)}', {threshold is None}), "
+        "CASE current_setting('synchronous_commit') WHEN 'off' "
+        f"THEN set_config('synchronous_commit', 'on', {threshold is None}) END"
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        if threshold is not None:
+            connection.cursor().execute(configure)
+            connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Behind a pooler the next transaction may be on another connection of the server's, where nothing was set.
+        if threshold is None and not connection.get_execution_options().get("postgresql_readonly"):
+            connection.exec_driver_sql(configure)
+
+    return engine
+
+
+def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
+    if settings.database_url is None:
+        for told in open_private(settings.var):
+            log.warning("var_not_private", reason=told)
+    engine = create_engine(
+        url, json_serializer=_serialize, json_deserializer=deserialize, pool_timeout=settings.database_wait
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def make(*_: object) -> None:
+        # SQLite would make it as the umask says. Where it cannot be made, SQLite says so.
+        with suppress(OSError):
+            make_private(file)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
+        connection.isolation_level = None
+        connection.text_factory = _read_text
+        cursor = connection.cursor()
+        sync = settings.database_sync
+        # The two of `fullfsync` are about macOS, whose fsync leaves to the disk when it writes.
+        durable = (f"synchronous={sync}", f"fullfsync={sync == 'full'}", f"checkpoint_fullfsync={sync == 'full'}")
+        for pragma in (f"busy_timeout={_BUSY}", "journal_mode=WAL", "foreign_keys=ON", *durable):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("swallowtail_write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing_at_once(connection: Connection) -> Iterator[None]:
+    """Write in a transaction on a connection that has ended another; what others have locked is not waited for.
+
+    Raises:
+        DBAPIError: something is locked.
+    """
+    if connection.dialect.name == "postgresql":
+        level: Any = connection.default_isolation_level
+        connection.execution_options(isolation_level=level, postgresql_readonly=False)
+        with connection.begin():
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
+            yield
+        return
+    own = connection.connection.cursor()
+    own.execute("PRAGMA busy_timeout=0")
+    try:
+        with connection.execution_options(swallowtail_write=True).begin():
+            yield
+    finally:
+        own.execute(f"PRAGMA busy_timeout={_BUSY}")
+        own.close()
+
+
+def _read_text(stored: bytes) -> str:
+    """Return a text of SQLite's. One that is no UTF-8 begins with U+FFFD, with which no JSON does.
+
+    The driver would refuse the whole statement, and with it every other row.
+    """
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return "\ufffd" + stored.decode(errors="replace")
+
+
+def _serialize(value: Any) -> str:
+    return to_json(value).decode()

@@ -1,0 +1,108 @@
+"""Faults of the database: which of them another try may mend, and what to tell of them. Below `core/database/database`.
+
+None of these is the caller's fault, and none says anything about a task: writes wait them out, requests are answered
+with 503, and runs pause.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from swallowtail.app.core.errors import NotSetUp, Unavailable
+
+AWAY = "the database is locked or away"
+FULL = "the database's disk is full"
+READ_ONLY = "the database takes no writes"
+BROKEN_DISK = "the database cannot read or write its disk"
+NO_CONNECTION = "the database has no connection left"
+NO_RESOURCES = "the database is out of resources"
+CUT_OFF = "the database ended the statement"
+_NOT_PREPARED = "behind this pooler statements cannot be prepared: set SWALLOWTAIL_DATABASE_PREPARE_THRESHOLD to 0"
+
+#: PostgreSQL, by code or by class of codes: what is told.
+_CODES = {
+    "08": AWAY,
+    "40001": AWAY,  # serialization failure
+    "40P01": AWAY,  # deadlock
+    "55P03": AWAY,  # lock not available
+    "57P": AWAY,  # the server goes away or comes up
+    "25006": READ_ONLY,
+    "25P03": CUT_OFF,  # time limits of idle transactions and of transactions
+    "25P04": CUT_OFF,
+    "57014": CUT_OFF,
+    "53100": FULL,
+    "53300": NO_CONNECTION,
+    "53": NO_RESOURCES,
+    "58": BROKEN_DISK,
+}
+#: Of SQLite, and of connections that could not be made: what the message holds.
+_WORDS = {
+    "disk is full": FULL,
+    "no space left": FULL,
+    "readonly database": READ_ONLY,
+    "disk i/o error": BROKEN_DISK,
+    "unable to open database file": BROKEN_DISK,
+    "too many clients": NO_CONNECTION,
+    "too many connections": NO_CONNECTION,
+    "remaining connection slots": NO_CONNECTION,
+    "no more connections": NO_CONNECTION,
+    "query_wait_timeout": NO_CONNECTION,
+    "locked": AWAY,
+    "connect": AWAY,
+    "closed": AWAY,
+}
+
+REFUSALS = Counter("swallowtail_database_refusals_total", "Transactions given up as the database refused", ["reason"])
+
+
+def is_read_only(fault: DBAPIError) -> bool:
+    """Tell whether PostgreSQL refused a write as it is read-only, or as the transaction is."""
+    return _code_of(fault) == "25006"
+
+
+def reason_of(fault: DBAPIError) -> str | None:
+    """Return what to tell of a fault that another try may mend, a moment or an hour later; None of any other."""
+    code = _code_of(fault)
+    fault = _first_of(fault)
+    lost = AWAY if fault.connection_invalidated else None
+    if code is None:
+        return _reason_in(fault) or lost if isinstance(fault, OperationalError) else lost
+    found = next((_CODES[code[:length]] for length in (5, 3, 2) if code[:length] in _CODES), lost)
+    # Poolers tell all that goes wrong with them under one code.
+    return _reason_in(fault) or found if code.startswith("08") else found
+
+
+def _code_of(fault: DBAPIError) -> str | None:
+    return getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "pgcode", None)
+
+
+def _first_of(fault: DBAPIError) -> DBAPIError:
+    """Return the fault that led to this one: SQLite with a full disk ends the transaction, and its savepoints."""
+    earlier: BaseException | None = fault
+    while earlier is not None and "no such savepoint" in str(fault.orig):
+        earlier = earlier.__context__
+        fault = earlier if isinstance(earlier, DBAPIError) else fault
+    return fault
+
+
+def _reason_in(fault: DBAPIError) -> str | None:
+    text = str(fault.orig).lower()
+    return next((reason for words, reason in _WORDS.items() if words in text), None)
+
+
+def is_transient(fault: DBAPIError) -> bool:
+    """Tell whether the same transaction may go through later."""
+    return reason_of(fault) is not None
+
+
+def unavailable(fault: DBAPIError) -> Unavailable | None:
+    """Return the error that callers know of a fault, and count it; None of one that no other try may mend."""
+    code = getattr(fault.orig, "sqlstate", None)
+    if code in ("26000", "42P05"):
+        return NotSetUp(_NOT_PREPARED)
+    reason = reason_of(fault)
+    if reason is None:
+        return None
+    REFUSALS.labels(reason).inc()
+    return Unavailable(reason)

@@ -1,0 +1,75 @@
+"""Brings the database's tables to the latest revision. Off the road: a release does it before the processes start.
+
+Each revision is a transaction of its own, so that no table is locked for longer than its own change takes. Whoever is
+stopped between two of them is continued by the next release.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import structlog
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.database.schema_version import latest_revision
+
+log = structlog.get_logger(__name__)
+
+#: The advisory lock of a migration: any number that nothing else in the database uses.
+_LOCK = 0x5357414C4C4F57
+#: Milliseconds that a change of a table waits for those who use it; everybody who comes later waits behind it. Then it
+#: lets them pass, and tries again.
+_LOCK_WAIT = 200
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's tables to the latest revision. Two releases at once take turns, at each revision.
+
+    Tables of a later version than this one stay as they are.
+
+    Raises:
+        Unavailable: the database stayed locked or away for `database_wait`.
+    """
+    database = Database(settings)
+    config = Config()
+    config.set_main_option("script_location", "app:migrations")
+    go_up = partial(_upgrade, config, ScriptDirectory.from_config(config))
+    try:
+        while database.run(go_up):
+            pass
+    finally:
+        database.dispose()
+
+
+def _upgrade(config: Config, scripts: ScriptDirectory, session: Session) -> bool:
+    """Go up by one revision. Returns whether there was one."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        # Of this transaction: behind a pooler the next one may be on another connection of the server's.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT}"))
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current > latest_revision():
+        # As the processes do: one that goes back to an older version finds what the newer one left.
+        log.warning("database_is_newer", database=current, this=latest_revision(), consequence="its tables stay so")
+        return False
+    pending = [script.revision for script in scripts.iterate_revisions("head", current or "base")]
+    if pending:
+        config.attributes["connection"] = connection
+        # What `command.upgrade` does, which would read every script again for each revision.
+        steps = partial(_steps, scripts, pending[-1])
+        with EnvironmentContext(config, scripts, fn=steps, destination_rev=pending[-1]):
+            scripts.run_env()
+    return bool(pending)
+
+
+def _steps(scripts: ScriptDirectory, revision: str, current: Any, _: MigrationContext) -> Any:
+    return scripts._upgrade_revs(revision, current)

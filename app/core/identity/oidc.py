@@ -1,0 +1,204 @@
+"""Signing in at an identity provider: OpenID Connect's code flow with PKCE, spoken by Authlib. Before the road.
+
+What the provider is and which keys it has is asked with each sign-in: that is rare, and nothing kept can become wrong.
+Nothing here touches the database, so nobody waits for it while the provider thinks.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx2
+import orjson
+from authlib.common.errors import AuthlibBaseError
+from authlib.common.security import generate_token
+from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+
+from swallowtail.app.core.config.auth import is_loopback
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import Unauthenticated, Unavailable
+from swallowtail.app.core.identity.jwks import PLAIN
+from swallowtail.app.core.identity.users import Identity
+
+#: What an ID token may be signed with, whatever the provider says that it can do: never a shared secret, never nothing.
+ALGORITHMS = ["RS256", "ES256"]
+_DISCOVERY = "/.well-known/openid-configuration"
+#: Characters of a secret that stands for one try to sign in; PKCE wants 43 to 128.
+_LENGTH = 48
+_WRONG = "the identity provider's answer cannot be used; sign in again"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to sign in: what has to come back, and where the provider sends the browser."""
+
+    state: str
+    nonce: str
+    verifier: str
+    redirect_uri: str
+
+    @classmethod
+    def begin(cls, redirect_uri: str) -> Self:
+        """Return a new one with secrets of its own."""
+        return cls(generate_token(_LENGTH), generate_token(_LENGTH), generate_token(_LENGTH), redirect_uri)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The bytes of an answer. Raises ValueError once there are more than `most`, or they come after `until`."""
+
+    def __init__(self, source: Any, most: int, until: float) -> None:
+        self._source = source
+        self._most = most
+        self._until = until
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._most
+        for part in self._source:
+            left -= len(part)
+            if left < 0 or time.monotonic() > self._until:
+                raise ValueError("too large, or too slow")
+            yield part
+
+    def close(self) -> None:
+        """End the connection or give it back."""
+        self._source.close()
+
+
+class Provider:
+    """The identity provider of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def write_address(self, attempt: Attempt) -> str:
+        """Return where to send a browser that wants to sign in. Raises Unavailable."""
+        with self._client(attempt) as client:
+            endpoint = self._discover(client)["authorization_endpoint"]
+            url, _ = client.create_authorization_url(
+                endpoint, state=attempt.state, nonce=attempt.nonce, code_verifier=attempt.verifier
+            )
+        return str(url)
+
+    def finish(self, attempt: Attempt, told: Mapping[str, str]) -> Identity:
+        """Return whom the provider vouches for.
+
+        Args:
+            attempt: what was begun in the same browser.
+            told: the query with which the browser came back.
+
+        Raises:
+            Unauthenticated: this is not the answer to the attempt, or its token is not right in every part.
+            Unavailable: the provider is away, or answers what nobody can read.
+        """
+        settings = self._settings
+        if not hmac.compare_digest(attempt.state.encode(), told.get("state", "").encode()):
+            raise Unauthenticated("this sign-in was not begun here; begin again")
+        if told.get("iss", settings.oidc_issuer) != settings.oidc_issuer:
+            raise Unauthenticated(_WRONG)
+        if "code" not in told:
+            raise Unauthenticated(f"the identity provider refused: {told.get('error', 'without a reason')[:100]}")
+        with self._client(attempt) as client:
+            found = self._discover(client)
+            try:
+                tokens = client.fetch_token(found["token_endpoint"], code=told["code"], code_verifier=attempt.verifier)
+            except AuthlibBaseError:
+                raise Unauthenticated(_WRONG) from None
+            except (httpx2.HTTPError, ValueError) as fault:
+                raise _away(fault) from None
+            keys = self._read_json(client, found["jwks_uri"])
+        claims = self._read(tokens, keys, attempt)
+        wish = claims.get("preferred_username") or claims.get("email")
+        return Identity(settings.oidc_issuer, claims["sub"], wish if isinstance(wish, str) else None)
+
+    def _client(self, attempt: Attempt) -> Any:
+        settings = self._settings
+        secret = settings.oidc_client_secret.get_secret_value()
+        return OAuth2Client(
+            settings.oidc_client_id,
+            secret or None,
+            token_endpoint_auth_method="client_secret_basic" if secret else "none",
+            scope=settings.oidc_scopes,
+            redirect_uri=attempt.redirect_uri,
+            code_challenge_method="S256",
+            timeout=settings.oidc_timeout,
+            follow_redirects=False,
+            headers=PLAIN,
+            event_hooks={"response": [self._bound]},
+        )
+
+    def _bound(self, answer: httpx2.Response) -> None:
+        """Have no more of an answer read, and no longer, than the settings allow. Raises ValueError when it is packed.
+
+        A few packed bytes may unpack to any number.
+        """
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("packed, although it was asked not to be")
+        settings = self._settings
+        until = time.monotonic() + settings.oidc_timeout
+        answer.stream = _Bounded(answer.stream, settings.jwks_max_bytes, until)
+
+    def _discover(self, client: Any) -> dict[str, str]:
+        issuer = self._settings.oidc_issuer
+        found = self._read_json(client, issuer.rstrip("/") + _DISCOVERY)
+        if found.get("issuer") != issuer:
+            raise Unavailable("the identity provider calls itself by another name than SWALLOWTAIL_OIDC_ISSUER")
+        addresses = {name: found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+        for name, address in addresses.items():
+            if not isinstance(address, str) or not is_safe_address(address):
+                raise Unavailable(f"the identity provider's {name} is no https:// address")
+        return {name: str(address) for name, address in addresses.items()}
+
+    def _read_json(self, client: Any, address: str) -> dict[str, Any]:
+        """Return the object at an address. Raises Unavailable, also when it is too large (`jwks_max_bytes`)."""
+        try:
+            answer = client.request("GET", address, withhold_token=True)
+            answer.raise_for_status()
+            found = orjson.loads(answer.content)
+        except (httpx2.HTTPError, ValueError) as fault:
+            raise _away(fault) from None
+        if not isinstance(found, dict):
+            raise _away(ValueError("no object"))
+        return found
+
+    def _read(self, tokens: Mapping[str, Any], keys: Any, attempt: Attempt) -> CodeIDToken:
+        settings = self._settings
+        wanted = {
+            "iss": {"essential": True, "value": settings.oidc_issuer},
+            "aud": {"essential": True, "value": settings.oidc_client_id},
+            "nonce": {"essential": True, "value": attempt.nonce},
+        }
+        try:
+            registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+            token = jwt.decode(str(tokens.get("id_token", "")), KeySet.import_key_set(keys), registry=registry)
+            params = {
+                "nonce": attempt.nonce,
+                "client_id": settings.oidc_client_id,
+                "access_token": tokens.get("access_token"),
+            }
+            claims = CodeIDToken(token.claims, token.header, wanted, params)
+            claims.validate(leeway=settings.jwt_leeway)
+        except (JoseError, AuthlibBaseError, ValueError, TypeError, KeyError):
+            raise Unauthenticated(_WRONG) from None
+        if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+            raise Unauthenticated(_WRONG)
+        return claims
+
+
+def is_safe_address(address: str) -> bool:
+    """Tell whether what is said to an address can be read by nobody else: https, or a server on this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def _away(fault: Exception) -> Unavailable:
+    return Unavailable(f"the identity provider cannot be asked ({type(fault).__name__})")

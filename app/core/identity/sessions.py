@@ -1,0 +1,179 @@
+"""Sessions: from signing in to signing out. Before the road: REST, the pages and the command line begin them here.
+
+A session is a row and a secret. The pages keep the secret in a cookie; a program keeps it to get access tokens with,
+and gets another secret with each, so that a stolen one that is used is noticed: whoever comes with an old one ends it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.errors import Conflict, Forbidden, Unauthenticated
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity.api_tokens import revoke_own
+from swallowtail.app.core.identity.authenticate import Tokens, act_as
+from swallowtail.app.core.identity.users import authenticate
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permission_version import raise_version
+from swallowtail.app.core.security.permissions import Actor, require_known
+from swallowtail.app.core.security.token_secrets import split_secret
+from swallowtail.app.core.tables.auth import AccessToken, User
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What somebody gets who signed in. Neither token is kept here."""
+
+    actor: Actor
+    session_id: str
+    #: Opens the session until it ends, or until the next `refresh`.
+    session_secret: str
+    session_expires_at: datetime
+    access_token: str
+    access_expires_at: datetime
+
+
+def sign_in(runtime: Runtime, tokens: Tokens, name: str, password: str) -> SignedIn:
+    """Begin a session by name and password.
+
+    Raises:
+        Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
+        TooFast: too many passwords are being checked.
+        NotSetUp: there is no key to sign with.
+    """
+    tokens.require_key()
+    return open_session(runtime, tokens, authenticate(runtime, name, password))
+
+
+def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
+    """Begin a session of a user whom somebody has made sure of, such as an identity provider.
+
+    Raises:
+        Unauthenticated: the user was disabled, or all that was issued to them voided, since `user` was read.
+        NotSetUp: there is no key to sign with.
+    """
+    tokens.require_key()
+    session_id = str(uuid.uuid4())
+    secret = tokens.make_session_secret(session_id)
+    expires = now() + timedelta(hours=runtime.settings.session_hours)
+
+    def work(change: Change) -> None:
+        if change.session.get(AccessToken, session_id) is not None:
+            return
+        _check_user(change.session.get(User, user.id, with_for_update=True), user)
+        row = AccessToken(id=session_id, kind="session", secret_hash=secret.hash, user_id=user.id, expires_at=expires)
+        row.created_at = row.last_used_at = change.now
+        change.session.add(row)
+        change.note_deed(SYSTEM_SCOPE, "session.open", "user", user.id, {"name": user.name, "session": session_id})
+
+    _act_as(runtime, act_as(user)).ledger.commit(work)
+    return _answer(tokens, user, session_id, secret.text, expires)
+
+
+def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
+    """Give a new access token for a session's secret, and the secret that takes its place.
+
+    Raises:
+        Unauthenticated: the session has ended, or the secret is not its present one. One that it had earlier ends it.
+        NotSetUp: there is no key to sign with.
+    """
+    tokens.require_key()
+    session_id, secret_hash = split_secret(secret, "session")
+    following, was_issued = tokens.make_session_secret(session_id), tokens.has_issued(secret)
+
+    def work(change: Change) -> tuple[User, datetime] | None:
+        query = select(AccessToken, User).join(User, User.id == AccessToken.user_id).with_for_update(of=AccessToken)
+        same = (AccessToken.id == session_id, AccessToken.kind == "session")
+        found = change.session.execute(query.where(*same)).one_or_none()
+        if found is None:
+            return None
+        row, user = found
+        if row.secret_hash not in (secret_hash, following.hash):
+            # Only an earlier secret shows that somebody else has one. A session's id is not secret: tokens name it.
+            if row.revoked_at is None and was_issued:
+                row.revoked_at = change.now
+                raise_version(change.session)
+                told = {"name": user.name, "session": session_id}
+                change.note_deed(SYSTEM_SCOPE, "session.replay", "user", user.id, told)
+            return None
+        if row.revoked_at is not None or row.expires_at is None or row.expires_at <= change.now or user.disabled_at:
+            return None
+        row.secret_hash, row.last_used_at = following.hash, change.now
+        return user, row.expires_at
+
+    found, _ = runtime.ledger.commit(work)
+    if found is None:
+        raise Unauthenticated("this session has ended; sign in again")
+    user, expires = found
+    return _answer(tokens, user, session_id, following.text, expires)
+
+
+def give_access(runtime: Runtime, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
+    """Return an access token for whoever has opened a session with its secret, and when it expires.
+
+    Raises:
+        Unauthenticated: the user is gone or disabled.
+        NotSetUp: there is no key to sign with.
+    """
+    with runtime.db.read() as session:
+        user = session.get(User, actor.user_id)
+    if user is None or user.disabled_at is not None or actor.token_id is None or actor.expires_at is None:
+        raise Unauthenticated("sign in again")
+    return tokens.sign_access(user, actor.token_id, actor.expires_at)
+
+
+def close_session(runtime: Runtime, session_id: str) -> None:
+    """End a session; its tokens are worth nothing from now on. Ending it again changes nothing."""
+
+    def work(change: Change) -> None:
+        row = change.session.get(AccessToken, session_id, with_for_update=True)
+        if row is None or row.kind != "session" or row.revoked_at is not None:
+            return
+        row.revoked_at = change.now
+        raise_version(change.session)
+        change.note_deed(SYSTEM_SCOPE, "session.close", "user", row.user_id or "", {"session": session_id})
+
+    runtime.ledger.commit(work)
+
+
+def sign_out(runtime: Runtime) -> None:
+    """End the session whose token the caller shows, or the personal token itself.
+
+    Raises:
+        Unauthenticated: nobody said who they are.
+        Forbidden: a front end's token is not its bearer's to end.
+        Conflict: there is nothing to end here: an identity provider issued the token, or none is needed.
+    """
+    actor = runtime.caller.actor
+    require_known(actor)
+    if actor.kind == "front_end":
+        raise Forbidden("a front end's token is ended by an admin of its instance")
+    with runtime.db.read() as session:
+        token = session.get(AccessToken, actor.token_id or "")
+    if token is None:
+        raise Conflict("this token was not issued here, so that it cannot be ended here")
+    if token.kind == "session":
+        close_session(runtime, token.id)
+    else:
+        revoke_own(runtime, token.id)
+
+
+def _check_user(present: User | None, known: User) -> None:
+    if present is None or present.disabled_at is not None or present.generation != known.generation:
+        raise Unauthenticated("sign in again")
+
+
+def _act_as(runtime: Runtime, actor: Actor) -> Runtime:
+    return runtime.by(replace(runtime.caller, actor=actor))
+
+
+def _answer(tokens: Tokens, user: User, session_id: str, secret: str, expires: datetime) -> SignedIn:
+    access_token, access_expires = tokens.sign_access(user, session_id, expires)
+    actor = replace(act_as(user), token_id=session_id, expires_at=access_expires)
+    return SignedIn(actor, session_id, secret, expires, access_token, access_expires)

@@ -1,0 +1,155 @@
+"""The agents' cards: how the web, the CLI and beat know what may be submitted without importing any agent.
+
+Workers publish their cards at `release` and at every start; submissions are checked against the card's JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.events import now
+from swallowtail.app.core.tables.models import Agent
+
+#: The agent that does what it is told to, for tests and operators (`SWALLOWTAIL_PROBE`).
+PROBE = "probe"
+_FORMATS = FormatChecker()
+#: Findings that one refusal lists at most.
+_MOST_FINDINGS = 20
+
+
+def _check_unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """Find items that are there twice, in linear time: the library compares each with each."""
+    if wanted and isinstance(instance, list) and len({_hashable(item) for item in instance}) < len(instance):
+        yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def _hashable(value: Any) -> Any:
+    """Return what is equal for values that JSON Schema takes for equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(value, dict):
+        return dict, frozenset((key, _hashable(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_hashable, value))
+    return (bool, value) if isinstance(value, bool) else value
+
+
+_Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCard:
+    """What a worker tells of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds or None."""
+
+    kind: str
+    title: str
+    description: str
+    version: str
+    input_schema: dict[str, Any]
+    soft_time_limit: float | None = None
+    hard_time_limit: float | None = None
+    output_schema: dict[str, Any] | None = None
+
+
+def register(db: Database, cards: Iterable[AgentCard]) -> None:
+    """Store the cards, in place of older ones of the same kinds. Several workers may do so at once."""
+    listed = sorted(cards, key=lambda card: card.kind)
+
+    def work(session: Session) -> None:
+        for card in listed:
+            row = session.get(Agent, card.kind) or Agent(kind=card.kind)
+            row.title, row.description, row.version = card.title, card.description, card.version
+            row.input_schema, row.updated_at = card.input_schema, now()
+            row.output_schema = card.output_schema
+            row.soft_time_limit, row.hard_time_limit = card.soft_time_limit, card.hard_time_limit
+            session.add(row)
+
+    try:
+        db.run(work)
+    except IntegrityError:
+        # Another worker stored a kind that was new to both of us; now all of its rows are there.
+        db.run(work)
+
+
+def withdraw(db: Database, kind: str) -> None:
+    """Forget a card that is not to be asked for any more."""
+    db.run(lambda session: session.execute(delete(Agent).where(Agent.kind == kind)))
+
+
+def find_card(session: Session, kind: str) -> Agent:
+    """Return the card of a kind.
+
+    Raises:
+        InvalidInput: no worker has published this kind; the message lists those that are known.
+    """
+    row = session.get(Agent, kind)
+    if row is None:
+        known = ", ".join(sorted(session.scalars(select(Agent.kind)))) or "none yet: run the release command"
+        raise InvalidInput(f"there is no agent of kind {kind!r} (known: {known})", field="kind")
+    return row
+
+
+def validate_input(card: Agent, given: Any) -> Any:
+    """Check `given` against the card's schema and return it with the schema's top-level defaults filled in.
+
+    Raises:
+        InvalidInput: names the first offending field, such as `input.platforms[0]`; `errors` lists them all.
+    """
+    if given is None:
+        given = {}
+    validator = _Validator(card.input_schema, format_checker=_FORMATS)
+    findings = sorted(validator.iter_errors(given), key=lambda finding: list(map(str, finding.absolute_path)))
+    if findings:
+        errors = [{"field": _field(finding), "message": _message(finding)} for finding in findings[:_MOST_FINDINGS]]
+        raise InvalidInput(f"{errors[0]['field']}: {errors[0]['message']}", field=errors[0]["field"], errors=errors)
+    if isinstance(given, dict):
+        properties = card.input_schema.get("properties", {})
+        defaults = {
+            name: rule["default"] for name, rule in properties.items() if isinstance(rule, dict) and "default" in rule
+        }
+        return {**{name: value for name, value in defaults.items() if value is not None}, **given}
+    return given
+
+
+def _field(finding: ValidationError) -> str:
+    path, rule = _path(finding.absolute_path), _rule(finding)
+    instance: Any = finding.instance
+    if finding.validator == "required":
+        missing = next((name for name in rule if name not in instance), "")
+        return f"{path}.{missing}" if missing else path
+    if finding.validator == "additionalProperties":
+        known = finding.schema.get("properties", {}) if isinstance(finding.schema, dict) else {}
+        unknown = next((name for name in instance if name not in known), "")
+        return f"{path}.{unknown}" if unknown else path
+    return path
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    return "input" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+
+
+def _message(finding: ValidationError) -> str:
+    if finding.validator == "required":
+        return "this field is required"
+    if finding.validator == "additionalProperties":
+        return "there is no such field"
+    rule = _rule(finding)
+    if finding.validator in ("oneOf", "anyOf") and all("required" in option for option in rule):
+        names = " or ".join(" and ".join(option["required"]) for option in rule)
+        return f"give exactly one of {names}" if finding.validator == "oneOf" else f"give {names}"
+    # The library quotes the whole instance; a megabyte of it helps nobody.
+    return finding.message if len(finding.message) <= 200 else f"{finding.message[:120]} … {finding.message[-60:]}"
+
+
+def _rule(finding: ValidationError) -> Any:
+    """Return the value of the schema's keyword that was not satisfied."""
+    return finding.validator_value

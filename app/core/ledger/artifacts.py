@@ -1,0 +1,255 @@
+"""Large inputs and outputs, kept apart from rows and events. On the road beside `core/ledger/runs`, which stores them.
+
+A row holds a reference to what is too large for it, `{"$artifact": {id, size, sha256, media_type, preview}}`, and
+events and views tell the same. What is stored is the whole value, for the run that goes on from it; what anybody else
+gets is redacted as everything is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.payload_redaction.kept_values import find_text, is_good, make, note, told_by, unsealed
+from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
+from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.tables.column_encryption import keyring_of, seal_bytes, unseal_bytes
+from swallowtail.app.core.tables.models import Schedule, Step, Task
+from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.validation import Checked, check_kept
+
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What somebody gets of an artifact: its bytes, what kind they are, and their SHA-256 in hex."""
+
+    id: str
+    task_id: str | None
+    schedule_id: str | None
+    media_type: str
+    content: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an artifact shows, as it is sent, what kind of text that is, and what is kept of it."""
+
+    media_type: str
+    content: bytes
+    kept: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of an input, made before the transaction that stores it, which holds a lock.
+
+    Args:
+        rules: those for all of its agent's payloads, by which it was made.
+        own: those that are also about the texts in its secret fields; of a schedule the same as `rules`.
+        encoded: the whole input as JSON.
+        kept: what is kept of it, when it is small enough for its row.
+        apart: otherwise what its artifact shows.
+    """
+
+    rules: Rules
+    own: Rules
+    encoded: bytes
+    kept: dict[str, Any] | None = None
+    apart: Shown | None = None
+
+
+def tell(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> Told:
+    """Return what is told of a checked input, as JSON; `learning`: of a schedule's. It only computes."""
+    given = orjson.loads(encoded)
+    own = rules if learning else rules.hiding(given)
+    if len(encoded) <= settings.inline_input_bytes:
+        return Told(rules, own, encoded, kept=make(given, own, encoded, learning=learning))
+    return Told(rules, own, encoded, apart=_show(given, own, encoded, learning=learning))
+
+
+def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
+    """Store an output that is too large for its event; one that is `Checked` is neither checked nor encoded again.
+
+    Returns what the row is to hold: in its place, the artifact's id if any, and what is kept of what is shown of it.
+
+    The same output of the same task is stored once.
+
+    Raises:
+        InvalidInput, TooLarge: see `check_kept`.
+    """
+    if isinstance(output, Checked):
+        encoded = output.encoded
+    else:
+        encoded = to_json(output)
+        check_kept(encoded, "output", settings)
+    # As it will be read back, and nobody else's: whoever made it may change it.
+    output = orjson.loads(encoded)
+    if output is None:
+        return None, None, None
+    rules = rules_of(change.session, task)
+    if len(encoded) <= settings.inline_output_bytes:
+        return output, None, make(output, rules, encoded)
+    artifact_id = str(uuid.uuid5(uuid.UUID(task.id), hashlib.sha256(encoded).hexdigest()))
+    shown = _show(output, rules, encoded)
+    row, reference = _make(change, settings, task, artifact_id, encoded, shown)
+    if change.session.get(Artifact, artifact_id) is None:
+        change.session.add(row)
+        change.session.flush()
+    return reference, artifact_id, None
+
+
+def part_input(change: Change, settings: Settings, task: Task, told: Told | None) -> Artifact | None:
+    """Take an input that is too large for it out of the row of a new task, which then holds a reference.
+
+    What is `told` of the input is made here only where it was not made before, or by other rules.
+
+    Returns the artifact, which is to be added after the task. The row is given what is kept of what is shown.
+
+    Raises:
+        InvalidInput, TooLarge: see `check_kept`.
+    """
+    rules = rules_for(change.session, task.instance_id, task.kind)
+    if told is None or told.rules != rules:
+        encoded = to_json(task.input)
+        check_kept(encoded, "input", settings)
+        told = place(change.session, len(encoded))(tell, encoded, rules, settings)
+    remember_new(change.session, task, rules, told.own)
+    if told.apart is None:
+        task.input_shown = told.kept
+        return None
+    # No output's, whatever it is: who may see outputs may not see inputs for that.
+    artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
+    row, reference = _make(change, settings, task, artifact_id, told.encoded, told.apart)
+    task.input, task.input_artifact_id = reference, artifact_id
+    return row
+
+
+def part_plan(change: Change, settings: Settings, schedule: Schedule, told: Told) -> Artifact | None:
+    """Give a new schedule its input, or a reference to it where it is too large; returns the artifact, as above."""
+    if told.apart is None:
+        schedule.input, schedule.input_shown = orjson.loads(told.encoded), told.kept
+        return None
+    artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
+    row, reference = _make(change, settings, schedule, artifact_id, told.encoded, told.apart)
+    # No preview: a schedule stays, and what may be shown of it can become less.
+    del reference["$artifact"]["preview"]
+    schedule.input, schedule.input_artifact_id = reference, artifact_id
+    return row
+
+
+def _make(
+    change: Change, settings: Settings, owner: Task | Schedule, artifact_id: str, encoded: bytes, shown: Shown
+) -> tuple[Artifact, dict[str, Any]]:
+    """Return the row of an artifact, not added yet, and the reference to it."""
+    row = Artifact(id=artifact_id, instance_id=owner.instance_id, media_type=shown.media_type)
+    row.task_id, row.schedule_id = (owner.id, None) if isinstance(owner, Task) else (None, owner.id)
+    row.size, row.sha256, row.created_at = len(shown.content), hashlib.sha256(shown.content).hexdigest(), change.now
+    row.content, row.key_id = seal_bytes(keyring_of(change.session), artifact_id, encoded)
+    row.content_shown = shown.kept
+    reference = {
+        "id": artifact_id,
+        "size": row.size,
+        "sha256": row.sha256,
+        "media_type": shown.media_type,
+        "preview": shown.content[: 4 * settings.preview_chars].decode("utf-8", "ignore")[: settings.preview_chars],
+    }
+    return row, {"$artifact": reference}
+
+
+def is_input(session: Session, artifact_id: str) -> bool:
+    """Tell whether an artifact is the input of its task, or of a schedule."""
+    same = (Artifact.id == artifact_id, Task.id == Artifact.task_id, Task.input_artifact_id == artifact_id)
+    of_plan = select(Schedule.id).where(Schedule.id == Artifact.schedule_id, Artifact.id == artifact_id)
+    return any(session.scalar(query) is not None for query in (select(Task.id).where(*same), of_plan))
+
+
+def whole(session: Session, row: Task | Step) -> Any:
+    """Return the output of a step, or the result of a task, as the agent gave it, wherever it is.
+
+    Raises:
+        NotFound: the artifact is gone.
+    """
+    value = row.output if isinstance(row, Step) else row.result
+    if row.artifact_id is None:
+        return value
+    return orjson.loads(_content(session, _find(session, row.artifact_id)))
+
+
+def read_artifact(session: Session, artifact_id: str) -> Content:
+    """Return what anybody may see of an artifact. Raises NotFound."""
+    row = _find(session, artifact_id)
+    keyring, learning = keyring_of(session), row.task_id is None
+    if learning:
+        schedule = session.get_one(Schedule, row.schedule_id)
+        rules = rules_for(session, schedule.instance_id, schedule.kind)
+    else:
+        rules = rules_of(session, session.get_one(Task, row.task_id))
+    stored = find_text(session, Artifact, row.id, "content_shown")
+
+    def work() -> tuple[Content, Any]:
+        encoded = unseal_bytes(keyring, row.id, row.content, row.key_id)
+        kept = unsealed(keyring, Artifact, row.id, "content_shown", stored)
+        is_new = not is_good(kept, rules, encoded)
+        if is_new:
+            kept = _show(bearable(orjson.loads(encoded)), rules, encoded, learning=learning).kept
+        media_type, shown = _open(kept, encoded)
+        digest = hashlib.sha256(shown).hexdigest()
+        return Content(row.id, row.task_id, row.schedule_id, media_type, shown, digest), kept if is_new else None
+
+    found, made = place(session, len(row.content))(work)
+    if made is not None:
+        note(session, Artifact, row.id, "content_shown", made)
+    content: Content = found
+    return content
+
+
+def find_owner(session: Session, artifact_id: str) -> tuple[str | None, str | None]:
+    """Return the id of the task that an artifact belongs to, or of the schedule. Raises NotFound."""
+    found = session.execute(select(Artifact.task_id, Artifact.schedule_id).where(Artifact.id == artifact_id)).first()
+    if found is None:
+        raise NotFound("there is no such artifact", field="artifact_id")
+    return found.task_id, found.schedule_id
+
+
+def _find(session: Session, artifact_id: str) -> Artifact:
+    row = session.get(Artifact, artifact_id)
+    if row is None:
+        raise NotFound("there is no such artifact", field="artifact_id")
+    return row
+
+
+def _content(session: Session, row: Artifact) -> bytes:
+    return unseal_bytes(keyring_of(session), row.id, row.content, row.key_id)
+
+
+def _show(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> Shown:
+    """Return what an artifact shows of a value, which is `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
+    kept = make(value, rules, encoded, learning=learning)
+    if "as" in kept:
+        told = told_by(kept, value)
+        # As the text that is sent: nobody parses it again.
+        kept["as"] = told if isinstance(told, str) else to_json(told).decode()
+    return Shown(*_open(kept, encoded), kept)
+
+
+def _open(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
+    """Return the media type and the bytes that are shown: text as it is, anything else as JSON."""
+    is_text = encoded.startswith(b'"')
+    told: str | None = told_by(kept, None)
+    if told is None:
+        return (TEXT, orjson.loads(encoded).encode()) if is_text else (JSON, encoded)
+    return TEXT if is_text else JSON, told.encode()

@@ -1,0 +1,128 @@
+"""The doorbell: channel names, and publishing committed events, live state and text to Redis.
+
+On the road between `workers/signals` (or `core/services/tasks`) and `delivery/hub`. A publish is a hint: it may be lost, it
+may not take longer than `publish_timeout`, and it never raises into the work. What is lost is found by the hub's head
+check.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+import structlog
+from prometheus_client import Counter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.config.tls import find_reach
+from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
+from swallowtail.app.core.security.message_signing import Voucher
+
+log = structlog.get_logger(__name__)
+
+PUBLISHED = Counter("swallowtail_published_total", "Messages published to Redis", ["kind"])
+PUBLISH_FAILURES = Counter("swallowtail_publish_failures_total", "Messages that could not be published", ["kind"])
+
+#: After a failure, nothing is tried for this long: work must not wait a second for every event of an outage.
+REST_SECONDS = 1.0
+
+
+def instance_channel(settings: Settings, instance_id: str) -> str:
+    """Return the name of the channel of an instance's events and live state."""
+    return f"{settings.channel_prefix}:instance:{instance_id}"
+
+
+def task_channel(settings: Settings, task_id: str) -> str:
+    """Return the name of the channel of a task's streamed text."""
+    return f"{settings.channel_prefix}:task:{task_id}"
+
+
+def access_channel(settings: Settings) -> str:
+    """Return the name of the channel on which it is told that somebody's access has changed."""
+    return f"{settings.channel_prefix}:access"
+
+
+def connect(settings: Settings, *, timeout: float | None = None, silence: float | None = None) -> redis.Redis:
+    """Return a client that gives up after `timeout` seconds (default: `publish_timeout`) and never tries twice.
+
+    `silence` is how long one read may wait, where that is not the same.
+    """
+    limit = settings.publish_timeout if timeout is None else timeout
+    reach = find_reach(settings.redis)
+    return redis.Redis.from_url(
+        reach.url,
+        socket_timeout=limit if silence is None else silence,
+        socket_connect_timeout=limit,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        **(reach.redis or {}),
+    )
+
+
+class Broadcaster:
+    """Publishes for one process. Safe to share between threads and greenlets."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._client: redis.Redis | None = None
+        self._lock = threading.Lock()
+        self._resting_until = 0.0
+
+    def publish(self, events: Sequence[EventRecord]) -> None:
+        """Publish committed events, one message for each instance among them, in their order."""
+        for instance_id in dict.fromkeys(event.instance_id for event in events):
+            told = [event for event in events if event.instance_id == instance_id]
+            message = {"kind": "events", "at": told[0].at, "events": [event.wire() for event in told]}
+            self._send("events", instance_channel(self._settings, instance_id), message)
+
+    def publish_live(self, state: LiveState) -> None:
+        """Publish the latest progress inside a step."""
+        message = {"kind": "live", "base_seq": state.base_seq, "live": state.wire()}
+        self._send("live", instance_channel(self._settings, state.instance_id), message)
+
+    def publish_text(self, text: StepText) -> None:
+        """Publish a piece of a step's streamed text."""
+        self._send("text", task_channel(self._settings, text.task_id), {"kind": "text", "text": text.wire()})
+
+    def publish_access(self) -> None:
+        """Tell every web process that somebody's access has changed; what has is in the database."""
+        self._send("access", access_channel(self._settings), {"kind": "access"})
+
+    def close(self) -> None:
+        """Close the connection to Redis."""
+        if self._client is not None:
+            self._client.close()
+
+    def _send(self, kind: str, channel: str, message: dict[str, Any]) -> None:
+        if time.monotonic() < self._resting_until:
+            PUBLISH_FAILURES.labels(kind).inc()
+            return
+        try:
+            payload = self._voucher.wrap(channel, to_json(message))
+        except (TypeError, ValueError) as fault:
+            PUBLISH_FAILURES.labels(kind).inc()
+            log.error("publish_refused", kind=kind, reason=str(fault))
+            return
+        self._attempt(kind, lambda client: client.publish(channel, payload))
+
+    def _attempt(self, kind: str, send: Callable[[redis.Redis], object]) -> None:
+        try:
+            send(self._connected())
+        except (redis.RedisError, OSError) as fault:
+            self._resting_until = time.monotonic() + REST_SECONDS
+            PUBLISH_FAILURES.labels(kind).inc()
+            log.warning("publish_failed", kind=kind, reason=str(fault))
+        else:
+            PUBLISHED.labels(kind).inc()
+
+    def _connected(self) -> redis.Redis:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self._settings)
+            return self._client

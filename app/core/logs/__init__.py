@@ -1,0 +1,1 @@
+"""Log lines as text or JSON, and output that bypasses the logger."""

@@ -1,0 +1,107 @@
+"""How every process of ours logs: on standard error, for people (`console`) or machines (`json`).
+
+Beside the road. One line per happening; libraries that log in the standard way come out in the same shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.logs.unlogged_output import LineStream, find_real
+from swallowtail.app.core.payload_redaction.rules import Policies
+from swallowtail.app.core.privacy.redaction import Rules, redact
+
+#: Libraries that tell more at INFO than anybody wants to know.
+_TALKATIVE = ("httpx", "httpcore", "kombu", "amqp", "engineio", "socketio", "werkzeug", "markdown_it", "openai")
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Set up logging of this process, in place of whatever was set up before. `stream` is standard error by default."""
+    output = stream or find_real(sys.stderr)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = _Handler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=_finish(settings, output)
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    if isinstance(sys.stderr, LineStream):
+        # Not earlier: what is logged to nobody is lost.
+        logging.captureWarnings(True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines of the log; one that cannot be written, such as to a stream that an agent closed, breaks nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
+        """Complain, where that is possible."""
+        with suppress(Exception):
+            super().handleError(record)
+
+
+def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
+    # Exceptions become text before secrets are looked for; pretty tracebacks would print local variables.
+    first: list[Processor] = [_drop_internals, structlog.processors.format_exc_info, Censor(Policies(settings).general)]
+    if settings.log_format == "json":
+        return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
+    plain = structlog.dev.plain_traceback
+    return [*first, structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]
+
+
+class Censor:
+    """The processor that hides secrets in whatever is about to be logged: text, numbers, tracebacks and objects."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def __call__(self, logger: object, name: str, event: EventDict) -> EventDict:
+        """Return the event, redacted; what cannot be looked into is not logged."""
+        try:
+            encoded = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+            told: EventDict = redact(orjson.loads(encoded), self._rules, encoded)
+            return told
+        except Exception as fault:  # a line of the log must not break what logs it
+            return {"event": "unloggable", "level": event.get("level", name), "reason": type(fault).__name__}
+
+
+def _drop_internals(logger: object, name: str, event: EventDict) -> EventDict:
+    event.pop("_record", None)
+    event.pop("_from_structlog", None)
+    # Celery hands the whole task over with some of its lines.
+    event.pop("data", None)
+    return event
+
+
+def _serialize(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,1 @@
+"""Periodic work: sweeps, retention, key rotation and other cleanup."""

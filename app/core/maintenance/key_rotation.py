@@ -1,0 +1,214 @@
+"""Sealing again what is stored: with the current key what another key sealed, or nothing did. Off the road.
+
+Each batch is a transaction of its own, of rows in the order of their keys. What is sealed with the current key already
+is passed over, so a rotation that was interrupted is simply begun again. Whole tables are read, in parts: no question
+takes longer than a part, and nobody waits for one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from typing import cast as cast_type
+
+import orjson
+from sqlalchemy import JSON, ColumnElement, Table, Text, and_, case, cast, func, or_, select, type_coerce, update
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.tables.column_encryption import (
+    ANY_MARKER,
+    DERIVED,
+    SEALED,
+    marker_of,
+    seal,
+    seal_bytes,
+    unseal,
+    unseal_bytes,
+)
+from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.unreadable import is_damaged
+
+#: Rows that are sealed in one transaction, and those that are looked at by one question.
+BATCH, LOOK = 100, 1000
+
+
+@dataclass(slots=True)
+class KeyUse:
+    """How many values of one column are sealed with which key; under `unsealed` those that are not."""
+
+    table: str
+    column: str
+    sealed: dict[str, int] = field(default_factory=dict)
+    unsealed: int = 0
+
+
+def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
+    """Seal everything with the current key; gives the table's name and the number of rows after each batch.
+
+    Raises:
+        SettingsError: there is no key.
+        KeyMissing, Tampered: a value that cannot be made again cannot be opened; the rows before it are done.
+    """
+    if db.keyring.current is None:
+        message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
+        raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
+    for model in SEALED:
+        for part in _parts(db, model):
+            after: str | None = ""
+            while after is not None:
+                done, after = _rotate_batch(db, model, and_(part, model.__table__.c.id > after), batch)
+                if done:
+                    yield model.__tablename__, done
+
+
+def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
+    """Give the conditions that divide a table into parts of at most `LOOK` rows, in the order of their keys."""
+    key: ColumnElement[str] = model.__table__.c.id
+    after = ""
+    while True:
+        some = select(key).where(key > after).order_by(key).limit(LOOK).subquery()
+        with db.read() as session:
+            last = session.scalar(select(func.max(some.c.id)))
+        if last is None:
+            return
+        yield and_(key > after, key <= last)
+        after = last
+
+
+def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
+    """Rotate as `rotate` does for a caller, and write down that they did.
+
+    Raises:
+        Unauthenticated, Forbidden: the caller does not keep the deployment.
+        SettingsError, KeyMissing, Tampered: see `rotate`.
+    """
+    require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+    key_id = runtime.db.keyring.current
+    if key_id is not None:
+        runtime.ledger.commit(lambda change: change.note_deed(SYSTEM_SCOPE, "keys.rotate", "key", key_id))
+    yield from rotate(runtime.db)
+
+
+def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> tuple[int, str | None]:
+    """Return how many rows were looked at, and the last of them; None at the end of the part."""
+    table = cast_type("Table", model.__table__)
+    beside = ("content", "key_id") if model is Artifact else ()
+    stale = _stale_json(model, db.keyring)
+    stale = stale | _stale_content(db.keyring) if model is Artifact else stale
+    with db.read() as session:
+        # Before anything is locked: most of what is looked at was sealed by an earlier rotation, or is new.
+        if session.scalar(select(table.c.id).where(part, stale).limit(1)) is None:
+            return 0, None
+
+    def work(session: Session) -> tuple[int, str | None]:
+        wanted = [table.c.id, *(table.c[name] for name in (*SEALED[model], *beside))]
+        query = select(*wanted).where(part, stale).order_by(table.c.id).limit(batch).with_for_update()
+        rows = session.execute(query).all()
+        for row in rows:
+            values = _seal_row(db.keyring, model, row)
+            values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
+            if values:  # what is damaged stays as it is
+                session.execute(update(table).where(table.c.id == row.id).values(**values))
+        return len(rows), rows[-1].id if len(rows) == batch else None
+
+    done: tuple[int, str | None] = db.run(work)
+    return done
+
+
+def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
+    sealed = {}
+    for name in SEALED[model]:
+        stored = getattr(row, name)
+        if stored is None or is_damaged(stored):
+            # Sealed, the mark of a damaged value would become a value.
+            continue
+        try:
+            value = unseal(keyring, model, row.id, name, stored)
+        except (KeyMissing, Tampered):
+            if name not in DERIVED:
+                raise
+            # Made again at the next view.
+            value = None
+        sealed[name] = seal(keyring, model, row.id, name, value)
+    return sealed
+
+
+def _seal_artifact(keyring: Keyring, row: Any) -> dict[str, Any]:
+    content, key_id = seal_bytes(keyring, row.id, unseal_bytes(keyring, row.id, row.content, row.key_id))
+    return {"content": content, "key_id": key_id}
+
+
+def _stale_content(keyring: Keyring) -> ColumnElement[bool]:
+    return or_(Artifact.key_id.is_(None), Artifact.key_id != keyring.current)
+
+
+def _stale_json(model: type[Base], keyring: Keyring) -> ColumnElement[bool]:
+    assert keyring.current is not None
+    return or_(
+        *(and_(_has_value(model, name), ~_begins(model, name, marker_of(keyring.current))) for name in SEALED[model])
+    )
+
+
+def _text(model: type[Base], name: str) -> ColumnElement[str]:
+    return cast(type_coerce(model.__table__.c[name], JSON(none_as_null=True)), Text)
+
+
+def _begins(model: type[Base], name: str, beginning: str) -> ColumnElement[bool]:
+    return func.substr(_text(model, name), 1, len(beginning)) == beginning
+
+
+def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
+    # JSON's null is no value either, and is never sealed.
+    return and_(model.__table__.c[name].is_not(None), _text(model, name) != "null")
+
+
+def count_use(db: Database) -> list[KeyUse]:
+    """Return how many values are sealed with which key, column by column; `?` stands for keys that are not here."""
+    found = []
+    for model, names in SEALED.items():
+        uses = [KeyUse(model.__tablename__, name, dict.fromkeys(db.keyring.ids, 0)) for name in names]
+        for part in _parts(db, model):
+            with db.read() as session:
+                for use in uses:
+                    _count_json(session, db.keyring, model, use, part)
+        found += uses
+    artifacts = KeyUse(Artifact.__tablename__, "content")
+    for part in _parts(db, Artifact):
+        with db.read() as session:
+            _count_artifacts(session, artifacts, part)
+    return [*found, artifacts]
+
+
+def _count_json(session: Session, keyring: Keyring, model: type[Base], use: KeyUse, part: ColumnElement[bool]) -> None:
+    name, known = use.column, [_begins(model, use.column, marker_of(key_id)) for key_id in keyring.ids]
+    counted = (_has_value(model, name), _begins(model, name, ANY_MARKER), *known)
+    query = select(*(func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted)).where(part)
+    values, sealed, *by_key = map(int, session.execute(query.select_from(model)).one())
+    use.unsealed += values - sealed
+    for key_id, number in zip(keyring.ids, by_key, strict=True):
+        use.sealed[key_id] += number
+    if unknown := sealed - sum(by_key):
+        sample = select(_text(model, name)).where(part, counted[1], *(~one for one in known))
+        label = f"{_key_of(session.scalar(sample.limit(1)) or '{}')} (missing)"
+        use.sealed[label] = use.sealed.get(label, 0) + unknown
+
+
+def _key_of(stored: str) -> str:
+    return str(orjson.loads(stored).get("$sealed", "?")).partition(":")[0]
+
+
+def _count_artifacts(session: Session, use: KeyUse, part: ColumnElement[bool]) -> None:
+    for key_id, number in Counter(session.scalars(select(Artifact.key_id).where(part))).items():
+        if key_id is None:
+            use.unsealed += number
+        else:
+            use.sealed[key_id] = use.sealed.get(key_id, 0) + number

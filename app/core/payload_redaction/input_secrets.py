@@ -1,0 +1,120 @@
+"""The texts in the secret fields of tasks' inputs, which are hidden in all that is told of them. Beside `core/payload_redaction/rules`.
+
+They are learned from an input once and kept with its task, in the column `secrets`: `{"by": rules, "values": […]}`, or
+`{"by": rules, "mute": true}` where there are more than are looked for. By other rules they are learned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+from sqlalchemy import Text, cast, select
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unsealed
+from swallowtail.app.core.privacy.keyring import Keyring
+from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes
+from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, sound
+
+#: Large inputs that are read at once.
+_APART = 20
+#: Tasks whose secret texts are read at once: all of a snapshot.
+_TOGETHER = 200
+
+#: A task's id, and what reads its input.
+_Source = tuple[str, Callable[[], Any]]
+
+
+def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
+    """Return what is hidden in all that is told of stored tasks, by id, for what is hidden in all of their agents'.
+
+    Those whose input cannot be read are left out.
+    """
+    if not wanted:
+        return {}
+    found: dict[str, Rules] = {}
+    ids = list(wanted)
+    for start in range(0, len(ids), _TOGETHER):
+        some = Task.id.in_(ids[start : start + _TOGETHER])
+        # As text, which is parsed where it holds nobody up: it is as large as what is secret in the inputs.
+        rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
+        size = sum(len(text or "") for _, text in rows)
+        found |= place(session, size)(_recognise_all, keyring_of(session), rows, wanted)
+    for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in found]):
+        fresh: dict[str, Rules] = place(session, size)(_learn_all, sources, wanted)
+        for task_id, own in fresh.items():
+            note(session, Task, task_id, "secrets", describe(wanted[task_id], own))
+        found |= fresh
+    return found
+
+
+def describe(rules: Rules, own: Rules) -> dict[str, Any]:
+    """Return what is kept with a task of what was learned: `own` of `rules`."""
+    return {"by": fingerprint(rules), **({"mute": True} if own.mute else {"values": own.values})}
+
+
+def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
+    found: dict[str, Rules] = {}
+    for task_id, text in rows:
+        own = _recognise(unsealed(keyring, Task, task_id, "secrets", text), wanted[task_id])
+        if own is not None:
+            found[task_id] = own
+    return found
+
+
+def _recognise(kept: Any, rules: Rules) -> Rules | None:
+    if not isinstance(kept, dict) or kept.get("by") != fingerprint(rules):
+        return None
+    if kept.get("mute"):
+        return replace(rules, values=(), mute=True)
+    return replace(rules, values=tuple(kept["values"])) if kept["values"] else rules
+
+
+def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[list[_Source], int]]:
+    """Give what reads some of the inputs, and how many bytes these are: they are parsed where they are learned."""
+    if not task_ids:
+        return
+    keyring, inside, sources = keyring_of(session), 0, list[_Source]()
+    apart: dict[str, str] = {}
+    query = select(Task.id, cast(Task.input, Text), Task.input_artifact_id).where(Task.id.in_(task_ids))
+    for task_id, text, artifact_id in session.execute(query):
+        if artifact_id is None:
+            sources.append((task_id, partial(_open, keyring, task_id, text)))
+            inside += len(text)
+        else:
+            apart[artifact_id] = task_id
+    yield sources, inside
+    ids = list(apart)
+    for start in range(0, len(ids), _APART):
+        some = Artifact.id.in_(ids[start : start + _APART])
+        held = session.execute(select(Artifact.id, Artifact.content, Artifact.key_id).where(some)).all()
+        sources = [(apart[one], partial(_open_apart, keyring, one, content, key)) for one, content, key in held]
+        yield sources, sum(len(row.content) for row in held)
+
+
+def _open(keyring: Keyring, task_id: str, text: str) -> Any:
+    return unseal(keyring, Task, task_id, "input", deserialize(text))
+
+
+def _open_apart(keyring: Keyring, artifact_id: str, content: bytes, key_id: str | None) -> Any:
+    return orjson.loads(unseal_bytes(keyring, artifact_id, content, key_id))
+
+
+def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
+    found: dict[str, Rules] = {}
+    for task_id, read in sources:
+        try:
+            found[task_id] = wanted[task_id].hiding(sound(read(), "the input"))
+        except Exception as fault:
+            # Nobody can tell what it says, and neither can a run: there is nothing to hide, and nothing to remember.
+            if not is_unreadable(fault):
+                raise
+    return found

@@ -1,0 +1,136 @@
+"""What is shown of a payload, kept beside it in its row: redacted once, and again only by other rules. Beside the road.
+
+A column `…_shown` holds `{"of": hash}` where nothing is hidden in the value, and `{"of": hash, "as": redacted}` where
+something is. The hash is of the value and of all that decides what is hidden in it: what is kept of another value, or
+was made by other rules or another version of ours, is not looked at, and made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+from sqlalchemy import Text, bindparam, cast, select, update
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.events import bearable, to_json
+from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
+from swallowtail.app.core.privacy.redaction import EDITION, Rules, redact
+from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
+from swallowtail.app.core.process.worker_thread import place_for
+from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
+from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.unreadable import deserialize, is_mark
+
+#: Key in `Session.info` of what was made in a session and is to be kept: by model, id and column.
+MADE = "made"
+Made = dict[tuple[type[Base], str, str], Any]
+
+_OF, _AS = "of", "as"
+_PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.found.pattern) for one in (*PATTERNS, EMAIL)])).encode())
+
+
+@lru_cache(maxsize=256)
+def fingerprint(rules: Rules) -> str:
+    """Return what tells rules, and this version's way of going by them, from all others, in hex."""
+    told = [sorted(rules.names), rules.emails, rules.values, rules.all, rules.mute, rules.most_values]
+    digest = _PATTERNS.copy()
+    digest.update(to_json(told))
+    return digest.hexdigest()
+
+
+def make(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> dict[str, Any]:
+    """Return what is to be kept of a JSON value that is `encoded` as JSON.
+
+    `learning`: the texts in its own secret fields are hidden wherever else they are in it.
+    """
+    told = redact(value, rules.hiding(value) if learning else rules, encoded)
+    kept = {_OF: _hash(encoded, rules)}
+    return kept if told == value else {**kept, _AS: told}
+
+
+def is_good(kept: Any, rules: Rules, encoded: bytes) -> bool:
+    """Tell whether what is kept was made of a value, which is `encoded` as JSON, by these rules."""
+    return isinstance(kept, dict) and kept.get(_OF) == _hash(encoded, rules)
+
+
+def told_by(kept: Any, value: Any) -> Any:
+    """Return what may be seen of a value by what is kept of it; the value itself where nothing is."""
+    return value if kept is None else kept.get(_AS, value)
+
+
+def show(session: Session, row: Any, column: str, rules: Rules, *, learning: bool = False) -> Any:
+    """Return what may be seen of a row's payload; what is not kept yet is made and noted. It holds nobody up.
+
+    `row` may have been read in another session. `learning`: see `make`.
+    """
+    value, name = getattr(row, column), f"{column}_shown"
+    if value is None:
+        return None
+    find = _found(session, row, name)
+    told, made = place_for(session, value)(_show, value, rules, find, learning)
+    if made is not None:
+        note(session, type(row), row.id, name, made)
+    return told
+
+
+def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> tuple[Any, Any]:
+    """Return what may be seen of a value, and what is to be kept of it, None where that is kept already."""
+    value = bearable(value)
+    encoded = to_json(value)
+    if is_mark(value):
+        return redact(value, rules, encoded), None
+    kept = find()
+    if is_good(kept, rules, encoded):
+        return told_by(kept, value), None
+    made = make(value, rules, encoded, learning=learning)
+    return told_by(made, value), made
+
+
+def note(session: Session, model: type[Base], row_id: str, column: str, kept: Any) -> None:
+    """Have something kept with its row after the transaction of this session."""
+    made: Made = session.info.setdefault(MADE, {})
+    made[model, row_id, column] = kept
+
+
+def store(session: Session, made: Made) -> None:
+    """Keep what was made with those of the rows that are still there. Waits for no row that somebody else holds."""
+    keyring = keyring_of(session)
+    for model, column in {(model, column) for model, _, column in made}:
+        table: Any = model.__table__
+        fresh = {row_id: kept for (kind, row_id, name), kept in made.items() if (kind, name) == (model, column)}
+        free = select(table.c.id).where(table.c.id.in_(fresh)).with_for_update(skip_locked=True)
+        rows = [
+            {"row": row_id, "kept": seal(keyring, model, row_id, column, fresh[row_id])}
+            for row_id in session.scalars(free)
+        ]
+        if rows:
+            statement = update(table).where(table.c.id == bindparam("row")).values({column: bindparam("kept")})
+            session.connection().execute(statement, rows)
+
+
+def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
+    """Return what is kept, as it was made; None where that cannot be opened. `stored` is its column's text."""
+    try:
+        return None if stored is None else unseal(keyring, model, row_id, column, deserialize(stored))
+    except (KeyMissing, Tampered):
+        return None
+
+
+def _hash(encoded: bytes, rules: Rules) -> str:
+    return hashlib.sha256(fingerprint(rules).encode() + encoded).hexdigest()
+
+
+def _found(session: Session, row: Any, name: str) -> Callable[[], Any]:
+    """Return what gives what is kept: it is parsed and opened where the value is looked at."""
+    if name in row.__dict__:
+        return partial(row.__dict__.get, name)
+    return partial(unsealed, keyring_of(session), type(row), row.id, name, find_text(session, type(row), row.id, name))
+
+
+def find_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
+    """Return the text of a row's column as it is stored."""
+    text: str | None = session.scalar(select(cast(getattr(model, column), Text)).where(model.id == row_id))
+    return text

@@ -1,0 +1,168 @@
+"""What an instance has decided about its payloads, and the rules that come of it for what is told of a task.
+
+Beside the road: whoever records or shows something asks for its rules here. They come from the settings, the
+instance's policy and the agent's schemas, and are remembered for `policy_seconds`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import literal, select
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.payload_redaction.input_secrets import describe, learn
+from swallowtail.app.core.privacy.redaction import Rules, normal, schema_names
+from swallowtail.app.core.tables.column_encryption import keyring_of, unseal_bytes
+from swallowtail.app.core.tables.models import Agent, Schedule, Task
+from swallowtail.app.core.tables.privacy import Artifact, InstancePolicy
+from swallowtail.app.core.tables.unreadable import Unreadable
+
+#: Key in `Session.info`.
+POLICIES = "policies"
+#: Rules that are remembered at most, of instances and agents, and of tasks.
+_MOST = 2000
+
+
+class Policies:
+    """One process's memory of policies and schemas."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = settings.policy_seconds
+        self._clock = clock
+        self._names = frozenset(filter(None, map(normal, settings.secret_fields.split(","))))
+        self._emails = settings.hide_emails
+        self._most = settings.max_hidden_values
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[float, Rules]] = {}
+        self._tasks: dict[str, tuple[Rules, Rules]] = {}
+
+    @property
+    def general(self) -> Rules:
+        """The rules of the settings alone."""
+        return Rules(self._names, self._emails, most_values=self._most)
+
+    def rules(self, session: Session, instance_id: str, kind: str) -> Rules:
+        """Return what is hidden in all of an agent's payloads in an instance."""
+        return self.rules_by_kind(session, instance_id, {kind})[kind]
+
+    def rules_by_kind(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
+        """Return what is hidden in all payloads of several agents in an instance, with one query at most."""
+        moment = self._clock()
+        with self._lock:
+            known = {kind: self._known.get((instance_id, kind)) for kind in kinds}
+        found = {kind: entry[1] for kind, entry in known.items() if entry is not None and moment < entry[0]}
+        missing = [kind for kind in kinds if kind not in found]
+        if not missing:
+            return found
+        fresh = self._read(session, instance_id, missing)
+        with self._lock:
+            for kind, rules in fresh.items():
+                entry = known[kind]
+                found[kind] = entry[1] if entry is not None and entry[1] == rules else rules
+                _remember(self._known, (instance_id, kind), (moment + self._seconds, found[kind]))
+        return found
+
+    def task_rules(self, session: Session, task: Task) -> Rules:
+        """Return what is hidden in all that is told of a task: also the values of its secret fields, wherever."""
+        rules = self.rules(session, task.instance_id, task.kind)
+        return self._recall(task.id, rules) or self._learn(session, {task.id: rules})[task.id]
+
+    def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
+        """Return what `task_rules` does for tasks of one instance, by id; their inputs are read only as need be."""
+        by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
+        found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
+        missing = {task.id: by_kind[task.kind] for task in tasks if found[task.id] is None}
+        return {task_id: rules for task_id, rules in found.items() if rules is not None} | self._learn(session, missing)
+
+    def remember(self, task: Task, rules: Rules, own: Rules) -> None:
+        """Remember that `own` of `rules` is what `task_rules` is for a task that is being stored."""
+        with self._lock:
+            _remember(self._tasks, task.id, (rules, own))
+
+    def _recall(self, task_id: str, rules: Rules) -> Rules | None:
+        with self._lock:
+            known = self._tasks.get(task_id)
+        return known[1] if known is not None and known[0] is rules else None
+
+    def _learn(self, session: Session, wanted: dict[str, Rules]) -> dict[str, Rules]:
+        learned = learn(session, wanted)
+        with self._lock:
+            for task_id, own in learned.items():
+                _remember(self._tasks, task_id, (wanted[task_id], own))
+        return wanted | learned
+
+    def forget(self) -> None:
+        """Look again at the next question: a policy was changed here."""
+        with self._lock:
+            self._known.clear()
+            self._tasks.clear()
+
+    def _read(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
+        # A row at least, though there be neither policy nor cards.
+        anchor = select(literal(1).label("one")).subquery()
+        own = (InstancePolicy.secret_fields, InstancePolicy.hide_emails)
+        query = select(*own, Agent.kind, Agent.input_schema, Agent.output_schema).select_from(anchor)
+        query = query.outerjoin(InstancePolicy, InstancePolicy.instance_id == instance_id)
+        rows = session.execute(query.outerjoin(Agent, Agent.kind.in_(kinds))).all()
+        policy = rows[0]
+        schemas = {row.kind: (row.input_schema, row.output_schema) for row in rows}
+        named = {normal(name) for name in (policy.secret_fields or ())}
+        emails = self._emails if policy.hide_emails is None else policy.hide_emails
+        rules = {}
+        for kind in kinds:
+            marked, whole = schema_names(schema for schema in schemas.get(kind, ()) if schema)
+            rules[kind] = Rules((self._names | marked | named) - {""}, emails, all=whole, most_values=self._most)
+        return rules
+
+
+def whole_input(session: Session, row: Task | Schedule) -> Any:
+    """Return an input as it was submitted, wherever it is. Raises Unreadable, KeyMissing, Tampered."""
+    return row.input if row.input_artifact_id is None else _read_apart(session, row.input_artifact_id)
+
+
+def _read_apart(session: Session, artifact_id: str) -> Any:
+    row = session.get(Artifact, artifact_id)
+    if row is None:
+        raise Unreadable(f"artifact/{artifact_id} is gone")
+    return orjson.loads(unseal_bytes(keyring_of(session), row.id, row.content, row.key_id))
+
+
+def rules_for(session: Session, instance_id: str, kind: str) -> Rules:
+    """Return what is hidden in all of an agent's payloads in an instance, by the memory of the session's database."""
+    policies: Policies | None = session.info.get(POLICIES)
+    return Rules() if policies is None else policies.rules(session, instance_id, kind)
+
+
+def rules_of(session: Session, task: Task) -> Rules:
+    """Return what is hidden in all that is told of a task."""
+    policies: Policies | None = session.info.get(POLICIES)
+    return Rules() if policies is None else policies.task_rules(session, task)
+
+
+def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> None:
+    """Keep with a task that is being stored what was learned from its input: `own` of the `rules` of its agent's."""
+    policies: Policies | None = session.info.get(POLICIES)
+    if policies is not None:
+        task.secrets = describe(rules, own)
+        policies.remember(task, rules, own)
+
+
+def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
+    """Return what `rules_of` does for tasks of one instance, by id. Their inputs need not be loaded."""
+    policies: Policies | None = session.info.get(POLICIES)
+    if policies is None:
+        return {task.id: Rules() for task in tasks}
+    return policies.task_rules_among(session, instance_id, tasks)
+
+
+def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > _MOST:
+        del memory[next(iter(memory))]

@@ -1,0 +1,207 @@
+"""What secrets look like in text: keys and tokens of common shapes, private keys, passwords, card numbers, e-mail.
+
+Beside the road; `core/privacy/redaction` and `core/privacy/stream_redaction` use it. An expression is tried only where one of its triggers
+is, and what it looks at before it gives up is bounded: the time is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One kind of secret.
+
+    Args:
+        kind: what the marker calls it.
+        triggers: the beginnings of such a secret, in lower case; none: it is looked for everywhere.
+        found: all of it; what the group `keep` holds before it, and the group `end` after it, stays.
+        opened: what may still become one when more text follows, if it goes to the end of the text.
+        check: whether what was found is one.
+        lead: characters of `opened`, at most, before its part of any length.
+    """
+
+    kind: str
+    triggers: tuple[str, ...]
+    found: re.Pattern[str]
+    opened: re.Pattern[str]
+    check: Callable[[str], bool] | None = None
+    lead: int = 0
+    #: A character that every such secret has; cheaper to look for than the triggers.
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a secret is in a text; it was recognised by all that is from `first` to `last`."""
+
+    start: int
+    end: int
+    kind: str
+    first: int
+    last: int
+
+
+def _word(kind: str, triggers: Iterable[str], start: str, rest: str, least: int, *, digit: bool = False) -> Pattern:
+    """`start` at the beginning of a word, then at least `least` of `rest`; `digit`: one of them is a digit."""
+    begin = rf"(?<![A-Za-z0-9_-])(?:{start})"
+    look = rf"(?=[{rest}]*\d)" if digit else ""
+    found, opened = rf"{begin}{look}[{rest}]{{{least},}}", rf"{begin}[{rest}]*"
+    listed = tuple(triggers)
+    lead = max(map(len, listed))
+    needs = next((char for char in "_-." if all(char in trigger for trigger in listed)), "")
+    return Pattern(kind, listed, re.compile(found), re.compile(opened), lead=lead, needs=needs)
+
+
+def is_card(text: str) -> bool:
+    """Tell whether the digits of a text pass the check that every card number passes (Luhn)."""
+    digits = [int(char) for char in reversed(text) if "0" <= char <= "9"]
+    doubled = (2 * digit for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
+
+
+_ID = "A-Za-z0-9_-"
+_BASE64 = "A-Za-z0-9._~+/=-"
+_KEY_NAMES = r"(?<![a-z0-9])(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key)"
+_SCHEMES = r"(?:basic|bearer|token|digest|negotiate|apikey)"
+_AUTHORIZATION = r"(?i:authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+_ARMOUR = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+#: A credential is told from a word by a digit in its first characters.
+_DIGIT_AHEAD = r"(?=[A-Za-z._~+/=-]{0,256}\d)"
+_VALUE = r"[^\s\"'&,;<>()\[\]{}]"
+_USER, _PASSWORD = r"[^\s/:@\"'<>\[\]]{0,100}", r"[^\s/@\"'<>\[\]]"
+#: By the first digits that card networks hand out, and in the groups in which cards show them.
+_CARD = (
+    r"(?<![A-Za-z0-9])(?<!\d[.,])(?:"
+    r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|6[245]\d\d|35\d\d)\d{12}"
+    r"|(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6011|6[245]\d\d|35\d\d)([ -])\d{4}\1\d{4}\1\d{4}"
+    r"|3[47]\d\d([ -])\d{6}\2\d{5}|3[068]\d\d([ -])\d{6}\3\d{4}"
+    r")(?![A-Za-z0-9])(?![.,]\d)"
+)
+
+PRIVATE_KEY = Pattern(
+    "private_key",
+    ("-----begin",),
+    re.compile(rf"-----BEGIN {_ARMOUR}.*?(?:-----END {_ARMOUR}|\Z)", re.DOTALL),
+    re.compile(rf"-----BEGIN(?: {_ARMOUR}(?:(?!-----END {_ARMOUR}).)*| [A-Z0-9 ]{{0,60}}-{{0,5}})?", re.DOTALL),
+    lead=80,
+    needs="-",
+)
+PATTERNS = (
+    PRIVATE_KEY,
+    _word("api_key", ["sk-"], "sk-", _ID, 16, digit=True),
+    _word("api_key", ["sk_live_", "sk_test_", "rk_live_", "rk_test_"], "[sr]k_(?:live|test)_", "A-Za-z0-9", 10),
+    _word("api_key", ["whsec_"], "whsec_", "A-Za-z0-9+/=", 16),
+    _word("token", ["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], "gh[pousr]_", "A-Za-z0-9_", 20),
+    _word("token", ["github_pat_"], "github_pat_", "A-Za-z0-9_", 20),
+    _word("token", ["glpat-"], "glpat-", _ID, 16),
+    _word("api_key", ["akia", "asia", "abia", "acca"], "AKIA|ASIA|ABIA|ACCA", "A-Z0-9", 16),
+    _word("api_key", ["aiza"], "AIza", _ID, 30),
+    _word("token", ["ya29."], r"ya29\.", _ID, 20),
+    _word("token", [*(f"xox{char}-" for char in "abeoprs"), "xapp-"], "xox[abeoprs]-|xapp-", "A-Za-z0-9-", 10),
+    _word("token", ["npm_"], "npm_", "A-Za-z0-9", 30),
+    _word("token", ["pypi-"], "pypi-", _ID, 40),
+    _word("token", ["hf_"], "hf_", "A-Za-z0-9", 30),
+    _word("token", ["dop_v1_"], "dop_v1_", "a-f0-9", 40),
+    _word("token", ["sws_", "swt_"], "sw[st]_", _ID, 20),
+    _word("api_key", ["sg."], r"SG\.", "A-Za-z0-9_.-", 40),
+    Pattern(
+        "token",
+        ("eyj",),
+        re.compile(rf"(?<![{_ID}])eyJ[{_ID}]{{8,}}\.[{_ID}]{{8,}}(?:\.[{_ID}]*){{0,3}}"),
+        re.compile(rf"(?<![{_ID}])eyJ[{_ID}]*(?:\.[{_ID}]*){{0,4}}\Z"),
+        needs=".",
+    ),
+    Pattern(
+        "token",
+        ("authorization",),
+        re.compile(
+            rf"(?P<keep>{_AUTHORIZATION}(?i:{_SCHEMES})\s{{1,4}})[{_BASE64}]{{6,}}"
+            rf"|{_AUTHORIZATION}{_DIGIT_AHEAD}[{_BASE64}]{{16,}}"
+        ),
+        re.compile(
+            r"(?i:authorization)[\"']?\s{0,4}(?:[:=]\s{0,4}[\"']?"
+            rf"(?:(?i:{_SCHEMES})\s{{1,4}})?[{_BASE64}]*)?"
+        ),
+        lead=40,
+    ),
+    Pattern(
+        "token",
+        ("bearer",),
+        re.compile(rf"(?P<keep>(?i:(?<![a-z0-9])bearer)\s{{1,4}}){_DIGIT_AHEAD}[{_BASE64}]{{16,}}"),
+        re.compile(rf"(?i:(?<![a-z0-9])bearer)(?:\s{{1,4}}[{_BASE64}]*)?\Z"),
+    ),
+    Pattern(
+        "password",
+        ("://",),
+        re.compile(rf"(?P<keep>://{_USER}:){_PASSWORD}{{1,300}}(?P<end>@)"),
+        re.compile(rf"://{_USER}(?::{_PASSWORD}{{0,300}})?\Z"),
+        needs="@",
+    ),
+    Pattern(
+        "secret",
+        ("password", "passwd", "pwd", "secret", "token", "api_key", "apikey", "api-key", "access_key", "access-key"),
+        re.compile(rf"(?P<keep>(?i:{_KEY_NAMES})\s{{0,3}}=\s{{0,3}}[\"']?){_VALUE}{{6,}}"),
+        re.compile(rf"(?i:{_KEY_NAMES})\s{{0,3}}(?:=\s{{0,3}}[\"']?{_VALUE}*)?"),
+        lead=20,
+        needs="=",
+    ),
+    Pattern(
+        "card",
+        (),
+        re.compile(_CARD, re.ASCII),
+        re.compile(r"(?<![A-Za-z0-9])(?<!\d[.,])\d(?:[ -]?\d){0,19}[ -]?\Z", re.ASCII),
+        is_card,
+    ),
+)
+EMAIL = Pattern(
+    "email",
+    (),
+    re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"),
+    re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,250})?\Z"),
+)
+#: The beginnings of all secrets that have one.
+STARTS = tuple(sorted({trigger for pattern in PATTERNS for trigger in pattern.triggers}))
+
+
+def fold(text: str) -> str:
+    """Return `text` in lower case, with each character where it was."""
+    lower = text.lower()
+    # One capital of Turkish becomes two characters.
+    return lower if len(lower) == len(text) else "".join(char.lower()[:1] for char in text)
+
+
+def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[Span]:
+    """Give every secret of one kind in a text from `begin` on; `folded` is what `fold` made of it."""
+    if not pattern.triggers:
+        for one in pattern.found.finditer(text, begin):
+            if pattern.check is None or pattern.check(one[0]):
+                yield Span(one.start(), one.end(), pattern.kind, *one.span())
+        return
+    for trigger in pattern.triggers:
+        place = folded.find(trigger, begin)
+        while place >= 0:
+            match = pattern.found.match(text, place)
+            if match is not None:
+                yield _span(pattern, match)
+            place = folded.find(trigger, match.end() if match is not None else place + 1)
+
+
+def find_open(pattern: Pattern, text: str, begin: int = 0) -> int | None:
+    """Return where the first thing begins, from `begin` on, that may become such a secret with what follows `text`."""
+    place = begin
+    while match := pattern.opened.search(text, place):
+        if match.end() == len(text):
+            return match.start()
+        # Whatever begins within it ends where it does, unless its lead goes beyond: no part is read again and again.
+        place = max(match.start() + 1, match.end() - pattern.lead)
+    return None
+
+
+def _span(pattern: Pattern, match: re.Match[str]) -> Span:
+    names = pattern.found.groupindex
+    start = match.end("keep") if "keep" in names and match["keep"] is not None else match.start()
+    return Span(start, match.start("end") if "end" in names else match.end(), pattern.kind, *match.span())

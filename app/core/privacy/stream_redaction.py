@@ -1,0 +1,166 @@
+"""Streamed text with its secrets hidden, also those that are split over two pieces. Beside `workers/run/context`.
+
+What may be the beginning of a secret is held back until the next piece, or the end, tells what it is. So a reader gets
+every character at most once, in order, and the offsets count what readers get. What is held back is looked at again
+once it has grown by a part of itself: however small the pieces are, the time is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from swallowtail.app.core.privacy.redaction import Rules, find_spans, redact_text
+from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
+
+#: Characters that are held back at most; more of one word is no secret, or one that has been recognised.
+MOST_HELD = 8192
+#: What a word goes on with, and a private key ends with, once too much of it has come to wait for its end.
+_WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
+_ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_LONGEST_ARMOUR = 80
+#: Up to here, what is held back is looked at with each piece; beyond, when it has grown by this part.
+_SOON, _PART = 256, 4
+#: A beginning of a hidden value that is longer is looked for by its first characters.
+_SHORT = 16
+
+
+class TextStream:
+    """One step's text on its way to those who read along."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._patterns = (*PATTERNS, EMAIL) if rules.emails else PATTERNS
+        #: By secret value: what its characters repeat of its beginning.
+        self._borders: dict[str, list[int]] = {}
+        self._held = ""
+        self._looked_at = 0
+        #: The character before what is held: it tells whether that is the beginning of a word.
+        self._before = ""
+        #: What of a secret that was too long to hold is still to come.
+        self._skipping: Pattern | None = None
+        #: Whether more of a word comes that was too long to hold: it is looked at by many characters at once.
+        self._is_long = False
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece; return what may be shown now, which may be nothing."""
+        if self._rules.mute:
+            return ""
+        held = self._held + piece
+        if self._skipping is None and _SOON < len(held) < self._looked_at + self._looked_at // _PART:
+            self._held = held
+            return ""
+        self._is_long = self._is_long and _WORD.fullmatch(held) is not None
+        if self._is_long and len(held) < _SOON:
+            self._held = held
+            return ""
+        rest = self._skip(held)
+        if rest is None:
+            return ""
+        text, begin = self._before + rest, len(self._before)
+        cut = self._first_open(text, begin)
+        if len(text) - cut > MOST_HELD:
+            self._skipping = self._unfinished(text, begin)
+            self._is_long = self._skipping is None
+            cut = len(text)
+        return self._give(text, begin, cut)
+
+    def finish(self) -> str:
+        """Return what was held back: no more text comes."""
+        if self._skipping is not None:
+            return ""
+        text, begin = self._before + self._held, len(self._before)
+        return self._give(text, begin, len(text))
+
+    def _give(self, text: str, begin: int, cut: int) -> str:
+        self._held = text[cut:]
+        self._looked_at = len(self._held)
+        if cut > begin:
+            self._before = text[cut - 1]
+        shown = redact_text(text[:cut], self._rules)
+        return shown[begin:]
+
+    def _skip(self, text: str) -> str | None:
+        """Return what comes after the secret that is being passed over, or None while it goes on."""
+        if self._skipping is PRIVATE_KEY:
+            end = _ARMOUR_END.search(text)
+            if end is None:
+                self._held = text[-_LONGEST_ARMOUR:]
+                return None
+            text = text[end.end() :]
+        elif self._skipping is not None:
+            rest = _WORD.match(text)
+            text = text[rest.end() :] if rest is not None else text
+            if not text:
+                return None
+        self._skipping = None
+        return text
+
+    def _first_open(self, text: str, begin: int) -> int:
+        """Return where the first thing begins that may become a secret with what comes next, or the text's length."""
+        folded = fold(text)
+        first = min(_tail_of_start(folded, begin), self._tail_of_value(text, begin))
+        for pattern in self._patterns:
+            if pattern.triggers and not any(trigger in folded for trigger in pattern.triggers):
+                continue
+            opened = find_open(pattern, text, begin)
+            if opened is not None:
+                first = min(first, opened)
+        for span in reversed(find_spans(text, self._rules, begin)):
+            if span.first < first < span.last:
+                # What begins within something that is recognised must not take it apart.
+                first = span.first
+        return first
+
+    def _tail_of_value(self, text: str, begin: int) -> int:
+        longest = 0
+        for value in self._rules.values:
+            limit = min(len(value) - 1, MOST_HELD + 1, len(text) - begin)
+            place = text.find(value[:_SHORT], len(text) - limit) if limit >= _SHORT else -1
+            tail = text[place:] if place >= 0 else text[len(text) - min(limit, _SHORT - 1) :]
+            longest = max(longest, _overlap(value, tail, self._borders.setdefault(value, [0])))
+        return len(text) - longest
+
+    def _unfinished(self, text: str, begin: int) -> Pattern | None:
+        for span in find_spans(text, self._rules, begin):
+            if span.end == len(text):
+                return PRIVATE_KEY if span.kind == PRIVATE_KEY.kind else PATTERNS[1]
+        return None
+
+
+def _overlap(value: str, tail: str, borders: list[int]) -> int:
+    """Return how many characters at the end of `tail` are the first of `value`, which is longer than `tail`.
+
+    Knuth, Morris and Pratt's way, linear in `tail`. `borders` is what the value's first characters repeat of its
+    beginning, and grows as far as it is needed.
+    """
+    for place in range(len(borders), len(tail)):
+        borders.append(_follow(value, value[place], borders[-1], borders))
+    length = 0
+    for char in tail:
+        length = _follow(value, char, length, borders)
+    return length
+
+
+def _follow(value: str, char: str, length: int, borders: list[int]) -> int:
+    while length and value[length] != char:
+        length = borders[length - 1]
+    return length + (value[length] == char)
+
+
+def _tail_of_start(folded: str, begin: int) -> int:
+    """Return where the end of a text is the beginning of a trigger."""
+    end = len(folded)
+    for place in range(max(begin, end - _LONGEST_START + 1), end):
+        if folded[place:] in _BEGINNINGS and _may_begin(folded, place):
+            return place
+    return end
+
+
+def _may_begin(folded: str, place: int) -> bool:
+    """Tell whether a secret may begin there: not in the middle of a word, but for one."""
+    inside = place > 0 and folded[place].isalnum() and folded[place - 1].isascii() and folded[place - 1].isalnum()
+    return not inside or "authorization".startswith(folded[place:])
+
+
+_LONGEST_START = max(len(start) for start in STARTS)
+_BEGINNINGS = frozenset(start[:length] for start in STARTS for length in range(1, len(start) + 1))

@@ -1,0 +1,1 @@
+"""Operating-system helpers: supervised child processes, worker threads, private files."""

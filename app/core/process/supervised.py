@@ -1,0 +1,201 @@
+"""Beside the road: one process under a supervisor, kept alive until it is told to stop.
+
+`scripts/supervise` has one for each line of the Procfile, `app/web/serving/multiprocess` one for each web process of several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: how long a stopping process may take, and the pauses before a restart (see the settings)."""
+
+    grace: float
+    pause: float
+    pause_max: float
+    forget: float
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines of text, however it arrives and whatever its bytes are."""
+
+    #: A line without an end is passed on in pieces of this many bytes.
+    LONGEST = 65_536
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes and return the lines that they complete; empty bytes mean the end of the stream."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if self._rest and (not data or len(self._rest) > self.LONGEST):
+            whole, self._rest = [*whole, self._rest], b""
+        return [line.decode(errors="replace").rstrip("\r") for line in whole]
+
+
+class Child:
+    """Runs one command apart from the terminal, so that Ctrl-C reaches the supervisor only.
+
+    `say(text)` is told what happens to it, `show(name, line)` is given every line of its output; without `show` the
+    output goes where the supervisor's does. With `own_session` it is the first of a session of its own, else only of a
+    group in the supervisor's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: str,
+        *,
+        env: Mapping[str, str],
+        patience: Patience,
+        say: Callable[[str], None],
+        show: Callable[[str, str], None] | None = None,
+        own_session: bool = True,
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._env = dict(env)
+        self._patience = patience
+        self._show = show
+        self._say = say
+        self._place: dict[str, Any] = {"start_new_session": True} if own_session else {"process_group": 0}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def run_once(self) -> int:
+        """Run the command to its end and return how it ended: the exit code, or minus the signal's number."""
+        process = await self._start()
+        if self._stopping.is_set():
+            # `stop` came while it was being started, and found nobody to ask.
+            process.terminate()
+        code = await process.wait()
+        await self._clear(process)
+        return code
+
+    async def keep_running(self, final: Collection[int] = ()) -> int:
+        """Run the command again whenever it ends, after a pause that grows while it keeps ending soon.
+
+        Returns how it ended once it was told to stop (0 when it did not run then), or at once an end that is `final`.
+        """
+        clock = asyncio.get_running_loop().time
+        pause = self._patience.pause
+        while not self._stopping.is_set():
+            began = clock()
+            code = await self.run_once()
+            if self._stopping.is_set() or code in final:
+                return code
+            if clock() - began >= self._patience.forget:
+                pause = self._patience.pause
+            self._say(f"{self.name} ended {describe(code)}; starting it again in {pause:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(max(pause, 0.01) * 2, self._patience.pause_max)
+        return 0
+
+    async def stop(self) -> None:
+        """Ask it to end, and end it with all it started when it has not by the end of the grace."""
+        self._stopping.set()
+        process = self._process
+        if process is None:
+            return
+        # Only the first process is asked: a pool that got the signal too would drop the work its parent waits for.
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), self._patience.grace)
+        except TimeoutError:
+            self._say(f"{self.name} did not end within {self._patience.grace:g} s; killing it")
+            self.kill()
+            await process.wait()
+        await self._clear(process)
+
+    def kill(self) -> None:
+        """End it and all it started, at once."""
+        self._stopping.set()
+        if self._process is not None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        if self._show is None:
+            self._process = await self._execute(None)
+            return self._process
+        # A pipe of our own: with asyncio's, `wait` would also wait for every grandchild that holds on to the output.
+        output, inlet = os.pipe()
+        self._reader = asyncio.create_task(self._relay(output, self._show))
+        try:
+            self._process = await self._execute(inlet)
+        finally:
+            os.close(inlet)
+        return self._process
+
+    async def _execute(self, output: int | None) -> asyncio.subprocess.Process:
+        supervisor = os.getpid()
+        # exec: the shell gives way to the command, so that signals reach the command itself.
+        return await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            f"exec {self._command}",
+            env=self._env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=lambda: _die_with(supervisor),
+            **self._place,
+        )
+
+    async def _clear(self, process: asyncio.subprocess.Process) -> None:
+        """End what the process left behind: a pool, say, has nobody to work for any more. Then show its last lines."""
+        _signal_group(process.pid, signal.SIGKILL)
+        if self._reader is not None:
+            await asyncio.wait([self._reader], timeout=self._patience.grace)
+        self._process = None
+
+    async def _relay(self, output: int, show: Callable[[str, str], None]) -> None:
+        stream = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
+        splitter = LineSplitter()
+        while True:
+            data = await stream.read(LineSplitter.LONGEST)
+            for line in splitter.feed(data):
+                show(self.name, line)
+            if not data:
+                return
+
+
+def describe(code: int) -> str:
+    """Say how a process ended, for people."""
+    if code >= 0:
+        return f"with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"by {signal.Signals(-code).name}"
+    return f"by signal {-code}"
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _die_with(supervisor: int) -> None:
+    """In the new process: have the kernel stop it when the supervisor is gone, even killed. Linux only."""
+    if _LIBC is None:
+        return
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:
+        os._exit(1)

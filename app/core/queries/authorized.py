@@ -1,0 +1,216 @@
+"""What somebody may see: every read of REST, the pages and the CLI, allowed by `core/security/permissions` before it is answered.
+
+Beside the road. `core/queries/rows` knows the rows; here it is decided whose they are, and `core/security/field_mask` says how much of
+them is shown. What is in no instance of the caller's is as unknown as what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.audit.reader import AuditView, Wanted, list_entries
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.coordination.worker_registry import find_doubt
+from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.artifacts import Content, find_owner, is_input, read_artifact
+from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
+from swallowtail.app.core.queries import rows
+from swallowtail.app.core.queries.snapshot import Bounds, Outline, read_outline
+from swallowtail.app.core.queries.views import (
+    AgentView,
+    InstanceView,
+    ScheduleOutline,
+    ScheduleView,
+    SlotView,
+    StepOutline,
+    StepView,
+    TaskOutline,
+    TaskView,
+)
+from swallowtail.app.core.security.field_mask import View, view_of
+from swallowtail.app.core.security.permissions import (
+    Act,
+    Actor,
+    Role,
+    list_allowed,
+    read_role,
+    refuse_nobody,
+    require,
+    require_outside,
+    require_schedule,
+    require_task,
+    require_whole,
+    visible,
+)
+from swallowtail.app.core.states import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The reads of one transaction for one actor. Every method raises as `access.require` does."""
+
+    session: Session
+    actor: Actor
+
+    @property
+    def view(self) -> View:
+        """What the actor is shown of an instance."""
+        return view_of(self.actor)
+
+    def may(self, act: Act, instance_id: str) -> bool:
+        """Tell whether the actor may do something in an instance."""
+        try:
+            require(self.session, self.actor, act, instance_id)
+        except (NotFound, Forbidden, Unauthenticated):
+            return False
+        return True
+
+    def instances(self, *, limit: int, cursor: str | None = None) -> tuple[list[InstanceView], str | None]:
+        """Return the actor's workspaces by id, and the cursor of the next page."""
+        return rows.list_instances(self.session, limit=limit, cursor=cursor, among=visible(self.actor))
+
+    def instance(self, instance_id: str) -> InstanceView:
+        """Return one workspace."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return rows.read_instance(self.session, instance_id)
+
+    def allowed(self, instance_id: str) -> list[str]:
+        """Return the names of what the actor may do in an instance, for menus."""
+        return sorted(list_allowed(self.session, self.actor, instance_id))
+
+    def role(self, instance_id: str) -> Role | None:
+        """Return what the actor is to an instance that they may read."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return read_role(self.session, self.actor, instance_id)
+
+    def outline(self, instance_id: str, bounds: Bounds) -> Outline:
+        """Return what a snapshot of an instance is made of; `view` says how much of it is shown."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        return read_outline(self.session, instance_id, bounds, self.view.task_id)
+
+    def head(self, instance_id: str) -> Head:
+        """Return where an instance's log stands."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        head = read_head(self.session, instance_id)
+        if head is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        return head
+
+    def events(self, instance_id: str, after: int, limit: int, task_id: str | None = None) -> list[EventRecord]:
+        """Return up to `limit` events with numbers above `after`, of one task only when `task_id` is given."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        if self.actor.task_id is not None and task_id not in (None, self.actor.task_id):
+            raise NotFound("there is no such task", field="task_id")
+        found = read_events(self.session, instance_id, after, limit, task_id or self.actor.task_id)
+        return [self.view.project_event(event) for event in found]
+
+    def tasks(
+        self,
+        instance_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: TaskStatus | None = None,
+        kind: str | None = None,
+    ) -> tuple[list[TaskOutline], str | None]:
+        """Return an instance's tasks in outline, the latest first, and the cursor of the next page."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        found, more = rows.list_tasks(
+            self.session,
+            instance_id,
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            kind=kind,
+            task_id=self.actor.task_id,
+        )
+        return [self.view.project(task) for task in found], more
+
+    def task(self, task_id: str) -> TaskView:
+        """Return one task."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return self.view.project(rows.read_task(self.session, task_id))
+
+    def steps(self, task_id: str) -> list[StepOutline]:
+        """Return a task's steps in outline, in the order in which they were first started."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return [self.view.project(step) for step in rows.list_steps(self.session, task_id)]
+
+    def step(self, task_id: str, step_id: str) -> StepView:
+        """Return one step of a task."""
+        require_task(self.session, self.actor, Act.READ, task_id)
+        return self.view.project(rows.read_step(self.session, task_id, step_id))
+
+    def artifact(self, artifact_id: str) -> Content:
+        """Return a large input or output of a task, or input of a schedule."""
+        missing = NotFound("there is no such artifact", field="artifact_id")
+        refuse_nobody(self.actor)
+        fields = self.actor.fields
+        wanted = {"input"} if is_input(self.session, artifact_id) else {"output", "result"}
+        if fields is not None and not fields & wanted:
+            raise missing
+        try:
+            task_id, schedule_id = find_owner(self.session, artifact_id)
+            if task_id is not None:
+                require_task(self.session, self.actor, Act.READ, task_id)
+            else:
+                require_schedule(self.session, self.actor, Act.READ, str(schedule_id))
+        except NotFound:
+            raise missing from None
+        return read_artifact(self.session, artifact_id)
+
+    def schedules(
+        self, instance_id: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[ScheduleOutline], str | None]:
+        """Return an instance's schedules in outline, by name, and the cursor of the next page."""
+        require(self.session, self.actor, Act.READ, instance_id)
+        require_whole(self.actor)
+        return rows.list_schedules(self.session, instance_id, limit=limit, cursor=cursor)
+
+    def schedule(self, schedule_id: str) -> ScheduleView:
+        """Return one schedule."""
+        require_schedule(self.session, self.actor, Act.READ, schedule_id)
+        return self._withhold_input(rows.read_schedule(self.session, schedule_id))
+
+    def slots(self, schedule_id: str, limit: int) -> list[SlotView]:
+        """Return a schedule's latest slots, the latest first."""
+        require_schedule(self.session, self.actor, Act.READ, schedule_id)
+        return rows.list_slots(self.session, schedule_id, limit)
+
+    def agents(self) -> list[AgentView]:
+        """Return every agent's card, by kind."""
+        require_outside(self.actor, Act.READ_AGENTS)
+        return rows.list_agents(self.session)
+
+    def doubts(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
+        """Return what to tell of each agent's kind that no running worker knows."""
+        return {agent["kind"]: find_doubt(self.session, agent["kind"]) for agent in agents}
+
+    def agent(self, kind: str) -> AgentView:
+        """Return one agent's card."""
+        require_outside(self.actor, Act.READ_AGENTS)
+        return rows.read_agent(self.session, kind)
+
+    def _withhold_input(self, schedule: ScheduleView) -> ScheduleView:
+        fields = self.actor.fields
+        if fields is not None and "input" not in fields:
+            schedule["input"] = None
+        return schedule
+
+    def audit(
+        self, instance_id: str, wanted: Wanted, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[AuditView], str | None]:
+        """Return entries of an instance's audit log, the latest first, and the cursor of the next page."""
+        require(self.session, self.actor, Act.READ_AUDIT, instance_id)
+        return list_entries(self.session, instance_id, wanted, limit=limit, cursor=cursor)
+
+    def system_audit(
+        self, wanted: Wanted, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[AuditView], str | None]:
+        """Return entries about what is in no instance, likewise."""
+        require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
+        return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)

@@ -1,0 +1,62 @@
+"""Whose something is that somebody was not shown: for the audit log, after they were told that it is not there.
+
+Beside the road. What is not there and what is not theirs look the same to them (`core/security/permissions`), and must go on doing
+so: nothing here is asked before they have their answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.errors import NotFound, SwallowtailError
+from swallowtail.app.core.events import clean
+from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.security.permissions import Act, Actor, require, require_schedule, require_task
+from swallowtail.app.core.tables.auth import AccessToken
+from swallowtail.app.core.tables.models import Instance, Schedule, Task
+from swallowtail.app.core.tables.privacy import Artifact
+
+_SCOPES: dict[str, Callable[[str], Select[Any]]] = {
+    "instance": lambda value: select(Instance.id).where(Instance.id == value),
+    "task": lambda value: select(Task.instance_id).where(Task.id == value),
+    "schedule": lambda value: select(Schedule.instance_id).where(Schedule.id == value),
+    "artifact": lambda value: select(Artifact.instance_id).where(Artifact.id == value),
+    "token": lambda value: select(AccessToken.instance_id).where(
+        AccessToken.id == value, AccessToken.kind == "front_end"
+    ),
+}
+_ASKED: dict[str, Callable[[Session, Actor, str], object]] = {
+    "instance": lambda session, actor, value: require(session, actor, Act.READ, value),
+    "task": lambda session, actor, value: require_task(session, actor, Act.READ, value),
+    "schedule": lambda session, actor, value: require_schedule(session, actor, Act.READ, value),
+    "artifact": lambda session, actor, value: Sight(session, actor).artifact(value),
+}
+#: What can be looked for.
+KINDS = frozenset(_ASKED)
+
+
+def find_scope(session: Session, kind: str, object_id: str) -> str | None:
+    """Return the id of the instance that something of a kind is in; None when it is in none, or not there."""
+    found: str | None = session.scalar(_SCOPES[kind](clean(object_id))) if kind in _SCOPES else None
+    return found
+
+
+def find_unseen(session: Session, actor: Actor, kind: str, object_id: str) -> str | None:
+    """Return the id of the instance that something is in which is there, and which an actor may not see.
+
+    None when it is not there, or theirs to see, so that nothing was withheld from them.
+    """
+    scope = find_scope(session, kind, object_id) if kind in KINDS else None
+    if scope is None:
+        return None
+    try:
+        _ASKED[kind](session, actor, clean(object_id))
+    except NotFound:
+        return scope
+    except SwallowtailError:
+        return None
+    return None

@@ -1,0 +1,207 @@
+"""What callers see of the rows: single rows, lists with cursors, and snapshots. Reads only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.interfaces import ORMOption
+
+from swallowtail.app.core.errors import InvalidInput, NotFound
+from swallowtail.app.core.events import clean
+from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for, rules_of
+from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.queries.views import (
+    AgentView,
+    InstanceView,
+    ScheduleOutline,
+    ScheduleView,
+    SlotView,
+    StepOutline,
+    StepView,
+    TaskOutline,
+    TaskView,
+    outline_schedule,
+    outline_step,
+    outline_task,
+    view_agent,
+    view_instance,
+    view_schedule,
+    view_slot,
+    view_step,
+    view_task,
+)
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.app.core.tables.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
+
+Row = TypeVar("Row", bound=Base)
+
+
+def read_instance(session: Session, instance_id: str) -> InstanceView:
+    """Return one workspace. Raises NotFound."""
+    row = _find(session, Instance, instance_id)
+    if row is None:
+        raise NotFound("there is no such instance", field="instance_id")
+    return view_instance(row)
+
+
+def list_instances(
+    session: Session, *, limit: int, cursor: str | None = None, among: ColumnElement[bool] | None = None
+) -> tuple[list[InstanceView], str | None]:
+    """Return workspaces by id, those only of which `among` holds, and the cursor of the next page."""
+    query = select(Instance).order_by(Instance.id)
+    if among is not None:
+        query = query.where(among)
+    if cursor is not None:
+        (after,) = _decode(cursor, (str,))
+        query = query.where(Instance.id > after)
+    rows = session.scalars(query.limit(limit + 1)).all()
+    more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
+    return [view_instance(row) for row in rows[:limit]], more
+
+
+def read_task(session: Session, task_id: str) -> TaskView:
+    """Return one task. Raises NotFound."""
+    row = _find(session, Task, task_id)
+    if row is None:
+        raise NotFound("there is no such task", field="task_id")
+    return view_task(session, row, rules_of(session, row))
+
+
+def list_tasks(
+    session: Session,
+    instance_id: str,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    status: TaskStatus | None = None,
+    kind: str | None = None,
+    task_id: str | None = None,
+) -> tuple[list[TaskOutline], str | None]:
+    """Return an instance's tasks in outline, the latest first, and the cursor of the next page; or `task_id` only.
+
+    Raises:
+        NotFound: there is no such instance.
+        InvalidInput: this is no cursor.
+    """
+    read_instance(session, instance_id)
+    query = select(Task).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+    query = query.where(Task.instance_id == instance_id)
+    if task_id is not None:
+        query = query.where(Task.id == task_id)
+    if status is not None:
+        query = query.where(Task.status == status.value)
+    if kind is not None:
+        query = query.where(Task.kind == clean(kind))
+    if cursor is not None:
+        micros, task_id = _decode(cursor, (int, str))
+        query = query.where(tuple_(Task.created_at, Task.id) < tuple_(literal(_moment(micros), Moment()), task_id))
+    rows = session.scalars(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit + 1)).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
+    rules = rules_among(session, instance_id, rows[:limit])
+    return place(session)(lambda: [outline_task(row, rules[row.id]) for row in rows[:limit]]), more
+
+
+def list_steps(session: Session, task_id: str) -> list[StepOutline]:
+    """Return a task's steps in outline, in the order in which they were first started. Raises NotFound."""
+    task = _find(session, Task, task_id, defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+    if task is None:
+        raise NotFound("there is no such task", field="task_id")
+    rules = rules_among(session, task.instance_id, [task])[task.id]
+    query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
+    rows = session.scalars(query.order_by(Step.position)).all()
+    outlines: list[StepOutline] = place(session)(lambda: [outline_step(row, rules) for row in rows])
+    return outlines
+
+
+def read_step(session: Session, task_id: str, step_id: str) -> StepView:
+    """Return one step of a task, with its output. Raises NotFound."""
+    row = _find(session, Step, step_id)
+    if row is None or row.task_id != task_id:
+        raise NotFound("there is no such step", field="step_id")
+    return view_step(session, row, rules_of(session, session.get_one(Task, task_id)))
+
+
+def list_agents(session: Session) -> list[AgentView]:
+    """Return every agent's card, by kind."""
+    return [view_agent(row) for row in session.scalars(select(Agent).order_by(Agent.kind))]
+
+
+def read_agent(session: Session, kind: str) -> AgentView:
+    """Return one agent's card. Raises NotFound."""
+    row = _find(session, Agent, kind)
+    if row is None:
+        raise NotFound(f"there is no agent of kind {kind!r}", field="kind")
+    return view_agent(row)
+
+
+def list_schedules(
+    session: Session, instance_id: str, *, limit: int, cursor: str | None = None
+) -> tuple[list[ScheduleOutline], str | None]:
+    """Return an instance's schedules in outline, by name, and the cursor of the next page.
+
+    Raises:
+        NotFound: there is no such instance.
+        InvalidInput: this is no cursor.
+    """
+    read_instance(session, instance_id)
+    query = select(Schedule).options(defer(Schedule.input, raiseload=True)).where(Schedule.instance_id == instance_id)
+    if cursor is not None:
+        # Its id, since a name may hold what is not shown.
+        (last,) = _decode(cursor, (str,))
+        after = session.scalar(select(Schedule.name).where(Schedule.id == last, Schedule.instance_id == instance_id))
+        if after is None:
+            raise InvalidInput("the schedule that this cursor names is gone; begin again", field="cursor")
+        query = query.where(Schedule.name > after)
+    rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
+    more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
+    return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
+
+
+def read_schedule(session: Session, schedule_id: str) -> ScheduleView:
+    """Return one schedule. Raises NotFound."""
+    row = _find(session, Schedule, schedule_id)
+    if row is None:
+        raise NotFound("there is no such schedule", field="schedule_id")
+    return view_schedule(session, row, rules_for(session, row.instance_id, row.kind))
+
+
+def list_slots(session: Session, schedule_id: str, limit: int) -> list[SlotView]:
+    """Return a schedule's latest slots, the latest first. Raises NotFound."""
+    if _find(session, Schedule, schedule_id, defer(Schedule.input, raiseload=True)) is None:
+        raise NotFound("there is no such schedule", field="schedule_id")
+    query = select(Slot).where(Slot.schedule_id == schedule_id).order_by(Slot.planned_at.desc()).limit(limit)
+    return [view_slot(row) for row in session.scalars(query)]
+
+
+def _find(session: Session, model: type[Row], key: str, *options: ORMOption) -> Row | None:
+    # PostgreSQL raises for a key with NUL, and both drivers for a lone surrogate; nothing has such a key.
+    return session.get(model, key, options=options) if key == clean(key) else None
+
+
+def _encode(parts: list[Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def _decode(cursor: str, shape: tuple[type, ...]) -> list[Any]:
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as fault:
+        raise InvalidInput("this is not a cursor that a list gave out", field="cursor") from fault
+    # PostgreSQL refuses text with NUL.
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(shape) or "\x00" in str(parts[-1]):
+        raise InvalidInput("this is not a cursor that a list gave out", field="cursor")
+    return parts
+
+
+def _moment(micros: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(micros / 1_000_000, UTC)
+    except (OverflowError, ValueError, OSError) as fault:
+        raise InvalidInput("this is not a cursor that a list gave out", field="cursor") from fault

@@ -1,0 +1,155 @@
+"""Snapshots: the present state of an instance in outline, read at one moment, of bounded size. Reads only.
+
+Beside the road, for `delivery/database_reader` and REST. A snapshot has no inputs, results and outputs: whoever needs one asks
+for its task or step. The number of queries does not depend on how many tasks, steps and kinds there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, or_, select
+from sqlalchemy.orm import Session, defer
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.events import to_json
+from swallowtail.app.core.ledger.event_log import Head, read_head
+from swallowtail.app.core.payload_redaction.rules import rules_among
+from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.queries.views import StepOutline, TaskOutline, outline_step, outline_task
+from swallowtail.app.core.security.field_mask import FULL, View
+from swallowtail.app.core.tables.models import Step, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Most tasks, steps and bytes of JSON in one snapshot."""
+
+    tasks: int = 200
+    steps: int = 2000
+    size: int = 1_048_576
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """Return the bounds that the settings give."""
+        return cls(settings.snapshot_tasks, settings.snapshot_steps, settings.snapshot_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a snapshot is made of, as it was read: at most as many tasks and steps as the bounds allow."""
+
+    head: Head
+    instance_id: str
+    bounds: Bounds
+    tasks: Sequence[Task]
+    steps: Sequence[Step]
+    #: How many steps each task has.
+    counts: dict[str, int]
+    rules: dict[str, Rules]
+    is_whole: bool
+
+    def build(self, view: View = FULL) -> dict[str, Any]:
+        """Return the snapshot with what a view shows of it. Only computes, and needs no session any more."""
+        outlines, room = _outline_tasks(self.tasks, self.rules, self.bounds.size)
+        shown = _add_steps(outlines, self, room)
+        return {
+            "instance_id": self.instance_id,
+            "epoch": self.head.epoch,
+            "head": self.head.seq,
+            "min_seq": self.head.min_seq,
+            "tasks": [view.project(task) for task in shown],
+            "complete": self.is_whole and len(shown) == len(self.tasks),
+        }
+
+    def encode(self, view: View = FULL) -> bytes:
+        """Return what `build` does as JSON."""
+        return to_json(self.build(view))
+
+
+def snapshot(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> dict[str, Any]:
+    """Return `{instance_id, epoch, head, min_seq, tasks: [outline + steps, steps_complete], complete}` of one moment.
+
+    The latest tasks first, as many as the bounds allow; `complete` tells whether these are all. What is left of the
+    bounds goes to their steps, those of the latest task first, and of a task whose steps do not all fit to its latest;
+    `steps_complete` tells whether they are all. With `task_id`, that task is all there is. Raises NotFound.
+    """
+    return read_outline(session, instance_id, bounds, task_id).build()
+
+
+def read_outline(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> Outline:
+    """Read what a snapshot is made of. Raises NotFound."""
+    head = read_head(session, instance_id)
+    if head is None:
+        raise NotFound("there is no such instance", field="instance_id")
+    rows = _read_tasks(session, instance_id, bounds.tasks + 1, task_id)
+    counts = {task.id: count for task, count in rows[: bounds.tasks]}
+    tasks = [task for task, _ in rows[: bounds.tasks]]
+    steps = _read_steps(session, counts, bounds.steps)
+    rules = rules_among(session, instance_id, tasks)
+    return Outline(head, instance_id, bounds, tasks, steps, counts, rules, len(rows) == len(tasks))
+
+
+def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | None) -> Sequence[Row[Task, int]]:
+    """Return tasks, the latest first, each with the number of its steps."""
+    count = select(func.count()).where(Step.task_id == Task.id).correlate(Task).scalar_subquery()
+    query = select(Task, count).options(defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
+    query = query.where(Task.instance_id == instance_id)
+    if task_id is not None:
+        query = query.where(Task.id == task_id)
+    return session.execute(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
+
+
+def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskOutline], int]:
+    """Return the outlines that fit into `size` bytes, and how many bytes are left."""
+    outlines: list[TaskOutline] = []
+    for row in rows:
+        outline = outline_task(row, rules[row.id])
+        size -= len(to_json(outline))
+        if size < 0:
+            return outlines, 0
+        outlines.append(outline)
+    return outlines, size
+
+
+def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequence[Step]:
+    """Return up to `limit` steps, the latest of a task first; `counts` has how many each task has, and their order."""
+    whole: list[str] = []
+    cut, after = None, 0
+    for task_id, count in counts.items():
+        limit -= count
+        if limit < 0:
+            # Positions are numbers without gaps: the latest are those after that many.
+            cut, after = task_id, -limit
+            break
+        whole.append(task_id)
+    wanted: list[ColumnElement[bool]] = [Step.task_id.in_(whole)] if whole else []
+    if cut is not None:
+        # With "or" only where each half is found by an index: for anything else, every step there is would be read.
+        wanted.append((Step.task_id == cut) & (Step.position > after))
+    if not wanted:
+        return []
+    rows = session.scalars(select(Step).options(defer(Step.output, raiseload=True)).where(or_(*wanted))).all()
+    return sorted(rows, key=lambda row: row.position, reverse=True)
+
+
+def _add_steps(outlines: list[TaskOutline], read: Outline, room: int) -> list[dict[str, Any]]:
+    """Return the tasks with the outlines of the steps that fit into `room` bytes."""
+    rows: dict[str, list[Step]] = {}
+    for row in read.steps:
+        rows.setdefault(row.task_id, []).append(row)
+    tasks = []
+    for task in outlines:
+        shown: list[StepOutline] = []
+        for row in rows.get(task["id"], []):
+            outline = outline_step(row, read.rules[row.task_id])
+            room -= len(to_json(outline))
+            if room < 0:
+                break
+            shown.append(outline)
+        whole = len(shown) == read.counts[task["id"]]
+        tasks.append({**task, "steps": shown[::-1], "steps_complete": whole})
+    return tasks

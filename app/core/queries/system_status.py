@@ -1,0 +1,108 @@
+"""How the whole deployment is doing, as the database and the broker say: for readiness and metrics. Beside the road.
+
+Reads only, and only what is open: what has ended is counted as it ends (`core/ledger/metrics`), never by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, literal, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.database.database import db_now, db_now_once
+from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.states import TERMINAL, TaskStatus
+from swallowtail.app.core.tables.models import IS_OPEN, Outbox, Schedule, Task, Worker
+
+log = structlog.get_logger(__name__)
+
+#: Longest that a look waits for the database, in seconds.
+PATIENCE = 1.0
+_OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Live workers; how many tasks wait for one, and how long the first has; beat's lag. Times are in seconds."""
+
+    workers: int
+    waiting: int
+    oldest_wait: float
+    beat_lag: float
+
+
+def read_vitals(session: Session, most: int) -> Vitals:
+    """Look at what waits, and count no more of it than `most`: what is asked every few seconds costs no more then."""
+    due = select(Outbox.due_at).where(Outbox.due_at <= db_now_once()).order_by(Outbox.due_at)
+    waiting = session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
+    since = session.scalar(due.limit(1))
+    late = (Schedule.paused.is_(False), Schedule.next_slot_at <= db_now_once())
+    slot = session.scalar(select(Schedule.next_slot_at).where(*late).order_by(Schedule.next_slot_at).limit(1))
+    clock = session.scalars(select(db_now())).one()
+    workers = session.scalar(select(func.count()).where(Worker.good_until > db_now_once())) or 0
+    return Vitals(workers, waiting, _seconds(clock, since), _seconds(clock, slot))
+
+
+def count_open(session: Session, most: int) -> dict[str, int]:
+    """Return how many tasks have each status that is no end; of none are more counted than `most`."""
+    return {status: _count_open(session, status, most) for status in _OPEN}
+
+
+def _count_open(session: Session, status: str, most: int) -> int:
+    # Both as text: SQLite uses a partial index for what the statement says, whatever its parameters are.
+    same = Task.status == literal(status, literal_execute=True)
+    some = select(Task.status).where(IS_OPEN, same).limit(most).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _seconds(clock: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (clock - since).total_seconds())
+
+
+class VitalsCollector(Collector):
+    """The vitals as gauges, read whenever somebody asks for metrics."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing: to register is not to ask."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Look now. What cannot be read is left out, and `swallowtail_database_readable` is 0."""
+        yield from self._look()
+        depth = self._runtime.relay.depth
+        if depth is not None:
+            yield _gauge("queue_depth", "Messages that wait in the broker's queue", depth)
+
+    def _look(self) -> Iterable[Metric]:
+        most = self._runtime.settings.count_limit
+        try:
+            with self._runtime.db.read(wait=PATIENCE) as session:
+                seen, open_tasks = read_vitals(session, most), count_open(session, most)
+        except (SwallowtailError, SQLAlchemyError) as away:
+            log.info("vitals_unknown", reason=type(away).__name__)
+            yield _gauge("database_readable", "1 when the database could be read for these metrics", 0)
+            return
+        yield _gauge("database_readable", "1 when the database could be read for these metrics", 1)
+        tasks = GaugeMetricFamily("swallowtail_tasks", "Tasks that have not ended, by status", labels=["status"])
+        for status, count in open_tasks.items():
+            tasks.add_metric([status], count)
+        yield tasks
+        yield _gauge("workers", "Workers that have said of late that they live", seen.workers)
+        yield _gauge("tasks_waiting", "Tasks whose next run no worker has begun although it is due", seen.waiting)
+        yield _gauge("tasks_oldest_wait_seconds", "How long the first of these has waited", seen.oldest_wait)
+        yield _gauge("beat_lag_seconds", "How late the first slot is that nobody has decided", seen.beat_lag)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"swallowtail_{name}", text, value=value)

@@ -1,0 +1,248 @@
+"""JSON-ready views of the rows: what every entrance shows, and the outlines that a snapshot is made of."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, cast
+
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.events import bearable, stamp
+from swallowtail.app.core.payload_redaction.kept_values import show
+from swallowtail.app.core.privacy.redaction import Rules, redact_fields, redact_text
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.app.core.tables.models import Agent, Instance, Schedule, Slot, Step, Task
+from swallowtail.app.core.tables.unreadable import as_error, damaged, is_mark
+
+
+class InstanceView(TypedDict):
+    """A workspace; `seq` is the number of its latest event."""
+
+    id: str
+    name: str
+    epoch: str
+    seq: int
+    created_at: str | None
+
+
+class TaskOutline(TypedDict):
+    """A task without its input and its result; moments are RFC 3339 UTC, progress is 0 to 100."""
+
+    id: str
+    instance_id: str
+    kind: str
+    title: str
+    status: str
+    progress: float
+    message: str
+    attempt: int
+    error: dict[str, Any] | None
+    cancel_requested: bool
+    submitted_by: str
+    last_seq: int
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    updated_at: str | None
+    expires_at: str | None
+
+
+class TaskView(TaskOutline):
+    """A task as every entrance shows it."""
+
+    input: Any
+    result: Any
+
+
+class StepOutline(TypedDict):
+    """A step without its output."""
+
+    step_id: str
+    task_id: str
+    key: str
+    position: int
+    agent: str
+    action: str
+    status: str
+    message: str | None
+    error: dict[str, Any] | None
+    attempt: int
+    tries: int
+    started_at: str | None
+    completed_at: str | None
+
+
+class StepView(StepOutline):
+    """A step as every entrance shows it."""
+
+    output: Any
+
+
+class AgentView(TypedDict):
+    """An agent's card: what may be submitted, and what its input must look like."""
+
+    kind: str
+    title: str
+    description: str
+    version: str
+    input_schema: dict[str, Any]
+    soft_time_limit: float | None
+    hard_time_limit: float | None
+
+
+class ScheduleOutline(TypedDict):
+    """A schedule with its next and last slot, without its input."""
+
+    id: str
+    instance_id: str
+    name: str
+    kind: str
+    timing: str
+    cron: str | None
+    timezone: str
+    interval_seconds: float | None
+    run_at: str | None
+    catch_up: str
+    overlap: str
+    paused: bool
+    next_slot_at: str | None
+    last_slot_at: str | None
+    created_at: str | None
+
+
+class ScheduleView(ScheduleOutline):
+    """A schedule as every entrance shows it."""
+
+    input: Any
+
+
+class SlotView(TypedDict):
+    """One firing of a schedule, and what came of it."""
+
+    schedule_id: str
+    planned_at: str | None
+    outcome: str
+    reason: str
+    task_id: str | None
+
+
+def view_instance(row: Instance) -> InstanceView:
+    """Return the view of one row."""
+    return InstanceView(id=row.id, name=row.name, epoch=row.epoch, seq=row.seq, created_at=stamp(row.created_at))
+
+
+def outline_task(row: Task, rules: Rules) -> TaskOutline:
+    """Return the outline of one row, without what `rules` hide. Looks at neither input nor result."""
+    running = row.status == TaskStatus.IN_PROGRESS.value
+    return TaskOutline(
+        id=row.id,
+        instance_id=row.instance_id,
+        kind=row.kind,
+        title=redact_text(row.title, rules),
+        status=row.status,
+        progress=row.progress,
+        message=redact_text(row.message, rules),
+        attempt=row.attempt,
+        error=_tell_error(row.error, rules),
+        cancel_requested=running and row.cancel_requested_at is not None,
+        submitted_by=row.submitted_by,
+        last_seq=row.last_seq,
+        created_at=stamp(row.created_at),
+        started_at=stamp(row.started_at),
+        finished_at=stamp(row.finished_at),
+        updated_at=stamp(row.updated_at),
+        expires_at=stamp(row.expires_at),
+    )
+
+
+def view_task(session: Session, row: Task, rules: Rules) -> TaskView:
+    """Return the view of one row, without what `rules` hide."""
+    # A reference is shown as it is: what it shows was redacted when it was made.
+    given = row.input if row.input_artifact_id is not None else show(session, row, "input", rules)
+    result = row.result if row.artifact_id is not None else show(session, row, "result", rules)
+    return {**outline_task(row, rules), "input": given, "result": result}
+
+
+def outline_step(row: Step, rules: Rules) -> StepOutline:
+    """Return the outline of one row, without what `rules` hide. Does not look at the output."""
+    return StepOutline(
+        step_id=row.id,
+        task_id=row.task_id,
+        key=row.key,
+        position=row.position,
+        agent=row.agent,
+        action=row.action,
+        status=row.status,
+        message=None if row.message is None else redact_text(row.message, rules),
+        error=_tell_error(row.error, rules),
+        attempt=row.attempt,
+        tries=row.tries,
+        started_at=stamp(row.started_at),
+        completed_at=stamp(row.completed_at),
+    )
+
+
+def view_step(session: Session, row: Step, rules: Rules) -> StepView:
+    """Return the view of one row, without what `rules` hide."""
+    output = row.output if row.artifact_id is not None else show(session, row, "output", rules)
+    return {**outline_step(row, rules), "output": output}
+
+
+def _tell_error(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
+    """Return an error without what `rules` hide; for one that cannot be read, an error that says so."""
+    if error is None:
+        return None
+    if is_mark(error) or not isinstance(error, dict):
+        return as_error(error if isinstance(error, dict) else damaged())
+    return cast("dict[str, Any]", redact_fields({"error": error}, rules)["error"])
+
+
+def view_agent(row: Agent) -> AgentView:
+    """Return the view of one row."""
+    return AgentView(
+        kind=row.kind,
+        title=row.title,
+        description=row.description,
+        version=row.version,
+        input_schema=bearable(row.input_schema),
+        soft_time_limit=row.soft_time_limit,
+        hard_time_limit=row.hard_time_limit,
+    )
+
+
+def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
+    """Return the outline of one row, without what `rules` hide. Does not look at the input."""
+    return ScheduleOutline(
+        id=row.id,
+        instance_id=row.instance_id,
+        name=redact_text(row.name, rules),
+        kind=row.kind,
+        timing=row.timing,
+        cron=row.cron,
+        timezone=row.timezone,
+        interval_seconds=row.interval_seconds,
+        run_at=stamp(row.run_at),
+        catch_up=row.catch_up,
+        overlap=row.overlap,
+        paused=row.paused,
+        next_slot_at=stamp(row.next_slot_at),
+        last_slot_at=stamp(row.last_slot_at),
+        created_at=stamp(row.created_at),
+    )
+
+
+def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView:
+    """Return the view of one row, without what `rules` hide."""
+    apart = row.input_artifact_id is not None
+    given = row.input if apart else show(session, row, "input", rules, learning=True)
+    return {**outline_schedule(row, rules), "input": given}
+
+
+def view_slot(row: Slot) -> SlotView:
+    """Return the view of one row."""
+    return SlotView(
+        schedule_id=row.schedule_id,
+        planned_at=stamp(row.planned_at),
+        outcome=row.outcome,
+        reason=row.reason,
+        task_id=row.task_id,
+    )

@@ -1,0 +1,1 @@
+"""Permissions, passwords, signing keys and signed messages."""

@@ -1,0 +1,49 @@
+"""The number that every change of who may see what raises, so that web processes look at their clients again.
+
+Beside the road: `core/identity/users`, `core/identity/api_tokens` and the memberships raise it inside their transactions.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.tables.auth import AccessVersion
+
+_THE_ROW = 1
+_RAISED = "access_raised"
+
+
+def raise_version(session: Session) -> None:
+    """Say that somebody may see less, or more, than before. Part of the transaction that makes it so."""
+    session.info[_RAISED] = True
+    while not _add_one(session):
+        try:
+            with session.begin_nested():
+                session.execute(insert(AccessVersion).values(id=_THE_ROW, version=1))
+            return
+        except IntegrityError:
+            # Somebody else began it at the same time.
+            continue
+
+
+def is_raised(session: Session) -> bool:
+    """Tell whether the number was raised in this session."""
+    return _RAISED in session.info
+
+
+def read_version(session: Session) -> int:
+    """Return the present number; 0 before the first change."""
+    return session.scalar(select(AccessVersion.version).where(AccessVersion.id == _THE_ROW)) or 0
+
+
+def _add_one(session: Session) -> bool:
+    raised = session.execute(
+        update(AccessVersion)
+        .where(AccessVersion.id == _THE_ROW)
+        .values(version=AccessVersion.version + 1)
+        .returning(AccessVersion.id)
+        .execution_options(synchronize_session=False)
+    )
+    return raised.one_or_none() is not None

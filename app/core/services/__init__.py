@@ -1,0 +1,1 @@
+"""One function per command of a user: every entrance (REST, CLI, beat, UI) calls these."""

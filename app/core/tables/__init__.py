@@ -1,0 +1,1 @@
+"""The SQLAlchemy models, encrypted columns, and rows that cannot be read."""

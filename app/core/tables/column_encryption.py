@@ -1,0 +1,177 @@
+"""Sealing of payloads at rest: what the columns of `SEALED` hold in the database, beside what the program sees of it.
+
+Beside the road, below `core/database/database`. A row in memory is open, a row in the database sealed: listeners open what is loaded
+and seal what is flushed, once it was found of bearable depth and size: no entrance can forget that. Two kinds of
+statement pass them by and seal for themselves: bulk inserts of events (`core/ledger/event_log`), which are checked as they are
+recorded, and updates of columns (`core/ledger/transitions`), which are recorded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from swallowtail.app.core.events import to_json
+from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
+from swallowtail.app.core.tables.models import Base, Event, Schedule, Step, Task
+from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.unreadable import Placeholder
+from swallowtail.app.core.validation import LIMITS, check_kept
+
+#: The columns that are sealed, all of JSON; an artifact's content, which is bytes, is sealed beside them.
+SEALED: Mapping[type[Base], tuple[str, ...]] = {
+    Task: ("input", "input_shown", "secrets", "result", "result_shown", "error"),
+    Step: ("output", "output_shown", "error"),
+    Event: ("data",),
+    Schedule: ("input", "input_shown"),
+    Artifact: ("content_shown",),
+}
+#: Those that are made of another column, which was checked: they may be deeper and larger, and can be made again.
+DERIVED = frozenset({"secrets", "input_shown", "output_shown", "result_shown", "content_shown"})
+#: Key in `Session.info`.
+KEYRING = "keyring"
+_SEALED, _AS_IS = "$sealed", "$as_is"
+_NO_KEYS = Keyring()
+
+
+def keyring_of(session: Session | None) -> Keyring:
+    """Return the keys of the database that a session is on."""
+    keyring: Keyring = _NO_KEYS if session is None else session.info.get(KEYRING, _NO_KEYS)
+    return keyring
+
+
+def seal(keyring: Keyring, model: type[Base], row_id: str, column: str, value: Any) -> Any:
+    """Return what is stored for a value; None stays None."""
+    if value is None:
+        return None
+    if keyring.current is not None:
+        sealed = keyring.seal(place_of(model, row_id, column), to_json(value))
+        return {_SEALED: f"{keyring.current}:{base64.b64encode(sealed).decode()}"}
+    # A value that looks as if it were sealed must not be taken for one. And SQLite takes a column of JSON for one of
+    # numbers: a bare number in it would come back as another, 5.0 as 5 and 2**64 - 1 as 1.8446744073709552e19.
+    return {_AS_IS: value} if _is_wrapped(value) or type(value) in (int, float) else value
+
+
+def unseal(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: Any) -> Any:
+    """Return the value that is stored.
+
+    Raises:
+        KeyMissing, Tampered: it cannot be opened.
+    """
+    if not _is_wrapped(stored):
+        return stored
+    if _AS_IS in stored:
+        return stored[_AS_IS]
+    place = place_of(model, row_id, column)
+    key_id, _, encoded = str(stored[_SEALED]).partition(":")
+    try:
+        sealed = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise Tampered(f"{place} is not what was stored there") from None
+    return orjson.loads(keyring.open(place, key_id, sealed))
+
+
+def seal_bytes(keyring: Keyring, row_id: str, content: bytes) -> tuple[bytes, str | None]:
+    """Return what is stored as an artifact's content, and the id of the key."""
+    if keyring.current is None:
+        return content, None
+    return keyring.seal(place_of(Artifact, row_id, "content"), content), keyring.current
+
+
+def unseal_bytes(keyring: Keyring, row_id: str, stored: bytes, key_id: str | None) -> bytes:
+    """Return an artifact's content. Raises KeyMissing, Tampered."""
+    return stored if key_id is None else keyring.open(place_of(Artifact, row_id, "content"), key_id, stored)
+
+
+def place_of(model: type[Base], row_id: str, column: str) -> str:
+    """Return the name of a place that something is sealed for."""
+    return f"{model.__tablename__}/{row_id}/{column}"
+
+
+def marker_of(key_id: str) -> str:
+    """Return how a column that was sealed with a key begins in the database."""
+    return f'{{"{_SEALED}":"{key_id}:'
+
+
+#: How any sealed column begins in the database.
+ANY_MARKER = f'{{"{_SEALED}":"'
+
+
+def _is_wrapped(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and (_SEALED in value or _AS_IS in value)
+
+
+def _open_row(target: Any, columns: Iterable[str]) -> None:
+    loaded = target.__dict__
+    for column in columns:
+        if _is_wrapped(loaded.get(column)):
+            keyring = keyring_of(object_session(target))
+            try:
+                value = unseal(keyring, type(target), target.id, column, loaded[column])
+            except (KeyMissing, Tampered) as fault:
+                # Nobody is to take what is sealed for what was sealed; and the other rows can be read all the same.
+                value = Placeholder(fault)
+            set_committed_value(target, column, value)
+
+
+def _on_load(target: Any, context: Any) -> None:
+    # Without a context nothing was read: it is a copy that a session makes of a row in memory, which is open.
+    if context is not None:
+        _open_row(target, SEALED[type(target)])
+
+
+def _on_refresh(target: Any, context: Any, attributes: Iterable[str] | None) -> None:
+    # What was not read again is open already, and may look as if it were not.
+    columns = SEALED[type(target)]
+    _open_row(target, columns if attributes is None else [name for name in columns if name in attributes])
+
+
+def _before_write(mapper: Any, connection: Any, target: Any) -> None:
+    state = inspect(target)
+    keyring = keyring_of(object_session(target))
+    for column in SEALED[type(target)]:
+        if state.attrs[column].history.has_changes():
+            value = getattr(target, column)
+            if column not in DERIVED and not _is_checked(state, column):
+                _check(object_session(target), column, value)
+            stored = seal(keyring, type(target), target.id, column, value)
+            if stored is not value:
+                setattr(target, column, stored)
+
+
+def _is_checked(state: Any, column: str) -> bool:
+    """Tell whether a value comes with what is kept of it, which is only made of what was checked."""
+    kept = state.attrs.get(f"{column}_shown")
+    return kept is not None and any(kept.history.added or ())
+
+
+def _check(session: Session | None, column: str, value: Any) -> None:
+    """Refuse what no reader could be given. Raises InvalidInput, TooLarge."""
+    limits = None if session is None else session.info.get(LIMITS)
+    if limits is not None and value is not None:
+        check_kept(to_json(value), column, limits)
+
+
+def _after_write(mapper: Any, connection: Any, target: Any) -> None:
+    _open_row(target, SEALED[type(target)])
+
+
+def listen() -> None:
+    """Have every row of these tables sealed and opened from now on."""
+    for model in SEALED:
+        event.listen(model, "load", _on_load)
+        event.listen(model, "refresh", _on_refresh)
+        event.listen(model, "before_insert", _before_write)
+        event.listen(model, "before_update", _before_write)
+        event.listen(model, "after_insert", _after_write)
+        event.listen(model, "after_update", _after_write)
+
+
+listen()

@@ -1,0 +1,51 @@
+"""The tables of what an instance keeps, hides and for how long: its policy, and large outputs kept by reference."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from swallowtail.app.core.tables.models import Base, Moment
+
+
+class InstancePolicy(Base):
+    """What an instance has decided for itself; None means: as the settings say. No row means None everywhere."""
+
+    __tablename__ = "instance_policy"
+
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True)
+    #: Days after which events, and tasks that have ended, are no longer kept.
+    event_days: Mapped[float | None] = mapped_column(Float)
+    task_days: Mapped[float | None] = mapped_column(Float)
+    #: Names of fields, at any depth, whose values are hidden before anything is stored or sent.
+    secret_fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    #: Whether e-mail addresses are hidden as keys and card numbers are.
+    hide_emails: Mapped[bool | None] = mapped_column(Boolean)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Artifact(Base):
+    """A large input or output of a task, or input of a schedule, kept apart from rows and events that tell of it."""
+
+    __tablename__ = "artifact"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
+    task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), index=True)
+    #: Whose input it is, when it is no task's.
+    schedule_id: Mapped[str | None] = mapped_column(ForeignKey("schedule.id", ondelete="CASCADE"), index=True)
+    media_type: Mapped[str] = mapped_column(String(100))
+    #: Bytes of the content as it is read, and its SHA-256 in hex.
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    #: What is shown of the content (see `core/payload_redaction/kept_values`), as the text that is sent.
+    content_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    #: Which key sealed the content; None when it is stored as it is.
+    key_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("ix_artifact_instance", "instance_id", "id"),)

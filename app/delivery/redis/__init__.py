@@ -1,0 +1,1 @@
+"""Redis pub/sub for the hub: subscription, message format, self-check."""

@@ -1,0 +1,1 @@
+"""Connections before Flask sees a request: listener, complete heads, read deadlines."""

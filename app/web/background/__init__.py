@@ -1,0 +1,1 @@
+"""Threads of the web process: publication, audit of denied requests."""

@@ -1,0 +1,260 @@
+"""Engine.IO on connections of our own: the file that reaches into python-engineio. Under the road's last stop.
+
+python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and what
+python-socketio does with it stays as it is: it finds a `FastSocket` where it expects an `engineio.Socket`. Polling
+clients keep the stock class beside it. docs/decisions tells what is relied on ("the fast path"); `check` looks whether
+it is there.
+"""
+
+from __future__ import annotations
+
+import socket as sockets
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from engineio import exceptions, packet
+from engineio.socket import Socket
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
+from swallowtail.app.web.engineio.polling_session import MEANT, read_packet
+from swallowtail.app.web.http.request_guard import Doorstep
+from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.connection import Connection
+from swallowtail.app.web.websocket.event_loop import Reactor
+from swallowtail.app.web.websocket.frames import BINARY, NOT_TEXT, TEXT, pack
+from swallowtail.app.web.websocket.handshake import Upgrade
+from swallowtail.app.web.websocket.heartbeat import Pulse
+
+log = structlog.get_logger(__name__)
+
+#: Versions whose inside is known, the first one included and the second not.
+KNOWN = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
+_SERVER = (
+    "_get_socket", "_trigger_event", "generate_id", "handlers", "sockets", "reason",
+    "ping_interval", "ping_interval_grace_period", "ping_timeout", "max_http_buffer_size",
+)  # fmt: skip
+_SOCKET = ("receive", "send", "close", "schedule_ping", "check_ping_timeout")
+_PING, _CLOSE = pack(b"2"), pack(b"1")
+
+
+def check(eio: Any) -> str | None:
+    """Return why the library's inside cannot be relied on, or None when it can."""
+    for name, (first, end) in KNOWN.items():
+        found = version(name)
+        numbers = tuple(int(part) for part in found.split(".")[:2])
+        if not first <= numbers < end:
+            return f"{name} {found} is not known here"
+    missing = [name for name in _SERVER if not hasattr(eio, name)]
+    missing += [name for name in _SOCKET if not hasattr(Socket, name)]
+    return f"python-engineio has no {', '.join(missing)}" if missing else None
+
+
+class FastSocket(Socket):  # type: ignore[misc] # the library has no types
+    """An Engine.IO socket that is a websocket from its first moment."""
+
+    connection: Connection
+
+    def __init__(self, engine: Engine, sid: str) -> None:
+        # Not the stock one: it would make a queue.
+        self.engine = engine
+        self.server = engine.eio
+        self.sid = sid
+        self.last_ping: float | None = None
+        self.connected = self.upgraded = True
+        self.upgrading = self.closing = self.closed = False
+        self.session: dict[str, Any] = {}
+
+    def hear(self, kind: int, payload: bytes) -> None:
+        """Take a message of the client. What is no Engine.IO packet ends the connection."""
+        try:
+            if kind == BINARY:
+                self.receive(packet.Packet(encoded_packet=payload))
+            elif kind == TEXT:
+                text = payload.decode()
+                if text[:1] == "4":
+                    self.server._trigger_event("message", self.sid, text[1:], run_async=False)
+                elif (pkt := read_packet(text)).packet_type in MEANT:
+                    self.receive(pkt)
+        except UnicodeDecodeError:
+            self.connection.end(NOT_TEXT)
+        except (ValueError, exceptions.EngineIOError):
+            self.lost()
+
+    def lost(self) -> None:
+        """Learn that the connection is gone."""
+        self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    def limit(self, longest: int) -> None:
+        """Hear messages of at most so many bytes from now on."""
+        self.connection.limit(longest)
+
+    def drained(self) -> None:
+        """Learn that the client takes messages again."""
+        self.engine.drained(self.sid)
+
+    def defer(self, work: Callable[[], None]) -> None:
+        """Do what may wait, and hear nothing of the client until it is done."""
+        connection = self.connection
+        connection.hold()
+
+        def run() -> None:
+            try:
+                connection.gather(work)
+            finally:
+                connection.go_on()
+
+        self.engine.reactor.spawn(run)
+
+    def check_ping_timeout(self) -> bool:
+        """Leave it to the pulse."""
+        return not self.closed
+
+    def send(self, pkt: Any) -> None:
+        """Send a packet."""
+        if self.closed:
+            raise exceptions.SocketIsClosedError
+        if isinstance(pkt, TextFrame):
+            self.connection.tell(pkt.wire)
+            return
+        if isinstance(pkt, SharedFrame):
+            self.connection.tell(*pkt.parts)
+            return
+        encoded = pkt.encode()
+        self.connection.tell(pack(encoded.encode()) if isinstance(encoded, str) else pack(encoded, BINARY))
+
+    def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
+        """Close the connection, after what waits, and have it known."""
+        if self.closed or self.closing:
+            return
+        self.closing = True
+        self.server._trigger_event(
+            "disconnect", self.sid, reason or self.server.reason.SERVER_DISCONNECT, run_async=False
+        )
+        if not abort:
+            self.connection.tell(_CLOSE)
+        self.closed = True
+        self.engine.forget(self.sid)
+        self.connection.end()
+
+    def schedule_ping(self) -> None:
+        """Plan the next ping, once the last one has been answered."""
+        if self.last_ping is not None:
+            self.last_ping = None
+            self.engine.pulse.plan(self, self.engine.reactor.now)
+
+    def ping(self, now: float) -> None:
+        """See `Beating`."""
+        self.last_ping = now
+        self.connection.tell(_PING)
+
+    def is_overdue(self, asked_at: float) -> bool:
+        """See `Beating`."""
+        return self.last_ping == asked_at
+
+    def give_up(self) -> None:
+        """See `Beating`."""
+        self.close(wait=False, abort=False, reason=self.server.reason.PING_TIMEOUT)
+
+
+class Engine:
+    """The fast sockets of one Engine.IO server."""
+
+    def __init__(self, server: Any, settings: Settings, reactor: Reactor, budgets: Budgets) -> None:
+        """`server` is python-socketio's."""
+        self._server = server
+        eio = self.eio = server.eio
+        self.reactor = reactor
+        self.pulse = Pulse(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
+        #: Called with the id of every client that takes messages again.
+        self.on_drained: Callable[[str], None] = _ignore
+        self._settings = settings
+        #: The path under which websockets may come, too.
+        self.prefix = settings.url_prefix
+        self._budgets = budgets
+        self._doorstep = Doorstep(settings)
+        self._sockets: dict[str, FastSocket] = {}
+        self._find_stock = eio._get_socket
+        # Ours are not among the stock ones: its monitor would look at each of them in turn.
+        eio._get_socket = self._get_socket
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def start(self) -> None:
+        """Begin to ask connections for signs of life."""
+        self.pulse.run(self.reactor.after, time.monotonic)
+
+    def accepts(self, upgrade: Upgrade) -> bool:
+        """Tell whether a websocket may connect, by its host and its origin. Says nothing about who it is."""
+        self._doorstep.settle(upgrade.environ)
+        return self._doorstep.find_refusal(upgrade.environ) is None
+
+    def adopt(self, sock: sockets.socket, upgrade: Upgrade) -> None:
+        """Make a websocket of a socket whose request has been read."""
+        sid = self.eio.generate_id()
+        fast = FastSocket(self, sid)
+        connection = fast.connection = Connection(
+            self.reactor,
+            sock,
+            fast,
+            longest=self._settings.max_opening_bytes,
+            waiting=self._settings.client_bytes,
+            rate=self._settings.client_rate,
+            outbound=self._budgets.outbound,
+            partials=self._budgets.partials,
+        )
+        self._sockets[sid] = fast
+        try:
+            self._welcome(fast, upgrade)
+        except Exception:
+            # Nobody else knows of it: it would be kept, and counted, for good.
+            connection.lose()
+            self.forget(sid)
+            raise
+
+    def _welcome(self, fast: FastSocket, upgrade: Upgrade) -> None:
+        eio, sid, connection = self.eio, fast.sid, fast.connection
+        refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)
+        if refusal is not None and refusal is not True:
+            self.forget(sid)
+            fast.closed = True
+            connection.tell(b"HTTP/1.1 401 UNAUTHORIZED\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.lose()
+            return
+        connection.start()
+        connection.tell(upgrade.answer() + pack(self._greeting(sid)))
+        self.pulse.plan(fast, self.reactor.now)
+
+    def forget(self, sid: str) -> None:
+        """Forget a socket that is closed."""
+        self._sockets.pop(sid, None)
+
+    def drained(self, sid: str) -> None:
+        """Pass on that a client takes messages again."""
+        client = self._server.manager.sid_from_eio_sid(sid, "/")
+        if client is not None:
+            self.on_drained(client)
+
+    def close_all(self) -> None:
+        """Close every connection, after what waits for it."""
+        for fast in list(self._sockets.values()):
+            fast.close(wait=False, abort=True, reason=self.eio.reason.SERVER_DISCONNECT)
+
+    def _get_socket(self, sid: str) -> Any:
+        return self._sockets.get(sid) or self._find_stock(sid)
+
+    def _greeting(self, sid: str) -> bytes:
+        eio = self.eio
+        pause = int(eio.ping_interval + eio.ping_interval_grace_period) * 1000
+        return (
+            f'0{{"sid":"{sid}","upgrades":[],"pingTimeout":{int(eio.ping_timeout * 1000)},'
+            f'"pingInterval":{pause},"maxPayload":{eio.max_http_buffer_size}}}'
+        ).encode()
+
+
+def _ignore(sid: str) -> None:
+    """Stand in until somebody wants to know."""

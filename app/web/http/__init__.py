@@ -1,0 +1,1 @@
+"""Rules for every HTTP request: hosts, origins, proxies, headers, error responses."""

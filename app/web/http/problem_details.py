@@ -1,0 +1,235 @@
+"""Everything that goes wrong in HTTP, in one form: problem details (RFC 9457). The road's way out for refusals.
+
+A problem is `{type, title, status, detail, code}`, with `field` and `errors` when a part of the input is to blame, and
+`error_id`, which is in the log, when it is not the caller's fault.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from apiflask.exceptions import HTTPError
+from flask import Flask, Response, render_template, request
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from swallowtail.app.core.database.faults import unavailable
+from swallowtail.app.core.errors import InvalidInput, NotSetUp, SwallowtailError, Unauthenticated, Unavailable
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+#: Findings that one problem lists at most.
+_MOST_FINDINGS = 20
+#: A field's name may be as long as the body, and a detail quotes it; nobody needs to read all of it.
+_LONGEST_FIELD = 200
+_LONGEST_DETAIL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its code on the wire, its HTTP status, its title, and what the caller can do."""
+
+    code: str
+    status: int
+    title: str
+    remedy: str
+
+
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("bad_request", 400, "The request is malformed", "Correct the request."),
+        Kind("invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
+        Kind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
+        Kind("foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."),
+        Kind("csrf", 403, "This does not come from a page of ours", "Load the page again."),
+        Kind("forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."),
+        Kind("not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."),
+        Kind("method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."),
+        Kind("conflict", 409, "The state does not allow this", "Read the present state, then decide again."),
+        Kind("too_old", 410, "These events are no longer stored", "Take a snapshot and go on from its `head`."),
+        Kind("epoch", 410, "The log was begun anew", "Forget your position, take a snapshot, go on from its `head`."),
+        Kind("length_required", 411, "The body has no length", "Send a Content-Length."),
+        Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
+        Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
+        Kind("unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
+        Kind(
+            "not_from_here",
+            421,
+            "This server is for its own machine",
+            "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
+            "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
+        ),
+        Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
+        Kind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
+        Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
+        Kind("internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."),
+        Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
+        Kind("not_set_up", 503, "This is not set up here", "Tell the operator; `detail` names what is missing."),
+    )
+}
+#: Those that share their status with a kind that is less special.
+_SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up", "not_from_here")
+_CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
+
+
+class Gone(SwallowtailError):
+    """The log cannot be read on from this position: `code` says why, `more` where it can."""
+
+    def __init__(self, code: str, message: str, more: Mapping[str, Any]) -> None:
+        super().__init__(message, field="since")
+        self.code = code
+        self.more = more
+
+
+def answer_problem(
+    kind: Kind,
+    detail: str,
+    *,
+    field: str | None = None,
+    errors: list[dict[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    """Return the answer for one problem: as problem details, or as a page to a browser that asked for a page."""
+    if _is_for_people():
+        page = render_template("error.html", title=kind.title, message=detail, **(more or {}))
+        return Response(page, kind.status, headers, mimetype="text/html")
+    body = describe_problem(kind, detail)
+    if field is not None:
+        body["field"] = field[:_LONGEST_FIELD]
+    if errors:
+        body["errors"] = [{**found, "field": found["field"][:_LONGEST_FIELD]} for found in errors[:_MOST_FINDINGS]]
+    body |= more or {}
+    return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
+
+
+def describe_problem(kind: Kind, detail: str) -> dict[str, Any]:
+    """Return the members that every problem has."""
+    return {
+        "type": f"/api/docs#problem-{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…",
+        "code": kind.code,
+    }
+
+
+def register(app: Flask) -> None:
+    """Have every error of the application answered as a problem."""
+    app.register_error_handler(SwallowtailError, answer_domain_error)
+    app.register_error_handler(HTTPError, _answer_library_error)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(DBAPIError, _answer_database_error)
+    app.register_error_handler(PoolTimeout, _answer_database_error)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def answer_domain_error(error: SwallowtailError) -> Response:
+    """Answer a refusal of the domain."""
+    kind = KINDS.get(error.code)
+    if kind is None or kind.status == 500:
+        return _answer_unexpected(error)
+    return answer_problem(
+        kind,
+        error.message,
+        field=error.field,
+        errors=error.errors if isinstance(error, InvalidInput) else None,
+        headers=_headers_for(error),
+        more=_more_about(error),
+    )
+
+
+def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
+    # What nobody has set up is not there a moment later either.
+    if isinstance(error, Unavailable) and not isinstance(error, NotSetUp):
+        return {"Retry-After": "1"}
+    if error.retry_after is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": _challenge(error)}
+    return None
+
+
+def _challenge(error: Unauthenticated) -> str:
+    """Return what RFC 6750 wants to be told: that a token is missing, or what is wrong with the one shown."""
+    asked = 'Bearer realm="swallowtail"'
+    if not request.headers.get("Authorization", "").lower().startswith("bearer"):
+        return asked
+    return f'{asked}, error="invalid_token", error_description="{error.message}"'
+
+
+def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
+    if isinstance(error, Gone):
+        return error.more
+    told = error.as_dict()
+    return {"retry_after_ms": told["retry_after_ms"]} if "retry_after_ms" in told else None
+
+
+def read_findings(invalid: ValidationError) -> list[dict[str, str]]:
+    """Return what Pydantic found as `{field, message}`, the field spelled as in `input.platforms[0]`."""
+    found = invalid.errors(include_url=False, include_context=False, include_input=False)
+    return [{"field": _spell(finding["loc"]), "message": _word(finding["type"], finding["msg"])} for finding in found]
+
+
+def _spell(path: tuple[int | str, ...]) -> str:
+    spelled = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "Idempotency-Key" if spelled == ".idempotency_key" else spelled.removeprefix(".") or "body"
+
+
+def _word(kind: str, message: str) -> str:
+    return {"missing": "this field is required", "extra_forbidden": "there is no such field"}.get(kind, message)
+
+
+def _is_for_people() -> bool:
+    offered = [MEDIA_TYPE, "application/json", "text/html"]
+    wanted = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
+    return wanted == "text/html" and not request.path.startswith("/api/")
+
+
+def _answer_library_error(error: HTTPError) -> Response:
+    if isinstance(error.__cause__, ValidationError):
+        findings = read_findings(error.__cause__)
+        first = findings[0]
+        detail = f"{first['field']}: {first['message']}"
+        return answer_problem(KINDS["invalid_input"], detail, field=first["field"], errors=findings)
+    return _answer_status(error.status_code, str(error.message), {})
+
+
+def _answer_http_error(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error
+    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer_status(status, error.description or error.name, kept)
+
+
+def _answer_status(status: int, detail: str, headers: Mapping[str, str]) -> Response:
+    code = _CODES.get(status, "bad_request" if status < 500 else "internal")
+    kind = KINDS[code]
+    if kind.status != status:
+        kind = Kind(kind.code, status, kind.title, kind.remedy)
+    return answer_problem(kind, detail, headers=headers)
+
+
+def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
+    told = unavailable(error) if isinstance(error, DBAPIError) else Unavailable("every connection is in use")
+    if told is None:
+        return _answer_unexpected(error)
+    log.warning("database_away", reason=str(error))
+    return answer_domain_error(told)
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    error_id = uuid.uuid4().hex
+    log.error("request_failed", error_id=error_id, method=request.method, path=request.path, exc_info=error)
+    return answer_problem(KINDS["internal"], "something went wrong that should not have", more={"error_id": error_id})

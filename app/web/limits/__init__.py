@@ -1,0 +1,1 @@
+"""Rate limits and quotas, per process and shared through Redis."""

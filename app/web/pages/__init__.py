@@ -1,0 +1,1 @@
+"""HTML pages: views, login, instance settings."""

@@ -1,0 +1,1 @@
+"""State of one request: caller, session cookie, CSRF token, JSON body."""

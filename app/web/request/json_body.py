@@ -1,0 +1,114 @@
+"""JSON in and out of HTTP: read with every limit applied, written fast. First metres of the road, before `web/api`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Request, Response, request
+from flask.json.provider import JSONProvider
+from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import InvalidInput, SwallowtailError
+from swallowtail.app.core.process.worker_thread import SMALL, Offload, here
+from swallowtail.app.core.validation import check_json
+from swallowtail.app.web.container import get_runtime
+
+
+class InvalidJson(SwallowtailError):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class ApiRequest(Request):
+    """A request whose `get_json` is strict: media type, size, syntax, depth, numbers and control characters."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """Return the body, or an empty object when there is none. The arguments are Flask's and change nothing.
+
+        Raises:
+            InvalidJson, InvalidInput, TooLarge: the body cannot be used.
+            HTTPException: 411, 413 or 415.
+        """
+        body = self.get_data()
+        if not body:
+            self._refuse_unreadable()
+            return {}
+        if self.content_length is None and len(body) >= get_runtime().settings.max_body_bytes:
+            # A body without a length is cut off at the limit instead of refused.
+            raise RequestEntityTooLarge("the body is too large")
+        if not self.is_json:
+            raise UnsupportedMediaType("send the body as application/json")
+        runtime = get_runtime()
+        read: Offload = runtime.offload if len(body) > SMALL else here
+        return read(read_json, body, runtime.settings)
+
+    def _refuse_unreadable(self) -> None:
+        # A server that does not say where the body ends makes it look empty.
+        if "chunked" in self.headers.get("Transfer-Encoding", "") and "wsgi.input_terminated" not in self.environ:
+            raise LengthRequired("send the body with a Content-Length")
+
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
+def read_json(body: bytes, settings: Settings) -> Any:
+    """Return the value of a JSON text. A key that is there twice counts with its last value.
+
+    Raises:
+        InvalidJson: this is no JSON, by RFC 8259 (so NaN and Infinity are not), or it is nested a thousand deep.
+        InvalidInput, TooLarge: see `check_json`; the field is the path below the top. An `input` is not looked at: who
+            takes one does that (`core/services/tasks`), for every entrance.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise InvalidJson(f"the body is not JSON: {fault}") from None
+    if _LONG_NUMBER.search(body):
+        value = _read_exactly(body)
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be an object", field="body")
+    for key, inner in value.items():
+        check_json(key, "body (a key)", settings)
+        if key != "input":
+            check_json(inner, key[:100], settings)
+    return value
+
+
+def _read_exactly(body: bytes) -> Any:
+    """Read JSON that may have integers of more than 64 bits, which are refused later and would be rounded otherwise."""
+    try:
+        return json.loads(body)
+    except (RecursionError, ValueError):
+        raise InvalidInput("the body is nested too deeply or holds a number that is too long", field="body") from None
+
+
+def write_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer with `value`, which is JSON-ready, as its body."""
+    if headers and "Location" in headers:  # a path, which begins with that under which we are reached
+        headers = {**headers, "Location": request.script_root + headers["Location"]}
+    return Response(orjson.dumps(value, default=_show_bytes), status, headers, mimetype="application/json")
+
+
+def _show_bytes(value: object) -> str:
+    """Return what SQLite has in a damaged row where there should be text; it keeps no other row from being shown."""
+    if isinstance(value, bytes):
+        return "\ufffd" + value.decode(errors="replace")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+class FastJson(JSONProvider):
+    """Flask's JSON by orjson."""
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        """Encode."""
+        return orjson.dumps(obj, default=_show_bytes).decode()
+
+    def loads(self, s: str | bytes, **options: Any) -> Any:
+        """Decode."""
+        return orjson.loads(s)

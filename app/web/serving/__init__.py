@@ -1,0 +1,1 @@
+"""Listening sockets, worker processes, file limits, shutdown signals."""

@@ -1,0 +1,1 @@
+"""Socket.IO events: handlers, authentication at connect, the client manager."""

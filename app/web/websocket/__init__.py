@@ -1,0 +1,1 @@
+"""WebSocket connections: frames, handshake, event loop, buffers. Imports no Socket.IO library."""

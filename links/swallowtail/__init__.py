@@ -1,0 +1,1 @@
+../../swallowtail/__init__.py

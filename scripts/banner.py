@@ -1,0 +1,59 @@
+"""Beside the road: what the supervisor says once requests are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from swallowtail.app.core.config.settings import Settings
+
+
+async def ask(settings: Settings, path: str, pause: float = 0.05) -> None:
+    """Return when a GET of `path` answers 200."""
+    while not await _get(settings, path):
+        await asyncio.sleep(pause)
+
+
+def welcome(settings: Settings) -> str:
+    """Return the address, the demo instance and three things to try."""
+    url = address(settings)
+    demo = settings.demo_instance or "INSTANCE"
+    return f"""
+Swallowtail is ready at {url}
+Demo instance: {demo}{_tell_who_comes_in(settings)}
+
+Three things to try:
+  1. Open {url}/instances/{demo} and submit a task there.
+  2. .venv/bin/swallowtail enqueue social_campaign --instance {demo} --input examples/brief.md --follow
+  3. Open {url}/api/docs, or a second browser window: it shows the same events.
+
+Ctrl-C stops everything.
+"""
+
+
+def address(settings: Settings) -> str:
+    """The URL to reach this machine's web process from this machine."""
+    host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _tell_who_comes_in(settings: Settings) -> str:
+    if settings.is_open:
+        return ""
+    why = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.closing) or "SWALLOWTAIL_AUTH"
+    return f"\nCallers have to say who they are ({why}): docs/access.md tells how to make the first user."
+
+
+async def _get(settings: Settings, path: str) -> bool:
+    """Whether a GET answers 200. By hand: an HTTP client's import would take longer than the answer."""
+    host = address(settings).removeprefix("http://").rpartition(":")[0].strip("[]")
+    with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(host, settings.port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                status = await reader.readuntil(b"\r\n")
+                return status.split()[1:2] == [b"200"]
+            finally:
+                writer.close()
+    return False

@@ -1,0 +1,51 @@
+"""Beside the road: what the supervisor shows, one prefixed stream of lines for each process."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from swallowtail.app.core.logs.unlogged_output import LineStream
+
+#: Told apart on dark and light ground.
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+#: The supervisor's own stream.
+SELF = "up"
+
+
+class Lines:
+    """Writes lines with the time and the process's name before them, in the process's colour on a terminal."""
+
+    def __init__(self, names: list[str], console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stdout, soft_wrap=True, highlight=False)
+        self._width = max(len(name) for name in [*names, SELF])
+        self._colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
+
+    def show(self, name: str, text: str) -> None:
+        """Write one line of a process: in JSON, where that is how this process writes, with the name in it."""
+        if isinstance(sys.stdout, LineStream):
+            sys.stdout.real.write(_encode(name, text))
+            sys.stdout.real.flush()
+            return
+        time = datetime.now().astimezone().strftime("%H:%M:%S")
+        prefix = Text(f"{time} {name:<{self._width}} | ", style=self._colours.get(name, "bold"))
+        self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Write lines of the supervisor's own."""
+        for line in text.splitlines():
+            self.show(SELF, line)
+
+
+def _encode(name: str, text: str) -> str:
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        told = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return orjson.dumps({**told, "process": name}).decode() + "\n"

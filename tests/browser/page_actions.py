@@ -1,0 +1,80 @@
+"""What a person does and sees on the pages. Waits are Playwright's own, with its generous limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.harness.browser import Complaints
+from tests.harness.deployment import Deployment
+
+expect.set_options(timeout=60_000)
+
+
+class Sights:
+    """A browser's page and one instance of a deployment."""
+
+    def __init__(self, page: Page, deployment: Deployment, url: str) -> None:
+        self.page = page
+        self.deployment = deployment
+        self.url = url
+        self.instance = deployment.new_instance()
+
+    def open_tasks(self, query: str = "") -> None:
+        """Open the task list and wait until it is live."""
+        self.page.goto(f"{self.url}/instances/{self.instance}{query}")
+        self.expect_connection("Live")
+
+    def open_task(self, task_id: str) -> None:
+        """Open a task and wait until the page is live."""
+        self.page.goto(f"{self.url}/tasks/{task_id}")
+        self.expect_connection("Live")
+
+    def open_form(self, kind: str) -> None:
+        """Open the submission form of an agent."""
+        self.page.goto(f"{self.url}/instances/{self.instance}/new?kind={kind}")
+
+    def send(self) -> None:
+        """Press the form's button."""
+        self.page.get_by_role("button", name="Submit task").click()
+
+    def task_opened(self) -> str:
+        """Wait for the page of the task that was submitted; its id."""
+        self.page.wait_for_url(re.compile(r"/tasks/[0-9a-f-]{36}$"))
+        return self.page.url.rpartition("/")[2]
+
+    def expect_connection(self, words: str) -> None:
+        """The indicator says this."""
+        expect(self.page.locator("#connection")).to_have_text(words)
+
+    def expect_status(self, words: str) -> None:
+        """The task's badge says this."""
+        expect(self.page.locator("#status")).to_have_text(words)
+
+    def steps(self) -> list[str]:
+        """The steps as they stand: agent, action and status."""
+        rows = self.page.locator("#steps > li")
+        words = [row.locator("[data-slot=agent], [data-slot=action], [data-slot=status]") for row in rows.all()]
+        return [" ".join(part.inner_text() for part in found.all()) for found in words]
+
+    def step(self, key: str) -> Locator:
+        """One step's row."""
+        return self.page.locator(f"#steps > li[data-key='{key}']")
+
+    def row(self, task_id: str) -> Locator:
+        """One task's row on the list."""
+        return self.page.locator(f"#tasks > li[data-task='{task_id}']")
+
+    def error_at(self, field: str) -> Locator:
+        """The error shown at one field."""
+        return self.page.locator(f"[data-field='{field}'] > .field-error")
+
+
+@contextmanager
+def forgiving(complaints: Complaints, *expected: str) -> Iterator[None]:
+    """Let complaints with one of these texts pass, which the test provokes."""
+    yield
+    complaints.found = [found for found in complaints.found if not any(text in found for text in expected)]

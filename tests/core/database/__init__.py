@@ -1,0 +1,1 @@
+"""Transactions, retries, migrations and the SQLite write lock."""

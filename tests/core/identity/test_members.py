@@ -1,0 +1,186 @@
+"""Members: roles are given and taken, owners only by owners, and the last owner stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity.members import list_members, remove_member, set_member
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permission_version import read_version
+from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.app.core.tables.auth import AccessToken, Membership, User
+from tests.core.domain import make_settings
+from tests.harness.tables import create_tables
+
+PEOPLE = ("ann", "bob", "cid", "dora")
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    runtime = Runtime.build(make_settings(var_dir=tmp_path))
+    create_tables(runtime.db.engine)
+    with runtime.db.write() as session:
+        session.add_all(User(id=name, name=name, created_at=now()) for name in PEOPLE)
+    task_service.create_instance(by(runtime, "ann"), "Mine", "mine")
+    yield runtime
+    runtime.close()
+
+
+def by(runtime: Runtime, name: str) -> Runtime:
+    return runtime.by(Caller(Actor("user", name, name, user_id=name), "rest"))
+
+
+def roles(runtime: Runtime) -> dict[str, str]:
+    return {member["name"]: member["role"] for member in list_members(runtime, "mine")}
+
+
+def version(runtime: Runtime) -> int:
+    with runtime.db.read() as session:
+        return read_version(session)
+
+
+def test_an_owner_gives_changes_and_takes_roles_and_each_raises_the_version(runtime: Runtime) -> None:
+    ann = by(runtime, "ann")
+    before = version(runtime)
+    assert set_member(ann, "mine", "Bob", "viewer")["role"] == "viewer"
+    assert set_member(ann, "mine", "bob", "admin")["role"] == "admin"
+    assert roles(ann) == {"ann": "owner", "bob": "admin"}
+    set_member(ann, "mine", "bob", "admin")
+    assert version(runtime) == before + 2
+    remove_member(ann, "mine", "bob")
+    assert (roles(ann), version(runtime)) == ({"ann": "owner"}, before + 3)
+
+
+def test_it_is_written_down_who_became_what(runtime: Runtime) -> None:
+    ann = by(runtime, "ann")
+    set_member(ann, "mine", "bob", "viewer")
+    set_member(ann, "mine", "bob", "operator")
+    remove_member(ann, "mine", "bob")
+    with runtime.db.read() as session:
+        query = select(AuditEntry).where(AuditEntry.action == "member.write").order_by(AuditEntry.number)
+        told = [(entry.actor_name, entry.object_id, entry.detail) for entry in session.scalars(query)]
+    assert told == [
+        ("ann", "bob", {"name": "bob", "before": None, "after": "viewer"}),
+        ("ann", "bob", {"name": "bob", "before": "viewer", "after": "operator"}),
+        ("ann", "bob", {"name": "bob", "before": "operator", "after": None}),
+    ]
+
+
+def test_the_last_owner_can_neither_be_removed_nor_become_less(runtime: Runtime) -> None:
+    ann = by(runtime, "ann")
+    with pytest.raises(Conflict, match="the last owner"):
+        remove_member(ann, "mine", "ann")
+    with pytest.raises(Conflict, match="the last owner"):
+        set_member(ann, "mine", "ann", "admin")
+    set_member(ann, "mine", "bob", "owner")
+    set_member(by(runtime, "bob"), "mine", "ann", "viewer")
+    with pytest.raises(Conflict):
+        remove_member(runtime, "mine", "bob")
+
+
+def test_admins_keep_members_but_no_owners(runtime: Runtime) -> None:
+    set_member(runtime, "mine", "bob", "admin")
+    bob = by(runtime, "bob")
+    set_member(bob, "mine", "cid", "admin")
+    for deed in (
+        lambda: set_member(bob, "mine", "ann", "viewer"),
+        lambda: remove_member(bob, "mine", "ann"),
+        lambda: set_member(bob, "mine", "cid", "owner"),
+    ):
+        with pytest.raises(Forbidden, match="only an owner"):
+            deed()
+    assert roles(bob) == {"ann": "owner", "bob": "admin", "cid": "admin"}
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_who_is_less_keeps_nobody_and_may_leave(runtime: Runtime, role: str) -> None:
+    set_member(runtime, "mine", "bob", role)
+    bob = by(runtime, "bob")
+    for deed in (
+        lambda: list_members(bob, "mine"),
+        lambda: set_member(bob, "mine", "cid", "viewer"),
+        lambda: remove_member(bob, "mine", "ann"),
+    ):
+        with pytest.raises(Forbidden):
+            deed()
+    remove_member(bob, "mine", "bob")
+    assert roles(runtime) == {"ann": "owner"}
+
+
+def test_to_strangers_there_is_no_such_instance(runtime: Runtime) -> None:
+    dora = by(runtime, "dora")
+    for instance_id in ("mine", "nowhere"):
+        with pytest.raises(NotFound, match="there is no such instance"):
+            list_members(dora, instance_id)
+        with pytest.raises(NotFound, match="there is no such instance"):
+            set_member(dora, instance_id, "dora", "owner")
+    with pytest.raises(NotFound, match="there is no such instance"):
+        set_member(runtime, "nowhere", "dora", "owner")
+
+
+def test_what_is_wrong_is_named(runtime: Runtime) -> None:
+    with pytest.raises(NotFound, match="no such user"):
+        set_member(runtime, "mine", "zoe", "viewer")
+    with pytest.raises(InvalidInput, match="role must be one of viewer, operator, admin, owner"):
+        set_member(runtime, "mine", "bob", "king")
+    with pytest.raises(NotFound, match="there is no such member"):
+        remove_member(runtime, "mine", "bob")
+
+
+def test_names_cannot_be_tried_by_who_owns_an_instance(runtime: Runtime) -> None:
+    """The kind: the answer for a name that exists and for one that does not is the same, letter for letter."""
+    with runtime.db.write() as session:
+        session.add(User(id="0b7a2c9e-53f4", name="zoe", created_at=now()))
+    ann = by(runtime, "ann")
+    answers = []
+    for act in (lambda name: set_member(ann, "mine", name, "viewer"), lambda name: remove_member(ann, "mine", name)):
+        for name in ("zoe", "ZOE", "nobody"):
+            with pytest.raises(NotFound) as refused:
+                act(name)
+            answers.append(refused.value.as_dict())
+    assert answers == answers[:1] * 6
+    assert set_member(ann, "mine", "0b7a2c9e-53f4", "viewer")["name"] == "zoe"
+    assert set_member(ann, "mine", "zoe", "operator")["role"] == "operator"
+    # Whoever shares one instance with somebody knows their name in another.
+    task_service.create_instance(ann, "Other", "other")
+    assert set_member(ann, "other", "zoe", "viewer")["role"] == "viewer"
+    # A superuser keeps the users, and sees them all.
+    boss = runtime.by(Caller(Actor("user", "cid", "cid", user_id="cid", is_superuser=True), "rest"))
+    assert set_member(ann, "mine", "cid", "admin")["role"] == "admin"
+    with runtime.db.write() as session:
+        session.add(User(id="9d", name="yan", created_at=now()))
+    assert set_member(boss, "mine", "yan", "viewer")["role"] == "viewer"
+
+
+def test_the_id_of_one_user_is_not_taken_for_the_name_of_another(runtime: Runtime) -> None:
+    with runtime.db.write() as session:
+        session.add_all(
+            [User(id="7", name="eve", created_at=now()), User(id="8", name="7", created_at=now())],
+        )
+    assert set_member(runtime, "mine", "7", "viewer")["name"] == "eve"
+
+
+@pytest.mark.parametrize("after", [None, "operator"])
+def test_front_ends_lose_their_tokens_with_who_minted_them(runtime: Runtime, after: str | None) -> None:
+    set_member(runtime, "mine", "bob", "admin")
+    with runtime.db.write() as session:
+        for user in ("ann", "bob"):
+            session.add(
+                AccessToken(id=user, kind="front_end", name="page", user_id=user, instance_id="mine", created_at=now())
+            )
+    if after is None:
+        remove_member(runtime, "mine", "bob")
+    else:
+        set_member(runtime, "mine", "bob", after)
+    with runtime.db.read() as session:
+        revoked = {token.id: token.revoked_at is not None for token in session.scalars(select(AccessToken))}
+        assert session.scalars(select(Membership.role).where(Membership.user_id == "ann")).one() == Role.OWNER
+    assert revoked == {"ann": False, "bob": True}

@@ -1,0 +1,1 @@
+"""Task state, steps, runs and the event log."""

@@ -1,0 +1,170 @@
+"""Leases and losses: a run that falls silent is found, and its task goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.events import now
+from swallowtail.app.core.ledger import event_log
+from swallowtail.app.core.states import TaskStatus
+from tests.core.domain import ERROR, LOST, Domain
+
+NewDomain = Callable[..., Domain]
+NEVER_STARTED = (TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.EXPIRED)
+
+
+def test_a_run_whose_lease_lapsed_is_reaped_once(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.start_step(claim, "a", "Agent", "work")
+    assert domain.rt.reaper.run() == 0
+    domain.lapse(claim.task_id)
+    assert domain.rt.reaper.run() == 1
+    assert domain.rt.reaper.run() == 0
+    assert domain.story(after=3) == ["a in_progress", "a failed", "RETRYING"]
+    events = domain.events()
+    assert [event.data["error"] for event in events[-2:]] == [LOST, LOST]
+    assert domain.wishes() == {claim.task_id: (2, 0)}
+
+
+@pytest.mark.parametrize("write", ["heartbeat", "start_step", "finish_step", "skip_step"])
+def test_a_write_extends_the_lease(domain: Domain, write: str) -> None:
+    claim = domain.running()
+    domain.runs.start_step(claim, "open", "Agent", "work")
+    domain.lapse(claim.task_id)
+    given: dict[str, tuple[Any, ...]] = {
+        "heartbeat": (0.0, ""),
+        "start_step": ("a", "Agent", "work"),
+        "finish_step": ("open", 1),
+        "skip_step": ("a", "Agent", "work", "why"),
+    }
+    getattr(domain.runs, write)(claim, *given[write])
+    assert domain.rt.reaper.run() == 0
+    assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
+
+
+def test_a_heartbeat_between_the_look_and_the_reaping_saves_the_run(domain: Domain) -> None:
+    claim = domain.running()
+    domain.lapse(claim.task_id)
+    seen = domain.task(claim.task_id).lease_until
+    domain.runs.heartbeat(claim, 0.0, "")
+    domain.ledger.propose_lost(claim.task_id, 1, LOST, if_still=seen)
+    assert domain.story() == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_leases_delays_and_expiries_do_not_depend_on_a_machines_clock(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    def wrong() -> datetime:
+        return now() + timedelta(days=days)
+
+    monkeypatch.setattr(event_log, "now", wrong)
+    claim = domain.running()
+    domain.runs.heartbeat(claim, 1.0, "")
+    assert domain.rt.reaper.run() == 0
+    domain.runs.retry_later(claim, ERROR, 50.0)
+    assert 0.0 < domain.due_in(claim.task_id) <= 50.0
+    fresh = domain.submit()
+    assert -50.0 < domain.due_in(fresh) <= 0.0
+    domain.lapse(domain.claim(fresh).task_id)
+    assert domain.rt.reaper.run() == 1
+
+
+def test_a_reaper_takes_as_many_as_it_is_told(domain: Domain) -> None:
+    for _ in range(3):
+        domain.lapse(domain.running().task_id)
+    assert (domain.rt.reaper.run(limit=2), domain.rt.reaper.run(limit=2), domain.rt.reaper.run(limit=2)) == (2, 1, 0)
+
+
+def test_a_task_that_keeps_killing_its_worker_fails_after_max_losses(new_domain: NewDomain) -> None:
+    domain = new_domain(max_losses=2)
+    task_id = domain.submit()
+    for attempt in (1, 2, 3):
+        domain.claim(task_id, attempt)
+        domain.ledger.propose_lost(task_id, attempt, LOST)
+        domain.ledger.propose_lost(task_id, attempt, LOST)
+    assert domain.story() == [
+        "SUBMITTED",
+        *["QUEUED", "IN_PROGRESS 0", "RETRYING"] * 2,
+        "QUEUED",
+        "IN_PROGRESS 0",
+        "FAILED",
+    ]
+    assert domain.events()[-1].data["error"] == LOST
+
+
+def test_no_loss_is_forgiven_when_none_is_allowed(new_domain: NewDomain) -> None:
+    domain = new_domain(max_losses=0)
+    claim = domain.running()
+    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    assert domain.story(after=3) == ["FAILED"]
+
+
+@pytest.mark.parametrize("end", ["finish_step", "skip_step"])
+def test_a_newly_finished_step_forgives_earlier_losses(new_domain: NewDomain, end: str) -> None:
+    domain = new_domain(max_losses=1)
+    task_id = domain.submit()
+    for attempt in range(1, 5):
+        claim = domain.claim(task_id, attempt)
+        if end == "skip_step":
+            domain.runs.skip_step(claim, f"s{attempt}", "Agent", "work", "why")
+        else:
+            domain.perform(claim, f"s{attempt}")
+        domain.ledger.propose_lost(task_id, attempt, LOST)
+    assert domain.task(task_id).status == TaskStatus.RETRYING
+
+
+def test_a_started_step_forgives_nothing(new_domain: NewDomain) -> None:
+    domain = new_domain(max_losses=1)
+    task_id = domain.submit()
+    for attempt in (1, 2):
+        domain.runs.start_step(domain.claim(task_id, attempt), "a", "Agent", "work")
+        domain.ledger.propose_lost(task_id, attempt, LOST)
+    assert domain.task(task_id).status == TaskStatus.FAILED
+
+
+def test_the_first_loss_costs_no_pause_and_each_further_one_a_longer(new_domain: NewDomain) -> None:
+    domain = new_domain(max_losses=9, backoff_base=100.0, backoff_max=1000.0)
+    task_id = domain.submit()
+    pauses = []
+    for attempt in range(1, 6):
+        domain.claim(task_id, attempt)
+        domain.ledger.propose_lost(task_id, attempt, LOST)
+        pauses.append(domain.due_in(task_id))
+    for pause, most in zip(pauses, (0.0, 400.0, 800.0, 1000.0, 1000.0), strict=True):
+        assert most - 60.0 < pause <= most
+
+
+def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.start_step(claim, "a", "Agent", "work")
+    domain.ledger.request_cancel(claim.task_id)
+    domain.lapse(claim.task_id)
+    assert domain.rt.reaper.run() == 1
+    assert domain.story(after=3) == ["a in_progress", "0 Cancellation requested", "a failed", "CANCELLED"]
+    assert domain.events()[-2].data["error"] == LOST
+
+
+@pytest.mark.parametrize("status", [TaskStatus.SUBMITTED, TaskStatus.QUEUED])
+def test_what_nobody_claims_in_time_expires_once(domain: Domain, status: TaskStatus) -> None:
+    task_id = domain.bring_to(status)
+    told = domain.story()
+    assert domain.ledger.expire() == 0
+    domain.overdue(task_id)
+    assert domain.ledger.expire() == 1
+    assert domain.ledger.expire() == 0
+    assert domain.story(after=len(told)) == ["EXPIRED"]
+    assert domain.events()[-1].data["message"] == "Expired before a worker took it"
+    assert domain.wishes() == {}
+
+
+@pytest.mark.parametrize("status", [status for status in TaskStatus if status not in NEVER_STARTED])
+def test_what_was_started_or_has_ended_does_not_expire(domain: Domain, status: TaskStatus) -> None:
+    domain.overdue(domain.bring_to(status))
+    told = domain.story()
+    assert domain.ledger.expire() == 0
+    assert domain.story() == told

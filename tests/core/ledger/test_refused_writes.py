@@ -1,0 +1,97 @@
+"""A database that takes no writes: it is nobody's error, is told, and changes nothing that was there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.states import TaskStatus
+from swallowtail.app.web.ops.health import check_database
+from tests.core.domain import Domain
+from tests.harness.refusing_database import POSTGRES_REFUSALS, SQLITE_REFUSALS, Refusing
+
+POSTGRES = POSTGRES_REFUSALS.items()
+NewDomain = Callable[..., Domain]
+#: Enough that the file has to grow, however much room is left in it.
+MUCH = {"text": "x" * 200_000}
+
+
+@pytest.fixture(
+    params=[
+        *(pytest.param((how, told), id=how) for how, told in SQLITE_REFUSALS.items()),
+        *(pytest.param((code, told), marks=pytest.mark.service, id=f"postgres-{code}") for code, told in POSTGRES),
+    ]
+)
+def refused(request: pytest.FixtureRequest) -> tuple[Domain, Refusing, str, str]:
+    """A domain whose database is about to refuse, what makes it, and what is then told."""
+    how, told = request.param
+    fixture = "new_domain" if how in SQLITE_REFUSALS else "new_postgres_domain"
+    domain: Domain = request.getfixturevalue(fixture)(database_wait=0.1, lease_seconds=15.0)
+    return domain, Refusing(domain.db), how, told
+
+
+def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: Any) -> None:
+    domain, refusing, how, told = refused
+    claim = domain.running()
+    domain.runs.start_step(claim, "a", "Agent", "work")
+    refusing.how = how
+    with pytest.raises(Unavailable) as away:
+        domain.submit(input=MUCH)
+    assert away.value.message == told
+    with pytest.raises(Unavailable):
+        domain.runs.finish_step(claim, "a", MUCH)
+    health = check_database(domain.rt)
+    assert health == {
+        "status": "degraded",
+        "detail": f"can be read, but {told}; tasks wait until it takes writes again",
+    }
+    refusing.how = None
+    domain.runs.finish_step(claim, "a", MUCH)
+    domain.runs.complete(claim, {})
+    assert check_database(domain.rt)["status"] == "ok"
+    assert domain.story()[-2:] == ["a completed", "COMPLETED"]
+
+
+def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) -> None:
+    domain, refusing, how, _ = refused
+    now = [0.0]
+    reaper = domain.rt.reaper = Reaper(domain.ledger, domain.settings, lambda: now[0])
+    claim, killed = domain.running(), domain.running()
+
+    def watch(seconds: int) -> int:
+        reaped = 0
+        for _ in range(seconds):
+            now[0] += 1.0
+            reaped += reaper.run()
+        return reaped
+
+    assert watch(14) == 0
+    if how in SQLITE_REFUSALS:
+        # Only a larger write needs room on the disk.
+        how = "query_only=1"
+    refusing.how = how
+    with pytest.raises(Unavailable):
+        watch(30)
+    refusing.how = None
+    assert watch(10) == 0, "the refusal has forgotten what was seen"
+    domain.runs.heartbeat(claim, 1.0, "")
+    assert watch(8) == 1
+    assert domain.task(killed.task_id).status == TaskStatus.RETRYING
+    assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS
+
+
+def test_a_reaper_gives_the_living_a_moment_when_the_database_has_just_come_back(new_domain: NewDomain) -> None:
+    domain = new_domain()
+    now = [0.0]
+    reaper = Reaper(domain.ledger, domain.settings, lambda: now[0])
+    claim = domain.running()
+    for _ in range(17):
+        assert reaper.run() == 0, "it has to be sure that writes are taken"
+        now[0] += 1.0
+    domain.runs.heartbeat(claim, 1.0, "")
+    assert reaper.run() == 0
+    assert domain.task(claim.task_id).status == TaskStatus.IN_PROGRESS

@@ -1,0 +1,171 @@
+"""Endings: what becomes of a task when its run is over, each in its exact events; and what an end refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.errors import LeaseLost
+from swallowtail.app.core.states import TaskStatus
+from tests.core.domain import CANCELLED, ERROR, LOST, Domain
+
+ENDS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "complete": (({"r": 1},), "COMPLETED"),
+    "fail": ((ERROR,), "FAILED"),
+    "cancelled": ((), "CANCELLED"),
+    "retry_later": ((ERROR, 5.0), "RETRYING"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_ends_in_one_event(domain: Domain, end: str) -> None:
+    claim = domain.running()
+    given, status = ENDS[end]
+    assert getattr(domain.runs, end)(claim, *given) == status
+    assert domain.story(after=3) == [status]
+    row = domain.task(claim.task_id)
+    assert (row.token, row.lease_until) == (None, None)
+    assert (row.finished_at is None) == (status == "RETRYING")
+
+
+def test_a_result_is_told_and_kept_and_progress_is_full(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.complete(claim, {"r": [1, None]})
+    data = domain.events()[-1].data
+    assert (data["result"], data["progress"], data["message"]) == ({"r": [1, None]}, 100.0, "Completed")
+    assert "error" not in data
+
+
+def test_a_task_may_complete_without_a_result(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.complete(claim, None)
+    assert "result" not in domain.events()[-1].data
+    assert domain.task(claim.task_id).result is None
+
+
+@pytest.mark.parametrize("result", [False, 0, "", [], {}])
+def test_a_result_that_is_empty_is_a_result(domain: Domain, result: Any) -> None:
+    claim = domain.running()
+    domain.runs.complete(claim, result)
+    assert domain.events()[-1].data["result"] == result
+
+
+def test_a_failure_is_told_with_its_error_and_message(domain: Domain) -> None:
+    claim = domain.running()
+    domain.perform(claim, "a", progress=40)
+    domain.runs.fail(claim, ERROR)
+    data = domain.events()[-1].data
+    assert (data["error"], data["message"], data["progress"]) == (ERROR, "It broke", 40.0)
+
+
+def test_a_retry_is_wished_for_no_earlier_than_its_delay(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.retry_later(claim, ERROR, 90.0)
+    assert domain.events()[-1].data["error"] == ERROR
+    assert domain.wishes() == {claim.task_id: (2, 0)}
+    assert 60.0 < domain.due_in(claim.task_id) <= 90.0
+
+
+def test_the_next_attempt_clears_the_error_of_the_last(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.retry_later(claim, ERROR, 0.0)
+    claim = domain.claim(claim.task_id, 2)
+    assert domain.task(claim.task_id).error is None
+    assert all("error" not in event.data for event in domain.events()[4:])
+
+
+@pytest.mark.parametrize("end", ["fail", "retry_later", "cancelled"])
+def test_a_run_that_ends_early_leaves_no_step_open(domain: Domain, end: str) -> None:
+    claim = domain.running()
+    domain.perform(claim, "a")
+    domain.runs.start_step(claim, "b", "Agent", "work")
+    domain.runs.start_step(claim, "c", "Agent", "work")
+    given, status = ENDS[end]
+    getattr(domain.runs, end)(claim, *given)
+    assert domain.story(after=5) == ["b in_progress", "c in_progress", "b failed", "c failed", status]
+    expected = CANCELLED if end == "cancelled" else ERROR
+    assert [event.data["error"] for event in domain.events()[7:9]] == [expected, expected]
+
+
+def test_a_task_that_completes_leaves_no_step_open_either(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.start_step(claim, "a", "Agent", "work")
+    domain.runs.complete(claim, None)
+    assert domain.story(after=3) == ["a in_progress", "a failed", "COMPLETED"]
+    assert domain.events()[-2].data["error"]["code"] == "unfinished"
+
+
+@pytest.mark.parametrize("second", ENDS)
+@pytest.mark.parametrize("first", ENDS)
+def test_after_an_end_no_other_end_counts(domain: Domain, first: str, second: str) -> None:
+    claim = domain.running()
+    getattr(domain.runs, first)(claim, *ENDS[first][0])
+    told = domain.story()
+    with pytest.raises(LeaseLost):
+        getattr(domain.runs, second)(claim, *ENDS[second][0])
+    assert domain.story() == told
+
+
+def test_a_signal_may_end_a_run_for_good(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.start_step(claim, "a", "Agent", "work")
+    error = {"code": "hard_time_limit", "message": "Too long"}
+    domain.ledger.propose_failed(claim.task_id, 1, error)
+    domain.ledger.propose_failed(claim.task_id, 1, error)
+    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    assert domain.story(after=3) == ["a in_progress", "a failed", "FAILED"]
+    assert domain.events()[-1].data["error"] == error
+
+
+def test_a_signal_about_an_older_attempt_changes_nothing(domain: Domain) -> None:
+    claim = domain.running()
+    domain.runs.retry_later(claim, ERROR, 0.0)
+    domain.claim(claim.task_id, 2)
+    told = domain.story()
+    domain.ledger.propose_failed(claim.task_id, 1, ERROR)
+    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.ledger.propose_cancelled(claim.task_id, 1)
+    assert domain.story() == told
+
+
+@pytest.mark.parametrize("status", [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS])
+def test_a_signal_about_a_run_that_is_over_changes_nothing(domain: Domain, status: TaskStatus) -> None:
+    task_id = domain.bring_to(status)
+    attempt = domain.task(task_id).attempt
+    told = domain.story()
+    for proposed in (attempt, attempt + 1):
+        domain.ledger.propose_failed(task_id, proposed, ERROR)
+        domain.ledger.propose_lost(task_id, proposed, LOST)
+    assert domain.story() == told
+
+
+@pytest.mark.parametrize("status", TaskStatus)
+def test_a_revoked_message_cancels_whatever_has_not_ended(domain: Domain, status: TaskStatus) -> None:
+    task_id = domain.bring_to(status)
+    row, told = domain.task(task_id), domain.story()
+    attempt = row.attempt + (status is not TaskStatus.IN_PROGRESS)
+    domain.ledger.propose_cancelled(task_id, attempt)
+    domain.ledger.propose_cancelled(task_id, attempt)
+    ends = row.finished_at is None
+    assert domain.story(after=len(told)) == (["CANCELLED"] if ends else [])
+
+
+def test_signals_about_no_task_change_nothing(domain: Domain) -> None:
+    nobody = "00000000-0000-4000-8000-000000000000"
+    domain.ledger.propose_failed(nobody, 1, ERROR)
+    domain.ledger.propose_lost(nobody, 1, LOST)
+    domain.ledger.propose_cancelled(nobody, 1)
+    domain.ledger.propose_unheard(nobody, 1)
+    domain.ledger.mark_queued(nobody, 1, 1.0)
+    assert domain.story() == []
+
+
+def test_a_message_that_was_thrown_away_is_doubted_soon(domain: Domain) -> None:
+    task_id = domain.submit()
+    domain.ledger.mark_queued(task_id, 1, 3000.0)
+    domain.ledger.propose_unheard(task_id, 2)
+    assert domain.due_in(task_id) > 100.0
+    domain.ledger.propose_unheard(task_id, 1)
+    assert domain.due_in(task_id) <= domain.settings.backoff_base
+    assert domain.wishes() == {task_id: (1, 1)}

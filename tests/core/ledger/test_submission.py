@@ -1,0 +1,191 @@
+"""A submission: a row, a wish and a first event in one transaction; and what a whole task tells from then on."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.errors import Conflict, NotFound
+from swallowtail.app.core.events import event_id, stamp, step_id
+from tests.core.domain import ERROR, Domain, new_task
+
+
+def test_a_new_task_is_submitted_and_wished_for(domain: Domain) -> None:
+    task, events, created = domain.ledger.submit(new_task())
+    assert created
+    assert [event.wire() for event in events] == [
+        {
+            "instance_id": "demo",
+            "task_id": task.id,
+            "type": "task_update",
+            "seq": 1,
+            "epoch": events[0].epoch,
+            "id": event_id(task.id, 0, "", "status:SUBMITTED"),
+            "attempt": 0,
+            "data": {
+                "progress": 0.0,
+                "message": "Submitted",
+                "timestamp": stamp(task.created_at),
+                "status": "SUBMITTED",
+                "previous_status": None,
+                "kind": task.kind,
+                "title": task.title,
+                "submitted_by": task.submitted_by,
+            },
+        }
+    ]
+    assert domain.announced == domain.events() == events
+    assert domain.wishes() == {task.id: (1, 0)}
+    assert domain.due_in(task.id) <= 0
+
+
+def test_an_unknown_instance_is_refused_and_nothing_is_stored(domain: Domain) -> None:
+    with pytest.raises(NotFound) as refused:
+        domain.ledger.submit(new_task("nowhere"))
+    assert refused.value.field == "instance_id"
+    assert domain.story() == []
+    assert domain.wishes() == {}
+
+
+def test_the_same_submission_twice_is_one(domain: Domain) -> None:
+    new = new_task(idempotency_key="k")
+    first, _, created = domain.ledger.submit(new)
+    again, events, created_again = domain.ledger.submit(new_task(idempotency_key="k"))
+    assert (first.id, created, created_again, events) == (again.id, True, False, [])
+    assert domain.ledger.submit(new)[0].id == first.id
+    assert domain.story() == ["SUBMITTED"]
+
+
+def test_a_key_used_for_something_else_is_a_conflict(domain: Domain) -> None:
+    domain.submit(idempotency_key="k", fingerprint="one")
+    with pytest.raises(Conflict) as refused:
+        domain.submit(idempotency_key="k", fingerprint="two")
+    assert refused.value.field == "Idempotency-Key"
+    assert domain.story() == ["SUBMITTED"]
+
+
+def test_keys_of_two_instances_are_apart(domain: Domain) -> None:
+    domain.ledger.create_instance("Other", "other")
+    first = domain.submit(idempotency_key="k")
+    second = domain.submit("other", idempotency_key="k")
+    assert first != second
+
+
+def test_the_same_key_from_eight_threads_at_once_makes_one_task(domain: Domain) -> None:
+    answers: list[tuple[str, bool]] = []
+    gate = threading.Barrier(8)
+
+    def submit() -> None:
+        gate.wait()
+        task, _, created = domain.ledger.submit(new_task(idempotency_key="k"))
+        answers.append((task.id, created))
+
+    threads = [threading.Thread(target=submit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({task_id for task_id, _ in answers}) == 1
+    assert sorted(created for _, created in answers) == [False] * 7 + [True]
+    assert domain.story() == ["SUBMITTED"]
+
+
+def test_an_instance_id_can_be_taken_once(domain: Domain) -> None:
+    with pytest.raises(Conflict) as refused:
+        domain.ledger.create_instance("Again", "demo")
+    assert refused.value.field == "id"
+
+
+def test_an_instance_id_wanted_by_many_at_once_is_taken_once(domain: Domain) -> None:
+    outcomes: list[str] = []
+    gate = threading.Barrier(6)
+
+    def create() -> None:
+        gate.wait()
+        try:
+            domain.ledger.create_instance("New", "new")
+            outcomes.append("made")
+        except Conflict:
+            outcomes.append("taken")
+
+    threads = [threading.Thread(target=create) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["made"] + ["taken"] * 5
+
+
+def test_a_task_of_two_steps_tells_exactly_this(domain: Domain) -> None:
+    task_id = domain.submit(input={"a": 1})
+    domain.ledger.mark_queued(task_id, 1, 10.0)
+    claim = domain.claim(task_id)
+    domain.runs.start_step(claim, "a", "Writer", "write")
+    domain.runs.finish_step(claim, "a", {"text": "A"}, progress=50, message="Half way")
+    domain.runs.start_step(claim, "b", "Editor", "edit")
+    domain.runs.finish_step(claim, "b", None)
+    domain.runs.complete(claim, {"done": True})
+    events = domain.events()
+    update: dict[str, Any] = {"progress": 0.0, "timestamp": "T"}
+    submitted = domain.task(task_id)
+    known = {"kind": submitted.kind, "title": submitted.title, "submitted_by": submitted.submitted_by}
+    half = {"progress": 50.0, "timestamp": "T"}
+    step_a = {"step_id": step_id(task_id, "a"), "agent": "Writer", "action": "write", "key": "a", "position": 1}
+    step_b = {"step_id": step_id(task_id, "b"), "agent": "Editor", "action": "edit", "key": "b", "position": 2}
+    begun = {"status": "in_progress", "output": None, "started_at": "T", "completed_at": None, "tries": 1}
+    done = {"status": "completed", "started_at": "T", "completed_at": "T", "tries": 1}
+    assert [(event.type, event.attempt, _masked(event.data)) for event in events] == [
+        ("task_update", 0, {**update, "message": "Submitted", "status": "SUBMITTED", "previous_status": None, **known}),
+        ("task_update", 0, {**update, "message": "Queued", "status": "QUEUED", "previous_status": "SUBMITTED"}),
+        ("task_update", 1, {**update, "message": "Started", "status": "IN_PROGRESS", "previous_status": "QUEUED"}),
+        ("execution_step", 1, {**step_a, **begun, "progress": 0.0}),
+        ("execution_step", 1, {**step_a, **done, "output": {"text": "A"}, "progress": 50.0, "message": "Half way"}),
+        ("task_update", 1, {**half, "message": "Half way"}),
+        ("execution_step", 1, {**step_b, **begun, "progress": 50.0}),
+        ("execution_step", 1, {**step_b, **done, "output": None, "progress": 50.0}),
+        (
+            "task_update",
+            1,
+            {
+                "progress": 100.0,
+                "timestamp": "T",
+                "message": "Completed",
+                "status": "COMPLETED",
+                "previous_status": "IN_PROGRESS",
+                "result": {"done": True},
+            },
+        ),
+    ]
+    assert domain.announced == events
+
+
+def test_what_is_announced_is_what_is_replayed_however_odd_the_output(domain: Domain) -> None:
+    claim = domain.running()
+    domain.perform(claim, "a", {"set": {2, 1}, 3: ("x", b"y\x00"), "s": "\ud800"}, message="nul \x00 and \udfff")
+    domain.runs.start_step(claim, "b", "Agent", "work")
+    domain.runs.fail_step(claim, "b", {"code": "odd", "message": "nul \x00", "type": "\ud800"})
+    domain.runs.fail(claim, {"code": "odd", "message": "nul \x00 and \ud800"})
+    assert domain.announced == domain.events()
+    assert domain.announced[4].data["output"] == {"set": [1, 2], "3": ["x", "y\ufffd"], "s": "\ufffd"}
+    assert domain.announced[5].data["message"] == "nul \ufffd and \ufffd"
+    assert domain.task(claim.task_id).message == "nul \ufffd and \ufffd"
+
+
+def test_an_announcement_comes_after_the_commit_and_once(domain: Domain) -> None:
+    seen: list[tuple[int, int]] = []
+    domain.ledger.announce = lambda events: seen.append((events[-1].seq, domain.head()))
+    claim = domain.running()
+    domain.runs.heartbeat(claim, 5.0, "")
+    domain.runs.fail(claim, ERROR)
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+def _masked(data: dict[str, Any]) -> dict[str, Any]:
+    moments = ("timestamp", "started_at", "completed_at")
+    for name in moments:
+        if data.get(name) is not None:
+            assert len(data[name]) == len("2026-03-01T12:30:15.123Z")
+            assert data[name].endswith("Z")
+    return {name: "T" if name in moments and value is not None else value for name, value in data.items()}

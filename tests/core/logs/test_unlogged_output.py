@@ -1,0 +1,67 @@
+"""What a process writes past its streams is JSON too where logs are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from swallowtail.app.core.logs import descriptor_capture
+
+BEGIN = "from swallowtail.app.core.logs.unlogged_output import begin; begin(); import os, sys, subprocess\n"
+
+
+def _run(program: str, **more: str) -> tuple[int, list[dict[str, Any]], list[dict[str, Any]]]:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + program],
+        env={**os.environ, "SWALLOWTAIL_LOG_FORMAT": "json", **more},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    output, errors = ([json.loads(line) for line in text.splitlines()] for text in (done.stdout, done.stderr))
+    return done.returncode, output, errors
+
+
+def test_a_crash_of_the_interpreter_is_told_in_json() -> None:
+    code, output, errors = _run("print('before'); os.abort()", PYTHONFAULTHANDLER="1")
+    assert code < 0
+    assert [line["event"] for line in output] == ["before"]
+    assert errors[0]["event"] == "Fatal Python error: Aborted"
+    assert {(line["logger"], line["level"]) for line in errors} == {("stderr", "warning")}
+
+
+def test_a_fault_before_logging_is_set_up_is_one_object() -> None:
+    _, _, [line] = _run("raise LookupError('early')")
+    assert (line["event"], line["level"]) == ("uncaught_exception", "critical")
+    assert line["exception"].endswith("LookupError: early")
+
+
+def test_programs_that_are_started_write_json_whatever_they_are_given_to_write_to() -> None:
+    _, output, errors = _run(
+        "subprocess.run(['printf', 'one\\\\n\\\\ntwo']); subprocess.run(['echo', 'three'], stdout=sys.stderr)"
+    )
+    assert [line["event"] for line in output] == ["one", "two"]
+    assert [line["event"] for line in errors] == ["three"]
+
+
+def test_a_process_that_is_started_so_too_writes_each_line_once_as_one_object() -> None:
+    _, output, _ = _run(f"subprocess.run([sys.executable, '-c', {BEGIN + 'print(1); os.write(1, bytes([50, 10]))'!r}])")
+    assert sorted(line["event"] for line in output) == ["1", "2"]
+    assert all("event" in line for line in output)
+
+
+def test_an_object_passes_as_it_is_and_anything_else_becomes_one() -> None:
+    assert descriptor_capture.encode(b'{"event":"x"}', "stderr", "warning") == b'{"event":"x"}\n'
+    for line in (b"{not json", b"[1]", b"\xff\x00", b"{" * 10_000 + b"}" * 10_000):
+        told = json.loads(descriptor_capture.encode(line, "stderr", "warning"))
+        assert told["event"] == line.decode(errors="replace")
+
+
+def test_secrets_in_lines_past_logging_are_hidden_by_their_shape() -> None:
+    _, _, [line] = _run("os.write(2, b'connect to redis://user:hush-hush@cache failed: password=hunter2222, retry\\n')")
+    assert line["event"] == (
+        "connect to redis://user:[redacted:password]@cache failed: password=[redacted:secret], retry"
+    )

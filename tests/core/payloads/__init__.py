@@ -1,0 +1,1 @@
+"""Values of agents and callers: limits, redaction, exact storage."""

@@ -1,0 +1,86 @@
+"""A value at the very limit of depth or size is stored, also where hiding something makes more of it, or it deeper."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.events import now, to_json
+from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.payload_redaction.kept_values import told_by
+from swallowtail.app.core.queries.rows import read_schedule, read_task
+from swallowtail.app.core.services.schedule_firing import fire_due
+from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.tasks import Submission, submit
+from swallowtail.app.core.tables.models import Slot, Task
+from tests.core.conftest import NewDomain
+from tests.core.domain import Domain, read_outputs
+
+DEEPEST, LARGEST = 10, 4096
+HIDDEN = "[redacted:secret]"
+
+
+def _deep(inner: Any) -> Any:
+    for _ in range(DEEPEST - 2):
+        inner = [inner]
+    return inner
+
+
+def _large() -> dict[str, Any]:
+    """As many short secrets as there is room for: a marker is longer than each."""
+    numbers = list(range(100_000, 100_400))
+    given: dict[str, Any] = {"password": [str(number) for number in numbers], "rest": ""}
+    given["rest"] = "x" * (LARGEST - len(to_json(given)))
+    return given
+
+
+GIVEN = {"deep": _deep({"password": "open sesame"}), "large": _large()}
+SHOWN = {"deep": _deep({"password": HIDDEN}), "large": {**_large(), "password": [HIDDEN] * 400}}
+
+
+@pytest.fixture
+def domain(new_domain_on: NewDomain) -> Domain:
+    inline = {"inline_output_bytes": LARGEST, "inline_input_bytes": LARGEST}
+    limits = {"max_json_depth": DEEPEST, "max_body_bytes": LARGEST, "max_output_bytes": LARGEST}
+    made = new_domain_on(**limits, **inline, max_hidden_values=400)
+    register(made.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
+    return made
+
+
+@pytest.mark.parametrize("limit", GIVEN)
+def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_shown_of_them(
+    domain: Domain, limit: str
+) -> None:
+    task_id = submit(domain.rt, Submission("demo", "any", GIVEN[limit])).task["id"]
+    claim = domain.claim(task_id)
+    assert claim.input == GIVEN[limit]
+    domain.perform(claim, "a", GIVEN[limit])
+    domain.runs.complete(claim, GIVEN[limit])
+    with domain.db.read() as session:
+        shown = read_task(session, task_id)
+        assert [shown["input"], shown["result"], *read_outputs(session, task_id)] == [SHOWN[limit]] * 3
+        kept = session.get_one(Task, task_id)
+        assert [told_by(kept.input_shown, None), told_by(kept.result_shown, None)] == [SHOWN[limit]] * 2
+    told = [event.data.get(name) for event in domain.log() for name in ("output", "result")]
+    assert list(filter(None, told)) == [SHOWN[limit]] * 2
+    assert domain.log() == domain.announced
+
+
+@pytest.mark.parametrize("limit", GIVEN)
+def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domain, limit: str) -> None:
+    row = add_schedule(domain.rt, NewSchedule("demo", "S", "any", GIVEN[limit], interval_seconds=60))
+    assert row["input"] == SHOWN[limit]
+    assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == 1
+    with domain.db.read() as session:
+        (slot,) = session.query(Slot)
+        assert (slot.outcome, slot.reason, slot.task_id is None) == ("fired", "", False)
+        assert read_task(session, str(slot.task_id))["input"] == SHOWN[limit]
+        assert read_schedule(session, row["id"])["input"] == SHOWN[limit]
+
+
+def test_a_title_of_full_length_is_stored_where_what_is_hidden_in_it_is_shorter_than_its_marker(domain: Domain) -> None:
+    title = ("sesame " * 30)[:199] + "."
+    told = submit(domain.rt, Submission("demo", "any", {"password": "sesame"}, title=title)).task["title"]
+    assert told == ((HIDDEN + " ") * 30)[:200]

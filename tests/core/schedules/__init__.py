@@ -1,0 +1,1 @@
+"""Cron times, schedules and their firing."""

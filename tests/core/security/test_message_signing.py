@@ -1,0 +1,69 @@
+"""A mark is good for one message in one place, made with the deployment's key or the one before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.security.message_signing import Voucher, wakeup
+from tests.core.domain import make_settings
+
+KEY, OTHER = "k" * 32, "o" * 32
+
+
+def make(key: str = KEY, previous: str = "", *, strict: bool = True) -> Voucher:
+    return Voucher(make_settings(secret_key=key, secret_key_previous=previous), is_strict=strict)
+
+
+def test_what_one_of_us_sent_arrives_as_it_was() -> None:
+    sent = make().wrap("channel", b'{"a":1}')
+    assert sent.startswith(b"~")
+    assert make().unwrap("channel", sent) == b'{"a":1}'
+    assert make(OTHER, KEY).unwrap("channel", sent) == b'{"a":1}'
+
+
+@pytest.mark.parametrize("how", ["bare", "other key", "other channel", "changed", "cut", "no ascii", "mark alone", ""])
+def test_what_nobody_of_ours_can_have_sent_is_dropped(how: str) -> None:
+    good = make().wrap("channel", b'{"a":1}')
+    forged = {
+        "bare": b'{"a":1}',
+        "other key": make(OTHER).wrap("channel", b'{"a":1}'),
+        "other channel": make().wrap("another", b'{"a":1}'),
+        "changed": good.replace(b"1", b"2"),
+        "cut": good[:-1],
+        "no ascii": b"~" + b"\xff" * 64 + b"{}",
+        "mark alone": b"~",
+        "": b"",
+    }[how]
+    assert make().unwrap("channel", forged) is None
+
+
+def test_without_strictness_everything_is_taken() -> None:
+    loose = make(strict=False)
+    assert loose.wrap("channel", b"{}") == b"{}"
+    assert loose.unwrap("channel", b"{}") == b"{}"
+    # While processes are restarted one after another, some of them sign already.
+    assert loose.unwrap("channel", make(OTHER).wrap("channel", b"{}")) == b"{}"
+
+
+def test_a_key_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
+    settings = make_settings(var_dir=tmp_path, database_url="postgresql://db.example/x")
+    Voucher(settings, is_strict=False)
+    with pytest.raises(SettingsError, match="SWALLOWTAIL_SECRET_KEY"):
+        Voucher(settings, is_strict=True)
+
+
+def test_a_wake_up_is_good_for_its_own_attempt_and_limits() -> None:
+    mark = make().mark("run", wakeup("t", 1, "name", (9, 5)))
+    assert make().is_ours("run", wakeup("t", 1, "name", (9, 5)), mark)
+    others: list[tuple[str, int, str, tuple[int | None, int | None]]] = [
+        ("t", 2, "name", (9, 5)),
+        ("u", 1, "name", (9, 5)),
+        ("t", 1, "other", (9, 5)),
+        ("t", 1, "name", (9, 1)),
+        ("t", 1, "name", (1, 5)),
+        ("t", 1, "name", (None, None)),
+    ]
+    assert not any(make().is_ours("run", wakeup(*other), mark) for other in others)

@@ -1,0 +1,151 @@
+"""Who may do what: roles, tokens that allow less, and what one is no member of looks as if it were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from swallowtail.app.core.audit.writer import BEGINNING, seal
+from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
+from swallowtail.app.core.events import now
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import (
+    LEAST_ROLE,
+    NOBODY,
+    SYSTEM,
+    Act,
+    Actor,
+    Caller,
+    Role,
+    require,
+    require_outside,
+    visible,
+)
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.tables.audit import AuditEntry
+from swallowtail.app.core.tables.auth import Membership, User
+from swallowtail.app.core.tables.models import Instance
+from tests.core.domain import make_settings
+from tests.harness.tables import create_tables
+
+USER = Actor("user", "u1", "ann", user_id="u1")
+FRONT_END = Actor("front_end", "t1", "page", token_id="t1", acts=frozenset({Act.READ}), instance_id="mine")
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    runtime = Runtime.build(make_settings(var_dir=tmp_path))
+    create_tables(runtime.db.engine)
+    for name in ("mine", "theirs"):
+        task_service.create_instance(runtime, name, name)
+    with runtime.db.write() as session:
+        session.add(User(id="u1", name="ann", created_at=now()))
+    yield runtime
+    runtime.close()
+
+
+def join(runtime: Runtime, role: Role) -> None:
+    with runtime.db.write() as session:
+        session.add(Membership(instance_id="mine", user_id="u1", role=role.value, created_at=now()))
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("act", list(LEAST_ROLE))
+def test_a_role_allows_what_it_should_and_no_more(runtime: Runtime, role: Role, act: Act) -> None:
+    join(runtime, role)
+    ranks = list(Role)
+    with runtime.db.read() as session:
+        if ranks.index(role) >= ranks.index(LEAST_ROLE[act]):
+            require(session, USER, act, "mine")
+        else:
+            with pytest.raises(Forbidden):
+                require(session, USER, act, "mine")
+
+
+@pytest.mark.parametrize("instance_id", ["theirs", "nowhere"])
+def test_what_one_is_no_member_of_looks_as_if_it_were_not_there(runtime: Runtime, instance_id: str) -> None:
+    with runtime.db.read() as session, pytest.raises(NotFound, match="there is no such instance"):
+        require(session, USER, Act.READ, instance_id)
+
+
+def test_nobody_is_asked_who_they_are(runtime: Runtime) -> None:
+    with runtime.db.read() as session, pytest.raises(Unauthenticated):
+        require(session, NOBODY, Act.READ, "mine")
+    with pytest.raises(Unauthenticated):
+        require_outside(NOBODY, Act.READ_AGENTS)
+    with pytest.raises(Unauthenticated):
+        visible(NOBODY)
+
+
+def test_a_token_allows_no_more_than_it_says(runtime: Runtime) -> None:
+    join(runtime, Role.OWNER)
+    narrow = replace(USER, acts=frozenset({Act.READ, Act.SUBMIT}), instance_id="mine")
+    with runtime.db.read() as session:
+        require(session, narrow, Act.SUBMIT, "mine")
+        with pytest.raises(Forbidden, match=r"does not allow task\.cancel"):
+            require(session, narrow, Act.CANCEL, "mine")
+        with pytest.raises(NotFound):
+            require(session, narrow, Act.READ, "theirs")
+    with pytest.raises(Forbidden):
+        require_outside(narrow, Act.CREATE_INSTANCE)
+
+
+@pytest.mark.parametrize("acts", [{Act.READ_METRICS}, {Act.KEEP_USERS, Act.CREATE_INSTANCE}, {Act.READ_AGENTS}, set()])
+def test_a_token_that_allows_no_reading_learns_of_no_instance(runtime: Runtime, acts: set[Act]) -> None:
+    """The kind: lists and single questions alike, for what its user owns, what others own and what is not there."""
+    join(runtime, Role.OWNER)
+    blind = replace(USER, acts=frozenset(acts), is_superuser=True)
+    with pytest.raises(Forbidden, match=r"does not allow instance\.read"):
+        visible(blind)
+    answers = set()
+    with runtime.db.read() as session:
+        for instance_id in ("mine", "theirs", "nowhere"):
+            with pytest.raises(Forbidden) as refused:
+                require(session, blind, Act.READ, instance_id)
+            answers.add(str(refused.value))
+    assert len(answers) == 1
+
+
+def test_a_front_end_reads_its_instance_and_nothing_else(runtime: Runtime) -> None:
+    with runtime.db.read() as session:
+        require(session, FRONT_END, Act.READ, "mine")
+        with pytest.raises(Forbidden):
+            require(session, FRONT_END, Act.SUBMIT, "mine")
+        with pytest.raises(NotFound):
+            require(session, FRONT_END, Act.READ, "theirs")
+
+
+@pytest.mark.parametrize(
+    ("actor", "seen"),
+    [(SYSTEM, ["mine", "theirs"]), (USER, ["mine"]), (FRONT_END, ["mine"])],
+    ids=lambda x: str(x)[:20],
+)
+def test_lists_hold_what_one_may_read(runtime: Runtime, actor: Actor, seen: list[str]) -> None:
+    join(runtime, Role.VIEWER)
+    with runtime.db.read() as session:
+        found = session.scalars(select(Instance.id).where(visible(actor)).order_by(Instance.id)).all()
+    assert found == seen
+
+
+def test_superusers_alone_keep_users(runtime: Runtime) -> None:
+    require_outside(replace(USER, is_superuser=True), Act.KEEP_USERS)
+    with pytest.raises(Forbidden):
+        require_outside(USER, Act.KEEP_USERS)
+    require_outside(USER, Act.CREATE_INSTANCE)
+
+
+def test_who_creates_an_instance_owns_it_and_it_is_written_down(runtime: Runtime) -> None:
+    mine = runtime.by(Caller(USER, "rest", "192.0.2.1"))
+    task_service.create_instance(mine, "New", "new")
+    with runtime.db.read() as session:
+        require(session, USER, Act.DELETE, "new")
+        entries = session.scalars(select(AuditEntry)).all()
+    assert [(e.scope, e.number, e.action, e.object_id, e.actor_name, e.address) for e in entries] == [
+        ("new", 1, "instance.create", "new", "ann", "192.0.2.1")
+    ]
+    assert entries[0].previous_hash == BEGINNING
+    assert entries[0].hash == seal({c.name: getattr(entries[0], c.name) for c in AuditEntry.__table__.columns})

@@ -1,0 +1,1 @@
+"""Permission changes while clients watch."""

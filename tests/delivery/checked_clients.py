@@ -1,0 +1,306 @@
+"""Clients of a hub in this process that follow the client's rule, and what is wrong with what they were sent.
+
+The hub stands on a real database and a real Redis; only the sockets are lists. Whoever runs a viewer calls `work` now
+and then: nothing here has a thread of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import orjson
+
+from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.queries import rows
+from swallowtail.app.core.queries import snapshot as queries_snapshot
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.wire import Answer, Since
+from tests.delivery.fakes import FakeFrame, FakeTransport
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import wait_until
+
+Wire = dict[str, Any]
+#: What a subscription that wants a snapshot says.
+FROM_NOTHING = Since("", 0)
+
+
+class AnyHub(Protocol):
+    """What a viewer needs of a hub; a broken one needs no more either."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+    def enter(self, client_id: str) -> None:
+        """Note a connection."""
+
+    def leave(self, client_id: str) -> None:
+        """Forget a connection."""
+
+    def subscribe(self, client_id: str, instance_id: str, since: Since | None, greet: Callable[[Answer], None]) -> None:
+        """Begin to deliver."""
+
+    def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
+        """Stop delivering."""
+
+
+class Domain:
+    """A hub, real or broken, on a deployment's database and Redis, and its viewers."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        archive: type[Archive] = Archive,
+        hub: Callable[[Any, Archive, FakeTransport], AnyHub] = Hub,
+    ) -> None:
+        self.deployment = deployment
+        self.settings = deployment.runtime().settings
+        self.rt = deployment.runtime()
+        self.archive = archive(self.rt.db, self.settings)
+        self.transport = FakeTransport()
+        self.viewers: list[Viewer] = []
+        self._make_hub = hub
+        self.hub = hub(self.settings, self.archive, self.transport)
+
+    def __enter__(self) -> Domain:
+        self.hub.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for viewer in self.viewers:
+            viewer.drop()
+        self.hub.stop()
+
+    def restart_hub(self) -> None:
+        """End the web process's half of the stream and begin another; every connection is lost."""
+        for viewer in self.viewers:
+            viewer.drop()
+        self.hub.stop()
+        self.hub = self._make_hub(self.settings, self.archive, self.transport)
+        self.hub.start()
+
+    def viewer(self, name: str, instance_id: str) -> Viewer:
+        """A viewer that is connected and watches nothing yet."""
+        viewer = Viewer(self, name, instance_id)
+        self.viewers.append(viewer)
+        viewer.connect()
+        return viewer
+
+    def cursors(self) -> int:
+        """How many cursors the hub holds, of whomever."""
+        hub = self.hub
+        assert isinstance(hub, Hub)
+        return sum(len(watch._audience) for watch in list(hub._watches.values()))
+
+    def head(self, instance_id: str) -> tuple[str, int]:
+        """Where the log stands."""
+        with self.rt.db.read() as session:
+            view = rows.read_instance(session, instance_id)
+            return view["epoch"], view["seq"]
+
+    def snapshot(self, instance_id: str) -> Wire:
+        """What somebody who comes now would be shown."""
+        with self.rt.db.read() as session:
+            return queries_snapshot.snapshot(session, instance_id, queries_snapshot.Bounds(tasks=1000))
+
+    def settle(self, *viewers: Viewer, timeout: float = 60.0) -> None:
+        """Wait until these viewers (by default all) stand where the log does."""
+        for viewer in viewers or tuple(self.viewers):
+            wait_until(viewer.is_current, f"{viewer.name} is current", timeout=timeout, seen=viewer.last_heard)
+
+
+class Viewer:
+    """One client over all its connections. `log` is what it applied; `screen` is what it shows."""
+
+    def __init__(self, domain: Domain, name: str, instance_id: str) -> None:
+        self.domain = domain
+        self.name = name
+        self.instance_id = instance_id
+        self.connections: list[str] = []
+        self.position: Since | None = None
+        self.log: list[Wire] = []
+        self.screen = Screen()
+        #: The connection that stands now.
+        self.connection: str | None = None
+        #: Whether a subscription stands on it.
+        self.is_watching = False
+        self._read = 0
+        self._wants = False
+
+    def connect(self) -> None:
+        """Connect anew."""
+        name = f"{self.name}.{len(self.connections)}"
+        self.connections.append(name)
+        self.connection, self.is_watching = name, False
+        self._read = 0
+        self.domain.hub.enter(name)
+
+    def drop(self) -> None:
+        """Lose the connection with what is on its way."""
+        if self.connection is not None:
+            self.work(answering=False)
+            self.domain.transport.drain(self.connection)
+            self.domain.hub.leave(self.connection)
+            self.connection, self.is_watching = None, False
+
+    def subscribe(self, since: Since | None = None) -> None:
+        """Begin to watch, after `since` or from now on. Raises what the hub refuses with."""
+        assert self.connection is not None
+        connection = self.connection
+
+        def greet(answer: Answer) -> None:
+            shown = {} if answer.snapshot is None else {"snapshot": orjson.loads(answer.snapshot)}
+            wire = {
+                **answer.wire(),
+                **shown,
+                "after": since.seq if answer.mode == "replay" and since else answer.head.seq,
+            }
+            self._tell(connection, "subscribed", wire)
+
+        self.domain.hub.subscribe(connection, self.instance_id, since, greet)
+        self.work()
+
+    def resume(self) -> None:
+        """Connect and subscribe if need be, from the last position or from a snapshot."""
+        if self.connection is None:
+            self.connect()
+        self._wants |= not self.is_watching
+        self.work()
+
+    def unsubscribe(self) -> None:
+        """Stop watching."""
+        assert self.connection is not None
+        connection = self.connection
+        farewell = {"instance_id": self.instance_id}
+        self.domain.hub.unsubscribe(
+            connection, self.instance_id, lambda: self._tell(connection, "unsubscribed", farewell)
+        )
+
+    def work(self, *, answering: bool = True) -> None:
+        """Take what has arrived, by the client's rule, and ask again if need be."""
+        while self.connection is not None:
+            arrived = self.messages(self.connection)[self._read :]
+            self._read += len(arrived)
+            for message in arrived:
+                self._take(message)
+            if not self._wants or not answering:
+                return
+            self._wants = False
+            try:
+                self.subscribe(self.position or FROM_NOTHING)
+            except SwallowtailError:
+                self._wants = True
+                return
+
+    def is_current(self) -> bool:
+        """Take what has arrived; whether it is everything."""
+        self.work()
+        epoch, seq = self.domain.head(self.instance_id)
+        return self.position == Since(epoch, seq)
+
+    def messages(self, connection: str) -> list[FakeFrame]:
+        """What was sent to a connection."""
+        return self.domain.transport.sent.get(connection, [])
+
+    def last_heard(self) -> list[str]:
+        """The end of the story, for complaints."""
+        story = self.domain.transport.story(self.connections[-1])
+        return [f"position {self.position}", *story[-12:]]
+
+    def faults(self) -> list[str]:
+        """What is wrong with what was sent over all connections."""
+        return [f"{name}: {fault}" for name in self.connections for fault in find_faults(self.messages(name))]
+
+    def _tell(self, connection: str, event: str, payload: Wire) -> None:
+        self.domain.transport.send(connection, [self.domain.transport.frame(event, payload)])
+
+    def _take(self, message: FakeFrame) -> None:
+        given = message.payload
+        if message.event == "subscribed":
+            if given["mode"] == "snapshot":
+                self.screen = Screen(given["snapshot"])
+            if given["mode"] != "replay" and (self.position is None or given["mode"] == "snapshot"):
+                self.position = Since(given["epoch"], given["head"])
+            self._wants, self.is_watching = False, True
+        elif message.event == "unsubscribed":
+            self.is_watching = False
+        elif message.event == "reset":
+            self._wants = given["reason"] != "revoked"
+        elif "id" in given:
+            self._apply(dict(given))
+        elif message.event == "head" and self.position != Since(given["epoch"], given["seq"]):
+            self._wants = True
+
+    def _apply(self, event: Wire) -> None:
+        if self.position is None or event["epoch"] != self.position.epoch or event["seq"] > self.position.seq + 1:
+            self._wants = True
+        elif event["seq"] == self.position.seq + 1:
+            self.position = Since(event["epoch"], event["seq"])
+            self.log.append(event)
+            self.screen.apply(event)
+
+
+def find_faults(messages: Iterable[FakeFrame]) -> list[str]:
+    """Return what the protocol forbids in the messages of one connection: gaps, repeats, disorder, intruders."""
+    faults: list[str] = []
+    is_open = False
+    epoch: str | None = None
+    at: int | None = None
+    for message in list(messages):
+        given = message.payload
+        if message.event == "subscribed":
+            if not (is_open and given["mode"] == "live"):
+                epoch, at = given["epoch"], given["after"]
+            is_open = True
+        elif message.event == "unsubscribed":
+            is_open = False
+        elif message.event == "reset":
+            epoch = at = None
+        elif not is_open:
+            faults.append(f"{message.event} {given.get('seq')} without a subscription")
+        elif message.event == "head":
+            if at is not None and (given["epoch"], given["seq"]) != (epoch, at):
+                faults.append(f"head {given['seq']} after event {at}")
+        elif "id" in given:
+            if at is not None and (given["epoch"], given["seq"]) != (epoch, at + 1):
+                faults.append(f"event {given['seq']} of {given['epoch']} after {at} of {epoch}")
+            epoch, at = given["epoch"], given["seq"]
+    return faults
+
+
+class Screen:
+    """What a client shows without outputs and results: a snapshot, and every event applied to it."""
+
+    def __init__(self, snapshot: Wire | None = None) -> None:
+        self.tasks: dict[str, Wire] = {}
+        for task in (snapshot or {"tasks": []})["tasks"]:
+            self.tasks[task["id"]] = {
+                **{name: task[name] for name in ("status", "progress", "message", "attempt", "error")},
+                "cancel_requested": task["cancel_requested"],
+                "steps": {step["key"]: _step(step, step["attempt"]) for step in task["steps"]},
+            }
+
+    def apply(self, event: Wire) -> None:
+        """Show one event more."""
+        data = event["data"]
+        task = self.tasks.setdefault(event["task_id"], {"steps": {}, "error": None})
+        task["attempt"], task["progress"] = event["attempt"], data["progress"]
+        if event["type"] == "execution_step":
+            task["steps"][data["key"]] = _step(data, event["attempt"])
+            return
+        task["message"] = data["message"]
+        if "status" in data:
+            task.update(status=data["status"], error=data.get("error"))
+            task["cancel_requested"] = False
+        else:
+            task["cancel_requested"] = task.get("cancel_requested", False) or data.get("cancel_requested", False)
+
+
+def _step(told: Wire, attempt: int) -> Wire:
+    names = ("step_id", "agent", "action", "position", "status", "started_at", "completed_at")
+    return {**{name: told[name] for name in names}, "error": told.get("error"), "attempt": attempt}

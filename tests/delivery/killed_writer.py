@@ -1,0 +1,30 @@
+"""Commits an event and is killed before it can tell anybody: `python -m tests.delivery.killed_writer INSTANCE`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from swallowtail.app.core.config.settings import load_settings
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.runtime import Runtime
+
+
+def die(events: Sequence[EventRecord]) -> None:
+    """The failpoint: after the commit, before the publish."""
+    assert events
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Submit a task to the instance that the argument names."""
+    rt = Runtime.build(join(load_settings()), announce=die)
+    rt.ledger.submit(NewTask(sys.argv[1], "echo", "Told to nobody", {}, fingerprint=""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Delivery under concurrent writers and clients."""

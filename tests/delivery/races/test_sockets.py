@@ -1,0 +1,106 @@
+"""Two hundred raw websockets on a real web process that come, stall, go and come back while two authors write."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.conformance.line import Line, Peer, Surprise
+from tests.harness.deployment import Deployment
+from tests.journey.event_writer import Author, BusyAuthor
+
+pytestmark = [pytest.mark.journey, pytest.mark.long]
+
+CLIENTS = 200
+#: Bytes that a client takes in while it does not read: little, so that the process soon cannot write.
+LITTLE = 4096
+#: Seconds over which clients come, and that some of them do not read.
+SPREAD, STALL = 3.0, 2.0
+
+
+@dataclass
+class Watcher:
+    """One client: `seqs` are the numbers that it got, in order, over all its connections."""
+
+    peer: Peer
+    number: int
+    since: dict[str, Any] | None = None
+    seqs: list[int] = field(default_factory=list)
+    first: int | None = None
+    faults: list[str] = field(default_factory=list)
+
+    def watch(self, may_end: Callable[[int], bool]) -> None:
+        """Watch over one or two connections until `may_end` of the last number is true."""
+        luck = random.Random(self.number)
+        time.sleep(luck.random() * SPREAD)
+        if self.number % 4 == 0:
+            self._connect(lambda last: len(self.seqs) > 30, stall=False)
+        self._connect(may_end, stall=self.number % 10 == 1)
+
+    def _connect(self, may_end: Callable[[int], bool], *, stall: bool) -> None:
+        with self.peer.connected() as line:
+            wanted: dict[str, Any] = {"instance_id": self.peer.instance_id}
+            if self.since is not None:
+                wanted["since"] = self.since
+            line.send("420" + json.dumps(["subscribe_instance", wanted]))
+            (answer,) = line.take_ack(0)
+            if self.since is None:
+                self.since = {"epoch": answer["epoch"], "seq": answer["head"]}
+                self.first = answer["head"] + 1
+            elif answer["mode"] != "replay":
+                self.faults.append(f"a {answer['mode']} instead of a replay")
+            if stall:
+                time.sleep(STALL)
+            self._read(line, may_end)
+
+    def _read(self, line: Line, may_end: Callable[[int], bool]) -> None:
+        assert self.since is not None
+        while not may_end(self.since["seq"]):
+            packet = line.take(pings=True)
+            if packet == "2":
+                line.send("3")
+            elif isinstance(packet, str) and packet.startswith("42["):
+                name, given = json.loads(packet[2:])
+                if "id" in given:
+                    self.seqs.append(given["seq"])
+                    self.since = {"epoch": given["epoch"], "seq": given["seq"]}
+                elif name in ("reset", "error"):
+                    self.faults.append(packet)
+
+
+def test_two_hundred_sockets_miss_and_repeat_nothing(new_deployment: Callable[..., Deployment]) -> None:
+    deployment = new_deployment(env={"ring_events": 50})
+    web = deployment.start_web()
+    author = Author(deployment)
+    author.play()
+    plain = Peer("ours", web.url, instance_id=author.instance_id)
+    small = Peer("ours", web.url, instance_id=author.instance_id, receive_buffer=LITTLE)
+    watchers = [Watcher(small if number % 10 == 1 else plain, number) for number in range(CLIENTS)]
+    over, final = threading.Event(), [0]
+
+    def run(watcher: Watcher) -> None:
+        try:
+            watcher.watch(lambda last: over.is_set() and last >= final[0])
+        except (Surprise, OSError) as end:
+            watcher.faults.append(f"{type(end).__name__}: {end}")
+
+    threads = [threading.Thread(target=run, args=(watcher,)) for watcher in watchers]
+    with BusyAuthor(author, pause=0.01), BusyAuthor(Author(deployment, author.instance_id), pause=0.01):
+        for thread in threads:
+            thread.start()
+        time.sleep(SPREAD + STALL)
+    final[0] = author.head
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert [fault for watcher in watchers for fault in watcher.faults] == []
+    for watcher in watchers:
+        assert watcher.first is not None
+        assert watcher.seqs == list(range(watcher.first, final[0] + 1)), watcher.number

@@ -1,0 +1,237 @@
+"""Coming, going and dropping in quick succession, and a log that is pruned or begun anew under those who read it.
+
+Real database, real Redis, the real hub; each race also with a delivery that has the mistake it is about.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pytest
+
+from swallowtail.app.delivery.database_reader import Archive, Page
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.wire import Answer, Since
+from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen, Viewer
+from tests.delivery.faulty_deliveries import EpochBlindArchive, ForgetfulHub, TalkativeHub, silent_epochs, silent_skips
+from tests.delivery.log_changes import begin_epoch, note, prune
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import GaveUp, wait_until
+from tests.journey.event_writer import Author, BusyAuthor
+
+pytestmark = pytest.mark.service
+
+#: How long a broken delivery may take to show that it is broken; a sound one has all the time it needs.
+BROKEN = 3.0
+
+
+@pytest.fixture
+def deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
+    return new_deployment(env={"head_check": 0.1, "head_interval": 0.2, "ring_events": 20, "client_backlog": 16})
+
+
+def come_and_go(deployment: Deployment, hub: type[Hub]) -> list[str]:
+    """Viewers subscribe, unsubscribe and subscribe again while events are written; what is wrong in the end."""
+    author = Author(deployment)
+    author.play()
+    with Domain(deployment, hub=hub) as domain:
+        viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
+        with BusyAuthor(author, pause=0.0):
+            for viewer in viewers:
+                for _ in range(10):
+                    viewer.subscribe()
+                    viewer.unsubscribe()
+        for viewer in viewers:
+            viewer.subscribe(FROM_NOTHING)
+        author.play()
+        domain.settle()
+        assert domain.cursors() == len(viewers)
+        return [fault for viewer in viewers for fault in viewer.faults()]
+
+
+def test_nothing_follows_a_goodbye_and_the_last_word_counts(deployment: Deployment) -> None:
+    assert come_and_go(deployment, Hub) == []
+
+
+def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> None:
+    assert any("without a subscription" in fault for fault in come_and_go(deployment, TalkativeHub))
+
+
+class DroppingArchive(Archive):
+    """Has a connection drop in the middle of its subscription, after the log was read and before the answer is used."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.in_the_middle: Callable[[], None] = lambda: None
+
+    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+        answer = super().read_answer(instance_id, since)
+        self.in_the_middle()
+        return answer
+
+
+def always_reading(hub: type[Hub]) -> type[Hub]:
+    """A hub that begins every subscription with a look at the log, so that there is a middle to drop in."""
+
+    class ReadingHub(hub):  # type: ignore[misc,valid-type] # a class for each hub
+        def subscribe_now(self, *_: Any) -> bool:
+            return False
+
+    return ReadingHub
+
+
+def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
+    """A hundred connections drop in the middle of their subscriptions; how many cursors are left of them."""
+    author = Author(deployment)
+    author.play()
+    with Domain(deployment, archive=DroppingArchive, hub=always_reading(hub)) as domain:
+        witness = domain.viewer("witness", author.instance_id)
+        witness.subscribe(FROM_NOTHING)
+        archive = domain.archive
+        assert isinstance(archive, DroppingArchive)
+        for number in range(100):
+            _subscribe_and_drop(domain, archive, f"d{number}", author.instance_id, number % 3)
+        author.play()
+        domain.settle(witness)
+        try:
+            wait_until(lambda: domain.cursors() == 1, "only the witness is left", timeout=60 if hub is Hub else BROKEN)
+        except GaveUp:
+            return domain.cursors() - 1
+        return 0
+
+
+def _subscribe_and_drop(domain: Domain, archive: DroppingArchive, name: str, instance_id: str, where: int) -> None:
+    """Drop after the reading, during the greeting, or in another thread at whatever moment comes."""
+    domain.hub.enter(name)
+    thread = threading.Thread(target=domain.hub.leave, args=(name,))
+    if where == 0:
+        archive.in_the_middle = lambda: domain.hub.leave(name)
+    elif where == 1:
+        archive.in_the_middle = thread.start
+    domain.hub.subscribe(name, instance_id, None, lambda _: domain.hub.leave(name) if where == 2 else None)
+    archive.in_the_middle = lambda: None
+    if where == 1:
+        thread.join()
+
+
+def test_a_drop_during_a_subscription_leaves_no_cursor(deployment: Deployment) -> None:
+    assert drop_while_subscribing(deployment, Hub) == 0
+
+
+@pytest.mark.long
+def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> None:
+    assert drop_while_subscribing(deployment, ForgetfulHub) > 0
+
+
+class PrunedArchive(Archive):
+    """Retention strikes between two pages of a replay."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.pages = 0
+        self.strike: Callable[[], None] = lambda: None
+
+    def read_page(self, instance_id: str, after: int) -> Page:
+        self.pages += 1
+        if self.pages == 3:
+            self.strike()
+        return super().read_page(instance_id, after)
+
+
+def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
+    """Replays of a long log that is pruned while they run; what is wrong, and the resets."""
+    author = Author(deployment)
+    task_id = author.submit()
+    for _ in range(30):
+        note(author.rt, task_id, 100)
+    epoch = author.epoch
+    with Domain(deployment, archive=PrunedArchive) as domain:
+        archive = domain.archive
+        assert isinstance(archive, PrunedArchive)
+        archive.strike = lambda: prune(domain.rt, author.instance_id, 500)
+        viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
+        slow = domain.viewer("slow", author.instance_id)
+        domain.transport.stall("slow.0")
+        slow.subscribe(Since(epoch, 5))
+        for viewer in viewers:
+            viewer.subscribe(Since(epoch, 0))
+        domain.settle(*viewers)
+        note(author.rt, task_id, 40)
+        prune(domain.rt, author.instance_id, 10)
+        domain.transport.drain("slow.0")
+        note(author.rt, task_id, 3)
+        domain.settle(*viewers, slow)
+        assert archive.pages >= 3
+        found = [fault for viewer in (*viewers, slow) for fault in viewer.faults()]
+        return found + _wrong_screens(domain, [*viewers, slow]), _resets(domain)
+
+
+def _wrong_screens(domain: Domain, viewers: list[Viewer]) -> list[str]:
+    wanted = _without_notes(Screen(domain.snapshot(viewers[0].instance_id)))
+    return [
+        f"{viewer.name} shows {viewer.screen.tasks}" for viewer in viewers if _without_notes(viewer.screen) != wanted
+    ]
+
+
+def _without_notes(screen: Screen) -> dict[str, Any]:
+    """Without what the notes of these tests say, which is not on any row."""
+    return {task_id: {**task, "message": ""} for task_id, task in screen.tasks.items()}
+
+
+def _resets(domain: Domain) -> list[str]:
+    return [
+        frame.payload["reason"] for sent in domain.transport.sent.values() for frame in sent if frame.event == "reset"
+    ]
+
+
+def test_retention_during_a_replay_is_told_and_never_a_silent_gap(deployment: Deployment) -> None:
+    found, resets = prune_during_replay(deployment)
+    assert found == []
+    assert resets
+    assert set(resets) <= {"too_old", "lag"}
+
+
+def test_control_stepping_over_what_was_pruned_is_caught(deployment: Deployment) -> None:
+    with silent_skips():
+        found, _ = prune_during_replay(deployment)
+    assert any("after" in fault for fault in found)
+
+
+def begin_anew(
+    deployment: Deployment, *, archive: type[Archive] = Archive, mistake: AbstractContextManager[None]
+) -> list[str]:
+    """The log begins another epoch under its viewers; what is wrong with what they got and show."""
+    author = Author(deployment)
+    author.play()
+    with mistake, Domain(deployment, archive=archive) as domain:
+        viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
+        for viewer in viewers[:4]:
+            viewer.subscribe(FROM_NOTHING)
+        author.play()
+        viewers[3].drop()
+        begin_epoch(domain.rt, author.instance_id)
+        author.play()
+        viewers[3].resume()
+        viewers[4].subscribe(FROM_NOTHING)
+        try:
+            domain.settle(timeout=60 if archive is Archive else BROKEN)
+        except GaveUp as late:
+            return [str(late)]
+        found = [fault for viewer in viewers for fault in viewer.faults()]
+        return found + _wrong_screens(domain, viewers)
+
+
+def test_another_epoch_is_told_and_everybody_begins_again(deployment: Deployment) -> None:
+    assert begin_anew(deployment, mistake=nullcontext()) == []
+
+
+def test_control_another_epoch_without_a_word_is_caught(deployment: Deployment) -> None:
+    assert any("after" in fault for fault in begin_anew(deployment, mistake=silent_epochs()))
+
+
+@pytest.mark.long
+def test_control_numbers_without_their_epoch_are_caught(deployment: Deployment) -> None:
+    assert begin_anew(deployment, archive=EpochBlindArchive, mistake=nullcontext()) != []

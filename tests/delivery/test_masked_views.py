@@ -1,0 +1,240 @@
+"""Clients that are shown one task and some fields get these and nothing else, however it comes and however slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.security.field_mask import View
+from swallowtail.app.delivery import gap as gap_module
+from swallowtail.app.delivery import instance_stream as watch_module
+from swallowtail.app.delivery.cursor import Client, Cursor
+from swallowtail.app.delivery.masked_view import Lens
+from swallowtail.app.delivery.wire import make_entry
+from tests.delivery.fake_stream import Scene
+from tests.delivery.fakes import INSTANCE, FakeTransport, hint, live_hint, make_event
+
+MINE, OTHERS = "mine", "others"
+#: One task, and none of what anybody wrote.
+PAGE = View(MINE, frozenset({"output"}))
+Heard = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
+    monkeypatch.setattr(watch_module, "READ_REST", 0.0)
+    return Scene
+
+
+def heard(s: Scene, name: str) -> list[Heard]:
+    """What a client was sent, whole, without its greetings."""
+    return [(f.event, dict(f.payload)) for f in s.transport.sent.get(name, ()) if f.event != "subscribed"]
+
+
+def told(events: Iterable[EventRecord]) -> list[Heard]:
+    """Events as the page is shown them."""
+    return [(e.type, {**e.wire(), "data": {**e.data, "message": None}}) for e in events]
+
+
+def live(progress: float, *, rev: int) -> Heard:
+    """Live progress as the page is shown it."""
+    wire = {"instance_id": INSTANCE, "task_id": MINE, "type": "task_update", "attempt": 1, "rev": rev, "epoch": "one"}
+    return "task_update", {**wire, "data": {"progress": progress, "message": None}}
+
+
+def skip(after: int, seq: int, epoch: str = "one") -> Heard:
+    return "skip", {"instance_id": INSTANCE, "epoch": epoch, "after": after, "seq": seq}
+
+
+def say(s: Scene, progress: float, *, base: int, rev: int, task: str = MINE) -> None:
+    """Tell of progress inside a step."""
+    s.watch.hear(live_hint(progress, base=base, rev=rev, task=task))
+    s.watch.turn()
+
+
+def write(s: Scene, count: int = 1, task: str = MINE, **more: Any) -> list[EventRecord]:
+    """Commit events and tell of them."""
+    events = s.archive.write(count, task=task, **more)
+    s.watch.hear(hint(events))
+    s.watch.turn()
+    return events
+
+
+def test_live_progress_is_that_of_the_one_task_and_withholds_what_events_do(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.join("page", view=PAGE)
+    s.join("full")
+    one = write(s)
+    write(s, task=OTHERS)
+    say(s, 10, base=2, rev=1, task=OTHERS)
+    say(s, 20, base=1, rev=1)
+    say(s, 30, base=2, rev=2, task=OTHERS)
+    two = write(s)
+    assert heard(s, "page") == [*told(one), skip(1, 2), live(20, rev=1), *told(two)]
+    assert s.story("full") == ["subscribed", "1", "2", "live 10", "live 20", "live 30", "3"]
+
+
+def test_live_progress_of_other_tasks_alone_sends_nothing(scene: Callable[..., Scene]) -> None:
+    s = scene(head_interval=3600)
+    s.join("page", view=PAGE)
+    for number in range(1, 50):
+        say(s, number, base=0, rev=number, task=f"other {number % 5}")
+    assert heard(s, "page") == []
+    assert s.watch.behind == 0
+
+
+def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Callable[..., Scene]) -> None:
+    s = scene(ring_events=10, client_backlog=500)
+    s.join("full")
+    mine: list[EventRecord] = []
+    for _ in range(10):
+        write(s, 3, task=OTHERS)
+        mine += write(s)
+    expected = [each for e in mine for each in (skip(e.seq - 4, e.seq - 1), *told([e]))]
+    s.join("page", since=0, view=PAGE)
+    s.watch.turn()
+    assert s.archive.reads
+    assert heard(s, "page") == expected
+    reads = len(s.archive.reads)
+    s.join("late", since=32, view=PAGE)
+    s.watch.turn()
+    assert len(s.archive.reads) == reads
+    assert heard(s, "late") == expected[-4:]
+
+
+def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.join("page", view=PAGE)
+    lost = s.archive.write(2, task=MINE)
+    s.archive.write(3, task=OTHERS)
+    last = s.archive.write(1, task=MINE)
+    s.watch.hear(hint(last))
+    s.watch.turn()
+    assert s.archive.reads == [0]
+    assert heard(s, "page") == [*told(lost), skip(2, 5), *told(last)]
+    s.archive.write(2, task=OTHERS)
+    s.check()
+    assert heard(s, "page")[-1] == skip(6, 8)
+
+
+def test_heads_and_resets_tell_a_place_and_nothing_else(scene: Callable[..., Scene]) -> None:
+    s = scene(head_interval=0.000001)
+    s.archive.write(4, task=OTHERS)
+    s.join("page", view=PAGE)
+    s.watch.turn()
+    assert heard(s, "page") == [("head", {"instance_id": INSTANCE, "epoch": "one", "seq": 4})]
+    s.archive.begin_epoch("two", seq=7)
+    s.check()
+    s.archive.exists = False
+    s.check()
+    told_of_it = [each for each in heard(s, "page") if each[0] != "head"]
+    assert told_of_it == [
+        ("reset", {"instance_id": INSTANCE, "reason": "epoch"}),
+        ("reset", {"instance_id": INSTANCE, "reason": "revoked"}),
+    ]
+
+
+def test_what_was_pruned_is_a_reset_for_a_view_too(scene: Callable[..., Scene]) -> None:
+    s = scene(ring_events=10)
+    s.join("full")
+    write(s, 30, task=OTHERS)
+    s.join("page", since=2, view=PAGE)
+    s.archive.prune(15)
+    s.watch.turn()
+    last = write(s)
+    reset = ("reset", {"instance_id": INSTANCE, "reason": "too_old"})
+    assert heard(s, "page") == [reset, skip(15, 30), *told(last)]
+
+
+def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Scene]) -> None:
+    s = scene(client_backlog=16, ring_events=20)
+    for name in ("slow", "quick"):
+        s.join(name, view=PAGE)
+    s.join("full")
+    s.transport.stall("slow")
+    mine: list[EventRecord] = []
+    for number in range(1, 61):
+        write(s, 2, task=OTHERS)
+        mine += write(s)
+        say(s, number, base=mine[-1].seq, rev=number)
+    held = len(heard(s, "slow"))
+    assert held <= 16 + 2
+    s.transport.drain("slow")
+    for _ in range(40):
+        s.watch.turn()
+    expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *told([e]))]
+    slow = heard(s, "slow")
+    durable = [each for each in slow if "rev" not in each[1]]
+    # How many events of others one `skip` tells of depends on how many came at once.
+    assert [each for each in durable if each[0] != "skip"] == [each for each in expected if each[0] != "skip"]
+    assert_contiguous(durable)
+    revs = [payload["rev"] for _, payload in slow if "rev" in payload]
+    assert revs == sorted(set(revs))
+    assert slow[-1] == live(60, rev=60)
+    quick = heard(s, "quick")
+    assert [each for each in quick if "rev" not in each[1]] == expected
+    assert [payload["rev"] for _, payload in quick if "rev" in payload] == list(range(1, 61))
+    assert s.transport.numbers("full") == list(range(1, 181))
+    assert s.watch.behind == 0
+
+
+def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scene]) -> None:
+    s = scene(client_backlog=16, replay_limit=50)
+    s.join("slow", view=PAGE)
+    s.join("quick", view=PAGE)
+    s.transport.stall("slow")
+    s.transport.waiting["slow"] = 16
+    # Events of others alone: the place is the instance's, whatever is shown of it.
+    for _ in range(30):
+        write(s, 2, task=OTHERS)
+    assert [payload["reason"] for event, payload in heard(s, "slow") if event == "reset"] == ["lag"]
+    s.transport.drain("slow")
+    s.join("slow", since=60)
+    last = write(s)
+    assert heard(s, "slow")[-1:] == told(last)
+    assert heard(s, "quick")[-1:] == told(last)
+
+
+def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable[..., Scene]) -> None:
+    s = scene(client_backlog=16)
+    fields = View(None, frozenset({"output"}))
+    s.join("page", view=fields)
+    # Not shown before the event after which they were measured, so that all leave at once.
+    event = s.archive.write(1, task="e")
+    for number in range(5):
+        s.watch.hear(live_hint(10 + number, base=1, rev=1, task=f"t{number}"))
+    s.transport.stall("page")
+    s.transport.waiting["page"] = 13
+    s.watch.turn()
+    assert len(heard(s, "page")) == 3
+    s.transport.drain("page")
+    for _ in range(3):
+        s.watch.turn()
+    assert heard(s, "page")[:1] == told(event)
+    assert [payload["task_id"] for _, payload in heard(s, "page")[1:]] == [f"t{number}" for number in range(5)]
+
+
+def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
+    transport = FakeTransport()
+    view = View(None, frozenset({"output"}))
+    lens = Lens(INSTANCE, view, transport, 1000)
+    cursor = Cursor(Client("c"), "one", 0)
+    for seq in range(1, 100):
+        lens.take(cursor, [make_entry(transport, make_event(seq).wire())], 16)
+    assert len(lens._derived) == 5
+    assert lens._held == 1000
+    tiny = Lens(INSTANCE, view, transport, 1)
+    frames, _ = tiny.take(Cursor(Client("c"), "one", 0), [make_entry(transport, make_event(1).wire())], 16)
+    assert (len(frames), len(tiny._derived), tiny._held) == (1, 0, 0)
+
+
+def assert_contiguous(durable: list[Heard]) -> None:
+    """Every number is told of once, by its event or by a `skip`."""
+    place = 0
+    for event, payload in durable:
+        assert (payload["after"] if event == "skip" else payload["seq"] - 1) == place
+        place = payload["seq"]

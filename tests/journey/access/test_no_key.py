@@ -1,0 +1,47 @@
+"""A real web process without a key of ours: who is let in by Socket.IO, and what is said to the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+from tests.harness.deployment import Deployment
+from tests.harness.recorder import Recorder
+from tests.identity.bench import KEY, PROVIDER
+from tests.journey.authenticated_deployment import NewDeployment, Tenants, find_refusal
+from tests.journey.event_writer import Author
+
+
+@pytest.fixture
+def keyless(new_deployment: NewDeployment, tmp_path: Path) -> Deployment:
+    """A deployment as a distributed deployment is that leaves users to a provider."""
+    env = {**PROVIDER, "auth": "required", "secret_key": ""}
+    return new_deployment(env=env, database_url=f"sqlite:///{tmp_path / 'elsewhere.db'}")
+
+
+@pytest.mark.long
+def test_personal_tokens_let_in_and_what_a_key_of_ours_would_have_signed_does_not(keyless: Deployment) -> None:
+    web = keyless.start_web()
+    author = Author(keyless)
+    token = Tenants(keyless).add("vera", "viewer", author.instance_id)
+    signed = [
+        jwt.encode({"sub": "vera", "jti": "x"}, KEY, "HS256", headers={"typ": kind, "kid": "any"})
+        for kind in ("at+jwt", "fe+jwt")
+    ]
+    for transports in (("websocket",), ("polling",)):
+        for shown in (None, *({"token": one} for one in signed)):
+            assert find_refusal(web.url, shown, transports=transports)["data"] == {"code": "unauthenticated"}
+    with Recorder(web.url, auth={"token": token}) as vera:
+        vera.subscribe(author.instance_id)
+        task_id = author.play()
+        vera.wait_for_status(task_id, "COMPLETED")
+        assert vera.events() == author.told
+        # In place, too, it is no token; the one before stays good.
+        assert vera.call("refresh_token", {"token": signed[0]})["error"]["code"] == "unauthenticated"
+        assert vera.is_connected
+    answer = httpx.post(f"{web.url}/api/v1/auth/login", json={"name": "vera", "password": "correct horse battery"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_set_up")
+    assert "Traceback" not in web.log_text()

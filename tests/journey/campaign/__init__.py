@@ -1,0 +1,1 @@
+"""Tasks from REST, CLI and beat to their end."""

@@ -1,0 +1,1 @@
+"""Events from the log to clients."""

@@ -1,0 +1,62 @@
+"""A real web process that has gone deaf says so, hears again by itself, and loses nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.deployment import Deployment
+from tests.harness.received_events import assert_contiguous
+from tests.harness.recorder import Recorder
+from tests.harness.silent_proxy import DeafWire, What
+from tests.harness.waiting import wait_until
+from tests.journey.event_writer import Author
+
+#: The head check would bring everything; here it is so rare that only hearing does.
+RARE = {"head_check": 600, "head_interval": 600, "probe_interval": 0.2, "deaf_after": 1}
+
+
+def measured(url: str, name: str) -> float:
+    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.split()[-1])
+    return 0.0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["eventlet", "threading"])
+@pytest.mark.parametrize("what", ["all", "messages"])
+def test_a_deaf_process_hears_again_and_catches_up(
+    new_deployment: Callable[..., Deployment], mode: str, what: What
+) -> None:
+    deployment = new_deployment(tcp=True)
+    with DeafWire(deployment.redis.url) as wire:
+        web = deployment.start_web(env={**RARE, "redis_url": wire.url, "async_mode": mode})
+        author = Author(deployment)
+
+        def redis() -> dict[str, Any]:
+            told: dict[str, Any] = httpx.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
+            return told
+
+        wait_until(lambda: redis()["status"] == "ok", "the process hears itself", seen=redis)
+        with Recorder(web.url) as client:
+            client.subscribe(author.instance_id)
+            author.play()
+            client.wait_until(lambda: len(client.events()) == 8, "events are heard")
+            wire.deafen(what, lasting=True)
+            author.play()
+            wait_until(lambda: "none comes back" in redis()["detail"], "it says that it is deaf", seen=redis)
+            if what == "messages":
+                # Where nothing comes back at all, the next probe is refused, and Redis is away then.
+                assert measured(web.url, "swallowtail_deaf") == 1
+            wire.heal()
+            wait_until(lambda: redis()["status"] == "ok", "it hears itself again", seen=redis)
+            author.play()
+            client.wait_until(lambda: len(client.events()) == 24, "what was missed has come")
+            assert_contiguous(client.events())
+            assert client.count("reset") == 0
+        assert measured(web.url, "swallowtail_deaf") == 0
+        assert measured(web.url, 'swallowtail_probes_total{outcome="lost"}') >= 1

@@ -1,0 +1,65 @@
+"""What a real worker publishes while a task runs: events, live progress and text, each on its channel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import wait_until
+
+
+@pytest.mark.long
+def test_a_run_publishes_events_live_progress_and_text(new_deployment: Callable[..., Deployment]) -> None:
+    deployment = new_deployment()
+    deployment.start_worker(concurrency=1)
+    instance = deployment.new_instance()
+    heard: list[tuple[str, dict[str, Any]]] = []
+    with deployment.redis.client() as client, client.pubsub() as listener:  # type: ignore[no-untyped-call]
+        listener.psubscribe(f"{deployment.runtime().settings.channel_prefix}:*")
+        wait_until(lambda: listener.get_message(timeout=1), "the subscription stands")
+        given = {"steps": 2, "seconds": 0.6, "updates": 3, "text_bytes": 100}
+        task_id = deployment.submit(instance, "probe", given)
+
+        def hear() -> bool:
+            message = listener.get_message(timeout=1)
+            if message:
+                heard.append((message["channel"].decode(), json.loads(message["data"])))
+            return "COMPLETED" in str(heard[-1:])
+
+        wait_until(hear, "the end is published")
+    events = [event for _, told in heard if told["kind"] == "events" for event in told["events"]]
+    assert events == deployment.events(instance)
+    check_live(heard, instance_channel(deployment.runtime().settings, instance), task_id)
+    check_text(heard, task_channel(deployment.runtime().settings, task_id), events)
+
+
+def check_live(heard: list[tuple[str, dict[str, Any]]], channel: str, task_id: str) -> None:
+    """Live progress goes up, with revisions, and was never measured after an event that came before it."""
+    live = [(place, told) for place, told in heard if told["kind"] == "live"]
+    assert {place for place, _ in live} == {channel}
+    assert [told["live"]["rev"] for _, told in live] == [1, 2, 3, 4, 5, 6]
+    percents = [told["live"]["data"]["progress"] for _, told in live]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert {told["live"]["task_id"] for _, told in live} == {task_id}
+    seen = 0
+    for _, told in heard:
+        if told["kind"] == "events":
+            seen = told["events"][-1]["seq"]
+        elif told["kind"] == "live":
+            assert told["base_seq"] == seen
+
+
+def check_text(heard: list[tuple[str, dict[str, Any]]], channel: str, events: list[dict[str, Any]]) -> None:
+    """Each step's text is whole, in order, and starts at 0."""
+    pieces = [(place, told["text"]) for place, told in heard if told["kind"] == "text"]
+    assert {place for place, _ in pieces} == {channel}
+    steps = dict.fromkeys(event["data"]["step_id"] for event in events if event["type"] == "execution_step")
+    for step in steps:
+        mine = [piece for _, piece in pieces if piece["step_id"] == step]
+        assert [(piece["rev"], piece["offset"], len(piece["text"])) for piece in mine] == [(1, 0, 64), (2, 64, 36)]

@@ -1,0 +1,1 @@
+"""Documented deployments, brokers and permissions."""

@@ -1,0 +1,97 @@
+"""Pruning and another epoch, seen by clients of a real web process and done by the command line and the sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from swallowtail.app.core.tables.models import Instance
+from tests.harness.deployment import Deployment
+from tests.harness.recorder import Recorder
+from tests.harness.waiting import wait_until
+from tests.journey.event_writer import Author
+
+NewDeployment = Callable[..., Deployment]
+
+
+def min_seq(deployment: Deployment, instance_id: str) -> int:
+    with deployment.runtime().db.read() as session:
+        return session.get_one(Instance, instance_id).min_seq
+
+
+@pytest.mark.long
+def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_deployment: NewDeployment) -> None:
+    deployment = new_deployment(env={"head_check": 0.1, "snapshot_share": 0})
+    web = deployment.start_web()
+    author = Author(deployment)
+    author.play()
+    with Recorder(web.url) as witness, Recorder(web.url) as late:
+        live = witness.call("subscribe_instance", {"instance_id": author.instance_id})
+        since = {"epoch": live["epoch"], "seq": 2}
+        assert late.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})["mode"] == "replay"
+        foreseen = deployment.cli("prune", "--instance", author.instance_id, "--events", "3", "--dry-run", "--json")
+        assert min_seq(deployment, author.instance_id) == 0
+        done = deployment.cli("prune", "--instance", author.instance_id, "--events", "3", "--json")
+        told = json.loads(done.stdout)
+        assert told == {**json.loads(foreseen.stdout), "dry_run": False}
+        assert (told["events"], told["min_seq"]) == (live["head"] - 3, live["head"] - 3)
+
+        def answer() -> dict[str, object]:
+            found: dict[str, object] = late.call("subscribe_instance", {"instance_id": author.instance_id})
+            return found
+
+        wait_until(lambda: answer()["min_seq"] == told["min_seq"], "the web process knows", seen=answer)
+        with Recorder(web.url) as newcomer:
+            fresh = newcomer.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})
+            assert (fresh["mode"], fresh["head"], fresh["min_seq"]) == ("snapshot", live["head"], told["min_seq"])
+        rest = httpx.get(f"{web.url}/api/v1/instances/{author.instance_id}/events", params={"since": 2}, timeout=30)
+        assert (rest.status_code, rest.json()["code"], rest.json()["min_seq"]) == (410, "too_old", told["min_seq"])
+        author.play()
+        witness.wait_until(
+            lambda: [event["seq"] for event in witness.events()] == list(range(live["head"] + 1, live["head"] + 9)),
+            "whoever is up to date misses nothing",
+        )
+        assert witness.count("reset") == 0
+
+
+@pytest.mark.long
+def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_deployment: NewDeployment) -> None:
+    deployment = new_deployment(env={"event_retention_events": 5, "prune_floor": 0, "prune_interval": 0.5})
+    web = deployment.start_web()
+    author = Author(deployment)
+    author.play()
+    author.play()
+    head = 16
+    wait_until(
+        lambda: min_seq(deployment, author.instance_id) == head - 5,
+        "it prunes",
+        seen=lambda: min_seq(deployment, author.instance_id),
+    )
+    with Recorder(web.url) as client:
+        answer = client.call("subscribe_instance", {"instance_id": author.instance_id})
+        assert (answer["head"], answer["min_seq"]) == (head, head - 5)
+    text = httpx.get(f"{web.url}/metrics", timeout=30).text
+    assert 'swallowtail_pruned_total{kind="events"} 11.0' in text
+
+
+@pytest.mark.long
+def test_another_epoch_by_the_command_line_resets_everybody(new_deployment: NewDeployment) -> None:
+    deployment = new_deployment(env={"head_check": 0.1})
+    web = deployment.start_web()
+    author = Author(deployment)
+    author.play()
+    with Recorder(web.url) as client:
+        before = client.call("subscribe_instance", {"instance_id": author.instance_id})
+        renewed = deployment.cli("instances", "renew-epoch", author.instance_id, "--json")
+        told = json.loads(renewed.stdout)
+        client.wait_until(lambda: client.count("reset") == 1, "it is told to begin again")
+        assert client.payloads("reset") == [{"instance_id": author.instance_id, "reason": "epoch"}]
+        since = {"epoch": before["epoch"], "seq": before["head"]}
+        again = client.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})
+        assert (again["mode"], again["epoch"], again["head"]) == ("snapshot", told["epoch"], before["head"])
+        author.play()
+        client.wait_until(lambda: len(client.events()) == 8, "it goes on")
+        assert {event["epoch"] for event in client.events()} == {told["epoch"]}

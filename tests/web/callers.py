@@ -1,0 +1,154 @@
+"""Beside the road: everybody who may ask, from nobody to a superuser, and an application that asks who they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.events import now, step_id
+from swallowtail.app.core.identity import api_tokens
+from swallowtail.app.core.identity.members import set_member
+from swallowtail.app.core.ledger.artifacts import keep
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.security.permissions import NOBODY, Act, Actor, Role
+from swallowtail.app.core.services import schedules as schedule_service
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.app.core.tables.auth import Membership, User
+from swallowtail.app.core.tables.models import Step, Task
+from swallowtail.app.web.request import current_caller
+from tests.identity.bench import CHEAP
+from tests.web.app_fixture import CARD, WebApp
+
+_NUMBERS = itertools.count(1)
+
+
+def make_user(name: str, **more: Any) -> Actor:
+    """A user of this name; the id is the name."""
+    return Actor("user", name, name, user_id=name, **more)
+
+
+def make_front_end(instance_id: str, task_id: str | None = None, fields: frozenset[str] | None = None) -> Actor:
+    """The bearer of a front end's token."""
+    told = f"page-{instance_id}"
+    return Actor(
+        "front_end",
+        told,
+        told,
+        token_id=told,
+        acts=frozenset({Act.READ}),
+        instance_id=instance_id,
+        task_id=task_id,
+        fields=fields,
+    )
+
+
+class Gallery:
+    """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
+
+    def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
+        given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP, **more}
+        settings = Settings(_env_file=None, var_dir=var, async_mode="threading", **given)
+        self.web_app = WebApp(settings)
+        self.rt = self.web_app.rt
+        self.who = NOBODY
+        monkeypatch.setattr(current_caller, "identify", lambda: self.who)
+        for name in ("acme", "other"):
+            task_service.create_instance(self.rt, name.title(), name)
+        self.task_id = self.new_task()
+        self.other_task_id = self.new_task("other")
+        self.people = self._invite()
+
+    def _invite(self) -> dict[str, Actor]:
+        people = {role.value: make_user(role.value) for role in Role}
+        people |= {"stranger": make_user("stranger"), "superuser": make_user("superuser", is_superuser=True)}
+        with self.rt.db.write() as session:
+            session.add_all(User(id=name, name=name, created_at=now()) for name in people)
+            session.flush()
+            for role in Role:
+                session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
+            session.add(Membership(instance_id="other", user_id="stranger", role="owner", created_at=now()))
+        return people | {
+            "nobody": NOBODY,
+            "expired": NOBODY,
+            "page": make_front_end("acme"),
+            "task_page": make_front_end("acme", self.task_id),
+        }
+
+    def ask(self, who: str | Actor, method: str, path: str, body: Any = None) -> TestResponse:
+        """Ask as somebody."""
+        self.who = self.people[who] if isinstance(who, str) else who
+        answer = self.web_app.client.open(path, method=method, json=body)
+        answer.get_data()
+        answer.close()
+        return answer
+
+    def new_task(self, instance_id: str = "acme") -> str:
+        """A task that has been submitted."""
+        wanted = task_service.Submission(instance_id, CARD.kind, {"text": "Hello"})
+        return task_service.submit(self.rt, wanted).task["id"]
+
+    def new_user(self) -> str:
+        """Somebody else; their name."""
+        name = f"user{next(_NUMBERS)}"
+        with self.rt.db.write() as session:
+            session.add(User(id=name, name=name, created_at=now()))
+        return name
+
+    def new_member(self) -> str:
+        """A viewer of `acme`."""
+        name = self.new_user()
+        set_member(self.rt, "acme", name, "viewer")
+        return name
+
+    def new_token(self) -> str:
+        """The id of a front end's token for `acme`."""
+        wish = api_tokens.FrontEndWish("page", "acme")
+        return api_tokens.mint_front_end(self.rt, self.web_app.web.tokens, wish).view["id"]
+
+    def new_failure(self) -> str:
+        """A task that has failed."""
+        task_id = self.new_task()
+        self.web_app.perform(task_id, fail=True)
+        return task_id
+
+    def new_artifact(self) -> str:
+        """A large output of `task_id`; its id."""
+
+        def work(change: Change) -> str:
+            task = change.session.get_one(Task, self.task_id)
+            return str(keep(change, self.rt.settings, task, "x" * 40_000)[1])
+
+        artifact_id: str = self.rt.ledger.commit(work)[0]
+        return artifact_id
+
+    def new_step(self) -> str:
+        """A step of `task_id`; its id."""
+        key = f"s{next(_NUMBERS)}"
+        row = Step(id=step_id(self.task_id, key), task_id=self.task_id, key=key, position=1, agent="A", action="a")
+        row.status, row.attempt, row.started_at = "completed", 1, now()
+        with self.rt.db.write() as session:
+            session.add(row)
+        return row.id
+
+    def new_schedule(self, instance_id: str = "acme") -> str:
+        """A schedule."""
+        wanted = schedule_service.NewSchedule(
+            instance_id, f"S{next(_NUMBERS)}", CARD.kind, {"text": "Hello"}, interval_seconds=60.0
+        )
+        return schedule_service.add_schedule(self.rt, wanted)["id"]
+
+
+@contextmanager
+def open_gallery(directory: Path, **more: Any) -> Iterator[Gallery]:
+    """Give a gallery with its data in a directory and settings of the test's own, and close it."""
+    with pytest.MonkeyPatch.context() as patch:
+        gallery = Gallery(directory, patch, **more)
+        yield gallery
+        gallery.web_app.close()

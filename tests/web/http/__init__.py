@@ -1,0 +1,1 @@
+"""Hosts, origins, proxies and headers."""

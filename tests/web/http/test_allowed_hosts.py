@@ -1,0 +1,76 @@
+"""For whose name a request may be: our own addresses and what is listed, so that no other site's name reaches us."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.web.http.allowed_hosts import Hosts
+from tests.web.app_fixture import WebApp, problem
+
+
+def make_hosts(allowed: str = "", host: str = "127.0.0.1") -> Hosts:
+    return Hosts(Settings(_env_file=None, host=host, allowed_hosts=allowed))
+
+
+LOOPBACK = ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:8000", "127.8.9.1", "[::1]", "[::1]:8000"]
+NEVER = [
+    "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:8000", "", None, " ", "a b",
+    "user@localhost", "localhost:80:80", "localhost:x", "localhost:99999", "[::1", "::1", "[::1]x", "localhost/", "*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_the_names_of_loopback_are_ours(host: str) -> None:
+    assert make_hosts().admits(host)
+    assert make_hosts("app.example.org").admits(host)
+
+
+@pytest.mark.parametrize("host", [*NEVER, "192.0.2.7", "0.0.0.0", "[2001:db8::1]:8000"])  # noqa: S104
+def test_no_other_name_is_ours_on_loopback(host: str | None) -> None:
+    assert not make_hosts().admits(host)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "192.0.2.7:8000", "[2001:db8::1]:8000"])
+def test_numeric_addresses_are_ours_where_others_reach_us(host: str) -> None:
+    assert make_hosts(host="0.0.0.0").admits(host)  # noqa: S104
+
+
+@pytest.mark.parametrize("host", NEVER)
+def test_no_name_is_ours_unless_it_is_listed(host: str | None) -> None:
+    assert not make_hosts(host="0.0.0.0").admits(host)  # noqa: S104
+    assert not make_hosts("app.example.org, .example.net, [2001:db8::1]").admits(host)
+
+
+def test_listed_names_are_ours_and_a_dot_stands_for_all_below() -> None:
+    hosts = make_hosts("App.example.org, .example.net,[2001:db8::1],192.0.2.7")
+    for host in ("app.example.org", "APP.EXAMPLE.ORG:443", "example.net", "a.b.example.net", "[2001:db8::1]:1"):
+        assert hosts.admits(host), host
+    assert hosts.admits("192.0.2.7:80")
+    for host in ("example.org", "b.example.org", "xexample.net", "192.0.2.8"):
+        assert not hosts.admits(host), host
+
+
+def test_a_star_is_any_name_that_is_one() -> None:
+    hosts = make_hosts("*")
+    assert hosts.admits("evil.example:8000")
+    assert not hosts.admits("a b")
+    assert not hosts.admits(None)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/instances", "/healthz", "/static/api_docs.css", "/socket.io/?EIO=4"])
+def test_a_request_for_another_name_is_answered_with_nothing_else(web_app: WebApp, path: str) -> None:
+    answer = web_app.fetch(path, headers={"Host": "evil.example"})
+    told = problem(answer, 421, "unknown_host")
+    assert told["detail"] == "this server does not answer for evil.example"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_listed_name_is_served(tmp_path: Path) -> None:
+    web_app = WebApp(
+        Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", allowed_hosts="app.example.org")
+    )
+    assert web_app.fetch("/healthz", headers={"Host": "app.example.org"}).status_code == 200
+    web_app.close()

@@ -1,0 +1,166 @@
+"""Health and readiness: what is told of each part, and when clients are sent elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.coordination.worker_registry import announce
+from swallowtail.app.core.database.database import db_now
+from swallowtail.app.core.tables.models import Outbox
+from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.silent_proxy import DeafWire
+from tests.harness.waiting import wait_until
+from tests.web.app_fixture import Json, WebApp, take
+
+
+def test_a_process_that_answers_lives(web_app: WebApp) -> None:
+    assert take(web_app.client.get("/healthz")) == {
+        "status": "ok",
+        "components": {"process": {"status": "ok", "detail": "answers requests"}},
+        "process": os.getpid(),
+    }
+
+
+#: What is told of the work of a deployment whose workers have not come yet.
+WORK = {"broker": "ok", "workers": "degraded", "tasks": "ok", "schedules": "ok"}
+
+
+def _states(body: Json) -> dict[str, str]:
+    return {name: component["status"] for name, component in body["components"].items()}
+
+
+def test_without_a_running_hub_nobody_gets_events(web_app: WebApp) -> None:
+    body = take(web_app.client.get("/readyz"), 503)
+    assert body["status"] == "down"
+    assert _states(body) == {**WORK, "database": "ok", "hub": "down", "redis": "degraded"}
+
+
+def test_without_a_database_nobody_gets_events(web_app: WebApp, tmp_path: Path) -> None:
+    web_app.web.hub.start()
+    web_app.rt.db.dispose()
+    for file in tmp_path.glob("swallowtail.db*"):
+        file.unlink()
+    try:
+        assert _states(take(web_app.client.get("/readyz"), 503))["database"] == "down"
+    finally:
+        web_app.web.hub.stop()
+
+
+def test_without_redis_events_still_come(web_app: WebApp) -> None:
+    web_app.web.hub.start()
+    try:
+        body = take(web_app.client.get("/readyz"))
+    finally:
+        web_app.web.hub.stop()
+    assert body["status"] == "degraded"
+    assert _states(body) == {**WORK, "database": "ok", "hub": "degraded", "redis": "degraded"}
+
+
+@pytest.fixture
+def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
+    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=redis_server.url))
+    announce(web_app.rt.db, "worker", [], interval=10_000)
+    web_app.web.hub.start()
+    yield web_app
+    web_app.web.hub.stop()
+    web_app.close()
+
+
+@pytest.mark.service
+def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
+    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
+    body = take(delivering.client.get("/readyz"))
+    assert (body["status"], _states(body)) == (
+        "ok",
+        {**WORK, "workers": "ok", "database": "ok", "hub": "ok", "redis": "ok"},
+    )
+
+
+@pytest.mark.service
+def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_server: RedisServer) -> None:
+    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
+    with redis_server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        for _ in range(20):
+            assert _states(take(delivering.client.get("/readyz")))["redis"] == "ok"
+        assert client.info("stats")["total_connections_received"] == before
+
+
+@pytest.mark.service
+def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinary) -> None:
+    redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
+    with redis.start(), DeafWire(redis.url) as wire:
+        given = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
+        web_app = WebApp(given.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
+        announce(web_app.rt.db, "worker", [], interval=10_000)
+        web_app.web.hub.start()
+        try:
+            wait_until(lambda: web_app.web.hub.hearing.state == "hears", "the hub hears itself")
+            wire.deafen("messages", lasting=True)
+
+            def reason() -> str:
+                body = take(web_app.client.get("/readyz"))
+                told: str = body["components"]["redis"]["detail"]
+                return told if body["status"] == "degraded" else ""
+
+            wait_until(lambda: "none comes back" in reason(), "it says that it is deaf", seen=reason)
+            wire.heal()
+            wait_until(lambda: not reason(), "it hears again", seen=reason)
+        finally:
+            web_app.web.hub.stop()
+            web_app.close()
+
+
+@pytest.mark.long
+@pytest.mark.service
+def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
+    delivering: WebApp, redis_server: RedisServer
+) -> None:
+    def state() -> str:
+        return _states(take(delivering.client.get("/readyz")))["redis"]
+
+    wait_until(lambda: state() == "ok", "the hub hears itself")
+    redis_server.pause()
+    try:
+        wait_until(lambda: state() == "degraded", "it is noticed")
+    finally:
+        redis_server.resume()
+
+    def is_well() -> bool:
+        return bool(take(delivering.client.get("/readyz"))["status"] == "ok")
+
+    wait_until(is_well, "delivery works again", every=0.2)
+
+
+def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -> None:
+    web_app.web.hub.start()
+    try:
+        task_id = web_app.submit()["task"]["id"]
+        announce(web_app.rt.db, "worker", [], interval=10_000)
+        assert _states(take(web_app.client.get("/readyz")))["tasks"] == "ok"
+        with web_app.rt.db.write() as session:
+            session.execute(update(Outbox).where(Outbox.task_id == task_id).values(due_at=db_now(-61)))
+        body = take(web_app.client.get("/readyz"))
+    finally:
+        web_app.web.hub.stop()
+    assert (_states(body)["workers"], _states(body)["tasks"]) == ("ok", "degraded")
+    assert body["components"]["tasks"]["detail"].startswith("1 wait for a worker, for 6")
+    assert body["components"]["workers"]["detail"] == "1 live"
+
+
+def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(web_app: WebApp) -> None:
+    def broker() -> dict[str, str]:
+        told: dict[str, str] = web_app.client.get("/readyz").get_json()["components"]["broker"]
+        return told
+
+    assert broker() == {"status": "ok", "detail": "not asked yet"}
+    web_app.rt.relay.look()
+    assert broker()["status"] == "degraded"
+    web_app.rt.relay.depth = 3
+    assert broker() == {"status": "ok", "detail": "answers; 3 messages wait"}

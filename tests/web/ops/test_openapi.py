@@ -1,0 +1,235 @@
+"""The document is valid, complete and true: every route is in it, and every answer has the shape that it tells of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from pydantic import BaseModel
+from referencing import Registry, Resource
+
+from swallowtail.app.core.identity.api_tokens import TokenView
+from swallowtail.app.core.identity.users import UserView
+from swallowtail.app.core.queries import views
+from swallowtail.app.web.api.schemas import identities, resources
+from swallowtail.app.web.api.schemas.responses import Problem
+from swallowtail.app.web.http.problem_details import KINDS
+from tests.web.app_fixture import GIVEN, Json, WebApp, problem, take
+
+#: Served for people or machines of other kinds; not part of the API.
+OUTSIDE = {"static", "openapi.spec", "api_docs"}
+
+
+@pytest.fixture
+def document(web_app: WebApp) -> Json:
+    return take(web_app.client.get("/api/openapi.json"))
+
+
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def _follow(document: Json, node: Json) -> Json:
+    while "$ref" in node:
+        found: Any = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        node = found
+    return node
+
+
+def test_the_document_is_valid_openapi_3_1(document: Json) -> None:
+    assert document["openapi"].startswith("3.1.")
+    validate(document)
+
+
+def test_every_route_is_in_the_document_and_nothing_else(web_app: WebApp, document: Json) -> None:
+    served = set()
+    for rule in web_app.app.url_map.iter_rules():
+        if rule.endpoint in OUTSIDE or rule.endpoint.startswith(("pages.", "lobby.")):
+            continue
+        path = re.sub(r"<([^<:]+:)?([^>]+)>", r"{\2}", rule.rule)
+        served |= {(method, path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    assert {(method, path) for method, path, _ in _operations(document)} == served
+
+
+def test_every_operation_says_what_it_does_takes_and_answers(document: Json) -> None:
+    names = [operation["operationId"] for _, _, operation in _operations(document)]
+    assert len(set(names)) == len(names)
+    for method, path, operation in _operations(document):
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert operation["tags"], where
+        for parameter in operation["parameters"]:
+            assert parameter["description"], where
+            assert "null" not in str(parameter["schema"]), where
+        assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
+        answers = {status: _follow(document, answer) for status, answer in operation["responses"].items()}
+        assert any(status.startswith("2") for status in answers), where
+        assert {"500", "503"} <= set(answers), where
+        for status, answer in answers.items():
+            assert answer["description"], where
+            if status != "204":
+                assert answer["content"], where
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]["application/json"]["example"], where
+            assert {"400", "413", "415", "422"} <= set(answers), where
+
+
+def test_every_field_says_what_it_means(document: Json) -> None:
+    silent = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description")
+    ]
+    assert silent == []
+
+
+def test_every_problem_has_an_example_of_its_shape(document: Json) -> None:
+    told: dict[str, Json] = {}
+    for answer in document["components"]["responses"].values():
+        for media_type, media in answer["content"].items():
+            assert media_type == "application/problem+json"
+            told |= {code: example["value"] for code, example in media["examples"].items()}
+    assert set(told) == set(KINDS)
+    for example in told.values():
+        Problem.model_validate(example)
+
+
+def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Json) -> None:
+    used = set(re.findall(r"'#/components/schemas/([^']+)'", str(document)))
+    assert used == set(document["components"]["schemas"])
+
+
+@pytest.mark.parametrize(
+    ("view", "model"),
+    [
+        (views.InstanceView, resources.Instance),
+        (views.TaskView, resources.Task),
+        (views.StepView, resources.Step),
+        (views.AgentView, resources.Agent),
+        (views.ScheduleView, resources.Schedule),
+        (views.SlotView, resources.Slot),
+        (UserView, identities.User),
+        (TokenView, identities.Token),
+    ],
+)
+def test_the_shapes_are_those_of_the_views(view: type, model: type[BaseModel]) -> None:
+    assert set(get_type_hints(view)) == set(model.model_fields)
+
+
+class Judge:
+    """Holds real answers against the document."""
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self.registry = Registry().with_resource("", Resource.opaque(document))
+
+    def check(self, operation_id: str, answer: Any) -> Json:
+        """Check an answer's status, media type and body; the body."""
+        operation = next(o for _, _, o in _operations(self.document) if o["operationId"] == operation_id)
+        told = _follow(self.document, operation["responses"][str(answer.status_code)])
+        schema = told["content"][answer.mimetype]["schema"]
+        bundle = {"$ref": schema["$ref"], "components": self.document["components"]}
+        Draft202012Validator(bundle, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(answer.json)
+        body: Json = answer.json
+        return body
+
+
+def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
+    judge = Judge(document)
+    judge.check("create_instance", web_app.post("/instances", {"name": "B", "id": "b"}))
+    task_id = judge.check("submit_task", web_app.post("/instances/acme/tasks", GIVEN))["task"]["id"]
+    judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
+    web_app.perform(task_id, fail=True)
+    judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
+    (step,) = judge.check("list_steps", web_app.get(f"/tasks/{task_id}/steps"))["items"]
+    judge.check("show_step", web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))
+    judge.check("retry_task", web_app.post(f"/tasks/{task_id}/retry"))
+    judge.check("cancel_task", web_app.post(f"/tasks/{task_id}/cancel"))
+    judge.check("list_tasks", web_app.get("/instances/acme/tasks"))
+    judge.check("list_events", web_app.get("/instances/acme/events"))
+    judge.check("show_snapshot", web_app.get("/instances/acme/snapshot"))
+    judge.check("list_instances", web_app.get("/instances"))
+    judge.check("show_instance", web_app.get("/instances/acme"))
+    judge.check("list_agents", web_app.get("/agents"))
+    judge.check("show_agent", web_app.get("/agents/brief"))
+    wanted = {"name": "Daily", "kind": "brief", "input": {"text": "a"}, "interval_seconds": 60}
+    schedule_id = judge.check("add_schedule", web_app.post("/instances/acme/schedules", wanted))["id"]
+    judge.check("show_schedule", web_app.get(f"/schedules/{schedule_id}"))
+    judge.check("list_schedules", web_app.get("/instances/acme/schedules"))
+    judge.check("list_slots", web_app.get(f"/schedules/{schedule_id}/slots"))
+    judge.check("pause_schedule", web_app.post(f"/schedules/{schedule_id}/pause"))
+    judge.check("resume_schedule", web_app.post(f"/schedules/{schedule_id}/resume"))
+    judge.check("show_health", web_app.client.get("/healthz"))
+    judge.check("show_readiness", web_app.client.get("/readyz"))
+
+
+def test_the_refusals_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
+    judge = Judge(document)
+    judge.check("create_instance", web_app.post("/instances", {"name": "B", "id": "acme"}))
+    judge.check("create_instance", web_app.post("/instances", {}))
+    judge.check(
+        "submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{", content_type="application/json")
+    )
+    judge.check("submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{}"))
+    judge.check("submit_task", web_app.post("/instances/nobody/tasks", GIVEN))
+    judge.check("list_events", web_app.get("/instances/acme/events?since=5"))
+
+
+#: What becomes of the examples; nothing is wrong with how they are written.
+OUTCOMES: dict[str, tuple[int, str | None, str | None]] = {
+    "replace_policy": (200, None, None),
+    # An agent that is not there, an instance that is there already.
+    "submit_task": (422, "invalid_input", "kind"),
+    "add_schedule": (422, "invalid_input", "kind"),
+    "create_instance": (409, "conflict", "id"),
+    # Tokens and passwords are nobody's; somebody without a name has neither.
+    "login": (401, "unauthenticated", None),
+    "refresh": (401, "unauthenticated", None),
+    "change_password": (403, "forbidden", None),
+    "mint_token": (403, "forbidden", None),
+    "create_user": (201, None, None),
+    "mint_front_end_token": (201, None, None),
+    "set_member": (404, "not_found", "name"),
+    "set_password": (404, "not_found", "name"),
+}
+
+
+def test_the_examples_can_be_sent(web_app: WebApp, document: Json) -> None:
+    for method, path, operation in _operations(document):
+        if "requestBody" in operation and "retry" not in path:
+            example = operation["requestBody"]["content"]["application/json"]["example"]
+            address = path.replace("{instance_id}", "acme").replace("{user_name}", "nobody")
+            answer = web_app.client.open(address, method=method, json=example)
+            status, code, field = OUTCOMES[operation["operationId"]]
+            if code is None:
+                take(answer, status)
+            else:
+                problem(answer, status, code, field)
+
+
+def test_the_page_tells_of_every_operation_and_problem_and_loads_nothing_from_elsewhere(
+    web_app: WebApp, document: Json
+) -> None:
+    answer = web_app.client.get("/api/docs")
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    for _, path, operation in _operations(document):
+        assert f'id="{operation["operationId"]}"' in answer.text
+        assert path in answer.text
+    for code in KINDS:
+        assert f'id="problem-{code}"' in answer.text
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', answer.text)
+    assert all(address.startswith(("/", "#")) and not address.startswith("//") for address in loaded)
+    for address in loaded:
+        if address.startswith("/static/"):
+            assert web_app.fetch(address).status_code == 200, address
+    anchors = {address[1:] for address in loaded if address.startswith("#")}
+    assert anchors <= set(re.findall(r'id="([^"]*)"', answer.text))

@@ -1,0 +1,194 @@
+"""The settings page of an instance: who gets which part, what it shows, and that only our own pages can use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.identity import api_tokens, members, users
+from swallowtail.app.core.security.permissions import Act, Role
+from swallowtail.app.core.services import tasks as task_service
+from tests.identity.bench import CHEAP, KEY, PASSWORD
+from tests.web.app_fixture import WebApp, problem, take
+from tests.web.browser_client import proof_on, sign_in
+from tests.web.callers import Gallery, make_user, open_gallery
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+PAGE, API = "/instances/acme/settings", "/api/v1/instances/acme"
+PARTS = {"members", "add", "tokens", "mint", "policy", "export", "delete"}
+ADMINS_PARTS = PARTS - {"export", "delete"}
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with open_gallery(tmp_path) as gallery:
+        yield gallery
+
+
+def parts_of(text: str) -> set[str]:
+    """The parts that a page has."""
+    return set(re.findall(r'id="([a-z]+)"', text)) & PARTS
+
+
+def state_of(text: str) -> dict[str, Any]:
+    """What the server put into a page for its scripts."""
+    found = re.search(r'<script type="application/json" id="state">(.*?)</script>', text, re.DOTALL)
+    assert found, text
+    state: dict[str, Any] = json.loads(found[1])
+    return state
+
+
+def test_everybody_gets_the_parts_that_they_may_keep(gallery: Gallery) -> None:
+    shown = {who: gallery.ask(who, "GET", PAGE) for who in ("viewer", "operator", "admin", "owner", "superuser")}
+    assert {who: answer.status_code for who, answer in shown.items()} == {
+        "viewer": 403, "operator": 403, "admin": 200, "owner": 200, "superuser": 404,
+    }  # fmt: skip
+    assert {who: parts_of(answer.text) for who, answer in shown.items()} == {
+        "viewer": set(), "operator": set(), "admin": ADMINS_PARTS, "owner": PARTS, "superuser": set(),
+    }  # fmt: skip
+
+
+def test_the_tab_leads_there_for_those_who_may(gallery: Gallery) -> None:
+    for who, offered in (("viewer", False), ("operator", False), ("admin", True), ("owner", True)):
+        for path in ("/instances/acme", "/instances/acme/schedules"):
+            assert (f'href="{PAGE}"' in gallery.ask(who, "GET", path).text) is offered, who
+
+
+def test_only_owners_are_offered_to_make_owners(gallery: Gallery) -> None:
+    for who, roles in (("admin", ["viewer", "operator", "admin"]), ("owner", ["viewer", "operator", "admin", "owner"])):
+        page = gallery.ask(who, "GET", PAGE).text
+        assert state_of(page)["roles"] == roles
+        choices = page.partition('id="member-role"')[2].partition("</select>")[0]
+        assert re.findall(r'<option value="([a-z]+)">', choices) == roles
+
+
+def test_a_token_that_allows_less_shows_less(gallery: Gallery) -> None:
+    scanty = make_user("owner", acts=frozenset({Act.READ, Act.MINT}))
+    page = gallery.ask(scanty, "GET", PAGE)
+    assert parts_of(page.text) == {"tokens", "mint"}
+    state = state_of(page.text)
+    assert not {"members", "policy"} & set(state)
+    assert state["acts"] == []
+    reader = make_user("owner", acts=frozenset({Act.READ, Act.READ_MEMBERS}))
+    assert parts_of(gallery.ask(reader, "GET", PAGE).text) == {"members"}
+    assert gallery.ask(make_user("owner", acts=frozenset({Act.READ})), "GET", PAGE).status_code == 403
+
+
+def test_what_it_shows_is_what_the_api_says(gallery: Gallery) -> None:
+    gallery.new_member()
+    gallery.new_token()
+    policy = {"secret_fields": ["iban"], "task_days": 7.5}
+    assert gallery.ask("admin", "PUT", f"{API}/policy", policy).status_code == 200
+    state = state_of(gallery.ask("admin", "GET", PAGE).text)
+    assert state["members"] == take(gallery.ask("admin", "GET", f"{API}/members"))["items"]
+    assert state["tokens"] == take(gallery.ask("admin", "GET", f"{API}/front-end-tokens"))["items"]
+    assert state["policy"] == take(gallery.ask("admin", "GET", f"{API}/policy"))
+    assert (state["me"], state["instance"]) == ("admin", "acme")
+    assert state["acts"] == ["task.cancel", "task.retry", "task.submit"]
+    for part, number in (("members", 5), ("tokens", 1)):
+        assert len(state[part]) == number
+
+
+def test_a_tokens_secret_is_not_on_the_page(gallery: Gallery) -> None:
+    minted = take(gallery.ask("admin", "POST", f"{API}/front-end-tokens", {"name": "shop"}), 201)
+    page = gallery.ask("admin", "GET", PAGE).text
+    assert minted["token"]["id"] in page
+    assert minted["secret"] not in page
+    assert minted["secret"].rpartition(".")[2] not in page
+
+
+def test_text_of_others_stays_text(gallery: Gallery) -> None:
+    mine = task_service.create_instance(gallery.rt, EVIL, "evil")["id"]
+    members.set_member(gallery.rt, mine, "owner", "owner")
+    api_tokens.mint_front_end(gallery.rt, gallery.web_app.web.tokens, api_tokens.FrontEndWish(EVIL, mine))
+    path = f"/api/v1/instances/{mine}/policy"
+    assert gallery.ask("owner", "PUT", path, {"secret_fields": [EVIL]}).status_code == 200
+    page = gallery.ask("owner", "GET", f"/instances/{mine}/settings").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    state = state_of(page)
+    assert [token["name"] for token in state["tokens"]] == [EVIL]
+    assert state["policy"]["secret_fields"] == [EVIL]
+
+
+def test_where_nobody_signs_in_everybody_gets_all_of_it(web_app: WebApp) -> None:
+    page = web_app.fetch(PAGE)
+    assert parts_of(page.text) == PARTS
+    assert state_of(page.text)["me"] is None
+
+
+REFUSED = [
+    ("PUT", "/members/nobody.knows", {"role": "viewer"}, 404, "name"),
+    ("PUT", "/members/viewer", {"role": "king"}, 422, "role"),
+    ("PUT", "/members/owner", {"role": "viewer"}, 409, "name"),
+    ("DELETE", "/members/owner", None, 409, "name"),
+    ("POST", "/front-end-tokens", {"name": " "}, 422, "name"),
+    ("POST", "/front-end-tokens", {"name": "x", "task_id": "nonsense"}, 422, "task_id"),
+    ("POST", "/front-end-tokens", {"name": "x", "task_id": "00000000-0000-4000-8000-000000000000"}, 404, "task_id"),
+    ("POST", "/front-end-tokens", {"name": "x", "acts": ["member.write"]}, 422, "acts"),
+    ("POST", "/front-end-tokens", {"name": "x", "fields": ["no_such"]}, 422, "fields"),
+    ("POST", "/front-end-tokens", {"name": "x", "lifetime": 0.5}, 422, "lifetime"),
+    ("DELETE", "/front-end-tokens/nonsense", None, 422, "token_id"),
+    ("PUT", "/policy", {"event_days": 3.0, "task_days": -1.0}, 422, "task_days"),
+    ("PUT", "/policy", {"event_days": 3.0, "secret_fields": ["fine", "\x07"]}, 422, "secret_fields[1]"),
+    ("DELETE", "?confirm=Acme", None, 422, "confirm"),
+    ("DELETE", "", None, 422, "confirm"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "field"), REFUSED)
+def test_a_refusal_names_its_field_and_leaves_everything_as_it_was(
+    gallery: Gallery, method: str, path: str, body: Any, status: int, field: str
+) -> None:
+    gallery.new_token()
+    before = state_of(gallery.ask("owner", "GET", PAGE).text)
+    codes = {404: "not_found", 409: "conflict", 422: "invalid_input"}
+    problem(gallery.ask("owner", method, API + path, body), status, codes[status], field)
+    assert state_of(gallery.ask("owner", "GET", PAGE).text) == before
+
+
+WRITES = [
+    ("PUT", "/members/{ben}", {"role": "viewer"}, 200),
+    ("DELETE", "/members/ben", None, 204),
+    ("POST", "/front-end-tokens", {"name": "shop"}, 201),
+    ("DELETE", "/front-end-tokens/{token}", None, 204),
+    ("PUT", "/policy", {"hide_emails": True}, 200),
+    ("DELETE", "?confirm=acme", None, 200),
+]
+
+
+def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
+    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, **given))
+    _, ben = (users.create_user(web_app.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
+    task_service.create_instance(web_app.rt, "Acme", "acme")
+    members.set_member(web_app.rt, "acme", "ann", Role.OWNER)
+    sign_in(web_app.client)
+    page = web_app.client.get(PAGE)
+    proof, before, token = proof_on(page), state_of(page.text), ""
+    for method, path, body, _ in WRITES:
+        for headers in ({}, {"X-CSRF-Token": "0" * 64}):
+            problem(web_app.client.open(API + path, method=method, json=body, headers=headers), 403, "csrf")
+    assert state_of(web_app.client.get(PAGE).text) == before
+    for method, path, body, status in WRITES:
+        answer = web_app.client.open(
+            API + path.format(token=token, ben=ben), method=method, json=body, headers={"X-CSRF-Token": proof}
+        )
+        assert answer.status_code == status, (method, path, answer.text)
+        token = answer.get_json()["token"]["id"] if status == 201 else token
+    assert web_app.client.get(PAGE).status_code == 404
+    web_app.close()
+
+
+def test_the_copy_is_taken_by_a_link_of_the_page(gallery: Gallery) -> None:
+    found = re.search(r'<a class="button" id="export" href="([^"]+)" download>', gallery.ask("owner", "GET", PAGE).text)
+    assert found
+    answer = gallery.ask("owner", "GET", found[1])
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
+    assert answer.data.splitlines()[-1].startswith(b'{"kind":"manifest"')

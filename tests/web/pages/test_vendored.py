@@ -1,0 +1,35 @@
+"""A browser whose Socket.IO client was never fetched is told what to run, by the page and not by a 404."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from structlog.testing import capture_logs
+
+from swallowtail.app.web.pages import vendored
+
+
+@pytest.mark.parametrize("name", vendored.FILES)
+def test_a_missing_client_is_answered_with_a_script_that_says_what_to_run(tmp_path: Path, name: str) -> None:
+    app = Flask(__name__)
+    with capture_logs() as logs:
+        vendored.register(app, tmp_path)
+    assert [(entry["event"], entry["remedy"]) for entry in logs] == [
+        ("socket_io_client_missing", "run ./scripts/prepare")
+    ]
+    answer = app.test_client().get(f"/static/vendor/{name}")
+    assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+    assert "./scripts/prepare" in answer.text
+    assert ("export function io" in answer.text) == (".esm." in name)
+
+
+def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:
+    for name in vendored.FILES:
+        (tmp_path / name).touch()
+    app = Flask(__name__)
+    with capture_logs() as logs:
+        vendored.register(app, tmp_path)
+    assert logs == []
+    assert not [rule for rule in app.url_map.iter_rules() if "vendor" in rule.rule]

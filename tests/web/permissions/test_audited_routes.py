@@ -1,0 +1,139 @@
+"""Every route that changes something × what it leaves in the audit log: a route that is not in the table fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from swallowtail.app.core.audit.reader import list_scopes, verify
+from swallowtail.app.core.tables.audit import AuditEntry
+from tests.web import access_table
+from tests.web.audit_table import ELSEWHERE, NOTHING, TABLE
+from tests.web.callers import Gallery
+from tests.web.permissions import test_socket_events_table
+
+ROOT = Path(__file__).resolve().parents[3]
+#: Events over Socket.IO, all of which only begin or end to show something. One that changes something leaves an entry.
+EVENTS_THAT_CHANGE_NOTHING = {
+    "subscribe_instance", "unsubscribe_instance", "subscribe_task", "unsubscribe_task", "refresh_token",
+}  # fmt: skip
+
+
+def entries(gallery: Gallery) -> list[AuditEntry]:
+    with gallery.rt.db.read() as session:
+        return list(session.scalars(select(AuditEntry).order_by(AuditEntry.scope, AuditEntry.number)))
+
+
+def later(gallery: Gallery, before: list[AuditEntry]) -> list[AuditEntry]:
+    known = {(entry.scope, entry.number) for entry in before}
+    return [entry for entry in entries(gallery) if (entry.scope, entry.number) not in known]
+
+
+def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> None:
+    changing = {route for route in access_table.TABLE if not route.startswith("GET ")}
+    told = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
+    assert changing <= told
+    assert told - changing == {
+        "GET /api/v1/instances/<instance_id>/export",
+        "GET /login/provider/back",
+    }
+    assert len(told) == len(TABLE) + len(NOTHING) + len(ELSEWHERE)
+    for path in ELSEWHERE.values():
+        assert "session.open" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_every_socket_event_says_that_it_changes_nothing() -> None:
+    assert set(test_socket_events_table.TABLE) == EVENTS_THAT_CHANGE_NOTHING
+
+
+@pytest.mark.parametrize("route", TABLE)
+def test_what_is_done_is_written_with_who_what_and_from_where(gallery: Gallery, route: str) -> None:
+    left, row, method = TABLE[route], access_table.TABLE[route], route.partition(" ")[0]
+    path = (left.path or row.path)(gallery) if left.ask is None else ""
+    before = entries(gallery)
+    if left.ask is not None:
+        answer, who = left.ask(gallery)
+    else:
+        answer, who = gallery.ask(left.who, method, path, left.body or row.body), left.who
+    assert answer.status_code == (left.done or (row.done if left.ask is None else 200)), answer.text
+
+    found = later(gallery, before)
+    if left.ask is not None:
+        # What was done to get there stands there, too; it was not done by this entrance.
+        found = [entry for entry in found if entry.entrance == left.entrance]
+    objects = [name_object(mark[2], answer, path, who) for mark in left.marks]
+    assert [told(entry) for entry in found] == [
+        (left.scope, "user", who, action, kind, entry.object_id if which is None else which, left.entrance, "127.0.0.1")
+        for (action, kind, _), which, entry in zip(left.marks, objects, found, strict=False)
+    ]
+    assert len(found) == len(left.marks)
+
+
+def told(entry: AuditEntry) -> tuple[str, ...]:
+    who = (entry.actor_kind, entry.actor_id)
+    return (entry.scope, *who, entry.action, entry.object_type, entry.object_id, entry.entrance, entry.address)
+
+
+def name_object(told: str, answer: TestResponse, path: str, who: str) -> str | None:
+    """The id of what a mark is about; None where only the log knows."""
+    if told == "made":
+        made = answer.get_json()
+        return str(made["id"] if "id" in made else (made.get("token") or made["task"])["id"])
+    if told == "who":
+        return who
+    if told.startswith("/"):
+        return path.split("?")[0].split("/")[int(told[1:])]
+    return None if told == "*" else told
+
+
+READS = [route for route in access_table.TABLE if route.startswith("GET ") and route not in TABLE | ELSEWHERE]
+
+
+def test_reading_leaves_nothing(gallery: Gallery) -> None:
+    for who in ("owner", "superuser"):
+        paths = [(route, access_table.TABLE[route].path(gallery)) for route in READS]
+        before = entries(gallery)
+        for route, path in paths:
+            if access_table.TABLE[route].expected()[who] < 400:
+                gallery.ask(who, "GET", path)
+        assert later(gallery, before) == []
+
+
+def test_doing_again_what_is_done_leaves_nothing(gallery: Gallery) -> None:
+    task_id, schedule_id, user, token = (
+        gallery.new_task(),
+        gallery.new_schedule(),
+        gallery.new_member(),
+        gallery.new_token(),
+    )
+    first = [
+        ("owner", "POST", f"/api/v1/tasks/{task_id}/cancel", None),
+        ("owner", "POST", f"/api/v1/schedules/{schedule_id}/pause", None),
+        ("owner", "PUT", f"/api/v1/instances/acme/members/{user}", {"role": "operator"}),
+        ("owner", "DELETE", f"/api/v1/instances/acme/front-end-tokens/{token}", None),
+        ("superuser", "POST", f"/api/v1/users/{user}/disable", None),
+        ("superuser", "POST", f"/api/v1/users/{user}/promote", None),
+    ]
+    for again in (False, True):
+        before = entries(gallery)
+        for who, method, path, body in first:
+            assert gallery.ask(who, method, path, body).status_code in (200, 204), path
+        assert len(later(gallery, before)) == (0 if again else len(first))
+
+
+def test_what_was_not_done_leaves_nothing_but_the_refusal(gallery: Gallery) -> None:
+    before = entries(gallery)
+    assert gallery.ask("owner", "POST", "/api/v1/instances/acme/tasks", {"kind": "brief"}).status_code == 422
+    assert gallery.ask("owner", "PUT", "/api/v1/instances/acme/members/nobody", {"role": "viewer"}).status_code == 404
+    assert gallery.ask("owner", "DELETE", "/api/v1/instances/acme?confirm=other").status_code == 422
+    failed = gallery.new_failure()
+    assert gallery.ask("owner", "POST", f"/api/v1/tasks/{failed}/cancel").status_code == 409
+    assert later(gallery, before) == []
+
+
+def test_after_all_of_it_every_chain_is_whole(gallery: Gallery) -> None:
+    with gallery.rt.db.read() as session:
+        assert [fault for scope in list_scopes(session) for fault in verify(session, scope).faults] == []

@@ -1,0 +1,122 @@
+"""Over HTTP, where a provider vouches for users and there is no key of ours: what needs one is 503 and names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from sqlalchemy import func, select
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.events import now
+from swallowtail.app.core.identity import api_tokens, users
+from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.tables.auth import AccessToken, Membership
+from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
+from tests.web.app_fixture import Json, WebApp, problem, take
+from tests.web.browser_client import proof_on
+from tests.web.pages.test_sign_in import HTML
+
+OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id": "app", "oidc_client_secret": "s" * 40}
+
+
+@pytest.fixture
+def new_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
+    """Make applications on a database with an address, such as a distributed deployment has."""
+    desks: list[WebApp] = []
+
+    def make(**more: Any) -> WebApp:
+        url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+        given = {"var_dir": tmp_path, "database_url": url, "async_mode": "threading", "auth": "required", **CHEAP}
+        desks.append(WebApp(Settings(_env_file=None, **{**given, **PROVIDER, "secret_key": "", **more})))
+        return desks[-1]
+
+    yield make
+    for web_app in desks:
+        web_app.close()
+
+
+@pytest.fixture
+def web_app(new_desk: Callable[..., WebApp]) -> WebApp:
+    """One of them, with the user `ann`, who owns the instance `acme`."""
+    web_app = new_desk()
+    ann = users.create_user(web_app.rt, "ann", PASSWORD)
+    web_app.rt.ledger.create_instance("Acme", "acme")
+    with web_app.rt.db.write() as session:
+        row = Membership(instance_id="acme", user_id=ann["id"], role=Role.OWNER.value, created_at=now())
+        session.add(row)
+    return web_app
+
+
+def personal(web_app: WebApp) -> dict[str, str]:
+    """The header of a personal token of ann's, which needs no key."""
+    view = next(one for one in users.list_users(web_app.rt, limit=10)[0] if one["name"] == "ann")
+    actor = Actor("user", view["id"], "ann", user_id=view["id"])
+    minted = api_tokens.mint_personal(web_app.rt.by(Caller(actor, "rest")), PersonalWish("script"))
+    return {"Authorization": f"Bearer {minted.secret}"}
+
+
+def tokens(web_app: WebApp) -> int:
+    with web_app.rt.db.read() as session:
+        return session.scalar(select(func.count()).select_from(AccessToken)) or 0
+
+
+def not_set_up(told: Json) -> None:
+    assert told["detail"].startswith("SWALLOWTAIL_SECRET_KEY")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/auth/login", {"name": "ann", "password": PASSWORD}),
+        ("/auth/login", {"name": "nobody", "password": PASSWORD}),
+        ("/auth/refresh", {"session_token": "sws_0b7a2c9e53f44c0e9d5e2f1f6f0a6a11_secret"}),
+    ],
+)
+def test_signing_in_by_rest_says_what_is_missing_and_not_to_come_again(web_app: WebApp, path: str, body: Json) -> None:
+    answer = web_app.post(path, body)
+    not_set_up(problem(answer, 503, "not_set_up"))
+    assert "Retry-After" not in answer.headers
+    assert tokens(web_app) == 0
+
+
+def test_a_front_ends_token_is_not_minted_and_all_else_works(web_app: WebApp) -> None:
+    headers = personal(web_app)
+    before = tokens(web_app)
+    not_set_up(
+        problem(web_app.post("/instances/acme/front-end-tokens", {"name": "page"}, headers=headers), 503, "not_set_up")
+    )
+    assert tokens(web_app) == before
+    assert take(web_app.get("/instances/acme/front-end-tokens", headers=headers))["items"] == []
+    assert take(web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "x"}}, headers=headers), 201)
+    assert take(web_app.get("/auth/whoami", headers=headers))["name"] == "ann"
+
+
+def test_what_is_signed_with_a_key_of_ours_is_no_token_here(web_app: WebApp) -> None:
+    forged = jwt.encode({"sub": "ann", "jti": "x"}, KEY, "HS256", headers={"typ": "at+jwt", "kid": "any"})
+    problem(web_app.get("/auth/whoami", headers={"Authorization": f"Bearer {forged}"}), 401, "unauthenticated")
+
+
+def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: WebApp) -> None:
+    page = web_app.client.get("/login", headers=HTML)
+    assert page.status_code == 200
+    form = {"name": "ann", "password": PASSWORD, "csrf": proof_on(page), "next": "/"}
+    answer = web_app.client.post("/login", data=form, headers=HTML)
+    assert answer.status_code == 503
+    assert "SWALLOWTAIL_SECRET_KEY" in answer.text
+    assert PASSWORD not in answer.text
+    assert web_app.client.get_cookie("swallowtail_session") is None
+    assert tokens(web_app) == 0
+
+
+def test_nobody_is_sent_to_the_provider_to_come_back_to_a_closed_door(new_desk: Callable[..., WebApp]) -> None:
+    web_app = new_desk(**OIDC)
+    for path in ("/login/provider", "/login/provider/back?code=x&state=y"):
+        answer = web_app.client.get(path, headers=HTML)
+        assert answer.status_code == 503, path
+        assert "SWALLOWTAIL_SECRET_KEY" in answer.text
+        assert "swallowtail_attempt=ey" not in str(answer.headers)

@@ -1,0 +1,73 @@
+"""Every Socket.IO event × everybody who may connect: an event that is not in the table fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.hub import Hub
+from tests.delivery.fakes import FakeTransport
+from tests.web.access_table import WHO
+from tests.web.callers import Gallery
+
+READERS = "unauthenticated not_found ok ok ok ok not_found ok ok unauthenticated"
+#: Giving up what one may not even have is no use and no harm.
+ANYBODY = " ".join(["ok"] * len(WHO))
+#: Those whom `Door` lets in have a token of their own to go on with; nobody has none.
+BEARERS = "forbidden ok ok ok ok ok ok ok ok forbidden"
+
+TABLE = {
+    "subscribe_instance": READERS,
+    "unsubscribe_instance": ANYBODY,
+    "subscribe_task": READERS,
+    "unsubscribe_task": ANYBODY,
+    "refresh_token": BEARERS,
+}
+
+
+def test_every_event_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
+    assert gallery.web_app.web.events == set(TABLE)
+
+
+def deeds(gallery: Gallery, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
+    """What each event comes to."""
+    return {
+        "subscribe_instance": lambda: hub.subscribe("c", "acme", None, lambda _: None),
+        "unsubscribe_instance": lambda: hub.unsubscribe("c", "acme", lambda: None),
+        "subscribe_task": lambda: hub.subscribe_task("c", gallery.task_id, lambda: None),
+        "unsubscribe_task": lambda: hub.unsubscribe_task("c", gallery.task_id),
+        "refresh_token": lambda: hub.renew("c", replace(actor, token_id="another")),
+    }
+
+
+def outcome(deed: Callable[[], object]) -> str:
+    try:
+        deed()
+    except SwallowtailError as refusal:
+        return refusal.code
+    return "ok"
+
+
+@pytest.mark.parametrize("event", TABLE)
+def test_everybody_gets_what_is_theirs(gallery: Gallery, event: str) -> None:
+    settings = gallery.rt.settings
+    found = []
+    for who in WHO:
+        hub = Hub(settings, Archive(gallery.rt.db, settings), FakeTransport())
+        actor = gallery.people[who]
+        hub.enter("c", actor)
+        found.append(outcome(deeds(gallery, hub, actor)[event]))
+        hub.leave("c")
+    assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
+
+
+def test_a_token_cannot_be_refreshed_by_somebody_elses(gallery: Gallery) -> None:
+    hub = Hub(gallery.rt.settings, Archive(gallery.rt.db, gallery.rt.settings), FakeTransport())
+    for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
+        hub.enter("c", gallery.people[mine])
+        assert outcome(lambda other=other: hub.renew("c", gallery.people[other])) == "forbidden"  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Worker code in one process."""

@@ -1,0 +1,59 @@
+"""For how long a run may go on is not chosen by whoever writes to the queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from celery.worker.consumer import Consumer
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.workers import worker_runtime
+from swallowtail.workers.broker.message_check import IntakeConsumer
+
+
+class Message:
+    content_type, content_encoding = "application/json", "utf-8"
+
+    def __init__(self, limits: Any) -> None:
+        self.headers = {"task": RUN_TASK, "id": "a", "timelimit": limits}
+        self.body = orjson.dumps([["task", 1], {}, {}])
+        self.properties: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (None, [660, 600]),
+        ([None, None], [660, 600]),
+        ([None, 1], [660, 600]),
+        ([660, 600], [660, 600]),
+        ([660, 1], [660, 600]),
+        ([0.1, 0.1], [30, 20]),
+        ([30, None], [30, 20]),
+        ([2**31 - 1, 2**31 - 1], [7260, 7200]),
+    ],
+)
+def test_a_wake_up_that_nobody_signed_has_the_limits_of_an_agent(
+    asked: Any, given: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled: list[Any] = []
+    monkeypatch.setattr(Consumer, "create_task_handler", lambda _: handled.append)
+    monkeypatch.setattr(worker_runtime, "time_limits", lambda: [(660, 600), (30, 20), (7260, 7200)])
+    IntakeConsumer.create_task_handler(object.__new__(IntakeConsumer))(Message(asked))
+    [message] = handled
+    assert message.headers["timelimit"] == given
+
+
+def test_the_limits_of_a_worker_are_those_of_its_settings_and_of_its_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spec:
+        soft_time_limit, hard_time_limit = 7200.0, None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_runtime, "agents", lambda: {"long": Spec})
+        patch.setattr(worker_runtime, "settings", lambda: Settings(_env_file=None))
+        worker_runtime.time_limits.cache_clear()
+        assert worker_runtime.time_limits() == [(660, 600), (7260, 7200)]
+    worker_runtime.time_limits.cache_clear()

@@ -1,0 +1,1 @@
+"""Process state between runs."""

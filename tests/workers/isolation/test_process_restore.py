@@ -1,0 +1,377 @@
+"""What a run changes in its process is put back before the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import csv
+import decimal
+import faulthandler
+import gc
+import json
+import locale
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from billiard.pool import EX_RECYCLE
+from structlog.testing import capture_logs
+
+from swallowtail.workers.isolation import process_restore
+from swallowtail.workers.isolation.process_restore import kept, renew
+from swallowtail.workers.isolation.process_state import TABLE, Kept
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def set_precision() -> None:
+    decimal.getcontext().prec = 3
+
+
+def set_zone() -> None:
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+
+
+def lower_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+
+
+def lower_core() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if soft == 0 else 0, hard))
+
+
+def level_of(name: str) -> Callable[[], object]:
+    return lambda: logging.getLogger(name).level
+
+
+def set_dump() -> None:
+    faulthandler.enable(sys.__stderr__ or sys.stderr)
+
+
+def has_loop() -> bool:
+    """Whether an agent that asks for the loop of its thread gets one, as it does in a new process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            asyncio.get_event_loop().close()
+        except RuntimeError:
+            return False
+        finally:
+            asyncio.set_event_loop_policy(None)
+    return True
+
+
+def set_policy_and_run() -> None:
+    asyncio.run(asyncio.sleep(0))
+
+
+def has_own_loop() -> bool:
+    """The same where a policy was chosen before the run."""
+    policy = asyncio.get_event_loop_policy()
+    return not policy._local._set_called  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    "directory": (lambda: os.chdir("/"), os.getcwd),
+    "umask": (lambda: os.umask(0o007), current_umask),
+    "new variable": (lambda: os.environ.update(ODD="1"), lambda: dict(os.environ)),
+    "lost variable": (lambda: os.environ.pop("PATH"), lambda: dict(os.environ)),
+    "time zone": (set_zone, lambda: time.localtime(0).tm_hour),
+    "locale": (lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"), lambda: locale.setlocale(locale.LC_ALL)),
+    "recursion": (lambda: sys.setrecursionlimit(5000), sys.getrecursionlimit),
+    "collection": (gc.disable, gc.isenabled),
+    "path": (lambda: sys.path.insert(0, "/odd"), lambda: list(sys.path)),
+    "output": (lambda: setattr(sys, "stdout", sys.stderr), lambda: sys.stdout),
+    "ignored signal": (
+        lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda: signal.getsignal(signal.SIGTERM),
+    ),
+    "handled signal": (
+        lambda: signal.signal(signal.SIGUSR2, lambda *_: None),
+        lambda: signal.getsignal(signal.SIGUSR2),
+    ),
+    "blocked signal": (
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP]),
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, []),
+    ),
+    "alarm": (lambda: signal.alarm(3600), lambda: signal.getitimer(signal.ITIMER_REAL)[0] < 1000),
+    "precision": (set_precision, lambda: decimal.getcontext().prec),
+    "warnings": (lambda: warnings.simplefilter("error"), lambda: list(warnings.filters)),
+    "timeout": (lambda: socket.setdefaulttimeout(1.5), socket.getdefaulttimeout),
+    "soft limit": (lower_limit, lambda: resource.getrlimit(resource.RLIMIT_NOFILE)),
+    "core limit": (lower_core, lambda: resource.getrlimit(resource.RLIMIT_CORE)),
+    "root level": (lambda: logging.root.setLevel(1), lambda: logging.root.level),
+    "logger level": (lambda: logging.getLogger("swallowtail.test").setLevel(1), level_of("swallowtail.test")),
+    "new logger": (lambda: logging.getLogger("swallowtail.new").setLevel(1), level_of("swallowtail.new")),
+    "disabled levels": (lambda: logging.disable(logging.CRITICAL), lambda: logging.root.manager.disable),
+    "silent logger": (
+        lambda: setattr(logging.getLogger("swallowtail.test"), "disabled", True),
+        lambda: logging.getLogger("swallowtail.test").disabled,
+    ),
+    "handler": (lambda: logging.root.addHandler(logging.StreamHandler()), lambda: list(logging.root.handlers)),
+    "no handlers": (logging.root.handlers.clear, lambda: list(logging.root.handlers)),
+    "structlog": (lambda: structlog.configure(processors=[]), lambda: structlog.get_config()["processors"]),
+    "arguments": (lambda: sys.argv.append("odd"), lambda: list(sys.argv)),
+    "other path": (lambda: setattr(sys, "path", []), lambda: list(sys.path)),
+    "trace": (lambda: sys.settrace(lambda *_: None), sys.gettrace),
+    "profile": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
+    "threads' trace": (lambda: threading.settrace(lambda *_: None), threading.gettrace),
+    "hook": (lambda: setattr(sys, "excepthook", print), lambda: sys.excepthook),
+    "threads' hook": (lambda: setattr(threading, "excepthook", print), lambda: threading.excepthook),
+    "thresholds": (lambda: gc.set_threshold(1), gc.get_threshold),
+    "digits": (lambda: sys.set_int_max_str_digits(0), sys.get_int_max_str_digits),
+    "stacks": (lambda: threading.stack_size(1 << 20), lambda: threading.stack_size()),
+    "fields": (lambda: csv.field_size_limit(1), lambda: csv.field_size_limit()),
+    "dump": (lambda: faulthandler.disable() if faulthandler.is_enabled() else set_dump(), faulthandler.is_enabled),
+    "memory trace": (tracemalloc.start, tracemalloc.is_tracing),
+    "event loops": (lambda: asyncio.run(asyncio.sleep(0)), has_loop),
+    "certificates": (
+        lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
+        lambda: ssl._create_default_https_context,
+    ),
+    "opener": (
+        lambda: urllib.request.install_opener(urllib.request.build_opener()),
+        lambda: urllib.request._opener,  # type: ignore[attr-defined]
+    ),
+    "temporary files": (lambda: setattr(tempfile, "tempdir", "/odd"), lambda: tempfile.tempdir),
+    "beginning of processes": (
+        lambda: multiprocessing.set_start_method("fork", force=True),
+        lambda: multiprocessing.get_start_method(allow_none=True),
+    ),
+    "processors": (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), lambda: os.sched_getaffinity(0)),
+    "replaced variables": (lambda: setattr(os, "environ", {"ODD": "1"}), lambda: os.environ),
+    "standard file": (lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 1), lambda: os.fstat(1)[:3]),
+    "closed file": (lambda: os.close(2), lambda: os.fstat(2)[:3]),
+    "forgotten module": (lambda: sys.modules.pop("json"), lambda: sys.modules.get("json")),
+    "replaced module": (lambda: sys.modules.update(json=sys), lambda: sys.modules["json"]),
+    "other modules": (lambda: setattr(sys, "modules", {}), lambda: sys.modules),
+    "finders": (sys.meta_path.clear, lambda: list(sys.meta_path)),
+    "built-in function": (lambda: setattr(builtins, "print", repr), lambda: print),
+    "clock": (lambda: setattr(time, "time", int), lambda: time.time),
+    "sleep": (lambda: setattr(time, "sleep", print), lambda: time.sleep),
+    "connections": (lambda: setattr(socket, "create_connection", print), lambda: socket.create_connection),
+    "encoder": (lambda: setattr(json.JSONEncoder, "default", repr), lambda: json.JSONEncoder.default),
+    "log records": (
+        lambda: logging.setLogRecordFactory(lambda *_: logging.makeLogRecord({})),
+        logging.getLogRecordFactory,
+    ),
+    "captured warnings": (lambda: logging.captureWarnings(True), lambda: logging._warnings_showwarning),  # type: ignore[attr-defined]
+    "own event loops": (set_policy_and_run, has_own_loop),
+    "warnings shown": (lambda: setattr(warnings, "showwarning", print), lambda: warnings.showwarning),
+}
+
+
+class Worker:
+    """What the pool calls in its child, as far as it is asked for the next run."""
+
+    def wait_for_job(self) -> str:
+        return "next"
+
+
+@pytest.fixture(autouse=True)
+def worker() -> Iterator[Worker]:
+    process_restore._spent.clear()
+    waiting = Worker()
+    renew(waiting)
+    yield waiting
+    process_restore._spent.clear()
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_it_is_put_back(what: str) -> None:
+    change, look = CHANGES[what]
+    # Twice: another test of this process may have left something, which the first look puts away.
+    look()
+    before = look()
+
+    def work() -> None:
+        with kept():
+            change()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        work()
+    assert look() == before
+
+
+def test_a_directory_that_is_gone_does_not_keep_the_rest_from_being_put_back(tmp_path: Path) -> None:
+    before, limit = os.getcwd(), sys.getrecursionlimit()
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    try:
+        with kept():
+            (tmp_path / "gone").rmdir()
+            sys.setrecursionlimit(5000)
+    finally:
+        os.chdir(before)
+    assert sys.getrecursionlimit() == limit
+
+
+def test_a_system_that_does_not_tell_the_saved_users_has_runs_too(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("getresuid", "getresgid", "sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name)
+    with capture_logs() as told, kept():
+        pass
+    assert told == []
+    assert worker.wait_for_job() == "next"
+
+
+def test_what_cannot_be_read_of_the_process_is_left_out_with_a_warning(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AttributeError("not on this system")
+
+    odd = Kept("odd", refuse, lambda _: None)
+    monkeypatch.setattr(process_restore, "TABLE", (odd, *TABLE))
+    limit = sys.getrecursionlimit()
+    with capture_logs() as told, kept():
+        sys.setrecursionlimit(5000)
+    assert sys.getrecursionlimit() == limit
+    assert [(line["event"], line["what"], line["log_level"]) for line in told] == [
+        ("surroundings_not_read", "odd", "warning")
+    ]
+    assert worker.wait_for_job() == "next"
+
+
+def test_chance_is_not_foretold_by_what_another_run_chose() -> None:
+    with kept():
+        random.seed(1)
+        expected = random.random()
+        random.seed(1)
+    with kept():
+        assert random.random() != expected
+
+
+def test_a_process_that_is_left_behind_is_ended() -> None:
+    with kept():
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=[3600])
+        process.start()
+    assert multiprocessing.active_children() == []
+    assert not process.is_alive()
+
+
+def test_a_program_that_is_left_behind_is_ended() -> None:
+    with kept():
+        process = subprocess.Popen(["sleep", "3600"])
+    assert process.poll() is not None
+
+
+def test_a_child_with_a_thread_that_still_runs_takes_no_other_run(worker: Worker) -> None:
+    over = threading.Event()
+    with kept():
+        thread = threading.Thread(target=over.wait)
+        thread.start()
+    with pytest.raises(SystemExit) as ended:
+        worker.wait_for_job()
+    assert ended.value.code == EX_RECYCLE
+    over.set()
+    thread.join()
+
+
+def test_a_child_that_a_limit_cannot_be_raised_in_again_takes_no_other_run(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    before, limit = resource.getrlimit(resource.RLIMIT_NOFILE), sys.getrecursionlimit()
+    with kept():
+        lower_limit()
+        sys.setrecursionlimit(5000)
+        monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.undo()
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert sys.getrecursionlimit() == limit, "the rest is put back all the same"
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_daemon_thread_as_libraries_keep_them_costs_no_child(worker: Worker) -> None:
+    over = threading.Event()
+    with kept():
+        thread = threading.Thread(target=over.wait, daemon=True)
+        thread.start()
+    assert worker.wait_for_job() == "next"
+    over.set()
+    thread.join()
+
+
+def test_a_child_that_all_was_put_back_in_takes_the_next_run(worker: Worker) -> None:
+    with kept():
+        os.environ["ODD"] = "1"
+        threading.Thread(target=lambda: None).start()
+    assert worker.wait_for_job() == "next"
+
+
+def test_a_child_in_which_functions_were_patched_takes_no_other_run(worker: Worker) -> None:
+    with kept():
+        time.sleep = print
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_child_with_too_many_files_open_takes_no_other_run(worker: Worker) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # This process may have any number open already: half of this limit is 200 more than that.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400 + 2 * len(os.listdir("/dev/fd")), limit[1]))
+    files = []
+    try:
+        with kept():
+            files = [os.open(os.devnull, os.O_RDONLY) for _ in range(250)]
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+@pytest.mark.parametrize("finders", [sys.meta_path, sys.path_hooks])
+def test_a_child_in_which_an_import_added_a_finder_takes_no_other_run(worker: Worker, finders: list[object]) -> None:
+    before = list(finders)
+    with kept():
+        finders.append(lambda *_: None)
+    assert finders == before
+    with pytest.raises(SystemExit):
+        worker.wait_for_job()
+
+
+def test_a_variable_that_is_hidden_from_programs_stays_hidden() -> None:
+    os.environ["HIDDEN"] = "1"
+    os.unsetenv("HIDDEN")
+    try:
+        with kept():
+            os.environ["ODD"] = "1"
+            del os.environ["PATH"]
+        told = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout
+    finally:
+        del os.environ["HIDDEN"]
+    assert "PATH" in os.environ
+    assert not [line for line in told.splitlines() if line.startswith(("HIDDEN=", "ODD="))]

@@ -1,0 +1,90 @@
+"""Modules with agents that do what no module should while they are imported: each is named, and none has its way."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.registry.catalogue import CatalogueError, load_agents
+
+AGENT = """
+from pydantic import BaseModel
+from swallowtail.workers.registry.catalogue import agent
+class Given(BaseModel):
+    pass
+@agent(kind="moved", title="Moved", input=Given)
+def moved(ctx, given):
+    return 1
+"""
+FAULTS = {
+    "import sys; sys.exit(0)": "SystemExit: 0",
+    "import sys; sys.exit()": "SystemExit",
+    "import sys; sys.exit('good bye')": "SystemExit: good bye",
+    "raise KeyboardInterrupt": "KeyboardInterrupt",
+    "raise GeneratorExit": "GeneratorExit",
+    "import no_such_thing": "ModuleNotFoundError: No module named 'no_such_thing'",
+    "def broken(:": "SyntaxError: invalid syntax",
+    "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute": "Mute",
+    "import asyncio; raise asyncio.CancelledError": "CancelledError",
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Write a module that can be imported; its name."""
+    place = tmp_path / "modules"
+    place.mkdir()
+    monkeypatch.syspath_prepend(str(place))
+
+    def make(source: str) -> str:
+        name = f"module_{len(list(place.iterdir()))}_of_{os.getpid()}"
+        (place / f"{name}.py").write_text(source)
+        return name
+
+    yield make
+    for name in [name for name in sys.modules if name.endswith(f"_of_{os.getpid()}")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("source", FAULTS)
+def test_a_module_that_cannot_be_imported_is_named_with_its_remedy(write: Callable[[str], str], source: str) -> None:
+    name = write(source)
+    with pytest.raises(CatalogueError) as refused:
+        load_agents(Settings(_env_file=None, agents=name))
+    told = refused.value.message
+    assert told.startswith(f"SWALLOWTAIL_AGENTS: {name}: cannot be loaded: {FAULTS[source]}")
+    assert told.endswith("; mend the module, or take it out of SWALLOWTAIL_AGENTS")
+
+
+@pytest.mark.parametrize("place", ["", "gone"])
+def test_a_module_that_goes_elsewhere_takes_nobody_along(
+    write: Callable[[str], str], tmp_path: Path, place: str
+) -> None:
+    here, there = os.getcwd(), str(tmp_path / place)
+    leave = f"import os\nos.makedirs({there!r}, exist_ok=True)\nos.chdir({there!r})"
+    remove = "os.rmdir(os.getcwd())" if place else ""
+    assert "moved" in load_agents(Settings(_env_file=None, agents=write("\n".join([AGENT, leave, remove]))))
+    assert os.getcwd() == here
+    with pytest.raises(CatalogueError, match="LookupError"):
+        load_agents(Settings(_env_file=None, agents=write("\n".join([leave, remove, "raise LookupError"]))))
+    assert os.getcwd() == here
+
+
+def test_paths_are_those_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = tmp_path / "50%?"
+    start.mkdir()
+    monkeypatch.chdir(start)
+    own = Settings(_env_file=None, var_dir="state", agents="")
+    named = [Settings(_env_file=None, database_url=f"sqlite:///{name}") for name in ("a.db", "./a.db?timeout=5")]
+    monkeypatch.chdir("/")
+    assert own.var == start / "state"
+    assert own.database_file == start / "state/swallowtail.db"
+    for settings in named:
+        assert settings.database_file == start / "a.db"
+        assert make_url(settings.database).database is not None

@@ -1,0 +1,59 @@
+"""The agent `probe` is there where anybody is let in, and elsewhere only when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.migrate import migrate
+from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.ledger.agent_cards import PROBE
+from swallowtail.app.core.queries.rows import list_agents
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services import tasks as task_service
+from swallowtail.workers.registry import catalogue
+
+ASKS: list[dict[str, Any]] = [{"auth": "required"}, {"redis_url": "redis://127.0.0.1/0"}, {"host": "0.0.0.0"}]  # noqa: S104
+ASKS += [{"allowed_hosts": "app.example.org"}, {"probe": "off"}, {"probe": "off", "auth": "open"}]
+HAS: list[dict[str, Any]] = [
+    {},
+    {"auth": "open", "redis_url": "redis://127.0.0.1/0"},
+    {"auth": "required", "probe": "on"},
+]
+
+
+@pytest.mark.parametrize("values", ASKS)
+def test_it_is_off_where_callers_say_who_they_are(values: dict[str, Any]) -> None:
+    assert PROBE not in catalogue.load_agents(Settings(_env_file=None, **values))
+
+
+@pytest.mark.parametrize("values", HAS)
+def test_it_is_there_in_the_open_default_and_where_it_is_asked_for(values: dict[str, Any]) -> None:
+    assert PROBE in catalogue.load_agents(Settings(_env_file=None, **values))
+
+
+def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
+    kinds = []
+    for mode in ("on", "off"):
+        monkeypatch.setenv("SWALLOWTAIL_PROBE", mode)
+        settings = Settings(_env_file=None)
+        migrate(settings)
+        assert catalogue.main() == 0
+        runtime = Runtime.build(settings)
+        with runtime.db.read() as session:
+            kinds.append({card["kind"] for card in list_agents(session)})
+        runtime.close()
+    assert kinds[0] - kinds[1] == {PROBE}
+
+
+def test_a_process_that_has_it_off_takes_none_whatever_others_publish(tmp_path: Path) -> None:
+    runtime = Runtime.build(Settings(_env_file=None, var_dir=tmp_path, auth="required"))
+    with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):
+        task_service.check_submission(runtime, task_service.Submission("demo", PROBE))
+    runtime.close()

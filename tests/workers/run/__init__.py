@@ -1,0 +1,1 @@
+"""Runs, steps, heartbeats and leases."""

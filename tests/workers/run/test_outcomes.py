@@ -1,0 +1,176 @@
+"""How exceptions are told, and how long they ask to wait, whatever they are made of."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+import structlog
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.workers.run.outcomes import PermanentError, asked_pause, describe, log_fault, pause
+from tests.workers.conftest import Inside
+from tests.workers.run.test_context import ending_of
+
+
+class Odd:
+    """An object that cannot be shown."""
+
+    def __str__(self) -> NoReturn:
+        raise SystemExit(3)
+
+    __repr__ = __str__
+
+
+class Liar(str):
+    """Text that raises when it is looked at."""
+
+    def __str__(self) -> Liar:
+        return self
+
+    def __getitem__(self, _: Any) -> NoReturn:
+        raise LookupError
+
+    def __len__(self) -> NoReturn:
+        raise LookupError
+
+
+class Unprintable(Exception):
+    def __str__(self) -> NoReturn:
+        raise ValueError
+
+
+class Exits(Exception):
+    def __str__(self) -> NoReturn:
+        sys.exit(1)
+
+
+class NoText(Exception):
+    def __str__(self) -> Any:
+        return 5
+
+
+class Classless(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise LookupError
+
+
+class Nameless(type):
+    @property
+    def __name__(cls) -> NoReturn:  # type: ignore[override]
+        raise LookupError
+
+
+class Metaless(Exception, metaclass=Nameless):
+    pass
+
+
+class Forgetful(PermanentError):
+    def __init__(self) -> None:
+        pass
+
+
+#: Made in the tests: not everybody who collects them can bear these.
+HOSTILE: dict[str, tuple[Callable[[], BaseException], str, str | None]] = {
+    "1": (lambda: Unprintable(), "exception", "Unprintable"),
+    "2": (lambda: Exits(), "exception", "Exits"),
+    "3": (lambda: NoText(), "exception", "NoText"),
+    "4": (lambda: Classless(), "exception", "Classless"),
+    "5": (lambda: Metaless(), "exception", "Metaless"),
+    "6": (lambda: ValueError(Odd()), "exception", "ValueError"),
+    "7": (lambda: KeyError(Odd()), "exception", "KeyError"),
+    "8": (lambda: SystemExit(Odd()), "exception", "SystemExit"),
+    "9": (lambda: KeyboardInterrupt(Odd()), "exception", "KeyboardInterrupt"),
+    "10": (lambda: ExceptionGroup("two", [Unprintable(), ValueError(Odd())]), "exception", "ExceptionGroup"),
+    "11": (lambda: PermanentError(Odd(), code=Odd()), "permanent", None),  # type: ignore[arg-type]
+    "12": (lambda: PermanentError(Liar("x"), code=Liar("y")), "y", None),
+    "13": (lambda: Forgetful(), "permanent", None),
+}
+
+
+@pytest.mark.parametrize("which", HOSTILE)
+def test_every_exception_can_be_told(which: str) -> None:
+    make, code, kind = HOSTILE[which]
+    told = describe(make())
+    assert (told["code"], told.get("type")) == (code, kind)
+    assert type(told["message"]) is str
+    assert told["message"]
+
+
+@pytest.mark.parametrize("which", HOSTILE)
+def test_every_exception_can_be_logged(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    log_fault(structlog.get_logger(), "it_failed", HOSTILE[which][0](), step="one")
+    assert "it_failed" in capsys.readouterr().out
+
+
+class Busy(Exception):
+    def __init__(self, retry_after: Any) -> None:
+        super().__init__("busy")
+        self.retry_after = retry_after
+
+
+def answered(header: str) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://localhost")
+    return httpx.HTTPStatusError("no", request=request, response=httpx.Response(429, headers={"Retry-After": header}))
+
+
+class Twisted(Exception):
+    @property
+    def retry_after(self) -> NoReturn:
+        raise SystemError
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        (Busy(30), 30.0),
+        (Busy(2.5), 2.5),
+        (Busy("7"), 7.0),
+        (Busy(timedelta(minutes=2)), 120.0),
+        (answered("11"), 11.0),
+        (Busy(-1), 0.0),
+        (Busy(math.nan), 0.0),
+        (Busy(math.inf), 0.0),
+        (Busy("soon"), 0.0),
+        (Busy([]), 0.0),
+        (answered("soon"), 0.0),
+        (answered("Wed, 21 Oct 2015 07:28:00 GMT"), 0.0),
+        (Twisted(), 0.0),
+        (LookupError(), 0.0),
+    ],
+)
+def test_an_error_may_ask_for_a_pause(fault: BaseException, seconds: float) -> None:
+    assert asked_pause(fault) == seconds
+
+
+def test_the_pause_may_be_asked_for_as_a_moment() -> None:
+    in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3000 < asked_pause(answered(in_an_hour)) <= 3600
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(_env_file=None, backoff_base=1.0, backoff_max=1.0, retry_after_max=60.0)
+
+
+def test_a_pause_is_no_shorter_than_was_asked_for_and_no_longer_than_allowed(settings: Settings) -> None:
+    assert pause(Busy(30), 1, settings) == 30.0
+    assert pause(Busy(3000), 1, settings) == 60.0
+    assert pause(LookupError(), 1, settings) <= 1.0
+
+
+def test_a_step_is_tried_again_no_sooner_than_its_error_asks(inside: Inside) -> None:
+    ctx = inside.context(inside.claim(inside.submit()))
+
+    def refuse() -> NoReturn:
+        raise Busy(30)
+
+    assert ending_of(ctx.step, "ask", refuse).delay == 30.0

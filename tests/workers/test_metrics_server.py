@@ -1,0 +1,93 @@
+"""Who may read the numbers of a worker and of beat: those to whom a web process would show its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import values
+
+from swallowtail.app.core.identity.api_tokens import PersonalWish, mint_personal
+from swallowtail.app.core.identity.users import create_user
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.workers import metrics, metrics_server
+from tests.core.domain import make_settings
+from tests.harness.tables import create_tables
+
+
+def _runtime(tmp_path: Path, **given: Any) -> Runtime:
+    runtime = Runtime.build(make_settings(var_dir=tmp_path, **given))
+    create_tables(runtime.db.engine)
+    return runtime
+
+
+def _mint(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -> str:
+    view = create_user(runtime, name, "correct horse battery", is_superuser=is_superuser)
+    actor = Actor("user", view["id"], name, user_id=view["id"], is_superuser=is_superuser)
+    return mint_personal(runtime.by(Caller(actor, "rest")), PersonalWish("test", acts or None)).secret
+
+
+def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> tuple[int, dict[str, str], str]:
+    told: list[Any] = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path}
+    if token is not None:
+        environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    body = b"".join(metrics_server.make_application(runtime)(environ, lambda *given: told.extend(given)))
+    return int(told[0][:3]), dict(told[1]), body.decode()
+
+
+def test_where_everybody_of_the_machine_is_let_in_nobody_is_asked(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    status, headers, body = _ask(runtime)
+    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert "\nswallowtail_database_pool_limit " in body
+    # A token that is worth nothing is refused there too.
+    assert _ask(runtime, "swt_none")[0] == 401
+    assert _ask(runtime, path="/readyz")[0] == 404
+
+
+def test_beyond_loopback_somebody_has_to_say_who_they_are(tmp_path: Path) -> None:
+    status, headers, body = _ask(_runtime(tmp_path, metrics_host="192.0.2.1"))
+    assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "swallowtail_" not in body
+
+
+def test_where_callers_say_who_they_are_it_takes_a_token_that_may_read_metrics(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path, auth="required", secret_key="k" * 40)
+    chief = _mint(runtime, "ann", "metrics.read", is_superuser=True)
+    assert _ask(runtime)[0] == 401
+    assert _ask(runtime, chief)[0] == 200
+    assert _ask(runtime, _mint(runtime, "bob"))[0] == 403
+    assert _ask(runtime, _mint(runtime, "eve", "instance.read", is_superuser=True))[0] == 403
+    runtime.db.wait = 0.0
+    runtime.db.dispose()
+    for file in tmp_path.glob("swallowtail.db*"):
+        file.unlink()
+    (tmp_path / "swallowtail.db").mkdir()
+    assert _ask(runtime, chief)[0] == 503
+
+
+def test_what_a_run_starts_writes_no_numbers_to_the_files_of_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path / f"{metrics.PREFIX}x"))
+    metrics.keep_to_this_process()
+    assert metrics.DIRECTORY in os.environ
+    asked = f"import os; print({metrics.DIRECTORY!r} in os.environ)"
+    started = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert started.stdout == "False\n"
+
+
+def test_a_directory_that_somebody_else_has_set_is_none_of_a_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "swallowtail.workers.sweeper_process"])
+    before = values.ValueClass
+    metrics._begin()
+    assert values.ValueClass is before

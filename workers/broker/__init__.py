@@ -1,0 +1,1 @@
+"""Messages from Redis and RabbitMQ, checked before Celery handles them."""

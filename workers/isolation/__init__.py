@@ -1,0 +1,1 @@
+"""Restores process state that an agent changed, so that the next run starts clean."""

@@ -1,0 +1,87 @@
+"""Reads a document of any known format. Off the road of an event: the process that `apart` starts calls it.
+
+Only `apart` and tests call it directly: it takes as long as the document makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from swallowtail.workers.reading.blocks import Block, Bounds, Reading
+from swallowtail.workers.reading.charsets import decode
+from swallowtail.workers.reading.formats import find_packed_format, find_text_format
+from swallowtail.workers.reading.html import read_html
+from swallowtail.workers.reading.mail import open_mail
+from swallowtail.workers.reading.markdown import read_markdown, read_plain
+from swallowtail.workers.reading.structured_data import read_data
+from swallowtail.workers.reading.wiki_markup import READERS
+
+#: Characters of a title that are read.
+LONGEST_TITLE = 300
+
+
+def read(
+    body: bytes, media_type: str = "", charset: str | None = None, name: str = "", bounds: Bounds | None = None
+) -> Reading:
+    """Read `body`; the media type, character set and name are hints. Raises UnreadableError."""
+    bounds = bounds or Bounds()
+    packed = find_packed_format(body)
+    if packed is not None:
+        from swallowtail.workers.reading.pdf_docx import read_docx, read_pdf
+
+        title, blocks, cut = read_pdf(body, bounds) if packed == "pdf" else read_docx(body, bounds)
+        return _within(Reading(packed, title, tuple(blocks), cut), bounds)
+    text = decode(body, charset, is_html="html" in media_type or body.lstrip()[:1] == b"<")
+    return read_text(text, media_type, name, bounds)
+
+
+def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> Reading:
+    """Read a text: HTML, reStructuredText, Markdown or plain; of an e-mail, what it says."""
+    bounds = bounds or Bounds()
+    if (mail := open_mail(text[: bounds.unpacked])) is not None:
+        subject, text, media_type = mail
+        read_inside = _read_text(text, media_type, "", bounds)
+        return replace(read_inside, title=subject or read_inside.title)
+    return _read_text(text, media_type, name, bounds)
+
+
+def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading:
+    found = find_text_format(text, media_type, name)
+    title, cut = "", False
+    if found == "html":
+        title, blocks, cut = read_html(text)
+    elif found != "json" and len(text) > bounds.characters:  # half of it could not be read at all
+        text, cut = text[: bounds.characters], True
+    if found == "restructuredtext":
+        from swallowtail.workers.reading.restructuredtext import read_restructured
+
+        title, blocks, deep = read_restructured(text)
+        cut = cut or deep
+    elif found == "markdown":
+        title, blocks, deep = read_markdown(text)
+        cut = cut or deep
+    elif found in READERS:
+        title, blocks, deep = READERS[found](text)
+        cut = cut or deep
+    elif found == "plain":
+        blocks = read_plain(text)
+    elif found in ("json", "csv", "xml", "code"):
+        title, blocks = read_data(text, found)
+    return _within(Reading(found, title, tuple(blocks), cut), bounds)
+
+
+def _within(reading: Reading, bounds: Bounds) -> Reading:
+    """The reading without the blocks beyond the bound."""
+    kept = tuple(_first(reading.blocks, bounds.characters))
+    whole = sum(len(block.text) for block in kept) == sum(len(block.text) for block in reading.blocks)
+    return Reading(reading.format, reading.title[:LONGEST_TITLE], kept, reading.cut or not whole)
+
+
+def _first(blocks: Iterable[Block], characters: int) -> Iterable[Block]:
+    left = characters
+    for block in blocks:
+        if left <= 0:
+            return
+        yield Block(block.kind, block.text[:left], block.level)
+        left -= len(block.text)

@@ -1,0 +1,56 @@
+"""Has a document read in a process of its own, within limits. Off the road of an event: the Researcher calls it inside
+a step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.workers.reading.blocks import Block, Bounds, Reading
+from swallowtail.workers.run.context import PermanentError
+
+MAX_CHARACTERS = Bounds().characters
+#: Characters of a hint that are passed on: a server may send any number, and a process takes so many only.
+_LONGEST_HINT = 500
+
+
+def read_apart(
+    body: bytes, media_type: str = "", charset: str | None = None, name: str = "", settings: Settings | None = None
+) -> Reading:
+    """Read `body`; the media type, character set and name are hints.
+
+    Raises PermanentError when it cannot be read (`document_unreadable`), or takes more processor time or memory than
+    the settings allow (`document_too_hard`).
+    """
+    settings = settings or load_settings()
+    asked = {
+        "media_type": media_type[:_LONGEST_HINT],
+        "charset": charset and charset[:_LONGEST_HINT],
+        # What counts is the ending.
+        "name": name[-_LONGEST_HINT:],
+        "characters": MAX_CHARACTERS,
+        "unpacked_bytes": settings.read_max_unpacked,
+        "cpu_seconds": settings.read_cpu_seconds,
+        "memory_bytes": settings.read_memory,
+    }
+    # Nothing of this machine is passed on: neither settings nor keys are any of a document's business.
+    environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "swallowtail.workers.reading.subprocess_main", json.dumps(asked)]
+    ended = subprocess.run(command, input=body, capture_output=True, env=environment, check=False)
+    if ended.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        text = f"reading the document takes more than {settings.read_cpu_seconds} seconds of processor time"
+        raise PermanentError(text, code="document_too_hard")
+    if ended.returncode != 0:
+        last = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise PermanentError(f"the document cannot be read: {last[:200]}", code="document_unreadable")
+    answer = json.loads(ended.stdout)
+    if "unreadable" in answer:
+        code = "document_too_hard" if "memory" in answer["unreadable"] else "document_unreadable"
+        raise PermanentError(f"the document cannot be read: {answer['unreadable']}", code=code)
+    blocks = tuple(Block(**block) for block in answer["blocks"])
+    return Reading(answer["format"], answer["title"], blocks, answer["cut"])

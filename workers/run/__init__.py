@@ -1,0 +1,1 @@
+"""One run of a task: context, heartbeat, lease, steps, outcome."""

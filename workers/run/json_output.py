@@ -1,0 +1,43 @@
+"""What an agent hands back, as JSON: checked once, before the ledger stores it. Beside `workers/run/context`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import orjson
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import InvalidInput, TooLarge
+from swallowtail.app.core.events import to_json
+from swallowtail.app.core.validation import Checked, check_kept
+from swallowtail.workers.run.outcomes import PermanentError
+
+
+def encode(output: Any, settings: Settings) -> Checked:
+    """Return `output` as JSON gives it back, and that JSON.
+
+    Raises:
+        PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
+            (`output_too_large`) by the rule of `core/validation`.
+    """
+    if inspect.isawaitable(output) or inspect.isasyncgen(output):
+        getattr(output, "close", lambda: None)()
+        raise PermanentError("the output is a coroutine, which nobody ran; hand back `asyncio.run(…)`", code="not_json")
+    try:
+        encoded = to_json(output)
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise PermanentError(f"the output is not JSON: {fault}", code="not_json") from None
+    try:
+        check_kept(encoded, "the output", settings)
+    except InvalidInput as deep:
+        raise PermanentError(deep.message, code="output_too_deep") from None
+    except TooLarge as large:
+        raise PermanentError(large.message, code="output_too_large") from None
+    return Checked(orjson.loads(encoded), encoded)
+
+
+def to_text(chunk: str) -> str:
+    """Return text that has a JSON form, with as many characters as it will have there."""
+    text: str = orjson.loads(to_json(str(chunk)))
+    return text
