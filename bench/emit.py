@@ -28,7 +28,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.events import TASK_UPDATE, EventRecord
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 
 #: Events of a burst that one transaction holds: what a bulk change would do.
 BATCH = 100

@@ -25,7 +25,7 @@ from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.database.schema_version import latest_revision
 from swallowtail.app.core.errors import NotReleased
 from swallowtail.app.core.ledger.publisher import connect
-from swallowtail.app.core.tables.models import Deployment
+from swallowtail.app.core.tables.system import Deployment
 
 log = structlog.get_logger(__name__)
 

@@ -1,1 +1,1 @@
-"""Alembic migrations of the tables in `app/core/tables/models`."""
+"""Alembic migrations of the tables in `app/core/tables`."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.database.database import Database
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 
 
 def migrate(connection: Connection) -> None:

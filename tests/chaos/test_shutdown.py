@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from swallowtail.app.core.tables.models import Step, Task
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import story
 from tests.harness.paused_step import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE, after_gate, at_the_gate, let_through

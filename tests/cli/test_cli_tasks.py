@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import read_task
-from swallowtail.app.core.tables.models import Base, Task
+from swallowtail.app.core.tables.base import Base
+from swallowtail.app.core.tables.tasks import Task
 from tests.cli.desk import Desk, open_desk
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from swallowtail.app.core.database.migrate import migrate
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 from tests.core.domain import Domain, make_settings
 from tests.harness.servers import PostgresServer
 

@@ -23,7 +23,8 @@ from swallowtail.app.core.ledger.transitions import lock_task, move
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Instance, Outbox, Step, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from tests.core.log_oracle import check, story
 
 ERROR = {"code": "exception", "message": "It broke", "type": "ValueError"}

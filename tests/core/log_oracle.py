@@ -19,7 +19,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import read_events, read_head
 from swallowtail.app.core.states import CLAIMABLE, TERMINAL, StepStatus, TaskStatus, may_move
-from swallowtail.app.core.tables.models import Outbox, Step, Task
+from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 
 Wire = Mapping[str, Any]
 #: The last thing that a heartbeat left on a task's row: percent and message.

@@ -12,7 +12,8 @@ from swallowtail.app.core.events import TASK_UPDATE, EventRecord
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.maintenance import retention
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.tables.models import Event, Instance, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Event, Task
 from tests.journey.event_writer import Author
 
 

@@ -11,7 +11,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.security.permissions import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from tests.web.app_fixture import CARD
 from tests.web.callers import Gallery
 

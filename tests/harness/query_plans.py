@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 
 #: Tables that have a row for each process, agent or duty, or one row: reading all of one costs nothing.
 SMALL = frozenset({"agent", "worker", "duty", "deployment", "access_version"})

@@ -6,8 +6,8 @@ from functools import cache
 
 from sqlalchemy import Engine, create_engine, text
 
-from swallowtail.app.core.tables import audit, auth, privacy  # noqa: F401 - all tables
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables import artifacts, audit, auth, instances, schedules, system, tasks  # noqa: F401 - registers every table
+from swallowtail.app.core.tables.base import Base
 
 
 def create_tables(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
 from swallowtail.app.core.tables.auth import AccessToken
-from swallowtail.app.core.tables.models import Duty
+from swallowtail.app.core.tables.system import Duty
 from tests.harness.waiting import wait_until
 from tests.identity.bench import Bench
 from tests.identity.conftest import NewBench

@@ -20,7 +20,7 @@ from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.event_log import read_head
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from tests.core.domain import Domain, make_settings
 from tests.harness.program import ROOT
 from tests.harness.servers import PostgresServer

@@ -11,7 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import now
 from swallowtail.app.core.tables.auth import Membership, User
-from swallowtail.app.core.tables.models import Instance, Schedule, Step
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Step
 from tests.core.domain import Domain, make_settings
 
 pytestmark = pytest.mark.service

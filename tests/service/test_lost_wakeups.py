@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.maintenance.sweeper import Sweeper
-from swallowtail.app.core.tables.models import Outbox
+from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import Domain
 from tests.service.broker_queue import ids, take_all
 

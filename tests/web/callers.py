@@ -21,7 +21,7 @@ from swallowtail.app.core.security.permissions import NOBODY, Act, Actor, Role
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership, User
-from swallowtail.app.core.tables.models import Step, Task
+from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.web.request import current_caller
 from tests.identity.bench import CHEAP
 from tests.web.app_fixture import CARD, WebApp

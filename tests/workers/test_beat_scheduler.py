@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import select
 
-from swallowtail.app.core.tables.models import Outbox
+from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import beat_scheduler
 from swallowtail.workers.beat_scheduler import DatabaseScheduler
 from tests.core.schedule_domain import Bench, open_bench

@@ -13,7 +13,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.tables.models import Outbox
+from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import receivers, run_task, worker_runtime
 from tests.harness.event_lines import BEGINNING
 from tests.workers.conftest import Inside

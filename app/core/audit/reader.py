@@ -20,7 +20,7 @@ from swallowtail.app.core.audit.writer import BEGINNING, PRUNE, SYSTEM_SCOPE, se
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
-from swallowtail.app.core.tables.models import Moment
+from swallowtail.app.core.tables.base import Moment
 
 #: Entries read at once, and those about one object that are looked through for one page.
 PAGE, LOOK = 500, 1000

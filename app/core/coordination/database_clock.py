@@ -24,7 +24,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from swallowtail.app.core.coordination.worker_registry import MISSED
 from swallowtail.app.core.database.database import Database, db_now
-from swallowtail.app.core.tables.models import IS_RUNNING, Base, Duty, Moment, Outbox, Task, Worker
+from swallowtail.app.core.tables.base import Base, Moment
+from swallowtail.app.core.tables.system import Duty, Worker
+from swallowtail.app.core.tables.tasks import IS_RUNNING, Outbox, Task
 from swallowtail.app.core.validation import LIMITS
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.database.database import Database, db_now
-from swallowtail.app.core.tables.models import Duty
+from swallowtail.app.core.tables.system import Duty
 
 
 def take_turn(db: Database, name: str, seconds: float) -> bool:

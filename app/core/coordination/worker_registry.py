@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.database.database import Database, db_now
-from swallowtail.app.core.tables.models import Worker
+from swallowtail.app.core.tables.system import Worker
 
 #: A worker that has not said anything for so many of its intervals is no longer counted on.
 MISSED = 6

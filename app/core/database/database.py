@@ -36,9 +36,10 @@ from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload
-from swallowtail.app.core.tables import audit, auth, privacy  # noqa: F401 - whoever has a database knows every table
+from swallowtail.app.core.tables import artifacts, audit, auth, instances, schedules, system, tasks  # noqa: F401 - registers every table
+from swallowtail.app.core.tables.base import Moment
 from swallowtail.app.core.tables.column_encryption import KEYRING
-from swallowtail.app.core.tables.models import Instance, Moment
+from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.validation import LIMITS
 
 log = structlog.get_logger(__name__)

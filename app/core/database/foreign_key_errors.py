@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from swallowtail.app.core.errors import NotFound
 
 _FOREIGN_KEY = "23503"
-#: The table that a constraint refers to is the end of its name (see `core/tables/models.Base`): what it is, and its field.
+#: The table that a constraint refers to is the end of its name (see `core/tables/base.Base`): what it is, and its field.
 _TOLD = {
     "_instance": ("instance", "instance_id"),
     "_task": ("task", "task_id"),

@@ -26,7 +26,7 @@ from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import LEAST_ROLE, Act, require, require_outside
 from swallowtail.app.core.security.token_secrets import make_secret
 from swallowtail.app.core.tables.auth import AccessToken
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 
 #: All that a page of somebody else's may be allowed.

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
-from swallowtail.app.core.tables.models import Agent
+from swallowtail.app.core.tables.system import Agent
 
 #: The agent that does what it is told to, for tests and operators (`SWALLOWTAIL_PROBE`).
 PROBE = "probe"

@@ -24,9 +24,10 @@ from swallowtail.app.core.payload_redaction.kept_values import find_text, is_goo
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
 from swallowtail.app.core.privacy.redaction import Rules
 from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal_bytes, unseal_bytes
-from swallowtail.app.core.tables.models import Schedule, Step, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.validation import Checked, check_kept
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"

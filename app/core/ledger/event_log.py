@@ -23,8 +23,10 @@ from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
 from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
-from swallowtail.app.core.tables.models import Base, Event, Instance, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Event, Task
 from swallowtail.app.core.tables.unreadable import Placeholder, damaged, deserialize, is_mark
 from swallowtail.app.core.validation import LIMITS, check_kept
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.errors import Forbidden, TooMany
 from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.core.tables.auth import User
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 
 
 def count_creation(session: Session, actor: Actor, most: int) -> str | None:

@@ -21,7 +21,7 @@ from swallowtail.app.core.coordination.database_clock import note_time
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.tasks import WORKER_LOST, Ledger
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import alone
 
 # As text in the statement: SQLite uses no partial index for a parameter.

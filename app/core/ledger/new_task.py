@@ -9,7 +9,7 @@ from typing import Any
 
 from swallowtail.app.core.ledger.artifacts import Told
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now, db_now_once
 from swallowtail.app.core.ledger.tasks import Ledger
 from swallowtail.app.core.security.message_signing import Voucher, wakeup
-from swallowtail.app.core.tables.models import Outbox, Task
+from swallowtail.app.core.tables.tasks import Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone
 
 log = structlog.get_logger(__name__)

@@ -39,7 +39,7 @@ from swallowtail.app.core.ledger.transitions import (
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing
 from swallowtail.app.core.states import CLAIMABLE, StepStatus, TaskStatus
-from swallowtail.app.core.tables.models import Outbox, Step, Task
+from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.tables.unreadable import is_unreadable
 
 __all__ = ["Beat", "Claim", "RunLedger", "SavedStep", "Wrote", "clamp"]

@@ -43,7 +43,8 @@ from swallowtail.app.core.security.permission_version import is_raised
 from swallowtail.app.core.security.permissions import THE_SYSTEM, Act, Caller, Role
 from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
 from swallowtail.app.core.tables.auth import Membership
-from swallowtail.app.core.tables.models import IS_UNCLAIMED, Instance, Outbox, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import IS_UNCLAIMED, Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone
 
 __all__ = ["WORKER_LOST", "Announce", "Ledger", "NewTask"]

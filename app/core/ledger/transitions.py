@@ -20,7 +20,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction import Rules, redact_fields, redact_text
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus, may_move
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal
-from swallowtail.app.core.tables.models import Outbox, Step, Task
+from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.tables.unreadable import is_unreadable
 from swallowtail.app.core.validation import LONGEST_MESSAGE
 

@@ -23,6 +23,8 @@ from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.tables.artifacts import Artifact
+from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import (
     ANY_MARKER,
     DERIVED,
@@ -33,8 +35,6 @@ from swallowtail.app.core.tables.column_encryption import (
     unseal,
     unseal_bytes,
 )
-from swallowtail.app.core.tables.models import Base
-from swallowtail.app.core.tables.privacy import Artifact
 from swallowtail.app.core.tables.unreadable import is_damaged
 
 #: Rows that are sealed in one transaction, and those that are looked at by one question.

@@ -26,8 +26,8 @@ from swallowtail.app.core.ledger.event_log import Change, Head, read_head
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.states import TERMINAL
-from swallowtail.app.core.tables.models import Event, Instance, Task
-from swallowtail.app.core.tables.privacy import InstancePolicy
+from swallowtail.app.core.tables.instances import Instance, InstancePolicy
+from swallowtail.app.core.tables.tasks import Event, Task
 
 PRUNED = Counter("swallowtail_pruned_total", "Rows deleted because they are no longer kept", ["kind"])
 

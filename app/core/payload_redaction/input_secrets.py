@@ -19,9 +19,9 @@ from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction import Rules
 from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes
-from swallowtail.app.core.tables.models import Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, sound
 
 #: Large inputs that are read at once.

@@ -20,8 +20,8 @@ from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import EDITION, Rules, redact
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
 from swallowtail.app.core.process.worker_thread import place_for
+from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
-from swallowtail.app.core.tables.models import Base
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark
 
 #: Key in `Session.info` of what was made in a session and is to be kept: by model, id and column.

@@ -18,9 +18,12 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.payload_redaction.input_secrets import describe, learn
 from swallowtail.app.core.privacy.redaction import Rules, normal, schema_names
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal_bytes
-from swallowtail.app.core.tables.models import Agent, Schedule, Task
-from swallowtail.app.core.tables.privacy import Artifact, InstancePolicy
+from swallowtail.app.core.tables.instances import InstancePolicy
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.system import Agent
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import Unreadable
 
 #: Key in `Session.info`.

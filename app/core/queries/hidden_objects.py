@@ -16,9 +16,11 @@ from swallowtail.app.core.errors import NotFound, SwallowtailError
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.queries.authorized import Sight
 from swallowtail.app.core.security.permissions import Act, Actor, require, require_schedule, require_task
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.auth import AccessToken
-from swallowtail.app.core.tables.models import Instance, Schedule, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Task
 
 _SCOPES: dict[str, Callable[[str], Select[Any]]] = {
     "instance": lambda value: select(Instance.id).where(Instance.id == value),

@@ -37,7 +37,11 @@ from swallowtail.app.core.queries.views import (
     view_task,
 )
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Agent, Base, Instance, Moment, Schedule, Slot, Step, Task
+from swallowtail.app.core.tables.base import Base, Moment
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.system import Agent
+from swallowtail.app.core.tables.tasks import Step, Task
 
 Row = TypeVar("Row", bound=Base)
 

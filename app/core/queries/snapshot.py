@@ -21,7 +21,7 @@ from swallowtail.app.core.payload_redaction.rules import rules_among
 from swallowtail.app.core.privacy.redaction import Rules
 from swallowtail.app.core.queries.views import StepOutline, TaskOutline, outline_step, outline_task
 from swallowtail.app.core.security.field_mask import FULL, View
-from swallowtail.app.core.tables.models import Step, Task
+from swallowtail.app.core.tables.tasks import Step, Task
 
 
 @dataclass(frozen=True, slots=True)

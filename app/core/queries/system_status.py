@@ -20,7 +20,9 @@ from swallowtail.app.core.database.database import db_now, db_now_once
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TERMINAL, TaskStatus
-from swallowtail.app.core.tables.models import IS_OPEN, Outbox, Schedule, Task, Worker
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.system import Worker
+from swallowtail.app.core.tables.tasks import IS_OPEN, Outbox, Task
 
 log = structlog.get_logger(__name__)
 

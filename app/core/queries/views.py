@@ -10,7 +10,10 @@ from swallowtail.app.core.events import bearable, stamp
 from swallowtail.app.core.payload_redaction.kept_values import show
 from swallowtail.app.core.privacy.redaction import Rules, redact_fields, redact_text
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Agent, Instance, Schedule, Slot, Step, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.system import Agent
+from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import as_error, damaged, is_mark
 
 

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
 from swallowtail.app.core.tables.auth import Membership
-from swallowtail.app.core.tables.models import Instance, Schedule, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Task
 
 
 class Role(StrEnum):

@@ -21,7 +21,10 @@ from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.states import TERMINAL
 from swallowtail.app.core.tables.auth import AccessToken, Membership
-from swallowtail.app.core.tables.models import Event, Instance, Moment, Schedule, Slot, Task
+from swallowtail.app.core.tables.base import Moment
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.tasks import Event, Task
 from swallowtail.app.core.validation import check_instance_id
 
 T = TypeVar("T")

@@ -27,10 +27,12 @@ from swallowtail.app.core.queries.views import StepView, view_schedule, view_slo
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.services.instance_policy import read_own_policy
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
-from swallowtail.app.core.tables.models import Moment, Schedule, Slot, Step, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.base import Moment
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import Placeholder
 from swallowtail.app.core.validation import check_instance_id
 

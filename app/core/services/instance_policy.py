@@ -15,7 +15,7 @@ from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.privacy.redaction import normal
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require
-from swallowtail.app.core.tables.privacy import InstancePolicy
+from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.validation import check_instance_id, check_line
 
 #: A hundred years; more is for ever.

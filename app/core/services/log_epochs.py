@@ -15,7 +15,8 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, Head, read_head
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require, require_outside
-from swallowtail.app.core.tables.models import Event, Instance
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Event
 from swallowtail.app.core.validation import check_instance_id
 
 

@@ -27,7 +27,8 @@ from swallowtail.app.core.services.schedules import clock, timing_of
 from swallowtail.app.core.services.tasks import Submission, check_submission
 from swallowtail.app.core.states import ACTIVE
 from swallowtail.app.core.tables.column_encryption import place_of
-from swallowtail.app.core.tables.models import Schedule, Slot, Task
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import is_unreadable, sound
 
 log = structlog.get_logger(__name__)

@@ -27,7 +27,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require, require_schedule
 from swallowtail.app.core.services.cron import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
 from swallowtail.app.core.services.tasks import Submission, check_submission
-from swallowtail.app.core.tables.models import Schedule
+from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 
 CatchUp = Literal["skip", "latest", "all"]

@@ -28,7 +28,8 @@ from swallowtail.app.core.queries.rows import read_instance
 from swallowtail.app.core.queries.views import InstanceView, TaskView, view_instance, view_task
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require, require_outside, require_task
-from swallowtail.app.core.tables.models import Agent, Task
+from swallowtail.app.core.tables.system import Agent
+from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line, check_task_id
 
 #: Longest that a submission may wait for a worker before it expires: a year.

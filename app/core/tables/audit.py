@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from swallowtail.app.core.tables.models import Base, Moment
+from swallowtail.app.core.tables.base import Base, Moment
 
 
 class AuditChain(Base):

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from swallowtail.app.core.tables.models import Base, Moment
+from swallowtail.app.core.tables.base import Base, Moment
 
 
 class User(Base):

@@ -20,8 +20,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from swallowtail.app.core.events import to_json
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
-from swallowtail.app.core.tables.models import Base, Event, Schedule, Step, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.artifacts import Artifact
+from swallowtail.app.core.tables.base import Base
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Event, Step, Task
 from swallowtail.app.core.tables.unreadable import Placeholder
 from swallowtail.app.core.validation import LIMITS, check_kept
 

@@ -20,7 +20,7 @@ from swallowtail.app.core.maintenance import audit_cleanup
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.tables.models import Duty
+from swallowtail.app.core.tables.system import Duty
 from tests.core.audit.test_audit_log import ANN, entry_hash
 from tests.core.domain import Domain
 from tests.core.maintenance.test_retention import head

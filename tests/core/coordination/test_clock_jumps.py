@@ -16,7 +16,8 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.ledger.leases import Reaper
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Duty, Outbox, Task, Worker
+from swallowtail.app.core.tables.system import Duty, Worker
+from swallowtail.app.core.tables.tasks import Outbox, Task
 from tests.core.domain import ERROR, Domain
 
 HOUR = 3600.0

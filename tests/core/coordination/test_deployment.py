@@ -18,7 +18,7 @@ from swallowtail.app.core.deployment import Presence, join
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.ledger.outbox import broker_settings
 from swallowtail.app.core.ledger.publisher import access_channel, instance_channel
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 from tests.core.domain import make_settings
 from tests.harness.servers import RedisServer
 

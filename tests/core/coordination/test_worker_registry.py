@@ -11,7 +11,8 @@ from swallowtail.app.core.coordination.worker_registry import announce, find_dou
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Submission
-from swallowtail.app.core.tables.models import Outbox, Worker
+from swallowtail.app.core.tables.system import Worker
+from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import Domain
 
 NewDomain = Callable[..., Domain]

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalE
 from swallowtail.app.core.database.database import Database, db_now
 from swallowtail.app.core.database.faults import is_transient
 from swallowtail.app.core.errors import SettingsError, Unavailable
-from swallowtail.app.core.tables.models import Instance, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Task
 from tests.core.domain import Domain, make_settings
 
 NewDomain = Callable[..., Domain]

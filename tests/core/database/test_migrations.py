@@ -23,7 +23,7 @@ from swallowtail.app.core.database import migrate as module
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 from tests.core.domain import Domain, make_settings
 from tests.harness.servers import PostgresServer
 

@@ -11,7 +11,7 @@ import pytest
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import AgentCard, find_card, register, validate_input
 from swallowtail.app.core.queries.rows import list_agents
-from swallowtail.app.core.tables.models import Agent
+from swallowtail.app.core.tables.system import Agent
 from tests.core.domain import Domain
 from tests.harness.scaling import check_scaling
 

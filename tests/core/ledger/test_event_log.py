@@ -16,7 +16,8 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.event_log import Change, Head, read_events, read_head, read_heads
 from swallowtail.app.core.ledger.transitions import lock_task
-from swallowtail.app.core.tables.models import Event, Instance, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Event, Task
 from tests.core.concurrent_writers import EVENTS_OF_A_TASK, Follower, Skipped, crowd
 from tests.core.domain import Domain, numbers
 from tests.harness.program import ROOT, clean_environment

@@ -17,10 +17,11 @@ from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.maintenance.retention import DUTY, Policy, Pruned, foresee, prune, prune_due, read_policy
 from swallowtail.app.core.security.permissions import Actor, Caller
 from swallowtail.app.core.states import TaskStatus
+from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
-from swallowtail.app.core.tables.models import Event, Outbox, Step, Task
-from swallowtail.app.core.tables.privacy import Artifact, InstancePolicy
+from swallowtail.app.core.tables.instances import InstancePolicy
+from swallowtail.app.core.tables.tasks import Event, Outbox, Step, Task
 from tests.core.domain import Domain, numbers
 
 NewDomain = Callable[..., Domain]

@@ -11,7 +11,7 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.artifacts import find_owner, read_artifact, whole
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import read_task
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain, read_outputs
 

@@ -10,7 +10,7 @@ import pytest
 from swallowtail.app.core import validation
 from swallowtail.app.core.events import to_json
 from swallowtail.app.core.queries.rows import read_task
-from swallowtail.app.core.tables.models import Step
+from swallowtail.app.core.tables.tasks import Step
 from swallowtail.workers.run.json_output import encode
 from tests.core.conftest import NewDomain
 from tests.core.domain import make_settings, read_outputs

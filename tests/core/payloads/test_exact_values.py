@@ -18,7 +18,8 @@ from swallowtail.app.core.maintenance.key_rotation import rotate
 from swallowtail.app.core.queries.rows import list_schedules, list_steps, read_schedule, read_task
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.tables.models import Schedule, Step, Task
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, read_outputs
 

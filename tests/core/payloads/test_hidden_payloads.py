@@ -15,8 +15,8 @@ from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_step, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.tasks import Submission, submit
-from swallowtail.app.core.tables.models import Base
-from swallowtail.app.core.tables.privacy import InstancePolicy
+from swallowtail.app.core.tables.base import Base
+from swallowtail.app.core.tables.instances import InstancePolicy
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain
 

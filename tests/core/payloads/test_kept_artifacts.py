@@ -16,8 +16,9 @@ from swallowtail.app.core.ledger.artifacts import Content, read_artifact
 from swallowtail.app.core.privacy import redaction
 from swallowtail.app.core.queries.rows import read_step, read_task
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.tables.models import Step, Task
-from swallowtail.app.core.tables.privacy import Artifact, InstancePolicy
+from swallowtail.app.core.tables.artifacts import Artifact
+from swallowtail.app.core.tables.instances import InstancePolicy
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import Away, Domain
 

@@ -14,7 +14,8 @@ from swallowtail.app.core.queries.rows import read_schedule, read_task
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
 from swallowtail.app.core.services.tasks import Submission, submit
-from swallowtail.app.core.tables.models import Slot, Task
+from swallowtail.app.core.tables.schedules import Slot
+from swallowtail.app.core.tables.tasks import Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain, read_outputs
 

@@ -25,8 +25,9 @@ from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
 from swallowtail.app.core.services.tasks import Submission, check_submission, submit
-from swallowtail.app.core.tables.models import Schedule, Step, Task
-from swallowtail.app.core.tables.privacy import InstancePolicy
+from swallowtail.app.core.tables.instances import InstancePolicy
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import Away, Domain
 

@@ -19,8 +19,8 @@ from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, remove_schedule
-from swallowtail.app.core.tables.models import Step, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.artifacts import Artifact
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain
 

@@ -21,7 +21,8 @@ from swallowtail.app.core.queries.rows import list_tasks, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
 from swallowtail.app.core.services.tasks import Submission, submit
-from swallowtail.app.core.tables.models import Event, Schedule, Step, Task
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Event, Step, Task
 from swallowtail.app.core.validation import check_json, check_kept
 from swallowtail.workers.run.json_output import encode
 from swallowtail.workers.run.outcomes import PermanentError

@@ -16,7 +16,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.tables.models import Base
+from swallowtail.app.core.tables.base import Base
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, LOST, Domain, read_outputs
 from tests.core.log_oracle import story

@@ -16,9 +16,11 @@ from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring
 from swallowtail.app.core.queries.rows import list_schedules, read_schedule, read_task
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.tables.artifacts import Artifact
+from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import DERIVED, SEALED, seal
-from swallowtail.app.core.tables.models import Base, Event, Schedule, Task
-from swallowtail.app.core.tables.privacy import Artifact
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Event, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain, read_outputs
 

@@ -25,7 +25,9 @@ from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.queries.system_status import count_open, read_vitals
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.audit import AuditEntry
-from swallowtail.app.core.tables.models import Event, Instance, Outbox, Schedule, Slot, Task
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.schedules import Schedule, Slot
+from swallowtail.app.core.tables.tasks import Event, Outbox, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain, make_settings
 

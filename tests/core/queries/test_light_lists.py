@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import list_schedules, list_steps, list_tasks
-from swallowtail.app.core.tables.models import Schedule
+from swallowtail.app.core.tables.schedules import Schedule
 from tests.core.domain import Domain
 
 LARGE = ["x" * 1000] * 30

@@ -15,7 +15,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
-from swallowtail.app.core.tables.models import Step, Task
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain
 

@@ -14,7 +14,8 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.metrics import MOVES, STEP_RETRIES, STEP_SECONDS
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.queries.system_status import Vitals, VitalsCollector, count_open, read_vitals
-from swallowtail.app.core.tables.models import Outbox, Schedule
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import ERROR, Domain
 
 

@@ -17,7 +17,7 @@ from swallowtail.app.core.queries import rows, views
 from swallowtail.app.core.queries.snapshot import Bounds
 from swallowtail.app.core.queries.snapshot import snapshot as snapshot_of
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from tests.core.domain import ERROR, Domain
 from tests.core.log_oracle import fold
 

@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.tables.models import Outbox, Schedule
+from swallowtail.app.core.tables.schedules import Schedule
+from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.schedule_domain import ECHO, Bench, moment, open_bench
 
 

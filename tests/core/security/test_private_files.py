@@ -20,7 +20,7 @@ from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.events import now
 from swallowtail.app.core.process.private_files import open_private
 from swallowtail.app.core.security.signing_keys import SigningKeys
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from tests.core.domain import make_settings
 from tests.harness.program import ROOT, clean_environment
 from tests.harness.waiting import wait_until

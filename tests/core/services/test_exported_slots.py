@@ -10,7 +10,7 @@ import pytest
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.tables.models import Slot
+from swallowtail.app.core.tables.schedules import Slot
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
 

@@ -16,7 +16,7 @@ from swallowtail.app.core.ledger.publisher import connect, instance_channel
 from swallowtail.app.core.queries.authorized import Sight
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from tests.core.schedule_domain import Bench, open_bench
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import PATIENCE, wait_until

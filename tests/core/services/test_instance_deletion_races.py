@@ -24,7 +24,8 @@ from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
 from swallowtail.app.core.services.tasks import Submission, submit
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
-from swallowtail.app.core.tables.models import Base, Schedule
+from swallowtail.app.core.tables.base import Base
+from swallowtail.app.core.tables.schedules import Schedule
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
 from tests.core.interleaving import Beside, before_commit_of, before_next_commit, before_statement

@@ -14,7 +14,7 @@ from swallowtail.app.core.queries.views import SlotView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services.cron import preview
 from swallowtail.app.core.services.schedules import NewSchedule
-from swallowtail.app.core.tables.models import Schedule
+from swallowtail.app.core.tables.schedules import Schedule
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder

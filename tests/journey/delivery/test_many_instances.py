@@ -18,7 +18,7 @@ import pytest
 import redis
 from sqlalchemy import insert
 
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.web.websocket.frames import payload_of
 from tests.chaos.reconnecting_clients import frame, handshake
 from tests.harness.deployment import Deployment

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder

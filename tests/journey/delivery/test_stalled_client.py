@@ -13,7 +13,7 @@ import pytest
 
 from swallowtail.app.core.events import TASK_UPDATE
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.deployment import Deployment
 from tests.journey.authenticated_deployment import GUARDED, Tenants

@@ -11,7 +11,7 @@ import pytest
 from bench.load import Load
 from swallowtail.app.core.events import TASK_UPDATE
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.tables.models import Task
+from swallowtail.app.core.tables.tasks import Task
 from tests.harness.deployment import Deployment
 from tests.journey.event_writer import Author
 

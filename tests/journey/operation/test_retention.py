@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from swallowtail.app.core.tables.models import Instance
+from swallowtail.app.core.tables.instances import Instance
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder
 from tests.harness.waiting import wait_until

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.tables.models import Worker
+from swallowtail.app.core.tables.system import Worker
 from swallowtail.workers.worker_runtime import find_space
 from tests.harness.deployment import Deployment
 from tests.harness.ports import free_port

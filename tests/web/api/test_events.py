@@ -7,7 +7,8 @@ import uuid
 import pytest
 from sqlalchemy import delete, update
 
-from swallowtail.app.core.tables.models import Event, Instance
+from swallowtail.app.core.tables.instances import Instance
+from swallowtail.app.core.tables.tasks import Event
 from tests.web.app_fixture import Json, WebApp, problem, take
 
 

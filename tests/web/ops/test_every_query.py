@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, UniqueConstraint, select, text
 
-from swallowtail.app.core.tables.models import Base, Step, Task
+from swallowtail.app.core.tables.base import Base
+from swallowtail.app.core.tables.tasks import Step, Task
 from tests.harness.query_plans import Faults, Said, find_on_postgresql, find_on_sqlite, overheard
 from tests.web.callers import open_gallery
 from tests.web.every_query import KEEPS, do_everything

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.worker_registry import announce
 from swallowtail.app.core.database.database import db_now
-from swallowtail.app.core.tables.models import Outbox
+from swallowtail.app.core.tables.tasks import Outbox
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.silent_proxy import DeafWire
 from tests.harness.waiting import wait_until

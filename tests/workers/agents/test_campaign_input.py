@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import validate_input
-from swallowtail.app.core.tables.models import Agent
+from swallowtail.app.core.tables.system import Agent
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.registry.input_schema import input_schema
 

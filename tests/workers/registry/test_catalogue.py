@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.agent_cards import validate_input
-from swallowtail.app.core.tables.models import Agent
+from swallowtail.app.core.tables.system import Agent
 from swallowtail.workers.agents import echo
 from swallowtail.workers.registry.catalogue import AgentSpec, CatalogueError, agent, card, load_agents
 from swallowtail.workers.registry.input_schema import input_schema

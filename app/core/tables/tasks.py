@@ -1,93 +1,31 @@
-"""The tables. Only the ledger writes tasks, steps, events and wishes, and only `core/maintenance/retention` deletes
-them; `core/services/tasks` and the scheduler own the rest.
-
-Moments are stored as microseconds since 1970 (`Moment`), so that comparing with the database's clock is arithmetic on
-integers on SQLite and PostgreSQL alike.
-"""
+"""The tables of tasks: tasks, steps, events and the outbox. Only `core/ledger` writes them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from swallowtail.app.core.tables.base import Base, Moment
 
-
-class Moment(TypeDecorator[datetime]):
-    """An aware `datetime`, stored as integer microseconds since 1970-01-01T00:00Z."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Encode; a naive moment is refused, since nobody could say which clock it was read from."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime cannot be stored")
-        return (value - _EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Decode. What is no moment, as in a damaged row, is the first one, so that the other rows can be read."""
-        try:
-            return None if value is None else _EPOCH + timedelta(microseconds=value)
-        except (TypeError, OverflowError):
-            return _EPOCH
-
-
-class Base(DeclarativeBase):
-    """Base of every table; constraint names are fixed so that migrations can name them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-
-
-# What partial indexes are about, in the words in which they are asked for: SQLite compares these, not what they mean.
+# The conditions of partial indexes, in the words of the queries: SQLite compares the text, not the meaning.
 IS_OPEN = text("status IN ('SUBMITTED', 'QUEUED', 'IN_PROGRESS', 'WAITING', 'RETRYING')")
 IS_RUNNING = text("status = 'IN_PROGRESS'")
 IS_UNCLAIMED = text("status IN ('SUBMITTED', 'QUEUED') AND attempt = 0")
-
-
-class Instance(Base):
-    """A tenant's workspace: one room, one event log."""
-
-    __tablename__ = "instance"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    #: Number of the latest event; the counter that numbers the log.
-    seq: Mapped[int] = mapped_column(BigInteger, default=0)
-    #: Number of the latest event that is no longer stored: replay is possible from here on.
-    min_seq: Mapped[int] = mapped_column(BigInteger, default=0)
-    #: Random name of this log; another one means that numbers may be used again.
-    epoch: Mapped[str] = mapped_column(String(32))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    #: The user who created it, for counting; they need not be a member any more.
-    created_by: Mapped[str | None] = mapped_column(String(36), index=True)
 
 
 class Task(Base):
@@ -228,101 +166,3 @@ class Outbox(Base):
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
     #: Since when it waits for a worker: when it was to be sent first, whatever happened since.
     due_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
-
-
-class Duty(Base):
-    """What one process at a time does for all; who moves `next_at` on has the turn until then."""
-
-    __tablename__ = "duty"
-
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    next_at: Mapped[datetime] = mapped_column(Moment)
-
-
-class Deployment(Base):
-    """One row: what tells this deployment's channels, keys and queues from those of others (`core/deployment`)."""
-
-    __tablename__ = "deployment"
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    identity: Mapped[str] = mapped_column(String(32))
-
-
-class Agent(Base):
-    """What the web, the CLI and beat know of an agent: the card that workers publish."""
-
-    __tablename__ = "agent"
-
-    kind: Mapped[str] = mapped_column(String(100), primary_key=True)
-    title: Mapped[str] = mapped_column(String(200))
-    description: Mapped[str] = mapped_column(Text)
-    version: Mapped[str] = mapped_column(String(50))
-    input_schema: Mapped[dict[str, Any]] = mapped_column(JSON)
-    #: What the agent's outputs look like; None when it does not say.
-    output_schema: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    soft_time_limit: Mapped[float | None] = mapped_column(Float)
-    hard_time_limit: Mapped[float | None] = mapped_column(Float)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
-
-
-class Worker(Base):
-    """A worker that said it lives, and which kinds of task it knows."""
-
-    __tablename__ = "worker"
-
-    id: Mapped[str] = mapped_column(String(200), primary_key=True)
-    kinds: Mapped[list[str]] = mapped_column(JSON)
-    #: Until when it counts as living, if it says nothing more.
-    good_until: Mapped[datetime] = mapped_column(Moment)
-
-
-class Schedule(Base):
-    """A plan to submit one kind of task again and again, or once."""
-
-    __tablename__ = "schedule"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(200))
-    kind: Mapped[str] = mapped_column(String(100))
-    input: Mapped[Any] = mapped_column(JSON)
-    #: What is shown of the input (see `core/payload_redaction/kept_values`).
-    input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    #: Where the input is, when it is too large for the row, which then holds the reference to it.
-    input_artifact_id: Mapped[str | None] = mapped_column(String(36))
-    #: `cron`, `interval` or `once`; exactly the fields of that one are set.
-    timing: Mapped[str] = mapped_column(String(16))
-    cron: Mapped[str | None] = mapped_column(String(200))
-    timezone: Mapped[str] = mapped_column(String(64), default="UTC")
-    interval_seconds: Mapped[float | None] = mapped_column(Float)
-    run_at: Mapped[datetime | None] = mapped_column(Moment)
-    #: What to do with slots that passed while nobody looked: `skip`, `latest` or `all`.
-    catch_up: Mapped[str] = mapped_column(String(16), default="latest")
-    #: What to do when the last slot's task still runs: `allow` or `skip`.
-    overlap: Mapped[str] = mapped_column(String(16), default="allow")
-    paused: Mapped[bool] = mapped_column(Boolean, default=False)
-    #: The next planned firing; None when there is none to come.
-    next_slot_at: Mapped[datetime | None] = mapped_column(Moment)
-    last_slot_at: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-
-    __table_args__ = (
-        UniqueConstraint("instance_id", "name"),
-        Index("ix_schedule_instance", "instance_id", "id"),
-        Index("ix_schedule_due", "paused", "next_slot_at"),
-    )
-
-
-class Slot(Base):
-    """One planned firing of a schedule; its key is what makes two beats fire it once."""
-
-    __tablename__ = "slot"
-
-    schedule_id: Mapped[str] = mapped_column(ForeignKey("schedule.id", ondelete="CASCADE"), primary_key=True)
-    planned_at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
-    #: `fired` or `skipped`.
-    outcome: Mapped[str] = mapped_column(String(16))
-    reason: Mapped[str] = mapped_column(String(200), default="")
-    #: With an index: a task that is deleted is looked for here.
-    task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="SET NULL"), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)

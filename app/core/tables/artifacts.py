@@ -1,30 +1,14 @@
-"""The tables of what an instance keeps, hides and for how long: its policy, and large outputs kept by reference."""
+"""The table of artifacts: large inputs and outputs, stored apart from their rows."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from swallowtail.app.core.tables.models import Base, Moment
-
-
-class InstancePolicy(Base):
-    """What an instance has decided for itself; None means: as the settings say. No row means None everywhere."""
-
-    __tablename__ = "instance_policy"
-
-    instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True)
-    #: Days after which events, and tasks that have ended, are no longer kept.
-    event_days: Mapped[float | None] = mapped_column(Float)
-    task_days: Mapped[float | None] = mapped_column(Float)
-    #: Names of fields, at any depth, whose values are hidden before anything is stored or sent.
-    secret_fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    #: Whether e-mail addresses are hidden as keys and card numbers are.
-    hide_emails: Mapped[bool | None] = mapped_column(Boolean)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+from swallowtail.app.core.tables.base import Base, Moment
 
 
 class Artifact(Base):
