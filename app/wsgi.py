@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from swallowtail.app.core.config.settings import Settings
-    from swallowtail.app.web.accept.read_deadline import Readings
-    from swallowtail.app.web.accept.wsgi_listener import Front
+    from swallowtail.app.web.accept.read_deadline import ReadDeadlines
+    from swallowtail.app.web.accept.wsgi_listener import Acceptor
 
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
@@ -152,7 +152,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from swallowtail.app.web.serving.fd_limit import raise_limit
     from swallowtail.app.web.serving.listener import name_of
     from swallowtail.app.web.serving.shutdown_signals import catch_signals
-    from swallowtail.app.web.socketio.handlers import close_all, say_goodbye
+    from swallowtail.app.web.socketio.handlers import announce_restart, close_connections
 
     stopping: list[int] = []
     catch_signals(stopping)
@@ -181,8 +181,8 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
         if settings.processes > 1 and looks % LOOKS == 0:
             measure(web)
     stop()
-    say_goodbye(web)
-    close_all(web)
+    announce_restart(web)
+    close_connections(web)
     time.sleep(FAREWELL)
     web.warden.stop()
     web.hub.stop()
@@ -205,16 +205,16 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
     from eventlet import greenio, patcher, tpool, wsgi
 
-    from swallowtail.app.web.accept.head_check import read_strictly
-    from swallowtail.app.web.accept.read_deadline import Readings, hurry
-    from swallowtail.app.web.accept.wsgi_listener import Entrance
+    from swallowtail.app.web.accept.head_check import with_strict_head
+    from swallowtail.app.web.accept.read_deadline import ReadDeadlines, hurry
+    from swallowtail.app.web.accept.wsgi_listener import QueueListener
     from swallowtail.app.web.background.native_threads import NativeThreads
 
     # A password or a snapshot takes many milliseconds: in a real thread no greenlet waits for it.
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
     app.extensions["swallowtail"].offload(hashing.run, tpool.execute)
-    usual, health = (Entrance(listener, eventlet.Queue()) for _ in range(2))
+    usual, health = (QueueListener(listener, eventlet.Queue()) for _ in range(2))
 
     def hand_over(sock: Any, address: tuple[str, int], is_health: bool) -> None:
         green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
@@ -223,10 +223,10 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     def leave() -> None:
         wsgi.WSGI_LOCAL.already_handled = True
 
-    readings = Readings(settings.request_seconds, KEEPALIVE)
+    readings = ReadDeadlines(settings.request_seconds, KEEPALIVE)
     front = _open_front(listener, app, settings, readings, hand_over)
 
-    class Protocol(read_strictly(hurry(wsgi.HttpProtocol, readings, leave))):  # type: ignore[misc] # made at run time
+    class Protocol(with_strict_head(hurry(wsgi.HttpProtocol, readings, leave))):  # type: ignore[misc] # made at run time
         def __init__(self, state: Any, server: Any) -> None:
             try:
                 super().__init__(state, server)
@@ -262,8 +262,8 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
 
 
 def _open_front(
-    listener: Any, app: Flask, settings: Settings, readings: Readings, hand_over: Callable[[Any, Any, bool], None]
-) -> Front:
+    listener: Any, app: Flask, settings: Settings, readings: ReadDeadlines, hand_over: Callable[[Any, Any, bool], None]
+) -> Acceptor:
     """Have connections accepted under eventlet, and websockets served without the WSGI server where that can be.
 
     The stock path, in which the WSGI server gets every websocket, remains when the setting, the library or the kernel
@@ -277,7 +277,7 @@ def _open_front(
     from swallowtail.app.web.container import Web
     from swallowtail.app.web.engineio import fast_engine
     from swallowtail.app.web.websocket import event_loop
-    from swallowtail.app.web.websocket.eventlet_wait import Doze
+    from swallowtail.app.web.websocket.eventlet_wait import DescriptorWait
 
     epoll = getattr(patcher.original("select"), "epoll", None)
     web: Web = app.extensions["swallowtail"]
@@ -287,16 +287,18 @@ def _open_front(
     if reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
     if epoll is None:
-        simple = wsgi_listener.Simple(listener, hand_over, web.limits)
+        simple = wsgi_listener.BlockingAcceptor(listener, hand_over, web.limits)
         eventlet.spawn(simple.run)
         return simple
     poller = epoll()
-    loop = event_loop.Reactor(poller, Doze(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n)
+    loop = event_loop.EventLoop(
+        poller, DescriptorWait(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n
+    )
     if reason is None:
         web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
         web.engine.on_drained = web.hub.drained
         web.engine.start()
-    front = acceptor.Gate(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
+    front = acceptor.PeekingAcceptor(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
     front.open()
     eventlet.spawn_n(loop.run)
     return front
@@ -309,15 +311,15 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     from gevent.socket import wait_read
     from gevent.threadpool import ThreadPool
 
-    from swallowtail.app.web.accept.acceptor import open_front
-    from swallowtail.app.web.accept.head_check import read_strictly_in_gevent
-    from swallowtail.app.web.accept.read_deadline import Readings, hurry_in_gevent
+    from swallowtail.app.web.accept.acceptor import start_acceptor
+    from swallowtail.app.web.accept.head_check import with_strict_head_in_gevent
+    from swallowtail.app.web.accept.read_deadline import ReadDeadlines, hurry_in_gevent
 
     threads = ThreadPool(settings.password_checks)
     web = app.extensions["swallowtail"]
     web.offload(*[lambda work, *given: threads.apply(work, given)] * 2)
-    readings = Readings(settings.request_seconds, KEEPALIVE)
-    handler = read_strictly_in_gevent(hurry_in_gevent(WSGIHandler, readings, KEEPALIVE))
+    readings = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    handler = with_strict_head_in_gevent(hurry_in_gevent(WSGIHandler, readings, KEEPALIVE))
 
     class Once(handler):  # type: ignore[misc, valid-type] # the library has no types
         def handle_one_request(self) -> Any:
@@ -346,7 +348,7 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
         epoll = get_original("select", "epoll")
     except AttributeError:
         epoll = None
-    front = open_front(listener, epoll, wait, spawn, hand_over, web.limits, readings, settings)
+    front = start_acceptor(listener, epoll, wait, spawn, hand_over, web.limits, readings, settings)
     spawn(readings.run, sleep)
 
     def stop() -> None:

@@ -14,12 +14,12 @@ from swallowtail.app.core.process.worker_thread import Offload
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import Warden
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.web.background.denied_requests import Refusals
-from swallowtail.app.web.background.publish_queue import Announcer
+from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
+from swallowtail.app.web.background.publish_queue import PublishQueue
 from swallowtail.app.web.engineio.fast_engine import Engine
 from swallowtail.app.web.engineio.shutdown import Background
 from swallowtail.app.web.limits.limits import Limits
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Web:
 
     rt: Runtime
     tokens: Tokens
-    announcer: Announcer
+    announcer: PublishQueue
     socketio: SocketIO
     #: The stream's half of this process; `app/wsgi.py` starts it.
     hub: Hub
@@ -39,9 +39,9 @@ class Web:
     events: frozenset[str]
     #: Who could not sign in, and whatever else somebody was refused, for the audit log.
     denials: Denials
-    refusals: Refusals
+    denied_requests: DeniedRequestQueue
     background: Background
-    budgets: Budgets
+    budgets: MemoryBudgets
     #: Websockets of our own; None where the stock ones serve.
     engine: Engine | None = None
 
@@ -56,7 +56,7 @@ class Web:
         self.background.stop()
         self.announcer.close()
         self.limits.close()
-        self.refusals.close()
+        self.denied_requests.close()
         self.denials.flush()
         self.rt.close()
 

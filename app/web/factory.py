@@ -19,7 +19,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import Warden
 from swallowtail.app.delivery.database_reader import Archive
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.web.accept.response_budget import count_answers
+from swallowtail.app.web.accept.response_budget import count_responses
 from swallowtail.app.web.api import (
     agents,
     artifacts,
@@ -33,12 +33,12 @@ from swallowtail.app.web.api import (
     tokens,
     users,
 )
-from swallowtail.app.web.background.denied_requests import Refusals
-from swallowtail.app.web.background.publish_queue import Announcer
+from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
+from swallowtail.app.web.background.publish_queue import PublishQueue
 from swallowtail.app.web.container import Web, get_runtime
 from swallowtail.app.web.engineio.shutdown import Background
 from swallowtail.app.web.http import problem_details, security_headers
-from swallowtail.app.web.http.request_guard import Doorstep
+from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.ops import health, metrics, openapi
 from swallowtail.app.web.pages import login, vendored, views
@@ -46,7 +46,7 @@ from swallowtail.app.web.request import csrf, rate_limit_hooks
 from swallowtail.app.web.request.json_body import ApiRequest, FastJson
 from swallowtail.app.web.socketio import handlers
 from swallowtail.app.web.socketio.transport import SocketTransport
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 _PARTS = (
     *(instances, members, instance_data, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
@@ -68,17 +68,17 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     reader = Tokens(runtime)
     reader.check_keys()
     # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
-    announcer = Announcer(runtime.broadcast)
+    announcer = PublishQueue(runtime.broadcast)
     runtime.ledger.announce = announcer.announce
     runtime.ledger.announce_access = announcer.announce_access
     runtime.hurry = _leave_to_sweeper
-    budgets = Budgets(settings)
+    budgets = MemoryBudgets(settings)
     sio = handlers.make_socketio(app, settings, budgets)
     archive = Archive(runtime.db, settings)
     hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
     allowed = Limits(settings)
     denials = Denials(runtime.db, settings)
-    refusals = Refusals(runtime.db, denials)
+    refusals = DeniedRequestQueue(runtime.db, denials)
     conversation = handlers.register(sio, hub, settings, reader, allowed, refusals)
     warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
     hub.on_access = hub.passes.on_doubt = warden.look_soon
@@ -106,9 +106,9 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     vendored.register(app)
     for part in _PARTS:
         app.register_blueprint(part.bp)
-    app.wsgi_app = count_answers(app.wsgi_app, budgets.outbound)  # type: ignore[method-assign]
+    app.wsgi_app = count_responses(app.wsgi_app, budgets.outbound)  # type: ignore[method-assign]
     # Around Socket.IO too, which stands around Flask.
-    app.wsgi_app = Doorstep(settings).around(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = RequestGuard(settings).around(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

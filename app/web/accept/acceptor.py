@@ -22,13 +22,13 @@ from typing import Any
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.accept.read_deadline import Readings
-from swallowtail.app.web.accept.wsgi_listener import Front, Simple
+from swallowtail.app.web.accept.read_deadline import ReadDeadlines
+from swallowtail.app.web.accept.wsgi_listener import Acceptor, BlockingAcceptor
 from swallowtail.app.web.engineio.fast_engine import Engine
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import TOO_MANY_HERE, Limits
-from swallowtail.app.web.websocket.event_loop import Poller, Reactor
-from swallowtail.app.web.websocket.handshake import END, LONGEST, Upgrade, read_upgrade
+from swallowtail.app.web.websocket.event_loop import EventLoop, Poller
+from swallowtail.app.web.websocket.handshake import END, LONGEST, UpgradeRequest, read_upgrade
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +51,10 @@ _MORE = re.compile(rb"^(content-length|transfer-encoding|upgrade)[ \t]*:", re.IG
 
 Address = tuple[str, int]
 #: Takes a connection whose request is to be answered; the last says whether it asks for the health of the process.
-HandOver = Callable[[socket.socket, Address, bool], None]
+Dispatch = Callable[[socket.socket, Address, bool], None]
 
 
-class _Visitor:
+class PendingConnection:
     """A connection whose request is not all there."""
 
     __slots__ = ("address", "is_counted", "seen", "since", "sock")
@@ -70,17 +70,17 @@ class _Visitor:
         self.is_counted = False
 
 
-class Gate:
+class PeekingAcceptor:
     """The listening socket of one process."""
 
     def __init__(
         self,
         listener: socket.socket,
-        reactor: Reactor,
+        reactor: EventLoop,
         engine: Engine | None,
-        hand_over: HandOver,
+        hand_over: Dispatch,
         limits: Limits,
-        readings: Readings,
+        readings: ReadDeadlines,
         settings: Settings,
     ) -> None:
         """`readings` are those of the WSGI server. Without an engine every websocket is the server's too."""
@@ -96,7 +96,7 @@ class Gate:
         self._patience = settings.request_seconds
         self._health = {settings.url_prefix.encode() + path for path in _HEALTH}.union(_HEALTH)
         #: By descriptor, the one first that has waited longest.
-        self._silent: dict[int, _Visitor] = {}
+        self._silent: dict[int, PendingConnection] = {}
         self._handed = 0
         self._lock = threading.Lock()
 
@@ -126,9 +126,9 @@ class Gate:
                     self._rest(fault)
                     return
                 continue
-            self._welcome(_Visitor(sock, address))
+            self._welcome(PendingConnection(sock, address))
 
-    def _welcome(self, visitor: _Visitor) -> None:
+    def _welcome(self, visitor: PendingConnection) -> None:
         try:
             visitor.sock.setblocking(False)
             visitor.is_counted = self._limits.hold(visitor.address[0])
@@ -139,7 +139,7 @@ class Gate:
         except Exception:
             self._fail(visitor)
 
-    def _fail(self, visitor: _Visitor) -> None:
+    def _fail(self, visitor: PendingConnection) -> None:
         """Let one go with whom something went wrong; everybody else has nothing to do with it."""
         log.exception("visitor_failed")
         fd = visitor.sock.fileno()
@@ -149,7 +149,7 @@ class Gate:
             self._release(visitor)
             self._reactor.discard(visitor.sock)
 
-    def _release(self, visitor: _Visitor) -> None:
+    def _release(self, visitor: PendingConnection) -> None:
         if visitor.is_counted:
             visitor.is_counted = False
             self._limits.release(visitor.address[0])
@@ -172,7 +172,7 @@ class Gate:
             return True
         return self._readings.leaving < MOST_LEAVING and self._readings.shed()
 
-    def _keep(self, visitor: _Visitor) -> None:
+    def _keep(self, visitor: PendingConnection) -> None:
         """Wait for the rest of a head; most have it there when they are accepted."""
         if self._silent and self._count() + len(self._silent) >= self._most:
             self._drop(next(iter(self._silent)))
@@ -181,7 +181,7 @@ class Gate:
         self._reactor.watch(fd, lambda _: self._listen(fd, visitor))
         self._reactor.after(self._patience, lambda: self._give_up(fd, visitor))
 
-    def _listen(self, fd: int, visitor: _Visitor) -> None:
+    def _listen(self, fd: int, visitor: PendingConnection) -> None:
         try:
             if self._look(visitor):
                 # Where it belongs now, its descriptor may be watched again already.
@@ -189,7 +189,7 @@ class Gate:
         except Exception:
             self._fail(visitor)
 
-    def _give_up(self, fd: int, visitor: _Visitor) -> None:
+    def _give_up(self, fd: int, visitor: PendingConnection) -> None:
         if self._silent.get(fd) is not visitor:
             return
         left = visitor.since + self._patience - time.monotonic()
@@ -206,7 +206,7 @@ class Gate:
         except Exception:
             self._fail(visitor)
 
-    def _look(self, visitor: _Visitor) -> bool:
+    def _look(self, visitor: PendingConnection) -> bool:
         """Send a connection where it belongs; tells whether it has said enough for that."""
         sock = visitor.sock
         try:
@@ -231,7 +231,7 @@ class Gate:
             return False
         return True
 
-    def _direct(self, visitor: _Visitor, head: bytes) -> None:
+    def _direct(self, visitor: PendingConnection, head: bytes) -> None:
         sock, address = visitor.sock, visitor.address
         engine = self._engine
         upgrade = read_upgrade(head, address, engine.prefix) if engine is not None else None
@@ -264,7 +264,7 @@ class Gate:
             and not _MORE.search(head)
         )
 
-    def _adopt(self, engine: Engine, visitor: _Visitor, upgrade: Upgrade) -> None:
+    def _adopt(self, engine: Engine, visitor: PendingConnection, upgrade: UpgradeRequest) -> None:
         # From here on it counts for the address that it says, which a proxy may tell, until the engine forgets it.
         self._release(visitor)
         upgrade.environ.pop(DIRECT, None)
@@ -275,12 +275,12 @@ class Gate:
         visitor.sock.recv(upgrade.size)
         engine.adopt(visitor.sock, upgrade)
 
-    def _let_go(self, visitor: _Visitor) -> None:
+    def _let_go(self, visitor: PendingConnection) -> None:
         self._reactor.forget(visitor.sock.fileno())
         if visitor.seen:
             visitor.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    def _refuse(self, visitor: _Visitor, answer: bytes) -> None:
+    def _refuse(self, visitor: PendingConnection, answer: bytes) -> None:
         self._release(visitor)
         self._answer(visitor.sock, answer)
 
@@ -298,26 +298,26 @@ class Gate:
         self._reactor.discard(sock)
 
 
-def open_front(
+def start_acceptor(
     listener: socket.socket,
     epoll: Callable[[], Poller] | None,
     wait: Callable[[Any, float], Any],
     start: Callable[[Callable[[], None]], object],
-    hand_over: HandOver,
+    hand_over: Dispatch,
     limits: Limits,
-    readings: Readings,
+    readings: ReadDeadlines,
     settings: Settings,
-) -> Front:
+) -> Acceptor:
     """Have connections accepted for a WSGI server that gets every websocket too: by a gate, where there is epoll.
 
     `wait(poller, seconds)` returns once the poller has something; `start(work)` has it done beside everything else.
     """
     if epoll is None:
-        simple = Simple(listener, hand_over, limits)
+        simple = BlockingAcceptor(listener, hand_over, limits)
         start(simple.run)
         return simple
-    reactor = Reactor(poller := epoll(), partial(wait, poller), start)
-    gate = Gate(listener, reactor, None, hand_over, limits, readings, settings)
+    reactor = EventLoop(poller := epoll(), partial(wait, poller), start)
+    gate = PeekingAcceptor(listener, reactor, None, hand_over, limits, readings, settings)
     gate.open()
     start(reactor.run)
     return gate

@@ -24,7 +24,7 @@ LONGEST_LENGTH = 18
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s"
 
 
-def find_fault(lines: Sequence[bytes]) -> str | None:
+def find_header_error(lines: Sequence[bytes]) -> str | None:
     """Return what is wrong with the lines of a request's headers, as they came; None if nothing is."""
     framing: list[tuple[bytes, bytes]] = []
     for line in lines:
@@ -46,12 +46,12 @@ def find_fault(lines: Sequence[bytes]) -> str | None:
     return None
 
 
-def find_odd_request(line: bytes) -> str | None:
+def find_request_line_error(line: bytes) -> str | None:
     """Return what is wrong with a request's first line, as it came; None if nothing is."""
     return None if _REQUEST.fullmatch(line) else "the request line is malformed"
 
 
-def is_in_chunks(lines: Sequence[bytes]) -> bool:
+def is_chunked(lines: Sequence[bytes]) -> bool:
     """Tell whether a request's body comes in chunks: servers read their sizes more or less strictly (`0x5`, `+5`)."""
     return any((found := _FRAMING.fullmatch(line)) and found[1].lower() == b"transfer-encoding" for line in lines)
 
@@ -72,7 +72,7 @@ class _Lines:
         return getattr(self._source, name)
 
 
-def read_strictly(handler: type[Any]) -> type[Any]:
+def with_strict_head(handler: type[Any]) -> type[Any]:
     """Return a request handler of `http.server`'s family (eventlet's, Werkzeug's) that answers 400 to such a head.
 
     What follows a body in chunks is never read as a request: the connection ends.
@@ -89,8 +89,8 @@ def read_strictly(handler: type[Any]) -> type[Any]:
                 good = bool(super().parse_request())
             finally:
                 self.rfile = source
-            fault = (find_odd_request(self.raw_requestline) or find_fault(kept.lines)) if good else None
-            if fault is not None or is_in_chunks(kept.lines):
+            fault = (find_request_line_error(self.raw_requestline) or find_header_error(kept.lines)) if good else None
+            if fault is not None or is_chunked(kept.lines):
                 self.close_connection = True
             if fault is not None:
                 self.wfile.write(REFUSAL % (len(fault), fault.encode()))
@@ -100,7 +100,7 @@ def read_strictly(handler: type[Any]) -> type[Any]:
     return Strict
 
 
-def read_strictly_in_gevent(handler: type[Any]) -> type[Any]:
+def with_strict_head_in_gevent(handler: type[Any]) -> type[Any]:
     """Return gevent's request handler with the same care; the server answers 400 to a ValueError."""
 
     class Strict(handler):  # type: ignore[misc] # the library has no types
@@ -116,10 +116,10 @@ def read_strictly_in_gevent(handler: type[Any]) -> type[Any]:
                 raise ValueError(str(problem)) from None
             finally:
                 self.rfile = source
-            fault = find_odd_request(raw_requestline.encode("latin-1")) or find_fault(kept.lines)
+            fault = find_request_line_error(raw_requestline.encode("latin-1")) or find_header_error(kept.lines)
             if fault is not None:
                 raise ValueError(fault)
-            if is_in_chunks(kept.lines):
+            if is_chunked(kept.lines):
                 self.close_connection = True
             return result
 

@@ -37,7 +37,7 @@ PASSED_BY = 64
 PIECE = 65_536
 
 
-class Reader(Protocol):
+class RequestReader(Protocol):
     """A connection on which requests come."""
 
     def is_reading(self) -> bool:
@@ -50,7 +50,7 @@ class Reader(Protocol):
         """Have whoever reads from it find its end; `how` is what a socket's `shutdown` takes."""
 
 
-class Readings:
+class ReadDeadlines:
     """The requests of one process that are on their way. May be called from any thread."""
 
     def __init__(self, seconds: float, idle: float) -> None:
@@ -58,13 +58,13 @@ class Readings:
         self._seconds = seconds
         self._idle = idle
         #: When each is late; the one first that began first.
-        self._due: dict[Reader, float] = {}
+        self._due: dict[RequestReader, float] = {}
         #: Those that were cut and have not come to an end.
-        self._cut: dict[Reader, None] = {}
+        self._cut: dict[RequestReader, None] = {}
         #: By the address of a connection that no handler has yet: when it was accepted.
         self._since: dict[Any, float] = {}
         #: The addresses of connections.
-        self._peers: dict[Reader, Any] = {}
+        self._peers: dict[RequestReader, Any] = {}
         #: Those of connections that were shed and are not closed.
         self._leaving: set[Any] = set()
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Readings:
             self._since.pop(peer, None)
             self._leaving.discard(peer)
 
-    def begin(self, reader: Reader, peer: Any = None, *, idle: bool = False) -> None:
+    def begin(self, reader: RequestReader, peer: Any = None, *, idle: bool = False) -> None:
         """Note that a request begins to come, or that nothing does."""
         with self._lock:
             since = self._since.pop(peer, None) if peer is not None else None
@@ -98,13 +98,13 @@ class Readings:
             now = time.monotonic() if since is None else since
             self._due[reader] = now + (self._idle if idle else self._seconds)
 
-    def go_on(self, reader: Reader) -> None:
+    def go_on(self, reader: RequestReader) -> None:
         """Note that the rest of a request is read after all, which has no more time than it had, or one look's."""
         with self._lock:
             due = self._due.pop(reader, 0.0)
             self._due[reader] = max(due, time.monotonic() + LOOK)
 
-    def end(self, reader: Reader) -> None:
+    def end(self, reader: RequestReader) -> None:
         """Forget a connection."""
         with self._lock:
             self._due.pop(reader, None)
@@ -150,7 +150,7 @@ class Readings:
                 self._leaving.discard(peer)
         return False
 
-    def _cut_off(self, reader: Reader) -> bool:
+    def _cut_off(self, reader: RequestReader) -> bool:
         if not reader.is_reading():
             return False
         # Its answer can still be sent, which is 400.
@@ -169,11 +169,11 @@ class Readings:
                 log.exception("look_failed")
 
 
-def _is_busy(reader: Reader) -> bool:
+def _is_busy(reader: RequestReader) -> bool:
     return reader.is_reading() and not reader.is_waiting()
 
 
-class Watched:
+class TrackedInput:
     """What requests are read from; tells whether somebody reads just now."""
 
     def __init__(self, source: Any) -> None:
@@ -199,7 +199,7 @@ class Watched:
         return getattr(self._source, name)
 
 
-class Counted:
+class CountedBody:
     """A body of a known length whose bytes are counted, for servers that do not."""
 
     chunked_input = False
@@ -222,18 +222,18 @@ class Counted:
         return data
 
 
-class _Timed:
-    """What a handler needs to be a `Reader`. `body` counts what has been read, as eventlet's and gevent's inputs do."""
+class DeadlineHandler:
+    """What a handler needs to be a `RequestReader`. `body` counts what has been read, as eventlet's and gevent's inputs do."""
 
     body: Any = None
-    source: Watched
+    source: TrackedInput
 
     def is_waiting(self) -> bool:
-        """See `Reader`."""
+        """See `RequestReader`."""
         return self.source.is_read and self.is_reading()
 
     def is_reading(self) -> bool:
-        """See `Reader`."""
+        """See `RequestReader`."""
         body = self.body
         if body is None:
             return True
@@ -242,7 +242,7 @@ class _Timed:
         return bool(body.position < (body.content_length or 0))
 
     def cut(self, how: int) -> None:
-        """See `Reader`."""
+        """See `RequestReader`."""
         with suppress(OSError, AttributeError):
             self.find_socket().shutdown(how)
 
@@ -256,19 +256,19 @@ def _leave() -> None:
     raise ConnectionError
 
 
-def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _leave) -> type[Any]:
+def hurry(handler: type[Any], readings: ReadDeadlines, leave: Callable[[], None] = _leave) -> type[Any]:
     """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) whose requests have to come in time.
 
     `leave` tells the server that a connection has been a websocket.
     """
 
-    class Hurried(_Timed, handler):  # type: ignore[misc] # eventlet has no types
+    class Hurried(DeadlineHandler, handler):  # type: ignore[misc] # eventlet has no types
         rfile: Any
         has_served = False
 
         def setup(self) -> None:
             super().setup()
-            self.source = self.rfile = Watched(self.rfile)
+            self.source = self.rfile = TrackedInput(self.rfile)
 
         def find_socket(self) -> Any:
             return self.connection
@@ -294,7 +294,7 @@ def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _l
             environ = super().make_environ()
             if not environ.get("wsgi.input_terminated"):
                 length = environ.get("CONTENT_LENGTH") or "0"
-                self.body = environ["wsgi.input"] = Counted(environ["wsgi.input"], int(length))
+                self.body = environ["wsgi.input"] = CountedBody(environ["wsgi.input"], int(length))
             environ[ANSWERED] = self.answered
             environ[SOCKET], environ[HANDLED] = self.connection, leave
             return environ
@@ -314,20 +314,20 @@ def hurry(handler: type[Any], readings: Readings, leave: Callable[[], None] = _l
     return Hurried
 
 
-def hurry_in_gevent(handler: type[Any], readings: Readings, patience: float) -> type[Any]:
+def hurry_in_gevent(handler: type[Any], readings: ReadDeadlines, patience: float) -> type[Any]:
     """Return gevent's request handler with the same care.
 
     Whoever takes nothing of an answer for `patience` seconds is gone, as the other servers have it by themselves.
     """
 
-    class Hurried(_Timed, handler):  # type: ignore[misc] # the library has no types
+    class Hurried(DeadlineHandler, handler):  # type: ignore[misc] # the library has no types
         rfile: Any
         has_served = False
 
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             self.socket.settimeout(patience)
-            self.source = self.rfile = Watched(self.rfile)
+            self.source = self.rfile = TrackedInput(self.rfile)
 
         def _sendall(self, data: bytes) -> None:
             # Piece by piece: the time is that of one call, and who takes it slowly may go on.

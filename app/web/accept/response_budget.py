@@ -11,19 +11,19 @@ from contextlib import suppress
 from typing import Any
 
 from swallowtail.app.web.engineio.stock_websocket import SOCKET, bare
-from swallowtail.app.web.websocket.outgoing_budget import Hold, Outbound
+from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget, QueuedWrite
 
 #: Bytes that a client need not have taken for a server to be done with them.
 SMALL = 4096
 
 
-class _Answer:
+class _CountedResponse:
     """One answer on its way; a `Waiting`."""
 
-    def __init__(self, pieces: Iterable[bytes], line: Any, outbound: Outbound) -> None:
+    def __init__(self, pieces: Iterable[bytes], line: Any, outbound: OutgoingBudget) -> None:
         self._pieces = pieces
         self._line = line
-        self._hold = Hold(outbound, self)
+        self._hold = QueuedWrite(outbound, self)
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
@@ -49,7 +49,7 @@ class _Answer:
             bare(self._line).shutdown(socket.SHUT_RDWR)
 
 
-def count_answers(app: Any, outbound: Outbound) -> Any:
+def count_responses(app: Any, outbound: OutgoingBudget) -> Any:
     """Return a WSGI application that answers as `app` does; each of its answers may be cut off."""
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -58,6 +58,6 @@ def count_answers(app: Any, outbound: Outbound) -> Any:
         if line is None or (isinstance(answer, list) and sum(map(len, answer)) < SMALL):
             # A server that sees a list knows how long it is.
             return answer
-        return _Answer(answer, line, outbound)
+        return _CountedResponse(answer, line, outbound)
 
     return serve

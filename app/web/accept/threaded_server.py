@@ -15,9 +15,9 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.accept.acceptor import open_front
-from swallowtail.app.web.accept.head_check import read_strictly
-from swallowtail.app.web.accept.read_deadline import ANSWERED, Readings, hurry
+from swallowtail.app.web.accept.acceptor import start_acceptor
+from swallowtail.app.web.accept.head_check import with_strict_head
+from swallowtail.app.web.accept.read_deadline import ANSWERED, ReadDeadlines, hurry
 from swallowtail.app.web.background.native_threads import NativeThreads
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ def serve_in_threads(listener: socket.socket, app: Flask, settings: Settings, ke
     web = app.extensions["swallowtail"]
     hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
     web.rt.passwords.offload = hashing.run
-    readings = Readings(settings.request_seconds, keepalive)
+    readings = ReadDeadlines(settings.request_seconds, keepalive)
 
     class Server(ThreadedWSGIServer):
         daemon_threads = True
@@ -55,7 +55,7 @@ def serve_in_threads(listener: socket.socket, app: Flask, settings: Settings, ke
     server = Server(
         settings.host, settings.port, _telling(app), _make_handler(readings, keepalive), fd=listener.fileno()
     )
-    front = open_front(
+    front = start_acceptor(
         *(listener, getattr(select, "epoll", None), lambda poller, seconds: poller.poll(seconds, 1), start),
         *(hand_over, web.limits, readings, settings),
     )
@@ -84,8 +84,8 @@ def _telling(app: Any) -> Any:
     return serve
 
 
-def _make_handler(readings: Readings, keepalive: float) -> type[WSGIRequestHandler]:
-    class Handler(read_strictly(hurry(WSGIRequestHandler, readings))):  # type: ignore[misc] # made at run time
+def _make_handler(readings: ReadDeadlines, keepalive: float) -> type[WSGIRequestHandler]:
+    class Handler(with_strict_head(hurry(WSGIRequestHandler, readings))):  # type: ignore[misc] # made at run time
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = keepalive

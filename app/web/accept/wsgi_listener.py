@@ -13,7 +13,7 @@ from swallowtail.app.web.limits.limits import TOO_MANY_HERE, Limits
 REFUSED_REST = 0.05
 
 
-class Front(Protocol):
+class Acceptor(Protocol):
     """Whoever accepts the connections of a process."""
 
     def close(self) -> None:
@@ -23,7 +23,7 @@ class Front(Protocol):
         """Learn that a connection which was handed over is closed."""
 
 
-class Entrance:
+class QueueListener:
     """Gives a WSGI server the connections that are put into its queue."""
 
     def __init__(self, listener: Any, queue: Any) -> None:
@@ -43,7 +43,7 @@ class Entrance:
         """Leave it to whoever accepts."""
 
 
-class Simple:
+class BlockingAcceptor:
     """Accepts where the system has no epoll: counts addresses, and hands everybody over who comes."""
 
     def __init__(self, listener: Any, hand_over: Callable[[Any, Any, bool], None], limits: Limits) -> None:
@@ -69,9 +69,9 @@ class Simple:
             sock.close()
 
     def left(self, address: Any) -> None:
-        """See `Front`."""
+        """See `Acceptor`."""
         self._limits.release(address[0])
 
     def close(self) -> None:
-        """See `Front`."""
+        """See `Acceptor`."""
         self._stopping = True

@@ -19,22 +19,22 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
 from swallowtail.app.core.queries.hidden_objects import KINDS, find_scope, find_unseen
 from swallowtail.app.core.security.permissions import Caller
-from swallowtail.app.web.background.lazy_thread import LateThread
+from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
-#: Refusals that may wait for the database. Beyond it they are counted, and told as one.
+#: DeniedRequestQueue that may wait for the database. Beyond it they are counted, and told as one.
 BACKLOG = 1000
 
 
-class Refusals:
+class DeniedRequestQueue:
     """The refusals of one web process. Its thread begins with the first."""
 
     def __init__(self, db: Database, denials: Denials) -> None:
         self._db = db
         self._denials = denials
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
-        self._thread = LateThread("refusals", self._write_forever)
+        self._thread = LazyThread("refusals", self._write_forever)
 
     def note(self, refusal: SwallowtailError, caller: Caller, act: str, kind: str, object_id: str) -> None:
         """Take why somebody did not get what they asked for; returns at once.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 
-class LateThread:
+class LazyThread:
     """At most one thread that runs `run`, under a name. Safe to be called from any thread."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ BACKLOG = 1000
 DROPPED = Counter("swallowtail_announcements_dropped_total", "Transactions whose hint was dropped since Redis was slow")
 
 
-class Announcer:
+class PublishQueue:
     """The `announce` of a web process's ledger. Its thread begins with the first event."""
 
     def __init__(self, broadcaster: Broadcaster) -> None:

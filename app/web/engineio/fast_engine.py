@@ -21,13 +21,13 @@ from engineio.socket import Socket
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
 from swallowtail.app.web.engineio.polling_session import MEANT, read_packet
-from swallowtail.app.web.http.request_guard import Doorstep
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.http.request_guard import RequestGuard
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.connection import Connection
-from swallowtail.app.web.websocket.event_loop import Reactor
+from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import BINARY, NOT_TEXT, TEXT, pack
-from swallowtail.app.web.websocket.handshake import Upgrade
-from swallowtail.app.web.websocket.heartbeat import Pulse
+from swallowtail.app.web.websocket.handshake import UpgradeRequest
+from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
 log = structlog.get_logger(__name__)
 
@@ -163,19 +163,19 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
 class Engine:
     """The fast sockets of one Engine.IO server."""
 
-    def __init__(self, server: Any, settings: Settings, reactor: Reactor, budgets: Budgets) -> None:
+    def __init__(self, server: Any, settings: Settings, reactor: EventLoop, budgets: MemoryBudgets) -> None:
         """`server` is python-socketio's."""
         self._server = server
         eio = self.eio = server.eio
         self.reactor = reactor
-        self.pulse = Pulse(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
+        self.pulse = PingSchedule(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
         #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
         #: The path under which websockets may come, too.
         self.prefix = settings.url_prefix
         self._budgets = budgets
-        self._doorstep = Doorstep(settings)
+        self._doorstep = RequestGuard(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
         # Ours are not among the stock ones: its monitor would look at each of them in turn.
@@ -188,12 +188,12 @@ class Engine:
         """Begin to ask connections for signs of life."""
         self.pulse.run(self.reactor.after, time.monotonic)
 
-    def accepts(self, upgrade: Upgrade) -> bool:
+    def accepts(self, upgrade: UpgradeRequest) -> bool:
         """Tell whether a websocket may connect, by its host and its origin. Says nothing about who it is."""
         self._doorstep.settle(upgrade.environ)
         return self._doorstep.find_refusal(upgrade.environ) is None
 
-    def adopt(self, sock: sockets.socket, upgrade: Upgrade) -> None:
+    def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
         """Make a websocket of a socket whose request has been read."""
         sid = self.eio.generate_id()
         fast = FastSocket(self, sid)
@@ -216,7 +216,7 @@ class Engine:
             self.forget(sid)
             raise
 
-    def _welcome(self, fast: FastSocket, upgrade: Upgrade) -> None:
+    def _welcome(self, fast: FastSocket, upgrade: UpgradeRequest) -> None:
         eio, sid, connection = self.eio, fast.sid, fast.connection
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)
         if refusal is not None and refusal is not True:

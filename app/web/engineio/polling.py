@@ -26,13 +26,13 @@ from swallowtail.app.web.engineio.polling_errors import (
     wants_socket,
 )
 from swallowtail.app.web.engineio.polling_session import Session
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
 class Polling:
     """Answers the requests of one Engine.IO server; those that open a session or upgrade one go to the library."""
 
-    def __init__(self, server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
+    def __init__(self, server: socketio.Server, settings: Settings, budgets: MemoryBudgets) -> None:
         self._budgets = budgets
         self._eio = server.eio
         self._settings = settings
@@ -158,6 +158,6 @@ class Polling:
             session.close(wait=False, reason=self._eio.reason.SERVER_DISCONNECT)
 
 
-def mend_polling(server: socketio.Server, settings: Settings, budgets: Budgets) -> None:
+def mend_polling(server: socketio.Server, settings: Settings, budgets: MemoryBudgets) -> None:
     """Have a Socket.IO server poll as the document says, and its websockets hear frame by frame."""
     Polling(server, settings, budgets)

@@ -15,7 +15,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
 from swallowtail.app.web.engineio.polling_errors import NO_REQUEST, refuse
 from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET, StockSocket
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.handshake import answer_key, is_key
 from swallowtail.app.web.websocket.outgoing_budget import Queued
 
@@ -32,7 +32,7 @@ MEANT = (packet.CLOSE, packet.PONG, packet.MESSAGE)
 class Session(Socket):  # type: ignore[misc] # the library has no types
     """A session of the library's that polls, or that has a websocket which is not on the fast path."""
 
-    def __init__(self, server: Any, sid: str, settings: Settings, budgets: Budgets) -> None:
+    def __init__(self, server: Any, sid: str, settings: Settings, budgets: MemoryBudgets) -> None:
         super().__init__(server, sid)
         self._settings = settings
         self._budgets = budgets

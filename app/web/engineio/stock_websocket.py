@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.frames import (
     BINARY,
     CLOSE,
@@ -31,7 +31,7 @@ from swallowtail.app.web.websocket.frames import (
     pack,
     pack_close,
 )
-from swallowtail.app.web.websocket.outgoing_budget import Hold
+from swallowtail.app.web.websocket.outgoing_budget import QueuedWrite
 
 #: In a WSGI environment: the connection's socket, and what is to be called once it has been a websocket.
 SOCKET, HANDLED = "swallowtail.socket", "swallowtail.handled"
@@ -52,13 +52,13 @@ class Hearer(Protocol):
 class StockSocket:
     """One websocket, as python-engineio's sessions know it: `wait`, `send`, `close`."""
 
-    def __init__(self, sock: Any, hearer: Hearer, settings: Settings, budgets: Budgets, patience: float) -> None:
+    def __init__(self, sock: Any, hearer: Hearer, settings: Settings, budgets: MemoryBudgets, patience: float) -> None:
         """`sock` is that of the server, whose handshake is over; a client may be silent for `patience` seconds."""
         self._line = sock
         self._bare = bare(sock)
         self._hearer = hearer
         self._partials = budgets.partials
-        self._hold = Hold(budgets.outbound, self)
+        self._hold = QueuedWrite(budgets.outbound, self)
         self._reader = FrameReader(hearer.longest)
         self._rate = settings.client_rate
         self._second, self._heard = 0, 0

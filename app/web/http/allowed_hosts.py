@@ -16,7 +16,7 @@ from swallowtail.app.core.config.http import list_words
 from swallowtail.app.core.config.settings import Settings
 
 
-class Hosts:
+class AllowedHosts:
     """The names under which a web process answers.
 
     Loopback's are always among them, and numeric addresses where it can be reached from elsewhere: nobody can make

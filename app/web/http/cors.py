@@ -21,7 +21,7 @@ _SOCKETS = "/socket.io"
 _PLAIN = re.compile(r"https?://(localhost|[0-9]+(?:\.[0-9]+){3}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
-class Origins:
+class AllowedOrigins:
     """The origins that may call across sites, besides our own."""
 
     def __init__(self, settings: Settings) -> None:

@@ -35,7 +35,7 @@ _LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """One kind of problem: its code on the wire, its HTTP status, its title, and what the caller can do."""
 
     code: str
@@ -47,34 +47,54 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("bad_request", 400, "The request is malformed", "Correct the request."),
-        Kind("invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
-        Kind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
-        Kind("foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."),
-        Kind("csrf", 403, "This does not come from a page of ours", "Load the page again."),
-        Kind("forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."),
-        Kind("not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."),
-        Kind("method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."),
-        Kind("conflict", 409, "The state does not allow this", "Read the present state, then decide again."),
-        Kind("too_old", 410, "These events are no longer stored", "Take a snapshot and go on from its `head`."),
-        Kind("epoch", 410, "The log was begun anew", "Forget your position, take a snapshot, go on from its `head`."),
-        Kind("length_required", 411, "The body has no length", "Send a Content-Length."),
-        Kind("too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
-        Kind("unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."),
-        Kind("unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
-        Kind(
+        ProblemKind("bad_request", 400, "The request is malformed", "Correct the request."),
+        ProblemKind(
+            "invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."
+        ),
+        ProblemKind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
+        ProblemKind(
+            "foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."
+        ),
+        ProblemKind("csrf", 403, "This does not come from a page of ours", "Load the page again."),
+        ProblemKind(
+            "forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."
+        ),
+        ProblemKind(
+            "not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."
+        ),
+        ProblemKind(
+            "method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."
+        ),
+        ProblemKind("conflict", 409, "The state does not allow this", "Read the present state, then decide again."),
+        ProblemKind("too_old", 410, "These events are no longer stored", "Take a snapshot and go on from its `head`."),
+        ProblemKind(
+            "epoch", 410, "The log was begun anew", "Forget your position, take a snapshot, go on from its `head`."
+        ),
+        ProblemKind("length_required", 411, "The body has no length", "Send a Content-Length."),
+        ProblemKind(
+            "too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."
+        ),
+        ProblemKind(
+            "unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."
+        ),
+        ProblemKind(
+            "unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."
+        ),
+        ProblemKind(
             "not_from_here",
             421,
             "This server is for its own machine",
             "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
             "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
         ),
-        Kind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
-        Kind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
-        Kind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
-        Kind("internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."),
-        Kind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
-        Kind("not_set_up", 503, "This is not set up here", "Tell the operator; `detail` names what is missing."),
+        ProblemKind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
+        ProblemKind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
+        ProblemKind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
+        ProblemKind(
+            "internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."
+        ),
+        ProblemKind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
+        ProblemKind("not_set_up", 503, "This is not set up here", "Tell the operator; `detail` names what is missing."),
     )
 }
 #: Those that share their status with a kind that is less special.
@@ -92,7 +112,7 @@ class Gone(SwallowtailError):
 
 
 def answer_problem(
-    kind: Kind,
+    kind: ProblemKind,
     detail: str,
     *,
     field: str | None = None,
@@ -113,7 +133,7 @@ def answer_problem(
     return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
 
 
-def describe_problem(kind: Kind, detail: str) -> dict[str, Any]:
+def describe_problem(kind: ProblemKind, detail: str) -> dict[str, Any]:
     """Return the members that every problem has."""
     return {
         "type": f"/api/docs#problem-{kind.code}",
@@ -217,7 +237,7 @@ def _answer_status(status: int, detail: str, headers: Mapping[str, str]) -> Resp
     code = _CODES.get(status, "bad_request" if status < 500 else "internal")
     kind = KINDS[code]
     if kind.status != status:
-        kind = Kind(kind.code, status, kind.title, kind.remedy)
+        kind = ProblemKind(kind.code, status, kind.title, kind.remedy)
     return answer_problem(kind, detail, headers=headers)
 
 

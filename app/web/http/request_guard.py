@@ -16,11 +16,11 @@ import structlog
 from werkzeug.datastructures import Headers
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.http.allowed_hosts import Hosts
-from swallowtail.app.web.http.cors import Origins
-from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, Kind, describe_problem
+from swallowtail.app.web.http.allowed_hosts import AllowedHosts
+from swallowtail.app.web.http.cors import AllowedOrigins
+from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, ProblemKind, describe_problem
 from swallowtail.app.web.http.security_headers import secure
-from swallowtail.app.web.http.trusted_proxies import PREFIX, Proxies, find_detour
+from swallowtail.app.web.http.trusted_proxies import PREFIX, TrustedProxies, find_proxy_trace
 
 log = structlog.get_logger(__name__)
 
@@ -36,29 +36,29 @@ _MOST_NOTED = 100
 class Refusal:
     """Why a request is not let in."""
 
-    kind: Kind
+    kind: ProblemKind
     detail: str
 
 
-class Doorstep:
+class RequestGuard:
     """The door of one web process."""
 
     def __init__(self, settings: Settings) -> None:
         self._is_open = settings.is_open
-        self._hosts = Hosts(settings)
-        self._proxies = Proxies(settings.trusted_proxies)
-        self._origins = Origins(settings)
+        self._hosts = AllowedHosts(settings)
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._origins = AllowedOrigins(settings)
         self._prefix = settings.url_prefix
         self._noted: set[str] = set()
         self._hsts_seconds = settings.hsts_seconds
 
     def settle(self, environ: dict[str, Any]) -> None:
         """Put the caller's own address and scheme into a WSGI environment."""
-        if self._is_open and (detour := find_detour(environ)) is not None:
+        if self._is_open and (detour := find_proxy_trace(environ)) is not None:
             # Noted before it is removed.
             environ[_DETOUR] = detour
         self._proxies.settle(environ)
-        place(environ, environ.pop(PREFIX, None) or self._prefix)
+        set_script_name(environ, environ.pop(PREFIX, None) or self._prefix)
 
     def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:
         """Return why a request that is settled is not let in; None when it is."""
@@ -101,7 +101,7 @@ class Doorstep:
         return serve
 
 
-def place(environ: dict[str, Any], prefix: str) -> None:
+def set_script_name(environ: dict[str, Any], prefix: str) -> None:
     """Say where the application is, when it is reached under a path, whether or not a proxy has taken that off."""
     if not prefix:
         return

@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.http.cors import Origins
+from swallowtail.app.web.http.cors import AllowedOrigins
 
 #: A view that needs more (none does yet) sets the header itself.
 SECURE = {
@@ -35,7 +35,7 @@ _YEAR = 365 * 24 * 3600
 
 def register(app: Flask, settings: Settings) -> None:
     """Say of every answer who may read it and how long it keeps; refuse bodies that say that they are too large."""
-    origins = Origins(settings)
+    origins = AllowedOrigins(settings)
     versions = _Versions(Path(app.static_folder or "static"))
     app.before_request(_refuse_large_body)
     app.url_defaults(versions.add)
@@ -63,7 +63,7 @@ def _refuse_large_body() -> None:
         raise RequestEntityTooLarge(f"the body is larger than {limit} bytes")
 
 
-def _allow_origin(response: Response, origins: Origins) -> None:
+def _allow_origin(response: Response, origins: AllowedOrigins) -> None:
     if not origins.listed and not origins.is_open:
         return
     response.vary.add("Origin")

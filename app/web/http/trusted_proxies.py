@@ -38,7 +38,7 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,100}){1,10}")
 DIRECT = "swallowtail.direct"
 
 
-class Proxies:
+class TrustedProxies:
     """The proxies that are trusted: those with certain addresses, or a number of them whoever they are."""
 
     def __init__(self, trusted: str) -> None:
@@ -82,7 +82,7 @@ class Proxies:
         return address is not None and any(ip_address(address) in network for network in self._networks)
 
 
-def find_detour(environ: dict[str, Any]) -> str | None:
+def find_proxy_trace(environ: dict[str, Any]) -> str | None:
     """Return what tells that a request does not come straight from this machine: a header, or its address.
 
     For an environment that is not settled yet.

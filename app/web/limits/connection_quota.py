@@ -18,7 +18,7 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import connect
-from swallowtail.app.web.background.lazy_thread import LateThread
+from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class _Question:
         self.answered = threading.Event()
 
 
-class Places:
+class ConnectionQuota:
     """The connections of users in one process, and what is known of those elsewhere. Connects at its first use."""
 
     def __init__(self, settings: Settings) -> None:
@@ -75,7 +75,7 @@ class Places:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread = LateThread("places", self._run)
+        self._thread = LazyThread("places", self._run)
         self._client: redis.Redis | None = None
         self._next_beat = 0.0
         self._next_round = 0.0

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import structlog
 
-from swallowtail.app.web.background.lazy_thread import LateThread
-from swallowtail.app.web.limits.shared_rate import Counts
-from swallowtail.app.web.limits.token_bucket import MOST, Bucket, make_buckets, take_all
+from swallowtail.app.web.background.lazy_thread import LazyThread
+from swallowtail.app.web.limits.shared_rate import RedisCounts
+from swallowtail.app.web.limits.token_bucket import MOST, TokenBucket, make_buckets, take_all
 
 log = structlog.get_logger(__name__)
 
@@ -28,17 +28,17 @@ PARTS = 20
 class Settlement:
     """What is still to be settled with Redis, and the thread that does it. Begins with the first debt."""
 
-    def __init__(self, counts: Counts, period: float) -> None:
+    def __init__(self, counts: RedisCounts, period: float) -> None:
         """`period`: pause, in seconds, from one settling to the next."""
         self._counts = counts
         self._period = period
-        self._due: dict[tuple[Tab, str], int] = {}
+        self._due: dict[tuple[UnsettledUses, str], int] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread = LateThread("limits", self._run)
+        self._thread = LazyThread("limits", self._run)
 
-    def owe(self, tab: Tab, key: str, number: int) -> None:
+    def owe(self, tab: UnsettledUses, key: str, number: int) -> None:
         """Have uses told to Redis soon; returns at once."""
         with self._lock:
             self._due[tab, key] = self._due.get((tab, key), 0) + number
@@ -69,10 +69,10 @@ class Settlement:
             self._stopping.wait(self._period)
 
 
-class Tab:
+class UnsettledUses:
     """The uses of one rate that Redis has not been told of. Safe to share between threads and greenlets."""
 
-    def __init__(self, name: str, bucket: Bucket, settlement: Settlement, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, bucket: TokenBucket, settlement: Settlement, clock: Callable[[], float]) -> None:
         self.name = name
         self.bucket = bucket
         self._part = max(1, bucket.rate.amount // PARTS)
@@ -103,7 +103,7 @@ class Tab:
             return number
 
 
-class Share:
+class DeferredRate:
     """One limit, which may be several rates at once, of which each process has its share."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Share:
     ) -> None:
         """`name` keeps its counts apart from those of other limits. Without a settlement it is this process's alone."""
         self._buckets = make_buckets(rates, clock)
-        self._tabs = [Tab(name, bucket, settlement, clock) for bucket in self._buckets] if settlement else []
+        self._tabs = [UnsettledUses(name, bucket, settlement, clock) for bucket in self._buckets] if settlement else []
 
     def peek(self, key: str) -> float:
         """Return 0 if there is a permit, or after how many seconds there will be one."""

@@ -25,10 +25,10 @@ from swallowtail.app.core.config.auth import is_loopback
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import WHEN_FULL, TooFast, TooMany
 from swallowtail.app.core.security.permissions import NOBODY, Actor
-from swallowtail.app.web.http.trusted_proxies import DIRECT, Proxies
-from swallowtail.app.web.limits.connection_quota import Places
-from swallowtail.app.web.limits.deferred_rate import Settlement, Share
-from swallowtail.app.web.limits.shared_rate import Counts, Throttle
+from swallowtail.app.web.http.trusted_proxies import DIRECT, TrustedProxies
+from swallowtail.app.web.limits.connection_quota import ConnectionQuota
+from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement
+from swallowtail.app.web.limits.shared_rate import RedisCounts, SharedRate
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +47,15 @@ class Limits:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
-        self.counts = Counts(settings, clock)
+        self.counts = RedisCounts(settings, clock)
         self._settlement = Settlement(self.counts, settings.limit_settle)
-        self._places = Places(settings)
+        self._places = ConnectionQuota(settings)
 
-        def share(name: str, rates: str) -> Share:
-            return Share(name, rates, self._settlement, clock)
+        def share(name: str, rates: str) -> DeferredRate:
+            return DeferredRate(name, rates, self._settlement, clock)
 
-        def shared(name: str, rates: str, *, exact: bool = False) -> Throttle:
-            return Throttle(name, rates, self.counts, exact=exact, clock=clock)
+        def shared(name: str, rates: str, *, exact: bool = False) -> SharedRate:
+            return SharedRate(name, rates, self.counts, exact=exact, clock=clock)
 
         self._requests = {
             ("address", True): shared("address-read", settings.address_read_limit),
@@ -74,7 +74,7 @@ class Limits:
         self.caller_subscriptions = share("subscribe", settings.user_subscribe_limit)
         self.address_messages = share("address-message", settings.address_message_limit)
         self.address_subscriptions = share("address-subscribe", settings.address_subscribe_limit)
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = TrustedProxies(settings.trusted_proxies)
         #: By address: connections that were accepted, and those of Socket.IO that have none of their own.
         self._open: Tally[str] = Tally()
         self._lock = threading.Lock()
@@ -196,8 +196,8 @@ class MessageLimits:
         settings = limits.settings
         self._limits = limits
         self._server = server
-        self._messages = Share("", settings.message_limit, clock=clock)
-        self._subscriptions = Share("", settings.subscribe_limit, clock=clock)
+        self._messages = DeferredRate("", settings.message_limit, clock=clock)
+        self._subscriptions = DeferredRate("", settings.subscribe_limit, clock=clock)
         self._most_refused = settings.flood_limit
         self._refused: Tally[str] = Tally()
         #: Whose connection it is, and from which address.
@@ -234,7 +234,7 @@ class MessageLimits:
         self._messages.clear(sid)
         self._subscriptions.clear(sid)
 
-    def _list(self, sid: str, caller: str, source: str, subscribes: bool) -> list[tuple[Share, str]]:
+    def _list(self, sid: str, caller: str, source: str, subscribes: bool) -> list[tuple[DeferredRate, str]]:
         """Return what a message is counted by, and under which key."""
         limits = self._limits
         taken = [(self._messages, sid), (limits.address_messages, source)]
@@ -247,7 +247,7 @@ class MessageLimits:
         return taken
 
 
-def watch_connections(server: Any, limits: Limits) -> None:
+def count_connections(server: Any, limits: Limits) -> None:
     """Count the connections of each address in a Socket.IO server (python-socketio's).
 
     Those with a websocket that was counted when it was accepted are not counted again: those that poll, and those

@@ -24,7 +24,7 @@ from limits.strategies import (
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import connect
-from swallowtail.app.web.limits.token_bucket import Bucket, make_buckets, take_all
+from swallowtail.app.web.limits.token_bucket import TokenBucket, make_buckets, take_all
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ SHORTEST = 0.05
 Manner = Literal["exact", "weighed", "plain"]
 
 
-class Counts:
+class RedisCounts:
     """The counts that web processes share. Connects at its first use."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -136,19 +136,19 @@ class Counts:
             return self._strategies[manner]
 
 
-class Throttle:
+class SharedRate:
     """One limit, which may be several rates at once: `5/minute;20/hour`."""
 
     def __init__(
         self,
         name: str,
         rates: str,
-        counts: Counts,
+        counts: RedisCounts,
         *,
         exact: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` keeps its counts apart from those of other limits; `exact` is for `Counts.hit`."""
+        """`name` keeps its counts apart from those of other limits; `exact` is for `RedisCounts.hit`."""
         self._name = name
         self._counts = counts
         self._exact = exact
@@ -165,7 +165,7 @@ class Throttle:
             bucket.clear(key)
             self._counts.clear(bucket.rate, f"{self._name}:{key}", exact=self._exact)
 
-    def _ask(self, bucket: Bucket, key: str) -> float:
+    def _ask(self, bucket: TokenBucket, key: str) -> float:
         wait = self._counts.hit(bucket.rate, f"{self._name}:{key}", exact=self._exact) or 0.0
         if wait:
             bucket.bar(key, wait)

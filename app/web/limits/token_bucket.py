@@ -17,7 +17,7 @@ from limits import RateLimitItem, parse_many
 MOST = 65_536
 
 
-class Bucket:
+class TokenBucket:
     """The permits of one rate for any number of keys. Safe to share between threads and greenlets."""
 
     def __init__(self, rate: RateLimitItem, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
@@ -72,12 +72,12 @@ class Bucket:
             self._kept.popitem(last=False)
 
 
-def make_buckets(rates: str, clock: Callable[[], float] = time.monotonic) -> list[Bucket]:
+def make_buckets(rates: str, clock: Callable[[], float] = time.monotonic) -> list[TokenBucket]:
     """Return a bucket for each rate in a setting; none when it is empty."""
-    return [Bucket(rate, clock) for rate in parse_many(rates)] if rates else []
+    return [TokenBucket(rate, clock) for rate in parse_many(rates)] if rates else []
 
 
-def take_all(buckets: list[Bucket], key: str) -> float:
+def take_all(buckets: list[TokenBucket], key: str) -> float:
     """Take a permit of each, or of none. Returns 0, or after how many seconds all of them will have one."""
     if len(buckets) == 1:
         return buckets[0].take(key)

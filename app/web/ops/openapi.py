@@ -13,7 +13,7 @@ from apiflask import APIFlask
 from flask import render_template
 
 from swallowtail.app.web.api.schemas.responses import Problem
-from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, Kind
+from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, ProblemKind
 
 Node = dict[str, Any]
 
@@ -228,7 +228,7 @@ def _describe_problem(status: int) -> Node:
     return described
 
 
-def _exemplify(kind: Kind) -> Node:
+def _exemplify(kind: ProblemKind) -> Node:
     problem = {
         "type": f"/api/docs#problem-{kind.code}",
         "title": kind.title,

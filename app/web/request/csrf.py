@@ -26,7 +26,7 @@ _FORM = "lobby.sign_in"
 _FORM_PAGES = frozenset({_FORM, "lobby.show_sign_in", "lobby.come_from_provider"})
 
 
-class NotFromHere(SwallowtailError):
+class CsrfFailed(SwallowtailError):
     """This request does not come from a page of ours; load the page again."""
 
     code = "csrf"
@@ -36,7 +36,7 @@ def register(app: Flask) -> None:
     """Refuse what a foreign page has a browser ask, and let templates print the proof."""
     app.before_request(_check_proof)
     app.after_request(_keep_visit)
-    app.jinja_env.globals.update(csrf=write_proof, who=find_signed_in)
+    app.jinja_env.globals.update(csrf=make_csrf_token, who=find_signed_in)
 
 
 def find_signed_in() -> Actor | None:
@@ -48,7 +48,7 @@ def find_signed_in() -> Actor | None:
     return actor if g.get("by_cookie") else None
 
 
-def write_proof() -> str:
+def make_csrf_token() -> str:
     """Return what a page of ours shows with a request that could change something; empty where it needs none."""
     if find_signed_in() is not None:
         return _prove(session_cookie.read_session() or "")
@@ -70,7 +70,7 @@ def _check_proof() -> None:
         secret = session_cookie.read_session()
     shown = request.headers.get(_HEADER) or request.form.get(_FIELD, "")
     if not secret or not hmac.compare_digest(_prove(secret).encode(), shown.encode()):
-        raise NotFromHere
+        raise CsrfFailed
 
 
 def _keep_visit(response: Response) -> Response:

@@ -18,12 +18,12 @@ from swallowtail.app.web.request import session_cookie
 def get_caller() -> Caller:
     """Return who makes the present request."""
     if "caller" not in g:
-        g.caller = replace(by_nobody(), actor=get_runtime().db.patiently(identify))
+        g.caller = replace(get_anonymous_caller(), actor=get_runtime().db.patiently(identify))
     caller: Caller = g.caller
     return caller
 
 
-def by_nobody() -> Caller:
+def get_anonymous_caller() -> Caller:
     """Return where the present request comes from, before it is known who makes it."""
     entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
     return Caller(NOBODY, entrance, request.remote_addr or "")

@@ -12,7 +12,7 @@ from swallowtail.app.core.identity import sessions, users
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.web.container import get_web
-from swallowtail.app.web.request.current_caller import act, by_nobody, get_caller
+from swallowtail.app.web.request.current_caller import act, get_anonymous_caller, get_caller
 
 
 def sign_in(name: str, password: str) -> SignedIn:
@@ -54,4 +54,4 @@ def refresh(session_token: str) -> SignedIn:
 
 def act_as_nobody() -> Runtime:
     """Return the domain for whoever makes the request and is not known yet."""
-    return get_web().rt.by(by_nobody())
+    return get_web().rt.by(get_anonymous_caller())

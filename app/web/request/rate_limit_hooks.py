@@ -17,7 +17,7 @@ from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, U
 from swallowtail.app.web.container import get_web
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import Limits
-from swallowtail.app.web.request.current_caller import by_nobody, get_caller
+from swallowtail.app.web.request.current_caller import get_anonymous_caller, get_caller
 
 _READS = ("GET", "HEAD", "OPTIONS")
 #: What is asked for by machines that watch over this one, or costs next to nothing.
@@ -41,7 +41,7 @@ def register(app: Flask, limits: Limits) -> None:
         try:
             caller = get_caller()
         except Unauthenticated as refusal:
-            get_web().refusals.note(refusal, by_nobody(), _describe(), "", "")
+            get_web().denied_requests.note(refusal, get_anonymous_caller(), _describe(), "", "")
             # Whether it matters who asks is for the view to say.
             return
         limits.check_caller(caller.actor, address, is_read=is_read)
@@ -52,7 +52,7 @@ def register(app: Flask, limits: Limits) -> None:
             _note_refusal(why())
         return response
 
-    app.wsgi_app = limit_polling(app.wsgi_app, limits)  # type: ignore[method-assign]
+    app.wsgi_app = limit_session_opens(app.wsgi_app, limits)  # type: ignore[method-assign]
 
 
 def _note_refusal(refusal: SwallowtailError) -> None:
@@ -60,14 +60,16 @@ def _note_refusal(refusal: SwallowtailError) -> None:
     given = request.view_args or {}
     name = next((name for name in _NAMES if name in given), "")
     with suppress(Unauthenticated, Unavailable):
-        get_web().refusals.note(refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(given.get(name, "")))
+        get_web().denied_requests.note(
+            refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(given.get(name, ""))
+        )
 
 
 def _describe() -> str:
     return f"{request.method} {request.url_rule.rule if request.url_rule else request.path}"
 
 
-def limit_polling(serve: Any, limits: Limits) -> Any:
+def limit_session_opens(serve: Any, limits: Limits) -> Any:
     """Count what opens a connection on the stock path: long polling, and websockets that the gate did not take."""
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:

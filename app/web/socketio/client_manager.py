@@ -48,7 +48,7 @@ class _Over(BaseException):
     """The listening is over. No `Exception`: the library takes every one of these for a reason to begin again."""
 
 
-class MessageQueue(socketio.RedisManager):  # type: ignore[misc] # the library has no types
+class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library has no types
     """The client manager of a web process: rooms here, emits of others from Redis."""
 
     def __init__(self, settings: Settings) -> None:

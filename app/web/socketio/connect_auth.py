@@ -23,7 +23,7 @@ from swallowtail.app.core.errors import InvalidInput, SwallowtailError, Unauthen
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Caller
 from swallowtail.app.delivery.permission_cache import Passes
-from swallowtail.app.web.background.denied_requests import Refusals
+from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.socketio.transport import SocketTransport
 
@@ -36,7 +36,7 @@ _IN_ADDRESSES = ("token", "access_token", "auth")
 _MOST = 10_000
 
 
-class Door:
+class ConnectAuth:
     """The way into the namespace of one Socket.IO server."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Door:
         passes: Passes,
         transport: SocketTransport,
         limits: Limits,
-        refusals: Refusals,
+        refusals: DeniedRequestQueue,
     ) -> None:
         """`server` is python-socketio's, which asks here from now on."""
         self._server = server

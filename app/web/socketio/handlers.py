@@ -39,19 +39,19 @@ from swallowtail.app.delivery.wire import (
     room_of,
     task_room_of,
 )
-from swallowtail.app.web.background.denied_requests import Refusals
+from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.container import Web
 from swallowtail.app.web.engineio.connect_timeout import Deadline
 from swallowtail.app.web.engineio.packets import REFUSED, Ack, FastJson, Unreadable, make_packet_class
 from swallowtail.app.web.engineio.polling import mend_polling
-from swallowtail.app.web.http.cors import Origins
-from swallowtail.app.web.limits.limits import Limits, MessageLimits, watch_connections
-from swallowtail.app.web.socketio.client_manager import MessageQueue
-from swallowtail.app.web.socketio.connect_auth import Door
-from swallowtail.app.web.socketio.packet_order import Order
-from swallowtail.app.web.socketio.resume_rate import Pace, spread
+from swallowtail.app.web.http.cors import AllowedOrigins
+from swallowtail.app.web.limits.limits import Limits, MessageLimits, count_connections
+from swallowtail.app.web.socketio.client_manager import ClientManager
+from swallowtail.app.web.socketio.connect_auth import ConnectAuth
+from swallowtail.app.web.socketio.packet_order import PacketOrder
+from swallowtail.app.web.socketio.resume_rate import ResumeRate, spread_reconnects
 from swallowtail.app.web.socketio.transport import NAMESPACE, SocketTransport
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ _LONGEST_EPOCH = 64
 Payload = Mapping[str, Any]
 
 
-def make_socketio(app: Flask, settings: Settings, budgets: Budgets) -> SocketIO:
+def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> SocketIO:
     """Return the Socket.IO server of one web process; it connects to Redis with its first client.
 
     Messages above `max_body_bytes` are refused, frames above `max_frame_bytes` close the connection unread.
@@ -82,14 +82,14 @@ def make_socketio(app: Flask, settings: Settings, budgets: Budgets) -> SocketIO:
     socketio = SocketIO(
         app,
         async_mode=settings.async_mode,
-        client_manager=MessageQueue(settings),
+        client_manager=ClientManager(settings),
         serializer=make_packet_class(settings),
         json=FastJson,
         # Long polling is many requests for one session, and each may reach another of the processes.
         transports=["websocket"] if settings.processes > 1 else None,
         # One client's events in order; no greenlet or thread for each of them.
         async_handlers=False,
-        cors_allowed_origins=Origins(settings).admits,
+        cors_allowed_origins=AllowedOrigins(settings).admits,
         cors_credentials=False,
         manage_session=False,
         max_http_buffer_size=_longest(settings),
@@ -101,25 +101,25 @@ def make_socketio(app: Flask, settings: Settings, budgets: Budgets) -> SocketIO:
 
 
 def register(
-    socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits, refusals: Refusals
-) -> Conversation:
+    socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits, refusals: DeniedRequestQueue
+) -> SocketHandlers:
     """Have the protocol spoken on a Socket.IO server."""
     deadline = Deadline(socketio.server, settings.connect_timeout)
-    watch_connections(socketio.server, limits)
+    count_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    door = Door(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
-    Order(socketio.server, transport)
+    door = ConnectAuth(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
+    PacketOrder(socketio.server, transport)
     limited = MessageLimits(limits, socketio.server)
-    pace = Pace(settings.resume_rate)
+    pace = ResumeRate(settings.resume_rate)
     sizes = (settings.max_opening_bytes, _longest(settings))
-    conversation = Conversation(hub, transport, deadline, door, limited, pace, refusals, sizes)
+    conversation = SocketHandlers(hub, transport, deadline, door, limited, pace, refusals, sizes)
     socketio.server.manager.on_accepted = conversation.begin
     socketio.server.on("disconnect", conversation.end)
     socketio.server.on("*", conversation.hear)
     return conversation
 
 
-class Conversation:
+class SocketHandlers:
     """What is said between clients and one web process."""
 
     def __init__(
@@ -127,10 +127,10 @@ class Conversation:
         hub: Hub,
         transport: SocketTransport,
         deadline: Deadline,
-        door: Door,
+        door: ConnectAuth,
         limits: MessageLimits,
-        pace: Pace,
-        refusals: Refusals,
+        pace: ResumeRate,
+        refusals: DeniedRequestQueue,
         sizes: tuple[int, int],
     ) -> None:
         """`sizes`: bytes of a message of who has joined no namespace, and of who has."""
@@ -328,16 +328,16 @@ def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
     return InvalidInput("there is no such event", field="event")
 
 
-def say_goodbye(web: Web) -> None:
+def announce_restart(web: Web) -> None:
     """Tell every client of this process when to come back, not all at once. For the end of the process."""
     settings = web.rt.settings
     transport = SocketTransport(web.socketio.server, settings.client_backlog)
     clients = [client for client, _ in web.socketio.server.manager.get_participants(NAMESPACE, None)]
-    for client, pause in zip(clients, spread(len(clients), settings.resume_rate), strict=True):
+    for client, pause in zip(clients, spread_reconnects(len(clients), settings.resume_rate), strict=True):
         transport.tell(client, RESTARTING, {"retry_after_ms": math.ceil(pause * 1000)})
 
 
-def close_all(web: Web) -> None:
+def close_connections(web: Web) -> None:
     """Close every connection of this process, after what is queued for it.
 
     Clients see a lost transport and connect again, elsewhere; a Socket.IO disconnection would tell them to stay away.

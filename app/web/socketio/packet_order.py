@@ -12,7 +12,7 @@ from swallowtail.app.web.engineio.packets import REFUSED, Unreadable
 from swallowtail.app.web.socketio.transport import NAMESPACE, SocketTransport
 
 
-class Order:
+class PacketOrder:
     """What comes first and what after, on the connections of one Socket.IO server."""
 
     def __init__(self, server: Any, transport: SocketTransport) -> None:

@@ -18,7 +18,7 @@ BURST = 1.0
 LONGEST = 60.0
 
 
-class Pace:
+class ResumeRate:
     """Lets `rate` resumptions begin each second. Safe for threads."""
 
     def __init__(self, rate: int) -> None:
@@ -41,7 +41,7 @@ class Pace:
             return min(self._promised - now, LONGEST)
 
 
-def spread(count: int, rate: int) -> Iterator[float]:
+def spread_reconnects(count: int, rate: int) -> Iterator[float]:
     """Yield for each of so many clients a moment to come back, in seconds from now, so that `rate` do in a second."""
     window = min(count / rate, LONGEST)
     return (random.uniform(0.0, window) for _ in range(count))

@@ -24,7 +24,7 @@ from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
 NAMESPACE = "/"
 
 
-class StockLine:
+class StockConnection:
     """A client whose messages go through the library. `limit` messages may wait in its queue."""
 
     #: There is no socket here to be written to directly.
@@ -75,12 +75,14 @@ class SocketTransport:
         payload: Mapping[str, Any] = FastJson.loads(cast("TextFrame", frame).data[1:])[1]
         return payload
 
-    def line(self, client: str) -> Connection | StockLine:
+    def line(self, client: str) -> Connection | StockConnection:
         """Return what messages to a client go through."""
         eio_sid = self.find(client) or ""
         socket = self._socket(eio_sid)
         return (
-            socket.connection if isinstance(socket, FastSocket) else StockLine(self._server.eio, eio_sid, self._limit)
+            socket.connection
+            if isinstance(socket, FastSocket)
+            else StockConnection(self._server.eio, eio_sid, self._limit)
         )
 
     def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.websocket.incoming_budget import Partials
-from swallowtail.app.web.websocket.outgoing_budget import Outbound
+from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
+from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 
 
-class Budgets:
+class MemoryBudgets:
     """The budgets of one process."""
 
     def __init__(self, settings: Settings) -> None:
         #: What waits for clients that do not take it.
-        self.outbound = Outbound(settings.outbound_bytes)
+        self.outbound = OutgoingBudget(settings.outbound_bytes)
         #: What has come of messages that are not all there.
-        self.partials = Partials(settings.partial_bytes)
+        self.partials = IncomingBudget(settings.partial_bytes)
 
     def measure(self) -> None:
         """Bring the gauges up to date."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from swallowtail.app.web.websocket.event_loop import BROKEN, READ, WRITE, Reactor
+from swallowtail.app.web.websocket.event_loop import BROKEN, READ, WRITE, EventLoop
 from swallowtail.app.web.websocket.frames import (
     CLOSE,
     GOING_AWAY,
@@ -25,8 +25,8 @@ from swallowtail.app.web.websocket.frames import (
     pack,
     pack_close,
 )
-from swallowtail.app.web.websocket.incoming_budget import Partials
-from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, Outbound, Piece
+from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
+from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, OutgoingBudget, Piece
 
 #: Most bytes that are read at once.
 _CHUNK = 32_768
@@ -39,7 +39,7 @@ _LINGER = 2.0
 _OPEN, _CLOSING, _CLOSED = range(3)
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """Whoever a connection belongs to."""
 
     def hear(self, kind: int, payload: bytes) -> None:
@@ -52,7 +52,7 @@ class Owner(Protocol):
         """Learn that the client takes messages again."""
 
 
-class Framed(Protocol):
+class FramedMessage(Protocol):
     """A message with the whole websocket frame that brings it."""
 
     wire: bytes
@@ -63,7 +63,7 @@ class Batch:
 
     __slots__ = ("_ends", "count", "data", "frames", "size")
 
-    def __init__(self, frames: Sequence[Framed]) -> None:
+    def __init__(self, frames: Sequence[FramedMessage]) -> None:
         self.frames = frames
         self.count = len(frames)
         self.data = frames[0].wire if self.count == 1 else b"".join([frame.wire for frame in frames])
@@ -93,15 +93,15 @@ class Connection:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: EventLoop,
         sock: socket.socket,
-        owner: Owner,
+        owner: ConnectionOwner,
         *,
         longest: int,
         waiting: int,
         rate: int,
-        outbound: Outbound,
-        partials: Partials,
+        outbound: OutgoingBudget,
+        partials: IncomingBudget,
     ) -> None:
         """`longest`: bytes of a message; `waiting`: bytes kept for a client; `rate`: frames heard per second."""
         self.send = sock.send

@@ -41,7 +41,7 @@ class Poller(Protocol):
         """Return who is ready for what."""
 
 
-class Reactor:
+class EventLoop:
     """One loop over all sockets of a process."""
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Doze:
+class DescriptorWait:
     """Lets one greenlet wait for a descriptor.
 
     The library's own way registers the descriptor and a timer anew each time, which costs more than sending a message

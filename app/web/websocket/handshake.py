@@ -27,7 +27,7 @@ _SPENT = frozenset(
 )
 
 
-class Upgrade:
+class UpgradeRequest:
     """A request for a websocket: the key of its handshake, and what the application may want to know of it."""
 
     __slots__ = ("environ", "key", "size")
@@ -43,14 +43,14 @@ class Upgrade:
         return answer_key(self.key)
 
 
-def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upgrade | None:
+def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> UpgradeRequest | None:
     """Return the request at the beginning of `head`, or None when it is not one to be taken here.
 
     `prefix` is the path under which we are reached, which may come along.
     """
     if prefix and head.startswith(reached := f"GET {prefix}/".encode()):
         inner = read_upgrade(b"GET /" + head[len(reached) :], address)
-        return inner and Upgrade(inner.environ, inner.key, inner.size + len(prefix))
+        return inner and UpgradeRequest(inner.environ, inner.key, inner.size + len(prefix))
     size = head.find(END)
     if size < 0 or not head.startswith(BEGINNING):
         return None
@@ -72,7 +72,7 @@ def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upg
         "wsgi.url_scheme": "http",
     }
     environ.update(("HTTP_" + name, value) for name, value in headers.items() if name not in _SPENT)
-    return Upgrade(environ, key, size + len(END))
+    return UpgradeRequest(environ, key, size + len(END))
 
 
 def _read_headers(lines: list[str]) -> dict[str, str] | None:

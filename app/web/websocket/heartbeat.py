@@ -17,7 +17,7 @@ LOOK = 0.5
 AWAY = 5.0
 
 
-class Beating(Protocol):
+class PingTarget(Protocol):
     """A connection that has to prove that it lives."""
 
     closed: bool
@@ -32,18 +32,18 @@ class Beating(Protocol):
         """Close the connection for want of an answer."""
 
 
-class Pulse:
+class PingSchedule:
     """Asks each connection for a sign of life every `interval` seconds, and gives it up `timeout` seconds later."""
 
     def __init__(self, interval: float, timeout: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._resting: deque[tuple[float, Beating]] = deque()
-        self._asked: deque[tuple[float, Beating]] = deque()
+        self._resting: deque[tuple[float, PingTarget]] = deque()
+        self._asked: deque[tuple[float, PingTarget]] = deque()
         self._looked_at: float | None = None
         self._patient_until = 0.0
 
-    def plan(self, beating: Beating, now: float) -> None:
+    def plan(self, beating: PingTarget, now: float) -> None:
         """Ask this connection after the next pause."""
         self._resting.append((now, beating))
 
@@ -69,7 +69,7 @@ class Pulse:
         after(LOOK, lambda: self.run(after, clock))
 
 
-def _due(queue: deque[tuple[float, Beating]], until: float) -> list[tuple[float, Beating]]:
+def _due(queue: deque[tuple[float, PingTarget]], until: float) -> list[tuple[float, PingTarget]]:
     due = []
     while queue and queue[0][0] <= until:
         due.append(queue.popleft())

@@ -21,24 +21,24 @@ CLOSED = Counter(
 )
 
 
-class Sender(Protocol):
+class FragmentSender(Protocol):
     """A connection whose client sends a message in pieces."""
 
     def cut_off(self) -> None:
         """Keep nothing of it, and close."""
 
 
-class Partials:
+class IncomingBudget:
     """The budget of one process, in bytes. May be called from any thread."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: dict[Sender, int] = {}
+        self._kept: dict[FragmentSender, int] = {}
         #: Bytes that are kept.
         self.used = 0
         self._lock = threading.RLock()
 
-    def note(self, sender: Sender, kept: int) -> None:
+    def note(self, sender: FragmentSender, kept: int) -> None:
         """Take to the books how many bytes are kept of a client now. It may end connections."""
         if not kept and sender not in self._kept:
             return
@@ -54,7 +54,7 @@ class Partials:
         """Show how much there is."""
         BYTES.set(self.used)
 
-    def _take_largest(self) -> Sender | None:
+    def _take_largest(self) -> FragmentSender | None:
         with self._lock:
             largest = max(self._kept, key=self._kept.__getitem__, default=None)
             if largest is not None:

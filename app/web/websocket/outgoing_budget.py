@@ -30,14 +30,14 @@ Piece = bytes | memoryview
 Queued = Piece | str
 
 
-class Waiting(Protocol):
+class SlowReceiver(Protocol):
     """A connection that something waits for."""
 
     def lose(self) -> None:
         """Close at once, and let go of all that waits. Waits for nobody."""
 
 
-class Outbound:
+class OutgoingBudget:
     """The budget of one process, in bytes. May be called from any thread."""
 
     def __init__(self, most: int) -> None:
@@ -47,7 +47,7 @@ class Outbound:
         #: By the id of an object, which lives as long as it is held: how many wait for it.
         self._holders: dict[int, int] = {}
         #: Who waits, the one first that has taken nothing for the longest.
-        self._line: dict[Waiting, None] = {}
+        self._line: dict[SlowReceiver, None] = {}
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -72,19 +72,19 @@ class Outbound:
             elif holders == 0:
                 self.used -= len(whole)
 
-    def join(self, waiting: Waiting) -> None:
+    def join(self, waiting: SlowReceiver) -> None:
         """Let a connection stand at the end of the line, unless it stands in it."""
         with self._lock:
             self._line.setdefault(waiting, None)
 
-    def moved(self, waiting: Waiting) -> None:
+    def moved(self, waiting: SlowReceiver) -> None:
         """Note that a connection has taken something."""
         with self._lock:
             if waiting in self._line:
                 del self._line[waiting]
                 self._line[waiting] = None
 
-    def leave(self, waiting: Waiting) -> None:
+    def leave(self, waiting: SlowReceiver) -> None:
         """Note that nothing waits for a connection."""
         with self._lock:
             self._line.pop(waiting, None)
@@ -104,7 +104,7 @@ class Outbound:
         """Bring the gauge up to date."""
         BYTES.set(self.used)
 
-    def _take_slowest(self) -> Waiting | None:
+    def _take_slowest(self) -> SlowReceiver | None:
         with self._lock:
             slowest = next(iter(self._line), None)
             if slowest is not None:
@@ -112,10 +112,10 @@ class Outbound:
             return slowest
 
 
-class Hold:
+class QueuedWrite:
     """One thing that is being written for a client, in the budget until it is written or given up."""
 
-    def __init__(self, outbound: Outbound, waiting: Waiting) -> None:
+    def __init__(self, outbound: OutgoingBudget, waiting: SlowReceiver) -> None:
         self._outbound = outbound
         self._waiting = waiting
         self._pieces: list[Queued] = []

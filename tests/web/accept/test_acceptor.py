@@ -14,10 +14,10 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.accept import acceptor
-from swallowtail.app.web.accept.acceptor import Gate
-from swallowtail.app.web.accept.read_deadline import Readings
+from swallowtail.app.web.accept.acceptor import PeekingAcceptor
+from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.limits.limits import Limits
-from swallowtail.app.web.websocket.event_loop import Reactor
+from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import LONGEST
 from tests.harness.waiting import wait_until
 
@@ -30,13 +30,13 @@ class Scene:
 
     def __init__(self, path: Path, **given: Any) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
+        self.reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
         self.handed: list[tuple[socket.socket, tuple[str, int], bool]] = []
         chosen = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **given}
         settings = Settings(_env_file=None, var_dir=path, **chosen)
         self.limits = Limits(settings)
-        self.readings = Readings(settings.request_seconds, 75)
-        self.gate = Gate(
+        self.readings = ReadDeadlines(settings.request_seconds, 75)
+        self.gate = PeekingAcceptor(
             self.listener,
             self.reactor,
             None,

@@ -6,7 +6,12 @@ from http.client import HTTPException
 
 import pytest
 
-from swallowtail.app.web.accept.head_check import find_fault, find_odd_request, is_in_chunks, read_strictly_in_gevent
+from swallowtail.app.web.accept.head_check import (
+    find_header_error,
+    find_request_line_error,
+    is_chunked,
+    with_strict_head_in_gevent,
+)
 
 GOOD = [
     [],
@@ -46,34 +51,34 @@ BAD = {
 
 @pytest.mark.parametrize("lines", GOOD)
 def test_a_plain_head_is_read(lines: list[bytes]) -> None:
-    assert find_fault(lines) is None
+    assert find_header_error(lines) is None
 
 
 @pytest.mark.parametrize("lines", list(BAD.values()), ids=list(BAD))
 def test_a_doubtful_head_is_refused_wherever_the_line_stands(lines: list[bytes]) -> None:
     for around in (lines, [b"Host: a\r\n", *lines], [*lines, b"X-Last: b\r\n", b"\r\n"]):
-        assert find_fault(around) is not None
+        assert find_header_error(around) is not None
 
 
 @pytest.mark.parametrize("line", ["GET / HTTP/1.1\r\n", "OPTIONS * HTTP/1.0\n", "M-SEARCH /\u00e9?a=b%20 HTTP/1.1\r\n"])
 def test_a_plain_request_line_is_read(line: str) -> None:
-    assert find_odd_request(line.encode("latin-1")) is None
+    assert find_request_line_error(line.encode("latin-1")) is None
 
 
 @pytest.mark.parametrize("blank", ["  ", "\t", "\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\r", "\0"])
 def test_a_request_line_has_single_blanks_and_no_other_white_space(blank: str) -> None:
     for line in (f"GET{blank}/ HTTP/1.1\r\n", f"GET /{blank}HTTP/1.1\r\n"):
-        assert find_odd_request(line.encode("latin-1")) is not None
+        assert find_request_line_error(line.encode("latin-1")) is not None
     if blank not in ("\x85", "\xa0"):  # a target may have any byte beyond ASCII
-        assert find_odd_request(f"GET /a{blank}b HTTP/1.1\r\n".encode("latin-1")) is not None
-        assert find_odd_request(f"GET / HTTP/1.1{blank}\r\n".encode("latin-1")) is not None
+        assert find_request_line_error(f"GET /a{blank}b HTTP/1.1\r\n".encode("latin-1")) is not None
+        assert find_request_line_error(f"GET / HTTP/1.1{blank}\r\n".encode("latin-1")) is not None
 
 
 @pytest.mark.parametrize(
     "line", [b"GET /\r\n", b"GET / HTTP/2.0\r\n", b"GET / http/1.1\r\n", b"G@T / HTTP/1.1\r\n", b""]
 )
 def test_another_protocol_is_not_read(line: bytes) -> None:
-    assert find_odd_request(line) is not None
+    assert find_request_line_error(line) is not None
 
 
 def test_a_body_in_chunks_is_known_however_it_is_spelt() -> None:
@@ -82,8 +87,8 @@ def test_a_body_in_chunks_is_known_however_it_is_spelt() -> None:
         b"TRANSFER-ENCODING:chunked\n",
         b"transfer-encoding:\tChunked \r\n",
     ):
-        assert is_in_chunks([b"Host: a\r\n", line])
-    assert not is_in_chunks([b"Host: a\r\n", b"Content-Length: 5\r\n", b"X-Transfer-Encoding: chunked\r\n"])
+        assert is_chunked([b"Host: a\r\n", line])
+    assert not is_chunked([b"Host: a\r\n", b"Content-Length: 5\r\n", b"X-Transfer-Encoding: chunked\r\n"])
 
 
 def test_a_head_that_is_too_long_for_the_library_is_a_bad_request_under_gevent_too() -> None:
@@ -94,4 +99,4 @@ def test_a_head_that_is_too_long_for_the_library_is_a_bad_request_under_gevent_t
             raise HTTPException("got more than 100 headers")
 
     with pytest.raises(ValueError, match="more than 100 headers"):
-        read_strictly_in_gevent(Handler)().read_request("GET / HTTP/1.1\r\n")
+        with_strict_head_in_gevent(Handler)().read_request("GET / HTTP/1.1\r\n")

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
-from swallowtail.app.web.accept.read_deadline import Readings, hurry_in_gevent
+from swallowtail.app.web.accept.read_deadline import ReadDeadlines, hurry_in_gevent
 from swallowtail.app.web.accept.threaded_server import _make_handler, _telling
 from tests.harness.waiting import wait_until
 
@@ -24,7 +24,7 @@ class Scene:
     """A server with threads, whose application works until `go` is set."""
 
     def __init__(self) -> None:
-        self.readings = Readings(600, 75)
+        self.readings = ReadDeadlines(600, 75)
         self.works, self.go = threading.Event(), threading.Event()
         self.server = ThreadedWSGIServer("127.0.0.1", 0, _telling(self.answer), _make_handler(self.readings, 75))
         self.server.daemon_threads = True
@@ -57,15 +57,15 @@ def scene() -> Iterator[Scene]:
     made.close()
 
 
-def cut_late(readings: Readings) -> None:
+def cut_late(readings: ReadDeadlines) -> None:
     for _ in range(3):
         readings.look(math.inf)
 
 
-@pytest.mark.parametrize("cut", [Readings.shed, cut_late])
+@pytest.mark.parametrize("cut", [ReadDeadlines.shed, cut_late])
 @pytest.mark.parametrize("said", [CHUNKED + b"0\r\n\r\n", POLL])
 def test_a_request_in_work_is_not_cut_and_its_answer_comes(
-    scene: Scene, said: bytes, cut: Callable[[Readings], Any]
+    scene: Scene, said: bytes, cut: Callable[[ReadDeadlines], Any]
 ) -> None:
     scene.client.sendall(said)
     assert scene.works.wait(30)
@@ -106,7 +106,7 @@ class Plain:
 def test_who_takes_nothing_of_an_answer_keeps_no_place_under_gevent() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        handler = hurry_in_gevent(Plain, Readings(600, 75), 0.05)(ours)
+        handler = hurry_in_gevent(Plain, ReadDeadlines(600, 75), 0.05)(ours)
         handler._sendall(b"little")
         with pytest.raises(TimeoutError):
             handler._sendall(b"x" * 10**7)

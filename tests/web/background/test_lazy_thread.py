@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from swallowtail.app.web.background.lazy_thread import LateThread
+from swallowtail.app.web.background.lazy_thread import LazyThread
 
 pytestmark = pytest.mark.unit
 
@@ -15,7 +15,7 @@ class Work:
     def __init__(self) -> None:
         self.begun: list[threading.Thread] = []
         self.told = threading.Event()
-        self.late = LateThread("late", self.run)
+        self.late = LazyThread("late", self.run)
 
     def run(self) -> None:
         self.begun.append(threading.current_thread())

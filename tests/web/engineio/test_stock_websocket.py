@@ -15,7 +15,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.stock_websocket import StockSocket
-from swallowtail.app.web.websocket.budgets import Budgets
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.frames import (
     LATER,
     NOT_TEXT,
@@ -51,7 +51,7 @@ class Hearer:
 
 
 class Scene:
-    def __init__(self, settings: Settings, budgets: Budgets) -> None:
+    def __init__(self, settings: Settings, budgets: MemoryBudgets) -> None:
         self.client, self.server = socket.socketpair()
         self.client.settimeout(10)
         self.hearer = Hearer()
@@ -68,11 +68,11 @@ class Scene:
 @pytest.fixture
 def scenes(tmp_path: Path) -> Iterator[Any]:
     made: list[Scene] = []
-    budgets: list[Budgets] = []
+    budgets: list[MemoryBudgets] = []
 
     def make(**given: Any) -> Scene:
         settings = Settings(_env_file=None, var_dir=tmp_path, **given)
-        budgets.append(budgets[0] if budgets else Budgets(settings))
+        budgets.append(budgets[0] if budgets else MemoryBudgets(settings))
         made.append(Scene(settings, budgets[0]))
         made[-1].budgets = budgets[0]  # type: ignore[attr-defined]
         return made[-1]

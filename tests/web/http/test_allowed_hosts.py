@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.http.allowed_hosts import Hosts
+from swallowtail.app.web.http.allowed_hosts import AllowedHosts
 from tests.web.app_fixture import WebApp, problem
 
 
-def make_hosts(allowed: str = "", host: str = "127.0.0.1") -> Hosts:
-    return Hosts(Settings(_env_file=None, host=host, allowed_hosts=allowed))
+def make_hosts(allowed: str = "", host: str = "127.0.0.1") -> AllowedHosts:
+    return AllowedHosts(Settings(_env_file=None, host=host, allowed_hosts=allowed))
 
 
 LOOPBACK = ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:8000", "127.8.9.1", "[::1]", "[::1]:8000"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.http.request_guard import Doorstep
+from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.handshake import read_upgrade
 from tests.harness.program import ROOT
 from tests.web.app_fixture import WebApp
@@ -24,7 +24,7 @@ def placed(path: str, prefix: str = "", trusted: str = "127.0.0.1", **headers: s
         "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.5",
         **{f"HTTP_{name}": value for name, value in headers.items()},
     }  # fmt: skip
-    Doorstep(Settings(_env_file=None, url_prefix=prefix, trusted_proxies=trusted)).settle(environ)
+    RequestGuard(Settings(_env_file=None, url_prefix=prefix, trusted_proxies=trusted)).settle(environ)
     return environ["SCRIPT_NAME"], environ["PATH_INFO"]
 
 

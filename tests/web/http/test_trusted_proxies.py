@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.web.http.trusted_proxies import Proxies
+from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 
 
 def settle(trusted: str, peer: str, forwarded: str | None, **more: str) -> tuple[str, str]:
@@ -14,7 +14,7 @@ def settle(trusted: str, peer: str, forwarded: str | None, **more: str) -> tuple
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
     environ |= {f"HTTP_{name}": value for name, value in more.items()}
-    Proxies(trusted).settle(environ)
+    TrustedProxies(trusted).settle(environ)
     assert not [name for name in environ if "FORWARDED" in name], "nobody reads them again"
     assert environ["HTTP_HOST"] == "a.example"
     return environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from limits import RateLimitItem
 
-from swallowtail.app.web.limits.deferred_rate import Settlement, Share
+from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement
 from tests.harness.waiting import wait_until
 from tests.web.limits.test_token_bucket import Clock
 
@@ -46,14 +46,16 @@ def counts() -> Iterator[FakeCounts]:
 
 
 @pytest.fixture
-def make_share(counts: FakeCounts, clock: Clock) -> Iterator[Callable[[str], Share]]:
+def make_share(counts: FakeCounts, clock: Clock) -> Iterator[Callable[[str], DeferredRate]]:
     fake: Any = counts
     settlement = Settlement(fake, 0.001)
-    yield lambda rates: Share("message", rates, settlement, clock)
+    yield lambda rates: DeferredRate("message", rates, settlement, clock)
     settlement.close()
 
 
-def test_a_twentieth_of_a_rate_is_told_and_less_is_not(make_share: Callable[[str], Share], counts: FakeCounts) -> None:
+def test_a_twentieth_of_a_rate_is_told_and_less_is_not(
+    make_share: Callable[[str], DeferredRate], counts: FakeCounts
+) -> None:
     share = make_share("100/minute")
     for _ in range(4):
         share.take("quiet")
@@ -65,7 +67,7 @@ def test_a_twentieth_of_a_rate_is_told_and_less_is_not(make_share: Callable[[str
     assert {key for key, _ in counts.told} == {"message:busy"}
 
 
-def test_of_a_small_rate_every_use_is_told(make_share: Callable[[str], Share], counts: FakeCounts) -> None:
+def test_of_a_small_rate_every_use_is_told(make_share: Callable[[str], DeferredRate], counts: FakeCounts) -> None:
     share = make_share("3/minute")
     for _ in range(3):
         share.take("a")
@@ -78,7 +80,7 @@ def test_of_a_small_rate_every_use_is_told(make_share: Callable[[str], Share], c
 
 
 def test_who_used_it_up_elsewhere_is_refused_here_until_redis_says(
-    make_share: Callable[[str], Share], counts: FakeCounts, clock: Clock
+    make_share: Callable[[str], DeferredRate], counts: FakeCounts, clock: Clock
 ) -> None:
     share = make_share("20/minute")
     counts.answer = 12.0
@@ -91,7 +93,7 @@ def test_who_used_it_up_elsewhere_is_refused_here_until_redis_says(
 
 
 def test_a_redis_that_cannot_tell_refuses_nobody_and_is_owed_nothing(
-    make_share: Callable[[str], Share], counts: FakeCounts
+    make_share: Callable[[str], DeferredRate], counts: FakeCounts
 ) -> None:
     share = make_share("20/minute")
     counts.answer = None
@@ -105,7 +107,7 @@ def test_a_redis_that_cannot_tell_refuses_nobody_and_is_owed_nothing(
     assert counts.sum() == 21
 
 
-def test_nobody_waits_for_a_redis_that_hangs(make_share: Callable[[str], Share], counts: FakeCounts) -> None:
+def test_nobody_waits_for_a_redis_that_hangs(make_share: Callable[[str], DeferredRate], counts: FakeCounts) -> None:
     share = make_share("20/minute")
     counts.answers.clear()
     share.take("a")
@@ -119,7 +121,7 @@ def test_nobody_waits_for_a_redis_that_hangs(make_share: Callable[[str], Share],
 
 
 def test_what_is_older_than_the_time_of_a_rate_is_not_told(
-    make_share: Callable[[str], Share], counts: FakeCounts, clock: Clock
+    make_share: Callable[[str], DeferredRate], counts: FakeCounts, clock: Clock
 ) -> None:
     share = make_share("100/minute")
     for _ in range(4):
@@ -133,7 +135,7 @@ def test_what_is_older_than_the_time_of_a_rate_is_not_told(
 
 
 def test_without_a_settlement_nobody_is_told(counts: FakeCounts, clock: Clock) -> None:
-    share = Share("", "2/minute", clock=clock)
+    share = DeferredRate("", "2/minute", clock=clock)
     assert [share.take("a"), share.take("a")] == [0.0, 0.0]
     assert share.take("a") == pytest.approx(30.0)
     share.clear("a")

@@ -14,8 +14,8 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import TooFast, TooMany
 from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor
 from swallowtail.app.web.http.trusted_proxies import DIRECT
-from swallowtail.app.web.limits.limits import Limits, MessageLimits, network_of, watch_connections
-from swallowtail.app.web.request.rate_limit_hooks import limit_polling
+from swallowtail.app.web.limits.limits import Limits, MessageLimits, count_connections, network_of
+from swallowtail.app.web.request.rate_limit_hooks import limit_session_opens
 from tests.web.app_fixture import WebApp, problem, take
 from tests.web.limits.test_token_bucket import Clock
 
@@ -173,7 +173,7 @@ class FakeServer:
 def test_an_engine_counts_what_it_let_in(tmp_path: Path, clock: Clock) -> None:
     limits = make_limits(tmp_path, clock, auth="required", max_address_connections=1)
     server = FakeServer()
-    watch_connections(server, limits)
+    count_connections(server, limits)
     server.handlers["connect"]("a", {"REMOTE_ADDR": HERE})
     assert limits.try_connect(HERE) > 0
     server.handlers["disconnect"]("a", "gone")
@@ -181,7 +181,7 @@ def test_an_engine_counts_what_it_let_in(tmp_path: Path, clock: Clock) -> None:
     assert limits.try_connect(HERE) == 0.0
     refusing = FakeServer()
     refusing.handlers["connect"] = lambda sid, environ: False
-    watch_connections(refusing, limits)
+    count_connections(refusing, limits)
     assert refusing.handlers["connect"]("b", {"REMOTE_ADDR": HERE}) is False
     assert limits.try_connect(HERE) == 0.0
 
@@ -189,7 +189,7 @@ def test_an_engine_counts_what_it_let_in(tmp_path: Path, clock: Clock) -> None:
 def test_an_address_has_one_count_for_all_its_connections(tmp_path: Path, clock: Clock) -> None:
     limits = make_limits(tmp_path, clock, auth="required", max_address_connections=3)
     server = FakeServer()
-    watch_connections(server, limits)
+    count_connections(server, limits)
     direct = {"REMOTE_ADDR": HERE, DIRECT: True}
     assert limits.hold(HERE)
     # A websocket whose connection was counted, one behind a proxy, and one that polls.
@@ -341,7 +341,7 @@ def test_a_connection_too_many_on_the_stock_path_is_refused(tmp_path: Path, cloc
         return [b"served"]
 
     limits = make_limits(tmp_path, clock, auth="required", connect_limit="1/hour")
-    client = Client(limit_polling(serve, limits))
+    client = Client(limit_session_opens(serve, limits))
     assert client.get(f"/socket.io/?{query}").text == "served"
     again = client.get(f"/socket.io/?{query}")
     assert (again.status_code, again.headers["Retry-After"]) == (429, "3600")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from limits import parse
 
-from swallowtail.app.web.limits.token_bucket import Bucket, make_buckets, take_all
+from swallowtail.app.web.limits.token_bucket import TokenBucket, make_buckets, take_all
 
 
 class Clock:
@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 
 def test_a_burst_is_allowed_and_then_as_much_as_comes_back(clock: Clock) -> None:
-    bucket = Bucket(parse("60/minute"), clock)
+    bucket = TokenBucket(parse("60/minute"), clock)
     assert [bucket.take("a") for _ in range(60)] == [0.0] * 60
     assert bucket.take("a") == pytest.approx(1.0)
     clock.now += 0.5
@@ -36,7 +36,7 @@ def test_a_burst_is_allowed_and_then_as_much_as_comes_back(clock: Clock) -> None
 
 
 def test_the_wait_that_is_told_is_enough(clock: Clock) -> None:
-    bucket = Bucket(parse("7/minute"), clock)
+    bucket = TokenBucket(parse("7/minute"), clock)
     for _ in range(50):
         wait = bucket.take("a")
         if wait:
@@ -45,7 +45,7 @@ def test_the_wait_that_is_told_is_enough(clock: Clock) -> None:
 
 
 def test_keys_do_not_share(clock: Clock) -> None:
-    bucket = Bucket(parse("1/minute"), clock)
+    bucket = TokenBucket(parse("1/minute"), clock)
     assert (bucket.take("a"), bucket.take("b")) == (0.0, 0.0)
     assert bucket.take("a") > 0
     bucket.clear("a")
@@ -53,7 +53,7 @@ def test_keys_do_not_share(clock: Clock) -> None:
 
 
 def test_somebody_elses_refusal_counts(clock: Clock) -> None:
-    bucket = Bucket(parse("60/minute"), clock)
+    bucket = TokenBucket(parse("60/minute"), clock)
     bucket.bar("a", 5.0)
     assert bucket.take("a") == pytest.approx(5.0)
     clock.now += 5.01
@@ -62,7 +62,7 @@ def test_somebody_elses_refusal_counts(clock: Clock) -> None:
 
 
 def test_the_keys_used_longest_ago_are_forgotten(clock: Clock) -> None:
-    bucket = Bucket(parse("1/minute"), clock, most=3)
+    bucket = TokenBucket(parse("1/minute"), clock, most=3)
     for key in "abcd":
         bucket.take(key)
     assert len(bucket) == 3

@@ -51,7 +51,7 @@ def test_refusals_are_written_down_where_they_belong(gallery: Gallery) -> None:
         assert gallery.ask("viewer", "POST", f"/api/v1/tasks/{gallery.task_id}/cancel").status_code == 403
     assert gallery.ask("viewer", "GET", "/api/v1/audit").status_code == 403
     # They are written in the background.
-    gallery.web_app.web.refusals.close(timeout=60)
+    gallery.web_app.web.denied_requests.close(timeout=60)
     items = gallery.ask("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
     mine = [e for e in items if e["object_id"] == gallery.task_id and e["detail"]["act"].endswith("/cancel")]
     assert [(e["object_type"], e["detail"]["act"]) for e in mine] == [("task", "POST /api/v1/tasks/<task_id>/cancel")]

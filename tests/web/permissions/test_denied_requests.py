@@ -17,7 +17,7 @@ from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.permissions import Caller
 from swallowtail.app.core.tables.audit import AuditEntry
-from swallowtail.app.web.background.denied_requests import BACKLOG, Refusals
+from swallowtail.app.web.background.denied_requests import BACKLOG, DeniedRequestQueue
 from swallowtail.app.web.request import current_caller
 from tests.harness.waiting import wait_until
 from tests.web.callers import Gallery
@@ -43,7 +43,7 @@ def refused(gallery: Gallery) -> list[AuditEntry]:
 def await_refused(gallery: Gallery, number: int) -> list[AuditEntry]:
     wait_until(lambda: len(refused(gallery)) >= number, "refusals are written", seen=lambda: len(refused(gallery)))
     # Whatever else waited has been written with them.
-    gallery.web_app.web.refusals.close()
+    gallery.web_app.web.denied_requests.close()
     return refused(gallery)
 
 
@@ -110,7 +110,7 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
 
 
 def test_only_what_is_for_want_of_rights_is_written(gallery: Gallery) -> None:
-    refusals, caller = gallery.web_app.web.refusals, Caller(gallery.people["stranger"], "socket", "192.0.2.1")
+    refusals, caller = gallery.web_app.web.denied_requests, Caller(gallery.people["stranger"], "socket", "192.0.2.1")
     refusals.note(InvalidInput("no"), caller, "subscribe_instance", "instance", "acme")
     refusals.note(Unauthenticated(), caller, "connect", "", "")
     refusals.note(NotFound(), caller, "unsubscribe_task", "", "")
@@ -125,7 +125,7 @@ def test_only_what_is_for_want_of_rights_is_written(gallery: Gallery) -> None:
 
 def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(gallery: Gallery) -> None:
     caller = Caller(gallery.people["stranger"], "socket", "192.0.2.1")
-    refusals: Refusals = gallery.web_app.web.refusals
+    refusals: DeniedRequestQueue = gallery.web_app.web.denied_requests
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -142,7 +142,7 @@ def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(gallery: G
         refusals.note(NotFound(), replace(caller, address=f"192.0.2.{number}"), "connect", "instance", "acme")
     let_go.set()
     holder.join()
-    gallery.web_app.web.refusals.close(timeout=60)
+    gallery.web_app.web.denied_requests.close(timeout=60)
     gallery.web_app.web.denials.flush()
     with gallery.rt.db.read() as session:
         rows = list(session.scalars(select(AuditEntry).where(AuditEntry.action == "denied")))
@@ -153,7 +153,7 @@ def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(gallery: G
 
 
 def test_what_goes_wrong_while_it_is_written_stops_nothing(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    denials, refusals = gallery.web_app.web.denials, gallery.web_app.web.refusals
+    denials, refusals = gallery.web_app.web.denials, gallery.web_app.web.denied_requests
     note: Callable[..., Any] = denials.note
     failed = threading.Event()
 
@@ -174,5 +174,5 @@ def test_counts_are_written_when_nobody_comes_any_more(gallery: Gallery) -> None
     gallery.web_app.web.denials.window = 0.05
     caller = Caller(gallery.people["viewer"], "socket")
     for _ in range(5):
-        gallery.web_app.web.refusals.note(Forbidden(), caller, "act", "", "")
+        gallery.web_app.web.denied_requests.note(Forbidden(), caller, "act", "", "")
     wait_until(lambda: sum(e.detail.get("more", 1) for e in refused(gallery)) == 5, "what was counted is written")

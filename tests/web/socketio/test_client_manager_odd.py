@@ -10,12 +10,12 @@ import pytest
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.socketio.client_manager import MessageQueue
+from swallowtail.app.web.socketio.client_manager import ClientManager
 
 EMIT = {"method": "emit", "event": "note", "namespace": "/", "room": "instance_a"}
 
 
-class Queue(MessageQueue):
+class Queue(ClientManager):
     """A queue that hears what it is given."""
 
     heard: Sequence[bytes] = ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.socketio.client_manager import MessageQueue
+from swallowtail.app.web.socketio.client_manager import ClientManager
 
 
-def make_queue() -> MessageQueue:
-    queue = MessageQueue(Settings(_env_file=None))
+def make_queue() -> ClientManager:
+    queue = ClientManager(Settings(_env_file=None))
     ids = iter(f"sid{number}" for number in range(100))
     queue.server = SimpleNamespace(eio=SimpleNamespace(generate_id=lambda: next(ids)))
     return queue

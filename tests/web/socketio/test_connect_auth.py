@@ -12,7 +12,7 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import TooMany
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.web.socketio.connect_auth import Door
+from swallowtail.app.web.socketio.connect_auth import ConnectAuth
 
 ANN = Actor("user", "u1", "ann", user_id="u1")
 
@@ -40,7 +40,7 @@ class Scene:
             "limits": SimpleNamespace(has_to_ask=lambda *_: True, enter=self._enter, leave=self._leave),
             "refusals": SimpleNamespace(),
         }
-        self.door = Door(server, *parts.values())
+        self.door = ConnectAuth(server, *parts.values())
 
     def knock(self) -> None:
         """Connect, and let what was set aside be done."""

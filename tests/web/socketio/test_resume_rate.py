@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 
-from swallowtail.app.web.socketio.resume_rate import LONGEST, Pace, spread
+from swallowtail.app.web.socketio.resume_rate import LONGEST, ResumeRate, spread_reconnects
 
 
 def test_the_share_of_a_second_may_begin_at_once() -> None:
-    pace = Pace(100)
+    pace = ResumeRate(100)
     assert [pace.admit(5.0) for _ in range(101)] == [0.0] * 101
     assert pace.admit(5.0) > 0
 
 
 def test_the_rest_is_dealt_out_at_the_rate() -> None:
-    pace = Pace(100)
+    pace = ResumeRate(100)
     while pace.admit(5.0) == 0:
         pass
     waits = [pace.admit(5.0) for _ in range(200)]
@@ -24,7 +24,7 @@ def test_the_rest_is_dealt_out_at_the_rate() -> None:
 
 
 def test_whoever_keeps_the_appointment_is_let_in() -> None:
-    pace = Pace(50)
+    pace = ResumeRate(50)
     coming = [(5.0, number) for number in range(300)]
     begun: list[float] = []
     asked = 0
@@ -46,7 +46,7 @@ def test_whoever_keeps_the_appointment_is_let_in() -> None:
 
 
 def test_a_pause_makes_room_again() -> None:
-    pace = Pace(10)
+    pace = ResumeRate(10)
     while pace.admit(5.0) == 0:
         pass
     assert pace.admit(5.9) == 0
@@ -54,13 +54,13 @@ def test_a_pause_makes_room_again() -> None:
 
 
 def test_nobody_is_sent_away_for_longer_than_a_minute() -> None:
-    pace = Pace(1)
+    pace = ResumeRate(1)
     assert max(pace.admit(5.0) for _ in range(500)) == LONGEST
-    assert max(spread(10_000, 1)) <= LONGEST
+    assert max(spread_reconnects(10_000, 1)) <= LONGEST
 
 
 def test_clients_of_a_process_that_ends_are_spread_over_their_time() -> None:
-    moments = sorted(spread(1000, 500))
+    moments = sorted(spread_reconnects(1000, 500))
     assert 0 <= moments[0] < 0.1
     assert 1.9 < moments[-1] <= 2.0
     assert 300 < sum(moment < 1.0 for moment in moments) < 700

@@ -11,16 +11,16 @@ import socketio
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.fast_engine import Engine
-from swallowtail.app.web.websocket.budgets import Budgets
-from swallowtail.app.web.websocket.event_loop import Reactor
-from swallowtail.app.web.websocket.handshake import Upgrade
+from swallowtail.app.web.websocket.budgets import MemoryBudgets
+from swallowtail.app.web.websocket.event_loop import EventLoop
+from swallowtail.app.web.websocket.handshake import UpgradeRequest
 
 
-def make_engine() -> tuple[Engine, Reactor]:
+def make_engine() -> tuple[Engine, EventLoop]:
     server = socketio.Server(async_mode="threading", async_handlers=False)
     settings = Settings(_env_file=None)
-    reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
-    return Engine(server, settings, reactor, Budgets(settings)), reactor
+    reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
+    return Engine(server, settings, reactor, MemoryBudgets(settings)), reactor
 
 
 @pytest.mark.parametrize("broken", ["the greeting", "the poller"])
@@ -41,7 +41,7 @@ def test_what_goes_wrong_while_a_websocket_is_let_in_leaves_nothing_behind(
         monkeypatch.setattr(reactor, "watch", fail)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    upgrade = Upgrade({"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4"}, b"a" * 24, 0)
+    upgrade = UpgradeRequest({"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4"}, b"a" * 24, 0)
     with theirs, pytest.raises(OSError, match="no space left"):
         engine.adopt(ours, upgrade)
     assert (len(engine), known, ours.fileno()) == (0, [], -1)

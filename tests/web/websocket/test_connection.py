@@ -11,7 +11,7 @@ import pytest
 
 from swallowtail.app.web.engineio.packets import TextFrame
 from swallowtail.app.web.websocket.connection import Batch, Connection
-from swallowtail.app.web.websocket.event_loop import Reactor
+from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import (
     CLOSE,
     LATER,
@@ -24,8 +24,8 @@ from swallowtail.app.web.websocket.frames import (
     pack_close,
     payload_of,
 )
-from swallowtail.app.web.websocket.incoming_budget import Partials
-from swallowtail.app.web.websocket.outgoing_budget import Outbound
+from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
+from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 from tests.harness.waiting import wait_until
 from tests.web.websocket.test_frames import client_frame
 
@@ -57,18 +57,18 @@ class Scene:
         *,
         rate: int = 1000,
         waiting: int = 65_536,
-        outbound: Outbound | None = None,
-        partials: Partials | None = None,
+        outbound: OutgoingBudget | None = None,
+        partials: IncomingBudget | None = None,
     ) -> None:
         ours, self.client = socket.socketpair()
         ours.setblocking(False)
         self.client.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         self.owner = Owner()
-        self.reactor = Reactor(select.epoll(), lambda _: None, lambda work: work())
-        self.outbound = Outbound(10**9) if outbound is None else outbound
+        self.reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
+        self.outbound = OutgoingBudget(10**9) if outbound is None else outbound
         limits: dict[str, Any] = {"longest": 10_000, "waiting": waiting, "rate": rate}
-        self.partials = Partials(10**9) if partials is None else partials
+        self.partials = IncomingBudget(10**9) if partials is None else partials
         budgets: Any = {"outbound": self.outbound, "partials": self.partials}
         self.line = Connection(self.reactor, ours, self.owner, **limits, **budgets)
         self.line.start()
@@ -229,7 +229,7 @@ def test_a_message_in_pieces_is_bounded_by_what_a_client_may_say_now(scene: type
 
 
 def test_what_is_kept_of_messages_in_pieces_has_one_budget_and_who_sent_most_goes(scene: type[Scene]) -> None:
-    partials = Partials(10_000)
+    partials = IncomingBudget(10_000)
     few, most, last = (scene(partials=partials) for _ in range(3))
     few.say(client_frame(b"x" * 3000, final=False))
     most.say(client_frame(b"x" * 9000)[:5000])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swallowtail.app.web.websocket.heartbeat import Pulse
+from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
 
 class Heart:
@@ -22,7 +22,7 @@ class Heart:
     def is_overdue(self, asked_at: float) -> bool:
         return self.waits_since == asked_at
 
-    def answer(self, pulse: Pulse, now: float) -> None:
+    def answer(self, pulse: PingSchedule, now: float) -> None:
         self.waits_since = None
         pulse.plan(self, now)
 
@@ -31,7 +31,7 @@ class Heart:
 
 
 def test_who_answers_is_asked_again_and_who_does_not_is_given_up() -> None:
-    pulse = Pulse(25, 20)
+    pulse = PingSchedule(25, 20)
     lively, deaf, gone = Heart(answers=True), Heart(answers=False), Heart(answers=True)
     for heart in (lively, deaf, gone):
         pulse.plan(heart, 0)
@@ -48,7 +48,7 @@ def test_who_answers_is_asked_again_and_who_does_not_is_given_up() -> None:
 
 
 def test_nobody_is_given_up_by_a_process_that_was_away_itself() -> None:
-    pulse = Pulse(25, 20)
+    pulse = PingSchedule(25, 20)
     lively, deaf = Heart(answers=True), Heart(answers=False)
     for heart in (lively, deaf):
         pulse.plan(heart, 0)

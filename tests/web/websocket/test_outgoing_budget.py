@@ -7,7 +7,7 @@ import pytest
 
 from swallowtail.app.web.engineio.packets import SharedFrame
 from swallowtail.app.web.websocket.frames import TEXT, FrameReader, pack
-from swallowtail.app.web.websocket.outgoing_budget import OVER_BUDGET, OWN_QUEUE, Outbound
+from swallowtail.app.web.websocket.outgoing_budget import OVER_BUDGET, OWN_QUEUE, OutgoingBudget
 from tests.web.websocket.test_connection import Scene, batch
 from tests.web.websocket.test_connection import scene as scene
 
@@ -44,7 +44,7 @@ def test_a_message_around_a_shared_part_is_one_frame_of_the_text(size: int) -> N
 
 
 def test_slow_clients_wait_for_one_object_and_each_gets_its_own_answer(scene: type[Scene]) -> None:
-    outbound = Outbound(10**9)
+    outbound = OutgoingBudget(10**9)
     slow = [scene(outbound=outbound) for _ in range(60)]
     for number, s in enumerate(slow):
         s.line.tell(*_answer(number))
@@ -60,7 +60,7 @@ def test_slow_clients_wait_for_one_object_and_each_gets_its_own_answer(scene: ty
 
 
 def test_the_rest_of_an_event_is_shared_too(scene: type[Scene]) -> None:
-    outbound = Outbound(10**9)
+    outbound = OutgoingBudget(10**9)
     many = batch(3, 100_000)
     for s in [scene(outbound=outbound) for _ in range(20)]:
         assert s.line.offer(many) == 1
@@ -80,7 +80,7 @@ def test_many_pieces_leave_in_order(scene: type[Scene]) -> None:
 
 
 def test_over_the_budget_who_has_taken_nothing_for_the_longest_is_closed_first(scene: type[Scene]) -> None:
-    outbound = Outbound(3 * 1_000_000)
+    outbound = OutgoingBudget(3 * 1_000_000)
     closed = OVER_BUDGET._value.get()
     own = [orjson.dumps(str(number) * 1_000_000) for number in range(4)]
     first, second, third, fourth = (scene(outbound=outbound) for _ in range(4))
@@ -101,7 +101,7 @@ def test_over_the_budget_who_has_taken_nothing_for_the_longest_is_closed_first(s
 
 
 def test_who_is_larger_than_the_whole_budget_is_closed_and_the_others_stay(scene: type[Scene]) -> None:
-    outbound = Outbound(1_000_000)
+    outbound = OutgoingBudget(1_000_000)
     quick, greedy = scene(outbound=outbound), scene(outbound=outbound)
     greedy.line.tell(*_answer(1, b"1" * 2_000_000))
     quick.line.tell(pack(b"hello"))
@@ -110,7 +110,7 @@ def test_who_is_larger_than_the_whole_budget_is_closed_and_the_others_stay(scene
 
 
 def test_a_connection_that_goes_lets_go_of_what_waits_for_it(scene: type[Scene]) -> None:
-    outbound = Outbound(10**9)
+    outbound = OutgoingBudget(10**9)
     s = scene(outbound=outbound)
     s.line.tell(*_answer(1))
     s.line.tell(pack(b"more"))

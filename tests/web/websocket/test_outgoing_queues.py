@@ -12,11 +12,11 @@ import pytest
 from engineio import packet
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.accept.response_budget import count_answers
+from swallowtail.app.web.accept.response_budget import count_responses
 from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
 from swallowtail.app.web.engineio.polling_session import Session
 from swallowtail.app.web.engineio.stock_websocket import SOCKET
-from swallowtail.app.web.websocket.outgoing_budget import Outbound
+from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import WebApp
 from tests.web.engineio.test_polling import Caller
@@ -32,8 +32,8 @@ def callers(tmp_path: Path) -> Iterator[Any]:
     web_app.close()
 
 
-def outbound_of(caller: Caller) -> Outbound:
-    found: Outbound = caller.session._outbound
+def outbound_of(caller: Caller) -> OutgoingBudget:
+    found: OutgoingBudget = caller.session._outbound
     return found
 
 
@@ -108,9 +108,9 @@ def test_a_client_that_goes_lets_go_of_what_waits_for_it(callers: Any) -> None:
 
 
 def test_an_answer_counts_while_it_is_written_and_its_connection_may_have_to_go() -> None:
-    outbound = Outbound(MEGABYTE)
+    outbound = OutgoingBudget(MEGABYTE)
     ours, theirs = socket.socketpair()
-    app = count_answers(lambda environ, start: iter([b"a" * 10, b"b" * MEGABYTE, b"c"]), outbound)
+    app = count_responses(lambda environ, start: iter([b"a" * 10, b"b" * MEGABYTE, b"c"]), outbound)
     answer = iter(app({SOCKET: ours}, None))
     assert (len(next(answer)), outbound.used) == (10, 0)
     assert (len(next(answer)), outbound.used) == (MEGABYTE, MEGABYTE)
@@ -127,5 +127,5 @@ def test_an_answer_counts_while_it_is_written_and_its_connection_may_have_to_go(
 
 def test_small_lists_keep_their_length_for_the_server() -> None:
     small = [b"ok"]
-    app = count_answers(lambda environ, start: small, Outbound(MEGABYTE))
+    app = count_responses(lambda environ, start: small, OutgoingBudget(MEGABYTE))
     assert app({SOCKET: None}, None) is small
