@@ -1,0 +1,1 @@
+"""Rules about the source code: imports, writers, private names, sizes and words."""

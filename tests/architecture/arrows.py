@@ -1,0 +1,204 @@
+"""The allowed imports between packages: each package, and the packages above it that it imports.
+
+`core.ledger` is `swallowtail.app.core.ledger`. A file directly in a top package counts as a package of its own; of
+`core.ledger` the arrow names the module. An arrow points to a package higher up in the table, so there is no cycle.
+"""
+
+#: Packages whose arrows to each other may still point down; empty when their cycles have been opened.
+OPEN_CYCLES = ("delivery.", "web.api")
+
+ARROWS = {
+    "core.errors": "",
+    "core.events": "",
+    "core.privacy": "core.errors core.events",
+    "core.config": "core.errors core.privacy",
+    "core.process": "core.errors",
+    "core.states": "",
+    "core.validation": "core.config core.errors core.events",
+    "core.tables": "core.errors core.events core.privacy core.validation",
+    "core.payload_redaction": "core.config core.events core.privacy core.process core.tables",
+    "core.database": (
+        "core.config core.errors core.events core.payload_redaction core.privacy core.process core.tables "
+        "core.validation"
+    ),
+    "core.coordination": "core.database core.tables core.validation",
+    "core.logs": "core.config core.payload_redaction core.privacy",
+    "core.security": "core.config core.errors core.events core.process core.tables",
+    "core.audit": "core.config core.database core.errors core.events core.security core.tables",
+    "core.ledger": (
+        "core.audit core.config core.coordination core.database core.errors core.events "
+        "core.payload_redaction core.privacy core.process core.security core.states core.tables "
+        "core.validation"
+    ),
+    "core.deployment": "core.config core.database core.errors core.ledger.publisher core.tables",
+    "core.runtime": (
+        "core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
+        "core.ledger.publisher core.ledger.runs core.ledger.tasks core.process core.security"
+    ),
+    "core.identity": (
+        "core.audit core.config core.database core.errors core.events core.ledger.event_log core.runtime "
+        "core.security core.tables core.validation"
+    ),
+    "core.maintenance": (
+        "core.audit core.config core.coordination core.database core.deployment core.errors core.events "
+        "core.ledger.event_log core.privacy core.runtime core.security core.states core.tables"
+    ),
+    "core.queries": (
+        "core.audit core.config core.coordination core.database core.errors core.events core.ledger.artifacts "
+        "core.ledger.event_log core.payload_redaction core.privacy core.process core.runtime core.security "
+        "core.states core.tables"
+    ),
+    "core.services": (
+        "core.config core.coordination core.database core.errors core.events core.ledger.agent_cards "
+        "core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
+        "core.payload_redaction core.privacy core.process core.queries core.runtime core.security core.states "
+        "core.tables core.validation"
+    ),
+    "migrations": "core.config core.database core.tables",
+    "delivery.access_monitor": (
+        "core.config core.errors core.security delivery.cursor delivery.database_reader delivery.hub"
+    ),
+    "delivery.client_group": (
+        "core.config delivery.cursor delivery.event_buffer delivery.masked_view delivery.metrics delivery.wire"
+    ),
+    "delivery.client_groups": (
+        "core.config delivery.client_group delivery.cursor delivery.event_buffer delivery.masked_view delivery.wire"
+    ),
+    "delivery.cursor": "core.security delivery.instance_stream delivery.masked_view delivery.wire",
+    "delivery.database_reader": (
+        "core.config core.database core.errors core.events core.ledger.event_log core.process core.queries "
+        "core.security delivery.wire"
+    ),
+    "delivery.event_buffer": "delivery.wire",
+    "delivery.gap": "delivery.metrics",
+    "delivery.head_check": "core.config core.errors delivery.database_reader delivery.instance_stream",
+    "delivery.hub": (
+        "core.config core.errors core.ledger.publisher core.security delivery.cursor delivery.database_reader "
+        "delivery.head_check delivery.instance_stream delivery.metrics delivery.permission_cache "
+        "delivery.redis delivery.single_flight delivery.snapshot_cache delivery.text_streams delivery.wire"
+    ),
+    "delivery.instance_stream": (
+        "core.config core.errors core.ledger.event_log delivery.client_groups delivery.cursor "
+        "delivery.database_reader delivery.event_buffer delivery.gap delivery.metrics delivery.redis "
+        "delivery.wire"
+    ),
+    "delivery.masked_view": "core.security delivery.cursor delivery.wire",
+    "delivery.metrics": "",
+    "delivery.permission_cache": "core.errors core.security delivery.cursor delivery.database_reader",
+    "delivery.redis": "core.config core.events core.ledger.publisher delivery.metrics",
+    "delivery.single_flight": "",
+    "delivery.snapshot_cache": "delivery.database_reader delivery.wire",
+    "delivery.text_streams": "core.events delivery.cursor delivery.metrics delivery.wire",
+    "delivery.wire": "core.events core.ledger.event_log delivery.cursor",
+    "web.api.schemas": "core.states web.api",
+    "web.background": (
+        "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
+    ),
+    "web.http": "core.config core.database core.errors",
+    "web.limits": "core.config core.errors core.ledger.publisher core.security web.background web.http",
+    "web.serving": "core.config core.errors core.process core.security",
+    "web.websocket": "core.config",
+    "web.engineio": "core.config core.errors web.http web.websocket",
+    "web.accept": "core.config web.background web.engineio web.http web.limits web.websocket",
+    "web.container": (
+        "core.audit core.identity core.process core.runtime delivery.access_monitor delivery.hub "
+        "web.background web.engineio web.limits web.websocket"
+    ),
+    "web.request": (
+        "core.config core.errors core.identity core.process core.runtime core.security core.validation "
+        "web.container web.http web.limits"
+    ),
+    "web.api": (
+        "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.security "
+        "core.services core.states core.validation web.api.schemas web.container web.http web.request"
+    ),
+    "web.ops": (
+        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api "
+        "web.api.schemas web.container web.http web.request"
+    ),
+    "web.pages": (
+        "core.audit core.errors core.events core.identity core.queries core.runtime core.security "
+        "core.services core.states core.validation web.api web.container web.http web.request"
+    ),
+    "web.socketio": (
+        "core.config core.errors core.events core.identity core.ledger.publisher core.security "
+        "core.validation delivery.access_monitor delivery.cursor delivery.hub delivery.metrics "
+        "delivery.permission_cache delivery.wire web.background web.container web.engineio web.http "
+        "web.limits web.websocket"
+    ),
+    "web.factory": (
+        "core.audit core.config core.database core.identity core.runtime delivery.access_monitor "
+        "delivery.database_reader delivery.hub web.accept web.api web.background web.container web.engineio "
+        "web.http web.limits web.ops web.pages web.request web.socketio web.websocket"
+    ),
+    "wsgi": (
+        "core.config core.deployment core.errors core.logs core.maintenance core.security web.accept "
+        "web.background web.container web.engineio web.factory web.ops web.serving web.socketio web.websocket"
+    ),
+    "workers.isolation": "",
+    "workers.metrics": "core.config core.errors",
+    "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
+    "workers.signals": "",
+    "workers.run": (
+        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.states "
+        "core.validation workers.signals"
+    ),
+    "workers.reading": "core.config workers.run",
+    "workers.llm": "core.config workers.reading workers.run",
+    "workers.agents.campaign": "workers.llm workers.reading workers.run",
+    "workers.registry": (
+        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.runtime workers.run"
+    ),
+    "workers.agents": "workers.agents.campaign workers.registry workers.run",
+    "workers.release": (
+        "core.config core.database core.deployment core.errors core.logs core.runtime core.services workers.registry"
+    ),
+    "workers.worker_runtime": (
+        "core.config core.deployment core.events core.ledger.outbox core.ledger.runs core.ledger.tasks "
+        "core.runtime core.security workers.registry workers.run workers.signals"
+    ),
+    "workers.beat_scheduler": (
+        "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server "
+        "workers.worker_runtime"
+    ),
+    "workers.broker": "core.ledger.outbox workers.worker_runtime",
+    "workers.receivers": (
+        "core.events core.ledger.outbox core.ledger.runs core.ledger.tasks workers.signals workers.worker_runtime"
+    ),
+    "workers.sweeper_process": (
+        "core.config core.deployment core.errors core.logs core.maintenance core.runtime workers.metrics "
+        "workers.metrics_server workers.registry workers.run workers.worker_runtime"
+    ),
+    "workers.celery_app": (
+        "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs workers.broker "
+        "workers.metrics workers.registry workers.sweeper_process workers.worker_runtime"
+    ),
+    "workers.run_task": (
+        "core.config core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs "
+        "core.logs core.runtime core.states workers.celery_app workers.isolation workers.metrics "
+        "workers.registry workers.run workers.worker_runtime"
+    ),
+    "scripts.audit_report": "",
+    "scripts.banner": "core.config",
+    "scripts.cli": (
+        "core.audit core.config core.deployment core.errors core.events core.identity core.logs core.queries "
+        "core.runtime core.security core.states"
+    ),
+    "scripts.cli.commands": (
+        "core.audit core.errors core.events core.identity core.ledger.agent_cards core.ledger.event_log "
+        "core.maintenance core.queries core.runtime core.security core.services core.states core.tables "
+        "core.validation scripts.cli"
+    ),
+    "scripts.enqueue": "core.logs scripts.cli scripts.cli.commands",
+    "scripts.free_ports": "",
+    "scripts.lock": "",
+    "scripts.embedded_redis": "core.config core.errors core.logs core.process scripts.free_ports scripts.lock",
+    "scripts.process_output": "core.logs",
+    "scripts.procfile": "",
+    "scripts.supervise": (
+        "core.config core.database core.errors core.logs core.process scripts.banner scripts.embedded_redis "
+        "scripts.free_ports scripts.lock scripts.process_output scripts.procfile"
+    ),
+    "migrations.versions": "",
+    "swallowtail": "workers.registry workers.run",
+}

@@ -1,0 +1,54 @@
+"""Files, functions and classes stay within the limits of size; each control adds one that does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architecture import sizes
+from tests.architecture.source_tree import read_tree
+
+_PYTHON_FUNCTION = "def long():\n" + "    x = 1\n" * 40
+_PYTHON_CLASS = "class Long:\n" + "".join(f"    def m{n}(self):\n" + "        x = 1\n" * 10 for n in range(19))
+_MANY_METHODS = "class Many:\n" + "".join(f"    def m{n}(self): ...\n" for n in range(21))
+_SCRIPT_BODY = "  call();\n" * 40
+
+
+def test_files_functions_and_classes_are_within_the_limits() -> None:
+    assert sizes.find_oversized(read_tree()) == []
+
+
+@pytest.mark.parametrize("top", ["app/core", "workers", "scripts", "swallowtail", "clients/python", "bench", "tests"])
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("x = 1\n" * 301, "303 lines"),
+        (_PYTHON_FUNCTION, "long has 41 lines"),
+        (f"class A:\n    async {_PYTHON_FUNCTION.replace(chr(10), chr(10) + '    ')}pass", "long has 41 lines"),
+        (_PYTHON_CLASS, "class Long has 210 lines"),
+        (_MANY_METHODS, "class Many has 21 methods"),
+    ],
+)
+def test_python_above_a_limit_is_found(top: str, code: str, what: str) -> None:
+    found = sizes.find_oversized(read_tree().appended(f"{top}/new.py", code))
+    assert [(wrong.split(":")[0], wrong.endswith(what)) for wrong in found] == [(f"{top}/new.py", True)]
+
+
+@pytest.mark.parametrize("path", ["app/web/static/js/new.js", "clients/javascript/new.js", "bench/peers/new.mjs"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "call();\n" * 301,
+        f"export async function long(a, b) {{\n{_SCRIPT_BODY}}}",
+        f"const long = (a) => {{\n{_SCRIPT_BODY}}};",
+        f"class A {{\n  async #long(a) {{\n{_SCRIPT_BODY}  }}\n}}",
+        "export class Long {\n" + "  field = 1;\n" * 200 + "}",
+        "class Many {\n" + "  method(a) {\n  }\n" * 21 + "}",
+    ],
+)
+def test_javascript_above_a_limit_is_found(path: str, code: str) -> None:
+    assert len(sizes.find_oversized(read_tree().appended(path, code))) == 1
+
+
+def test_a_long_style_sheet_is_found() -> None:
+    tree = read_tree().appended("app/web/static/css/new.css", "a { color: red; }\n" * 301)
+    assert len(sizes.find_oversized(tree)) == 1

@@ -1,0 +1,86 @@
+"""Finds texts that no file may hold, and files and modules without what each must have."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from pathlib import PurePath
+
+from tests.architecture.source_tree import PRODUCT, SourceTree
+
+_TOPS = (*PRODUCT, "tests")
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "shared", "stuff"}
+#: One agent of the campaign team is called Manager: that is its role.
+_NOT_VAGUE = ("workers/agents/campaign/manager.py",)
+
+#: In pieces, so that this file does not contain what it looks for.
+REGISTRIES = (
+    "pypi" + ".org",
+    "python" + "hosted",
+    "npm" + "js.org",
+    "npm" + "js.com",
+    "deb." + "debian.org",
+    "yarn" + "pkg",
+)
+CDNS = ("unpkg" + ".com", "jsdelivr" + ".net", "cdnjs" + ".cloudflare", "cdn." + "socket.io", "esm" + ".sh")
+MACHINE_PATHS = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/")
+_FORBIDDEN = re.compile("|".join(re.escape(word) for word in (*REGISTRIES, *CDNS, *MACHINE_PATHS)))
+
+
+def find_forbidden_texts(tree: SourceTree) -> list[str]:
+    """Return names of package registries, of other people's script servers, and paths of one machine."""
+    return [
+        f"{path}:{number} names {match[0]}"
+        for path, text in tree.texts.items()
+        if _FORBIDDEN.search(text)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if (match := _FORBIDDEN.search(line))
+    ]
+
+
+def find_modules_without_docstring(tree: SourceTree) -> list[str]:
+    """Return modules without a docstring, and `__init__.py` files with more than a docstring."""
+    found = []
+    for source in tree.python(*_TOPS):
+        if not ast.get_docstring(source.tree):
+            found.append(f"{source.path} has no docstring")
+        # The public interface is the one package that defines names.
+        elif source.path.endswith("/__init__.py") and len(source.tree.body) > 1 and "/" in source.path.split("/", 1)[1]:
+            found.append(f"{source.path} holds more than its docstring")
+    return found
+
+
+def find_vague_names(tree: SourceTree) -> list[str]:
+    """Return files whose names say nothing about their content."""
+    return [path for path in tree.texts if PurePath(path).stem.lower() in VAGUE_NAMES and path not in _NOT_VAGUE]
+
+
+def find_unpacked_packages(tree: SourceTree) -> list[str]:
+    """Return packages that setup.cfg does not install, and installed packages that do not exist."""
+    config = configparser.ConfigParser()
+    config.read_string(tree.texts["setup.cfg"])
+    listed = set(config["options"]["packages"].split())
+    present = {source.module.rpartition(".")[0] for source in tree.python() if not source.path.endswith("/__init__.py")}
+    present |= {source.module for source in tree.python() if source.path.endswith("/__init__.py")}
+    return sorted(listed ^ present)
+
+
+def find_missing_walkthrough_files(tree: SourceTree) -> list[str]:
+    """Return files that the walkthrough names and that do not exist."""
+    named = set(
+        re.findall(r"`((?:app|workers|scripts|tests|docs|clients|bench)/[\w./-]+)`", tree.texts["docs/walkthrough.md"])
+    )
+    return sorted(
+        name
+        for name in named
+        if name not in tree.texts and not any(path.startswith(f"{name.rstrip('/')}/") for path in tree.texts)
+    )
+
+
+def find_undocumented_settings(tree: SourceTree, names: list[str]) -> list[str]:
+    """Return settings that docs/settings.md lacks, and names in the example file that are not settings."""
+    known = [f"SWALLOWTAIL_{name.upper()}" for name in names]
+    shown = re.findall(r"^#? ?(SWALLOWTAIL_[A-Z_]+)=", tree.texts[".env.example"], flags=re.MULTILINE)
+    missing = [name for name in known if f"`{name}`" not in tree.texts["docs/settings.md"]]
+    return [*missing, *sorted(set(shown) - set(known))]
