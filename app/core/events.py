@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, overload
 
 import orjson
 from pydantic import BaseModel
@@ -128,6 +128,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@overload
+def stamp(moment: datetime) -> str: ...
+@overload
+def stamp(moment: None) -> None: ...
+@overload
+def stamp(moment: datetime | None) -> str | None: ...
 def stamp(moment: datetime | None) -> str | None:
     """Return RFC 3339 in UTC with milliseconds and `Z`, or None for None."""
     if moment is None:

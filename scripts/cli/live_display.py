@@ -14,7 +14,7 @@ from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from swallowtail.app.core.events import EXECUTION_STEP, EventRecord
-from swallowtail.app.core.queries.views import TaskOutline
+from swallowtail.app.core.schemas.tasks import TaskSummary
 from swallowtail.app.core.states import TERMINAL, StepStatus, TaskStatus
 from swallowtail.scripts.cli.printing import readable
 
@@ -66,7 +66,7 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def know(self, task: TaskOutline) -> None:
+    def know(self, task: TaskSummary) -> None:
         """Learn a task's title, and show its bar if it is at work."""
         # A token may not show titles and messages.
         self._titles[task["id"]] = task["title"] or task["id"]

@@ -14,19 +14,11 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
-from swallowtail.app.core.audit.reader import AuditView
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.identity.api_tokens import TokenView
-from swallowtail.app.core.identity.users import UserView
-from swallowtail.app.core.queries.views import (
-    AgentView,
-    InstanceView,
-    ScheduleOutline,
-    SlotView,
-    StepOutline,
-    TaskOutline,
-    TaskView,
-)
+from swallowtail.app.core.schemas.identities import AuditEntryView, TokenView, UserView
+from swallowtail.app.core.schemas.instances import AgentView, InstanceView
+from swallowtail.app.core.schemas.schedules import ScheduleSummary, SlotView
+from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary, TaskView
 
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -61,13 +53,13 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_tasks(tasks: Iterable[TaskOutline]) -> None:
+def print_tasks(tasks: Iterable[TaskSummary]) -> None:
     """Print tasks as a table."""
     rows = [(t["id"], t["status"], f"{t['progress']:g}", when(t["created_at"])[5:16], t["title"]) for t in tasks]
     _print_table(("Task", "Status", "%", "Submitted", "Title"), rows, "no tasks")
 
 
-def print_audit(entries: Iterable[AuditView]) -> None:
+def print_audit(entries: Iterable[AuditEntryView]) -> None:
     """Print entries of an audit log as a table."""
     rows = [
         (
@@ -141,7 +133,7 @@ def print_agent(card: AgentView) -> None:
     _print_table(("Input", "Type", "Required", "Meaning"), rows, "it takes no input")
 
 
-def print_schedules(schedules: Iterable[ScheduleOutline]) -> None:
+def print_schedules(schedules: Iterable[ScheduleSummary]) -> None:
     """Print schedules as a table."""
     rows = [
         (one["id"], one["name"], one["kind"], _timing(one), "paused" if one["paused"] else when(one["next_slot_at"]))
@@ -156,7 +148,7 @@ def print_slots(slots: Iterable[SlotView]) -> None:
     _print_table(("Planned", "Outcome", "Task", "Reason"), rows, "no slots yet")
 
 
-def print_task(task: TaskView, steps: Iterable[StepOutline]) -> None:
+def print_task(task: TaskView, steps: Iterable[StepSummary]) -> None:
     """Print one task with its steps and what came of it."""
     screen = console()
     screen.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
@@ -189,7 +181,7 @@ def when(stamp: str | None) -> str:
     return "" if stamp is None else datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _timing(one: ScheduleOutline) -> str:
+def _timing(one: ScheduleSummary) -> str:
     if one["cron"] is not None:
         return f"{one['cron']} ({one['timezone']})"
     if one["interval_seconds"] is not None:
@@ -197,7 +189,7 @@ def _timing(one: ScheduleOutline) -> str:
     return f"once, {when(one['run_at'])}"
 
 
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], nothing: str) -> None:
     screen = console()
     if not rows:
         screen.print(nothing, style="dim")
@@ -207,5 +199,5 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], noth
     for place, column in enumerate(columns):
         table.add_column(column, no_wrap=place < len(columns) - 1, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(readable(text)) for text in row))
+        table.add_row(*(Text(readable(text or "")) for text in row))
     screen.print(table)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from swallowtail.app.core.errors import InvalidInput, TooLarge
-from swallowtail.app.core.queries.views import AgentView
+from swallowtail.app.core.schemas.instances import AgentView
 
 Schema = dict[str, Any]
 

@@ -16,8 +16,9 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_slots, list_tasks, read_schedule, read_task
-from swallowtail.app.core.queries.views import ScheduleView, TaskView
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.schedules import ScheduleView
+from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 
 from sqlalchemy import ColumnElement, literal, select, tuple_
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.audit.writer import BEGINNING, PRUNE, SYSTEM_SCOPE, seal
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import clean, stamp
+from swallowtail.app.core.schemas.identities import AuditEntryView
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 from swallowtail.app.core.tables.base import Moment
 
@@ -29,24 +30,6 @@ MOST_FAULTS = 20
 #: Where somebody's id or name may be.
 _ACTOR = (AuditEntry.actor_id, AuditEntry.actor_name)
 _COLUMNS = [column.name for column in AuditEntry.__table__.columns]
-
-
-class AuditView(TypedDict):
-    """One entry as every entrance shows it."""
-
-    scope: str
-    number: int
-    at: str | None
-    actor_kind: str
-    actor_id: str
-    actor_name: str
-    action: str
-    object_type: str
-    object_id: str
-    entrance: str
-    address: str
-    detail: dict[str, Any]
-    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +80,7 @@ class Verdict:
 
 def list_entries(
     session: Session, scope: str, wanted: Wanted, *, limit: int, cursor: str | None = None
-) -> tuple[list[AuditView], str | None]:
+) -> tuple[list[AuditEntryView], str | None]:
     """Return entries of a chain, the latest first, and the cursor of the next page. Raises InvalidInput.
 
     Of those about one object that also have to be of an action or somebody's, a page may have few, and yet a next one.
@@ -128,7 +111,7 @@ def list_entries(
 
 def _look_through(
     session: Session, scope: str, wanted: Wanted, wants: list[ColumnElement[bool]], limit: int
-) -> tuple[list[AuditView], str | None]:
+) -> tuple[list[AuditEntryView], str | None]:
     """Choose among the latest `LOOK` entries about an object: no index has all of what is asked for together."""
     columns = (AuditEntry.number, AuditEntry.action, AuditEntry.actor_id, AuditEntry.actor_name)
     latest = (AuditEntry.at.desc(), AuditEntry.number.desc())
@@ -169,10 +152,10 @@ def list_scopes(session: Session) -> list[str]:
     return sorted(found)
 
 
-def view_entry(row: AuditEntry) -> AuditView:
+def view_entry(row: AuditEntry) -> AuditEntryView:
     """Return the view of one row."""
-    told = {name: getattr(row, name) for name in AuditView.__annotations__}
-    return AuditView(**{**told, "at": stamp(row.at)})  # type: ignore[typeddict-item]
+    told = {name: getattr(row, name) for name in AuditEntryView.__annotations__}
+    return AuditEntryView(**{**told, "at": stamp(row.at)})  # type: ignore[typeddict-item]
 
 
 def verify(session: Session, scope: str, *, after: int = 0, anchor: Anchor | None = None) -> Verdict:

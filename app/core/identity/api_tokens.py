@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypedDict
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
@@ -21,6 +20,7 @@ from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.field_mask import KEPT, NAMEABLE
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import LEAST_ROLE, Act, require, require_outside
@@ -33,22 +33,6 @@ from swallowtail.app.core.validation import check_instance_id, check_line, check
 FOR_FRONT_ENDS = frozenset({Act.READ, Act.SUBMIT, Act.CANCEL, Act.RETRY})
 #: What makes sense with one task.
 _WITH_A_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
-
-
-class TokenView(TypedDict):
-    """A token as its owner, or an instance's admin, sees it: never its secret."""
-
-    id: str
-    kind: str
-    name: str
-    acts: list[str] | None
-    instance_id: str | None
-    task_id: str | None
-    fields: list[str] | None
-    expires_at: str | None
-    revoked_at: str | None
-    last_used_at: str | None
-    created_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ has an owner always keeps one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import MemberView
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, Actor, Role, read_role, require
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
@@ -25,15 +26,6 @@ T = TypeVar("T")
 
 #: Roles whose members may mint tokens for front ends.
 _MINTERS = (Role.ADMIN, Role.OWNER)
-
-
-class MemberView(TypedDict):
-    """A member as every entrance shows them."""
-
-    user_id: str
-    name: str
-    role: str
-    created_at: str | None
 
 
 def list_members(runtime: Runtime, instance_id: str) -> list[MemberView]:

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +22,7 @@ from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, Actor, require_outside
 from swallowtail.app.core.tables.auth import AccessToken, User
@@ -32,19 +33,6 @@ T = TypeVar("T")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,98}[a-z0-9])?")
 _LONGEST_SUBJECT = 300
 _REFUSED = "the name or the password is wrong"
-
-
-class UserView(TypedDict):
-    """A user as every entrance shows them."""
-
-    id: str
-    name: str
-    is_superuser: bool
-    has_password: bool
-    issuer: str | None
-    subject: str | None
-    disabled_at: str | None
-    created_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

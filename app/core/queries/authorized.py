@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.reader import AuditView, Wanted, list_entries
+from swallowtail.app.core.audit.reader import Wanted, list_entries
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.coordination.worker_registry import find_doubt
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
@@ -20,17 +20,10 @@ from swallowtail.app.core.ledger.artifacts import Content, find_owner, is_input,
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import Bounds, Outline, read_outline
-from swallowtail.app.core.queries.views import (
-    AgentView,
-    InstanceView,
-    ScheduleOutline,
-    ScheduleView,
-    SlotView,
-    StepOutline,
-    StepView,
-    TaskOutline,
-    TaskView,
-)
+from swallowtail.app.core.schemas.identities import AuditEntryView
+from swallowtail.app.core.schemas.instances import AgentView, InstanceView
+from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
+from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView
 from swallowtail.app.core.security.field_mask import View, view_of
 from swallowtail.app.core.security.permissions import (
     Act,
@@ -116,7 +109,7 @@ class Sight:
         cursor: str | None = None,
         status: TaskStatus | None = None,
         kind: str | None = None,
-    ) -> tuple[list[TaskOutline], str | None]:
+    ) -> tuple[list[TaskSummary], str | None]:
         """Return an instance's tasks in outline, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         found, more = rows.list_tasks(
@@ -135,7 +128,7 @@ class Sight:
         require_task(self.session, self.actor, Act.READ, task_id)
         return self.view.project(rows.read_task(self.session, task_id))
 
-    def steps(self, task_id: str) -> list[StepOutline]:
+    def steps(self, task_id: str) -> list[StepSummary]:
         """Return a task's steps in outline, in the order in which they were first started."""
         require_task(self.session, self.actor, Act.READ, task_id)
         return [self.view.project(step) for step in rows.list_steps(self.session, task_id)]
@@ -165,7 +158,7 @@ class Sight:
 
     def schedules(
         self, instance_id: str, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[ScheduleOutline], str | None]:
+    ) -> tuple[list[ScheduleSummary], str | None]:
         """Return an instance's schedules in outline, by name, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
         require_whole(self.actor)
@@ -203,14 +196,14 @@ class Sight:
 
     def audit(
         self, instance_id: str, wanted: Wanted, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[AuditView], str | None]:
+    ) -> tuple[list[AuditEntryView], str | None]:
         """Return entries of an instance's audit log, the latest first, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ_AUDIT, instance_id)
         return list_entries(self.session, instance_id, wanted, limit=limit, cursor=cursor)
 
     def system_audit(
         self, wanted: Wanted, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[AuditView], str | None]:
+    ) -> tuple[list[AuditEntryView], str | None]:
         """Return entries about what is in no instance, likewise."""
         require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
         return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)

@@ -17,18 +17,9 @@ from swallowtail.app.core.events import clean
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for, rules_of
 from swallowtail.app.core.process.worker_thread import place
 from swallowtail.app.core.queries.views import (
-    AgentView,
-    InstanceView,
-    ScheduleOutline,
-    ScheduleView,
-    SlotView,
-    StepOutline,
-    StepView,
-    TaskOutline,
-    TaskView,
-    outline_schedule,
-    outline_step,
-    outline_task,
+    summarize_schedule,
+    summarize_step,
+    summarize_task,
     view_agent,
     view_instance,
     view_schedule,
@@ -36,6 +27,9 @@ from swallowtail.app.core.queries.views import (
     view_step,
     view_task,
 )
+from swallowtail.app.core.schemas.instances import AgentView, InstanceView
+from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
+from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.base import Base, Moment
 from swallowtail.app.core.tables.instances import Instance
@@ -86,7 +80,7 @@ def list_tasks(
     status: TaskStatus | None = None,
     kind: str | None = None,
     task_id: str | None = None,
-) -> tuple[list[TaskOutline], str | None]:
+) -> tuple[list[TaskSummary], str | None]:
     """Return an instance's tasks in outline, the latest first, and the cursor of the next page; or `task_id` only.
 
     Raises:
@@ -109,10 +103,10 @@ def list_tasks(
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
     rules = rules_among(session, instance_id, rows[:limit])
-    return place(session)(lambda: [outline_task(row, rules[row.id]) for row in rows[:limit]]), more
+    return place(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), more
 
 
-def list_steps(session: Session, task_id: str) -> list[StepOutline]:
+def list_steps(session: Session, task_id: str) -> list[StepSummary]:
     """Return a task's steps in outline, in the order in which they were first started. Raises NotFound."""
     task = _find(session, Task, task_id, defer(Task.input, raiseload=True), defer(Task.result, raiseload=True))
     if task is None:
@@ -120,7 +114,7 @@ def list_steps(session: Session, task_id: str) -> list[StepOutline]:
     rules = rules_among(session, task.instance_id, [task])[task.id]
     query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
     rows = session.scalars(query.order_by(Step.position)).all()
-    outlines: list[StepOutline] = place(session)(lambda: [outline_step(row, rules) for row in rows])
+    outlines: list[StepSummary] = place(session)(lambda: [summarize_step(row, rules) for row in rows])
     return outlines
 
 
@@ -147,7 +141,7 @@ def read_agent(session: Session, kind: str) -> AgentView:
 
 def list_schedules(
     session: Session, instance_id: str, *, limit: int, cursor: str | None = None
-) -> tuple[list[ScheduleOutline], str | None]:
+) -> tuple[list[ScheduleSummary], str | None]:
     """Return an instance's schedules in outline, by name, and the cursor of the next page.
 
     Raises:
@@ -165,7 +159,7 @@ def list_schedules(
         query = query.where(Schedule.name > after)
     rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
     more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
-    return [outline_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
+    return [summarize_schedule(row, rules_for(session, row.instance_id, row.kind)) for row in rows[:limit]], more
 
 
 def read_schedule(session: Session, schedule_id: str) -> ScheduleView:

@@ -19,7 +19,8 @@ from swallowtail.app.core.events import to_json
 from swallowtail.app.core.ledger.event_log import Head, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_among
 from swallowtail.app.core.privacy.redaction import Rules
-from swallowtail.app.core.queries.views import StepOutline, TaskOutline, outline_step, outline_task
+from swallowtail.app.core.queries.views import summarize_step, summarize_task
+from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary
 from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.core.tables.tasks import Step, Task
 
@@ -103,11 +104,11 @@ def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | N
     return session.execute(query.order_by(Task.created_at.desc(), Task.id.desc()).limit(limit)).all()
 
 
-def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskOutline], int]:
+def _outline_tasks(rows: Sequence[Task], rules: dict[str, Rules], size: int) -> tuple[list[TaskSummary], int]:
     """Return the outlines that fit into `size` bytes, and how many bytes are left."""
-    outlines: list[TaskOutline] = []
+    outlines: list[TaskSummary] = []
     for row in rows:
-        outline = outline_task(row, rules[row.id])
+        outline = summarize_task(row, rules[row.id])
         size -= len(to_json(outline))
         if size < 0:
             return outlines, 0
@@ -136,16 +137,16 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
     return sorted(rows, key=lambda row: row.position, reverse=True)
 
 
-def _add_steps(outlines: list[TaskOutline], read: Outline, room: int) -> list[dict[str, Any]]:
+def _add_steps(outlines: list[TaskSummary], read: Outline, room: int) -> list[dict[str, Any]]:
     """Return the tasks with the outlines of the steps that fit into `room` bytes."""
     rows: dict[str, list[Step]] = {}
     for row in read.steps:
         rows.setdefault(row.task_id, []).append(row)
     tasks = []
     for task in outlines:
-        shown: list[StepOutline] = []
+        shown: list[StepSummary] = []
         for row in rows.get(task["id"], []):
-            outline = outline_step(row, read.rules[row.task_id])
+            outline = summarize_step(row, read.rules[row.task_id])
             room -= len(to_json(outline))
             if room < 0:
                 break

@@ -1,14 +1,17 @@
-"""JSON-ready views of the rows: what every entrance shows, and the outlines that a snapshot is made of."""
+"""Makes JSON-ready views of rows: full views for single objects, summaries for lists and snapshots."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.events import bearable, stamp
 from swallowtail.app.core.payload_redaction.kept_values import show
 from swallowtail.app.core.privacy.redaction import Rules, redact_fields, redact_text
+from swallowtail.app.core.schemas.instances import AgentView, InstanceView
+from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
+from swallowtail.app.core.schemas.tasks import ErrorView, StepSummary, StepView, TaskSummary, TaskView
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.schedules import Schedule, Slot
@@ -17,126 +20,15 @@ from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import as_error, damaged, is_mark
 
 
-class InstanceView(TypedDict):
-    """A workspace; `seq` is the number of its latest event."""
-
-    id: str
-    name: str
-    epoch: str
-    seq: int
-    created_at: str | None
-
-
-class TaskOutline(TypedDict):
-    """A task without its input and its result; moments are RFC 3339 UTC, progress is 0 to 100."""
-
-    id: str
-    instance_id: str
-    kind: str
-    title: str
-    status: str
-    progress: float
-    message: str
-    attempt: int
-    error: dict[str, Any] | None
-    cancel_requested: bool
-    submitted_by: str
-    last_seq: int
-    created_at: str | None
-    started_at: str | None
-    finished_at: str | None
-    updated_at: str | None
-    expires_at: str | None
-
-
-class TaskView(TaskOutline):
-    """A task as every entrance shows it."""
-
-    input: Any
-    result: Any
-
-
-class StepOutline(TypedDict):
-    """A step without its output."""
-
-    step_id: str
-    task_id: str
-    key: str
-    position: int
-    agent: str
-    action: str
-    status: str
-    message: str | None
-    error: dict[str, Any] | None
-    attempt: int
-    tries: int
-    started_at: str | None
-    completed_at: str | None
-
-
-class StepView(StepOutline):
-    """A step as every entrance shows it."""
-
-    output: Any
-
-
-class AgentView(TypedDict):
-    """An agent's card: what may be submitted, and what its input must look like."""
-
-    kind: str
-    title: str
-    description: str
-    version: str
-    input_schema: dict[str, Any]
-    soft_time_limit: float | None
-    hard_time_limit: float | None
-
-
-class ScheduleOutline(TypedDict):
-    """A schedule with its next and last slot, without its input."""
-
-    id: str
-    instance_id: str
-    name: str
-    kind: str
-    timing: str
-    cron: str | None
-    timezone: str
-    interval_seconds: float | None
-    run_at: str | None
-    catch_up: str
-    overlap: str
-    paused: bool
-    next_slot_at: str | None
-    last_slot_at: str | None
-    created_at: str | None
-
-
-class ScheduleView(ScheduleOutline):
-    """A schedule as every entrance shows it."""
-
-    input: Any
-
-
-class SlotView(TypedDict):
-    """One firing of a schedule, and what came of it."""
-
-    schedule_id: str
-    planned_at: str | None
-    outcome: str
-    reason: str
-    task_id: str | None
-
-
 def view_instance(row: Instance) -> InstanceView:
     """Return the view of one row."""
     return InstanceView(id=row.id, name=row.name, epoch=row.epoch, seq=row.seq, created_at=stamp(row.created_at))
 
 
-def outline_task(row: Task, rules: Rules) -> TaskOutline:
-    """Return the outline of one row, without what `rules` hide. Looks at neither input nor result."""
+def summarize_task(row: Task, rules: Rules) -> TaskSummary:
+    """Return the summary of one row, without what `rules` hide. Looks at neither input nor result."""
     running = row.status == TaskStatus.IN_PROGRESS.value
-    return TaskOutline(
+    return TaskSummary(
         id=row.id,
         instance_id=row.instance_id,
         kind=row.kind,
@@ -145,7 +37,7 @@ def outline_task(row: Task, rules: Rules) -> TaskOutline:
         progress=row.progress,
         message=redact_text(row.message, rules),
         attempt=row.attempt,
-        error=_tell_error(row.error, rules),
+        error=_show_error(row.error, rules),
         cancel_requested=running and row.cancel_requested_at is not None,
         submitted_by=row.submitted_by,
         last_seq=row.last_seq,
@@ -162,12 +54,12 @@ def view_task(session: Session, row: Task, rules: Rules) -> TaskView:
     # A reference is shown as it is: what it shows was redacted when it was made.
     given = row.input if row.input_artifact_id is not None else show(session, row, "input", rules)
     result = row.result if row.artifact_id is not None else show(session, row, "result", rules)
-    return {**outline_task(row, rules), "input": given, "result": result}
+    return {**summarize_task(row, rules), "input": given, "result": result}
 
 
-def outline_step(row: Step, rules: Rules) -> StepOutline:
-    """Return the outline of one row, without what `rules` hide. Does not look at the output."""
-    return StepOutline(
+def summarize_step(row: Step, rules: Rules) -> StepSummary:
+    """Return the summary of one row, without what `rules` hide. Does not look at the output."""
+    return StepSummary(
         step_id=row.id,
         task_id=row.task_id,
         key=row.key,
@@ -176,7 +68,7 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
         action=row.action,
         status=row.status,
         message=None if row.message is None else redact_text(row.message, rules),
-        error=_tell_error(row.error, rules),
+        error=_show_error(row.error, rules),
         attempt=row.attempt,
         tries=row.tries,
         started_at=stamp(row.started_at),
@@ -187,16 +79,16 @@ def outline_step(row: Step, rules: Rules) -> StepOutline:
 def view_step(session: Session, row: Step, rules: Rules) -> StepView:
     """Return the view of one row, without what `rules` hide."""
     output = row.output if row.artifact_id is not None else show(session, row, "output", rules)
-    return {**outline_step(row, rules), "output": output}
+    return {**summarize_step(row, rules), "output": output}
 
 
-def _tell_error(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
+def _show_error(error: dict[str, Any] | None, rules: Rules) -> ErrorView | None:
     """Return an error without what `rules` hide; for one that cannot be read, an error that says so."""
     if error is None:
         return None
     if is_mark(error) or not isinstance(error, dict):
-        return as_error(error if isinstance(error, dict) else damaged())
-    return cast("dict[str, Any]", redact_fields({"error": error}, rules)["error"])
+        return cast("ErrorView", as_error(error if isinstance(error, dict) else damaged()))
+    return cast("ErrorView", redact_fields({"error": error}, rules)["error"])
 
 
 def view_agent(row: Agent) -> AgentView:
@@ -212,9 +104,9 @@ def view_agent(row: Agent) -> AgentView:
     )
 
 
-def outline_schedule(row: Schedule, rules: Rules) -> ScheduleOutline:
-    """Return the outline of one row, without what `rules` hide. Does not look at the input."""
-    return ScheduleOutline(
+def summarize_schedule(row: Schedule, rules: Rules) -> ScheduleSummary:
+    """Return the summary of one row, without what `rules` hide. Does not look at the input."""
+    return ScheduleSummary(
         id=row.id,
         instance_id=row.instance_id,
         name=redact_text(row.name, rules),
@@ -237,7 +129,7 @@ def view_schedule(session: Session, row: Schedule, rules: Rules) -> ScheduleView
     """Return the view of one row, without what `rules` hide."""
     apart = row.input_artifact_id is not None
     given = row.input if apart else show(session, row, "input", rules, learning=True)
-    return {**outline_schedule(row, rules), "input": given}
+    return {**summarize_schedule(row, rules), "input": given}
 
 
 def view_slot(row: Slot) -> SlotView:

@@ -23,8 +23,8 @@ from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import connect, instance_channel
 from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.queries.views import TaskView
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.security.field_mask import view_of
 from swallowtail.app.core.security.message_signing import Voucher
 from swallowtail.app.core.states import TERMINAL, TaskStatus

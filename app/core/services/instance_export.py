@@ -23,8 +23,9 @@ from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for
 from swallowtail.app.core.privacy.keyring import KeyMissing, Tampered
 from swallowtail.app.core.queries import rows as queries_rows
-from swallowtail.app.core.queries.views import StepView, view_schedule, view_slot, view_step, view_task
+from swallowtail.app.core.queries.views import view_schedule, view_slot, view_step, view_task
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import StepView
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.services.instance_policy import read_own_policy
 from swallowtail.app.core.tables.artifacts import Artifact

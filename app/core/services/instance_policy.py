@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,7 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.privacy.redaction import normal
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.validation import check_instance_id, check_line
@@ -21,17 +22,6 @@ from swallowtail.app.core.validation import check_instance_id, check_line
 #: A hundred years; more is for ever.
 _MOST_DAYS = 36_525.0
 _MOST_FIELDS = 100
-
-
-class PolicyView(TypedDict):
-    """What an instance has decided; null means: as the settings say."""
-
-    instance_id: str
-    event_days: float | None
-    task_days: float | None
-    secret_fields: list[str] | None
-    hide_emails: bool | None
-    updated_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from swallowtail.app.core.ledger.artifacts import Told, part_plan, tell
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.process.worker_thread import place_for
-from swallowtail.app.core.queries.views import ScheduleView, view_schedule
+from swallowtail.app.core.queries.views import view_schedule
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.schedules import ScheduleView
 from swallowtail.app.core.security.permissions import Act, require, require_schedule
 from swallowtail.app.core.services.cron import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
 from swallowtail.app.core.services.tasks import Submission, check_submission

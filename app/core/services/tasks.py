@@ -25,8 +25,10 @@ from swallowtail.app.core.payload_redaction.rules import rules_for, rules_of
 from swallowtail.app.core.privacy.redaction import redact_text
 from swallowtail.app.core.process.worker_thread import Offload, here, looks_small
 from swallowtail.app.core.queries.rows import read_instance
-from swallowtail.app.core.queries.views import InstanceView, TaskView, view_instance, view_task
+from swallowtail.app.core.queries.views import view_instance, view_task
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.instances import InstanceView
+from swallowtail.app.core.schemas.tasks import TaskView, WarningView
 from swallowtail.app.core.security.permissions import Act, require, require_outside, require_task
 from swallowtail.app.core.tables.system import Agent
 from swallowtail.app.core.tables.tasks import Task
@@ -60,7 +62,7 @@ class Outcome:
     epoch: str
     created: bool = False
     #: What the caller should know although the action was done: `{code, message}` each.
-    warnings: tuple[dict[str, str], ...] = ()
+    warnings: tuple[WarningView, ...] = ()
 
 
 def create_instance(runtime: Runtime, name: str, instance_id: str | None = None) -> InstanceView:
@@ -151,7 +153,7 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
     return replace(_outcome(runtime, task, events, created=created), warnings=find_warnings(runtime, task.kind))
 
 
-def find_warnings(runtime: Runtime, kind: str) -> tuple[dict[str, str], ...]:
+def find_warnings(runtime: Runtime, kind: str) -> tuple[WarningView, ...]:
     """Return what somebody should know who asks for tasks of a kind: `{code, message}` each."""
     # Often asked after something was stored: that must not look as if it had failed.
     doubt = runtime.db.run(lambda session: find_doubt(session, kind), write=False)

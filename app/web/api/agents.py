@@ -5,11 +5,11 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from swallowtail.app.core.schemas.instances import AgentView
 from swallowtail.app.core.validation import check_line
 from swallowtail.app.web.api.paging import write_page
 from swallowtail.app.web.api.permission_scope import seeing
-from swallowtail.app.web.api.schemas.resources import Agent
-from swallowtail.app.web.api.schemas.responses import AgentList
+from swallowtail.app.web.api.schemas.responses import AgentList, response
 from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Agents", "description": "Who does the work, and what input it takes."}
@@ -26,7 +26,7 @@ def list_agents() -> Response:
 
 
 @bp.get("/<kind>")
-@bp.output(Agent)
+@bp.output(response(AgentView))
 def show_agent(kind: str) -> Response:
     """Show an agent's card"""
     kind = check_line(kind, "kind", longest=100)

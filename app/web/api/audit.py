@@ -9,7 +9,7 @@ from swallowtail.app.core.audit.reader import Wanted
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
 from swallowtail.app.web.api.permission_scope import seeing
-from swallowtail.app.web.api.requests import AuditQuery
+from swallowtail.app.web.api.schemas.requests import AuditQuery
 from swallowtail.app.web.api.schemas.responses import AuditPage
 
 _TAG = {"name": "Audit log", "description": "Who did what to which object, from where. Entries are only ever added."}

@@ -9,7 +9,8 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.security.permissions import require_known
-from swallowtail.app.web.api.schemas.identities import Login, NewPassword, RefreshRequest, SessionTokens, Whoami
+from swallowtail.app.web.api.schemas.identity_requests import Login, PasswordChange, RefreshRequest
+from swallowtail.app.web.api.schemas.responses import CallerView, SessionTokens, response
 from swallowtail.app.web.request import password_login
 from swallowtail.app.web.request.current_caller import act, get_caller
 from swallowtail.app.web.request.json_body import write_json
@@ -21,7 +22,7 @@ bp = APIBlueprint("auth", __name__, tag=_TAG, url_prefix="/api/v1/auth")
 
 @bp.post("/login")
 @bp.input(Login, arg_name="body", example={"name": "ann", "password": "correct horse battery"})
-@bp.output(SessionTokens)
+@bp.output(response(SessionTokens))
 @bp.doc(responses=[401, 429])
 def login(body: Login) -> Response:
     """Sign in by name and password
@@ -33,7 +34,7 @@ def login(body: Login) -> Response:
 
 @bp.post("/refresh")
 @bp.input(RefreshRequest, arg_name="body", example={"session_token": "sws_0b7a2c9e53f44c0e9d5e2f1f6f0a6a11_secret"})
-@bp.output(SessionTokens)
+@bp.output(response(SessionTokens))
 @bp.doc(responses=[401])
 def refresh(body: RefreshRequest) -> Response:
     """Get a new access token
@@ -56,29 +57,28 @@ def logout() -> Response:
 
 
 @bp.get("/whoami")
-@bp.output(Whoami)
+@bp.output(response(CallerView))
 def whoami() -> Response:
     """Tell who the token is of and what it allows"""
     actor = get_caller().actor
     require_known(actor)
-    return write_json(
-        {
-            "kind": actor.kind,
-            "id": actor.id,
-            "name": actor.name,
-            "is_superuser": actor.is_superuser,
-            "acts": None if actor.acts is None else sorted(actor.acts),
-            "instance_id": actor.instance_id,
-            "task_id": actor.task_id,
-            "fields": None if actor.fields is None else sorted(actor.fields),
-            "expires_at": stamp(actor.expires_at),
-        }
+    caller = CallerView(
+        kind=actor.kind,
+        id=actor.id,
+        name=actor.name,
+        is_superuser=actor.is_superuser,
+        acts=None if actor.acts is None else sorted(actor.acts),
+        instance_id=actor.instance_id,
+        task_id=actor.task_id,
+        fields=None if actor.fields is None else sorted(actor.fields),
+        expires_at=stamp(actor.expires_at),
     )
+    return write_json(caller)
 
 
 @bp.post("/password")
 @bp.input(
-    NewPassword,
+    PasswordChange,
     arg_name="body",
     example={"password": "correct horse battery", "new_password": "staple after staple"},
 )
@@ -89,21 +89,20 @@ def whoami() -> Response:
         429: "Too much",
     }
 )
-def change_password(body: NewPassword) -> Response:
+def change_password(body: PasswordChange) -> Response:
     """Change one's own password"""
     password_login.change_password(body.password, body.new_password)
     return Response(status=204)
 
 
 def _write(signed_in: SignedIn) -> Response:
-    return write_json(
-        {
-            "access_token": signed_in.access_token,
-            "token_type": "Bearer",
-            "expires_at": stamp(signed_in.access_expires_at),
-            "session_token": signed_in.session_secret,
-            "session_expires_at": stamp(signed_in.session_expires_at),
-            "user_id": signed_in.actor.user_id,
-            "name": signed_in.actor.name,
-        }
+    tokens = SessionTokens(
+        access_token=signed_in.access_token,
+        token_type="Bearer",
+        expires_at=stamp(signed_in.access_expires_at),
+        session_token=signed_in.session_secret,
+        session_expires_at=stamp(signed_in.session_expires_at),
+        user_id=signed_in.actor.user_id or "",
+        name=signed_in.actor.name,
     )
+    return write_json(tokens)

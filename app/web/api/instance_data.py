@@ -5,12 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy, show_policy
-from swallowtail.app.web.api.requests import Confirmation, NewPolicy
-from swallowtail.app.web.api.schemas.resources import Policy
-from swallowtail.app.web.api.schemas.responses import Removed
+from swallowtail.app.web.api.schemas.requests import Confirmation, NewPolicy
+from swallowtail.app.web.api.schemas.responses import DeletedRows, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -20,7 +20,7 @@ bp = APIBlueprint("keeping", __name__, tag=_TAG, url_prefix="/api/v1/instances")
 
 
 @bp.get("/<instance_id>/policy")
-@bp.output(Policy)
+@bp.output(response(PolicyView))
 def read_policy(instance_id: str) -> Response:
     """Show an instance's policy"""
     return write_json(show_policy(act(), instance_id))
@@ -28,7 +28,7 @@ def read_policy(instance_id: str) -> Response:
 
 @bp.put("/<instance_id>/policy")
 @bp.input(NewPolicy, arg_name="body", example={"event_days": 30.0, "secret_fields": ["iban"], "hide_emails": True})
-@bp.output(Policy)
+@bp.output(response(PolicyView))
 def replace_policy(instance_id: str, body: NewPolicy) -> Response:
     """Put a policy in the place of the one before
 
@@ -60,7 +60,7 @@ def export(instance_id: str) -> Response:
 
 @bp.delete("/<instance_id>")
 @bp.input(Confirmation, location="query", arg_name="query")
-@bp.output(Removed)
+@bp.output(response(DeletedRows))
 @bp.doc(responses=[409])
 def delete(instance_id: str, query: Confirmation) -> Response:
     """Delete an instance with everything in it
@@ -69,4 +69,4 @@ def delete(instance_id: str, query: Confirmation) -> Response:
     ask again: what is gone is gone, and the rest follows.
     """
     done = delete_instance(act(), instance_id, query.confirm or "")
-    return write_json({"tasks": done.tasks, "events": done.events})
+    return write_json(DeletedRows(tasks=done.tasks, events=done.events))

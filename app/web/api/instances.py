@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import orjson
 from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.queries.snapshot import Bounds
+from swallowtail.app.core.schemas.instances import InstanceView
+from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
 from swallowtail.app.web.api.permission_scope import seeing
-from swallowtail.app.web.api.requests import EventQuery, NewInstance, PageQuery
-from swallowtail.app.web.api.schemas.resources import Instance
-from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, Snapshot
+from swallowtail.app.web.api.schemas.requests import EventQuery, NewInstance, PageQuery
+from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, response
 from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.http.problem_details import Gone
 from swallowtail.app.web.request.current_caller import act
@@ -36,7 +39,7 @@ def list_instances(query: PageQuery) -> Response:
 
 @bp.post("")
 @bp.input(NewInstance, arg_name="body", example={"name": "Acme", "id": "acme"})
-@bp.output(Instance, status_code=201, description="It was created; `Location` is its address")
+@bp.output(response(InstanceView), status_code=201, description="It was created; `Location` is its address")
 @bp.doc(responses=[409])
 def create_instance(body: NewInstance) -> Response:
     """Create an instance"""
@@ -45,7 +48,7 @@ def create_instance(body: NewInstance) -> Response:
 
 
 @bp.get("/<instance_id>")
-@bp.output(Instance)
+@bp.output(response(InstanceView))
 def show_instance(instance_id: str) -> Response:
     """Show an instance"""
     with seeing() as sight:
@@ -53,7 +56,7 @@ def show_instance(instance_id: str) -> Response:
 
 
 @bp.get("/<instance_id>/snapshot")
-@bp.output(Snapshot)
+@bp.output(response(SnapshotView))
 def show_snapshot(instance_id: str) -> Response:
     """Show the present state of an instance
 
@@ -68,7 +71,7 @@ def show_snapshot(instance_id: str) -> Response:
 
 @bp.get("/<instance_id>/events")
 @bp.input(EventQuery, location="query", arg_name="query")
-@bp.output(EventPage)
+@bp.output(response(EventPage))
 @bp.doc(responses=[410])
 def list_events(instance_id: str, query: EventQuery) -> Response:
     """Read an instance's log
@@ -83,14 +86,14 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
         events = sight.events(instance_id, query.since, limit, task_id)
     # A short page has been read to the end, also when other tasks' events were left out of it.
     reached = events[-1].seq if len(events) == limit else head.seq
-    told = {
-        "items": [event.wire() for event in events],
-        "epoch": head.epoch,
-        "head": head.seq,
-        "min_seq": head.min_seq,
-        "next_since": reached,
-    }
-    return Response(get_runtime().offload(orjson.dumps, told), mimetype="application/json")
+    page = EventPage(
+        items=cast("list[EventView]", [event.wire() for event in events]),
+        epoch=head.epoch,
+        head=head.seq,
+        min_seq=head.min_seq,
+        next_since=reached,
+    )
+    return Response(get_runtime().offload(orjson.dumps, page), mimetype="application/json")
 
 
 def _check_position(head: Head, query: EventQuery) -> None:

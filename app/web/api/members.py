@@ -7,9 +7,10 @@ from flask import Response
 
 from swallowtail.app.core.identity import api_tokens, members
 from swallowtail.app.core.identity.api_tokens import FrontEndWish
+from swallowtail.app.core.schemas.identities import MemberView
 from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.schemas.identities import MintedToken, TokenList
-from swallowtail.app.web.api.schemas.memberships import Member, MemberList, NewFrontEndToken, NewRole
+from swallowtail.app.web.api.schemas.identity_requests import NewFrontEndToken, NewRole
+from swallowtail.app.web.api.schemas.responses import CreatedToken, MemberList, TokenList, response
 from swallowtail.app.web.container import get_web
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -28,7 +29,7 @@ def list_members(instance_id: str) -> Response:
 
 @bp.put("/members/<user_name>")
 @bp.input(NewRole, arg_name="body", example={"role": "operator"})
-@bp.output(Member)
+@bp.output(response(MemberView))
 @bp.doc(responses=[409])
 def set_member(instance_id: str, user_name: str, body: NewRole) -> Response:
     """Give a user a role
@@ -58,7 +59,7 @@ def list_front_end_tokens(instance_id: str) -> Response:
 
 @bp.post("/front-end-tokens")
 @bp.input(NewFrontEndToken, arg_name="body", example={"name": "shop page", "lifetime": 3600.0})
-@bp.output(MintedToken, status_code=201, description="It was minted; `secret` is shown this once")
+@bp.output(response(CreatedToken), status_code=201, description="It was minted; `secret` is shown this once")
 @bp.doc(responses=[429])
 def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
     """Mint a token for a front end
@@ -76,7 +77,7 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
     )
     minted = api_tokens.mint_front_end(act(), get_web().tokens, wish)
     address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
-    return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
+    return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
 
 
 @bp.delete("/front-end-tokens/<token_id>")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from swallowtail.app.core.schemas.schedules import ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
 from swallowtail.app.web.api.permission_scope import seeing
-from swallowtail.app.web.api.requests import NewSchedule, PageQuery, SlotQuery
-from swallowtail.app.web.api.schemas.resources import Schedule
-from swallowtail.app.web.api.schemas.responses import AddedSchedule, ScheduleList, SlotList
+from swallowtail.app.web.api.schemas.requests import NewSchedule, PageQuery, SlotQuery
+from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePage, SlotList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -31,7 +31,7 @@ _EXAMPLE = {
 
 @bp.get("/instances/<instance_id>/schedules")
 @bp.input(PageQuery, location="query", arg_name="query")
-@bp.output(ScheduleList)
+@bp.output(SchedulePage)
 def list_schedules(instance_id: str, query: PageQuery) -> Response:
     """List an instance's schedules
 
@@ -44,7 +44,7 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
 
 @bp.post("/instances/<instance_id>/schedules")
 @bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
-@bp.output(AddedSchedule, status_code=201, description="It was added; `Location` is its address")
+@bp.output(response(AddedSchedule), status_code=201, description="It was added; `Location` is its address")
 @bp.doc(responses=[409])
 def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     """Add a schedule
@@ -55,12 +55,12 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     runtime = act()
     view = schedule_service.add_schedule(runtime, wanted)
     warnings = task_service.find_warnings(runtime, view["kind"])
-    told = {**view, "warnings": warnings} if warnings else view
-    return write_json(told, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
+    added = {**view, "warnings": warnings} if warnings else view
+    return write_json(added, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
 
 
 @bp.get("/schedules/<schedule_id>")
-@bp.output(Schedule)
+@bp.output(response(ScheduleView))
 def show_schedule(schedule_id: str) -> Response:
     """Show a schedule"""
     with seeing() as sight:
@@ -78,7 +78,7 @@ def list_slots(schedule_id: str, query: SlotQuery) -> Response:
 
 
 @bp.post("/schedules/<schedule_id>/pause")
-@bp.output(Schedule)
+@bp.output(response(ScheduleView))
 def pause_schedule(schedule_id: str) -> Response:
     """Pause a schedule
 
@@ -88,7 +88,7 @@ def pause_schedule(schedule_id: str) -> Response:
 
 
 @bp.post("/schedules/<schedule_id>/resume")
-@bp.output(Schedule)
+@bp.output(response(ScheduleView))
 def resume_schedule(schedule_id: str) -> Response:
     """Resume a schedule
 

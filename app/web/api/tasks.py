@@ -5,14 +5,14 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from swallowtail.app.core.schemas.tasks import StepView, TaskView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
 from swallowtail.app.web.api.permission_scope import seeing
-from swallowtail.app.web.api.requests import NewTask, Retry, SubmissionHeaders, TaskQuery
-from swallowtail.app.web.api.schemas.resources import Step, Task
-from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage
+from swallowtail.app.web.api.schemas.requests import NewTask, Retry, SubmissionHeaders, TaskQuery
+from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -40,7 +40,7 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
 @bp.post("/instances/<instance_id>/tasks")
 @bp.input(SubmissionHeaders, location="headers", arg_name="headers")
 @bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"message": "Hello"}})
-@bp.output(TaskOutcome, status_code=201, description="It was stored and will run; `Location` is its address")
+@bp.output(response(TaskOutcome), status_code=201, description="It was stored and will run; `Location` is its address")
 @bp.doc(responses={200: "The same submission came before, with this `Idempotency-Key`", 409: "Conflict"})
 def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> Response:
     """Submit a task
@@ -62,7 +62,7 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
 
 
 @bp.get("/tasks/<task_id>")
-@bp.output(Task)
+@bp.output(response(TaskView))
 def show_task(task_id: str) -> Response:
     """Show a task"""
     with seeing() as sight:
@@ -81,7 +81,7 @@ def list_steps(task_id: str) -> Response:
 
 
 @bp.get("/tasks/<task_id>/steps/<step_id>")
-@bp.output(Step)
+@bp.output(response(StepView))
 def show_step(task_id: str, step_id: str) -> Response:
     """Show a step, with its output"""
     with seeing() as sight:
@@ -89,7 +89,7 @@ def show_step(task_id: str, step_id: str) -> Response:
 
 
 @bp.post("/tasks/<task_id>/cancel")
-@bp.output(TaskOutcome)
+@bp.output(response(TaskOutcome))
 @bp.doc(responses=[409])
 def cancel_task(task_id: str) -> Response:
     """Cancel a task
@@ -102,7 +102,7 @@ def cancel_task(task_id: str) -> Response:
 
 @bp.post("/tasks/<task_id>/retry")
 @bp.input(Retry, arg_name="body", example={"from_step": "draft:x:1"})
-@bp.output(TaskOutcome)
+@bp.output(response(TaskOutcome))
 @bp.doc(responses=[409])
 def retry_task(task_id: str, body: Retry) -> Response:
     """Retry a task that failed, was cancelled or expired
@@ -113,5 +113,7 @@ def retry_task(task_id: str, body: Retry) -> Response:
 
 
 def _write_outcome(outcome: Outcome, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    told = {"task": outcome.task, "seq": outcome.seq, "epoch": outcome.epoch}
-    return write_json(told | {"warnings": outcome.warnings} if outcome.warnings else told, status, headers)
+    body = TaskOutcome(task=outcome.task, seq=outcome.seq, epoch=outcome.epoch)
+    if outcome.warnings:
+        body["warnings"] = list(outcome.warnings)
+    return write_json(body, status, headers)

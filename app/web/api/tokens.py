@@ -8,7 +8,8 @@ from flask import Response
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.schemas.identities import MintedToken, NewToken, TokenList
+from swallowtail.app.web.api.schemas.identity_requests import NewToken
+from swallowtail.app.web.api.schemas.responses import CreatedToken, TokenList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -28,7 +29,7 @@ def list_tokens() -> Response:
 @bp.input(
     NewToken, arg_name="body", example={"name": "nightly report", "acts": ["instance.read"], "lifetime": 86_400.0}
 )
-@bp.output(MintedToken, status_code=201, description="It was minted; `secret` is shown this once")
+@bp.output(response(CreatedToken), status_code=201, description="It was minted; `secret` is shown this once")
 @bp.doc(responses=[404, 429])
 def mint_token(body: NewToken) -> Response:
     """Mint a personal token
@@ -38,7 +39,7 @@ def mint_token(body: NewToken) -> Response:
     wish = PersonalWish(body.name, body.acts, body.instance_id, body.lifetime)
     minted = api_tokens.mint_personal(act(), wish)
     address = f"/api/v1/tokens/{minted.view['id']}"
-    return write_json({"token": minted.view, "secret": minted.secret}, 201, {"Location": address})
+    return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
 
 
 @bp.delete("/<token_id>")

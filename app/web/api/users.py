@@ -8,8 +8,10 @@ from flask import Response
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.users import Identity
+from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.schemas.identities import GivenPassword, NewUser, User, UserPage, UserQuery
+from swallowtail.app.web.api.schemas.identity_requests import NewUser, PasswordReset, UserQuery
+from swallowtail.app.web.api.schemas.responses import UserPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -28,7 +30,7 @@ def list_users(query: UserQuery) -> Response:
 
 @bp.post("")
 @bp.input(NewUser, arg_name="body", example={"name": "bob", "password": "correct horse battery"})
-@bp.output(User, status_code=201, description="They were made known; `Location` is their address")
+@bp.output(response(UserView), status_code=201, description="They were made known; `Location` is their address")
 @bp.doc(responses=[409, 429])
 def create_user(body: NewUser) -> Response:
     """Make a user known"""
@@ -42,14 +44,14 @@ def create_user(body: NewUser) -> Response:
 
 
 @bp.get("/<user_name>")
-@bp.output(User)
+@bp.output(response(UserView))
 def show_user(user_name: str) -> Response:
     """Show a user"""
     return write_json(users.read_user(act(), user_name))
 
 
 @bp.post("/<user_name>/disable")
-@bp.output(User)
+@bp.output(response(UserView))
 @bp.doc(responses=[409])
 def disable_user(user_name: str) -> Response:
     """Let a user in no more
@@ -61,7 +63,7 @@ def disable_user(user_name: str) -> Response:
 
 
 @bp.post("/<user_name>/enable")
-@bp.output(User)
+@bp.output(response(UserView))
 def enable_user(user_name: str) -> Response:
     """Let a user in again
 
@@ -71,7 +73,7 @@ def enable_user(user_name: str) -> Response:
 
 
 @bp.post("/<user_name>/promote")
-@bp.output(User)
+@bp.output(response(UserView))
 def promote_user(user_name: str) -> Response:
     """Make a user a superuser
 
@@ -81,7 +83,7 @@ def promote_user(user_name: str) -> Response:
 
 
 @bp.post("/<user_name>/demote")
-@bp.output(User)
+@bp.output(response(UserView))
 @bp.doc(responses=[409])
 def demote_user(user_name: str) -> Response:
     """Have a user be a superuser no more
@@ -92,10 +94,10 @@ def demote_user(user_name: str) -> Response:
 
 
 @bp.post("/<user_name>/password")
-@bp.input(GivenPassword, arg_name="body", example={"password": "correct horse battery"})
-@bp.output(User)
+@bp.input(PasswordReset, arg_name="body", example={"password": "correct horse battery"})
+@bp.output(response(UserView))
 @bp.doc(responses=[409, 429])
-def set_password(user_name: str, body: GivenPassword) -> Response:
+def set_password(user_name: str, body: PasswordReset) -> Response:
     """Give a user another password
 
     Their sessions and personal tokens are revoked.

@@ -22,7 +22,7 @@ from swallowtail.app.core.errors import SwallowtailError, Unavailable
 from swallowtail.app.core.queries.system_status import PATIENCE, read_vitals
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.web.api.schemas.responses import Health
+from swallowtail.app.web.api.schemas.responses import Component, Health, response
 from swallowtail.app.web.container import get_web
 from swallowtail.app.web.request.json_body import write_json
 
@@ -38,18 +38,16 @@ bp = APIBlueprint("health", __name__, tag=_TAG)
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
 
-Component = dict[str, str]
-
 
 @bp.get("/healthz")
-@bp.output(Health)
+@bp.output(response(Health))
 def show_health() -> Response:
     """Tell that the process lives"""
     return _write({"process": _state(OK, "answers requests")})
 
 
 @bp.get("/readyz")
-@bp.output(Health)
+@bp.output(response(Health))
 @bp.doc(responses=_NOT_READY)
 def show_readiness() -> Response:
     """Tell whether delivery works
@@ -144,12 +142,11 @@ def _in_time(seconds: float, most: float, what: str, how: str) -> Component:
 
 
 def _state(status: str, detail: str) -> Component:
-    return {"status": status, "detail": detail}
+    return Component(status=status, detail=detail)
 
 
 def _write(components: dict[str, Component]) -> Response:
     found = {component["status"] for component in components.values()}
     status = next(status for status in (DOWN, DEGRADED, OK) if status in found)
-    return write_json(
-        {"status": status, "components": components, "process": os.getpid()}, 503 if status == DOWN else 200
-    )
+    health = Health(status=status, components=components, process=os.getpid())
+    return write_json(health, 503 if status == DOWN else 200)

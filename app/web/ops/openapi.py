@@ -193,9 +193,9 @@ def _finish_parameter(parameter: Node) -> Node:
 
 
 def _rename_nested(spec: Node, schemas: Node) -> Node:
-    """Give `TaskPage.Task`, as APIFlask calls a model inside another, its own name back, and list it once."""
+    """Rename `TaskPage.TaskView`, APIFlask's name of a nested schema, to `Task`, and list each schema once."""
     schemas.pop("HTTPError", None)
-    renamed = {name.rpartition(".")[2]: schema for name, schema in sorted(schemas.items(), reverse=True)}
+    renamed = {_public_name(name): schema for name, schema in sorted(schemas.items()) if "$ref" not in schema}
     _rename_references(spec)
     _rename_references(renamed)
     return dict(sorted(renamed.items()))
@@ -207,10 +207,14 @@ def _rename_references(node: Any) -> None:
             _rename_references(inner)
     elif isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
-            place, _, name = node["$ref"].rpartition("/")
-            node["$ref"] = f"{place}/{name.rpartition('.')[2]}"
+            parent, _, name = node["$ref"].rpartition("/")
+            node["$ref"] = f"{parent}/{_public_name(name)}"
         for inner in node.values():
             _rename_references(inner)
+
+
+def _public_name(name: str) -> str:
+    return name.rpartition(".")[2].removesuffix("View")
 
 
 def _statuses() -> list[int]:

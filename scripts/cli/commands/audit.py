@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from swallowtail.app.core.audit.reader import Anchor, AuditView, Verdict, Wanted, list_scopes, verify
+from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.schemas.identities import AuditEntryView
 from swallowtail.app.core.security.permissions import Act, require, require_outside
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import Commands, ExitCode
@@ -40,7 +41,7 @@ def show_entries(
 ) -> None:
     """List entries, the latest first."""
     wanted = Wanted(action, actor, object_id, _parse_moment(since, "--since"), _parse_moment(until, "--until"))
-    found: list[AuditView] = []
+    found: list[AuditEntryView] = []
     cursor = None
     scope = _scope(instance)
     with open_domain() as runtime, runtime.db.read() as session:

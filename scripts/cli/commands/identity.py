@@ -11,9 +11,10 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalWish, TokenView
+from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.core.identity.authenticate import Tokens, act_as
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.permissions import NOBODY, require_known
 from swallowtail.app.core.tables.auth import User
 from swallowtail.scripts.cli.exit_codes import Commands

@@ -13,9 +13,10 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.instance_policy import PolicyView, PolicyWish, put_policy, show_policy
+from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy, show_policy
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.scripts.cli.exit_codes import Commands
 from swallowtail.scripts.cli.open_runtime import open_domain

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.queries.views import InstanceView
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.scripts.cli.exit_codes import Commands
 from swallowtail.scripts.cli.open_runtime import open_domain

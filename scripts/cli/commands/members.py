@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.api_tokens import FrontEndWish, TokenView
+from swallowtail.app.core.identity.api_tokens import FrontEndWish
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.identity.members import MemberView
+from swallowtail.app.core.schemas.identities import MemberView, TokenView
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import Commands
 from swallowtail.scripts.cli.open_runtime import open_as, open_domain

@@ -9,7 +9,7 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.queries.views import ScheduleView
+from swallowtail.app.core.schemas.schedules import ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.schedules import NewSchedule

@@ -10,8 +10,9 @@ import typer
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import find_card
 from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.queries.views import TaskOutline, TaskView, view_agent
+from swallowtail.app.core.queries.views import view_agent
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import TaskSummary, TaskView
 from swallowtail.app.core.security.permissions import Act, require_outside
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome, Submission
@@ -155,8 +156,8 @@ def _see_sent(runtime: Runtime, task: TaskView) -> TaskView:
 
 def _read_pages(
     runtime: Runtime, instance: str, status: TaskStatus | None, kind: str | None, limit: int
-) -> list[TaskOutline]:
-    found: list[TaskOutline] = []
+) -> list[TaskSummary]:
+    found: list[TaskSummary] = []
     cursor = None
     while len(found) < limit:
         size = min(limit - len(found), runtime.settings.max_page_size)

@@ -10,8 +10,9 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.identity.users import Identity, UserView
+from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.scripts.cli.exit_codes import Commands
 from swallowtail.scripts.cli.open_runtime import open_as, open_unknown
 from swallowtail.scripts.cli.options import AsJson, AsOperator

@@ -9,8 +9,8 @@ import typer
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.queries.views import TaskOutline
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import TaskSummary
 from swallowtail.app.core.services.follower import Follower, Live, Reset
 from swallowtail.app.core.states import ACTIVE, TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_task_id
@@ -90,7 +90,7 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
                 screen.show(item)
 
 
-def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskOutline]:
+def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskSummary]:
     """The tasks whose bars are shown from the beginning."""
     with runtime.db.read() as session:
         sight = Sight(session, runtime.caller.actor)

@@ -13,9 +13,10 @@ from sqlalchemy import update
 from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.queries import rows, views
+from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries.snapshot import Bounds
 from swallowtail.app.core.queries.snapshot import snapshot as snapshot_of
+from swallowtail.app.core.schemas.tasks import StepSummary
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.tasks import Task
 from tests.core.domain import ERROR, Domain
@@ -73,7 +74,7 @@ def test_steps_are_shown_in_the_order_in_which_they_were_first_started(domain: D
         outputs = [rows.read_step(session, claim.task_id, step["step_id"])["output"] for step in steps]
     assert [(step["key"], step["position"]) for step in steps] == [("c", 1), ("a", 2), ("b", 3)]
     assert outputs == [{"of": "c"}, {"of": "a"}, {"of": "b"}]
-    assert set(steps[0]) == set(views.StepOutline.__annotations__)
+    assert set(steps[0]) == set(StepSummary.__annotations__)
 
 
 def _page_through(domain: Domain, limit: int, **chosen: Any) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.queries.rows import list_slots
-from swallowtail.app.core.queries.views import SlotView
+from swallowtail.app.core.schemas.schedules import SlotView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services.cron import preview
 from swallowtail.app.core.services.schedules import NewSchedule

@@ -1,177 +1,149 @@
-"""The answers of the REST API, made of the things in `shapes`: lists, outcomes, health and problems. Off the road."""
+"""Schemas of REST responses: lists, outcomes, sessions, health and problems, made of the schemas in `core/schemas`.
+
+Responses are dictionaries of these types and are not validated on their way out; a test checks them against the
+OpenAPI document.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired
 
-from swallowtail.app.web.api.schemas.resources import (
-    Agent,
-    AuditEntry,
-    Event,
-    Instance,
-    InstanceId,
-    Schedule,
-    ScheduleOutline,
-    Shown,
-    Slot,
-    StepOutline,
-    Task,
-    TaskOutline,
-    TaskWithSteps,
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+from swallowtail.app.core.schemas.fields import Schema, Timestamp, Uuid
+from swallowtail.app.core.schemas.identities import AuditEntryView, MemberView, TokenView, UserView
+from swallowtail.app.core.schemas.instances import AgentView, InstanceView
+from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
+from swallowtail.app.core.schemas.tasks import EventView, StepSummary, TaskSummary, TaskView, WarningView
+
+
+@cache
+def response(schema: Any) -> type[BaseModel]:
+    """Return a schema as the model that `bp.output` takes; the same model each time, so that it is described once."""
+    return create_model(schema.__name__, __base__=RootModel[schema])
+
+
+def _page(name: str, description: str, item: Any, *, paged: bool = True) -> type[BaseModel]:
+    """Return the model of a list of items; one that is not `paged` always has all items."""
+    cursor: Any = (str | None, Field(description="`cursor` of the next page; null on the last page"))
+    return create_model(
+        name,
+        __doc__=description,
+        __config__=ConfigDict(extra="forbid"),
+        items=(list[item], Field(description="Items of this page" if paged else "All items")),
+        next_cursor=cursor if paged else (None, Field(description="Always null")),
+    )
+
+
+InstancePage = _page("InstancePage", "Instances by id.", InstanceView)
+TaskPage = _page("TaskPage", "Tasks without their inputs and results, the latest first.", TaskSummary)
+SchedulePage = _page("SchedulePage", "Schedules of an instance without their inputs, by name.", ScheduleSummary)
+UserPage = _page("UserPage", "Users by name.", UserView)
+AuditPage = _page(
+    "AuditPage",
+    "Audit entries, the latest first. A page with fewer than `limit` entries is not necessarily the last.",
+    AuditEntryView,
 )
+StepList = _page(
+    "StepList", "Steps of a task without outputs, in the order of their first starts.", StepSummary, paged=False
+)
+AgentList = _page("AgentList", "Agents by kind.", AgentView, paged=False)
+SlotList = _page("SlotList", "Latest slots of a schedule, the latest first.", SlotView, paged=False)
+MemberList = _page("MemberList", "Members of an instance by name.", MemberView, paged=False)
+TokenList = _page("TokenList", "Valid tokens, the latest first.", TokenView, paged=False)
 
 
-class Snapshot(Shown):
-    """The present state of an instance, all of one moment: read on from `head`."""
+class EventPage(Schema):
+    """Events in order; repeat the request with `next_since` until it equals `head`."""
 
-    instance_id: InstanceId
-    """Which instance"""
-    epoch: str
-    """The log that `head` belongs to"""
-    head: int
-    """Number of the latest event: read on from here"""
-    min_seq: int
-    """Least `since` that can be read on from"""
-    tasks: list[TaskWithSteps]
-    """The latest tasks first"""
-    complete: bool
-    """Whether these are all of the instance's tasks, and not just the latest"""
+    items: Annotated[list[EventView], Field(description="Events")]
+    epoch: Annotated[str, Field(description="Log that the numbers belong to")]
+    head: Annotated[int, Field(description="Number of the instance's latest event")]
+    min_seq: Annotated[int, Field(description="Least `since` that the log can still answer")]
+    next_since: Annotated[int, Field(description="`since` of the next request")]
 
 
-class InstancePage(Shown):
-    """Instances by id."""
-
-    items: list[Instance]
-    """The instances on this page"""
-    next_cursor: str | None
-    """`cursor` of the next page; null on the last"""
+_Warnings = Annotated[list[WarningView], Field(description="Warnings; absent if there are none")]
 
 
-class TaskPage(Shown):
-    """Tasks without their inputs and results, the latest first."""
-
-    items: list[TaskOutline]
-    """The tasks on this page"""
-    next_cursor: str | None
-    """`cursor` of the next page; null on the last"""
-
-
-class AuditPage(Shown):
-    """Entries of an audit log, the latest first."""
-
-    items: list[AuditEntry]
-    """The entries on this page; fewer than `limit`, even none, does not mean that it is the last"""
-    next_cursor: str | None
-    """`cursor` of the next page; null on the last"""
-
-
-class StepList(Shown):
-    """All steps of a task in outline, in the order in which they were first started."""
-
-    items: list[StepOutline]
-    """The steps"""
-    next_cursor: None
-    """Always null"""
-
-
-class AgentList(Shown):
-    """All agents by kind."""
-
-    items: list[Agent]
-    """The agents"""
-    next_cursor: None
-    """Always null"""
-
-
-class ScheduleList(Shown):
-    """Schedules of an instance in outline, by name."""
-
-    items: list[ScheduleOutline]
-    """The schedules"""
-    next_cursor: str | None
-    """`cursor` of the next page; null on the last"""
-
-
-class SlotList(Shown):
-    """The latest slots of a schedule, the latest first."""
-
-    items: list[Slot]
-    """The slots"""
-    next_cursor: None
-    """Always null"""
-
-
-class EventPage(Shown):
-    """Events in their order; ask again with `next_since` until it equals `head`."""
-
-    items: list[Event]
-    """The events"""
-    epoch: str
-    """The log that the numbers belong to"""
-    head: int
-    """Number of the instance's latest event"""
-    min_seq: int
-    """Least `since` that can still be answered"""
-    next_since: int
-    """`since` of the next question"""
-
-
-class Caution(Shown):
-    """Something that may not go as the caller expects."""
-
-    code: str = Field(examples=["no_worker"])
-    """Its name, for programs"""
-    message: str
-    """Its text, for people"""
-
-
-class AddedSchedule(Schedule):
+class AddedSchedule(ScheduleView):
     """A schedule that was just added."""
 
-    warnings: list[Caution] = Field(default_factory=list)
-    """What you should know although it was done; left out when there is nothing"""
+    warnings: NotRequired[_Warnings]
 
 
-class TaskOutcome(Shown):
-    """The task after a write, and the event to wait for in order to see its effect."""
+class TaskOutcome(Schema):
+    """A task after a write, and the number of the event that the write caused."""
 
-    task: Task
-    """The task as it is now"""
-    seq: int
-    """Number of the latest event that the write caused"""
-    epoch: str
-    """The log that `seq` belongs to"""
-    warnings: list[Caution] = Field(default_factory=list)
-    """What you should know although it was done; left out when there is nothing"""
+    task: Annotated[TaskView, Field(description="The task after the write")]
+    seq: Annotated[int, Field(description="Number of the latest event that the write caused")]
+    epoch: Annotated[str, Field(description="Log that `seq` belongs to")]
+    warnings: NotRequired[_Warnings]
 
 
-class Component(Shown):
-    """One part that delivery stands on."""
+class DeletedRows(Schema):
+    """Number of deleted objects."""
 
-    status: str = Field(examples=["ok", "degraded", "down"])
-    """How it is"""
-    detail: str
-    """What was found"""
+    tasks: Annotated[int, Field(description="Tasks, with their steps and artifacts")]
+    events: Annotated[int, Field(description="Events")]
 
 
-class Health(Shown):
-    """Whether the process works, part by part."""
+class SessionTokens(Schema):
+    """A session: an access token, and a session token to renew it with. The server stores neither."""
 
-    status: str = Field(examples=["ok", "degraded", "down"])
-    """That of the worst part"""
-    components: dict[str, Component]
-    """Each part by name"""
-    process: int
-    """The id of the process that answered, one of those that share the address"""
+    access_token: Annotated[str, Field(description="Access token, sent as `Authorization: Bearer …`")]
+    token_type: Annotated[Literal["Bearer"], Field(description="Always `Bearer`")]
+    expires_at: Annotated[Timestamp, Field(description="When the access token expires")]
+    session_token: Annotated[str, Field(description="Session token, for one call of `/auth/refresh`; no bearer token")]
+    session_expires_at: Annotated[Timestamp, Field(description="When the session ends")]
+    user_id: Annotated[Uuid, Field(description="Id of the user")]
+    name: Annotated[str, Field(description="Name of the user")]
 
 
-class Finding(Shown):
-    """One thing that is wrong with the input."""
+class CallerView(Schema):
+    """The caller, and the limits of their token."""
 
-    field: str = Field(examples=["input.platforms[0]"])
-    """The part of the input"""
-    message: str
-    """What is wrong with it"""
+    kind: Annotated[
+        str, Field(examples=["user", "front_end", "open"], description="Kind; `open` if no sign-in is required")
+    ]
+    id: Annotated[str, Field(description="Id of the user or of the front end's token")]
+    name: Annotated[str, Field(description="Name of the user or token")]
+    is_superuser: Annotated[bool, Field(description="Whether they may manage users")]
+    acts: Annotated[list[str] | None, Field(description="Permissions; null means all permissions of the user")]
+    instance_id: Annotated[str | None, Field(description="The only instance that the token can access")]
+    task_id: Annotated[str | None, Field(description="The only task that the token can access")]
+    fields: Annotated[list[str] | None, Field(description="Fields that the token shows; null means all")]
+    expires_at: Annotated[Timestamp | None, Field(description="When the token expires")]
+
+
+class CreatedToken(Schema):
+    """A new token with its secret, which is shown only once and not stored."""
+
+    token: Annotated[TokenView, Field(description="Token")]
+    secret: Annotated[str, Field(description="Secret, sent as `Authorization: Bearer …`")]
+
+
+class Component(Schema):
+    """State of one component that delivery depends on."""
+
+    status: Annotated[str, Field(examples=["ok", "degraded", "down"], description="Status")]
+    detail: Annotated[str, Field(description="Details")]
+
+
+class Health(Schema):
+    """State of the process, component by component."""
+
+    status: Annotated[str, Field(examples=["ok", "degraded", "down"], description="Status of the worst component")]
+    components: Annotated[dict[str, Component], Field(description="Components by name")]
+    process: Annotated[int, Field(description="Id of the process that answered")]
+
+
+class InputError(Schema):
+    """One error in the input."""
+
+    field: Annotated[str, Field(examples=["input.platforms[0]"], description="Part of the input")]
+    message: Annotated[str, Field(description="What is wrong with it")]
 
 
 class Problem(BaseModel):
@@ -180,31 +152,22 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     type: str
-    """Address of a text about this kind of problem"""
+    """URL of a description of this kind of error"""
     title: str
-    """The kind of problem"""
+    """Kind of error"""
     status: int
-    """The HTTP status"""
+    """HTTP status"""
     detail: str
-    """What is wrong this time"""
+    """What is wrong with this request"""
     code: str
-    """Name of the kind of problem"""
+    """Error code, for programs"""
     field: str | None = None
-    """The part of the input that is to blame"""
-    errors: list[Finding] | None = None
-    """Everything that is wrong with the input"""
+    """Part of the input that caused the error"""
+    errors: list[InputError] | None = None
+    """All errors in the input"""
     error_id: str | None = None
-    """Finds a failure of the server in its log"""
+    """Id of a server error in the server's log"""
     retry_after_ms: int | None = None
-    """With `rate_limited` and `too_many`: when to try again, where that is known"""
+    """With `rate_limited` and `too_many`: when to try again, if known"""
     min_seq: int | None = None
-    """With `too_old`: the least `since` that can still be answered"""
-
-
-class Removed(Shown):
-    """How much was deleted."""
-
-    tasks: int
-    """Tasks, with their steps and artifacts"""
-    events: int
-    """Events"""
+    """With `too_old`: least `since` that the log can still answer"""

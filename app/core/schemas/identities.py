@@ -1,0 +1,68 @@
+"""Schemas of users, members, tokens and audit entries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from swallowtail.app.core.schemas.fields import Schema, Timestamp, Uuid
+
+
+class UserView(Schema):
+    """A user account."""
+
+    id: Annotated[Uuid, Field(description="Id; never changes")]
+    name: Annotated[str, Field(description="Sign-in name")]
+    is_superuser: Annotated[bool, Field(description="Whether they may manage users")]
+    has_password: Annotated[bool, Field(description="Whether they sign in with a password")]
+    issuer: Annotated[str | None, Field(description="Issuer of their identity provider")]
+    subject: Annotated[str | None, Field(description="Their subject at the identity provider")]
+    disabled_at: Annotated[Timestamp | None, Field(description="When the account was disabled")]
+    created_at: Annotated[Timestamp, Field(description="When the account was created")]
+
+
+class MemberView(Schema):
+    """A user's role in an instance."""
+
+    user_id: Annotated[Uuid, Field(description="Id of the user")]
+    name: Annotated[str, Field(description="Sign-in name")]
+    role: Annotated[str, Field(examples=["viewer", "operator", "admin", "owner"], description="Role in the instance")]
+    created_at: Annotated[Timestamp, Field(description="When they became a member")]
+
+
+class TokenView(Schema):
+    """A token, without its secret."""
+
+    id: Annotated[Uuid, Field(description="Id, used in URLs")]
+    kind: Annotated[
+        str,
+        Field(examples=["personal", "front_end"], description="Personal token, or token of an instance's front end"),
+    ]
+    name: Annotated[str, Field(description="Name")]
+    acts: Annotated[list[str] | None, Field(description="Permissions; null means all permissions of its user")]
+    instance_id: Annotated[str | None, Field(description="The only instance that it can access; null means all")]
+    task_id: Annotated[str | None, Field(description="The only task that it can access; null means all")]
+    fields: Annotated[list[str] | None, Field(description="Fields that it shows; null means all")]
+    expires_at: Annotated[Timestamp | None, Field(description="When it expires")]
+    revoked_at: Annotated[Timestamp | None, Field(description="When it was revoked")]
+    last_used_at: Annotated[Timestamp | None, Field(description="When it was last used, to the minute")]
+    created_at: Annotated[Timestamp, Field(description="When it was created")]
+
+
+class AuditEntryView(Schema):
+    """One audit entry: an action that was done or denied."""
+
+    scope: Annotated[str, Field(description="Instance; empty if none")]
+    number: Annotated[int, Field(description="Position in the log, from 1")]
+    at: Annotated[Timestamp, Field(description="When")]
+    actor_kind: Annotated[str, Field(examples=["user", "front_end", "open", "nobody"], description="Kind of actor")]
+    actor_id: Annotated[str, Field(description="Id of the user or token")]
+    actor_name: Annotated[str, Field(description="Name of the user or token")]
+    action: Annotated[str, Field(examples=["task.cancel", "denied"], description="Action")]
+    object_type: Annotated[str, Field(description="Type of the object")]
+    object_id: Annotated[str, Field(description="Id of the object")]
+    entrance: Annotated[str, Field(examples=["rest", "ui", "cli", "socket"], description="Entry point")]
+    address: Annotated[str, Field(description="Client address")]
+    detail: Annotated[dict[str, Any], Field(description="Further details")]
+    hash: Annotated[str, Field(description="SHA-256 of the entry and of the previous hash")]
