@@ -98,7 +98,7 @@ def change_password(body: PasswordChange) -> Response:
 def _write(signed_in: SignedIn) -> Response:
     tokens = SessionTokens(
         access_token=signed_in.access_token,
-        token_type="Bearer",
+        token_type="Bearer",  # noqa: S106
         expires_at=stamp(signed_in.access_expires_at),
         session_token=signed_in.session_secret,
         session_expires_at=stamp(signed_in.session_expires_at),
