@@ -5,7 +5,7 @@
 """
 
 #: Packages whose arrows to each other may still point down; empty when their cycles have been opened.
-OPEN_CYCLES = ("delivery.", "web.api")
+OPEN_CYCLES = ("delivery.",)
 
 ARROWS = {
     "core.errors": "",
@@ -14,6 +14,7 @@ ARROWS = {
     "core.config": "core.errors core.privacy",
     "core.process": "core.errors",
     "core.states": "",
+    "core.schemas": "core.states",
     "core.validation": "core.config core.errors core.events",
     "core.tables": "core.errors core.events core.privacy core.validation",
     "core.payload_redaction": "core.config core.events core.privacy core.process core.tables",
@@ -24,7 +25,7 @@ ARROWS = {
     "core.coordination": "core.database core.tables core.validation",
     "core.logs": "core.config core.payload_redaction core.privacy",
     "core.security": "core.config core.errors core.events core.process core.tables",
-    "core.audit": "core.config core.database core.errors core.events core.security core.tables",
+    "core.audit": "core.config core.database core.errors core.events core.schemas core.security core.tables",
     "core.ledger": (
         "core.audit core.config core.coordination core.database core.errors core.events "
         "core.payload_redaction core.privacy core.process core.security core.states core.tables "
@@ -37,7 +38,7 @@ ARROWS = {
     ),
     "core.identity": (
         "core.audit core.config core.database core.errors core.events core.ledger.event_log core.runtime "
-        "core.security core.tables core.validation"
+        "core.schemas core.security core.tables core.validation"
     ),
     "core.maintenance": (
         "core.audit core.config core.coordination core.database core.deployment core.errors core.events "
@@ -45,14 +46,14 @@ ARROWS = {
     ),
     "core.queries": (
         "core.audit core.config core.coordination core.database core.errors core.events core.ledger.artifacts "
-        "core.ledger.event_log core.payload_redaction core.privacy core.process core.runtime core.security "
-        "core.states core.tables"
+        "core.ledger.event_log core.payload_redaction core.privacy core.process core.runtime core.schemas "
+        "core.security core.states core.tables"
     ),
     "core.services": (
         "core.config core.coordination core.database core.errors core.events core.ledger.agent_cards "
         "core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
-        "core.payload_redaction core.privacy core.process core.queries core.runtime core.security core.states "
-        "core.tables core.validation"
+        "core.payload_redaction core.privacy core.process core.queries core.runtime core.schemas "
+        "core.security core.states core.tables core.validation"
     ),
     "migrations": "core.config core.database core.tables",
     "delivery.access_monitor": (
@@ -90,7 +91,7 @@ ARROWS = {
     "delivery.snapshot_cache": "delivery.database_reader delivery.wire",
     "delivery.text_streams": "core.events delivery.cursor delivery.metrics delivery.wire",
     "delivery.wire": "core.events core.ledger.event_log delivery.cursor",
-    "web.api.schemas": "core.states web.api",
+    "web.api.schemas": "core.schemas core.states",
     "web.background": (
         "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
     ),
@@ -109,8 +110,9 @@ ARROWS = {
         "web.container web.http web.limits"
     ),
     "web.api": (
-        "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.security "
-        "core.services core.states core.validation web.api.schemas web.container web.http web.request"
+        "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.schemas "
+        "core.security core.services core.states core.validation web.api.schemas web.container web.http "
+        "web.request"
     ),
     "web.ops": (
         "core.database core.errors core.queries core.runtime core.security delivery.hub web.api "
@@ -182,12 +184,12 @@ ARROWS = {
     "scripts.banner": "core.config",
     "scripts.cli": (
         "core.audit core.config core.deployment core.errors core.events core.identity core.logs core.queries "
-        "core.runtime core.security core.states"
+        "core.runtime core.schemas core.security core.states"
     ),
     "scripts.cli.commands": (
         "core.audit core.errors core.events core.identity core.ledger.agent_cards core.ledger.event_log "
-        "core.maintenance core.queries core.runtime core.security core.services core.states core.tables "
-        "core.validation scripts.cli"
+        "core.maintenance core.queries core.runtime core.schemas core.security core.services core.states "
+        "core.tables core.validation scripts.cli"
     ),
     "scripts.enqueue": "core.logs scripts.cli scripts.cli.commands",
     "scripts.free_ports": "",

@@ -19,6 +19,7 @@ LIBRARIES = {
     "core.ledger.outbox": "celery kombu",
     "core.logs": "dotenv",
     "core.privacy": "cryptography",
+    "core.schemas": "typing_extensions",
     "core.security": "argon2",
     "core.services": "cronsim",
     "delivery": "sqlalchemy",
