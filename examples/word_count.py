@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from swallowtail.workers.registry.catalogue import agent
-from swallowtail.workers.run.context import Context, PermanentError
+from swallowtail import Context, PermanentError, agent
 
 
 class WordCountInput(BaseModel):

@@ -6,20 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swallowtail.workers.registry.catalogue import agent as agent
-    from swallowtail.workers.run.context import Context as Context
-    from swallowtail.workers.run.outcomes import PermanentError as PermanentError
+    from swallowtail import client, testing
+    from swallowtail.workers.registry.catalogue import agent
+    from swallowtail.workers.run.context import Context, PermanentError
+
+__all__ = ["Context", "PermanentError", "agent", "client", "testing"]
 
 #: The module that defines each public name.
-_MODULES = {
+_DEFINED_IN = {
     "agent": "swallowtail.workers.registry.catalogue",
     "Context": "swallowtail.workers.run.context",
-    "PermanentError": "swallowtail.workers.run.outcomes",
+    "PermanentError": "swallowtail.workers.run.context",
 }
+_SUBMODULES = ("client", "testing")
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module at first use. Raises AttributeError for other names."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'swallowtail' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+if not TYPE_CHECKING:  # for a type checker, a misspelt name is an error
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name at first use. Raises AttributeError for other names."""
+        if name in _SUBMODULES:
+            return import_module(f"swallowtail.{name}")
+        if name not in _DEFINED_IN:
+            raise AttributeError(f"module 'swallowtail' has no attribute {name!r}")
+        return getattr(import_module(_DEFINED_IN[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

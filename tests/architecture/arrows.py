@@ -202,5 +202,6 @@ ARROWS = {
         "scripts.free_ports scripts.lock scripts.process_output scripts.procfile"
     ),
     "migrations.versions": "",
-    "swallowtail": "workers.registry workers.run",
+    "testing": "core.events workers.run",
+    "swallowtail": "testing workers.registry workers.run",
 }

@@ -13,7 +13,12 @@ from tests.harness.program import ROOT
 #: Folders whose Python files form the product.
 PRODUCT = ("app", "workers", "scripts", "swallowtail")
 #: Folders that are imported under the product's name: `app/web` is `swallowtail.app.web`.
-_MAPPED = ("app", "workers", "scripts")
+_MAPPED = {
+    "app": "swallowtail.app",
+    "workers": "swallowtail.workers",
+    "scripts": "swallowtail.scripts",
+    "clients/python": "swallowtail.client",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,8 +49,11 @@ class Source:
     @property
     def module(self) -> str:
         """The name under which the file is imported."""
-        parts = self.path.removesuffix(".py").removesuffix("/__init__").split("/")
-        return ".".join(["swallowtail", *parts] if parts[0] in _MAPPED else parts)
+        path = self.path.removesuffix(".py").removesuffix("/__init__")
+        for folder, package in _MAPPED.items():
+            if path == folder or path.startswith(f"{folder}/"):
+                path = package + path.removeprefix(folder)
+        return path.replace("/", ".")
 
     @cached_property
     def tree(self) -> ast.Module:

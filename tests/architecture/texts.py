@@ -61,8 +61,9 @@ def find_unpacked_packages(tree: SourceTree) -> list[str]:
     config = configparser.ConfigParser()
     config.read_string(tree.texts["setup.cfg"])
     listed = set(config["options"]["packages"].split())
-    present = {source.module.rpartition(".")[0] for source in tree.python() if not source.path.endswith("/__init__.py")}
-    present |= {source.module for source in tree.python() if source.path.endswith("/__init__.py")}
+    sources = tree.python(*PRODUCT, "clients")
+    present = {source.module.rpartition(".")[0] for source in sources if not source.path.endswith("/__init__.py")}
+    present |= {source.module for source in sources if source.path.endswith("/__init__.py")}
     return sorted(listed ^ present)
 
 

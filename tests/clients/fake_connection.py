@@ -6,8 +6,8 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
-from clients.python.log_position import Payload
-from clients.python.socket_connection import ConnectionFailed, Receive, Refused
+from swallowtail.client.log_position import Payload
+from swallowtail.client.socket_connection import ConnectionFailed, Receive, Refused
 from tests.harness.waiting import PATIENCE, wait_until
 
 

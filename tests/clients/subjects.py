@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from clients.python.log_position import Payload
-from clients.python.task_websocket_client import TaskWebSocketClient
+from swallowtail.client.log_position import Payload
+from swallowtail.client.task_websocket_client import TaskWebSocketClient
 from tests.harness.program import ROOT
 from tests.harness.received_events import Inbox
 from tests.harness.services import require

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clients.python.log_position import LogPosition, Payload, Since, StepTexts, Verdict
+from swallowtail.client.log_position import LogPosition, Payload, Since, StepTexts, Verdict
 from tests.harness.services import require
 
 HERE = Path(__file__).parent

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from clients.python.log_position import Payload, StepText
-from clients.python.socket_connection import ConnectionFailed, Refused
-from clients.python.task_websocket_client import TaskWebSocketClient
+from swallowtail.client.log_position import Payload, StepText
+from swallowtail.client.socket_connection import ConnectionFailed, Refused
+from swallowtail.client.task_websocket_client import TaskWebSocketClient
 from tests.clients.fake_connection import FakeConnection, FakeServer, event
 from tests.harness.waiting import wait_until
 

@@ -1,4 +1,4 @@
-"""What an installation without the repository needs is told to the packager: templates, scripts, styles, migrations."""
+"""The package holds every module and data file that an installation without the repository needs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+#: Each top package's folder.
+FOLDERS = dict(line.split(" = ") for line in SETUP["options"]["package_dir"].strip().splitlines())
 
 
 def find(patterns: str, base: Path) -> set[Path]:
@@ -23,14 +25,17 @@ def find(patterns: str, base: Path) -> set[Path]:
 
 @pytest.mark.unit
 def test_every_file_of_the_packages_that_is_no_module_is_named() -> None:
-    shipped = ("app", "workers", "scripts/cli")
+    folders = {package: ROOT / folder for package, folder in FOLDERS.items()}
+    for_a_checkout = set((ROOT / "scripts").iterdir())
     beside = {
         path
-        for package in shipped
-        for path in (ROOT / package).rglob("*")
+        for folder in folders.values()
+        for path in set(folder.rglob("*")) - for_a_checkout
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    named = find(SETUP["options.package_data"]["app"], ROOT / "app")
+    named = {
+        path for package, patterns in SETUP["options.package_data"].items() for path in find(patterns, folders[package])
+    }
 
     assert beside - named == set()
 
@@ -46,9 +51,11 @@ def test_what_the_pages_serve_from_outside_of_the_packages_is_named() -> None:
 @pytest.mark.unit
 def test_every_package_is_one_to_the_packager() -> None:
     """A directory of modules without an `__init__.py` would be left out without a word."""
-    for top in ("app", "workers", "scripts"):
-        for module in (ROOT / top).rglob("*.py"):
+    listed = SETUP["options"]["packages"].split()
+    for package, folder in FOLDERS.items():
+        for module in (ROOT / folder).rglob("*.py"):
             assert (module.parent / "__init__.py").exists(), module
+            assert ".".join((package, *module.parent.relative_to(ROOT / folder).parts)) in listed, module
 
 
 @pytest.mark.long
@@ -69,6 +76,9 @@ def test_a_wheel_holds_them(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     held = set(ZipFile(wheel).namelist())
     for name in ("templates/task.html", "static/css/app.css"):
-        assert f"app/web/{name}" in held
+        assert f"swallowtail/app/web/{name}" in held
+    assert {"swallowtail/py.typed", "swallowtail/testing.py", "swallowtail/client/task_websocket_client.py"} <= held
+    tops = {entry.split("/")[0] for entry in held}
+    assert tops == {"swallowtail", *(top for top in tops if top.startswith("swallowtail-"))}
     for name in ("docs/websocket_client_example.html", "clients/javascript/task_websocket_client.js"):
         assert any(entry.endswith(f".data/data/share/swallowtail/{name}") for entry in held)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import echo, probe
 from swallowtail.workers.run.context import PermanentError, RunStopped
-from tests.fakes import FakeContext
 
 
 def run_probe(ctx: FakeContext, **given: Any) -> Any:
@@ -20,7 +20,7 @@ def test_echo_gives_back_its_input_in_two_steps() -> None:
     ctx = FakeContext()
     given = echo.EchoInput(message="Grüße 👋\nline two", data={"list": [1, None, {"deep": True}]})
     assert echo.run(ctx, given) == {"message": "Grüße 👋\nline two", "data": {"list": [1, None, {"deep": True}]}}
-    assert ctx.story == [("listen", "Echo", "listen", "completed"), ("repeat", "Echo", "repeat", "completed")]
+    assert ctx.summary == [("listen", "Echo", "listen", "completed"), ("repeat", "Echo", "repeat", "completed")]
     assert [step.progress for step in ctx.steps] == [50, 100]
 
 
@@ -31,7 +31,7 @@ def test_echo_leaves_out_what_was_left_out() -> None:
 def test_a_probe_performs_its_steps_with_even_progress() -> None:
     ctx = FakeContext()
     assert run_probe(ctx, steps=4) == {"steps": 4, "attempt": 1}
-    assert ctx.story == [(f"step-{number}", "Probe", "work", "completed") for number in (1, 2, 3, 4)]
+    assert ctx.summary == [(f"step-{number}", "Probe", "work", "completed") for number in (1, 2, 3, 4)]
     assert [step.progress for step in ctx.steps] == [25, 50, 75, 100]
     assert [step.output for step in ctx.steps] == [{"step": number} for number in (1, 2, 3, 4)]
 

@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.testing import FakeContext
 from swallowtail.workers.registry.catalogue import load_agents
 from swallowtail.workers.run.context import PermanentError
-from tests.fakes import FakeContext
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "examples" / "word_count.py"
@@ -39,7 +39,7 @@ def test_the_example_counts_step_by_step(example: ModuleType) -> None:
     ctx = FakeContext()
     result = example.run(ctx, example.WordCountInput(text="one two\n\nthree", shortest=4))
     assert result == {"words": 1, "paragraphs": [0, 1]}
-    assert ctx.story == [
+    assert ctx.summary == [
         ("split", "Reader", "split", "completed"),
         ("count:1", "Counter", "count", "completed"),
         ("count:2", "Counter", "count", "completed"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.agents.campaign.platforms import (
     PLATFORMS,
@@ -17,7 +18,6 @@ from swallowtail.workers.agents.campaign.platforms import (
 from swallowtail.workers.llm.provider import Tone
 from swallowtail.workers.llm.wording import bare, cut, hashtags, mentions
 from swallowtail.workers.run.context import PermanentError
-from tests.fakes import FakeContext
 from tests.workers.agents.briefs import EVERYWHERE, campaign
 
 TONES: list[Tone] = ["friendly", "professional", "playful", "bold", "plain"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.wording import hashtags
 from swallowtail.workers.reading.blocks import clean
 from swallowtail.workers.run.context import PermanentError, RunStopped
-from tests.fakes import FakeContext
 from tests.workers.agents.briefs import EVERYWHERE, SAMPLE, campaign
 from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx
 
@@ -33,7 +33,7 @@ def run(ctx: FakeContext, given: CampaignInput) -> Any:
 def test_the_steps_of_a_campaign_that_passes_in_one_round() -> None:
     ctx = FakeContext()
     run(ctx, campaign(platforms=["x", "linkedin"]))
-    assert ctx.story == [
+    assert ctx.summary == [
         ("plan", "Manager", "plan", "completed"),
         ("read_source", "Researcher", "read_source", "completed"),
         ("extract_facts", "Researcher", "extract_facts", "completed"),
@@ -145,7 +145,7 @@ def test_cancellation_is_noticed_while_a_draft_is_written() -> None:
     ctx = FakeContext(cancel_in="draft:linkedin:1")
     with pytest.raises(RunStopped):
         run(ctx, campaign())
-    assert ctx.story[-1] == ("draft:linkedin:1", "ContentCreator", "generate_content", "failed")
+    assert ctx.summary[-1] == ("draft:linkedin:1", "ContentCreator", "generate_content", "failed")
 
 
 @pytest.mark.parametrize("tone", ["friendly", "professional", "playful", "bold", "plain"])
@@ -201,7 +201,7 @@ def test_a_brief_without_words_fails_for_good_and_names_the_field(brief: str) ->
     ctx = FakeContext()
     with pytest.raises(PermanentError, match=r"input\.brief: there are no words"):
         run(ctx, campaign(brief))
-    assert ctx.story[-1] == ("read_source", "Researcher", "read_source", "failed")
+    assert ctx.summary[-1] == ("read_source", "Researcher", "read_source", "failed")
 
 
 @pytest.mark.parametrize("source", [RST, MARKDOWN, HTML], ids=["restructuredtext", "markdown", "html"])

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.llm.connect import FetchError, is_public
 from swallowtail.workers.llm.fetch import FetchedDocument, fetch_document
 from swallowtail.workers.run.context import PermanentError
-from tests.fakes import FakeContext
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.llm.servers import Handler, serving
 
@@ -359,4 +359,4 @@ def test_a_campaign_refuses_a_private_address() -> None:
     ctx = FakeContext()
     with pytest.raises(PermanentError, match="private address"):
         social_campaign.run(ctx, CampaignInput(brief_url="http://169.254.169.254/latest/meta-data/"))
-    assert ctx.story[-1] == ("read_source", "Researcher", "read_source", "failed")
+    assert ctx.summary[-1] == ("read_source", "Researcher", "read_source", "failed")

@@ -11,13 +11,13 @@ import pytest
 from pydantic import SecretStr
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.testing import FakeContext
 from swallowtail.workers.agents import social_campaign
 from swallowtail.workers.llm.engine import open_provider
 from swallowtail.workers.llm.offline import OfflineProvider
 from swallowtail.workers.llm.openai_chat import OpenAIProvider
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, ProviderError
 from swallowtail.workers.run.context import PermanentError
-from tests.fakes import FakeContext
 from tests.workers.agents.briefs import campaign
 from tests.workers.llm.servers import DONE, Handler, WebServer, chunk, serving, stream
 

@@ -1,0 +1,1 @@
+../../swallowtail/testing.py
