@@ -19,15 +19,15 @@ class WordCountInput(BaseModel):
 
 
 @agent(kind="word_count", title="Word count", input=WordCountInput, soft_time_limit=60, hard_time_limit=90)
-def run(ctx: Context, given: WordCountInput) -> Any:
+def run(ctx: Context, task_input: WordCountInput) -> Any:
     """Counts the words of a text, paragraph by paragraph."""
-    paragraphs = ctx.step("split", split, given.text, agent="Reader", action="split", progress=10)
+    paragraphs = ctx.step("split", split, task_input.text, agent="Reader", action="split", progress=10)
     counts = [
         ctx.step(
             f"count:{number}",
             count,
             paragraph,
-            given.shortest,
+            task_input.shortest,
             agent="Counter",
             action="count",
             progress=10 + 90 * number / len(paragraphs),

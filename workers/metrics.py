@@ -1,9 +1,8 @@
-"""The numbers of a worker's processes, put together; beat's too. Imported before anything that counts.
+"""Collects the metrics of all processes of a worker. Imported before any module that defines metrics.
 
-Beside the road. What a pool child counts is lost to its parent, so where a worker serves its metrics each of its
-processes writes its numbers into a file of one directory, by its place and not by its id: a child that takes the place
-of another goes on with its numbers. The reaper, which never forks, serves the sum (`workers/metrics_server`). Beat is one
-process and serves its own.
+A parent does not see what its pool children count. If a worker serves its metrics, each of its processes writes them to
+a file of one directory, named after its role or index and not its process id, so that a replacement child continues the
+numbers. The sweeper process, which never forks, serves the sum (`workers/metrics_server`). Beat is a single process.
 """
 
 from __future__ import annotations
@@ -25,42 +24,42 @@ from swallowtail.app.core.errors import SettingsError
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-#: The variable by which prometheus_client, and the reaper, are told where processes write their numbers.
+#: Environment variable that tells prometheus_client, and the sweeper process, the directory of the metrics.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-#: How the names of such directories begin, and the file in each that its worker holds.
+#: Prefix of the directories, and the file in each that its worker keeps locked.
 PREFIX, LOCK = "swallowtail-worker-", "lock"
 
 
 def _begin() -> None:
-    """Have what is imported next count for a whole worker, if this is one that serves its metrics.
+    """Let metrics that are defined from now on count for the whole worker, if it serves them.
 
-    A directory that somebody else has set is none of a worker's: another one may write to it from the same places.
+    A directory from the environment is not used: another worker may write to the same files in it.
     """
-    if _is_reaper():
+    if _is_sweeper():
         if not _is_shared():
             return
     elif "worker" in sys.argv and _find_port():
-        _remove_left_over()
+        _remove_stale()
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=PREFIX)
-        _hold(os.environ[DIRECTORY])
+        _lock(os.environ[DIRECTORY])
         atexit.register(_remove, os.environ[DIRECTORY], os.getpid())
     else:
         return
     from prometheus_client import values
 
-    values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(_process_name)  # type: ignore[no-untyped-call]
 
 
-def _hold(directory: str) -> None:
-    """Lock a file of the directory for as long as a process of this worker lives: an id may be of another container."""
+def _lock(directory: str) -> None:
+    """Lock a file of the directory while a process of this worker lives; process ids are ambiguous across containers."""
     lock = os.open(os.path.join(directory, LOCK), os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # Only now is it one that may be found to be held by nobody.
-    os.write(lock, b"held")
+    # From now on, an unlocked file means that the directory is stale.
+    os.write(lock, b"locked")
 
 
-def _remove_left_over() -> None:
-    """Remove the directories of this user's workers that were killed."""
+def _remove_stale() -> None:
+    """Remove the directories of killed workers of this user."""
     for directory in glob.glob(os.path.join(tempfile.gettempdir(), f"{PREFIX}*")):
         try:
             lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW)
@@ -68,8 +67,8 @@ def _remove_left_over() -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found = os.fstat(lock)
-            if found.st_size and found.st_uid == os.getuid():
+            status = os.fstat(lock)
+            if status.st_size and status.st_uid == os.getuid():
                 shutil.rmtree(directory, ignore_errors=True)
         except BlockingIOError:
             pass
@@ -81,11 +80,11 @@ def _find_port() -> int:
     try:
         return load_settings().worker_metrics_port
     except SettingsError:
-        # The worker ends with it, in a line of its own (`workers/celery_app`).
+        # `workers/celery_app` reports the error.
         return 0
 
 
-def _is_reaper() -> bool:
+def _is_sweeper() -> bool:
     return "swallowtail.workers.sweeper_process" in sys.orig_argv
 
 
@@ -93,31 +92,31 @@ def _is_shared() -> bool:
     return os.path.basename(os.environ.get(DIRECTORY, "")).startswith(PREFIX)
 
 
-def _place() -> str:
-    """Return which of a worker's processes this is."""
+def _process_name() -> str:
+    """Return the name of this process within its worker."""
     process = current_process()
     if process.name != "MainProcess":
         return f"child{getattr(process, 'index', 0)}"
-    return "reaper" if _is_reaper() else "main"
+    return "sweeper" if _is_sweeper() else "main"
 
 
 def _remove(directory: str, owner: int) -> None:
-    # A child that is forked inherits this, and is not to do it.
+    # A forked child inherits this handler and must not run it.
     if os.getpid() == owner:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def keep_to_this_process() -> None:
-    """Once in each pool child: have no program that a run starts write its numbers to this worker's files.
+    """In a pool child, hide the directory from programs that a run starts: each would leave a file there.
 
-    By its id, each of them would leave one there. This process goes on seeing the variable.
+    This process still sees the variable.
     """
     if _is_shared():
         os.unsetenv(DIRECTORY)
 
 
 def collect() -> CollectorRegistry:
-    """Return the numbers of this worker's processes together; of this process where it is no worker's."""
+    """Return the metrics of all processes of this worker; of this process if it is not a worker's."""
     from prometheus_client import REGISTRY, CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
 

@@ -1,6 +1,6 @@
-"""`GET /metrics` of a worker and of beat, for those to whom a web process would show its own. Beside the road.
+"""Serves `GET /metrics` of a worker or of beat, with the same access rules as a web process.
 
-Served by the worker's reaper, and by beat, once it has a port.
+The worker's sweeper process and beat call `serve` if a port is set.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: How often a port that is taken is tried again, in seconds: it may be that of a worker that is about to end.
+#: How often a port in use is tried again, in seconds: a worker that is ending may still have it.
 RETRY_SECONDS = 2.0
-#: How long a connection may be silent, in seconds.
-PATIENCE = 30.0
+#: How long a connection may be idle, in seconds.
+IDLE_SECONDS = 30.0
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -41,42 +41,42 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE
+    timeout = IDLE_SECONDS
 
     def log_message(self, *_: Any, **__: Any) -> None:
-        """Say nothing: whoever scrapes does so all day."""
+        """Log nothing: requests come all day."""
 
 
 def serve(runtime: Runtime, port: int) -> None:
-    """Serve the numbers on a port from now on; 0 for not at all. One that is taken is waited for; nothing ends."""
+    """Serve the metrics on a port from now on, waiting for one in use; 0 serves nothing."""
     if not port:
         return
     application = make_application(runtime)
     if not _open(runtime.settings, port, application):
-        again = partial(_open_later, runtime.settings, port, application)
-        threading.Thread(target=again, name="metrics", daemon=True).start()
+        retry = partial(_open_later, runtime.settings, port, application)
+        threading.Thread(target=retry, name="metrics", daemon=True).start()
 
 
 def make_application(runtime: Runtime) -> Application:
-    """Return the WSGI application that asks who asks, as a web process does, and answers with the numbers."""
-    # Only where something is served: to load what reads tokens takes a worker longer than the rest of its reaper.
+    """Return the WSGI application that authenticates the caller as a web process does, and answers with the metrics."""
+    # Imported only where metrics are served: it takes longer than everything else in the sweeper process.
     from swallowtail.app.core.identity.authenticate import Tokens
 
     tokens = Tokens(runtime)
-    numbers: Application = make_wsgi_app(metrics.collect())
+    metrics_app: Application = make_wsgi_app(metrics.collect())
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("PATH_INFO") != "/metrics":
-            return _refuse(start_response, "404 Not Found", "there is only /metrics here")
+            return _refuse(start_response, "404 Not Found", "only /metrics is served here")
         try:
             require_outside(_identify(environ, tokens), Act.READ_METRICS)
-        except Unauthenticated as nobody:
-            return _refuse(start_response, "401 Unauthorized", nobody.message, ("WWW-Authenticate", "Bearer"))
-        except Forbidden as refusal:
-            return _refuse(start_response, "403 Forbidden", refusal.message)
-        except SwallowtailError as away:
-            return _refuse(start_response, "503 Service Unavailable", away.message)
-        return numbers(environ, start_response)
+        except Unauthenticated as error:
+            return _refuse(start_response, "401 Unauthorized", error.message, ("WWW-Authenticate", "Bearer"))
+        except Forbidden as error:
+            return _refuse(start_response, "403 Forbidden", error.message)
+        except SwallowtailError as error:
+            return _refuse(start_response, "503 Service Unavailable", error.message)
+        return metrics_app(environ, start_response)
 
     return answer
 
@@ -85,25 +85,25 @@ def _identify(environ: dict[str, Any], tokens: Tokens) -> Actor:
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return tokens.read(token.strip())
-    # What is open is so on this machine only.
+    # Open access is limited to this machine.
     return OPEN if tokens.settings.is_open and is_loopback(tokens.settings.metrics_host) else NOBODY
 
 
-def _refuse(start_response: Callable[..., Any], status: str, why: str, *headers: tuple[str, str]) -> Iterable[bytes]:
+def _refuse(start_response: Callable[..., Any], status: str, reason: str, *headers: tuple[str, str]) -> Iterable[bytes]:
     start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
-    return [f"{why}\n".encode()]
+    return [f"{reason}\n".encode()]
 
 
 def _open(settings: Settings, port: int, application: Application, *, is_first: bool = True) -> bool:
-    """Listen and serve from now on; False when the address cannot be had, which is said the first time."""
+    """Listen and serve from now on; return False if the address is not available, which is logged the first time."""
     host = settings.metrics_host
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         kind = type("Server", (_Server,), {"address_family": family})
         server = kind((host, port), _Handler)
-    except OSError as fault:
+    except OSError as error:
         if is_first:
-            log.warning("metrics_not_served", host=host, port=port, reason=fault.strerror or str(fault))
+            log.warning("metrics_not_served", host=host, port=port, reason=error.strerror or str(error))
         return False
     server.set_app(application)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -19,8 +19,8 @@ from swallowtail.app.core.events import EventRecord, LiveState, StepText
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import WORKER_LOST
+from swallowtail.workers.runtime.worker_runtime import runtime, shared_memory, short_lived_runtime
 from swallowtail.workers.signals import event_recorded, progressed, step_finished, step_started, text_produced
-from swallowtail.workers.worker_runtime import board, brief_runtime, runtime
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ def log_step_end(sender: object, claim: Claim, key: str, status: str, **_: objec
 @celery_signals.worker_shutting_down.connect
 def on_shutdown(**_: object) -> None:
     """The worker was told to stop: so are its runs. Comes in a signal handler, which must not log."""
-    board().leave()
+    shared_memory().announce_stop()
 
 
 @celery_signals.task_failure.connect
@@ -105,8 +105,8 @@ def propose(what: str, name: str, args: Any, *details: object) -> None:
             log.warning("signal_not_ours", name=name)
             return
     if current_process().name == "MainProcess":
-        with brief_runtime() as brief:
-            getattr(brief.ledger, what)(task_id, attempt, *details)
+        with short_lived_runtime() as short:
+            getattr(short.ledger, what)(task_id, attempt, *details)
     else:
         getattr(runtime().ledger, what)(task_id, attempt, *details)
 

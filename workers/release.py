@@ -1,7 +1,7 @@
-"""Beside the road: brings a deployment up to date before its processes start.
+"""Brings a deployment up to date before its processes start.
 
-`python -m swallowtail.workers.release` may run any number of times. Migrates the database, publishes the agents' cards and makes
-sure that the demo instance exists.
+`python -m swallowtail.workers.release` may run any number of times. It migrates the database, publishes the agents' cards
+and makes sure that the demo instance exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from swallowtail.workers.registry import catalogue
 
 
 def main() -> None:
-    """Run every step to its end; exit with 1 and a sentence when one fails."""
+    """Run every step; exit with 1 and a message if one fails."""
     begin()
     Arguments(prog="python -m swallowtail.workers.release", description="Bring a deployment up to date.").parse_args()
     try:
@@ -28,12 +28,12 @@ def main() -> None:
         if settings.log_format == "json":
             configure_logging(settings)
         release(settings)
-    except SwallowtailError as failure:
-        sys.exit(f"release: {failure.message}")
+    except SwallowtailError as error:
+        sys.exit(f"release: {error.message}")
 
 
 def release(settings: Settings) -> None:
-    """Bring the database up to date, fill the catalogue and create the demo instance."""
+    """Migrate the database, publish the agents and create the demo instance."""
     migrate(settings)
     if failed := catalogue.main():
         sys.exit(failed)
@@ -42,13 +42,13 @@ def release(settings: Settings) -> None:
 
 
 def create_demo(settings: Settings) -> None:
-    """Create the demo instance unless it is there."""
+    """Create the demo instance unless it exists."""
     runtime = Runtime.build(join(settings))
     try:
         task_service.create_instance(runtime, "Demo", settings.demo_instance)
         sys.stdout.write(f"release: created the instance {settings.demo_instance}\n")
     except Conflict:
-        sys.stdout.write(f"release: the instance {settings.demo_instance} is there\n")
+        sys.stdout.write(f"release: the instance {settings.demo_instance} exists\n")
     finally:
         runtime.close()
 

@@ -1,14 +1,12 @@
-"""The sweep beside a worker: `python -m swallowtail.workers.sweeper_process`. Off the road: it brings back to it what was lost.
+"""The sweeper process beside a worker: recovers lost tasks, extends leases for blocked runs, serves metrics.
 
-It also beats for runs that cannot (`workers/run/lease_keeper`).
-
-A process of its own, because a thread in a process that forks may leave its locks to the children for ever. The worker
-starts it and starts it again when it ends; it ends with the worker, however that comes about.
+It is a process of its own, because a thread of a process that forks may leave its locks to the children for ever. The
+worker starts `python -m swallowtail.workers.sweeper_process` and restarts it when it ends; it always ends with the worker.
 """
 
 from __future__ import annotations
 
-# Before whatever counts is imported: a worker's numbers are served from here.
+# Before any module that defines metrics: this process serves those of the worker.
 import swallowtail.workers.metrics  # noqa: F401 - for what it does
 
 # isort: split
@@ -34,24 +32,24 @@ from swallowtail.app.core.logs.unlogged_output import begin
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
-from swallowtail.workers.registry.announcer import Announcer
-from swallowtail.workers.run.lease_keeper import Keeper
-from swallowtail.workers.run.shared_memory import Board
-from swallowtail.workers.worker_runtime import agents, board, find_space, impatient
+from swallowtail.workers.registry.announcer import WorkerAnnouncer
+from swallowtail.workers.run.lease_keeper import LeaseKeeper
+from swallowtail.workers.run.shared_memory import SharedMemory
+from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_ledger, pid_namespace, shared_memory
 
 log = structlog.get_logger(__name__)
 
-#: How often the worker looks whether its reaper lives, and the reaper whether its worker does, in seconds.
-LOOK_SECONDS = 1.0
-#: How long a stopped reaper may take to finish its sweep.
+#: How often worker and sweeper process check whether the other one lives, in seconds.
+CHECK_SECONDS = 1.0
+#: How long a stopped sweeper process may take to finish its sweep, in seconds.
 STOP_SECONDS = 5.0
 
 
-class ReaperStep(bootsteps.StartStopStep):
-    """Keeps one reaper beside the worker's main process."""
+class SweeperStep(bootsteps.StartStopStep):
+    """Keeps one sweeper process running beside the worker's main process."""
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
-    label = "reaper"
+    label = "sweeper"
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
@@ -59,17 +57,17 @@ class ReaperStep(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, worker: Any) -> None:
-        """Start the reaper, and look after it from now on."""
-        self._look()
-        self._timer = worker.timer.call_repeatedly(LOOK_SECONDS, self._look)
+        """Start the process, and restart it whenever it ends."""
+        self._ensure_running()
+        self._timer = worker.timer.call_repeatedly(CHECK_SECONDS, self._ensure_running)
 
     def close(self, worker: Any) -> None:
-        """Tell every run that the worker stops, if no signal did. The first thing that is done at each shutdown."""
-        board().leave()
-        log.info("worker_stops", runs=len(board().open_slots()))
+        """Announce the stop to every run, if no signal did. Every shutdown begins with this."""
+        shared_memory().announce_stop()
+        log.info("worker_stops", runs=len(shared_memory().open_slots()))
 
     def stop(self, worker: Any) -> None:
-        """Let the reaper live on at a warm shutdown until the pool, which ends after this, has finished its runs."""
+        """At a warm shutdown, end the process only after the pool, which ends later, has finished its runs."""
         celery_signals.worker_shutdown.connect(self._end, weak=False)
 
     def _end(self, **_: object) -> None:
@@ -85,50 +83,44 @@ class ReaperStep(bootsteps.StartStopStep):
             self._process = None
 
     def terminate(self, worker: Any) -> None:
-        """End the reaper at a cold shutdown."""
+        """End the process at a cold shutdown."""
         self._end()
 
-    def _look(self) -> None:
+    def _ensure_running(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
         if self._process is not None:
-            log.warning("reaper_ended", code=self._process.returncode)
-        shared = board().descriptor
-        command = [
-            sys.executable,
-            "-m",
-            "swallowtail.workers.sweeper_process",
-            str(os.getpid()),
-            str(shared),
-            *agents(),
-        ]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[shared])
+            log.warning("sweeper_process_ended", code=self._process.returncode)
+        descriptor = shared_memory().descriptor
+        module = "swallowtail.workers.sweeper_process"
+        command = [sys.executable, "-m", module, str(os.getpid()), str(descriptor), *agents()]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
 
 
 def main() -> None:
-    """Sweep until told to stop, or until the process that started this is gone."""
+    """Sweep until SIGTERM, or until the process that started this one is gone."""
     begin()
     try:
-        chosen = join(load_settings())
-        runtime = Runtime.build(chosen)
-    except SwallowtailError as wrong:
-        sys.exit(f"settings: {wrong.message}")
-    configure_logging(chosen)
-    # The worker tells its id: it may be gone before this process can ask who its parent is.
+        settings = join(load_settings())
+        runtime = Runtime.build(settings)
+    except SwallowtailError as error:
+        sys.exit(f"settings: {error.message}")
+    configure_logging(settings)
+    # The worker passes its id: it may be gone before this process can ask for its parent.
     parent = int(sys.argv[1]) if len(sys.argv) > 1 else os.getppid()
     stopping = threading.Event()
-    # Ctrl-C reaches the whole terminal; the worker decides when its reaper ends.
+    # Ctrl-C reaches every process of the terminal; the worker decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    metrics_server.serve(runtime, chosen.worker_metrics_port)
+    metrics_server.serve(runtime, settings.worker_metrics_port)
     sweeper = Sweeper(runtime)
     sweeper.start()
-    announcer = Announcer(runtime, f"{socket.gethostname()}:{find_space()}:{parent}", sys.argv[3:])
+    announcer = WorkerAnnouncer(runtime, f"{socket.gethostname()}:{pid_namespace()}:{parent}", sys.argv[3:])
     announcer.start()
     if len(sys.argv) > 2:
-        keeper = Keeper(Board(int(sys.argv[2])), impatient(runtime), chosen)
-        threading.Thread(target=keeper.run, args=(stopping,), name="keeper", daemon=True).start()
-    while os.getppid() == parent and not stopping.wait(LOOK_SECONDS):
+        keeper = LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_ledger(runtime), settings)
+        threading.Thread(target=keeper.run, args=(stopping,), name="lease-keeper", daemon=True).start()
+    while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
         pass
     sweeper.stop()
     announcer.stop()

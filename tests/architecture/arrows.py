@@ -142,7 +142,7 @@ ARROWS = {
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
     "workers.signals": "",
     "workers.run": (
-        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.states "
+        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.runtime core.states "
         "core.validation workers.signals"
     ),
     "workers.reading": "core.config workers.run",
@@ -155,30 +155,29 @@ ARROWS = {
     "workers.release": (
         "core.config core.database core.deployment core.errors core.logs core.runtime core.services workers.registry"
     ),
-    "workers.worker_runtime": (
-        "core.config core.deployment core.events core.ledger.outbox core.ledger.runs core.ledger.tasks "
+    "workers.runtime": (
+        "core.config core.deployment core.events core.ledger.runs core.ledger.tasks "
         "core.runtime core.security workers.registry workers.run workers.signals"
     ),
     "workers.beat_scheduler": (
-        "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server "
-        "workers.worker_runtime"
+        "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server workers.runtime"
     ),
-    "workers.broker": "core.ledger.outbox workers.worker_runtime",
+    "workers.broker": "core.ledger.outbox core.security workers.runtime",
     "workers.receivers": (
-        "core.events core.ledger.outbox core.ledger.runs core.ledger.tasks workers.signals workers.worker_runtime"
+        "core.events core.ledger.outbox core.ledger.runs core.ledger.tasks workers.signals workers.runtime"
     ),
     "workers.sweeper_process": (
         "core.config core.deployment core.errors core.logs core.maintenance core.runtime workers.metrics "
-        "workers.metrics_server workers.registry workers.run workers.worker_runtime"
+        "workers.metrics_server workers.registry workers.run workers.runtime"
     ),
     "workers.celery_app": (
         "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs workers.broker "
-        "workers.metrics workers.registry workers.sweeper_process workers.worker_runtime"
+        "workers.metrics workers.registry workers.sweeper_process workers.runtime"
     ),
     "workers.run_task": (
         "core.config core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs "
         "core.logs core.runtime core.states workers.celery_app workers.isolation workers.metrics "
-        "workers.registry workers.run workers.worker_runtime"
+        "workers.registry workers.run workers.runtime"
     ),
     "scripts.audit_report": "",
     "scripts.banner": "core.config",

@@ -64,6 +64,4 @@ SPLIT_LATER = {
     "tests/workers/isolation/test_process_restore.py",
     "tests/workers/llm/test_fetch.py",
     "tests/workers/run/test_context.py",
-    "workers/run/context.py",
-    "workers/run/heartbeat.py",
 }

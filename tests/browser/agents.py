@@ -26,19 +26,19 @@ class WriterInput(BaseModel):
 
 
 @agent(kind="writer", title="Writer", input=WriterInput)
-def writer(ctx: Context, given: WriterInput) -> str:
+def writer(ctx: Context, task_input: WriterInput) -> str:
     """Streams its pieces again and again from the start of each attempt, and ends when a file appears."""
-    return str(ctx.step("write", write, ctx, given, agent="Writer", action="write"))
+    return str(ctx.step("write", write, ctx, task_input, agent="Writer", action="write"))
 
 
-def write(ctx: Context, given: WriterInput) -> str:
+def write(ctx: Context, task_input: WriterInput) -> str:
     """Stream, then wait; the whole text."""
-    for piece in given.pieces:
+    for piece in task_input.pieces:
         ctx.text(piece)
-    while not Path(given.path).exists():
+    while not Path(task_input.path).exists():
         ctx.check()
         time.sleep(NAP)
-    return "".join(given.pieces)
+    return "".join(task_input.pieces)
 
 
 class GrumblerInput(BaseModel):
@@ -50,9 +50,9 @@ class GrumblerInput(BaseModel):
 
 
 @agent(kind="grumbler", title="Grumbler", input=GrumblerInput)
-def grumbler(ctx: Context, given: GrumblerInput) -> None:
-    """Fails with the words it was given."""
-    ctx.step("grumble", grumble, given.words, agent="Grumbler", action="grumble")
+def grumbler(ctx: Context, task_input: GrumblerInput) -> None:
+    """Fails with the words of its input."""
+    ctx.step("grumble", grumble, task_input.words, agent="Grumbler", action="grumble")
 
 
 def grumble(words: str) -> None:
@@ -70,24 +70,28 @@ class ParrotInput(BaseModel):
 
 
 @agent(kind="parrot", title="Parrot", input=ParrotInput)
-def parrot(ctx: Context, given: ParrotInput) -> dict[str, object]:
+def parrot(ctx: Context, task_input: ParrotInput) -> dict[str, object]:
     """Says its words wherever an agent can say anything."""
-    line = " ".join(given.words.split())[:100]
-    repeat = WriterInput(pieces=[given.words], path=given.path)
+    line = " ".join(task_input.words.split())[:100]
+    repeat = WriterInput(pieces=[task_input.words], path=task_input.path)
     # Nothing else may name a step.
     name = "".join(letter for letter in line if letter.isprintable())
-    said = ctx.step(name, talk, ctx, repeat, agent=name, action=name, message=given.words)
-    return {given.words: said, "list": [given.words], "deep": {given.words: {given.words: given.words}}}
+    said = ctx.step(name, talk, ctx, repeat, agent=name, action=name, message=task_input.words)
+    return {
+        task_input.words: said,
+        "list": [task_input.words],
+        "deep": {task_input.words: {task_input.words: task_input.words}},
+    }
 
 
-def talk(ctx: Context, given: WriterInput) -> str:
+def talk(ctx: Context, task_input: WriterInput) -> str:
     """Say the words again and again, for whoever comes late, until the file appears; the words."""
-    while not Path(given.path).exists():
-        ctx.progress(10, given.pieces[0])
-        ctx.text(given.pieces[0])
+    while not Path(task_input.path).exists():
+        ctx.progress(10, task_input.pieces[0])
+        ctx.text(task_input.pieces[0])
         ctx.check()
         time.sleep(NAP * 20)
-    return given.pieces[0]
+    return task_input.pieces[0]
 
 
 class Vault(BaseModel):
@@ -117,11 +121,21 @@ class KeeperInput(BaseModel):
 
 
 @agent(kind="keeper", title="Keeper", input=KeeperInput)
-def keeper(ctx: Context, given: KeeperInput) -> dict[str, object]:
+def keeper(ctx: Context, task_input: KeeperInput) -> dict[str, object]:
     """Tells how long its secrets are."""
-    texts = [given.phrase, given.usual, *given.many, *([given.vault.code] if given.vault else [])]
+    texts = [
+        task_input.phrase,
+        task_input.usual,
+        *task_input.many,
+        *([task_input.vault.code] if task_input.vault else []),
+    ]
     return {
         "lengths": [len(text.get_secret_value()) for text in texts],
-        "others": [given.spare is None, len(given.marked), len(given.written), (given.number or 0) > 0],
-        "vaults": [len(one.code.get_secret_value()) for one in given.vaults],
+        "others": [
+            task_input.spare is None,
+            len(task_input.marked),
+            len(task_input.written),
+            (task_input.number or 0) > 0,
+        ],
+        "vaults": [len(one.code.get_secret_value()) for one in task_input.vaults],
     }

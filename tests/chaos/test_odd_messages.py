@@ -14,7 +14,7 @@ from kombu import Connection
 
 from swallowtail.app.core.ledger.outbox import RUN_TASK, make_sender
 from swallowtail.workers.broker import redis_channel
-from swallowtail.workers.broker.message_check import IntakeConnection
+from swallowtail.workers.broker.message_check import CheckedConnection
 from tests.harness.deployment import Deployment
 from tests.harness.event_lines import BEGINNING, steps, story
 from tests.harness.fast_settings import BRISK
@@ -168,7 +168,7 @@ def test_a_message_that_nobody_began_is_put_back(new_deployment: Callable[..., D
     deployment = new_deployment(env=BRISK)
     settings = deployment.runtime().settings
     raw = json.loads(item([[NOBODY, 1], {}, {}]))
-    with IntakeConnection(settings.broker) as connection, deployment.redis.client() as redis:
+    with CheckedConnection(settings.broker) as connection, deployment.redis.client() as redis:
         channel: Any = connection.channel()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(redis_channel, "named", lambda: settings)

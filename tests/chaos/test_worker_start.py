@@ -16,10 +16,10 @@ MakeDeployment = Callable[..., Deployment]
 MOVING = """
 from pydantic import BaseModel
 from swallowtail.workers.registry.catalogue import agent
-class Given(BaseModel):
+class MovedInput(BaseModel):
     pass
-@agent(kind="moved", title="Moved", input=Given)
-def moved(ctx, given):
+@agent(kind="moved", title="Moved", input=MovedInput)
+def moved(ctx, task_input):
     return 1
 """
 

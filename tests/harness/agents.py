@@ -37,23 +37,23 @@ class GateInput(BaseModel):
 
 
 @agent(kind="gate", title="Gate", input=GateInput)
-def gate(ctx: Context, given: GateInput) -> dict[str, int]:
+def gate(ctx: Context, task_input: GateInput) -> dict[str, int]:
     """Three steps; the second ends when a file appears."""
     ctx.step("first", lambda: 1, agent="Gate", action="open", progress=10)
-    ctx.step("wait", wait, ctx, given, agent="Gate", action="wait")
+    ctx.step("wait", wait, ctx, task_input, agent="Gate", action="wait")
     ctx.step("last", lambda: 3, agent="Gate", action="close")
     return {"attempt": ctx.attempt}
 
 
-def wait(ctx: Context, given: GateInput) -> str:
+def wait(ctx: Context, task_input: GateInput) -> str:
     """Return once the file is there."""
-    while not Path(given.path).exists():
-        if given.manner == "asks":
+    while not Path(task_input.path).exists():
+        if task_input.manner == "asks":
             ctx.check()
             time.sleep(NAP)
-        elif given.manner == "blocks":
+        elif task_input.manner == "blocks":
             time.sleep(3600)
-        elif given.manner == "tidies":
+        elif task_input.manner == "tidies":
             try:
                 time.sleep(3600)
             except WorkerStopping:
@@ -79,35 +79,35 @@ class ThingInput(BaseModel):
 
 
 @agent(kind="odd", title="Odd", input=ThingInput)
-def odd(ctx: Context, given: ThingInput) -> Any:
+def odd(ctx: Context, task_input: ThingInput) -> Any:
     """Does what agents should not do."""
-    if given.thing == "raise outside":
+    if task_input.thing == "raise outside":
         raise LookupError("outside of any step")
-    if given.thing == "exit outside":
+    if task_input.thing == "exit outside":
         sys.exit(7)
-    if given.thing.startswith("hold "):
+    if task_input.thing.startswith("hold "):
         # A function of a C library that does not let go of the interpreter, so that no other thread of it runs.
-        seconds = int(given.thing.removeprefix("hold "))
+        seconds = int(task_input.thing.removeprefix("hold "))
         return ctx.step("hold", ctypes.PyDLL(None).sleep, seconds, agent="Odd", action="hold")
-    if given.thing == "change":
+    if task_input.thing == "change":
         return ctx.step("change", _change)
-    if given.thing == "look":
+    if task_input.thing == "look":
         return ctx.step("look", _look)
-    if given.thing == "look for a thread":
+    if task_input.thing == "look for a thread":
         return ctx.step("look", _threads)
-    if given.thing == "leave a thread":
+    if task_input.thing == "leave a thread":
         return ctx.step("leave", _leave_thread)
-    if given.thing == "processes":
+    if task_input.thing == "processes":
         return ctx.step("count", _count_in_processes)
-    if given.thing == "memory":
+    if task_input.thing == "memory":
         return ctx.step("eat", lambda: len(bytearray(1 << 62)), agent="Odd", action="eat", tries=1)
-    if given.thing == "not json":
+    if task_input.thing == "not json":
         return ctx.step("make", object, agent="Odd", action="make")
-    if given.thing == "too large":
+    if task_input.thing == "too large":
         return ctx.step("make", lambda: "x" * 2_000_000, agent="Odd", action="make")
-    if given.thing == "too large outside":
+    if task_input.thing == "too large outside":
         return "x" * 2_000_000
-    if given.thing == "swallow":
+    if task_input.thing == "swallow":
         try:
             ctx.step("fail", _fail, agent="Odd", action="fail", tries=1)
         except BaseException:

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import make_sender
 from swallowtail.app.core.ledger.publisher import connect
-from swallowtail.workers.celery_app import IntakeAMQP, worker_settings
+from swallowtail.workers.celery_app import CheckedAMQP, worker_settings
 from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
@@ -65,7 +65,7 @@ def by_relay(settings: Settings) -> object:
 
 def by_worker(settings: Settings) -> object:
     """As a worker does."""
-    app = Celery("worker", amqp=IntakeAMQP, set_as_current=False)
+    app = Celery("worker", amqp=CheckedAMQP, set_as_current=False)
     app.conf.update(worker_settings(settings))
     return _reach_broker(app)
 

@@ -33,12 +33,12 @@ def _mint(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -
 
 
 def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> tuple[int, dict[str, str], str]:
-    told: list[Any] = []
+    response: list[Any] = []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path}
     if token is not None:
         environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    body = b"".join(metrics_server.make_application(runtime)(environ, lambda *given: told.extend(given)))
-    return int(told[0][:3]), dict(told[1]), body.decode()
+    body = b"".join(metrics_server.make_application(runtime)(environ, lambda *started: response.extend(started)))
+    return int(response[0][:3]), dict(response[1]), body.decode()
 
 
 def test_where_everybody_of_the_machine_is_let_in_nobody_is_asked(tmp_path: Path) -> None:

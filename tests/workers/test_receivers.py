@@ -14,62 +14,63 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.tasks import Outbox
-from swallowtail.workers import receivers, run_task, worker_runtime
+from swallowtail.workers import receivers, run_task
+from swallowtail.workers.runtime import worker_runtime
 from tests.harness.event_lines import BEGINNING
-from tests.workers.conftest import Inside
+from tests.workers.conftest import Harness
 
 OURS = run_task.run
 
 
 @pytest.fixture
-def started(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> tuple[Inside, list[Any]]:
-    """A task that has been claimed, in what passes for a worker's main process; the inside and the task's arguments."""
+def started(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> tuple[Harness, list[Any]]:
+    """A task that has been claimed, in what passes for a worker's main process; the harness and the task's arguments."""
 
     @contextmanager
     def brief() -> Iterator[Runtime]:
-        yield inside.rt
+        yield harness.rt
 
-    monkeypatch.setattr(receivers, "brief_runtime", brief)
-    task_id = inside.submit()
-    inside.claim(task_id)
-    return inside, [task_id, 1]
+    monkeypatch.setattr(receivers, "short_lived_runtime", brief)
+    task_id = harness.submit()
+    harness.claim(task_id)
+    return harness, [task_id, 1]
 
 
-def test_a_lost_child_is_a_lost_run(started: tuple[Inside, list[Any]]) -> None:
-    inside, args = started
+def test_a_lost_child_is_a_lost_run(started: tuple[Harness, list[Any]]) -> None:
+    harness, args = started
     for _ in range(2):
         celery_signals.task_failure.send(sender=OURS, exception=WorkerLostError("killed"), args=args)
-    assert inside.story() == [*BEGINNING, "1: RETRYING worker_lost"]
+    assert harness.story() == [*BEGINNING, "1: RETRYING worker_lost"]
 
 
-def test_a_hard_limit_is_told_twice_and_fails_once(started: tuple[Inside, list[Any]]) -> None:
-    inside, args = started
+def test_a_hard_limit_is_told_twice_and_fails_once(started: tuple[Harness, list[Any]]) -> None:
+    harness, args = started
     for _ in range(2):
         celery_signals.task_failure.send(sender=OURS, exception=TimeLimitExceeded(5), args=args)
-    assert inside.story() == [*BEGINNING, "1: FAILED hard_time_limit"]
+    assert harness.story() == [*BEGINNING, "1: FAILED hard_time_limit"]
 
 
-def test_a_revoked_message_is_a_cancelled_task(started: tuple[Inside, list[Any]]) -> None:
-    inside, args = started
+def test_a_revoked_message_is_a_cancelled_task(started: tuple[Harness, list[Any]]) -> None:
+    harness, args = started
     celery_signals.task_revoked.send(sender=OURS, request=SimpleNamespace(args=args), terminated=True)
-    assert inside.story() == [*BEGINNING, "1: CANCELLED"]
+    assert harness.story() == [*BEGINNING, "1: CANCELLED"]
 
 
-def test_an_error_inside_celery_is_a_lost_run(started: tuple[Inside, list[Any]]) -> None:
-    inside, args = started
+def test_an_error_inside_celery_is_a_lost_run(started: tuple[Harness, list[Any]]) -> None:
+    harness, args = started
     celery_signals.task_internal_error.send(sender=OURS, args=args, exception=ValueError())
-    assert inside.story() == [*BEGINNING, "1: RETRYING worker_lost"]
+    assert harness.story() == [*BEGINNING, "1: RETRYING worker_lost"]
 
 
 @pytest.mark.parametrize("signal", [celery_signals.task_rejected, celery_signals.task_unknown])
-def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Inside, list[Any]], signal: Any) -> None:
-    inside, _ = started
-    task_id = inside.submit()
-    inside.rt.ledger.mark_queued(task_id, 1, 3600.0)
+def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Harness, list[Any]], signal: Any) -> None:
+    harness, _ = started
+    task_id = harness.submit()
+    harness.rt.ledger.mark_queued(task_id, 1, 3600.0)
     message = SimpleNamespace(headers={"task": RUN_TASK}, payload=[[task_id, 1], {}, {}])
 
     def due() -> Any:
-        with inside.rt.db.read() as session:
+        with harness.rt.db.read() as session:
             wish = session.get(Outbox, task_id)
             assert wish is not None
             return wish.available_at
@@ -89,24 +90,24 @@ def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Inside, l
     ],
 )
 def test_a_message_of_somebody_else_is_only_logged(
-    started: tuple[Inside, list[Any]], signal: Any, message: object
+    started: tuple[Harness, list[Any]], signal: Any, message: object
 ) -> None:
-    inside, _ = started
+    harness, _ = started
     signal.send(sender=None, message=message, exc=None)
-    assert inside.story() == BEGINNING
+    assert harness.story() == BEGINNING
 
 
-def test_what_is_committed_is_published(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_committed_is_published(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     published: list[Any] = []
     broadcast = SimpleNamespace(publish=published.extend, publish_live=published.append, publish_text=published.append)
     monkeypatch.setattr(receivers, "runtime", lambda: SimpleNamespace(broadcast=broadcast))
-    ctx = inside.context(inside.claim(inside.submit()))
+    ctx = harness.context(harness.claim(harness.submit()))
 
     def speak() -> None:
         ctx.progress(5)
         ctx.text("Hello")
 
     ctx.step("speak", speak)
-    assert published == [*inside.live, *inside.text]
-    worker_runtime.announce(inside.events)
-    assert published == [*inside.live, *inside.text, *inside.events]
+    assert published == [*harness.live, *harness.text]
+    worker_runtime.announce(harness.events)
+    assert published == [*harness.live, *harness.text, *harness.events]

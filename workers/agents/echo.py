@@ -1,4 +1,4 @@
-"""The `echo` agent: gives back what it was given, in two steps. For trying a deployment from end to end."""
+"""The `echo` agent: returns its input after two steps, to try a deployment from end to end."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ class EchoInput(BaseModel):
 
 
 @agent(kind="echo", title="Echo", input=EchoInput, version="1")
-def run(ctx: Context, given: EchoInput) -> Any:
-    """Gives back the message it was given. Use it to see that submission, work and delivery fit together."""
-    heard = ctx.step("listen", listen, given, agent="Echo", action="listen", progress=50, message="Heard the message")
+def run(ctx: Context, task_input: EchoInput) -> Any:
+    """Returns its input. Use it to check that submission, work and delivery fit together."""
+    heard = ctx.step(
+        "listen", listen, task_input, agent="Echo", action="listen", progress=50, message="Heard the message"
+    )
     return ctx.step("repeat", repeat, heard, agent="Echo", action="repeat", progress=100, message="Repeated it")
 
 
-def listen(given: EchoInput) -> dict[str, JsonValue]:
+def listen(task_input: EchoInput) -> dict[str, JsonValue]:
     """The input as plain JSON, without the fields that were left out."""
-    return given.model_dump(mode="json", exclude_none=True)
+    return task_input.model_dump(mode="json", exclude_none=True)
 
 
 def repeat(heard: dict[str, JsonValue]) -> dict[str, JsonValue]:

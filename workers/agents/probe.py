@@ -60,59 +60,59 @@ class ProbeInput(BaseModel):
 
 
 @agent(kind="probe", title="Probe", input=ProbeInput, version="1")
-def run(ctx: Context, given: ProbeInput) -> Any:
+def run(ctx: Context, task_input: ProbeInput) -> Any:
     """Performs steps of a chosen length and output, and fails where asked. Use it to try out a deployment."""
-    for number in range(1, given.steps + 1):
+    for number in range(1, task_input.steps + 1):
         ctx.step(
             f"step-{number}",
             perform,
             ctx,
-            given,
+            task_input,
             number,
             agent="Probe",
             action="work",
-            progress=100 * number / given.steps,
-            message=f"Step {number} of {given.steps} is done",
+            progress=100 * number / task_input.steps,
+            message=f"Step {number} of {task_input.steps} is done",
         )
-    return {"steps": given.steps, "attempt": ctx.attempt}
+    return {"steps": task_input.steps, "attempt": ctx.attempt}
 
 
-def perform(ctx: Context, given: ProbeInput, number: int) -> dict[str, Any]:
+def perform(ctx: Context, task_input: ProbeInput, number: int) -> dict[str, Any]:
     """One step: take the time, report on the way, then fail or return."""
-    if given.blocking:
-        time.sleep(given.seconds)
+    if task_input.blocking:
+        time.sleep(task_input.seconds)
     else:
-        _work(ctx, given, number)
-    for start in range(0, given.text_bytes, 64):
-        ctx.text("." * min(64, given.text_bytes - start))
-    if number == given.fail_at and ctx.attempt <= given.failures:
-        _fail(given, number)
+        _work(ctx, task_input, number)
+    for start in range(0, task_input.text_bytes, 64):
+        ctx.text("." * min(64, task_input.text_bytes - start))
+    if number == task_input.fail_at and ctx.attempt <= task_input.failures:
+        _fail(task_input, number)
     output: dict[str, Any] = {"step": number}
-    if given.output_bytes:
-        output["filler"] = "x" * given.output_bytes
+    if task_input.output_bytes:
+        output["filler"] = "x" * task_input.output_bytes
     return output
 
 
-def _work(ctx: Context, given: ProbeInput, number: int) -> None:
+def _work(ctx: Context, task_input: ProbeInput, number: int) -> None:
     """Sleep in naps, so that a cancellation or a lost lease ends the step within one nap."""
-    parts = max(given.updates, 1)
+    parts = max(task_input.updates, 1)
     for part in range(1, parts + 1):
-        until = time.monotonic() + given.seconds / parts
+        until = time.monotonic() + task_input.seconds / parts
         while (left := until - time.monotonic()) > 0:
             ctx.check()
             time.sleep(min(left, NAP))
         ctx.check()
-        if given.updates:
-            done = 100 * (number - 1 + part / parts) / given.steps
-            ctx.progress(done, f"Step {number} of {given.steps}: update {part} of {parts}")
+        if task_input.updates:
+            done = 100 * (number - 1 + part / parts) / task_input.steps
+            ctx.progress(done, f"Step {number} of {task_input.steps}: update {part} of {parts}")
 
 
-def _fail(given: ProbeInput, number: int) -> None:
+def _fail(task_input: ProbeInput, number: int) -> None:
     text = f"step {number} fails, as asked"
-    if given.error == "permanent":
+    if task_input.error == "permanent":
         raise PermanentError(text, code="probe")
-    if given.error == "exit":
+    if task_input.error == "exit":
         sys.exit(3)
-    if given.error == "memory":
+    if task_input.error == "memory":
         raise MemoryError(text)
     raise ProbeError(text)

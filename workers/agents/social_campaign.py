@@ -26,22 +26,24 @@ Output = dict[str, Any]
 
 
 @agent(kind="social_campaign", title="Social campaign", input=CampaignInput, version="1")
-def run(ctx: Context, given: CampaignInput) -> Any:
+def run(ctx: Context, task_input: CampaignInput) -> Any:
     """Turns a product brief into posts for social platforms.
 
     A team plans, reads the brief, extracts quotable facts, writes one post per platform within its rules, reviews every
     draft against the brand's rules, and packages the posts as Markdown and JSON.
     """
-    planned = ctx.step("plan", plan, given, agent="Manager", action="plan", progress=5, message="Planned the campaign")
-    source, research = _research(ctx, given)
-    posts = _write(ctx, given, source, research)
+    planned = ctx.step(
+        "plan", plan, task_input, agent="Manager", action="plan", progress=5, message="Planned the campaign"
+    )
+    source, research = _research(ctx, task_input)
+    posts = _write(ctx, task_input, source, research)
     return ctx.step(
         "package",
         package,
         planned,
         source,
         research,
-        [posts[name] for name in given.platforms],
+        [posts[name] for name in task_input.platforms],
         agent="Publisher",
         action="package",
         progress=100,
@@ -49,12 +51,12 @@ def run(ctx: Context, given: CampaignInput) -> Any:
     )
 
 
-def _research(ctx: Context, given: CampaignInput) -> tuple[Output, Output]:
+def _research(ctx: Context, task_input: CampaignInput) -> tuple[Output, Output]:
     """What the source is, and what it says."""
     source = ctx.step(
         "read_source",
         read_source,
-        given,
+        task_input,
         agent="Researcher",
         action="read_source",
         progress=10,
@@ -72,22 +74,22 @@ def _research(ctx: Context, given: CampaignInput) -> tuple[Output, Output]:
     return source, research
 
 
-def _write(ctx: Context, given: CampaignInput, source: Output, research: Output) -> dict[PlatformName, Output]:
+def _write(ctx: Context, task_input: CampaignInput, source: Output, research: Output) -> dict[PlatformName, Output]:
     """The posts by platform, each with its last round and what the Editor still finds in it."""
     posts: dict[PlatformName, Output] = {}
     returned: dict[PlatformName, Output] = {}
-    pending = list(given.platforms)
-    for number in range(1, given.max_rounds + 1):
-        drafts = _draft(ctx, given, source, research, returned, pending, number)
+    pending = list(task_input.platforms)
+    for number in range(1, task_input.max_rounds + 1):
+        drafts = _draft(ctx, task_input, source, research, returned, pending, number)
         reviewed = ctx.step(
             f"review:{number}",
             review,
-            given,
+            task_input,
             source,
             drafts,
             agent="Editor",
             action="review",
-            progress=_percent(given, number, 1.0),
+            progress=_percent(task_input, number, 1.0),
             message=f"Reviewed round {number}",
         )
         for draft, verdict in zip(drafts, reviewed["drafts"], strict=True):
@@ -102,7 +104,7 @@ def _write(ctx: Context, given: CampaignInput, source: Output, research: Output)
 
 def _draft(
     ctx: Context,
-    given: CampaignInput,
+    task_input: CampaignInput,
     source: Output,
     research: Output,
     returned: dict[PlatformName, Output],
@@ -115,14 +117,14 @@ def _draft(
             f"draft:{name}:{number}",
             generate_content,
             ctx,
-            given,
+            task_input,
             name,
             source,
             research,
             returned.get(name),
             agent="ContentCreator",
             action="generate_content",
-            progress=_percent(given, number, done / (len(pending) + 1)),
+            progress=_percent(task_input, number, done / (len(pending) + 1)),
             message=f"Wrote {PLATFORMS[name].label}, round {number}",
         )
         for done, name in enumerate(pending, start=1)
@@ -135,10 +137,10 @@ def _send_back(text: str, findings: list[Output], before: Output | None) -> Outp
     return {"text": text, "findings": earlier + [finding for finding in findings if finding not in earlier]}
 
 
-def _percent(given: CampaignInput, number: int, part: float) -> float:
+def _percent(task_input: CampaignInput, number: int, part: float) -> float:
     """How far the task is once `part` of a round is done: each round gets half of what is left, the last one all."""
     start = RESEARCHED
     for _ in range(number - 1):
         start += (REVIEWED - start) / 2
-    share = (REVIEWED - start) * (1.0 if number == given.max_rounds else 0.5)
+    share = (REVIEWED - start) * (1.0 if number == task_input.max_rounds else 0.5)
     return round(start + share * part, 1)

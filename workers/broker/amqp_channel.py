@@ -1,8 +1,8 @@
-"""What a worker takes from RabbitMQ by: Kombu's channel, to which no message does any harm. Below `workers/broker/message_check`.
+"""Kombu's RabbitMQ channel, hardened: a message with unreadable properties does not end the worker.
 
-py-amqp reads a message's properties, and where it was sent to, while it reads its connection: text that is no UTF-8, a
-moment in the year 300,000 or tables in tables raise there, Celery takes that for the end of the worker, and the message
-is in the queue again for the next. So such a message is read without them, and thrown away as every other one is.
+py-amqp decodes a message's properties, exchange and routing key while it reads its connection. Invalid UTF-8, a date in
+the year 300,000 or deeply nested tables raise there; Celery then ends the worker, and the message goes to the next one.
+Such a message is read without these parts here, and `workers/broker/message_check` discards it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from amqp.method_framing import frame_handler
 from amqp.serialization import decode_properties_basic, loads
 from kombu.transport import pyamqp
 
-#: What a frame may be: a method, or the head of a message's content.
+#: Kinds of frames: a method, or the header of a message.
 _METHOD, _HEADER = 1, 2
-#: The method that brings a message: its consumer's tag, its own, whether it comes again, its exchange and routing key.
+#: The delivery method; its parts: consumer tag, delivery tag, redelivered, exchange, routing key.
 _DELIVER, _PARTS = struct.pack(">HH", 60, 60), "sLbss"
-#: Bytes of a content's head in front of its properties.
+#: Bytes of a header before its properties.
 _FIXED = 12
-#: What py-amqp raises for what it cannot read.
+#: Exceptions that py-amqp raises for bytes that it cannot decode.
 _JUNK = (ValueError, OverflowError, OSError, LookupError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
 class Message(pyamqp.Message):
-    """A message of RabbitMQ, as it came: what is compressed may be of any size once it no longer is."""
+    """A message of RabbitMQ that is never decompressed: the result could have any size."""
 
     def __init__(self, msg: Any, channel: Any = None, **more: Any) -> None:
         msg.properties.get("application_headers", {}).pop("compression", None)
@@ -35,13 +35,13 @@ class Message(pyamqp.Message):
 
 
 class Channel(pyamqp.Channel):
-    """A channel with such messages."""
+    """A channel with these messages."""
 
     Message = Message
 
 
 class Connection(pyamqp.Connection):
-    """A connection with such channels."""
+    """A connection with these channels."""
 
     Channel = Channel
 
@@ -50,7 +50,7 @@ class Connection(pyamqp.Connection):
 
 
 class Transport(pyamqp.Transport):
-    """Kombu's RabbitMQ transport with such connections."""
+    """Kombu's RabbitMQ transport with these connections."""
 
     Connection = Connection
 
@@ -62,33 +62,33 @@ class SafeTransport(pyamqp.SSLTransport):
 
 
 def read_frames(connection: Any, callback: Callable[..., Any]) -> Callable[[tuple[int, int, bytes]], Any]:
-    """Return py-amqp's reader of frames, which is shown nothing that it cannot read."""
+    """Return py-amqp's frame handler, wrapped so that it only gets frames that it can decode."""
     read = frame_handler(connection, callback)
 
-    def take(frame: tuple[int, int, bytes]) -> Any:
+    def receive(frame: tuple[int, int, bytes]) -> Any:
         kind, channel, content = frame
         if kind == _METHOD and content.startswith(_DELIVER):
-            content = _mend_delivery(content)
+            content = _clean_delivery(content)
         elif kind == _HEADER:
-            content = _mend_head(content)
+            content = _clean_header(content)
         return read((kind, channel, content))
 
-    return take
+    return receive
 
 
-def _mend_delivery(content: bytes) -> bytes:
-    """Return a delivery; one whose exchange or routing key is no text without these."""
+def _clean_delivery(content: bytes) -> bytes:
+    """Return a delivery; without exchange and routing key if they are not valid text."""
     try:
         loads(_PARTS, content, len(_DELIVER))
     except ValueError:
-        # Its consumer's tag with its length, eight bytes of its own and one for whether it comes again.
+        # The length and text of the consumer tag, eight bytes of delivery tag, one byte for redelivered.
         kept = len(_DELIVER) + 1 + content[len(_DELIVER)] + 8 + 1
         return content[:kept] + b"\0\0"
     return content
 
 
-def _mend_head(content: bytes) -> bytes:
-    """Return the head of a content; one whose properties cannot be read without any."""
+def _clean_header(content: bytes) -> bytes:
+    """Return a header; without properties if they cannot be decoded."""
     try:
         decode_properties_basic(content, _FIXED)
     except (*_JUNK, AMQPError):

@@ -1,9 +1,9 @@
-"""What comes from the broker, looked at before Celery does: a wake-up of ours, or nothing that anybody need hear of.
+"""Checks every message of the broker before Celery handles it, and discards all but valid wake-ups.
 
-On the road between the broker and `workers/run_task`, in the worker's main process. Whoever can write to the queue may
-put anything there, and Celery takes much for granted: bytes that are no JSON end its worker, and headers make it run
-other tasks, wait, or cancel. So a message is either of the one shape that `core/ledger/outbox` sends, and marked where marks
-are asked for, or it is thrown away and counted. Celery is given nothing of it but what was checked.
+Runs in the worker's main process. Any program that can write to the queue can put anything there, and Celery trusts it:
+bytes that are not JSON end the worker, and headers make it run other tasks, wait, or cancel. So a message either has the
+shape that `core/ledger/outbox` sends, with a valid signature if signatures are required, or it is discarded and counted.
+Celery only gets the parts that were checked.
 """
 
 from __future__ import annotations
@@ -23,37 +23,36 @@ from prometheus_client import Counter
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.workers.broker import amqp_channel, redis_channel
 from swallowtail.workers.broker.redis_channel import UNREADABLE
-from swallowtail.workers.worker_runtime import is_vouched, settle_limits
+from swallowtail.workers.broker.wakeup_trust import choose_time_limits, is_trusted
 
 log = structlog.get_logger(__name__)
 
-FORGED = Counter("swallowtail_wakeups_forged_total", "Wake-up messages thrown away because none of us signed them")
+FORGED = Counter(
+    "swallowtail_wakeups_forged_total", "Wake-up messages discarded because their signature is missing or wrong"
+)
 
-#: Longest body of a wake-up: two ids, a mark and what Celery adds, and then some.
+#: Longest body of a wake-up in bytes: two ids, a signature and what Celery adds, with some reserve.
 MAX_BODY = 4096
 
 
 class Unreadable(Exception):
-    """A message is no wake-up of ours; the text says why."""
+    """A message is not a wake-up of ours; the text says why."""
 
 
-_OURS = {
+_TRANSPORTS = {
     redis.Transport: redis_channel.Transport,
     pyamqp.Transport: amqp_channel.Transport,
     pyamqp.SSLTransport: amqp_channel.SafeTransport,
 }
 
 
-class IntakeConnection(Connection):
-    """A connection whose queues may hold anything, and that is tried again every two seconds.
-
-    Kombu's own pauses grow to half a minute.
-    """
+class CheckedConnection(Connection):
+    """A connection that survives any message and reconnects every two seconds; Kombu's delays grow to half a minute."""
 
     def get_transport_cls(self) -> Any:
         """Return the class of the transport; see Kombu."""
         usual = super().get_transport_cls()
-        return _OURS.get(usual, usual)
+        return _TRANSPORTS.get(usual, usual)
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         """Connect, trying until it works; see Kombu."""
@@ -61,53 +60,53 @@ class IntakeConnection(Connection):
         return super().ensure_connection(*args, **{**pauses, **options})
 
 
-class IntakeConsumer(Consumer):
-    """Celery's consumer, which is shown wake-ups of ours only."""
+class CheckedConsumer(Consumer):
+    """Celery's consumer, which receives valid wake-ups only."""
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
-        """Return what takes each message of the queue."""
+        """Return the function that receives each message of the queue; see Celery."""
         handle = super().create_task_handler(*args, **options)
 
-        def take(message: Any) -> None:
+        def receive(message: Any) -> None:
             try:
                 arguments = clean(message)
-            except Unreadable as why:
+            except Unreadable as problem:
                 UNREADABLE.inc()
-                log.warning("message_unreadable", reason=str(why))
+                log.warning("message_unreadable", reason=str(problem))
             else:
-                if is_vouched(arguments, message.headers["id"], message.headers["timelimit"]):
-                    message.headers["timelimit"] = settle_limits(message.headers["timelimit"])
+                if is_trusted(arguments, message.headers["id"], message.headers["timelimit"]):
+                    message.headers["timelimit"] = choose_time_limits(message.headers["timelimit"])
                     handle(message)
                     return
                 FORGED.inc()
                 log.warning("wakeup_forged", task_id=arguments[0])
             message.ack_log_error(get_logger(__name__), self.connection_errors)  # type: ignore[attr-defined]
 
-        return take
+        return receive
 
 
 def clean(message: Any) -> list[Any]:
-    """Leave of a message what was checked, and return its arguments: the task, the attempt, and its mark if it has one.
+    """Reduce a message to its checked parts; return its arguments: the task, the attempt, and the signature if any.
 
-    All that Celery is given is what a mark is made of, or the same for every message.
+    What remains is covered by the signature, or is the same for every message.
 
     Raises:
-        Unreadable: it is not of the shape in which a relay of ours sends wake-ups.
+        Unreadable: it does not have the shape of a wake-up.
     """
     arguments = _read_arguments(message.body)
     headers = message.headers
     if message.content_type != "application/json":
-        raise Unreadable("it is not said to be JSON")
+        raise Unreadable("its content type is not JSON")
     if not isinstance(headers, dict) or headers.get("task") != RUN_TASK:
         raise Unreadable("it names no task of ours")
-    name = headers.get("id")
-    if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isascii():
+    message_id = headers.get("id")
+    if not isinstance(message_id, str) or not 0 < len(message_id) <= 100 or not message_id.isascii():
         raise Unreadable("it has no id")
     message.headers = {
         "lang": "py",
         "task": RUN_TASK,
-        "id": name,
-        "root_id": name,
+        "id": message_id,
+        "root_id": message_id,
         "retries": 0,
         "timelimit": _read_limits(headers.get("timelimit")),
         "argsrepr": repr(tuple(arguments[:2])),
@@ -130,12 +129,14 @@ def _read_arguments(body: Any) -> list[Any]:
     except ValueError:
         raise Unreadable("its body is not JSON") from None
     match read:
-        case [[str() as task_id, int() as attempt, *mark], kwargs, dict() as more] if not kwargs:
-            # What is to run after the task, say, and for whom: nothing of ours asks for any of it.
-            is_short = len(task_id) <= 100 and 0 < attempt < 2**31 and not isinstance(attempt, bool) and len(mark) < 2
+        case [[str() as task_id, int() as attempt, *signature], kwargs, dict() as more] if not kwargs:
+            # `more` holds callbacks, chains and the like, which we never send.
+            is_short = (
+                len(task_id) <= 100 and 0 < attempt < 2**31 and not isinstance(attempt, bool) and len(signature) < 2
+            )
             if is_short and not any(more.values()):
-                return [task_id, attempt, *mark]
-    raise Unreadable("its body is no wake-up")
+                return [task_id, attempt, *signature]
+    raise Unreadable("its body is not a wake-up")
 
 
 def _read_limits(limits: Any) -> list[float | None]:
@@ -144,7 +145,7 @@ def _read_limits(limits: Any) -> list[float | None]:
             return [hard, soft]
         case None:
             return [None, None]
-    raise Unreadable("its time limits are none")
+    raise Unreadable("its time limits are not numbers of seconds")
 
 
 def _is_span(value: Any) -> bool:

@@ -1,9 +1,9 @@
-"""What a worker takes from Redis by: Kombu's channel, to which nothing that lies there does any harm.
+"""Kombu's Redis channel, hardened: foreign keys and items that are not messages are discarded.
 
-Beside the road, below `workers/broker/message_check`. Kombu keeps queues, tables of bindings and what it took and has not begun in
-keys of one database, and takes for granted that nobody else writes there. A key of another type is thrown away, as an
-item that is no message is. What was taken and not begun is kept in this process only: the key `unacked`, which all that
-use Celery on a database share, is neither read nor written. If the worker is killed, the ledger finds what it had.
+Kombu stores queues, bindings and unacknowledged messages in keys of one database, and assumes that no other program
+writes them. A key of the wrong type is deleted here, and an item that is not a message is dropped. Unacknowledged
+messages stay in this process: the key `unacked`, which all users of Celery on a database share, is neither read nor
+written. If the worker is killed, the ledger recovers the tasks.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from kombu.transport import redis, virtual
 from prometheus_client import Counter
 from redis.exceptions import ResponseError
 
-from swallowtail.workers.worker_runtime import named
+from swallowtail.workers.runtime.worker_runtime import deployment_settings
 
 log = structlog.get_logger(__name__)
 
 UNREADABLE = Counter(
     "swallowtail_wakeups_unreadable_total",
-    "Messages of the queue, and keys of the broker's in Redis, thrown away because they are not what belongs there",
+    "Messages of the queue, and keys of the broker in Redis, discarded because they are not valid",
 )
 
-#: What a queue's item that is no message can raise while it is taken apart. Not what a connection raises.
+#: Exceptions that reading an item that is not a message can raise. Connections raise others.
 _JUNK = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Message(virtual.Message):
-    """A message in a Redis queue, whatever it is: one that is none has no headers and no body."""
+    """A message in a Redis queue; an item that is not a message gets no headers and no body."""
 
     def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
         try:
@@ -48,92 +48,94 @@ class Message(virtual.Message):
 
 
 class QoS(virtual.QoS):
-    """What a channel took and no child has begun."""
+    """The messages that a channel received and no child has begun."""
 
     def restore_unacked(self) -> None:
-        """Put it back, as far as Redis is there; the ledger finds what was not."""
+        """Return them to the queue if Redis is reachable; otherwise the ledger recovers the tasks."""
         failed: Any = super().restore_unacked()
         if failed:
-            log.info("messages_not_put_back", number=len(failed))
+            log.info("messages_not_returned", number=len(failed))
 
 
 class Channel(redis.Channel):
-    """A Redis channel that goes on after what does not belong there."""
+    """A Redis channel that survives keys and items of other programs."""
 
     Message = Message
-    QoS = QoS  # type: ignore[assignment] # the types know only the one that keeps it in Redis
+    QoS = QoS  # type: ignore[assignment] # typed as the one that stores them in Redis
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """Return what is bound to an exchange, as far as it can be read; see Kombu."""
+        """Return the readable bindings of an exchange; see Kombu."""
         with self.conn_or_acquire() as client:
-            members = self._insist(lambda: client.smembers(self.keyprefix_queue % exchange), self._tables(exchange))
+            members = self._use_keys(
+                lambda: client.smembers(self.keyprefix_queue % exchange), self._binding_keys(exchange)
+            )
         rows = (bytes(member).decode(errors="replace").split(self.sep) for member in members)
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3]
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Keep the tables of bindings; see Kombu."""
+        """Refresh the bindings; see Kombu."""
         refresh = super().maybe_refresh_binding_expiry  # type: ignore[misc]
-        self._insist(refresh, self._tables(*(self.state.exchanges or ())))
+        self._use_keys(refresh, self._binding_keys(*(self.state.exchanges or ())))
 
     def _queue_bind(self, exchange: str, *how: Any) -> None:
         bind = super()._queue_bind  # type: ignore[misc] # the types leave private names out
-        self._insist(lambda: bind(exchange, *how), self._tables(exchange))
+        self._use_keys(lambda: bind(exchange, *how), self._binding_keys(exchange))
 
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:
-        self._put(named().queue, message._raw)  # type: ignore[attr-defined]
+        self._put(deployment_settings().queue, message._raw)  # type: ignore[attr-defined]
 
     def _size(self, queue: str) -> int:
         count = super()._size
-        return int(self._insist(lambda: count(queue), self._lists(queue)))
+        return int(self._use_keys(lambda: count(queue), self._queue_keys(queue)))
 
     def _brpop_read(self, **options: Any) -> Any:
         read = super()._brpop_read  # type: ignore[misc]
-        # What it has not read, it asks for again.
-        return self._insist(lambda: _tolerate(read, **options), self._lists(*self.active_queues), again=False)
+        # Kombu repeats a read that returned nothing.
+        return self._use_keys(lambda: _ignore_junk(read, **options), self._queue_keys(*self.active_queues), again=False)
 
     def _receive(self) -> Any:
-        return _tolerate(super()._receive)  # type: ignore[misc]
+        return _ignore_junk(super()._receive)  # type: ignore[misc]
 
-    def _lists(self, *queues: str) -> dict[str, str]:
+    def _queue_keys(self, *queues: str) -> dict[str, str]:
         place = self._q_for_pri  # type: ignore[attr-defined]
         return {place(queue, step): "list" for queue in queues for step in self.priority_steps}
 
-    def _tables(self, *exchanges: str) -> dict[str, str]:
+    def _binding_keys(self, *exchanges: str) -> dict[str, str]:
         prefixes = (self.keyprefix_queue, self.keyprefix_binding_permanent)  # type: ignore[attr-defined]
         sets = {prefix % exchange: "set" for exchange in exchanges for prefix in prefixes}
         return {**sets, self.keyprefix_binding_deadlines: "zset"}  # type: ignore[attr-defined]
 
-    def _insist(self, use: Callable[[], Any], types: dict[str, str], *, again: bool = True) -> Any:
-        """Use keys; if Redis refuses because of those that are of another type than theirs, they are deleted first."""
+    def _use_keys(self, use: Callable[[], Any], types: dict[str, str], *, again: bool = True) -> Any:
+        """Use keys; if Redis refuses because some have the wrong type, delete those first."""
         try:
             return use()
         except ResponseError:
             with self.conn_or_acquire() as client:
-                odd = [key for key, own in types.items() if client.type(key).decode() not in (own, "none")]
-                if not odd:
+                wrong = [key for key, own in types.items() if client.type(key).decode() not in (own, "none")]
+                if not wrong:
                     raise
-                client.delete(*odd)
-        UNREADABLE.inc(len(odd))
-        log.warning("keys_unusable", keys=odd)
+                client.delete(*wrong)
+        UNREADABLE.inc(len(wrong))
+        log.warning("keys_unusable", keys=wrong)
         return use() if again else None
 
 
 class Transport(redis.Transport):
-    """Kombu's Redis transport with such channels."""
+    """Kombu's Redis transport with these channels."""
 
     Channel = Channel
 
 
 def _plain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the payload without the word that has Kombu decompress it: it may be of any size then."""
+    """Return the payload without the header that makes Kombu decompress it, to any size."""
     headers = payload.get("headers") or {}
     return {**payload, "headers": {name: value for name, value in headers.items() if name != "compression"}}
 
 
-def _tolerate(read: Callable[..., Any], **options: Any) -> Any:
+def _ignore_junk(read: Callable[..., Any], **options: Any) -> Any:
     try:
         return read(**options)
-    except _JUNK as fault:
+    except _JUNK as error:
         UNREADABLE.inc()
-        log.warning("message_unreadable", reason=f"the item is no message: {type(fault).__name__}")
+        log.warning("message_unreadable", reason=f"the item is not a message: {type(error).__name__}")
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.llm.prompts import Message, draft_messages
 from swallowtail.workers.llm.provider import DraftRequest, ProviderError
-from swallowtail.workers.run.context import PermanentError, asked_pause
+from swallowtail.workers.run.context import PermanentError, requested_delay
 
 if TYPE_CHECKING:
     import openai
@@ -113,5 +113,5 @@ def _status_error(error: openai.APIStatusError) -> Exception:
     if error.code == "insufficient_quota":
         return PermanentError(text, code="provider_quota")
     if error.status_code >= 500 or error.status_code in PASSING:
-        return ProviderError(text, retry_after=asked_pause(error) or None)
+        return ProviderError(text, retry_after=requested_delay(error) or None)
     return PermanentError(text, code="provider_refused")

@@ -1,4 +1,4 @@
-"""Says again and again that a worker lives and which kinds of task it knows. Beside the road, in its reaper."""
+"""Announces in the database that a worker lives and which kinds of task it can run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from swallowtail.app.core.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 
-class Announcer:
-    """One worker's voice: a thread that speaks every `announce_interval` until it is told to stop."""
+class WorkerAnnouncer:
+    """A thread that announces one worker every `announce_interval` until it is stopped."""
 
     def __init__(self, runtime: Runtime, worker_id: str, kinds: Sequence[str]) -> None:
         self._db = runtime.db
@@ -24,25 +24,25 @@ class Announcer:
         self._worker_id = worker_id
         self._kinds = kinds
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._speak_on, name="announcer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
 
     def start(self) -> None:
-        """Speak from now on."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that the worker is going, if the database lets us soon."""
+        """Stop the thread and remove the worker from the database, if the database is reachable."""
         self._stopping.set()
         self._thread.join(timeout=1.0)
         with contextlib.suppress(Exception):
             retire(self._db, self._worker_id)
 
-    def _speak_on(self) -> None:
+    def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 announce(self._db, self._worker_id, self._kinds, self._interval)
-            except SwallowtailError as away:
-                log.warning("announcement_postponed", reason=away.message)
+            except SwallowtailError as error:
+                log.warning("announcement_postponed", reason=error.message)
             except Exception:
                 log.exception("announcement_failed")
             self._stopping.wait(self._interval)

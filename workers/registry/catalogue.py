@@ -1,9 +1,8 @@
-"""Which agents exist. Comes before the road of an event: `actions.submit` checks input against the cards written
-here, and `run_task` looks up the function to call.
+"""Finds the installed agents, and publishes a card of each in the database.
 
-An agent is a plain function with the `agent` decorator. It is found through the entry point group
-`swallowtail.agents`, or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated).
-`python -m swallowtail.workers.registry.catalogue` writes every agent's card to the database.
+An agent is a plain function with the `agent` decorator. It is found through the entry point group `swallowtail.agents`,
+or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated). Submission validates input against the
+cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue` writes the cards.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.agent_cards import PROBE, AgentCard, register, withdraw
 from swallowtail.workers.registry.input_schema import input_schema, output_schema
 from swallowtail.workers.run.context import Context
-from swallowtail.workers.run.outcomes import describe
+from swallowtail.workers.run.error_text import describe
 from swallowtail.workers.run.step_names import is_async
 
 log = structlog.get_logger(__name__)
@@ -38,18 +37,18 @@ log = structlog.get_logger(__name__)
 GROUP = "swallowtail.agents"
 KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-Given = TypeVar("Given", bound=BaseModel)
+Input = TypeVar("Input", bound=BaseModel)
 
 
 class CatalogueError(SwallowtailError):
-    """An agent cannot be used as it is written or configured; the message says which one and why."""
+    """An agent cannot be used as it is written or configured; the message names it and the reason."""
 
     code = "bad_agent"
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """One agent: what it is called, what it takes, and the function that runs it.
+    """One agent: its name, its input and output, and the function that runs it.
 
     `soft_time_limit` and `hard_time_limit` are seconds; None leaves them to the settings.
     """
@@ -69,20 +68,20 @@ def agent(
     *,
     kind: str,
     title: str,
-    input: type[Given],  # noqa: A002 - reads as `@agent(kind=…, input=…)` where agents are written
+    input: type[Input],  # noqa: A002 - reads as `@agent(kind=…, input=…)` where agents are written
     description: str = "",
     version: str = "1",
     soft_time_limit: float | None = None,
     hard_time_limit: float | None = None,
     output: type[BaseModel] | None = None,
-) -> Callable[[Callable[[Context, Given], Any]], Callable[[Context, Given], Any]]:
-    """Mark a function `(ctx, given)` as the agent for tasks of `kind`; the function stays as it was, callable.
+) -> Callable[[Callable[[Context, Input], Any]], Callable[[Context, Input], Any]]:
+    """Mark a function `(ctx, task_input)` as the agent for tasks of `kind`; it stays a normal function.
 
-    `input` is the Pydantic model of `given`. Raises CatalogueError when the kind, the limits, the model or the
-    function's parameters cannot work.
+    `input` is the Pydantic model of `task_input`. Raises CatalogueError if the kind, the limits, a model or the
+    function's parameters are invalid.
     """
 
-    def mark(function: Callable[[Context, Given], Any]) -> Callable[[Context, Given], Any]:
+    def mark(function: Callable[[Context, Input], Any]) -> Callable[[Context, Input], Any]:
         text = inspect.cleandoc(description or function.__doc__ or "")
         spec = AgentSpec(kind, title, text, version, input, function, soft_time_limit, hard_time_limit, output)
         _check(spec)
@@ -93,34 +92,35 @@ def agent(
 
 
 def load_agents(settings: Settings) -> dict[str, AgentSpec]:
-    """Find every agent that may be asked for, by kind in alphabetical order.
+    """Return the available agents by kind, in alphabetical order.
 
-    Raises CatalogueError when a module cannot be imported or holds no agent, or when two functions claim one kind.
+    Raises CatalogueError if a module cannot be imported or has no agent, or if two functions have the same kind.
     """
-    found: dict[str, AgentSpec] = {}
+    agents: dict[str, AgentSpec] = {}
     for source, spec in _find(settings):
         if spec.kind == PROBE and not settings.has_probe:
             continue
-        other = found.setdefault(spec.kind, spec)
+        other = agents.setdefault(spec.kind, spec)
         if other is not spec:
             raise CatalogueError(
                 f"{source}: the agent kind {spec.kind!r} is defined twice, "
                 f"by {_place(other.function)} and by {_place(spec.function)}"
             )
-    return dict(sorted(found.items()))
+    return dict(sorted(agents.items()))
 
 
 def card(spec: AgentSpec) -> AgentCard:
-    """The agent's entry in the catalogue: everything a form, an API or a scheduler needs without importing it.
+    """Return the agent's card: everything that a form, the API or a schedule needs without importing the agent.
 
-    Raises CatalogueError when a model of it has no JSON Schema.
+    Raises CatalogueError if one of its models has no JSON Schema.
     """
     try:
         return _card(spec)
-    except Exception as problem:  # a model may bring schema code of its own
+    except Exception as problem:  # a model may define its own schema code
         where = f"agent {spec.kind!r} ({_place(spec.function)})"
-        told = describe(problem)["message"]
-        raise CatalogueError(f"{where}: its input or output has no JSON Schema: {told}") from problem
+        raise CatalogueError(
+            f"{where}: its input or output has no JSON Schema: {describe(problem)['message']}"
+        ) from problem
 
 
 def _card(spec: AgentSpec) -> AgentCard:
@@ -149,14 +149,14 @@ def _check(spec: AgentSpec) -> None:
     if is_async(spec.function) or inspect.isgeneratorfunction(spec.function):
         raise CatalogueError(f"{where}: must be an ordinary function, neither async nor a generator")
     try:
-        inspect.signature(spec.function).bind("ctx", "given")
+        inspect.signature(spec.function).bind("ctx", "task_input")
     except TypeError as problem:
-        raise CatalogueError(f"{where}: must take exactly (ctx, given): {problem}") from None
+        raise CatalogueError(f"{where}: must take exactly (ctx, task_input): {problem}") from None
     _check_limits(where, spec.soft_time_limit, spec.hard_time_limit)
 
 
-def _is_model(given: object) -> bool:
-    return inspect.isclass(given) and issubclass(given, BaseModel)
+def _is_model(candidate: object) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, BaseModel)
 
 
 def _check_limits(where: str, soft: float | None, hard: float | None) -> None:
@@ -170,29 +170,29 @@ def _check_limits(where: str, soft: float | None, hard: float | None) -> None:
 def _find(settings: Settings) -> Iterator[tuple[str, AgentSpec]]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         source = f"entry point {GROUP}: {point.name} = {point.value}"
-        yield from _load(source, point.load, "mend the package that has it, or uninstall it")
+        yield from _load(source, point.load, "fix the package that provides it, or uninstall it")
     for name in filter(None, (part.strip() for part in settings.agents.split(","))):
         source = f"SWALLOWTAIL_AGENTS: {name}"
-        remedy = "mend the module, or take it out of SWALLOWTAIL_AGENTS"
+        remedy = "fix the module, or remove it from SWALLOWTAIL_AGENTS"
         yield from _load(source, partial(importlib.import_module, name), remedy)
 
 
 def _load(source: str, load: Callable[[], Any], remedy: str) -> Iterable[tuple[str, AgentSpec]]:
-    """Load what a source names. However it fails, even by ending the program, that is told as the source's fault."""
+    """Load the agents of a source. Any failure, even SystemExit, is reported as an error of the source."""
     try:
-        with _staying(source):
+        with _same_directory(source):
             return _specs(source, load())
     except CatalogueError as problem:
         raise CatalogueError(problem.message if source in problem.message else f"{source}: {problem}") from problem
-    except BaseException as problem:  # sys.exit and KeyboardInterrupt as well: an agent's module may do anything
+    except BaseException as problem:  # SystemExit and KeyboardInterrupt too: an agent's module may do anything
         kind, text = type(problem).__name__, describe(problem)["message"]
-        told = text if text.startswith(kind) else f"{kind}: {text}"
-        raise CatalogueError(f"{source}: cannot be loaded: {told.rstrip(': ')}; {remedy}") from problem
+        reason = text if text.startswith(kind) else f"{kind}: {text}"
+        raise CatalogueError(f"{source}: cannot be loaded: {reason.rstrip(': ')}; {remedy}") from problem
 
 
 @contextmanager
-def _staying(source: str) -> Iterator[None]:
-    """Go back to the directory where the process was started: whatever else it starts must find the same files."""
+def _same_directory(source: str) -> Iterator[None]:
+    """Restore the working directory after the block: programs that are started later depend on it."""
     start = os.getcwd()
     try:
         yield
@@ -205,19 +205,19 @@ def _staying(source: str) -> Iterator[None]:
 def _is_at(directory: str) -> bool:
     try:
         return os.getcwd() == directory
-    except FileNotFoundError:  # it went into one, and removed it
+    except FileNotFoundError:  # it changed into a directory and removed it
         return False
 
 
 def _specs(source: str, loaded: Any) -> Iterable[tuple[str, AgentSpec]]:
-    """The agents in a module (only those written there), or the one agent an entry point names."""
+    """Return the agents that a module defines, or the one agent that an entry point names."""
     if isinstance(loaded, ModuleType):
         members = [value for value in vars(loaded).values() if getattr(value, "__module__", "") == loaded.__name__]
     else:
         members = [loaded]
     specs = [spec for spec in (getattr(member, "agent_spec", None) for member in members) if spec is not None]
     if not specs:
-        raise CatalogueError(f"{source}: no function with the @agent decorator found there")
+        raise CatalogueError(f"{source}: no function with the @agent decorator is defined there")
     return [(source, spec) for spec in specs]
 
 
@@ -226,7 +226,7 @@ def _place(function: Callable[..., Any]) -> str:
 
 
 def main() -> int:
-    """Write every agent's card to the database; the exit code is 1 when an agent cannot be used."""
+    """Write every agent's card to the database; the exit code is 1 if an agent is invalid."""
     try:
         settings = load_settings()
         agents = load_agents(settings)

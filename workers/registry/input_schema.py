@@ -1,8 +1,8 @@
-"""An agent's input model as the JSON Schema on its card. Comes before the road of an event: `actions.submit` refuses
-bad input by this schema, and the web UI draws its form from it, both without importing the agent.
+"""Converts an agent's input model to the JSON Schema on its card.
 
-Two changes make Pydantic's schema fit both uses: references are written out in place (a form need not chase them), and
-an optional field is simply one that may be left out (no `anyOf` with null, no null in a default).
+Submission validates input with this schema, and the web UI builds its form from it, both without importing the agent.
+Two changes make Pydantic's schema fit both uses: references are replaced by their definitions, and an optional field is
+one that may be left out (no `anyOf` with null, no null in a default).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
-    """The JSON Schema (2020-12) of a model's input. A model that contains itself keeps its references."""
+    """Return the JSON Schema (2020-12) of an input model. A recursive model keeps its references."""
     schema = model.model_json_schema(mode="validation")
     definitions = schema.get("$defs", {})
     if not any(_reaches(name, name, definitions, set()) for name in definitions):
         schema = _inline(schema, schema.pop("$defs", {}))
-    return {"$schema": DIALECT, **_plain(schema)}
+    return {"$schema": DIALECT, **_without_null(schema)}
 
 
 def output_schema(model: type[BaseModel]) -> Schema:
-    """The JSON Schema (2020-12) of what an agent hands back: says which of its fields nobody is to see."""
+    """Return the JSON Schema (2020-12) of an output model; it marks the fields to redact."""
     return {"$schema": DIALECT, **model.model_json_schema(mode="serialization")}
 
 
@@ -34,8 +34,8 @@ def _references(node: Any) -> set[str]:
         return {name for item in node for name in _references(item)}
     if not isinstance(node, dict):
         return set()
-    here = {node["$ref"].rpartition("/")[2]} if isinstance(node.get("$ref"), str) else set()
-    return here.union(*(_references(value) for value in node.values()))
+    own = {node["$ref"].rpartition("/")[2]} if isinstance(node.get("$ref"), str) else set()
+    return own.union(*(_references(value) for value in node.values()))
 
 
 def _reaches(start: str, goal: str, definitions: Schema, seen: set[str]) -> bool:
@@ -58,13 +58,13 @@ def _inline(node: Any, definitions: Schema) -> Any:
     return {key: _inline(value, definitions) for key, value in node.items()}
 
 
-def _plain(node: Any) -> Any:
-    """Turn `anyOf: [X, null], default: null` into X: leaving the field out says the same."""
+def _without_null(node: Any) -> Any:
+    """Replace `anyOf: [X, null], default: null` by X: leaving the field out means the same."""
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_without_null(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _plain(value) for key, value in node.items()}
+    node = {key: _without_null(value) for key, value in node.items()}
     if isinstance(node.get("default"), dict):
         node["default"] = {key: value for key, value in node["default"].items() if value is not None}
     choices = node.get("anyOf")

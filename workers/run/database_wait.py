@@ -1,78 +1,51 @@
-"""Holding on: a run whose database takes no writes waits with what it has, and goes on when it does again.
+"""Repeats a run's write until the database accepts it, so that an outage costs the run time but no work.
 
-Beside the road, between `workers/run/context` and `core/ledger/runs`. Nobody else can take the task meanwhile, since a claim is a
-write too; and should somebody, the fence refuses what this run writes.
+No other run can take the task meanwhile, since a claim is a write too. If one does, the ledger refuses the writes of
+this run.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.runs import Beat, Claim, RunLedger, Wrote
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 
-class Holding:
-    """A run's writes, each done again until the database has taken it.
+class DatabaseWait:
+    """Performs the writes of one run, each as often as needed.
 
     Args:
-        runs: what writes, with a patience of its own for each try.
         pause: seconds between two tries.
-        may_hold: whether the run may wait; when not, the refusal is raised.
-        renew: called after a wait: the lease was extended later than the caller can know.
+        may_wait: whether the run may wait for the database; if not, the error is raised.
+        extend_lease: called after a wait, since the write may have extended the lease later than its caller assumes.
     """
 
-    def __init__(
-        self, runs: RunLedger, pause: float, may_hold: Callable[[], bool], renew: Callable[[], object]
-    ) -> None:
-        self._runs = runs
+    def __init__(self, pause: float, may_wait: Callable[[], bool], extend_lease: Callable[[], object]) -> None:
         self._pause = pause
-        self._may_hold = may_hold
-        self._renew = renew
+        self._may_wait = may_wait
+        self._extend_lease = extend_lease
 
-    def start_step(self, claim: Claim, key: str, agent: str, action: str) -> Wrote:
-        """Open a step."""
-        return self.hold(lambda: self._runs.start_step(claim, key, agent, action))
-
-    def finish_step(
-        self, claim: Claim, key: str, output: Any, *, progress: float | None = None, message: str | None = None
-    ) -> Wrote:
-        """Save a step's output."""
-        return self.hold(lambda: self._runs.finish_step(claim, key, output, progress=progress, message=message))
-
-    def skip_step(self, claim: Claim, key: str, agent: str, action: str, reason: str) -> Wrote:
-        """Record that a step is not needed."""
-        return self.hold(lambda: self._runs.skip_step(claim, key, agent, action, reason))
-
-    def fail_step(self, claim: Claim, key: str, error: dict[str, Any]) -> Wrote:
-        """Record that a step's try failed."""
-        return self.hold(lambda: self._runs.fail_step(claim, key, error))
-
-    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
-        """Leave progress on the row."""
-        return self.hold(lambda: self._runs.heartbeat(claim, progress, message))
-
-    def hold(self, write: Callable[[], T]) -> T:
-        """Write until the database has taken it. Raises Unavailable, once the run may not wait any longer."""
+    def write(self, write: Callable[[], T]) -> T:
+        """Repeat a write until the database accepts it. Raises Unavailable when the run may not wait any longer."""
         began = time.monotonic()
         while True:
             try:
-                outcome = write()
+                written = write()
                 break
-            except Unavailable as away:
-                if not self._may_hold():
-                    log.error("run_given_up", reason=away.message, lost="what it had to write")
+            except Unavailable as unavailable:
+                if not self._may_wait():
+                    log.error("run_given_up", reason=unavailable.message, lost="its last write")
                     raise
-                log.warning("run_paused", reason=away.message)
+                log.warning("run_paused", reason=unavailable.message)
                 time.sleep(self._pause)
         if time.monotonic() - began > self._pause:
-            self._renew()
-        return outcome
+            self._extend_lease()
+        return written

@@ -1,8 +1,7 @@
-"""Which signals may interrupt a run, and when: only while the agent's own code is running, never inside a write.
+"""Handles the signals that interrupt a run: only while the agent's own code runs, never inside a write.
 
-Beside the road, in a pool child. SIGUSR1 is Celery's soft time limit, SIGUSR2 our own nudge from the heartbeat, SIGTERM
-the end of the worker. A Python signal handler that raises ends `time.sleep` and blocking reads of the main thread; that
-is why this is done with signals.
+SIGUSR1 is Celery's soft time limit, SIGUSR2 is sent by the heartbeat, SIGTERM ends the worker. Signals are used because
+a handler that raises also ends `time.sleep` and blocking reads of the main thread.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from typing import Any, Self
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from swallowtail.workers.run.outcomes import TERMINATED, Ending, RunStopped, WorkerStopping
+from swallowtail.workers.run.outcomes import TERMINATED, RunStopped, WorkerStopping
+from swallowtail.workers.run.run_state import RunState
 
-NUDGE = signal.SIGUSR2
-_SIGNALS = (signal.SIGUSR1, NUDGE, signal.SIGTERM)
+INTERRUPT = signal.SIGUSR2
+_SIGNALS = (signal.SIGUSR1, INTERRUPT, signal.SIGTERM)
 
 
 class SoftLimit(SoftTimeLimitExceeded, KeyboardInterrupt):
@@ -29,128 +29,121 @@ class SoftLimit(SoftTimeLimitExceeded, KeyboardInterrupt):
 
 
 class Interrupts:
-    """The signal handlers of one run, in the main thread of a pool child. Use it as a context around the whole run.
+    """The signal handlers of one run, in the main thread of a pool child. A context manager around the whole run.
 
-    Celery installs handlers of its own before each child's first task, so these are put in place for each run, and what
-    was there before is put back.
+    Celery installs its own handlers before each child's first task, so each run installs these and restores the earlier
+    ones at its end.
     """
 
-    def __init__(self) -> None:
-        #: The soft time limit has struck, whatever the agent made of it.
-        self.overtime = False
-        #: The agent was told that its worker stops, whatever it made of it.
-        self.told = False
-        #: Somebody asked for the end of this process.
-        self.terminated = False
-        #: Asked for a reason to end the run by force, whenever a signal arrives or the agent's code is entered.
-        self.reason: Callable[[], Ending | None] = lambda: None
-        self._soft_due = False
-        self._leave_due = False
-        self._open = False
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+        self._soft_limit_due = False
+        self._stop_due = False
+        self._in_agent = False
         self._pid = os.getpid()
         self._thread = threading.current_thread()
-        self._before: dict[int, Any] = {}
+        self._earlier: dict[int, Any] = {}
 
     @property
-    def open(self) -> bool:
+    def in_agent(self) -> bool:
         """Whether the agent's own code is running."""
-        return self._open
+        return self._in_agent
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._earlier = {number: signal.getsignal(number) for number in _SIGNALS}
         signal.signal(signal.SIGUSR1, self._on_soft_limit)
-        signal.signal(NUDGE, self._on_nudge)
+        signal.signal(INTERRUPT, self._on_interrupt)
         signal.signal(signal.SIGTERM, self._on_term)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            # A late nudge would end the process under the default handler.
-            signal.signal(number, signal.SIG_IGN if number == NUDGE else handler)
-        before = self._before[signal.SIGTERM]
-        if self.terminated and callable(before):
-            before(signal.SIGTERM, None)
+        for number, handler in self._earlier.items():
+            # A late interrupt would end the process under the default handler.
+            signal.signal(number, signal.SIG_IGN if number == INTERRUPT else handler)
+        earlier = self._earlier[signal.SIGTERM]
+        if self.state.terminated and callable(earlier):
+            earlier(signal.SIGTERM, None)
 
-    def nudge(self) -> None:
-        """From any thread: have the run's thread look for a reason to end, even in the middle of a blocking call."""
+    def interrupt(self) -> None:
+        """Have the run's thread check its state, even in a blocking call. Any thread may call this."""
         ident = self._thread.ident
         if ident is not None:
-            signal.pthread_kill(ident, NUDGE)
+            signal.pthread_kill(ident, INTERRUPT)
 
-    def leave(self) -> None:
-        """From any thread: tell the agent's code, once, that its worker stops."""
-        self._leave_due = True
-        self.nudge()
+    def announce_stop(self) -> None:
+        """Raise WorkerStopping in the agent's code, once. Any thread may call this."""
+        self._stop_due = True
+        self.interrupt()
 
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call an agent's code, which signals may interrupt.
 
         Raises:
-            RunStopped: there is a reason to end the run.
-            WorkerStopping: once, after `leave`.
-            SoftTimeLimitExceeded: once, when the soft time limit strikes.
+            RunStopped: the run has to end.
+            WorkerStopping: once, after `announce_stop`.
+            SoftTimeLimitExceeded: once, when the soft time limit passes.
         """
         if threading.current_thread() is not self._thread:
             return fn(*args)
-        before = self._open
+        earlier = self._in_agent
         try:
             try:
-                self._open = True
-                self._strike()
+                self._in_agent = True
+                self._raise_due()
                 return fn(*args)
             finally:
                 self._end_fork()
-                self._open = before
+                self._in_agent = earlier
         except BaseException:
-            # A signal that came right at the line above left the door open.
-            self._open = before
+            # A signal that arrived just before the line above left the value as it was.
+            self._in_agent = earlier
             raise
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """In this block no signal interrupts; what came meanwhile strikes at its end.
+    def deferred(self) -> Iterator[None]:
+        """Let no signal interrupt this block; what arrives meanwhile is raised at its end.
 
         Raises:
-            RuntimeError: this is a process that the agent forked; the run is another's.
+            RuntimeError: this is a process that the agent forked; the run belongs to its parent.
         """
         if os.getpid() != self._pid:
             raise RuntimeError("a forked process cannot use the context of its run")
-        if threading.current_thread() is not self._thread or not self._open:
+        if threading.current_thread() is not self._thread or not self._in_agent:
             yield
             return
         try:
-            self._open = False
+            self._in_agent = False
             yield
         finally:
-            self._open = True
-        self._strike()
+            self._in_agent = True
+        self._raise_due()
 
-    def _strike(self) -> None:
-        if not self._open:
+    def _raise_due(self) -> None:
+        if not self._in_agent:
             return
-        ending = self.reason()
-        if ending is not None:
-            raise RunStopped(ending)
-        if self._leave_due:
-            self._leave_due, self.told = False, True
+        outcome = self.state.forced_outcome()
+        if outcome is not None:
+            raise RunStopped(outcome)
+        if self._stop_due:
+            self._stop_due, self.state.stop_raised = False, True
             raise WorkerStopping
-        if self._soft_due:
-            self._soft_due = False
+        if self._soft_limit_due:
+            self._soft_limit_due = False
             raise SoftLimit
 
     def _end_fork(self) -> None:
-        """End the process here if the agent forked it: no second one ends the run, or begins others."""
+        """End the process here if the agent forked it: only its parent ends this run or begins others."""
         if os.getpid() == self._pid:
             return
-        fault = sys.exc_info()[1]
-        code = fault.code if isinstance(fault, SystemExit) else fault
+        error = sys.exc_info()[1]
+        code = error.code if isinstance(error, SystemExit) else error
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
         os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
     def _is_fork(self, number: int) -> bool:
-        """Tell whether this is a process that the agent forked, and treat the signal as it would be without us."""
+        """Return whether the agent forked this process; if so, apply the default action of the signal."""
         if os.getpid() == self._pid:
             return False
         signal.signal(number, signal.SIG_DFL)
@@ -160,17 +153,17 @@ class Interrupts:
     def _on_soft_limit(self, number: int, frame: FrameType | None) -> None:
         if self._is_fork(number):
             return
-        self.overtime = self._soft_due = True
-        self._strike()
+        self.state.timed_out = self._soft_limit_due = True
+        self._raise_due()
 
-    def _on_nudge(self, number: int, frame: FrameType | None) -> None:
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._is_fork(number):
             return
-        self._strike()
+        self._raise_due()
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         if self._is_fork(number):
             return
-        self.terminated = True
-        if self._open:
-            raise RunStopped(self.reason() or TERMINATED)
+        self.state.terminated = True
+        if self._in_agent:
+            raise RunStopped(self.state.forced_outcome() or TERMINATED)

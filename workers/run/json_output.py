@@ -1,4 +1,4 @@
-"""What an agent hands back, as JSON: checked once, before the ledger stores it. Beside `workers/run/context`."""
+"""Encodes the output of an agent or a step as JSON and checks its size and depth, before the ledger stores it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from swallowtail.workers.run.outcomes import PermanentError
 
 
 def encode(output: Any, settings: Settings) -> Checked:
-    """Return `output` as JSON gives it back, and that JSON.
+    """Return `output` after a round trip through JSON, and that JSON.
 
     Raises:
         PermanentError: it has no JSON form (`not_json`), or one that is too deep (`output_too_deep`) or too large
-            (`output_too_large`) by the rule of `core/validation`.
+            (`output_too_large`) for `core/validation`.
     """
     if inspect.isawaitable(output) or inspect.isasyncgen(output):
         getattr(output, "close", lambda: None)()
-        raise PermanentError("the output is a coroutine, which nobody ran; hand back `asyncio.run(…)`", code="not_json")
+        raise PermanentError("the output is a coroutine that was not run; return `asyncio.run(…)`", code="not_json")
     try:
         encoded = to_json(output)
     except (TypeError, ValueError, RecursionError) as fault:
@@ -38,6 +38,6 @@ def encode(output: Any, settings: Settings) -> Checked:
 
 
 def to_text(chunk: str) -> str:
-    """Return text that has a JSON form, with as many characters as it will have there."""
+    """Return text as it is after a round trip through JSON, so that its length is final."""
     text: str = orjson.loads(to_json(str(chunk)))
     return text

@@ -1,8 +1,8 @@
-"""Beats for the runs of a worker that cannot: a step that holds the interpreter starves the heartbeat beside it.
+"""Extends the leases of runs whose steps hold the interpreter, so that their own heartbeats cannot.
 
-Beside the road, in a thread of the worker's reaper, which no step can hold up. It reads on the board who performs what,
-and extends the lease of a run that has not done so itself for a while, as long as its process lives. A run that is to
-end, and whose process hears nothing of it, is ended here.
+Runs in a thread of the worker's sweeper process, which no step can block. It reads the shared memory and extends the
+lease of each run that has not done so itself for a while, as long as the process of the run lives. It also ends a run
+that has to end and whose process does not react.
 """
 
 from __future__ import annotations
@@ -19,19 +19,17 @@ import structlog
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import LeaseLost, SwallowtailError
-from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.workers.run.heartbeat import LEAST_GRACE
-from swallowtail.workers.run.outcomes import SHUT_DOWN, Error
-from swallowtail.workers.run.shared_memory import Board, Note, Slot
+from swallowtail.workers.run.heartbeat import LEAST_GRACE, HeartbeatWriter
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, Error
+from swallowtail.workers.run.shared_memory import RunIdentity, RunSlot, SharedMemory
 
 log = structlog.get_logger(__name__)
 
 
-class Beats(Protocol):
-    """What a keeper needs of `core/ledger/runs.RunLedger`; its database must give up within a heartbeat or so."""
-
-    def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
+class LeaseWriter(HeartbeatWriter, Protocol):
+    """The part of `core/ledger/runs.RunLedger` that a lease keeper needs; it must time out within about one interval."""
 
     def cancelled(self, claim: Claim) -> TaskStatus: ...  # noqa: D102
 
@@ -39,87 +37,89 @@ class Beats(Protocol):
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and not only waits for its parent to notice its end."""
+    """Return whether a process exists and is not a zombie."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except PermissionError:
         return True
     except FileNotFoundError:
-        # Not Linux, or gone in this very moment: the next look will tell.
+        # Not Linux, or it ended at this moment: the next check sees that.
         return not Path("/proc/self").exists()
     except OSError:
         return False
 
 
 def kill(pid: int) -> None:
-    """End a process at once."""
+    """Kill a process."""
     os.kill(pid, signal.SIGKILL)
 
 
-class Keeper:
-    """Looks after the runs on one board."""
+class LeaseKeeper:
+    """Extends the leases of silent runs of one worker."""
 
     def __init__(
         self,
-        board: Board,
-        beats: Beats,
+        memory: SharedMemory,
+        writer: LeaseWriter,
         settings: Settings,
         alive: Callable[[int], bool] = is_alive,
         end: Callable[[int], None] = kill,
     ) -> None:
-        self._board = board
-        self._beats = beats
+        self._memory = memory
+        self._writer = writer
         self._settings = settings
         self._alive = alive
         self._end = end
         #: Since when each silent run should have ended.
-        self._due: dict[Note, float] = {}
-        #: A run that missed a beat is silent; the lease must not lapse before that.
+        self._due_since: dict[RunIdentity, float] = {}
+        #: A run that missed a heartbeat is silent; its lease must not end before that is noticed.
         self._patience = min(2 * settings.heartbeat_seconds, (settings.heartbeat_seconds + settings.lease_seconds) / 2)
 
     def run(self, stopping: threading.Event) -> None:
-        """Look every half a heartbeat until told to stop."""
+        """Check every half heartbeat until `stopping` is set."""
         while not stopping.wait(self._settings.heartbeat_seconds / 2):
             try:
-                self.look()
-            except Exception as fault:  # the database is away, or broken: the next look may find it back
-                log.warning(
-                    "keeper_failed", reason=fault.message if isinstance(fault, SwallowtailError) else repr(fault)
-                )
+                self.check_runs()
+            except Exception as error:  # the database is away, or broken: the next check may find it back
+                reason = error.message if isinstance(error, SwallowtailError) else repr(error)
+                log.warning("lease_keeper_failed", reason=reason)
 
-    def look(self) -> None:
-        """Beat for every run that is silent and alive."""
-        silent = [(slot, note) for slot in self._board.open_slots() if (note := self._silent(slot))]
-        self._due = {note: self._due[note] for _, note in silent if note in self._due}
-        for slot, note in silent:
-            if time.monotonic() - slot.kept >= self._patience:
-                self._keep(slot, note)
+    def check_runs(self) -> None:
+        """Extend the lease of every run that is silent and alive."""
+        silent = [(slot, run) for slot in self._memory.open_slots() if (run := self._silent_run(slot))]
+        self._due_since = {run: self._due_since[run] for _, run in silent if run in self._due_since}
+        for slot, run in silent:
+            if time.monotonic() - slot.last_extension >= self._patience:
+                self._extend(slot, run)
 
-    def _silent(self, slot: Slot) -> Note | None:
-        note = slot.read()
-        is_silent = time.monotonic() - slot.beaten >= self._patience
-        return note if note is not None and is_silent and self._alive(note.pid) else None
+    def _silent_run(self, slot: RunSlot) -> RunIdentity | None:
+        run = slot.read()
+        is_silent = time.monotonic() - slot.last_heartbeat >= self._patience
+        return run if run is not None and is_silent and self._alive(run.pid) else None
 
-    def _keep(self, slot: Slot, note: Note) -> None:
-        claim = Claim(note.task_id, "", "", None, 0, note.token, 0.0, 0)
+    def _extend(self, slot: RunSlot, run: RunIdentity) -> None:
+        claim = Claim(run.task_id, "", "", None, 0, run.token, 0.0, 0)
         began = time.monotonic()
-        beat = self._beats.heartbeat(claim, 0.0, "")
+        beat = self._writer.heartbeat(claim, 0.0, "")
         if beat.alive:
-            slot.keep(began)
-        if beat.alive and not beat.cancel_requested and not self._board.is_leaving:
+            slot.record_extension(began)
+        if beat.alive and not beat.cancel_requested and not self._memory.is_stopping:
             return
-        handing_over = beat.alive and not beat.cancel_requested
-        grace = self._settings.shutdown_grace if handing_over else self._settings.cancel_grace
-        if began - self._due.setdefault(note, began) >= grace + max(self._settings.cancel_grace, LEAST_GRACE):
-            self._end_by_force(claim, note, handing_over=handing_over)
+        is_requeued = beat.alive and not beat.cancel_requested
+        grace = self._settings.shutdown_grace if is_requeued else self._settings.cancel_grace
+        if began - self._due_since.setdefault(run, began) >= grace + max(self._settings.cancel_grace, LEAST_GRACE):
+            self._end_by_force(claim, run, is_requeued=is_requeued)
 
-    def _end_by_force(self, claim: Claim, note: Note, *, handing_over: bool) -> None:
-        log.error("run_killed", task_id=note.task_id, reason="it holds the interpreter and is to end")
+    def _end_by_force(self, claim: Claim, run: RunIdentity, *, is_requeued: bool) -> None:
+        log.error("run_killed", task_id=run.task_id, reason="it has to end, and its step holds the interpreter")
         try:
-            self._beats.retry_later(claim, SHUT_DOWN.error, 0.0) if handing_over else self._beats.cancelled(claim)
+            if is_requeued:
+                self._writer.retry_later(claim, WORKER_STOPPED.error, 0.0)
+            else:
+                self._writer.cancelled(claim)
         except LeaseLost:
-            # Somebody else has the task, so there is nothing to write.
+            # Another run holds the task, so there is nothing to write.
             pass
         finally:
-            self._end(note.pid)
+            self._end(run.pid)

@@ -1,7 +1,6 @@
-"""Which step a piece of text is of, from whatever thread it comes. Beside `workers/run/context`.
+"""Finds the step that a piece of streamed text belongs to, in whatever thread it was produced.
 
-A step is found in the context (`contextvars`) of whoever asks, and `workers/run/threads` gives threads the context of those
-who started them.
+The current step is a context variable, and `workers/run/threads` lets threads inherit the context that started them.
 """
 
 from __future__ import annotations
@@ -13,14 +12,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from swallowtail.app.core.events import StepText
+from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.privacy.stream_redaction import TextStream
+from swallowtail.workers.signals import text_produced
 
 _current: ContextVar[OpenStep | None] = ContextVar("swallowtail_step", default=None)
 
 
 @dataclass(slots=True, eq=False)
 class OpenStep:
-    """A step that is being performed, and how far its text has come with its readers."""
+    """A step that is being performed, and how much of its text was sent."""
 
     key: str
     id: str
@@ -28,8 +30,16 @@ class OpenStep:
     offset: int = 0
     rev: int = 0
     parent: OpenStep | None = None
-    #: Held while text of it is passed on: pieces from several threads stay whole, and in one order.
+    #: Held while text is sent: pieces from several threads stay whole and in one order.
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, text: str, claim: Claim, longest: int) -> None:
+        """Publish text in pieces of at most `longest` characters."""
+        for piece in [text[start : start + longest] for start in range(0, len(text), longest)]:
+            self.rev += 1
+            produced = StepText(claim.instance_id, claim.task_id, self.id, claim.attempt, self.rev, self.offset, piece)
+            text_produced.send(sender=None, text=produced)
+            self.offset += len(piece)
 
 
 class OpenSteps:
@@ -43,7 +53,7 @@ class OpenSteps:
 
     @contextmanager
     def performing(self, step: OpenStep) -> Iterator[None]:
-        """In this block, and in what is started in it, the step is open."""
+        """Make the step current in this block and in threads that are started in it."""
         step.parent = _current.get()
         self._steps.append(step)
         token = _current.set(step)
@@ -55,14 +65,14 @@ class OpenSteps:
                 self._steps.remove(step)
 
     def holds(self, step: OpenStep) -> bool:
-        """Tell whether the step is still being performed."""
+        """Return whether the step is still being performed."""
         return step in self._steps
 
     def find(self) -> OpenStep:
         """Return the step that the caller belongs to.
 
         Raises:
-            RuntimeError: there is none, or nobody can tell which.
+            RuntimeError: no step is open, or several are and the caller belongs to none of them.
         """
         step, steps = _current.get(), list(self._steps)
         if step is not None:

@@ -1,8 +1,8 @@
-"""What the processes of one worker tell each other in memory that they share: that it stops, and who is still alive.
+"""Memory that the processes of one worker share: whether the worker stops, and which runs are alive.
 
-Beside the road. The main process makes the board before it forks; its children and its reaper see the same bytes. A
-step that holds the interpreter for minutes can neither send nor answer a message; what is written here it finds when it
-is back. Times are of this machine's monotonic clock, in seconds, which is one for all processes.
+The main process creates it before it forks; the pool children and the sweeper process map the same bytes. A step that
+holds the interpreter for minutes can neither send nor receive a message, but reads this memory when it continues. Times
+are seconds of the machine's monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -14,123 +14,123 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-#: One more than the runs that one worker can perform at once and have kept.
+#: One more than the number of runs of one worker whose lease can be extended for them.
 SLOTS = 1024
 _WORDS, _WORD = 32, 8
 _SIZE = SLOTS * _WORDS * _WORD
-#: Places of numbers in a slot, in words; the first slot is the board's own.
-_BEATEN, _KEPT, _LENGTH, _NOTE = 0, 1, 2, 3
+#: Offsets within a slot, in words. The first slot belongs to the worker: its first word is the moment of the stop.
+_HEARTBEAT, _EXTENSION, _LENGTH, _IDENTITY = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Who performs what: the child's process id, and what a heartbeat needs to be its."""
+class RunIdentity:
+    """Which process performs which task: what another process needs to extend the lease of the run."""
 
     pid: int
     task_id: str
     token: str
 
 
-class Slot:
-    """The part of a board that one run has for itself."""
+class RunSlot:
+    """The part of the memory that belongs to one pool child, and so to one run at a time."""
 
-    def __init__(self, board: Board, place: int) -> None:
-        self._board = board
-        self._first = place * _WORDS
+    def __init__(self, memory: SharedMemory, number: int) -> None:
+        self._memory = memory
+        self._first = number * _WORDS
 
-    def open(self, note: Note) -> None:
-        """Say that a run begins."""
-        self.beat(0.0)
-        self._board.numbers[self._first + _KEPT] = 0.0
-        text = json.dumps([note.pid, note.task_id, note.token]).encode()
-        start = (self._first + _NOTE) * _WORD
-        if len(text) > (_WORDS - _NOTE) * _WORD:
+    def open(self, run: RunIdentity) -> None:
+        """Record that a run begins."""
+        self.record_heartbeat(0.0)
+        self._memory.numbers[self._first + _EXTENSION] = 0.0
+        text = json.dumps([run.pid, run.task_id, run.token]).encode()
+        start = (self._first + _IDENTITY) * _WORD
+        if len(text) > (_WORDS - _IDENTITY) * _WORD:
             return
-        self._board.memory[start : start + len(text)] = text
-        self.beat(time.monotonic())
-        # Last: whoever reads a length finds the whole note.
-        self._board.numbers[self._first + _LENGTH] = float(len(text))
+        self._memory.bytes[start : start + len(text)] = text
+        self.record_heartbeat(time.monotonic())
+        # Last: a process that reads a length finds the whole identity.
+        self._memory.numbers[self._first + _LENGTH] = float(len(text))
 
     def close(self) -> None:
-        """Say that the run is over."""
-        self._board.numbers[self._first + _LENGTH] = 0.0
+        """Record that the run is over."""
+        self._memory.numbers[self._first + _LENGTH] = 0.0
 
-    def read(self) -> Note | None:
-        """Return who performs what, or None when nobody does."""
-        length = int(self._board.numbers[self._first + _LENGTH])
-        start = (self._first + _NOTE) * _WORD
+    def read(self) -> RunIdentity | None:
+        """Return the run in this slot, or None without one."""
+        length = int(self._memory.numbers[self._first + _LENGTH])
+        start = (self._first + _IDENTITY) * _WORD
         try:
-            return Note(*json.loads(self._board.memory[start : start + length])) if length else None
+            return RunIdentity(*json.loads(self._memory.bytes[start : start + length])) if length else None
         except (ValueError, TypeError):
-            # The next run was just being written down.
+            # The next run was being written at this moment.
             return None
 
-    def beat(self, moment: float) -> None:
-        """Say that the run itself has extended its lease, as of this moment."""
-        self._board.numbers[self._first + _BEATEN] = moment
+    def record_heartbeat(self, moment: float) -> None:
+        """Record that the run itself extended its lease at this moment."""
+        self._memory.numbers[self._first + _HEARTBEAT] = moment
 
-    def keep(self, moment: float) -> None:
-        """Say that the lease was extended for the run, as of this moment."""
-        self._board.numbers[self._first + _KEPT] = moment
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether the worker was told to stop."""
-        return self._board.is_leaving
+    def record_extension(self, moment: float) -> None:
+        """Record that another process extended the lease of the run at this moment."""
+        self._memory.numbers[self._first + _EXTENSION] = moment
 
     @property
-    def left_at(self) -> float:
-        """When the worker was told to stop; 0 before that."""
-        return self._board.numbers[0]
+    def is_stopping(self) -> bool:
+        """Whether the worker is stopping."""
+        return self._memory.is_stopping
 
     @property
-    def beaten(self) -> float:
-        """When the run last extended its lease itself."""
-        return self._board.numbers[self._first + _BEATEN]
+    def stopping_since(self) -> float:
+        """When the worker began to stop; 0 before that."""
+        return self._memory.numbers[0]
 
     @property
-    def kept(self) -> float:
-        """When the lease was last extended for it; 0 for never."""
-        return self._board.numbers[self._first + _KEPT]
+    def last_heartbeat(self) -> float:
+        """When the run itself last extended its lease."""
+        return self._memory.numbers[self._first + _HEARTBEAT]
+
+    @property
+    def last_extension(self) -> float:
+        """When another process last extended the lease of the run; 0 for never."""
+        return self._memory.numbers[self._first + _EXTENSION]
 
 
-class Board:
+class SharedMemory:
     """The memory that the processes of a worker share.
 
     Args:
-        descriptor: of another process's board, which passed it on; a new one when left out.
+        descriptor: file descriptor of the memory of another process; None creates new memory.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = _make_file() if descriptor is None else descriptor
-        self.memory = mmap.mmap(self.descriptor, _SIZE)
-        # One store for each number, so that nobody reads half of one.
-        self.numbers = memoryview(self.memory).cast("d")
+        self.descriptor = _create_file() if descriptor is None else descriptor
+        self.bytes = mmap.mmap(self.descriptor, _SIZE)
+        # Each number is stored at once, so that no process reads half of one.
+        self.numbers = memoryview(self.bytes).cast("d")
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether the worker was told to stop."""
+    def is_stopping(self) -> bool:
+        """Whether the worker is stopping."""
         return self.numbers[0] != 0.0
 
-    def leave(self) -> None:
-        """Say that the worker was told to stop."""
+    def announce_stop(self) -> None:
+        """Record that the worker is stopping; only the first call counts."""
         self.numbers[0] = self.numbers[0] or time.monotonic()
 
-    def slot(self, child: int) -> Slot:
-        """Return the slot of a pool child by its place in the pool."""
-        return Slot(self, child % (SLOTS - 1) + 1)
+    def slot(self, child: int) -> RunSlot:
+        """Return the slot of a pool child by its index in the pool."""
+        return RunSlot(self, child % (SLOTS - 1) + 1)
 
-    def open_slots(self) -> list[Slot]:
-        """Return the slots of the runs that go on."""
-        marks = self.numbers[_WORDS + _LENGTH :: _WORDS].tolist()
-        return [Slot(self, place) for place, mark in enumerate(marks, start=1) if mark]
+    def open_slots(self) -> list[RunSlot]:
+        """Return the slots that hold a run."""
+        lengths = self.numbers[_WORDS + _LENGTH :: _WORDS].tolist()
+        return [RunSlot(self, number) for number, length in enumerate(lengths, start=1) if length]
 
 
-def _make_file() -> int:
+def _create_file() -> int:
     if hasattr(os, "memfd_create"):
-        made: int = os.memfd_create("swallowtail-board")
+        descriptor: int = os.memfd_create("swallowtail-worker")
     else:
         with tempfile.TemporaryFile() as file:
-            made = os.dup(file.fileno())
-    os.ftruncate(made, _SIZE)
-    return made
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, _SIZE)
+    return descriptor

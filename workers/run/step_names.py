@@ -1,4 +1,4 @@
-"""What is asked of a step, checked before any of its work is done. Beside `workers/run/context`."""
+"""Validates the arguments of a step before any of its work is done."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import math
 import unicodedata
 from typing import Any
 
-#: Invisible, and part of how words of Persian or Hindi, and some emoji, are written.
+#: Invisible characters that words of Persian or Hindi, and some emoji, are written with.
 _JOINERS = "\u200c\u200d"
 
 
-def find_flaw(key: Any, agent: Any, action: Any) -> str | None:
-    """Return what is wrong with the names of a step, None if nothing is."""
+def find_naming_error(key: Any, agent: Any, action: Any) -> str | None:
+    """Return what is wrong with the names of a step, or None."""
     for name, value, longest in (("key", key, 200), ("agent", agent, 100), ("action", action, 100)):
-        if not isinstance(value, str) or not value or len(value) > longest or not all(map(_is_shown, value)):
+        if not isinstance(value, str) or not value or len(value) > longest or not all(map(_is_printable, value)):
             return f"a step's {name} must be 1 to {longest} printable characters"
     return None
 
 
-def find_flaw_of_work(fn: Any, progress: Any, tries: Any) -> str | None:
-    """Return what is wrong with what a step is to do, None if nothing is."""
+def find_work_error(fn: Any, progress: Any, tries: Any) -> str | None:
+    """Return what is wrong with the work of a step, or None."""
     if not callable(fn):
         return "a step's fn must be a function"
     if is_async(fn):
@@ -34,18 +34,18 @@ def find_flaw_of_work(fn: Any, progress: Any, tries: Any) -> str | None:
 
 
 def to_percent(value: Any) -> float | None:
-    """Return a percentage as a number from 0 to 100, or None when it is no number."""
+    """Return a percentage as a number from 0 to 100, or None if it is not a number."""
     if isinstance(value, str | bytes | bytearray):
         return None
     try:
         number = float(value)
-    except Exception:  # a number class of somebody's may raise anything
+    except Exception:  # a number class of a library may raise anything
         return None
     return None if math.isnan(number) else min(max(number, 0.0), 100.0)
 
 
 def is_async(fn: Any) -> bool:
-    """Tell whether a call of `fn` does nothing but make a coroutine or an asynchronous generator."""
+    """Return whether a call of `fn` only creates a coroutine or an asynchronous generator."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     return callable(fn) and any(
@@ -53,5 +53,5 @@ def is_async(fn: Any) -> bool:
     )
 
 
-def _is_shown(character: str) -> bool:
+def _is_printable(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"

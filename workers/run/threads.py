@@ -1,7 +1,7 @@
-"""Threads that know where they come from: each runs in the context of whoever started it. Beside `workers/run/open_steps`.
+"""Lets threads inherit the context variables of the code that starts them.
 
-Python's own do from 3.14 on, where that is asked for (`-X thread_inherit_context`). Here it is what tells a thread's
-streamed text, and its log lines, from those of other steps.
+A thread's streamed text and its log lines then belong to the step that started it. Python 3.14 does the same with
+`-X thread_inherit_context`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from swallowtail.app.core.logs.unlogged_output import ending_lines
 _start, _submit = threading.Thread.start, ThreadPoolExecutor.submit
 
 
-def carry_context() -> None:
-    """Have this process's threads, and what is given to its thread pools, inherit contexts from now on."""
-    threading.Thread.start = _start_here  # type: ignore[method-assign,assignment]
-    ThreadPoolExecutor.submit = _submit_here  # type: ignore[method-assign,assignment]
+def inherit_context() -> None:
+    """Let new threads, and functions submitted to thread pools, inherit the context from now on."""
+    threading.Thread.start = _start_inheriting  # type: ignore[method-assign,assignment]
+    ThreadPoolExecutor.submit = _submit_inheriting  # type: ignore[method-assign,assignment]
 
 
-def leave_alone() -> None:
-    """Undo that."""
+def restore() -> None:
+    """Undo `inherit_context`."""
     threading.Thread.start = _start  # type: ignore[method-assign]
     ThreadPoolExecutor.submit = _submit  # type: ignore[method-assign]
 
 
-def _start_here(thread: threading.Thread) -> None:
+def _start_inheriting(thread: threading.Thread) -> None:
     run = thread.run
     thread.run = functools.partial(contextvars.copy_context().run, _run, run)  # type: ignore[method-assign]
     try:
@@ -45,5 +45,5 @@ def _run(run: Callable[[], object]) -> None:
         run()
 
 
-def _submit_here(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+def _submit_inheriting(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
     return _submit(pool, contextvars.copy_context().run, fn, *args, **named)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.system import Worker
-from swallowtail.workers.worker_runtime import find_space
+from swallowtail.workers.runtime.worker_runtime import pid_namespace
 from tests.harness.deployment import Deployment
 from tests.harness.ports import free_port
 from tests.harness.processes import WebProcess, WorkerProcess
@@ -102,7 +102,7 @@ def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
         assert (told["swallowtail_tasks QUEUED"], told["swallowtail_tasks_oldest_wait_seconds"]) == (0, 0)
     with deployment.runtime().db.read() as session:
         # By more than the name of its host, which several containers may share.
-        assert session.scalars(select(Worker.id)).one().endswith(f":{find_space()}:{worker.pid}")
+        assert session.scalars(select(Worker.id)).one().endswith(f":{pid_namespace()}:{worker.pid}")
     expired = [_read(port).get("swallowtail_task_moves_total EXPIRED", 0) for port in (web.port, *ports)]
     assert sum(expired) == 1
     assert set(_states(web).values()) == {"ok"}

@@ -47,17 +47,17 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "field"), REFUSED, ids=lambda value: str(value)[:40])
-def test_bad_input_is_refused_at_submission_with_its_field(given: Any, field: str) -> None:
+@pytest.mark.parametrize(("task_input", "field"), REFUSED, ids=lambda value: str(value)[:40])
+def test_bad_input_is_refused_at_submission_with_its_field(task_input: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        validate_input(CARD, given)
+        validate_input(CARD, task_input)
     assert refusal.value.field == field
 
 
-@pytest.mark.parametrize(("given", "field"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_submission_refuses_the_agent_refuses_too(given: Any, field: str) -> None:
+@pytest.mark.parametrize(("task_input", "field"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_submission_refuses_the_agent_refuses_too(task_input: Any, field: str) -> None:
     with pytest.raises(ValidationError):
-        CampaignInput.model_validate(given)
+        CampaignInput.model_validate(task_input)
 
 
 def test_the_message_says_which_of_two_fields_to_give() -> None:
@@ -66,10 +66,10 @@ def test_the_message_says_which_of_two_fields_to_give() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"brief": "A lamp."}, {"brief_url": "https://example.com/a?b=c"}, {"brief_file": "YWJj"}]
+    "task_input", [{"brief": "A lamp."}, {"brief_url": "https://example.com/a?b=c"}, {"brief_file": "YWJj"}]
 )
-def test_good_input_is_accepted_and_filled_with_defaults(given: dict[str, Any]) -> None:
-    filled = validate_input(CARD, given)
+def test_good_input_is_accepted_and_filled_with_defaults(task_input: dict[str, Any]) -> None:
+    filled = validate_input(CARD, task_input)
     parsed = CampaignInput.model_validate(filled)
     assert parsed.platforms == ["x", "linkedin", "instagram"]
     assert parsed.tone == "friendly"

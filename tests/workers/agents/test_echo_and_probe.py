@@ -18,8 +18,8 @@ def run_probe(ctx: FakeContext, **given: Any) -> Any:
 
 def test_echo_gives_back_its_input_in_two_steps() -> None:
     ctx = FakeContext()
-    given = echo.EchoInput(message="Grüße 👋\nline two", data={"list": [1, None, {"deep": True}]})
-    assert echo.run(ctx, given) == {"message": "Grüße 👋\nline two", "data": {"list": [1, None, {"deep": True}]}}
+    task_input = echo.EchoInput(message="Grüße 👋\nline two", data={"list": [1, None, {"deep": True}]})
+    assert echo.run(ctx, task_input) == {"message": "Grüße 👋\nline two", "data": {"list": [1, None, {"deep": True}]}}
     assert ctx.summary == [("listen", "Echo", "listen", "completed"), ("repeat", "Echo", "repeat", "completed")]
     assert [step.progress for step in ctx.steps] == [50, 100]
 

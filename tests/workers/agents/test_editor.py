@@ -18,7 +18,7 @@ def rules(text: str, *, known: tuple[str, ...] = (), link: str | None = None, **
 
 
 @pytest.mark.parametrize(
-    ("text", "given", "expected"),
+    ("text", "rules_of_brand", "expected"),
     [
         ("A fine lamp.", {}, []),
         (".. image:: lamp.png", {}, [("markup", ".. image::")]),
@@ -52,8 +52,10 @@ def rules(text: str, *, known: tuple[str, ...] = (), link: str | None = None, **
         ("Interdisciplinary considerations notwithstanding.", {"max_reading_grade": 8}, [("reading_grade", "8")]),
     ],
 )
-def test_each_rule_finds_what_it_is_for(text: str, given: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    assert rules(text, **given) == expected
+def test_each_rule_finds_what_it_is_for(
+    text: str, rules_of_brand: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert rules(text, **rules_of_brand) == expected
 
 
 def test_a_finding_says_what_to_do() -> None:

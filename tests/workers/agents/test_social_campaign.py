@@ -26,8 +26,8 @@ STRICT = {
 }
 
 
-def run(ctx: FakeContext, given: CampaignInput) -> Any:
-    return social_campaign.run(ctx, given)
+def run(ctx: FakeContext, task_input: CampaignInput) -> Any:
+    return social_campaign.run(ctx, task_input)
 
 
 def test_the_steps_of_a_campaign_that_passes_in_one_round() -> None:
@@ -109,22 +109,22 @@ def test_one_round_means_one_round() -> None:
 
 
 def test_the_same_brief_gives_the_same_campaign() -> None:
-    given = campaign(platforms=EVERYWHERE, tone="bold", brand=STRICT)
+    task_input = campaign(platforms=EVERYWHERE, tone="bold", brand=STRICT)
     first, second = FakeContext(), FakeContext()
-    assert run(first, given) == run(second, given)
+    assert run(first, task_input) == run(second, task_input)
     assert first.steps == second.steps
 
 
 @pytest.mark.parametrize("failing", ["plan", "extract_facts", "draft:linkedin:1", "review:1", "draft:x:2", "package"])
 def test_a_second_attempt_continues_where_the_first_one_failed(failing: str) -> None:
-    given = campaign(tone="playful", brand=STRICT)
+    task_input = campaign(tone="playful", brand=STRICT)
     whole = FakeContext()
-    expected = run(whole, given)
+    expected = run(whole, task_input)
     first = FakeContext(failures={failing: [RuntimeError("lost")]})
     with pytest.raises(RuntimeError, match="lost"):
-        run(first, given)
+        run(first, task_input)
     second = FakeContext(journal=first.journal, attempt=2)
-    assert run(second, given) == expected
+    assert run(second, task_input) == expected
     statuses = {step.key: step.status for step in second.steps}
     assert statuses[failing] == "completed"
     assert [key for key, status in statuses.items() if status == "replayed"] == [
@@ -251,8 +251,8 @@ def test_the_opening_is_in_the_language_of_the_brief_or_there_is_none(
 
 def test_a_brief_may_come_as_a_file() -> None:
     body = docx(("Titel", "Aurora One"), ("", "The lamp is silent and follows the daylight all day."))
-    given = CampaignInput(brief_file=base64.b64encode(body).decode(), platforms=["x"])
-    result = run(FakeContext(), given)
+    task_input = CampaignInput(brief_file=base64.b64encode(body).decode(), platforms=["x"])
+    result = run(FakeContext(), task_input)
     assert (result["title"], result["source"]["origin"], result["source"]["format"]) == ("Aurora One", "file", "docx")
     assert "The lamp is silent" in result["posts"][0]["text"]
 

@@ -43,17 +43,17 @@ ODD = {
 
 
 def deliver(properties: bytes, exchange: bytes = b"", key: bytes = b"swallowtail") -> tuple[Any, ...]:
-    """The method and the message that py-amqp makes of these frames."""
-    told: list[Any] = []
+    """Return the method and the message that py-amqp reads from these frames."""
+    calls: list[Any] = []
 
     class Connection:
         bytes_recv = 0
 
-    take = read_frames(Connection(), lambda *given: told.append(given))
-    take((1, 1, DELIVERY + short(exchange) + short(key)))
-    take((2, 1, pack(">HxxQ", 60, 2) + properties))
-    take((3, 1, b"[]"))
-    [(_, _, method, message)] = told
+    receive = read_frames(Connection(), lambda *args: calls.append(args))
+    receive((1, 1, DELIVERY + short(exchange) + short(key)))
+    receive((2, 1, pack(">HxxQ", 60, 2) + properties))
+    receive((3, 1, b"[]"))
+    [(_, _, method, message)] = calls
     return method, message
 
 

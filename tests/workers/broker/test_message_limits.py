@@ -1,4 +1,4 @@
-"""For how long a run may go on is not chosen by whoever writes to the queue."""
+"""A program that writes to the queue cannot choose the time limits of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from celery.worker.consumer import Consumer
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import RUN_TASK
-from swallowtail.workers import worker_runtime
-from swallowtail.workers.broker.message_check import IntakeConsumer
+from swallowtail.workers.broker import wakeup_trust
+from swallowtail.workers.broker.message_check import CheckedConsumer
 
 
 class Message:
@@ -24,7 +24,7 @@ class Message:
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
+    ("requested", "expected"),
     [
         (None, [660, 600]),
         ([None, None], [660, 600]),
@@ -36,15 +36,15 @@ class Message:
         ([2**31 - 1, 2**31 - 1], [7260, 7200]),
     ],
 )
-def test_a_wake_up_that_nobody_signed_has_the_limits_of_an_agent(
-    asked: Any, given: list[int], monkeypatch: pytest.MonkeyPatch
+def test_an_unsigned_wake_up_has_the_limits_of_an_agent(
+    requested: Any, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled: list[Any] = []
     monkeypatch.setattr(Consumer, "create_task_handler", lambda _: handled.append)
-    monkeypatch.setattr(worker_runtime, "time_limits", lambda: [(660, 600), (30, 20), (7260, 7200)])
-    IntakeConsumer.create_task_handler(object.__new__(IntakeConsumer))(Message(asked))
+    monkeypatch.setattr(wakeup_trust, "known_time_limits", lambda: [(660, 600), (30, 20), (7260, 7200)])
+    CheckedConsumer.create_task_handler(object.__new__(CheckedConsumer))(Message(requested))
     [message] = handled
-    assert message.headers["timelimit"] == given
+    assert message.headers["timelimit"] == expected
 
 
 def test_the_limits_of_a_worker_are_those_of_its_settings_and_of_its_agents(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,8 +52,8 @@ def test_the_limits_of_a_worker_are_those_of_its_settings_and_of_its_agents(monk
         soft_time_limit, hard_time_limit = 7200.0, None
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker_runtime, "agents", lambda: {"long": Spec})
-        patch.setattr(worker_runtime, "settings", lambda: Settings(_env_file=None))
-        worker_runtime.time_limits.cache_clear()
-        assert worker_runtime.time_limits() == [(660, 600), (7260, 7200)]
-    worker_runtime.time_limits.cache_clear()
+        patch.setattr(wakeup_trust, "agents", lambda: {"long": Spec})
+        patch.setattr(wakeup_trust, "settings", lambda: Settings(_env_file=None))
+        wakeup_trust.known_time_limits.cache_clear()
+        assert wakeup_trust.known_time_limits() == [(660, 600), (7260, 7200)]
+    wakeup_trust.known_time_limits.cache_clear()

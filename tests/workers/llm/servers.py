@@ -84,7 +84,7 @@ class WebServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving(answer: Callable[[Handler], None], certificate: Path | None = None) -> Iterator[WebServer]:
-    """A running server, with TLS when given a certificate; stopped, with all of its threads, at the end."""
+    """A running server, with TLS if it gets a certificate; stopped, with all of its threads, at the end."""
     server = WebServer(answer)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

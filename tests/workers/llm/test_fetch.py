@@ -348,8 +348,8 @@ def test_a_campaign_reads_its_brief_from_a_web_page(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SWALLOWTAIL_FETCH_ALLOW_PRIVATE", "true")
     with serving(page(SAMPLE.encode(), "text/markdown; charset=utf-8")) as server:
         ctx = FakeContext()
-        given = CampaignInput(brief_url=f"{server.url}/brief.md", platforms=["x"])
-        result: Any = social_campaign.run(ctx, given)
+        task_input = CampaignInput(brief_url=f"{server.url}/brief.md", platforms=["x"])
+        result: Any = social_campaign.run(ctx, task_input)
     assert result["title"] == "Aurora One desk lamp"
     assert result["source"]["origin"] == f"{server.url}/brief.md"
     assert len(server.asked) == 1

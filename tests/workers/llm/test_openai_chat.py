@@ -40,8 +40,8 @@ REQUEST = DraftRequest(
 
 def settings_for(server: WebServer | None, **more: Any) -> Settings:
     base = {"openai_base_url": f"{server.url}/v1"} if server else {}
-    given = {"llm_provider": "openai", "openai_api_key": SecretStr("sk-secret"), "openai_timeout": 30, **base, **more}
-    return Settings(_env_file=None, **given)
+    values = {"llm_provider": "openai", "openai_api_key": SecretStr("sk-secret"), "openai_timeout": 30, **base, **more}
+    return Settings(_env_file=None, **values)
 
 
 def draft(answer: Callable[[Handler], None], **more: Any) -> list[str]:

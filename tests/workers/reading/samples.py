@@ -184,7 +184,7 @@ def docx(*paragraphs: tuple[str, str], more: dict[str, bytes] | None = None) -> 
 
 
 def pdf(*lines: str, title: str = "", stream: bytes | None = None, filters: str = "") -> bytes:
-    """A PDF of one page with those lines, or with a content stream as given."""
+    """A PDF of one page with those lines, or with this content stream."""
     shown = "".join(f"({line.replace('(', '').replace(')', '')}) Tj T* " for line in lines)
     content = stream if stream is not None else f"BT /F1 12 Tf 14 TL 50 750 Td {shown} ET".encode("latin-1")
     parts = [

@@ -16,10 +16,10 @@ from swallowtail.workers.registry.catalogue import CatalogueError, load_agents
 AGENT = """
 from pydantic import BaseModel
 from swallowtail.workers.registry.catalogue import agent
-class Given(BaseModel):
+class AnswerInput(BaseModel):
     pass
-@agent(kind="moved", title="Moved", input=Given)
-def moved(ctx, given):
+@agent(kind="moved", title="Moved", input=AnswerInput)
+def moved(ctx, task_input):
     return 1
 """
 FAULTS = {
@@ -57,9 +57,9 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_remedy(write: Callab
     name = write(source)
     with pytest.raises(CatalogueError) as refused:
         load_agents(Settings(_env_file=None, agents=name))
-    told = refused.value.message
-    assert told.startswith(f"SWALLOWTAIL_AGENTS: {name}: cannot be loaded: {FAULTS[source]}")
-    assert told.endswith("; mend the module, or take it out of SWALLOWTAIL_AGENTS")
+    message = refused.value.message
+    assert message.startswith(f"SWALLOWTAIL_AGENTS: {name}: cannot be loaded: {FAULTS[source]}")
+    assert message.endswith("; fix the module, or remove it from SWALLOWTAIL_AGENTS")
 
 
 @pytest.mark.parametrize("place", ["", "gone"])

@@ -21,13 +21,13 @@ from swallowtail.workers.registry.input_schema import input_schema
 from swallowtail.workers.run.context import Context
 
 
-class Given(BaseModel):
+class AnswerInput(BaseModel):
     text: str = "x"
 
 
-def answer(ctx: Context, given: Given) -> str:
+def answer(ctx: Context, task_input: AnswerInput) -> str:
     """Answers with the text."""
-    return given.text
+    return task_input.text
 
 
 def settings(agents: str = "") -> Settings:
@@ -51,11 +51,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return put
 
 
-def fresh(kind: str, **options: Any) -> Callable[[Context, Given], str]:
-    def run(ctx: Context, given: Given) -> str:
-        return given.text
+def fresh(kind: str, **options: Any) -> Callable[[Context, AnswerInput], str]:
+    def run(ctx: Context, task_input: AnswerInput) -> str:
+        return task_input.text
 
-    return agent(kind=kind, title=kind.title(), input=Given, **options)(run)
+    return agent(kind=kind, title=kind.title(), input=AnswerInput, **options)(run)
 
 
 def test_the_built_in_agents_are_found() -> None:
@@ -74,7 +74,7 @@ def test_the_setting_adds_modules_with_several_agents(install: Callable[..., Non
 
 
 def test_a_decorated_function_stays_callable_and_describes_itself() -> None:
-    marked = agent(kind="answer", title="Answer", input=Given)(answer)
+    marked = agent(kind="answer", title="Answer", input=AnswerInput)(answer)
     assert marked is answer
     spec: AgentSpec = marked.agent_spec  # type: ignore[attr-defined]
     assert (spec.kind, spec.title, spec.description, spec.version) == (
@@ -120,7 +120,7 @@ def test_a_bad_agent_is_named_with_the_module_that_holds_it(tmp_path: Path, monk
     (tmp_path / "bad_agents.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
-        CatalogueError, match=r"SWALLOWTAIL_AGENTS: bad_agents: .*'bad'.*must take exactly \(ctx, given\)"
+        CatalogueError, match=r"SWALLOWTAIL_AGENTS: bad_agents: .*'bad'.*must take exactly \(ctx, task_input\)"
     ):
         load_agents(settings("bad_agents"))
 
@@ -128,28 +128,28 @@ def test_a_bad_agent_is_named_with_the_module_that_holds_it(tmp_path: Path, monk
 def bad_functions() -> Iterator[Any]:
     def none() -> None: ...
 
-    def three(ctx: Context, given: Given, more: str) -> None: ...
+    def three(ctx: Context, task_input: AnswerInput, more: str) -> None: ...
 
-    def named(ctx: Context, *, given: Given) -> None: ...
+    def named(ctx: Context, *, task_input: AnswerInput) -> None: ...
 
     yield from (none, three, named)
 
 
 @pytest.mark.parametrize("function", list(bad_functions()), ids=lambda function: str(function.__name__))
 def test_functions_that_cannot_be_called_with_ctx_and_given_are_refused(function: Any) -> None:
-    with pytest.raises(CatalogueError, match=r"must take exactly \(ctx, given\)"):
-        agent(kind="bad", title="Bad", input=Given)(function)
+    with pytest.raises(CatalogueError, match=r"must take exactly \(ctx, task_input\)"):
+        agent(kind="bad", title="Bad", input=AnswerInput)(function)
 
 
 def test_async_functions_and_generators_are_refused() -> None:
-    async def later(ctx: Context, given: Given) -> None: ...
+    async def later(ctx: Context, task_input: AnswerInput) -> None: ...
 
-    def pieces(ctx: Context, given: Given) -> Iterator[int]:
+    def pieces(ctx: Context, task_input: AnswerInput) -> Iterator[int]:
         yield 1
 
     for function in (later, pieces):
         with pytest.raises(CatalogueError, match="neither async nor a generator"):
-            agent(kind="bad", title="Bad", input=Given)(function)
+            agent(kind="bad", title="Bad", input=AnswerInput)(function)
 
 
 @pytest.mark.parametrize("kind", ["", "Echo", "two words", "1st", "x" * 65, "a-b"])
@@ -217,9 +217,9 @@ def test_a_model_that_contains_itself_keeps_its_references() -> None:
     assert not Draft202012Validator(schema).is_valid({"children": [{"children": 1}]})
 
 
-def validate(kind: str, given: Any) -> Any:
+def validate(kind: str, task_input: Any) -> Any:
     made = card(load_agents(settings())[kind])
-    return validate_input(Agent(kind=kind, input_schema=made.input_schema), given)
+    return validate_input(Agent(kind=kind, input_schema=made.input_schema), task_input)
 
 
 def test_defaults_that_submission_fills_in_are_accepted_again() -> None:

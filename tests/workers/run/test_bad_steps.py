@@ -13,8 +13,8 @@ import pytest
 
 from swallowtail.workers.run.outcomes import End
 from tests.harness.event_lines import steps
-from tests.workers.conftest import Inside
-from tests.workers.run.test_context import CLAIMED, ending_of
+from tests.workers.conftest import Harness
+from tests.workers.run.test_context import CLAIMED, outcome_of
 
 
 def never() -> NoReturn:
@@ -55,47 +55,47 @@ class Ill:
         ({"action": "a\u202eb"}, "a step's action must be 1 to 100 printable characters"),
     ],
 )
-def test_it_is_refused_before_it_starts(inside: Inside, asked: dict[str, Any], message: str) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", never, **asked)
-    assert (ending.how, ending.error) == (End.FAIL, {"code": "bad_step", "message": message})
-    assert inside.story() == CLAIMED
+def test_it_is_refused_before_it_starts(harness: Harness, asked: dict[str, Any], message: str) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", never, **asked)
+    assert (outcome.end, outcome.error) == (End.FAIL, {"code": "bad_step", "message": message})
+    assert harness.story() == CLAIMED
 
 
 @pytest.mark.parametrize("fn", [later, pieces, Later(), partial(later)])
-def test_a_coroutine_function_is_refused_with_what_to_write_instead(inside: Inside, fn: Any) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", fn)
-    assert ending.error["code"] == "bad_step"
-    assert "lambda: asyncio.run(fn(…))" in ending.error["message"]
-    assert inside.story() == CLAIMED
+def test_a_coroutine_function_is_refused_with_what_to_write_instead(harness: Harness, fn: Any) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", fn)
+    assert outcome.error["code"] == "bad_step"
+    assert "lambda: asyncio.run(fn(…))" in outcome.error["message"]
+    assert harness.story() == CLAIMED
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_coroutine_that_nobody_ran_is_named_as_such(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", lambda: later())
-    assert ending.how is End.FAIL
-    assert ending.error["message"] == "the output is a coroutine, which nobody ran; hand back `asyncio.run(…)`"
+def test_a_coroutine_that_was_not_run_is_named_as_such(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", lambda: later())
+    assert outcome.end is End.FAIL
+    assert outcome.error["message"] == "the output is a coroutine that was not run; return `asyncio.run(…)`"
 
 
-def test_a_coroutine_may_be_run_in_a_step(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_a_coroutine_may_be_run_in_a_step(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     assert ctx.step("make", lambda: asyncio.run(later())) == 1
 
 
 @pytest.mark.parametrize("progress", [50, 50.5, Decimal(50), True, 1000])
-def test_numbers_of_every_kind_are_progress(inside: Inside, progress: Any) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_numbers_of_every_kind_are_progress(harness: Harness, progress: Any) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     ctx.step("make", lambda: 1, progress=progress)
-    assert inside.events[-1].data["progress"] == min(float(progress), 100.0)
+    assert harness.events[-1].data["progress"] == min(float(progress), 100.0)
 
 
 @pytest.mark.parametrize("percent", [math.nan, "50", None])
-def test_live_progress_that_is_no_number_fails_the_task_and_is_not_tried_again(inside: Inside, percent: Any) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", ctx.progress, percent)
-    assert (ending.how, ending.error["code"]) == (End.FAIL, "bad_step")
+def test_live_progress_that_is_no_number_fails_the_task_and_is_not_tried_again(harness: Harness, percent: Any) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", ctx.progress, percent)
+    assert (outcome.end, outcome.error["code"]) == (End.FAIL, "bad_step")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_live_progress_that_is_no_number_fails_the_task_and_is_not_tried_again(i
     ],
     ids=["Persian", "emoji", "no-break space", "ideographic space"],
 )
-def test_names_may_be_written_as_people_write_them(inside: Inside, name: str) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_names_may_be_written_as_people_write_them(harness: Harness, name: str) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     ctx.step(name, lambda: 1, agent=name, action=name)
-    assert inside.story() == [*CLAIMED, *steps(1, name)]
+    assert harness.story() == [*CLAIMED, *steps(1, name)]

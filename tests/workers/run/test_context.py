@@ -1,4 +1,4 @@
-"""Steps, live progress and text as an agent meets them, on the real ledger."""
+"""A context's steps, live progress and text, on the real ledger."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from swallowtail.app.core.events import StepText, step_id
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.run.context import Context, PermanentError
-from swallowtail.workers.run.outcomes import SHUT_DOWN, End, Ending, RunStopped
+from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, Outcome, RunStopped
 from swallowtail.workers.signals import step_started, text_produced
 from tests.harness.event_lines import steps
-from tests.workers.conftest import Inside
+from tests.workers.conftest import Harness
 
 CLAIMED = ["SUBMITTED", "QUEUED", "1: IN_PROGRESS"]
 
@@ -25,30 +25,30 @@ def fail(error: BaseException) -> NoReturn:
     raise error
 
 
-def ending_of(call: Callable[..., Any], *args: Any, **named: Any) -> Ending:
-    """The ending with which a call of the context stops the run."""
+def outcome_of(call: Callable[..., Any], *args: Any, **named: Any) -> Outcome:
+    """Return the outcome with which a call of the context stops the run."""
     with pytest.raises(RunStopped) as stopped:
         call(*args, **named)
-    return stopped.value.ending
+    return stopped.value.outcome
 
 
-def test_a_step_gives_its_output_as_json_gives_it_back(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_a_step_gives_its_output_as_json_gives_it_back(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     assert ctx.step("make", lambda: {"pair": (1, Decimal("2.5")), "text": "a\x00b"}) == {
         "pair": [1, "2.5"],
         "text": "a\ufffdb",
     }
-    assert inside.story() == [*CLAIMED, *steps(1, "make")]
+    assert harness.story() == [*CLAIMED, *steps(1, "make")]
 
 
-def test_a_finished_step_is_not_performed_again(inside: Inside) -> None:
-    task_id = inside.submit()
-    inside.context(inside.claim(task_id)).step("make", lambda: [1, 2], progress=40, message="Made")
-    inside.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
-    again = inside.context(inside.claim(task_id, 2))
+def test_a_finished_step_is_not_performed_again(harness: Harness) -> None:
+    task_id = harness.submit()
+    harness.context(harness.claim(task_id)).step("make", lambda: [1, 2], progress=40, message="Made")
+    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    again = harness.context(harness.claim(task_id, 2))
     assert again.attempt == 2
     assert again.step("make", lambda: fail(AssertionError("performed again"))) == [1, 2]
-    assert inside.story()[len(CLAIMED) :] == [
+    assert harness.story()[len(CLAIMED) :] == [
         *steps(1, "make"),
         "1: 40%",
         "1: RETRYING worker_lost",
@@ -57,33 +57,33 @@ def test_a_finished_step_is_not_performed_again(inside: Inside) -> None:
     ]
 
 
-def test_a_failed_try_is_retried_after_a_pause_that_doubles(make_inside: Callable[..., Inside]) -> None:
-    inside = make_inside(backoff_base=2.0, backoff_max=3.0)
-    task_id = inside.submit()
+def test_a_failed_try_is_retried_after_a_pause_that_doubles(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(backoff_base=2.0, backoff_max=3.0)
+    task_id = harness.submit()
     delays = []
     for attempt in (1, 2):
-        claim = inside.claim(task_id, attempt)
-        ending = ending_of(inside.context(claim).step, "make", fail, LookupError("no luck"))
-        assert ending.how is End.RETRY
-        assert ending.error == {
+        claim = harness.claim(task_id, attempt)
+        outcome = outcome_of(harness.context(claim).step, "make", fail, LookupError("no luck"))
+        assert outcome.end is End.RETRY
+        assert outcome.error == {
             "code": "exception",
             "message": "no luck",
             "type": "LookupError",
             "step": "make",
             "tries": attempt,
         }
-        delays.append(ending.delay)
-        inside.rt.runs.retry_later(claim, ending.error, 0.0)
+        delays.append(outcome.delay)
+        harness.rt.runs.retry_later(claim, outcome.error, 0.0)
     assert 0 <= delays[0] <= 2.0
     assert 0 <= delays[1] <= 3.0
-    last = ending_of(inside.context(inside.claim(task_id, 3)).step, "make", fail, LookupError("no luck"))
-    assert last.how is End.FAIL
+    last = outcome_of(harness.context(harness.claim(task_id, 3)).step, "make", fail, LookupError("no luck"))
+    assert last.end is End.FAIL
     assert last.error["tries"] == 3
 
 
-def test_tries_can_be_chosen_for_a_step(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    assert ending_of(ctx.step, "make", fail, LookupError(), tries=1).how is End.FAIL
+def test_tries_can_be_chosen_for_a_step(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    assert outcome_of(ctx.step, "make", fail, LookupError(), tries=1).end is End.FAIL
 
 
 @pytest.mark.parametrize(
@@ -94,133 +94,135 @@ def test_tries_can_be_chosen_for_a_step(inside: Inside) -> None:
         (SoftTimeLimitExceeded(), "soft_time_limit", "The soft time limit was exceeded"),
     ],
 )
-def test_some_errors_are_final(inside: Inside, error: BaseException, code: str, message: str) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", fail, error)
-    assert (ending.how, ending.error["code"], ending.error["message"]) == (End.FAIL, code, message)
-    assert inside.story() == [*CLAIMED, "1: make in_progress", f"1: make failed {code}"]
+def test_some_errors_are_final(harness: Harness, error: BaseException, code: str, message: str) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", fail, error)
+    assert (outcome.end, outcome.error["code"], outcome.error["message"]) == (End.FAIL, code, message)
+    assert harness.story() == [*CLAIMED, "1: make in_progress", f"1: make failed {code}"]
 
 
-def test_an_error_after_the_soft_limit_is_the_soft_limit(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    inside.watch.overtime = True
-    assert ending_of(ctx.step, "make", fail, LookupError()).error["code"] == "soft_time_limit"
+def test_an_error_after_the_soft_limit_is_the_soft_limit(harness: Harness) -> None:
+    interrupts = harness.interrupts()
+    ctx = harness.context(harness.claim(harness.submit()), interrupts=interrupts)
+    interrupts.state.timed_out = True
+    assert outcome_of(ctx.step, "make", fail, LookupError()).error["code"] == "soft_time_limit"
 
 
-def test_an_agent_that_catches_the_soft_limit_may_finish(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    inside.watch.overtime = True
+def test_an_agent_that_catches_the_soft_limit_may_finish(harness: Harness) -> None:
+    interrupts = harness.interrupts()
+    ctx = harness.context(harness.claim(harness.submit()), interrupts=interrupts)
+    interrupts.state.timed_out = True
     assert ctx.step("make", lambda: "what there is so far") == "what there is so far"
 
 
 @pytest.mark.parametrize(
     "error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), RecursionError(), GeneratorExit()]
 )
-def test_no_exception_of_a_step_is_too_strange(inside: Inside, error: BaseException) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", fail, error)
-    assert (ending.how, ending.error["type"]) == (End.RETRY, type(error).__name__)
+def test_no_exception_of_a_step_is_too_strange(harness: Harness, error: BaseException) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", fail, error)
+    assert (outcome.end, outcome.error["type"]) == (End.RETRY, type(error).__name__)
 
 
-def test_an_exception_that_cannot_be_printed_is_told_by_its_name(inside: Inside) -> None:
+def test_an_exception_that_cannot_be_printed_is_reported_by_its_class(harness: Harness) -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError
 
-    ctx = inside.context(inside.claim(inside.submit()))
-    assert ending_of(ctx.step, "make", fail, Mute()).error["message"] == "Mute"
+    ctx = harness.context(harness.claim(harness.submit()))
+    assert outcome_of(ctx.step, "make", fail, Mute()).error["message"] == "Mute"
 
 
 @pytest.mark.parametrize(
     ("output", "code"), [(object(), "not_json"), (2**70, "not_json"), ("x" * 2000, "output_too_large")]
 )
 def test_an_output_that_cannot_be_saved_fails_the_step(
-    make_inside: Callable[..., Inside], output: object, code: str
+    make_harness: Callable[..., Harness], output: object, code: str
 ) -> None:
-    inside = make_inside(max_output_bytes=1024)
-    ctx = inside.context(inside.claim(inside.submit()))
-    ending = ending_of(ctx.step, "make", lambda: output)
-    assert (ending.how, ending.error["code"]) == (End.FAIL, code)
-    assert inside.story()[-1] == f"1: make failed {code}"
+    harness = make_harness(max_output_bytes=1024)
+    ctx = harness.context(harness.claim(harness.submit()))
+    outcome = outcome_of(ctx.step, "make", lambda: output)
+    assert (outcome.end, outcome.error["code"]) == (End.FAIL, code)
+    assert harness.story()[-1] == f"1: make failed {code}"
 
 
-def test_a_ring_of_objects_is_not_json(inside: Inside) -> None:
-    ring: list[Any] = []
-    ring.append(ring)
-    ctx = inside.context(inside.claim(inside.submit()))
-    assert ending_of(ctx.step, "make", lambda: ring).error["code"] == "not_json"
+def test_an_object_that_contains_itself_is_not_json(harness: Harness) -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    ctx = harness.context(harness.claim(harness.submit()))
+    assert outcome_of(ctx.step, "make", lambda: loop).error["code"] == "not_json"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "two\nlines", 7])
-def test_a_step_needs_a_usable_key(inside: Inside, key: Any) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    assert ending_of(ctx.step, key, lambda: 1).error["code"] == "bad_step"
-    assert inside.story() == CLAIMED
+def test_a_step_needs_a_usable_key(harness: Harness, key: Any) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    assert outcome_of(ctx.step, key, lambda: 1).error["code"] == "bad_step"
+    assert harness.story() == CLAIMED
 
 
-def test_a_key_is_used_once_in_a_run_replayed_or_not(inside: Inside) -> None:
-    task_id = inside.submit()
-    ctx = inside.context(inside.claim(task_id))
+def test_a_key_is_used_once_in_a_run_replayed_or_not(harness: Harness) -> None:
+    task_id = harness.submit()
+    ctx = harness.context(harness.claim(task_id))
     ctx.step("make", lambda: 1)
-    assert ending_of(ctx.step, "make", lambda: 2).error["code"] == "bad_step"
-    inside.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
-    again = inside.context(inside.claim(task_id, 2))
+    assert outcome_of(ctx.step, "make", lambda: 2).error["code"] == "bad_step"
+    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    again = harness.context(harness.claim(task_id, 2))
     again.step("make", lambda: 1)
-    assert ending_of(again.step, "make", lambda: 2).error["code"] == "bad_step"
+    assert outcome_of(again.step, "make", lambda: 2).error["code"] == "bad_step"
 
 
-def test_steps_may_hold_steps(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_steps_may_hold_steps(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     assert ctx.step("outer", lambda: [ctx.step("inner", lambda: 1), 2]) == [1, 2]
-    ending = ending_of(ctx.step, "failing", lambda: ctx.step("deep", fail, LookupError("deep down")))
-    assert (ending.how, ending.error["step"]) == (End.RETRY, "deep")
+    outcome = outcome_of(ctx.step, "failing", lambda: ctx.step("deep", fail, LookupError("deep down")))
+    assert (outcome.end, outcome.error["step"]) == (End.RETRY, "deep")
 
 
-def test_the_end_of_a_run_cannot_be_swallowed(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    first = ending_of(ctx.step, "make", fail, LookupError())
+def test_the_end_of_a_run_cannot_be_swallowed(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    first = outcome_of(ctx.step, "make", fail, LookupError())
     for call in (lambda: ctx.step("other", lambda: 1), lambda: ctx.progress(5), ctx.check, lambda: ctx.text("x")):
-        assert ending_of(call) is first
-    assert ctx.ending is first
+        assert outcome_of(call) is first
+    assert ctx.outcome is first
 
 
-def test_a_cancelled_run_stops_at_its_next_call(inside: Inside) -> None:
-    task_id = inside.submit()
-    ctx = inside.context(inside.claim(task_id))
+def test_a_cancelled_run_stops_at_its_next_call(harness: Harness) -> None:
+    task_id = harness.submit()
+    ctx = harness.context(harness.claim(task_id))
 
     def cancel_meanwhile() -> str:
-        task_service.cancel(inside.rt, task_id)
+        task_service.cancel(harness.rt, task_id)
         return "done"
 
     # The step that runs is finished and saved; what comes after it is not started.
-    assert ending_of(ctx.step, "make", cancel_meanwhile).how is End.CANCEL
-    assert inside.story() == [*CLAIMED, "1: make in_progress", "1: cancel requested", "1: make completed"]
+    assert outcome_of(ctx.step, "make", cancel_meanwhile).end is End.CANCEL
+    assert harness.story() == [*CLAIMED, "1: make in_progress", "1: cancel requested", "1: make completed"]
 
 
-def test_a_run_without_its_lease_writes_nothing(inside: Inside) -> None:
-    task_id = inside.submit()
-    ctx = inside.context(inside.claim(task_id))
+def test_a_run_without_its_lease_writes_nothing(harness: Harness) -> None:
+    task_id = harness.submit()
+    ctx = harness.context(harness.claim(task_id))
 
     def lose_meanwhile() -> str:
-        inside.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+        harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
         return "too late"
 
-    assert ending_of(ctx.step, "make", lose_meanwhile).how is End.GONE
-    assert inside.story()[-1] == "1: RETRYING worker_lost"
+    assert outcome_of(ctx.step, "make", lose_meanwhile).end is End.ABANDON
+    assert harness.story()[-1] == "1: RETRYING worker_lost"
 
 
-def test_a_step_that_the_worker_leaves_open_is_left_to_the_ledger(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
-    assert ending_of(ctx.step, "make", fail, RunStopped(SHUT_DOWN)) is SHUT_DOWN
-    assert inside.story() == [*CLAIMED, "1: make in_progress"]
+def test_a_step_that_the_worker_leaves_open_is_left_to_the_ledger(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
+    assert outcome_of(ctx.step, "make", fail, RunStopped(WORKER_STOPPED)) is WORKER_STOPPED
+    assert harness.story() == [*CLAIMED, "1: make in_progress"]
 
 
-def test_a_skipped_step_is_remembered(inside: Inside) -> None:
-    task_id = inside.submit()
-    inside.context(inside.claim(task_id)).skip("review", "Editor", "review", "nothing to review")
-    inside.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
-    inside.context(inside.claim(task_id, 2)).skip("review", "Editor", "review", "nothing to review")
-    assert inside.story()[len(CLAIMED) :] == [
+def test_a_skipped_step_is_remembered(harness: Harness) -> None:
+    task_id = harness.submit()
+    harness.context(harness.claim(task_id)).skip("review", "Editor", "review", "nothing to review")
+    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    harness.context(harness.claim(task_id, 2)).skip("review", "Editor", "review", "nothing to review")
+    assert harness.story()[len(CLAIMED) :] == [
         "1: review skipped",
         "1: RETRYING worker_lost",
         "1: QUEUED",
@@ -228,8 +230,8 @@ def test_a_skipped_step_is_remembered(inside: Inside) -> None:
     ]
 
 
-def test_progress_never_goes_back_within_an_attempt(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_progress_never_goes_back_within_an_attempt(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
 
     def work() -> None:
         ctx.progress(60, "Most of it")
@@ -237,90 +239,92 @@ def test_progress_never_goes_back_within_an_attempt(inside: Inside) -> None:
 
     ctx.step("make", work, progress=30)
     ctx.progress(200)
-    ending_of(ctx.step, "fail", fail, LookupError())
-    told = [event.data["progress"] for event in inside.events] + [state.data["progress"] for state in inside.live]
-    assert [event.data["progress"] for event in inside.events][-4:] == [60, 60, 100, 100]
-    assert max(told) == 100
-    assert inside.live[0].data["progress"] == 60
+    outcome_of(ctx.step, "fail", fail, LookupError())
+    shown = [event.data["progress"] for event in harness.events] + [state.data["progress"] for state in harness.live]
+    assert [event.data["progress"] for event in harness.events][-4:] == [60, 60, 100, 100]
+    assert max(shown) == 100
+    assert harness.live[0].data["progress"] == 60
 
 
-def test_live_progress_names_the_event_it_came_after(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_live_progress_names_the_event_it_came_after(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     ctx.step("make", lambda: ctx.progress(10, "A little"))
-    (state,) = inside.live
+    (state,) = harness.live
     assert (state.base_seq, state.rev, state.attempt) == (4, 1, 1)
     assert state.data == {"progress": 10, "message": "A little", "timestamp": state.data["timestamp"]}
 
 
-def test_text_is_counted_in_characters_from_the_start_of_the_step(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_text_is_counted_in_characters_from_the_start_of_the_step(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
 
-    def speak() -> None:
+    def stream() -> None:
         for piece in ("grüß", "\ud800", "!"):
             ctx.text(piece)
 
-    ctx.step("first", speak)
-    ctx.step("second", speak)
-    told = [(text.step_id, text.rev, text.offset, text.text) for text in inside.text]
-    expected = [(1, 0, "grüß"), (2, 4, inside.text[1].text), (3, 4 + len(inside.text[1].text), "!")]
-    assert told == [(step_id(ctx.task_id, key), *line) for key in ("first", "second") for line in expected]
+    ctx.step("first", stream)
+    ctx.step("second", stream)
+    streamed = [(text.step_id, text.rev, text.offset, text.text) for text in harness.text]
+    expected = [(1, 0, "grüß"), (2, 4, harness.text[1].text), (3, 4 + len(harness.text[1].text), "!")]
+    assert streamed == [(step_id(ctx.task_id, key), *line) for key in ("first", "second") for line in expected]
 
 
-def test_text_outside_of_a_step_is_a_mistake(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_text_outside_of_a_step_is_a_mistake(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
     with pytest.raises(RuntimeError, match="inside a step"):
         ctx.text("lost")
 
 
-def test_an_observer_that_raises_breaks_no_step_and_is_logged(inside: Inside, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_observer_that_raises_breaks_no_step_and_is_logged(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
     def observe(**_: object) -> None:
         raise LookupError("the observer broke")
 
     step_started.connect(observe)
     try:
-        ctx: Context = inside.context(inside.claim(inside.submit()))
+        ctx: Context = harness.context(harness.claim(harness.submit()))
         assert ctx.step("make", lambda: 1) == 1
     finally:
         step_started.disconnect(observe)
     assert "the observer broke" in caplog.text
 
 
-def test_a_secret_that_is_split_over_two_pieces_of_text_reaches_no_reader(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_a_secret_that_is_split_over_two_pieces_of_text_reaches_no_reader(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
 
-    def speak() -> str:
+    def stream() -> str:
         for piece in ("with gh", "p_a1B2a1B2a1B2", "a1B2a1B2a1B2 all", " is well, g"):
             ctx.text(piece)
         return "done"
 
-    ctx.step("first", speak)
+    ctx.step("first", stream)
     shown = "with [redacted:token] all is well, g"
-    assert "".join(text.text for text in inside.text) == shown
-    for before, text in itertools.pairwise(inside.text):
+    assert "".join(text.text for text in harness.text) == shown
+    for before, text in itertools.pairwise(harness.text):
         assert text.offset == before.offset + len(before.text)
-    assert [text.rev for text in inside.text] == list(range(1, len(inside.text) + 1))
+    assert [text.rev for text in harness.text] == list(range(1, len(harness.text) + 1))
 
 
-def test_progress_and_the_message_of_a_step_tell_no_secret(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit(given={"password": "open sesame"})))
+def test_progress_and_the_message_of_a_step_show_no_secret(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit(task_input={"password": "open sesame"})))
     ctx.step("first", lambda: ctx.progress(10, "trying open sesame"), progress=20, message="open sesame it is")
-    assert [state.data["message"] for state in inside.live] == ["trying [redacted:secret]"]
-    assert "open sesame" not in repr(inside.events)
+    assert [state.data["message"] for state in harness.live] == ["trying [redacted:secret]"]
+    assert "open sesame" not in repr(harness.events)
 
 
-def test_a_long_text_is_streamed_in_pieces_of_bounded_length(make_inside: Callable[..., Inside]) -> None:
-    inside = make_inside(inline_output_bytes=1024)
+def test_a_long_text_is_streamed_in_pieces_of_bounded_length(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(inline_output_bytes=1024)
     pieces: list[StepText] = []
 
-    def hear(text: StepText, **more: object) -> None:
+    def receive(text: StepText, **more: object) -> None:
         pieces.append(text)
 
-    text_produced.connect(hear, weak=False)
+    text_produced.connect(receive, weak=False)
     try:
-        ctx = inside.context(inside.claim(inside.submit()))
+        ctx = harness.context(harness.claim(harness.submit()))
         ctx.step("write", lambda: ctx.text("word " * 1000))
     finally:
-        text_produced.disconnect(hear)
+        text_produced.disconnect(receive)
     assert "".join(piece.text for piece in pieces) == "word " * 1000
     assert [piece.offset for piece in pieces] == [1024 * place for place in range(5)]
     assert [piece.rev for piece in pieces] == [1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""A database that refuses a write of ours is no error of the agent's: told without its words, and tried again."""
+"""A database that refuses a write of ours is not the agent's error: the task is tried again, and clients see no details."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.context import Context
-from tests.workers.conftest import Inside
-from tests.workers.test_run_task import Given, perform
+from tests.workers.conftest import Harness
+from tests.workers.test_run_task import GreetInput, perform
 
 SECRET = "SECRET-in-the-statement"
 
 
-def work(ctx: Context, given: Given) -> str:
-    """One step, within which a careless agent catches whatever comes."""
+def work(ctx: Context, task_input: GreetInput) -> str:
+    """One step in an agent that swallows every exception."""
     try:
         made: str = ctx.step("make", lambda: SECRET, progress=50)
     except Exception:
@@ -26,11 +26,11 @@ def work(ctx: Context, given: Given) -> str:
     return made
 
 
-def refuse(inside: Inside, event: str, table: str, when: str = "1") -> Callable[[], None]:
-    """Have the database refuse a write; gives what ends that."""
+def refuse(harness: Harness, event: str, table: str, when: str = "1") -> Callable[[], None]:
+    """Let the database refuse a write; return the function that ends this."""
 
     def run(statement: str) -> None:
-        with inside.rt.db.write() as session:
+        with harness.rt.db.write() as session:
             session.execute(text(statement))
 
     run(
@@ -49,77 +49,77 @@ WRITES = {
 
 @pytest.mark.parametrize("what", WRITES)
 def test_a_refused_write_is_internal_and_is_tried_again_without_counting(
-    make_inside: Callable[..., Inside], what: str
+    make_harness: Callable[..., Harness], what: str
 ) -> None:
-    inside = make_inside(step_tries=1, max_losses=0)
-    let = refuse(inside, *WRITES[what])
-    task_id = inside.submit(given={})
+    harness = make_harness(step_tries=1, max_losses=0)
+    let = refuse(harness, *WRITES[what])
+    task_id = harness.submit(task_input={})
     for attempt in (1, 2):
-        assert perform(inside, work, attempt, task_id=task_id)[0] is TaskStatus.RETRYING
-        assert inside.events[-1].data["error"]["code"] == "internal"
+        assert perform(harness, work, attempt, task_id=task_id)[0] is TaskStatus.RETRYING
+        assert harness.events[-1].data["error"]["code"] == "internal"
     let()
-    assert perform(inside, work, 3, task_id=task_id)[0] is TaskStatus.COMPLETED
-    assert inside.events[-1].data["result"] == SECRET
-    told = str([event.data["error"] for event in inside.events if "error" in event.data])
-    assert not [word for word in (SECRET, "INSERT", "UPDATE", "sqlite", "sqlalche") if word in told]
+    assert perform(harness, work, 3, task_id=task_id)[0] is TaskStatus.COMPLETED
+    assert harness.events[-1].data["result"] == SECRET
+    shown = str([event.data["error"] for event in harness.events if "error" in event.data])
+    assert not [word for word in (SECRET, "INSERT", "UPDATE", "sqlite", "sqlalche") if word in shown]
 
 
 def test_the_fault_is_in_the_log_under_the_id_that_watchers_see(
-    inside: Inside, capsys: pytest.CaptureFixture[str]
+    harness: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refuse(inside, "INSERT", "step")
-    perform(inside, work, given={})
-    fault_id = inside.events[-1].data["error"]["message"].rpartition(" ")[2]
+    refuse(harness, "INSERT", "step")
+    perform(harness, work, task_input={})
+    fault_id = harness.events[-1].data["error"]["message"].rpartition(" ")[2]
     logged = capsys.readouterr().out
     assert fault_id in logged
     assert "refused" in logged
 
 
-def test_a_failure_that_could_not_be_written_down_is_tried_again(make_inside: Callable[..., Inside]) -> None:
-    inside = make_inside(step_tries=1)
+def test_a_failure_that_could_not_be_written_down_is_tried_again(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(step_tries=1)
 
-    def broken(ctx: Context, given: Given) -> None:
+    def broken(ctx: Context, task_input: GreetInput) -> None:
         ctx.step("make", lambda: 1 / 0)
 
-    let = refuse(inside, "UPDATE", "step", "NEW.failures > OLD.failures")
-    _, task_id = perform(inside, broken, given={})
-    assert inside.events[-1].data["error"]["code"] == "internal"
+    let = refuse(harness, "UPDATE", "step", "NEW.failures > OLD.failures")
+    _, task_id = perform(harness, broken, task_input={})
+    assert harness.events[-1].data["error"]["code"] == "internal"
     let()
-    assert perform(inside, broken, 2, task_id=task_id)[0] is TaskStatus.FAILED
-    assert inside.events[-1].data["error"]["type"] == "ZeroDivisionError"
+    assert perform(harness, broken, 2, task_id=task_id)[0] is TaskStatus.FAILED
+    assert harness.events[-1].data["error"]["type"] == "ZeroDivisionError"
 
 
-def test_an_agents_own_database_error_is_its_own(make_inside: Callable[..., Inside]) -> None:
-    inside = make_inside(step_tries=2)
+def test_an_agents_own_database_error_is_its_own(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(step_tries=2)
 
-    def broken(ctx: Context, given: Given) -> None:
+    def broken(ctx: Context, task_input: GreetInput) -> None:
         def ask() -> None:
             raise OperationalError("SELECT 1", {}, Exception("the agent's own database"))
 
         ctx.step("ask", ask)
 
-    _, task_id = perform(inside, broken, given={})
-    assert inside.events[-1].data["error"]["type"] == "OperationalError"
-    assert perform(inside, broken, 2, task_id=task_id)[0] is TaskStatus.FAILED
+    _, task_id = perform(harness, broken, task_input={})
+    assert harness.events[-1].data["error"]["type"] == "OperationalError"
+    assert perform(harness, broken, 2, task_id=task_id)[0] is TaskStatus.FAILED
 
 
-def test_a_value_that_the_database_refuses_ends_the_task(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_the_database_refuses_ends_the_task(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> None:
         raise DataError(f"UPDATE step SET output = '{SECRET}'", {}, Exception("no such value"))
 
-    monkeypatch.setattr(type(inside.rt.runs), "finish_step", refused)
-    assert perform(inside, work, given={})[0] is TaskStatus.FAILED
-    error = inside.events[-1].data["error"]
+    monkeypatch.setattr(type(harness.rt.runs), "finish_step", refused)
+    assert perform(harness, work, task_input={})[0] is TaskStatus.FAILED
+    error = harness.events[-1].data["error"]
     assert (error["code"], SECRET in str(error)) == ("internal", False)
 
 
 def test_a_database_that_refuses_everything_leaves_the_task_to_the_sweep(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any, **__: Any) -> None:
         raise OperationalError("UPDATE task", {}, Exception("database or disk is full"))
 
     for write in ("start_step", "retry_later", "fail", "complete"):
-        monkeypatch.setattr(type(inside.rt.runs), write, refused)
-    assert perform(inside, work, given={})[0] is None
-    assert inside.story()[-1] == "1: IN_PROGRESS"
+        monkeypatch.setattr(type(harness.rt.runs), write, refused)
+    assert perform(harness, work, task_input={})[0] is None
+    assert harness.story()[-1] == "1: IN_PROGRESS"

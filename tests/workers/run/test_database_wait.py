@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import pytest
 
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers import run_task
-from swallowtail.workers.run.context import Context
-from swallowtail.workers.run.database_wait import Holding
+from swallowtail.workers.run.database_wait import DatabaseWait
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import End, Ending, RunStopped
-from swallowtail.workers.run.shared_memory import Board
+from swallowtail.workers.run.outcome_writer import OutcomeWriter
+from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
 from tests.harness.refusing_database import SQLITE_REFUSALS, Refusing
 from tests.harness.waiting import wait_until
-from tests.workers.conftest import Inside
+from tests.workers.conftest import Harness
 
 
 @pytest.mark.parametrize("how", SQLITE_REFUSALS)
-def test_a_finished_step_is_saved_once_the_database_takes_it(inside: Inside, how: str) -> None:
-    inside.rt.db.wait = 0.01
-    claim = inside.claim(inside.submit())
-    renewed: list[bool] = []
-    writes = Holding(inside.rt.runs, 0.01, lambda: True, lambda: renewed.append(True))
-    ctx = Context(claim, writes, inside.rt.settings, inside.watch, LiveProgress(claim, 10.0))
-    refusing = Refusing(inside.rt.db)
+def test_a_finished_step_is_saved_once_the_database_takes_it(harness: Harness, how: str) -> None:
+    harness.rt.db.wait = 0.01
+    claim = harness.claim(harness.submit())
+    extended: list[bool] = []
+    wait = DatabaseWait(0.01, lambda: True, lambda: extended.append(True))
+    ctx = harness.context(claim, write=wait.write)
+    refusing = Refusing(harness.rt.db)
     done: list[str] = []
 
     def work() -> str:
@@ -42,37 +40,37 @@ def test_a_finished_step_is_saved_once_the_database_takes_it(inside: Inside, how
 
     assert len(ctx.step("make", work, progress=50)) == 100_000
     assert done == ["once"]
-    assert renewed
-    assert inside.story()[-2:] == ["1: make completed", "1: 50%"]
+    assert extended
+    assert harness.story()[-2:] == ["1: make completed", "1: 50%"]
 
 
-def test_a_run_whose_worker_is_about_to_end_does_not_wait(inside: Inside) -> None:
-    inside.rt.db.wait = 0.01
-    claim = inside.claim(inside.submit())
-    writes = Holding(inside.rt.runs, 0.01, lambda: False, lambda: None)
-    ctx = Context(claim, writes, inside.rt.settings, inside.watch, LiveProgress(claim, 10.0))
-    Refusing(inside.rt.db).how = "query_only=1"
+def test_a_run_whose_worker_is_about_to_end_does_not_wait(harness: Harness) -> None:
+    harness.rt.db.wait = 0.01
+    claim = harness.claim(harness.submit())
+    wait = DatabaseWait(0.01, lambda: False, lambda: None)
+    ctx = harness.context(claim, write=wait.write)
+    Refusing(harness.rt.db).how = "query_only=1"
     with pytest.raises(RunStopped) as stopped:
         ctx.step("make", lambda: "made")
-    assert stopped.value.ending.how is End.GONE
+    assert stopped.value.outcome.end is End.ABANDON
 
 
-ENDS: dict[str, tuple[Ending | None, TaskStatus]] = {
+OUTCOMES: dict[str, tuple[Outcome | None, TaskStatus]] = {
     "complete": (None, TaskStatus.COMPLETED),
-    "fail": (Ending(End.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
-    "retry": (Ending(End.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
-    "hand over": (Ending(End.HAND_OVER, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
+    "fail": (Outcome(End.FAIL, {"code": "permanent", "message": "No"}), TaskStatus.FAILED),
+    "retry": (Outcome(End.RETRY, {"code": "exception", "message": "No"}), TaskStatus.RETRYING),
+    "requeue": (Outcome(End.REQUEUE, {"code": "worker_stopped", "message": "Bye"}), TaskStatus.RETRYING),
 }
 
 
-@pytest.mark.parametrize("how", ENDS)
-def test_the_end_of_a_run_is_written_once_the_database_takes_it(inside: Inside, how: str) -> None:
-    inside.rt.db.wait = 0.01
-    ending, became = ENDS[how]
-    claim = inside.claim(inside.submit())
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_the_end_of_a_run_is_written_once_the_database_takes_it(harness: Harness, name: str) -> None:
+    harness.rt.db.wait = 0.01
+    outcome, status = OUTCOMES[name]
+    claim = harness.claim(harness.submit())
     live = LiveProgress(claim, 10.0)
     live.report(40, "nearly")
-    refusing = Refusing(inside.rt.db)
+    refusing = Refusing(harness.rt.db)
     refusing.how = "query_only=1"
 
     def allow() -> None:
@@ -80,46 +78,38 @@ def test_the_end_of_a_run_is_written_once_the_database_takes_it(inside: Inside, 
         refusing.how = None
 
     threading.Thread(target=allow).start()
-    writes = Holding(inside.rt.runs, 0.01, lambda: True, lambda: None)
-    assert run_task.settle(inside.rt, claim, live, {"n": 1}, ending, writes.hold) == became
-    assert inside.events[-1].data["status"] == became
-
-
-class Pulse:
-    """A run's pulse, as far as a wait needs one."""
-
-    def writing(self) -> Any:
-        raise AssertionError("nothing was written")
+    wait = DatabaseWait(0.01, lambda: True, lambda: None)
+    assert OutcomeWriter(harness.rt, claim, live).write({"n": 1}, outcome, wait.write) == status
+    assert harness.events[-1].data["status"] == status
 
 
 @pytest.mark.parametrize("grace", [0.0, 600.0])
 def test_a_run_of_a_worker_that_stops_waits_for_as_long_as_the_grace_lasts(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch, grace: float
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, grace: float
 ) -> None:
-    inside.rt.db.wait = 0.01
-    board = Board()
-    monkeypatch.setattr(run_task, "slot", lambda: board.slot(0))
-    settings = inside.rt.settings.model_copy(update={"shutdown_grace": grace, "heartbeat_seconds": 0.01})
-    monkeypatch.setattr(inside.rt, "settings", settings)
-    claim = inside.claim(inside.submit())
+    harness.rt.db.wait = 0.01
+    memory = harness.memory
+    settings = harness.rt.settings.model_copy(update={"shutdown_grace": grace, "heartbeat_seconds": 0.01})
+    monkeypatch.setattr(harness.rt, "settings", settings)
+    claim = harness.claim(harness.submit())
     live = LiveProgress(claim, 10.0)
-    writes = run_task.hold_on(claim, inside.rt, Pulse(), live)  # type: ignore[arg-type]
-    refusing = Refusing(inside.rt.db)
+    wait = run_task.make_database_wait(claim, harness.rt, harness.interrupts().state, live)
+    refusing = Refusing(harness.rt.db)
     refusing.how = "query_only=1"
 
-    def leave() -> None:
+    def stop() -> None:
         wait_until(lambda: refusing.met >= 3, "the write was refused a few times")
-        board.leave()
-        left_at, met = board.slot(0).left_at, refusing.met
+        memory.announce_stop()
+        since, met = memory.slot(0).stopping_since, refusing.met
         if grace:
             wait_until(lambda: refusing.met >= met + 3, "the worker stops, and the run still waits")
-            board.leave()
-            assert board.slot(0).left_at == left_at <= time.monotonic(), "told again"
+            memory.announce_stop()
+            assert memory.slot(0).stopping_since == since <= time.monotonic(), "announced again"
             # As if the grace had passed.
-            board.numbers[0] -= 2 * grace
+            memory.numbers[0] -= 2 * grace
 
-    thread = threading.Thread(target=leave)
+    thread = threading.Thread(target=stop)
     thread.start()
-    assert run_task.settle(inside.rt, claim, live, "done", None, writes.hold) is None
+    assert OutcomeWriter(harness.rt, claim, live).write("done", None, wait.write) is None
     thread.join()
-    assert inside.events[-1].data["status"] == TaskStatus.IN_PROGRESS
+    assert harness.events[-1].data["status"] == TaskStatus.IN_PROGRESS

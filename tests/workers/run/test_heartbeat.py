@@ -1,4 +1,4 @@
-"""A run's pulse against a ledger that answers, hangs or says no."""
+"""A run's heartbeat against a ledger that answers, hangs or refuses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.runs import Beat, Claim
-from swallowtail.workers.run.heartbeat import Pulse
+from swallowtail.workers.run.heartbeat import Heartbeat
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, SHUT_DOWN, Ending, RunStopped, WorkerStopping
-from swallowtail.workers.run.shared_memory import Board
+from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, WORKER_STOPPED, Outcome, RunStopped, WorkerStopping
+from swallowtail.workers.run.run_state import RunState
+from swallowtail.workers.run.shared_memory import SharedMemory
 from tests.harness.waiting import wait_until
 
 CLAIM = Claim("t", "demo", "test", None, 1, "token", 0.0, 3)
@@ -26,18 +27,18 @@ HOUR = 3600.0
 
 
 @dataclass
-class FakeBeats:
-    """A ledger's heartbeat that answers as told; `hang` keeps it from answering."""
+class FakeWriter:
+    """A ledger that answers every heartbeat with `answer`; it hangs while `hang` is clear."""
 
     answer: Beat | Exception = field(default_factory=lambda: Beat(alive=True, cancel_requested=False))
-    told: list[tuple[float, str]] = field(default_factory=list)
+    received: list[tuple[float, str]] = field(default_factory=list)
     hang: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.hang.set()
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
-        self.told.append((progress, message))
+        self.received.append((progress, message))
         self.hang.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -46,14 +47,19 @@ class FakeBeats:
 
 @dataclass
 class Run:
-    """One run under a pulse; `words` and `killed` tell what became of a run that ignored everything."""
+    """One run with its heartbeat; `written` and `killed` show how a run that ignored everything ended."""
 
-    pulse: Pulse
-    beats: FakeBeats
+    heartbeat: Heartbeat
+    interrupts: Interrupts
+    writer: FakeWriter
     live: LiveProgress
-    words: list[Ending]
+    written: list[Outcome]
     killed: threading.Event
-    board: Board
+    memory: SharedMemory
+
+    @property
+    def state(self) -> RunState:
+        return self.interrupts.state
 
 
 NewRun = Callable[..., Run]
@@ -63,102 +69,105 @@ NewRun = Callable[..., Run]
 def new_run() -> Iterator[NewRun]:
     opened: list[tuple[Interrupts, Run]] = []
 
-    def make(*, lease: float = HOUR, grace: float = 0.1, leave: float = HOUR) -> Run:
+    def make(*, lease: float = HOUR, grace: float = 0.1, shutdown_grace: float = HOUR) -> Run:
         settings = Settings(
-            _env_file=None, lease_seconds=lease, heartbeat_seconds=0.05, cancel_grace=grace, shutdown_grace=leave
+            _env_file=None,
+            lease_seconds=lease,
+            heartbeat_seconds=0.05,
+            cancel_grace=grace,
+            shutdown_grace=shutdown_grace,
         )
-        interrupts, beats, live = Interrupts(), FakeBeats(), LiveProgress(CLAIM, 10.0)
-        words: list[Ending] = []
+        memory, writer, written = SharedMemory(), FakeWriter(), list[Outcome]()
+        interrupts = Interrupts(RunState(memory.slot(0), settings))
+        live = LiveProgress(CLAIM, 10.0, interrupts.state.changed.set)
         killed = threading.Event()
-        board = Board()
-        pulse = Pulse(
-            CLAIM, time.monotonic(), beats, settings, interrupts, live, board.slot(0), words.append, killed.set
-        )
-        run = Run(pulse, beats, live, words, killed, board)
+        began = time.monotonic()
+        heartbeat = Heartbeat(CLAIM, began, writer, settings, interrupts, live, written.append, killed.set)
+        run = Run(heartbeat, interrupts, writer, live, written, killed, memory)
         interrupts.__enter__()
-        pulse.__enter__()
+        heartbeat.__enter__()
         opened.append((interrupts, run))
         return run
 
     yield make
     for interrupts, run in opened:
-        run.beats.hang.set()
-        run.pulse.__exit__()
+        run.writer.hang.set()
+        run.heartbeat.__exit__()
         interrupts.__exit__()
 
 
 @contextmanager
-def stopped_with(ending: Ending) -> Iterator[None]:
+def stopped_with(outcome: Outcome) -> Iterator[None]:
     with pytest.raises(RunStopped) as stopped:
         yield
-    assert stopped.value.ending is ending
+    assert stopped.value.outcome is outcome
 
 
-def test_it_beats_with_what_the_run_reported(new_run: NewRun) -> None:
+def test_a_heartbeat_carries_the_progress_that_the_run_reported(new_run: NewRun) -> None:
     run = new_run()
     run.live.report(30, "Reading")
-    wait_until(lambda: run.beats.told[-1:] == [(30, "Reading")], "a beat carries the progress")
-    run.pulse.check()
+    wait_until(lambda: run.writer.received[-1:] == [(30, "Reading")], "a heartbeat carries the progress")
+    run.state.check()
 
 
 def test_a_cancel_ends_the_run_at_its_next_call(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    run.beats.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = Beat(alive=True, cancel_requested=True)
     with stopped_with(CANCELLED):
-        wait_until(run.pulse.check, "the cancel is seen")
-    assert run.pulse.force() is None
+        wait_until(run.state.check, "the cancel is seen")
+    assert run.state.forced_outcome() is None
 
 
 def test_a_cancel_interrupts_a_blocked_call_after_its_grace(new_run: NewRun) -> None:
     run = new_run(grace=0.3)
-    run.beats.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = Beat(alive=True, cancel_requested=True)
     with stopped_with(CANCELLED):
-        run.pulse.call(time.sleep, HOUR)
-    assert run.words == []
+        run.interrupts.call(time.sleep, HOUR)
+    assert run.written == []
 
 
-def test_a_run_that_somebody_else_has_is_interrupted_at_once(new_run: NewRun) -> None:
+def test_a_run_whose_task_another_run_holds_is_interrupted_at_once(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    run.beats.answer = Beat(alive=False, cancel_requested=False)
+    run.writer.answer = Beat(alive=False, cancel_requested=False)
     with stopped_with(LEASE_LOST):
-        run.pulse.call(time.sleep, HOUR)
+        run.interrupts.call(time.sleep, HOUR)
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("broken"), None])
-def test_a_run_stops_by_its_own_clock_when_nobody_answers(new_run: NewRun, fault: Exception | None) -> None:
+def test_a_run_stops_by_its_own_clock_when_the_ledger_does_not_answer(new_run: NewRun, fault: Exception | None) -> None:
     run = new_run(lease=0.5)
     if fault is None:
-        run.beats.hang.clear()
+        run.writer.hang.clear()
     else:
-        run.beats.answer = fault
+        run.writer.answer = fault
     with stopped_with(LEASE_LOST):
-        run.pulse.call(time.sleep, HOUR)
+        run.interrupts.call(time.sleep, HOUR)
     with stopped_with(LEASE_LOST):
-        run.pulse.check()
+        run.state.check()
 
 
 def test_a_write_extends_the_lease(new_run: NewRun) -> None:
     run = new_run(lease=0.5)
-    run.beats.hang.clear()
+    run.writer.hang.clear()
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
-        with run.pulse.writing() as written:
-            written(False)
+        with run.state.extending() as extended:
+            extended(False)
         time.sleep(0.01)
-    run.pulse.check()
+    run.state.check()
 
 
 def test_a_write_that_finds_a_cancel_ends_the_run(new_run: NewRun) -> None:
     run = new_run(grace=HOUR)
-    with run.pulse.writing() as written:
-        written(True)
+    with run.state.extending() as extended:
+        extended(True)
     with stopped_with(CANCELLED):
-        run.pulse.check()
+        run.state.check()
 
 
-def test_a_run_that_ignores_its_interrupt_is_killed_with_last_words(new_run: NewRun) -> None:
+def test_a_run_that_ignores_its_interrupt_is_killed_after_its_outcome_is_written(new_run: NewRun) -> None:
     run = new_run()
-    run.beats.answer = Beat(alive=True, cancel_requested=True)
+    run.writer.answer = Beat(alive=True, cancel_requested=True)
     seen = []
 
     def ignore() -> None:
@@ -166,37 +175,37 @@ def test_a_run_that_ignores_its_interrupt_is_killed_with_last_words(new_run: New
             try:
                 time.sleep(0.05)
             except RunStopped as stopped:
-                seen.append(stopped.ending)
+                seen.append(stopped.outcome)
 
-    run.pulse.call(ignore)
+    run.interrupts.call(ignore)
     assert seen == [CANCELLED]
-    assert run.words[0] is CANCELLED
+    assert run.written[0] is CANCELLED
 
 
 def test_a_write_that_takes_long_is_not_killed(new_run: NewRun) -> None:
     run = new_run()
-    run.beats.answer = Beat(alive=False, cancel_requested=False)
+    run.writer.answer = Beat(alive=False, cancel_requested=False)
 
     def write() -> None:
-        with run.pulse.closed():
+        with run.interrupts.deferred():
             time.sleep(2.5)
 
     with stopped_with(LEASE_LOST):
-        run.pulse.call(write)
+        run.interrupts.call(write)
     assert not run.killed.is_set()
 
 
 def test_a_worker_that_stops_ends_a_run_between_two_steps_only(new_run: NewRun) -> None:
     run = new_run()
-    run.board.leave()
-    run.pulse.check()
-    assert run.pulse.call(time.sleep, 0.3) is None
-    with stopped_with(SHUT_DOWN):
-        run.pulse.check(between=True)
+    run.memory.announce_stop()
+    run.state.check()
+    assert run.interrupts.call(time.sleep, 0.3) is None
+    with stopped_with(WORKER_STOPPED):
+        run.state.check(between_steps=True)
 
 
-def test_a_step_is_told_once_that_its_worker_stops_and_may_end_in_peace(new_run: NewRun) -> None:
-    run = new_run(grace=HOUR, leave=0.3)
+def test_a_step_learns_once_that_its_worker_stops_and_may_finish(new_run: NewRun) -> None:
+    run = new_run(grace=HOUR, shutdown_grace=0.3)
 
     def work() -> str:
         try:
@@ -207,42 +216,42 @@ def test_a_step_is_told_once_that_its_worker_stops_and_may_end_in_peace(new_run:
             time.sleep(0.3)
         return "tidied up"
 
-    run.board.leave()
-    assert run.pulse.call(work) == "tidied up"
-    assert run.pulse.told
-    run.pulse.check()
-    with stopped_with(SHUT_DOWN):
-        run.pulse.check(between=True)
-    assert run.words == []
+    run.memory.announce_stop()
+    assert run.interrupts.call(work) == "tidied up"
+    assert run.state.stop_raised
+    run.state.check()
+    with stopped_with(WORKER_STOPPED):
+        run.state.check(between_steps=True)
+    assert run.written == []
 
 
-def test_a_step_that_does_not_hear_that_its_worker_stops_is_killed_with_last_words(new_run: NewRun) -> None:
-    run = new_run(leave=0.1)
-    run.board.leave()
+def test_a_step_that_ignores_that_its_worker_stops_is_killed_after_its_outcome_is_written(new_run: NewRun) -> None:
+    run = new_run(shutdown_grace=0.1)
+    run.memory.announce_stop()
 
     def ignore() -> None:
         while not run.killed.is_set():
             with contextlib.suppress(WorkerStopping):
                 time.sleep(0.05)
 
-    run.pulse.call(ignore)
-    assert run.words[0] is SHUT_DOWN
+    run.interrupts.call(ignore)
+    assert run.written[0] is WORKER_STOPPED
 
 
-def test_the_end_of_a_run_is_left_alone(new_run: NewRun) -> None:
+def test_a_run_that_writes_its_outcome_is_not_interrupted(new_run: NewRun) -> None:
     run = new_run(lease=0.3)
-    run.pulse.wind_up()
-    run.beats.answer = Beat(alive=False, cancel_requested=True)
+    run.heartbeat.finish()
+    run.writer.answer = Beat(alive=False, cancel_requested=True)
     time.sleep(0.6)
-    run.pulse.check()
-    assert run.pulse.force() is None
+    run.state.check()
+    assert run.state.forced_outcome() is None
     assert not run.killed.is_set()
 
 
-def test_after_its_end_it_beats_no_more(new_run: NewRun) -> None:
+def test_after_the_end_of_the_run_no_heartbeat_is_written(new_run: NewRun) -> None:
     run = new_run()
-    wait_until(lambda: run.beats.told, "it beats")
-    run.pulse.__exit__()
-    count = len(run.beats.told)
+    wait_until(lambda: run.writer.received, "a heartbeat is written")
+    run.heartbeat.__exit__()
+    count = len(run.writer.received)
     time.sleep(0.3)
-    assert len(run.beats.told) == count
+    assert len(run.writer.received) == count

@@ -1,4 +1,4 @@
-"""Who is kept, who is not, and who is ended: a keeper on a board of its own, with a ledger that answers as told."""
+"""Which leases a lease keeper extends and which runs it ends, with a ledger that answers as the test sets."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import LeaseLost
 from swallowtail.app.core.ledger.runs import Beat, Claim
 from swallowtail.app.core.states import TaskStatus
-from swallowtail.workers.run.lease_keeper import Keeper, is_alive
-from swallowtail.workers.run.shared_memory import Board, Note
+from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
+from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory
 from tests.harness.waiting import wait_until
 
-RUN = Note(os.getpid(), "task", "token")
+RUN = RunIdentity(os.getpid(), "task", "token")
 
 
 @dataclass
-class FakeBeats:
-    """A ledger that answers as told, and remembers what was asked of it."""
+class FakeWriter:
+    """A ledger that answers every heartbeat with `answer` and records the calls."""
 
     answer: Beat = field(default_factory=lambda: Beat(alive=True, cancel_requested=False))
-    told: list[tuple[str, str, str]] = field(default_factory=list)
+    calls: list[tuple[str, str, str]] = field(default_factory=list)
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat:
         assert (progress, message) == (0.0, "")
-        self.told.append(("beat", claim.task_id, claim.token))
+        self.calls.append(("heartbeat", claim.task_id, claim.token))
         return self.answer
 
     def cancelled(self, claim: Claim) -> TaskStatus:
         if not self.answer.alive:
             raise LeaseLost
-        self.told.append(("cancelled", claim.task_id, claim.token))
+        self.calls.append(("cancelled", claim.task_id, claim.token))
         return TaskStatus.CANCELLED
 
     def retry_later(self, claim: Claim, error: dict[str, Any], delay: float) -> TaskStatus:
-        self.told.append((error["code"], claim.task_id, claim.token))
+        self.calls.append((error["code"], claim.task_id, claim.token))
         return TaskStatus.RETRYING
 
 
 @dataclass
-class Watched:
-    """A board with one run on it, and a keeper; `ended` are the processes that it ended."""
+class KeptRun:
+    """One run in shared memory with a lease keeper; `ended` are the processes that the keeper ended."""
 
-    board: Board
-    beats: FakeBeats
-    keeper: Keeper
+    memory: SharedMemory
+    writer: FakeWriter
+    keeper: LeaseKeeper
     ended: list[int]
 
-    def look_until(self, reached: Callable[[], bool], what: str) -> None:
-        """Have the keeper look until this is so."""
+    def check_until(self, reached: Callable[[], bool], what: str) -> None:
+        """Let the keeper check until the condition holds."""
 
-        def look() -> bool:
-            self.keeper.look()
+        def check() -> bool:
+            self.keeper.check_runs()
             return reached()
 
-        wait_until(look, what)
+        wait_until(check, what)
 
 
-MakeWatched = Callable[..., Watched]
+MakeKeptRun = Callable[..., KeptRun]
 
 
 @pytest.fixture
-def make_watched() -> MakeWatched:
-    def make(run: Note = RUN, *, heartbeat: float = 0.01, grace: float = 3600.0) -> Watched:
+def make_kept_run() -> MakeKeptRun:
+    def make(run: RunIdentity = RUN, *, heartbeat: float = 0.01, grace: float = 3600.0) -> KeptRun:
         settings = Settings(
             _env_file=None,
             lease_seconds=3600,
@@ -78,49 +78,49 @@ def make_watched() -> MakeWatched:
             cancel_grace=grace,
             shutdown_grace=grace,
         )
-        board, beats, ended = Board(), FakeBeats(), list[int]()
-        keeper = Keeper(board, beats, settings, end=ended.append)
-        board.slot(0).open(run)
-        return Watched(board, beats, keeper, ended)
+        memory, writer, ended = SharedMemory(), FakeWriter(), list[int]()
+        keeper = LeaseKeeper(memory, writer, settings, end=ended.append)
+        memory.slot(0).open(run)
+        return KeptRun(memory, writer, keeper, ended)
 
     return make
 
 
-def test_a_run_that_beats_is_left_alone(make_watched: MakeWatched) -> None:
-    watched = make_watched(heartbeat=600)
-    watched.keeper.look()
-    assert watched.beats.told == []
+def test_the_lease_of_a_run_that_writes_heartbeats_is_left_alone(make_kept_run: MakeKeptRun) -> None:
+    kept_run = make_kept_run(heartbeat=600)
+    kept_run.keeper.check_runs()
+    assert kept_run.writer.calls == []
 
 
-def test_a_silent_run_is_kept_and_can_read_that_it_was(make_watched: MakeWatched) -> None:
-    watched = make_watched()
+def test_the_lease_of_a_silent_run_is_extended_and_the_run_can_read_that(make_kept_run: MakeKeptRun) -> None:
+    kept_run = make_kept_run()
     began = time.monotonic()
-    watched.look_until(lambda: bool(watched.beats.told), "the run is kept")
-    assert watched.beats.told == [("beat", "task", "token")]
-    assert watched.board.slot(0).kept >= began
+    kept_run.check_until(lambda: bool(kept_run.writer.calls), "the lease is extended")
+    assert kept_run.writer.calls == [("heartbeat", "task", "token")]
+    assert kept_run.memory.slot(0).last_extension >= began
 
 
-def test_a_run_that_is_over_is_not_kept(make_watched: MakeWatched) -> None:
-    watched = make_watched()
-    watched.board.slot(0).close()
+def test_the_lease_of_a_run_that_is_over_is_not_extended(make_kept_run: MakeKeptRun) -> None:
+    kept_run = make_kept_run()
+    kept_run.memory.slot(0).close()
     time.sleep(0.05)
-    watched.keeper.look()
-    assert watched.beats.told == []
+    kept_run.keeper.check_runs()
+    assert kept_run.writer.calls == []
 
 
-def test_a_run_whose_process_is_gone_is_not_kept(make_watched: MakeWatched) -> None:
+def test_the_lease_of_a_run_whose_process_is_gone_is_not_extended(make_kept_run: MakeKeptRun) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    wait_until(lambda: not is_alive(gone.pid), "it has ended, and nobody has asked how")
-    watched = make_watched(Note(gone.pid, "task", "token"))
+    wait_until(lambda: not is_alive(gone.pid), "it is a zombie")
+    kept_run = make_kept_run(RunIdentity(gone.pid, "task", "token"))
     time.sleep(0.05)
-    watched.keeper.look()
-    assert watched.beats.told == []
+    kept_run.keeper.check_runs()
+    assert kept_run.writer.calls == []
     gone.wait()
     assert not is_alive(gone.pid)
 
 
 @pytest.mark.parametrize(
-    ("alive", "cancelled", "leaving", "written"),
+    ("alive", "cancelled", "stopping", "written"),
     [
         (True, True, False, ["cancelled"]),
         (True, False, True, ["worker_stopped"]),
@@ -128,29 +128,29 @@ def test_a_run_whose_process_is_gone_is_not_kept(make_watched: MakeWatched) -> N
         (False, False, False, []),
     ],
 )
-def test_a_run_that_cannot_hear_that_it_is_to_end_is_ended(
-    make_watched: MakeWatched, alive: bool, cancelled: bool, leaving: bool, written: list[str]
+def test_a_run_that_has_to_end_and_does_not_react_is_ended(
+    make_kept_run: MakeKeptRun, alive: bool, cancelled: bool, stopping: bool, written: list[str]
 ) -> None:
-    watched = make_watched(grace=0.1)
-    watched.beats.answer = Beat(alive=alive, cancel_requested=cancelled)
-    if leaving:
-        watched.board.leave()
-    watched.look_until(lambda: bool(watched.ended), "the process is ended")
-    assert [what for what, _, _ in watched.beats.told if what != "beat"] == written
-    assert watched.ended == [RUN.pid]
+    kept_run = make_kept_run(grace=0.1)
+    kept_run.writer.answer = Beat(alive=alive, cancel_requested=cancelled)
+    if stopping:
+        kept_run.memory.announce_stop()
+    kept_run.check_until(lambda: bool(kept_run.ended), "the process is ended")
+    assert [what for what, _, _ in kept_run.writer.calls if what != "heartbeat"] == written
+    assert kept_run.ended == [RUN.pid]
 
 
-def test_a_run_that_is_to_end_has_its_grace(make_watched: MakeWatched) -> None:
-    watched = make_watched()
-    watched.beats.answer = Beat(alive=True, cancel_requested=True)
-    watched.look_until(lambda: len(watched.beats.told) > 2, "it was looked at again")
-    assert watched.ended == []
+def test_a_run_that_has_to_end_gets_its_grace(make_kept_run: MakeKeptRun) -> None:
+    kept_run = make_kept_run()
+    kept_run.writer.answer = Beat(alive=True, cancel_requested=True)
+    kept_run.check_until(lambda: len(kept_run.writer.calls) > 2, "it was checked again")
+    assert kept_run.ended == []
 
 
-def test_two_boards_of_one_descriptor_are_one() -> None:
-    first = Board()
-    second = Board(first.descriptor)
+def test_two_mappings_of_one_descriptor_share_their_memory() -> None:
+    first = SharedMemory()
+    second = SharedMemory(first.descriptor)
     first.slot(3).open(RUN)
-    first.leave()
-    assert second.is_leaving
+    first.announce_stop()
+    assert second.is_stopping
     assert [slot.read() for slot in second.open_slots()] == [RUN]

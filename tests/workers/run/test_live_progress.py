@@ -1,4 +1,4 @@
-"""Live progress under a clock that the test turns."""
+"""Live progress with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Clock:
 
 
 @pytest.fixture
-def told() -> Iterator[list[LiveState]]:
+def published() -> Iterator[list[LiveState]]:
     states: list[LiveState] = []
 
     def keep(state: LiveState, **_: object) -> None:
@@ -38,22 +38,21 @@ def shown(states: list[LiveState]) -> list[tuple[Any, ...]]:
     return [(state.rev, state.base_seq, state.data["progress"], state.data["message"]) for state in states]
 
 
-def test_a_flood_is_thinned_out_and_its_last_value_told(told: list[LiveState]) -> None:
+def test_a_flood_is_thinned_out_and_its_last_value_published(published: list[LiveState]) -> None:
     clock, woken = Clock(), []
-    live = LiveProgress(CLAIM, 10.0, clock)
-    live.on_held_back = lambda: woken.append(clock.now)
+    live = LiveProgress(CLAIM, 10.0, lambda: woken.append(clock.now), clock)
     for percent in range(21, 61):
         live.report(percent, f"at {percent}")
-    assert shown(told) == [(1, 7, 21, "at 21")]
+    assert shown(published) == [(1, 7, 21, "at 21")]
     assert woken == [100.0]
     assert live.flush() == pytest.approx(0.1)
     clock.now += 0.1
     assert live.flush() is None
-    assert shown(told)[1:] == [(2, 7, 60, "at 60")]
+    assert shown(published)[1:] == [(2, 7, 60, "at 60")]
 
 
-def test_it_never_goes_back_and_stays_within_bounds(told: list[LiveState]) -> None:
-    live = LiveProgress(CLAIM, 10.0, Clock())
+def test_it_never_goes_back_and_stays_within_bounds(published: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, clock=Clock())
     live.report(-5, "")
     assert live.current() == (20.0, "")
     assert live.raise_to(250, None) == 100.0
@@ -61,8 +60,8 @@ def test_it_never_goes_back_and_stays_within_bounds(told: list[LiveState]) -> No
         live.report(float("nan"), "")
 
 
-def test_the_row_is_told_once_and_never_an_old_message(told: list[LiveState]) -> None:
-    live = LiveProgress(CLAIM, 10.0, Clock())
+def test_the_row_gets_a_value_once_and_never_an_old_message(published: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, clock=Clock())
     live.report(30, "Reading")
     assert live.current() == (30, "Reading")
     assert live.take_pending() == (30, "Reading")
@@ -73,24 +72,24 @@ def test_the_row_is_told_once_and_never_an_old_message(told: list[LiveState]) ->
     assert live.current() == (50, "")
 
 
-def test_after_a_later_event_it_tells_that_it_is_later(told: list[LiveState]) -> None:
-    live = LiveProgress(CLAIM, 10.0, Clock())
-    live.follow(9, "e")
-    live.follow(8, "e")
+def test_progress_after_an_event_names_that_event(published: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, clock=Clock())
+    live.note_event(9, "e")
+    live.note_event(8, "e")
     live.report(30, "")
-    assert (told[0].base_seq, told[0].epoch) == (9, "e")
+    assert (published[0].base_seq, published[0].epoch) == (9, "e")
 
 
-def test_a_log_that_was_begun_anew_counts_from_its_own_numbers(told: list[LiveState]) -> None:
-    live = LiveProgress(CLAIM, 10.0, Clock())
-    live.follow(9, "e")
-    live.follow(2, "f")
+def test_after_a_new_epoch_progress_names_events_of_that_epoch(published: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, clock=Clock())
+    live.note_event(9, "e")
+    live.note_event(2, "f")
     live.report(30, "")
-    assert (told[0].base_seq, told[0].epoch) == (2, "f")
+    assert (published[0].base_seq, published[0].epoch) == (2, "f")
 
 
-def test_nothing_is_told_after_the_end(told: list[LiveState]) -> None:
-    live = LiveProgress(CLAIM, 10.0, Clock())
+def test_nothing_is_published_after_the_end(published: list[LiveState]) -> None:
+    live = LiveProgress(CLAIM, 10.0, clock=Clock())
     live.close()
     live.report(30, "")
-    assert told == []
+    assert published == []

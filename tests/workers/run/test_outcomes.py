@@ -1,4 +1,4 @@
-"""How exceptions are told, and how long they ask to wait, whatever they are made of."""
+"""How exceptions of any kind are described and logged, and which delay they ask for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import pytest
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.workers.run.outcomes import PermanentError, asked_pause, describe, log_fault, pause
-from tests.workers.conftest import Inside
-from tests.workers.run.test_context import ending_of
+from swallowtail.workers.run.error_text import describe, log_exception
+from swallowtail.workers.run.outcomes import PermanentError
+from swallowtail.workers.run.retry_policy import requested_delay, retry_delay
+from tests.workers.conftest import Harness
+from tests.workers.run.test_context import outcome_of
 
 
 class Odd:
-    """An object that cannot be shown."""
+    """An object that cannot be printed."""
 
     def __str__(self) -> NoReturn:
         raise SystemExit(3)
@@ -29,7 +31,7 @@ class Odd:
 
 
 class Liar(str):
-    """Text that raises when it is looked at."""
+    """Text that raises when it is read."""
 
     def __str__(self) -> Liar:
         return self
@@ -77,7 +79,7 @@ class Forgetful(PermanentError):
         pass
 
 
-#: Made in the tests: not everybody who collects them can bear these.
+#: Created in the tests: a test collector may not be able to print them.
 HOSTILE: dict[str, tuple[Callable[[], BaseException], str, str | None]] = {
     "1": (lambda: Unprintable(), "exception", "Unprintable"),
     "2": (lambda: Exits(), "exception", "Exits"),
@@ -96,18 +98,18 @@ HOSTILE: dict[str, tuple[Callable[[], BaseException], str, str | None]] = {
 
 
 @pytest.mark.parametrize("which", HOSTILE)
-def test_every_exception_can_be_told(which: str) -> None:
+def test_every_exception_can_be_described(which: str) -> None:
     make, code, kind = HOSTILE[which]
-    told = describe(make())
-    assert (told["code"], told.get("type")) == (code, kind)
-    assert type(told["message"]) is str
-    assert told["message"]
+    error = describe(make())
+    assert (error["code"], error.get("type")) == (code, kind)
+    assert type(error["message"]) is str
+    assert error["message"]
 
 
 @pytest.mark.parametrize("which", HOSTILE)
 def test_every_exception_can_be_logged(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     structlog.reset_defaults()
-    log_fault(structlog.get_logger(), "it_failed", HOSTILE[which][0](), step="one")
+    log_exception(structlog.get_logger(), "it_failed", HOSTILE[which][0](), step="one")
     assert "it_failed" in capsys.readouterr().out
 
 
@@ -147,13 +149,13 @@ class Twisted(Exception):
         (LookupError(), 0.0),
     ],
 )
-def test_an_error_may_ask_for_a_pause(fault: BaseException, seconds: float) -> None:
-    assert asked_pause(fault) == seconds
+def test_an_error_may_ask_for_a_delay(fault: BaseException, seconds: float) -> None:
+    assert requested_delay(fault) == seconds
 
 
-def test_the_pause_may_be_asked_for_as_a_moment() -> None:
+def test_the_delay_may_be_a_date() -> None:
     in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    assert 3000 < asked_pause(answered(in_an_hour)) <= 3600
+    assert 3000 < requested_delay(answered(in_an_hour)) <= 3600
 
 
 @pytest.fixture
@@ -161,16 +163,16 @@ def settings() -> Settings:
     return Settings(_env_file=None, backoff_base=1.0, backoff_max=1.0, retry_after_max=60.0)
 
 
-def test_a_pause_is_no_shorter_than_was_asked_for_and_no_longer_than_allowed(settings: Settings) -> None:
-    assert pause(Busy(30), 1, settings) == 30.0
-    assert pause(Busy(3000), 1, settings) == 60.0
-    assert pause(LookupError(), 1, settings) <= 1.0
+def test_a_delay_is_no_shorter_than_was_asked_for_and_no_longer_than_allowed(settings: Settings) -> None:
+    assert retry_delay(Busy(30), 1, settings) == 30.0
+    assert retry_delay(Busy(3000), 1, settings) == 60.0
+    assert retry_delay(LookupError(), 1, settings) <= 1.0
 
 
-def test_a_step_is_tried_again_no_sooner_than_its_error_asks(inside: Inside) -> None:
-    ctx = inside.context(inside.claim(inside.submit()))
+def test_a_step_is_tried_again_no_sooner_than_its_error_asks(harness: Harness) -> None:
+    ctx = harness.context(harness.claim(harness.submit()))
 
     def refuse() -> NoReturn:
         raise Busy(30)
 
-    assert ending_of(ctx.step, "ask", refuse).delay == 30.0
+    assert outcome_of(ctx.step, "ask", refuse).delay == 30.0

@@ -19,7 +19,7 @@ from swallowtail.workers.run.context import Context
 
 def generate_content(
     ctx: Context,
-    given: CampaignInput,
+    task_input: CampaignInput,
     name: PlatformName,
     source: dict[str, Any],
     research: dict[str, Any],
@@ -32,7 +32,7 @@ def generate_content(
     """
     platform = PLATFORMS[name]
     provider = open_provider()
-    text = _stream(ctx, provider.draft(_request(given, platform, source, research, returned)))
+    text = _stream(ctx, provider.draft(_request(task_input, platform, source, research, returned)))
     return {
         "platform": name,
         "label": platform.label,
@@ -55,7 +55,7 @@ def _stream(ctx: Context, pieces: Iterator[str]) -> str:
 
 
 def _request(
-    given: CampaignInput,
+    task_input: CampaignInput,
     platform: Platform,
     source: dict[str, Any],
     research: dict[str, Any],
@@ -73,11 +73,11 @@ def _request(
         title=source["title"],
         facts=facts,
         hashtags=tuple(research["hashtags"][: platform.max_hashtags]),
-        tone=given.tone,
-        audience=clean(given.audience),
+        tone=task_input.tone,
+        audience=clean(task_input.audience),
         language=source["language"],
-        link=given.link or "",
-        rules=tuple(brand_rules(given.brand)),
+        link=task_input.link or "",
+        rules=tuple(brand_rules(task_input.brand)),
         findings=tuple(Finding(**finding) for finding in returned["findings"]),
         previous=returned["text"],
     )

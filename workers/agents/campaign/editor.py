@@ -19,13 +19,13 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _ORDINAL = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 
 
-def review(given: CampaignInput, source: dict[str, Any], drafts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Read the drafts: `{passed, drafts: [{platform, passed, reading_grade, findings}]}`, in the order given."""
+def review(task_input: CampaignInput, source: dict[str, Any], drafts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Read the drafts: `{passed, drafts: [{platform, passed, reading_grade, findings}]}`, in the order of `drafts`."""
     known = _numbers(" ".join([source["title"], *(block["text"] for block in source["blocks"])]))
-    known |= _numbers(" ".join([given.audience, *given.brand.required_phrases]))
+    known |= _numbers(" ".join([task_input.audience, *task_input.brand.required_phrases]))
     verdicts = []
     for draft in drafts:
-        findings = check(draft["text"], PLATFORMS[draft["platform"]], given.brand, given.link, known)
+        findings = check(draft["text"], PLATFORMS[draft["platform"]], task_input.brand, task_input.link, known)
         verdicts.append(
             {
                 "platform": draft["platform"],

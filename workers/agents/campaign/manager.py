@@ -11,11 +11,12 @@ from swallowtail.workers.agents.campaign.platforms import PLATFORMS
 from swallowtail.workers.llm.engine import open_provider
 
 
-def plan(given: CampaignInput) -> dict[str, Any]:
+def plan(task_input: CampaignInput) -> dict[str, Any]:
     """The assignment for the team. Raises PermanentError when the text engine of the settings cannot be used."""
     provider = open_provider()
     return {
-        "source": given.brief_url or ("the file in the input" if given.brief_file else "the brief in the input"),
+        "source": task_input.brief_url
+        or ("the file in the input" if task_input.brief_file else "the brief in the input"),
         "posts": [
             {
                 "platform": name,
@@ -23,12 +24,12 @@ def plan(given: CampaignInput) -> dict[str, Any]:
                 "limit": PLATFORMS[name].limit,
                 "max_hashtags": PLATFORMS[name].max_hashtags,
             }
-            for name in given.platforms
+            for name in task_input.platforms
         ],
-        "tone": given.tone,
-        "audience": given.audience,
-        "rules": brand_rules(given.brand),
-        "max_rounds": given.max_rounds,
+        "tone": task_input.tone,
+        "audience": task_input.audience,
+        "rules": brand_rules(task_input.brand),
+        "max_rounds": task_input.max_rounds,
         "provider": provider.name,
         "model": provider.model,
     }

@@ -21,18 +21,18 @@ from swallowtail.workers.reading.subprocess_reader import read_apart
 from swallowtail.workers.run.context import PermanentError
 
 
-def read_source(given: CampaignInput) -> dict[str, Any]:
+def read_source(task_input: CampaignInput) -> dict[str, Any]:
     """The source as blocks of clean text: `{title, origin, format, language, words, characters, cut, left_out,
     blocks}`.
 
     Raises PermanentError when there is no text in it or its address cannot be read, FetchError when another try may
     succeed.
     """
-    reading, origin = _read(given)
+    reading, origin = _read(task_input)
     document = make_document(reading)
     text = " ".join(block.text for block in document.blocks)
     if not re.search(r"\w", text):
-        field = next(name for name in ("brief_url", "brief_file", "brief") if getattr(given, name) is not None)
+        field = next(name for name in ("brief_url", "brief_file", "brief") if getattr(task_input, name) is not None)
         raise PermanentError(f"input.{field}: there are no words in it to work from", code="empty_source")
     return {
         "title": document.title,
@@ -47,16 +47,16 @@ def read_source(given: CampaignInput) -> dict[str, Any]:
     }
 
 
-def _read(given: CampaignInput) -> tuple[Reading, str]:
+def _read(task_input: CampaignInput) -> tuple[Reading, str]:
     """What was read, and where it came from."""
-    if given.brief_url is not None:
-        fetched = fetch_document(given.brief_url)
+    if task_input.brief_url is not None:
+        fetched = fetch_document(task_input.brief_url)
         return read_apart(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
-    if given.brief_file is None:
-        text = (given.brief or "").replace("\0", " ")  # a text, whatever is in it
+    if task_input.brief_file is None:
+        text = (task_input.brief or "").replace("\0", " ")  # a text, whatever is in it
         return read_apart(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
     try:
-        body = base64.b64decode("".join(given.brief_file.split()), validate=True)
+        body = base64.b64decode("".join(task_input.brief_file.split()), validate=True)
     except ValueError:
         raise PermanentError("input.brief_file: this is not base64", code="document_unreadable") from None
     return read_apart(body), "file"

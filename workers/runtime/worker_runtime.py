@@ -1,0 +1,113 @@
+"""Composition root of a worker's processes: builds settings, agents, shared memory and the domain's parts at first use.
+
+A worker has a main process, which must hold no connection when it forks, and pool children, which must not use a
+connection that they inherited. Everything with a connection is therefore stored under the id of the process that built it.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from billiard.process import current_process
+
+from swallowtail.app.core.config.settings import Settings, load_settings
+from swallowtail.app.core.deployment import join
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.runs import RunLedger
+from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.workers.registry.catalogue import AgentSpec, load_agents
+from swallowtail.workers.run.shared_memory import RunSlot, SharedMemory
+from swallowtail.workers.signals import event_recorded
+
+_runtimes: dict[int, Runtime] = {}
+
+
+@functools.cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return load_settings()
+
+
+@functools.cache
+def deployment_settings() -> Settings:
+    """Return the settings with the names that the database stores. Raises SettingsError, Unavailable."""
+    return join(settings())
+
+
+@functools.cache
+def agents() -> dict[str, AgentSpec]:
+    """Return the agents by kind. The main process loads them before it forks, so that no child has to."""
+    return load_agents(settings())
+
+
+@functools.cache
+def signer() -> Voucher:
+    """Return what checks the signatures of wake-up messages."""
+    return Voucher(settings(), is_strict=settings().sign_messages)
+
+
+@functools.cache
+def shared_memory() -> SharedMemory:
+    """Return the memory that this worker's processes share. The main process creates it before it forks."""
+    return SharedMemory()
+
+
+def slot() -> RunSlot:
+    """Return the slot of this pool child in the shared memory."""
+    return shared_memory().slot(getattr(current_process(), "index", 0))
+
+
+def pid_namespace() -> str:
+    """Return the namespace of process ids: containers may share a host name and each count from 1."""
+    return f"{os.stat('/proc/self/ns/pid').st_ino if os.path.exists('/proc/self/ns/pid') else 0:x}"
+
+
+def runtime() -> Runtime:
+    """Return the domain's parts in this process; the events that they commit are sent as `event_recorded`."""
+    current = _runtimes.get(os.getpid())
+    if current is None:
+        current = Runtime.build(deployment_settings(), announce=announce)
+        _runtimes.clear()
+        _runtimes[os.getpid()] = current
+    return current
+
+
+def close_runtime() -> None:
+    """Close the connections of this process."""
+    current = _runtimes.pop(os.getpid(), None)
+    if current is not None:
+        current.close()
+
+
+@contextmanager
+def short_lived_runtime() -> Iterator[Runtime]:
+    """Yield a runtime for the main process: it times out early, so that the pool does not wait, and is closed at the end.
+
+    Raises:
+        Unavailable: the database stayed away for a heartbeat or two; the sweeper finds what was not written.
+    """
+    patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
+    short = Runtime.build(deployment_settings().model_copy(update={"database_wait": patience}), announce=announce)
+    _runtimes[os.getpid()] = short
+    try:
+        yield short
+    finally:
+        close_runtime()
+
+
+def heartbeat_ledger(full: Runtime) -> RunLedger:
+    """Return a second ledger on the connections of `full` that times out within a heartbeat: the next one follows soon."""
+    db = copy.copy(full.db)
+    db.wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
+    return RunLedger(Ledger(db, full.settings, full.ledger.announce))
+
+
+def announce(events: Sequence[EventRecord]) -> None:
+    """Send committed events as a signal."""
+    event_recorded.send(sender=None, events=events)
