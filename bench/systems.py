@@ -160,7 +160,7 @@ class Swallowtail(System):
             "SWALLOWTAIL_AUTH": "open",
         }
         self.environment.update(mine)
-        self._settings = Settings(var_dir=var, redis_url=redis_url, SWALLOWTAIL_PORT=self.port)
+        self._settings = Settings(var_dir=var, redis_url=redis_url, port=self.port)
         self._prepare()
 
     def _prepare(self) -> None:

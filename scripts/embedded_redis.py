@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from swallowtail.app.core.config.settings import SOCKET_PATH_LIMIT, Settings, load_settings
+from swallowtail.app.core.config.locations import SOCKET_PATH_LIMIT
+from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.private_files import open_private

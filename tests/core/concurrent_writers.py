@@ -15,7 +15,8 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Change, read_events
 from swallowtail.app.core.ledger.transitions import lock_task
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 #: SUBMITTED, QUEUED, IN_PROGRESS, a step's start and end with its note, COMPLETED.

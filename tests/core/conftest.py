@@ -13,8 +13,9 @@ from psycopg import sql
 
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.tables.base import Base
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.servers import PostgresServer
+from tests.harness.settings import make_settings
 
 NewDomain = Callable[..., Domain]
 

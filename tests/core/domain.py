@@ -32,11 +32,6 @@ LOST = {"code": "worker_lost", "message": "The worker that ran this was lost"}
 CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 
 
-def make_settings(**values: Any) -> Settings:
-    """Settings that read no `.env` file."""
-    return Settings(_env_file=None, **values)
-
-
 class Domain:
     """One domain on an empty, migrated database with the instance `demo`. `announced` is what it told the world."""
 

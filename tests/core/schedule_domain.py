@@ -22,6 +22,7 @@ from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 ECHO = AgentCard(
@@ -93,7 +94,7 @@ class Bench:
 @contextmanager
 def open_bench(directory: Path, database_url: str | None = None, **more: Any) -> Iterator[Bench]:
     """Give a prepared bench on SQLite in `directory`, or on the database of `database_url`."""
-    settings = Settings(_env_file=None, var_dir=directory, database_url=database_url, **more)
+    settings = make_settings(var_dir=directory, database_url=database_url, **more)
     bench = Bench(settings)
     bench.prepare()
     try:

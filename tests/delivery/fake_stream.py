@@ -8,7 +8,8 @@ from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.delivery.cursor import Client
 from swallowtail.app.delivery.instance_stream import Watch
 from swallowtail.app.delivery.wire import Since
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, make_settings
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint
+from tests.harness.settings import make_settings
 
 
 class Scene:

@@ -18,13 +18,9 @@ from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.delivery.cursor import Client
 from swallowtail.app.delivery.database_reader import Archive, Page
 from swallowtail.app.delivery.wire import Answer, Frame, Since
+from tests.harness.settings import make_settings
 
 INSTANCE = "demo"
-
-
-def make_settings(**fields: Any) -> Settings:
-    """Settings from the given fields and the defaults alone."""
-    return Settings(_env_file=None, **fields)
 
 
 @dataclass(frozen=True)

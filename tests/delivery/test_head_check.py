@@ -8,7 +8,8 @@ from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.delivery.hub import Hub
-from tests.delivery.fakes import FakeArchive, FakeTransport, make_settings
+from tests.delivery.fakes import FakeArchive, FakeTransport
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 

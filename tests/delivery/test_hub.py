@@ -13,7 +13,8 @@ from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Answer, Since
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, make_settings
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 TASK = "00000000-0000-4000-8000-000000000001"

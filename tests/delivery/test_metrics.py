@@ -17,7 +17,8 @@ from swallowtail.app.delivery.cursor import Client
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, live_hint, make_settings
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, live_hint
+from tests.harness.settings import make_settings
 
 AGE = 40.0
 

@@ -9,9 +9,10 @@ from prometheus_client import REGISTRY
 
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.redis.self_check import State
-from tests.delivery.fakes import FakeArchive, FakeTransport, make_settings
+from tests.delivery.fakes import FakeArchive, FakeTransport
 from tests.harness.program import make_directory
 from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.silent_proxy import DeafWire, What
 from tests.harness.waiting import wait_until
 

@@ -18,8 +18,9 @@ from swallowtail.app.delivery.instance_stream import Watch
 from swallowtail.app.delivery.snapshot_cache import Snapshots
 from swallowtail.app.delivery.wire import Answer, Since
 from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, make_settings
+from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint
 from tests.harness.deployment import Deployment
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.journey.event_writer import Author, BusyAuthor
 

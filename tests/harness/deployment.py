@@ -19,6 +19,7 @@ from swallowtail.app.core.services import tasks as task_service
 from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
 from tests.harness.program import Program, clean_environment, make_directory
 from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import PATIENCE, wait_until
 
 #: Statuses that a task does not leave by itself.
@@ -74,7 +75,7 @@ class Deployment:
     def settings(self) -> Settings:
         """The settings that this deployment's processes are given; `runtime().settings` has the deployment's names too."""
         fields = {k.removeprefix("SWALLOWTAIL_").lower(): v for k, v in self.env.items()}
-        return Settings(_env_file=None, **fields)  # type: ignore[arg-type] # as text, like an environment's
+        return make_settings(**fields)
 
     def runtime(self) -> Runtime:
         """The domain, in this process, on the deployment's database and Redis: for submitting and for looking afterwards."""

@@ -22,7 +22,7 @@ from swallowtail.app.core.security.permissions import Actor, Caller, Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 KEY = "k" * 32

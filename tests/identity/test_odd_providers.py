@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.oidc import Attempt
 from swallowtail.app.core.identity.oidc import Provider as Issuer
+from tests.harness.settings import make_settings
 from tests.identity.bench import Provider
 from tests.identity.conftest import NewBench
 from tests.identity.test_provider_tokens import believing
@@ -117,7 +117,7 @@ def test_a_provider_that_says_too_much_or_nonsense_cannot_be_signed_in_with(
     bodies = {"deep": b"[" * 100_000, "a list": b"[]", "no text": b"\xff", "large": good + b" " * 1_000_000}
     given["body"] = bodies.get(kind) or gzip.compress(good + b" " * 1_000_000)
     given["headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
-    provider = Issuer(Settings(_env_file=None, oidc_client_id="us", oidc_issuer=issuer))
+    provider = Issuer(make_settings(oidc_client_id="us", oidc_issuer=issuer))
     with pytest.raises(Unavailable):
         provider.write_address(Attempt.begin("http://localhost/back"))
     given.update(body=good, headers={})
@@ -143,7 +143,7 @@ def test_a_token_that_comes_with_too_much_or_too_slowly_is_not_read_to_its_end(
 
     given["token"] = [gzip.compress(b" " * 1_000_000)] if kind == "packed" else tell()
     given["token_headers"] = {"Content-Encoding": "gzip"} if kind == "packed" else {}
-    provider = Issuer(Settings(_env_file=None, oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
+    provider = Issuer(make_settings(oidc_client_id="us", oidc_issuer=issuer, oidc_timeout=0.2))
     attempt = Attempt.begin("http://localhost/back")
     with pytest.raises(Unavailable):
         provider.finish(attempt, {"state": attempt.state, "code": "x"})

@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.app.core.errors import InvalidInput, TooFast
 from swallowtail.app.core.security.passwords import Passwords
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, PASSWORD
 
 

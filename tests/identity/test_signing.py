@@ -14,8 +14,8 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.security.signing_keys import FILE_NAME, SigningKeys
 from swallowtail.app.web.factory import create_app
-from tests.core.domain import make_settings
 from tests.harness.program import ROOT
+from tests.harness.settings import make_settings
 from tests.identity.bench import KEY, PROVIDER
 
 ELSEWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
@@ -45,7 +45,7 @@ def test_processes_that_begin_at_the_same_time_have_the_same_key(tmp_path: Path)
     program = (
         "import sys; from pathlib import Path; from swallowtail.app.core.config.settings import Settings;"
         "from swallowtail.app.core.security.signing_keys import SigningKeys; sys.stdin.read();"
-        "print(SigningKeys(Settings(_env_file=None, var_dir=Path(sys.argv[1]))).present[1])"
+        "print(SigningKeys(Settings(var_dir=Path(sys.argv[1]))).present[1])"
     )
     racers = [
         subprocess.Popen(

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from swallowtail.app.core.database.migrate import migrate
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.servers import PostgresServer, RedisServer
+from tests.harness.settings import make_settings
 
 NewDomain = Callable[..., Domain]
 

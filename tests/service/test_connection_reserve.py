@@ -14,9 +14,9 @@ from sqlalchemy import make_url
 from swallowtail.app.core.database.connection_budget import RESERVED
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Unavailable
-from tests.core.domain import make_settings
 from tests.harness.deployment import Deployment
 from tests.harness.servers import PostgresServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service

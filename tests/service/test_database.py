@@ -21,9 +21,10 @@ from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.event_log import read_head
 from swallowtail.app.core.tables.tasks import Task
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.program import ROOT
 from tests.harness.servers import PostgresServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service

@@ -14,7 +14,8 @@ from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 
 pytestmark = pytest.mark.service
 

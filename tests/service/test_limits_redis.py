@@ -11,8 +11,8 @@ import pytest
 from swallowtail.app.core.errors import TooFast, TooMany
 from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.web.limits.limits import Limits
-from tests.core.domain import make_settings
 from tests.harness.servers import RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service

@@ -16,8 +16,9 @@ from swallowtail.app.core.errors import NotSetUp, Unavailable
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.web.ops.health import check_database
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.servers import PgBouncer, PostgresServer
+from tests.harness.settings import make_settings
 
 pytestmark = pytest.mark.service
 

@@ -21,8 +21,9 @@ from swallowtail.app.core.ledger.publisher import (
     instance_channel,
     task_channel,
 )
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.servers import RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service

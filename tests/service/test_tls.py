@@ -24,6 +24,7 @@ from swallowtail.workers.celery_app import CheckedAMQP, worker_settings
 from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory
 from tests.harness.services import require
+from tests.harness.settings import make_settings
 
 Reach = Callable[[Settings], object]
 
@@ -49,7 +50,7 @@ class TlsRedis(Program):
 
     def settings(self, query: str = "") -> Settings:
         url = f"rediss://:secret@127.0.0.1:{self.port}/0{query}"
-        return Settings(_env_file=None, redis_url=url, broker_url=url)
+        return make_settings(redis_url=url, broker_url=url)
 
 
 def by_client(settings: Settings) -> object:
@@ -141,7 +142,7 @@ class TlsListener:
         url = f"amqps://web:secret@127.0.0.1:{self.port}//{query}"
         self.heard.clear()
         with (
-            make_sender(Settings(_env_file=None, broker_url=url)).connection_for_write() as connection,
+            make_sender(make_settings(broker_url=url)).connection_for_write() as connection,
             pytest.raises(OSError) as refused,  # noqa: PT011 - of TLS, or of a connection that ends
         ):
             connection.connect()

@@ -15,6 +15,7 @@ import redis
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.scripts.embedded_redis import prepare_address, where, write_config
 from tests.harness.program import Program, make_directory, remove_directory
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 #: Too long for the path of a socket.
@@ -29,7 +30,7 @@ def home() -> Iterator[Path]:
 
 
 def settings_in(var: Path, **fields: object) -> Settings:
-    return Settings(_env_file=None, var_dir=var, **fields)  # type: ignore[arg-type] # values as a test likes them
+    return make_settings(var_dir=var, **fields)
 
 
 def server(var: Path, name: str = "redis", **env: str) -> Program:

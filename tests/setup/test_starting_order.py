@@ -13,8 +13,8 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.scripts.supervise import supervise
-from tests.core.domain import make_settings
 from tests.harness.ports import free_port
+from tests.harness.settings import make_settings
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import now, step_id
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.members import set_member
@@ -23,6 +22,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.web.request import current_caller
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP
 from tests.web.app_fixture import CARD, WebApp
 
@@ -54,7 +54,7 @@ class Gallery:
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
         given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP, **more}
-        settings = Settings(_env_file=None, var_dir=var, async_mode="threading", **given)
+        settings = make_settings(var_dir=var, async_mode="threading", **given)
         self.web_app = WebApp(settings)
         self.rt = self.web_app.rt
         self.who = NOBODY

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import Open, WebApp
 from tests.web.callers import Gallery, open_gallery
 
@@ -15,9 +16,7 @@ from tests.web.callers import Gallery, open_gallery
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a process without Redis: what is published is lost, as it may be."""
-    return Settings(
-        _env_file=None, var_dir=tmp_path, async_mode="threading", database_wait=20, page_size=5, max_page_size=20
-    )
+    return make_settings(var_dir=tmp_path, async_mode="threading", database_wait=20, page_size=5, max_page_size=20)
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def open_desk(tmp_path: Path) -> Iterator[Open]:
     desks: list[WebApp] = []
 
     def make(**more: str) -> WebApp:
-        desks.append(WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)))  # type: ignore[arg-type]
+        desks.append(WebApp(make_settings(var_dir=tmp_path, async_mode="threading", **more)))
         return desks[-1]
 
     yield make

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import EventRecord, LiveState, StepText
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import NewTask
@@ -22,6 +21,7 @@ from swallowtail.workers.run.shared_memory import SharedMemory
 from swallowtail.workers.runtime import worker_runtime
 from swallowtail.workers.signals import progressed, text_produced
 from tests.harness.event_lines import story
+from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 
@@ -80,7 +80,7 @@ def make_harness(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
 
     def make(**settings: Any) -> Harness:
         events: list[EventRecord] = []
-        chosen = Settings(_env_file=None, var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
+        chosen = make_settings(var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
         rt = Runtime.build(chosen, announce=events.extend)
         create_tables(rt.db.engine)
         rt.ledger.create_instance("Demo", "demo")

@@ -13,8 +13,8 @@ import orjson
 import pytest
 import structlog
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.logs.setup import configure_logging
+from tests.harness.settings import make_settings
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def own_logging() -> Iterator[None]:
 
 def lines(tmp_path: Path, **settings: Any) -> io.StringIO:
     stream = io.StringIO()
-    configure_logging(Settings(_env_file=None, var_dir=tmp_path, **settings), stream)
+    configure_logging(make_settings(var_dir=tmp_path, **settings), stream)
     return stream
 
 

@@ -16,7 +16,7 @@ from swallowtail.app.core.identity.users import create_user
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Actor, Caller
 from swallowtail.workers import metrics, metrics_server
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 

@@ -1,6 +1,6 @@
-"""Addresses in settings, checked before anything is reached at them. Off the road, for `core/config/settings`.
+"""Checks the URLs, hosts, ports and origins in settings.
 
-Each function raises ValueError in words that fit after the name of a setting.
+Each function raises ValueError with a message that fits after the name of a setting.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ SQLITE = "sqlite:///"
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.%a-z]+\]")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_USUAL = {"http": "80", "https": "443"}
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def check_server(url: str, *, several: bool = False) -> str:
-    """Return a server's URL whose host and port can be used. `several`: hosts may be a list with commas.
+    """Return the URL of a server after checking host and port. `several` allows a comma separated list of hosts.
 
     No message repeats a user or a password.
     """
     parts = _split(url)
-    _, at, place = parts.netloc.rpartition("@")
-    if not several and "," in place:
+    _, at, address = parts.netloc.rpartition("@")
+    if not several and "," in address:
         raise ValueError("must name one host; clusters and lists of hosts are not supported")
     try:
-        for one in place.split(",") if several else [place]:
-            _check_place(one)
+        for part in address.split(",") if several else [address]:
+            _check_address(part)
     except ValueError:
         if at or "@" not in url:
             raise
-        # What is no port is a piece of the password.
+        # The invalid port is a part of the password.
         raise ValueError("must have no / ? or # in its user or password: write them as %2F, %3F and %23") from None
     return url
 
 
 def check_web_address(url: str) -> SplitResult:
-    """Return the parts of an address that something is fetched from by HTTP."""
+    """Return the parts of an HTTP address."""
     parts = _split(url)
-    if parts.scheme not in _USUAL or not parts.hostname:
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("must be an address such as https://api.example.org/v1")
-    _check_place(parts.netloc.rpartition("@")[2])
+    _check_address(parts.netloc.rpartition("@")[2])
     return parts
 
 
 def check_postgres(url: str) -> str:
-    """Return PostgreSQL's URL whose hosts and parameters can be used; libpq would say so only when it connects."""
+    """Return a PostgreSQL URL after checking its hosts and parameters; libpq checks them only when it connects."""
     check_server(url, several=True)
-    asked = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    names = [name for name, _ in asked]
-    for name, value in asked:
-        # Of hosts there may be several.
+    parameters = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    names = [name for name, _ in parameters]
+    for name, value in parameters:
+        # A URL may name several hosts.
         if name not in ("host", "port") and names.count(name) > 1:
-            raise ValueError(f"{name[:50]} is given twice")
+            raise ValueError(f"{name[:50]} is repeated")
         if name == "sslmode" and value not in _SSL_MODES:
             raise ValueError(f"sslmode must be one of {', '.join(_SSL_MODES)}, not {value[:50]!r}")
         if not _is_known_to_libpq(name):
@@ -67,7 +67,7 @@ def _is_known_to_libpq(name: str) -> bool:
         from psycopg import ProgrammingError
         from psycopg.conninfo import make_conninfo
     except ImportError:
-        # Whoever connects says what is missing.
+        # The connection reports the missing driver.
         return True
     try:
         make_conninfo(**{name: "1"})
@@ -77,33 +77,39 @@ def _is_known_to_libpq(name: str) -> bool:
 
 
 def plain_origin(text: str) -> str:
-    """Return an origin as browsers write it: small letters, no slash at the end, no port that is usual."""
+    """Return an origin as browsers write it: lower case, no slash at the end, no default port."""
     if text in ("*", "null"):
         return text
     shown = repr(text[:100])
     try:
         parts = _split(text.lower())
-        if parts.scheme not in _USUAL or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        if (
+            parts.scheme not in _DEFAULT_PORTS
+            or parts.path.strip("/")
+            or parts.query
+            or parts.fragment
+            or "@" in parts.netloc
+        ):
             raise ValueError("give it as https://app.example.org, with a port if it has one")
-        _check_place(parts.netloc)
+        _check_address(parts.netloc)
         if not parts.hostname:
             raise ValueError("it names no host")
         host = f"[{ip_address(parts.hostname)}]" if parts.netloc.startswith("[") else parts.hostname
     except ValueError as fault:
         raise ValueError(f"{shown} is no origin: {fault}") from None
     port = "" if parts.port is None else str(parts.port)
-    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _USUAL[parts.scheme] else "")
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _DEFAULT_PORTS[parts.scheme] else "")
 
 
 def locate_file(url: str) -> str:
-    """Return an SQLite URL whose path does not depend on where the process is."""
+    """Return an SQLite URL with an absolute path."""
     scheme = f"{SQLITE}file:" if url.startswith(f"{SQLITE}file:") else SQLITE
     path = url.removeprefix(scheme)
     return url if path.startswith("/") else f"{scheme}{quote_path(str(Path.cwd()))}/{path}"
 
 
 def quote_path(path: str) -> str:
-    """Return a path as a URL has it: without what a URL gives another meaning."""
+    """Return a path with the special characters of URLs quoted."""
     return path.replace("%", "%25").replace("?", "%3F")
 
 
@@ -115,9 +121,9 @@ def _split(url: str) -> SplitResult:
         raise ValueError("its host cannot be read; give one such as host.example.org or [::1]") from None
 
 
-def _check_place(place: str) -> None:
+def _check_address(address: str) -> None:
     """Check `host`, `host:port` or `[v6]:port`. An empty host is the library's default."""
-    host, colon, port = place.rpartition(":") if re.search(r":[^\]]*$", place) else (place, "", "")
+    host, colon, port = address.rpartition(":") if re.search(r":[^\]]*$", address) else (address, "", "")
     if host and not _HOST.fullmatch(host):
         raise ValueError(
             f"{host[:100]!r} is no host name" + ("" if host.isascii() else "; write it in ASCII, as xn--…")

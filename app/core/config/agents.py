@@ -1,33 +1,43 @@
-"""Settings of the agents and of the text engine behind them. Part of `core/config/settings`, whose docstring holds."""
+"""Settings of the agents, their language model and the documents that they read."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from swallowtail.app.core.config.addresses import check_web_address
+from swallowtail.app.core.config.basic import basic
 
 
-class AgentSettings(BaseSettings):
-    """Which agents there are, and what writes for them."""
+class AgentSettings(BaseModel):
+    """Which agents exist, which language model they use, and limits for the documents that they read."""
 
     # Agents
-    agents: str = Field("", description="Modules with further agents, comma separated")
+    agents: str = basic("", description="Modules with further agents, comma separated")
     probe: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether there is the agent `probe`, which sleeps, fails and fills as it is told, for tests and "
-        "operators; `auto` has it where anybody is let in only",
+        description="Whether the agent `probe` exists, which sleeps, fails and produces output on request, for tests and "
+        "operators; `auto` means on open deployments only",
     )
-    llm_provider: Literal["offline", "openai"] = Field("offline", description="Text engine behind the agents")
-    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
-    openai_api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint")
-    openai_model: str = Field("gpt-4o-mini", description="Model asked for at the endpoint")
+    llm_provider: Literal["offline", "openai"] = basic("offline", description="Language model of the agents")
+    openai_base_url: str = basic("https://api.openai.com/v1", description="OpenAI-compatible endpoint")
+    openai_api_key: SecretStr = basic(SecretStr(""), description="Key for the endpoint")
+    openai_model: str = basic("gpt-4o-mini", description="Model at the endpoint")
     openai_timeout: float = Field(60.0, gt=0, description="Longest silence of the endpoint")
+
+    # Documents that agents read
+    fetch_timeout: float = Field(10.0, gt=0, description="Longest time to fetch a document")
+    fetch_max_bytes: int = Field(4_194_304, ge=1024, description="Largest document that an agent fetches")
+    fetch_allow_private: bool = Field(False, description="Whether agents may fetch from private and loopback addresses")
+    read_cpu_seconds: int = Field(10, ge=1, description="Processor time for reading one document")
+    read_memory: int = Field(
+        1_073_741_824, ge=134_217_728, description="Address space of the process that reads a document"
+    )
+    read_max_unpacked: int = Field(67_108_864, ge=1024, description="Largest size of an unpacked DOCX")
 
     @field_validator("openai_base_url")
     @classmethod
-    def _reachable_endpoint(cls, value: str) -> str:
+    def _check_openai_base_url(cls, value: str) -> str:
         check_web_address(value)
         return value

@@ -1,59 +1,58 @@
-"""Settings of identity and access. Part of `core/config/settings`, whose docstring holds."""
+"""Settings of authentication: sessions, tokens, passwords and the identity provider of API clients."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from swallowtail.app.core.config.addresses import check_web_address
+from swallowtail.app.core.config.basic import basic
 
 
-class AccessSettings(BaseSettings):
-    """Who may come in, and how they prove who they are."""
+class AuthSettings(BaseModel):
+    """Who has access, and how callers prove who they are."""
 
-    # Who may come in
-    auth: Literal["auto", "open", "required"] = Field(
+    # Authentication and access
+    auth: Literal["auto", "open", "required"] = basic(
         "auto",
-        description="Whether callers must say who they are; `auto` lets anybody in on the embedded default only, bound "
-        "to loopback and with nothing set about proxies, hosts, origins or identity; `open` does so on any loopback "
-        "address; whoever is let in so has to come straight from this machine",
+        description="Whether callers must authenticate; `auto` requires it unless everything is embedded, bound to "
+        "loopback, and nothing is set about proxies, hosts, origins or identity; `open` never requires it, on loopback "
+        "addresses only; open access needs a direct connection from this machine",
     )
-    secret_key: SecretStr = Field(
-        SecretStr(""), description="Key that signs sessions and tokens; made and kept under `var` when unset"
+    secret_key: SecretStr = basic(
+        SecretStr(""), description="Key that signs sessions and tokens; created and stored under `var` when unset"
     )
-
     secret_key_previous: SecretStr = Field(
         SecretStr(""),
-        description="The key before it, good for reading only: what it signed stays good until it expires",
+        description="The previous key; what it signed stays valid until it expires",
     )
-    token_issuer: str = Field("swallowtail", min_length=1, max_length=200, description="Issuer in what we sign")
-    token_audience: str = Field("swallowtail", min_length=1, max_length=200, description="Audience in what we sign")
-    access_token_minutes: float = Field(15.0, gt=0, le=1440, description="Life of a session's access token")
-    session_hours: float = Field(12.0, gt=0, le=8784, description="Life of a session: after it, one signs in again")
-    personal_token_days: float = Field(90.0, gt=0, le=3660, description="Longest life of a personal access token")
-    front_end_token_hours: float = Field(24.0, gt=0, le=87840, description="Longest life of a front end's token")
+    token_issuer: str = Field("swallowtail", min_length=1, max_length=200, description="Issuer in our signed tokens")
+    token_audience: str = Field("swallowtail", min_length=1, max_length=200, description="Audience in these tokens")
+    access_token_minutes: float = Field(15.0, gt=0, le=1440, description="Lifetime of a session's access token")
+    session_hours: float = Field(
+        12.0, gt=0, le=8784, description="Lifetime of a session; after it, users sign in again"
+    )
+    personal_token_days: float = Field(90.0, gt=0, le=3660, description="Longest lifetime of a personal access token")
+    front_end_token_hours: float = Field(24.0, gt=0, le=87840, description="Longest lifetime of an API token")
     personal_tokens: int = Field(50, ge=1, description="Personal access tokens that one user may have at once")
-    front_end_tokens: int = Field(1000, ge=1, description="Live front-end tokens that one instance may have at once")
+    front_end_tokens: int = Field(1000, ge=1, description="API tokens that one instance may have at once")
     token_file: str = Field(
-        "", description="Where `swallowtail login` keeps its token; the user's configuration directory when empty"
+        "", description="Where `swallowtail login` stores its token; the user's configuration directory when empty"
     )
     token: SecretStr = Field(SecretStr(""), description="Token of the `swallowtail` command, for scripts")
-
     access_check: float = Field(
-        1.0, gt=0, le=2, description="How often a web process looks whether anybody's access has changed"
+        1.0, gt=0, le=2, description="How often a web process checks whether permissions have changed"
     )
     token_warning: float = Field(
-        60.0, ge=0, le=3600, description="How long before its token expires a Socket.IO client is told so"
+        60.0, ge=0, le=3600, description="How long before its token expires a Socket.IO client is warned"
     )
-
     refusal_window: float = Field(
-        60.0, ge=1, le=86_400, description="Time in which refusals of one kind make one entry in the audit log"
+        60.0, ge=1, le=86_400, description="Time in which denied requests of one kind make one entry in the audit log"
     )
     max_refusals: int = Field(
-        60, ge=1, le=10_000, description="Most entries about refusals that one process writes in that time"
+        60, ge=1, le=10_000, description="Most entries about denied requests that one process writes in that time"
     )
 
     # Passwords
@@ -71,39 +70,43 @@ class AccessSettings(BaseSettings):
     jwks_url: str = Field("", description="Where the provider publishes its keys, RS256 or ES256; none when empty")
     jwt_leeway: float = Field(10.0, ge=0, le=300, description="How far clocks may differ, for tokens of any issuer")
     jwt_max_hours: float = Field(
-        24.0, gt=0, le=8784, description="Longest life of a provider's token, whatever it says: from `iat` on"
+        24.0, gt=0, le=8784, description="Longest lifetime of a provider's token from its `iat` on"
     )
-    jwt_provision: bool = Field(False, description="Whether a provider's token makes its user known here")
-    jwks_ttl: float = Field(300.0, gt=0, description="How long the provider's keys are used without looking again")
-    jwks_stale: float = Field(86_400.0, ge=0, description="How much longer they are used while the provider is away")
+    jwt_provision: bool = Field(False, description="Whether a provider's token creates its user here")
+    jwks_ttl: float = Field(300.0, gt=0, description="How long the provider's keys are used before they are read again")
+    jwks_stale: float = Field(86_400.0, ge=0, description="How much longer they are used while the provider is down")
     jwks_refresh: float = Field(
-        30.0, ge=1, description="Least time between two looks, however many unknown keys are named"
+        30.0, ge=1, description="Shortest time between two reads, however many unknown keys tokens name"
     )
-    jwks_timeout: float = Field(5.0, gt=0, le=60, description="Longest that fetching the keys may take")
+    jwks_timeout: float = Field(5.0, gt=0, le=60, description="Longest time to read the keys")
     jwks_max_bytes: int = Field(262_144, ge=1024, description="Largest set of keys")
 
     @field_validator("secret_key", "secret_key_previous")
     @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
+    def _check_length(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
         return value
 
     @field_validator("jwks_url")
     @classmethod
-    def _safe_address(cls, value: str, info: ValidationInfo) -> str:
-        if not value:
-            return value
-        parts = check_web_address(value)
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-            raise ValueError("must start with https://; http:// is possible on a loopback address only")
-        if not info.data.get("jwt_issuer") or not info.data.get("jwt_audience"):
-            raise ValueError("needs SWALLOWTAIL_JWT_ISSUER and SWALLOWTAIL_JWT_AUDIENCE too")
+    def _check_jwks_url(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            check_provider(value)
+            if not info.data.get("jwt_issuer") or not info.data.get("jwt_audience"):
+                raise ValueError("needs SWALLOWTAIL_JWT_ISSUER and SWALLOWTAIL_JWT_AUDIENCE too")
         return value
 
 
+def check_provider(url: str) -> None:
+    """Check the address of an identity provider: https, or http on loopback. Raises ValueError."""
+    parts = check_web_address(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must start with https://; http:// is possible on a loopback address only")
+
+
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can only be reached from this machine."""
+    """Return whether an address can only be reached from this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,12 +1,11 @@
-"""Settings of rates and numbers that callers may not exceed. Part of `core/config/settings`, whose docstring holds."""
+"""Settings of rate limits, connection quotas and message signing."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from limits import parse_many
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, field_validator
 
 _RATES = (
     "read_limit", "write_limit", "address_read_limit", "address_write_limit", "connect_limit", "user_connect_limit",
@@ -17,17 +16,17 @@ _RATES = (
 _NAME = "[A-Za-z_][A-Za-z0-9_.:-]{0,63}"
 
 
-class LimitSettings(BaseSettings):
-    """How much one caller may ask for. A rate is `COUNT/second`, `COUNT/minute`, …; several are joined by `;`."""
+class LimitSettings(BaseModel):
+    """How many requests, messages and connections one caller may have. A rate is `COUNT/second`, `COUNT/minute`, …; several are joined by `;`."""
 
-    # How much one caller may ask for
+    # Limits per caller
     limits: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether rates and numbers of connections are limited; `auto` leaves out callers on loopback where "
-        "nobody has to say who they are",
+        description="Whether rates and numbers of connections are limited; `auto` exempts callers on loopback of an "
+        "open deployment",
     )
     limit_timeout: float = Field(
-        0.05, gt=0, le=1, description="Longest that asking Redis for a count may take before the process's own decides"
+        0.05, gt=0, le=1, description="Longest wait for a count from Redis before the process's own count decides"
     )
     read_limit: str = Field("3000/minute", description="REST reads and pages of one user or token")
     write_limit: str = Field("600/minute", description="REST writes of one user or token")
@@ -37,7 +36,7 @@ class LimitSettings(BaseSettings):
         0.1,
         gt=0,
         le=10,
-        description="Pause between two times that counts of connections and messages are told to Redis",
+        description="How often counts of connections and messages are written to Redis",
     )
     connect_limit: str = Field("1000/minute", description="New connections from one address")
     user_connect_limit: str = Field("300/minute", description="New connections of one user or token")
@@ -51,22 +50,22 @@ class LimitSettings(BaseSettings):
     max_address_connections: int = Field(
         2000,
         ge=1,
-        description="Connections of one address at once, in each web process, whatever they are for",
+        description="Connections of one address at once, in each web process, of any kind",
     )
     max_user_connections: int = Field(
-        200, ge=1, description="Connections of one user, or of one front end's token, at once in all web processes"
+        200, ge=1, description="Connections of one user, or of one API token, at once in all web processes"
     )
     max_user_instances: int = Field(
         10,
         ge=0,
-        description="Instances that one user may have created at once, superusers aside; with 0 only they create any",
+        description="Instances that one user may own at once, superusers aside; 0 means that only superusers create any",
     )
     request_seconds: float = Field(
         30.0,
         gt=0,
         le=3600,
-        description="How long a request may take to come, head and body together, and a new connection be silent "
-        "before; or an upgrade from polling",
+        description="How long a request may take to arrive, head and body together, a new connection may be "
+        "silent, and an upgrade from polling may take",
     )
     health_reserve: int = Field(
         16, ge=1, le=1024, description="Connections beyond `SWALLOWTAIL_MAX_CONNECTIONS` for `/healthz` and `/readyz`"
@@ -77,31 +76,31 @@ class LimitSettings(BaseSettings):
     partial_bytes: int = Field(
         67_108_864,
         ge=65_536,
-        description="Bytes kept of websocket messages that are not all there, in each web process",
+        description="Bytes of incomplete websocket messages in each web process",
     )
     connection_lease: float = Field(
-        15, ge=1, le=3600, description="How long the connections of a web process count that says nothing any more"
+        15, ge=1, le=3600, description="How long the connections of a silent web process still count"
     )
     login_limit: str = Field("5/minute;20/hour", description="Tries to sign in with one name from one address")
     login_name_limit: str = Field("100/hour", description="Tries to sign in with one name from anywhere")
     login_address_limit: str = Field("20/minute;200/hour", description="Tries to sign in from one address")
 
-    # Who is believed
+    # Signed messages
     strict_delivery: bool = Field(
-        False, description="Whether web processes take from Redis only what was signed with the deployment's key"
+        False, description="Whether web processes accept from Redis only what is signed with the deployment's key"
     )
     sign_messages: bool = Field(
-        False, description="Whether wake-up messages are signed with that key, and others thrown away by workers"
+        False, description="Whether wake-up messages are signed with that key; workers then discard all others"
     )
     foreign_events: str = Field(
         "",
         pattern=rf"^( *{_NAME} *(, *{_NAME} *)*)?$",
-        description="Names of the events, with commas, that other programs may emit into rooms under strict delivery",
+        description="Names, comma separated, of the events that other programs may emit into rooms under strict delivery",
     )
 
     @field_validator(*_RATES)
     @classmethod
-    def _readable_rate(cls, value: str) -> str:
+    def _check_rate(cls, value: str) -> str:
         if value:
             try:
                 parse_many(value)

@@ -1,19 +1,18 @@
-"""Settings of what is hidden, sealed and kept. Part of `core/config/settings`, whose docstring holds."""
+"""Settings of retention, redaction, encryption and artifacts."""
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from swallowtail.app.core.privacy.keyring import Keyring
 
 
-class PrivacySettings(BaseSettings):
+class PrivacySettings(BaseModel):
     """What is stored, in which form, and for how long."""
 
-    # What is kept
+    # Retention
     event_retention_days: float = Field(
-        0.0, ge=0, description="Days that events are kept; 0 for ever. An instance's own policy goes before it"
+        0.0, ge=0, description="Days that events are kept; 0 for ever. An instance's own policy overrides it"
     )
     event_retention_events: int = Field(0, ge=0, description="Latest events kept of each instance; 0 for all")
     task_retention_days: float = Field(
@@ -27,35 +26,35 @@ class PrivacySettings(BaseSettings):
         ge=0,
         description="Days, rounded up to whole ones (UTC), that audit entries are kept; 0 for ever",
     )
-    prune_interval: float = Field(60.0, gt=0, description="How often what is no longer kept is looked for")
+    prune_interval: float = Field(60.0, gt=0, description="How often expired rows are deleted")
     prune_batch: int = Field(
         500, ge=1, le=5000, description="Events, tasks, tokens or audit entries deleted in one transaction"
     )
     prune_floor: float = Field(60.0, ge=0, description="Age below which no event is pruned")
 
-    # What is hidden and sealed
+    # Redaction and encryption
     secret_fields: str = Field(
         "password, passwd, secret, api_key, secret_key, client_secret, access_token, refresh_token, private_key, "
         "authorization",
-        description="Fields, comma separated, whose values are shown to nobody, at any depth of any payload; an "
-        "instance's policy may name more",
+        description="Fields, comma separated, whose values are redacted at any depth of any payload; an instance's "
+        "policy may name more",
     )
     hide_emails: bool = Field(
         False,
-        description="Whether e-mail addresses are hidden as keys are; an instance's policy may say otherwise",
+        description="Whether e-mail addresses are redacted; an instance's policy overrides it",
     )
     max_hidden_values: int = Field(
         100,
         ge=0,
         le=1000,
-        description="Texts in the secret fields of one task's input that are looked for in all that is told of it; "
-        "when there are more, everything that is told of it is hidden",
+        description="Texts in the secret fields of one task's input that are redacted wherever they appear; a task "
+        "with more of them is redacted as a whole",
     )
-    policy_seconds: float = Field(5.0, ge=0, description="How long a process goes by a policy before it looks again")
+    policy_seconds: float = Field(5.0, ge=0, description="How long a process caches the policy of an instance")
     encryption_keys: SecretStr = Field(
         SecretStr(""),
-        description="Keys, comma separated as `id:base64 of 32 bytes`, that payloads are sealed with in the database; "
-        "the first is used from now on, the others still open what they sealed; not sealed when empty",
+        description="Keys, comma separated as `id:base64 of 32 bytes`, that encrypt payloads in the database; the "
+        "first encrypts, all decrypt; payloads are not encrypted when empty",
     )
     inline_output_bytes: int = Field(
         32_768,
@@ -72,6 +71,6 @@ class PrivacySettings(BaseSettings):
 
     @field_validator("encryption_keys")
     @classmethod
-    def _usable_keys(cls, value: SecretStr) -> SecretStr:
+    def _check_keys(cls, value: SecretStr) -> SecretStr:
         Keyring.parse(value.get_secret_value())
         return value

@@ -24,7 +24,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.config.tls import find_reach
+from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now, db_now_once
 from swallowtail.app.core.ledger.tasks import Ledger
@@ -74,11 +74,11 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
     """Return the Celery settings that whoever sends and whoever runs must agree on (design decision 7)."""
     limit = settings.send_timeout
     redis_like = not settings.broker.startswith(("amqp", "pyamqp"))
-    reach = find_reach(settings.broker)
+    address = read_address(settings.broker)
     options = {"socket_timeout": limit, "socket_connect_timeout": limit} if redis_like else {"connect_timeout": limit}
     return {
-        "broker_url": reach.url,
-        "broker_use_ssl": reach.redis if redis_like else reach.amqp,
+        "broker_url": address.url,
+        "broker_use_ssl": address.redis_tls if redis_like else address.amqp_tls,
         "broker_connection_timeout": limit,
         "broker_transport_options": options,
         "task_serializer": "json",

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.config.tls import find_reach
+from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
 from swallowtail.app.core.security.message_signing import Voucher
 
@@ -53,14 +53,14 @@ def connect(settings: Settings, *, timeout: float | None = None, silence: float 
     `silence` is how long one read may wait, where that is not the same.
     """
     limit = settings.publish_timeout if timeout is None else timeout
-    reach = find_reach(settings.redis)
+    address = read_address(settings.redis)
     return redis.Redis.from_url(
-        reach.url,
+        address.url,
         socket_timeout=limit if silence is None else silence,
         socket_connect_timeout=limit,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
-        **(reach.redis or {}),
+        **(address.redis_tls or {}),
     )
 
 

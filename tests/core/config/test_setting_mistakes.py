@@ -8,7 +8,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.errors import SettingsError
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
 def test_celerys_own_variables_do_not_lead_to_another_broker(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     complaint = _complaint(monkeypatch, **{name: "rediss://elsewhere"})
-    assert complaint.startswith(f"{name}: Celery would go by it and not by SWALLOWTAIL_BROKER_URL")
+    assert complaint.startswith(f"{name}: Celery would use it instead of SWALLOWTAIL_BROKER_URL")
 
 
 def test_what_kubernetes_adds_beside_a_service_of_our_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_what_kubernetes_adds_beside_a_service_of_our_name_is_no_setting(monkeyp
         ("database_url", "postgresql://a/c?a%20b=1", "'a b' is no parameter"),
         ("database_url", "postgresql://a/c?sslmode=verifyfull", "sslmode must be one of disable, "),
         ("database_url", "postgresql://a/c?sslmode=", "sslmode must be one of disable, "),
-        ("database_url", "postgresql://a/c?sslmode=require&sslmode=disable", "sslmode is given twice"),
+        ("database_url", "postgresql://a/c?sslmode=require&sslmode=disable", "sslmode is repeated"),
     ],
 )
 def test_an_address_that_cannot_be_reached_is_refused_at_the_start(

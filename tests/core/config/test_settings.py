@@ -10,10 +10,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from swallowtail.app.core.config import settings as module
-from swallowtail.app.core.config.settings import SOCKET_PATH_LIMIT, Settings, load_settings
+from swallowtail.app.core.config.basic import is_basic
+from swallowtail.app.core.config.locations import SOCKET_PATH_LIMIT
+from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.errors import SettingsError
-from tests.core.domain import make_settings
 from tests.harness.program import ROOT
+from tests.harness.settings import make_settings
 
 
 @pytest.fixture(autouse=True)
@@ -215,27 +217,46 @@ def test_settings_that_contradict_each_other_are_refused(
     assert _complaint(monkeypatch, **variables).startswith(f"SWALLOWTAIL_{name.upper()}")
 
 
-def test_the_table_in_the_docs_lists_exactly_every_setting_in_its_group() -> None:
+def test_the_tables_in_the_docs_list_the_basic_settings_first_and_then_every_other_in_its_group() -> None:
     """When this fails, the expected lines are those to put into docs/settings.md."""
     written = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    rows, expected = [line for line in written.splitlines() if line.startswith(("## ", "| `"))], _expected_rows()
+    rows, expected = [line for line in written.splitlines() if line.startswith(("##", "| `"))], _expected_rows()
     missing, extra = [row for row in expected if row not in rows], [row for row in rows if row not in expected]
     assert rows == expected, "\n".join(["missing:", *missing, "too many:", *extra])
 
 
-def _expected_rows() -> list[str]:
-    here = Path(module.__file__)
-    parts = [
-        here,
-        *(
-            here.with_name(f"{part}.py")
-            for part in ("agents", "database", "auth", "limits", "http", "privacy", "documents", "observability")
-        ),
+def test_the_readme_and_the_example_show_the_basic_settings_and_no_others() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    basic = _basic_names()
+    assert [line for line in readme.splitlines() if line.startswith("| `SWALLOWTAIL_")] == [
+        _row(name) for name in basic
     ]
-    source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-    rows = []
-    for group, name in re.findall(r"^    (?:# (.+)|(\w+): .+? = Field\()", source, flags=re.MULTILINE):
-        rows.append(f"## {group}" if group else _row(name))
+    assert sorted(re.findall(r"^# SWALLOWTAIL_(\w+)=", example, flags=re.MULTILINE)) == sorted(map(str.upper, basic))
+    assert 15 <= len(basic) <= 25
+
+
+def _basic_names() -> list[str]:
+    return [name for _, name in _fields() if name and is_basic(Settings.model_fields[name])]
+
+
+def _fields() -> list[tuple[str, str]]:
+    """The comment above each group of settings, and the names of the settings, in the order of the docs."""
+    parts = (
+        "locations", "http", "auth", "agents", "tasks", "operations", "delivery", "database", "limits", "privacy",
+    )  # fmt: skip
+    source = "\n".join(Path(module.__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in parts)
+    return re.findall(r"^    (?:# (.+)|(\w+): .+? = (?:Field|basic)\()", source, flags=re.MULTILINE)
+
+
+def _expected_rows() -> list[str]:
+    rows = ["## Basic settings", *(_row(name) for name in _basic_names()), "## Advanced settings"]
+    group = ""
+    for heading, name in _fields():
+        group = heading or group
+        if name and not is_basic(Settings.model_fields[name]):
+            rows += ([f"### {group}"] if group else []) + [_row(name)]
+            group = ""
     return rows
 
 

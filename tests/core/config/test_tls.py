@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.tls import find_reach
-from tests.core.domain import make_settings
+from swallowtail.app.core.config.tls import read_address
+from tests.harness.settings import make_settings
 
 VERIFIED = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
@@ -28,8 +28,8 @@ VERIFIED = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     ],
 )
 def test_a_server_is_verified_unless_the_url_says_otherwise(query: str, options: dict[str, Any]) -> None:
-    reach = find_reach(f"rediss://:secret@cache.example:6380/1{query}")
-    assert (reach.url, reach.redis) == ("rediss://:secret@cache.example:6380/1", options)
+    address = read_address(f"rediss://:secret@cache.example:6380/1{query}")
+    assert (address.url, address.redis_tls) == ("rediss://:secret@cache.example:6380/1", options)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_server_is_verified_unless_the_url_says_otherwise(query: str, options:
     ],
 )
 def test_rabbitmq_is_verified_in_the_same_way(query: str, options: dict[str, Any]) -> None:
-    assert find_reach(f"amqps://u:p@rabbit.example//{query}").amqp == options
+    assert read_address(f"amqps://u:p@rabbit.example//{query}").amqp_tls == options
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_rabbitmq_is_verified_in_the_same_way(query: str, options: dict[str, Any
     ],
 )
 def test_a_database_is_where_both_libraries_look_for_it(url: str, bare: str) -> None:
-    assert find_reach(url).url == bare
+    assert read_address(url).url == bare
 
 
 @pytest.mark.parametrize("name", ["redis_url", "broker_url"])
@@ -112,7 +112,7 @@ def test_nor_one_of_a_broker(url: str, complaint: str) -> None:
         ("rediss://c?SSL_CERT_REQS=required", "SSL_CERT_REQS is unknown"),
         ("rediss://c?ssl=0", "ssl is unknown"),
         ("rediss://c?tls_verify=false", "tls_verify is unknown"),
-        ("rediss://c?ssl_cert_reqs=required&ssl_cert_reqs=none", "given twice"),
+        ("rediss://c?ssl_cert_reqs=required&ssl_cert_reqs=none", "repeated"),
         ("rediss://c?ssl_cert_reqs=none;redis://d", "must name one server"),
         ("redis://c?ssl=true", "ssl is unknown"),
         ("redis://c?ssl_cert_reqs=none", "needs a URL that begins with rediss://"),

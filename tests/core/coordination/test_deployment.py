@@ -19,8 +19,8 @@ from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.ledger.outbox import broker_settings
 from swallowtail.app.core.ledger.publisher import access_channel, instance_channel
 from swallowtail.app.core.tables.base import Base
-from tests.core.domain import make_settings
 from tests.harness.servers import RedisServer
+from tests.harness.settings import make_settings
 
 
 def deploy(directory: Path, **values: object) -> Settings:

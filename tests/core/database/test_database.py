@@ -17,7 +17,8 @@ from swallowtail.app.core.database.faults import is_transient
 from swallowtail.app.core.errors import SettingsError, Unavailable
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Task
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 
 NewDomain = Callable[..., Domain]
 

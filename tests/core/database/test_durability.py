@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 
 NewDomain = Callable[..., Domain]
 

@@ -16,8 +16,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.runs import Wrote
 from swallowtail.app.core.states import TaskStatus
-from tests.core.domain import ERROR, LOST, Domain, make_settings, new_task
+from tests.core.domain import ERROR, LOST, Domain, new_task
 from tests.core.log_oracle import story
+from tests.harness.settings import make_settings
 
 NewDomain = Callable[..., Domain]
 

@@ -24,8 +24,9 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.tables.base import Base
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
 from tests.harness.servers import PostgresServer
+from tests.harness.settings import make_settings
 
 
 @pytest.fixture(

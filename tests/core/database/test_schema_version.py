@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.database.schema_version import is_up_to_date, latest_revision
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 
 pytestmark = pytest.mark.unit
 

@@ -23,7 +23,8 @@ NewDomain = Callable[..., Domain]
 #: Another process that writes, and says so; it keeps its transaction open until its input ends.
 WRITER = """
 import sys
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 domain = Domain(make_settings(var_dir=sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -37,7 +38,8 @@ LOOP = """
 import eventlet
 eventlet.monkey_patch()
 import sys, time
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 domain = Domain(make_settings(var_dir=sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -25,8 +25,9 @@ from swallowtail.app.core.errors import CancelRequested, Conflict, InvalidInput,
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TaskStatus
-from tests.core.domain import ERROR, LOST, Domain, make_settings, new_task
+from tests.core.domain import ERROR, LOST, Domain, new_task
 from tests.core.log_oracle import check, fold
+from tests.harness.settings import make_settings
 
 KEYS = st.sampled_from(["a", "b", "c"])
 PERCENT = st.none() | st.sampled_from([0.0, 12.5, 50.0, 99.0, 100.0, 250.0, -1.0])

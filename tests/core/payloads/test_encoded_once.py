@@ -13,7 +13,8 @@ from swallowtail.app.core.queries.rows import read_task
 from swallowtail.app.core.tables.tasks import Step
 from swallowtail.workers.run.json_output import encode
 from tests.core.conftest import NewDomain
-from tests.core.domain import make_settings, read_outputs
+from tests.core.domain import read_outputs
+from tests.harness.settings import make_settings
 
 MARK, REPLACED = "of-one-output", "\ufffd"
 

@@ -27,7 +27,8 @@ from swallowtail.app.core.validation import check_json, check_kept
 from swallowtail.workers.run.json_output import encode
 from swallowtail.workers.run.outcomes import PermanentError
 from tests.core.conftest import NewDomain
-from tests.core.domain import ERROR, Domain, make_settings, new_task, read_outputs
+from tests.core.domain import ERROR, Domain, new_task, read_outputs
+from tests.harness.settings import make_settings
 
 
 def nested(levels: int) -> Any:

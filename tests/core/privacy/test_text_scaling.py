@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import clean, to_json
 from swallowtail.app.core.logs.unlogged_output import LineStream
 from swallowtail.app.core.privacy.redaction import Rules, redact, redact_text
@@ -18,8 +17,9 @@ from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, Patter
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.app.core.validation import check_json
 from tests.harness.scaling import check_scaling
+from tests.harness.settings import make_settings
 
-SETTINGS = Settings(_env_file=None, max_body_bytes=1 << 30)
+SETTINGS = make_settings(max_body_bytes=1 << 30)
 RULES = Rules(names=frozenset({"password"}), emails=True)
 #: What patterns of several parts begin with, beside their triggers.
 BEGINNINGS = {

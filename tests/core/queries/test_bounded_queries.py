@@ -29,7 +29,8 @@ from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.schedules import Schedule, Slot
 from swallowtail.app.core.tables.tasks import Event, Outbox, Task
 from tests.core.conftest import NewDomain
-from tests.core.domain import Domain, make_settings
+from tests.core.domain import Domain
+from tests.harness.settings import make_settings
 
 LONG_AGO = now() - timedelta(days=100)
 ROWS = 1000

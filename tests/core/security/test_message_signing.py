@@ -8,7 +8,7 @@ import pytest
 
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.security.message_signing import Voucher, wakeup
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 
 KEY, OTHER = "k" * 32, "o" * 32
 

@@ -29,7 +29,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.instances import Instance
-from tests.core.domain import make_settings
+from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 USER = Actor("user", "u1", "ann", user_id="u1")

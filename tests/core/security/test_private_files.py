@@ -21,8 +21,8 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.process.private_files import open_private
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.core.tables.instances import Instance
-from tests.core.domain import make_settings
 from tests.harness.program import ROOT, clean_environment
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 
@@ -58,7 +58,7 @@ def use(settings: Settings) -> dict[str, str]:
 
 
 def test_a_new_directory_is_private_with_all_in_it(tmp_path: Path, umask: int) -> None:
-    found = use(Settings(_env_file=None, var_dir=tmp_path / "deep" / "var"))
+    found = use(make_settings(var_dir=tmp_path / "deep" / "var"))
     assert {"swallowtail.db", "swallowtail.db-wal", "swallowtail.db-shm", "secret.key"} <= set(found)
     assert found.pop(".") == "0o700"
     assert set(found.values()) == {"0o600"}
@@ -72,7 +72,7 @@ def test_what_was_open_to_others_is_closed(tmp_path: Path, umask: int) -> None:
         (var / name).chmod(0o666)
     for directory in (var, var / "metrics", var / "metrics" / "127.0.0.1-8000"):
         directory.chmod(0o755)
-    use(Settings(_env_file=None, var_dir=var))
+    use(make_settings(var_dir=var))
     assert are_private(var), modes(var)
 
 
@@ -82,14 +82,14 @@ def test_a_database_elsewhere_is_made_private_and_one_that_is_there_keeps_its_mo
         if name == "known.db":
             file.touch()
             file.chmod(0o640)
-        database = Database(Settings(_env_file=None, var_dir=tmp_path / "var", database_url=f"sqlite:///{file}"))
+        database = Database(make_settings(var_dir=tmp_path / "var", database_url=f"sqlite:///{file}"))
         with database.engine.connect():
             assert oct(stat.S_IMODE(file.stat().st_mode)) == ("0o600" if name == "new.db" else "0o640")
         database.dispose()
 
 
 def test_each_further_connection_leaves_the_locks_of_the_others_alone(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, var_dir=tmp_path)
+    settings = make_settings(var_dir=tmp_path)
     migrate(settings)
     database = Database(settings)
     # Whoever closes the last connection deletes the WAL: another process does so where ours have lost their locks.
@@ -148,7 +148,7 @@ def test_what_belongs_to_another_user_is_told_whatever_its_mode_is(
 def test_a_directory_of_everybody_stays_as_it_is_and_the_start_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with capture_logs() as logs:
-        Database(Settings(_env_file=None, var_dir=tmp_path)).dispose()
+        Database(make_settings(var_dir=tmp_path)).dispose()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
     assert [entry["event"] for entry in logs] == ["var_not_private"]
     assert "SWALLOWTAIL_VAR_DIR" in logs[0]["reason"]

@@ -13,7 +13,8 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Submission
 from swallowtail.app.core.validation import check_instance_id, check_json, check_line, check_task_id
-from tests.core.domain import ERROR, Domain, make_settings
+from tests.core.domain import ERROR, Domain
+from tests.harness.settings import make_settings
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import ValidationError
 
-from tests.delivery.fakes import make_settings
 from tests.delivery.monitored_hub import Process
 from tests.harness.deployment import Deployment
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.journey.authenticated_deployment import GUARDED, Tenants
 from tests.journey.event_writer import Author

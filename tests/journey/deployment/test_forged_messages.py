@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import RUN_TASK, Wish
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.core.security.message_signing import Voucher
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.journey.event_writer import Author
 
@@ -110,7 +110,7 @@ def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_
         for name in ("rumour", "disconnect", "connect_error", "task_update", "execution_step", "step_output", "error"):
             say("emit", event=name, data=[{"message": "forged"}], room=room)
             say("emit", event=name, data=[{"message": "forged"}])
-        wrong = Voucher(Settings(_env_file=None, secret_key="x" * 40), is_strict=True)
+        wrong = Voucher(make_settings(secret_key="x" * 40), is_strict=True)
         redis.publish(QUEUE, wrong.wrap(QUEUE, json.dumps({"method": "close_room", "room": room}).encode()))
         other.play()
         say("emit", event="note", data=[{"text": "true"}], room=room)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.accept import acceptor
 from swallowtail.app.web.accept.acceptor import PeekingAcceptor
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import LONGEST
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 HEAD = b"GET /api/v1/instances HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -33,7 +33,7 @@ class Scene:
         self.reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
         self.handed: list[tuple[socket.socket, tuple[str, int], bool]] = []
         chosen = {"limits": "on", "max_connections": 100, "health_reserve": 2, "request_seconds": 600, **given}
-        settings = Settings(_env_file=None, var_dir=path, **chosen)
+        settings = make_settings(var_dir=path, **chosen)
         self.limits = Limits(settings)
         self.readings = ReadDeadlines(settings.request_seconds, 75)
         self.gate = PeekingAcceptor(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.logs.setup import configure_logging
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import GIVEN, WebApp, problem, take
 
 TASKS = "/api/v1/instances/acme/tasks"
@@ -197,7 +198,7 @@ def _refuse_connection() -> None:
 
 @pytest.fixture(scope="module")
 def busy_desk(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path_factory.mktemp("var"), async_mode="threading"))
+    web_app = WebApp(make_settings(var_dir=tmp_path_factory.mktemp("var"), async_mode="threading"))
     web_app.create_instance("acme")
     yield web_app
     web_app.close()

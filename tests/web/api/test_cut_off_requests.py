@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import CutOff
 from swallowtail.app.core.identity import users
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import GIVEN, WebApp, take
 
@@ -38,7 +38,7 @@ class Breaker:
 @pytest.fixture(params=["open", "required"])
 def web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WebApp]:
     given = {"var_dir": tmp_path, "async_mode": "threading", "auth": request.param, "secret_key": KEY, **CHEAP}
-    web_app = WebApp(Settings(_env_file=None, **given))
+    web_app = WebApp(make_settings(**given))
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
     token = take(web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))["access_token"]
     web_app.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"

@@ -12,10 +12,10 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.tasks import Ledger
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.services.instance_deletion import delete_instance
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import GIVEN, WebApp, problem, take
 
 KEY = "k" * 40
@@ -40,7 +40,7 @@ def new_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk
             "secret_key": KEY,
             **more,
         }
-        desks.append(WebApp(Settings(_env_file=None, database_url=url, **given)))
+        desks.append(WebApp(make_settings(database_url=url, **given)))
         return desks[-1]
 
     yield make

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import TooMany
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Actor, Caller
 from swallowtail.app.core.services import tasks as task_service
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import WebApp, problem, take
 from tests.web.permissions.test_login import as_user
@@ -29,7 +29,7 @@ def open_desk(tmp_path: Path) -> Iterator[Open]:
 
     def make(most: int) -> WebApp:
         given: dict[str, Any] = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY}
-        web_app = WebApp(Settings(_env_file=None, **given, **CHEAP, max_user_instances=most))
+        web_app = WebApp(make_settings(**given, **CHEAP, max_user_instances=most))
         desks.append(web_app)
         for name in ("ann", "bob"):
             users.create_user(web_app.rt, name, PASSWORD)

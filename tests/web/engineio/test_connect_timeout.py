@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.connect_timeout import Deadline
 from swallowtail.app.web.engineio.packets import make_packet_class
+from tests.harness.settings import make_settings
 
 
 class FakeConnection:
@@ -99,7 +99,7 @@ def test_who_leaves_the_namespace_has_the_same_time(server: FakeServer, clock: l
 
 
 def test_an_unknown_namespace_is_refused_with_an_object() -> None:
-    kind = make_packet_class(Settings(_env_file=None))
+    kind = make_packet_class(make_settings())
     assert kind(4, data="Unable to connect", namespace="/random").encode() == '4/random,{"message":"Invalid namespace"}'
     assert kind(4, data={"message": "no"}, namespace="/").encode() == '4{"message":"no"}'
     assert kind(2, data=["a", "b"]).encode() == '2["a","b"]'

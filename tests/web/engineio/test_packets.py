@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from socketio import packet as stock
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from swallowtail.app.web.engineio.packets import REFUSED, Ack, FastJson, Packet, Unreadable, make_packet_class
+from tests.harness.settings import make_settings
 
 LIMIT = 2000
 
 
 @pytest.fixture
 def packet_class() -> type[Packet]:
-    made = make_packet_class(Settings(_env_file=None, max_body_bytes=LIMIT))
+    made = make_packet_class(make_settings(max_body_bytes=LIMIT))
     made.json = FastJson
     return made
 

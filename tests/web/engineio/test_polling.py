@@ -14,9 +14,9 @@ import pytest
 from engineio import packet, payload
 from werkzeug.test import Client, TestResponse
 
-from swallowtail.app.core.config.settings import Settings
 from tests.conformance.echo import add_echo
 from tests.conformance.line import SEPARATOR, read_open
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import WebApp
 
@@ -60,7 +60,7 @@ class Caller:
 @pytest.fixture
 def caller(tmp_path: Path) -> Iterator[Caller]:
     more: dict[str, Any] = {"max_post_packets": MOST, "client_rate": MOST}
-    settings = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)
+    settings = make_settings(var_dir=tmp_path, async_mode="threading", **more)
     web_app = WebApp(settings)
     made = Caller(web_app)
     add_echo(made.server)

@@ -12,10 +12,10 @@ import pytest
 from engineio import packet
 from werkzeug.test import TestResponse
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET
 from swallowtail.app.web.websocket.frames import pack
 from tests.conformance.echo import add_echo
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import WebApp
 from tests.web.engineio.test_polling import HERE, Caller
@@ -34,7 +34,7 @@ HALF = frame(b"4" * 900)[:-1]
 
 @pytest.fixture
 def caller(tmp_path: Path) -> Iterator[Caller]:
-    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading"))
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading"))
     made = Caller(web_app)
     add_echo(made.server)
     yield made

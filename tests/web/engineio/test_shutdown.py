@@ -12,6 +12,7 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from tests.conformance.line import read_open
 from tests.harness.servers import RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import WebApp, take
 
@@ -39,12 +40,12 @@ def assert_nothing_is_left(left: Callable[[], list[str]]) -> None:
 
 def test_nothing_is_left_running_without_redis(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    assert_nothing_is_left(use_and_close(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading"), before))
+    assert_nothing_is_left(use_and_close(make_settings(var_dir=tmp_path, async_mode="threading"), before))
 
 
 @pytest.mark.service
 def test_nothing_is_left_running_with_redis(tmp_path: Path, redis_server: RedisServer) -> None:
     before = set(threading.enumerate())
     more: dict[str, Any] = {"auth": "open", "redis_url": redis_server.url}
-    settings = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more)
+    settings = make_settings(var_dir=tmp_path, async_mode="threading", **more)
     assert_nothing_is_left(use_and_close(settings, before))

@@ -27,6 +27,7 @@ from swallowtail.app.web.websocket.frames import (
     pack,
     pack_close,
 )
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 FINAL, TEXT = 0x80, 0x1
@@ -71,7 +72,7 @@ def scenes(tmp_path: Path) -> Iterator[Any]:
     budgets: list[MemoryBudgets] = []
 
     def make(**given: Any) -> Scene:
-        settings = Settings(_env_file=None, var_dir=tmp_path, **given)
+        settings = make_settings(var_dir=tmp_path, **given)
         budgets.append(budgets[0] if budgets else MemoryBudgets(settings))
         made.append(Scene(settings, budgets[0]))
         made[-1].budgets = budgets[0]  # type: ignore[attr-defined]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.http.allowed_hosts import AllowedHosts
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import WebApp, problem
 
 
 def make_hosts(allowed: str = "", host: str = "127.0.0.1") -> AllowedHosts:
-    return AllowedHosts(Settings(_env_file=None, host=host, allowed_hosts=allowed))
+    return AllowedHosts(make_settings(host=host, allowed_hosts=allowed))
 
 
 LOOPBACK = ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:8000", "127.8.9.1", "[::1]", "[::1]:8000"]
@@ -69,8 +69,6 @@ def test_a_request_for_another_name_is_answered_with_nothing_else(web_app: WebAp
 
 
 def test_a_listed_name_is_served(tmp_path: Path) -> None:
-    web_app = WebApp(
-        Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", allowed_hosts="app.example.org")
-    )
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", allowed_hosts="app.example.org"))
     assert web_app.fetch("/healthz", headers={"Host": "app.example.org"}).status_code == 200
     web_app.close()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.handshake import read_upgrade
 from tests.harness.program import ROOT
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import WebApp
 from tests.web.websocket.test_handshake import ADDRESS, LINES
 
@@ -24,7 +24,7 @@ def placed(path: str, prefix: str = "", trusted: str = "127.0.0.1", **headers: s
         "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.5",
         **{f"HTTP_{name}": value for name, value in headers.items()},
     }  # fmt: skip
-    RequestGuard(Settings(_env_file=None, url_prefix=prefix, trusted_proxies=trusted)).settle(environ)
+    RequestGuard(make_settings(url_prefix=prefix, trusted_proxies=trusted)).settle(environ)
     return environ["SCRIPT_NAME"], environ["PATH_INFO"]
 
 
@@ -90,4 +90,4 @@ def test_a_websocket_under_the_path_is_taken_at_the_gate() -> None:
 @pytest.mark.parametrize("prefix", ["team", "/team/", "//team", "/a b", "/../a", "/a?b"])
 def test_a_path_that_is_none_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="url_prefix"):
-        Settings(_env_file=None, url_prefix=prefix)
+        make_settings(url_prefix=prefix)

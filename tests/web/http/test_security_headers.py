@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import GIVEN, WebApp
 
 PATHS = ["/", "/api/v1/instances", "/api/v1/nothing", "/api/docs", "/api/openapi.json", "/healthz", "/metrics"]
@@ -33,7 +33,7 @@ def test_every_answer_tells_browsers_to_be_careful(web_app: WebApp, path: str) -
 @pytest.mark.parametrize(("seconds", "told"), [(31_536_000, "max-age=31536000"), (60, "max-age=60"), (0, None)])
 def test_browsers_that_came_by_tls_are_told_to_keep_to_it(tmp_path: Path, seconds: int, told: str | None) -> None:
     more = {"trusted_proxies": "127.0.0.1", "hsts_seconds": seconds}
-    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", **more))  # type: ignore[arg-type]
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", **more))
     for path in (*PATHS, "/static/api_docs.css", "/socket.io/?EIO=4"):
         safe = web_app.fetch(path, headers={"X-Forwarded-Proto": "https"})
         assert safe.headers.get("Strict-Transport-Security") == told
@@ -71,9 +71,7 @@ def test_a_missing_static_file_has_a_plain_address(web_app: WebApp) -> None:
 @pytest.fixture
 def open_desk(tmp_path: Path) -> Iterator[WebApp]:
     origins = "https://app.example, https://other.example/"
-    web_app = WebApp(
-        Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", cors_origins=origins, auth="open")
-    )
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", cors_origins=origins, auth="open"))
     web_app.create_instance("acme")
     yield web_app
     web_app.close()

@@ -10,12 +10,12 @@ import pytest
 from pydantic import ValidationError
 from werkzeug.test import Client
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import TooFast, TooMany
 from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import Limits, MessageLimits, count_connections, network_of
 from swallowtail.app.web.request.rate_limit_hooks import limit_session_opens
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import WebApp, problem, take
 from tests.web.limits.test_token_bucket import Clock
 
@@ -29,7 +29,7 @@ _made: list[Limits] = []
 
 def make_limits(tmp_path: Path, clock: Clock, **values: Any) -> Limits:
     """Limits of a process whose Redis is away."""
-    _made.append(Limits(Settings(_env_file=None, var_dir=tmp_path, **values), clock))
+    _made.append(Limits(make_settings(var_dir=tmp_path, **values), clock))
     return _made[-1]
 
 
@@ -52,7 +52,7 @@ def test_callers_of_this_machine_are_left_out_where_nobody_says_who_they_are(tmp
 @pytest.mark.parametrize("value", ["many", "5", "5/fortnight", "-1/second", "5/minute;"])
 def test_a_rate_that_cannot_be_read_is_refused(value: str) -> None:
     with pytest.raises(ValidationError, match="must be rates such as"):
-        Settings(_env_file=None, read_limit=value)
+        make_settings(read_limit=value)
 
 
 def test_requests_of_an_address_and_of_a_caller_are_counted_apart(tmp_path: Path, clock: Clock) -> None:
@@ -294,8 +294,7 @@ def test_a_whole_network_of_ipv6_is_one_caller() -> None:
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[WebApp]:
     web_app = WebApp(
-        Settings(
-            _env_file=None,
+        make_settings(
             var_dir=tmp_path,
             async_mode="threading",
             limits="on",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.worker_registry import announce
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.tables.tasks import Outbox
 from tests.harness.servers import RedisBinary, RedisServer
+from tests.harness.settings import make_settings
 from tests.harness.silent_proxy import DeafWire
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import Json, WebApp, take
@@ -64,7 +64,7 @@ def test_without_redis_events_still_come(web_app: WebApp) -> None:
 
 @pytest.fixture
 def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
-    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=redis_server.url))
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", redis_url=redis_server.url))
     announce(web_app.rt.db, "worker", [], interval=10_000)
     web_app.web.hub.start()
     yield web_app
@@ -96,7 +96,7 @@ def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_serv
 def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinary) -> None:
     redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
     with redis.start(), DeafWire(redis.url) as wire:
-        given = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
+        given = make_settings(var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
         web_app = WebApp(given.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
         announce(web_app.rt.db, "worker", [], interval=10_000)
         web_app.web.hub.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from swallowtail.app.core.config.settings import Settings
+from tests.harness.settings import make_settings
 from tests.web.app_fixture import GIVEN, WebApp, problem, take
 
 pytestmark = pytest.mark.service
@@ -17,9 +17,7 @@ pytestmark = pytest.mark.service
 
 @pytest.fixture
 def web_app(tmp_path: Path, postgres_url: str) -> Iterator[WebApp]:
-    web_app = WebApp(
-        Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", database_url=postgres_url, auth="open")
-    )
+    web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", database_url=postgres_url, auth="open"))
     web_app.create_instance("acme")
     yield web_app
     web_app.close()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.identity import api_tokens, members, users
 from swallowtail.app.core.security.permissions import Act, Role
 from swallowtail.app.core.services import tasks as task_service
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import WebApp, problem, take
 from tests.web.browser_client import proof_on, sign_in
@@ -165,7 +165,7 @@ WRITES = [
 
 def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> None:
     given: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
-    web_app = WebApp(Settings(_env_file=None, var_dir=tmp_path, **given))
+    web_app = WebApp(make_settings(var_dir=tmp_path, **given))
     _, ben = (users.create_user(web_app.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
     task_service.create_instance(web_app.rt, "Acme", "acme")
     members.set_member(web_app.rt, "acme", "ann", Role.OWNER)

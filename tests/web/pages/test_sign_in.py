@@ -12,13 +12,13 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.security.permissions import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.web.pages.login import find_own_path
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import GIVEN, WebApp, problem
 from tests.web.browser_client import proof_on, sign_in
@@ -33,7 +33,7 @@ def open_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
 
     def make(**values: Any) -> WebApp:
         given = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP}
-        web_app = WebApp(Settings(_env_file=None, **{**given, **values}))
+        web_app = WebApp(make_settings(**{**given, **values}))
         desks.append(web_app)
         users.create_user(web_app.rt, "ann", PASSWORD)
         return web_app

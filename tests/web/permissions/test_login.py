@@ -12,10 +12,10 @@ import time_machine
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.tables.audit import AuditEntry
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import Json, WebApp, problem, take
 from tests.web.ops.test_openapi import Judge
@@ -25,7 +25,7 @@ NEW = "staple after staple"
 
 def _open(directory: Path, **values: Any) -> WebApp:
     given = {"var_dir": directory, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP, **values}
-    web_app = WebApp(Settings(_env_file=None, **given))
+    web_app = WebApp(make_settings(**given))
     users.create_user(web_app.rt, "ann", PASSWORD)
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
     return web_app

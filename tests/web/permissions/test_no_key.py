@@ -10,12 +10,12 @@ import jwt
 import pytest
 from sqlalchemy import func, select
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, users
 from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.core.security.permissions import Actor, Caller, Role
 from swallowtail.app.core.tables.auth import AccessToken, Membership
+from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
 from tests.web.app_fixture import Json, WebApp, problem, take
 from tests.web.browser_client import proof_on
@@ -32,7 +32,7 @@ def new_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
     def make(**more: Any) -> WebApp:
         url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
         given = {"var_dir": tmp_path, "database_url": url, "async_mode": "threading", "auth": "required", **CHEAP}
-        desks.append(WebApp(Settings(_env_file=None, **{**given, **PROVIDER, "secret_key": "", **more})))
+        desks.append(WebApp(make_settings(**{**given, **PROVIDER, "secret_key": "", **more})))
         return desks[-1]
 
     yield make

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app import wsgi
-from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.web.serving.listener import listen, reserve
+from tests.harness.settings import make_settings
 
 
 def test_accepted_connections_send_small_messages_at_once() -> None:
-    with listen(Settings(_env_file=None, port=0), shared=False) as listener:
+    with listen(make_settings(port=0), shared=False) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         with socket.create_connection(listener.getsockname()) as client:
             accepted, _ = listener.accept()
@@ -23,8 +24,8 @@ def test_accepted_connections_send_small_messages_at_once() -> None:
 
 
 def test_an_address_is_kept_for_those_who_share_it_and_for_nobody_else() -> None:
-    with reserve(Settings(_env_file=None, port=0)) as keeper:
-        settings = Settings(_env_file=None, port=keeper.getsockname()[1])
+    with reserve(make_settings(port=0)) as keeper:
+        settings = make_settings(port=keeper.getsockname()[1])
         with socket.socket() as nobody:
             assert nobody.connect_ex(keeper.getsockname()) != 0
         with listen(settings, shared=True), listen(settings, shared=True):
@@ -51,4 +52,4 @@ def test_the_mode_is_read_as_all_settings_are(
     (tmp_path / ".env").write_text(file)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert wsgi._peek("SWALLOWTAIL_ASYNC_MODE", "eventlet") == mode == Settings().async_mode
+    assert wsgi._peek("SWALLOWTAIL_ASYNC_MODE", "eventlet") == mode == load_settings().async_mode

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.socketio.client_manager import ClientManager
+from tests.harness.settings import make_settings
 
 EMIT = {"method": "emit", "event": "note", "namespace": "/", "room": "instance_a"}
 
@@ -25,7 +25,7 @@ class Queue(ClientManager):
 
 
 def listen(*messages: bytes) -> tuple[list[Any], list[str]]:
-    queue = Queue(Settings(_env_file=None))
+    queue = Queue(make_settings())
     queue.heard = list(messages)
     with structlog.testing.capture_logs() as logs:
         return list(queue._listen()), [line["event"] for line in logs]
@@ -47,7 +47,7 @@ def test_what_is_no_json_leaves_a_line_and_what_comes_after_it_is_heard(message:
 
 
 def test_an_emit_that_cannot_be_sent_leaves_a_line() -> None:
-    queue = Queue(Settings(_env_file=None))
+    queue = Queue(make_settings())
     with structlog.testing.capture_logs() as logs:
         # It names no event.
         queue._handle_emit({"method": "emit", "room": "instance_a"})

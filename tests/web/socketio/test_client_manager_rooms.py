@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.socketio.client_manager import ClientManager
+from tests.harness.settings import make_settings
 
 
 def make_queue() -> ClientManager:
-    queue = ClientManager(Settings(_env_file=None))
+    queue = ClientManager(make_settings())
     ids = iter(f"sid{number}" for number in range(100))
     queue.server = SimpleNamespace(eio=SimpleNamespace(generate_id=lambda: next(ids)))
     return queue

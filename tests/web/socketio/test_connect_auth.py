@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import TooMany
 from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.web.socketio.connect_auth import ConnectAuth
+from tests.harness.settings import make_settings
 
 ANN = Actor("user", "u1", "ann", user_id="u1")
 
@@ -33,7 +33,7 @@ class Scene:
         )
         self.server = server
         parts: dict[str, Any] = {
-            "settings": Settings(_env_file=None, var_dir=var, auth="required", secret_key="k" * 40),
+            "settings": make_settings(var_dir=var, auth="required", secret_key="k" * 40),
             "tokens": SimpleNamespace(read=lambda token: ANN, is_of_ours=lambda token: True),
             "passes": SimpleNamespace(version=1),
             "transport": SimpleNamespace(set_aside=lambda eio_sid, work: self.waiting.append(work)),

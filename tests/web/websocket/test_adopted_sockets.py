@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import socketio
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.fast_engine import Engine
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import UpgradeRequest
+from tests.harness.settings import make_settings
 
 
 def make_engine() -> tuple[Engine, EventLoop]:
     server = socketio.Server(async_mode="threading", async_handlers=False)
-    settings = Settings(_env_file=None)
+    settings = make_settings()
     reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
     return Engine(server, settings, reactor, MemoryBudgets(settings)), reactor
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from engineio import packet
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.accept.response_budget import count_responses
 from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
 from swallowtail.app.web.engineio.polling_session import Session
 from swallowtail.app.web.engineio.stock_websocket import SOCKET
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 from tests.web.app_fixture import WebApp
 from tests.web.engineio.test_polling import Caller
@@ -26,7 +26,7 @@ MEGABYTE = 1_048_576
 
 @pytest.fixture
 def callers(tmp_path: Path) -> Iterator[Any]:
-    settings = Settings(_env_file=None, var_dir=tmp_path, async_mode="threading", outbound_bytes=4 * MEGABYTE)
+    settings = make_settings(var_dir=tmp_path, async_mode="threading", outbound_bytes=4 * MEGABYTE)
     web_app = WebApp(settings)
     yield lambda: Caller(web_app)
     web_app.close()

@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.testing import FakeContext
 from swallowtail.workers.registry.catalogue import load_agents
 from swallowtail.workers.run.context import PermanentError
+from tests.harness.settings import make_settings
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "examples" / "word_count.py"
@@ -30,7 +30,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_the_example_is_found_by_the_setting(example: ModuleType) -> None:
-    agents = load_agents(Settings(agents="word_count", _env_file=None))
+    agents = load_agents(make_settings(agents="word_count"))
     assert agents["word_count"].function is example.run
     assert agents["word_count"].soft_time_limit == 60
 

@@ -8,10 +8,10 @@ import orjson
 import pytest
 from celery.worker.consumer import Consumer
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import RUN_TASK
 from swallowtail.workers.broker import wakeup_trust
 from swallowtail.workers.broker.message_check import CheckedConsumer
+from tests.harness.settings import make_settings
 
 
 class Message:
@@ -53,7 +53,7 @@ def test_the_limits_of_a_worker_are_those_of_its_settings_and_of_its_agents(monk
 
     with monkeypatch.context() as patch:
         patch.setattr(wakeup_trust, "agents", lambda: {"long": Spec})
-        patch.setattr(wakeup_trust, "settings", lambda: Settings(_env_file=None))
+        patch.setattr(wakeup_trust, "settings", lambda: make_settings())
         wakeup_trust.known_time_limits.cache_clear()
         assert wakeup_trust.known_time_limits() == [(660, 600), (7260, 7200)]
     wakeup_trust.known_time_limits.cache_clear()

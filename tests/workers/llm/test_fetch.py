@@ -20,12 +20,13 @@ from swallowtail.workers.agents.campaign.brief import CampaignInput
 from swallowtail.workers.llm.connect import FetchError, is_public
 from swallowtail.workers.llm.fetch import FetchedDocument, fetch_document
 from swallowtail.workers.run.context import PermanentError
+from tests.harness.settings import make_settings
 from tests.workers.agents.briefs import SAMPLE
 from tests.workers.llm.servers import Handler, serving
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{"fetch_allow_private": True, "fetch_timeout": 30, **given})
+    return make_settings(**{"fetch_allow_private": True, "fetch_timeout": 30, **given})
 
 
 def fetch(answer: Callable[[Handler], None], path: str = "/brief", **given: Any) -> FetchedDocument:

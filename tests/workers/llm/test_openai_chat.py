@@ -18,6 +18,7 @@ from swallowtail.workers.llm.offline import OfflineProvider
 from swallowtail.workers.llm.openai_chat import OpenAIProvider
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Finding, ProviderError
 from swallowtail.workers.run.context import PermanentError
+from tests.harness.settings import make_settings
 from tests.workers.agents.briefs import campaign
 from tests.workers.llm.servers import DONE, Handler, WebServer, chunk, serving, stream
 
@@ -41,7 +42,7 @@ REQUEST = DraftRequest(
 def settings_for(server: WebServer | None, **more: Any) -> Settings:
     base = {"openai_base_url": f"{server.url}/v1"} if server else {}
     values = {"llm_provider": "openai", "openai_api_key": SecretStr("sk-secret"), "openai_timeout": 30, **base, **more}
-    return Settings(_env_file=None, **values)
+    return make_settings(**values)
 
 
 def draft(answer: Callable[[Handler], None], **more: Any) -> list[str]:
@@ -213,7 +214,7 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_settings_choose_the_provider() -> None:
-    assert isinstance(open_provider(Settings(_env_file=None)), OfflineProvider)
+    assert isinstance(open_provider(make_settings()), OfflineProvider)
     assert isinstance(open_provider(settings_for(None)), OpenAIProvider)
 
 

@@ -13,11 +13,12 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.reading.reader import read
 from swallowtail.workers.reading.subprocess_reader import read_apart
 from swallowtail.workers.run.context import PermanentError
+from tests.harness.settings import make_settings
 from tests.workers.reading.samples import RST, pdf
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **given)
+    return make_settings(**given)
 
 
 def test_a_document_read_apart_is_read_the_same() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.registry.catalogue import CatalogueError, load_agents
+from tests.harness.settings import make_settings
 
 AGENT = """
 from pydantic import BaseModel
@@ -56,7 +56,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 def test_a_module_that_cannot_be_imported_is_named_with_its_remedy(write: Callable[[str], str], source: str) -> None:
     name = write(source)
     with pytest.raises(CatalogueError) as refused:
-        load_agents(Settings(_env_file=None, agents=name))
+        load_agents(make_settings(agents=name))
     message = refused.value.message
     assert message.startswith(f"SWALLOWTAIL_AGENTS: {name}: cannot be loaded: {FAULTS[source]}")
     assert message.endswith("; fix the module, or remove it from SWALLOWTAIL_AGENTS")
@@ -69,10 +69,10 @@ def test_a_module_that_goes_elsewhere_takes_nobody_along(
     here, there = os.getcwd(), str(tmp_path / place)
     leave = f"import os\nos.makedirs({there!r}, exist_ok=True)\nos.chdir({there!r})"
     remove = "os.rmdir(os.getcwd())" if place else ""
-    assert "moved" in load_agents(Settings(_env_file=None, agents=write("\n".join([AGENT, leave, remove]))))
+    assert "moved" in load_agents(make_settings(agents=write("\n".join([AGENT, leave, remove]))))
     assert os.getcwd() == here
     with pytest.raises(CatalogueError, match="LookupError"):
-        load_agents(Settings(_env_file=None, agents=write("\n".join([leave, remove, "raise LookupError"]))))
+        load_agents(make_settings(agents=write("\n".join([leave, remove, "raise LookupError"]))))
     assert os.getcwd() == here
 
 
@@ -80,8 +80,8 @@ def test_paths_are_those_of_the_start(tmp_path: Path, monkeypatch: pytest.Monkey
     start = tmp_path / "50%?"
     start.mkdir()
     monkeypatch.chdir(start)
-    own = Settings(_env_file=None, var_dir="state", agents="")
-    named = [Settings(_env_file=None, database_url=f"sqlite:///{name}") for name in ("a.db", "./a.db?timeout=5")]
+    own = make_settings(var_dir="state", agents="")
+    named = [make_settings(database_url=f"sqlite:///{name}") for name in ("a.db", "./a.db?timeout=5")]
     monkeypatch.chdir("/")
     assert own.var == start / "state"
     assert own.database_file == start / "state/swallowtail.db"

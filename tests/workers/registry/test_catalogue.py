@@ -19,6 +19,7 @@ from swallowtail.workers.agents import echo
 from swallowtail.workers.registry.catalogue import AgentSpec, CatalogueError, agent, card, load_agents
 from swallowtail.workers.registry.input_schema import input_schema
 from swallowtail.workers.run.context import Context
+from tests.harness.settings import make_settings
 
 
 class AnswerInput(BaseModel):
@@ -31,7 +32,7 @@ def answer(ctx: Context, task_input: AnswerInput) -> str:
 
 
 def settings(agents: str = "") -> Settings:
-    return Settings(agents=agents, _env_file=None)
+    return make_settings(agents=agents)
 
 
 def make_module(name: str, **members: Any) -> types.ModuleType:

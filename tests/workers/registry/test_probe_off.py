@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import PROBE
@@ -15,6 +15,7 @@ from swallowtail.app.core.queries.rows import list_agents
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.registry import catalogue
+from tests.harness.settings import make_settings
 
 ASKS: list[dict[str, Any]] = [{"auth": "required"}, {"redis_url": "redis://127.0.0.1/0"}, {"host": "0.0.0.0"}]  # noqa: S104
 ASKS += [{"allowed_hosts": "app.example.org"}, {"probe": "off"}, {"probe": "off", "auth": "open"}]
@@ -27,12 +28,12 @@ HAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("values", ASKS)
 def test_it_is_off_where_callers_say_who_they_are(values: dict[str, Any]) -> None:
-    assert PROBE not in catalogue.load_agents(Settings(_env_file=None, **values))
+    assert PROBE not in catalogue.load_agents(make_settings(**values))
 
 
 @pytest.mark.parametrize("values", HAS)
 def test_it_is_there_in_the_open_default_and_where_it_is_asked_for(values: dict[str, Any]) -> None:
-    assert PROBE in catalogue.load_agents(Settings(_env_file=None, **values))
+    assert PROBE in catalogue.load_agents(make_settings(**values))
 
 
 def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
@@ -42,7 +43,7 @@ def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
     kinds = []
     for mode in ("on", "off"):
         monkeypatch.setenv("SWALLOWTAIL_PROBE", mode)
-        settings = Settings(_env_file=None)
+        settings = load_settings()
         migrate(settings)
         assert catalogue.main() == 0
         runtime = Runtime.build(settings)
@@ -53,7 +54,7 @@ def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
 
 
 def test_a_process_that_has_it_off_takes_none_whatever_others_publish(tmp_path: Path) -> None:
-    runtime = Runtime.build(Settings(_env_file=None, var_dir=tmp_path, auth="required"))
+    runtime = Runtime.build(make_settings(var_dir=tmp_path, auth="required"))
     with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):
         task_service.check_submission(runtime, task_service.Submission("demo", PROBE))
     runtime.close()

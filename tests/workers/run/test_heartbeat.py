@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.runs import Beat, Claim
 from swallowtail.workers.run.heartbeat import Heartbeat
@@ -20,6 +19,7 @@ from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, WORKER_STOPPED, Outcome, RunStopped, WorkerStopping
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 CLAIM = Claim("t", "demo", "test", None, 1, "token", 0.0, 3)
@@ -70,8 +70,7 @@ def new_run() -> Iterator[NewRun]:
     opened: list[tuple[Interrupts, Run]] = []
 
     def make(*, lease: float = HOUR, grace: float = 0.1, shutdown_grace: float = HOUR) -> Run:
-        settings = Settings(
-            _env_file=None,
+        settings = make_settings(
             lease_seconds=lease,
             heartbeat_seconds=0.05,
             cancel_grace=grace,

@@ -14,11 +14,11 @@ from typing import NoReturn
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.outcomes import CANCELLED, TERMINATED, Outcome, RunStopped
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
+from tests.harness.settings import make_settings
 
 HOUR = 3600.0
 
@@ -27,7 +27,7 @@ class FakeState(RunState):
     """The state of a run that ends when the test sets `forced`."""
 
     def __init__(self) -> None:
-        super().__init__(SharedMemory().slot(0), Settings(_env_file=None))
+        super().__init__(SharedMemory().slot(0), make_settings())
         self.forced: Outcome | None = None
 
     def forced_outcome(self) -> Outcome | None:

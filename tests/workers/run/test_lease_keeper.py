@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import LeaseLost
 from swallowtail.app.core.ledger.runs import Beat, Claim
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.lease_keeper import LeaseKeeper, is_alive
 from swallowtail.workers.run.shared_memory import RunIdentity, SharedMemory
+from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
 RUN = RunIdentity(os.getpid(), "task", "token")
@@ -71,8 +71,7 @@ MakeKeptRun = Callable[..., KeptRun]
 @pytest.fixture
 def make_kept_run() -> MakeKeptRun:
     def make(run: RunIdentity = RUN, *, heartbeat: float = 0.01, grace: float = 3600.0) -> KeptRun:
-        settings = Settings(
-            _env_file=None,
+        settings = make_settings(
             lease_seconds=3600,
             heartbeat_seconds=heartbeat,
             cancel_grace=grace,

@@ -17,6 +17,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.workers.run.error_text import describe, log_exception
 from swallowtail.workers.run.outcomes import PermanentError
 from swallowtail.workers.run.retry_policy import requested_delay, retry_delay
+from tests.harness.settings import make_settings
 from tests.workers.conftest import Harness
 from tests.workers.run.test_context import outcome_of
 
@@ -160,7 +161,7 @@ def test_the_delay_may_be_a_date() -> None:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(_env_file=None, backoff_base=1.0, backoff_max=1.0, retry_after_max=60.0)
+    return make_settings(backoff_base=1.0, backoff_max=1.0, retry_after_max=60.0)
 
 
 def test_a_delay_is_no_shorter_than_was_asked_for_and_no_longer_than_allowed(settings: Settings) -> None:

@@ -1,0 +1,18 @@
+"""Marks the basic settings: those that the README, `.env.example` and the first table of docs/settings.md show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+
+def basic(default: Any, **options: Any) -> Any:
+    """Return a `Field` that is marked as basic."""
+    return Field(default, json_schema_extra={"basic": True}, **options)
+
+
+def is_basic(field: FieldInfo) -> bool:
+    """Return whether a field is marked as basic."""
+    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("basic") is True
