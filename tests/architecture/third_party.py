@@ -11,7 +11,7 @@ EVERYWHERE = "orjson prometheus_client structlog"
 #: What a package or module may use besides, with all packages and modules inside it.
 LIBRARIES = {
     "core": "pydantic redis sqlalchemy",
-    "core.config": "dotenv limits psycopg pydantic_settings",
+    "core.config": "dotenv limits psycopg",
     "core.database": "alembic",
     "core.identity": "authlib httpx httpx2 joserfc jwt",
     "core.ledger": "jsonschema",

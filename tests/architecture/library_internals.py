@@ -1,0 +1,178 @@
+"""Finds uses of private names of libraries outside the files that may use them, and names that no start-up check lists."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from swallowtail.app.core.process.library_check import INTERNALS
+from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
+
+#: Files and folders that may use private names of libraries.
+FILES = (
+    "app/web/engineio/",
+    "app/web/accept/read_deadline.py",
+    "app/web/socketio/client_manager.py",
+    "app/web/socketio/connect_auth.py",
+    "app/web/socketio/packet_order.py",
+    "app/web/socketio/transport.py",
+    "app/core/database/connection_budget.py",
+    "app/core/database/migrate.py",
+    "app/delivery/redis/subscriber.py",
+    "workers/broker/redis_channel.py",
+    "workers/broker/message_check.py",
+)
+#: Files that restore private state of Python's own modules, where that state is present.
+_STANDARD_LIBRARY = ("workers/isolation/module_state.py", "workers/isolation/process_restore.py")
+#: Files that run without the product, so that its check does not run before them.
+_STANDALONE = ("clients/python/socket_connection.py", "bench/peers/bare_server.py")
+#: Attributes without an underscore that the libraries do not document either.
+_UNDOCUMENTED = ("eio",)
+#: What each library documents; its other modules are internal.
+_DOCUMENTED = {
+    "engineio": ("engineio", "engineio.exceptions"),
+    "socketio": ("socketio", "socketio.exceptions"),
+    "flask_socketio": ("flask_socketio",),
+    "redis": ("redis", "redis.asyncio", "redis.backoff", "redis.client", "redis.exceptions", "redis.retry"),
+    "kombu": ("kombu", "kombu.exceptions", "kombu.log"),
+    "eventlet": tuple(f"eventlet{name}" for name in ("", ".greenio", ".hubs", ".patcher", ".tpool", ".wsgi")),
+}
+_BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
+
+
+def find_internals(tree: SourceTree) -> list[str]:
+    """Return uses of private names outside the listed files."""
+    return [
+        f"{source.path}:{line} uses {name}"
+        for source in tree.python(*PRODUCT, "clients", "bench")
+        if not source.path.startswith((*FILES, *_STANDARD_LIBRARY, *_STANDALONE))
+        for line, name in uses(source)
+    ]
+
+
+def find_unchecked_names(tree: SourceTree) -> list[str]:
+    """Return private names that listed files use and that the check at start does not list."""
+    listed = {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
+    return [
+        f"{source.path}:{line} uses {name}"
+        for source in tree.python()
+        if source.path.startswith(FILES)
+        for line, name in uses(source)
+        if name not in listed and "." not in name
+    ]
+
+
+def find_unused_names(tree: SourceTree) -> list[str]:
+    """Return names that the check at start lists and that no listed file mentions."""
+    words = {
+        word
+        for source in tree.python()
+        if source.path.startswith(FILES)
+        for word in re.findall(r"\w+", source.text)
+    }
+    names = {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
+    return sorted(names - words)
+
+
+@cache
+def uses(source: Source) -> list[tuple[int, str]]:
+    """Return the private names that a file uses of other people's objects, and their internal modules that it imports."""
+    return sorted({*_attributes(source), *_names_in_texts(source), *_inherited(source), *_internal_imports(source)})
+
+
+def _attributes(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield `something._name`: of our own objects only `self` and `cls` are asked for private names."""
+    for node in source.nodes:
+        if isinstance(node, ast.Attribute) and not _is_own(node.value) and not _is_of_python(source, node):
+            if is_private(node.attr) or node.attr in _UNDOCUMENTED:
+                yield node.lineno, node.attr
+
+
+def _is_own(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def _is_of_python(source: Source, node: ast.Attribute) -> bool:
+    return source.resolve(node).split(".")[0] in sys.stdlib_module_names
+
+
+def _names_in_texts(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield the private names in `getattr(something, "_name")` and the like."""
+    for node in source.nodes:
+        if isinstance(node, ast.Call) and dotted(node.func) in _BY_NAME and len(node.args) > 1:
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and is_private(str(name.value)) and not _is_own(node.args[0]):
+                yield node.lineno, str(name.value)
+
+
+def _inherited(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield private names of a library's class that a class derived from it uses as its own, or overrides."""
+    for node in source.classes:
+        for base in node.bases:
+            full = source.resolve(base)
+            if full.split(".")[0] in _DOCUMENTED:
+                for line, name in _private_names_of(node):
+                    if _has(full, name):
+                        yield line, name
+
+
+def _private_names_of(node: ast.ClassDef) -> Iterator[tuple[int, str]]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and _is_own(part.value) and is_private(part.attr):
+            yield part.lineno, part.attr
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and is_private(part.name):
+            yield part.lineno, part.name
+
+
+@cache
+def _has(full: str, name: str) -> bool:
+    """Return whether a library's class has a name, also one that its methods set."""
+    owner: Any = _load(full)
+    methods = [item for part in owner.__mro__ for item in vars(part).values() if hasattr(item, "__code__")]
+    return hasattr(owner, name) or any(name in method.__code__.co_names for method in methods)
+
+
+def _load(full: str) -> Any:
+    module, _, name = full.rpartition(".")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return getattr(import_module(module), name)
+        except ImportError:
+            # A class of a class, or of an object that the module holds.
+            return getattr(_load(module), name)
+
+
+def _internal_imports(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield modules that a library does not document, and private names imported from it."""
+    for found in source.imports:
+        root = found.module.split(".")[0]
+        if root not in _DOCUMENTED:
+            continue
+        if is_private(found.name):
+            yield found.line, found.name
+        for name in (found.module, found.full):
+            if name not in _DOCUMENTED[root] and _is_module(name):
+                yield found.line, name
+
+
+@cache
+def _is_module(name: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import_module(name)
+        except ImportError:
+            return False
+    return True
+
+
+def is_private(name: str) -> bool:
+    """Return whether a name begins with one underscore."""
+    return name.startswith("_") and not name.startswith("__") and name != "_"
