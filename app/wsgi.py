@@ -145,6 +145,7 @@ def _patch(mode: str) -> None:
 def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from swallowtail.app.core.deployment import join
     from swallowtail.app.core.maintenance.sweeper import Sweeper
+    from swallowtail.app.core.process.library_check import WEB, check_libraries
     from swallowtail.app.core.security.signing_keys import SigningKeys
     from swallowtail.app.web.container import Web
     from swallowtail.app.web.factory import create_app
@@ -154,6 +155,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     from swallowtail.app.web.serving.shutdown_signals import catch_signals
     from swallowtail.app.web.socketio.handlers import announce_restart, close_connections
 
+    check_libraries(*WEB, *(["gevent"] if settings.async_mode == "gevent" else []))
     stopping: list[int] = []
     catch_signals(stopping)
     raise_limit(settings.max_connections)
@@ -281,7 +283,7 @@ def _open_front(
 
     epoll = getattr(patcher.original("select"), "epoll", None)
     web: Web = app.extensions["swallowtail"]
-    reason = "it is set" if settings.engine == "stock" else fast_engine.check(web.socketio.server.eio)
+    reason = "it is set" if settings.engine == "stock" else fast_engine.find_unknown_version()
     if epoll is None:
         reason = reason or "the system has no epoll"
     if reason is not None:

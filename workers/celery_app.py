@@ -30,6 +30,7 @@ from swallowtail.app.core.ledger.agent_cards import register
 from swallowtail.app.core.ledger.outbox import broker_settings
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import LineStream, begin, encode_line, shorten
+from swallowtail.app.core.process.library_check import WORKER, check_libraries
 from swallowtail.workers.broker.message_check import CheckedConnection
 from swallowtail.workers.registry.catalogue import card
 from swallowtail.workers.runtime.worker_runtime import (
@@ -102,6 +103,7 @@ def build() -> Celery:
         # Celery writes shutdown messages to the file descriptor, since it may be in a signal handler; so does this.
         setattr(worker_program, "safe_say", write_shutdown_message)  # noqa: B010 - typed as another function
     try:
+        check_libraries(*WORKER)
         conf = worker_settings(settings())
         # A missing key is reported now, not at the first message.
         signer()

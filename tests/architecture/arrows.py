@@ -134,8 +134,9 @@ ARROWS = {
         "web.http web.limits web.ops web.pages web.request web.socketio web.websocket"
     ),
     "wsgi": (
-        "core.config core.deployment core.errors core.logs core.maintenance core.security web.accept "
-        "web.background web.container web.engineio web.factory web.ops web.serving web.socketio web.websocket"
+        "core.config core.deployment core.errors core.logs core.maintenance core.process core.security "
+        "web.accept web.background web.container web.engineio web.factory web.ops web.serving web.socketio "
+        "web.websocket"
     ),
     "workers.isolation": "",
     "workers.metrics": "core.config core.errors",
@@ -171,8 +172,8 @@ ARROWS = {
         "workers.metrics_server workers.registry workers.run workers.runtime"
     ),
     "workers.celery_app": (
-        "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs workers.broker "
-        "workers.metrics workers.registry workers.sweeper_process workers.runtime"
+        "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process "
+        "workers.broker workers.metrics workers.registry workers.runtime workers.sweeper_process"
     ),
     "workers.run_task": (
         "core.config core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs "

@@ -18,15 +18,17 @@ from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 FILES = (
     "app/web/engineio/",
     "app/web/accept/read_deadline.py",
+    "app/web/limits/limits.py",
+    "app/web/ops/metrics.py",
     "app/web/socketio/client_manager.py",
     "app/web/socketio/connect_auth.py",
+    "app/web/socketio/handlers.py",
     "app/web/socketio/packet_order.py",
     "app/web/socketio/transport.py",
     "app/core/database/connection_budget.py",
     "app/core/database/migrate.py",
     "app/delivery/redis/subscriber.py",
-    "workers/broker/redis_channel.py",
-    "workers/broker/message_check.py",
+    "workers/broker/",
 )
 #: Files that restore private state of Python's own modules, where that state is present.
 _STANDARD_LIBRARY = ("workers/isolation/module_state.py", "workers/isolation/process_restore.py")
@@ -71,10 +73,7 @@ def find_unchecked_names(tree: SourceTree) -> list[str]:
 def find_unused_names(tree: SourceTree) -> list[str]:
     """Return names that the check at start lists and that no listed file mentions."""
     words = {
-        word
-        for source in tree.python()
-        if source.path.startswith(FILES)
-        for word in re.findall(r"\w+", source.text)
+        word for source in tree.python() if source.path.startswith(FILES) for word in re.findall(r"\w+", source.text)
     }
     names = {name for owners in INTERNALS.values() for names in owners.values() for name in names.split()}
     return sorted(names - words)
@@ -89,9 +88,10 @@ def uses(source: Source) -> list[tuple[int, str]]:
 def _attributes(source: Source) -> Iterator[tuple[int, str]]:
     """Yield `something._name`: of our own objects only `self` and `cls` are asked for private names."""
     for node in source.nodes:
-        if isinstance(node, ast.Attribute) and not _is_own(node.value) and not _is_of_python(source, node):
-            if is_private(node.attr) or node.attr in _UNDOCUMENTED:
-                yield node.lineno, node.attr
+        if not isinstance(node, ast.Attribute) or _is_own(node.value) or _is_of_python(source, node):
+            continue
+        if is_private(node.attr) or node.attr in _UNDOCUMENTED:
+            yield node.lineno, node.attr
 
 
 def _is_own(node: ast.expr) -> bool:

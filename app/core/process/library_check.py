@@ -48,7 +48,9 @@ def check_libraries(*distributions: str) -> None:
         for owner, names in INTERNALS[distribution].items():
             if missing := _missing(owner, names.split()):
                 installed = f"{distribution} {version(distribution)}"
-                raise SettingsError(f"{installed} has no {missing}, which Swallowtail uses: install another version of it")
+                raise SettingsError(
+                    f"{installed} has no {missing}, which Swallowtail uses: install another version of it"
+                )
 
 
 def _missing(owner: str, names: list[str]) -> str:

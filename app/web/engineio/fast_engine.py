@@ -2,8 +2,7 @@
 
 python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and what
 python-socketio does with it stays as it is: it finds a `FastSocket` where it expects an `engineio.Socket`. Polling
-clients keep the stock class beside it. docs/decisions tells what is relied on ("the fast path"); `check` looks whether
-it is there.
+clients keep the stock class beside it. docs/decisions says what is relied on ("the fast path").
 """
 
 from __future__ import annotations
@@ -33,24 +32,16 @@ log = structlog.get_logger(__name__)
 
 #: Versions whose inside is known, the first one included and the second not.
 KNOWN = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
-_SERVER = (
-    "_get_socket", "_trigger_event", "generate_id", "handlers", "sockets", "reason",
-    "ping_interval", "ping_interval_grace_period", "ping_timeout", "max_http_buffer_size",
-)  # fmt: skip
-_SOCKET = ("receive", "send", "close", "schedule_ping", "check_ping_timeout")
 _PING, _CLOSE = pack(b"2"), pack(b"1")
 
 
-def check(eio: Any) -> str | None:
-    """Return why the library's inside cannot be relied on, or None when it can."""
+def find_unknown_version() -> str | None:
+    """Return which library has a version whose internals are not known here; None when all are known."""
     for name, (first, end) in KNOWN.items():
-        found = version(name)
-        numbers = tuple(int(part) for part in found.split(".")[:2])
-        if not first <= numbers < end:
-            return f"{name} {found} is not known here"
-    missing = [name for name in _SERVER if not hasattr(eio, name)]
-    missing += [name for name in _SOCKET if not hasattr(Socket, name)]
-    return f"python-engineio has no {', '.join(missing)}" if missing else None
+        installed = version(name)
+        if not first <= tuple(int(part) for part in installed.split(".")[:2]) < end:
+            return f"{name} {installed} is not known here"
+    return None
 
 
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types

@@ -1,0 +1,84 @@
+"""Private names of libraries are used in listed files and checked at start; each control uses one elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from swallowtail.app.core.process.library_check import INTERNALS
+from tests.architecture import library_internals
+from tests.architecture.source_tree import read_tree
+
+
+def test_private_names_of_libraries_are_used_in_the_listed_files() -> None:
+    assert library_internals.find_internals(read_tree()) == []
+
+
+def test_the_check_at_start_lists_every_private_name_that_is_used() -> None:
+    assert library_internals.find_unchecked_names(read_tree()) == []
+
+
+def test_every_name_that_the_check_lists_is_used() -> None:
+    assert library_internals.find_unused_names(read_tree()) == []
+
+
+def test_every_listed_file_uses_private_names() -> None:
+    using = {source.path for source in read_tree().python() if library_internals.uses(source)}
+    assert [file for file in library_internals.FILES if not any(path.startswith(file) for path in using)] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("app/web/pages/views.py", "def f(server): server._trigger_event('message')"),
+        ("app/web/socketio/receipts.py", "def f(server): server._send_packet('a', 1)"),
+        ("app/web/api/tasks.py", "def f(web): web.socketio.server.eio.sockets.clear()"),
+        ("app/web/api/tasks.py", "def f(server): getattr(server, '_handle_event')(1)"),
+        ("app/web/factory.py", "def f(server): setattr(server, '_handle_connect', f)"),
+        ("app/web/websocket/frames.py", "from engineio.static_files import get_static_file"),
+        ("app/web/pages/views.py", "import socketio\nclass A(socketio.RedisManager):\n    def _thread(self): ..."),
+        (
+            "app/web/pages/views.py",
+            "import socketio\nclass A(socketio.Server):\n    def f(self): self._send_packet(1, 2)",
+        ),
+        ("app/core/services/follower.py", "def f(pubsub): return pubsub.connection._sock"),
+        (
+            "app/core/services/follower.py",
+            "import redis\nclass A(redis.Connection):\n    def f(self): return self._sock",
+        ),
+        ("app/core/ledger/outbox.py", "from kombu.transport.virtual import base"),
+        ("app/core/ledger/outbox.py", "from kombu.transport import redis"),
+        ("workers/run_task.py", "def f(message): message._decoded_cache = None"),
+        ("app/web/serving/listener.py", "import eventlet.green.socket"),
+        ("app/web/serving/listener.py", "from flask_socketio import _ManagedSession"),
+        ("scripts/supervise.py", "def f(client): client._get_socket('a')"),
+        ("clients/python/handlers.py", "def f(client): client._trigger_event('a')"),
+        ("bench/emit.py", "def f(client): client._trigger_event('a')"),
+    ],
+)
+def test_a_private_name_in_another_file_is_found(path: str, code: str) -> None:
+    found = library_internals.find_internals(read_tree().appended(path, code))
+    assert {wrong.split(":")[0] for wrong in found} == {path}
+
+
+def test_a_private_name_that_the_check_lacks_is_found() -> None:
+    tree = read_tree().appended("app/web/engineio/polling.py", "def f(eio): eio._generate_sid_cookie('a', {})")
+    assert [wrong.split()[-1] for wrong in library_internals.find_unchecked_names(tree)] == ["_generate_sid_cookie"]
+
+
+def test_a_listed_name_without_a_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INTERNALS["redis"], "redis.Connection", "_sock _parser")
+    assert library_internals.find_unused_names(read_tree()) == ["_parser"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class A:\n    def f(self): return self._own",
+        "import os\nos._exit(1)",
+        "def f(a): return a.__dict__",
+        "import redis\nclass A(redis.Connection):\n    def f(self): return self._swallowtail_own",
+    ],
+)
+def test_other_names_are_not_found(code: str) -> None:
+    tree = read_tree().appended("app/web/pages/views.py", code)
+    assert library_internals.find_internals(tree) == []

@@ -1,0 +1,1 @@
+"""Processes: the check of libraries at start."""
