@@ -173,7 +173,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     gc.freeze()
     stop = serve(listener, app, settings)
     web.hub.start(web.engine.reactor if web.engine is not None else None)
-    web.warden.start()
+    web.access_monitor.start()
     sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
     looks = 0
@@ -186,7 +186,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     announce_restart(web)
     close_connections(web)
     time.sleep(FAREWELL)
-    web.warden.stop()
+    web.access_monitor.stop()
     web.hub.stop()
     sweeper.stop()
     web.close()
@@ -298,7 +298,7 @@ def _open_front(
     )
     if reason is None:
         web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
-        web.engine.on_drained = web.hub.drained
+        web.engine.on_drained = web.hub.subscriptions.resume
         web.engine.start()
     front = acceptor.PeekingAcceptor(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
     front.open()

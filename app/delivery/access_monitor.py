@@ -1,8 +1,8 @@
-"""Looks at connected clients again whenever somebody's access has changed, and ends what is no longer theirs.
+"""Reviews connected clients whenever permissions change, and ends the subscriptions that they no longer allow.
 
-Beside the road, under the hub. Every web process compares the access version with the database each `access_check`; a
-message through Redis makes it look at once. Then all clients are looked at together, in a few queries. A client whose
-token is good no longer is disconnected; one that is no member of an instance any more loses that instance.
+Each web process compares the permission version with the database every `access_check`, and at once after a message
+through Redis. A client whose token is no longer valid is disconnected; one that is no longer a member of an instance
+loses its subscription to it.
 """
 
 from __future__ import annotations
@@ -17,152 +17,127 @@ import structlog
 from prometheus_client import Counter
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.delivery.cursor import Client
-from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
 
 log = structlog.get_logger(__name__)
 
-CUT = Counter("swallowtail_access_cut_total", "What clients lost since it was theirs no longer", ["what"])
+CUT = Counter("swallowtail_access_cut_total", "Connections and subscriptions ended for lack of access", ["what"])
 
-#: Why a token is good no longer.
-End = Literal["expired", "revoked", "disabled"]
-#: Several reasons to look within this time, in seconds, make one look.
-_JOIN = 0.02
+#: Why a token is no longer valid.
+EndReason = Literal["expired", "revoked", "disabled"]
+#: Several reasons to review within this time, in seconds, make one review.
+SETTLE_SECONDS = 0.02
 
 
-class Reach(Protocol):
-    """How the warden reaches clients."""
+class Connections(Protocol):
+    """How the monitor acts on connections."""
 
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
-        """Take a client out of the rooms of an instance and of tasks."""
+        """Remove a client from the rooms of an instance and of tasks."""
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
         """Tell a client that its token is about to expire."""
 
-    def expel(self, client_id: str, why: End) -> None:
-        """Tell a client why, and disconnect it."""
+    def expel(self, client_id: str, why: EndReason) -> None:
+        """Tell a client the reason, and disconnect it."""
 
 
-class Warden:
-    """Of one web process. `look_soon` may be called from any thread."""
+class AccessMonitor:
+    """The monitor of one web process."""
 
     def __init__(
         self,
         settings: Settings,
         hub: Hub,
-        archive: Archive,
-        find_ended: Callable[[Collection[Actor]], Mapping[Actor, End]],
-        reach: Reach,
+        reader: DatabaseReader,
+        find_ended: Callable[[Collection[Actor]], Mapping[Actor, EndReason]],
+        connections: Connections,
+        due: threading.Event,
     ) -> None:
-        """`find_ended` tells which of many tokens are good no longer."""
-        self._period = settings.access_check
+        """`find_ended` returns which actors' tokens are no longer valid. Setting `due` starts a review at once."""
         self._warning = timedelta(seconds=settings.token_warning)
         self._hub = hub
-        self._archive = archive
+        self._permissions = hub.permissions
+        self._reader = reader
         self._find_ended = find_ended
-        self._reach = reach
-        #: Clients that have been warned, with the expiry that they were warned of.
+        self._connections = connections
+        #: Clients that were warned, with the expiry that they were warned of.
         self._warned: dict[str, datetime] = {}
-        self._due = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = PeriodicThread(
+            "access_check", self.review, settings.access_check, settle=SETTLE_SECONDS, woken=due
+        )
+        self.start, self.stop = self._thread.start, self._thread.stop
 
-    def start(self) -> None:
-        """Look in a thread from now on; the database may be away."""
-        self._thread = threading.Thread(target=self._run, name="warden", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        self._due.set()
-
-    def look_soon(self) -> None:
-        """Look at once."""
-        self._due.set()
-
-    def look(self) -> None:
-        """Compare with the database, and end what is no longer anybody's. Raises Unavailable."""
-        # First: what expires does so whether the database is there or not.
-        self._mind_the_clock(self._hub.guarded())
-        if not self._hub.passes.learn(self._archive.read_access_version()):
+    def review(self) -> None:
+        """Compare with the database, and end what is no longer allowed. Raises Unavailable."""
+        # First: a token expires whether the database is there or not.
+        self._check_expiry(self._hub.clients.find_restricted())
+        if not self._permissions.update(self._reader.read_permission_version()):
             return
         try:
-            # Those who have come since the version was read are looked at, too.
-            self._review(self._hub.guarded())
+            # Includes the clients that have come since the version was read.
+            self._review_clients(self._hub.clients.find_restricted())
         except Exception:
-            # The version is known by now, and nobody would be looked at again because of it.
-            self._hub.passes.doubt()
+            # The version counts as known by now, so that only this flag leads to another review.
+            self._permissions.mark_stale()
             raise
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if self._due.wait(self._period):
-                self._stopping.wait(_JOIN)
-            self._due.clear()
-            try:
-                if not self._stopping.is_set():
-                    self.look()
-            except Unavailable as away:
-                log.warning("access_check_postponed", reason=away.message)
-            except Exception:
-                log.exception("access_check_failed")
-
-    def _mind_the_clock(self, clients: Sequence[Client]) -> None:
-        """Warn those whose token expires soon, once, and end those whose token has."""
-        moment = datetime.now(UTC)
+    def _check_expiry(self, clients: Sequence[Client]) -> None:
+        """Warn clients whose token expires soon, once, and disconnect those whose token has expired."""
+        now = datetime.now(UTC)
         warned, self._warned = self._warned, {}
         for client in clients:
             actor = client.actor
             expires = actor.expires_at
-            if expires is None or expires - self._warning > moment:
+            if expires is None or expires - self._warning > now:
                 continue
-            if expires <= moment:
-                self._attempt(partial(self._end, client, actor, "expired"))
+            if expires <= now:
+                self._attempt(partial(self._disconnect, client, actor, "expired"))
             else:
                 if warned.get(client.id) != expires:
-                    self._reach.warn(client.id, expires)
+                    self._connections.warn(client.id, expires)
                 self._warned[client.id] = expires
 
-    def _review(self, clients: Sequence[Client]) -> None:
+    def _review_clients(self, clients: Sequence[Client]) -> None:
         ended = self._find_ended({client.actor for client in clients})
         pairs = {
             (client.actor, instance_id)
             for client in clients
             if client.actor not in ended
-            for instance_id in {*list(client.watches), *list(client.tasks.values())}
+            for instance_id in client.scope
         }
-        lost = self._archive.find_unreadable(pairs) if pairs else set()
+        lost = self._reader.find_unreadable(pairs) if pairs else set()
         for client in clients:
             actor = client.actor
             if actor in ended:
-                self._attempt(partial(self._end, client, actor, ended[actor]))
+                self._attempt(partial(self._disconnect, client, actor, ended[actor]))
                 continue
-            for instance_id in {*list(client.watches), *list(client.tasks.values())}:
+            for instance_id in client.scope:
                 if (actor, instance_id) in lost:
                     self._attempt(partial(self._withdraw, client, instance_id))
 
-    def _attempt(self, cut: Callable[[], None]) -> None:
-        """Cut something off; if that goes wrong, the others are cut off all the same, and this again next time."""
+    def _attempt(self, end: Callable[[], None]) -> None:
+        """End one thing; if that fails, the others are ended all the same, and this one is tried again next time."""
         try:
-            cut()
+            end()
         except Exception:
             log.exception("cut_failed")
-            self._hub.passes.doubt()
+            self._permissions.mark_stale()
 
-    def _end(self, client: Client, actor: Actor, why: End) -> None:
-        if not self._hub.passes.end(client, actor):
-            # Its token was refreshed while this one was looked at.
+    def _disconnect(self, client: Client, actor: Actor, why: EndReason) -> None:
+        if not self._permissions.end(client, actor):
+            # The client got another token during the review.
             return
         CUT.labels("connection").inc()
-        for instance_id in {*list(client.watches), *list(client.tasks.values())}:
-            self._hub.withdraw(client, instance_id, "expired" if why == "expired" else "revoked")
-        self._reach.expel(client.id, why)
+        for instance_id in client.scope:
+            self._hub.subscriptions.withdraw(client, instance_id, "expired" if why == "expired" else "revoked")
+        self._connections.expel(client.id, why)
 
     def _withdraw(self, client: Client, instance_id: str) -> None:
         CUT.labels("subscription").inc()
-        task_ids = self._hub.withdraw(client, instance_id, "revoked")
-        self._reach.leave_rooms(client.id, instance_id, task_ids)
+        task_ids = self._hub.subscriptions.withdraw(client, instance_id, "revoked")
+        self._connections.leave_rooms(client.id, instance_id, task_ids)

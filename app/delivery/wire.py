@@ -1,19 +1,11 @@
-"""Names and shapes on the wire (docs/protocol.md is their text), and what delivery needs of whatever carries them.
-
-Between `delivery/hub` and `web/socketio/handlers`: the hub decides what is sent to whom, a `Transport` sends it.
-"""
+"""Event names, payload shapes and room names of the Socket.IO protocol (docs/protocol.md describes them)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from swallowtail.app.core.events import STEP_OUTPUT
 from swallowtail.app.core.ledger.event_log import Head
-
-if TYPE_CHECKING:
-    from swallowtail.app.delivery.cursor import Client
 
 CONNECTED = "connected"
 SUBSCRIBED = "subscribed"
@@ -24,68 +16,43 @@ SKIP = "skip"
 EXPIRING = "token_expiring"
 ERROR = "error"
 RESTARTING = "restarting"
-#: What only a web process itself says.
+#: The events that only a web process itself sends.
 OWN = frozenset({CONNECTED, SUBSCRIBED, UNSUBSCRIBED, HEAD, RESET, SKIP, EXPIRING, ERROR, RESTARTING})
 
 Mode = Literal["replay", "snapshot", "live"]
-#: Why a client has to begin again: numbers may be reused; what it needs is not stored any more; too slow; no access;
-#: its token has expired.
+#: Why a client has to start again: the log has another epoch; the events it needs are no longer stored; it is too slow;
+#: it has no access; its token has expired.
 Reason = Literal["epoch", "too_old", "lag", "revoked", "expired"]
 
 
 class Frame(Protocol):
-    """One message, encoded once for any number of clients. Opaque but for its length in bytes."""
+    """One message, encoded once for any number of clients."""
 
     def __len__(self) -> int:
         """Return the length in bytes."""
 
 
-class Transport(Protocol):
-    """Whatever brings messages to clients, in the order in which they are given to it."""
-
-    def frame(self, event: str, payload: Mapping[str, Any]) -> Frame:
-        """Encode one message."""
-
-    def read(self, frame: Frame) -> Mapping[str, Any]:
-        """Return the payload that a message was made of."""
-
-    def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client without waiting, in any case. A client that is gone is no error."""
-
-    def line(self, client: str) -> Any:
-        """Return what is to be kept as `Client.line`."""
-
-    def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> Sequence[tuple[Client, int]]:
-        """Send clients the same messages without waiting, as many as each takes.
-
-        Returns those that took fewer than all, with how many they took. One that is gone counts as taking all.
-        """
-
-    def is_ready(self, client: Client) -> bool:
-        """Tell whether a client would take a message now."""
-
-
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The last event that a client has: its number, and the epoch that the number belongs to."""
+    """The last event that a client has: its epoch and number."""
 
     epoch: str
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How a subscription begins: events after `seq` follow. `snapshot` is there in snapshot mode only."""
+class SubscriptionStart:
+    """How a subscription starts: events after `seq` follow. `snapshot` is set in snapshot mode only."""
 
     instance_id: str
     mode: Mode
     head: Head
     seq: int
-    #: As JSON: many may get the same one.
+    #: Encoded as JSON, since many clients may receive the same one.
     snapshot: bytes | None = None
 
     def wire(self) -> dict[str, Any]:
-        """Return the acknowledgement of `subscribe_instance`, but for the snapshot, which is its last field."""
+        """Return the acknowledgement of `subscribe_instance` without the snapshot, which is its last field."""
         return {
             "ok": True,
             "instance_id": self.instance_id,
@@ -98,70 +65,37 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One durable event, ready to be sent: its place in the log, whose progress it tells, and its message."""
+    """One durable event, encoded: its number, its task, the task's progress, and its frame."""
 
     seq: int
     task_id: str
     attempt: int
     progress: float
     frame: Frame
-    #: When it was noted, in Unix seconds by its author's clock; 0 when nobody said.
+    #: When it was recorded, in Unix seconds by its author's clock; 0 when unknown.
     at: float = 0.0
 
 
-def make_entry(transport: Transport, wire: Mapping[str, Any], at: float = 0.0) -> Entry:
-    """Return the entry for the payload of a durable event (`EventRecord.wire()`) that was noted at a moment."""
-    progress = wire["data"].get("progress")
-    frame = transport.frame(wire["type"], wire)
-    return Entry(wire["seq"], wire["task_id"], wire["attempt"], float(progress or 0.0), frame, at)
-
-
 def head_payload(instance_id: str, epoch: str, seq: int) -> dict[str, Any]:
-    """Return the payload of `head`: where the log stands."""
+    """Return the payload of `head`: the number of the log's last event."""
     return {"instance_id": instance_id, "epoch": epoch, "seq": seq}
 
 
 def reset_payload(instance_id: str, reason: Reason) -> dict[str, Any]:
-    """Return the payload of `reset`: begin again from a snapshot, give up (`revoked`), or come back (`expired`)."""
+    """Return the payload of `reset`: start again from a snapshot, stop (`revoked`), or reconnect (`expired`)."""
     return {"instance_id": instance_id, "reason": reason}
 
 
 def skip_payload(instance_id: str, epoch: str, after: int, seq: int) -> dict[str, Any]:
-    """Return the payload of `skip`: the events above `after` and up to `seq` are not shown to this client."""
+    """Return the payload of `skip`: the client does not see the events above `after` and up to `seq`."""
     return {"instance_id": instance_id, "epoch": epoch, "after": after, "seq": seq}
 
 
 def room_of(instance_id: str) -> str:
-    """Return the name of the Socket.IO room of an instance's watchers."""
+    """Return the name of the Socket.IO room of an instance's subscribers."""
     return f"instance_{instance_id}"
 
 
 def task_room_of(task_id: str) -> str:
-    """Return the name of the Socket.IO room of those who read a task's text along."""
+    """Return the name of the Socket.IO room of the clients that read a task's text."""
     return f"task_{task_id}"
-
-
-__all__ = [
-    "CONNECTED",
-    "ERROR",
-    "EXPIRING",
-    "HEAD",
-    "RESET",
-    "SKIP",
-    "STEP_OUTPUT",
-    "SUBSCRIBED",
-    "UNSUBSCRIBED",
-    "Answer",
-    "Entry",
-    "Frame",
-    "Mode",
-    "Reason",
-    "Since",
-    "Transport",
-    "head_payload",
-    "make_entry",
-    "reset_payload",
-    "room_of",
-    "skip_payload",
-    "task_room_of",
-]

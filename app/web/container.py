@@ -12,7 +12,7 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.process.worker_thread import Offload
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.delivery.access_monitor import Warden
+from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.background.publish_queue import PublishQueue
@@ -33,8 +33,8 @@ class Web:
     #: The stream's half of this process; `app/wsgi.py` starts it.
     hub: Hub
     limits: Limits
-    #: Ends what is no longer anybody's; `app/wsgi.py` starts it.
-    warden: Warden
+    #: Ends subscriptions that are no longer allowed; `app/wsgi.py` starts it.
+    access_monitor: AccessMonitor
     #: The Socket.IO events that clients may send.
     events: frozenset[str]
     #: Who could not sign in, and whatever else somebody was refused, for the audit log.
@@ -48,7 +48,7 @@ class Web:
     def offload(self, passwords: Offload, snapshots: Offload) -> None:
         """Have these made where they hold nobody up: in threads, where this process is one of greenlets."""
         self.rt.passwords.offload = passwords
-        self.rt.offload = self.hub.archive.offload = snapshots
+        self.rt.offload = self.hub.reader.offload = snapshots
         self.rt.db.compute_by(snapshots)
 
     def close(self) -> None:

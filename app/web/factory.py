@@ -5,6 +5,7 @@ Not a stop on the road but the junction of two: `web/api`, where it begins, and 
 
 from __future__ import annotations
 
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -16,9 +17,9 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.delivery.access_monitor import Warden
-from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.web.accept.response_budget import count_responses
 from swallowtail.app.web.api import (
     agents,
@@ -74,14 +75,14 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     runtime.hurry = _leave_to_sweeper
     budgets = MemoryBudgets(settings)
     sio = handlers.make_socketio(app, settings, budgets)
-    archive = Archive(runtime.db, settings)
-    hub = Hub(settings, archive, SocketTransport(sio.server, settings.client_backlog))
+    events = DatabaseReader(runtime.db, settings)
+    access_changed = threading.Event()
+    hub = Hub(settings, events, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
     allowed = Limits(settings)
     denials = Denials(runtime.db, settings)
     refusals = DeniedRequestQueue(runtime.db, denials)
     conversation = handlers.register(sio, hub, settings, reader, allowed, refusals)
-    warden = Warden(settings, hub, archive, reader.is_still_good, conversation)
-    hub.on_access = hub.passes.on_doubt = warden.look_soon
+    access_monitor = AccessMonitor(settings, hub, events, reader.is_still_good, conversation, access_changed)
     background = Background(sio.server, sio.server.manager.stop, conversation.close)
     app.extensions["swallowtail"] = Web(
         runtime,
@@ -90,7 +91,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
         sio,
         hub,
         allowed,
-        warden,
+        access_monitor,
         conversation.events,
         denials,
         refusals,

@@ -4,9 +4,6 @@
 `core.ledger` the arrow names the module. An arrow points to a package higher up in the table, so there is no cycle.
 """
 
-#: Packages whose arrows to each other may still point down; empty when their cycles have been opened.
-OPEN_CYCLES = ("delivery.",)
-
 ARROWS = {
     "core.errors": "",
     "core.events": "",
@@ -56,41 +53,29 @@ ARROWS = {
         "core.security core.states core.tables core.validation"
     ),
     "migrations": "core.config core.database core.tables",
-    "delivery.access_monitor": (
-        "core.config core.errors core.security delivery.cursor delivery.database_reader delivery.hub"
-    ),
-    "delivery.client_group": (
-        "core.config delivery.cursor delivery.event_buffer delivery.masked_view delivery.metrics delivery.wire"
-    ),
-    "delivery.client_groups": (
-        "core.config delivery.client_group delivery.cursor delivery.event_buffer delivery.masked_view delivery.wire"
-    ),
-    "delivery.cursor": "core.security delivery.instance_stream delivery.masked_view delivery.wire",
-    "delivery.database_reader": (
+    "delivery.metrics": "",
+    "delivery.wire": "core.ledger.event_log",
+    "delivery.log": (
         "core.config core.database core.errors core.events core.ledger.event_log core.process core.queries "
         "core.security delivery.wire"
     ),
-    "delivery.event_buffer": "delivery.wire",
-    "delivery.gap": "delivery.metrics",
-    "delivery.head_check": "core.config core.errors delivery.database_reader delivery.instance_stream",
+    "delivery.redis": "core.config core.events core.ledger.publisher core.process delivery.metrics",
+    "delivery.clients": "core.config core.errors core.security delivery.log delivery.metrics delivery.wire",
+    "delivery.streams": (
+        "core.config core.errors core.events core.ledger.event_log core.ledger.publisher core.process "
+        "delivery.clients delivery.log delivery.metrics delivery.redis delivery.wire"
+    ),
+    "delivery.subscriptions": (
+        "core.config core.errors delivery.clients delivery.log delivery.metrics delivery.streams delivery.wire"
+    ),
+    "delivery.message_router": (
+        "core.config core.ledger.publisher core.security delivery.metrics delivery.redis delivery.streams"
+    ),
     "delivery.hub": (
-        "core.config core.errors core.ledger.publisher core.security delivery.cursor delivery.database_reader "
-        "delivery.head_check delivery.instance_stream delivery.metrics delivery.permission_cache "
-        "delivery.redis delivery.single_flight delivery.snapshot_cache delivery.text_streams delivery.wire"
+        "core.config delivery.clients delivery.log delivery.message_router delivery.metrics delivery.redis "
+        "delivery.streams delivery.subscriptions"
     ),
-    "delivery.instance_stream": (
-        "core.config core.errors core.ledger.event_log delivery.client_groups delivery.cursor "
-        "delivery.database_reader delivery.event_buffer delivery.gap delivery.metrics delivery.redis "
-        "delivery.wire"
-    ),
-    "delivery.masked_view": "core.security delivery.cursor delivery.wire",
-    "delivery.metrics": "",
-    "delivery.permission_cache": "core.errors core.security delivery.cursor delivery.database_reader",
-    "delivery.redis": "core.config core.events core.ledger.publisher delivery.metrics",
-    "delivery.single_flight": "",
-    "delivery.snapshot_cache": "delivery.database_reader delivery.wire",
-    "delivery.text_streams": "core.events delivery.cursor delivery.metrics delivery.wire",
-    "delivery.wire": "core.events core.ledger.event_log delivery.cursor",
+    "delivery.access_monitor": ("core.config core.process core.security delivery.clients delivery.hub delivery.log"),
     "web.api.schemas": "core.schemas core.states",
     "web.background": (
         "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
@@ -124,13 +109,13 @@ ARROWS = {
     ),
     "web.socketio": (
         "core.config core.errors core.events core.identity core.ledger.publisher core.security "
-        "core.validation delivery.access_monitor delivery.cursor delivery.hub delivery.metrics "
-        "delivery.permission_cache delivery.wire web.background web.container web.engineio web.http "
+        "core.validation delivery.access_monitor delivery.clients delivery.hub delivery.metrics "
+        "delivery.wire web.background web.container web.engineio web.http "
         "web.limits web.websocket"
     ),
     "web.factory": (
         "core.audit core.config core.database core.identity core.runtime delivery.access_monitor "
-        "delivery.database_reader delivery.hub web.accept web.api web.background web.container web.engineio "
+        "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio "
         "web.http web.limits web.ops web.pages web.request web.socketio web.websocket"
     ),
     "wsgi": (

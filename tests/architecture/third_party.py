@@ -22,7 +22,7 @@ LIBRARIES = {
     "core.schemas": "typing_extensions",
     "core.security": "argon2",
     "core.services": "cronsim",
-    "delivery": "sqlalchemy",
+    "delivery.log": "sqlalchemy",
     "delivery.redis": "hiredis redis",
     "migrations": "alembic sqlalchemy",
     "web": "apiflask flask pydantic",

@@ -14,9 +14,9 @@ import orjson
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.queries import snapshot as queries_snapshot
-from swallowtail.app.delivery.database_reader import Archive
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import FakeFrame, FakeTransport
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
@@ -26,26 +26,44 @@ Wire = dict[str, Any]
 FROM_NOTHING = Since("", 0)
 
 
+class AnyClients(Protocol):
+    """The connections of a hub."""
+
+    def add(self, client_id: str) -> None:
+        """Add a connection."""
+
+
+class AnySubscriptions(Protocol):
+    """The subscriptions of a hub."""
+
+    def subscribe(
+        self, client_id: str, instance_id: str, since: Since | None, on_start: Callable[[SubscriptionStart], None]
+    ) -> None:
+        """Start to deliver."""
+
+    def unsubscribe(self, client_id: str, instance_id: str, on_end: Callable[[], None]) -> None:
+        """Stop delivering."""
+
+    def disconnect(self, client_id: str) -> None:
+        """Remove a connection."""
+
+
 class AnyHub(Protocol):
-    """What a viewer needs of a hub; a broken one needs no more either."""
+    """The parts of a hub that a viewer uses; a broken hub has no more."""
+
+    @property
+    def clients(self) -> AnyClients:
+        """The connections."""
+
+    @property
+    def subscriptions(self) -> AnySubscriptions:
+        """The subscriptions."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
 
     def stop(self) -> None:
-        """End."""
-
-    def enter(self, client_id: str) -> None:
-        """Note a connection."""
-
-    def leave(self, client_id: str) -> None:
-        """Forget a connection."""
-
-    def subscribe(self, client_id: str, instance_id: str, since: Since | None, greet: Callable[[Answer], None]) -> None:
-        """Begin to deliver."""
-
-    def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
-        """Stop delivering."""
+        """Stop."""
 
 
 class Domain:
@@ -55,17 +73,17 @@ class Domain:
         self,
         deployment: Deployment,
         *,
-        archive: type[Archive] = Archive,
-        hub: Callable[[Any, Archive, FakeTransport], AnyHub] = Hub,
+        reader: type[DatabaseReader] = DatabaseReader,
+        hub: Callable[[Any, DatabaseReader, FakeTransport], AnyHub] = Hub,
     ) -> None:
         self.deployment = deployment
         self.settings = deployment.runtime().settings
         self.rt = deployment.runtime()
-        self.archive = archive(self.rt.db, self.settings)
+        self.reader = reader(self.rt.db, self.settings)
         self.transport = FakeTransport()
         self.viewers: list[Viewer] = []
         self._make_hub = hub
-        self.hub = hub(self.settings, self.archive, self.transport)
+        self.hub = hub(self.settings, self.reader, self.transport)
 
     def __enter__(self) -> Domain:
         self.hub.start()
@@ -77,11 +95,11 @@ class Domain:
         self.hub.stop()
 
     def restart_hub(self) -> None:
-        """End the web process's half of the stream and begin another; every connection is lost."""
+        """End the delivery half of the web process and start another; every connection is lost."""
         for viewer in self.viewers:
             viewer.drop()
         self.hub.stop()
-        self.hub = self._make_hub(self.settings, self.archive, self.transport)
+        self.hub = self._make_hub(self.settings, self.reader, self.transport)
         self.hub.start()
 
     def viewer(self, name: str, instance_id: str) -> Viewer:
@@ -95,7 +113,7 @@ class Domain:
         """How many cursors the hub holds, of whomever."""
         hub = self.hub
         assert isinstance(hub, Hub)
-        return sum(len(watch._audience) for watch in list(hub._watches.values()))
+        return sum(len(stream.intake.groups) for stream in list(hub.streams.by_instance.values()))
 
     def head(self, instance_id: str) -> tuple[str, int]:
         """Where the log stands."""
@@ -138,22 +156,22 @@ class Viewer:
         self.connections.append(name)
         self.connection, self.is_watching = name, False
         self._read = 0
-        self.domain.hub.enter(name)
+        self.domain.hub.clients.add(name)
 
     def drop(self) -> None:
         """Lose the connection with what is on its way."""
         if self.connection is not None:
             self.work(answering=False)
             self.domain.transport.drain(self.connection)
-            self.domain.hub.leave(self.connection)
+            self.domain.hub.subscriptions.disconnect(self.connection)
             self.connection, self.is_watching = None, False
 
     def subscribe(self, since: Since | None = None) -> None:
-        """Begin to watch, after `since` or from now on. Raises what the hub refuses with."""
+        """Subscribe, after `since` or from now on. Raises what the hub refuses with."""
         assert self.connection is not None
         connection = self.connection
 
-        def greet(answer: Answer) -> None:
+        def greet(answer: SubscriptionStart) -> None:
             shown = {} if answer.snapshot is None else {"snapshot": orjson.loads(answer.snapshot)}
             wire = {
                 **answer.wire(),
@@ -162,7 +180,7 @@ class Viewer:
             }
             self._tell(connection, "subscribed", wire)
 
-        self.domain.hub.subscribe(connection, self.instance_id, since, greet)
+        self.domain.hub.subscriptions.subscribe(connection, self.instance_id, since, greet)
         self.work()
 
     def resume(self) -> None:
@@ -177,7 +195,7 @@ class Viewer:
         assert self.connection is not None
         connection = self.connection
         farewell = {"instance_id": self.instance_id}
-        self.domain.hub.unsubscribe(
+        self.domain.hub.subscriptions.unsubscribe(
             connection, self.instance_id, lambda: self._tell(connection, "unsubscribed", farewell)
         )
 

@@ -15,9 +15,9 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.security.field_mask import View
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.delivery.cursor import Client
-from swallowtail.app.delivery.database_reader import Archive, Page
-from swallowtail.app.delivery.wire import Answer, Frame, Since
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
+from swallowtail.app.delivery.wire import Frame, Since, SubscriptionStart
 from tests.harness.settings import make_settings
 
 INSTANCE = "demo"
@@ -104,7 +104,7 @@ def _line(frame: FakeFrame) -> str:
     return str(given["seq"]) if "seq" in given else frame.event
 
 
-class FakeArchive(Archive):
+class FakeReader(DatabaseReader):
     """A log in memory. `away` makes every read fail; `reads` counts the pages that were asked for."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -151,22 +151,22 @@ class FakeArchive(Archive):
         self._check()
         return dict.fromkeys(instance_ids, self.head) if self.exists else {}
 
-    def read_answer_for(self, view: View, instance_id: str, since: Since | None) -> Answer:
-        return self.read_answer(instance_id, since)
+    def read_start_for(self, view: View, instance_id: str, since: Since | None) -> SubscriptionStart:
+        return self.read_start(instance_id, since)
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
         self._check()
         if not self.exists or instance_id.startswith("no-"):
             raise NotFound("there is no such instance", field="instance_id")
         with self.lock:
             head = self.head
             if since is None:
-                return Answer(instance_id, "live", head, head.seq)
+                return SubscriptionStart(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
-                return Answer(instance_id, "replay", head, since.seq)
-            return Answer(instance_id, "snapshot", head, head.seq, b'{"tasks":[]}')
+                return SubscriptionStart(instance_id, "replay", head, since.seq)
+            return SubscriptionStart(instance_id, "snapshot", head, head.seq, b'{"tasks":[]}')
 
-    def allow_text(self, actor: Actor, task_id: str) -> str:
+    def authorize_task(self, actor: Actor, task_id: str) -> str:
         self._check()
         if task_id.startswith("no-"):
             raise NotFound("there is no such task", field="task_id")

@@ -16,20 +16,20 @@ import redis
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.ledger.publisher import connect, instance_channel
-from swallowtail.app.delivery.client_group import Audience
-from swallowtail.app.delivery.database_reader import Archive, Page
+from swallowtail.app.delivery.clients.lagging_cursors import LaggingCursors
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.instance_stream import Watch
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
+from swallowtail.app.delivery.streams.event_intake import EventIntake
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import FakeTransport
 
 
 class RoomHub:
-    """Passes on what Redis brings to whoever is in the room: no numbers, no database. What most systems do."""
+    """PermissionCache on what Redis brings to whoever is in the room: no numbers, no database. What most systems do."""
 
-    def __init__(self, settings: Settings, archive: Archive, transport: FakeTransport) -> None:
+    def __init__(self, settings: Settings, reader: DatabaseReader, transport: FakeTransport) -> None:
         self._settings = settings
-        self._archive = archive
+        self._reader = reader
         self._transport = transport
         self._rooms: dict[str, set[str]] = {}
         self._lock = threading.Lock()
@@ -40,6 +40,14 @@ class RoomHub:
         assert self._pubsub.get_message(timeout=30) is not None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    @property
+    def clients(self) -> RoomHub:
+        return self
+
+    @property
+    def subscriptions(self) -> RoomHub:
+        return self
+
     def start(self) -> None:
         self._thread.start()
 
@@ -49,26 +57,28 @@ class RoomHub:
         self._pubsub.close()
         self._client.close()
 
-    def enter(self, client_id: str) -> None:
+    def add(self, client_id: str) -> None:
         pass
 
-    def leave(self, client_id: str) -> None:
+    def disconnect(self, client_id: str) -> None:
         with self._lock:
             for room in self._rooms.values():
                 room.discard(client_id)
 
-    def subscribe(self, client_id: str, instance_id: str, since: Since | None, greet: Callable[[Answer], None]) -> None:
-        answer = self._archive.read_answer(instance_id, since)
-        greet(answer)
-        for event in self._archive.read_page(instance_id, answer.seq).events:
+    def subscribe(
+        self, client_id: str, instance_id: str, since: Since | None, on_start: Callable[[SubscriptionStart], None]
+    ) -> None:
+        start = self._reader.read_start(instance_id, since)
+        on_start(start)
+        for event in self._reader.read_page(instance_id, start.seq).events:
             self._transport.send(client_id, [self._transport.frame(event.type, event.wire())])
         # Between the reading and the joining, events pass by unheard.
         with self._lock:
             self._rooms.setdefault(instance_id, set()).add(client_id)
 
-    def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
-        self.leave(client_id)
-        farewell()
+    def unsubscribe(self, client_id: str, instance_id: str, on_end: Callable[[], None]) -> None:
+        self.disconnect(client_id)
+        on_end()
 
     def _run(self) -> None:
         prefix = instance_channel(self._settings, "")
@@ -85,18 +95,18 @@ class RoomHub:
                     self._transport.send(client_id, [self._transport.frame(wire["type"], wire)])
 
 
-class LateArchive(Archive):
+class LateReader(DatabaseReader):
     """Says where the log stands, and begins to deliver from where it stands a little later."""
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
-        answer = super().read_answer(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
+        answer = super().read_start(instance_id, since)
         until = time.monotonic() + 5
-        while (later := super().read_answer(instance_id, None)).seq == answer.head.seq and time.monotonic() < until:
+        while (later := super().read_start(instance_id, None)).seq == answer.head.seq and time.monotonic() < until:
             time.sleep(0.001)
         return replace(answer, seq=later.seq)
 
 
-class FixedArchive(Archive):
+class FixedReader(DatabaseReader):
     """Never notices that the log has moved unless it is told: the head check compares with yesterday's head."""
 
     def __init__(self, *given: Any) -> None:
@@ -111,7 +121,7 @@ class FixedArchive(Archive):
         return {instance_id: self._known[instance_id] for instance_id in instance_ids if instance_id in self._known}
 
 
-class EpochBlindArchive(Archive):
+class EpochBlindReader(DatabaseReader):
     """Knows numbers only: the epoch is always the first one it saw."""
 
     def __init__(self, *given: Any) -> None:
@@ -127,12 +137,12 @@ class EpochBlindArchive(Archive):
         page = super().read_page(instance_id, after)
         return page if page.head is None else replace(page, head=self._blind(page.head))
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
-        answer = super().read_answer(instance_id, None if since is None else self._translate(instance_id, since))
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
+        answer = super().read_start(instance_id, None if since is None else self._translate(instance_id, since))
         return replace(answer, head=self._blind(answer.head))
 
     def _translate(self, instance_id: str, since: Since) -> Since:
-        real = super().read_answer(instance_id, None).head.epoch
+        real = super().read_start(instance_id, None).head.epoch
         return replace(since, epoch=real) if since.epoch == self._epoch else since
 
     def _blind(self, head: Head) -> Head:
@@ -141,53 +151,54 @@ class EpochBlindArchive(Archive):
 
 
 class ForgetfulHub(Hub):
-    """Ends what a connection has when it drops, and forgets that it may be about to get more."""
+    """Ends the subscriptions of a connection that drops, and forgets that one may be about to start."""
 
-    def leave(self, client_id: str) -> None:
-        with self._lock:
-            client = self._clients.pop(client_id, None)
-            watches = [] if client is None else list(client.watches.values())
-        for watch in watches:
-            assert client is not None
-            watch.leave(client)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        clients = self.clients.by_id
+        self.clients.remove = lambda client_id: clients.pop(client_id, None)  # type: ignore[method-assign]
 
 
 class TalkativeHub(Hub):
-    """Says goodbye first and stops delivering afterwards."""
+    """Confirms an unsubscription first, and stops delivering afterwards."""
 
-    def unsubscribe(self, client_id: str, instance_id: str, farewell: Callable[[], None]) -> None:
-        farewell()
-        transport = self._transport
-        assert isinstance(transport, FakeTransport)
-        had, until = len(transport.sent.get(client_id, ())), time.monotonic() + 5
-        while len(transport.sent.get(client_id, ())) == had and time.monotonic() < until:
-            time.sleep(0.001)
-        super().unsubscribe(client_id, instance_id, lambda: None)
+    def __init__(self, settings: Settings, reader: DatabaseReader, transport: FakeTransport) -> None:
+        super().__init__(settings, reader, transport)
+        unsubscribe = self.subscriptions.unsubscribe
+
+        def confirm_first(client_id: str, instance_id: str, on_end: Callable[[], None]) -> None:
+            on_end()
+            had, until = len(transport.sent.get(client_id, ())), time.monotonic() + 5
+            while len(transport.sent.get(client_id, ())) == had and time.monotonic() < until:
+                time.sleep(0.001)
+            unsubscribe(client_id, instance_id, lambda: None)
+
+        self.subscriptions.unsubscribe = confirm_first  # type: ignore[method-assign]
 
 
 @contextmanager
 def silent_skips() -> Iterator[None]:
-    """Watches that step over what is no longer stored without a word."""
+    """Streams that step over events that are no longer stored without a `reset`."""
 
-    def skip(watch: Watch, after: int, before: int) -> None:
-        ring, audience = watch._ring, watch._audience._full
-        if after <= ring.last < before:
-            ring.begin_anew(ring.epoch, before)
-        audience._disperse()
-        for cursor in list(audience._stragglers.values()):
+    def skip(intake: EventIntake, after: int, before: int) -> None:
+        buffer, group = intake.buffer, intake.groups._full
+        if after <= buffer.last < before:
+            buffer.restart(buffer.epoch, before)
+        group._disperse()
+        for cursor in list(group._lagging.by_client.values()):
             if after <= cursor.seq < before:
                 cursor.seq = before
 
-    with patch.object(Watch, "_skip", skip):
+    with patch.object(EventIntake, "_skip", skip):
         yield
 
 
 @contextmanager
 def silent_epochs() -> Iterator[None]:
-    """Audiences that go on in another epoch without a word."""
+    """Streams that go on in another epoch without a `reset`."""
 
-    def reset(audience: Audience, cursor: Any, reason: str, seq: int) -> None:
-        cursor.epoch, cursor.seq, cursor.stamp = audience._ring.epoch, seq, audience._live.stamp
+    def reset(lagging: LaggingCursors, cursor: Any, reason: str, seq: int) -> None:
+        cursor.epoch, cursor.seq, cursor.stamp = lagging._buffer.epoch, seq, lagging._live.stamp
 
-    with patch.object(Audience, "reset", reset):
+    with patch.object(LaggingCursors, "reset", reset):
         yield

@@ -67,14 +67,14 @@ class Overtaking:
     def __init__(self, publish: Callable[[Sequence[EventRecord]], None], group: int = 4) -> None:
         self._publish = publish
         self._group = group
-        self._held: list[Sequence[EventRecord]] = []
+        self._kept: list[Sequence[EventRecord]] = []
         self._lock = threading.Lock()
 
     def announce(self, events: Sequence[EventRecord]) -> None:
         """Hold a message until its group is complete."""
         with self._lock:
-            self._held.append(events)
-            if len(self._held) == self._group:
+            self._kept.append(events)
+            if len(self._kept) == self._group:
                 self._flush()
 
     def flush(self) -> None:
@@ -83,9 +83,9 @@ class Overtaking:
             self._flush()
 
     def _flush(self) -> None:
-        for events in reversed(self._held):
+        for events in reversed(self._kept):
             self._publish(events)
-        self._held.clear()
+        self._kept.clear()
 
 
 def author_with(author: Author, announce: Callable[[Sequence[EventRecord]], None]) -> Author:

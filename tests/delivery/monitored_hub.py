@@ -1,10 +1,11 @@
-"""Beside the road: one web process's hub and warden on a real database, with lists for sockets, moved by hand.
+"""Beside the road: one web process's hub and monitor on a real database, with lists for sockets, moved by hand.
 
 Nobody looks at anybody unless a test says so, and a test can say what happens in the middle of a question.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,10 +18,10 @@ from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.delivery.access_monitor import End, Warden
-from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.access_monitor import AccessMonitor, EndReason
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import FakeTransport, hint
 
 Deed = Callable[[], object]
@@ -30,7 +31,7 @@ def nothing() -> None:
     """Happen, and change nothing."""
 
 
-class Interruptible(Archive):
+class Interruptible(DatabaseReader):
     """Has something happen after a question was answered and before anybody acts on the answer; once."""
 
     def __init__(self, *given: Any) -> None:
@@ -38,20 +39,20 @@ class Interruptible(Archive):
         self.meanwhile: Deed = nothing
         self.away = False
 
-    def allow_watch(self, actor: Actor, instance_id: str) -> int:
-        version = super().allow_watch(actor, instance_id)
+    def authorize_instance(self, actor: Actor, instance_id: str) -> int:
+        version = super().authorize_instance(actor, instance_id)
         self._interrupt()
         return version
 
-    def allow_text(self, actor: Actor, task_id: str) -> str:
-        instance_id = super().allow_text(actor, task_id)
+    def authorize_task(self, actor: Actor, task_id: str) -> str:
+        instance_id = super().authorize_task(actor, task_id)
         self._interrupt()
         return instance_id
 
-    def read_access_version(self) -> int:
+    def read_permission_version(self) -> int:
         if self.away:
             raise Unavailable("the database is away")
-        return super().read_access_version()
+        return super().read_permission_version()
 
     def _interrupt(self) -> None:
         deed, self.meanwhile = self.meanwhile, nothing
@@ -59,27 +60,28 @@ class Interruptible(Archive):
 
 
 class Process:
-    """A hub and its warden. `rings` counts the wishes for a look soon; `rooms` are those of other programs."""
+    """A hub and its monitor. `requests` counts the requests for a review; `rooms` are those of other programs."""
 
-    def __init__(self, rt: Runtime, tokens: Tokens) -> None:
+    def __init__(self, rt: Runtime, tokens: Tokens, due: threading.Event | None = None) -> None:
         self.rt = rt
         self.tokens = tokens
         self.transport = FakeTransport()
-        self.archive = Interruptible(rt.db, rt.settings)
-        self.hub = Hub(rt.settings, self.archive, self.transport)
-        self.warden = Warden(rt.settings, self.hub, self.archive, self.find_ended, self)
-        self.hub.on_access = self.hub.passes.on_doubt = self.ring
-        self.rings = 0
+        self.reader = Interruptible(rt.db, rt.settings)
+        self.hub = Hub(rt.settings, self.reader, self.transport, self.request_review)
+        self.due = due or threading.Event()
+        self.monitor = AccessMonitor(rt.settings, self.hub, self.reader, self.find_ended, self, self.due)
+        self.requests = 0
         self.rooms: set[tuple[str, str]] = set()
         #: Happens to whoever is expelled, before they are.
         self.before_expulsion: Callable[[str], object] = lambda client: None
         #: What happens after it was found out whose token has ended.
         self.meanwhile: Deed = nothing
 
-    def ring(self) -> None:
-        self.rings += 1
+    def request_review(self) -> None:
+        self.requests += 1
+        self.due.set()
 
-    def find_ended(self, actors: Collection[Actor]) -> Mapping[Actor, End]:
+    def find_ended(self, actors: Collection[Actor]) -> Mapping[Actor, EndReason]:
         ended = self.tokens.is_still_good(actors)
         deed, self.meanwhile = self.meanwhile, nothing
         deed()
@@ -87,29 +89,29 @@ class Process:
 
     def hear(self, events: Sequence[EventRecord]) -> None:
         """Hear of events as if Redis had told of them: what a ledger may `announce` to."""
-        self.hub._hear(instance_channel(self.rt.settings, events[0].instance_id), hint(events))
+        self.hub.router.receive(instance_channel(self.rt.settings, events[0].instance_id), hint(events))
 
     def connect(self, client: str, token: str, **more: Any) -> Actor:
         """Let a client in by its token; whom it stands for, changed by `more` if need be."""
         actor = replace(self.tokens.read(token), **more)
-        self.hub.enter(client, actor)
+        self.hub.clients.add(client, actor)
         return actor
 
     def subscribe(self, client: str, since: Since | None = None, *, greeting: Deed = nothing) -> None:
         """Subscribe to the instance `mine`, in the order of `web/socketio/handlers`."""
 
-        def greet(answer: Answer) -> None:
-            if self.hub.view(client).is_full:
+        def greet(answer: SubscriptionStart) -> None:
+            if self.hub.clients.find(client).view.is_full:
                 self.rooms.add((client, "mine"))
             self.say(client, "subscribed")
             greeting()
 
-        if not self.hub.subscribe_now(client, "mine", since, greet):
-            self.hub.subscribe(client, "mine", since, greet)
+        if not self.hub.subscriptions.subscribe_now(client, "mine", since, greet):
+            self.hub.subscriptions.subscribe(client, "mine", since, greet)
 
     def read_along(self, client: str, task_id: str) -> None:
         """Subscribe to a task's text."""
-        self.hub.subscribe_task(client, task_id, lambda: self.rooms.add((client, task_id)))
+        self.hub.subscriptions.subscribe_task(client, task_id, lambda: self.rooms.add((client, task_id)))
 
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
         """See `Reach`."""
@@ -119,27 +121,27 @@ class Process:
         """See `Reach`."""
         self.say(client_id, "warned")
 
-    def expel(self, client_id: str, why: End) -> None:
+    def expel(self, client_id: str, why: EndReason) -> None:
         """See `Reach`."""
         self.before_expulsion(client_id)
         self.say(client_id, f"expelled: {why}")
         self.rooms = {(client, room) for client, room in self.rooms if client != client_id}
-        self.hub.leave(client_id)
+        self.hub.subscriptions.disconnect(client_id)
 
     def say(self, client: str, event: str) -> None:
         self.transport.send(client, [self.transport.frame(event, {})])
 
     def story(self, client: str) -> list[str]:
         """What a client was told: see `FakeTransport.story`. Whatever is being sent has been sent."""
-        for watch in list(self.hub._watches.values()):
-            watch.turn()
+        for stream in list(self.hub.streams.by_instance.values()):
+            stream.turn()
         return self.transport.story(client)
 
     def close(self) -> None:
-        self.warden.stop()
+        self.monitor.stop()
         self.hub.stop()
-        for client in list(self.hub._clients):
-            self.hub.leave(client)
+        for client in list(self.hub.clients.by_id):
+            self.hub.subscriptions.disconnect(client)
 
 
 def write(rt: Runtime) -> str:

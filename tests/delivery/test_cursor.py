@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from swallowtail.app.delivery.cursor import Client, Cursor, LiveStates
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.cursor import Cursor
+from swallowtail.app.delivery.clients.live_states import LiveStates
 from swallowtail.app.delivery.wire import Entry
 from tests.delivery.fakes import FakeFrame
 
@@ -27,27 +29,27 @@ def offer(live: LiveStates, progress: float, *, base: int, rev: int, task: str =
 
 
 def seen(live: LiveStates, place: Cursor) -> list[float]:
-    return [frame.payload["data"]["progress"] for frame in live.take(place)]  # type: ignore[attr-defined]
+    return [frame.payload["data"]["progress"] for frame in live.collect(place)]  # type: ignore[attr-defined]
 
 
 def test_takes_the_next_and_moves_past_it() -> None:
     place = cursor(2)
-    assert seqs(place.take([entry(1), entry(2), entry(3), entry(4)], 10)) == [3, 4]
+    assert seqs(place.collect([entry(1), entry(2), entry(3), entry(4)], 10)) == [3, 4]
     assert place.seq == 4
-    assert seqs(place.take([entry(3), entry(4)], 10)) == []
+    assert seqs(place.collect([entry(3), entry(4)], 10)) == []
 
 
 def test_takes_no_more_than_its_limit_and_goes_on_from_there() -> None:
     place = cursor()
     line = [entry(number) for number in range(1, 6)]
-    assert seqs(place.take(line, 2)) == [1, 2]
-    assert seqs(place.take(line, 2)) == [3, 4]
-    assert seqs(place.take(line, 2)) == [5]
+    assert seqs(place.collect(line, 2)) == [1, 2]
+    assert seqs(place.collect(line, 2)) == [3, 4]
+    assert seqs(place.collect(line, 2)) == [5]
 
 
 def test_takes_nothing_across_a_gap() -> None:
     place = cursor(1)
-    assert seqs(place.take([entry(3), entry(4)], 10)) == []
+    assert seqs(place.collect([entry(3), entry(4)], 10)) == []
     assert place.seq == 1
 
 
@@ -55,7 +57,7 @@ def test_live_state_waits_for_the_event_it_was_measured_after() -> None:
     live, place = LiveStates(), cursor(4)
     assert offer(live, 40, base=5, rev=1)
     assert seen(live, place) == []
-    place.take([entry(5)], 1)
+    place.collect([entry(5)], 1)
     assert seen(live, place) == [40]
     assert seen(live, place) == []
 

@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 
-from swallowtail.app.delivery.event_buffer import Ring
+from swallowtail.app.delivery.log.event_buffer import EventBuffer
 from swallowtail.app.delivery.wire import Entry
 from tests.delivery.fakes import FakeFrame
 
 
-def make_ring(last: int = 0, *, events: int = 5, size: int = 1_000_000) -> Ring:
-    return Ring("one", last, events=events, size=size)
+def make_ring(last: int = 0, *, events: int = 5, size: int = 1_000_000) -> EventBuffer:
+    return EventBuffer("one", last, events=events, size=size)
 
 
 def entries(*numbers: int, size: int = 100) -> list[Entry]:
@@ -95,7 +95,7 @@ def test_an_empty_ring_serves_only_who_is_abreast() -> None:
 def test_begins_anew_without_memory() -> None:
     ring = make_ring()
     ring.offer(entries(1, 2, 5))
-    ring.begin_anew("two", 1)
+    ring.restart("two", 1)
     assert (ring.epoch, ring.first, ring.last, ring.target, len(ring)) == ("two", 2, 1, 1, 0)
     assert numbers(ring.offer(entries(5))) == []
     assert numbers(ring.offer(entries(2))) == [2]

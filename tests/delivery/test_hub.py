@@ -12,8 +12,8 @@ import pytest
 from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.wire import Answer, Since
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
@@ -29,26 +29,26 @@ class Scene:
 
     def __init__(self, **fields: Any) -> None:
         self.settings = make_settings(head_check=0.05, **fields)
-        self.archive = FakeArchive(self.settings)
+        self.reader = FakeReader(self.settings)
         self.transport = FakeTransport()
-        self.hub = Hub(self.settings, self.archive, self.transport)
-        self.answers: list[Answer] = []
+        self.hub = Hub(self.settings, self.reader, self.transport)
+        self.answers: list[SubscriptionStart] = []
 
     def start(self) -> None:
         """Compare with the database; without an ear for Redis."""
-        self.hub.check.start()
+        self.hub.head_check.start()
 
     @property
     def channels(self) -> set[str]:
-        return self.hub._listener._wanted
+        return self.hub.subscriber._wanted
 
     def subscribe(self, name: str, instance_id: str = INSTANCE, since: Since | None = None) -> None:
-        self.hub.subscribe(name, instance_id, since, lambda answer: self.greet(name, answer))
+        self.hub.subscriptions.subscribe(name, instance_id, since, lambda answer: self.greet(name, answer))
 
     def unsubscribe(self, name: str, instance_id: str = INSTANCE) -> None:
-        self.hub.unsubscribe(name, instance_id, lambda: self.say(name, "unsubscribed"))
+        self.hub.subscriptions.unsubscribe(name, instance_id, lambda: self.say(name, "unsubscribed"))
 
-    def greet(self, name: str, answer: Answer) -> None:
+    def greet(self, name: str, answer: SubscriptionStart) -> None:
         self.answers.append(answer)
         self.say(name, f"subscribed {answer.mode}")
 
@@ -57,8 +57,8 @@ class Scene:
 
     def tell(self, count: int = 1) -> None:
         """Commit events and tell of them as Redis would."""
-        events = self.archive.write(count)
-        self.hub._hear(instance_channel(self.settings, INSTANCE), hint(events))
+        events = self.reader.write(count)
+        self.hub.router.receive(instance_channel(self.settings, INSTANCE), hint(events))
 
     def await_story(self, name: str, story: list[str]) -> None:
         wait_until(lambda: self.transport.story(name) == story, f"{name} gets {story}", seen=lambda: self.story(name))
@@ -67,7 +67,7 @@ class Scene:
         return self.transport.story(name)
 
     def await_end(self) -> None:
-        wait_until(lambda: not self.hub._watches and not self.channels, "everything has ended")
+        wait_until(lambda: not self.hub.streams.by_instance and not self.channels, "everything has ended")
 
 
 @pytest.fixture
@@ -81,22 +81,22 @@ def scene() -> Iterator[Callable[..., Scene]]:
     yield make
     for each in made:
         each.hub.stop()
-        for name in list(each.hub._clients):
-            each.hub.leave(name)
+        for name in list(each.hub.clients.by_id):
+            each.hub.subscriptions.disconnect(name)
         each.await_end()
 
 
 def test_listens_to_an_instance_only_while_somebody_watches_it(scene: Callable[..., Scene]) -> None:
     s = scene()
     for name in "ab":
-        s.hub.enter(name)
+        s.hub.clients.add(name)
         s.subscribe(name)
     assert s.channels == {instance_channel(s.settings, INSTANCE)}
     s.unsubscribe("a")
     s.tell()
     s.await_story("b", ["subscribed live", "1"])
     assert s.channels == {instance_channel(s.settings, INSTANCE)}
-    s.hub.leave("b")
+    s.hub.subscriptions.disconnect("b")
     s.await_end()
     assert s.story("a") == ["subscribed live", "unsubscribed"]
 
@@ -104,83 +104,83 @@ def test_listens_to_an_instance_only_while_somebody_watches_it(scene: Callable[.
 def test_delivers_without_redis_by_the_head_check(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.start()
-    s.hub.enter("a")
+    s.hub.clients.add("a")
     s.subscribe("a")
-    s.archive.write(3)
+    s.reader.write(3)
     s.await_story("a", ["subscribed live", "1", "2", "3"])
 
 
 def test_goes_on_checking_after_the_database_was_away(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.hub.enter("a")
+    s.hub.clients.add("a")
     s.subscribe("a")
-    s.archive.away = True
+    s.reader.away = True
     s.start()
-    s.archive.write(2)
+    s.reader.write(2)
     with pytest.raises(Unavailable):
         s.subscribe("a", "another")
-    s.archive.away = False
+    s.reader.away = False
     s.await_story("a", ["subscribed live", "1", "2"])
 
 
 def test_an_unknown_instance_is_not_watched(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.hub.enter("a")
+    s.hub.clients.add("a")
     with pytest.raises(NotFound):
         s.subscribe("a", "no-such")
-    assert not s.hub._watches
+    assert not s.hub.streams.by_instance
     assert not s.channels
 
 
 def test_what_is_not_subscribed_can_be_unsubscribed(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.hub.enter("a")
+    s.hub.clients.add("a")
     s.unsubscribe("a")
-    s.hub.unsubscribe_task("a", TASK)
+    s.hub.subscriptions.unsubscribe_task("a", TASK)
     assert s.story("a") == ["unsubscribed"]
 
 
 def test_a_closed_connection_cannot_subscribe(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.hub.enter("a")
-    s.hub.leave("a")
-    s.hub.leave("a")
+    s.hub.clients.add("a")
+    s.hub.subscriptions.disconnect("a")
+    s.hub.subscriptions.disconnect("a")
     with pytest.raises(NotFound):
         s.subscribe("a")
     with pytest.raises(NotFound):
         s.unsubscribe("a")
     with pytest.raises(NotFound):
-        s.hub.subscribe_task("a", TASK, ignore)
+        s.hub.subscriptions.subscribe_task("a", TASK, ignore)
 
 
 def test_a_connection_watches_only_so_much(scene: Callable[..., Scene]) -> None:
     s = scene(max_subscriptions=2)
-    s.hub.enter("a")
+    s.hub.clients.add("a")
     s.subscribe("a")
-    s.hub.subscribe_task("a", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
     with pytest.raises(TooMany):
         s.subscribe("a", "other")
     with pytest.raises(TooMany):
-        s.hub.subscribe_task("a", "another", ignore)
+        s.hub.subscriptions.subscribe_task("a", "another", ignore)
     s.subscribe("a")
-    s.hub.subscribe_task("a", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
     s.unsubscribe("a")
     s.subscribe("a", "other")
 
 
 def test_a_connection_that_drops_during_its_subscription_leaves_nothing(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.hub.enter("a")
-    s.hub.subscribe("a", INSTANCE, None, lambda _: s.hub.leave("a"))
+    s.hub.clients.add("a")
+    s.hub.subscriptions.subscribe("a", INSTANCE, None, lambda _: s.hub.subscriptions.disconnect("a"))
     s.await_end()
-    s.hub.enter("b")
-    reading = s.archive.read_answer
+    s.hub.clients.add("b")
+    reading = s.reader.read_start
 
-    def drop(instance_id: str, since: Since | None) -> Answer:
-        s.hub.leave("b")
+    def drop(instance_id: str, since: Since | None) -> SubscriptionStart:
+        s.hub.subscriptions.disconnect("b")
         return reading(instance_id, since)
 
-    s.archive.read_answer = drop  # type: ignore[method-assign]
+    s.reader.read_start = drop  # type: ignore[method-assign]
     s.subscribe("b")
     s.await_end()
 
@@ -189,21 +189,21 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
     s = scene(client_backlog=16)
     channel = task_channel(s.settings, TASK)
     for name in "abc":
-        s.hub.enter(name)
-    s.hub.subscribe_task("a", TASK, ignore)
-    s.hub.subscribe_task("b", TASK, ignore)
+        s.hub.clients.add(name)
+    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("b", TASK, ignore)
     assert s.channels == {channel}
     s.transport.stall("b")
     s.transport.waiting["b"] = 16
     for message in (b'{"text": {"task_id": "%s", "offset": 0, "text": "x"}}' % TASK.encode(), b"nonsense", b"{}"):
-        s.hub._hear(channel, message)
-    s.hub._hear(channel, b'{"text": {"task_id": "another", "text": "y"}}')
+        s.hub.router.receive(channel, message)
+    s.hub.router.receive(channel, b'{"text": {"task_id": "another", "text": "y"}}')
     assert (s.story("a"), s.story("b"), s.story("c")) == (["step_output"], [], [])
-    s.hub.unsubscribe_task("a", TASK)
-    s.hub.leave("b")
+    s.hub.subscriptions.unsubscribe_task("a", TASK)
+    s.hub.subscriptions.disconnect("b")
     assert s.channels == set()
     with pytest.raises(NotFound):
-        s.hub.subscribe_task("c", "no-such", ignore)
+        s.hub.subscriptions.subscribe_task("c", "no-such", ignore)
 
 
 def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scene: Callable[..., Scene]) -> None:
@@ -217,25 +217,25 @@ def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scen
     def publish(seed: int) -> None:
         luck = random.Random(seed)
         for _ in range(300):
-            events = s.archive.write(luck.randint(1, 3))
+            events = s.reader.write(luck.randint(1, 3))
             if luck.random() < 0.3:
                 done.wait(0.001)
             if luck.random() > 0.05:
-                s.hub._hear(instance_channel(s.settings, INSTANCE), hint(events))
+                s.hub.router.receive(instance_channel(s.settings, INSTANCE), hint(events))
 
     def follow(number: int) -> None:
         luck = random.Random(number)
         last = -1
         for visit in range(5):
             name = f"c{number}.{visit}"
-            s.hub.enter(name)
+            s.hub.clients.add(name)
             s.subscribe(name, since=None if last < 0 else Since("one", last))
             start = s.transport.sent[name][0]
             assert start.event in ("subscribed live", "subscribed replay")
             done.wait(luck.random() * 0.05)
             if visit == 4:
                 await_all(name, last)
-            s.hub.leave(name)
+            s.hub.subscriptions.disconnect(name)
             got = s.transport.numbers(name)
             heard.setdefault(f"c{number}", []).extend(got)
             last = got[-1] if got else last
@@ -243,7 +243,7 @@ def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scen
     def await_all(name: str, before: int) -> None:
         # A last visit that begins when all has been published brings nothing more than the one before.
         def has_all() -> bool:
-            return done.is_set() and max(s.transport.numbers(name), default=before) == s.archive.head.seq
+            return done.is_set() and max(s.transport.numbers(name), default=before) == s.reader.head.seq
 
         wait_until(has_all, f"{name} has everything")
 
@@ -259,11 +259,11 @@ def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scen
         thread.start()
     for thread in publishers:
         thread.join()
-    s.archive.write()
+    s.reader.write()
     done.set()
     for thread in followers:
         thread.join()
     assert errors == []
-    head = s.archive.head.seq
+    head = s.reader.head.seq
     for name, numbers in heard.items():
         assert numbers == list(range(numbers[0], head + 1)), name

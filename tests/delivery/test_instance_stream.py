@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.delivery import gap as gap_module
-from swallowtail.app.delivery import instance_stream as watch_module
-from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.streams import gap as gap_module
+from swallowtail.app.delivery.streams import instance_stream as stream_module
 from tests.delivery.fake_stream import Scene
 from tests.delivery.fakes import hint, live_hint, make_event
 
@@ -17,23 +17,23 @@ from tests.delivery.fakes import hint, live_hint, make_event
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(watch_module, "READ_REST", 0.0)
+    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
     return Scene
 
 
 def test_a_client_gets_what_is_new_from_now_on(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(3)
+    s.reader.write(3)
     assert s.join("a") == "live"
     s.publish()
     s.publish(2)
     assert s.story("a") == ["subscribed", "4", "5", "6"]
-    assert s.archive.reads == []
+    assert s.reader.reads == []
 
 
 def test_a_client_gets_everything_since_its_last_before_anything_newer(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
+    s.reader.write(5)
     assert s.join("a", since=2) == "replay"
     s.publish()
     assert s.story("a") == ["subscribed", "3", "4", "5", "6"]
@@ -41,26 +41,26 @@ def test_a_client_gets_everything_since_its_last_before_anything_newer(scene: Ca
 
 def test_a_long_replay_comes_in_pages_and_in_order(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=10_000)
-    s.archive.write(950)
+    s.reader.write(950)
     s.join("a", since=0)
-    s.watch.turn()
+    s.stream.turn()
     assert s.transport.numbers("a") == list(range(1, 951))
-    assert s.archive.reads == [0, 200, 400, 600, 800]
+    assert s.reader.reads == [0, 200, 400, 600, 800]
 
 
 def test_one_reading_serves_everybody_at_the_same_place(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=10_000)
-    s.archive.write(350)
+    s.reader.write(350)
     for number in range(30):
         s.join(f"c{number}", since=number % 3)
-    s.watch.turn()
+    s.stream.turn()
     assert all(s.transport.numbers(f"c{n}") == list(range(n % 3 + 1, 351)) for n in range(30))
-    assert len(s.archive.reads) <= 3
+    assert len(s.reader.reads) <= 3
 
 
 def test_a_subscription_again_without_since_changes_nothing(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
+    s.reader.write(5)
     s.join("a", since=2)
     s.join("a")
     s.publish()
@@ -95,41 +95,41 @@ def test_hints_out_of_order_are_put_right_without_reading(
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 60.0)
     s = scene()
     s.join("a")
-    one, two, three = s.archive.write(3)
+    one, two, three = s.reader.write(3)
     for told in ([three], [two], [two], [one]):
-        s.watch.hear(hint(told))
-        s.watch.turn()
+        s.stream.receive(hint(told))
+        s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
-    assert s.archive.reads == []
+    assert s.reader.reads == []
 
 
 def test_a_lost_hint_is_read_from_the_database(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish()
-    s.archive.write(2)
+    s.reader.write(2)
     s.publish()
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3", "4"]
-    assert s.archive.reads == [1]
+    assert s.reader.reads == [1]
 
 
 def test_the_head_check_finds_what_no_hint_told(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    s.archive.write(3)
+    s.reader.write(3)
     s.check()
     s.check()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
-    assert s.archive.reads == [0]
+    assert s.reader.reads == [0]
 
 
 def test_repeats_are_dropped(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    told = hint(s.archive.write(2))
+    told = hint(s.reader.write(2))
     for _ in range(3):
-        s.watch.hear(told)
+        s.stream.receive(told)
         s.check()
     assert s.story("a") == ["subscribed", "1", "2"]
 
@@ -137,10 +137,10 @@ def test_repeats_are_dropped(scene: Callable[..., Scene]) -> None:
 def test_a_client_whose_database_is_ahead_of_the_hints_gets_nothing_twice(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    late = hint(s.archive.write(2))
+    late = hint(s.reader.write(2))
     s.join("b")
-    s.watch.hear(late)
-    s.watch.turn()
+    s.stream.receive(late)
+    s.stream.turn()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
     assert s.story("b") == ["subscribed", "3"]
@@ -149,14 +149,14 @@ def test_a_client_whose_database_is_ahead_of_the_hints_gets_nothing_twice(scene:
 def test_hints_are_delivered_while_the_database_is_away(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    s.archive.away = True
+    s.reader.away = True
     s.publish()
-    lost = s.archive.write()
+    lost = s.reader.write()
     with pytest.raises(Unavailable):
         s.publish()
     assert (s.story("a"), lost[0].seq) == (["subscribed", "1"], 2)
-    s.archive.away = False
-    s.watch.turn()
+    s.reader.away = False
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
 
 
@@ -164,7 +164,7 @@ def test_another_epoch_resets_everybody_and_goes_on(scene: Callable[..., Scene])
     s = scene()
     s.join("a")
     s.publish(3)
-    s.archive.begin_epoch("two", 1)
+    s.reader.begin_epoch("two", 1)
     s.check()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "2", "3", "reset epoch", "2"]
@@ -177,10 +177,10 @@ def test_a_hint_of_another_epoch_is_looked_into(scene: Callable[..., Scene]) -> 
     s = scene()
     s.join("a")
     s.publish(3)
-    s.watch.hear(hint([make_event(9, "stale")]))
-    s.watch.turn()
+    s.stream.receive(hint([make_event(9, "stale")]))
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
-    s.archive.begin_epoch("two", 5)
+    s.reader.begin_epoch("two", 5)
     s.publish()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "2", "3", "reset epoch", "7"]
@@ -190,7 +190,7 @@ def test_a_subscription_that_brings_another_epoch_resets_the_others(scene: Calla
     s = scene()
     s.join("a")
     s.publish()
-    s.archive.begin_epoch("two", 4)
+    s.reader.begin_epoch("two", 4)
     s.join("b")
     s.publish()
     assert s.story("a") == ["subscribed", "1", "reset epoch", "5"]
@@ -199,10 +199,10 @@ def test_a_subscription_that_brings_another_epoch_resets_the_others(scene: Calla
 
 def test_a_replay_that_meets_pruned_events_is_reset(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(20)
+    s.reader.write(20)
     s.join("a", since=3)
     s.join("b")
-    s.archive.prune(10)
+    s.reader.prune(10)
     s.publish()
     assert s.story("a") == ["subscribed", "reset too_old", *map(str, range(11, 22))]
     assert s.story("b") == ["subscribed", "21"]
@@ -212,12 +212,12 @@ def test_events_that_were_pruned_before_anybody_heard_of_them_reset_everybody(sc
     s = scene()
     s.join("a")
     s.publish()
-    s.archive.write(5)
-    s.archive.prune(4)
+    s.reader.write(5)
+    s.reader.prune(4)
     s.check()
     assert s.story("a") == ["subscribed", "1", "reset too_old", "5", "6"]
-    s.archive.write(2)
-    s.archive.prune(8)
+    s.reader.write(2)
+    s.reader.prune(8)
     s.check()
     s.publish()
     assert s.story("a")[-2:] == ["reset too_old", "9"]
@@ -226,11 +226,11 @@ def test_events_that_were_pruned_before_anybody_heard_of_them_reset_everybody(sc
 def test_an_instance_that_is_gone_is_revoked(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    s.archive.exists = False
+    s.reader.exists = False
     s.check()
     s.check()
     assert s.story("a") == ["subscribed", "reset revoked"]
-    assert s.watch.is_idle
+    assert s.stream.is_idle
 
 
 def test_a_client_that_takes_nothing_waits_without_cost_and_then_gets_everything(scene: Callable[..., Scene]) -> None:
@@ -244,7 +244,7 @@ def test_a_client_that_takes_nothing_waits_without_cost_and_then_gets_everything
     assert s.transport.numbers("fast") == list(range(1, 101))
     s.transport.drain("slow")
     for _ in range(3):
-        s.watch.turn()
+        s.stream.turn()
     assert s.transport.numbers("slow") == list(range(1, 101))
 
 
@@ -257,7 +257,7 @@ def test_a_client_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Sc
     assert s.story("slow") == ["subscribed", *map(str, range(1, 17)), "reset lag"]
     s.transport.drain("slow")
     s.publish()
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("slow")[-3:] == ["69", "70", "71"]
 
 
@@ -267,10 +267,10 @@ def test_a_client_that_is_gone_gets_nothing_and_is_forgotten(scene: Callable[...
     s.publish()
     s.clients["a"].gone = True
     s.publish()
-    s.watch.leave(s.clients["a"])
-    s.watch.turn()
+    s.stream.leave(s.clients["a"])
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1"]
-    assert s.watch.is_idle
+    assert s.stream.is_idle
 
 
 def test_the_departure_of_an_old_connection_leaves_a_new_one_of_the_same_name_alone(
@@ -278,16 +278,16 @@ def test_the_departure_of_an_old_connection_leaves_a_new_one_of_the_same_name_al
 ) -> None:
     s = scene()
     s.join("a")
-    s.watch.leave(Client("a"))
+    s.stream.leave(Client("a"))
     s.publish()
     assert s.story("a") == ["subscribed", "1"]
 
 
 def test_an_idle_room_is_told_its_head(scene: Callable[..., Scene]) -> None:
     s = scene(head_interval=0.000001)
-    s.archive.write(4)
+    s.reader.write(4)
     s.join("a")
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "head 4"]
 
 
@@ -303,22 +303,22 @@ def test_live_state_comes_between_the_events_it_belongs_between(scene: Callable[
     s = scene()
     s.join("a")
     s.publish(2)
-    s.watch.hear(live_hint(10, base=2, rev=1))
-    s.watch.turn()
+    s.stream.receive(live_hint(10, base=2, rev=1))
+    s.stream.turn()
     s.publish(progress=50)
-    s.watch.hear(live_hint(20, base=2, rev=2))
-    s.watch.hear(live_hint(60, base=3, rev=3))
-    s.watch.turn()
+    s.stream.receive(live_hint(20, base=2, rev=2))
+    s.stream.receive(live_hint(60, base=3, rev=3))
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "live 10", "3", "live 60"]
 
 
 def test_live_state_that_overtakes_its_event_waits_for_it(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    s.archive.write(2)
-    s.watch.hear(live_hint(10, base=2, rev=1))
-    s.watch.turn()
-    s.watch.turn()
+    s.reader.write(2)
+    s.stream.receive(live_hint(10, base=2, rev=1))
+    s.stream.turn()
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "live 10"]
 
 
@@ -326,21 +326,21 @@ def test_live_state_of_a_log_that_is_no_more_is_dropped(scene: Callable[..., Sce
     s = scene()
     s.join("a")
     s.publish()
-    s.watch.hear(live_hint(10, base=500, rev=1))
+    s.stream.receive(live_hint(10, base=500, rev=1))
     for _ in range(5):
-        s.watch.turn()
+        s.stream.turn()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "2"]
-    assert len(s.archive.reads) == 1
+    assert len(s.reader.reads) == 1
 
 
 def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish()
-    s.watch.hear(live_hint(10, base=1, rev=7, epoch="two"))
-    s.watch.hear(live_hint(20, base=1, rev=1))
-    s.watch.turn()
+    s.stream.receive(live_hint(10, base=1, rev=7, epoch="two"))
+    s.stream.receive(live_hint(20, base=1, rev=1))
+    s.stream.turn()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "live 20", "2"]
 
@@ -353,9 +353,9 @@ def test_a_slow_client_gets_the_latest_live_state_only(scene: Callable[..., Scen
     s.transport.stall("slow")
     s.transport.waiting["slow"] = 16
     for percent in range(1, 51):
-        s.watch.hear(live_hint(percent, base=1, rev=percent))
-        s.watch.turn()
+        s.stream.receive(live_hint(percent, base=1, rev=percent))
+        s.stream.turn()
     s.transport.drain("slow")
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("slow") == ["subscribed", "1", "live 50"]
     assert s.story("fast") == ["subscribed", "1", *[f"live {percent}" for percent in range(1, 51)]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.delivery.redis.loop_reader import Ear
+from swallowtail.app.delivery.redis.loop_reader import LoopReader
 
 REPLIES = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$6\r\nx\r\n\r\ny\r\n"
 
@@ -43,7 +43,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = Ear(loop, pair[0], heard.append)
+    ear = LoopReader(loop, pair[0], heard.append)
     ear.open()
     for place in range(len(REPLIES)):
         pair[1].send(REPLIES[place : place + 1])
@@ -54,7 +54,7 @@ def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket,
 
 def test_many_replies_in_one_piece_are_heard_in_their_order(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = Ear(loop, pair[0], heard.append)
+    ear = LoopReader(loop, pair[0], heard.append)
     ear.open()
     pair[1].send(REPLIES * 50)
     loop.turn()
@@ -66,7 +66,7 @@ def test_the_end_of_the_connection_is_told_and_nothing_is_watched_any_more(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = Ear(loop, pair[0], heard.append)
+    ear = LoopReader(loop, pair[0], heard.append)
     ear.open()
     pair[1].close()
     loop.turn()
@@ -79,7 +79,7 @@ def test_the_end_of_the_connection_is_told_and_nothing_is_watched_any_more(
 
 def test_what_is_not_the_protocol_ends_it(pair: tuple[socket.socket, socket.socket]) -> None:
     loop = Loop()
-    ear = Ear(loop, pair[0], lambda reply: None)
+    ear = LoopReader(loop, pair[0], lambda reply: None)
     ear.open()
     pair[1].send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     loop.turn()
@@ -93,7 +93,7 @@ def test_a_fault_of_the_hearer_ends_it_with_that_fault(pair: tuple[socket.socket
         raise KeyError(reply[0])
 
     loop = Loop()
-    ear = Ear(loop, pair[0], take)
+    ear = LoopReader(loop, pair[0], take)
     ear.open()
     pair[1].send(REPLIES)
     loop.turn()
@@ -103,7 +103,7 @@ def test_a_fault_of_the_hearer_ends_it_with_that_fault(pair: tuple[socket.socket
 
 
 def test_the_connection_itself_stays_open_for_writing(pair: tuple[socket.socket, socket.socket]) -> None:
-    ear = Ear(Loop(), pair[0], lambda reply: None)
+    ear = LoopReader(Loop(), pair[0], lambda reply: None)
     ear.open()
     ear.close()
     pair[0].sendall(b"PING")

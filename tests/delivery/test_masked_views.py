@@ -9,11 +9,12 @@ import pytest
 
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.security.field_mask import View
-from swallowtail.app.delivery import gap as gap_module
-from swallowtail.app.delivery import instance_stream as watch_module
-from swallowtail.app.delivery.cursor import Client, Cursor
-from swallowtail.app.delivery.masked_view import Lens
-from swallowtail.app.delivery.wire import make_entry
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.cursor import Cursor
+from swallowtail.app.delivery.clients.masked_view import MaskedView
+from swallowtail.app.delivery.streams import gap as gap_module
+from swallowtail.app.delivery.streams import instance_stream as stream_module
+from swallowtail.app.delivery.streams.event_intake import make_entry
 from tests.delivery.fake_stream import Scene
 from tests.delivery.fakes import INSTANCE, FakeTransport, hint, live_hint, make_event
 
@@ -26,7 +27,7 @@ Heard = tuple[str, dict[str, Any]]
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(watch_module, "READ_REST", 0.0)
+    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
     return Scene
 
 
@@ -52,15 +53,15 @@ def skip(after: int, seq: int, epoch: str = "one") -> Heard:
 
 def say(s: Scene, progress: float, *, base: int, rev: int, task: str = MINE) -> None:
     """Tell of progress inside a step."""
-    s.watch.hear(live_hint(progress, base=base, rev=rev, task=task))
-    s.watch.turn()
+    s.stream.receive(live_hint(progress, base=base, rev=rev, task=task))
+    s.stream.turn()
 
 
 def write(s: Scene, count: int = 1, task: str = MINE, **more: Any) -> list[EventRecord]:
     """Commit events and tell of them."""
-    events = s.archive.write(count, task=task, **more)
-    s.watch.hear(hint(events))
-    s.watch.turn()
+    events = s.reader.write(count, task=task, **more)
+    s.stream.receive(hint(events))
+    s.stream.turn()
     return events
 
 
@@ -84,7 +85,7 @@ def test_live_progress_of_other_tasks_alone_sends_nothing(scene: Callable[..., S
     for number in range(1, 50):
         say(s, number, base=0, rev=number, task=f"other {number % 5}")
     assert heard(s, "page") == []
-    assert s.watch.behind == 0
+    assert s.stream.behind == 0
 
 
 def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Callable[..., Scene]) -> None:
@@ -96,40 +97,40 @@ def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Call
         mine += write(s)
     expected = [each for e in mine for each in (skip(e.seq - 4, e.seq - 1), *told([e]))]
     s.join("page", since=0, view=PAGE)
-    s.watch.turn()
-    assert s.archive.reads
+    s.stream.turn()
+    assert s.reader.reads
     assert heard(s, "page") == expected
-    reads = len(s.archive.reads)
+    reads = len(s.reader.reads)
     s.join("late", since=32, view=PAGE)
-    s.watch.turn()
-    assert len(s.archive.reads) == reads
+    s.stream.turn()
+    assert len(s.reader.reads) == reads
     assert heard(s, "late") == expected[-4:]
 
 
 def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("page", view=PAGE)
-    lost = s.archive.write(2, task=MINE)
-    s.archive.write(3, task=OTHERS)
-    last = s.archive.write(1, task=MINE)
-    s.watch.hear(hint(last))
-    s.watch.turn()
-    assert s.archive.reads == [0]
+    lost = s.reader.write(2, task=MINE)
+    s.reader.write(3, task=OTHERS)
+    last = s.reader.write(1, task=MINE)
+    s.stream.receive(hint(last))
+    s.stream.turn()
+    assert s.reader.reads == [0]
     assert heard(s, "page") == [*told(lost), skip(2, 5), *told(last)]
-    s.archive.write(2, task=OTHERS)
+    s.reader.write(2, task=OTHERS)
     s.check()
     assert heard(s, "page")[-1] == skip(6, 8)
 
 
 def test_heads_and_resets_tell_a_place_and_nothing_else(scene: Callable[..., Scene]) -> None:
     s = scene(head_interval=0.000001)
-    s.archive.write(4, task=OTHERS)
+    s.reader.write(4, task=OTHERS)
     s.join("page", view=PAGE)
-    s.watch.turn()
+    s.stream.turn()
     assert heard(s, "page") == [("head", {"instance_id": INSTANCE, "epoch": "one", "seq": 4})]
-    s.archive.begin_epoch("two", seq=7)
+    s.reader.begin_epoch("two", seq=7)
     s.check()
-    s.archive.exists = False
+    s.reader.exists = False
     s.check()
     told_of_it = [each for each in heard(s, "page") if each[0] != "head"]
     assert told_of_it == [
@@ -143,8 +144,8 @@ def test_what_was_pruned_is_a_reset_for_a_view_too(scene: Callable[..., Scene]) 
     s.join("full")
     write(s, 30, task=OTHERS)
     s.join("page", since=2, view=PAGE)
-    s.archive.prune(15)
-    s.watch.turn()
+    s.reader.prune(15)
+    s.stream.turn()
     last = write(s)
     reset = ("reset", {"instance_id": INSTANCE, "reason": "too_old"})
     assert heard(s, "page") == [reset, skip(15, 30), *told(last)]
@@ -165,7 +166,7 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
     assert held <= 16 + 2
     s.transport.drain("slow")
     for _ in range(40):
-        s.watch.turn()
+        s.stream.turn()
     expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *told([e]))]
     slow = heard(s, "slow")
     durable = [each for each in slow if "rev" not in each[1]]
@@ -179,7 +180,7 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
     assert [each for each in quick if "rev" not in each[1]] == expected
     assert [payload["rev"] for _, payload in quick if "rev" in payload] == list(range(1, 61))
     assert s.transport.numbers("full") == list(range(1, 181))
-    assert s.watch.behind == 0
+    assert s.stream.behind == 0
 
 
 def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scene]) -> None:
@@ -204,16 +205,16 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     fields = View(None, frozenset({"output"}))
     s.join("page", view=fields)
     # Not shown before the event after which they were measured, so that all leave at once.
-    event = s.archive.write(1, task="e")
+    event = s.reader.write(1, task="e")
     for number in range(5):
-        s.watch.hear(live_hint(10 + number, base=1, rev=1, task=f"t{number}"))
+        s.stream.receive(live_hint(10 + number, base=1, rev=1, task=f"t{number}"))
     s.transport.stall("page")
     s.transport.waiting["page"] = 13
-    s.watch.turn()
+    s.stream.turn()
     assert len(heard(s, "page")) == 3
     s.transport.drain("page")
     for _ in range(3):
-        s.watch.turn()
+        s.stream.turn()
     assert heard(s, "page")[:1] == told(event)
     assert [payload["task_id"] for _, payload in heard(s, "page")[1:]] == [f"t{number}" for number in range(5)]
 
@@ -221,15 +222,15 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
 def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
     transport = FakeTransport()
     view = View(None, frozenset({"output"}))
-    lens = Lens(INSTANCE, view, transport, 1000)
+    mask = MaskedView(INSTANCE, view, transport, 1000)
     cursor = Cursor(Client("c"), "one", 0)
     for seq in range(1, 100):
-        lens.take(cursor, [make_entry(transport, make_event(seq).wire())], 16)
-    assert len(lens._derived) == 5
-    assert lens._held == 1000
-    tiny = Lens(INSTANCE, view, transport, 1)
-    frames, _ = tiny.take(Cursor(Client("c"), "one", 0), [make_entry(transport, make_event(1).wire())], 16)
-    assert (len(frames), len(tiny._derived), tiny._held) == (1, 0, 0)
+        mask.collect(cursor, [make_entry(transport, make_event(seq).wire())], 16)
+    assert len(mask._derived) == 5
+    assert mask._kept == 1000
+    tiny = MaskedView(INSTANCE, view, transport, 1)
+    frames, _ = tiny.collect(Cursor(Client("c"), "one", 0), [make_entry(transport, make_event(1).wire())], 16)
+    assert (len(frames), len(tiny._derived), tiny._kept) == (1, 0, 0)
 
 
 def assert_contiguous(durable: list[Heard]) -> None:

@@ -11,13 +11,13 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 
-from swallowtail.app.delivery import gap as gap_module
-from swallowtail.app.delivery import instance_stream as watch_module
-from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.streams import gap as gap_module
+from swallowtail.app.delivery.streams import instance_stream as stream_module
 from swallowtail.app.delivery.wire import Since
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint, live_hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint, live_hint
 from tests.harness.settings import make_settings
 
 AGE = 40.0
@@ -52,7 +52,7 @@ class Fills:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(watch_module, "READ_REST", 0.0)
+    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
     return Scene
 
 
@@ -71,8 +71,8 @@ def test_the_time_from_commit_to_client_is_measured_once_per_event_however_many_
     s = scene()
     for name in "abcde":
         s.join(name)
-    s.watch.hear(aged(hint(s.archive.write(3)), time.time() - AGE))
-    s.watch.turn()
+    s.stream.receive(aged(hint(s.reader.write(3)), time.time() - AGE))
+    s.stream.turn()
     assert s.story("e") == ["subscribed", "1", "2", "3"]
     assert count() == 3
     assert 3 * AGE <= total() < 3 * AGE + 30
@@ -81,8 +81,8 @@ def test_the_time_from_commit_to_client_is_measured_once_per_event_however_many_
 def test_an_event_that_the_database_brought_is_measured_too(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    s.archive.write(2)
-    s.archive.events = [replace(event, at=time.time() - AGE) for event in s.archive.events]
+    s.reader.write(2)
+    s.reader.events = [replace(event, at=time.time() - AGE) for event in s.reader.events]
     count, total = (
         Growth("swallowtail_commit_to_client_seconds_count"),
         Growth("swallowtail_commit_to_client_seconds_sum"),
@@ -95,12 +95,12 @@ def test_an_event_that_the_database_brought_is_measured_too(scene: Callable[...,
 
 def test_what_was_old_before_anybody_watched_is_not_measured(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
-    s.archive.events = [replace(event, at=1.0) for event in s.archive.events]
+    s.reader.write(5)
+    s.reader.events = [replace(event, at=1.0) for event in s.reader.events]
     count = Growth("swallowtail_commit_to_client_seconds_count")
-    s._watch = watch_module.Watch(INSTANCE, s.archive.head, s.settings, s.archive, s.transport, after=0)
+    s._stream = stream_module.InstanceStream(INSTANCE, s.reader.head, s.settings, s.reader, s.transport, after=0)
     s.join("a", since=0)
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3", "4", "5"]
     assert count() == 0
 
@@ -110,8 +110,8 @@ def test_a_hint_that_does_not_say_when_is_delivered_and_not_measured(scene: Call
     count = Growth("swallowtail_commit_to_client_seconds_count")
     s = scene()
     s.join("a")
-    s.watch.hear(aged(hint(s.archive.write()), at))
-    s.watch.turn()
+    s.stream.receive(aged(hint(s.reader.write()), at))
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1"]
     assert count() == 0
 
@@ -120,8 +120,8 @@ def test_an_author_whose_clock_is_ahead_counts_as_immediate(scene: Callable[...,
     total = Growth("swallowtail_commit_to_client_seconds_sum")
     s = scene()
     s.join("a")
-    s.watch.hear(aged(hint(s.archive.write()), time.time() + 3600))
-    s.watch.turn()
+    s.stream.receive(aged(hint(s.reader.write()), time.time() + 3600))
+    s.stream.turn()
     assert total() == 0
 
 
@@ -132,10 +132,10 @@ def test_hints_that_overtook_each_other_fill_their_gap_themselves(
     fills = Fills()
     s = scene()
     s.join("a")
-    one, two = s.archive.write(2)
+    one, two = s.reader.write(2)
     for told in ([two], [one]):
-        s.watch.hear(hint(told))
-        s.watch.turn()
+        s.stream.receive(hint(told))
+        s.stream.turn()
     assert fills() == {"early_hint": 1}
 
 
@@ -143,7 +143,7 @@ def test_a_lost_hint_is_a_gap_that_the_next_one_showed(scene: Callable[..., Scen
     fills = Fills()
     s = scene()
     s.join("a")
-    s.archive.write(2)
+    s.reader.write(2)
     s.publish()
     assert fills() == {"lost_hint": 1}
 
@@ -152,10 +152,10 @@ def test_a_gap_of_several_pages_is_one_gap(scene: Callable[..., Scene]) -> None:
     fills = Fills()
     s = scene()
     s.join("a")
-    s.archive.write(900)
+    s.reader.write(900)
     s.publish()
-    s.watch.turn()
-    assert len(s.archive.reads) > 3
+    s.stream.turn()
+    assert len(s.reader.reads) > 3
     assert fills() == {"lost_hint": 1}
 
 
@@ -163,7 +163,7 @@ def test_a_gap_that_nobody_told_of_is_the_head_checks(scene: Callable[..., Scene
     fills = Fills()
     s = scene()
     s.join("a")
-    s.archive.write(2)
+    s.reader.write(2)
     s.check()
     assert fills() == {"head_check": 1}
 
@@ -175,8 +175,8 @@ def test_a_gap_from_before_the_channel_was_heard_is_the_subscriptions_and_later_
     s = scene()
     s.join("a")
     for _ in range(2):
-        s.archive.write()
-        s.watch.joined()
+        s.reader.write()
+        s.stream.joined()
         s.check()
     assert s.story("a") == ["subscribed", "1", "2"]
     assert fills() == {"subscribe": 1, "reconnect": 1}
@@ -186,20 +186,20 @@ def test_a_subscriber_that_knows_more_than_the_ring_shows_a_gap(scene: Callable[
     fills = Fills()
     s = scene()
     s.join("a")
-    s.archive.write(2)
+    s.reader.write(2)
     s.join("b")
-    s.watch.turn()
+    s.stream.turn()
     assert fills() == {"subscribe": 1}
 
 
 def test_the_first_clients_resumption_is_read_for_all(scene: Callable[..., Scene]) -> None:
     fills = Fills()
     s = scene()
-    s.archive.write(5)
-    s._watch = watch_module.Watch(INSTANCE, s.archive.head, s.settings, s.archive, s.transport, after=2)
+    s.reader.write(5)
+    s._stream = stream_module.InstanceStream(INSTANCE, s.reader.head, s.settings, s.reader, s.transport, after=2)
     for name in "abc":
         s.join(name, since=2)
-    s.watch.turn()
+    s.stream.turn()
     assert fills() == {"resume": 1}
 
 
@@ -209,9 +209,9 @@ def test_another_epoch_is_looked_into_and_resets_are_counted_by_reason(scene: Ca
     s.join("a")
     s.join("b")
     s.publish()
-    s.archive.begin_epoch("two", 4)
+    s.reader.begin_epoch("two", 4)
     s.publish()
-    s.watch.turn()
+    s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "reset epoch"]
     assert (fills(), resets()) == ({"epoch": 1}, 2)
 
@@ -223,9 +223,9 @@ def test_a_subscription_that_the_ring_cannot_serve_is_a_miss(scene: Callable[...
     for _ in range(20):
         s.publish()
     late = Client("late")
-    assert s.watch.place_now(late, Since("one", 15), room=100, snapshot=None, greet=lambda _: None)
+    assert s.stream.admission.admit_now(late, Since("one", 15), snapshot=None, on_start=lambda _: None)
     assert misses() == 0
-    assert not s.watch.place_now(late, Since("one", 3), room=100, snapshot=None, greet=lambda _: None)
+    assert not s.stream.admission.admit_now(late, Since("one", 3), snapshot=None, on_start=lambda _: None)
     assert misses() == 1
 
 
@@ -239,7 +239,7 @@ def test_a_cursor_that_has_fallen_out_of_the_ring_is_one_miss(scene: Callable[..
         s.publish()
     s.transport.drain("slow")
     for _ in range(3):
-        s.watch.turn()
+        s.stream.turn()
     assert s.transport.numbers("slow") == list(range(1, 101))
     assert misses() == 1
 
@@ -253,37 +253,37 @@ def test_conflation_shows_in_what_was_offered_and_what_was_sent(scene: Callable[
     s.transport.stall("slow")
     s.transport.waiting["slow"] = 16
     for percent in range(1, 51):
-        s.watch.hear(live_hint(percent, base=1, rev=percent))
-        s.watch.turn()
+        s.stream.receive(live_hint(percent, base=1, rev=percent))
+        s.stream.turn()
     s.transport.drain("slow")
-    s.watch.turn()
+    s.stream.turn()
     assert (offered(), sent()) == (100, 51)
-    s.watch.hear(live_hint(1, base=1, rev=1))
-    s.watch.turn()
+    s.stream.receive(live_hint(1, base=1, rev=1))
+    s.stream.turn()
     assert offered() == 100
 
 
 def test_clients_that_do_not_have_everything_are_counted_when_asked() -> None:
     settings = make_settings(client_backlog=16)
-    archive, transport = FakeArchive(settings), FakeTransport()
-    hub = Hub(settings, archive, transport)
+    reader, transport = FakeReader(settings), FakeTransport()
+    hub = Hub(settings, reader, transport)
     for name in ("slow", "fast"):
-        hub.enter(name)
-        hub.subscribe(name, INSTANCE, None, lambda _: None)
+        hub.clients.add(name)
+        hub.subscriptions.subscribe(name, INSTANCE, None, lambda _: None)
     transport.stall("slow")
-    watch = hub._watches[INSTANCE]
+    stream = hub.streams.by_instance[INSTANCE]
     for _ in range(40):
-        watch.hear(hint(archive.write()))
-        watch.turn()
-    hub.measure()
+        stream.receive(hint(reader.write()))
+        stream.turn()
+    hub.refresh_gauges()
     assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 1
     transport.drain("slow")
     # The pump lets a slow client rest for a moment.
     for _ in range(1000):
-        watch.turn()
-        if not watch.behind:
+        stream.turn()
+        if not stream.behind:
             break
-    hub.measure()
+    hub.refresh_gauges()
     assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 0
     for name in ("slow", "fast"):
-        hub.leave(name)
+        hub.subscriptions.disconnect(name)

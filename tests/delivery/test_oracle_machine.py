@@ -20,13 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.services.log_epochs import renew_epoch
-from swallowtail.app.delivery.cursor import Cursor
-from swallowtail.app.delivery.database_reader import Archive, Page
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.clients.cursor import Cursor
+from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.core.domain import ERROR, LOST
 from tests.core.log_oracle import check
 from tests.delivery.checked_clients import Domain, Screen, Viewer
-from tests.delivery.faulty_deliveries import FixedArchive, silent_skips
+from tests.delivery.faulty_deliveries import FixedReader, silent_skips
 from tests.delivery.log_changes import begin_epoch, note_and_undo, prune
 from tests.harness.deployment import Deployment
 from tests.harness.servers import RedisBinary
@@ -40,19 +40,19 @@ MOST_VIEWERS = 6
 WHO = st.integers(0, MOST_VIEWERS - 1)
 WHICH = st.integers(0, 3)
 
-Archives = type[Archive]
+Archives = type[DatabaseReader]
 
 
 class DeliveryMachine(RuleBasedStateMachine):
     """One instance, those who write into it, those who watch it, and what befalls them."""
 
     deployment: Deployment
-    archive: Archives = Archive
+    reader: Archives = DatabaseReader
     patience = 60.0
 
     def __init__(self) -> None:
         super().__init__()
-        self.domain = Domain(self.deployment, archive=self.archive)
+        self.domain = Domain(self.deployment, reader=self.reader)
         self.domain.hub.start()
         self.author = Author(self.deployment)
         self.ledger, self.runs = self.domain.rt.ledger, self.domain.rt.runs
@@ -269,34 +269,34 @@ def test_what_every_client_shows_is_what_the_log_says(deployment: Deployment) ->
     play(DeliveryMachine, deployment, 25, bool(os.environ.get("CI")))
 
 
-class RepeatingArchive(Archive):
+class RepeatingArchive(DatabaseReader):
     """Answers a resumption with one event less than it is asked for: the classical `≥` for `>`."""
 
     def read_page(self, instance_id: str, after: int) -> Page:
         return super().read_page(instance_id, after + 1 if after else after)
 
 
-class StaleSnapshotArchive(Archive):
+class StaleSnapshotArchive(DatabaseReader):
     """Reads the head and the snapshot at two moments: the snapshot is always the one before."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._before: Any = None
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
-        answer = super().read_answer(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
+        answer = super().read_start(instance_id, since)
         if answer.snapshot is None:
             return answer
         before, self._before = self._before or answer.snapshot, answer.snapshot
         return replace(answer, snapshot=before)
 
 
-@pytest.mark.parametrize("archive", [StaleSnapshotArchive, FixedArchive, RepeatingArchive])
-def test_control_a_broken_archive_is_caught(deployment: Deployment, archive: Archives) -> None:
+@pytest.mark.parametrize("reader", [StaleSnapshotArchive, FixedReader, RepeatingArchive])
+def test_control_a_broken_archive_is_caught(deployment: Deployment, reader: Archives) -> None:
     class Broken(DeliveryMachine):
         patience = 2.0
 
-    Broken.archive = archive
+    Broken.reader = reader
     with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
         play(Broken, deployment, 100, True, WITHOUT_SHRINKING)
 
@@ -310,12 +310,12 @@ def test_control_silence_about_what_was_pruned_is_caught(deployment: Deployment)
 
 
 def test_control_a_cursor_that_skips_is_caught(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    take = Cursor.take
+    collect = Cursor.collect
 
     def skip(cursor: Cursor, entries: Any, limit: int) -> Any:
-        frames = take(cursor, entries, limit)
+        frames = collect(cursor, entries, limit)
         return frames[:-1] if len(frames) > 5 else frames
 
-    monkeypatch.setattr(Cursor, "take", skip)
+    monkeypatch.setattr(Cursor, "collect", skip)
     with pytest.raises((AssertionError, GaveUp, BaseExceptionGroup)):
         play(DeliveryMachine, deployment, 25, True, WITHOUT_SHRINKING)

@@ -7,16 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from swallowtail.app.delivery.redis.messages import EventsHint, LiveHint, read_hint
+from swallowtail.app.delivery.redis.messages import EventsMessage, LiveMessage, read_message
 from tests.delivery.fakes import INSTANCE, hint, live_hint, make_event
 
 
 def test_reads_what_was_published() -> None:
-    told = read_hint(hint([make_event(3), make_event(4)]), INSTANCE)
-    assert isinstance(told, EventsHint)
+    told = read_message(hint([make_event(3), make_event(4)]), INSTANCE)
+    assert isinstance(told, EventsMessage)
     assert [wire["seq"] for wire in told.wires] == [3, 4]
-    state = read_hint(live_hint(40, base=3, rev=2), INSTANCE)
-    assert isinstance(state, LiveHint)
+    state = read_message(live_hint(40, base=3, rev=2), INSTANCE)
+    assert isinstance(state, LiveMessage)
     assert (state.base_seq, state.wire["rev"]) == (3, 2)
 
 
@@ -53,4 +53,4 @@ def spoiled(**fields: Any) -> bytes:
     ],
 )
 def test_leaves_alone_what_it_cannot_use(message: bytes) -> None:
-    assert read_hint(message, INSTANCE) is None
+    assert read_message(message, INSTANCE) is None

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.redis.self_check import State
-from tests.delivery.fakes import FakeArchive, FakeTransport
+from tests.delivery.fakes import FakeReader, FakeTransport
 from tests.harness.program import make_directory
 from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
@@ -38,7 +38,7 @@ def new_hub() -> Iterator[Callable[..., Hub]]:
 
     def make(url: str, **fields: object) -> Hub:
         settings = make_settings(**{"redis_url": url, "probe_interval": 0.05, "deaf_after": 0.5, **fields})
-        made.append(Hub(settings, FakeArchive(settings), FakeTransport()))
+        made.append(Hub(settings, FakeReader(settings), FakeTransport()))
         made[-1].start()
         return made[-1]
 
@@ -52,13 +52,13 @@ def count(name: str, **labels: str) -> float:
 
 
 def await_state(hub: Hub, state: State) -> None:
-    wait_until(lambda: hub.hearing.state == state, f"the hub is {state}", seen=lambda: hub.hearing)
+    wait_until(lambda: hub.redis_state.state == state, f"the hub is {state}", seen=lambda: hub.redis_state)
 
 
 def test_a_probe_comes_back_and_its_way_is_measured(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
     heard, timed = count("swallowtail_probes_total", outcome="heard"), count("swallowtail_probe_seconds_count")
     hub = new_hub(redis_server.url)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     wait_until(lambda: count("swallowtail_probes_total", outcome="heard") >= heard + 3, "probes go on")
     assert count("swallowtail_probe_seconds_count") >= timed + 3
     assert count("swallowtail_deaf") == 0
@@ -69,7 +69,7 @@ def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
     new_hub: Callable[..., Hub], wire: DeafWire, what: What
 ) -> None:
     hub = new_hub(wire.url)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     lost, subscribers = count("swallowtail_probes_total", outcome="lost"), wire.subscribers
     wire.deafen(what, lasting=True)
     await_state(hub, "deaf")
@@ -79,17 +79,17 @@ def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
     # A connection that has just been made is believed until its first probe is missed.
     await_state(hub, "deaf")
     wire.heal()
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     assert count("swallowtail_deaf") == 0
 
 
 def test_one_deaf_connection_is_replaced_by_one_that_hears(new_hub: Callable[..., Hub], wire: DeafWire) -> None:
     hub = new_hub(wire.url, deaf_after=0.2)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     subscribers, lost = wire.subscribers, count("swallowtail_probes_total", outcome="lost")
     wire.deafen("messages")
     wait_until(lambda: count("swallowtail_probes_total", outcome="lost") > lost, "it notices")
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     assert wire.subscribers > subscribers
 
 
@@ -97,32 +97,32 @@ def test_a_redis_that_stands_still_is_away_and_heard_again(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     redis_server.pause()
     try:
         await_state(hub, "away")
     finally:
         redis_server.resume()
-    await_state(hub, "hears")
+    await_state(hub, "receives")
 
 
 def test_a_redis_that_pauses_its_clients_is_away_and_heard_again(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     with redis_server.client() as client:
         # Its end is waited for: a paused server does not listen to who would end the pause.
         client.client_pause(3_000)
     await_state(hub, "away")
-    await_state(hub, "hears")
+    await_state(hub, "receives")
 
 
 def test_killed_connections_are_made_again_without_deafness(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     reconnects = count("swallowtail_redis_reconnects_total")
     lost = count("swallowtail_probes_total", outcome="lost")
     with redis_server.client() as client:
@@ -130,7 +130,7 @@ def test_killed_connections_are_made_again_without_deafness(
     wait_until(lambda: count("swallowtail_redis_reconnects_total") > reconnects, "the listener connects again")
     heard = count("swallowtail_probes_total", outcome="heard")
     wait_until(lambda: count("swallowtail_probes_total", outcome="heard") > heard, "probes come back again")
-    assert hub.hearing.state == "hears"
+    assert hub.redis_state.state == "receives"
     assert count("swallowtail_probes_total", outcome="lost") == lost
 
 
@@ -138,25 +138,25 @@ def test_a_redis_that_is_gone_is_away_and_heard_when_it_is_back(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url)
-    await_state(hub, "hears")
+    await_state(hub, "receives")
     redis_server.kill()
     await_state(hub, "away")
-    assert not hub.hears_redis
+    assert not hub.is_subscribed
     redis_server.start()
-    await_state(hub, "hears")
+    await_state(hub, "receives")
 
 
 def test_what_others_publish_to_the_probes_channel_proves_nothing(
     new_hub: Callable[..., Hub], wire: DeafWire, tcp_redis: RedisServer
 ) -> None:
     hub = new_hub(wire.url)
-    await_state(hub, "hears")
-    channel = hub._listener.own
+    await_state(hub, "receives")
+    channel = hub.subscriber.own
     wire.deafen("all", lasting=True)
     await_state(hub, "deaf")
     for message in (b"", b"x", b"0", b"999999", b"\xff"):
-        hub._hear(channel, message)
-    assert hub.hearing.state == "deaf"
+        hub.router.receive(channel, message)
+    assert hub.redis_state.state == "deaf"
     with tcp_redis.client() as client:
         assert client.publish(channel, b"1") >= 1
-    assert hub.hearing.state == "deaf"
+    assert hub.redis_state.state == "deaf"

@@ -12,13 +12,13 @@ from unittest.mock import patch
 
 import pytest
 
-from swallowtail.app.delivery.database_reader import Archive
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.instance_stream import Watch
-from swallowtail.app.delivery.snapshot_cache import Snapshots
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
+from swallowtail.app.delivery.streams.admission import Admission
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen
-from tests.delivery.fakes import INSTANCE, FakeArchive, FakeTransport, hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint
 from tests.harness.deployment import Deployment
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -26,32 +26,32 @@ from tests.journey.event_writer import Author, BusyAuthor
 
 
 class Scene:
-    """A hub on paper without threads of its own, and how often its archive was asked for a snapshot."""
+    """A hub on paper without threads of its own, and how often its reader was asked for a snapshot."""
 
     def __init__(self, **fields: Any) -> None:
         self.settings = make_settings(**{"snapshot_share": 60, **fields})
-        self.archive = FakeArchive(self.settings)
+        self.reader = FakeReader(self.settings)
         self.transport = FakeTransport()
-        self.hub = Hub(self.settings, self.archive, self.transport)
-        self.answers: dict[str, Answer] = {}
+        self.hub = Hub(self.settings, self.reader, self.transport)
+        self.answers: dict[str, SubscriptionStart] = {}
         self.read = 0
-        read_answer = self.archive.read_answer
+        read_start = self.reader.read_start
 
-        def count(instance_id: str, since: Since | None) -> Answer:
+        def count(instance_id: str, since: Since | None) -> SubscriptionStart:
             self.read += 1
-            return read_answer(instance_id, since)
+            return read_start(instance_id, since)
 
-        self.archive.read_answer = count  # type: ignore[method-assign]
+        self.reader.read_start = count  # type: ignore[method-assign]
 
-    def come(self, name: str, since: Since = FROM_NOTHING) -> Answer:
-        self.hub.enter(name)
-        self.hub.subscribe(name, INSTANCE, since, lambda answer: self.answers.update({name: answer}))
+    def come(self, name: str, since: Since = FROM_NOTHING) -> SubscriptionStart:
+        self.hub.clients.add(name)
+        self.hub.subscriptions.subscribe(name, INSTANCE, since, lambda answer: self.answers.update({name: answer}))
         return self.answers[name]
 
     def publish(self, count: int = 1) -> None:
-        watch = self.hub._watches[INSTANCE]
-        watch.hear(hint(self.archive.write(count)))
-        watch.turn()
+        stream = self.hub.streams.by_instance[INSTANCE]
+        stream.receive(hint(self.reader.write(count)))
+        stream.turn()
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def scene() -> Iterator[Callable[..., Scene]]:
 
     yield make
     for each in made:
-        for name in list(each.hub._clients):
-            each.hub.leave(name)
+        for name in list(each.hub.clients.by_id):
+            each.hub.subscriptions.disconnect(name)
 
 
 def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
+    s.reader.write(5)
     answers = [s.come(f"c{number}", Since("old", number)) for number in range(50)]
     assert s.read == 1
     assert {(answer.mode, answer.seq) for answer in answers} == {("snapshot", 5)}
@@ -79,12 +79,12 @@ def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) 
 
 def test_each_goes_on_from_the_head_of_what_it_was_given(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
+    s.reader.write(5)
     s.come("first")
     s.publish(3)
     assert s.come("second").seq == 5
     s.publish()
-    s.hub._watches[INSTANCE].turn()
+    s.hub.streams.by_instance[INSTANCE].turn()
     assert s.transport.numbers("first") == s.transport.numbers("second") == [6, 7, 8, 9]
     assert s.read == 1
 
@@ -100,8 +100,8 @@ def test_a_snapshot_that_the_ring_does_not_reach_back_to_is_read_anew(scene: Cal
 
 def test_who_can_be_replayed_or_is_ahead_of_it_is_given_no_snapshot_of_others(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
-    s.archive.prune(2)
+    s.reader.write(5)
+    s.reader.prune(2)
     s.come("first")
     s.publish(2)
     assert s.come("inside", Since("one", 3)).mode == "replay"
@@ -113,21 +113,21 @@ def test_who_can_be_replayed_or_is_ahead_of_it_is_given_no_snapshot_of_others(sc
 
 def test_a_snapshot_of_an_epoch_that_is_over_is_given_to_nobody(scene: Callable[..., Scene]) -> None:
     s = scene()
-    s.archive.write(5)
+    s.reader.write(5)
     s.come("first")
-    s.archive.begin_epoch("two", 1)
-    watch = s.hub._watches[INSTANCE]
-    watch.check(s.archive.head)
-    watch.turn()
+    s.reader.begin_epoch("two", 1)
+    stream = s.hub.streams.by_instance[INSTANCE]
+    stream.check(s.reader.head)
+    stream.turn()
     answer = s.come("second", Since("one", 5))
     assert (answer.head.epoch, answer.seq) == ("two", 1)
 
 
 def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
-    archive = FakeArchive()
-    archive.write(1)
-    snapshots = Snapshots(archive, 0.05)
-    kept = snapshots.keep(archive.read_answer(INSTANCE, FROM_NOTHING))
+    reader = FakeReader()
+    reader.write(1)
+    snapshots = SnapshotCache(reader, 0.05)
+    kept = snapshots.keep(reader.read_start(INSTANCE, FROM_NOTHING))
     assert snapshots.find(INSTANCE, FROM_NOTHING) is kept
     until = time.monotonic() + 0.06
     while time.monotonic() < until:
@@ -144,13 +144,13 @@ def test_sharing_can_be_turned_off(scene: Callable[..., Scene]) -> None:
     assert s.read == 3
 
 
-class CountingArchive(Archive):
+class CountingReader(DatabaseReader):
     """Counts the snapshots that were read."""
 
     snapshots = 0
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
-        answer = super().read_answer(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
+        answer = super().read_start(instance_id, since)
         self.snapshots += answer.snapshot is not None
         return answer
 
@@ -159,7 +159,7 @@ def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, li
     """A herd comes in ten threads while events are written: snapshots read, how long it took, and what is wrong."""
     author = Author(deployment)
     author.play()
-    with Domain(deployment, archive=CountingArchive) as domain:
+    with Domain(deployment, reader=CountingReader) as domain:
         viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(clients)]
         began = time.monotonic()
         with BusyAuthor(author, pause=0.01):
@@ -178,12 +178,12 @@ def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, li
             took = time.monotonic() - began
         author.play()
         domain.settle()
-        archive = domain.archive
-        assert isinstance(archive, CountingArchive)
+        reader = domain.reader
+        assert isinstance(reader, CountingReader)
         wanted = Screen(domain.snapshot(author.instance_id)).tasks
         found = [fault for viewer in viewers for fault in viewer.faults()]
         found += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != wanted]
-        return archive.snapshots, took, found
+        return reader.snapshots, took, found
 
 
 @pytest.fixture
@@ -201,13 +201,13 @@ def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(her
 @contextmanager
 def standing_at_the_present() -> Iterator[None]:
     """Whoever is given another's snapshot goes on from now instead of from its head."""
-    fit = Watch._fit
+    check = Admission._check_snapshot
 
-    def misfit(watch: Watch, snapshot: Answer | None) -> Answer | None:
-        answer = fit(watch, snapshot)
-        return None if answer is None else replace(answer, seq=max(answer.seq, watch._ring.last))
+    def check_badly(admission: Admission, snapshot: SubscriptionStart | None) -> SubscriptionStart | None:
+        start = check(admission, snapshot)
+        return None if start is None else replace(start, seq=max(start.seq, admission._intake.buffer.last))
 
-    with patch.object(Watch, "_fit", misfit):
+    with patch.object(Admission, "_check_snapshot", check_badly):
         yield
 
 

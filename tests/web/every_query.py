@@ -25,7 +25,7 @@ from swallowtail.app.core.queries.system_status import VitalsCollector
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import OPEN, Caller
 from swallowtail.app.core.services import instance_deletion, log_epochs, schedule_firing
-from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.wire import Since
 from tests.harness.query_plans import OWN
 from tests.web.access_table import TABLE
@@ -143,15 +143,15 @@ def sweep_all(gallery: Gallery) -> None:
 
 def _follow(gallery: Gallery) -> None:
     """Read what web processes read for their clients."""
-    archive, pairs = Archive(gallery.rt.db, gallery.rt.settings), []
+    reader, pairs = DatabaseReader(gallery.rt.db, gallery.rt.settings), []
     for who in ("owner", "page", "superuser"):
         actor = gallery.people[who]
         pairs += [(actor, "acme"), (actor, "other")]
-    archive.find_unreadable(pairs)
-    archive.read_heads(["acme", "other"])
-    archive.read_page("acme", 1)
-    archive.read_answer("acme", Since("other", 1))
-    archive.read_access_version()
+    reader.find_unreadable(pairs)
+    reader.read_heads(["acme", "other"])
+    reader.read_page("acme", 1)
+    reader.read_start("acme", Since("other", 1))
+    reader.read_permission_version()
     gallery.web_app.web.tokens.is_still_good([actor for actor, _ in pairs])
 
 

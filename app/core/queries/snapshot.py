@@ -1,6 +1,6 @@
 """Snapshots: the present state of an instance in outline, read at one moment, of bounded size. Reads only.
 
-Beside the road, for `delivery/database_reader` and REST. A snapshot has no inputs, results and outputs: whoever needs one asks
+Beside the road, for `delivery/log/database_reader` and REST. A snapshot has no inputs, results and outputs: whoever needs one asks
 for its task or step. The number of queries does not depend on how many tasks, steps and kinds there are.
 """
 

@@ -1,6 +1,6 @@
-"""A subscribed connection to Redis, read by a loop over many sockets instead of a thread. In `delivery/redis/subscriber`.
+"""Reads a subscribed Redis connection in the event loop that serves the websockets, instead of in a thread.
 
-To wake a thread or a greenlet for each message costs more than sending the message to fifty clients.
+Waking a thread or a greenlet for each message costs more than sending the message to fifty clients.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ _CHUNK = 65_536
 
 
 class Loop(Protocol):
-    """Whatever waits for many sockets in one place."""
+    """An event loop that waits for many sockets."""
 
     def watch(self, fd: int, handle: Callable[[int], None]) -> None:
-        """Call `handle` whenever there is something to read."""
+        """Call `handle` whenever a descriptor is readable."""
 
     def forget(self, fd: int) -> None:
-        """Watch a descriptor no more."""
+        """Stop watching a descriptor."""
 
 
-class Ear:
-    """Reads a connection until it ends. Only reads: whoever made the connection goes on writing to it."""
+class LoopReader:
+    """Reads a connection until it ends; its owner goes on writing to it."""
 
-    def __init__(self, loop: Loop, connected: socket.socket, take: Callable[[Any], None]) -> None:
-        """`take(reply)` is called in the loop with every reply, and must not wait."""
+    def __init__(self, loop: Loop, connected: socket.socket, receive: Callable[[Any], None]) -> None:
+        """`receive(reply)` is called in the loop with every reply, and must not block."""
         self._loop = loop
-        self._take = take
+        self._receive = receive
         self._sock = socket.socket(fileno=os.dup(connected.fileno()))
         self._sock.setblocking(False)
         self._reader = hiredis.Reader()
-        #: Set once there is nothing more to hear; `fault` says why.
+        #: Set when the connection has ended; `fault` is the reason.
         self.ended = threading.Event()
         self.fault: Exception = ConnectionError("Redis has closed the connection")
-        #: When something was last heard, in seconds of the monotonic clock.
-        self.heard_at = time.monotonic()
+        #: When data was received last, by the monotonic clock.
+        self.received_at = time.monotonic()
 
     def open(self) -> None:
-        """Begin to read."""
+        """Start to read."""
         self._loop.watch(self._sock.fileno(), self._read)
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._loop.forget(self._sock.fileno())
         self._sock.close()
 
@@ -59,10 +59,10 @@ class Ear:
             if not data:
                 self._end(self.fault)
                 return
-            self.heard_at = time.monotonic()
+            self.received_at = time.monotonic()
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
-                self._take(reply)
+                self._receive(reply)
         except BlockingIOError:
             return
         except Exception as fault:
@@ -70,6 +70,6 @@ class Ear:
 
     def _end(self, fault: Exception) -> None:
         self.fault = fault
-        # At once: a connection that has ended is always ready to be read.
+        # At once: the loop reports an ended connection as readable all the time.
         self._loop.forget(self._sock.fileno())
         self.ended.set()

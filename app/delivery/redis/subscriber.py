@@ -1,7 +1,7 @@
-"""One web process's ear at Redis: on a channel only while somebody here wants it. On the road before the hub.
+"""Subscribes one web process to the Redis channels that its clients need, and reconnects whenever Redis was away.
 
-Pub/sub messages are hints. When the connection breaks, the listener is back within a second of Redis, subscribes to
-everything that is wanted again, and says so, because whatever was published meanwhile is lost.
+Pub/sub messages may be lost. After a reconnection, within a second of Redis's return, the subscriber subscribes to all
+wanted channels again and reports each, because what was published meanwhile did not arrive.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import connect
 from swallowtail.app.delivery.metrics import RECONNECTS
-from swallowtail.app.delivery.redis.loop_reader import Ear, Loop
+from swallowtail.app.delivery.redis.loop_reader import Loop, LoopReader
 
 log = structlog.get_logger(__name__)
 
 #: First and longest pause, in seconds, before connecting again.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: How long one wait for a message lasts; a listener that is to stop notices within this time.
+#: How long one wait for a message lasts, in seconds; a stop takes effect within this time.
 WAIT = 0.5
-#: Silence after which Redis is asked whether it is still there, and after which it is given up.
+#: Silence, in seconds, after which Redis is sent a ping, and after which the connection is closed.
 ASK_AFTER, GIVE_UP_AFTER = 3.0, 6.0
 
 
-class Listener:
-    """Hears channels. `hear(channel, message)` and `joined(channel)` are called from its thread and must not block."""
+class Subscriber:
+    """The Redis subscriptions of one web process. Safe for threads."""
 
-    def __init__(self, settings: Settings, hear: Callable[[str, bytes], None], joined: Callable[[str], None]) -> None:
-        """`joined` is called whenever a subscription has begun: what was published before it was not heard."""
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._hear = hear
-        self._joined = joined
-        #: Always wanted, so that the connection can be waited on; what is published here comes back to this process.
+        self._receive: Callable[[str, bytes], None]
+        self._joined: Callable[[str], None]
+        #: Always subscribed to, so that the connection can be waited on; the self-check publishes here.
         self.own = f"{settings.channel_prefix}:hub:{uuid.uuid4().hex}"
         self._wanted: set[str] = set()
         self._lock = threading.Lock()
@@ -50,15 +49,20 @@ class Listener:
 
     @property
     def is_connected(self) -> bool:
-        """Whether Redis answered at its last occasion."""
+        """Whether a subscription is open."""
         return self._pubsub is not None
 
-    def start(self, loop: Loop | None = None) -> None:
-        """Listen from now on; Redis may be away. With a loop, messages are heard in it, and the thread only looks after
+    def start(
+        self, receive: Callable[[str, bytes], None], joined: Callable[[str], None], loop: Loop | None = None
+    ) -> None:
+        """Start to receive; Redis may be away.
+
+        `receive(channel, message)` and `joined(channel)` must not block. `joined` is called whenever a subscription has
+        started: earlier messages did not arrive. With a loop, messages are received in it, and the thread only keeps
         the connection.
         """
-        self._loop = loop
-        self._thread = threading.Thread(target=self._run, name="redis-listener", daemon=True)
+        self._receive, self._joined, self._loop = receive, joined, loop
+        self._thread = threading.Thread(target=self._run, name="redis_subscriber", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -68,19 +72,21 @@ class Listener:
             self._thread.join(timeout=WAIT * 2)
 
     def add(self, channel: str) -> None:
-        """Want a channel. Without Redis it is subscribed to as soon as Redis is back."""
+        """Subscribe to a channel, as soon as Redis is there."""
         with self._lock:
             self._wanted.add(channel)
             self._command("subscribe", channel)
 
-    def discard(self, channel: str) -> None:
-        """Want a channel no more."""
+    def discard(self, channel: str, is_wanted: Callable[[], bool]) -> None:
+        """Unsubscribe from a channel, unless `is_wanted` says that another client needs it by now."""
         with self._lock:
             self._wanted.discard(channel)
             self._command("unsubscribe", channel)
+        if is_wanted():
+            self.add(channel)
 
     def renew(self, reason: str) -> None:
-        """Drop the connection and make another, within `WAIT` seconds. Does nothing while there is none."""
+        """Replace the connection within `WAIT` seconds. Does nothing while there is none."""
         with self._lock:
             if self._pubsub is not None:
                 self._renewal = reason
@@ -91,7 +97,7 @@ class Listener:
         try:
             getattr(self._pubsub, name)(channel)
         except (redis.RedisError, OSError):
-            # The thread meets the same fault, connects again, and subscribes to what is wanted then.
+            # The thread meets the same fault, reconnects, and subscribes to all wanted channels.
             return
 
     def _run(self) -> None:
@@ -101,13 +107,13 @@ class Listener:
             try:
                 self._subscribe(client)
                 pause = FIRST_PAUSE
-                # What is encrypted only the library can read.
+                # Only the library can read an encrypted connection.
                 if self._loop is None or isinstance(self._pubsub.connection, redis.SSLConnection):
-                    self._listen()
+                    self._read_in_thread()
                 else:
-                    self._attend(self._loop)
+                    self._read_in_loop(self._loop)
             except Exception as fault:
-                # Any error: a connection that `add` uses too can break in ways of its own.
+                # Any error: `add` uses the connection too, and may break it.
                 log.warning("redis_lost", reason=str(fault))
                 RECONNECTS.inc()
             finally:
@@ -118,47 +124,47 @@ class Listener:
     def _subscribe(self, client: redis.Redis) -> None:
         pubsub: Any = client.pubsub()  # type: ignore[no-untyped-call] # the library has no type here
         pubsub.subscribe(self.own)
-        # An answer, not only a connection: a server that hangs accepts connections too.
+        # Waits for the reply: a server that hangs accepts connections too.
         if pubsub.get_message(timeout=self._settings.publish_timeout) is None:
             pubsub.close()
-            raise redis.TimeoutError("no answer to a subscription")
+            raise redis.TimeoutError("no reply to a subscription")
         with self._lock:
             self._pubsub, self._renewal = pubsub, None
             if self._wanted:
                 pubsub.subscribe(*self._wanted)
         self._joined(self.own)
 
-    def _attend(self, loop: Loop) -> None:
-        """Have the loop read, and look whether Redis is still there."""
-        ear = Ear(loop, self._pubsub.connection._sock, self._hear_reply)
+    def _read_in_loop(self, loop: Loop) -> None:
+        """Let the loop read, and check that Redis still replies."""
+        reader = LoopReader(loop, self._pubsub.connection._sock, self._receive_reply)
         asked_at = 0.0
-        ear.open()
+        reader.open()
         try:
-            while not ear.ended.wait(WAIT):
+            while not reader.ended.wait(WAIT):
                 if self._stopping.is_set():
                     return
-                asked_at = self._check_silence(ear.heard_at, asked_at)
-            raise ear.fault
+                asked_at = self._check_silence(reader.received_at, asked_at)
+            raise reader.fault
         finally:
-            ear.close()
+            reader.close()
 
-    def _listen(self) -> None:
-        heard_at, asked_at = time.monotonic(), 0.0
+    def _read_in_thread(self) -> None:
+        received_at, asked_at = time.monotonic(), 0.0
         while not self._stopping.is_set():
             reply = self._next()
             if reply is not None:
-                heard_at = time.monotonic()
-                self._hear_reply(reply)
-            asked_at = self._check_silence(heard_at, asked_at)
+                received_at = time.monotonic()
+                self._receive_reply(reply)
+            asked_at = self._check_silence(received_at, asked_at)
 
-    def _check_silence(self, heard_at: float, asked_at: float) -> float:
-        """Ask a silent Redis for a sign of life, or give the connection up; returns when Redis was last asked."""
+    def _check_silence(self, received_at: float, asked_at: float) -> float:
+        """Ping a silent Redis, or close the connection; returns when Redis was pinged last."""
         now = time.monotonic()
         if self._renewal is not None:
             raise redis.ConnectionError(self._renewal)
-        if now - heard_at > GIVE_UP_AFTER:
-            raise redis.TimeoutError("no sign of life")
-        if now - heard_at > ASK_AFTER and asked_at < heard_at:
+        if now - received_at > GIVE_UP_AFTER:
+            raise redis.TimeoutError("no reply to a ping")
+        if now - received_at > ASK_AFTER and asked_at < received_at:
             with self._lock:
                 self._pubsub.ping()
             return now
@@ -167,20 +173,20 @@ class Listener:
     def _next(self) -> Any:
         """Wait for a reply up to `WAIT` seconds.
 
-        Not `get_message`, which asks whether there is something to read before it reads: that took longer than sending
-        the message to fifty clients.
+        Not `get_message`, which polls the socket before it reads: that took longer than sending the message to fifty
+        clients.
         """
         try:
             return self._pubsub.connection.read_response(disconnect_on_error=False)
         except redis.TimeoutError:
             return None
 
-    def _hear_reply(self, reply: Any) -> None:
+    def _receive_reply(self, reply: Any) -> None:
         if reply[0] == b"message":
-            self._hear(reply[1].decode(), reply[2])
+            self._receive(reply[1].decode(), reply[2])
             return
-        told = self._pubsub.handle_message(reply)
-        if told is not None and told["type"] == "subscribe":
+        message = self._pubsub.handle_message(reply)
+        if message is not None and message["type"] == "subscribe":
             self._joined(reply[1].decode())
 
     def _close(self, client: redis.Redis) -> None:

@@ -98,17 +98,17 @@ def check_hub(hub: Hub) -> Component:
     """Ask whether it delivers, and whether it is told of events or has to look for them."""
     if not hub.is_running:
         return _state(DOWN, "does not run")
-    if not hub.hears_redis:
+    if not hub.is_subscribed:
         return _state(DEGRADED, "runs, without hints; events come by the head check")
     return _state(OK, "runs")
 
 
 def check_redis(hub: Hub) -> Component:
     """Ask whether what this process publishes comes back to it. Opens no connection."""
-    hearing = hub.hearing
-    if hearing.state == "hears":
-        return _state(OK, hearing.detail)
-    return _state(DEGRADED, f"{hearing.detail}; events come by the head check")
+    redis = hub.redis_state
+    if redis.state == "receives":
+        return _state(OK, redis.detail)
+    return _state(DEGRADED, f"{redis.detail}; events come by the head check")
 
 
 def check_broker(runtime: Runtime) -> Component:

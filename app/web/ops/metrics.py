@@ -79,7 +79,7 @@ def _registry() -> CollectorRegistry:
 
 def measure(web: Web) -> None:
     """Bring up to date what is counted only when somebody asks."""
-    web.hub.measure()
+    web.hub.refresh_gauges()
     stock = list(web.socketio.server.eio.sockets.values())
     upgraded = sum(socket.upgraded for socket in stock)
     CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))

@@ -26,7 +26,7 @@ from swallowtail.app.core.events import EXECUTION_STEP, STEP_OUTPUT, TASK_UPDATE
 from swallowtail.app.core.ledger.publisher import connect
 from swallowtail.app.core.security.message_signing import Voucher
 from swallowtail.app.delivery import wire
-from swallowtail.app.delivery.metrics import HINTS
+from swallowtail.app.delivery.metrics import MESSAGES
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
             name = told.get("event")
             if isinstance(name, str) and name in self._foreign:
                 return {part: told[part] for part in _OF_AN_EMIT if part in told}
-        HINTS.labels("forged").inc()
+        MESSAGES.labels("forged").inc()
         log.warning("foreign_message_refused", size=len(heard))
         return None
 
@@ -218,7 +218,7 @@ def _read(heard: bytes) -> Any:
     try:
         return json.loads(heard)
     except (ValueError, RecursionError) as fault:
-        HINTS.labels("unreadable").inc()
+        MESSAGES.labels("unreadable").inc()
         log.warning("foreign_message_unreadable", size=len(heard), reason=str(fault)[:200])
         return None
 

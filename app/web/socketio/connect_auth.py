@@ -22,7 +22,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Caller
-from swallowtail.app.delivery.permission_cache import Passes
+from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.socketio.transport import SocketTransport
@@ -44,7 +44,7 @@ class ConnectAuth:
         server: Any,
         settings: Settings,
         tokens: Tokens,
-        passes: Passes,
+        permissions: PermissionCache,
         transport: SocketTransport,
         limits: Limits,
         refusals: DeniedRequestQueue,
@@ -53,7 +53,7 @@ class ConnectAuth:
         self._server = server
         self._is_open = settings.is_open
         self._tokens = tokens
-        self._passes = passes
+        self._permissions = permissions
         self._transport = transport
         self._limits = limits
         self._refusals = refusals
@@ -84,7 +84,7 @@ class ConnectAuth:
         """Return whose token this is, and the access version at which that was found out. Raises as `Tokens.read`."""
         if not isinstance(token, str):
             raise InvalidInput("token must be text", field="token")
-        version = self._passes.version
+        version = self._permissions.version
         actor = self._tokens.read(token)
         self._known[_digest(token)] = (version, actor)
         while len(self._known) > _MOST:
@@ -102,9 +102,9 @@ class ConnectAuth:
             return None
         token = self._find_token(auth)
         if token is None:
-            return (OPEN, self._passes.version) if self._is_open else None
+            return (OPEN, self._permissions.version) if self._is_open else None
         known = self._known.get(_digest(token)) if isinstance(token, str) else None
-        if known is None or known[0] != self._passes.version:
+        if known is None or known[0] != self._permissions.version:
             return None
         expires = known[1].expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else (known[1], known[0])
@@ -128,7 +128,7 @@ class ConnectAuth:
         token = self._find_token(auth)
         if token is not None:
             return self.read(token)
-        version = self._passes.version
+        version = self._permissions.version
         if self._is_open:
             return OPEN, version
         raise Unauthenticated

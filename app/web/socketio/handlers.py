@@ -25,7 +25,7 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.security.permissions import Caller
 from swallowtail.app.core.validation import check_instance_id, check_task_id
-from swallowtail.app.delivery.access_monitor import End
+from swallowtail.app.delivery.access_monitor import EndReason
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import (
     CONNECTED,
@@ -34,8 +34,8 @@ from swallowtail.app.delivery.wire import (
     RESTARTING,
     SUBSCRIBED,
     UNSUBSCRIBED,
-    Answer,
     Since,
+    SubscriptionStart,
     room_of,
     task_room_of,
 )
@@ -107,7 +107,7 @@ def register(
     deadline = Deadline(socketio.server, settings.connect_timeout)
     count_connections(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
-    door = ConnectAuth(socketio.server, settings, tokens, hub.passes, transport, limits, refusals)
+    door = ConnectAuth(socketio.server, settings, tokens, hub.permissions, transport, limits, refusals)
     PacketOrder(socketio.server, transport)
     limited = MessageLimits(limits, socketio.server)
     pace = ResumeRate(settings.resume_rate)
@@ -163,14 +163,14 @@ class SocketHandlers:
         """Greet a connection that has been accepted."""
         actor, version = self._door.take(self._transport.find(sid) or "")
         self._limits.begin(sid, actor)
-        self._hub.enter(sid, actor)
-        self._hub.passes.confirm(version)
+        self._hub.clients.add(sid, actor)
+        self._hub.permissions.confirm(version)
         self._transport.limit(sid, self._longest)
         self._transport.tell(sid, CONNECTED, {"message": "Connected"})
 
     def end(self, sid: str, reason: str) -> None:
         """Forget a connection that is gone, or a client that has said goodbye and may keep its connection."""
-        self._hub.leave(sid)
+        self._hub.subscriptions.disconnect(sid)
         self._limits.forget(sid)
         if reason in (GOODBYE, EXPELLED):
             self._transport.limit(sid, self._shortest)
@@ -209,43 +209,43 @@ class SocketHandlers:
         if since is not None and (wait := self._pace.admit()):
             raise Busy(wait)
 
-        def greet(answer: Answer) -> None:
+        def on_start(start: SubscriptionStart) -> None:
             # Other programs' messages into the room are about the whole instance, and cannot be projected.
-            if self._hub.view(sid).is_full:
+            if self._hub.clients.find(sid).view.is_full:
                 self._transport.enter(sid, room_of(instance_id))
             self._transport.tell(sid, SUBSCRIBED, {"instance_id": instance_id})
-            self._transport.acknowledge(sid, ack, answer.wire(), answer.snapshot)
+            self._transport.acknowledge(sid, ack, start.wire(), start.snapshot)
 
-        if not self._hub.subscribe_now(sid, instance_id, since, greet):
-            subscribe = partial(self._hub.subscribe, sid, instance_id, since, greet)
+        if not self._hub.subscriptions.subscribe_now(sid, instance_id, since, on_start):
+            subscribe = partial(self._hub.subscriptions.subscribe, sid, instance_id, since, on_start)
             self._later(sid, ack, "subscribe_instance", subscribe, instance_id)
 
     def _unsubscribe_instance(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         instance_id = check_instance_id(payload.get("instance_id"))
 
-        def say_farewell() -> None:
+        def on_end() -> None:
             self._transport.leave(sid, room_of(instance_id))
             self._transport.tell(sid, UNSUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, {"ok": True, "instance_id": instance_id})
 
-        self._hub.unsubscribe(sid, instance_id, say_farewell)
+        self._hub.subscriptions.unsubscribe(sid, instance_id, on_end)
 
     def _subscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
 
         def enter() -> None:
-            if self._hub.view(sid).fields is None:
+            if self._hub.clients.find(sid).view.fields is None:
                 self._transport.enter(sid, task_room_of(task_id))
 
         def subscribe() -> None:
-            self._hub.subscribe_task(sid, task_id, enter)
+            self._hub.subscriptions.subscribe_task(sid, task_id, enter)
             self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
         self._later(sid, ack, "subscribe_task", subscribe, task_id)
 
     def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
-        self._hub.unsubscribe_task(sid, task_id)
+        self._hub.subscriptions.unsubscribe_task(sid, task_id)
         self._transport.leave(sid, task_room_of(task_id))
         self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
@@ -254,23 +254,23 @@ class SocketHandlers:
 
         def refresh() -> None:
             actor, version = self._door.read(token)
-            self._hub.renew(sid, actor)
-            self._hub.passes.confirm(version)
+            self._hub.permissions.replace_token(self._hub.clients.find(sid), actor)
+            self._hub.permissions.confirm(version)
             self._transport.acknowledge(sid, ack, {"ok": True, "expires_at": stamp(actor.expires_at)})
 
         self._later(sid, ack, "refresh_token", refresh)
 
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
-        """See `Reach`."""
+        """See `Connections`."""
         for room in (room_of(instance_id), *map(task_room_of, task_ids)):
             self._transport.leave(client_id, room)
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
-        """See `Reach`."""
+        """See `Connections`."""
         self._transport.tell(client_id, EXPIRING, {"expires_at": stamp(expires_at)})
 
-    def expel(self, client_id: str, why: End) -> None:
-        """See `Reach`."""
+    def expel(self, client_id: str, why: EndReason) -> None:
+        """See `Connections`."""
         refusal = Unauthenticated(_ENDS[why]).as_dict()
         self._transport.tell(client_id, ERROR, {**refusal, "reason": "expired" if why == "expired" else "revoked"})
         self._transport.expel(client_id)
@@ -285,7 +285,7 @@ class SocketHandlers:
             return
         address = self._door.find_address(self._transport.find(sid) or "")
         with suppress(NotFound):
-            caller = Caller(self._hub.actor(sid), "socket", address)
+            caller = Caller(self._hub.clients.find(sid).actor, "socket", address)
             self._refusals.note(refusal, caller, event, _KINDS.get(event, ""), about)
 
     def _refuse(self, sid: str, ack: Ack | None, refusal: SwallowtailError) -> None:

@@ -1,4 +1,4 @@
-"""Brings delivery's messages to the Socket.IO clients of this process. On the road after `delivery/client_group`.
+"""Brings delivery's messages to the Socket.IO clients of this process. On the road after `delivery/clients/client_group`.
 
 Nothing here travels through Redis, and nothing waits. A client with a `Connection` is written to directly; for the
 others (long polling, and concurrency other than eventlet's) a message goes into the library's queue, from where its
@@ -14,7 +14,7 @@ import socketio
 from engineio.exceptions import EngineIOError
 from socketio import packet as stock
 
-from swallowtail.app.delivery.cursor import Client
+from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, FastJson, SharedFrame, TextFrame

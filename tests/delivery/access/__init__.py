@@ -1,1 +1,1 @@
-"""Permission changes while clients watch."""
+"""Permission changes while clients are subscribed."""

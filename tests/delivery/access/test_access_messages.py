@@ -59,27 +59,26 @@ class Pair:
         self.instance_id = self.author.instance_id
         self.vera = self.tenants.add("vera", "viewer", self.instance_id)
         self.page = self.tenants.page(self.instance_id)
-        self.processes = [Process(deployment.runtime(), self.tenants.tokens) for _ in range(2)]
-        self.clocks: list[HeldClock] = []
+        self.clocks = [HeldClock(), HeldClock()]
+        self.processes = [Process(deployment.runtime(), self.tenants.tokens, clock) for clock in self.clocks]
         for process in self.processes:
-            process.hub.on_access = process.hub.passes.on_doubt = process.warden.look_soon
-            self.clocks.append(HeldClock())
-            process.warden._due = self.clocks[-1]
             process.hub.start()
-            wait_until(lambda process=process: process.hub.hears_redis, "Redis is heard")  # type: ignore[misc]
-            process.warden.start()
+            wait_until(lambda process=process: process.hub.is_subscribed, "Redis is heard")  # type: ignore[misc]
+            process.monitor.start()
             for name, token in (("vera", self.vera), ("page", self.page)):
                 process.connect(name, token)
-                process.hub.subscribe(name, self.instance_id, None, lambda _: None)
+                process.hub.subscriptions.subscribe(name, self.instance_id, None, lambda _: None)
 
     def await_rest(self) -> None:
         """Wait until nobody looks, or is about to."""
         for process, clock in zip(self.processes, self.clocks, strict=True):
 
             def rests(process: Process = process, clock: HeldClock = clock) -> bool:
-                return process.hub.passes.version == process.archive.read_access_version() and not clock.is_set()
+                return (
+                    process.hub.permissions.version == process.reader.read_permission_version() and not clock.is_set()
+                )
 
-            wait_until(rests, "the warden has seen what there is")
+            wait_until(rests, "the monitor has seen what there is")
 
     def await_end(self, client: str, last: str) -> None:
         for process in self.processes:
@@ -106,7 +105,7 @@ def test_news_through_redis_cut_off_in_every_process_without_the_clock(pair: Pai
     for process in pair.processes:
         witness = process.connect("witness", pair.tenants.page(pair.instance_id))
         assert witness.kind == "front_end"
-        process.hub.subscribe("witness", pair.instance_id, None, lambda _: None)
+        process.hub.subscriptions.subscribe("witness", pair.instance_id, None, lambda _: None)
     pair.author.play()
     for process in pair.processes:
         wait_until(
@@ -125,7 +124,7 @@ def test_the_clock_cannot_be_set_slower_than_what_is_promised() -> None:
 def test_without_redis_the_clock_alone_cuts_off_within_what_is_set(pair: Pair) -> None:
     pair.deployment.redis.kill()
     for process in pair.processes:
-        wait_until(lambda process=process: not process.hub.hears_redis, "Redis is missed")  # type: ignore[misc]
+        wait_until(lambda process=process: not process.hub.is_subscribed, "Redis is missed")  # type: ignore[misc]
     pair.await_rest()
     pair.tenants.revoke(pair.page)
     for process in pair.processes:

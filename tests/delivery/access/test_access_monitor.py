@@ -17,8 +17,8 @@ from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.security.permissions import Actor, Role
-from swallowtail.app.delivery.cursor import Client
-from swallowtail.app.delivery.permission_cache import Passes
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from tests.delivery.monitored_hub import Deed, Process, write
 from tests.identity.bench import Bench
 
@@ -32,7 +32,7 @@ class Scene:
         self.bench = Bench(directory, jwt_leeway=0)
         self.rt = self.bench.rt
         self.process = Process(self.rt, self.bench.tokens)
-        self.hub, self.warden = self.process.hub, self.process.warden
+        self.hub, self.monitor = self.process.hub, self.process.monitor
         self.rt.ledger.announce = self.process.hear
         self.rt.ledger.announce_access = lambda: None
         self.bench.add("owner", role=Role.OWNER)
@@ -64,14 +64,14 @@ class Scene:
 
     def revoke_and_look(self, token: str) -> None:
         self.revoke(token)
-        self.warden.look()
+        self.monitor.review()
 
     def remove_and_look(self) -> None:
         self.remove()
-        self.warden.look()
+        self.monitor.review()
 
     def client(self, name: str) -> Client:
-        return self.hub._clients[name]
+        return self.hub.clients.by_id[name]
 
     def story(self, name: str) -> list[str]:
         return self.process.story(name)
@@ -81,13 +81,13 @@ class Scene:
 def s(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path)
     # What the people above have brought about is known.
-    scene.warden.look()
+    scene.monitor.review()
     yield scene
     scene.process.close()
     scene.bench.close()
 
 
-def careless(passes: Passes) -> None:
+def careless(passes: PermissionCache) -> None:
     """The mistake: whatever was begun on an old decision stands."""
     passes.confirm = lambda version: None  # type: ignore[method-assign]
 
@@ -97,7 +97,7 @@ def test_a_token_that_is_revoked_during_a_subscription_leaves_nothing_of_it(s: S
     token = s.page()
     s.process.connect("page", token)
     if moment == "after the check":
-        s.process.archive.meanwhile = lambda: s.revoke_and_look(token)
+        s.process.reader.meanwhile = lambda: s.revoke_and_look(token)
         with pytest.raises(NotFound):
             s.process.subscribe("page")
         told = ["expelled: revoked"]
@@ -107,21 +107,21 @@ def test_a_token_that_is_revoked_during_a_subscription_leaves_nothing_of_it(s: S
     write(s.rt)
     assert s.story("witness")[-1] == "1"
     assert s.story("page") == told
-    assert "page" not in s.hub._clients
-    assert len(s.hub._watches["mine"]._audience) == 1
+    assert "page" not in s.hub.clients.by_id
+    assert len(s.hub.streams.by_instance["mine"].intake.groups) == 1
 
 
 def removed_while_subscribing(s: Scene, moment: str) -> list[str]:
     """A membership ends, and everybody is looked at, before a subscription that it allowed has begun."""
     s.process.connect("ann", s.ann)
     if moment == "after the check":
-        s.process.archive.meanwhile = s.remove_and_look
+        s.process.reader.meanwhile = s.remove_and_look
         s.process.subscribe("ann")
     else:
         s.process.subscribe("ann", greeting=s.remove_and_look)
     # Whoever was asked to look soon does.
-    for _ in range(s.process.rings):
-        s.warden.look()
+    for _ in range(s.process.requests):
+        s.monitor.review()
     write(s.rt)
     assert s.story("witness")[-1] == "1"
     return s.story("ann")
@@ -130,7 +130,7 @@ def removed_while_subscribing(s: Scene, moment: str) -> list[str]:
 @pytest.mark.parametrize("moment", ["after the check", "during the greeting"])
 def test_a_membership_that_ends_between_check_and_join_is_cut_off_at_once(s: Scene, moment: str) -> None:
     assert removed_while_subscribing(s, moment) == ["subscribed", "reset revoked"]
-    assert s.process.rings == 1
+    assert s.process.requests == 1
     assert s.process.rooms == {("witness", "mine")}
     with pytest.raises(NotFound):
         s.process.subscribe("ann")
@@ -138,20 +138,20 @@ def test_a_membership_that_ends_between_check_and_join_is_cut_off_at_once(s: Sce
 
 @pytest.mark.parametrize("moment", ["after the check", "during the greeting"])
 def test_control_a_subscription_on_an_old_decision_is_caught(s: Scene, moment: str) -> None:
-    careless(s.hub.passes)
+    careless(s.hub.permissions)
     assert removed_while_subscribing(s, moment) == ["subscribed", "1"]
 
 
 def test_a_text_that_is_no_longer_theirs_is_left_with_its_room(s: Scene) -> None:
     task_id = write(s.rt)
     s.process.connect("ann", s.ann)
-    s.process.archive.meanwhile = s.remove_and_look
+    s.process.reader.meanwhile = s.remove_and_look
     s.process.read_along("ann", task_id)
-    assert s.process.rings == 1
-    s.warden.look()
+    assert s.process.requests == 1
+    s.monitor.review()
     assert s.story("ann") == ["reset revoked"]
     assert s.process.rooms == {("witness", "mine")}
-    assert not s.hub._texts.has_readers(task_id)
+    assert not s.hub.texts.has_readers(task_id)
 
 
 def test_a_token_that_is_refreshed_while_its_end_is_looked_at_stays(s: Scene) -> None:
@@ -159,9 +159,9 @@ def test_a_token_that_is_refreshed_while_its_end_is_looked_at_stays(s: Scene) ->
     s.process.connect("page", old)
     s.process.subscribe("page")
     s.revoke(old)
-    s.process.meanwhile = lambda: s.hub.renew("page", new)
-    s.warden.look()
-    s.warden.look()
+    s.process.meanwhile = lambda: s.hub.permissions.replace_token(s.hub.clients.find("page"), new)
+    s.monitor.review()
+    s.monitor.review()
     write(s.rt)
     assert s.story("page") == ["subscribed", "1"]
 
@@ -171,14 +171,14 @@ def refreshed_as_it_expires(s: Scene) -> list[str]:
     new = s.bench.tokens.read(s.page())
     s.process.connect("page", s.page(), expires_at=PAST)
     s.process.subscribe("page")
-    end = s.hub.passes.end
+    end = s.hub.permissions.end
 
     def end_late(client: Client, actor: Actor) -> bool:
-        s.hub.renew("page", new)
+        s.hub.permissions.replace_token(s.hub.clients.find("page"), new)
         return end(client, actor)
 
-    s.hub.passes.end = end_late  # type: ignore[method-assign]
-    s.warden.look()
+    s.hub.permissions.end = end_late  # type: ignore[method-assign]
+    s.monitor.review()
     write(s.rt)
     return s.story("page")
 
@@ -188,7 +188,7 @@ def test_a_token_that_is_refreshed_as_it_expires_stays(s: Scene) -> None:
 
 
 def test_control_ending_whoever_has_another_token_by_now_is_caught(s: Scene) -> None:
-    s.hub.passes.end = lambda client, actor: True  # type: ignore[method-assign]
+    s.hub.permissions.end = lambda client, actor: True  # type: ignore[method-assign]
     assert refreshed_as_it_expires(s) == ["subscribed", "reset expired", "expelled: expired"]
 
 
@@ -200,7 +200,10 @@ def begin_again_while_expelled(s: Scene) -> list[str]:
     got: list[str] = []
 
     def go_on(client: str) -> None:
-        deeds: list[Deed] = [lambda: s.hub.renew(client, new), lambda: s.process.subscribe(client)]
+        deeds: list[Deed] = [
+            lambda: s.hub.permissions.replace_token(s.hub.clients.find(client), new),
+            lambda: s.process.subscribe(client),
+        ]
         for deed in deeds:
             try:
                 deed()
@@ -218,7 +221,7 @@ def test_nothing_begins_for_a_client_that_is_being_cut_off(s: Scene) -> None:
 
 
 def test_control_going_on_while_being_cut_off_is_caught(s: Scene) -> None:
-    s.hub.passes.end = lambda client, actor: True  # type: ignore[method-assign]
+    s.hub.permissions.end = lambda client, actor: True  # type: ignore[method-assign]
     assert begin_again_while_expelled(s)[:2] == ["went on", "went on"]
 
 
@@ -228,10 +231,10 @@ def test_a_role_that_is_lowered_and_raised_again_costs_its_member_nothing(s: Sce
     s.process.subscribe("ann")
     s.process.connect("page", s.page("ann"))
     s.process.subscribe("page")
-    s.warden.look()
+    s.monitor.review()
     for role in ("viewer", "admin"):
         set_member(s.rt, "mine", "ann", role)
-    s.warden.look()
+    s.monitor.review()
     write(s.rt)
     assert s.story("ann") == ["subscribed", "1"]
     # What an admin gave out ended with the role, and is not theirs again by the next.
@@ -244,8 +247,8 @@ def test_a_membership_that_ends_and_begins_again_before_anybody_looks_costs_noth
     s.process.subscribe("ann")
     s.remove()
     set_member(s.rt, "mine", "ann", "viewer")
-    s.warden.look()
-    assert not s.hub.passes.holds(s.client("ann").actor, "mine")
+    s.monitor.review()
+    assert not s.hub.permissions.allows(s.client("ann").actor, "mine")
     write(s.rt)
     assert s.story("ann") == ["subscribed", "1"]
 
@@ -262,8 +265,8 @@ def look_and_look_again(s: Scene) -> list[str]:
 
     s.process.meanwhile = go_away
     with pytest.raises(Unavailable):
-        s.warden.look()
-    s.warden.look()
+        s.monitor.review()
+    s.monitor.review()
     return s.story("page")
 
 
@@ -272,7 +275,7 @@ def test_a_look_that_could_not_be_finished_is_made_again(s: Scene) -> None:
 
 
 def test_control_taking_an_unfinished_look_for_one_is_caught(s: Scene) -> None:
-    s.hub.passes.doubt = lambda: None  # type: ignore[method-assign]
+    s.hub.permissions.mark_stale = lambda: None  # type: ignore[method-assign]
     assert look_and_look_again(s) == ["subscribed"]
 
 
@@ -290,22 +293,22 @@ def test_one_that_cannot_be_cut_off_keeps_nobody_else(s: Scene) -> None:
 
     s.process.before_expulsion = fail
     s.revoke_and_look(token)
-    assert set(s.hub._clients) == {"witness", "one"}
+    assert set(s.hub.clients.by_id) == {"witness", "one"}
     # What it watched is gone all the same, and there is nothing that it could begin.
     assert s.story("one") == ["subscribed", "reset revoked"]
     with pytest.raises(NotFound):
         s.process.subscribe("one")
-    s.warden.look()
-    assert set(s.hub._clients) == {"witness"}
+    s.monitor.review()
+    assert set(s.hub.clients.by_id) == {"witness"}
 
 
 def test_a_token_expires_while_the_database_is_away(s: Scene) -> None:
     s.process.connect("page", s.page(), expires_at=PAST)
     s.process.connect("warned", s.page(), expires_at=datetime.now(UTC) + timedelta(seconds=30))
-    s.process.archive.away = True
+    s.process.reader.away = True
     for _ in range(2):
         with pytest.raises(Unavailable):
-            s.warden.look()
+            s.monitor.review()
     assert s.story("page") == ["expelled: expired"]
     assert s.story("warned") == ["warned"]
 
@@ -315,8 +318,8 @@ def test_a_token_of_the_same_bearer_may_take_the_place_of_one_that_was_revoked(s
     actor = s.process.connect("page", old)
     s.process.subscribe("page")
     s.revoke(old)
-    s.hub.renew("page", s.bench.tokens.read(s.page()))
-    s.warden.look()
+    s.hub.permissions.replace_token(s.hub.clients.find("page"), s.bench.tokens.read(s.page()))
+    s.monitor.review()
     write(s.rt)
     assert s.story("page") == ["subscribed", "1"]
     assert s.client("page").actor.token_id != actor.token_id

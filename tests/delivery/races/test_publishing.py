@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.delivery.database_reader import Archive
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.delivery.checked_clients import Domain, Viewer
-from tests.delivery.faulty_deliveries import FixedArchive, LateArchive, RoomHub
+from tests.delivery.faulty_deliveries import FixedReader, LateReader, RoomHub
 from tests.delivery.log_changes import Overtaking, author_with, note, note_and_undo
 from tests.harness.deployment import Deployment
 from tests.harness.program import clean_environment
@@ -100,7 +100,7 @@ def test_two_hundred_viewers_that_come_while_events_are_written_miss_nothing(dep
 
 
 def test_control_reading_the_head_before_joining_is_caught(deployment: Deployment) -> None:
-    assert any("after" in fault for fault in come_while_events_are_written(deployment, archive=LateArchive))
+    assert any("after" in fault for fault in come_while_events_are_written(deployment, reader=LateReader))
 
 
 def overtake(deployment: Deployment, **broken: Any) -> list[str]:
@@ -183,18 +183,18 @@ def test_control_announcing_before_the_commit_is_caught(deployment: Deployment) 
     assert "v was told what is not in the log" in roll_back(deployment, announce_early=True)
 
 
-def die_before_publishing(deployment: Deployment, archive: type[Archive] = Archive) -> list[str]:
+def die_before_publishing(deployment: Deployment, reader: type[DatabaseReader] = DatabaseReader) -> list[str]:
     """A process commits and is killed before it publishes."""
     author = Author(deployment)
-    with Domain(deployment, archive=archive) as domain:
+    with Domain(deployment, reader=reader) as domain:
         viewer = domain.viewer("v", author.instance_id)
         viewer.subscribe()
         done = run_killed_author(deployment, author.instance_id)
         assert (done.returncode, author.head) == (-signal.SIGKILL, 1), done.stderr
-        if isinstance(domain.archive, FixedArchive):
-            checks = domain.archive.checks + 5
-            wait_until(lambda: domain.archive.checks >= checks, "the heads are compared")  # type: ignore[attr-defined]
-        return verdict(domain, author, [viewer], patience=BROKEN if archive is not Archive else 60.0)
+        if isinstance(domain.reader, FixedReader):
+            checks = domain.reader.checks + 5
+            wait_until(lambda: domain.reader.checks >= checks, "the heads are compared")  # type: ignore[attr-defined]
+        return verdict(domain, author, [viewer], patience=BROKEN if reader is not DatabaseReader else 60.0)
 
 
 def run_killed_author(deployment: Deployment, instance_id: str) -> subprocess.CompletedProcess[str]:
@@ -208,7 +208,7 @@ def test_an_event_whose_process_was_killed_before_publishing_is_found(deployment
 
 @pytest.mark.long
 def test_control_no_head_check_is_caught(deployment: Deployment) -> None:
-    (missing,) = die_before_publishing(deployment, FixedArchive)
+    (missing,) = die_before_publishing(deployment, FixedReader)
     assert "is current" in missing
 
 

@@ -37,7 +37,7 @@ class Watcher:
     faults: list[str] = field(default_factory=list)
 
     def watch(self, may_end: Callable[[int], bool]) -> None:
-        """Watch over one or two connections until `may_end` of the last number is true."""
+        """InstanceStream over one or two connections until `may_end` of the last number is true."""
         luck = random.Random(self.number)
         time.sleep(luck.random() * SPREAD)
         if self.number % 4 == 0:

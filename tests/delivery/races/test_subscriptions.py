@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.delivery.database_reader import Archive, Page
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.wire import Answer, Since
+from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen, Viewer
-from tests.delivery.faulty_deliveries import EpochBlindArchive, ForgetfulHub, TalkativeHub, silent_epochs, silent_skips
+from tests.delivery.faulty_deliveries import EpochBlindReader, ForgetfulHub, TalkativeHub, silent_epochs, silent_skips
 from tests.delivery.log_changes import begin_epoch, note, prune
 from tests.harness.deployment import Deployment
 from tests.harness.waiting import GaveUp, wait_until
@@ -60,15 +60,15 @@ def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> Non
     assert any("without a subscription" in fault for fault in come_and_go(deployment, TalkativeHub))
 
 
-class DroppingArchive(Archive):
+class DroppingArchive(DatabaseReader):
     """Has a connection drop in the middle of its subscription, after the log was read and before the answer is used."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.in_the_middle: Callable[[], None] = lambda: None
 
-    def read_answer(self, instance_id: str, since: Since | None) -> Answer:
-        answer = super().read_answer(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
+        answer = super().read_start(instance_id, since)
         self.in_the_middle()
         return answer
 
@@ -77,8 +77,9 @@ def always_reading(hub: type[Hub]) -> type[Hub]:
     """A hub that begins every subscription with a look at the log, so that there is a middle to drop in."""
 
     class ReadingHub(hub):  # type: ignore[misc,valid-type] # a class for each hub
-        def subscribe_now(self, *_: Any) -> bool:
-            return False
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            self.subscriptions.subscribe_now = lambda *_: False
 
     return ReadingHub
 
@@ -87,13 +88,13 @@ def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
     """A hundred connections drop in the middle of their subscriptions; how many cursors are left of them."""
     author = Author(deployment)
     author.play()
-    with Domain(deployment, archive=DroppingArchive, hub=always_reading(hub)) as domain:
+    with Domain(deployment, reader=DroppingArchive, hub=always_reading(hub)) as domain:
         witness = domain.viewer("witness", author.instance_id)
         witness.subscribe(FROM_NOTHING)
-        archive = domain.archive
-        assert isinstance(archive, DroppingArchive)
+        reader = domain.reader
+        assert isinstance(reader, DroppingArchive)
         for number in range(100):
-            _subscribe_and_drop(domain, archive, f"d{number}", author.instance_id, number % 3)
+            _subscribe_and_drop(domain, reader, f"d{number}", author.instance_id, number % 3)
         author.play()
         domain.settle(witness)
         try:
@@ -103,16 +104,18 @@ def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
         return 0
 
 
-def _subscribe_and_drop(domain: Domain, archive: DroppingArchive, name: str, instance_id: str, where: int) -> None:
+def _subscribe_and_drop(domain: Domain, reader: DroppingArchive, name: str, instance_id: str, where: int) -> None:
     """Drop after the reading, during the greeting, or in another thread at whatever moment comes."""
-    domain.hub.enter(name)
-    thread = threading.Thread(target=domain.hub.leave, args=(name,))
+    domain.hub.clients.add(name)
+    thread = threading.Thread(target=domain.hub.subscriptions.disconnect, args=(name,))
     if where == 0:
-        archive.in_the_middle = lambda: domain.hub.leave(name)
+        reader.in_the_middle = lambda: domain.hub.subscriptions.disconnect(name)
     elif where == 1:
-        archive.in_the_middle = thread.start
-    domain.hub.subscribe(name, instance_id, None, lambda _: domain.hub.leave(name) if where == 2 else None)
-    archive.in_the_middle = lambda: None
+        reader.in_the_middle = thread.start
+    domain.hub.subscriptions.subscribe(
+        name, instance_id, None, lambda _: domain.hub.subscriptions.disconnect(name) if where == 2 else None
+    )
+    reader.in_the_middle = lambda: None
     if where == 1:
         thread.join()
 
@@ -126,7 +129,7 @@ def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> Non
     assert drop_while_subscribing(deployment, ForgetfulHub) > 0
 
 
-class PrunedArchive(Archive):
+class PrunedArchive(DatabaseReader):
     """Retention strikes between two pages of a replay."""
 
     def __init__(self, *given: Any) -> None:
@@ -148,10 +151,10 @@ def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
     for _ in range(30):
         note(author.rt, task_id, 100)
     epoch = author.epoch
-    with Domain(deployment, archive=PrunedArchive) as domain:
-        archive = domain.archive
-        assert isinstance(archive, PrunedArchive)
-        archive.strike = lambda: prune(domain.rt, author.instance_id, 500)
+    with Domain(deployment, reader=PrunedArchive) as domain:
+        reader = domain.reader
+        assert isinstance(reader, PrunedArchive)
+        reader.strike = lambda: prune(domain.rt, author.instance_id, 500)
         viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
         slow = domain.viewer("slow", author.instance_id)
         domain.transport.stall("slow.0")
@@ -164,7 +167,7 @@ def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
         domain.transport.drain("slow.0")
         note(author.rt, task_id, 3)
         domain.settle(*viewers, slow)
-        assert archive.pages >= 3
+        assert reader.pages >= 3
         found = [fault for viewer in (*viewers, slow) for fault in viewer.faults()]
         return found + _wrong_screens(domain, [*viewers, slow]), _resets(domain)
 
@@ -200,13 +203,13 @@ def test_control_stepping_over_what_was_pruned_is_caught(deployment: Deployment)
     assert any("after" in fault for fault in found)
 
 
-def begin_anew(
-    deployment: Deployment, *, archive: type[Archive] = Archive, mistake: AbstractContextManager[None]
+def restart(
+    deployment: Deployment, *, reader: type[DatabaseReader] = DatabaseReader, mistake: AbstractContextManager[None]
 ) -> list[str]:
     """The log begins another epoch under its viewers; what is wrong with what they got and show."""
     author = Author(deployment)
     author.play()
-    with mistake, Domain(deployment, archive=archive) as domain:
+    with mistake, Domain(deployment, reader=reader) as domain:
         viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
         for viewer in viewers[:4]:
             viewer.subscribe(FROM_NOTHING)
@@ -217,7 +220,7 @@ def begin_anew(
         viewers[3].resume()
         viewers[4].subscribe(FROM_NOTHING)
         try:
-            domain.settle(timeout=60 if archive is Archive else BROKEN)
+            domain.settle(timeout=60 if reader is DatabaseReader else BROKEN)
         except GaveUp as late:
             return [str(late)]
         found = [fault for viewer in viewers for fault in viewer.faults()]
@@ -225,13 +228,13 @@ def begin_anew(
 
 
 def test_another_epoch_is_told_and_everybody_begins_again(deployment: Deployment) -> None:
-    assert begin_anew(deployment, mistake=nullcontext()) == []
+    assert restart(deployment, mistake=nullcontext()) == []
 
 
 def test_control_another_epoch_without_a_word_is_caught(deployment: Deployment) -> None:
-    assert any("after" in fault for fault in begin_anew(deployment, mistake=silent_epochs()))
+    assert any("after" in fault for fault in restart(deployment, mistake=silent_epochs()))
 
 
 @pytest.mark.long
 def test_control_numbers_without_their_epoch_are_caught(deployment: Deployment) -> None:
-    assert begin_anew(deployment, archive=EpochBlindArchive, mistake=nullcontext()) != []
+    assert restart(deployment, reader=EpochBlindReader, mistake=nullcontext()) != []

@@ -74,7 +74,7 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
 
 @pytest.mark.service
 def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
-    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
+    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub hears itself")
     body = take(delivering.client.get("/readyz"))
     assert (body["status"], _states(body)) == (
         "ok",
@@ -84,7 +84,7 @@ def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
 
 @pytest.mark.service
 def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_server: RedisServer) -> None:
-    wait_until(lambda: delivering.web.hub.hearing.state == "hears", "the hub hears itself")
+    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub hears itself")
     with redis_server.client() as client:
         before = client.info("stats")["total_connections_received"]
         for _ in range(20):
@@ -101,7 +101,7 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
         announce(web_app.rt.db, "worker", [], interval=10_000)
         web_app.web.hub.start()
         try:
-            wait_until(lambda: web_app.web.hub.hearing.state == "hears", "the hub hears itself")
+            wait_until(lambda: web_app.web.hub.redis_state.state == "receives", "the hub hears itself")
             wire.deafen("messages", lasting=True)
 
             def reason() -> str:

@@ -9,8 +9,8 @@ import pytest
 
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.delivery.database_reader import Archive
 from swallowtail.app.delivery.hub import Hub
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.delivery.fakes import FakeTransport
 from tests.web.access_table import WHO
 from tests.web.callers import Gallery
@@ -37,11 +37,13 @@ def test_every_event_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
 def deeds(gallery: Gallery, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
     """What each event comes to."""
     return {
-        "subscribe_instance": lambda: hub.subscribe("c", "acme", None, lambda _: None),
-        "unsubscribe_instance": lambda: hub.unsubscribe("c", "acme", lambda: None),
-        "subscribe_task": lambda: hub.subscribe_task("c", gallery.task_id, lambda: None),
-        "unsubscribe_task": lambda: hub.unsubscribe_task("c", gallery.task_id),
-        "refresh_token": lambda: hub.renew("c", replace(actor, token_id="another")),
+        "subscribe_instance": lambda: hub.subscriptions.subscribe("c", "acme", None, lambda _: None),
+        "unsubscribe_instance": lambda: hub.subscriptions.unsubscribe("c", "acme", lambda: None),
+        "subscribe_task": lambda: hub.subscriptions.subscribe_task("c", gallery.task_id, lambda: None),
+        "unsubscribe_task": lambda: hub.subscriptions.unsubscribe_task("c", gallery.task_id),
+        "refresh_token": lambda: hub.permissions.replace_token(
+            hub.clients.find("c"), replace(actor, token_id="another")
+        ),
     }
 
 
@@ -58,16 +60,19 @@ def test_everybody_gets_what_is_theirs(gallery: Gallery, event: str) -> None:
     settings = gallery.rt.settings
     found = []
     for who in WHO:
-        hub = Hub(settings, Archive(gallery.rt.db, settings), FakeTransport())
+        hub = Hub(settings, DatabaseReader(gallery.rt.db, settings), FakeTransport())
         actor = gallery.people[who]
-        hub.enter("c", actor)
+        hub.clients.add("c", actor)
         found.append(outcome(deeds(gallery, hub, actor)[event]))
-        hub.leave("c")
+        hub.subscriptions.disconnect("c")
     assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
 
 
 def test_a_token_cannot_be_refreshed_by_somebody_elses(gallery: Gallery) -> None:
-    hub = Hub(gallery.rt.settings, Archive(gallery.rt.db, gallery.rt.settings), FakeTransport())
+    hub = Hub(gallery.rt.settings, DatabaseReader(gallery.rt.db, gallery.rt.settings), FakeTransport())
     for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
-        hub.enter("c", gallery.people[mine])
-        assert outcome(lambda other=other: hub.renew("c", gallery.people[other])) == "forbidden"  # type: ignore[misc]
+        hub.clients.add("c", gallery.people[mine])
+        assert (
+            outcome(lambda other=other: hub.permissions.replace_token(hub.clients.find("c"), gallery.people[other]))
+            == "forbidden"
+        )  # type: ignore[misc]

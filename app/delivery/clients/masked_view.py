@@ -1,39 +1,33 @@
-"""What clients with a view are sent instead of everything: fewer fields, and a `skip` for what is not theirs.
-
-On the road inside `delivery/client_group`. A message is derived from that of everybody once for each view, when the first
-client with this view needs it.
-"""
+"""Derives what clients with a restricted view are sent: fewer fields, and a `skip` for events that they may not see."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from swallowtail.app.core.security.field_mask import View
-from swallowtail.app.delivery.wire import SKIP, Entry, Frame, Transport, skip_payload
+from swallowtail.app.delivery.clients.cursor import Cursor
+from swallowtail.app.delivery.clients.transport import Transport
+from swallowtail.app.delivery.wire import SKIP, Entry, Frame, skip_payload
 
-if TYPE_CHECKING:
-    from swallowtail.app.delivery.cursor import Cursor
-
-#: Derived messages that are kept for those who come later.
+#: Derived frames that are kept for clients that need them later.
 _KEPT = 512
 
 
-class Lens:
-    """One view of one instance. Not safe for threads: its watch has the lock."""
+class MaskedView:
+    """One view of one instance; derives each frame once for all clients with this view. Not safe for threads."""
 
     def __init__(self, instance_id: str, view: View, transport: Transport, size: int) -> None:
-        """`size`: bytes of derived messages, and of those that they were made of, that are kept at most."""
+        """`size`: most bytes of derived frames and their originals that are kept."""
         self._instance_id = instance_id
         self._view = view
         self._transport = transport
-        #: By the message they were made of, which is kept so that nothing else can be taken for it.
+        #: By the identity of the original, which is kept too so that no other object can have its identity.
         self._derived: OrderedDict[int, tuple[Frame, Frame]] = OrderedDict()
-        self._size, self._held = size, 0
+        self._size, self._kept = size, 0
 
-    def take(self, cursor: Cursor, entries: Iterable[Entry], limit: int) -> tuple[list[Frame], list[int]]:
-        """Do what `Cursor.take` does; returns also where the cursor stands after each message."""
+    def collect(self, cursor: Cursor, entries: Iterable[Entry], limit: int) -> tuple[list[Frame], list[int]]:
+        """Do what `Cursor.collect` does; returns also the cursor's position after each frame."""
         frames: list[Frame] = []
         ends: list[int] = []
         hidden_after: int | None = None
@@ -58,11 +52,11 @@ class Lens:
         return frames, ends
 
     def shows(self, task_id: str) -> bool:
-        """Tell whether anything of a task is shown."""
+        """Return whether clients with this view see anything of a task."""
         return self._view.shows(task_id)
 
     def show(self, task_id: str, frame: Frame) -> Frame | None:
-        """Return what is sent of a task's live state; None for nothing."""
+        """Return the frame of a task's live state for this view; None for nothing."""
         return self._derive(frame) if self.shows(task_id) else None
 
     def _skip(self, cursor: Cursor, after: int) -> Frame:
@@ -71,14 +65,14 @@ class Lens:
     def _derive(self, frame: Frame) -> Frame:
         if self._view.fields is None:
             return frame
-        known = self._derived.get(id(frame))
-        if known is not None:
-            return known[1]
+        kept = self._derived.get(id(frame))
+        if kept is not None:
+            return kept[1]
         wire = self._view.project_wire(self._transport.read(frame))
         derived = self._transport.frame(wire["type"], wire)
         self._derived[id(frame)] = (frame, derived)
-        self._held += len(frame) + len(derived)
-        while self._held > self._size or len(self._derived) > _KEPT:
+        self._kept += len(frame) + len(derived)
+        while self._kept > self._size or len(self._derived) > _KEPT:
             _, oldest = self._derived.popitem(last=False)
-            self._held -= len(oldest[0]) + len(oldest[1])
+            self._kept -= len(oldest[0]) + len(oldest[1])
         return derived

@@ -1,8 +1,4 @@
-"""Recent events of one watched instance, in an unbroken line, each encoded once. Inside `delivery/hub` on the road.
-
-The ring takes events in whatever order they arrive and gives them out in the order of their numbers: what continues the
-line is taken at once, what comes early is held until the numbers before it have come.
-"""
+"""Keeps the recent events of one instance in memory, in order and without gaps, each encoded once."""
 
 from __future__ import annotations
 
@@ -13,20 +9,21 @@ from itertools import islice
 from swallowtail.app.delivery.wire import Entry
 
 
-class Ring:
-    """At most `events` entries of at most `size` bytes together. Not safe for threads: its watch has the lock.
+class EventBuffer:
+    """At most `events` entries of at most `size` bytes together. Not safe for threads: its stream has the lock.
 
-    `last` is the number of the latest event in the line, `first` that of the earliest kept (`last + 1` when none is),
-    `target` the highest number that is known to exist.
+    Entries that continue the sequence are appended at once; entries that arrive early are held until the numbers
+    before them arrive. `last` is the number of the latest entry in sequence, `first` that of the earliest kept
+    (`last + 1` when none is kept), `target` the highest number that is known to exist.
     """
 
     def __init__(self, epoch: str, last: int, *, events: int, size: int) -> None:
         self._most = events
         self._size = size
-        self.begin_anew(epoch, last)
+        self.restart(epoch, last)
 
-    def begin_anew(self, epoch: str, last: int) -> None:
-        """Forget everything and continue after `last` of `epoch`."""
+    def restart(self, epoch: str, last: int) -> None:
+        """Remove all entries and continue after event `last` of `epoch`."""
         self.epoch = epoch
         self.last = last
         self.target = last
@@ -41,24 +38,24 @@ class Ring:
 
     @property
     def has_gap(self) -> bool:
-        """Whether an event is known to exist that the line does not reach yet."""
+        """Whether an event is known to exist that the sequence does not reach yet."""
         return self.target > self.last
 
-    def knows(self, seq: int) -> bool:
-        """Tell whether event `seq` is in the line, has left it, or is held."""
+    def contains(self, seq: int) -> bool:
+        """Return whether event `seq` is or was in the sequence, or is held."""
         return seq <= self.last or seq in self._early
 
     def expect(self, seq: int) -> None:
-        """Note that an event of this number exists."""
+        """Record that event `seq` exists."""
         self.target = max(self.target, seq)
 
     def correct(self, seq: int) -> None:
-        """Note that no event after `seq` exists, whatever was expected before."""
+        """Record that no event after `seq` exists, whatever was expected before."""
         self.target = max(self.last, seq)
 
     def offer(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Take entries in any order, repeats included. Returns those that now continue the line, in order."""
-        taken: list[Entry] = []
+        """Add entries in any order, repeats included. Returns those that now continue the sequence, in order."""
+        added: list[Entry] = []
         for entry in entries:
             self.expect(entry.seq)
             following: Entry | None = entry
@@ -67,13 +64,13 @@ class Ring:
                 continue
             while following is not None:
                 self.last = following.seq
-                taken.append(following)
+                added.append(following)
                 following = self._early.pop(self.last + 1, None)
-        self._keep(taken)
-        return taken
+        self._keep(added)
+        return added
 
     def after(self, seq: int, limit: int) -> list[Entry] | None:
-        """Return up to `limit` entries after `seq`, or None when the ring does not reach back that far."""
+        """Return up to `limit` entries after `seq`, or None when the buffer does not reach back that far."""
         if seq + 1 < self.first:
             return None
         start = max(seq + 1 - self.first, 0)
@@ -83,7 +80,7 @@ class Ring:
         return len(self._kept)
 
     def _hold(self, entry: Entry) -> None:
-        # A hold that is full drops what comes: the target is noted, and the database has the event.
+        # A full hold drops the entry: the target is recorded, and the database has the event.
         if entry.seq > self.last and len(self._early) < self._most:
             self._early[entry.seq] = entry
 

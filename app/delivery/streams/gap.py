@@ -1,4 +1,4 @@
-"""What a watch lacks: when to ask the database for it, and what showed that it is missing. Inside `delivery/instance_stream`."""
+"""Decides when a stream asks the database for missing events, and records how the gap was found."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import time
 
 from swallowtail.app.delivery.metrics import GAP_FILLS, READS
 
-#: How long, in seconds, an event that came early waits for the ones before it: publishers overtake each other.
+#: How long, in seconds, an early event waits for the ones before it: publishers overtake each other.
 GAP_PATIENCE = 0.02
-#: A moment long ago: the database is to be asked now, whether or not anything is known to be missing.
+#: A moment in the past: the database is asked at once, whether or not an event is known to be missing.
 NOW = 0.0
 
 
 class Gap:
-    """Between the ring's end and what is known to exist. Not safe for threads: its watch has the lock.
+    """The events between the end of the buffer and the highest known number. Not safe for threads.
 
-    `ask_at` is when to ask what follows the ring; None when nothing is known to be missing.
+    `ask_at` is when to ask for what follows the buffer; None when no event is known to be missing.
     """
 
     def __init__(self) -> None:
         self.ask_at: float | None = None
-        #: What showed it; None when that has been counted.
+        #: How the gap was found; None once that has been counted.
         self._cause: str | None = None
 
     def ask_now(self, cause: str | None) -> None:
-        """Ask at once. No cause: it is the rest of what was asked for already."""
+        """Ask at once. Without a cause, it is the rest of an earlier request."""
         self.ask_at, self._cause = NOW, cause
 
     def expect(self, is_open: bool, cause: str | None) -> None:
-        """Note whether anything is missing; if it does not arrive by itself soon, the database is asked."""
+        """Record whether events are missing; if they do not arrive soon, the database is asked."""
         if not is_open:
             if self.ask_at is not None and self.ask_at != NOW:
                 GAP_FILLS.labels("early_hint").inc()
@@ -37,7 +37,7 @@ class Gap:
             self.ask_at, self._cause = time.monotonic() + GAP_PATIENCE, cause
 
     def is_due(self, now: float) -> bool:
-        """Tell whether to ask; counts it if so."""
+        """Return whether to ask now, and count it if so."""
         if self.ask_at is None or self.ask_at > now:
             return False
         READS.labels("gap").inc()
@@ -47,5 +47,5 @@ class Gap:
         return True
 
     def close(self) -> None:
-        """Note that nothing is known to be missing any more."""
+        """Record that no event is known to be missing any more."""
         self.ask_at = None

@@ -1,0 +1,78 @@
+"""Runs work in a thread again and again: after each interval, and at once when another thread wakes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from swallowtail.app.core.errors import SwallowtailError
+
+log = structlog.get_logger(__name__)
+
+
+class PeriodicThread:
+    """One daemon thread. An error of the work is logged, and the work runs again after the next interval."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], object],
+        interval: float | Callable[[], float],
+        *,
+        settle: float = 0.0,
+        woken: threading.Event | None = None,
+    ) -> None:
+        """`interval` in seconds; a function is asked before each wait. Wake-ups within `settle` seconds make one run.
+
+        Setting `woken` wakes the thread as `wake` does.
+        """
+        self._name = name
+        self._postponed, self._failed = f"{name}_postponed", f"{name}_failed"
+        self._work = work
+        self._interval = interval if callable(interval) else lambda: interval
+        self._settle = settle
+        self._woken = woken or threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the work runs and is not being stopped."""
+        return self._thread is not None and self._thread.is_alive() and not self._stopping.is_set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called; long work asks this."""
+        return self._stopping.is_set()
+
+    def start(self) -> None:
+        """Start the thread; the first run comes after the first interval, or when the thread is woken."""
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Run the work at once."""
+        self._woken.set()
+
+    def stop(self, timeout: float = 0.0) -> None:
+        """End the thread after the run it is in, and wait up to `timeout` seconds for that."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread is not None and timeout:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if self._woken.wait(max(0.0, self._interval())) and self._settle:
+                self._stopping.wait(self._settle)
+            self._woken.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self._work()
+            except SwallowtailError as fault:
+                log.warning(self._postponed, reason=fault.message)
+            except Exception:
+                log.exception(self._failed)

@@ -1,0 +1,96 @@
+"""The clients of one instance, grouped by what they see: one group sees everything, and each restricted view has one."""
+
+from __future__ import annotations
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.client_group import ClientGroup
+from swallowtail.app.delivery.clients.live_states import LiveStates
+from swallowtail.app.delivery.clients.masked_view import MaskedView
+from swallowtail.app.delivery.clients.transport import Transport
+from swallowtail.app.delivery.log.event_buffer import EventBuffer
+from swallowtail.app.delivery.wire import Entry, Reason
+
+
+class ClientGroups:
+    """All client groups of one instance, over one event buffer. Not safe for threads: the stream has the lock."""
+
+    def __init__(
+        self, instance_id: str, buffer: EventBuffer, live: LiveStates, settings: Settings, transport: Transport
+    ) -> None:
+        self._parts = (instance_id, buffer, live, settings, transport)
+        self._full = ClientGroup(*self._parts)
+        #: By view; empty for most instances.
+        self._masked: dict[object, ClientGroup] = {}
+
+    def __len__(self) -> int:
+        return sum(len(group) for group in self._all())
+
+    @property
+    def behind(self) -> int:
+        """The number of clients that do not have everything."""
+        return sum(group.behind for group in self._all())
+
+    def admit(self, client: Client, seq: int, *, move: bool) -> None:
+        """See `ClientGroup.admit`."""
+        group = self._full
+        if not client.view.is_full:
+            instance_id, _, _, settings, transport = self._parts
+            mask = MaskedView(instance_id, client.view, transport, settings.ring_bytes)
+            group = self._masked.get(client.view) or ClientGroup(*self._parts, mask)
+            self._masked[client.view] = group
+        group.admit(client, seq, move=move)
+
+    def dismiss(self, client: Client) -> None:
+        """See `ClientGroup.dismiss`."""
+        if client.view.is_full:
+            self._full.dismiss(client)
+        elif client.view in self._masked:
+            self._masked[client.view].dismiss(client)
+            if not self._masked[client.view]:
+                del self._masked[client.view]
+
+    def hindmost(self) -> int | None:
+        """See `LaggingCursors.hindmost`."""
+        if not self._masked:
+            return self._full.hindmost()
+        return min((seq for group in self._all() if (seq := group.hindmost()) is not None), default=None)
+
+    def rest(self) -> float:
+        """See `ClientGroup.rest`."""
+        return min(group.rest() for group in self._all())
+
+    def advance(self) -> None:
+        """See `ClientGroup.advance`."""
+        for group in self._all():
+            group.advance()
+
+    def feed(self, entries: list[Entry]) -> None:
+        """See `ClientGroup.feed`."""
+        for group in self._all():
+            group.feed(entries)
+
+    def send_head(self) -> None:
+        """See `ClientGroup.send_head`."""
+        for group in self._all():
+            group.send_head()
+
+    def lose(self, after: int, before: int) -> None:
+        """See `ClientGroup.lose`."""
+        for group in self._all():
+            group.lose(after, before)
+
+    def reset_all(self, reason: Reason) -> None:
+        """See `ClientGroup.reset_all`."""
+        for group in self._all():
+            group.reset_all(reason)
+
+    def revoke(self) -> None:
+        """See `ClientGroup.revoke`."""
+        for group in self._all():
+            group.revoke()
+        self._masked.clear()
+
+    def _all(self) -> list[ClientGroup]:
+        # A list: callers without the lock iterate over it too.
+        return [self._full, *self._masked.values()]

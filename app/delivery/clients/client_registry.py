@@ -1,0 +1,83 @@
+"""The connected clients of one web process, and what each of them is subscribed to."""
+
+from __future__ import annotations
+
+import threading
+
+from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.security.field_mask import view_of
+from swallowtail.app.core.security.permissions import OPEN, Actor
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.transport import Transport
+from swallowtail.app.delivery.metrics import CLIENTS
+
+
+class ClientRegistry:
+    """Clients by connection. Safe for threads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        #: An innermost lock: its holder waits for nothing and sends nothing.
+        self._lock = threading.Lock()
+        self.by_id: dict[str, Client] = {}
+
+    def add(self, client_id: str, actor: Actor = OPEN) -> None:
+        """Add a new connection of an actor."""
+        client = Client(client_id, line=self._transport.line(client_id), actor=actor, view=view_of(actor))
+        with self._lock:
+            self.by_id[client_id] = client
+        CLIENTS.set(len(self.by_id))
+
+    def remove(self, client_id: str) -> Client | None:
+        """Remove a connection, and return its client, which nothing more is recorded for."""
+        with self._lock:
+            client = self.by_id.pop(client_id, None)
+            if client is not None:
+                client.gone = True
+        CLIENTS.set(len(self.by_id))
+        return client
+
+    def find(self, client_id: str) -> Client:
+        """Return a connection's client. Raises NotFound when the connection is closed."""
+        with self._lock:
+            client = self.by_id.get(client_id)
+        if client is None or client.ended:
+            raise NotFound("this connection is closed")
+        return client
+
+    def find_restricted(self) -> list[Client]:
+        """Return the clients whose access can change."""
+        with self._lock:
+            return [client for client in self.by_id.values() if not client.actor.is_trusted]
+
+    def record_instance(self, client: Client, instance_id: str) -> bool:
+        """Record a subscription; returns False when the client has gone, so that the caller undoes it."""
+        with self._lock:
+            client.instances.add(instance_id)
+            return not client.gone
+
+    def record_task(self, client: Client, task_id: str, instance_id: str) -> bool:
+        """Record that a client reads a task's text; returns False when the client has gone."""
+        with self._lock:
+            client.tasks[task_id] = instance_id
+            return not client.gone
+
+    def forget_task(self, client: Client, task_id: str) -> None:
+        """Record that a client no longer reads a task's text."""
+        with self._lock:
+            client.tasks.pop(task_id, None)
+
+    def forget_instance(self, client: Client, instance_id: str) -> bool:
+        """Record that a client is no longer subscribed to an instance; returns whether it was."""
+        with self._lock:
+            was_subscribed = instance_id in client.instances
+            client.instances.discard(instance_id)
+        return was_subscribed
+
+    def forget_tasks_of(self, client: Client, instance_id: str) -> list[str]:
+        """Record that a client no longer reads text of an instance's tasks; returns the tasks that it read."""
+        with self._lock:
+            tasks = [task_id for task_id, its in client.tasks.items() if its == instance_id]
+            for task_id in tasks:
+                del client.tasks[task_id]
+        return tasks

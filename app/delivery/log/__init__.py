@@ -1,0 +1,1 @@
+"""Reads an instance's log from the database and keeps its recent events and snapshots in memory."""

@@ -1,0 +1,45 @@
+"""Keeps snapshots for a moment, so that clients that reconnect at nearly the same time share one.
+
+After a restore, a long outage or a prune, all returning clients are too far behind at once. A snapshot is the state at
+its head, and every client that gets it continues from that head.
+"""
+
+from __future__ import annotations
+
+import time
+
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.wire import Since, SubscriptionStart
+
+
+class SnapshotCache:
+    """The latest start with a snapshot of each instance, encoded once, for `seconds`. Safe for threads."""
+
+    def __init__(self, reader: DatabaseReader, seconds: float) -> None:
+        self._reader = reader
+        self._seconds = seconds
+        self._kept: dict[str, tuple[float, SubscriptionStart]] = {}
+
+    def keep(self, start: SubscriptionStart) -> SubscriptionStart:
+        """Keep a start that was just read if it has a snapshot; returns it."""
+        if start.snapshot is None or not self._seconds:
+            return start
+        self._kept[start.instance_id] = (time.monotonic() + self._seconds, start)
+        return start
+
+    def find(self, instance_id: str, since: Since | None) -> SubscriptionStart | None:
+        """Return a kept snapshot that a subscription with this position may start from."""
+        kept = self._kept.get(instance_id)
+        if kept is None or since is None or kept[0] < time.monotonic():
+            return None
+        head = kept[1].head
+        # A client ahead of the snapshot has seen more than it holds; one that can be replayed needs no snapshot.
+        newer = since.epoch == head.epoch and since.seq > head.seq
+        return None if newer or self._reader.can_replay(head, since) else kept[1]
+
+    def tidy(self) -> None:
+        """Remove expired snapshots."""
+        now = time.monotonic()
+        for instance_id, kept in list(self._kept.items()):
+            if kept[0] < now and self._kept.get(instance_id) is kept:
+                del self._kept[instance_id]

@@ -1,0 +1,78 @@
+"""Compares the heads of all streams with the database, which finds every event that no message announced.
+
+All streams are compared every `head_check` seconds; in between, only those whose channel was just subscribed to, since
+earlier messages did not arrive. A process that subscribes to thousands of instances thus compares each of them once
+soon, and not all of them each time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.streams.instance_stream import InstanceStream
+
+#: Several reasons to compare within this time, in seconds, make one comparison.
+SETTLE_SECONDS = 0.02
+
+
+class HeadCheck:
+    """The comparison of one web process. Safe for threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: DatabaseReader,
+        streams: Mapping[str, InstanceStream],
+        tidy: Callable[[], None],
+    ) -> None:
+        """`streams` by instance; other threads change it. `tidy` is called at each comparison of all streams."""
+        self._interval = settings.head_check
+        self._reader = reader
+        self._streams = streams
+        self._tidy = tidy
+        self._all_at = time.monotonic() + self._interval
+        self._lock = threading.Lock()
+        self._doubted: set[str] = set()
+        self._thread = PeriodicThread(
+            "head_check", self._check, lambda: self._all_at - time.monotonic(), settle=SETTLE_SECONDS
+        )
+        self.start, self.stop = self._thread.start, self._thread.stop
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the streams are compared."""
+        return self._thread.is_running
+
+    def doubt(self, instance_id: str) -> None:
+        """Compare one instance soon."""
+        with self._lock:
+            self._doubted.add(instance_id)
+        self._thread.wake()
+
+    def compare(self, instance_ids: Iterable[str]) -> None:
+        """Compare these instances, as far as they have streams. Raises Unavailable."""
+        streams = [stream for one in instance_ids if (stream := self._streams.get(one)) is not None]
+        if not streams or self._thread.is_stopping:
+            return
+        heads = self._reader.read_heads([stream.instance_id for stream in streams])
+        for stream in streams:
+            stream.check(heads.get(stream.instance_id))
+
+    def compare_doubted(self) -> None:
+        """Compare only the instances in doubt. Raises Unavailable."""
+        with self._lock:
+            doubted, self._doubted = self._doubted, set()
+        self.compare(doubted)
+
+    def _check(self) -> None:
+        if time.monotonic() < self._all_at:
+            self.compare_doubted()
+            return
+        self._all_at = time.monotonic() + self._interval
+        self._tidy()
+        self.compare(list(self._streams))

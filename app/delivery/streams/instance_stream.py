@@ -1,0 +1,213 @@
+"""Delivers the events of one instance to its clients, in order and once, from Redis or else from the database.
+
+Messages, heads and departures go into a mailbox; the stream takes them out, reads missing events from the database,
+and moves every cursor as far as it can. A thread that holds the lock of a stream waits for no other lock, so that a
+send may end in a client's disconnection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.delivery.clients.client import Client
+from swallowtail.app.delivery.clients.transport import Transport
+from swallowtail.app.delivery.log.database_reader import DatabaseReader
+from swallowtail.app.delivery.metrics import READS
+from swallowtail.app.delivery.streams.admission import Admission
+from swallowtail.app.delivery.streams.event_intake import EventIntake
+
+log = structlog.get_logger(__name__)
+
+#: Pause, in seconds, after the database could not be read.
+READ_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadResult:
+    head: Head | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Departure:
+    client: Client
+
+
+class InstanceStream:
+    """One instance with its mailbox, its clients and its position in the log. Safe for threads."""
+
+    def __init__(
+        self,
+        instance_id: str,
+        head: Head,
+        settings: Settings,
+        reader: DatabaseReader,
+        transport: Transport,
+        *,
+        after: int | None = None,
+    ) -> None:
+        """`after` is where the first client stands if that is behind the head: the buffer starts there, so that it
+        serves all clients that reconnect at once.
+        """
+        self.instance_id = instance_id
+        #: Subscriptions being started, which keep the stream from ending. Guarded by the lock of the registry.
+        self.holds = 0
+        self._reader = reader
+        self._join_seconds = settings.join_seconds
+        self._lock = threading.RLock()
+        self._woken = threading.Event()
+        self._mailbox: deque[bytes | _HeadResult | _Departure] = deque()
+        self.intake = EventIntake(instance_id, head, settings, transport, after)
+        self.admission = Admission(self.intake, self._lock, self._woken.set, settings.replay_limit)
+        # Bound once: every message uses them.
+        self._receive_message, self._advance = self.intake.receive, self.intake.advance
+        self._groups, self._gap = self.intake.groups, self.intake.gap
+        self._was_joined = self._is_joined_anew = False
+        self._turned_at = 0.0
+        self._paused_until = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the stream has no client. Takes no lock."""
+        return not self._groups
+
+    @property
+    def behind(self) -> int:
+        """The number of clients that do not have everything. Takes no lock."""
+        return self._groups.behind
+
+    def joined(self) -> None:
+        """Record that the channel's subscription has started: a gap found next is older than it. Takes no lock."""
+        self._is_joined_anew = True
+
+    def receive(self, message: bytes) -> None:
+        """Take a message from the instance's channel; unless the stream is busy, it is sent before this returns."""
+        self._mailbox.append(message)
+        if not (self._rest_of_join() <= 0 and self._turn_lightly()):
+            self._woken.set()
+
+    def check(self, head: Head | None) -> None:
+        """Take the head that the database returned; None when the instance does not exist."""
+        buffer = self.intake.buffer
+        cause = "head_check"
+        if self._is_joined_anew:
+            cause = "reconnect" if self._was_joined else "subscribe"
+            self._is_joined_anew, self._was_joined = False, True
+        if head is None or head.epoch != buffer.epoch or head.seq > buffer.last or buffer.has_gap:
+            self._post(_HeadResult(head, cause))
+        else:
+            # No event is missing: the thread need not wake.
+            self.intake.head = head
+
+    def leave(self, client: Client) -> None:
+        """Remove a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
+        self._post(_Departure(client))
+
+    def wake(self) -> None:
+        """Make the thread look at once."""
+        self._woken.set()
+
+    def run(self, may_end: Callable[[InstanceStream], bool]) -> None:
+        """Deliver until `may_end` agrees that the stream, which has no clients, is no longer needed."""
+        while True:
+            self._woken.wait(self._pause())
+            self._woken.clear()
+            if self._mailbox and (rest := self._rest_of_join()) > 0:
+                time.sleep(rest)
+            try:
+                self.turn()
+            except Unavailable as fault:
+                log.warning("replay_postponed", instance_id=self.instance_id, reason=fault.message)
+                self._paused_until = time.monotonic() + READ_PAUSE
+            except Exception:
+                log.exception("delivery_failed", instance_id=self.instance_id)
+                self._paused_until = time.monotonic() + READ_PAUSE
+            if self.is_idle and may_end(self):
+                return
+
+    def turn(self) -> None:
+        """Take what has arrived, read missing events, and send everything that is due.
+
+        Raises:
+            Unavailable: the database is away; what is in the buffer has been sent.
+        """
+        with self._lock:
+            self._turned_at = time.monotonic()
+            self._read_mailbox()
+            self._advance()
+        while (after := self._next_read()) is not None:
+            page = self._reader.read_page(self.instance_id, after)
+            with self._lock:
+                self.intake.receive_page(after, page)
+                self._read_mailbox()
+                self._advance()
+            # Lets the writing threads run, so that a long replay does not fill its client's backlog at once.
+            time.sleep(0)
+        with self._lock:
+            self._groups.send_head()
+
+    def _turn_lightly(self) -> bool:
+        """Do the part of `turn` that waits for nothing; returns whether that was all of it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._turned_at = time.monotonic()
+            self._read_mailbox()
+            self._advance()
+            return not self._mailbox and self._gap.ask_at is None and self._groups.hindmost() is None
+        except Exception:
+            log.exception("delivery_failed", instance_id=self.instance_id)
+            return False
+        finally:
+            self._lock.release()
+
+    def _read_mailbox(self) -> None:
+        while self._mailbox:
+            item = self._mailbox.popleft()
+            if isinstance(item, _Departure):
+                self._groups.dismiss(item.client)
+            elif isinstance(item, _HeadResult):
+                self.intake.receive_head(item.head, item.cause)
+            else:
+                self._receive_message(item)
+
+    def _next_read(self) -> int | None:
+        """Return the number after which to read: the end of the buffer if it has a gap, or the hindmost cursor."""
+        intake = self.intake
+        with self._lock:
+            now = time.monotonic()
+            intake.asked_for = intake.buffer.target
+            if self.is_idle or now < self._paused_until:
+                return None
+            if self._gap.is_due(now):
+                return intake.buffer.last
+            hindmost = self._groups.hindmost()
+            if hindmost is not None:
+                READS.labels("replay").inc()
+            return hindmost
+
+    def _post(self, item: _HeadResult | _Departure) -> None:
+        self._mailbox.append(item)
+        self._woken.set()
+
+    def _pause(self) -> float:
+        with self._lock:
+            if self._mailbox:
+                return 0.0
+            pause = self._groups.rest()
+            ask_at = 0.0 if self._groups.hindmost() is not None else self._gap.ask_at
+            if ask_at is not None:
+                pause = min(pause, max(ask_at, self._paused_until) - time.monotonic())
+            return max(pause, 0.001)
+
+    def _rest_of_join(self) -> float:
+        return self._turned_at + self._join_seconds - time.monotonic()
