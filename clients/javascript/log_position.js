@@ -1,28 +1,28 @@
-/**
- * Where one client stands in one instance's log, and which of the arriving messages it may apply: the client rule of
- * docs/protocol.md. Pure bookkeeping, no socket: messages go in, a verdict comes out.
- *
- * Drop `seq` <= last; apply last + 1; at anything else, ask again with `since`.
- */
+/** Decides which messages a client applies next: its position in an instance's log and the streamed text of steps. */
 
 /**
- * @typedef {{epoch: string, seq: number}} Since A place in an instance's log.
- * @typedef {{apply: object[], ask: boolean}} Verdict What to apply now, in order, and whether to subscribe again.
+ * @typedef {{epoch: string, seq: number}} Since A position in an instance's log.
+ * @typedef {{apply: object[], ask: boolean}} Decision What to apply now, in order, and whether to subscribe again.
  */
 
 /** A `since` that no log has: the server answers it with a snapshot. */
-export const NOWHERE = Object.freeze({ epoch: "", seq: 0 });
+export const NO_POSITION = Object.freeze({ epoch: "", seq: 0 });
 
-/** Events that arrive before the answer to a subscription are kept for it, up to this many. */
+/** How many events that arrive before the answer to a subscription are kept. */
 const MOST_HELD = 10_000;
-/** Tasks whose live progress is remembered. */
+/** How many tasks' live progress is remembered. */
 const MOST_TASKS = 10_000;
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
 const NOTHING = Object.freeze({ apply: Object.freeze([]), ask: false });
 
+/**
+ * The position of one client in one instance's log: the client rule of docs/protocol.md, without a socket.
+ *
+ * Drop `seq` <= last; apply last + 1; at anything else, ask again with `since`.
+ */
 export class LogPosition {
   /**
-   * @param {Since | null} [since] continue after this place; null: from the moment of the subscription
+   * @param {Since | null} [since] continue after this position; null: from the moment of the subscription
    * @param {boolean} [snapshot] ask for the present state first
    */
   constructor(since = null, snapshot = false) {
@@ -39,15 +39,15 @@ export class LogPosition {
 
   /** @returns {Since | null} what to subscribe with */
   get since() {
-    return this.last ?? (this.snapshot ? NOWHERE : null);
+    return this.last ?? (this.snapshot ? NO_POSITION : null);
   }
 
-  /** Whether everything the server had at the time of the subscription has been applied. */
+  /** Whether all events that the server had at the time of the subscription are applied. */
   get settled() {
     return this.answered && (this.last?.seq ?? 0) >= this.target;
   }
 
-  /** A subscription is on its way: what arrives out of turn until the answer may belong behind it. */
+  /** Await an answer: events that arrive out of turn before it are kept, since they may follow it. */
   ask() {
     this.answered = false;
     this.held = [];
@@ -55,10 +55,10 @@ export class LogPosition {
 
   /**
    * @param {object} event a `task_update` or `execution_step`
-   * @returns {Verdict}
+   * @returns {Decision}
    */
-  take(event) {
-    if (event.rev !== undefined) return this.#takeLive(event);
+  receive(event) {
+    if (event.rev !== undefined) return this.#receiveLive(event);
     if (event.seq === undefined) return { apply: [event], ask: false };
     if (this.last === null && (this.answered || !this.snapshot)) {
       this.last = { epoch: event.epoch, seq: event.seq - 1 };
@@ -72,9 +72,9 @@ export class LogPosition {
 
   /**
    * @param {{mode: string, epoch: string, head: number}} answer the acknowledgement of a subscription, `ok`
-   * @returns {Verdict}
+   * @returns {Decision}
    */
-  answer({ mode, epoch, head }) {
+  receiveAnswer({ mode, epoch, head }) {
     this.answered = true;
     if (mode === "snapshot" || this.last === null) {
       this.last = { epoch, seq: head };
@@ -82,27 +82,27 @@ export class LogPosition {
     }
     this.target = head;
     const apply = this.#release();
-    // In a replay, whatever is left over is sent again in its turn.
+    // In a replay, the server sends the events that are left over again in their turn.
     const ask = mode !== "replay" && this.held.some((event) => event.epoch !== epoch || event.seq > this.last.seq);
     this.held = [];
     return { apply, ask };
   }
 
   /**
-   * @param {Since} head the number of the instance's last event, as the server tells an idle room
-   * @returns {boolean} whether something was missed
+   * @param {Since} head the number of the instance's last event, which the server sends to an idle room
+   * @returns {boolean} whether events are missing
    */
-  takeHead(head) {
+  receiveHead(head) {
     if (!this.answered) return false;
     if (this.last === null) this.last = { epoch: head.epoch, seq: head.seq };
     return head.epoch !== this.last.epoch || head.seq > this.last.seq;
   }
 
   /**
-   * @param {{epoch: string, after: number, seq: number}} skip events that are not shown to this client
-   * @returns {Verdict}
+   * @param {{epoch: string, after: number, seq: number}} skip numbers of events that are hidden from this client
+   * @returns {Decision}
    */
-  takeSkip({ epoch, after, seq }) {
+  receiveSkip({ epoch, after, seq }) {
     if (this.last === null && (this.answered || !this.snapshot)) this.last = { epoch, seq: after };
     if (epoch === this.last?.epoch && after <= this.last.seq) {
       if (seq > this.last.seq) this.last = { epoch, seq };
@@ -132,8 +132,8 @@ export class LogPosition {
     return apply;
   }
 
-  /** Live progress has no number: the latest revision of the latest attempt wins. */
-  #takeLive(event) {
+  /** Live progress has no number: the latest revision of the latest attempt counts. */
+  #receiveLive(event) {
     const known = this.live.get(event.task_id) ?? { attempt: 0, rev: -1 };
     if (event.attempt < known.attempt || (event.attempt === known.attempt && event.rev <= known.rev)) return NOTHING;
     this.#remember(event.task_id, { attempt: event.attempt, rev: event.rev });
@@ -148,7 +148,7 @@ export class LogPosition {
 }
 
 /**
- * The streamed text of running steps, put together from `step_output` messages.
+ * The streamed texts of steps, joined from `step_output` messages.
  *
  * `offset` counts characters as Unicode does (code points), not as JavaScript strings do.
  */
@@ -159,7 +159,7 @@ export class StepTexts {
    * @param {{step_id: string, attempt: number, offset: number, text: string}} piece
    * @returns {{text: string, start: number} | null} the text known so far, from character `start` on; null: nothing new
    */
-  take({ step_id: stepId, attempt, offset, text }) {
+  add({ step_id: stepId, attempt, offset, text }) {
     const piece = Array.from(text);
     let stream = this.#streams.get(stepId);
     if (stream && attempt < stream.attempt) return null;
@@ -173,7 +173,7 @@ export class StepTexts {
     return { text: stream.text, start: stream.start };
   }
 
-  /** Forget a step's text up to this attempt: its durable event holds the finished output. */
+  /** Forget a step's text up to this attempt: its event holds the finished output. */
   forget(stepId, attempt = Infinity) {
     if (this.#streams.get(stepId)?.attempt <= attempt) this.#streams.delete(stepId);
   }

@@ -1,5 +1,5 @@
 /**
- * Watches the tasks of instances over Socket.IO and misses nothing, whatever happens to the connection.
+ * Watches the tasks of instances over Socket.IO without missing an event when the connection is lost.
  *
  *     import { io } from "socket.io-client";
  *     import { TaskWebSocketClient } from "./task_websocket_client.js";
@@ -11,38 +11,27 @@
  *     client.subscribe("demo");
  *
  * Override the `handle…` methods, in a subclass or on the object. Each numbered event reaches them once and in order;
- * after a lost connection the client subscribes again from the last number it applied. A server that numbers nothing
- * (section 1 of docs/protocol.md) works too, without that promise.
+ * after a lost connection the client subscribes again from the last number that it applied. A server without numbers
+ * (section 1 of docs/protocol.md) works too, without that guarantee.
  */
 
-import { LogPosition, StepTexts } from "./log_position.js";
+import { ConnectionKeeper } from "./connection_keeper.js";
+import { LogPosition } from "./log_position.js";
+import { SubscriptionBook } from "./subscription_book.js";
 
 /** @typedef {import("./log_position.js").Since} Since */
 /** @typedef {"offline" | "catching_up" | "live"} ClientState */
 
 /** Milliseconds. */
 const DEFAULTS = Object.freeze({ answerWithin: 10_000, retryAfter: 100, retryAtMost: 5_000 });
-/** A pause is this much shorter or longer than it should be. */
-const EARLIEST = 0.75;
-const LATEST = 1.25;
-/** Refusals that may pass by themselves. */
-const PASSING = new Set(["unavailable", "busy", "error"]);
+/** Messages about an instance. */
+const ABOUT_INSTANCES = ["task_update", "execution_step", "subscribed", "head", "skip", "reset"];
 
 export class TaskWebSocketClient {
-  #url;
-  #io;
-  #options;
-  #token;
-  #wasLetIn = false;
-  #times;
-  #socket = null;
-  /** @type {Map<string, {position: LogPosition, request: number, pause: number, timer: any, confirmed: boolean}>} */
-  #subscriptions = new Map();
-  #tasks = new Set();
-  #texts = new StepTexts();
+  #keeper;
+  #book;
+  /** @type {Set<{instanceId: string, seq: number, resolve: Function, reject: Function}>} */
   #waiting = new Set();
-  #requests = 0;
-  #comeback;
 
   /** @type {ClientState} */
   state = "offline";
@@ -51,7 +40,7 @@ export class TaskWebSocketClient {
    * @param {string} [url] the server; the page's own when left out
    * @param {object} [options]
    * @param {Function} [options.io] `io` of socket.io-client; the page's global one when left out
-   * @param {string | (() => string | Promise<string>)} [options.token] what to show; a function is asked for it at every
+   * @param {string | (() => string | Promise<string>)} [options.token] what to show; a function is called for it at every
    *   connection, and for another one before the one shown expires
    * @param {object} [options.auth] credentials for the handshake, where they are more than a token
    * @param {object} [options.socket] further options of socket.io-client; `transports` is websocket alone by default
@@ -59,46 +48,38 @@ export class TaskWebSocketClient {
    */
   constructor(url = undefined, { io = globalThis.io, token, auth, socket = {}, times = {} } = {}) {
     if (typeof io !== "function") throw new TypeError("pass { io } from socket.io-client, or load its script first");
-    this.#url = url;
-    this.#io = io;
-    this.#token = token;
-    const shown = token === undefined ? auth : (tell) => this.#present().then(tell);
-    const own = { transports: ["websocket"], upgrade: false, forceNew: true };
-    this.#options = { ...own, ...(shown && { auth: shown }), ...socket };
-    this.#times = { ...DEFAULTS, ...times };
+    const allTimes = { ...DEFAULTS, ...times };
+    this.#keeper = new ConnectionKeeper(url, { io, token, auth, socket }, allTimes, {
+      opened: () => this.#opened(),
+      lost: (reason) => this.#lost(reason),
+      refused: (error) => this.#notify("handleError", error),
+    });
+    this.#book = new SubscriptionBook(
+      allTimes,
+      (...message) => this.#keeper.emit(...message),
+      (...call) => this.#notify(...call),
+      () => this.#settle(),
+    );
   }
 
-  // --- What a caller does -------------------------------------------------------------------------------------------
+  // --- Methods to call ------------------------------------------------------------------------------------------------
 
   /**
    * Connect, and keep connecting after every loss until `disconnect`.
    * @returns {Promise<void>} resolved at the first connection; rejected when the server refuses this client
    */
   connect() {
-    if (this.#socket) throw new Error("this client is connected already");
-    const socket = this.#io(this.#url, { ...this.#options, autoConnect: false });
-    this.#socket = socket;
-    const listen = (name, handler) => socket.on(name, (payload) => this.#socket === socket && handler(payload ?? {}));
-    listen("connect", () => this.#welcome());
-    listen("disconnect", (reason) => this.#lost(reason));
-    listen("connect_error", (fault) => this.#notConnected(fault));
-    listen("connected", (payload) => this.handleConnected(payload));
-    listen("subscribed", (payload) => this.#confirmed(payload));
-    listen("unsubscribed", (payload) => this.handleUnsubscribed(payload.instance_id));
-    listen("task_update", (event) => this.#take(event));
-    listen("execution_step", (event) => this.#take(event));
-    listen("step_output", (piece) => this.#takeText(piece));
-    listen("head", (head) => this.#takeHead(head));
-    listen("reset", (reset) => this.#takeReset(reset));
-    listen("skip", (skip) => this.#takeSkip(skip));
-    listen("token_expiring", (news) => this.#refresh(news));
-    listen("restarting", (news) => this.#stepAside(news));
-    listen("error", (error) => this.handleError(error));
-    return new Promise((resolve, reject) => {
-      socket.once("connect", () => resolve());
-      // A refusal by the server, unlike an unreachable one, is not tried again by socket.io-client.
-      socket.on("connect_error", (fault) => socket.active || reject(fault));
-      socket.connect();
+    const aboutInstances = ABOUT_INSTANCES.map((name) => [name, (payload) => this.#book.receive(name, payload)]);
+    return this.#keeper.open({
+      connected: (payload) => this.#notify("handleConnected", payload),
+      unsubscribed: (payload) => this.#notify("handleUnsubscribed", payload.instance_id),
+      error: (error) => this.#notify("handleError", error),
+      step_output: (piece) => this.#book.receiveText(piece),
+      token_expiring: ({ expires_at: expiresAt }) => {
+        this.#notify("handleTokenExpiring", expiresAt);
+        this.#keeper.renewToken();
+      },
+      ...Object.fromEntries(aboutInstances),
     });
   }
 
@@ -109,45 +90,34 @@ export class TaskWebSocketClient {
    * @param {{since?: Since | null, snapshot?: boolean}} [from]
    */
   subscribe(instanceId, { since = null, snapshot = false } = {}) {
-    this.#drop(instanceId);
-    const position = new LogPosition(since, snapshot);
-    this.#subscriptions.set(instanceId, { position, request: 0, pause: 0, timer: null, confirmed: false });
-    this.#ask(instanceId);
+    this.#book.add(instanceId, new LogPosition(since, snapshot));
   }
 
   /** Stop watching an instance. @param {string} instanceId */
   unsubscribe(instanceId) {
-    if (!this.#drop(instanceId)) return;
-    if (this.#socket?.connected) this.#socket.emit("unsubscribe_instance", { instance_id: instanceId });
-    this.#settle();
+    this.#book.remove(instanceId);
   }
 
   /** Watch the text that a task's running steps stream. @param {string} taskId */
   subscribeTask(taskId) {
-    this.#tasks.add(taskId);
-    if (this.#socket?.connected) this.#socket.emit("subscribe_task", { task_id: taskId });
+    this.#book.addTask(taskId);
   }
 
   /** Stop watching a task's text. @param {string} taskId */
   unsubscribeTask(taskId) {
-    if (this.#tasks.delete(taskId) && this.#socket?.connected) {
-      this.#socket.emit("unsubscribe_task", { task_id: taskId });
-    }
+    this.#book.removeTask(taskId);
   }
 
   /** Close the connection for good. Subscriptions are kept for another `connect`. */
   disconnect() {
-    const socket = this.#socket;
-    clearTimeout(this.#comeback);
-    this.#socket = null;
-    socket?.disconnect();
-    this.#silence();
+    this.#keeper.close();
+    this.#book.suspend();
     this.#settle();
   }
 
   /** @param {string} instanceId @returns {Since | null} the last event applied, to continue from in another process */
   position(instanceId) {
-    return this.#subscriptions.get(instanceId)?.position.last ?? null;
+    return this.#book.position(instanceId);
   }
 
   /**
@@ -163,15 +133,15 @@ export class TaskWebSocketClient {
     });
   }
 
-  // --- What a subclass overrides --------------------------------------------------------------------------------------
+  // --- Methods to override --------------------------------------------------------------------------------------
 
-  /** The server greeted us. @param {object} payload */
+  /** The server sent its greeting. @param {object} payload */
   handleConnected(payload) {}
 
   /** The connection is gone; it comes back by itself unless `disconnect` was called. @param {string} reason */
   handleDisconnected(reason) {}
 
-  /** A subscription stands. @param {string} instanceId @param {object} answer the server's answer */
+  /** The server accepted a subscription. @param {string} instanceId @param {object} answer the server's answer */
   handleSubscribed(instanceId, answer) {}
 
   /** @param {string} instanceId */
@@ -183,246 +153,65 @@ export class TaskWebSocketClient {
   /** A step started or ended. @param {object} event `{instance_id, task_id, type, data, …}` */
   handleExecutionStep(event) {}
 
-  /** A step streamed text. @param {object} piece @param {{text: string, start: number}} stream all that is known of it */
+  /** A step streamed text. @param {object} piece @param {{text: string, start: number}} stream the text so far */
   handleStepOutput(piece, stream) {}
 
   /**
-   * Forget what was known of the instance: this is its present state, in outline. Inputs, results and outputs are not in
-   * it: ask for `/api/v1/tasks/<id>` or `/api/v1/tasks/<id>/steps/<step_id>`.
+   * Replace everything known about the instance by its present state. It holds no inputs, results and outputs: read them
+   * from `/api/v1/tasks/<id>` and `/api/v1/tasks/<id>/steps/<step_id>`.
    * @param {string} instanceId @param {object} snapshot
    */
   handleSnapshot(instanceId, snapshot) {}
 
-  /** The server will not send this instance to us any more. @param {string} instanceId @param {string} reason */
+  /** The server sends no more events of this instance to this client. @param {string} instanceId @param {string} reason */
   handleRevoked(instanceId, reason) {}
 
-  /** The token expires soon. A function given as `token` is asked for another one. @param {string} expiresAt */
+  /** The token expires soon. The client calls its token function for another one. @param {string} expiresAt */
   handleTokenExpiring(expiresAt) {}
 
-  /** Something was refused. @param {{code?: string, message: string}} error */
+  /** The server refused a request. @param {{code?: string, message: string}} error */
   handleError(error) {}
 
   /** Connection and subscriptions together are offline, catching up or live. @param {ClientState} state */
   handleState(state) {}
 
-  // --- The connection -------------------------------------------------------------------------------------------------
+  // --- Private --------------------------------------------------------------------------------------------------------
 
-  #welcome() {
-    this.#wasLetIn = true;
-    for (const taskId of this.#tasks) this.#socket.emit("subscribe_task", { task_id: taskId });
-    for (const instanceId of this.#subscriptions.keys()) this.#ask(instanceId);
+  #opened() {
+    this.#book.subscribeAll();
     this.#settle();
   }
 
   #lost(reason) {
-    this.#silence();
+    this.#book.suspend();
     this.#settle();
-    this.#tell("handleDisconnected", reason);
-    // A server that closes the connection itself (it restarts) is not tried again by socket.io-client.
-    if (reason === "io server disconnect") this.#comeBack();
+    this.#notify("handleDisconnected", reason);
   }
 
-  /** The server is about to end, and gives each client a moment of its own to come back at. */
-  #stepAside({ retry_after_ms: pause }) {
-    const socket = this.#socket;
-    // Closing it ourselves keeps socket.io-client from coming back at a moment of its own.
-    socket.disconnect();
-    clearTimeout(this.#comeback);
-    this.#comeback = setTimeout(() => this.#socket === socket && socket.connect(), pause);
-  }
-
-  #notConnected(fault) {
-    this.handleError({ code: "connect_error", message: String(fault.message), ...(fault.data && { data: fault.data }) });
-    // The token has ended while the connection was lost; whoever can be asked for another one is asked.
-    if (this.#wasLetIn && typeof this.#token === "function" && fault.data?.code === "unauthenticated") this.#comeBack();
-  }
-
-  #comeBack() {
-    const socket = this.#socket;
-    clearTimeout(this.#comeback);
-    this.#comeback = setTimeout(() => {
-      if (this.#socket === socket) socket.connect();
-    }, this.#jitter(this.#times.retryAtMost / 5));
-  }
-
-  /** @returns {Promise<object>} what the handshake shows */
-  async #present() {
-    try {
-      return { token: typeof this.#token === "function" ? await this.#token() : this.#token };
-    } catch (fault) {
-      this.#tell("handleError", { code: "no_token", message: String(fault.message ?? fault) });
-      return {};
-    }
-  }
-
-  /** The token expires soon: go on with another one, on this connection. */
-  async #refresh(news) {
-    this.#tell("handleTokenExpiring", news.expires_at);
-    if (typeof this.#token !== "function") return;
-    const socket = this.#socket;
-    const { token } = await this.#present();
-    if (token !== undefined && this.#socket === socket && socket.connected) socket.emit("refresh_token", { token });
-  }
-
-  #silence() {
-    for (const subscription of this.#subscriptions.values()) {
-      clearTimeout(subscription.timer);
-      subscription.position.ask();
-    }
-  }
-
-  // --- Subscriptions --------------------------------------------------------------------------------------------------
-
-  #ask(instanceId) {
-    const subscription = this.#subscriptions.get(instanceId);
-    clearTimeout(subscription.timer);
-    subscription.position.ask();
-    subscription.confirmed = false;
-    if (!this.#socket?.connected) return;
-    const request = ++this.#requests;
-    subscription.request = request;
-    const since = subscription.position.since;
-    this.#socket.emit("subscribe_instance", { instance_id: instanceId, ...(since && { since }) }, (answer) => {
-      if (subscription.request === request && this.#subscriptions.get(instanceId) === subscription) {
-        this.#answered(instanceId, subscription, answer ?? {});
-      }
-    });
-    subscription.timer = setTimeout(() => this.#unanswered(instanceId, subscription), this.#times.answerWithin);
-    this.#settle();
-  }
-
-  #answered(instanceId, subscription, answer) {
-    clearTimeout(subscription.timer);
-    const error = answer.error ?? (answer.ok === false ? answer : null);
-    if (error) return this.#refused(instanceId, subscription, error);
-    if (answer.mode === undefined) return this.#settle();
-    if (answer.mode === "snapshot") this.#tell("handleSnapshot", instanceId, answer.snapshot);
-    this.#follow(instanceId, subscription, subscription.position.answer(answer));
-    this.#tell("handleSubscribed", instanceId, answer);
-    this.#settle();
-  }
-
-  #refused(instanceId, subscription, error) {
-    if (error.retry_after_ms !== undefined || PASSING.has(error.code)) {
-      // Not before the time told, and not all at it.
-      this.#askLater(instanceId, subscription, (error.retry_after_ms ?? this.#times.retryAtMost) / EARLIEST);
-    } else {
-      this.#drop(instanceId);
-      this.#settle();
-    }
-    // Such refusals come as an `error` event too; `handleError` hears of them there.
-  }
-
-  #unanswered(instanceId, subscription) {
-    // A server of section 1 confirms with `subscribed` and never acknowledges.
-    if (!subscription.confirmed) this.#ask(instanceId);
-  }
-
-  #confirmed({ instance_id: instanceId }) {
-    const subscription = this.#subscriptions.get(instanceId);
-    if (!subscription) return;
-    subscription.confirmed = true;
-    this.#settle();
-  }
-
-  /** Ask again, at growing intervals as long as nothing new is applied in between. */
-  #askLater(instanceId, subscription, pause = subscription.pause) {
-    const { retryAfter, retryAtMost } = this.#times;
-    clearTimeout(subscription.timer);
-    subscription.position.ask();
-    subscription.pause = Math.min(Math.max(2 * subscription.pause, retryAfter), retryAtMost);
-    subscription.timer = setTimeout(() => this.#ask(instanceId), pause && this.#jitter(pause));
-    this.#settle();
-  }
-
-  #drop(instanceId) {
-    const subscription = this.#subscriptions.get(instanceId);
-    if (!subscription) return false;
-    clearTimeout(subscription.timer);
-    return this.#subscriptions.delete(instanceId);
-  }
-
-  // --- Messages -------------------------------------------------------------------------------------------------------
-
-  #take(event) {
-    const subscription = this.#subscriptions.get(event.instance_id);
-    if (subscription) this.#follow(event.instance_id, subscription, subscription.position.take(event));
-  }
-
-  #follow(instanceId, subscription, { apply, ask }) {
-    for (const event of apply) {
-      if (event.seq !== undefined) subscription.pause = 0;
-      if (event.type === "execution_step") {
-        if (event.data.status !== "in_progress") this.#texts.forget(event.data.step_id, event.attempt);
-        this.#tell("handleExecutionStep", event);
-      } else {
-        this.#tell("handleTaskUpdate", event);
-      }
-    }
-    if (ask) this.#askLater(instanceId, subscription);
-    else if (apply.length > 0) this.#settle();
-  }
-
-  #takeText(piece) {
-    const stream = this.#tasks.has(piece.task_id) ? this.#texts.take(piece) : null;
-    if (stream) this.#tell("handleStepOutput", piece, stream);
-  }
-
-  #takeHead({ instance_id: instanceId, epoch, seq }) {
-    const subscription = this.#subscriptions.get(instanceId);
-    if (subscription?.position.takeHead({ epoch, seq })) this.#askLater(instanceId, subscription);
-  }
-
-  #takeSkip(skip) {
-    const subscription = this.#subscriptions.get(skip.instance_id);
-    if (!subscription) return;
-    this.#follow(skip.instance_id, subscription, subscription.position.takeSkip(skip));
-    this.#settle();
-  }
-
-  #takeReset({ instance_id: instanceId, reason }) {
-    const subscription = this.#subscriptions.get(instanceId);
-    if (!subscription) return;
-    if (reason !== "revoked") return this.#askLater(instanceId, subscription);
-    this.#drop(instanceId);
-    this.#settle();
-    this.#tell("handleRevoked", instanceId, reason);
-  }
-
-  // --- State ----------------------------------------------------------------------------------------------------------
-
+  /** Settle promises of `waitFor`, and pass a new state to its handler. */
   #settle() {
     for (const waiter of this.#waiting) {
-      const subscription = this.#subscriptions.get(waiter.instanceId);
-      if (subscription && (subscription.position.last?.seq ?? -1) < waiter.seq) continue;
+      const isSubscribed = this.#book.has(waiter.instanceId);
+      if (isSubscribed && (this.#book.position(waiter.instanceId)?.seq ?? -1) < waiter.seq) continue;
       this.#waiting.delete(waiter);
-      if (subscription) waiter.resolve();
+      if (isSubscribed) waiter.resolve();
       else waiter.reject(new Error(`there is no subscription to ${waiter.instanceId}`));
     }
-    const state = this.#presentState();
+    const caughtUp = this.#book.isSettled ? "live" : "catching_up";
+    const state = this.#keeper.isConnected ? caughtUp : "offline";
     if (state === this.state) return;
     this.state = state;
-    this.#tell("handleState", state);
+    this.#notify("handleState", state);
   }
 
-  #presentState() {
-    if (!this.#socket?.connected) return "offline";
-    const standing = ({ position, confirmed }) => position.settled || (confirmed && position.last === null);
-    return [...this.#subscriptions.values()].every(standing) ? "live" : "catching_up";
-  }
-
-  /** A handler's own fault may not cost it the next event, nor go unseen. */
-  #tell(handler, ...news) {
+  /** Call a handler. An exception in it is reported as uncaught, and does not stop later events. */
+  #notify(handler, ...details) {
     try {
-      this[handler](...news);
+      this[handler](...details);
     } catch (fault) {
       setTimeout(() => {
         throw fault;
       });
     }
-  }
-
-  #jitter(milliseconds) {
-    return milliseconds * (EARLIEST + Math.random() * (LATEST - EARLIEST));
   }
 }

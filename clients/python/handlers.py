@@ -1,10 +1,14 @@
-"""What a client is told: the methods that a subclass overrides. The last stop on an event's road."""
+"""The methods that a subclass of the client overrides to receive events."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Literal
 
 from .log_position import Payload, StepText
+
+log = logging.getLogger(__name__)
 
 State = Literal["offline", "catching_up", "live"]
 
@@ -13,13 +17,13 @@ class Handlers:
     """All do nothing until overridden. They run one at a time, in the order of events."""
 
     def handle_connected(self, payload: Payload) -> None:
-        """The server greeted us."""
+        """The server sent its greeting."""
 
     def handle_disconnected(self, reason: str) -> None:
         """The connection is gone; it comes back by itself unless `disconnect` was called."""
 
     def handle_subscribed(self, instance_id: str, answer: Payload) -> None:
-        """A subscription stands; `answer` is the server's acknowledgement."""
+        """The server accepted a subscription; `answer` is its acknowledgement."""
 
     def handle_unsubscribed(self, instance_id: str) -> None:
         """The server confirmed an `unsubscribe`."""
@@ -31,22 +35,31 @@ class Handlers:
         """A step started or ended: `{instance_id, task_id, type, data, …}`."""
 
     def handle_step_output(self, piece: Payload, stream: StepText) -> None:
-        """A step streamed a piece of text; `stream` is all that is known of it."""
+        """A step streamed a piece of text; `stream` is the text so far."""
 
     def handle_snapshot(self, instance_id: str, snapshot: Payload) -> None:
-        """Forget what was known of the instance: this is its present state, in outline.
+        """Replace everything known about the instance by its present state.
 
-        Inputs, results and outputs are not in it: ask for `/api/v1/tasks/<id>` or `/api/v1/tasks/<id>/steps/<step_id>`.
+        It holds no inputs, results and outputs: read them from `/api/v1/tasks/<id>` and
+        `/api/v1/tasks/<id>/steps/<step_id>`.
         """
 
     def handle_revoked(self, instance_id: str, reason: str) -> None:
-        """The server will not send this instance to us any more."""
+        """The server sends no more events of this instance to this client."""
 
     def handle_token_expiring(self, expires_at: str) -> None:
-        """The token expires soon. A function that was given as `token` is asked for another one."""
+        """The token expires soon. The client calls its token function for another one."""
 
     def handle_error(self, error: Payload) -> None:
-        """Something was refused: `{message, code?}`."""
+        """The server refused a request: `{message, code?}`."""
 
     def handle_state(self, state: State) -> None:
         """Connection and subscriptions together are now offline, catching up or live."""
+
+
+def notify(handler: Callable[..., None], *arguments: object) -> None:
+    """Call a handler. An exception in it is logged and does not stop later events."""
+    try:
+        handler(*arguments)
+    except Exception:
+        log.exception("%s failed", handler.__name__)

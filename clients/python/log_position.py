@@ -1,7 +1,4 @@
-"""Where a client stands in an instance's log, and what arriving messages mean there: bookkeeping without any socket.
-
-The far end of an event's road: `socket_connection` → `task_websocket_client` → here → the handlers.
-"""
+"""Decides which messages a client applies next: its position in an instance's log and the streamed text of steps."""
 
 from __future__ import annotations
 
@@ -12,23 +9,23 @@ Payload = dict[str, Any]
 
 
 class Since(TypedDict):
-    """A place in an instance's log: the number of the last event applied, and whose number it is."""
+    """A position in an instance's log: the number of the last event applied, and the epoch of that number."""
 
     epoch: str
     seq: int
 
 
 #: A `since` that no log has: the server answers it with a snapshot.
-NOWHERE = Since(epoch="", seq=0)
-#: Events that arrive before the answer to a subscription are kept for it, up to this many.
+NO_POSITION = Since(epoch="", seq=0)
+#: How many events that arrive before the answer to a subscription are kept.
 MOST_HELD = 10_000
-#: Tasks whose live progress is remembered.
+#: How many tasks' live progress is remembered.
 MOST_TASKS = 10_000
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "EXPIRED"})
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What to apply now, in order, and whether to subscribe again."""
 
     apply: list[Payload] = field(default_factory=list)
@@ -36,7 +33,7 @@ class Verdict:
 
 
 class LogPosition:
-    """Where one client stands in one instance's log: the client rule of docs/protocol.md, without any socket.
+    """The position of one client in one instance's log: the client rule of docs/protocol.md, without a socket.
 
     Drop `seq` <= last; apply last + 1; at anything else, ask again with `since`.
     """
@@ -55,66 +52,66 @@ class LogPosition:
     @property
     def since(self) -> Since | None:
         """What to subscribe with."""
-        return self.last or (NOWHERE if self.snapshot else None)
+        return self.last or (NO_POSITION if self.snapshot else None)
 
     @property
     def settled(self) -> bool:
-        """Whether everything that the server had at the time of the subscription has been applied."""
+        """Whether all events that the server had at the time of the subscription are applied."""
         return self.answered and (self.last["seq"] if self.last else 0) >= self.target
 
     def ask(self) -> None:
-        """A subscription is on its way: what arrives out of turn until the answer may belong behind it."""
+        """Await an answer: events that arrive out of turn before it are kept, since they may follow it."""
         self.answered = False
         self._held = []
 
-    def take(self, event: Payload) -> Verdict:
-        """Judge a `task_update` or `execution_step`."""
+    def receive(self, event: Payload) -> Decision:
+        """Decide about a `task_update` or `execution_step`."""
         if "rev" in event:
-            return self._take_live(event)
+            return self._receive_live(event)
         if "seq" not in event:
-            return Verdict([event])
+            return Decision([event])
         if self.last is None and (self.answered or not self.snapshot):
             self.last = Since(epoch=event["epoch"], seq=event["seq"] - 1)
         if self.last is not None and event["epoch"] == self.last["epoch"] and event["seq"] <= self.last["seq"]:
-            return Verdict()
+            return Decision()
         if self._is_next(event):
-            return Verdict([self._applied(event), *self._release()])
+            return Decision([self._applied(event), *self._release()])
         if self.answered:
-            return Verdict(ask=True)
+            return Decision(ask=True)
         if len(self._held) < MOST_HELD:
             self._held.append(event)
-        return Verdict()
+        return Decision()
 
-    def answer(self, answer: Payload) -> Verdict:
-        """Take the acknowledgement of a subscription: `{mode, epoch, head}`."""
+    def receive_answer(self, answer: Payload) -> Decision:
+        """Decide about the acknowledgement of a subscription: `{mode, epoch, head}`."""
         self.answered = True
         if answer["mode"] == "snapshot" or self.last is None:
             self.last = Since(epoch=answer["epoch"], seq=answer["head"])
             self._live.clear()
         self.target = answer["head"]
         apply, last = self._release(), self.last
-        # In a replay, whatever is left over is sent again in its turn.
+        # In a replay, the server sends the events that are left over again in their turn.
         left = any(e["epoch"] != last["epoch"] or e["seq"] > self.last["seq"] for e in self._held)
         self._held = []
-        return Verdict(apply, ask=left and answer["mode"] != "replay")
+        return Decision(apply, ask=left and answer["mode"] != "replay")
 
-    def take_head(self, epoch: str, seq: int) -> bool:
-        """Take the number of the instance's last event, told to an idle room; whether something was missed."""
+    def receive_head(self, epoch: str, seq: int) -> bool:
+        """Return whether events are missing, by the number of the instance's last event."""
         if not self.answered:
             return False
         if self.last is None:
             self.last = Since(epoch=epoch, seq=seq)
         return epoch != self.last["epoch"] or seq > self.last["seq"]
 
-    def take_skip(self, skip: Payload) -> Verdict:
-        """Take a `skip`: events that are not shown to this client."""
+    def receive_skip(self, skip: Payload) -> Decision:
+        """Decide about a `skip`: numbers of events that are hidden from this client."""
         epoch, after, seq = skip["epoch"], skip["after"], skip["seq"]
         if self.last is None and (self.answered or not self.snapshot):
             self.last = Since(epoch=epoch, seq=after)
         if self.last is not None and epoch == self.last["epoch"] and after <= self.last["seq"]:
             self.last = Since(epoch=epoch, seq=max(seq, self.last["seq"]))
-            return Verdict(self._release())
-        return Verdict(ask=self.answered)
+            return Decision(self._release())
+        return Decision(ask=self.answered)
 
     def _is_next(self, event: Payload) -> bool:
         last = self.last
@@ -134,12 +131,12 @@ class LogPosition:
         in_order = sorted(self._held, key=lambda event: int(event["seq"]))
         return [self._applied(event) for event in in_order if self._is_next(event)]
 
-    def _take_live(self, event: Payload) -> Verdict:
-        """Live progress has no number: the latest revision of the latest attempt wins."""
+    def _receive_live(self, event: Payload) -> Decision:
+        """Decide about live progress, which has no number: the latest revision of the latest attempt counts."""
         if (event["attempt"], event["rev"]) <= self._live.get(event["task_id"], (0, -1.0)):
-            return Verdict()
+            return Decision()
         self._remember(event["task_id"], event["attempt"], event["rev"])
-        return Verdict([event])
+        return Decision([event])
 
     def _remember(self, task_id: str, attempt: int, rev: float) -> None:
         self._live.pop(task_id, None)
@@ -163,13 +160,13 @@ class StepText:
 
 
 class StepTexts:
-    """Streamed texts, put together from `step_output` messages."""
+    """The streamed texts of steps, joined from `step_output` messages."""
 
     def __init__(self) -> None:
         self._streams: dict[str, StepText] = {}
 
-    def take(self, piece: Payload) -> StepText | None:
-        """Add a piece; the text known so far, or None when it brought nothing new."""
+    def add(self, piece: Payload) -> StepText | None:
+        """Add a piece. Returns the text known so far, or None when the piece holds nothing new."""
         stream, attempt, offset = self._streams.get(piece["step_id"]), piece["attempt"], piece["offset"]
         if stream is not None and attempt < stream.attempt:
             return None
@@ -183,7 +180,7 @@ class StepTexts:
         return stream
 
     def forget(self, step_id: str, attempt: int | None = None) -> None:
-        """Forget a step's text up to this attempt: its durable event holds the finished output."""
+        """Forget a step's text up to this attempt: its event holds the finished output."""
         stream = self._streams.get(step_id)
         if stream is not None and (attempt is None or stream.attempt <= attempt):
             del self._streams[step_id]

@@ -1,4 +1,4 @@
-"""One connection by python-socketio, with its messages in order. The far end of an event's road, next to the wire."""
+"""One connection to the server by python-socketio, which passes on its messages in order."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import socketio
 
 from .log_position import Payload
 
-#: The library's own remarks about every packet; only its complaints are of interest.
+#: The library logs every packet; only its warnings are of interest.
 _wire_log = logging.getLogger(__name__)
 _wire_log.setLevel(logging.WARNING)
 
-#: Seconds that what is still to be sent may take at the end.
-FAREWELL = 1.0
+#: Seconds in which a closing connection may send what is left.
+CLOSE_TIMEOUT = 1.0
 
 Receive = Callable[[str, Payload], None]
 
@@ -29,7 +29,7 @@ class ConnectionFailed(Exception):
 
 
 class Connection(Protocol):
-    """One connection to the server, from `open` to its end; tests bring their own."""
+    """One connection to the server, from `open` to its end; tests have one of their own."""
 
     def open(self, url: str, auth: Payload | None, timeout: float) -> None:
         """Connect within `timeout` seconds. Raises ConnectionFailed, or its subclass Refused."""
@@ -38,7 +38,7 @@ class Connection(Protocol):
         """Send an event; `answer` is called with its acknowledgement, if one comes. Does nothing once closed."""
 
     def wait(self) -> str:
-        """Block until the connection has ended; the reason."""
+        """Block until the connection has ended. Returns the reason."""
 
     def close(self) -> None:
         """End the connection."""
@@ -49,10 +49,10 @@ class Refused(ConnectionFailed):
 
 
 class _InOrder(engineio.Client):  # type: ignore[misc] # the library has no types
-    """Hands on each message before it reads the next, and ends when it is told to.
+    """Passes on each message before it reads the next, and ends at once when it is closed.
 
-    The library starts a thread for every message, and threads overtake each other. At the end it closes the descriptor
-    that its reader waits for, which wakes nobody: its own `disconnect` then takes as long as the next ping.
+    The library starts a thread for every message, and threads overtake each other. Its `disconnect` closes the
+    descriptor that the reader waits for, which does not wake the reader before the next ping.
     """
 
     def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
@@ -64,7 +64,7 @@ class _InOrder(engineio.Client):  # type: ignore[misc] # the library has no type
     def _wake_reader(self) -> None:
         writer = self.write_loop_task
         if writer is not None and writer is not threading.current_thread():
-            writer.join(FAREWELL)
+            writer.join(CLOSE_TIMEOUT)
         with suppress(OSError, AttributeError):
             self.ws.sock.shutdown(SHUT_RDWR)
 
@@ -100,7 +100,7 @@ class SocketConnection:
 
     def wait(self) -> str:
         """See Connection."""
-        # The library tells of no end that comes while `open` returns; hence the look at its state.
+        # The library reports no end that comes while `open` returns, so its state is checked as well.
         while not self._ended.wait(1.0) and self._socket.eio.state == "connected":
             pass
         self._abandon()
@@ -115,6 +115,6 @@ class SocketConnection:
         self._ended.set()
 
     def _abandon(self) -> None:
-        """The library leaves the file descriptor of a broken connection open."""
+        """Close the file descriptor of a broken connection, which the library leaves open."""
         if self._socket.eio.ws is not None:
             self._socket.eio.ws.shutdown()

@@ -25,12 +25,12 @@ function play(position, step) {
   if (step.asked) position.ask();
   else if (step.answer) {
     const [mode, head, epoch = "a"] = step.answer;
-    return position.answer({ mode, head, epoch });
+    return position.receiveAnswer({ mode, head, epoch });
   } else if (step.skip) {
     const [after, seq, epoch = "a"] = step.skip;
-    return position.takeSkip({ after, seq, epoch });
-  } else if (step.head) return { apply: [], ask: position.takeHead(place(step.head)) };
-  else return position.take(event(step));
+    return position.receiveSkip({ after, seq, epoch });
+  } else if (step.head) return { apply: [], ask: position.receiveHead(place(step.head)) };
+  else return position.receive(event(step));
   return { apply: [], ask: false };
 }
 
@@ -46,7 +46,7 @@ const played = positions.map(({ since, snapshot, steps }) => {
 const joined = texts.map(({ pieces }) => {
   const streams = new StepTexts();
   return pieces.map(([attempt, offset, text]) => {
-    const stream = streams.take({ step_id: "s", attempt, offset, text });
+    const stream = streams.add({ step_id: "s", attempt, offset, text });
     return stream && [stream.text, stream.start];
   });
 });

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.client.log_position import LogPosition, Payload, Since, StepTexts, Verdict
+from swallowtail.client.log_position import Decision, LogPosition, Payload, Since, StepTexts
 from tests.harness.services import require
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def test_the_javascript_client_follows_the_rule(place: int, javascript: dict[str
 def test_the_python_client_joins_streamed_text(case: dict[str, Any]) -> None:
     streams, known = StepTexts(), []
     for attempt, offset, text in case["pieces"]:
-        stream = streams.take({"step_id": "s", "attempt": attempt, "offset": offset, "text": text})
+        stream = streams.add({"step_id": "s", "attempt": attempt, "offset": offset, "text": text})
         known.append(stream and [stream.text, stream.start])
     assert known == case["known"]
 
@@ -68,20 +68,20 @@ def _since(place: list[Any] | None) -> Since | None:
 
 
 def _play(position: LogPosition, step: dict[str, Any]) -> dict[str, Any]:
-    verdict = Verdict()
+    decision = Decision()
     if "asked" in step:
         position.ask()
     elif "answer" in step:
         mode, head, epoch = [*step["answer"], "a"][:3]
-        verdict = position.answer({"mode": mode, "head": head, "epoch": epoch})
+        decision = position.receive_answer({"mode": mode, "head": head, "epoch": epoch})
     elif "skip" in step:
         after, seq, epoch = [*step["skip"], "a"][:3]
-        verdict = position.take_skip({"after": after, "seq": seq, "epoch": epoch})
+        decision = position.receive_skip({"after": after, "seq": seq, "epoch": epoch})
     elif "head" in step:
-        verdict = Verdict(ask=position.take_head(seq=step["head"][0], epoch=step["head"][1]))
+        decision = Decision(ask=position.receive_head(seq=step["head"][0], epoch=step["head"][1]))
     else:
-        verdict = position.take(_event(step))
-    return {"apply": [_name(event) for event in verdict.apply], "ask": verdict.ask}
+        decision = position.receive(_event(step))
+    return {"apply": [_name(event) for event in decision.apply], "ask": decision.ask}
 
 
 def _event(step: dict[str, Any]) -> Payload:

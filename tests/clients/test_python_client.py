@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from swallowtail.client.log_position import Payload, StepText
-from swallowtail.client.socket_connection import ConnectionFailed, Refused
-from swallowtail.client.task_websocket_client import TaskWebSocketClient
+from swallowtail.client import ConnectionFailed, Payload, Refused, StepText, TaskWebSocketClient
+from swallowtail.client.connection_keeper import ConnectionKeeper, Listener, Times
 from tests.clients.fake_connection import FakeConnection, FakeServer, event
 from tests.harness.waiting import wait_until
 
@@ -153,9 +152,10 @@ def test_it_comes_back_when_a_restarting_server_says(
     server.wait_for(3)
 
 
-def test_a_crowd_that_loses_its_connections_comes_back_over_a_while(server: FakeServer) -> None:
-    client = Notes(server, retry_after=1.0, retry_at_most=5.0)
-    pauses = sorted(client._choose_pause(1.0, stood=True) for _ in range(1000))
+def test_clients_that_lose_their_connections_together_reconnect_at_different_times(server: FakeServer) -> None:
+    times, ignore = Times(answer_within=10.0, retry_after=1.0, retry_at_most=5.0), Listener(*[lambda *_: None] * 3)
+    keeper = ConnectionKeeper(lambda: ("http://server", None), None, times, server.make_connection, ignore)
+    pauses = sorted(keeper.choose_pause(1.0, was_open=True) for _ in range(1000))
     assert 0.0 <= pauses[0] < 1.0
     assert 9.0 < pauses[-1] <= 10.0
 
