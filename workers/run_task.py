@@ -27,7 +27,11 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers import metrics
 from swallowtail.workers.celery_app import celery_app
-from swallowtail.workers.isolation.process_restore import allow_processes, kept, renew
+from swallowtail.workers.isolation.process_restore import (
+    allow_multiprocessing,
+    exit_after_failed_restore,
+    restored_process,
+)
 from swallowtail.workers.registry.catalogue import AgentSpec
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.database_wait import DatabaseWait
@@ -52,8 +56,8 @@ def prepare_child(**_: object) -> None:
     metrics.keep_to_this_process()
     forget_pool()
     inherit_context()
-    allow_processes()
-    renew()
+    allow_multiprocessing()
+    exit_after_failed_restore()
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
@@ -65,7 +69,7 @@ def run(task_id: str, attempt: int) -> None:
 
 def _run(task_id: str, attempt: int) -> None:
     bound = structlog.contextvars.bound_contextvars(task_id=task_id, attempt=attempt)
-    with bound, ending_lines(), Interrupts(RunState(slot(), settings())) as interrupts, kept():
+    with bound, ending_lines(), Interrupts(RunState(slot(), settings())) as interrupts, restored_process():
         try:
             if shared_memory().is_stopping:
                 # It would be stopped at once.

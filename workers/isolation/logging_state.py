@@ -1,4 +1,4 @@
-"""The loggers of a process and what may be set on them: read, and put back. Below `process_state`."""
+"""Reads and restores the configuration of all loggers and handlers, for `process_state`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-#: Level, propagate, disabled, handlers and filters of a logger: there are hundreds of them, and two looks at each run.
+#: Level, propagate, disabled, handlers and filters of a logger. A tuple, since there are hundreds per run.
 _Logger = tuple[int, bool, bool, tuple[logging.Handler, ...], tuple[Any, ...]]
 
 
@@ -22,8 +22,8 @@ class _State:
     showwarning: Any
 
 
-def take() -> _State:
-    """Return what is set on every logger, and on their handlers."""
+def read() -> _State:
+    """Return the configuration of every logger and its handlers."""
     loggers = {logger: _read(logger) for logger in _loggers()}
     handlers = {
         handler: (handler.level, handler.formatter, tuple(handler.filters))
@@ -33,8 +33,8 @@ def take() -> _State:
     return _State(logging.root.manager.disable, loggers, handlers, structlog.get_config(), warnings.showwarning)
 
 
-def put_back(before: _State) -> None:
-    """Set it again. Loggers that came meanwhile are as new, whatever was set on them."""
+def restore(before: _State) -> None:
+    """Restore the configuration. Loggers created since then are reset to defaults."""
     if logging.root.manager.disable != before.disable:
         logging.disable(before.disable)
     for logger in _loggers():

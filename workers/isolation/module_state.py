@@ -1,4 +1,4 @@
-"""Modules as an agent finds them: which there are, and the functions patched in them. Below `process_state`."""
+"""Reads and restores the loaded modules, patched functions and event loops, for `process_state`."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ import time
 from types import ModuleType
 from typing import Any
 
-#: Modules of Python's whose functions and classes are patched for the whole process, such as by `monkey.patch_all()`.
+#: Standard modules whose functions are patched for the whole process, for example by `monkey.patch_all()`.
 _PATCHED = (builtins, json, os, select, socket, ssl, subprocess, threading, time)
-#: Set by functions of their own, in `process_state`.
+#: Names that `process_state` restores with their own functions.
 _SET = frozenset({"_profile_hook", "_trace_hook", "excepthook"})
 
 
-def take_modules() -> tuple[dict[str, ModuleType], dict[str, ModuleType]]:
-    """Return the table of modules, and what is in it."""
+def read_modules() -> tuple[dict[str, ModuleType], dict[str, ModuleType]]:
+    """Return the dictionary of loaded modules and a copy of it."""
     return sys.modules, dict(sys.modules)
 
 
-def put_modules(before: tuple[dict[str, ModuleType], dict[str, ModuleType]]) -> None:
-    """Put back what was removed or replaced; what was imported meanwhile stays."""
+def restore_modules(before: tuple[dict[str, ModuleType], dict[str, ModuleType]]) -> None:
+    """Restore modules that were removed or replaced; modules imported since then stay."""
     sys.modules, known = before
     for name, module in known.items():
         if sys.modules.get(name) is not module:
             sys.modules[name] = module
 
 
-def take_functions() -> list[tuple[ModuleType, dict[str, Any]]]:
-    """Return what can be called of each module."""
+def read_functions() -> list[tuple[ModuleType, dict[str, Any]]]:
+    """Return the contents of each module."""
     return [(module, dict(vars(module))) for module in _PATCHED]
 
 
-def put_functions(before: list[tuple[ModuleType, dict[str, Any]]]) -> list[str]:
-    """Put back what was patched; return the names of it."""
+def restore_functions(before: list[tuple[ModuleType, dict[str, Any]]]) -> list[str]:
+    """Restore patched functions; return their names."""
     patched = []
     for module, known in before:
         now = vars(module)
@@ -52,14 +52,14 @@ def put_functions(before: list[tuple[ModuleType, dict[str, Any]]]) -> list[str]:
     return patched
 
 
-def take_loops() -> Any:
-    """Return what decides which event loop a thread gets: the policy, and what it knows of this thread."""
+def read_loops() -> Any:
+    """Return the event loop policy and its state for this thread."""
     policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
     return policy, dict(vars(policy._local)) if hasattr(policy, "_local") else None
 
 
-def put_loops(before: Any) -> None:
-    """Put it back: after `asyncio.run` a thread would get no loop any more."""
+def restore_loops(before: Any) -> None:
+    """Restore both: after `asyncio.run` a thread would get no loop any more."""
     policy, known = before
     asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
     if known is not None:

@@ -1,4 +1,4 @@
-"""The open files of a process: the three that all have, and whether too many were left open. Below `process_state`."""
+"""Restores the three standard files, and detects that too many files stay open, for `process_state`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from contextlib import suppress
 from typing import Any
 
 _STANDARD = (0, 1, 2)
-#: Above these, so that no copy takes the number of one that was closed.
+#: Lowest number of a copy, so that none takes the number of a standard file that was closed.
 _FIRST_COPY = 10
-#: Which part of those that a process may have open may be left to the next run.
-_PART = 0.5
+#: Share of the limit of open files that a run may leave open.
+_SHARE = 0.5
 
 
-def take_standard() -> tuple[dict[int, int], list[Any]]:
-    """Return copies of the standard files, and which of Python's streams are open."""
+def read_standard() -> tuple[dict[int, int], list[Any]]:
+    """Return copies of the standard files, and Python's open streams."""
     copies = {}
     for number in _STANDARD:
-        with suppress(OSError):  # a process may have been started without
+        with suppress(OSError):  # a process may be started without them
             copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _FIRST_COPY)
     return copies, [stream for stream in _streams() if not getattr(stream, "closed", False)]
 
 
-def put_standard(before: tuple[dict[int, int], list[Any]]) -> list[str]:
-    """Put the standard files back where others are in their places; return the names of streams that were closed."""
+def restore_standard(before: tuple[dict[int, int], list[Any]]) -> list[str]:
+    """Restore standard files that were replaced; return the names of streams that were closed."""
     copies, streams = before
     for number, copy in copies.items():
         if not _is_same(number, copy):
@@ -37,12 +37,12 @@ def put_standard(before: tuple[dict[int, int], list[Any]]) -> list[str]:
 
 
 def are_too_many() -> bool:
-    """Tell whether so many files are open that the next run might find no place for its own."""
+    """Return whether so many files are open that the next run might reach the limit."""
     try:
         open_now = len(os.listdir("/dev/fd"))
     except OSError:
         return False
-    return open_now > resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _PART
+    return open_now > resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _SHARE
 
 
 def _streams() -> Iterable[Any]:

@@ -1,8 +1,7 @@
-"""What a run finds and leaves of its process: everything that an agent may change for all is put back at its end.
+"""Restores the state of a pool child after each run, so that no agent's changes reach the next run.
 
-Beside the road, in a pool child, which performs one run after another: without this, a directory, a limit or a variable
-that one tenant's agent changed would be another's surprise. `process_state` has the table of it. Where something cannot
-be put back, another child takes the place of this one before the next run.
+A pool child performs one run after another, possibly of different tenants. `process_state` lists what is restored, such
+as the working directory, limits and environment variables. If something cannot be restored, the child is replaced.
 """
 
 from __future__ import annotations
@@ -26,57 +25,58 @@ import structlog
 from billiard.pool import EX_RECYCLE
 from billiard.process import current_process
 
-from swallowtail.workers.isolation.process_state import TABLE, Kept, Stuck
+from swallowtail.workers.isolation.process_state import TABLE, NotRestorable, StateItem
 
 log = structlog.get_logger(__name__)
 
-#: Our own threads, which outlast a run.
+#: Our own threads, which live longer than a run.
 _OURS = frozenset({"announcer", "heartbeat", "lease-watch"})
-#: Seconds that threads of a run which has ended may take to end, too.
-_LAST_MOMENT = 0.2
+#: Seconds that threads may take to end after their run.
+_THREAD_SECONDS = 0.2
 
-_spent = threading.Event()
+#: Set when something could not be restored.
+_must_exit = threading.Event()
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Put back at the end of the block what is of the process, and end the processes that were begun in it.
+def restored_process() -> Iterator[None]:
+    """Restore the state of the process at the end of the block, and end processes that were started in it.
 
-    What cannot be put back, such as a thread that runs on and is no daemon, makes it the last run (`renew`).
+    After a change that cannot be undone, such as a thread that keeps running, this is the child's last run.
     """
-    taken = list(_take())
+    items = list(_read())
     with warnings.catch_warnings():
         try:
             yield
         finally:
-            for each, before in taken:
-                _put_back(each, before)
+            for item, before in items:
+                _restore(item, before)
 
 
-def _take() -> Iterator[tuple[Kept, Any]]:
-    """Read what is to be put back. What cannot be read, as on another system, is left out: no run fails for it."""
-    for each in (*_LEFT, *TABLE):
+def _read() -> Iterator[tuple[StateItem, Any]]:
+    """Read every item. An item that this system does not support is left out: no run fails for it."""
+    for item in (*_LEFTOVERS, *TABLE):
         try:
-            before = each.take()
-        except Exception as fault:
-            log.warning("surroundings_not_read", what=each.name, reason=str(fault) or type(fault).__name__)
+            before = item.read()
+        except Exception as error:
+            log.warning("process_state_not_read", what=item.name, reason=str(error) or type(error).__name__)
         else:
-            yield each, before
+            yield item, before
 
 
-def _put_back(each: Kept, before: Any) -> None:
+def _restore(item: StateItem, before: Any) -> None:
     try:
-        each.put_back(before)
-    except Exception as fault:  # the rest is to be put back all the same
-        _spent.set()
-        log.warning("surroundings_not_restored", what=each.name, reason=str(fault) or type(fault).__name__)
+        item.restore(before)
+    except Exception as error:  # the other items are restored all the same
+        _must_exit.set()
+        log.warning("process_state_not_restored", what=item.name, reason=str(error) or type(error).__name__)
 
 
-def allow_processes() -> None:
-    """Once in each pool child: let `multiprocessing` work there, by new interpreters unless somebody asks otherwise.
+def allow_multiprocessing() -> None:
+    """Let `multiprocessing` work in this pool child, with new interpreters by default.
 
-    Celery marks its children as daemons, which may have none of their own, and leaves them a key of its own kind. A
-    fork would copy the threads' locks and the connections of the run.
+    Celery marks its children as daemons, which may not have children, and sets an authentication key of another type.
+    A fork would copy locks of threads and the connections of the run.
     """
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     config["daemon"] = False
@@ -84,16 +84,16 @@ def allow_processes() -> None:
     multiprocessing.set_start_method("spawn", force=True)
 
 
-def renew(worker: Any = None) -> None:
-    """Once in each pool child: have it end, as after the last of its runs, instead of waiting for a next one.
+def exit_after_failed_restore(worker: Any = None) -> None:
+    """Let this pool child exit instead of waiting for its next run if its state could not be restored.
 
-    `worker` is what the pool calls in its child. It looks its methods up only after this.
+    `worker` is the object that the pool runs in its child; it looks up `wait_for_job` only later.
     """
     worker = current_process()._target if worker is None else worker  # type: ignore[attr-defined]
     wait: Callable[[], Any] = worker.wait_for_job
 
     def wait_for_job() -> Any:
-        if _spent.is_set():
+        if _must_exit.is_set():
             log.info("child_replaced")
             sys.exit(EX_RECYCLE)
         return wait()
@@ -105,28 +105,28 @@ def _threads() -> set[threading.Thread]:
     return set(threading.enumerate())
 
 
-def _look_for_threads(before: set[threading.Thread]) -> None:
-    until = time.monotonic() + _LAST_MOMENT
-    # Daemon threads are what libraries keep for the life of a process: a new child for each would help nobody.
+def _check_threads(before: set[threading.Thread]) -> None:
+    until = time.monotonic() + _THREAD_SECONDS
+    # Libraries keep daemon threads for the life of a process, so those do not count.
     left = [thread for thread in _threads() - before if thread.name not in _OURS and not thread.daemon]
     for thread in left:
-        # One that is none of Python's own cannot be waited for, and is at work whenever it is seen.
+        # A thread that Python did not start cannot be joined and always counts as running.
         with suppress(RuntimeError):
             thread.join(max(until - time.monotonic(), 0.0))
     names = [thread.name for thread in left if thread.is_alive()]
     if names:
-        raise Stuck(f"threads still run: {', '.join(names[:5])}")
+        raise NotRestorable(f"threads still run: {', '.join(names[:5])}")
 
 
 def _children() -> set[int]:
-    """Return the ids of this process's children but for the helpers that `multiprocessing` keeps; Linux only."""
-    found: set[int] = set()
+    """Return the ids of this process's children without the helpers of `multiprocessing`; Linux only."""
+    pids: set[int] = set()
     for file in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
-            found |= {int(pid) for pid in file.read_text().split()}
+            pids |= {int(pid) for pid in file.read_text().split()}
     tracker = getattr(multiprocessing.resource_tracker, "_resource_tracker", None)
     server = getattr(multiprocessing.forkserver, "_forkserver", None)
-    return found - {getattr(tracker, "_pid", None), getattr(server, "_forkserver_pid", None)}
+    return pids - {getattr(tracker, "_pid", None), getattr(server, "_forkserver_pid", None)}
 
 
 def _end_children(before: set[int]) -> None:
@@ -141,4 +141,5 @@ def _end_children(before: set[int]) -> None:
             os.waitpid(pid, 0)
 
 
-_LEFT = (Kept("processes", _children, _end_children), Kept("threads", _threads, _look_for_threads))
+#: Processes and threads that a run left behind.
+_LEFTOVERS = (StateItem("processes", _children, _end_children), StateItem("threads", _threads, _check_threads))

@@ -1,4 +1,4 @@
-"""What a run changes in its process is put back before the next one."""
+"""The changes that a run makes to its process are undone before the next run."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from billiard.pool import EX_RECYCLE
 from structlog.testing import capture_logs
 
 from swallowtail.workers.isolation import process_restore
-from swallowtail.workers.isolation.process_restore import kept, renew
-from swallowtail.workers.isolation.process_state import TABLE, Kept
+from swallowtail.workers.isolation.process_restore import exit_after_failed_restore, restored_process
+from swallowtail.workers.isolation.process_state import TABLE, StateItem
 
 
 def current_umask() -> int:
@@ -73,7 +73,7 @@ def set_dump() -> None:
 
 
 def has_loop() -> bool:
-    """Whether an agent that asks for the loop of its thread gets one, as it does in a new process."""
+    """Return whether the current thread gets an event loop, as in a new process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -90,7 +90,7 @@ def set_policy_and_run() -> None:
 
 
 def has_own_loop() -> bool:
-    """The same where a policy was chosen before the run."""
+    """Return the same after a policy was set before the run."""
     policy = asyncio.get_event_loop_policy()
     return not policy._local._set_called  # type: ignore[attr-defined]
 
@@ -186,7 +186,7 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
 
 
 class Worker:
-    """What the pool calls in its child, as far as it is asked for the next run."""
+    """The part of the pool's worker object that waits for the next run."""
 
     def wait_for_job(self) -> str:
         return "next"
@@ -194,36 +194,36 @@ class Worker:
 
 @pytest.fixture(autouse=True)
 def worker() -> Iterator[Worker]:
-    process_restore._spent.clear()
+    process_restore._must_exit.clear()
     waiting = Worker()
-    renew(waiting)
+    exit_after_failed_restore(waiting)
     yield waiting
-    process_restore._spent.clear()
+    process_restore._must_exit.clear()
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_it_is_put_back(what: str) -> None:
-    change, look = CHANGES[what]
-    # Twice: another test of this process may have left something, which the first look puts away.
-    look()
-    before = look()
+def test_a_change_is_undone(what: str) -> None:
+    change, read = CHANGES[what]
+    # Twice: the first read may clean up what another test left in this process.
+    read()
+    before = read()
 
     def work() -> None:
-        with kept():
+        with restored_process():
             change()
             raise LookupError
 
     with pytest.raises(LookupError):
         work()
-    assert look() == before
+    assert read() == before
 
 
-def test_a_directory_that_is_gone_does_not_keep_the_rest_from_being_put_back(tmp_path: Path) -> None:
+def test_a_directory_that_is_gone_does_not_prevent_the_restore_of_the_rest(tmp_path: Path) -> None:
     before, limit = os.getcwd(), sys.getrecursionlimit()
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
     try:
-        with kept():
+        with restored_process():
             (tmp_path / "gone").rmdir()
             sys.setrecursionlimit(5000)
     finally:
@@ -231,14 +231,14 @@ def test_a_directory_that_is_gone_does_not_keep_the_rest_from_being_put_back(tmp
     assert sys.getrecursionlimit() == limit
 
 
-def test_a_system_that_does_not_tell_the_saved_users_has_runs_too(
+def test_a_system_without_saved_user_ids_performs_runs_too(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("getresuid", "getresgid", "sched_getaffinity", "sched_setaffinity"):
         monkeypatch.delattr(os, name)
-    with capture_logs() as told, kept():
+    with capture_logs() as logged, restored_process():
         pass
-    assert told == []
+    assert logged == []
     assert worker.wait_for_job() == "next"
 
 
@@ -248,29 +248,29 @@ def test_what_cannot_be_read_of_the_process_is_left_out_with_a_warning(
     def refuse() -> None:
         raise AttributeError("not on this system")
 
-    odd = Kept("odd", refuse, lambda _: None)
+    odd = StateItem("odd", refuse, lambda _: None)
     monkeypatch.setattr(process_restore, "TABLE", (odd, *TABLE))
     limit = sys.getrecursionlimit()
-    with capture_logs() as told, kept():
+    with capture_logs() as logged, restored_process():
         sys.setrecursionlimit(5000)
     assert sys.getrecursionlimit() == limit
-    assert [(line["event"], line["what"], line["log_level"]) for line in told] == [
-        ("surroundings_not_read", "odd", "warning")
+    assert [(line["event"], line["what"], line["log_level"]) for line in logged] == [
+        ("process_state_not_read", "odd", "warning")
     ]
     assert worker.wait_for_job() == "next"
 
 
-def test_chance_is_not_foretold_by_what_another_run_chose() -> None:
-    with kept():
+def test_random_numbers_do_not_depend_on_a_seed_of_another_run() -> None:
+    with restored_process():
         random.seed(1)
         expected = random.random()
         random.seed(1)
-    with kept():
+    with restored_process():
         assert random.random() != expected
 
 
 def test_a_process_that_is_left_behind_is_ended() -> None:
-    with kept():
+    with restored_process():
         process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=[3600])
         process.start()
     assert multiprocessing.active_children() == []
@@ -278,14 +278,14 @@ def test_a_process_that_is_left_behind_is_ended() -> None:
 
 
 def test_a_program_that_is_left_behind_is_ended() -> None:
-    with kept():
+    with restored_process():
         process = subprocess.Popen(["sleep", "3600"])
     assert process.poll() is not None
 
 
-def test_a_child_with_a_thread_that_still_runs_takes_no_other_run(worker: Worker) -> None:
+def test_a_child_with_a_thread_that_still_runs_takes_no_further_run(worker: Worker) -> None:
     over = threading.Event()
-    with kept():
+    with restored_process():
         thread = threading.Thread(target=over.wait)
         thread.start()
     with pytest.raises(SystemExit) as ended:
@@ -295,14 +295,14 @@ def test_a_child_with_a_thread_that_still_runs_takes_no_other_run(worker: Worker
     thread.join()
 
 
-def test_a_child_that_a_limit_cannot_be_raised_in_again_takes_no_other_run(
+def test_a_child_whose_limit_cannot_be_raised_again_takes_no_further_run(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
     before, limit = resource.getrlimit(resource.RLIMIT_NOFILE), sys.getrecursionlimit()
-    with kept():
+    with restored_process():
         lower_limit()
         sys.setrecursionlimit(5000)
         monkeypatch.setattr(resource, "setrlimit", refuse)
@@ -313,9 +313,9 @@ def test_a_child_that_a_limit_cannot_be_raised_in_again_takes_no_other_run(
         worker.wait_for_job()
 
 
-def test_a_daemon_thread_as_libraries_keep_them_costs_no_child(worker: Worker) -> None:
+def test_a_daemon_thread_as_libraries_keep_them_replaces_no_child(worker: Worker) -> None:
     over = threading.Event()
-    with kept():
+    with restored_process():
         thread = threading.Thread(target=over.wait, daemon=True)
         thread.start()
     assert worker.wait_for_job() == "next"
@@ -323,27 +323,27 @@ def test_a_daemon_thread_as_libraries_keep_them_costs_no_child(worker: Worker) -
     thread.join()
 
 
-def test_a_child_that_all_was_put_back_in_takes_the_next_run(worker: Worker) -> None:
-    with kept():
+def test_a_child_in_which_everything_was_restored_takes_the_next_run(worker: Worker) -> None:
+    with restored_process():
         os.environ["ODD"] = "1"
         threading.Thread(target=lambda: None).start()
     assert worker.wait_for_job() == "next"
 
 
-def test_a_child_in_which_functions_were_patched_takes_no_other_run(worker: Worker) -> None:
-    with kept():
+def test_a_child_in_which_functions_were_patched_takes_no_further_run(worker: Worker) -> None:
+    with restored_process():
         time.sleep = print
     with pytest.raises(SystemExit):
         worker.wait_for_job()
 
 
-def test_a_child_with_too_many_files_open_takes_no_other_run(worker: Worker) -> None:
+def test_a_child_with_too_many_files_open_takes_no_further_run(worker: Worker) -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # This process may have any number open already: half of this limit is 200 more than that.
+    # Half of this limit is 200 files more than this process has open already.
     resource.setrlimit(resource.RLIMIT_NOFILE, (400 + 2 * len(os.listdir("/dev/fd")), limit[1]))
     files = []
     try:
-        with kept():
+        with restored_process():
             files = [os.open(os.devnull, os.O_RDONLY) for _ in range(250)]
     finally:
         for file in files:
@@ -354,9 +354,9 @@ def test_a_child_with_too_many_files_open_takes_no_other_run(worker: Worker) -> 
 
 
 @pytest.mark.parametrize("finders", [sys.meta_path, sys.path_hooks])
-def test_a_child_in_which_an_import_added_a_finder_takes_no_other_run(worker: Worker, finders: list[object]) -> None:
+def test_a_child_in_which_an_import_added_a_finder_takes_no_further_run(worker: Worker, finders: list[object]) -> None:
     before = list(finders)
-    with kept():
+    with restored_process():
         finders.append(lambda *_: None)
     assert finders == before
     with pytest.raises(SystemExit):
@@ -367,11 +367,11 @@ def test_a_variable_that_is_hidden_from_programs_stays_hidden() -> None:
     os.environ["HIDDEN"] = "1"
     os.unsetenv("HIDDEN")
     try:
-        with kept():
+        with restored_process():
             os.environ["ODD"] = "1"
             del os.environ["PATH"]
-        told = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout
     finally:
         del os.environ["HIDDEN"]
     assert "PATH" in os.environ
-    assert not [line for line in told.splitlines() if line.startswith(("HIDDEN=", "ODD="))]
+    assert not [line for line in output.splitlines() if line.startswith(("HIDDEN=", "ODD="))]
