@@ -51,7 +51,7 @@ def _begin() -> None:
 
 
 def _lock(directory: str) -> None:
-    """Lock a file of the directory while a process of this worker lives; process ids are ambiguous across containers."""
+    """Lock a file of the directory while this worker lives; process ids are ambiguous across containers."""
     lock = os.open(os.path.join(directory, LOCK), os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     # From now on, an unlocked file means that the directory is stale.

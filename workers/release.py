@@ -1,7 +1,7 @@
 """Brings a deployment up to date before its processes start.
 
-`python -m swallowtail.workers.release` may run any number of times. It migrates the database, publishes the agents' cards
-and makes sure that the demo instance exists.
+`python -m swallowtail.workers.release` may run any number of times. It migrates the database, publishes the agents'
+cards and makes sure that the demo instance exists.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def prepare_child(**_: object) -> None:
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)
 def run(task_id: str, attempt: int) -> None:
-    """Perform one attempt of a task if its wake-up is still valid; `workers/broker/message_check` checked its signature."""
+    """Perform one attempt of a task if its wake-up is still valid; `broker/message_check` checked its signature."""
     # In a context of its own, since an agent may set context variables.
     contextvars.copy_context().run(_run, task_id, attempt)
 

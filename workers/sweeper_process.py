@@ -1,7 +1,7 @@
 """The sweeper process beside a worker: recovers lost tasks, extends leases for blocked runs, serves metrics.
 
 It is a process of its own, because a thread of a process that forks may leave its locks to the children for ever. The
-worker starts `python -m swallowtail.workers.sweeper_process` and restarts it when it ends; it always ends with the worker.
+worker runs `python -m swallowtail.workers.sweeper_process` and restarts it when it ends; it ends with the worker.
 """
 
 from __future__ import annotations

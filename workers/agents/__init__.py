@@ -1,1 +1,1 @@
-"""The agents that come with Swallowtail: one file each, found by the `swallowtail.agents` entry points."""
+"""Agents that are installed with Swallowtail, found by the `swallowtail.agents` entry points."""

@@ -11,7 +11,7 @@ from swallowtail.workers.run.context import Context
 
 
 class EchoInput(BaseModel):
-    """What to give back."""
+    """The content to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,10 +36,10 @@ def run(ctx: Context, task_input: EchoInput) -> Any:
 
 
 def listen(task_input: EchoInput) -> dict[str, JsonValue]:
-    """The input as plain JSON, without the fields that were left out."""
+    """Return the input as plain JSON, without fields that were left out."""
     return task_input.model_dump(mode="json", exclude_none=True)
 
 
 def repeat(heard: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The same again."""
+    """Return it again."""
     return heard

@@ -1,4 +1,4 @@
-"""The `probe` agent: steps of a chosen length that succeed or fail as asked. For operators and for the fault tests."""
+"""The `probe` agent: performs steps of a chosen length that succeed or fail, for operators and for tests."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from swallowtail.workers.registry.catalogue import agent
 from swallowtail.workers.run.context import Context, PermanentError
 
-#: Longest nap between two looks at whether the task was cancelled, in seconds.
+#: Longest sleep between two checks for a cancel request, in seconds.
 NAP = 0.1
 
 
 class ProbeError(Exception):
-    """The failure that a probe was asked for; it is worth another try."""
+    """The failure that the input asks for; another try may succeed."""
 
 
 class ProbeInput(BaseModel):
-    """How many steps, how long, and what goes wrong."""
+    """The number and length of steps, and their failures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ def run(ctx: Context, task_input: ProbeInput) -> Any:
 
 
 def perform(ctx: Context, task_input: ProbeInput, number: int) -> dict[str, Any]:
-    """One step: take the time, report on the way, then fail or return."""
+    """Perform one step: take the time, report progress, then fail or return."""
     if task_input.blocking:
         time.sleep(task_input.seconds)
     else:
@@ -94,7 +94,7 @@ def perform(ctx: Context, task_input: ProbeInput, number: int) -> dict[str, Any]
 
 
 def _work(ctx: Context, task_input: ProbeInput, number: int) -> None:
-    """Sleep in naps, so that a cancellation or a lost lease ends the step within one nap."""
+    """Sleep in short intervals, so that a cancel request or a lost lease ends the step soon."""
     parts = max(task_input.updates, 1)
     for part in range(1, parts + 1):
         until = time.monotonic() + task_input.seconds / parts

@@ -1,8 +1,7 @@
-"""The `social_campaign` agent: a team that turns one brief into posts. On the road of an event: `run_task` calls it,
-and each member's work is a journalled step.
+"""The `social_campaign` agent: a team of agents turns one brief into posts, each step saved.
 
-Manager plans → Researcher reads and extracts → ContentCreator writes one post per platform → Editor reviews; what fails
-is written again, round by round → Publisher packages.
+The Manager plans, the Researcher reads and extracts facts, the ContentCreator writes one post per platform, the Editor
+reviews, rejected posts are written again in the next round, and the Publisher packages the result.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from swallowtail.workers.agents.campaign.researcher import extract_facts, read_s
 from swallowtail.workers.registry.catalogue import agent
 from swallowtail.workers.run.context import Context
 
-#: Percent of the task that is done once the research is done, and once the last possible review is done.
+#: Percent of the task that is done after the research, and after the last possible review.
 RESEARCHED, REVIEWED = 20.0, 95.0
 
 Output = dict[str, Any]
@@ -52,7 +51,7 @@ def run(ctx: Context, task_input: CampaignInput) -> Any:
 
 
 def _research(ctx: Context, task_input: CampaignInput) -> tuple[Output, Output]:
-    """What the source is, and what it says."""
+    """Return the source and its facts."""
     source = ctx.step(
         "read_source",
         read_source,
@@ -75,7 +74,7 @@ def _research(ctx: Context, task_input: CampaignInput) -> tuple[Output, Output]:
 
 
 def _write(ctx: Context, task_input: CampaignInput, source: Output, research: Output) -> dict[PlatformName, Output]:
-    """The posts by platform, each with its last round and what the Editor still finds in it."""
+    """Return the posts by platform, each with its last round and the Editor's remaining findings."""
     posts: dict[PlatformName, Output] = {}
     returned: dict[PlatformName, Output] = {}
     pending = list(task_input.platforms)
@@ -111,7 +110,7 @@ def _draft(
     pending: list[PlatformName],
     number: int,
 ) -> list[Output]:
-    """One round of drafts, for the platforms that still need one."""
+    """Write one round of drafts for the platforms that still need one."""
     return [
         ctx.step(
             f"draft:{name}:{number}",
@@ -132,13 +131,13 @@ def _draft(
 
 
 def _send_back(text: str, findings: list[Output], before: Output | None) -> Output:
-    """What the ContentCreator gets back: the findings of every round so far, or mending one could undo another."""
+    """Return the input of the next round: the findings of every round so far, so that one fix does not undo another."""
     earlier = before["findings"] if before else []
     return {"text": text, "findings": earlier + [finding for finding in findings if finding not in earlier]}
 
 
 def _percent(task_input: CampaignInput, number: int, part: float) -> float:
-    """How far the task is once `part` of a round is done: each round gets half of what is left, the last one all."""
+    """Return the percentage once `part` of a round is done: each round gets half of the rest, the last one all."""
     start = RESEARCHED
     for _ in range(number - 1):
         start += (REVIEWED - start) / 2

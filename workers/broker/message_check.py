@@ -1,9 +1,9 @@
 """Checks every message of the broker before Celery handles it, and discards all but valid wake-ups.
 
 Runs in the worker's main process. Any program that can write to the queue can put anything there, and Celery trusts it:
-bytes that are not JSON end the worker, and headers make it run other tasks, wait, or cancel. So a message either has the
-shape that `core/ledger/outbox` sends, with a valid signature if signatures are required, or it is discarded and counted.
-Celery only gets the parts that were checked.
+bytes that are not JSON end the worker, and headers make it run other tasks, wait, or cancel. So a message either has
+the shape that `core/ledger/outbox` sends, with a valid signature if signatures are required, or it is discarded and
+counted. Celery only gets the parts that were checked.
 """
 
 from __future__ import annotations

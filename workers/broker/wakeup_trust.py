@@ -38,6 +38,6 @@ def choose_time_limits(limits: Limits) -> list[float | None]:
 
 @functools.cache
 def known_time_limits() -> list[tuple[int, int]]:
-    """Return the hard and soft time limits of runs in this worker, in seconds: the settings' first, then each agent's."""
+    """Return the hard and soft time limits of this worker's runs, in seconds: the settings' first, then each agent's."""
     own = [(spec.soft_time_limit, spec.hard_time_limit) for spec in agents().values()]
     return [choose_limits(settings(), *pair) for pair in [(None, None), *own]]

@@ -39,7 +39,7 @@ class NotRestorable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StateItem:
-    """One item of process-wide state. `restore` gets the value that `read` returned, and raises if it cannot restore it."""
+    """One item of process-wide state. `restore` gets the value that `read` returned, and raises if it fails."""
 
     name: str
     read: Callable[[], Any]

@@ -1,1 +1,1 @@
-"""Where text comes from: providers that write drafts, and the fetcher that reads documents."""
+"""Text engines that write drafts, and the fetcher of documents."""

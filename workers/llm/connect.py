@@ -1,6 +1,4 @@
-"""Connects to addresses of the public internet only, within a total time. Off the road of an event: the fetcher uses
-it inside a step.
-"""
+"""Opens connections to addresses of the public internet only, within a total time."""
 
 from __future__ import annotations
 
@@ -15,38 +13,35 @@ from swallowtail.workers.run.context import PermanentError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_SPECIAL_IPV4 = """
-0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24
-192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
-240.0.0.0/4
-"""
-#: Blocks with a purpose of their own, by the IANA IPv4 Special-Purpose Address Registry, and multicast. Written down
-#: here because Python's own list changes with its version.
+#: Blocks of the IANA IPv4 Special-Purpose Address Registry, and multicast. Listed here because Python's own list
+#: changes with its version.
 SPECIAL_IPV4 = tuple(
-    ipaddress.IPv4Network(block)
-    for block in [
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.31.196.0/24",
-        "192.52.193.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "192.175.48.0/24",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-    ]
+    map(
+        ipaddress.IPv4Network,
+        [
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.31.196.0/24",
+            "192.52.193.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "192.175.48.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ],
+    )
 )
-#: The only part of IPv6 that is the public internet (RFC 4291, section 2.4, and IANA's list of what was given out), and
-#: the special blocks in it. All that stands for an IPv4 address is outside or among these: NAT64, 6to4, Teredo.
+#: The public part of IPv6 (RFC 4291, section 2.4, and IANA's list of allocations), and its special blocks. Addresses
+#: that embed an IPv4 address (NAT64, 6to4, Teredo) are outside of it or in one of these.
 PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
 SPECIAL_IPV6 = tuple(
     ipaddress.IPv6Network(block)
@@ -59,14 +54,14 @@ class FetchError(Exception):
 
 
 class Deadline:
-    """A total time in seconds, over any number of connections."""
+    """A total time in seconds for any number of connections."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds left, at least a millisecond (0 would mean *do not block* to a socket)."""
+        """Seconds left, at least a millisecond (0 means *do not block* for a socket)."""
         return max(self._end - time.monotonic(), 0.001)
 
     @property
@@ -76,8 +71,8 @@ class Deadline:
 
     @contextmanager
     def guard(self, connection: socket.socket) -> Iterator[None]:
-        """Shut the connection down when the time is up: a timeout per read would let a trickle go on for ever."""
-        twin = connection.dup()  # TLS takes the socket over; its twin still reaches the same connection
+        """Shut the connection down when the time is up: a timeout per read does not end a slow trickle."""
+        twin = connection.dup()  # TLS takes the socket over; the duplicate still reaches the same connection
         timer = threading.Timer(self.left, _shut_down, (twin,))
         timer.daemon = True
         timer.start()
@@ -91,10 +86,10 @@ class Deadline:
 
 @contextmanager
 def connect(host: str, port: int, deadline: Deadline, *, allow_private: bool) -> Iterator[socket.socket]:
-    """A TCP connection to `host`, closed at the end.
+    """Yield a TCP connection to `host`, and close it at the end.
 
-    Raises PermanentError when any of the host's addresses is not of the public internet (unless `allow_private`),
-    OSError when none of them answers.
+    Raises PermanentError if an address of the host is not public (unless `allow_private`), OSError if none answers.
+
     """
     problem: OSError = OSError("the name has no address")
     for family, address in _resolve(host, port, allow_private=allow_private):
@@ -113,7 +108,7 @@ def connect(host: str, port: int, deadline: Deadline, *, allow_private: bool) ->
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet; one that only stands for another address never does."""
+    """Return whether an address belongs to the public internet; an address that embeds another one never does."""
     if isinstance(address, ipaddress.IPv6Address):
         return address in PUBLIC_IPV6 and not any(address in block for block in SPECIAL_IPV6)
     return not any(address in block for block in SPECIAL_IPV4)

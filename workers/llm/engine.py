@@ -1,4 +1,4 @@
-"""Opens the text engine that the settings name. Off the road of an event: an agent calls it inside a step."""
+"""Opens the text engine that the settings select."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from swallowtail.workers.llm.provider import Provider
 
 
 def open_provider(settings: Settings | None = None) -> Provider:
-    """The provider named by SWALLOWTAIL_LLM_PROVIDER.
+    """Return the provider named by SWALLOWTAIL_LLM_PROVIDER.
 
-    Raises PermanentError when it needs something that is missing: the `openai` extra, or a key.
+    Raises PermanentError if the `openai` extra or a key is missing.
     """
     settings = settings or load_settings()
     if settings.llm_provider == "openai":

@@ -1,8 +1,7 @@
-"""Fetches one document from the web for an agent. Off the road of an event: the Researcher calls it inside a step.
+"""Fetches one document from the web for an agent, without giving access to the internal network.
 
-A URL comes from whoever submits tasks, so it must not become a way into the machine's own network: the address that
-was checked is the address connected to (a name cannot change its mind in between), at every redirect anew, and no
-proxy or cookie of this machine is used.
+Users choose the URL. So every address is checked, at each redirect again, and the connection goes to the address that
+was checked (a second name lookup could return another one); no proxy or cookie of this machine is used.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ from swallowtail.workers.run.context import PermanentError
 
 MAX_REDIRECTS = 5
 MAX_URL = 2000
-#: Longest `Content-Type` that is looked at, in characters: to take one apart takes quadratic time.
+#: Longest `Content-Type` that is parsed, in characters: parsing takes quadratic time.
 MAX_TYPE = 1000
-#: Bytes of a body that are read at once.
+#: Bytes that are read at once.
 PIECE = 65_536
 HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: Media types of what may be a document; what it is, its content says. The last is for files of which a server knows
-#: nothing.
+#: Media types of documents; the content decides the format. The last one is for files of unknown type.
 DOCUMENTS = frozenset(
     {
         "text/plain",
@@ -47,7 +45,7 @@ DOCUMENTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FetchedDocument:
-    """A document as it came; `url` is where it was found after redirects, `charset` what the server says."""
+    """A document as received; `url` is its address after redirects, `charset` the one that the server declares."""
 
     url: str
     content_type: str
@@ -63,10 +61,10 @@ class _Answer:
 
 
 def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocument:
-    """Fetch `url` and return what is there; reading it is another matter (`workers/reading`).
+    """Fetch a document; `workers/reading` reads it.
 
-    Raises PermanentError when the address is refused, or the document is too large, of another kind, or not there;
-    FetchError when another try may succeed.
+    Raises PermanentError if the address is refused, or the document is missing, too large or of another type;
+    FetchError if another try may succeed.
     """
     settings = settings or load_settings()
     deadline = Deadline(settings.fetch_timeout)
@@ -81,7 +79,7 @@ def fetch_document(url: str, settings: Settings | None = None) -> FetchedDocumen
 
 
 def _checked(base: str, target: str) -> tuple[str, SplitResult]:
-    """The URL that `target` means on the page `base`, and its parts; anything odd is refused before it is asked for."""
+    """Return the URL of the link `target` on the page `base`, and its parts. Raises PermanentError if unusable."""
     if len(base) > MAX_URL or len(target) > MAX_URL:
         raise PermanentError(f"a URL of more than {MAX_URL} characters is refused", code="fetch_refused")
     try:
@@ -98,7 +96,7 @@ def _checked(base: str, target: str) -> tuple[str, SplitResult]:
 
 
 def _get(url: SplitResult, settings: Settings, deadline: Deadline) -> _Answer:
-    """One request; the body is empty for a redirect."""
+    """Send one request; the body is empty for a redirect."""
     with _connection(url, settings, deadline) as connection:
         connection.putrequest("GET", _target(url), skip_accept_encoding=True)
         connection.putheader("Accept", "text/markdown, text/html, text/plain;q=0.9, */*;q=0.5")
@@ -114,7 +112,7 @@ def _get(url: SplitResult, settings: Settings, deadline: Deadline) -> _Answer:
 
 @contextmanager
 def _connection(url: SplitResult, settings: Settings, deadline: Deadline) -> Iterator[http.client.HTTPConnection]:
-    """A connection whose socket goes to a checked address and is shut down when the time is up."""
+    """Yield a connection to a checked address that is shut down when the time is up."""
     host, secure = url.hostname or "", url.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(host, url.port or kind.default_port)
@@ -150,19 +148,19 @@ def _check_head(response: http.client.HTTPResponse) -> None:
         raise PermanentError(f"a document of type {kind} cannot be read as text", code="fetch_refused")
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":  # a compressed body could unpack to any size
-        raise PermanentError(f"the server sent {encoding!r} although it was asked not to", code="fetch_refused")
+        raise PermanentError(f"the server sent {encoding!r} although it was not requested", code="fetch_refused")
 
 
 def _body(response: http.client.HTTPResponse, limit: int, deadline: Deadline) -> bytes:
     if (response.length or 0) > limit:
         raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
     body = bytearray()
-    # In pieces: a chunk that says its size is negative would be read for as long as anything comes.
+    # In pieces: a chunk with a negative size would be read without end.
     while len(body) <= limit and (piece := response.read1(PIECE)):
         body += piece
     if len(body) > limit:
         raise PermanentError(f"the document is larger than {limit} bytes", code="fetch_too_large")
-    if deadline.passed or response.length:  # shut down by us, or fewer bytes than promised
+    if deadline.passed or response.length:  # shut down by us, or fewer bytes than announced
         raise FetchError("it took too long" if deadline.passed else "the connection broke off")
     return bytes(body)
 
@@ -172,6 +170,6 @@ def _media_type(headers: http.client.HTTPMessage) -> str:
 
 
 def _charset(headers: http.client.HTTPMessage) -> str | None:
-    """What the server says, as it says it: no codec is asked (`charsets` knows which there are)."""
-    found = headers.get_param("charset")
-    return found.strip("'\"").lower() if isinstance(found, str) else None
+    """Return the declared character set without looking up a codec; `charsets` knows the valid ones."""
+    declared = headers.get_param("charset")
+    return declared.strip("'\"").lower() if isinstance(declared, str) else None

@@ -1,9 +1,8 @@
-"""The offline writer: puts together posts from sentences quoted from the source. Off the road of an event: the
-ContentCreator calls it inside a step.
+"""The offline text engine: composes posts from sentences quoted from the source.
 
-It is not a language model and says so (`provider: offline`). It adds an opening in the wished tone, chooses and orders
-quotations, and keeps to the platform's limits; the same request always gives the same text. It does not guess at the
-brand's rules: the Editor names what is wrong, and the next round mends exactly that.
+It is not a language model and reports so (`provider: offline`). It adds an opening in the requested tone, selects and
+orders quotations, and keeps to the platform's limits; the same request always gives the same text. It does not apply
+the brand's rules by itself: the Editor names the violations, and the next round fixes those.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from dataclasses import dataclass, replace
 from swallowtail.workers.llm.provider import DraftRequest, Fact, Tone
 from swallowtail.workers.llm.wording import bare, calm, cut, mentions, without_emoji
 
-#: A quotation cut shorter than this, in the platform's count, says nothing.
+#: A quotation cut shorter than this, in the platform's count, is not used.
 SHORTEST_QUOTE = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How a tone looks: around the title, and in front of each fact of a list."""
+    """The marks of a tone: around the title, and before each fact of a list."""
 
     before: str
     after: str
@@ -35,7 +34,7 @@ VOICES: dict[Tone, Voice] = {
     "plain": Voice("", "", "-"),
 }
 
-#: The line before the facts, by language; a text in another language gets none.
+#: The line before the facts, by language; other languages get none.
 OPENERS: dict[str, dict[Tone, str]] = {
     "en": {
         "friendly": "Good to know{audience}:",
@@ -66,7 +65,7 @@ OPENERS: dict[str, dict[Tone, str]] = {
         "plain": "En resumen{audience}:",
     },
 }
-#: Languages in which a mark by itself after a title is a fault (Spanish has two, French a space before it).
+#: Languages in which a single mark after a title is wrong (Spanish has two, French a space before it).
 _NO_MARK_AFTER = frozenset({"es", "fr"})
 
 
@@ -83,7 +82,7 @@ class OfflineProvider:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A post before it is laid out; any part may be empty."""
+    """The parts of a post; any may be empty."""
 
     title: str = ""
     opener: str = ""
@@ -94,9 +93,10 @@ class Parts:
 
 
 def compose(request: DraftRequest) -> str:
-    """The post: within the limit and the number of hashtags, whatever the request holds.
+    """Return the post, within the limit and the number of hashtags for any request.
 
-    What must be there comes first, then one whole quotation, then what makes the post better as far as it fits.
+    Required parts come first, then one whole quotation, then optional parts as far as they fit.
+
     """
     facts = _usable_facts(request)
     tags = _usable_hashtags(request)
@@ -116,7 +116,7 @@ def compose(request: DraftRequest) -> str:
 
 
 def _grow(request: DraftRequest, parts: Parts, within: int | None = None, **more: object) -> Parts:
-    """`parts` with `more`, or as it was when the post would become too long."""
+    """Return `parts` with `more`, or unchanged if the post would become too long."""
     grown = replace(parts, **more)  # type: ignore[arg-type]
     limit = request.limit if within is None else min(within, request.limit)
     return grown if request.measure(_lay_out(request, grown)) <= limit else parts
@@ -142,7 +142,7 @@ def _subjects(request: DraftRequest, rule: str) -> list[str]:
 
 
 def _usable_facts(request: DraftRequest) -> list[Fact]:
-    """The facts that the Editor's findings leave, the best first."""
+    """Return the facts that the Editor did not reject, the best first."""
     banned = _subjects(request, "banned_word")
     facts = [replace(fact, text=_polish(request, fact.text)) for fact in request.facts]
     markup = _subjects(request, "markup")
@@ -162,7 +162,7 @@ def _usable_hashtags(request: DraftRequest) -> tuple[str, ...]:
 
 
 def _title(request: DraftRequest) -> str:
-    """The title in its tone, in at most half of the post; empty when it holds a banned word."""
+    """Return the title in its tone, in at most half of the post; empty if it contains a banned word."""
     title = cut(bare(request.title), request.limit // 2, request.measure)
     if not title or any(mentions(title, word) for word in _subjects(request, "banned_word")):
         return ""
@@ -183,7 +183,7 @@ def _opener(request: DraftRequest) -> str:
 
 
 def _polish(request: DraftRequest, text: str) -> str:
-    """`text` without what the Editor objected to and without hashtags of its own."""
+    """Return `text` without what the Editor rejected and without hashtags of its own."""
     text = bare(text)
     if _subjects(request, "exclamation_marks"):
         text = calm(text)

@@ -1,8 +1,7 @@
-"""The provider for OpenAI-compatible endpoints: streamed chat completions. Off the road of an event: an agent calls it
-inside a step.
+"""The text engine for OpenAI-compatible endpoints, with streamed chat completions.
 
-It never retries by itself: the step's journal does, in sight of everyone. What is not worth another try (a refused
-key, an unknown model, a spent quota) becomes PermanentError, everything else ProviderError.
+It never retries by itself: a failed step is retried by the next run, visibly. Errors that another try cannot fix (a
+rejected key, an unknown model, a used-up quota) become PermanentError, all others ProviderError.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
 OFFICIAL = "https://api.openai.com/"
 
-#: Statuses below 500 that another try may cure: timeout, conflict, too early, too many requests.
-PASSING = frozenset({408, 409, 425, 429})
+#: Statuses below 500 after which another try may succeed: timeout, conflict, too early, too many requests.
+TRANSIENT = frozenset({408, 409, 425, 429})
 
 
 class OpenAIProvider:
-    """Writes by any endpoint that speaks `POST {base_url}/chat/completions` with `stream: true`."""
+    """Writes with any endpoint that supports `POST {base_url}/chat/completions` with `stream: true`."""
 
     name = "openai"
 
@@ -39,13 +38,13 @@ class OpenAIProvider:
         if not key and settings.openai_base_url.startswith(OFFICIAL):
             raise PermanentError("SWALLOWTAIL_OPENAI_API_KEY is not set", code="provider_auth")
         try:
-            import openai  # an extra: only those who choose this provider need it installed
+            import openai  # an optional extra
         except ImportError:
             text = "SWALLOWTAIL_LLM_PROVIDER=openai needs the extra: pip install 'swallowtail[openai]'"
             raise PermanentError(text, code="provider_missing") from None
         self._connect = partial(
             openai.OpenAI,
-            api_key=key or "none",  # local servers take any key, the library insists on one
+            api_key=key or "none",  # the library requires a key, local servers accept any
             base_url=settings.openai_base_url,
             timeout=settings.openai_timeout,
             max_retries=0,
@@ -58,14 +57,14 @@ class OpenAIProvider:
     def chat(self, messages: list[Message]) -> Iterator[str]:
         """Yield the answer to a conversation (`[{role, content}, …]`) piece by piece as it arrives.
 
-        Raises PermanentError or ProviderError; pieces yielded before an error are not a whole answer.
+        Raises PermanentError or ProviderError; pieces before an error are an incomplete answer.
         """
         finish: str | None = None
-        spoken = cast("list[ChatCompletionMessageParam]", messages)
+        conversation = cast("list[ChatCompletionMessageParam]", messages)
         with (
-            _explained(),
+            _translated_errors(),
             self._connect() as client,
-            client.chat.completions.create(model=self.model, messages=spoken, stream=True) as stream,
+            client.chat.completions.create(model=self.model, messages=conversation, stream=True) as stream,
         ):
             for chunk in stream:
                 for choice in chunk.choices or ():
@@ -76,7 +75,7 @@ class OpenAIProvider:
 
 
 def _check_finish(reason: str | None) -> None:
-    """A stream that merely stops is a cut connection, not an answer."""
+    """Raise an error unless the answer is complete; a stream without a reason to finish was cut."""
     if reason == "content_filter":
         raise PermanentError("the endpoint's content filter refused the text", code="provider_refused")
     if reason is None:
@@ -86,8 +85,8 @@ def _check_finish(reason: str | None) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the library's errors into ours, without the key or the request in their text."""
+def _translated_errors() -> Iterator[None]:
+    """Convert the library's errors to ours, without the key or the request in their text."""
     import openai  # an extra: see OpenAIProvider
 
     try:
@@ -112,6 +111,6 @@ def _status_error(error: openai.APIStatusError) -> Exception:
         return PermanentError(text, code="provider_auth")
     if error.code == "insufficient_quota":
         return PermanentError(text, code="provider_quota")
-    if error.status_code >= 500 or error.status_code in PASSING:
+    if error.status_code >= 500 or error.status_code in TRANSIENT:
         return ProviderError(text, retry_after=requested_delay(error) or None)
     return PermanentError(text, code="provider_refused")

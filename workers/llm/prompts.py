@@ -1,4 +1,4 @@
-"""What a language model is asked for one post. Off the road of an event: the openai provider uses it inside a step."""
+"""Builds the chat messages that ask a language model for one post."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYOUTS = {
 }
 
 
-#: Names of the languages that are found; a model finds any other in the facts.
+#: Names of the languages that `find_language` detects; a model detects others in the facts.
 LANGUAGES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
     "nl": "Dutch", "pl": "Polish", "ru": "Russian", "uk": "Ukrainian", "bg": "Bulgarian", "cs": "Czech",
@@ -32,7 +32,7 @@ LANGUAGES = {
 
 
 def draft_messages(request: DraftRequest) -> list[Message]:
-    """The conversation that asks for the post, or for its next version when the Editor sent it back."""
+    """Return the messages that ask for the post, or for its next version after the Editor rejected it."""
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _assignment(request)}]
     if request.previous and request.findings:
         messages.append({"role": "assistant", "content": request.previous})
@@ -61,5 +61,5 @@ def _assignment(request: DraftRequest) -> str:
 
 
 def _corrections(request: DraftRequest) -> str:
-    wishes = "\n".join(f"- {finding.message}" for finding in request.findings)
-    return f"The editor sent this back:\n{wishes}\nWrite the whole post again with all of this mended."
+    corrections = "\n".join(f"- {finding.message}" for finding in request.findings)
+    return f"The editor sent this back:\n{corrections}\nWrite the whole post again with all of this fixed."

@@ -1,6 +1,6 @@
-"""What every text engine offers and is told. Off the road of an event: an agent calls it inside a step.
+"""Defines the interface of text engines and the request for a draft.
 
-`offline` needs neither network nor key; `openai` speaks to any OpenAI-compatible endpoint.
+`offline` needs neither network nor key; `openai` uses any OpenAI-compatible endpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Layout = Literal["line", "paragraphs", "list"]
 
 
 class ProviderError(Exception):
-    """The text engine did not answer usefully this time; another try may, after `retry_after` seconds if it says so."""
+    """The text engine failed this time; another try may succeed, after `retry_after` seconds if that is set."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule that a draft breaks: its name, what to do about it, and the word, phrase or number it is about."""
+    """One rule that a draft breaks: its name, how to fix it, and the word, phrase or number concerned."""
 
     rule: str
     message: str
@@ -43,11 +43,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class DraftRequest:
-    """All that a writer is told about one post.
+    """The request for one post.
 
-    `limit` and `target` are in the platform's own count, which `measure` computes; `facts` are the best first;
-    `language` is an ISO 639-1 code, `""` when it is not known; `rules` are the brand's rules in plain words; `findings`
-    and `previous` are empty in the first round.
+    `limit` and `target` are in the platform's own count, which `measure` computes; `facts` has the best first;
+    `language` is an ISO 639-1 code, or empty if unknown; `rules` are the brand's rules as sentences; `findings` and
+    `previous` are empty in the first round.
     """
 
     label: str
@@ -69,7 +69,7 @@ class DraftRequest:
 
 
 class Provider(Protocol):
-    """A text engine. `name` and `model` are shown with everything it wrote."""
+    """A text engine. `name` and `model` are shown with every text that it wrote."""
 
     name: str
     model: str
@@ -77,6 +77,6 @@ class Provider(Protocol):
     def draft(self, request: DraftRequest) -> Iterator[str]:
         """Yield the post piece by piece.
 
-        Raises ProviderError (worth another try) or PermanentError (not worth one).
+        Raises ProviderError if another try may succeed, otherwise PermanentError.
         """
         ...

@@ -1,4 +1,4 @@
-"""Small, exact changes to text for posts: cut, calm, clean. Off the road of an event: writers use it inside a step."""
+"""Edits text for posts: cuts it to a length, and removes hashtags, emoji and exclamation marks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from swallowtail.workers.reading.alphabets import UNSPACED, count_unspaced
 
-#: A hashtag as the platforms see one: a number sign, then letters, digits and _, with at least one letter.
+#: A hashtag as platforms define it: a number sign, then letters, digits and _, with at least one letter.
 HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w*[^\W\d_]\w*)")
 URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+")
 
@@ -16,7 +16,7 @@ _EMOJI = re.compile(
     "[\u203c\u2049\u20e3\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf\u2934\u2935"
     "\u2b05-\u2b55\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f]"
 )
-#: What is left of a markup language when it was not read as one: reStructuredText, Markdown, HTML, templates.
+#: Remains of markup that was not parsed: reStructuredText, Markdown, HTML, templates.
 _LEFTOVER = re.compile(
     r"\.\. (?:[\w:+.-]{1,40}::|_[^:\n]{1,100}:|\|)|(?<![\w:])[a-z][\w-]{1,30}::(?=\s)"
     r"|(?<![\w|])\|[A-Za-z][\w-]{0,40}\|(?![\w|])"
@@ -27,46 +27,46 @@ _LEFTOVER = re.compile(
     r"|^[=~^*+#-]{4,}$|^#{1,6}[ \t]|^\|.{0,300}\|$|^\[[^\[\]\n]{1,100}\]:|^:[\w-]{1,30}:\s|::$",
     re.MULTILINE,
 )
-#: The words of a text with the space before each, joined again by nothing; where there are no spaces, the characters.
+#: The words of a text with the space before each; in scripts without spaces, the characters.
 _WORDS = re.compile(rf" ?(?:[{UNSPACED}]|[^ {UNSPACED}]+)| ")
-#: Characters that belong to the one before them, which must not be cut off from it.
+#: Characters that must not be separated from the one before.
 _JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 
 
 def bare(text: str) -> str:
-    """`text` on one line, with hashtags turned into plain words: the post's own hashtags are counted."""
+    """Return `text` on one line with hashtags as plain words, since hashtags in a post are counted."""
     return " ".join(HASHTAG.sub(r"\1", text).split())
 
 
 def hashtags(text: str) -> list[str]:
-    """The hashtags in `text`, each with its number sign, in order; parts of URLs do not count."""
+    """Return the hashtags in `text`, each with its number sign, in order; parts of URLs do not count."""
     return ["#" + word for word in HASHTAG.findall(URL.sub(" ", text))]
 
 
 def leftovers(text: str) -> list[str]:
-    """Pieces of markup in `text`, each once, in order; what is inside a URL does not count."""
+    """Return remains of markup in `text`, each once, in order; parts of URLs do not count."""
     return list(dict.fromkeys(match[0].strip() for match in _LEFTOVER.finditer(URL.sub(" ", text))))
 
 
 def calm(text: str) -> str:
-    """`text` with full stops for exclamation marks."""
+    """Return `text` with full stops instead of exclamation marks."""
     return re.sub("！+", "。", re.sub(r"!+", ".", re.sub(r"(?<=[?？])[!！]+", "", text)))
 
 
 def has_emoji(text: str) -> bool:
-    """Whether `text` holds a pictograph."""
+    """Return whether `text` contains an emoji."""
     return _EMOJI.search(text) is not None
 
 
 def without_emoji(text: str) -> str:
-    """`text` without pictographs and the joiners between them."""
+    """Return `text` without emoji and the joiners between them."""
     return " ".join(re.sub("[\u200d\ufe0e]", "", _EMOJI.sub("", text)).split())
 
 
 def mentions(text: str, phrase: str) -> bool:
-    """Whether `phrase` stands in `text` as whole words, in any case and with any spacing.
+    """Return whether `text` contains `phrase` as whole words, in any case and with any spacing.
 
-    Where it begins or ends in a script without spaces between words, it may stand inside of a longer run of letters.
+    At an end in a script without spaces between words, it may be part of a longer run of letters.
     """
     words = r"\s+".join(re.escape(word) for word in phrase.split())
     if not words:
@@ -78,9 +78,9 @@ def mentions(text: str, phrase: str) -> bool:
 
 
 def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
-    """`text` if it measures at most `limit`, else its longest start that does with an ellipsis, ending with a word.
+    """Return `text`, cut after a word with an ellipsis if it measures more than `limit`.
 
-    A first word that is too long by itself is cut between characters. Empty when not even one character fits.
+    A first word that is too long is cut between characters. Empty if not even one character fits.
     """
     if measure(text) <= limit:
         return text
@@ -95,7 +95,7 @@ def cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
 
 
 def _longest(most: int, fits: Callable[[int], bool]) -> int:
-    """The largest number up to `most` that fits, 0 if none; `fits` must not come back once it has ended."""
+    """Return the largest number up to `most` that fits, 0 if none; larger numbers must not fit again."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -104,7 +104,7 @@ def _longest(most: int, fits: Callable[[int], bool]) -> int:
 
 
 def _joined(text: str, index: int) -> bool:
-    """Whether a cut before `index` would part one visible character."""
+    """Return whether a cut before `index` would split one visible character."""
     if index >= len(text):
         return False
     after, before = text[index], text[index - 1]

@@ -1,4 +1,4 @@
-"""What a document is read into: blocks of clean text. Off the road of an event: the Researcher reads inside a step."""
+"""Defines the blocks of clean text that a document is read into."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swallowtail.workers.reading.alphabets import UNSPACED
 
 BlockKind = Literal["heading", "paragraph", "item"]
 
-#: The end of a line inside of a text in such a script, which stands for no space.
+#: A line break within a text of such a script; it does not stand for a space.
 _WRAPPED = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\n[ \t]*(?=[{UNSPACED}])")
 
-#: Format characters kept: they join emoji and letters of some scripts.
+#: Format characters that are kept: they join emoji and letters of some scripts.
 _KEPT = "\u200c\u200d"
 
 
 class UnreadableError(Exception):
-    """The document cannot be read: it is broken, locked or too large. The message says which."""
+    """The document is broken, locked or too large; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A document as read: the format it was found to be in, the title in its metadata, its blocks in order.
+    """A document that was read: its format, the title in its metadata, and its blocks in order.
 
-    `cut` tells that it was longer, or nested deeper, than is read.
+    `cut` is true if the document was longer, or nested deeper, than the limits.
+
     """
 
     format: str
@@ -46,14 +47,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may be read: characters of text, and bytes that a packed document may unpack to."""
+    """Limits of reading: characters of text, and bytes after unpacking."""
 
     characters: int = 100_000
     unpacked: int = 67_108_864
 
 
 def clean(text: str) -> str:
-    """`text` on one line, without control and formatting characters."""
+    """Return `text` on one line, without control and formatting characters."""
     text = _WRAPPED.sub("", text)
     kept = (char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else " " for char in text)
     return " ".join("".join(kept).split())

@@ -1,7 +1,7 @@
-"""Finds out what a document is, by its content first. Off the road of an event: documents are read by it.
+"""Detects the format of a document, mainly by its content.
 
-A name or a media type is a hint that weighs as much as one clear sign in the text: servers send Markdown as plain text,
-and files are called what their writers like.
+A file name or media type counts as much as one clear sign in the text: servers send Markdown as plain text, and file
+names are arbitrary.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Format = Literal[
     "pdf", "docx",
 ]  # fmt: skip
 
-#: Media types and endings of names, and the format that they hint at.
+#: Media types and file extensions, and the format that they indicate.
 HINTS: dict[str, Format] = {
     "text/html": "html",
     "application/xhtml+xml": "html",
@@ -97,9 +97,9 @@ _LIGHT: dict[Format, tuple[tuple[re.Pattern[str], int], ...]] = {
         (r"<ref[ >/]", 2),
     ),
 }
-#: The weight that a markup of these must be above.
+#: A markup format must have more weight than this.
 ENOUGH = 3
-#: Marks that both languages and people writing plain text use; Markdown reads them as they are meant.
+#: Marks that plain text uses as well; Markdown reads them correctly.
 _MARKS = _signs(
     (r"\*\*[^*\n]{1,200}\*\*|(?<!\w)[*_][^*_\n]{1,200}[*_](?!\w)|`[^`\n]{1,200}`|(?<!!)\[[^\]\n]{1,200}\]\[", 1),
     (r"^\S[^\n]{0,200}\n(?:={3,200}|-{3,200})$", 1),
@@ -108,7 +108,7 @@ _MARKS = _signs(
 
 
 def find_packed_format(body: bytes) -> Format | None:
-    """`pdf` or `docx` by the first bytes, None for a text. Raises UnreadableError for what is known to be neither."""
+    """Return `pdf` or `docx` by the first bytes, None for text. Raises UnreadableError for other binary formats."""
     if b"%PDF-" in body[:1024]:
         return "pdf"
     if body.startswith(b"PK\x03\x04"):
@@ -123,14 +123,14 @@ def find_packed_format(body: bytes) -> Format | None:
 
 
 def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
-    """What the text is written in; the hints weigh as one sign."""
+    """Return the markup or data format of a text; the hints count as one sign."""
     whole = text.replace("\r\n", "\n")
     text = whole[:LOOKED_AT]
     ending = re.search(r"\.\w{1,10}$", name.lower())
     hints = {HINTS.get(media_type.lower()), HINTS.get(ending[0]) if ending else None}
     if _PAGE.match(text) or ("html" in hints and _ELEMENTS.search(text)):
         return "html"
-    # Examples of code do not make code of a document that says what it is, or fences them off.
+    # A document that declares its format, or fences its code, is not code.
     is_marked = bool(hints & {"markdown", "restructuredtext"}) or _FENCE.search(text) is not None
     if (data := find_data(whole)) is not None and not (data == "code" and is_marked):
         return data
@@ -149,5 +149,5 @@ def find_text_format(text: str, media_type: str = "", name: str = "") -> Format:
 
 
 def _weigh(text: str, signs: tuple[tuple[re.Pattern[str], int], ...]) -> int:
-    """The weight of all signs in the text; each counts twenty times at most."""
+    """Return the total weight of the signs in the text; each counts at most twenty times."""
     return sum(weight * min(20, sum(1 for _ in pattern.finditer(text))) for pattern, weight in signs)

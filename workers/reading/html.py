@@ -1,11 +1,11 @@
-"""Reads HTML into blocks: headings, paragraphs, list items, table rows. Off the road of an event: used inside a step.
+"""Reads HTML into blocks: headings, paragraphs, list items and table rows.
 
-When the page marks its main part (`main` or `article`), only that is kept; navigation, code, scripts and images never
-are. Every other format that has markup passes through here too.
+If the page marks its main part (`main` or `article`), only that is kept; navigation, code, scripts and images never
+are. Every other markup format is converted to HTML and read here.
 
-libxml2 hands over tokens, not a tree: building one takes quadratic time for elements nested in each other. Closing tags
-that close nothing are looked for among all open elements, so the page is read in pieces, and no deeper than
-`DEEPEST`: the time stays linear in the length of the page.
+libxml2 passes tokens, not a tree: building a tree takes quadratic time for nested elements. An end tag
+without its start tag is searched among all open elements, so the page is read in pieces and no deeper than `DEEPEST`:
+the time stays linear in the length of the page.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lxml import etree
 from swallowtail.workers.reading.alphabets import SENTENCE_ENDS
 from swallowtail.workers.reading.blocks import Block, BlockKind, clean
 
-#: Elements open at the same time; browsers stop at 512 too.
+#: Most elements open at the same time; browsers stop at 512 too.
 DEEPEST = 512
-#: Characters handed to the parser before its depth is looked at.
+#: Characters passed to the parser before its depth is checked.
 PIECE = 4096
 
 _SKIPPED_TAGS = """
@@ -32,13 +32,13 @@ p div section article main body ul ol li dl dt dd table tr blockquote figure fig
 summary h1 h2 h3 h4 h5 h6
 """
 SKIPPED = frozenset(_SKIPPED_TAGS.split())
-#: Parts of the page's frame outside its main part, but often the heading inside it.
+#: Frame elements that often contain the page's heading.
 FRAME = frozenset({"header", "footer"})
 BLOCKS = frozenset(_BLOCK_TAGS.split())
 ITEMS = frozenset({"li", "dt", "dd", "tr"})
 MAIN = frozenset({"main", "article"})
 CODE = frozenset({"code", "samp"})
-#: Parts that are no text of the page, by their role (ARIA) or class (Sphinx, docutils, GitHub).
+#: Elements that are not text of the page, by role (ARIA) or class (Sphinx, docutils, GitHub).
 _NO_ROLES = """
 navigation banner contentinfo search doc-toc doc-footnote doc-noteref doc-backlink dialog alertdialog menu menubar
 toolbar tooltip
@@ -47,33 +47,33 @@ _NO_CLASSES = """
 headerlink toctree-wrapper footnote-reference footnotes system-message sphinxsidebar breadcrumb breadcrumbs sr-only
 visually-hidden screen-reader-text mw-editsection navbox reflist catlinks comments skip-link byline
 """
-#: How parts are called that ask for consent to cookies, also those that others make.
+#: Ids and classes of cookie consent banners, of common products too.
 _CONSENT = re.compile(
     r"(?:^|[-_])(?:cookies?(?:$|.*(?:ba(?:nner|r)|notice|consent|dialog|modal|law|pop|message|overlay|layer|hint))"
     r"|consent|gdpr)|^(?:onetrust|cybot|didomi|usercentrics|truste|qc-cmp|sp_message|cc-(?:window|banner))"
 )
-#: How addresses of notes at the end begin, and the ids of those notes.
+#: Prefixes of links to footnotes and of the ids of footnotes.
 _TO_NOTE = re.compile(r"#(?:_?ftn|_?edn|fn|footnote|endnote|cite_|note-|user-content-fn)")
 _NOTE_ID = re.compile(r"(?:fn[-:\d]|footnote-\d|endnote-\d|cite_note|user-content-fn-)")
-#: What stands between links in a row.
+#: Characters that separate links in a row.
 _PARTED = re.compile(r"(?:^|\s)[|·•/](?:\s|$)")
 _UNSEEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 ROLES = frozenset(_NO_ROLES.split())
 CLASSES = frozenset(_NO_CLASSES.split())
-#: A link shorter than this is a way to another page and not a sentence.
+#: A shorter link is navigation and not a sentence.
 SHORTEST_LINK = 40
-#: The share of the letters in links from which on a line with several of them is a way to other pages.
+#: If this share of the letters on a line is in several links, the line is navigation.
 MOSTLY = 0.6
 
 Attributes = dict[str, str]
 
 
 class _TooDeepError(Exception):
-    """The page is nested deeper than is read."""
+    """The page is nested deeper than `DEEPEST`."""
 
 
 def read_html(html: str) -> tuple[str, list[Block], bool]:
-    """The page's title, its blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the page's title, its blocks, and whether it was nested too deeply to be read completely."""
     page = _Page()
     parser = etree.HTMLParser(target=page)
     cut = False
@@ -90,19 +90,19 @@ def read_html(html: str) -> tuple[str, list[Block], bool]:
 
 
 def _printable(text: str) -> str:
-    """`text` without what the parser takes for its end: NUL, and halves of surrogate pairs."""
+    """Return `text` without characters that end the parser's input: NUL, and lone surrogates."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 class _Page:
-    """Collects blocks of text from the parser's tokens; `main` holds those inside the page's main part."""
+    """Collects blocks of text from the parser's tokens; `main` holds those of the page's main part."""
 
     def __init__(self) -> None:
         self._titles: list[str] = []
         self.blocks: list[Block] = []
         self.main: list[Block] = []
         self._open: list[str] = []
-        self._skipping = 0  # how many elements are open since the one that is left out
+        self._skipping = 0  # depth of open elements below the one that is left out
         self._count = dict.fromkeys((*ITEMS, *MAIN, *CODE, "a", "td", "title"), 0)
         self._level = 0
         self._words: list[str] = []
@@ -112,11 +112,11 @@ class _Page:
 
     @property
     def title(self) -> str:
-        """What the head calls the page."""
+        """The title in the page's head."""
         return clean("".join(self._titles))
 
     def start(self, tag: object, attributes: Attributes) -> None:
-        """One element begins."""
+        """Handle the start of an element."""
         name = str(tag)
         self._open.append(name)
         if len(self._open) > DEEPEST:
@@ -138,7 +138,7 @@ class _Page:
             self._count[name] += 1
 
     def end(self, tag: object) -> None:
-        """One element ends."""
+        """Handle the end of an element."""
         name = str(tag)
         if self._open:
             self._open.pop()
@@ -154,7 +154,7 @@ class _Page:
             self._count[name] = max(self._count[name] - 1, 0)
 
     def data(self, text: str) -> None:
-        """A piece of text."""
+        """Handle a piece of text."""
         if self._skipping:
             return
         if self._count["title"]:
@@ -167,10 +167,10 @@ class _Page:
             self._code += len(text.strip())
 
     def close(self) -> None:
-        """The page ends."""
+        """Handle the end of the page."""
 
     def end_block(self, *, is_head: bool = False) -> None:
-        """Close the block being read; one that is navigation, code or a table's head leaves nothing."""
+        """Close the current block; navigation, code and the header of a table leave none."""
         text = clean("".join(self._words)).removesuffix("¶").strip(" –") if self._words else ""
         if self._level == 1 and not text:
             text = self._picture
@@ -185,7 +185,7 @@ class _Page:
         self._picture = ""
 
     def _in_row(self, name: str) -> bool:
-        """Whether a block is part of a table's row, which is read as one line."""
+        """Return whether a block is part of a table row, which is read as one line."""
         return self._count["tr"] > 0 and name not in ("tr", "table")
 
     def _kind(self) -> BlockKind:
@@ -205,7 +205,7 @@ class _Page:
         return name not in ("html", "body") and (asks or not (ROLES.isdisjoint(role) and CLASSES.isdisjoint(classes)))
 
     def _is_navigation(self, text: str) -> bool:
-        """Whether a block is nothing but links: one is kept when it is a whole sentence."""
+        """Return whether a block consists of links only; a single link that is a whole sentence is not navigation."""
         linked = clean("".join(self._linked))
         is_row = _PARTED.search(text) is not None or _letters(linked) >= MOSTLY * _letters(text)
         if self._links > 1 and is_row and text[-1] not in SENTENCE_ENDS:
@@ -216,7 +216,7 @@ class _Page:
 
 
 def _is_note(name: str, attributes: Attributes) -> bool:
-    """Whether an element is a note at the end, or its mark in the text."""
+    """Return whether an element is a footnote or a reference to one."""
     if name == "a":
         return _TO_NOTE.match(attributes.get("href") or "") is not None
     is_mark = name == "sup" and "reference" in (attributes.get("class") or "").split()

@@ -1,6 +1,4 @@
-"""Reads e-mails, as saved from a mail program or pasted with their head. Off the road of an event: documents are read
-by it inside a step.
-"""
+"""Reads e-mails that were saved from a mail program or pasted with their headers."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from email.errors import MessageError
 
 from swallowtail.workers.reading.charsets import decode
 
-#: A text that begins with at least two of these is an e-mail.
+#: A text that begins with at least two of these headers is an e-mail.
 _HEAD = re.compile(r"(?:(?:[^\W\d_][\w-]{0,40}[ \u00a0]?[:：][^\n]{0,2000}|[ \t][^\n]{1,2000})\n){2,100}?(?=\n)")
 _NAMES = """
 from to cc subject date sent von an betreff datum gesendet de à objet date envoyé asunto para fecha da a oggetto data
@@ -21,26 +19,26 @@ _FIELDS = re.compile(rf"^({'|'.join(_NAMES.split())})[ \u00a0]?[:：]", re.IGNOR
 _SUBJECT = re.compile(
     rf"^(?:{'|'.join(_SUBJECTS.split())})[ \u00a0]?[:：][ \t]*(.{{1,300}})$", re.IGNORECASE | re.MULTILINE
 )
-#: A head by the standard, whose text may be in parts and encoded.
+#: Headers by the standard; the text may consist of encoded parts.
 _STANDARD = re.compile(r"^(?:from|subject|mime-version|content-type):", re.IGNORECASE | re.MULTILINE)
 _AGAIN = re.compile(r"^(?:(?:re|aw|fwd?|wg|tr|rv|r|i|enc|res|odp|antw|doorst)(?:\[\d+\])?:\s*)+", re.IGNORECASE)
-#: What an answer quotes, and the line that says so.
+#: A quotation in a reply, and the line that introduces it.
 _QUOTED = re.compile(
     r"(?:^[^\n>]{0,200}(?:wrote|schrieb[^\n]{0,100}|écrit|escribió|scritto|escreveu|schreef|napisał[^\n]{0,100}"
     r"|написал[^\n]{0,100})\s?:[ \t]*\n+)?(?:^>[^\n]*\n?)+",
     re.MULTILINE,
 )
-#: The line above a message that follows whole.
+#: The line above a forwarded message.
 _MESSAGE = re.compile(r"^-{2,20} ?([^\W\d_][^\n-]{3,60}?) ?-{2,20}[ \t]*\n", re.MULTILINE)
 _FORWARDED = re.compile(
     r"forward|weitergeleit|transf|reenvi|inoltrat|encaminha|doorgest|przekazan|перес", re.IGNORECASE
 )
-#: Messages inside of each other that are opened.
+#: Most messages within each other that are read.
 _DEEPEST = 5
-#: Characters below such a line in which its head must be.
+#: Characters below such a line in which the headers must begin.
 _LONGEST_HEAD = 5000
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
-#: Its first and last lines, which speak to somebody.
+#: Salutations and closing lines.
 _GREETING = re.compile(
     r"\A\s*(?:hi|hello|dear|hey|hallo|liebe[rs]?|guten tag|sehr geehrte|moin|servus|bonjour|salut|chère?s?|hola"
     r"|estimad[oa]s?|buenos días|ciao|salve|buongiorno|gentil[ei]|car[oaie]|olá|prezad[oa]s?|bom dia|beste|geachte|hoi"
@@ -57,7 +55,7 @@ _CLOSING = re.compile(
 
 
 def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
-    """Its subject, its text without what it quotes and its signature, and the text's media type; None if it is none."""
+    """Return subject, text without quotations and signature, and media type; None if it is not an e-mail."""
     text = text.replace("\r\n", "\n").lstrip("\n")
     head = _find_head(text)
     if head is None:
@@ -72,7 +70,7 @@ def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
 
 
 def _split(body: str, depth: int) -> tuple[str, str]:
-    """What its writer says, and the text of a message that is passed on; one that is answered is left out."""
+    """Return the writer's text, and the text of a forwarded message; a quoted message is left out."""
     for found in _MESSAGE.finditer(body):
         # Other lines between dashes are headings.
         if _has_head(body[found.end() :]):
@@ -99,7 +97,7 @@ def _body_of(text: str) -> tuple[str, str] | None:
             return None
         inner: object = part.get_payload()
         if str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable"):
-            # By our list of character sets, and not by all that Python knows.
+            # Decoded with the character sets of `charsets`, not with Python's codecs.
             inner = decode(bytes(part.get_payload(decode=True)), part.get_content_charset())
         return part.get_content_type(), str(inner)
     except (MessageError, LookupError, ValueError, AttributeError, TypeError):

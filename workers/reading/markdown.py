@@ -1,4 +1,4 @@
-"""Reads Markdown and plain text into blocks. Off the road of an event: documents are read by it inside a step."""
+"""Reads Markdown and plain text into blocks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from swallowtail.workers.reading.structured_data import is_code
 
 _BULLET = re.compile(r"^\s*(?:[•●▪◦*·–—+-]|\d{1,3}[.)])\s+")
 _FIELD = re.compile(r"^\s{0,8}([^\W_][^:\n]{0,40}):(?:[ \t]+(.*))?$")
-#: A line longer than this, in characters, is no heading.
+#: A longer line, in characters, is not a heading.
 LONGEST_HEADING = 80
 
 
 def read_markdown(source: str) -> tuple[str, list[Block], bool]:
-    """The title in the front matter, the blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the title in the front matter, the blocks, and whether the text was nested too deeply."""
     title, source = split_front(source.replace("\r\n", "\n").replace("\r", "\n"))
     page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(make_plain(source))
     _, blocks, cut = read_html(page)
@@ -29,7 +29,7 @@ def read_markdown(source: str) -> tuple[str, list[Block], bool]:
 
 
 def read_plain(source: str) -> list[Block]:
-    """Paragraphs are parted by empty lines; a short line by itself that is no sentence is a heading."""
+    """Return the blocks of plain text: empty lines separate paragraphs; a short single line is a heading."""
     paragraphs = re.split(r"\n[ \t\f\v]*\n", source.replace("\r\n", "\n").replace("\r", "\n"))
     chunks = [part for part in (paragraph.strip("\n") for paragraph in paragraphs) if part.strip()]
     blocks: list[Block] = []
@@ -46,9 +46,10 @@ def read_plain(source: str) -> list[Block]:
 
 
 def _read_fields(lines: list[str], *, is_first: bool) -> list[Block]:
-    """The lines of a sheet of fields, each by itself; none when they are something else.
+    """Return the lines of a data sheet with one field per line; nothing for other text.
 
-    Names in lower case are a program's, and only what is told under them is kept.
+    Names in lower case come from a program, so only their values are kept.
+
     """
     fields = [(line, _FIELD.match(line)) for line in lines]
     if sum(found is not None for _, found in fields) < 2 or not all(
@@ -69,7 +70,7 @@ def _read_fields(lines: list[str], *, is_first: bool) -> list[Block]:
 
 
 def _with_headings(blocks: list[Block]) -> list[Block]:
-    """Blocks of a text without any marked heading: short lines by themselves are headings, as in plain text."""
+    """Return the blocks; without marked headings, short single lines become headings, as in plain text."""
     made: list[Block] = []
     for block, following in zip_longest(blocks, blocks[1:]):
         if block.kind == "paragraph" and following is not None and looks_like_heading(block.text):
@@ -79,13 +80,13 @@ def _with_headings(blocks: list[Block]) -> list[Block]:
 
 
 def looks_like_heading(line: str) -> bool:
-    """Whether a line by itself is a heading: short, not a list's, and no sentence."""
+    """Return whether a single line is a heading: short, not a list item, not a sentence."""
     text = clean(line)
     return 0 < len(text) <= LONGEST_HEADING and text[-1] not in f"{SENTENCE_ENDS};,，、；" and not _BULLET.match(line)
 
 
 def join_lines(lines: list[str]) -> list[Block]:
-    """One block of the lines, or one for each that begins with a bullet."""
+    """Return one block of the lines, or one for each line that begins with a bullet."""
     parts: list[tuple[bool, list[str]]] = []
     for line in lines:
         bullet = _BULLET.match(line)

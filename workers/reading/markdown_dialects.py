@@ -1,5 +1,4 @@
-"""What dialects of Markdown add to it, taken away before and after it is read. Off the road of an event: documents are
-read by it inside a step.
+"""Removes what dialects of Markdown add to the standard, before and after parsing.
 
 The dialects are those of GitHub, GitLab, Jekyll, Hugo, MkDocs, Docusaurus, Pandoc, Obsidian and wikis.
 """
@@ -10,10 +9,10 @@ import re
 
 from swallowtail.workers.reading.blocks import Block, clean
 
-#: Facts about the page before its text: YAML, or TOML.
+#: Metadata before the text: YAML or TOML.
 FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.{0,20000}?)\n(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.{1,300})$", re.MULTILINE)
-#: Inside of a line, and what stays of it.
+#: Inline markup, and what remains of it.
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"!\[\[[^\[\]]{0,200}\]\]"), ""),
     (re.compile(r"!\[[^\[\]]{0,200}\](?:\([^()\s]{0,500}\)|\[[^\[\]]{0,100}\])"), ""),
@@ -28,8 +27,8 @@ _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _DROPPED = re.compile(r"^(?:\[\^[^\[\]\s]{1,60}\]:|:::|\[[^\[\]]{1,100}\]:\s|(?:import|export)\s.{0,200}['\"{])")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-#: What begins a box, a part that can be folded, or one of several tabs; what is in it stands four spaces further in.
-#: Three `=` alone are the line under a heading.
+#: First lines of boxes, collapsible parts and tabs; their content is indented by four spaces.
+#: Three `=` alone underline a heading.
 _BOX = re.compile(
     r"^(?:(?:!!!|\?\?\?\+?)[+ ]?[ \t]*(?:[\w-]+\b[ \t]*)?(?:\"[^\"\n]{0,200}\"[ \t]*)?"
     r"|===[+!]?[ \t]{1,20}\"[^\"\n]{0,200}\"[ \t]*)$"
@@ -42,7 +41,7 @@ _FORMULA = re.compile(r"^\$\$[^$]{1,2000}\$\$[ \t]*$", re.MULTILINE)
 
 
 def split_front(source: str) -> tuple[str, str]:
-    """The title in the front matter, and the rest of the text."""
+    """Return the title in the front matter, and the rest of the text."""
     front = FRONT_MATTER.match(source)
     if front is None:
         return "", source
@@ -51,7 +50,7 @@ def split_front(source: str) -> tuple[str, str]:
 
 
 def make_plain(source: str) -> str:
-    """The Markdown without what no standard knows: notes, abbreviations, boxes, formulas, and HTML comments."""
+    """Return Markdown without non-standard parts: footnotes, abbreviations, boxes, formulas and HTML comments."""
     kept: list[str] = []
     fence, depth, in_note = "", 0, False
     for line in _FORMULA.sub("", _without_comments(source)).split("\n"):
@@ -76,7 +75,7 @@ def make_plain(source: str) -> str:
 
 
 def _dedent(line: str, depth: int) -> tuple[str, int]:
-    """The line as it is inside of the boxes that it still belongs to, and how many they are."""
+    """Return the line without the indentation of the open boxes that it belongs to, and their number."""
     if not line.strip():
         return line, depth
     spaces = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip(" "))
@@ -85,7 +84,7 @@ def _dedent(line: str, depth: int) -> tuple[str, int]:
 
 
 def _apart(line: str, before: str) -> list[str]:
-    """The line, with an empty one in front where the standard would take it for the rest of a paragraph."""
+    """Return the line, preceded by an empty line where the standard would append it to a paragraph."""
     meaning = _MEANING.match(line)
     if meaning:
         return ["", line[meaning.end() :]]
@@ -93,13 +92,13 @@ def _apart(line: str, before: str) -> list[str]:
 
 
 def _without_comments(source: str) -> str:
-    """`source` without HTML comments (a pattern would take quadratic time on many that never end)."""
+    """Return `source` without HTML comments (a pattern takes quadratic time on many unclosed ones)."""
     first, *rest = source.split("<!--")
     return first + "".join(part.partition("-->")[2] if "-->" in part else f"&lt;!--{part}" for part in rest)
 
 
 def without_dialect(block: Block) -> list[Block]:
-    """The block without what is left in it of a dialect; nothing if that is all."""
+    """Return the block without remains of a dialect, or None if nothing else is in it."""
     if _DROPPED.match(block.text):
         return []
     text = block.text

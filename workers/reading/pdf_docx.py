@@ -1,7 +1,7 @@
-"""Reads PDF and DOCX into blocks. Off the road of an event: documents are read by it inside a step.
+"""Reads PDF and DOCX into blocks.
 
-Both are packed, so that a small file may unpack to any size: the sizes that a DOCX declares are added up before
-anything is unpacked (more is never read than declared), and a PDF is read page by page until there is enough.
+Both formats are compressed, so a small file may unpack to any size: the declared sizes of a DOCX are added up before
+anything is unpacked (never more is read than declared), and a PDF is read page by page until the limit is reached.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from swallowtail.workers.reading.blocks import Block, Bounds, UnreadableError, c
 from swallowtail.workers.reading.html import read_html
 from swallowtail.workers.reading.markdown import join_lines, looks_like_heading
 
-#: Styles that Word has for a document's head, under the names that are in every language's files.
+#: Word's styles for the head of a document; their names are the same in all languages.
 _STYLES = "\n".join(
     [
         "p[style-name='Title'] => h1:fresh",
@@ -31,16 +31,16 @@ _STYLES = "\n".join(
         *(f"p[style-name='{name} {level}'] => !" for name in ("toc", "TOC") for level in range(1, 10)),
     ]
 )
-#: Titles that programs write by themselves.
+#: Titles that programs insert automatically.
 _NO_TITLE = re.compile(
     r"^(?:untitled|microsoft word|document\d*$|.*\.(?:docx?|odt|pages|tex|indd|pdf)$)", re.IGNORECASE
 )
-#: What pypdf raises for a file that is not as it should be.
+#: Exceptions that pypdf raises for invalid files.
 _BROKEN_PDF = (PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError, ArithmeticError)
 _ENDS = (*SENTENCE_ENDS, ":")
-#: Letters that typesetters join.
+#: Ligatures.
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-#: Lines at a page's top and bottom that may be the same on every page.
+#: Lines at the top and bottom of a page that may repeat on every page.
 _EDGE = 2
 _PAGE_NUMBER = re.compile(
     r"\W*(?:(?:page|seite|pagina|página|strona|стр\.?|pp?\.?|s\.|第)\s*)?\d{1,4}"
@@ -50,7 +50,7 @@ _PAGE_NUMBER = re.compile(
 
 
 def read_docx(body: bytes, bounds: Bounds) -> tuple[str, list[Block], bool]:
-    """The title in the properties, the blocks, and whether it was nested too deeply. Raises UnreadableError."""
+    """Return the title in the properties, the blocks, and whether it was nested too deeply. Raises UnreadableError."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as packed:
             members = packed.infolist()
@@ -69,7 +69,7 @@ def read_docx(body: bytes, bounds: Bounds) -> tuple[str, list[Block], bool]:
 
 
 def read_pdf(body: bytes, bounds: Bounds) -> tuple[str, list[Block], bool]:
-    """The title in the properties, the blocks, and whether there was more text than is read. Raises UnreadableError."""
+    """Return the title in the properties, the blocks, and whether there was more text. Raises UnreadableError."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     blocks: list[Block] = []
     try:
@@ -107,7 +107,7 @@ def _no_image(_image: Any) -> dict[str, str]:
 
 
 def without_frames(pages: list[list[str]]) -> list[list[str]]:
-    """The pages without their numbers, and without the lines at their edges that come back on most of them."""
+    """Return the pages without page numbers and without lines at their edges that repeat on most pages."""
     edges = Counter(key for lines in pages for key in {_key(line) for line in (*lines[:_EDGE], *lines[-_EDGE:])})
     often = {key for key, count in edges.items() if count >= max(2, 0.5 * len(pages))}
 
@@ -127,7 +127,7 @@ def _key(line: str) -> str:
 
 
 def _continue(blocks: list[Block], more: list[Block]) -> list[Block]:
-    """The blocks of two pages; a paragraph that goes on from one to the next is one."""
+    """Return the blocks of two pages; a paragraph that continues on the second page is joined."""
     if blocks and more and blocks[-1].kind == more[0].kind == "paragraph":
         before, after = blocks[-1].text, more[0].text
         if not before.endswith(_ENDS) and after[0] == after[0].lower():
@@ -137,7 +137,7 @@ def _continue(blocks: list[Block], more: list[Block]) -> list[Block]:
 
 
 def _lines_to_blocks(lines: list[str]) -> list[Block]:
-    """The lines of a page as headings, items and paragraphs: a line much shorter than the widest ends one."""
+    """Return the lines of a page as headings, items and paragraphs; a much shorter line ends a paragraph."""
     widest = max((len(line) for line in lines), default=0)
     blocks: list[Block] = []
     held: list[str] = []
@@ -159,7 +159,7 @@ def _lines_to_blocks(lines: list[str]) -> list[Block]:
 
 
 def _unhyphenated(lines: list[str]) -> list[str]:
-    """The lines with words put together that were parted at a line's end."""
+    """Return the lines with hyphenated words joined."""
     text = re.sub(
         r"(?<=[^\W\d_])[-\u00ad\u2010]\n\s*(?=([^\W\d_]))",
         lambda found: "" if found[1] == found[1].lower() else found[0],

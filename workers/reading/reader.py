@@ -1,6 +1,6 @@
-"""Reads a document of any known format. Off the road of an event: the process that `apart` starts calls it.
+"""Reads a document of any known format, within limits of size but not of time.
 
-Only `apart` and tests call it directly: it takes as long as the document makes it.
+Only the process that `subprocess_reader` starts, and tests, call it directly.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from swallowtail.workers.reading.markdown import read_markdown, read_plain
 from swallowtail.workers.reading.structured_data import read_data
 from swallowtail.workers.reading.wiki_markup import READERS
 
-#: Characters of a title that are read.
+#: Longest title in characters.
 LONGEST_TITLE = 300
 
 
 def read(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", bounds: Bounds | None = None
 ) -> Reading:
-    """Read `body`; the media type, character set and name are hints. Raises UnreadableError."""
+    """Read `body`; media type, character set and name are hints. Raises UnreadableError."""
     bounds = bounds or Bounds()
     packed = find_packed_format(body)
     if packed is not None:
@@ -37,7 +37,7 @@ def read(
 
 
 def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | None = None) -> Reading:
-    """Read a text: HTML, reStructuredText, Markdown or plain; of an e-mail, what it says."""
+    """Read a text: HTML, reStructuredText, Markdown or plain; of an e-mail, the writer's text."""
     bounds = bounds or Bounds()
     if (mail := open_mail(text[: bounds.unpacked])) is not None:
         subject, text, media_type = mail
@@ -51,7 +51,7 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
     title, cut = "", False
     if found == "html":
         title, blocks, cut = read_html(text)
-    elif found != "json" and len(text) > bounds.characters:  # half of it could not be read at all
+    elif found != "json" and len(text) > bounds.characters:  # more than half of it could not be read
         text, cut = text[: bounds.characters], True
     if found == "restructuredtext":
         from swallowtail.workers.reading.restructuredtext import read_restructured
@@ -72,7 +72,7 @@ def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading
 
 
 def _within(reading: Reading, bounds: Bounds) -> Reading:
-    """The reading without the blocks beyond the bound."""
+    """Return the reading without the blocks beyond the limit."""
     kept = tuple(_first(reading.blocks, bounds.characters))
     whole = sum(len(block.text) for block in kept) == sum(len(block.text) for block in reading.blocks)
     return Reading(reading.format, reading.title[:LONGEST_TITLE], kept, reading.cut or not whole)

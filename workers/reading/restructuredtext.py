@@ -1,7 +1,7 @@
-"""Reads reStructuredText into blocks. Off the road of an event: documents are read by it inside a step.
+"""Reads reStructuredText into blocks.
 
-docutils may neither include files nor pass raw markup through, and reads no configuration of this machine. Directives
-and roles that it does not know (those of Sphinx) are left out, or leave their words.
+docutils may neither include files nor pass raw markup through, and reads no configuration files. Of unknown directives
+and roles (those of Sphinx), at most the text is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
     "sectsubtitle_xform": False,
     "line_length_limit": 100_000,
 }
-#: Nodes that are not the document's text.
+#: Nodes that are not text of the document.
 _NO_TEXT = (
     nodes.comment,
     nodes.system_message,
@@ -55,14 +55,14 @@ _NO_TEXT = (
     nodes.option_list,
     nodes.pending,
 )
-#: The space that a footnote's number leaves.
+#: The space before a footnote reference that was removed.
 _BEFORE_STOP = re.compile(r" ([.,])(?=\s|$)")
 _ROLE = re.compile(r":[\w:+.-]{1,60}:`([^`]{1,300})`")
 _ROLE_TARGET = re.compile(r"\s*<[^<>]{0,300}>$")
 
 
 def read_restructured(source: str) -> tuple[str, list[Block], bool]:
-    """The document's title, its blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the document's title, its blocks, and whether it was nested too deeply to be read completely."""
     tree = publish_doctree(source, settings_overrides=SETTINGS)
     for node in list(tree.findall(nodes.problematic)):
         words = _words_of(node.astext())
@@ -78,7 +78,7 @@ def read_restructured(source: str) -> tuple[str, list[Block], bool]:
 
 
 def _words_of(problem: str) -> str:
-    """The words in a piece of markup that could not be resolved: a role's text, a link's; nothing of a substitution."""
+    """Return the text of markup that could not be resolved: of a role or a link, but not of a substitution."""
     role = _ROLE.fullmatch(problem)
     if role:
         return _ROLE_TARGET.sub("", role[1]).lstrip("~!").rsplit("/", 1)[-1]

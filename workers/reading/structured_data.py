@@ -1,8 +1,7 @@
-"""Finds and reads texts that are data and not prose: JSON, CSV, XML, source code, logs. Off the road of an event:
-documents are read by it inside a step.
+"""Detects and reads text that is data and not prose: JSON, CSV, XML, source code, logs.
 
-What people wrote in them may be quoted (a field that holds a sentence, a row of a table); names of fields, code and
-lines of a log never are.
+Text that people wrote in data may be quoted (a field that holds a sentence, a row of a table); field names, code and
+log lines may not.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _XML = re.compile(r"\s*<\?xml\b")
 _IS_PAGE = re.compile(r"<html\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{1,2000}>")
 _CDATA = re.compile(r"<!\[CDATA\[([^\]]{0,20000})\]\]>")
-#: Fields that name what the whole is about.
+#: Fields that name the subject of the data.
 _TITLES = ("title", "name", "headline", "titel", "titre", "titulo", "título")
-#: One line of a program, of its settings, or of a shell.
+#: One line of source code, configuration or shell input.
 _CODE = re.compile(
     r"[{}]\s*$|[()\[\]=\"'\d_{}]\s*;\s*$"
     r"|^\s*[\])}]+[,;)]*\s*$|^\s*(?:#!|//|/\*|\*/|@\w|\"\"\"|\$ )|^\s*#\s*(?:include|define|if|endif)\b"
@@ -41,15 +40,15 @@ _LOGGED = re.compile(
     r"|^\d\d:\d\d:\d\d(?:[.,]\d+ | \W?(?:DEBUG|INFO|WARN|ERROR))"
     r"|^Traceback \(|^\s+File \"|^\s+at [\w.$]+\(|^\w+(?:Error|Exception): "
 )
-#: The share of lines from which on a text, or a part of it, is code or a log.
+#: A text, or a part of it, with at least this share of such lines is code or a log.
 MOSTLY = 0.6
 _DELIMITERS = ",;\t|"
-#: Characters in which code is looked for.
+#: Characters that are searched for code.
 LOOKED_AT = 50_000
 
 
 def find_data(text: str) -> Data | None:
-    """What kind of data the text is; None for one that is to be read."""
+    """Return the kind of data that the text is; None for prose."""
     start = text.lstrip("\ufeff \t\r\n")
     if start[:1] in ("{", "[") and _read_json(start) is not None:
         return "json"
@@ -61,7 +60,7 @@ def find_data(text: str) -> Data | None:
 
 
 def read_data(text: str, kind: Data) -> tuple[str, list[Block]]:
-    """The title that the data names, and what in it was written by people; nothing of code."""
+    """Return the title that the data names and the text in it that people wrote; nothing of code."""
     if kind == "json":
         return _from_json(_read_json(text.lstrip("\ufeff \t\r\n")))
     if kind == "xml":
@@ -75,7 +74,7 @@ def read_data(text: str, kind: Data) -> tuple[str, list[Block]]:
 
 
 def is_code(lines: list[str]) -> bool:
-    """Whether these lines are code or those of a log, for the most part."""
+    """Return whether most of these lines are code or log lines."""
     told = [line for line in lines if line.strip()]
     for pattern in (_CODE, _LOGGED):
         if told and sum(pattern.search(line) is not None for line in told) >= MOSTLY * len(told):
@@ -84,7 +83,7 @@ def is_code(lines: list[str]) -> bool:
 
 
 def _read_json(text: str) -> Any:
-    """The value; None for what is no JSON object or list, or too deep to be read."""
+    """Return the value; None for text that is not a JSON object or list, or is nested too deeply."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -108,7 +107,7 @@ def _from_json(found: Any) -> tuple[str, list[Block]]:
 
 
 def _read_rows(text: str) -> list[list[str]]:
-    """The rows of a table in CSV, of which every one has as many cells; none for what is no such table."""
+    """Return the rows of a CSV table if all have the same number of cells; otherwise nothing."""
     lines = [line for line in text.splitlines() if line.strip()]
     for delimiter in _DELIMITERS if len(lines) > 1 else "":
         if delimiter not in lines[0]:
@@ -125,5 +124,5 @@ def _read_rows(text: str) -> list[list[str]]:
 
 
 def _is_prose(cells: list[str]) -> bool:
-    """Whether the first row is a sentence with commas in it, and no names of columns."""
+    """Return whether the first row is a sentence with commas and not a row of column names."""
     return any(cell.rstrip().endswith((".", "!", "?")) or len(cell.split()) > 5 for cell in cells)

@@ -1,7 +1,7 @@
-"""The process in which a document is read. Off the road of an event: `apart` starts it, and it knows nothing of ours.
+"""Reads one document in a process of its own, with limits on processor time and memory.
 
-It takes the document on standard input and answers one JSON object. Its processor time and memory are limited before it
-looks at a byte, so that no document can hold up or fill the worker that waits for it.
+`subprocess_reader` starts it. It receives the document on standard input and writes one JSON object. The limits are set
+before the document is read, so that no document can block or fill the worker that waits for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from swallowtail.workers.reading.reader import read
 
 
 def main(arguments: list[str]) -> None:
-    """Read one document as the JSON in the first argument says, and write what it is to standard output."""
+    """Read one document with the options in the first argument, and write the result to standard output."""
     asked: dict[str, Any] = json.loads(arguments[0])
     _limit(int(asked["cpu_seconds"]), int(asked["memory_bytes"]))
     try:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 def _limit(cpu_seconds: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    if sys.platform != "darwin":  # where it cannot be set
+    if sys.platform != "darwin":  # not supported on this system
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 

@@ -1,6 +1,4 @@
-"""Has a document read in a process of its own, within limits. Off the road of an event: the Researcher calls it inside
-a step.
-"""
+"""Starts a separate process to read a document, within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -15,30 +13,31 @@ from swallowtail.workers.reading.blocks import Block, Bounds, Reading
 from swallowtail.workers.run.context import PermanentError
 
 MAX_CHARACTERS = Bounds().characters
-#: Characters of a hint that are passed on: a server may send any number, and a process takes so many only.
+#: Longest hint in characters: a server may send any number, and arguments of a process are limited.
 _LONGEST_HINT = 500
 
 
 def read_apart(
     body: bytes, media_type: str = "", charset: str | None = None, name: str = "", settings: Settings | None = None
 ) -> Reading:
-    """Read `body`; the media type, character set and name are hints.
+    """Read `body`; media type, character set and name are hints.
 
-    Raises PermanentError when it cannot be read (`document_unreadable`), or takes more processor time or memory than
-    the settings allow (`document_too_hard`).
+    Raises PermanentError if it cannot be read (`document_unreadable`), or takes more processor time or memory than the
+    settings allow (`document_too_hard`).
+
     """
     settings = settings or load_settings()
     asked = {
         "media_type": media_type[:_LONGEST_HINT],
         "charset": charset and charset[:_LONGEST_HINT],
-        # What counts is the ending.
+        # The end of the name matters.
         "name": name[-_LONGEST_HINT:],
         "characters": MAX_CHARACTERS,
         "unpacked_bytes": settings.read_max_unpacked,
         "cpu_seconds": settings.read_cpu_seconds,
         "memory_bytes": settings.read_memory,
     }
-    # Nothing of this machine is passed on: neither settings nor keys are any of a document's business.
+    # The process gets no environment: a document must not reach settings or keys.
     environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "swallowtail.workers.reading.subprocess_main", json.dumps(asked)]
     ended = subprocess.run(command, input=body, capture_output=True, env=environment, check=False)

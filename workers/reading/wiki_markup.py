@@ -1,6 +1,4 @@
-"""Reads AsciiDoc, Org and MediaWiki: what is marked in each is marked in Markdown, and the rest is left out. Off the
-road of an event: documents are read by it inside a step.
-"""
+"""Reads AsciiDoc, Org and MediaWiki by converting their markup to Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
     return tuple((re.compile(pattern, re.MULTILINE | re.IGNORECASE), kept) for pattern, kept in pairs)
 
 
-#: Lines that are no text, by language.
+#: Lines that are not text, by language.
 _ASCIIDOC_LINES = re.compile(
     r"^(?:[\w{][\w -]*::\S*\[|:!?[\w-]+!?:|//|\[[^\]\n]{0,200}\]$|<<<$|'{3}$|\+$|\.[A-Z]|={4,}$|\*{4,}$|_{4,}$|-{2}$"
     r"|(?:ifn?def|endif)::)"
@@ -25,7 +23,7 @@ _ASCIIDOC_LINES = re.compile(
 _ORG_LINES = re.compile(
     r"^\s*(?:#\+(?!begin_|end_)|# |#$|(?:SCHEDULED|DEADLINE|CLOSED):|\|[-+]+\|?$|-{5,}$)", re.IGNORECASE
 )
-#: What encloses code, tables' marks and the like; the first group begins, what ends it is the second.
+#: Delimiters of code blocks, tables and the like; the second group ends a block.
 _ASCIIDOC_BLOCKS = {r"-{4,}$": "{}", r"\.{4,}$": "{}", r"\+{4,}$": "{}", r"/{4,}$": "{}", "```": "```"}
 _ORG_BLOCKS = {
     r"\s*#\+begin_(?:src|example|export|comment)\b": "#+end_",
@@ -76,13 +74,13 @@ _AUTHOR = re.compile(r"(?m)\A(= [^\n]+\n)[^\n=:]{1,200}<[^<>\n]{1,200}>[^\n]*\n"
 
 
 def read_asciidoc(source: str) -> tuple[str, list[Block], bool]:
-    """The title, the blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the title, the blocks, and whether the text was nested too deeply to be read completely."""
     lines = _without(_AUTHOR.sub(r"\1", source.lstrip()), _ASCIIDOC_BLOCKS, _ASCIIDOC_LINES)
     return read_markdown(_apply(_ASCIIDOC, "\n".join(_open_tables(lines, "|==="))))
 
 
 def read_org(source: str) -> tuple[str, list[Block], bool]:
-    """The title, the blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the title, the blocks, and whether the text was nested too deeply to be read completely."""
     named = _TITLES.search(source)
     rows = (_row(line) if line.lstrip().startswith("|") else line for line in _without(source, _ORG_BLOCKS, _ORG_LINES))
     _, blocks, cut = read_markdown(_apply(_ORG, "\n".join(rows)))
@@ -90,7 +88,7 @@ def read_org(source: str) -> tuple[str, list[Block], bool]:
 
 
 def read_mediawiki(source: str) -> tuple[str, list[Block], bool]:
-    """The title, the blocks, and whether it was nested too deeply to be read to its end."""
+    """Return the title, the blocks, and whether the text was nested too deeply to be read completely."""
     return read_markdown(_apply(_WIKI, _without_tables(source)))
 
 
@@ -113,7 +111,7 @@ def _apply(rules: Rules, text: str) -> str:
 
 
 def _without(source: str, blocks: Mapping[str, str], dropped: re.Pattern[str]) -> Iterator[str]:
-    """The lines without those inside of such blocks, and without those that are no text."""
+    """Return the lines without such blocks and without lines that are not text."""
     end = ""
     for line in source.split("\n"):
         if end:
@@ -128,7 +126,7 @@ def _without(source: str, blocks: Mapping[str, str], dropped: re.Pattern[str]) -
 
 
 def _open_tables(lines: Iterator[str], mark: str) -> Iterator[str]:
-    """The lines, with the rows of a table as items of a list; its head, a row before an empty line, is left out."""
+    """Return the lines with table rows as list items; a header row before an empty line is left out."""
     inside, rows = False, list[str]()
     for line in lines:
         if line.startswith(mark):

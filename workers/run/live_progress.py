@@ -57,7 +57,7 @@ class LiveProgress:
             self._on_held_back()
 
     def flush(self) -> float | None:
-        """Publish a value that was held back if it is due; return the seconds until then, or None without such a value."""
+        """Publish a held back value if it is due; return the seconds until then, or None without such a value."""
         with self._lock:
             self._publish_if_due()
             return max(self._next_at - self._clock(), 0.0) if self._held_back else None

@@ -1,7 +1,7 @@
 """Composition root of a worker's processes: builds settings, agents, shared memory and the domain's parts at first use.
 
 A worker has a main process, which must hold no connection when it forks, and pool children, which must not use a
-connection that they inherited. Everything with a connection is therefore stored under the id of the process that built it.
+connection that they inherited. So everything with a connection is stored under the id of the process that built it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def close_runtime() -> None:
 
 @contextmanager
 def short_lived_runtime() -> Iterator[Runtime]:
-    """Yield a runtime for the main process: it times out early, so that the pool does not wait, and is closed at the end.
+    """Yield a runtime for the main process that times out early, since the pool waits, and is closed at the end.
 
     Raises:
         Unavailable: the database stayed away for a heartbeat or two; the sweeper finds what was not written.
@@ -102,7 +102,7 @@ def short_lived_runtime() -> Iterator[Runtime]:
 
 
 def heartbeat_ledger(full: Runtime) -> RunLedger:
-    """Return a second ledger on the connections of `full` that times out within a heartbeat: the next one follows soon."""
+    """Return a ledger on the connections of `full` that times out within a heartbeat: the next one follows soon."""
     db = copy.copy(full.db)
     db.wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
     return RunLedger(Ledger(db, full.settings, full.ledger.announce))

@@ -231,9 +231,7 @@ def test_a_directory_that_is_gone_does_not_prevent_the_restore_of_the_rest(tmp_p
     assert sys.getrecursionlimit() == limit
 
 
-def test_a_system_without_saved_user_ids_performs_runs_too(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_system_without_saved_user_ids_performs_runs_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("getresuid", "getresgid", "sched_getaffinity", "sched_setaffinity"):
         monkeypatch.delattr(os, name)
     with capture_logs() as logged, restored_process():

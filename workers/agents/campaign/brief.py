@@ -1,6 +1,4 @@
-"""What a campaign is asked for with: the input of `social_campaign`. Off the road of an event: its JSON Schema is on
-the agent's card, where submission and forms use it.
-"""
+"""Defines the input of the `social_campaign` agent; its JSON Schema validates submissions and builds the form."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from swallowtail.workers.agents.campaign.platforms import PLATFORMS, PlatformNam
 from swallowtail.workers.llm.provider import Tone
 
 MAX_BRIEF = 100_000
-#: Characters of a file in base64. How large an input may be, `SWALLOWTAIL_MAX_BODY_BYTES` says before.
+#: Longest file in base64 characters; `SWALLOWTAIL_MAX_BODY_BYTES` limits the whole input first.
 MAX_FILE = 6_000_000
 
 Word = Annotated[str, Field(min_length=1, max_length=60, pattern=r"\S")]
@@ -20,7 +18,7 @@ Phrase = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
 
 
 class BrandRules(BaseModel):
-    """Rules of the brand that the Editor holds every draft to."""
+    """Rules of the brand that the Editor checks in every draft."""
 
     model_config = ConfigDict(extra="forbid", title="Brand rules")
 
@@ -44,7 +42,7 @@ class BrandRules(BaseModel):
 
 
 class CampaignInput(BaseModel):
-    """A brief, given as text, as a file or by its address, and what to make of it."""
+    """A brief, as text, as a file or by its URL, and the campaign to write from it."""
 
     model_config = ConfigDict(
         extra="forbid",

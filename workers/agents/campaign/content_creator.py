@@ -1,6 +1,4 @@
-"""The ContentCreator: writes one post for one platform. On the road of an event: its step is `generate_content`, and
-the text streams out while it is being written.
-"""
+"""The ContentCreator: writes one post for one platform and streams its text (step `generate_content`)."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ def generate_content(
 ) -> dict[str, Any]:
     """Write a post, or its next version: `{platform, label, text, length, limit, hashtags, provider, model}`.
 
-    `returned` is None in the first round, then `{text, findings}` as the Editor sent it back. Raises PermanentError or
-    ProviderError from the text engine.
+    `returned` is None in the first round, then the Editor's `{text, findings}`. Raises PermanentError or ProviderError
+    from the text engine.
+
     """
     platform = PLATFORMS[name]
     provider = open_provider()
@@ -46,7 +45,7 @@ def generate_content(
 
 
 def _stream(ctx: Context, pieces: Iterator[str]) -> str:
-    """The whole text, shown to watchers while it arrives; without control characters, which no platform takes."""
+    """Stream the text to watchers; return the whole text without control characters, which no platform accepts."""
     arrived = []
     for piece in pieces:
         ctx.text(piece)

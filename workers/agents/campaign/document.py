@@ -1,4 +1,4 @@
-"""What of a brief may be quoted, and what it is about. Off the road of an event: the Researcher uses it in a step."""
+"""Selects the parts of a brief that may be quoted, and finds its title."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from swallowtail.workers.reading.blocks import Block, Reading, clean
 
-#: Headings of sections that speak to the team, not to the public.
+#: Headings of sections that are for the team and not for the public.
 INTERNAL = re.compile(
     r"\b(internal|confidential|not for publication|do not publish|do not (say|use|mention)|don['’]?ts?|tone|voice|style"
     r"|approvals?|embargo|budget|deliverables|notes? (to|for)"
@@ -16,17 +16,17 @@ INTERNAL = re.compile(
     r"|confidentiel(le)?s?|ne pas (dire|publier|diffuser|utiliser|mentionner)|ton (et|de)|livrables|notes? (à|pour)"
     r"|confidencial(es)?|no (decir|publicar|usar|mencionar)|tono|estilo|presupuesto|entregables|notas? (a|para))\b"
     r"|^(intern|ton)$"
-    # Languages that join words, or bend them at their ends.
+    # Languages that join words or inflect their ends.
     r"|\b(riservat[oaie]|uso interno|vertrouwelijk|niet publiceren|wewnętrzn\w*|poufn\w*|внутренн\w*|конфиденциальн\w*"
     r"|не (публиковать|для публикации))"
     r"|社内|社外秘|内部|機密|非公開|公開しない|保密|机密|不公开|不公開|내부|대외비|비공개|داخلي|سري|פנימי|סודי|ภายใน",
     re.IGNORECASE,
 )
-#: What a brief is called, around the name of the thing it is about.
+#: Words that stand for *brief* around the name of its subject.
 _ABOUT = r"(?:(?:product|launch|creative|campaign|marketing|press|content|social|media)\s+)*(?:brief|release)"
 _TITLE_BEFORE = re.compile(rf"^{_ABOUT}\s*(?:[:–—|-]|for\s+(?:the\s+)?)\s*", re.IGNORECASE)
 _TITLE_AFTER = re.compile(rf"\s*[:–—|,(-]\s*{_ABOUT}\)?\s*$", re.IGNORECASE)
-#: What sections are called, and documents are not.
+#: Titles of sections that are not titles of documents.
 _SECTION = re.compile(
     r"(?:about|background|contents|table of contents|description|documentation|donations?|features?|getting started"
     r"|highlights|installation|installing|introduction|license|news|overview|quick ?start|requirements|sponsors?|status"
@@ -38,7 +38,7 @@ MAX_TITLE = 120
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A brief as read: its title, what may be quoted, and the headings of the sections left out as internal."""
+    """A brief: its title, the blocks that may be quoted, and the headings of the sections left out as internal."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -46,7 +46,7 @@ class Document:
 
 
 def make_document(reading: Reading) -> Document:
-    """The document of what was read: without the sections for the team, under its title."""
+    """Return the document without the sections for the team, under its title."""
     blocks = [block for block in reading.blocks if block.text]
     if reading.title and not any(block.level == 1 for block in blocks):
         blocks.insert(0, Block("heading", clean(reading.title), 1))
@@ -57,7 +57,7 @@ def make_document(reading: Reading) -> Document:
 
 
 def _without_internal(blocks: list[Block]) -> tuple[list[Block], list[str]]:
-    """The blocks that may be quoted, and the headings of the sections that may not."""
+    """Return the blocks that may be quoted, and the headings of the sections that may not."""
     public: list[Block] = []
     left_out: list[str] = []
     hidden = 0  # the level of the heading that began the internal section, 0 outside one
@@ -72,9 +72,10 @@ def _without_internal(blocks: list[Block]) -> tuple[list[Block], list[str]]:
 
 
 def _title(blocks: list[Block]) -> str:
-    """The first heading of the highest level, else the start of the first block; without the word *brief*.
+    """Return the first heading of the highest level, else the start of the first block; without the word *brief*.
 
-    One of several sections is no title, but for a main heading that everything begins with.
+    The heading of one of several sections is no title, except a main heading above everything.
+
     """
     headings = sorted((block.level, index) for index, block in enumerate(blocks) if block.kind == "heading")
     if not blocks:

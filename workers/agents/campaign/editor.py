@@ -1,6 +1,4 @@
-"""The Editor: holds every draft to the platform's and the brand's rules. On the road of an event: its step is `review`,
-one per round; what fails goes back to the ContentCreator with the findings.
-"""
+"""The Editor: checks every draft against the rules of the platform and the brand (step `review`, one per round)."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _ORDINAL = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 
 
 def review(task_input: CampaignInput, source: dict[str, Any], drafts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Read the drafts: `{passed, drafts: [{platform, passed, reading_grade, findings}]}`, in the order of `drafts`."""
+    """Check the drafts: `{passed, drafts: [{platform, passed, reading_grade, findings}]}`, in the order of `drafts`."""
     known = _numbers(" ".join([source["title"], *(block["text"] for block in source["blocks"])]))
     known |= _numbers(" ".join([task_input.audience, *task_input.brand.required_phrases]))
     verdicts = []
@@ -38,7 +36,7 @@ def review(task_input: CampaignInput, source: dict[str, Any], drafts: list[dict[
 
 
 def check(text: str, platform: Platform, brand: BrandRules, link: str | None, known: set[str]) -> list[Finding]:
-    """Everything wrong with a draft; `known` are the numbers that the source supports."""
+    """Yield every rule that a draft breaks; `known` are the numbers in the source."""
     if not re.search(r"\w", text):
         return [Finding("empty", "There is no text.")]
     return [*_check_platform(text, platform, link), *_check_brand(text, brand), *_check_numbers(text, known)]
@@ -78,7 +76,7 @@ def _check_brand(text: str, brand: BrandRules) -> Iterator[Finding]:
 
 
 def _check_numbers(text: str, known: set[str]) -> Iterator[Finding]:
-    """A number that is not in the source was made up."""
+    """Yield a finding for each number that is not in the source: it was made up."""
     for number in sorted(_numbers(_ORDINAL.sub("", text)) - known):
         yield Finding("unsupported_number", f"The source does not say {number}; leave it out.", number)
 

@@ -1,6 +1,4 @@
-"""Finds the sentences that say best what a text is about. Off the road of an event: the Researcher uses it inside a
-step.
-"""
+"""Finds the sentences of a text that say most about its subject."""
 
 from __future__ import annotations
 
@@ -19,14 +17,14 @@ MAX_FACTS = 12
 SHORTEST, LONGEST = 20, 260
 
 _NUMBER = re.compile(r"\d")
-#: Ends of sentences that need no space after them, or are not known to the segmenter; what follows is the next one.
+#: Ends of sentences that need no following space, or that the segmenter does not know.
 _END = re.compile(rf"([。！？｡]+)|[؟۔।։።]\s+|(?<![.!?…])[.!?…]+(?=[{UNSPACED}])")
 _OPEN, _SHUT = "「『（【《〈“", "」』）】》〉”"
 _WORDS = re.compile(rf"[^\W{UNSPACED}]{{3,}}|(?=([{UNSPACED}]{{2}}))")
-#: What stood between words and left a hole: a link without a text, a value that is filled in elsewhere.
+#: Gaps where a word is missing: a link without text, a placeholder.
 _HOLE = re.compile(r"\s[.,](?=\s|$)|\(\s*\)|(?:^|\s)\|\s")
 _MONEY = re.compile(r"[€$£¥]\s?\d|\d\s?(?:%|percent|€)")
-#: Beginnings that point back to a sentence that will not be there, by language.
+#: Beginnings that refer to an earlier sentence, by language.
 _DEPENDENT = {
     "en": "it|this|that|these|those|they|he|she|his|her|its|their|but|and|or|so|because|however|also|then|there|here"
     "|such|which|who|when it|if it|in addition|for example",
@@ -46,7 +44,7 @@ _DEPENDENT = {
     "es": "él|ella|ellos|ellas|esto|este|esta|estos|estas|ese|esa|eso|pero|y|o|porque|entonces|así|aquí|allí|también"
     "|su|sus|además|por ejemplo",
 }
-#: Beginnings that speak to whoever writes the posts, by language.
+#: Beginnings that address the writer of the posts, by language.
 _INSTRUCTION = {
     "en": "please|do not|don['’]t|avoid|make sure|remember to|note that|see (?:the|also|our)",
     "de": "bitte|achtet darauf|achten sie|vermeide[nt]?|nicht",
@@ -59,23 +57,23 @@ _INSTRUCTION = {
     "es": "por favor|no (?:decir|usar|mencionar)|evit(?:ar|e|en)|recuerd[ae]n?|tenga en cuenta",
 }
 
-#: What no post may quote: addresses, people and numbers that a platform makes links of, options of commands.
+#: Text that no post may quote: addresses, handles and numbers that platforms link, command options.
 _ADDRESS = re.compile(r"\w://|\bwww\.|\w@\w|(?<!\w)@\w|(?<![\w&])#\w|(?<!\S)--?[a-z][\w-]+")
-#: Ends of what was cut in the middle: an abbreviation, an initial, dots.
+#: Ends of a sentence that was cut: an abbreviation, an initial, dots.
 _CUT_OFF = re.compile(
     r"(?:(?<!\w)(?:pp?|vols?|nos?|eds?|fig|al|cf|ca|e\.g|i\.e|vs|approx|nr|bzw|z\. ?b|usw|p\. ?ej|[A-Z])\.|\.\.\.|…)$",
     re.IGNORECASE,
 )
-#: The share of a sentence that letters and spaces make up, at the least: a row of figures is none.
+#: Least share of letters and spaces in a sentence: a row of figures is none.
 LEAST_LETTERS = 0.7
-#: Languages that write an ordinal with a full stop.
+#: Languages that write ordinals with a full stop.
 _ORDINAL_STOP = frozenset(["da", "de", "cs", "et", "fi", "hr", "hu", "no", "pl", "sk", "sl", "sv", "tr"])
 _ORDINAL = re.compile(r"(?:^|\s)\d{1,2}\.$")
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredFact:
-    """A sentence quoted from the source: `position` counts its sentences from 0, a higher `score` says more."""
+    """A sentence quoted from the source: `position` counts sentences from 0; a higher `score` says more."""
 
     text: str
     position: int
@@ -84,9 +82,10 @@ class ScoredFact:
 
 
 def find_facts(blocks: list[Block], phrases: list[str], language: str = "en") -> list[ScoredFact]:
-    """The sentences that say most, the best first, no two saying nearly the same and none with markup left in it.
+    """Return the sentences that say most, the best first, none nearly a repetition and none with markup.
 
-    A source without any sentence that can stand alone gives its first lines as they are.
+    If no sentence of the source can stand alone, return its first lines.
+
     """
     sentences = _sentences(blocks, language)
     scored = [
@@ -124,7 +123,7 @@ def _sentences(blocks: list[Block], language: str) -> list[tuple[str, str]]:
 
 
 def _split(text: str, language: str) -> list[str]:
-    """The sentences of a text. Where an ordinal ends with a full stop (*am 3. Mai*), no sentence ends there."""
+    """Return the sentences of a text. A full stop of an ordinal (*am 3. Mai*) ends no sentence."""
     from segtok.segmenter import split_single  # see `readability`
 
     sentences: list[str] = []
@@ -137,7 +136,7 @@ def _split(text: str, language: str) -> list[str]:
 
 
 def _split_unspaced(text: str) -> list[str]:
-    """The text parted where a sentence ends without a space, or with a mark of another script, outside of brackets."""
+    """Split the text where a sentence ends without a space, or with a mark of another script, outside of brackets."""
     pieces, start = [], 0
     for found in _END.finditer(text):
         end = found.end()
@@ -154,30 +153,30 @@ def _split_unspaced(text: str) -> list[str]:
 
 
 def _score(text: str, kind: str, position: int, total: int, phrases: list[str]) -> float:
-    """Key phrases, figures, an early place and a handy length count for a sentence, leaning on another against it."""
+    """Return a sentence's score: key phrases, figures, an early position and a suitable length raise it."""
     folded = text.casefold()
     score = sum(1.0 / (2 + rank) for rank, phrase in enumerate(phrases) if phrase.casefold() in folded)
     score += 0.5 * bool(_NUMBER.search(text)) + 0.3 * bool(_MONEY.search(text)) + 0.2 * (kind == "item")
     score += 0.5 * (1 - position / max(total, 1)) + 0.8 / (1 + position) + 0.4 * (50 <= width(text) <= 170)
     score -= 0.8 * text.endswith(("?", ":", "？", "؟")) + 0.3 * (width(text) < 40)
-    score -= 0.5 * (" – " in text and kind == "item")  # a row of a table reads less well than a sentence
+    score -= 0.5 * (" – " in text and kind == "item")  # a table row reads less well than a sentence
     score -= 0.5 * (text.count('"') % 2 or text.count("“") != text.count("”"))  # half of a quotation
     return round(score, 4)
 
 
 def _leaning(fact: ScoredFact, language: str) -> ScoredFact:
-    """`fact` with its score lowered when it leans on a sentence before it."""
+    """Return `fact` with a lower score if it refers to a sentence before it."""
     leans = _beginning(_DEPENDENT, language).match(fact.text) is not None
     return replace(fact, score=round(fact.score - 0.9 * leans, 4))
 
 
 def _beginning(words: Mapping[str, str], language: str) -> re.Pattern[str]:
-    """A pattern for those beginnings in a language; in one that is not known, for those in English."""
+    """Return the pattern of those beginnings in a language; of English for an unknown one."""
     return re.compile(rf"(?:{words.get(language, words['en'])})(?!\w)", re.IGNORECASE)
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two sentences share most of their words."""
+    """Return whether two sentences share most of their words."""
     first, second = ({found[1] or found[0] for found in _WORDS.finditer(text.casefold())} for text in (one, other))
     union = first | second
     return bool(union) and len(first & second) / len(union) > 0.6

@@ -1,8 +1,7 @@
-"""Finds the language of a text by its most frequent words. Off the road of an event: the Researcher uses it inside a
-step.
+"""Detects the language of a text by its most frequent words.
 
-The words are the stop lists of YAKE, which finds the key phrases by the same lists. A word that is in the lists of
-several languages counts for each of them that much less.
+The words are the stop word lists of YAKE, which also finds the key phrases. A word in the lists of several languages
+counts less for each of them.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-#: Lists that YAKE names otherwise than ISO 639-1 does, or that are none.
+#: Lists that YAKE names differently from ISO 639-1, or that are not languages.
 _ALIASES = {"br": "pt", "cz": "cs", "noLang": ""}
 _WORD = re.compile(r"[^\W\d_]+")
-#: Scripts that one language is written in, or one far more than any other.
+#: Scripts that only one language is written in, or mainly one.
 _SCRIPTS = {
     "HEBREW": "he", "HANGUL": "ko", "THAI": "th", "GREEK": "el", "GEORGIAN": "ka", "ARMENIAN": "hy", "TAMIL": "ta",
     "TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu", "BENGALI": "bn", "GURMUKHI": "pa",
     "SINHALA": "si", "DEVANAGARI": "hi", "LAO": "lo", "KHMER": "km", "MYANMAR": "my", "ETHIOPIC": "am",
 }  # fmt: skip
-#: Letters from which on a script says something, and the share of Chinese and Japanese ones, each of which says more.
+#: Letters that a script needs to decide, and the share that Chinese and Japanese ones need; each of them says more.
 FEWEST, MOSTLY_HAN = 3, 0.3
-#: Words looked at, and the share of them that must be of the language, by weight; below it nothing is said.
+#: Words that are examined, and the weighted share that must belong to the language.
 LOOKED_AT = 4000
 SHARE = 0.08
-#: How much more of it than of any other language there must be.
+#: By which factor it must exceed every other language.
 LEAD = 1.15
 
 
 def find_language(text: str) -> str:
-    """The ISO 639-1 code of the text's language, `""` when it is not clear: too few words, or a language not known."""
+    """Return the ISO 639-1 code of the text's language; empty if it has too few words or the language is unknown."""
     if (found := _by_script(text)) is not None:
         return found
     words = Counter(_WORD.findall(text.casefold())[:LOOKED_AT])
@@ -47,7 +46,7 @@ def find_language(text: str) -> str:
 
 
 def _by_letters(text: str) -> str:
-    """The language of a text with letters that only one of those written in Cyrillic has; else nothing."""
+    """Return the language by letters that only one Cyrillic alphabet has; otherwise an empty text."""
     found = set(text[: 10 * LOOKED_AT].casefold())
     if found & set("ыэё"):
         return "" if found & set("іїєґўөүҥһәқғңұ") else "ru"
@@ -55,7 +54,7 @@ def _by_letters(text: str) -> str:
 
 
 def _by_script(text: str) -> str | None:
-    """The language of a text in letters that one language has, for the most part; None for letters that many have."""
+    """Return the language if most letters belong to a script of one language; None for other scripts."""
     scripts = Counter(_script_of(char) for char in text[: 10 * LOOKED_AT] if char.isalpha())
     total = sum(scripts.values())
     kana, han = scripts["HIRAGANA"] + scripts["KATAKANA"], scripts["CJK"]
@@ -72,7 +71,7 @@ def _script_of(char: str) -> str:
 
 @cache
 def function_words(language: str) -> frozenset[str]:
-    """The words of a language that say nothing by themselves, folded; none for a language without a list."""
+    """Return the function words of a language, case-folded; nothing for a language without a list."""
     return _lists().get(language, frozenset())
 
 
@@ -92,7 +91,7 @@ def _lists() -> dict[str, frozenset[str]]:
 
 @cache
 def _languages() -> dict[str, tuple[str, ...]]:
-    """Which languages have a word among their most frequent ones."""
+    """Return the languages that have a word among their most frequent ones."""
     found: dict[str, list[str]] = {}
     for language, words in _lists().items():
         for word in words:

@@ -1,6 +1,4 @@
-"""The Manager: decides what will be done, before anyone does it. On the road of an event: its plan is the first step of
-a `social_campaign`.
-"""
+"""The Manager: plans the campaign before the others begin (step `plan`)."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from swallowtail.workers.llm.engine import open_provider
 
 
 def plan(task_input: CampaignInput) -> dict[str, Any]:
-    """The assignment for the team. Raises PermanentError when the text engine of the settings cannot be used."""
+    """Return the plan for the team. Raises PermanentError if the configured text engine cannot be used."""
     provider = open_provider()
     return {
         "source": task_input.brief_url
@@ -36,7 +34,7 @@ def plan(task_input: CampaignInput) -> dict[str, Any]:
 
 
 def brand_rules(brand: BrandRules) -> list[str]:
-    """The brand's rules in plain words, for people and for language models."""
+    """Return the brand's rules as sentences, for people and for language models."""
     rules = []
     if brand.banned_words:
         rules.append("Never use: " + ", ".join(brand.banned_words) + ".")

@@ -1,8 +1,7 @@
-"""Finds out which phrases are names or subjects, and no pieces of sentences: hashtags are made of those only. Off the
-road of an event: the Researcher uses it inside a step.
+"""Decides which phrases are names or subjects, since only those become hashtags.
 
-Nothing here knows verbs from nouns. The document itself shows it: by capital letters in the middle of a sentence, by
-quotation marks, or by an article before words that its title names. What shows in none of these ways is no hashtag.
+There is no dictionary of nouns. The document itself shows them: by capital letters within a sentence, by quotation
+marks, or by an article before words of the title. Other phrases become no hashtag.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from swallowtail.workers.reading.alphabets import UNSPACED_LANGUAGES
 from swallowtail.workers.reading.blocks import Block
 
 _QUOTED = re.compile(r"[\"“„«‹「『]\s?([^\"“”„«»‹›「」『』]{2,60}?)\s?[\"”“»›」』]")
-#: Articles and possessives, by language: what follows one and ends before a comma, say, is a noun.
+#: Articles and possessives, by language: the words between one and, say, a comma are a noun.
 _ARTICLES = {
     "en": "a|an|the|our|your|this",
     "fr": "un|une|le|la|les|des|du|notre|nos|votre|vos|ce|cette",
@@ -24,7 +23,7 @@ _ARTICLES = {
     "it": "un|una|il|lo|la|i|gli|le|nostro|nostra|questo|questa|del|della",
     "nl": "een|de|het|onze|dit|deze",
 }
-#: What is counted, and is no name by its capital letter.
+#: Units and the like, which are not names despite a capital letter.
 _UNIT_WORDS = """
 million millionen millions millones milliarden billion billions euro euros eur usd dollar dollars prozent percent uhr
 jahre jahren
@@ -32,12 +31,12 @@ jahre jahren
 _UNITS = frozenset(_UNIT_WORDS.split())
 #: Where a noun phrase ends.
 _END = r"(?=\s*[.,;:!?)–—]|\s*$|\s+(?:that|which|who|is|are|was|has|of|for|with|est|es|que|qui|é|è|che|die|dat)\b)"
-#: Characters before a word that is the first of its sentence.
+#: Characters before the first word of a sentence.
 _FIRST = r"(?<![.!?:;…\"“„«‹(–—•|-] )(?<![\"“„«‹(])(?<!^)"
 
 
 class Names:
-    """What a document shows to be a name or a subject."""
+    """The names and subjects of a document."""
 
     def __init__(self, blocks: Iterable[Block], title: str, language: str) -> None:
         body = [block.text for block in blocks if block.kind != "heading"]
@@ -48,30 +47,30 @@ class Names:
         self._quoted = {" ".join(found.casefold().split()) for found in _QUOTED.findall(self._text)}
 
     def has(self, words: list[str]) -> bool:
-        """Whether these words, one after the other, are such a phrase."""
+        """Return whether these consecutive words are a name or subject."""
         if not words:
             return False
         phrase = " ".join(words)
         if self._language in UNSPACED_LANGUAGES:
-            return True  # what is found there is marked as a name
+            return True  # quoted or linked, and so marked as a name
         if not _UNITS.isdisjoint(phrase.casefold().split()):
             return False
         is_quoted = phrase.casefold() in self._quoted and phrase[0] != phrase[0].lower()
         return phrase in self._joined or self._is_written_large(words) or is_quoted or self._is_subject(phrase)
 
     def _is_written_large(self, words: list[str]) -> bool:
-        """Whether every word has a capital letter in front, inside a sentence, and not now and then only."""
+        """Return whether every word mostly has a capital letter within sentences."""
         spelled = r"\s".join(re.escape(word[:1].upper() + word[1:]) for word in words)
         if not all(len(word) > 1 and word[0].upper() != word[0].lower() for word in words):
             return False  # an initial, a figure, or a script without capital letters
         if self._language == "de" and len(words) == 1:
-            return False  # any noun has one
+            return False  # every noun has one
         large = len(re.findall(rf"{_FIRST}\b{spelled}\b", self._text, re.MULTILINE))
         small = r"\s".join(re.escape(word[:1].lower() + word[1:]) for word in words)
         return large > len(re.findall(rf"\b{small}\b", self._text)) if small != spelled else large > 0
 
     def _is_subject(self, phrase: str) -> bool:
-        """Whether the title names it, and an article before it shows that it is a noun."""
+        """Return whether the title contains it and an article before it shows that it is a noun."""
         if _fold(phrase) not in self._title:
             return False
         if self._language == "de" and not any(word[0] == word[0].lower() for word in phrase.split()):
@@ -84,6 +83,6 @@ class Names:
 
 
 def _fold(text: str) -> str:
-    """The words of a text in lower case, with a space around each."""
+    """Return the words of a text in lower case, with a space around each."""
     words = re.findall(r"\w+", text.casefold())
     return f" {' '.join(words)} "

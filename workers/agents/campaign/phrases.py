@@ -1,6 +1,4 @@
-"""Finds what a text is about: key phrases, and hashtags made of them. Off the road of an event: the Researcher uses it
-inside a step.
-"""
+"""Extracts key phrases from a text and makes hashtags of them."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ MAX_PHRASES = 12
 MAX_TAGS = 10
 LONGEST_PHRASE, LONGEST_TAG = 60, 30
 
-#: In a text longer than this, in words, a phrase must come back to count as a key phrase.
+#: In a text with more words than this, a phrase must repeat to be a key phrase.
 LONG_TEXT = 200
 
 _WORD = re.compile(r"\w+")
-#: A name of two to four words, each with a capital letter or a figure in front.
+#: A name of two to four words, each beginning with a capital letter or a figure.
 _NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[^\W\d_a-z]\w+(?: (?:[^\W\d_a-z]\w*|\d[\w.]*)){1,3}", re.MULTILINE)
 
 _EMPTY_WORDS = """
@@ -44,25 +42,25 @@ _LINKING_WORDS = """
 a an and are as at be but by can did do does for from has have he her his if in is it its not of on or our she so that
 the their them they this to up was we were what when where which who will with you your
 """
-#: Words that say nothing by themselves, and units.
+#: Words without a meaning of their own, and units.
 _EMPTY = frozenset(_EMPTY_WORDS.split())
-#: Words that make a date of a name, by language.
+#: Words that make a name a date, by language.
 _DATE = {language: frozenset(words.split()) for language, words in _DATE_WORDS.items()}
-#: Words that a key phrase may not hold: it would be a piece of a sentence.
+#: Words that make a phrase a fragment of a sentence.
 _LINKING = frozenset(_LINKING_WORDS.split())
-#: What French, Italian and Catalan put in front of a word, without a space: no hashtag begins with it.
+#: Prefixes of French, Italian and Catalan words without a space: no hashtag begins with one.
 _ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell?|nell|sull|all|dall)['’](?=\w)", re.IGNORECASE)
-#: What YAKE calls a list that has another name elsewhere.
+#: Lists that YAKE names differently.
 _YAKE_NAMES = {"cs": "cz"}
 
 
-#: What shows to be a name there: quoted, in Latin letters with a capital one in front, or in katakana.
+#: Marks of a name in such scripts: quoted, in Latin letters with a capital one, or in katakana.
 _QUOTED = re.compile(r"[「『《【“]([^「」『』《》【】“”。、，！？\s]{2,20})[」』》】”]")
 _LATIN = re.compile(r"[A-Z][A-Za-z0-9&+.-]+(?: (?:[A-Z0-9][A-Za-z0-9&+.-]*))*")
 _KATAKANA = re.compile("[\u30a1-\u30fa\u30fc]{3,}(?:・[\u30a1-\u30fa\u30fc]{2,})*")
 
 
-#: Small words inside of names, by language; French and Italian have some that end with an apostrophe.
+#: Small words within names, by language; some French and Italian ones end with an apostrophe.
 _JOINING = {
     "en": "of the|of|and the|and|for the|for|at the|on the|&",
     "de": "von der|an der|in der|für die|der|des|und|von|vom|am|im|zum|zur|für",
@@ -76,9 +74,10 @@ _LARGE = r"[A-ZÀ-ÖØ-Þ]\w+"
 
 
 def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
-    """Names of several words that small ones join (*Bank of Norway*) and that come back, the most frequent first.
+    """Return repeated names whose words are joined by small ones (*Bank of Norway*), the most frequent first.
 
-    In German, where every noun has a capital letter, they have to be in the title too.
+    In German, where every noun has a capital letter, the title must contain them too.
+
     """
     joining = _JOINING.get(language or "en")
     if joining is None:
@@ -91,7 +90,7 @@ def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
 
 
 def find_marked_names(text: str, title: str = "") -> list[str]:
-    """Names in a text without spaces, the most frequent first: each comes back, is quoted, or is in the title."""
+    """Return the names in a text without spaces, the most frequent first: repeated, quoted, or in the title."""
     quoted = list(_QUOTED.findall(text))
     written = [found[0].strip(".-") for pattern in (_LATIN, _KATAKANA) for found in pattern.finditer(text)]
     counted = Counter(quoted + written)
@@ -101,9 +100,10 @@ def find_marked_names(text: str, title: str = "") -> list[str]:
 def find_phrases(
     blocks: list[Block], language: str = "en", wanted: Callable[[list[str]], bool] | None = None
 ) -> list[str]:
-    """The key phrases of one to four words, the most telling first, in the source's own spelling.
+    """Return key phrases of one to four words, the most relevant first, as the source spells them.
 
-    `wanted` says of the words of one, without articles at their edges, whether it is looked for.
+    `wanted` returns for the words of a phrase, without articles at its ends, whether it is relevant.
+
     """
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     title = blocks[0].text if blocks and blocks[0].level else ""
@@ -133,9 +133,10 @@ def find_phrases(
 
 
 def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
-    """Hashtags in CamelCase (screen readers then read the words apart), the most telling first.
+    """Return hashtags in CamelCase (so that screen readers separate the words), the most relevant first.
 
-    Articles and the like at their edges are left out.
+    Articles and the like at the ends are left out.
+
     """
     tags: dict[str, str] = {}
     used: list[list[str]] = []
@@ -151,24 +152,24 @@ def make_hashtags(phrases: list[str], language: str = "en") -> list[str]:
 
 
 def trim(phrase: str, language: str) -> list[str]:
-    """The words of a phrase without articles and the like at either end."""
+    """Return the words of a phrase without articles and the like at its ends."""
     plain = _ELIDED.sub("", phrase) if language in ("fr", "it", "ca") else phrase
     return _trimmed(plain.split(), language)
 
 
 def _names(text: str, language: str) -> list[str]:
-    """Names that come back, the most frequent first."""
+    """Return repeated names, the most frequent first."""
     found = (" ".join(_trimmed(match[0].split(), language)) for match in _NAME.finditer(text))
     return [name for name, count in Counter(found).most_common() if count > 1 and " " in name]
 
 
 def _linking(language: str) -> frozenset[str]:
-    """The words of a language that only link others."""
+    """Return the words of a language that only link others."""
     return _LINKING if language in ("", "en") else function_words(language)
 
 
 def _trimmed(words: list[str], language: str) -> list[str]:
-    """`words` without those at either end that only link others."""
+    """Return `words` without linking words at the ends."""
     linking, words = _linking(language), list(words)
     while words and words[0].casefold() in linking:
         del words[0]
@@ -187,12 +188,12 @@ def _keywords(text: str, language: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    """The words of a text in lower case, with a space around each."""
+    """Return the words of a text in lower case, with a space around each."""
     return f" {' '.join(re.findall(_WORD, text.casefold()))} "
 
 
 def _words(phrase: str) -> list[str]:
-    """The words of a phrase, folded, without a plural's s."""
+    """Return the words of a phrase, case-folded, without a plural s."""
     return [word.removesuffix("s") for word in re.findall(_WORD, phrase.casefold())]
 
 
@@ -210,6 +211,6 @@ def _says_something(phrase: str, words: list[str], language: str) -> bool:
 
 
 def _overlap(words: list[str], other: str) -> bool:
-    """Whether one phrase is part of the other."""
+    """Return whether one phrase is part of the other."""
     known = _words(other)
     return set(words) <= set(known) or set(known) <= set(words)

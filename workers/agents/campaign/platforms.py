@@ -1,8 +1,7 @@
-"""The platforms a campaign can be written for, and how each of them counts. Off the road of an event: the team reads it
-inside steps.
+"""Defines the supported social platforms, their limits and how each counts characters.
 
-Where a platform's exact count needs its own tables (emoji sequences on X, graphemes on Mastodon and Bluesky), ours
-never counts less than the platform does: a draft within our count is within theirs.
+Where a platform's exact count needs its own tables (emoji sequences on X, graphemes on Mastodon and Bluesky), our count
+is never lower: a draft within our limit is within theirs.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from swallowtail.workers.llm.wording import URL
 
 PlatformName = Literal["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
 
-#: What X and Mastodon count for any link: both show a shortened one.
+#: Length that X and Mastodon count for every link, since both shorten it.
 LINK_LENGTH = 23
 
 #: Characters that X counts once; all others count twice (twitter-text configuration v3).
 _SINGLE_ON_X = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 
 _SHORTENED = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,24}(?=[:/?#]|$)", re.IGNORECASE)
-#: What X makes a link of although it has no scheme, such as `example.com`.
+#: Text without a scheme that X turns into a link, such as `example.com`.
 _BARE_LINK = re.compile(r"(?<![\w@./-])(?:[a-z0-9-]+\.)+[a-z]{2,24}(?![\w.])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """One platform's rules. `limit` and `target` are in its own count; `target` is what reads well there."""
+    """One platform's rules. `limit` and `target` are in its own count; `target` is the length that reads well there."""
 
     name: PlatformName
     label: str
@@ -43,22 +42,22 @@ class Platform:
 
 
 def count_characters(text: str) -> int:
-    """Unicode code points: as many as graphemes, or more."""
+    """Return the number of code points: at least the number of graphemes."""
     return len(text)
 
 
 def count_utf16(text: str) -> int:
-    """UTF-16 units, as browsers and phones count: most emoji are two or more."""
+    """Return the number of UTF-16 units, as browsers and phones count: most emoji are two or more."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def count_shortened(text: str) -> int:
-    """Code points, with every link as 23."""
+    """Return the number of code points, with every link as 23."""
     return len(_split_links(text)[0]) + _link_weight(text)
 
 
 def count_x(text: str) -> int:
-    """X's weighted count: Latin and similar once, everything else twice, links as 23."""
+    """Return X's weighted count: Latin and similar letters once, others twice, links as 23."""
     rest, _ = _split_links(unicodedata.normalize("NFC", text))
     weight = sum(1 if any(low <= ord(char) <= high for low, high in _SINGLE_ON_X) else 2 for char in rest)
     short_links = sum(max(0, LINK_LENGTH - len(match[0])) for match in _BARE_LINK.finditer(rest))
@@ -66,7 +65,7 @@ def count_x(text: str) -> int:
 
 
 def count_threads(text: str) -> int:
-    """Code points, with emoji as their number of UTF-8 bytes."""
+    """Return the number of code points, with emoji as their number of UTF-8 bytes."""
     return sum(len(char.encode("utf-8", "replace")) if _pictorial(char) else 1 for char in text)
 
 
@@ -75,7 +74,7 @@ def _pictorial(char: str) -> bool:
 
 
 def _split_links(text: str) -> tuple[str, list[str]]:
-    """`text` without the links that are shortened, and those links."""
+    """Return `text` without shortened links, and those links."""
     links = [match[0] for match in URL.finditer(text) if _SHORTENED.match(match[0])]
     return URL.sub(lambda match: "" if _SHORTENED.match(match[0]) else match[0], text), links
 
@@ -85,8 +84,8 @@ def _link_weight(text: str) -> int:
 
 
 #: Limits as published by each platform; X without a subscription, Mastodon by default. Hashtags: Instagram allows 5 and
-#: Threads 1; the others set no number, and ours is what reads well. Facebook's 63,206 characters are no practical
-#: limit; 2,000 keeps a post a post.
+#: Threads 1; the others set no number, and ours is what reads well. Facebook's limit of 63,206 characters is reduced to
+#: 2,000.
 PLATFORMS: dict[PlatformName, Platform] = {
     platform.name: platform
     for platform in (

@@ -1,6 +1,4 @@
-"""The Publisher: puts the finished posts together. On the road of an event: `package` is the last step, and its output
-is the task's result.
-"""
+"""The Publisher: assembles the finished posts into the result of the task (step `package`)."""
 
 from __future__ import annotations
 
@@ -16,10 +14,11 @@ def package(
     research: dict[str, Any],
     posts: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The campaign as JSON, with the same as Markdown under `markdown`.
+    """Return the campaign as JSON, with the same as Markdown under `markdown`.
 
-    `language` is an ISO 639-1 code, None when it was not clear. `needs_attention` is true when a post still breaks a
-    rule after the last round; its `findings` say which.
+    `language` is an ISO 639-1 code, None if it was not clear. `needs_attention` is true if a post still breaks a rule
+    after the last round; its `findings` say which.
+
     """
     facts = sorted(research["facts"], key=lambda fact: fact["position"])
     result: dict[str, Any] = {
@@ -39,7 +38,7 @@ def package(
 
 
 def write_markdown(result: dict[str, Any]) -> str:
-    """The package for people: every post in a block that can be copied as it is."""
+    """Return the package as Markdown, with every post in a block that can be copied."""
     lines = [f"# {_plain(result['title'])}", "", _summary(result), ""]
     for post in result["posts"]:
         lines += [f"## {post['label']} ({post['length']} of {post['limit']} characters)", ""]
@@ -67,10 +66,10 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text escaped for Markdown."""
     return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", text)
 
 
 def _fence(text: str) -> str:
-    """A fence longer than any run of backticks in the text."""
+    """Return a fence longer than any run of backticks in the text."""
     return "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 3)

@@ -1,6 +1,4 @@
-"""The Researcher: reads the source and finds what can be said about it. On the road of an event: its steps are
-`read_source` and `extract_facts`.
-"""
+"""The Researcher: reads the source and extracts its facts (steps `read_source` and `extract_facts`)."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ from swallowtail.workers.run.context import PermanentError
 
 
 def read_source(task_input: CampaignInput) -> dict[str, Any]:
-    """The source as blocks of clean text: `{title, origin, format, language, words, characters, cut, left_out,
+    """Return the source as blocks of clean text: `{title, origin, format, language, words, characters, cut, left_out,
     blocks}`.
 
-    Raises PermanentError when there is no text in it or its address cannot be read, FetchError when another try may
-    succeed.
+    Raises PermanentError if it contains no text or its URL cannot be read, FetchError if another try may succeed.
+
     """
     reading, origin = _read(task_input)
     document = make_document(reading)
@@ -48,12 +46,12 @@ def read_source(task_input: CampaignInput) -> dict[str, Any]:
 
 
 def _read(task_input: CampaignInput) -> tuple[Reading, str]:
-    """What was read, and where it came from."""
+    """Return the document and where it came from."""
     if task_input.brief_url is not None:
         fetched = fetch_document(task_input.brief_url)
         return read_apart(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
     if task_input.brief_file is None:
-        text = (task_input.brief or "").replace("\0", " ")  # a text, whatever is in it
+        text = (task_input.brief or "").replace("\0", " ")  # plain text, whatever it contains
         return read_apart(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
     try:
         body = base64.b64decode("".join(task_input.brief_file.split()), validate=True)
@@ -63,7 +61,7 @@ def _read(task_input: CampaignInput) -> tuple[Reading, str]:
 
 
 def extract_facts(source: dict[str, Any]) -> dict[str, Any]:
-    """What the source says: `{facts: [{text, position, score, grade}], phrases, hashtags}`, each the best first."""
+    """Return the facts: `{facts: [{text, position, score, grade}], phrases, hashtags}`, each the best first."""
     blocks = [Block(**block) for block in source["blocks"]]
     language = source["language"]
     phrases = find_phrases(blocks, language)
