@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -88,7 +88,7 @@ def test_every_page_link_form_and_redirect_stays_below_the_path(
 def _connect_example(page: Page, home: str, instance: str) -> None:
     page.goto(f"{home}/docs/websocket_client_example.html")
     expect(page.locator("#url")).to_have_value(home)
-    answer = httpx.post(f"{home}/api/v1/auth/login", json={"name": "ada", "password": PASSWORD})
+    answer = httpx2.post(f"{home}/api/v1/auth/login", json={"name": "ada", "password": PASSWORD})
     page.get_by_label("Token").fill(answer.json()["access_token"])
     page.get_by_role("button", name="Connect", exact=True).click()
     expect(page.locator("#connection")).to_have_text("Connected")

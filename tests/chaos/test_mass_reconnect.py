@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -66,7 +66,7 @@ def herd_of(web: WebProcess, instances: list[str]) -> Iterator[Herd]:
 
 def reads(web: WebProcess) -> dict[str, float]:
     """Pages of events that the process has read, by cause."""
-    text = httpx.get(web.url + "/metrics", timeout=60).text
+    text = httpx2.get(web.url + "/metrics", timeout=60).text
     found = {family.name: family for family in text_string_to_metric_families(text)}
     samples = found["swallowtail_delivery_reads"].samples
     return {s.labels["cause"]: s.value for s in samples if s.name.endswith("_total") and s.value}

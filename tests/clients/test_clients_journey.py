@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.clients.subjects import SUBJECTS, Closing
@@ -118,7 +118,7 @@ class OldServer(Program):
     def ready(self) -> bool:
         """It answers HTTP, be it with an error."""
         try:
-            httpx.get(f"http://127.0.0.1:{self.env['TEST_PORT']}/", timeout=5)
-        except httpx.TransportError:
+            httpx2.get(f"http://127.0.0.1:{self.env['TEST_PORT']}/", timeout=5)
+        except httpx2.TransportError:
             return False
         return True

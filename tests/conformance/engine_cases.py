@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import httpx
+import httpx2
 
 from tests.conformance.http_cases import HTTP_CASES
 from tests.conformance.line import GRACE, Peer, Surprise, expect, expect_no_socket, read_open
@@ -46,8 +46,8 @@ def polling_wrong_transport(peer: Peer) -> None:
 
 def polling_wrong_method(peer: Peer) -> None:
     """Only GET opens a session."""
-    expect(httpx.post(peer.http()).status_code, 400, "status of POST")
-    expect(httpx.put(peer.http()).status_code, 400, "status of PUT")
+    expect(httpx2.post(peer.http()).status_code, 400, "status of POST")
+    expect(httpx2.put(peer.http()).status_code, 400, "status of PUT")
 
 
 def polling_unknown_session(peer: Peer) -> None:

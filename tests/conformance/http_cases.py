@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import httpx
+import httpx2
 
 from tests.conformance.line import GRACE, PAGE, Peer, Surprise, expect, read_open
 from tests.conformance.raw import WANTS_SOCKET, Raw
@@ -21,7 +21,7 @@ def refusals_say_why(peer: Peer) -> None:
         (peer.get(transport="constructor"), 0, "Transport unknown"),
         (peer.get(transport="__proto__"), 0, "Transport unknown"),
         (peer.get("nobody"), 1, "Session ID unknown"),
-        (httpx.post(peer.http(), timeout=GRACE), 2, "Bad handshake method"),
+        (httpx2.post(peer.http(), timeout=GRACE), 2, "Bad handshake method"),
         (peer.get(transport="websocket"), 3, "Bad request"),
         (peer.get(EIO="3"), 5, "Unsupported protocol version"),
         (peer.get(EIO=""), 5, "Unsupported protocol version"),
@@ -34,7 +34,7 @@ def refusals_say_why(peer: Peer) -> None:
 
 def path_below(peer: Peer) -> None:
     """What follows `/socket.io/` in the path is not looked at."""
-    answer = httpx.get(f"{peer.url}/socket.io/default/?EIO=4&transport=polling", timeout=GRACE)
+    answer = httpx2.get(f"{peer.url}/socket.io/default/?EIO=4&transport=polling", timeout=GRACE)
     expect(answer.status_code, 200, "status")
     read_open(answer.text)
 
@@ -82,7 +82,7 @@ def page_of_another_origin(peer: Peer) -> None:
     pushed = peer.post("40", read_open(answer.text)["sid"], {"Origin": PAGE})
     expect((pushed.status_code, pushed.headers.get("access-control-allow-origin")), (200, PAGE), "answer to POST")
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    ahead = httpx.options(peer.http(), headers=asked, timeout=GRACE)
+    ahead = httpx2.options(peer.http(), headers=asked, timeout=GRACE)
     expect(ahead.status_code in (200, 204), True, f"answer to OPTIONS, which is {ahead.status_code}")
     expect(ahead.headers.get("access-control-allow-origin"), PAGE, "allowed origin")
     expect("POST" in ahead.headers.get("access-control-allow-methods", ""), True, "whether POST is allowed")
@@ -91,7 +91,7 @@ def page_of_another_origin(peer: Peer) -> None:
 
 def page_of_a_stranger(peer: Peer) -> None:
     """A page of an origin that is not allowed may not read answers."""
-    for answer in (peer.get(headers={"Origin": STRANGER}), httpx.options(peer.http(), headers={"Origin": STRANGER})):
+    for answer in (peer.get(headers={"Origin": STRANGER}), httpx2.options(peer.http(), headers={"Origin": STRANGER})):
         if answer.headers.get("access-control-allow-origin") in (STRANGER, "*"):
             raise Surprise("it may")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 import websocket
 
 #: Seconds to wait for anything a server is to say.
@@ -74,15 +74,15 @@ class Peer:
             line.take_event("connected")
         return line
 
-    def get(self, sid: str = "", headers: dict[str, str] | None = None, **query: str) -> httpx.Response:
+    def get(self, sid: str = "", headers: dict[str, str] | None = None, **query: str) -> httpx2.Response:
         """One polling request."""
         # Without certificates, which take longer to read than a poll.
-        return httpx.get(self.http(sid=sid, **query), timeout=GRACE, headers=headers, verify=False)
+        return httpx2.get(self.http(sid=sid, **query), timeout=GRACE, headers=headers, verify=False)
 
-    def post(self, body: str | Iterable[bytes], sid: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    def post(self, body: str | Iterable[bytes], sid: str, headers: dict[str, str] | None = None) -> httpx2.Response:
         """One request that brings packets; in chunks when the body is no text."""
         told = {"Content-Type": "text/plain", **(headers or {})}
-        return httpx.post(self.http(sid=sid), content=body, timeout=GRACE, headers=told, verify=False)
+        return httpx2.post(self.http(sid=sid), content=body, timeout=GRACE, headers=told, verify=False)
 
     def session(self) -> str:
         """The sid of a new polling session."""

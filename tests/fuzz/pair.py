@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import websocket
 
 from swallowtail.app.core.errors import Unavailable
@@ -61,16 +61,16 @@ class Tenant:
         self.token = mint_personal(acting, PersonalWish("test")).secret
         self.tasks: list[str] = []
         self.schedules: list[str] = []
-        self._client = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {self.token}"})
+        self._client = httpx2.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {self.token}"})
         self.instance = str(self.ask("POST", "/instances", {"name": self.marker}).json()["id"])
         self.line = self._connect()
 
-    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         """Ask the REST API, again while it says that the database is away: a machine may be slow for a while."""
         while True:
             answer = self._client.request(method, path, json=body, timeout=PATIENCE)
             self._look_at(answer.text + repr(dict(answer.headers)))
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
                 return answer
 
     def say(self, event: str, payload: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as given_all
@@ -160,6 +160,6 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, 
 
 def read_metrics(deployment: Deployment, url: str) -> str:
     """The metrics, as those who may read them get them."""
-    answer = httpx.get(f"{url}/metrics", timeout=60)
+    answer = httpx2.get(f"{url}/metrics", timeout=60)
     assert not re.search("zebrafinch", answer.text)
     return answer.text

@@ -1,4 +1,4 @@
-"""Beside the road: clients of httpx that are made by the hundred, without reading the same certificates for each."""
+"""Beside the road: clients of httpx2 that are made by the hundred, without reading the same certificates for each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from ssl import SSLContext
 from typing import Any
 
-from httpx._transports import default
+from httpx2._transports import default
 
 #: Where else the authorities may be read from.
 PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def read_authorities_once() -> None:
-    """Have httpx keep what it reads of the certificates that everybody trusts: 30 ms of the processor for a client."""
+    """Have httpx2 keep what it reads of the certificates that everybody trusts: 30 ms of the processor for a client."""
     create: Any = getattr(default, "create_ssl_context", None)
     kept: dict[object, SSLContext] = {}
 

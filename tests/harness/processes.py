@@ -42,7 +42,7 @@ class WebProcess(Program):
 
     def status(self, path: str) -> int:
         """The status a GET answers with, 0 when nothing answers."""
-        # Asked twenty times a second while a process starts: a client of httpx costs 30 ms of the processor to make.
+        # Asked twenty times a second while a process starts: a client of httpx2 costs 30 ms of the processor to make.
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", path)

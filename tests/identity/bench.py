@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
@@ -88,20 +88,20 @@ class Provider:
         self.keys = [self.public("rsa1", self.rsa), self.public("ec1", self.ec)]
         self.asked = 0
         #: What it answers instead of its keys.
-        self.answer: httpx.Response | Exception | None = None
+        self.answer: httpx2.Response | Exception | None = None
         #: Seconds, as the reader of the keys counts them.
         self.time = 1000.0
 
     @property
-    def transport(self) -> httpx.MockTransport:
+    def transport(self) -> httpx2.MockTransport:
         """How to reach it."""
-        return httpx.MockTransport(self._respond)
+        return httpx2.MockTransport(self._respond)
 
-    def _respond(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx2.Request) -> httpx2.Response:
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer or httpx.Response(200, json={"keys": self.keys})
+        return self.answer or httpx2.Response(200, json={"keys": self.keys})
 
     @staticmethod
     def public(kid: str, key: Any, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from swallowtail.app.core.errors import Unauthenticated, Unavailable
@@ -52,7 +52,7 @@ def test_keys_that_unpack_to_more_are_not_unpacked(new_bench: NewBench) -> None:
     bench = believing(new_bench, provider, jwks_max_bytes=50_000)
     bomb = gzip.compress(json.dumps({"keys": provider.keys}).encode() + b" " * 40_000_000)
     assert len(bomb) < 50_000
-    provider.answer = httpx.Response(200, content=bomb, headers={"Content-Encoding": "gzip"})
+    provider.answer = httpx2.Response(200, content=bomb, headers={"Content-Encoding": "gzip"})
     with pytest.raises(Unavailable):
         bench.tokens.read(provider.sign())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -174,21 +174,21 @@ def test_any_number_of_unknown_keys_leads_to_one_question_in_a_while(bench: Benc
 
 
 FAULTS = {
-    "unreachable": httpx.ConnectError("away"),
-    "silent": httpx.ReadTimeout("slow"),
-    "broken": httpx.Response(503),
-    "moved": httpx.Response(302, headers={"location": "https://elsewhere.example/keys"}),
-    "page": httpx.Response(200, text="<html>"),
-    "list": httpx.Response(200, json=[]),
-    "empty": httpx.Response(200, json={"keys": []}),
-    "nonsense": httpx.Response(200, json={"keys": [{"kty": "RSA", "kid": "rsa1", "n": 1}, 7, None]}),
-    "endless": httpx.Response(200, content=b" " * 300_000),
+    "unreachable": httpx2.ConnectError("away"),
+    "silent": httpx2.ReadTimeout("slow"),
+    "broken": httpx2.Response(503),
+    "moved": httpx2.Response(302, headers={"location": "https://elsewhere.example/keys"}),
+    "page": httpx2.Response(200, text="<html>"),
+    "list": httpx2.Response(200, json=[]),
+    "empty": httpx2.Response(200, json={"keys": []}),
+    "nonsense": httpx2.Response(200, json={"keys": [{"kty": "RSA", "kid": "rsa1", "n": 1}, 7, None]}),
+    "endless": httpx2.Response(200, content=b" " * 300_000),
 }
 
 
 @pytest.mark.parametrize("fault", list(FAULTS.values()), ids=list(FAULTS))
 def test_the_keys_at_hand_are_used_while_the_provider_is_away(
-    bench: Bench, provider: Provider, fault: httpx.Response | Exception
+    bench: Bench, provider: Provider, fault: httpx2.Response | Exception
 ) -> None:
     bench.tokens.read(provider.sign())
     provider.answer = fault
@@ -206,7 +206,7 @@ def test_the_keys_at_hand_are_used_while_the_provider_is_away(
 
 
 def test_a_provider_that_was_never_there_is_unavailable_not_a_refusal(bench: Bench, provider: Provider) -> None:
-    provider.answer = httpx.ConnectError("away")
+    provider.answer = httpx2.ConnectError("away")
     for _ in range(5):
         with pytest.raises(Unavailable):
             bench.tokens.read(provider.sign())

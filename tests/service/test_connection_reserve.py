@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from psycopg import sql
@@ -48,7 +48,7 @@ def test_tasks_run_while_a_crowd_has_all_the_connections_it_may(
     with psycopg.connect(url) as lock, ThreadPoolExecutor(CROWD) as pool:
         # Nothing but the pages of the audit log waits for this, each with a connection in its hands.
         lock.execute("LOCK TABLE audit_entry IN ACCESS EXCLUSIVE MODE")
-        asked = [pool.submit(httpx.get, page, timeout=120) for _ in range(CROWD)]
+        asked = [pool.submit(httpx2.get, page, timeout=120) for _ in range(CROWD)]
         with psycopg.connect(url, autocommit=True) as watch:
 
             def wait_for_lock() -> int:
@@ -69,7 +69,7 @@ def test_tasks_run_while_a_crowd_has_all_the_connections_it_may(
     told = f"of {MOST - SUPERUSERS} connections left, {RESERVE} of them kept for runs; this process has "
 
     def ready() -> str:
-        detail: str = httpx.get(f"{web.url}/readyz", timeout=30).json()["components"]["database"]["detail"]
+        detail: str = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["database"]["detail"]
         return detail
 
     # A write that was refused meanwhile is told of until the next one.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -39,7 +39,7 @@ class Writers:
     def write(self) -> None:
         while not self.stopping.is_set():
             self.begun += 1
-            answer = httpx.post(self.url, json=GIVEN, timeout=120)
+            answer = httpx2.post(self.url, json=GIVEN, timeout=120)
             self.answers.append((answer.status_code, answer.text if answer.status_code != 201 else ""))
 
 
@@ -75,7 +75,7 @@ def test_a_post_begun_while_the_server_is_down_is_answered_201_after_it_is_back(
     url = f"{deployment.webs[0].url}/api/v1/instances/{deployment.new_instance()}/tasks"
     _stop(own_postgres, "fast")
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(httpx.post, url, json=GIVEN, timeout=120)
+        answer = pool.submit(httpx2.post, url, json=GIVEN, timeout=120)
         with pytest.raises(TimeoutError):
             answer.result(timeout=1.0)
         own_postgres.start()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.ports import free_port
@@ -50,8 +50,8 @@ class Up(Program):
 
     def answers(self, path: str) -> bool:
         try:
-            return httpx.get(self.url + path, timeout=10).status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(self.url + path, timeout=10).status_code == 200
+        except httpx2.TransportError:
             return False
 
 
@@ -86,7 +86,7 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
         assert f"| Swallowtail is ready at {up.url}\n" in shown
         assert "| Demo instance: demo\n" in shown
         assert [f"  {n}. " in shown for n in (1, 2, 3)] == [True] * 3
-        assert httpx.get(f"{up.url}/api/v1/instances/demo").json()["id"] == "demo"
+        assert httpx2.get(f"{up.url}/api/v1/instances/demo").json()["id"] == "demo"
 
         web = up.child("swallowtail.app.wsgi")
         os.kill(web, signal.SIGKILL)
@@ -108,13 +108,13 @@ def test_everything_comes_up_comes_back_and_ends(var: Path) -> None:
 @pytest.mark.long
 def test_a_run_that_it_stops_is_handed_over_before_anything_is_killed(var: Path) -> None:
     with Up(var, SWALLOWTAIL_SHUTDOWN_GRACE="0.5").start() as up:
-        made = httpx.post(
+        made = httpx2.post(
             f"{up.url}/api/v1/instances/demo/tasks",
             json={"kind": "probe", "input": {"steps": 1, "seconds": 600, "blocking": True}},
             timeout=60,
         ).json()["task"]
         steps_of = f"{up.url}/api/v1/tasks/{made['id']}/steps"
-        wait_until(lambda: "in_progress" in httpx.get(steps_of, timeout=60).text, "the step is open")
+        wait_until(lambda: "in_progress" in httpx2.get(steps_of, timeout=60).text, "the step is open")
         assert up.terminate() == 0
         assert "killing it" not in up.log_text()
     with closing(sqlite3.connect(var / "swallowtail.db")) as database:
@@ -127,11 +127,11 @@ def test_a_run_that_it_stops_is_handed_over_before_anything_is_killed(var: Path)
 @pytest.mark.long
 def test_a_second_start_serves_what_the_first_left(var: Path) -> None:
     with Up(var, "first").start() as first:
-        made = httpx.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
+        made = httpx2.post(f"{first.url}/api/v1/instances", json={"name": "Kept"}, timeout=60).json()
         assert first.terminate() == 0
     with Up(var, "second").start() as second:
         assert "the instance demo is there" in second.log_text()
-        assert httpx.get(f"{second.url}/api/v1/instances/{made['id']}", timeout=60).json()["name"] == "Kept"
+        assert httpx2.get(f"{second.url}/api/v1/instances/{made['id']}", timeout=60).json()["name"] == "Kept"
         sessions = list(second.children())
         assert second.terminate() == 0
         assert left(sessions) == []

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import orjson
 import structlog
 from jwt import PyJWK
@@ -39,7 +39,7 @@ class ProviderKeys:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """`clock` counts seconds; `transport` is how requests are sent, the network by default."""
         self._settings = settings
@@ -76,7 +76,7 @@ class ProviderKeys:
                 self._asked_at = self._clock()
                 self._keys = _parse(self._fetch())
                 self._fetched_at = self._clock()
-        except (httpx.HTTPError, httpx.InvalidURL, PyJWTError, ValueError) as fault:
+        except (httpx2.HTTPError, httpx2.InvalidURL, PyJWTError, ValueError) as fault:
             log.warning("provider_keys_not_read", reason=f"{type(fault).__name__}: {fault}"[:200])
         finally:
             self._lock.release()
@@ -85,7 +85,7 @@ class ProviderKeys:
         settings = self._settings
         until = time.monotonic() + settings.jwks_timeout
         with (
-            httpx.Client(timeout=settings.jwks_timeout, transport=self._transport, follow_redirects=False) as client,
+            httpx2.Client(timeout=settings.jwks_timeout, transport=self._transport, follow_redirects=False) as client,
             client.stream("GET", settings.jwks_url, headers=PLAIN) as answer,
         ):
             if answer.status_code != 200:

@@ -21,7 +21,19 @@ from swallowtail.app.core.payload_redaction.rules import Policies
 from swallowtail.app.core.privacy.redaction import Rules, redact
 
 #: Libraries that tell more at INFO than anybody wants to know.
-_TALKATIVE = ("httpx", "httpcore", "kombu", "amqp", "engineio", "socketio", "werkzeug", "markdown_it", "openai")
+_TALKATIVE = (
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "kombu",
+    "amqp",
+    "engineio",
+    "socketio",
+    "werkzeug",
+    "markdown_it",
+    "openai",
+)
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -34,7 +34,7 @@ def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
     kept = (tmp_path / "token").read_text().strip()
     secrets = {PASSWORD, WRONG, script, kept}
 
-    with httpx.Client(base_url=f"{web.url}/api/v1", timeout=60) as client:
+    with httpx2.Client(base_url=f"{web.url}/api/v1", timeout=60) as client:
         assert client.get("/instances").status_code == 401
         assert client.post("/auth/login", json={"name": "boss", "password": WRONG}).status_code == 401
         tokens = client.post("/auth/login", json={"name": "boss", "password": PASSWORD}).json()
@@ -74,7 +74,7 @@ def test_others_are_answered_while_passwords_are_checked(new_deployment: NewDepl
 
     def sign_in() -> None:
         body = {"name": "nobody", "password": WRONG}
-        answered.append(httpx.post(f"{web.url}/api/v1/auth/login", json=body, timeout=PATIENCE * 2).status_code)
+        answered.append(httpx2.post(f"{web.url}/api/v1/auth/login", json=body, timeout=PATIENCE * 2).status_code)
 
     caller = threading.Thread(target=sign_in)
     caller.start()

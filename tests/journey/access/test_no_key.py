@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -42,6 +42,6 @@ def test_personal_tokens_let_in_and_what_a_key_of_ours_would_have_signed_does_no
         # In place, too, it is no token; the one before stays good.
         assert vera.call("refresh_token", {"token": signed[0]})["error"]["code"] == "unauthenticated"
         assert vera.is_connected
-    answer = httpx.post(f"{web.url}/api/v1/auth/login", json={"name": "vera", "password": "correct horse battery"})
+    answer = httpx2.post(f"{web.url}/api/v1/auth/login", json={"name": "vera", "password": "correct horse battery"})
     assert (answer.status_code, answer.json()["code"]) == (503, "not_set_up")
     assert "Traceback" not in web.log_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import select
 
@@ -36,27 +36,27 @@ def deployment(provider: OidcProvider, redis_binary: RedisBinary) -> Iterator[De
 
 
 @pytest.fixture
-def browser(deployment: Deployment, provider: OidcProvider) -> Iterator[httpx.Client]:
+def browser(deployment: Deployment, provider: OidcProvider) -> Iterator[httpx2.Client]:
     """A browser, and a provider that behaves."""
     behave(provider, "well")
-    with httpx.Client(base_url=deployment.webs[0].url, timeout=60, headers=HTML) as client:
+    with httpx2.Client(base_url=deployment.webs[0].url, timeout=60, headers=HTML) as client:
         yield client
 
 
 def behave(provider: OidcProvider, how: str) -> None:
-    httpx.get(f"{provider.issuer}/misbehave", params={"how": how}, timeout=60)
+    httpx2.get(f"{provider.issuer}/misbehave", params={"how": how}, timeout=60)
 
 
-def travel(browser: httpx.Client, following: str = "/") -> httpx.Response:
+def travel(browser: httpx2.Client, following: str = "/") -> httpx2.Response:
     """Go to the provider and back; the answer then."""
     sent = browser.get("/login/provider", params={"next": following})
     assert sent.status_code == 303, sent.text
-    back = httpx.get(sent.headers["Location"], timeout=60)
+    back = httpx2.get(sent.headers["Location"], timeout=60)
     return browser.get(back.headers["Location"])
 
 
 def test_whom_the_provider_vouches_for_is_signed_in(
-    browser: httpx.Client, provider: OidcProvider, deployment: Deployment
+    browser: httpx2.Client, provider: OidcProvider, deployment: Deployment
 ) -> None:
     assert 'id="provider"' in browser.get("/login").text
     answer = travel(browser, "/agents")
@@ -82,7 +82,7 @@ def test_whom_the_provider_vouches_for_is_signed_in(
         "without_sub", "denied",
     ],
 )  # fmt: skip
-def test_nobody_is_let_in_by_an_answer_that_is_wrong(browser: httpx.Client, provider: OidcProvider, how: str) -> None:
+def test_nobody_is_let_in_by_an_answer_that_is_wrong(browser: httpx2.Client, provider: OidcProvider, how: str) -> None:
     behave(provider, how)
     answer = travel(browser)
     assert answer.status_code == 401, answer.text
@@ -93,24 +93,24 @@ def test_nobody_is_let_in_by_an_answer_that_is_wrong(browser: httpx.Client, prov
 
 @pytest.mark.parametrize("how", ["other_issuer", "unsafe"])
 def test_a_provider_that_describes_itself_wrongly_is_not_asked(
-    browser: httpx.Client, provider: OidcProvider, how: str
+    browser: httpx2.Client, provider: OidcProvider, how: str
 ) -> None:
     behave(provider, how)
     assert browser.get("/login/provider").status_code == 503
 
 
-def test_a_provider_that_fails_is_told_as_such(browser: httpx.Client, provider: OidcProvider) -> None:
+def test_a_provider_that_fails_is_told_as_such(browser: httpx2.Client, provider: OidcProvider) -> None:
     behave(provider, "broken")
     assert travel(browser).status_code == 503
     assert "swallowtail_session" not in browser.cookies
 
 
 def test_an_answer_to_somebody_elses_question_lets_nobody_in(
-    browser: httpx.Client, deployment: Deployment, provider: OidcProvider
+    browser: httpx2.Client, deployment: Deployment, provider: OidcProvider
 ) -> None:
     sent = browser.get("/login/provider")
-    back = httpx.get(sent.headers["Location"], timeout=60).headers["Location"]
-    with httpx.Client(base_url=deployment.webs[0].url, timeout=60, headers=HTML) as other:
+    back = httpx2.get(sent.headers["Location"], timeout=60).headers["Location"]
+    with httpx2.Client(base_url=deployment.webs[0].url, timeout=60, headers=HTML) as other:
         # Without a question of its own, and with another one than this.
         assert other.get(back).status_code == 401
         other.get("/login/provider")
@@ -122,14 +122,14 @@ def test_an_answer_to_somebody_elses_question_lets_nobody_in(
 
 
 def test_who_is_not_known_here_becomes_so_only_where_it_is_set(
-    deployment: Deployment, provider: OidcProvider, browser: httpx.Client, redis_binary: RedisBinary
+    deployment: Deployment, provider: OidcProvider, browser: httpx2.Client, redis_binary: RedisBinary
 ) -> None:
     env = {"auth": "required", **CHEAP, **provider.settings()}
     with Deployment(redis_binary=redis_binary, env=env) as elsewhere:
         web = elsewhere.start_web()
-        with httpx.Client(base_url=web.url, timeout=60, headers=HTML) as client:
+        with httpx2.Client(base_url=web.url, timeout=60, headers=HTML) as client:
             assert travel(client).status_code == 401
         welcoming = elsewhere.start_web(env={"oidc_provision": "true"})
-        with httpx.Client(base_url=welcoming.url, timeout=60, headers=HTML) as client:
+        with httpx2.Client(base_url=welcoming.url, timeout=60, headers=HTML) as client:
             assert travel(client).status_code == 303
             assert client.get("/account").status_code == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -30,13 +30,13 @@ def busy_deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
 
 
 @pytest.fixture
-def rest(busy_deployment: Deployment) -> Iterator[httpx.Client]:
+def rest(busy_deployment: Deployment) -> Iterator[httpx2.Client]:
     """A client of the first web process's API."""
-    with httpx.Client(base_url=f"{busy_deployment.webs[0].url}/api/v1", timeout=60) as client:
+    with httpx2.Client(base_url=f"{busy_deployment.webs[0].url}/api/v1", timeout=60) as client:
         yield client
 
 
-def read_log(rest: httpx.Client, instance: str) -> list[Json]:
+def read_log(rest: httpx2.Client, instance: str) -> list[Json]:
     """The instance's log, page by page."""
     events: list[Json] = []
     since = 0
@@ -49,7 +49,7 @@ def read_log(rest: httpx.Client, instance: str) -> list[Json]:
 
 
 def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
-    busy_deployment: Deployment, rest: httpx.Client
+    busy_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     first, second = busy_deployment.webs
     instance = rest.post("/instances", json={"name": "Aurora"}).raise_for_status().json()["id"]
@@ -95,7 +95,7 @@ def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
 
 @pytest.mark.long
 def test_a_bad_brief_is_refused_with_its_field_and_nobody_is_told(
-    busy_deployment: Deployment, rest: httpx.Client
+    busy_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = busy_deployment.new_instance()
     for given, field in (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from swallowtail.app.core.queries.rows import list_tasks
@@ -20,18 +20,18 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def rest(shared_deployment: Deployment) -> Iterator[httpx.Client]:
+def rest(shared_deployment: Deployment) -> Iterator[httpx2.Client]:
     """A client of the first web process's API."""
-    with httpx.Client(base_url=f"{shared_deployment.webs[0].url}/api/v1", timeout=60) as client:
+    with httpx2.Client(base_url=f"{shared_deployment.webs[0].url}/api/v1", timeout=60) as client:
         yield client
 
 
-def _submit(rest: httpx.Client, instance: str, **given: Any) -> str:
+def _submit(rest: httpx2.Client, instance: str, **given: Any) -> str:
     answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "probe", "input": given}).raise_for_status()
     return str(answer.json()["task"]["id"])
 
 
-def test_a_running_task_is_cancelled_and_then_begun_again(shared_deployment: Deployment, rest: httpx.Client) -> None:
+def test_a_running_task_is_cancelled_and_then_begun_again(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     instance = shared_deployment.new_instance()
     with Recorder(shared_deployment.webs[1].url) as client:
         client.subscribe(instance)
@@ -55,7 +55,7 @@ def test_a_running_task_is_cancelled_and_then_begun_again(shared_deployment: Dep
         assert client.events() == events
 
 
-def test_a_failed_task_goes_on_where_it_failed(shared_deployment: Deployment, rest: httpx.Client) -> None:
+def test_a_failed_task_goes_on_where_it_failed(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     instance = shared_deployment.new_instance()
     task_id = _submit(rest, instance, steps=2, fail_at=2, error="permanent")
     assert shared_deployment.wait_for_task(task_id)["status"] == "FAILED"
@@ -73,10 +73,10 @@ def test_one_key_at_two_processes_makes_one_task(shared_deployment: Deployment) 
     instance = shared_deployment.new_instance()
     urls = [web.url for web in shared_deployment.webs] * 10
 
-    def submit(url: str) -> httpx.Response:
+    def submit(url: str) -> httpx2.Response:
         body = {"kind": "echo", "input": {"message": "once"}}
         address = f"{url}/api/v1/instances/{instance}/tasks"
-        return httpx.post(address, json=body, headers={"Idempotency-Key": "one"}, timeout=60)
+        return httpx2.post(address, json=body, headers={"Idempotency-Key": "one"}, timeout=60)
 
     with ThreadPoolExecutor(len(urls)) as pool:
         answers = list(pool.map(submit, urls))
@@ -93,7 +93,7 @@ def test_a_submission_does_not_wait_for_redis(deployment: Deployment) -> None:
     instance = deployment.new_instance()
     deployment.redis.pause()
     try:
-        with httpx.Client(base_url=web.url, timeout=60) as client:
+        with httpx2.Client(base_url=web.url, timeout=60) as client:
             # More than one, since publishing rests after its first failure.
             for _ in range(5):
                 body = {"kind": "echo", "input": {"message": "kept"}}
@@ -109,7 +109,7 @@ def test_a_submission_does_not_wait_for_redis(deployment: Deployment) -> None:
         assert deployment.wait_for_task(task["id"])["status"] == "COMPLETED"
 
 
-def test_hostile_bodies_are_refused_and_the_server_goes_on(shared_deployment: Deployment, rest: httpx.Client) -> None:
+def test_hostile_bodies_are_refused_and_the_server_goes_on(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     instance = shared_deployment.new_instance()
     path = f"/instances/{instance}/tasks"
     headers = {"Content-Type": "application/json"}
@@ -129,10 +129,10 @@ def test_hostile_bodies_are_refused_and_the_server_goes_on(shared_deployment: De
 
 
 def test_the_examples_of_the_document_can_be_sent_as_they_are(
-    shared_deployment: Deployment, rest: httpx.Client
+    shared_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = shared_deployment.new_instance()
-    document = httpx.get(f"{shared_deployment.webs[0].url}/api/openapi.json", timeout=60).json()
+    document = httpx2.get(f"{shared_deployment.webs[0].url}/api/openapi.json", timeout=60).json()
     for kind in ("tasks", "schedules"):
         path = f"/api/v1/instances/{{instance_id}}/{kind}"
         example = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
@@ -142,7 +142,7 @@ def test_the_examples_of_the_document_can_be_sent_as_they_are(
             assert rest.delete(f"/schedules/{answer.json()['id']}").status_code == 204
 
 
-def test_half_a_request_holds_nobody_up(shared_deployment: Deployment, rest: httpx.Client) -> None:
+def test_half_a_request_holds_nobody_up(shared_deployment: Deployment, rest: httpx2.Client) -> None:
     with socket.create_connection(("127.0.0.1", shared_deployment.webs[0].port)) as half:
         half.sendall(b"POST /api/v1/instances HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
         half.sendall(b"Content-Length: 1000\r\n\r\n{")
@@ -150,7 +150,7 @@ def test_half_a_request_holds_nobody_up(shared_deployment: Deployment, rest: htt
 
 
 def test_a_large_input_is_referred_to_and_given_whole_to_its_run(
-    shared_deployment: Deployment, rest: httpx.Client
+    shared_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = shared_deployment.new_instance()
     given: dict[str, Any] = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}

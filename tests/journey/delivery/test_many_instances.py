@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 import redis
 from sqlalchemy import insert
@@ -104,7 +104,7 @@ def make_instances(deployment: Deployment) -> list[str]:
 
 
 def cpu_of(url: str) -> float:
-    text = httpx.get(f"{url}/metrics", timeout=60).text
+    text = httpx2.get(f"{url}/metrics", timeout=60).text
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("process_cpu_seconds_total "))
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import websocket
 
@@ -131,7 +131,7 @@ def connections(deployment: Deployment, boss: dict[str, str]) -> list[int]:
     """How many clients there are at each address."""
     found = []
     for web in deployment.webs:
-        lines = httpx.get(web.url + "/metrics", headers=boss, timeout=30).text.splitlines()
+        lines = httpx2.get(web.url + "/metrics", headers=boss, timeout=30).text.splitlines()
         found += [int(float(line.split()[1])) for line in lines if line.startswith("swallowtail_clients ")]
     return found
 
@@ -196,10 +196,10 @@ def test_polling_stays_where_it_began(three: Deployment, nginx: Nginx, upgrade: 
 def test_polling_without_stickiness_does_not_work(three: Deployment) -> None:
     """The control: why the example has `ip_hash`."""
     with Nginx(three, change=lambda text: text.replace("ip_hash;", "")) as nginx:
-        opened = httpx.get(f"{nginx.url}/socket.io/?EIO=4&transport=polling", timeout=30)
+        opened = httpx2.get(f"{nginx.url}/socket.io/?EIO=4&transport=polling", timeout=30)
         sid = opened.text.partition('"sid":"')[2].partition('"')[0]
         address = f"{nginx.url}/socket.io/?EIO=4&transport=polling&sid={sid}"
-        statuses = {httpx.post(address, content="40", timeout=30).status_code for _ in range(8)}
+        statuses = {httpx2.post(address, content="40", timeout=30).status_code for _ in range(8)}
         assert 400 in statuses
 
 
@@ -207,10 +207,10 @@ def test_the_api_and_the_pages_are_there_for_whoever_says_who_they_are(
     three: Deployment, nginx: Nginx, boss: dict[str, str]
 ) -> None:
     for path in ("/", "/readyz", "/api/v1/agents"):
-        assert httpx.get(nginx.url + path, headers=boss, timeout=30, follow_redirects=True).status_code == 200
-    assert httpx.get(f"{nginx.url}/readyz", headers={"Host": "swallowtail.example.org"}, timeout=30).status_code == 200
+        assert httpx2.get(nginx.url + path, headers=boss, timeout=30, follow_redirects=True).status_code == 200
+    assert httpx2.get(f"{nginx.url}/readyz", headers={"Host": "swallowtail.example.org"}, timeout=30).status_code == 200
     for path, status in (("/", 401), ("/api/v1/instances", 401), ("/metrics", 401), ("/readyz", 200)):
-        assert httpx.get(nginx.url + path, timeout=30).status_code == status, path
+        assert httpx2.get(nginx.url + path, timeout=30).status_code == status, path
     assert find_refusal(nginx.url)["data"]["code"] == "unauthenticated"
 
 
@@ -220,7 +220,7 @@ def test_an_open_server_is_not_opened_to_others_by_the_proxy() -> None:
         alone.start_web()
         with Nginx(alone, change=lambda text: re.sub("800[23]", "8001", text)) as nginx:
             for path in ("/", "/readyz", "/api/v1/agents", "/socket.io/?EIO=4&transport=polling"):
-                answer = httpx.get(nginx.url + path, timeout=30)
+                answer = httpx2.get(nginx.url + path, timeout=30)
                 assert (answer.status_code, answer.json()["code"]) == (421, "not_from_here")
             with pytest.raises(websocket.WebSocketBadStatusException) as refused:
                 websocket.create_connection(f"ws://127.0.0.1:{nginx.port}/socket.io/?EIO=4&transport=websocket", 60)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -17,7 +17,7 @@ SOCKET = "/socket.io/?EIO=4&transport=polling"
 class Session:
     """A Socket.IO session by hand: each packet is one POST, each answer one GET."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: httpx2.Client) -> None:
         self._http = http
         opened = http.get(SOCKET).text
         assert opened.startswith("0{")
@@ -30,7 +30,7 @@ class Session:
         sent = self.post(packet)
         assert (sent.status_code, sent.text) == (200, "ok")
 
-    def post(self, packet: bytes) -> httpx.Response:
+    def post(self, packet: bytes) -> httpx2.Response:
         """Send anything, and return the answer."""
         return self._http.post(self._address, content=packet, headers={"Content-Type": "text/plain"})
 
@@ -47,7 +47,7 @@ class Session:
 
 @pytest.fixture
 def session(shared_deployment: Deployment) -> Iterator[Session]:
-    with httpx.Client(base_url=shared_deployment.webs[0].url, timeout=60) as http:
+    with httpx2.Client(base_url=shared_deployment.webs[0].url, timeout=60) as http:
         yield Session(http)
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_packet_of_socketio_is_answered_and_ends_the_session(session:
 def test_what_is_no_packet_is_answered_and_ends_only_its_session(
     shared_deployment: Deployment, session: Session, packet: bytes
 ) -> None:
-    with httpx.Client(base_url=shared_deployment.webs[0].url, timeout=60) as http:
+    with httpx2.Client(base_url=shared_deployment.webs[0].url, timeout=60) as http:
         Session(http)
         assert session.post(packet).status_code in (200, 400, 413)
         assert http.get("/healthz").status_code == 200

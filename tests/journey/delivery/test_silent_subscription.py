@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -20,7 +20,7 @@ RARE = {"head_check": 600, "head_interval": 600, "probe_interval": 0.2, "deaf_af
 
 
 def measured(url: str, name: str) -> float:
-    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+    for line in httpx2.get(f"{url}/metrics", timeout=30).text.splitlines():
         if line.startswith(f"{name} "):
             return float(line.split()[-1])
     return 0.0
@@ -38,7 +38,7 @@ def test_a_deaf_process_hears_again_and_catches_up(
         author = Author(deployment)
 
         def redis() -> dict[str, Any]:
-            told: dict[str, Any] = httpx.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
+            told: dict[str, Any] = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
             return told
 
         wait_until(lambda: redis()["status"] == "ok", "the process hears itself", seen=redis)

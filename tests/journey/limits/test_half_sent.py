@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.harness.deployment import Deployment
@@ -48,7 +48,7 @@ class Crowd:
         self._web = web
         self.open: list[socket.socket] = []
         # Each request on a connection of its own, and the certificates of no authority are read for it.
-        self.client = httpx.Client(verify=False, timeout=30, headers={"Connection": "close"})
+        self.client = httpx2.Client(verify=False, timeout=30, headers={"Connection": "close"})
 
     def say(self, what: bytes, times: int = 1) -> list[socket.socket]:
         made = [socket.create_connection(("127.0.0.1", self._web.port), timeout=30) for _ in range(times)]

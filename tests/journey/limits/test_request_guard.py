@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import websocket
 
@@ -111,7 +111,7 @@ def test_a_request_line_that_others_read_otherwise_is_refused(web: WebProcess, l
 
 def test_a_poll_is_never_answered_with_a_script(web: WebProcess) -> None:
     for query in ("&j=0", "&j=", "&%6A=1"):
-        answer = httpx.get(f"{web.url}/socket.io/?EIO=4&transport=polling{query}", headers={"Host": "app.example.org"})
+        answer = httpx2.get(f"{web.url}/socket.io/?EIO=4&transport=polling{query}", headers={"Host": "app.example.org"})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
@@ -120,7 +120,7 @@ def test_failed_sign_ins_leave_no_memory_behind(web: WebProcess) -> None:
     before = memory_of(web.pid)
     bodies = [{"name": f"nobody{number}", "password": "correct horse battery"} for number in range(18)]
     with ThreadPoolExecutor(9) as pool:
-        answers = pool.map(lambda body: httpx.post(f"{web.url}/api/v1/auth/login", json=body, timeout=60), bodies)
+        answers = pool.map(lambda body: httpx2.post(f"{web.url}/api/v1/auth/login", json=body, timeout=60), bodies)
         assert {answer.status_code for answer in answers} == {401}
     # A hash takes 19 MiB, and two are made at a time.
     assert memory_of(web.pid) - before < 100 * 1024
@@ -167,7 +167,7 @@ def test_long_polling_has_the_same_rule(web: WebProcess) -> None:
         ({"Origin": "https://evil.example"}, 403),
         ({"Host": "evil.example"}, 421),
     ):
-        answer = httpx.get(address, headers=headers, timeout=60)
+        answer = httpx2.get(address, headers=headers, timeout=60)
         assert answer.status_code == status, headers
         assert "access-control-allow-credentials" not in answer.headers
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -176,7 +176,7 @@ def test_long_polling_has_the_same_rule(web: WebProcess) -> None:
 def test_a_body_that_is_too_large_is_refused_whatever_it_is_said_to_be(web: WebProcess) -> None:
     for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         headers = {"Content-Type": kind} if kind else {}
-        answer = httpx.post(f"{web.url}/api/v1/instances", content=b"x" * 30_000, headers=headers, timeout=60)
+        answer = httpx2.post(f"{web.url}/api/v1/instances", content=b"x" * 30_000, headers=headers, timeout=60)
         assert answer.status_code == 413, kind
 
 
@@ -195,7 +195,7 @@ def test_whoever_comes_to_an_open_server_by_a_detour_is_told_what_to_set(open_we
     for name in ("X_Forwarded_For", "X_Forwarded_Proto", "Forwarded", "Via", "X_Real_Ip"):
         assert refused(open_web, 421, **{name: "127.0.0.1"}), name
         for path in ("/", "/readyz", "/api/v1/instances", "/socket.io/?EIO=4&transport=polling"):
-            answer = httpx.get(open_web.url + path, headers={name.replace("_", "-"): "127.0.0.1"}, timeout=60)
+            answer = httpx2.get(open_web.url + path, headers={name.replace("_", "-"): "127.0.0.1"}, timeout=60)
             assert (answer.status_code, answer.json()["code"]) == (421, "not_from_here"), (name, path)
             assert "SWALLOWTAIL_TRUSTED_PROXIES" in answer.json()["detail"]
     assert connect(open_web).startswith("0{")
@@ -206,7 +206,7 @@ def test_pages_of_this_machine_get_a_websocket_of_an_open_server_and_no_other_pa
     address = f"{open_web.url}/socket.io/?EIO=4&transport=polling"
     for origin in ("http://localhost:5173", "http://127.0.0.1:1", "https://[::1]:3000"):
         assert connect(open_web, origin=origin).startswith("0{"), origin
-        answer = httpx.get(address, headers={"Origin": origin}, timeout=60)
+        answer = httpx2.get(address, headers={"Origin": origin}, timeout=60)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
     for origin in ("null", "https://evil.example", "http://localhost.evil.example", "http://[::1].evil.example"):
         assert refused(open_web, 403, origin=origin), origin

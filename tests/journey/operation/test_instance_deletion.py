@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import orjson
 import pytest
 
@@ -32,7 +32,7 @@ def test_it_is_on_postgresql_too(new_deployment: Callable[..., Deployment], post
 def export_and_delete(deployment: Deployment) -> None:
     instance, other = deployment.new_instance(), deployment.new_instance()
     base = f"{deployment.webs[0].url}/api/v1"
-    with httpx.Client(base_url=base, timeout=60) as rest, Recorder(deployment.webs[1].url) as client:
+    with httpx2.Client(base_url=base, timeout=60) as rest, Recorder(deployment.webs[1].url) as client:
         client.subscribe(instance)
         given = {"kind": "probe", "input": {"steps": 2, "seconds": 3600}}
         task_id = rest.post(f"/instances/{instance}/tasks", json=given).raise_for_status().json()["task"]["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 import socketio
 
@@ -16,7 +16,7 @@ from tests.journey.event_writer import Author
 
 def measures(url: str) -> dict[str, float]:
     """Every sample of a web process, by its name and labels."""
-    lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
+    lines = httpx2.get(f"{url}/metrics", timeout=30).text.splitlines()
     parts = [line.rpartition(" ") for line in lines if line.startswith("swallowtail_")]
     return {name: float(value) for name, _, value in parts}
 

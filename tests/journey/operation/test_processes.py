@@ -7,7 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
@@ -37,7 +37,7 @@ def start(deployment: Deployment, mode: str = "eventlet") -> WebProcess:
 
 def count(web: WebProcess, name: str, **labels: str) -> float:
     """A number of the metrics that any of the processes answers with."""
-    text = httpx.get(web.url + "/metrics", timeout=30).text
+    text = httpx2.get(web.url + "/metrics", timeout=30).text
     samples = [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == name]
     return sum(s.value for s in samples if labels.items() <= s.labels.items())
 
@@ -98,7 +98,7 @@ def test_clients_are_spread_and_every_one_gets_every_event(
     wait_until(lambda: count(web, "swallowtail_database_pool_limit") == all_of_them, "all pools are counted")
     durable = count(web, "swallowtail_delivered_total", kind="durable")
     assert durable >= CLIENTS * len(told)
-    answering = {httpx.get(web.url + "/readyz", timeout=30).json()["process"] for _ in range(40)}
+    answering = {httpx2.get(web.url + "/readyz", timeout=30).json()["process"] for _ in range(40)}
     assert answering <= set(web.members())
     assert len(answering) > 1
 
@@ -199,7 +199,7 @@ def test_nothing_outlives_a_killed_parent(new_deployment: NewDeployment) -> None
 def test_long_polling_is_refused_and_not_left_to_luck(new_deployment: NewDeployment) -> None:
     web = start(new_deployment())
     for _ in range(6):
-        answer = httpx.get(f"{web.url}/socket.io/?EIO=4&transport=polling", timeout=30)
+        answer = httpx2.get(f"{web.url}/socket.io/?EIO=4&transport=polling", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (400, 0)
     with Recorder(web.url) as client:
         assert client.count("connected") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 
 from swallowtail.app.core.tables.instances import Instance
@@ -47,7 +47,7 @@ def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_deployment
         with Recorder(web.url) as newcomer:
             fresh = newcomer.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})
             assert (fresh["mode"], fresh["head"], fresh["min_seq"]) == ("snapshot", live["head"], told["min_seq"])
-        rest = httpx.get(f"{web.url}/api/v1/instances/{author.instance_id}/events", params={"since": 2}, timeout=30)
+        rest = httpx2.get(f"{web.url}/api/v1/instances/{author.instance_id}/events", params={"since": 2}, timeout=30)
         assert (rest.status_code, rest.json()["code"], rest.json()["min_seq"]) == (410, "too_old", told["min_seq"])
         author.play()
         witness.wait_until(
@@ -73,7 +73,7 @@ def test_a_web_process_prunes_by_itself_what_is_no_longer_kept(new_deployment: N
     with Recorder(web.url) as client:
         answer = client.call("subscribe_instance", {"instance_id": author.instance_id})
         assert (answer["head"], answer["min_seq"]) == (head, head - 5)
-    text = httpx.get(f"{web.url}/metrics", timeout=30).text
+    text = httpx2.get(f"{web.url}/metrics", timeout=30).text
     assert 'swallowtail_pruned_total{kind="events"} 11.0' in text
 
 

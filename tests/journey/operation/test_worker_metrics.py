@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -49,8 +49,8 @@ GIVEN: dict[str, dict[str, object]] = {
 
 def _families(port: int) -> dict[str, Metric]:
     try:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
-    except httpx.TransportError:
+        text = httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+    except httpx2.TransportError:
         return {}
     families = list(text_string_to_metric_families(text))
     assert len({family.name for family in families}) == len(families)
@@ -110,7 +110,7 @@ def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
 
 
 def _states(web: WebProcess) -> dict[str, str]:
-    parts = httpx.get(web.url + "/readyz", timeout=30).json()["components"]
+    parts = httpx2.get(web.url + "/readyz", timeout=30).json()["components"]
     return {name: part["status"] for name, part in parts.items()}
 
 

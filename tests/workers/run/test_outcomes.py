@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, NoReturn
 
-import httpx
+import httpx2
 import pytest
 import structlog
 
@@ -120,9 +120,9 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-def answered(header: str) -> httpx.HTTPStatusError:
-    request = httpx.Request("GET", "http://localhost")
-    return httpx.HTTPStatusError("no", request=request, response=httpx.Response(429, headers={"Retry-After": header}))
+def answered(header: str) -> httpx2.HTTPStatusError:
+    request = httpx2.Request("GET", "http://localhost")
+    return httpx2.HTTPStatusError("no", request=request, response=httpx2.Response(429, headers={"Retry-After": header}))
 
 
 class Twisted(Exception):
