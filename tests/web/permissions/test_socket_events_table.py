@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -72,7 +73,5 @@ def test_a_token_cannot_be_refreshed_by_somebody_elses(gallery: Gallery) -> None
     hub = Hub(gallery.rt.settings, DatabaseReader(gallery.rt.db, gallery.rt.settings), FakeTransport())
     for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
         hub.clients.add("c", gallery.people[mine])
-        assert (
-            outcome(lambda other=other: hub.permissions.replace_token(hub.clients.find("c"), gallery.people[other]))
-            == "forbidden"
-        )  # type: ignore[misc]
+        client, actor = hub.clients.find("c"), gallery.people[other]
+        assert outcome(partial(hub.permissions.replace_token, client, actor)) == "forbidden"
