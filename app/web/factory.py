@@ -82,7 +82,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     denials = Denials(runtime.db, settings)
     refusals = DeniedRequestQueue(runtime.db, denials)
     conversation = handlers.register(sio, hub, settings, reader, allowed, refusals)
-    access_monitor = AccessMonitor(settings, hub, events, reader.is_still_good, conversation, access_changed)
+    access_monitor = AccessMonitor(settings, hub, events, reader.find_ended, conversation, access_changed)
     background = Background(sio.server, sio.server.manager.stop, conversation.close)
     app.extensions["swallowtail"] = Web(
         runtime,

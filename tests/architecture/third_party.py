@@ -13,7 +13,7 @@ LIBRARIES = {
     "core": "pydantic redis sqlalchemy",
     "core.config": "dotenv limits psycopg",
     "core.database": "alembic",
-    "core.identity": "authlib httpx2 joserfc jwt",
+    "core.identity": "authlib httpx2 joserfc",
     "core.ledger": "jsonschema",
     # The sender of the outbox: the only place outside the workers that uses Celery.
     "core.ledger.outbox": "celery kombu",

@@ -82,7 +82,7 @@ class Process:
         self.due.set()
 
     def find_ended(self, actors: Collection[Actor]) -> Mapping[Actor, EndReason]:
-        ended = self.tokens.is_still_good(actors)
+        ended = self.tokens.find_ended(actors)
         deed, self.meanwhile = self.meanwhile, nothing
         deed()
         return ended

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 
 from tests.harness.ports import answers, free_port
 from tests.harness.program import ROOT, Program
+from tests.harness.signed_tokens import public_key, sign_token
 
 CLIENT_ID, CLIENT_SECRET = "swallowtail", "a secret between the two of them, long"
 KID = "one"
@@ -55,8 +54,7 @@ class Provider:
 
     def keys(self) -> dict[str, Any]:
         """The public keys."""
-        public = json.loads(RSAAlgorithm.to_jwk(self.key.public_key()))
-        return {"keys": [{**public, "kid": KID, "use": "sig", "alg": "RS256"}]}
+        return {"keys": [{**public_key(self.key), "kid": KID, "use": "sig", "alg": "RS256"}]}
 
     def authorize(self, asked: Mapping[str, str]) -> str:
         """Where the browser goes from here."""
@@ -101,11 +99,11 @@ class Provider:
         claims = {name: value for name, value in claims.items() if name != self.how.removeprefix("without_")}
         headers = {"kid": KID}
         if self.how == "unsigned":
-            return jwt.encode(claims, "", algorithm="none", headers=headers)
+            return sign_token(claims, "", "none", headers=headers)
         if self.how == "shared_secret":
-            return jwt.encode(claims, CLIENT_SECRET, algorithm="HS256", headers=headers)
+            return sign_token(claims, CLIENT_SECRET, headers=headers)
         key = self.foreign_key if self.how == "foreign_key" else self.key
-        return jwt.encode(claims, key, algorithm="RS256", headers=headers)
+        return sign_token(claims, key, "RS256", headers=headers)
 
 
 class OidcProvider(Program):

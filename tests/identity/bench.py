@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from sqlalchemy import select
 
 from swallowtail.app.core.events import now
@@ -23,6 +20,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from tests.harness.settings import make_settings
+from tests.harness.signed_tokens import public_key, sign_token
 from tests.harness.tables import create_tables
 
 KEY = "k" * 32
@@ -106,8 +104,7 @@ class Provider:
     @staticmethod
     def public(kid: str, key: Any, **more: Any) -> dict[str, Any]:
         """The public half of a key, as it is published."""
-        algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
-        return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig", **more}
+        return {**public_key(key), "kid": kid, "use": "sig", **more}
 
     def sign(
         self,
@@ -123,4 +120,4 @@ class Provider:
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": moment, "exp": moment + timedelta(minutes=5)}
         claims = {name: value for name, value in {**usual, **more}.items() if value is not None}
         headers = {name: value for name, value in {"kid": kid, "typ": typ or "JWT"}.items() if value is not None}
-        return jwt.encode(claims, key or self.rsa, algorithm=algorithm, headers=headers)
+        return sign_token(claims, key or self.rsa, algorithm, headers=headers)

@@ -9,8 +9,9 @@ import pytest
 
 from swallowtail.app.core.errors import NotSetUp, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
+from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
-from swallowtail.app.core.identity.authenticate import Tokens, act_as
+from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.sessions import open_session, refresh
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from tests.identity.bench import PASSWORD, PROVIDER, Bench
@@ -54,5 +55,5 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
 
 
 def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
-    minted = api_tokens.mint_personal(keyless.by(act_as(keyless.user())), PersonalWish("script"))
+    minted = api_tokens.mint_personal(keyless.by(user_actor(keyless.user())), PersonalWish("script"))
     assert Tokens(keyless.rt).read(minted.secret).name == "ann"

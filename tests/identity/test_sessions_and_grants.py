@@ -244,7 +244,7 @@ def test_a_front_ends_token_rests_while_its_minter_is_disabled(admin: Bench) -> 
     users.disable_user(admin.rt, "adam")
     with pytest.raises(Unauthenticated):
         admin.tokens.read(minted.secret)
-    assert admin.tokens.is_still_good([actor]) == {actor: "disabled"}
+    assert admin.tokens.find_ended([actor]) == {actor: "disabled"}
     users.enable_user(admin.rt, "adam")
     assert admin.tokens.read(minted.secret) == actor
 

@@ -86,7 +86,7 @@ def test_a_disabled_user_is_let_in_no_more_until_enabled_and_old_tokens_stay_wor
         bench.sign_in()
     with pytest.raises(Unauthenticated, match="revoked"):
         bench.tokens.read(signed_in.access_token)
-    assert bench.tokens.is_still_good([signed_in.actor]) == {signed_in.actor: "disabled"}
+    assert bench.tokens.find_ended([signed_in.actor]) == {signed_in.actor: "disabled"}
 
     users.enable_user(bench.rt, "ann")
     with pytest.raises(Unauthenticated, match="revoked"):

@@ -65,13 +65,13 @@ def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     signed_in = bench.sign_in()
     personal = api_tokens.mint_personal(bench.by(signed_in.actor), PersonalWish("script"))
     actors = [signed_in.actor, bench.tokens.read(personal.secret), bench.sign_in("root").actor]
-    assert bench.tokens.is_still_good(actors) == {}
+    assert bench.tokens.find_ended(actors) == {}
     generation = bench.user().generation
 
     users.set_password(bench.rt, "ann", NEW)
 
     assert bench.user().generation == generation + 1
-    assert bench.tokens.is_still_good(actors) == {actors[0]: "revoked", actors[1]: "revoked"}
+    assert bench.tokens.find_ended(actors) == {actors[0]: "revoked", actors[1]: "revoked"}
     for token in (signed_in.access_token, personal.secret):
         with pytest.raises(Unauthenticated):
             bench.tokens.read(token)
@@ -94,7 +94,7 @@ def test_many_more_tokens_than_one_query_takes_are_looked_at_together(bench: Ben
             row = AccessToken(id=token_id, kind="personal", user_id=user_id, created_at=now(), revoked_at=revoked)
             session.add(row)
     actors = [Actor("user", user_id, "ann", user_id=user_id, token_id=token_id) for token_id in ids]
-    assert bench.tokens.is_still_good(actors) == {actors[number]: "revoked" for number in (0, 400, 800, 1200)}
+    assert bench.tokens.find_ended(actors) == {actors[number]: "revoked" for number in (0, 400, 800, 1200)}
 
 
 def test_tokens_that_were_good_long_ago_are_deleted(bench: Bench) -> None:

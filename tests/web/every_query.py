@@ -152,7 +152,7 @@ def _follow(gallery: Gallery) -> None:
     reader.read_page("acme", 1)
     reader.read_start("acme", Since("other", 1))
     reader.read_permission_version()
-    gallery.web_app.web.tokens.is_still_good([actor for actor, _ in pairs])
+    gallery.web_app.web.tokens.find_ended([actor for actor, _ in pairs])
 
 
 def sign_in_all(gallery: Gallery) -> None:

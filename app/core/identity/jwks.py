@@ -1,8 +1,7 @@
-"""The keys of an identity provider: fetched from its JWKS address, kept for a while, looked up again after a rotation.
+"""Reads the public keys of an identity provider from its JWKS address, and caches them.
 
-Off the road, below `core/identity/authenticate`. Anybody can name a key that is not there, so that unknown keys and a provider that is
-away lead to one question every `jwks_refresh` seconds and no more. PyJWT parses the keys; its own client would ask an
-absent provider at every token, and forget the keys it has.
+Unknown keys and an absent provider lead to one request every `jwks_refresh` seconds at most: anybody can name a key that
+does not exist. The clients of PyJWT and Authlib would ask an absent provider at every token, and forget its keys.
 """
 
 from __future__ import annotations
@@ -15,24 +14,30 @@ from typing import Any
 import httpx2
 import orjson
 import structlog
-from jwt import PyJWK
-from jwt.exceptions import PyJWTError
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, import_key
+from joserfc.util import urlsafe_b64decode
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-#: What a provider's token may be signed with: a key of the set is for exactly one of them.
+#: Algorithms of a provider's tokens. A key is for exactly one of them.
 ALGORITHMS = ("RS256", "ES256")
-#: Asked for as it is: a few packed bytes may unpack to any number.
+#: The members of a public key, by its type; the algorithm of a key that names none.
+_MEMBERS = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
+_DEFAULTS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256"}
+#: Fewest bits of an RSA key.
+_FEWEST_BITS = 2048
+#: Compressed answers are refused: a few bytes may expand to any number.
 PLAIN = {"Accept": "application/json", "Accept-Encoding": "identity"}
-#: Keys of a set that are looked at; nobody has more.
+#: Most keys of a set that are read.
 _MOST_KEYS = 100
 
 
 class ProviderKeys:
-    """The present keys of one provider. Safe to share between threads."""
+    """The current keys of one provider. Safe to share between threads."""
 
     def __init__(
         self,
@@ -41,42 +46,42 @@ class ProviderKeys:
         clock: Callable[[], float] = time.monotonic,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """`clock` counts seconds; `transport` is how requests are sent, the network by default."""
+        """`clock` counts seconds; `transport` sends the requests, over the network by default."""
         self._settings = settings
         self._clock = clock
         self._transport = transport
         self._lock = threading.Lock()
-        self._keys: dict[str, PyJWK] = {}
+        self._keys: dict[str, tuple[Key, str]] = {}
         self._fetched_at: float | None = None
         self._asked_at: float | None = None
 
-    def find(self, kid: str, algorithm: str) -> PyJWK | None:
-        """Return the key of this id for this algorithm; None when the provider has none.
+    def find(self, kid: str, algorithm: str) -> Key | None:
+        """Return the key of an id for an algorithm; None when the provider has none.
 
         Raises:
-            Unavailable: the provider is away and no keys are left that may still be used.
+            Unavailable: the provider is down and no cached keys are fresh enough.
         """
         if self._age() > self._settings.jwks_ttl or kid not in self._keys:
-            # With a key at hand nobody waits for somebody else's question.
-            self._look_again(patient=kid not in self._keys)
+            # A caller with a cached key does not wait for the request of another thread.
+            self._refresh(wait=kid not in self._keys)
         if self._age() > self._settings.jwks_ttl + self._settings.jwks_stale:
             raise Unavailable("the keys of the identity provider cannot be read")
-        key = self._keys.get(kid)
-        return key if key is not None and key.algorithm_name == algorithm else None
+        key, its_algorithm = self._keys.get(kid, (None, None))
+        return key if its_algorithm == algorithm else None
 
     def _age(self) -> float:
         return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
 
-    def _look_again(self, *, patient: bool) -> None:
-        if not self._lock.acquire(blocking=patient):
+    def _refresh(self, *, wait: bool) -> None:
+        if not self._lock.acquire(blocking=wait):
             return
         try:
-            # Whoever waited for somebody else's question has its answer, and comes too early for one of their own.
+            # A thread that waited uses the answer that the other one got.
             if self._asked_at is None or self._clock() - self._asked_at >= self._settings.jwks_refresh:
                 self._asked_at = self._clock()
                 self._keys = _parse(self._fetch())
                 self._fetched_at = self._clock()
-        except (httpx2.HTTPError, httpx2.InvalidURL, PyJWTError, ValueError) as fault:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as fault:
             log.warning("provider_keys_not_read", reason=f"{type(fault).__name__}: {fault}"[:200])
         finally:
             self._lock.release()
@@ -91,7 +96,7 @@ class ProviderKeys:
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")
             if answer.headers.get("Content-Encoding", "identity") != "identity":
-                raise ValueError("packed, although it was asked not to be: a few bytes may unpack to any number")
+                raise ValueError("compressed although the request refuses it")
             body = b""
             for part in answer.iter_bytes():
                 body += part
@@ -102,27 +107,36 @@ class ProviderKeys:
         return body
 
 
-def _parse(body: bytes) -> dict[str, PyJWK]:
-    found: Any = orjson.loads(body)
-    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
+def _parse(body: bytes) -> dict[str, tuple[Key, str]]:
+    document: Any = orjson.loads(body)
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("not a set of keys")
-    usable = [key for key in found["keys"][:_MOST_KEYS] if isinstance(key, dict) and _is_for_signing(key)]
-    keys = [key for one in usable if (key := _read_key(one)) is not None]
+    signing = [key for key in document["keys"][:_MOST_KEYS] if isinstance(key, dict) and _is_for_signing(key)]
+    keys = {key["kid"]: read for key in signing if (read := _read_key(key)) is not None}
     if not keys:
         raise ValueError("no key in it can be used")
-    return {key.key_id: key for key in keys if key.key_id and key.algorithm_name in ALGORITHMS}
+    return keys
 
 
-def _read_key(key: dict[str, Any]) -> PyJWK | None:
-    """Return a key; None for one that is odd in whatever way: the others are still good."""
+def _read_key(key: dict[str, Any]) -> tuple[Key, str] | None:
+    """Return a key and its algorithm; None for a key that cannot be used, so that the others still work."""
     try:
-        return PyJWK(key)
-    except (PyJWTError, ValueError, TypeError, NotImplementedError, AttributeError, OverflowError):
+        algorithm = key.get("alg", _DEFAULTS.get((key["kty"], key.get("crv"))))
+        # A private key in public is not a secret any more.
+        if algorithm not in ALGORITHMS or "d" in key:
+            return None
+        if key["kty"] == "RSA" and _count_bits(key["n"]) < _FEWEST_BITS:
+            return None
+        return import_key({name: key[name] for name in _MEMBERS[key["kty"]]}), algorithm
+    except (JoseError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError, OverflowError):
         return None
 
 
+def _count_bits(number: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(number.encode()), "big").bit_length()
+
+
 def _is_for_signing(key: dict[str, Any]) -> bool:
-    # A symmetric key in public would be everybody's.
     operations = key.get("key_ops")
     may_verify = operations is None or (isinstance(operations, list) and "verify" in operations)
     right_use = key.get("use", "sig") == "sig" and may_verify

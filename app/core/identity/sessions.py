@@ -15,8 +15,9 @@ from sqlalchemy import select
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import Conflict, Forbidden, Unauthenticated
 from swallowtail.app.core.events import now
+from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import revoke_own
-from swallowtail.app.core.identity.authenticate import Tokens, act_as
+from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.users import authenticate
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.runtime import Runtime
@@ -72,7 +73,7 @@ def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
         change.session.add(row)
         change.note_deed(SYSTEM_SCOPE, "session.open", "user", user.id, {"name": user.name, "session": session_id})
 
-    _act_as(runtime, act_as(user)).ledger.commit(work)
+    _act_as(runtime, user_actor(user)).ledger.commit(work)
     return _answer(tokens, user, session_id, secret.text, expires)
 
 
@@ -175,5 +176,5 @@ def _act_as(runtime: Runtime, actor: Actor) -> Runtime:
 
 def _answer(tokens: Tokens, user: User, session_id: str, secret: str, expires: datetime) -> SignedIn:
     access_token, access_expires = tokens.sign_access(user, session_id, expires)
-    actor = replace(act_as(user), token_id=session_id, expires_at=access_expires)
+    actor = replace(user_actor(user), token_id=session_id, expires_at=access_expires)
     return SignedIn(actor, session_id, secret, expires, access_token, access_expires)

@@ -11,8 +11,9 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, users
+from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import PersonalWish
-from swallowtail.app.core.identity.authenticate import Tokens, act_as
+from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.permissions import NOBODY, require_known
@@ -41,7 +42,7 @@ def login(
         settings = runtime.settings
         name = ask_name() if name is None else name
         user = _authenticate(runtime.by(call_as(NOBODY)), name)
-        mine = runtime.by(call_as(act_as(user)))
+        mine = runtime.by(call_as(user_actor(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
         asked = longest if seconds is None else seconds
         wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=asked)

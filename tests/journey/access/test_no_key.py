@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
-import jwt
 import pytest
 
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder
+from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import KEY, PROVIDER
 from tests.journey.authenticated_deployment import NewDeployment, Tenants, find_refusal
 from tests.journey.event_writer import Author
@@ -28,7 +28,7 @@ def test_personal_tokens_let_in_and_what_a_key_of_ours_would_have_signed_does_no
     author = Author(keyless)
     token = Tenants(keyless).add("vera", "viewer", author.instance_id)
     signed = [
-        jwt.encode({"sub": "vera", "jti": "x"}, KEY, "HS256", headers={"typ": kind, "kid": "any"})
+        sign_token({"sub": "vera", "jti": "x"}, KEY, headers={"typ": kind, "kid": "any"})
         for kind in ("at+jwt", "fe+jwt")
     ]
     for transports in (("websocket",), ("polling",)):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 from sqlalchemy import func, select
 
@@ -16,6 +15,7 @@ from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.core.security.permissions import Actor, Caller, Role
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.settings import make_settings
+from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
 from tests.web.app_fixture import Json, WebApp, problem, take
 from tests.web.browser_client import proof_on
@@ -97,7 +97,7 @@ def test_a_front_ends_token_is_not_minted_and_all_else_works(web_app: WebApp) ->
 
 
 def test_what_is_signed_with_a_key_of_ours_is_no_token_here(web_app: WebApp) -> None:
-    forged = jwt.encode({"sub": "ann", "jti": "x"}, KEY, "HS256", headers={"typ": "at+jwt", "kid": "any"})
+    forged = sign_token({"sub": "ann", "jti": "x"}, KEY, headers={"typ": "at+jwt", "kid": "any"})
     problem(web_app.get("/auth/whoami", headers={"Authorization": f"Bearer {forged}"}), 401, "unauthenticated")
 
 
