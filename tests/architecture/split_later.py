@@ -18,8 +18,6 @@ SPLIT_LATER = {
     "app/web/limits/limits.py",
     "app/web/socketio/handlers.py",
     "app/web/socketio/transport.py",
-    "app/web/static/css/app.css",
-    "app/web/static/css/parts.css",
     "app/web/static/js/settings_members.js",
     "app/web/websocket/connection.py",
     "app/wsgi.py",

@@ -34,7 +34,7 @@ def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
         sights.page.goto(f"{sights.url}/instances/{instance}")
         sights.page.get_by_role("link", name="New task").click()
         sights.page.get_by_role("radio", name="Social campaign").check()
-        sights.page.get_by_label("or from a text file").set_input_files(DOCUMENT)
+        sights.page.get_by_label("or load a text file").set_input_files(DOCUMENT)
         expect(sights.page.get_by_label("Brief", exact=True)).to_have_value(CAMPAIGN["brief"])
         for platform in ("linkedin", "instagram"):
             sights.page.get_by_role("checkbox", name=platform).uncheck()

@@ -22,7 +22,7 @@ def test_every_kind_of_field_arrives_as_the_schema_wants_it(sights: Sights) -> N
     page.get_by_label("Highest reading grade").fill("9.5")
     page.get_by_role("checkbox", name="Emoji allowed").uncheck()
     page.get_by_label("Most rounds").fill("2")
-    page.get_by_text("More", exact=True).click()
+    page.get_by_text("More options").click()
     page.get_by_label("Title").fill("Autumn 🍂")
     sights.send()
     task = sights.deployment.task(sights.task_opened())
@@ -112,7 +112,7 @@ def test_what_no_form_can_say_is_asked_for_as_json(sights: Sights) -> None:
 
 def test_a_file_that_is_no_text_is_not_taken(sights: Sights) -> None:
     sights.open_form("social_campaign")
-    chooser = sights.page.get_by_label("or from a text file")
+    chooser = sights.page.get_by_label("or load a text file")
     chooser.set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0\x00"})
     expect(sights.page.get_by_text("photo.jpg is not a text file in UTF-8")).to_be_visible()
     expect(sights.page.get_by_label("Brief", exact=True)).to_have_value("")

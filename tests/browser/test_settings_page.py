@@ -38,13 +38,13 @@ def nothing_ran(page: Page) -> bool:
 
 
 def mint(page: Page, name: str) -> str:
-    """Mint a token on the page, and put its secret away; the secret."""
-    page.get_by_label("What it is for").fill(name)
+    """Create a token on the page and return its secret."""
+    page.locator("#mint").get_by_label("Name").fill(name)
     page.locator("#mint [type=submit]").click()
     shown = page.locator("#minted pre")
     expect(shown).to_have_text(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$"))
     secret = shown.inner_text()
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Done").click()
     expect(shown).to_be_hidden()
     assert secret not in page.content()
     return secret
@@ -87,7 +87,7 @@ def test_an_owner_keeps_an_instance_from_its_first_member_to_its_end(
         hers.reload()
         expect(hers.get_by_role("link", name="New task")).to_be_visible()
 
-        page.get_by_text("Mint a token").click()
+        page.get_by_role("heading", name="Create token").click()
         secret = mint(page, HOSTILE)
         expect(page.locator("#tokens li [data-slot=name]")).to_have_text(HOSTILE)
         watch_by_token_until_revoked(page, sights, secret)
@@ -105,7 +105,7 @@ def test_an_owner_keeps_an_instance_from_its_first_member_to_its_end(
         expect(page.get_by_text(sights.instance)).to_have_count(0)
         with forgiving(her_complaints, "404"):
             hers.reload()
-            expect(hers.get_by_role("heading", name="There is no such page")).to_be_visible()
+            expect(hers.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
 def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> None:
@@ -156,28 +156,26 @@ def test_a_token_is_minted_for_one_task_and_some_fields(
     page, complaints = browser
     sights = open_settings(page, authenticated_deployment, "otto", Role.ADMIN)
     task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x"})
-    page.get_by_text("Mint a token").click()
+    page.get_by_role("heading", name="Create token").click()
     form = page.locator("#mint")
     expect(form.get_by_label("Submit tasks")).to_be_visible()
     form.get_by_label("One task").check()
     expect(form.get_by_label("Submit tasks")).to_be_hidden()
-    form.get_by_label("Only some").check()
+    form.get_by_label("Selected").check()
     form.get_by_label("Message").check()
     form.get_by_label("Cancel tasks").check()
-    form.get_by_label("What it is for").fill("one page")
-    form.get_by_role("button", name="Mint").click()
+    form.get_by_label("Name", exact=True).fill("one page")
+    form.get_by_role("button", name="Create token").click()
     expect(form.locator("[data-field=task_id] > .field-error")).to_have_text("this field is required")
-    form.get_by_label("Id of the task").fill(task_id)
-    form.get_by_label("Good for").fill("1e9")
+    form.get_by_label("Task id").fill(task_id)
+    form.get_by_label("Lifetime").fill("1e9")
     with forgiving(complaints, "422"):
-        form.get_by_role("button", name="Mint").click()
+        form.get_by_role("button", name="Create token").click()
         expect(form.locator("[data-field=lifetime] > .field-error")).to_contain_text("seconds")
     expect(page.locator("#tokens li")).to_have_count(0)
-    form.get_by_label("Good for").fill("3600")
+    form.get_by_label("Lifetime").fill("3600")
     mint(page, "one page")
-    expect(page.locator("#tokens [data-slot=about]")).to_have_text(
-        f"reads, and may cancel · task {task_id} · shows message"
-    )
+    expect(page.locator("#tokens [data-slot=about]")).to_have_text(f"read, cancel · task {task_id} · fields message")
     page.reload()
     expect(page.locator("#tokens li")).to_contain_text("one page")
 
@@ -189,34 +187,34 @@ def test_an_admin_keeps_the_policy_and_may_leave(
     sights = open_settings(page, authenticated_deployment, "adam", Role.ADMIN)
     make_member(authenticated_deployment, "olive", Role.OWNER, sights.instance)
     page.reload()
-    for name in ("Download", "Delete for ever"):
+    for name in ("Download", "Delete instance"):
         expect(page.get_by_text(name)).to_have_count(0)
     expect(page.locator("#members li[data-member=olive] .schedule-actions")).to_be_hidden()
 
     form = page.locator("#policy")
-    form.get_by_label("Days that events are kept").fill("30")
-    form.get_by_label("Fields that nobody is to see").fill("iban\n\n  -  \n")
+    form.get_by_label("Keep events for").fill("30")
+    form.get_by_label("Hidden fields").fill("iban\n\n  -  \n")
     with forgiving(complaints, "422"):
         form.get_by_role("button", name="Save").click()
         expect(form.locator("[data-field=secret_fields] > .field-error")).to_contain_text("letter")
     page.reload()
-    expect(form.get_by_label("Days that events are kept")).to_have_value("")
-    form.get_by_label("Days that events are kept").fill("30")
-    form.get_by_label("Fields that nobody is to see").fill(f"iban\n\n  {HOSTILE}  \n")
+    expect(form.get_by_label("Keep events for")).to_have_value("")
+    form.get_by_label("Keep events for").fill("30")
+    form.get_by_label("Hidden fields").fill(f"iban\n\n  {HOSTILE}  \n")
     form.get_by_label("E-mail addresses").select_option("Hidden")
     form.get_by_role("button", name="Save").click()
     expect(form.get_by_text("Saved")).to_be_visible()
     page.reload()
-    expect(form.get_by_label("Days that events are kept")).to_have_value("30")
-    expect(form.get_by_label("Days that ended tasks are kept")).to_have_value("")
-    expect(form.get_by_label("Fields that nobody is to see")).to_have_value(f"iban\n{HOSTILE}")
+    expect(form.get_by_label("Keep events for")).to_have_value("30")
+    expect(form.get_by_label("Keep finished tasks for")).to_have_value("")
+    expect(form.get_by_label("Hidden fields")).to_have_value(f"iban\n{HOSTILE}")
     expect(form.get_by_label("E-mail addresses")).to_have_value("true")
     assert nothing_ran(page)
 
     page.locator("#members li[data-member=adam]").get_by_role("button", name="Leave").click()
     page.get_by_role("dialog").get_by_role("button", name="Leave").click()
     expect(page.get_by_role("heading", name="Instances")).to_be_visible()
-    expect(page.get_by_text("There are no instances yet")).to_be_visible()
+    expect(page.get_by_text("No instances yet")).to_be_visible()
 
 
 def test_an_owner_takes_a_copy(page: Page, authenticated_deployment: Deployment, tmp_path: Path) -> None:

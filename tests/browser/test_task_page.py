@@ -82,7 +82,7 @@ def test_a_retry_may_begin_at_an_earlier_step(sights: Sights, gate: Path) -> Non
     sights.page.get_by_role("button", name="Cancel").click()
     sights.expect_status("Cancelled")
     gate.touch()
-    sights.page.get_by_label("What to do again").select_option("From first")
+    sights.page.get_by_label("Steps to repeat").select_option("From first")
     sights.page.get_by_role("button", name="Retry").click()
     sights.expect_status("Completed")
     told = story(sights.deployment.events(sights.instance))

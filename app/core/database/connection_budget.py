@@ -10,6 +10,7 @@ there are, the pooler decides.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 
 POOLED = Gauge(
     "swallowtail_database_connections",
@@ -35,6 +35,8 @@ POOL_LIMIT = Gauge(
 _IN_USE, _IDLE = POOLED.labels("in_use"), POOLED.labels("idle")
 
 RESERVED = "the connections that the database has left are kept for runs"
+#: How long a process that was refused a further connection does without, in seconds.
+PAUSE = 1.0
 #: By the three limits that there are, the server's, the role's and the database's: what there may be, and what is left.
 #: Those that came later are not counted, or of many that are opened at once each would be one too many. Of other roles'
 #: sessions neither kind nor beginning is shown to all.
@@ -109,8 +111,7 @@ class Reserve:
     def __init__(self, number: int) -> None:
         """`number` connections are left to the runs of workers."""
         self._number = number
-        #: Open while the process does without a further connection.
-        self._breaker = CircuitBreaker()
+        self._refused_until = 0.0
 
     def connect(self, dialect: Any, record: object, args: Any, options: Any) -> Any:
         """Return a new connection. For SQLAlchemy's event of that name.
@@ -118,7 +119,7 @@ class Reserve:
         Raises:
             Unavailable: there are too few left.
         """
-        if not self._breaker.allows():
+        if time.monotonic() < self._refused_until:
             raise Unavailable(RESERVED)
         connection = dialect.connect(*args, **options)
         try:
@@ -130,8 +131,7 @@ class Reserve:
             connection.close()
             raise
         if budget.left >= budget.keeps(self._number):
-            self._breaker.record_success()
             return connection
         connection.close()
-        self._breaker.record_failure()
+        self._refused_until = time.monotonic() + PAUSE
         raise Unavailable(RESERVED)

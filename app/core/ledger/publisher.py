@@ -8,6 +8,7 @@ check.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,13 +21,15 @@ from redis.retry import Retry
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
-from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.core.security.message_signing import Voucher
 
 log = structlog.get_logger(__name__)
 
 PUBLISHED = Counter("swallowtail_published_total", "Messages published to Redis", ["kind"])
 PUBLISH_FAILURES = Counter("swallowtail_publish_failures_total", "Messages that could not be published", ["kind"])
+
+#: After a failure, nothing is tried for this long: work must not wait a second for every event of an outage.
+REST_SECONDS = 1.0
 
 
 def instance_channel(settings: Settings, instance_id: str) -> str:
@@ -69,8 +72,7 @@ class Broadcaster:
         self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._client: redis.Redis | None = None
         self._lock = threading.Lock()
-        # Work must not wait a second for every event of an outage.
-        self._breaker = CircuitBreaker()
+        self._resting_until = 0.0
 
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Publish committed events, one message for each instance among them, in their order."""
@@ -98,7 +100,7 @@ class Broadcaster:
             self._client.close()
 
     def _send(self, kind: str, channel: str, message: dict[str, Any]) -> None:
-        if not self._breaker.allows():
+        if time.monotonic() < self._resting_until:
             PUBLISH_FAILURES.labels(kind).inc()
             return
         try:
@@ -113,12 +115,10 @@ class Broadcaster:
         try:
             send(self._connected())
         except (redis.RedisError, OSError) as fault:
-            self._breaker.record_failure()
+            self._resting_until = time.monotonic() + REST_SECONDS
             PUBLISH_FAILURES.labels(kind).inc()
             log.warning("publish_failed", kind=kind, reason=str(fault))
         else:
-            if self._breaker.has_failed:
-                self._breaker.record_success()
             PUBLISHED.labels(kind).inc()
 
     def _connected(self) -> redis.Redis:

@@ -1,4 +1,4 @@
-"""REST: what can be submitted, and what its input must look like."""
+"""REST endpoints of agents: which kinds of tasks can be submitted, with the schemas of their inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swallowtail.app.web.api.permission_scope import seeing
 from swallowtail.app.web.api.schemas.responses import AgentList, response
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Agents", "description": "Who does the work, and what input it takes."}
+_TAG = {"name": "Agents", "description": "Agents perform tasks; each has a card with the schema of its input."}
 
 bp = APIBlueprint("agents", __name__, tag=_TAG, url_prefix="/api/v1/agents")
 
@@ -28,7 +28,7 @@ def list_agents() -> Response:
 @bp.get("/<kind>")
 @bp.output(response(AgentView))
 def show_agent(kind: str) -> Response:
-    """Show an agent's card"""
+    """Show an agent"""
     kind = check_line(kind, "kind", longest=100)
     with seeing() as sight:
         return write_json(sight.agent(kind))

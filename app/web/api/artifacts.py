@@ -1,4 +1,4 @@
-"""REST: large inputs and outputs, which events and views only refer to."""
+"""REST endpoint of artifacts: inputs and outputs that are too large for events and task views."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from flask import Response, request
 from swallowtail.app.core.validation import check_task_id
 from swallowtail.app.web.api.permission_scope import seeing
 
-_TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a view."}
+_TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a task view."}
 
 bp = APIBlueprint("artifacts", __name__, tag=_TAG, url_prefix="/api/v1/artifacts")
 
 
 @bp.get("/<artifact_id>")
-@bp.doc(responses={200: "The whole of it, JSON or text, as a file", 304: "It is what `If-None-Match` names"})
+@bp.doc(responses={200: "The full value as a JSON or text file", 304: "Not modified: `If-None-Match` matches"})
 def show_artifact(artifact_id: str) -> Response:
-    """Read a large input or output
+    """Download a large input or output
 
-    To whoever may see its task or schedule. `ETag` is the SHA-256 of what is sent.
+    Requires access to its task or schedule. `ETag` is the SHA-256 of the body.
     """
     with seeing() as sight:
-        found = sight.artifact(check_task_id(artifact_id, "artifact_id"))
-    answer = Response(found.content, content_type=found.media_type)
-    # An agent wrote it: no browser is to show it as anything but a file.
-    ending = "json" if found.media_type == "application/json" else "txt"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.{ending}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    answer.headers["Cache-Control"] = "private, no-cache"
-    answer.set_etag(found.sha256)
-    answer.make_conditional(request)
-    return answer
+        artifact = sight.artifact(check_task_id(artifact_id, "artifact_id"))
+    response = Response(artifact.content, content_type=artifact.media_type)
+    # The content comes from an agent: a browser must only download it, never render it.
+    suffix = "json" if artifact.media_type == "application/json" else "txt"
+    response.headers["Content-Disposition"] = f'attachment; filename="{artifact.id}.{suffix}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(artifact.sha256)
+    response.make_conditional(request)
+    return response

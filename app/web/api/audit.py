@@ -1,4 +1,4 @@
-"""REST: who did what, in an instance and outside of all of them."""
+"""REST endpoints of the audit logs of instances and of the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swallowtail.app.web.api.permission_scope import seeing
 from swallowtail.app.web.api.schemas.requests import AuditQuery
 from swallowtail.app.web.api.schemas.responses import AuditPage
 
-_TAG = {"name": "Audit log", "description": "Who did what to which object, from where. Entries are only ever added."}
+_TAG = {"name": "Audit log", "description": "Who did what to which object, and from where. Entries are append-only."}
 
 bp = APIBlueprint("audit", __name__, tag=_TAG, url_prefix="/api/v1")
 
@@ -23,25 +23,26 @@ bp = APIBlueprint("audit", __name__, tag=_TAG, url_prefix="/api/v1")
 def list_audit(instance_id: str, query: AuditQuery) -> Response:
     """Read an instance's audit log
 
-    The latest first. Takes the role `admin`. `swallowtail audit verify` finds out whether a log is whole.
+    The latest entries first. Requires the role `admin`. `swallowtail audit verify` checks the integrity of a log.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     with seeing() as sight:
-        return write_page(*sight.audit(instance_id, _read_wanted(query), limit=limit, cursor=query.cursor))
+        return write_page(*sight.audit(instance_id, _read_filter(query), limit=limit, cursor=query.cursor))
 
 
 @bp.get("/audit")
 @bp.input(AuditQuery, location="query", arg_name="query")
 @bp.output(AuditPage)
 def list_system_audit(query: AuditQuery) -> Response:
-    """Read the audit log of what is in no instance
+    """Read the server's audit log
 
-    Users, sessions and personal tokens, the latest first. Takes a superuser.
+    Actions on users, sessions and personal tokens, which belong to no instance. The latest entries first. Requires a
+    superuser.
     """
     limit = choose_limit(query.limit)
     with seeing() as sight:
-        return write_page(*sight.system_audit(_read_wanted(query), limit=limit, cursor=query.cursor))
+        return write_page(*sight.system_audit(_read_filter(query), limit=limit, cursor=query.cursor))
 
 
-def _read_wanted(query: AuditQuery) -> Wanted:
+def _read_filter(query: AuditQuery) -> Wanted:
     return Wanted(query.action, query.actor, query.object_id, query.since, query.until)

@@ -1,4 +1,4 @@
-"""REST: signing in and out, and who one is. Before the road."""
+"""REST endpoints to sign in and out, to renew a session, and to show the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swallowtail.app.web.request import password_login
 from swallowtail.app.web.request.current_caller import act, get_caller
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Signing in", "description": "From a name and a password to a token, and who a token is of."}
+_TAG = {"name": "Authentication", "description": "Sign in and out, renew a session, and show the caller."}
 
 bp = APIBlueprint("auth", __name__, tag=_TAG, url_prefix="/api/v1/auth")
 
@@ -25,11 +25,11 @@ bp = APIBlueprint("auth", __name__, tag=_TAG, url_prefix="/api/v1/auth")
 @bp.output(response(SessionTokens))
 @bp.doc(responses=[401, 429])
 def login(body: Login) -> Response:
-    """Sign in by name and password
+    """Sign in with name and password
 
-    The answer is the same for an unknown name and a wrong password.
+    The response is the same for an unknown name and a wrong password.
     """
-    return _write(password_login.sign_in(body.name, body.password))
+    return _write_session(password_login.sign_in(body.name, body.password))
 
 
 @bp.post("/refresh")
@@ -39,18 +39,18 @@ def login(body: Login) -> Response:
 def refresh(body: RefreshRequest) -> Response:
     """Get a new access token
 
-    A session token is good once: the answer has the next. Whoever comes with an earlier one ends the session, because
-    one of the two who had it must have stolen it.
+    A session token is valid for one call; the response contains the next one. Reuse of an earlier session token ends the
+    session, because it means that the token was stolen.
     """
-    return _write(password_login.refresh(body.session_token))
+    return _write_session(password_login.refresh(body.session_token))
 
 
 @bp.post("/logout")
-@bp.doc(responses={204: "What the token was of has ended", 409: "The token cannot be ended here"})
+@bp.doc(responses={204: "Signed out", 409: "This kind of token cannot be revoked here"})
 def logout() -> Response:
     """Sign out
 
-    Ends the session that the access token is of, or the personal token itself.
+    Ends the session of the access token, or revokes the personal token.
     """
     sessions.sign_out(act())
     return Response(status=204)
@@ -59,7 +59,7 @@ def logout() -> Response:
 @bp.get("/whoami")
 @bp.output(response(CallerView))
 def whoami() -> Response:
-    """Tell who the token is of and what it allows"""
+    """Show the caller and the limits of their token"""
     actor = get_caller().actor
     require_known(actor)
     caller = CallerView(
@@ -84,18 +84,18 @@ def whoami() -> Response:
 )
 @bp.doc(
     responses={
-        204: "It was changed; every session and personal token of the user has ended",
-        409: "It is kept elsewhere",
-        429: "Too much",
+        204: "Password changed; all sessions and personal tokens of the user have ended",
+        409: "The user has no password here",
+        429: "Too many attempts",
     }
 )
 def change_password(body: PasswordChange) -> Response:
-    """Change one's own password"""
+    """Change your password"""
     password_login.change_password(body.password, body.new_password)
     return Response(status=204)
 
 
-def _write(signed_in: SignedIn) -> Response:
+def _write_session(signed_in: SignedIn) -> Response:
     tokens = SessionTokens(
         access_token=signed_in.access_token,
         token_type="Bearer",  # noqa: S106

@@ -1,4 +1,4 @@
-"""REST: what an instance keeps and hides, taking a copy of all of it, and deleting it."""
+"""REST endpoints of an instance's data: its retention and redaction policy, its export and its deletion."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from swallowtail.app.web.api.schemas.responses import DeletedRows, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Privacy", "description": "What an instance keeps and hides; its copy, and its end."}
+_TAG = {"name": "Privacy", "description": "Retention and redaction, export and deletion of an instance."}
 
-bp = APIBlueprint("keeping", __name__, tag=_TAG, url_prefix="/api/v1/instances")
+bp = APIBlueprint("privacy", __name__, tag=_TAG, url_prefix="/api/v1/instances")
 
 
 @bp.get("/<instance_id>/policy")
@@ -30,10 +30,10 @@ def read_policy(instance_id: str) -> Response:
 @bp.input(NewPolicy, arg_name="body", example={"event_days": 30.0, "secret_fields": ["iban"], "hide_emails": True})
 @bp.output(response(PolicyView))
 def replace_policy(instance_id: str, body: NewPolicy) -> Response:
-    """Put a policy in the place of the one before
+    """Replace an instance's policy
 
-    What is left out is as the settings say. Applies in every process within `SWALLOWTAIL_POLICY_SECONDS`, to what is
-    recorded and shown from then on; events that are in the log stay as they are.
+    Absent fields use the server settings. The policy takes effect in every process within `SWALLOWTAIL_POLICY_SECONDS`
+    and applies to data that is recorded or shown from then on; existing events do not change.
     """
     wish = PolicyWish(body.event_days, body.task_days, body.secret_fields, body.hide_emails)
     return write_json(put_policy(act(), instance_id, wish))
@@ -41,13 +41,13 @@ def replace_policy(instance_id: str, body: NewPolicy) -> Response:
 
 @bp.get("/<instance_id>/export")
 @bp.doc(
-    responses={200: "Lines of JSON; the last is the manifest, without which the file is not whole", 404: "Not found"}
+    responses={200: "JSON lines; the last line is the manifest, without which the file is incomplete", 404: "Not found"}
 )
 def export(instance_id: str) -> Response:
-    """Take a copy of an instance
+    """Export an instance
 
-    Everything in it, as it may be seen, line by line. Events go up to the `head` in the first line, other rows are as
-    they are when they are read. The manifest has the number of lines of each kind and the SHA-256 of all before it.
+    All its data as JSON lines, without hidden fields. Events go up to the `head` in the first line; other rows are read
+    during the export. The manifest contains the number of lines of each kind and the SHA-256 of all lines before it.
     """
     lines = export_instance(act(), instance_id)
     headers = {
@@ -63,10 +63,10 @@ def export(instance_id: str) -> Response:
 @bp.output(response(DeletedRows))
 @bp.doc(responses=[409])
 def delete(instance_id: str, query: Confirmation) -> Response:
-    """Delete an instance with everything in it
+    """Delete an instance and all its data
 
-    Runs are cancelled, watchers get `reset` with `revoked`; only the audit log stays. When the answer does not come,
-    ask again: what is gone is gone, and the rest follows.
+    Runs are cancelled and subscribers receive `reset` with `revoked`; only the audit log is kept. If the response is
+    lost, repeat the request: it continues the deletion.
     """
-    done = delete_instance(act(), instance_id, query.confirm or "")
-    return write_json(DeletedRows(tasks=done.tasks, events=done.events))
+    deleted = delete_instance(act(), instance_id, query.confirm or "")
+    return write_json(DeletedRows(tasks=deleted.tasks, events=deleted.events))

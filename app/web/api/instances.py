@@ -1,4 +1,4 @@
-"""REST: instances, their snapshot and their log."""
+"""REST endpoints of instances, their snapshots and their event logs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from swallowtail.app.web.http.problem_details import Gone
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Instances", "description": "Workspaces: each has its tasks, its numbered log and its room."}
+_TAG = {
+    "name": "Instances",
+    "description": "Workspaces, each with its tasks, its numbered event log and its Socket.IO room.",
+}
 
 bp = APIBlueprint("instances", __name__, tag=_TAG, url_prefix="/api/v1/instances")
 
@@ -39,7 +42,7 @@ def list_instances(query: PageQuery) -> Response:
 
 @bp.post("")
 @bp.input(NewInstance, arg_name="body", example={"name": "Acme", "id": "acme"})
-@bp.output(response(InstanceView), status_code=201, description="It was created; `Location` is its address")
+@bp.output(response(InstanceView), status_code=201, description="Created; `Location` is its URL")
 @bp.doc(responses=[409])
 def create_instance(body: NewInstance) -> Response:
     """Create an instance"""
@@ -58,10 +61,10 @@ def show_instance(instance_id: str) -> Response:
 @bp.get("/<instance_id>/snapshot")
 @bp.output(response(SnapshotView))
 def show_snapshot(instance_id: str) -> Response:
-    """Show the present state of an instance
+    """Show the current state of an instance
 
-    Where to begin when the log cannot be read from its start: the latest tasks with their steps in outline, and the
-    number to read on from. Inputs, results and outputs are in the answers about single tasks and steps.
+    The starting point for a client that cannot read the log from its start: the latest tasks with their steps, and the
+    event number to continue from. Inputs, results and outputs are part of single tasks and steps only.
     """
     runtime = get_runtime()
     with seeing() as sight:
@@ -74,9 +77,9 @@ def show_snapshot(instance_id: str) -> Response:
 @bp.output(response(EventPage))
 @bp.doc(responses=[410])
 def list_events(instance_id: str, query: EventQuery) -> Response:
-    """Read an instance's log
+    """Read an instance's event log
 
-    The same events that Socket.IO clients receive, from after `since`, in order and without gaps.
+    The events after `since` as Socket.IO clients receive them, in order and without gaps.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     task_id = None if query.task_id is None else check_task_id(query.task_id)
@@ -84,7 +87,7 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
         head = sight.head(instance_id)
         _check_position(head, query)
         events = sight.events(instance_id, query.since, limit, task_id)
-    # A short page has been read to the end, also when other tasks' events were left out of it.
+    # A short page ends at the head, even if the filter left out events of other tasks.
     reached = events[-1].seq if len(events) == limit else head.seq
     page = EventPage(
         items=cast("list[EventView]", [event.wire() for event in events]),
@@ -97,8 +100,8 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
 
 
 def _check_position(head: Head, query: EventQuery) -> None:
-    where = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
+    details = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
     if query.since > head.seq or query.epoch not in (None, head.epoch):
-        raise Gone("epoch", "this position belongs to another log", where)
+        raise Gone("epoch", "this position belongs to another log", details)
     if query.since < head.min_seq:
-        raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", where)
+        raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", details)

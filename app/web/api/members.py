@@ -1,4 +1,4 @@
-"""REST: who is what in an instance, and the tokens that its front ends show. Before the road."""
+"""REST endpoints of an instance's members and of the API tokens for its front ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swallowtail.app.web.container import get_web
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Access", "description": "Members of an instance with their roles, and tokens for its front ends."}
+_TAG = {"name": "Access", "description": "Members of an instance with their roles, and API tokens for its front ends."}
 
 bp = APIBlueprint("members", __name__, tag=_TAG, url_prefix="/api/v1/instances/<instance_id>")
 
@@ -32,19 +32,19 @@ def list_members(instance_id: str) -> Response:
 @bp.output(response(MemberView))
 @bp.doc(responses=[409])
 def set_member(instance_id: str, user_name: str, body: NewRole) -> Response:
-    """Give a user a role
+    """Assign a role to a user
 
-    Whether or not they have one. Only owners make and change owners, and the last one stays.
+    Adds the user as a member if necessary. Only owners can add or change owners, and the last owner cannot be removed.
     """
     return write_json(members.set_member(act(), instance_id, user_name, body.role))
 
 
 @bp.delete("/members/<user_name>")
-@bp.doc(responses={204: "They are no member any more; their live connections lose the instance within two seconds"})
+@bp.doc(responses={204: "Removed; their live connections lose access within two seconds"})
 def remove_member(instance_id: str, user_name: str) -> Response:
     """Remove a member
 
-    Front ends' tokens that they minted are revoked. Members may always remove themselves, but the last owner stays.
+    API tokens that they created are revoked. Members may remove themselves; the last owner cannot be removed.
     """
     members.remove_member(act(), instance_id, user_name)
     return Response(status=204)
@@ -53,19 +53,19 @@ def remove_member(instance_id: str, user_name: str) -> Response:
 @bp.get("/front-end-tokens")
 @bp.output(TokenList)
 def list_front_end_tokens(instance_id: str) -> Response:
-    """List the tokens of an instance's front ends that are good"""
+    """List an instance's valid API tokens"""
     return write_page(api_tokens.list_front_ends(act(), instance_id))
 
 
 @bp.post("/front-end-tokens")
 @bp.input(NewFrontEndToken, arg_name="body", example={"name": "shop page", "lifetime": 3600.0})
-@bp.output(response(CreatedToken), status_code=201, description="It was minted; `secret` is shown this once")
+@bp.output(response(CreatedToken), status_code=201, description="Created; `secret` is shown only once")
 @bp.doc(responses=[429])
 def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
-    """Mint a token for a front end
+    """Create an API token for a front end
 
-    With it, a page of yours reads the instance, or one task in it, by REST and Socket.IO. It allows no more than you
-    may do yourself.
+    A front end uses it to read the instance, or one task in it, by REST and Socket.IO. It cannot have more permissions
+    than its creator.
     """
     wish = FrontEndWish(
         body.name,
@@ -81,8 +81,8 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
 
 
 @bp.delete("/front-end-tokens/<token_id>")
-@bp.doc(responses={204: "It is worth nothing from now on; its live connections end within two seconds"})
+@bp.doc(responses={204: "Revoked; its live connections end within two seconds"})
 def revoke_front_end_token(instance_id: str, token_id: str) -> Response:
-    """Revoke a front end's token"""
+    """Revoke an API token of a front end"""
     api_tokens.revoke_front_end(act(), instance_id, token_id)
     return Response(status=204)

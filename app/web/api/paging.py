@@ -1,4 +1,4 @@
-"""Pages of lists: how many items, and the shape they come in."""
+"""Chooses the size of a page of a list, and writes the page as a response."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.request.json_body import write_json
 
 
-def choose_limit(asked: int | None) -> int:
-    """Return how many items a page has: what was asked for, or `page_size`.
+def choose_limit(requested: int | None) -> int:
+    """Return the number of items on a page: the requested number, or `page_size`.
 
     Raises:
-        InvalidInput: more than `max_page_size` were asked for.
+        InvalidInput: the number is greater than `max_page_size`.
     """
     settings = get_runtime().settings
-    if asked is None:
+    if requested is None:
         return min(settings.page_size, settings.max_page_size)
-    if asked > settings.max_page_size:
+    if requested > settings.max_page_size:
         raise InvalidInput(f"limit must be at most {settings.max_page_size}", field="limit")
-    return asked
+    return requested
 
 
 def write_page(items: Sequence[Any], next_cursor: str | None = None) -> Response:
-    """Return the answer `{items, next_cursor}`."""
+    """Return the response `{items, next_cursor}`."""
     return write_json({"items": items, "next_cursor": next_cursor})

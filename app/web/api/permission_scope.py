@@ -1,7 +1,6 @@
-"""The one place where a view gets at an instance, or at anything inside one. On the road, before `core/services/tasks`.
+"""Checks the caller's permissions before a view reads or changes anything of an instance.
 
-Every view of the API looks through `seeing`, acts through `callers.act`, or enters here: who may do what is decided by
-`core/security/permissions`, for whoever makes the request.
+Each view reads through `authorized_reader` or acts through `current_caller.act`; `core/security/permissions` decides.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from swallowtail.app.web.request.current_caller import get_caller
 
 @contextmanager
 def seeing() -> Iterator[Sight]:
-    """Give what the caller may see, as of one moment."""
+    """Open a read transaction that returns only what the caller may see."""
     with get_runtime().db.read() as session:
         yield Sight(session, get_caller().actor)
 
 
 def enter_instance(instance_id: str, act: Act = Act.READ) -> str:
-    """Return the id of an instance in which the caller may do something.
+    """Check that the caller may do something in an instance; return its id.
 
     Raises:
-        InvalidInput: this is no id.
+        InvalidInput: the id is malformed.
         Unauthenticated, NotFound, Forbidden: see `require`.
     """
     instance_id = check_instance_id(instance_id)
@@ -37,7 +36,7 @@ def enter_instance(instance_id: str, act: Act = Act.READ) -> str:
 
 
 def enter_task(task_id: str, act: Act = Act.READ) -> str:
-    """Return the id of a task with which the caller may do something. Raises as `enter_instance` does."""
+    """Check that the caller may do something with a task; return its id. Raises the errors of `enter_instance`."""
     task_id = check_task_id(task_id)
     with get_runtime().db.read() as session:
         require_task(session, get_caller().actor, act, task_id)
@@ -45,7 +44,7 @@ def enter_task(task_id: str, act: Act = Act.READ) -> str:
 
 
 def enter_schedule(schedule_id: str, act: Act = Act.READ) -> str:
-    """Return the id of a schedule with which the caller may do something. Raises as `enter_instance` does."""
+    """Check that the caller may do something with a schedule; return its id. Raises the errors of `enter_instance`."""
     schedule_id = check_task_id(schedule_id, "schedule_id")
     with get_runtime().db.read() as session:
         require_schedule(session, get_caller().actor, act, schedule_id)
@@ -53,5 +52,5 @@ def enter_schedule(schedule_id: str, act: Act = Act.READ) -> str:
 
 
 def enter_outside(act: Act) -> None:
-    """Let the caller do something that belongs to no instance. Raises Unauthenticated, Forbidden."""
+    """Check that the caller may do something outside of instances. Raises Unauthenticated, Forbidden."""
     require_outside(get_caller().actor, act)

@@ -1,4 +1,4 @@
-"""REST: schedules and their slots."""
+"""REST endpoints of schedules and their slots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePag
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Schedules", "description": "Tasks that are submitted again and again, or later."}
+_TAG = {"name": "Schedules", "description": "Plans to submit tasks repeatedly, or once at a later time."}
 
 bp = APIBlueprint("schedules", __name__, tag=_TAG, url_prefix="/api/v1")
 
@@ -35,7 +35,7 @@ _EXAMPLE = {
 def list_schedules(instance_id: str, query: PageQuery) -> Response:
     """List an instance's schedules
 
-    By name, without inputs: ask for a schedule to have its input.
+    By name, without inputs. A single schedule includes its input.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     with seeing() as sight:
@@ -44,16 +44,16 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
 
 @bp.post("/instances/<instance_id>/schedules")
 @bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
-@bp.output(response(AddedSchedule), status_code=201, description="It was added; `Location` is its address")
+@bp.output(response(AddedSchedule), status_code=201, description="Added; `Location` is its URL")
 @bp.doc(responses=[409])
 def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     """Add a schedule
 
-    What it is to submit is checked now, and again at every slot.
+    The task that it submits is validated now and again at each slot.
     """
-    wanted = schedule_service.NewSchedule(instance_id=instance_id, **dict(body))
+    new = schedule_service.NewSchedule(instance_id=instance_id, **dict(body))
     runtime = act()
-    view = schedule_service.add_schedule(runtime, wanted)
+    view = schedule_service.add_schedule(runtime, new)
     warnings = task_service.find_warnings(runtime, view["kind"])
     added = {**view, "warnings": warnings} if warnings else view
     return write_json(added, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
@@ -82,7 +82,7 @@ def list_slots(schedule_id: str, query: SlotQuery) -> Response:
 def pause_schedule(schedule_id: str) -> Response:
     """Pause a schedule
 
-    No slot comes until it is resumed. Pausing again changes nothing.
+    It submits nothing until it is resumed. Idempotent.
     """
     return write_json(schedule_service.pause_schedule(act(), schedule_id))
 
@@ -92,13 +92,13 @@ def pause_schedule(schedule_id: str) -> Response:
 def resume_schedule(schedule_id: str) -> Response:
     """Resume a schedule
 
-    It goes on with the first slot from now; those of the pause are gone.
+    It continues with the next slot; slots during the pause are lost.
     """
     return write_json(schedule_service.resume_schedule(act(), schedule_id))
 
 
 @bp.delete("/schedules/<schedule_id>")
-@bp.doc(responses={204: "It was removed; the tasks that it submitted stay"})
+@bp.doc(responses={204: "Removed; the tasks that it submitted are kept"})
 def remove_schedule(schedule_id: str) -> Response:
     """Remove a schedule"""
     schedule_service.remove_schedule(act(), schedule_id)

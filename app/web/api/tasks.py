@@ -1,4 +1,4 @@
-"""REST: tasks and their steps. The road begins here: a submission comes in and goes to `core/services/tasks`."""
+"""REST endpoints of tasks and their steps; a submission goes from here to `core/services/tasks`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, Tas
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Tasks", "description": "Pieces of work, and the steps that they are made of."}
+_TAG = {"name": "Tasks", "description": "Pieces of work, and their steps."}
 
 bp = APIBlueprint("tasks", __name__, tag=_TAG, url_prefix="/api/v1")
 
@@ -27,26 +27,26 @@ bp = APIBlueprint("tasks", __name__, tag=_TAG, url_prefix="/api/v1")
 def list_tasks(instance_id: str, query: TaskQuery) -> Response:
     """List an instance's tasks
 
-    The latest first, without inputs and results: ask for a task to have them. Tasks that are submitted while you page
-    do not move the pages that follow.
+    The latest tasks first, without inputs and results; a single task includes them. Tasks that are submitted meanwhile
+    do not shift the following pages.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
     with seeing() as sight:
-        found = sight.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
-    return write_page(*found)
+        page = sight.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
+    return write_page(*page)
 
 
 @bp.post("/instances/<instance_id>/tasks")
 @bp.input(SubmissionHeaders, location="headers", arg_name="headers")
 @bp.input(NewTask, arg_name="body", example={"kind": "echo", "input": {"message": "Hello"}})
-@bp.output(response(TaskOutcome), status_code=201, description="It was stored and will run; `Location` is its address")
-@bp.doc(responses={200: "The same submission came before, with this `Idempotency-Key`", 409: "Conflict"})
+@bp.output(response(TaskOutcome), status_code=201, description="Stored; `Location` is its URL")
+@bp.doc(responses={200: "This `Idempotency-Key` was used before: the existing task", 409: "Conflict"})
 def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> Response:
     """Submit a task
 
-    It is stored before the answer is sent, and runs even if this server, Redis or a worker dies now. Send an
-    `Idempotency-Key` to be able to repeat the request after a lost answer.
+    The task is stored before the response is sent, and runs even if this server, Redis or a worker fails. Send an
+    `Idempotency-Key` to repeat the request safely after a lost response.
     """
     submission = task_service.Submission(
         instance_id=instance_id,
@@ -74,7 +74,7 @@ def show_task(task_id: str) -> Response:
 def list_steps(task_id: str) -> Response:
     """List a task's steps
 
-    Without outputs: ask for a step to have its output.
+    Without outputs. A single step includes its output.
     """
     with seeing() as sight:
         return write_page(sight.steps(check_task_id(task_id)))
@@ -94,8 +94,8 @@ def show_step(task_id: str, step_id: str) -> Response:
 def cancel_task(task_id: str) -> Response:
     """Cancel a task
 
-    One that has not begun is CANCELLED in the answer; one that runs has `cancel_requested` and becomes CANCELLED as
-    soon as its run notices. Cancelling again changes nothing.
+    A task that has not started is CANCELLED in the response. A running task has `cancel_requested` and becomes CANCELLED
+    once its run stops. Idempotent.
     """
     return _write_outcome(task_service.cancel(act(), task_id))
 
@@ -107,7 +107,7 @@ def cancel_task(task_id: str) -> Response:
 def retry_task(task_id: str, body: Retry) -> Response:
     """Retry a task that failed, was cancelled or expired
 
-    A new attempt that keeps the finished steps, or those before `from_step`. The body may be left out.
+    Starts a new attempt that keeps the finished steps, or those before `from_step`. The body is optional.
     """
     return _write_outcome(task_service.retry(act(), task_id, body.from_step))
 

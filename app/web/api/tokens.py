@@ -1,4 +1,4 @@
-"""REST: one's own personal tokens, for programs that act as oneself. Before the road."""
+"""REST endpoints of the caller's personal tokens, with which programs act on their behalf."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swallowtail.app.web.api.schemas.responses import CreatedToken, TokenList, r
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Personal tokens", "description": "With one, a program acts as its user, or does less."}
+_TAG = {"name": "Personal tokens", "description": "A program that sends a personal token acts on its user's behalf."}
 
 bp = APIBlueprint("tokens", __name__, tag=_TAG, url_prefix="/api/v1/tokens")
 
@@ -21,7 +21,7 @@ bp = APIBlueprint("tokens", __name__, tag=_TAG, url_prefix="/api/v1/tokens")
 @bp.get("")
 @bp.output(TokenList)
 def list_tokens() -> Response:
-    """List one's own tokens that are good"""
+    """List your valid personal tokens"""
     return write_page(api_tokens.list_own(act()))
 
 
@@ -29,12 +29,12 @@ def list_tokens() -> Response:
 @bp.input(
     NewToken, arg_name="body", example={"name": "nightly report", "acts": ["instance.read"], "lifetime": 86_400.0}
 )
-@bp.output(response(CreatedToken), status_code=201, description="It was minted; `secret` is shown this once")
+@bp.output(response(CreatedToken), status_code=201, description="Created; `secret` is shown only once")
 @bp.doc(responses=[404, 429])
 def mint_token(body: NewToken) -> Response:
-    """Mint a personal token
+    """Create a personal token
 
-    It can do no more than its user, at any time; a token that is used to mint one can give no more than it has.
+    It never has more permissions than its user, nor than the token that was used to create it.
     """
     wish = PersonalWish(body.name, body.acts, body.instance_id, body.lifetime)
     minted = api_tokens.mint_personal(act(), wish)
@@ -43,8 +43,8 @@ def mint_token(body: NewToken) -> Response:
 
 
 @bp.delete("/<token_id>")
-@bp.doc(responses={204: "It is worth nothing from now on; revoking again changes nothing"})
+@bp.doc(responses={204: "Revoked; idempotent"})
 def revoke_token(token_id: str) -> Response:
-    """Revoke one of one's own tokens"""
+    """Revoke one of your personal tokens"""
     api_tokens.revoke_own(act(), token_id)
     return Response(status=204)

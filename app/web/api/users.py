@@ -1,4 +1,4 @@
-"""REST: users, kept by superusers. Before the road."""
+"""REST endpoints of user accounts, which superusers manage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swallowtail.app.web.api.schemas.responses import UserPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Users", "description": "Who is known here. Superusers keep them."}
+_TAG = {"name": "Users", "description": "User accounts, managed by superusers."}
 
 bp = APIBlueprint("users", __name__, tag=_TAG, url_prefix="/api/v1/users")
 
@@ -30,10 +30,10 @@ def list_users(query: UserQuery) -> Response:
 
 @bp.post("")
 @bp.input(NewUser, arg_name="body", example={"name": "bob", "password": "correct horse battery"})
-@bp.output(response(UserView), status_code=201, description="They were made known; `Location` is their address")
+@bp.output(response(UserView), status_code=201, description="Created; `Location` is its URL")
 @bp.doc(responses=[409, 429])
 def create_user(body: NewUser) -> Response:
-    """Make a user known"""
+    """Create a user"""
     identity = None
     if body.issuer is not None or body.subject is not None:
         if body.issuer is None or body.subject is None:
@@ -54,10 +54,10 @@ def show_user(user_name: str) -> Response:
 @bp.output(response(UserView))
 @bp.doc(responses=[409])
 def disable_user(user_name: str) -> Response:
-    """Let a user in no more
+    """Disable a user
 
-    Their sessions and personal tokens are revoked, the front ends' tokens that they minted rest until they are enabled.
-    Live connections end within two seconds. Disabling again changes nothing; the last superuser cannot be disabled.
+    Revokes their sessions and personal tokens, and suspends the API tokens that they created. Live connections end
+    within two seconds. Idempotent; the last superuser cannot be disabled.
     """
     return write_json(users.disable_user(act(), user_name))
 
@@ -65,9 +65,9 @@ def disable_user(user_name: str) -> Response:
 @bp.post("/<user_name>/enable")
 @bp.output(response(UserView))
 def enable_user(user_name: str) -> Response:
-    """Let a user in again
+    """Enable a user
 
-    What was revoked stays revoked. Enabling again changes nothing.
+    Revoked sessions and tokens stay revoked. Idempotent.
     """
     return write_json(users.enable_user(act(), user_name))
 
@@ -77,7 +77,7 @@ def enable_user(user_name: str) -> Response:
 def promote_user(user_name: str) -> Response:
     """Make a user a superuser
 
-    They keep users and the deployment then, and are no member of any instance by that. Again changes nothing.
+    Superusers manage users and the server; they are not members of any instance by default. Idempotent.
     """
     return write_json(users.make_superuser(act(), user_name))
 
@@ -86,9 +86,9 @@ def promote_user(user_name: str) -> Response:
 @bp.output(response(UserView))
 @bp.doc(responses=[409])
 def demote_user(user_name: str) -> Response:
-    """Have a user be a superuser no more
+    """Revoke a user's superuser status
 
-    Their live connections are looked at again within two seconds. Again changes nothing; the last superuser stays one.
+    Their live connections are checked again within two seconds. Idempotent; the last superuser cannot be demoted.
     """
     return write_json(users.make_ordinary(act(), user_name))
 
@@ -98,8 +98,8 @@ def demote_user(user_name: str) -> Response:
 @bp.output(response(UserView))
 @bp.doc(responses=[409, 429])
 def set_password(user_name: str, body: PasswordReset) -> Response:
-    """Give a user another password
+    """Set a user's password
 
-    Their sessions and personal tokens are revoked.
+    Revokes their sessions and personal tokens.
     """
     return write_json(users.set_password(act(), user_name, body.password))

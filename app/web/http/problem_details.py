@@ -47,54 +47,45 @@ class ProblemKind:
 KINDS = {
     kind.code: kind
     for kind in (
-        ProblemKind("bad_request", 400, "The request is malformed", "Correct the request."),
+        ProblemKind("bad_request", 400, "Malformed request", "Correct the request."),
+        ProblemKind("invalid_json", 400, "Invalid JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
+        ProblemKind("unauthenticated", 401, "Sign-in required", "Send a valid token as `Authorization: Bearer …`."),
         ProblemKind(
-            "invalid_json", 400, "The body is not JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."
+            "foreign_origin", 403, "Cross-origin request denied", "Add the origin to `SWALLOWTAIL_CORS_ORIGINS`."
         ),
-        ProblemKind("unauthenticated", 401, "Say who you are", "Send a valid token as `Authorization: Bearer …`."),
+        ProblemKind("csrf", 403, "CSRF token missing or invalid", "Reload the page."),
+        ProblemKind("forbidden", 403, "Permission denied", "Ask an admin of the instance for the required role."),
         ProblemKind(
-            "foreign_origin", 403, "Other sites may not do this", "List the origin in `SWALLOWTAIL_CORS_ORIGINS`."
+            "not_found", 404, "Not found", "Check the URL; objects that you may not see are reported as not found."
         ),
-        ProblemKind("csrf", 403, "This does not come from a page of ours", "Load the page again."),
+        ProblemKind("method_not_allowed", 405, "Method not allowed", "Use a method that the `Allow` header lists."),
+        ProblemKind("conflict", 409, "Conflict with the current state", "Read the current state and decide again."),
+        ProblemKind("too_old", 410, "Events no longer stored", "Read a snapshot and continue from its `head`."),
         ProblemKind(
-            "forbidden", 403, "You may not do this here", "Ask an admin of the instance for the role that it takes."
+            "epoch", 410, "Log restarted", "Discard the position, read a snapshot and continue from its `head`."
         ),
-        ProblemKind(
-            "not_found", 404, "There is no such thing", "Check the address; what is not yours to see looks the same."
-        ),
-        ProblemKind(
-            "method_not_allowed", 405, "This method is not allowed here", "Use one that the `Allow` header lists."
-        ),
-        ProblemKind("conflict", 409, "The state does not allow this", "Read the present state, then decide again."),
-        ProblemKind("too_old", 410, "These events are no longer stored", "Take a snapshot and go on from its `head`."),
-        ProblemKind(
-            "epoch", 410, "The log was begun anew", "Forget your position, take a snapshot, go on from its `head`."
-        ),
-        ProblemKind("length_required", 411, "The body has no length", "Send a Content-Length."),
-        ProblemKind(
-            "too_large", 413, "The input is larger than allowed", "Send less, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."
-        ),
-        ProblemKind(
-            "unsupported_media_type", 415, "The body is not sent as JSON", "Send `Content-Type: application/json`."
-        ),
-        ProblemKind(
-            "unknown_host", 421, "This is not the name of this server", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."
-        ),
+        ProblemKind("length_required", 411, "Length required", "Send a `Content-Length`."),
+        ProblemKind("too_large", 413, "Input too large", "Send less data, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
+        ProblemKind("unsupported_media_type", 415, "Unsupported media type", "Send `Content-Type: application/json`."),
+        ProblemKind("unknown_host", 421, "Unknown host name", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
         ProblemKind(
             "not_from_here",
             421,
-            "This server is for its own machine",
+            "Only local access allowed",
             "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
             "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
         ),
-        ProblemKind("too_many", 429, "This is more than one caller may have at once", "Give something up first."),
-        ProblemKind("rate_limited", 429, "This is too much in this time", "Try again after `Retry-After` seconds."),
-        ProblemKind("invalid_input", 422, "The input is not valid", "Correct what `field` and `errors` name."),
+        ProblemKind("too_many", 429, "Too many at once", "Close or delete something first."),
+        ProblemKind("rate_limited", 429, "Too many requests", "Try again after `Retry-After` seconds."),
+        ProblemKind("invalid_input", 422, "Invalid input", "Correct the fields that `field` and `errors` name."),
         ProblemKind(
-            "internal", 500, "The server failed", "Tell the operator the `error_id`; it is in the server's log."
+            "internal",
+            500,
+            "Internal server error",
+            "Report the `error_id` to the operator; it is in the server's log.",
         ),
-        ProblemKind("unavailable", 503, "A service that this needs is away", "Try again after `Retry-After` seconds."),
-        ProblemKind("not_set_up", 503, "This is not set up here", "Tell the operator; `detail` names what is missing."),
+        ProblemKind("unavailable", 503, "Service unavailable", "Try again after `Retry-After` seconds."),
+        ProblemKind("not_set_up", 503, "Not configured", "Ask the operator to configure what `detail` names."),
     )
 }
 #: Those that share their status with a kind that is less special.
@@ -252,4 +243,4 @@ def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
 def _answer_unexpected(error: Exception) -> Response:
     error_id = uuid.uuid4().hex
     log.error("request_failed", error_id=error_id, method=request.method, path=request.path, exc_info=error)
-    return answer_problem(KINDS["internal"], "something went wrong that should not have", more={"error_id": error_id})
+    return answer_problem(KINDS["internal"], "an unexpected error occurred", more={"error_id": error_id})

@@ -1,10 +1,9 @@
-"""/healthz and /readyz: whether this process lives, and whether clients get their events from it. Beside the road.
+"""Serves /healthz and /readyz: whether this process runs, and whether it delivers events to clients.
 
-Ready means: delivery works. The database and the hub are what it stands on, so without either of them the answer is 503
-and a load balancer sends clients elsewhere. Redis is only the doorbell: without it the hub finds events in the database
-at its next head check, and submissions are kept until a worker can be woken. That is `degraded`, and still 200: every
-other web process has lost the same Redis, and taking them all out of service would turn slower into nothing. The
-same goes for the broker, for workers that begin nothing, and for beat.
+Ready means that delivery works. It needs the database and the hub: if one of them is down, the response is 503 and a load
+balancer sends clients to another process. Without Redis the hub still finds events in the database at its next head
+check, so the status is `degraded` with 200: all web processes share that Redis, and taking them all out of service would
+stop what is only slower. The same applies to the broker, to workers that start nothing, and to beat.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from swallowtail.app.web.api.schemas.responses import Component, Health, respons
 from swallowtail.app.web.container import get_web
 from swallowtail.app.web.request.json_body import write_json
 
-_TAG = {"name": "Health", "description": "Whether this process works."}
+_TAG = {"name": "Health", "description": "State of this process."}
 _NOT_READY: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     503: {
-        "description": "Clients would not get events from this process",
+        "description": "This process does not deliver events",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
     }
 }
@@ -42,20 +41,20 @@ OK, DEGRADED, DOWN = "ok", "degraded", "down"
 @bp.get("/healthz")
 @bp.output(response(Health))
 def show_health() -> Response:
-    """Tell that the process lives"""
-    return _write({"process": _state(OK, "answers requests")})
+    """Check that the process runs"""
+    return _write_health({"process": _state(OK, "responds to requests")})
 
 
 @bp.get("/readyz")
 @bp.output(response(Health))
 @bp.doc(responses=_NOT_READY)
 def show_readiness() -> Response:
-    """Tell whether delivery works
+    """Check that the process delivers events
 
-    503 when clients would not get events from this process; `degraded` when they get them later than usual.
+    503 if this process does not deliver events; `degraded` if it delivers them later than usual.
     """
     web = get_web()
-    return _write(
+    return _write_health(
         {
             "database": check_database(web.rt),
             "hub": check_hub(web.hub),
@@ -67,7 +66,7 @@ def show_readiness() -> Response:
 
 
 def check_database(runtime: Runtime) -> Component:
-    """Read from it once, without waiting for it to come back."""
+    """Check that the database can be read, without waiting for it."""
     try:
         runtime.db.ping()
         budget = runtime.db.read_budget()
@@ -88,41 +87,41 @@ def _count_connections(runtime: Runtime, budget: Budget) -> Component:
     pool = count_pool(db.engine)
     kept = f", {budget.keeps(db.reserve)} of them kept for runs" if db.reserve else ""
     own = f"; this process has {pool.in_use + pool.idle} of at most {pool.limit}" if pool else ""
-    told = f"{budget.left} of {budget.most} connections left{kept}{own}"
+    usage = f"{budget.left} of {budget.most} connections left{kept}{own}"
     if budget.left < limits.database_spare:
-        return _state(DEGRADED, f"can be read, but has {told}; tasks may wait for one")
-    return _state(OK, f"can be read, and has {told}")
+        return _state(DEGRADED, f"can be read, but has {usage}; tasks may wait for one")
+    return _state(OK, f"can be read, and has {usage}")
 
 
 def check_hub(hub: Hub) -> Component:
-    """Ask whether it delivers, and whether it is told of events or has to look for them."""
+    """Check that the hub runs and receives messages from Redis."""
     if not hub.is_running:
-        return _state(DOWN, "does not run")
+        return _state(DOWN, "not running")
     if not hub.is_subscribed:
-        return _state(DEGRADED, "runs, without hints; events come by the head check")
-    return _state(OK, "runs")
+        return _state(DEGRADED, "running without Redis messages; events are found by the head check")
+    return _state(OK, "running")
 
 
 def check_redis(hub: Hub) -> Component:
-    """Ask whether what this process publishes comes back to it. Opens no connection."""
+    """Check that messages of this process return through Redis. Opens no connection."""
     redis = hub.redis_state
     if redis.state == "receives":
         return _state(OK, redis.detail)
-    return _state(DEGRADED, f"{redis.detail}; events come by the head check")
+    return _state(DEGRADED, f"{redis.detail}; events are found by the head check")
 
 
 def check_broker(runtime: Runtime) -> Component:
-    """Tell what the sweep beside this process was answered. Opens no connection."""
+    """Report the broker's last reply to the sweeper of this process. Opens no connection."""
     relay = runtime.relay
     if relay.asked_at is None:
-        return _state(OK, "not asked yet")
+        return _state(OK, "not checked yet")
     if relay.depth is None:
-        return _state(DEGRADED, "does not answer; tasks are kept until it takes messages again")
-    return _state(OK, f"answers; {relay.depth} messages wait")
+        return _state(DEGRADED, "does not respond; tasks wait in the outbox until it accepts messages")
+    return _state(OK, f"responds; {relay.depth} messages queued")
 
 
 def check_work(runtime: Runtime) -> dict[str, Component]:
-    """Look whether tasks are begun and slots are decided in time."""
+    """Check that tasks start and schedule slots fire in time."""
     try:
         with runtime.db.read(wait=PATIENCE) as session:
             seen = read_vitals(session, runtime.settings.count_limit)
@@ -131,9 +130,11 @@ def check_work(runtime: Runtime) -> dict[str, Component]:
     most = runtime.settings.ready_wait
     waiting = f"{seen.waiting} or more" if seen.waiting == runtime.settings.count_limit else f"{seen.waiting}"
     return {
-        "workers": _state(OK if seen.workers else DEGRADED, f"{seen.workers} live" if seen.workers else "none lives"),
-        "tasks": _in_time(seen.oldest_wait, most, f"{waiting} wait for a worker", "for"),
-        "schedules": _in_time(seen.beat_lag, most, "slots are decided by beat", "the first is late by"),
+        "workers": _state(
+            OK if seen.workers else DEGRADED, f"{seen.workers} running" if seen.workers else "none running"
+        ),
+        "tasks": _in_time(seen.oldest_wait, most, f"{waiting} waiting for a worker", "for"),
+        "schedules": _in_time(seen.beat_lag, most, "beat fires slots", "the earliest is late by"),
     }
 
 
@@ -145,8 +146,8 @@ def _state(status: str, detail: str) -> Component:
     return Component(status=status, detail=detail)
 
 
-def _write(components: dict[str, Component]) -> Response:
-    found = {component["status"] for component in components.values()}
-    status = next(status for status in (DOWN, DEGRADED, OK) if status in found)
+def _write_health(components: dict[str, Component]) -> Response:
+    statuses = {component["status"] for component in components.values()}
+    status = next(status for status in (DOWN, DEGRADED, OK) if status in statuses)
     health = Health(status=status, components=components, process=os.getpid())
     return write_json(health, 503 if status == DOWN else 200)

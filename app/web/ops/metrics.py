@@ -1,7 +1,7 @@
-"""/metrics: what Prometheus reads, and the measuring of requests. Beside the road.
+"""Serves /metrics for Prometheus, and measures requests.
 
-Processes that share an address (`app/web/serving/multiprocess`) write their numbers into files of one directory, so that any of them
-can answer for all: counters and histograms are added up over every process there has been, gauges over those that live.
+Processes that share an address (`app/web/serving/multiprocess`) write their metrics into one directory, so that each of
+them reports the sums: counters and histograms over all processes so far, gauges over the live ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from swallowtail.app.web.api.permission_scope import enter_outside
 from swallowtail.app.web.container import Web, get_web
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
-SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the answer is ready", ["method", "route"])
+SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the response is ready", ["method", "route"])
 CONNECTIONS = Gauge(
     "swallowtail_connections",
     "Open connections of Socket.IO clients",
@@ -37,12 +37,12 @@ CONNECTIONS = Gauge(
     multiprocess_mode="livesum",
 )
 
-#: The variable by which prometheus_client is told where processes write their numbers.
+#: The environment variable that prometheus_client reads for the directory of the metrics files.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-_TAG = {"name": "Metrics", "description": "What the processes of this address have counted and measured."}
+_TAG = {"name": "Metrics", "description": "Metrics of the processes that share this address."}
 _TEXT: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     200: {"description": "Text for Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -59,10 +59,10 @@ def register(app: Flask) -> None:
 @bp.get("/metrics")
 @bp.doc(responses=_TEXT)
 def show_metrics() -> Response:
-    """Read the metrics of this process, or of all that share its address"""
+    """Read the metrics of all processes that share this address"""
     enter_outside(Act.READ_METRICS)
     measure(get_web())
-    # Of the deployment, not of this process: asked for now, and never added up.
+    # Metrics of the whole deployment: computed now, and not summed over processes.
     deployment = CollectorRegistry()
     deployment.register(VitalsCollector(get_web().rt))
     text = generate_latest(_registry()) + generate_latest(deployment)
@@ -78,7 +78,7 @@ def _registry() -> CollectorRegistry:
 
 
 def measure(web: Web) -> None:
-    """Bring up to date what is counted only when somebody asks."""
+    """Refresh gauges that are computed on demand."""
     web.hub.refresh_gauges()
     stock = list(web.socketio.server.eio.sockets.values())
     upgraded = sum(socket.upgraded for socket in stock)
@@ -93,7 +93,7 @@ def _start() -> None:
 
 
 def _count(response: Response) -> Response:
-    # By rule and known method only: what callers make up must not become new series.
+    # Label by rule and known method only: arbitrary paths and methods must not create new series.
     method = request.method if request.method in _METHODS else "other"
     route = request.url_rule.rule if request.url_rule is not None else "none"
     REQUESTS.labels(method, route, response.status_code).inc()

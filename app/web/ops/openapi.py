@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document of the REST API, and the page to read it. Beside the road.
+"""Completes the OpenAPI 3.1 document that APIFlask makes of the views, and serves it as a page.
 
-APIFlask draws the document from the views; what is the same everywhere (problems, parameters in paths) is added here.
+Problems and path parameters are the same for all operations; they are added here.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from swallowtail.app.web.http.problem_details import KINDS, MEDIA_TYPE, ProblemK
 Node = dict[str, Any]
 
 DESCRIPTION = """\
-Submit tasks to an instance, and watch every event of them. Events come over Socket.IO as they happen; \
-`/api/v1/instances/{instance_id}/events` gives the same ones to whoever asks.
+Submit tasks to an instance and follow their events. Socket.IO clients receive the events live; \
+`/api/v1/instances/{instance_id}/events` returns the same events.
 
-A list is `{items, next_cursor}`: pass `next_cursor` on as `cursor` until it is null. A write to a task answers \
-`{task, seq, epoch}`: whoever has received event number `seq` has seen its effect. Moments are RFC 3339 in UTC. \
-Whatever goes wrong is told as problem details (RFC 9457)."""
+A list is `{items, next_cursor}`: send `next_cursor` as `cursor` until it is null. A write to a task returns \
+`{task, seq, epoch}`: a client that has received event number `seq` has seen its effect. Timestamps are RFC 3339 in UTC. \
+Errors are problem details (RFC 9457)."""
 
 _TASK = "0b7a2c9e-53f4-4c0e-9d5e-2f1f6f0a6a11"
 _IN_PATHS: dict[str, Node] = {
@@ -63,7 +63,7 @@ _IN_PATHS: dict[str, Node] = {
         "example": "2d8f0f0a-7a52-5f0e-8a55-0b7b1d9c5e11",
     },
     "kind": {
-        "description": "Kind of task that the agent performs",
+        "description": "Kind of the agent",
         "schema": {"type": "string", "maxLength": 100},
         "example": "echo",
     },
@@ -71,14 +71,14 @@ _IN_PATHS: dict[str, Node] = {
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An access token, a personal token, a front end's token, or an identity provider's",
+    "description": "An access token, a personal token, an API token of a front end, or a token of an identity provider",
 }
-#: Problems that any operation may answer with; those that need an input only where there is one.
+#: Statuses of errors of every operation, and of every operation with a body.
 _ALWAYS = (429, 500, 503)
 _WITH_BODY = (400, 411, 413, 415)
-#: And those of everything that is not for everybody.
+#: Statuses of errors of every operation that requires authentication.
 _GUARDED = (401, 403)
-_FOR_EVERYBODY = ("Health",)
+_PUBLIC_TAGS = ("Health",)
 
 
 def register(app: APIFlask) -> None:
@@ -96,33 +96,33 @@ def register(app: APIFlask) -> None:
     @app.get("/api/docs")
     @app.doc(hide=True)
     def api_docs() -> str:
-        # Drawn on the server, so that it needs no script and nothing from elsewhere.
+        # Rendered on the server: the page needs no script and no other site.
         return render_template("api_docs.html", spec=app.spec, kinds=KINDS.values(), resolve=resolve)
 
 
 def finish_document(spec: Node) -> Node:
-    """Add to APIFlask's document what holds for every operation."""
+    """Add to APIFlask's document what all operations share."""
     components = spec.setdefault("components", {})
     components["schemas"] = _rename_nested(spec, components.get("schemas", {}))
     components["schemas"]["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"] |= components["schemas"]["Problem"].pop("$defs", {})
     components["responses"] = {f"Problem{status}": _describe_problem(status) for status in _statuses()}
     components["securitySchemes"] = {"bearer": _BEARER}
-    # None is needed where everybody is let in.
+    # A server in open mode requires no token.
     spec["security"] = [{"bearer": []}, {}]
     for operation in _operations(spec):
         _finish_operation(operation)
-        _describe_answers(operation, components["schemas"])
+        _describe_responses(operation, components["schemas"])
     return spec
 
 
 def resolve(spec: Node, node: Node) -> Node:
-    """Return what a `$ref` into the document stands for, or the node itself."""
+    """Return the node that a `$ref` of the document points to, or the node itself."""
     while "$ref" in node:
-        found: Any = spec
+        target: Any = spec
         for part in node["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        node = found
+            target = target[part]
+        node = target
     return node
 
 
@@ -131,48 +131,48 @@ def _operations(spec: Node) -> Iterator[Node]:
         yield from path.values()
 
 
-def _describe_answers(operation: Node, schemas: Node) -> None:
-    for answer in operation["responses"].values():
-        if answer.get("description") == "Successful response":
-            name = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-            answer["description"] = schemas[name]["description"]
+def _describe_responses(operation: Node, schemas: Node) -> None:
+    for response in operation["responses"].values():
+        if response.get("description") == "Successful response":
+            name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            response["description"] = schemas[name]["description"]
 
 
 def _finish_operation(operation: Node) -> None:
-    # APIFlask makes it of the method, the blueprint and the view; the view's name says it all.
+    # APIFlask composes it of method, blueprint and view; the view's name is unique.
     operation["operationId"] = operation["operationId"].split("_", 2)[2]
     if "description" in operation:
         operation["description"] = " ".join(operation["description"].split())
     operation["parameters"] = [_finish_parameter(parameter) for parameter in operation.get("parameters", [])]
-    answers = operation["responses"]
+    responses = operation["responses"]
     for status in _list_problems(operation):
-        if not _is_described(answers.get(str(status), {})):
-            answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if "201" in answers:
-        # A repeated request has the same answer as the first.
-        for answer in (answers[status] for status in ("200", "201") if status in answers):
-            answer["content"] = answers["201"]["content"]
-            answer["headers"] = {"Location": {"description": "Address of it", "schema": {"type": "string"}}}
-    operation["responses"] = dict(sorted(answers.items()))
+        if not _is_described(responses.get(str(status), {})):
+            responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if "201" in responses:
+        # A repeated request has the same response as the first.
+        for response in (responses[status] for status in ("200", "201") if status in responses):
+            response["content"] = responses["201"]["content"]
+            response["headers"] = {"Location": {"description": "URL of the new object", "schema": {"type": "string"}}}
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def _list_problems(operation: Node) -> set[int]:
-    places = {parameter["in"] for parameter in operation["parameters"]}
+    locations = {parameter["in"] for parameter in operation["parameters"]}
     statuses = {int(status) for status in operation["responses"] if int(status) >= 400}.union(_ALWAYS)
-    if not set(operation["tags"]) & set(_FOR_EVERYBODY):
+    if not set(operation["tags"]) & set(_PUBLIC_TAGS):
         statuses.update(_GUARDED)
-    if places:
+    if locations:
         statuses.add(422)
-    if "path" in places:
+    if "path" in locations:
         statuses.add(404)
     if "requestBody" in operation:
         statuses.update(_WITH_BODY, [422])
     return statuses
 
 
-def _is_described(answer: Node) -> bool:
-    """Tell whether a view says more about an answer than that there may be one."""
-    schemas = [media["schema"] for media in answer.get("content", {}).values()]
+def _is_described(response: Node) -> bool:
+    """Return whether the view itself describes this response."""
+    schemas = [media["schema"] for media in response.get("content", {}).values()]
     return bool(schemas) and all("HTTPError" not in schema.get("$ref", "") for schema in schemas)
 
 
@@ -183,7 +183,7 @@ def _finish_parameter(parameter: Node) -> Node:
         parameter["name"] = parameter["name"].title()
     schema = dict(parameter["schema"])
     described = {"description": schema.pop("description")} if "description" in schema else {}
-    # A parameter that is absent is absent, not null.
+    # A parameter can be absent, but not null.
     options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
     if schema.get("default", ...) is None:
         del schema["default"]

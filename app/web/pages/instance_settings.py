@@ -1,7 +1,6 @@
-"""What an instance's settings page shows to whom: members, front ends' tokens, the policy, its copy and its end.
+"""Collects the state of an instance's settings page: members, API tokens, policy, export and deletion.
 
-Beside the road. What somebody may not do is not on their page; what they do there goes through `web/api`, where it is
-decided again.
+The page shows only what the caller may do. Its forms use the REST API, which checks the permissions again.
 """
 
 from __future__ import annotations
@@ -17,33 +16,33 @@ from swallowtail.app.core.security.field_mask import NAMEABLE
 from swallowtail.app.core.security.permissions import Act, Role, require
 from swallowtail.app.core.services.instance_policy import show_policy
 
-#: One of these is what it takes to have such a page at all.
-_KEPT = frozenset({Act.READ_MEMBERS, Act.MINT, Act.KEEP_POLICY, Act.EXPORT, Act.DELETE})
+#: Each of these permissions gives access to the page.
+_MANAGING = frozenset({Act.READ_MEMBERS, Act.MINT, Act.KEEP_POLICY, Act.EXPORT, Act.DELETE})
 
 
-def keeps(may: Collection[str]) -> bool:
-    """Tell whether somebody who may do this in an instance has something to do on its settings page."""
-    return any(act in _KEPT for act in may)
+def has_settings(may: Collection[str]) -> bool:
+    """Return whether permissions in an instance give access to its settings page."""
+    return any(act in _MANAGING for act in may)
 
 
-def enter(sight: Sight, instance_id: str) -> dict[str, Any]:
-    """Return who the actor is to an instance whose settings they may see some of: `{instance, me, roles, may}`.
+def read_caller(sight: Sight, instance_id: str) -> dict[str, Any]:
+    """Return the caller's part of the page's state: `{instance, me, roles, may}`.
 
-    `roles` are those that they may give. Raises as `access.require` does.
+    `roles` are the roles that the caller may assign. Raises the errors of `permissions.require`.
     """
     may = sight.allowed(instance_id)
-    if not keeps(may):
+    if not has_settings(may):
         require(sight.session, sight.actor, Act.READ_MEMBERS, instance_id)
     is_owner = sight.role(instance_id) is Role.OWNER
     roles = [role.value for role in Role if is_owner or role is not Role.OWNER]
     return {"instance": instance_id, "me": sight.actor.user_id, "roles": roles, "may": may}
 
 
-def gather(runtime: Runtime, entered: dict[str, Any]) -> dict[str, Any]:
-    """Return what of an instance's settings the caller may see. `entered` is what `enter` said of them."""
-    settings, instance_id, may = runtime.settings, entered["instance"], entered["may"]
+def read_state(runtime: Runtime, caller: dict[str, Any]) -> dict[str, Any]:
+    """Return the page's state; `caller` is the result of `read_caller`."""
+    settings, instance_id, may = runtime.settings, caller["instance"], caller["may"]
     state = {
-        **entered,
+        **caller,
         "acts": sorted(act.value for act in FOR_FRONT_ENDS - {Act.READ} if act in may),
         "fields": sorted(NAMEABLE),
         "longest": settings.front_end_token_hours * 3600,

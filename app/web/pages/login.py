@@ -1,7 +1,6 @@
-"""The pages where somebody signs in and out, here or at an identity provider. Before the road.
+"""Serves the pages to sign in and out, with a password or through an identity provider.
 
-Signing in always begins a session of its own, and ends the one that the browser had: a cookie that somebody else put
-there is worth nothing afterwards.
+Each sign-in starts a new session and ends the previous session of the browser, which prevents session fixation.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from swallowtail.app.web.request.csrf import find_signed_in
 from swallowtail.app.web.request.current_caller import act, get_caller
 from swallowtail.app.web.request.json_body import write_json
 
-bp = Blueprint("lobby", __name__)
+bp = Blueprint("login", __name__)
 
-#: Holds an attempt to sign in at the provider, while the browser is there; seconds.
-_ATTEMPT, _ATTEMPT_LASTS = "swallowtail_attempt", 600
-#: A path of this server: browsers take a second slash, or a backslash, for the beginning of another one's name.
+#: Cookie of a sign-in that continues at the identity provider, and its lifetime in seconds.
+_ATTEMPT, _ATTEMPT_SECONDS = "swallowtail_attempt", 600
+#: A path of this server; browsers read a leading `//` or `/\\` as the name of another host.
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,999}")
 
 
 @bp.get("/login")
 def show_sign_in() -> Response:
-    """Show the form to sign in; `next` in the query is where to go then."""
-    if _is_in():
-        return _go(_next())
+    """Show the sign-in form; `next` in the query is the page to open afterwards."""
+    if _is_signed_in():
+        return _redirect(_next())
     return _show_form(None, 200)
 
 
@@ -49,26 +48,26 @@ def sign_in() -> Response:
     try:
         signed_in = password_login.sign_in(request.form.get("name", ""), request.form.get("password", ""))
     except (Unauthenticated, TooFast, NotSetUp) as refusal:
-        kind = answer_domain_error(refusal)
-        answer = _show_form(refusal.message, kind.status_code)
-        if "Retry-After" in kind.headers:
-            answer.headers["Retry-After"] = kind.headers["Retry-After"]
-        return answer
-    return _enter(signed_in, _next())
+        problem = answer_domain_error(refusal)
+        response = _show_form(refusal.message, problem.status_code)
+        if "Retry-After" in problem.headers:
+            response.headers["Retry-After"] = problem.headers["Retry-After"]
+        return response
+    return _start_session(signed_in, _next())
 
 
 @bp.post("/logout")
 def sign_out() -> Response:
     """Sign out."""
-    _end_present()
-    answer = _go(url_for("lobby.show_sign_in"))
-    session_cookie.drop_session(answer)
-    return answer
+    _end_session()
+    response = _redirect(url_for("login.show_sign_in"))
+    session_cookie.drop_session(response)
+    return response
 
 
 @bp.post("/session/token")
-def give_token() -> Response:
-    """Give a page that somebody is signed in to a token for its socket."""
+def issue_token() -> Response:
+    """Issue an access token for the Socket.IO connection of a page."""
     if find_signed_in() is None:
         raise Unauthenticated("sign in again")
     token, expires = sessions.give_access(act(), get_web().tokens, get_caller().actor)
@@ -76,22 +75,22 @@ def give_token() -> Response:
 
 
 @bp.get("/login/provider")
-def go_to_provider() -> Response:
+def start_provider_sign_in() -> Response:
     """Send the browser to the identity provider."""
-    attempt = Attempt.begin(url_for("lobby.come_from_provider", _external=True))
-    answer = _go(_provider().write_address(attempt))
-    kept = _sealer().dumps({"attempt": asdict(attempt), "next": _next()})
-    # Lax: the provider's page sends the browser back, and that has to bring it along.
-    answer.set_cookie(
-        _ATTEMPT, kept, max_age=_ATTEMPT_LASTS, path=_provider_path(), secure=request.is_secure, httponly=True,
+    attempt = Attempt.begin(url_for("login.finish_provider_sign_in", _external=True))
+    response = _redirect(_provider().write_address(attempt))
+    cookie = _serializer().dumps({"attempt": asdict(attempt), "next": _next()})
+    # Lax: the browser must send the cookie when the provider redirects it back.
+    response.set_cookie(
+        _ATTEMPT, cookie, max_age=_ATTEMPT_SECONDS, path=_provider_path(), secure=request.is_secure, httponly=True,
         samesite="Lax",
     )  # fmt: skip
-    return answer
+    return response
 
 
 @bp.get("/login/provider/back")
-def come_from_provider() -> Response:
-    """Sign in whom the identity provider vouches for."""
+def finish_provider_sign_in() -> Response:
+    """Sign in the user whom the identity provider has authenticated."""
     provider = _provider()
     try:
         attempt, following = _read_attempt()
@@ -99,13 +98,13 @@ def come_from_provider() -> Response:
         runtime = password_login.act_as_nobody()
         user = meet(runtime, identity, provision=runtime.settings.oidc_provision)
         if user is None or user.disabled_at is not None:
-            raise Unauthenticated("nobody here is known by this identity; ask for an account")
-        answer = _enter(sessions.open_session(runtime, get_web().tokens, user), following)
+            raise Unauthenticated("there is no account for this identity; ask for one")
+        response = _start_session(sessions.open_session(runtime, get_web().tokens, user), following)
     except Unauthenticated as refusal:
-        answer = _show_form(refusal.message, 401)
-    # It is good once, whatever came of it.
-    answer.delete_cookie(_ATTEMPT, path=_provider_path())
-    return answer
+        response = _show_form(refusal.message, 401)
+    # The cookie is valid for one attempt, successful or not.
+    response.delete_cookie(_ATTEMPT, path=_provider_path())
+    return response
 
 
 def _provider_path() -> str:
@@ -113,17 +112,19 @@ def _provider_path() -> str:
 
 
 def find_own_path(path: str | None) -> str:
-    """Return a path of this server to go to: what was asked for if it is one, else the first page."""
+    """Return `path` if it is a path of this server, else the start page."""
     return path if path is not None and _OWN_PATH.fullmatch(path) else f"{request.script_root}/"
 
 
-def invite(refusal: Unauthenticated, show: Callable[[SwallowtailError], object]) -> object:
-    """Answer somebody who has to sign in: send a browser to do so and back, show anybody else the refusal."""
-    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-    asked = wants_page and bool(request.accept_mimetypes.quality("text/html")) and "Accept" in request.headers
-    if request.method != "GET" or not asked or "Authorization" in request.headers:
+def redirect_to_sign_in(refusal: Unauthenticated, show: Callable[[SwallowtailError], object]) -> object:
+    """Redirect a browser to the sign-in page and back; answer other clients with `show`."""
+    prefers_html = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    accepts_html = prefers_html and bool(request.accept_mimetypes.quality("text/html")) and "Accept" in request.headers
+    if request.method != "GET" or not accepts_html or "Authorization" in request.headers:
         return show(refusal)
-    return _go(url_for("lobby.show_sign_in", next=find_own_path(request.script_root + request.full_path.rstrip("?"))))
+    return _redirect(
+        url_for("login.show_sign_in", next=find_own_path(request.script_root + request.full_path.rstrip("?")))
+    )
 
 
 def _show_form(message: str | None, status: int) -> Response:
@@ -132,25 +133,25 @@ def _show_form(message: str | None, status: int) -> Response:
     return make_response(page, status)
 
 
-def _enter(signed_in: SignedIn, following: str) -> Response:
-    _end_present()
-    answer = _go(following)
-    session_cookie.keep_session(answer, signed_in.session_secret, signed_in.session_expires_at)
-    return answer
+def _start_session(signed_in: SignedIn, following: str) -> Response:
+    _end_session()
+    response = _redirect(following)
+    session_cookie.keep_session(response, signed_in.session_secret, signed_in.session_expires_at)
+    return response
 
 
-def _end_present() -> None:
+def _end_session() -> None:
     actor = find_signed_in()
     if actor is not None and actor.token_id is not None:
         sessions.close_session(act(), actor.token_id)
 
 
-def _is_in() -> bool:
+def _is_signed_in() -> bool:
     return get_runtime().settings.is_open or find_signed_in() is not None
 
 
-def _go(path: str) -> Response:
-    # As it stands, and not as an absolute address: the host is what the caller says it is.
+def _redirect(path: str) -> Response:
+    # A relative URL: the Host header of the request is not trustworthy.
     return Response(status=303, headers={"Location": path})
 
 
@@ -161,19 +162,19 @@ def _next() -> str:
 def _provider() -> Provider:
     settings = get_runtime().settings
     if not settings.oidc_issuer or settings.is_open:
-        raise NotFound("nobody signs in elsewhere here")
-    # Before anybody is sent there, to come back to a session that cannot be begun.
+        raise NotFound("no identity provider is configured")
+    # Without a key no session can start afterwards.
     get_web().tokens.require_key()
     return Provider(settings)
 
 
-def _sealer() -> URLSafeTimedSerializer:
+def _serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(SigningKeys(get_runtime().settings).present[1], salt="attempt to sign in")
 
 
 def _read_attempt() -> tuple[Attempt, str]:
     try:
-        kept = _sealer().loads(request.cookies.get(_ATTEMPT, ""), max_age=_ATTEMPT_LASTS)
-        return Attempt(**kept["attempt"]), find_own_path(kept["next"])
+        cookie = _serializer().loads(request.cookies.get(_ATTEMPT, ""), max_age=_ATTEMPT_SECONDS)
+        return Attempt(**cookie["attempt"]), find_own_path(cookie["next"])
     except (BadSignature, KeyError, TypeError):
-        raise Unauthenticated("this sign-in was not begun here, or it took too long; begin again") from None
+        raise Unauthenticated("this sign-in has expired or was started elsewhere; try again") from None

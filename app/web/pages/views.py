@@ -1,6 +1,6 @@
-"""The pages for people: HTML with the state of one moment in it; small ES modules keep it up to date from there.
+"""Serves the HTML pages with their current state; small ES modules keep them up to date.
 
-Beside the road: what is submitted here goes through `web/api`, and events arrive through the JavaScript client class.
+Forms use the REST API, and events arrive through the JavaScript client class.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from swallowtail.app.web.api.permission_scope import seeing
 from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
 from swallowtail.app.web.pages import instance_settings
-from swallowtail.app.web.pages.login import invite
+from swallowtail.app.web.pages.login import redirect_to_sign_in
 from swallowtail.app.web.request.current_caller import act, get_caller
 
 bp = Blueprint("pages", __name__)
-bp.add_app_template_global(instance_settings.keeps, "keeps_instance")
+bp.add_app_template_global(instance_settings.has_settings)
 
 
 def _find_root() -> Path:
-    """The repository, or where an installation without one keeps the files that it serves from there."""
+    """Return the repository, or the data directory of an installation without one."""
     repository = Path(__file__).resolve().parents[3]
     installed = Path(sysconfig.get_path("data")) / "share" / "swallowtail"
     return repository if (repository / "clients").is_dir() else installed
 
 
 _ROOT = _find_root()
-#: Served as they lie in the repository, so that the pages use the very classes that others are given.
+#: The pages use the same client classes that other programs use.
 _CLIENTS = _ROOT / "clients" / "javascript"
 _EXAMPLE = _ROOT / "docs" / "websocket_client_example.html"
 _STATIC_PATH = re.compile(r"\.\./app/web/static/([\w./-]+)")
@@ -57,19 +57,19 @@ _STATIC_PATH = re.compile(r"\.\./app/web/static/([\w./-]+)")
 
 @bp.app_template_global()
 def in_words(status: str) -> str:
-    """Return a status as people read it: `IN_PROGRESS` is `In progress`."""
+    """Return a status in words: `IN_PROGRESS` is `In progress`."""
     return status.replace("_", " ").capitalize()
 
 
 @bp.app_template_filter()
 def indented(value: Any) -> str:
-    """Return JSON with indents, for reading."""
+    """Return indented JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 @bp.app_template_filter()
 def in_one_line(value: Any) -> str:
-    """Return JSON as short as it gets."""
+    """Return compact JSON."""
     return orjson.dumps(value).decode()
 
 
@@ -84,7 +84,7 @@ def show_instances() -> str:
 
 @bp.get("/instances/<instance_id>")
 def show_tasks(instance_id: str) -> str:
-    """Show an instance's tasks, live. `status` and `kind` in the query filter them."""
+    """Show an instance's tasks, filtered by `status` and `kind`."""
     status, kind = _read_status(request.args.get("status")), request.args.get("kind") or None
     limit = get_runtime().settings.page_size
     with _seeing() as sight:
@@ -100,7 +100,7 @@ def show_tasks(instance_id: str) -> str:
 
 @bp.get("/instances/<instance_id>/new")
 def show_submission(instance_id: str) -> str:
-    """Show the form to submit a task; `kind` in the query chooses the agent."""
+    """Show the form to submit a task; `kind` selects the agent."""
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
         agents = sight.agents()
@@ -112,7 +112,7 @@ def show_submission(instance_id: str) -> str:
         instance=instance,
         agents=agents,
         doubts=doubts,
-        state={"agents": agents, "kind": kind if kind in kinds else _favourite(kinds)},
+        state={"agents": agents, "kind": kind if kind in kinds else _default_kind(kinds)},
     )
 
 
@@ -126,7 +126,7 @@ def show_schedules(instance_id: str) -> str:
         doubts = sight.doubts(agents)
         schedules, more = sight.schedules(instance_id, limit=limit, cursor=cursor)
         since, may = _since(sight, instance_id), sight.allowed(instance_id)
-    kind = _favourite([agent["kind"] for agent in agents])
+    kind = _default_kind([agent["kind"] for agent in agents])
     page = {"items": schedules, "next_cursor": more}
     state = {"agents": agents, "kind": kind, "schedules": page, "cursor": cursor, "since": since, "may": may}
     return render_template("schedules.html", instance=instance, agents=agents, doubts=doubts, state=state, may=may)
@@ -134,57 +134,57 @@ def show_schedules(instance_id: str) -> str:
 
 @bp.get("/instances/<instance_id>/audit")
 def show_audit(instance_id: str) -> str:
-    """Show who did what in an instance; `action` and `actor` in the query filter it."""
-    chosen, wanted = _read_wanted()
+    """Show an instance's audit log, filtered by `action` and `actor`."""
+    chosen, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
-        entries, more = sight.audit(instance_id, wanted, limit=limit, cursor=cursor)
+        entries, more = sight.audit(instance_id, audit_filter, limit=limit, cursor=cursor)
         may = sight.allowed(instance_id)
     return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
 
 
 @bp.get("/audit")
 def show_system_audit() -> str:
-    """Show who did what to what is in no instance; `action` and `actor` in the query filter it."""
-    chosen, wanted = _read_wanted()
+    """Show the server's audit log, filtered by `action` and `actor`."""
+    chosen, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
     with _seeing() as sight:
-        entries, more = sight.system_audit(wanted, limit=limit, cursor=cursor)
+        entries, more = sight.system_audit(audit_filter, limit=limit, cursor=cursor)
     return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
 
 
 @bp.get("/instances/<instance_id>/settings")
 def show_settings(instance_id: str) -> str:
-    """Show who is a member of an instance, its front ends' tokens, its policy, and how to copy and delete it."""
+    """Show an instance's members, API tokens and policy, and the forms to export and delete it."""
     with _seeing() as sight:
         instance = sight.instance(check_instance_id(instance_id))
-        entered = instance_settings.enter(sight, instance_id)
-    state = instance_settings.gather(act(), entered)
-    return render_template("settings.html", instance=instance, state=state, may=entered["may"])
+        caller = instance_settings.read_caller(sight, instance_id)
+    state = instance_settings.read_state(act(), caller)
+    return render_template("settings.html", instance=instance, state=state, may=caller["may"])
 
 
 @bp.get("/tasks/<task_id>")
 def show_task(task_id: str) -> str:
-    """Show one task with its steps, live."""
+    """Show one task with its steps."""
     with _seeing() as sight:
         task = sight.task(check_task_id(task_id))
         instance = sight.instance(task["instance_id"])
         task_with_steps = {**task, "steps": sight.steps(task["id"])}
         since, may = _since(sight, task["instance_id"]), sight.allowed(task["instance_id"])
-        known = {agent["kind"]: agent["title"] for agent in sight.agents()}
+        titles = {agent["kind"]: agent["title"] for agent in sight.agents()}
     return render_template(
         "task.html",
         instance=instance,
         task=task,
-        agent_title=known.get(task["kind"], task["kind"]),
+        agent_title=titles.get(task["kind"], task["kind"]),
         state={"task": task_with_steps, "since": since, "terminal": sorted(TERMINAL), "may": may},
     )
 
 
 @bp.get("/account")
 def show_account() -> str:
-    """Show who the caller is, with their tokens and their password."""
+    """Show the caller's account: name, personal tokens, password form."""
     with _seeing() as sight:
         require_outside(sight.actor, Act.KEEP_OWN_TOKENS)
     return render_template("account.html", me=get_caller().actor, tokens=list_own(act()))
@@ -192,7 +192,7 @@ def show_account() -> str:
 
 @bp.get("/agents")
 def show_agents() -> str:
-    """List the agents and what they take."""
+    """List the agents with their input schemas."""
     with _seeing() as sight:
         return render_template("agents.html", agents=sight.agents())
 
@@ -207,41 +207,41 @@ def serve_client(name: str) -> Response:
 
 @bp.get("/docs/websocket_client_example.html")
 def serve_example() -> Response:
-    """Serve the example page. In the repository it reaches its script by a relative path, here by the static one."""
+    """Serve the example page, with the URLs of static files in place of its relative paths."""
     page = _EXAMPLE.read_text(encoding="utf-8")
-    return Response(_STATIC_PATH.sub(lambda found: url_for("static", filename=found[1]), page), mimetype="text/html")
+    return Response(_STATIC_PATH.sub(lambda match: url_for("static", filename=match[1]), page), mimetype="text/html")
 
 
 @bp.get("/favicon.ico")
 def serve_icon() -> Response:
-    """Serve the icon to browsers that ask without having read the page."""
+    """Serve the icon to browsers that request it without reading a page."""
     return send_from_directory(Path(__file__).parents[1] / "static", "swallowtail.svg", mimetype="image/svg+xml")
 
 
-#: Whoever comes too often is told so in the same way everywhere.
+#: Rate limits answer in the same way as everywhere else.
 bp.register_error_handler(TooFast, answer_domain_error)
 
 
 @bp.errorhandler(SwallowtailError)
-def refuse(error: SwallowtailError) -> Any:
-    """Answer a refusal: with the way to sign in, or with a page."""
-    return invite(error, show_error) if isinstance(error, Unauthenticated) else show_error(error)
+def answer_error(error: SwallowtailError) -> Any:
+    """Redirect to the sign-in page, or show the error as a page."""
+    return redirect_to_sign_in(error, show_error) if isinstance(error, Unauthenticated) else show_error(error)
 
 
 def show_error(error: SwallowtailError) -> tuple[str, int]:
-    """Show a refusal as a page. An address that cannot exist is as unknown as one that does not."""
+    """Show an error as a page. A malformed URL is reported as not found."""
     if isinstance(error, NotFound | InvalidInput):
-        return render_template("error.html", title="There is no such page", message=error.message), 404
+        return render_template("error.html", title="Page not found", message=error.message), 404
     if isinstance(error, Unauthenticated):
-        return render_template("error.html", title="Say who you are", message=error.message), 401
+        return render_template("error.html", title="Sign-in required", message=error.message), 401
     if isinstance(error, Forbidden):
-        return render_template("error.html", title="You may not see this", message=error.message), 403
+        return render_template("error.html", title="Access denied", message=error.message), 403
     status = 503 if isinstance(error, Unavailable) else 500
-    return render_template("error.html", title="This does not work right now", message=error.message), status
+    return render_template("error.html", title="Temporarily unavailable", message=error.message), status
 
 
-def _read_wanted() -> tuple[dict[str, str], Wanted]:
-    """Return what the query asks for in an audit log, as text and as `list_entries` takes it."""
+def _read_audit_filter() -> tuple[dict[str, str], Wanted]:
+    """Return the filter of an audit log in the query, as text and as an object."""
     chosen = {name: request.args.get(name, "").strip() for name in ("action", "actor")}
     return chosen, Wanted(action=chosen["action"] or None, actor=chosen["actor"] or None)
 
@@ -250,14 +250,14 @@ def _read_status(value: str | None) -> TaskStatus | None:
     try:
         return TaskStatus(value) if value else None
     except ValueError as fault:
-        raise InvalidInput("there is no such status", field="status") from fault
+        raise InvalidInput("unknown status", field="status") from fault
 
 
 @contextmanager
 def _seeing() -> Iterator[Sight]:
-    """Give what the caller may see, if they are somebody to show pages to."""
+    """Open a read transaction for the caller. Raises Forbidden for API tokens of front ends."""
     if get_caller().actor.kind == "front_end":
-        raise Forbidden("this token is for a front end of its own; the pages are for people")
+        raise Forbidden("an API token cannot open pages; sign in as a user")
     with seeing() as sight:
         yield sight
 
@@ -267,6 +267,6 @@ def _since(sight: Sight, instance_id: str) -> dict[str, Any]:
     return {"epoch": head.epoch, "seq": head.seq}
 
 
-def _favourite(kinds: list[str]) -> str:
-    """The agent that a form begins with."""
+def _default_kind(kinds: list[str]) -> str:
+    """Return the agent that a form selects at first."""
     return "social_campaign" if "social_campaign" in kinds else next(iter(kinds), "")

@@ -22,8 +22,8 @@ from swallowtail.app.web.request.current_caller import get_caller
 _HEADER, _FIELD = "X-CSRF-Token", "csrf"
 _ASKING_ONLY = ("GET", "HEAD", "OPTIONS")
 #: What is sent before anybody is known, and the pages that it is sent from.
-_FORM = "lobby.sign_in"
-_FORM_PAGES = frozenset({_FORM, "lobby.show_sign_in", "lobby.come_from_provider"})
+_FORM = "login.sign_in"
+_FORM_PAGES = frozenset({_FORM, "login.show_sign_in", "login.finish_provider_sign_in"})
 
 
 class CsrfFailed(SwallowtailError):

@@ -18,7 +18,7 @@ from swallowtail.app.web.http.cors import is_own
 
 _SESSION, _VISIT = "swallowtail_session", "swallowtail_visit"
 #: What a page asks by itself, so that it says nothing about somebody being there.
-_BY_ITSELF = frozenset({"lobby.give_token"})
+_BY_ITSELF = frozenset({"login.issue_token"})
 
 
 def identify() -> Actor | None:

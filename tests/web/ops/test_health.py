@@ -22,7 +22,7 @@ from tests.web.app_fixture import Json, WebApp, take
 def test_a_process_that_answers_lives(web_app: WebApp) -> None:
     assert take(web_app.client.get("/healthz")) == {
         "status": "ok",
-        "components": {"process": {"status": "ok", "detail": "answers requests"}},
+        "components": {"process": {"status": "ok", "detail": "responds to requests"}},
         "process": os.getpid(),
     }
 
@@ -150,8 +150,8 @@ def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -
     finally:
         web_app.web.hub.stop()
     assert (_states(body)["workers"], _states(body)["tasks"]) == ("ok", "degraded")
-    assert body["components"]["tasks"]["detail"].startswith("1 wait for a worker, for 6")
-    assert body["components"]["workers"]["detail"] == "1 live"
+    assert body["components"]["tasks"]["detail"].startswith("1 waiting for a worker, for 6")
+    assert body["components"]["workers"]["detail"] == "1 running"
 
 
 def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(web_app: WebApp) -> None:
@@ -159,8 +159,8 @@ def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(web_app: WebApp
         told: dict[str, str] = web_app.client.get("/readyz").get_json()["components"]["broker"]
         return told
 
-    assert broker() == {"status": "ok", "detail": "not asked yet"}
+    assert broker() == {"status": "ok", "detail": "not checked yet"}
     web_app.rt.relay.look()
     assert broker()["status"] == "degraded"
     web_app.rt.relay.depth = 3
-    assert broker() == {"status": "ok", "detail": "answers; 3 messages wait"}
+    assert broker() == {"status": "ok", "detail": "responds; 3 messages queued"}

@@ -253,7 +253,7 @@ def test_menus_show_what_the_role_allows(web_app: WebApp, role: Role, shown: boo
     sign_in(web_app.client)
     page = web_app.client.get("/instances/acme").text
     assert ("New task" in page) is shown
-    assert ("Submit one" in page) is shown
+    assert ("Submit a task" in page) is shown
     schedules = web_app.client.get("/instances/acme/schedules").text
     assert ('id="add-panel" hidden' not in schedules) is shown
 

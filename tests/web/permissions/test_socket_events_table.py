@@ -73,5 +73,5 @@ def test_a_token_cannot_be_refreshed_by_somebody_elses(gallery: Gallery) -> None
     hub = Hub(gallery.rt.settings, DatabaseReader(gallery.rt.db, gallery.rt.settings), FakeTransport())
     for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
         hub.clients.add("c", gallery.people[mine])
-        client, actor = hub.clients.find("c"), gallery.people[other]
-        assert outcome(partial(hub.permissions.replace_token, client, actor)) == "forbidden"
+        replace = partial(hub.permissions.replace_token, hub.clients.find("c"), gallery.people[other])
+        assert outcome(replace) == "forbidden"

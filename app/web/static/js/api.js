@@ -6,7 +6,7 @@ import { BASE } from "./dom.js";
 export class Problem extends Error {
   /** @param {{status: number, detail?: string, title?: string, code?: string, field?: string, errors?: object[]}} body */
   constructor(body) {
-    super(body.detail ?? body.title ?? "The server refused this");
+    super(body.detail ?? body.title ?? "The server rejected the request");
     this.status = body.status;
     this.code = body.code;
     /** @type {{field: string, message: string}[]} */

@@ -53,14 +53,14 @@ function makeFileChooser(path, target) {
     if (!file) return;
     try {
       target.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-      note.textContent = `${file.name} was read`;
+      note.textContent = `${file.name} loaded`;
       target.dispatchEvent(new Event("input", { bubbles: true }));
     } catch {
       note.textContent = `${file.name} is not a text file in UTF-8`;
     }
     chooser.value = "";
   });
-  return el("div", { class: "file" }, el("label", { for: chooser.id }, "or from a text file:"), chooser, note);
+  return el("div", { class: "file" }, el("label", { for: chooser.id }, "or load a text file:"), chooser, note);
 }
 
 /** A file whose bytes are sent in base64. */
@@ -129,7 +129,7 @@ export function makeCheckboxes(path, schema, value) {
 export function makeLines(path, schema, required, value) {
   const input = el("textarea", { class: "code", rows: 3 });
   input.value = value.join("\n");
-  const described = { ...schema, description: `${schema.description ?? ""} One on each line.`.trim() };
+  const described = { ...schema, description: `${schema.description ?? ""} One per line.`.trim() };
   const lines = () => input.value.split("\n").map((line) => line.trim()).filter(Boolean);
   return { element: frame(path, described, required, input), read: lines };
 }

@@ -47,7 +47,7 @@ class ScheduleList {
     const { root, slots } = stamp("schedule-row");
     const over = schedule.timing === "once" && !schedule.next_slot_at && !schedule.paused;
     root.dataset.schedule = schedule.id;
-    setText(slots.state, schedule.paused ? "Paused" : over ? "Over" : "Active");
+    setText(slots.state, schedule.paused ? "Paused" : over ? "Finished" : "Active");
     slots.state.dataset.status = schedule.paused ? "WAITING" : over ? "" : "COMPLETED";
     setText(slots.name, schedule.name);
     setText(slots.timing, describe(schedule));

@@ -97,7 +97,7 @@ function makeEitherOr(path, schema, fields) {
     chosen = options[place];
     for (const { name, element } of fields) element.hidden = all.has(name) && !chosen.required.includes(name);
   };
-  const element = controls.makeSegments(path, "Give", options.map((option) => option.label), show);
+  const element = controls.makeSegments(path, "Choose one", options.map((option) => option.label), show);
   show(0);
   return {
     element,

@@ -57,7 +57,7 @@ export function keepMembers(section, state, changed) {
     const agreed = await askFirst({
       question: me ? "Leave this instance?" : "Remove this member?",
       name: member.name,
-      consequence: "will not see it any more. Tokens for front ends that they minted are revoked.",
+      consequence: "loses access. API tokens that this member created are revoked.",
       yes: me ? "Leave" : "Remove",
     });
     if (!agreed) return;
@@ -81,7 +81,7 @@ async function add(form, list, at, settle) {
   const name = given.get("name").trim().toLowerCase();
   if (!name || name === "." || name === "..") throw refuse(name ? "there is no such user" : "this field is required");
   // Otherwise adding somebody twice would change what they are without a word.
-  if (list.items.some((member) => member.name === name)) throw refuse("they are a member already; change their role above");
+  if (list.items.some((member) => member.name === name)) throw refuse("already a member; change the role above");
   await callApi("PUT", at(name), { body: { role: given.get("role") } });
   form.reset();
   await settle();

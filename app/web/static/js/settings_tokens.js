@@ -36,7 +36,7 @@ function draw(list, token) {
     const agreed = await askFirst({
       question: "Revoke this token?",
       name: token.name,
-      consequence: "is worth nothing any more then, and whoever is connected with it is cut off.",
+      consequence: "stops working immediately, and its connections are closed.",
       yes: "Revoke",
     });
     if (agreed && (await list.act("DELETE", `${list.path}/${quote(token.id)}`))) await list.refresh();
@@ -47,9 +47,9 @@ function draw(list, token) {
 function describe({ acts, task_id: task, fields }) {
   const more = (acts ?? []).filter((act) => act !== READ).map((act) => act.split(".").at(-1));
   return [
-    more.length ? `reads, and may ${more.join(", ")}` : "reads only",
-    task ? `task ${task}` : "the whole instance",
-    ...(fields ? [fields.length ? `shows ${fields.join(", ")}` : "shows no text"] : []),
+    more.length ? `read, ${more.join(", ")}` : "read only",
+    task ? `task ${task}` : "whole instance",
+    ...(fields ? [fields.length ? `fields ${fields.join(", ")}` : "no text fields"] : []),
   ].join(" · ");
 }
 

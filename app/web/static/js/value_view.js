@@ -24,7 +24,7 @@ export function viewValue(value) {
 
 /** An output that is too large for its event: how it begins, and where the whole of it is. */
 function viewReference({ id, size, preview }) {
-  const link = el("a", { href: `${BASE}/api/v1/artifacts/${id}`, download: true }, `Download all of it (${Number(size)} bytes)`);
+  const link = el("a", { href: `${BASE}/api/v1/artifacts/${id}`, download: true }, `Download the full value (${Number(size)} bytes)`);
   return el("div", { class: "artifact" }, viewText(`${String(preview ?? "")}…`), el("p", {}, link));
 }
 
