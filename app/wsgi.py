@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from swallowtail.app.core.config.settings import Settings
+    from swallowtail.app.web.accept.blocking_acceptor import Acceptor
     from swallowtail.app.web.accept.read_deadline import ReadDeadlines
-    from swallowtail.app.web.accept.wsgi_listener import Acceptor
 
 #: Seconds that a kept-alive connection may be silent between two requests.
 KEEPALIVE = 75
@@ -172,7 +172,7 @@ def _run(listener: socket, settings: Settings, serve: Serve) -> int:
     gc.collect()
     gc.freeze()
     stop = serve(listener, app, settings)
-    web.hub.start(web.engine.reactor if web.engine is not None else None)
+    web.hub.start(web.engine.loop if web.engine is not None else None)
     web.access_monitor.start()
     sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
@@ -207,8 +207,8 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     import eventlet
     from eventlet import greenio, patcher, tpool, wsgi
 
-    from swallowtail.app.web.accept.head_check import with_strict_head
-    from swallowtail.app.web.accept.read_deadline import ReadDeadlines, hurry
+    from swallowtail.app.web.accept.eventlet_handler import make_eventlet_handler
+    from swallowtail.app.web.accept.read_deadline import ReadDeadlines
     from swallowtail.app.web.accept.wsgi_listener import QueueListener
     from swallowtail.app.web.background.native_threads import NativeThreads
 
@@ -218,25 +218,18 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
     app.extensions["swallowtail"].offload(hashing.run, tpool.execute)
     usual, health = (QueueListener(listener, eventlet.Queue()) for _ in range(2))
 
-    def hand_over(sock: Any, address: tuple[str, int], is_health: bool) -> None:
+    def dispatch(sock: Any, address: tuple[str, int], is_health: bool) -> None:
         green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
         (health if is_health else usual).queue.put((green, address))
 
-    def leave() -> None:
+    def end_http() -> None:
         wsgi.WSGI_LOCAL.already_handled = True
 
-    readings = ReadDeadlines(settings.request_seconds, KEEPALIVE)
-    front = _open_front(listener, app, settings, readings, hand_over)
-
-    class Protocol(with_strict_head(hurry(wsgi.HttpProtocol, readings, leave))):  # type: ignore[misc] # made at run time
-        def __init__(self, state: Any, server: Any) -> None:
-            try:
-                super().__init__(state, server)
-            finally:
-                front.left(state[0])
-
-    # The gate lets no more in than there are places; those who are shed leave while others come. Who asks for health is
-    # answered once, so that nobody keeps its places.
+    deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    acceptor = _start_acceptor(listener, app, settings, deadlines, dispatch)
+    protocol = make_eventlet_handler(wsgi.HttpProtocol, deadlines, end_http, acceptor.connection_closed)
+    # The acceptor limits the connections; those that it sheds end while others begin. A health check gets one response,
+    # so that no client keeps a reserved place.
     for wsgi_listener, most, keepalive in (
         (usual, 2 * settings.max_connections, KEEPALIVE),
         (health, settings.health_reserve, 0),
@@ -249,22 +242,22 @@ def _serve_eventlet(listener: socket, app: Flask, settings: Settings) -> Stop:
             keepalive=keepalive,
             socket_timeout=REQUEST_TIMEOUT,
             log_output=False,
-            protocol=Protocol,
+            protocol=protocol,
             # Otherwise a traceback goes to the client.
             debug=False,
         )
-    eventlet.spawn(readings.run, eventlet.sleep)
+    eventlet.spawn(deadlines.run, eventlet.sleep)
 
     def stop() -> None:
         # The server itself goes on: killed, it would take its connections along before they have been said goodbye to.
-        front.close()
+        acceptor.close()
         listener.close()
 
     return stop
 
 
-def _open_front(
-    listener: Any, app: Flask, settings: Settings, readings: ReadDeadlines, hand_over: Callable[[Any, Any, bool], None]
+def _start_acceptor(
+    listener: Any, app: Flask, settings: Settings, deadlines: ReadDeadlines, dispatch: Callable[[Any, Any, bool], None]
 ) -> Acceptor:
     """Have connections accepted under eventlet, and websockets served without the WSGI server where that can be.
 
@@ -275,7 +268,8 @@ def _open_front(
     import structlog
     from eventlet import hubs, patcher
 
-    from swallowtail.app.web.accept import acceptor, wsgi_listener
+    from swallowtail.app.web.accept.acceptor import PeekingAcceptor
+    from swallowtail.app.web.accept.blocking_acceptor import BlockingAcceptor
     from swallowtail.app.web.container import Web
     from swallowtail.app.web.engineio import fast_engine
     from swallowtail.app.web.websocket import event_loop
@@ -289,9 +283,9 @@ def _open_front(
     if reason is not None:
         structlog.get_logger(__name__).info("stock_engine", reason=reason)
     if epoll is None:
-        simple = wsgi_listener.BlockingAcceptor(listener, hand_over, web.limits)
-        eventlet.spawn(simple.run)
-        return simple
+        blocking = BlockingAcceptor(listener, dispatch, web.limits)
+        eventlet.spawn(blocking.run)
+        return blocking
     poller = epoll()
     loop = event_loop.EventLoop(
         poller, DescriptorWait(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait, eventlet.spawn_n
@@ -300,10 +294,10 @@ def _open_front(
         web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
         web.engine.on_drained = web.hub.subscriptions.resume
         web.engine.start()
-    front = acceptor.PeekingAcceptor(listener.fd, loop, web.engine, hand_over, web.limits, readings, settings)
-    front.open()
+    acceptor = PeekingAcceptor(listener.fd, loop, web.engine, dispatch, web.limits, deadlines, settings)
+    acceptor.start()
     eventlet.spawn_n(loop.run)
-    return front
+    return acceptor
 
 
 def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
@@ -314,14 +308,14 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
     from gevent.threadpool import ThreadPool
 
     from swallowtail.app.web.accept.acceptor import start_acceptor
-    from swallowtail.app.web.accept.head_check import with_strict_head_in_gevent
-    from swallowtail.app.web.accept.read_deadline import ReadDeadlines, hurry_in_gevent
+    from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
+    from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 
     threads = ThreadPool(settings.password_checks)
     web = app.extensions["swallowtail"]
     web.offload(*[lambda work, *given: threads.apply(work, given)] * 2)
-    readings = ReadDeadlines(settings.request_seconds, KEEPALIVE)
-    handler = with_strict_head_in_gevent(hurry_in_gevent(WSGIHandler, readings, KEEPALIVE))
+    deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    handler = make_gevent_handler(WSGIHandler, deadlines, KEEPALIVE)
 
     class Once(handler):  # type: ignore[misc, valid-type] # the library has no types
         def handle_one_request(self) -> Any:
@@ -337,10 +331,10 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
             (Once if is_health else handler)(sock, address, server).handle()
         finally:
             sock.close()
-            front.left(address)
+            acceptor.connection_closed(address)
 
-    def hand_over(*given: Any) -> None:
-        spawn(serve, *given)
+    def dispatch(*connection: Any) -> None:
+        spawn(serve, *connection)
 
     def wait(poller: Any, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -350,11 +344,11 @@ def _serve_gevent(listener: socket, app: Flask, settings: Settings) -> Stop:
         epoll = get_original("select", "epoll")
     except AttributeError:
         epoll = None
-    front = start_acceptor(listener, epoll, wait, spawn, hand_over, web.limits, readings, settings)
-    spawn(readings.run, sleep)
+    acceptor = start_acceptor(listener, epoll, wait, spawn, dispatch, web.limits, deadlines, settings)
+    spawn(deadlines.run, sleep)
 
     def stop() -> None:
-        front.close()
+        acceptor.close()
         listener.close()
 
     return stop

@@ -107,7 +107,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     vendored.register(app)
     for part in _PARTS:
         app.register_blueprint(part.bp)
-    app.wsgi_app = count_responses(app.wsgi_app, budgets.outbound)  # type: ignore[method-assign]
+    app.wsgi_app = count_responses(app.wsgi_app, budgets.outgoing)  # type: ignore[method-assign]
     # Around Socket.IO too, which stands around Flask.
     app.wsgi_app = RequestGuard(settings).around(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -17,7 +17,7 @@ from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 #: Files and folders that may use private names of libraries.
 FILES = (
     "app/web/engineio/",
-    "app/web/accept/read_deadline.py",
+    "app/web/accept/gevent_handler.py",
     "app/web/limits/limits.py",
     "app/web/ops/metrics.py",
     "app/web/socketio/client_manager.py",

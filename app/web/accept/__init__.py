@@ -1,1 +1,1 @@
-"""Connections before Flask sees a request: listener, complete heads, read deadlines."""
+"""Connections before Flask sees a request: listening socket, complete request heads, read deadlines."""

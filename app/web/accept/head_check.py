@@ -1,8 +1,8 @@
-"""Refuses a request whose head can be read in two ways. Before the road, in every way of serving.
+"""Rejects requests whose head can be parsed in two ways, under every WSGI server.
 
-The standard library's parser stops at a header line that it cannot read, and forgets the `Content-Length` below it: the
-body would be taken for the next request. Proxies and servers that read such a head differently let one caller write
-another's request (RFC 9112, sections 5 and 6.3). So every line is looked at as it came.
+The standard library's parser stops at a header line that it cannot parse and ignores a `Content-Length` below it; the
+body would be parsed as the next request. When proxy and server disagree about a head, one caller can write another's
+request (request smuggling; RFC 9112, sections 5 and 6.3). So every line is checked as it arrived.
 """
 
 from __future__ import annotations
@@ -12,52 +12,52 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from typing import Any
 
-#: A request line as RFC 9112 has it: single blanks, no other white space, and a version of HTTP/1.
+#: A request line by RFC 9112: single blanks, no other white space, and a version of HTTP/1.
 _REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^\0-\x20\x7f]+ HTTP/1\.[0-9]\r?\n?")
-#: One header: a name without blanks, and a value without line ends of any kind or zeros. No line is folded.
+#: One header line: a name without blanks, and a value without line ends of any kind or zeros. Folding is forbidden.
 _LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\r?\n")
 _FRAMING = re.compile(rb"(content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?\n", re.IGNORECASE)
 _END = (b"\r\n", b"\n", b"")
-#: Digits of a body's length; Python reads no number of thousands of them.
-LONGEST_LENGTH = 18
+#: Most digits of a Content-Length; Python refuses to parse numbers with thousands of them.
+MAX_LENGTH_DIGITS = 18
 
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s"
 
 
 def find_header_error(lines: Sequence[bytes]) -> str | None:
-    """Return what is wrong with the lines of a request's headers, as they came; None if nothing is."""
+    """Return what is wrong with the raw header lines of a request; None if nothing is."""
     framing: list[tuple[bytes, bytes]] = []
     for line in lines:
         if line in _END:
             continue
         if not _LINE.fullmatch(line):
             return "a header line is malformed"
-        if found := _FRAMING.fullmatch(line):
-            framing.append((found[1].lower(), found[2]))
+        if match := _FRAMING.fullmatch(line):
+            framing.append((match[1].lower(), match[2]))
     if len(framing) > 1:
-        return "the length of the body is given more than once"
+        return "the request has more than one Content-Length or Transfer-Encoding"
     for name, value in framing:
         if name == b"content-length" and not value.isdigit():
             return "Content-Length must be a number"
-        if len(value) > LONGEST_LENGTH:
-            return "Content-Length is too large a number"
+        if len(value) > MAX_LENGTH_DIGITS:
+            return "Content-Length is too large"
         if name == b"transfer-encoding" and value.lower() != b"chunked":
             return "Transfer-Encoding must be chunked"
     return None
 
 
 def find_request_line_error(line: bytes) -> str | None:
-    """Return what is wrong with a request's first line, as it came; None if nothing is."""
+    """Return what is wrong with a raw request line; None if nothing is."""
     return None if _REQUEST.fullmatch(line) else "the request line is malformed"
 
 
 def is_chunked(lines: Sequence[bytes]) -> bool:
-    """Tell whether a request's body comes in chunks: servers read their sizes more or less strictly (`0x5`, `+5`)."""
-    return any((found := _FRAMING.fullmatch(line)) and found[1].lower() == b"transfer-encoding" for line in lines)
+    """Return whether the body is chunked. Servers differ in how strictly they parse chunk sizes (`0x5`, `+5`)."""
+    return any((match := _FRAMING.fullmatch(line)) and match[1].lower() == b"transfer-encoding" for line in lines)
 
 
-class _Lines:
-    """What headers are read from; keeps the lines."""
+class _RecordedLines:
+    """The source of header lines; records each line."""
 
     def __init__(self, source: Any) -> None:
         self._source = source
@@ -73,9 +73,9 @@ class _Lines:
 
 
 def with_strict_head(handler: type[Any]) -> type[Any]:
-    """Return a request handler of `http.server`'s family (eventlet's, Werkzeug's) that answers 400 to such a head.
+    """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) that responds 400 to an ambiguous head.
 
-    What follows a body in chunks is never read as a request: the connection ends.
+    A connection with a chunked body ends after its response: what follows the body is never parsed as a request.
     """
 
     class Strict(handler):  # type: ignore[misc] # eventlet has no types
@@ -83,43 +83,45 @@ def with_strict_head(handler: type[Any]) -> type[Any]:
         raw_requestline: bytes
 
         def parse_request(self) -> bool:
-            source, kept = self.rfile, _Lines(self.rfile)
-            self.rfile = kept
+            source, recorded = self.rfile, _RecordedLines(self.rfile)
+            self.rfile = recorded
             try:
-                good = bool(super().parse_request())
+                parsed = bool(super().parse_request())
             finally:
                 self.rfile = source
-            fault = (find_request_line_error(self.raw_requestline) or find_header_error(kept.lines)) if good else None
-            if fault is not None or is_chunked(kept.lines):
+            error = (
+                (find_request_line_error(self.raw_requestline) or find_header_error(recorded.lines)) if parsed else None
+            )
+            if error is not None or is_chunked(recorded.lines):
                 self.close_connection = True
-            if fault is not None:
-                self.wfile.write(REFUSAL % (len(fault), fault.encode()))
+            if error is not None:
+                self.wfile.write(REFUSAL % (len(error), error.encode()))
                 self.wfile.flush()
-            return good and fault is None
+            return parsed and error is None
 
     return Strict
 
 
 def with_strict_head_in_gevent(handler: type[Any]) -> type[Any]:
-    """Return gevent's request handler with the same care; the server answers 400 to a ValueError."""
+    """Return gevent's handler with the same checks; the server responds 400 to a ValueError."""
 
     class Strict(handler):  # type: ignore[misc] # the library has no types
         rfile: Any
 
         def read_request(self, raw_requestline: str) -> Any:
-            source, kept = self.rfile, _Lines(self.rfile)
-            self.rfile = kept
+            source, recorded = self.rfile, _RecordedLines(self.rfile)
+            self.rfile = recorded
             try:
                 result = super().read_request(raw_requestline)
             except HTTPException as problem:
-                # Too many lines, or too long ones, for which the library would write a traceback.
+                # Too many lines, or too long ones, for which the library would print a traceback.
                 raise ValueError(str(problem)) from None
             finally:
                 self.rfile = source
-            fault = find_request_line_error(raw_requestline.encode("latin-1")) or find_header_error(kept.lines)
-            if fault is not None:
-                raise ValueError(fault)
-            if is_chunked(kept.lines):
+            error = find_request_line_error(raw_requestline.encode("latin-1")) or find_header_error(recorded.lines)
+            if error is not None:
+                raise ValueError(error)
+            if is_chunked(recorded.lines):
                 self.close_connection = True
             return result
 

@@ -1,6 +1,6 @@
-"""Has what is being written of answers count among what waits for clients. Before the road, around the application.
+"""Counts responses that are being written in the process's memory budget for slow clients.
 
-A server holds what it was given until the client has taken it, a poll's answer with a snapshot as well as a page.
+A server keeps a response until the client has read it, be it a poll with a snapshot or a page.
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ from typing import Any
 from swallowtail.app.web.engineio.stock_websocket import SOCKET, bare
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget, QueuedWrite
 
-#: Bytes that a client need not have taken for a server to be done with them.
-SMALL = 4096
+#: Bytes that a system's socket buffer takes in any case.
+_SMALL = 4096
 
 
 class _CountedResponse:
-    """One answer on its way; a `Waiting`."""
+    """One response being written; a `SlowReceiver`."""
 
-    def __init__(self, pieces: Iterable[bytes], line: Any, outbound: OutgoingBudget) -> None:
+    def __init__(self, pieces: Iterable[bytes], sock: Any, budget: OutgoingBudget) -> None:
         self._pieces = pieces
-        self._line = line
-        self._hold = QueuedWrite(outbound, self)
+        self._sock = sock
+        self._write = QueuedWrite(budget, self)
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
-            if len(piece) < SMALL:
+            if len(piece) < _SMALL:
                 yield piece
                 continue
             try:
-                self._hold.begin(piece)
+                self._write.begin(piece)
                 yield piece
             finally:
-                self._hold.end()
+                self._write.end()
 
     def close(self) -> None:
-        """Close the answer that this is about."""
+        """Close the application's iterable."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
 
-    def lose(self) -> None:
-        """See `Waiting`: whoever writes finds that the client is gone."""
-        self._hold.end()
+    def abort(self) -> None:
+        """See `SlowReceiver`. The writing handler gets an error."""
+        self._write.end()
         with suppress(OSError):
-            bare(self._line).shutdown(socket.SHUT_RDWR)
+            bare(self._sock).shutdown(socket.SHUT_RDWR)
 
 
-def count_responses(app: Any, outbound: OutgoingBudget) -> Any:
-    """Return a WSGI application that answers as `app` does; each of its answers may be cut off."""
+def count_responses(app: Any, budget: OutgoingBudget) -> Any:
+    """Return a WSGI application whose responses count in the budget, which may abort them."""
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        answer: Iterable[bytes] = app(environ, start_response)
-        line = environ.get(SOCKET)
-        if line is None or (isinstance(answer, list) and sum(map(len, answer)) < SMALL):
-            # A server that sees a list knows how long it is.
-            return answer
-        return _CountedResponse(answer, line, outbound)
+        response: Iterable[bytes] = app(environ, start_response)
+        sock = environ.get(SOCKET)
+        if sock is None or (isinstance(response, list) and sum(map(len, response)) < _SMALL):
+            # Servers derive Content-Length from a list.
+            return response
+        return _CountedResponse(response, sock, budget)
 
     return serve

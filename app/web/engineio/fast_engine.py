@@ -24,7 +24,7 @@ from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.event_loop import EventLoop
-from swallowtail.app.web.websocket.frames import BINARY, NOT_TEXT, TEXT, pack
+from swallowtail.app.web.websocket.frames import BINARY, INVALID_TEXT, TEXT, pack
 from swallowtail.app.web.websocket.handshake import UpgradeRequest
 from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
@@ -59,7 +59,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.upgrading = self.closing = self.closed = False
         self.session: dict[str, Any] = {}
 
-    def hear(self, kind: int, payload: bytes) -> None:
+    def message_received(self, kind: int, payload: bytes) -> None:
         """Take a message of the client. What is no Engine.IO packet ends the connection."""
         try:
             if kind == BINARY:
@@ -71,17 +71,17 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
                 elif (pkt := read_packet(text)).packet_type in MEANT:
                     self.receive(pkt)
         except UnicodeDecodeError:
-            self.connection.end(NOT_TEXT)
+            self.connection.close(INVALID_TEXT)
         except (ValueError, exceptions.EngineIOError):
-            self.lost()
+            self.connection_lost()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """Learn that the connection is gone."""
         self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
     def limit(self, longest: int) -> None:
         """Hear messages of at most so many bytes from now on."""
-        self.connection.limit(longest)
+        self.connection.set_max_message(longest)
 
     def drained(self) -> None:
         """Learn that the client takes messages again."""
@@ -90,18 +90,18 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
     def defer(self, work: Callable[[], None]) -> None:
         """Do what may wait, and hear nothing of the client until it is done."""
         connection = self.connection
-        connection.hold()
+        connection.pause()
 
         def run() -> None:
             try:
-                connection.gather(work)
+                connection.coalesce_writes(work)
             finally:
-                connection.go_on()
+                connection.resume()
 
-        self.engine.reactor.spawn(run)
+        self.engine.loop.spawn(run)
 
     def check_ping_timeout(self) -> bool:
-        """Leave it to the pulse."""
+        """Leave it to the ping schedule."""
         return not self.closed
 
     def send(self, pkt: Any) -> None:
@@ -109,13 +109,13 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         if self.closed:
             raise exceptions.SocketIsClosedError
         if isinstance(pkt, TextFrame):
-            self.connection.tell(pkt.wire)
+            self.connection.enqueue(pkt.wire)
             return
         if isinstance(pkt, SharedFrame):
-            self.connection.tell(*pkt.parts)
+            self.connection.enqueue(*pkt.parts)
             return
         encoded = pkt.encode()
-        self.connection.tell(pack(encoded.encode()) if isinstance(encoded, str) else pack(encoded, BINARY))
+        self.connection.enqueue(pack(encoded.encode()) if isinstance(encoded, str) else pack(encoded, BINARY))
 
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
         """Close the connection, after what waits, and have it known."""
@@ -126,47 +126,47 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
             "disconnect", self.sid, reason or self.server.reason.SERVER_DISCONNECT, run_async=False
         )
         if not abort:
-            self.connection.tell(_CLOSE)
+            self.connection.enqueue(_CLOSE)
         self.closed = True
         self.engine.forget(self.sid)
-        self.connection.end()
+        self.connection.close()
 
     def schedule_ping(self) -> None:
         """Plan the next ping, once the last one has been answered."""
         if self.last_ping is not None:
             self.last_ping = None
-            self.engine.pulse.plan(self, self.engine.reactor.now)
+            self.engine.ping_schedule.add(self, self.engine.loop.now)
 
     def ping(self, now: float) -> None:
-        """See `Beating`."""
+        """See `PingTarget`."""
         self.last_ping = now
-        self.connection.tell(_PING)
+        self.connection.enqueue(_PING)
 
     def is_overdue(self, asked_at: float) -> bool:
-        """See `Beating`."""
+        """See `PingTarget`."""
         return self.last_ping == asked_at
 
-    def give_up(self) -> None:
-        """See `Beating`."""
+    def time_out(self) -> None:
+        """See `PingTarget`."""
         self.close(wait=False, abort=False, reason=self.server.reason.PING_TIMEOUT)
 
 
 class Engine:
     """The fast sockets of one Engine.IO server."""
 
-    def __init__(self, server: Any, settings: Settings, reactor: EventLoop, budgets: MemoryBudgets) -> None:
+    def __init__(self, server: Any, settings: Settings, loop: EventLoop, budgets: MemoryBudgets) -> None:
         """`server` is python-socketio's."""
         self._server = server
         eio = self.eio = server.eio
-        self.reactor = reactor
-        self.pulse = PingSchedule(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
+        self.loop = loop
+        self.ping_schedule = PingSchedule(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
         #: Called with the id of every client that takes messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
         #: The path under which websockets may come, too.
         self.prefix = settings.url_prefix
         self._budgets = budgets
-        self._doorstep = RequestGuard(settings)
+        self._request_guard = RequestGuard(settings)
         self._sockets: dict[str, FastSocket] = {}
         self._find_stock = eio._get_socket
         # Ours are not among the stock ones: its monitor would look at each of them in turn.
@@ -177,33 +177,33 @@ class Engine:
 
     def start(self) -> None:
         """Begin to ask connections for signs of life."""
-        self.pulse.run(self.reactor.after, time.monotonic)
+        self.ping_schedule.run(self.loop.call_later, time.monotonic)
 
     def accepts(self, upgrade: UpgradeRequest) -> bool:
         """Tell whether a websocket may connect, by its host and its origin. Says nothing about who it is."""
-        self._doorstep.settle(upgrade.environ)
-        return self._doorstep.find_refusal(upgrade.environ) is None
+        self._request_guard.settle(upgrade.environ)
+        return self._request_guard.find_refusal(upgrade.environ) is None
 
     def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
         """Make a websocket of a socket whose request has been read."""
         sid = self.eio.generate_id()
         fast = FastSocket(self, sid)
         connection = fast.connection = Connection(
-            self.reactor,
+            self.loop,
             sock,
             fast,
-            longest=self._settings.max_opening_bytes,
-            waiting=self._settings.client_bytes,
-            rate=self._settings.client_rate,
-            outbound=self._budgets.outbound,
-            partials=self._budgets.partials,
+            max_message=self._settings.max_opening_bytes,
+            max_waiting=self._settings.client_bytes,
+            max_frames=self._settings.client_rate,
+            outgoing=self._budgets.outgoing,
+            incoming=self._budgets.incoming,
         )
         self._sockets[sid] = fast
         try:
             self._welcome(fast, upgrade)
         except Exception:
             # Nobody else knows of it: it would be kept, and counted, for good.
-            connection.lose()
+            connection.abort()
             self.forget(sid)
             raise
 
@@ -213,12 +213,12 @@ class Engine:
         if refusal is not None and refusal is not True:
             self.forget(sid)
             fast.closed = True
-            connection.tell(b"HTTP/1.1 401 UNAUTHORIZED\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            connection.lose()
+            connection.enqueue(b"HTTP/1.1 401 UNAUTHORIZED\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.abort()
             return
         connection.start()
-        connection.tell(upgrade.answer() + pack(self._greeting(sid)))
-        self.pulse.plan(fast, self.reactor.now)
+        connection.enqueue(upgrade.accept() + pack(self._greeting(sid)))
+        self.ping_schedule.add(fast, self.loop.now)
 
     def forget(self, sid: str) -> None:
         """Forget a socket that is closed."""

@@ -16,7 +16,7 @@ from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
 from swallowtail.app.web.engineio.polling_errors import NO_REQUEST, refuse
 from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET, StockSocket
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
-from swallowtail.app.web.websocket.handshake import answer_key, is_key
+from swallowtail.app.web.websocket.handshake import accept_key, is_key
 from swallowtail.app.web.websocket.outgoing_budget import Queued
 
 #: What parts the packets of a payload.
@@ -36,7 +36,7 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         super().__init__(server, sid)
         self._settings = settings
         self._budgets = budgets
-        self._outbound = budgets.outbound
+        self._outgoing = budgets.outgoing
         self._polling, self._posting, self._upgrading = (threading.Lock() for _ in range(3))
         self._is_told = False
         #: A websocket that this session may be upgraded to.
@@ -120,20 +120,20 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
                 self._drop()
         elif not self.upgraded:
             # It counts until it is fetched or forgotten; nobody can be closed for it.
-            self._outbound.leave(self)
+            self._outgoing.remove_receiver(self)
 
     def send(self, pkt: Any) -> None:
         """Put a packet into the queue. What waits there counts in the process's budget, which may end the session."""
         if not self.check_ping_timeout():
             return
         for piece in pieces_of(pkt):
-            self._outbound.hold(piece)
-        self._outbound.join(self)
+            self._outgoing.add(piece)
+        self._outgoing.add_receiver(self)
         self.queue.put(pkt)
-        self._outbound.relieve()
+        self._outgoing.enforce()
 
-    def lose(self) -> None:
-        """See `Waiting`."""
+    def abort(self) -> None:
+        """See `SlowReceiver`."""
         self._drop()
         self.server.start_background_task(
             partial(self.close, wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
@@ -160,11 +160,11 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         patience = self.server.ping_interval + self.server.ping_timeout
         ws = StockSocket(environ[SOCKET], self, self._settings, self._budgets, patience)
         try:
-            environ[SOCKET].sendall(answer_key(key))
+            environ[SOCKET].sendall(accept_key(key))
             self._websocket_handler(ws)
         finally:
             ws.close()
-            self._budgets.partials.note(ws, 0)
+            self._budgets.incoming.set_size(ws, 0)
             if self.closed or self.upgraded:
                 self._drop()
             else:
@@ -193,18 +193,18 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
             while True:
                 self._release(self.queue.get(block=False))
                 self.queue.task_done()
-        self._outbound.leave(self)
+        self._outgoing.remove_receiver(self)
         if self.closed:
             # For whoever polls all the same.
             self.queue.put(None)
 
     def _release(self, pkt: Any) -> None:
         for piece in pieces_of(pkt):
-            self._outbound.release(piece)
+            self._outgoing.remove(piece)
         if self.queue.empty():
-            self._outbound.leave(self)
+            self._outgoing.remove_receiver(self)
         else:
-            self._outbound.moved(self)
+            self._outgoing.mark_progress(self)
 
     def _gather(self, *, is_poll: bool) -> list[Any]:
         """Wait for the first packet, and take those behind it, as many as one answer holds."""

@@ -19,13 +19,13 @@ from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.frames import (
     BINARY,
     CLOSE,
+    FRAGMENT,
     GOING_AWAY,
-    LATER,
-    NOT_TEXT,
-    PIECE,
+    INVALID_TEXT,
     PING,
     PONG,
     TEXT,
+    TRY_AGAIN_LATER,
     FrameError,
     FrameReader,
     pack,
@@ -57,8 +57,8 @@ class StockSocket:
         self._line = sock
         self._bare = bare(sock)
         self._hearer = hearer
-        self._partials = budgets.partials
-        self._hold = QueuedWrite(budgets.outbound, self)
+        self._incoming = budgets.incoming
+        self._hold = QueuedWrite(budgets.outgoing, self)
         self._reader = FrameReader(hearer.longest)
         self._rate = settings.client_rate
         self._second, self._heard = 0, 0
@@ -74,13 +74,13 @@ class StockSocket:
         """Return the next message; None when there will be none."""
         self._hearer.heard()
         while self._is_open:
-            self._reader.most = self._hearer.longest
+            self._reader.max_message = self._hearer.longest
             try:
                 found = self._reader.next()
             except FrameError as fault:
                 self._end(fault.code)
                 break
-            self._partials.note(self, self._reader.held)
+            self._incoming.set_size(self, self._reader.buffered)
             if found is None:
                 if not self._feed():
                     break
@@ -92,10 +92,10 @@ class StockSocket:
             if kind == TEXT:
                 with suppress(UnicodeDecodeError):
                     return payload.decode()
-                self._end(NOT_TEXT)
-            elif kind != PIECE:
+                self._end(INVALID_TEXT)
+            elif kind != FRAGMENT:
                 self._answer(kind, payload)
-        self._partials.note(self, 0)
+        self._incoming.set_size(self, 0)
         return None
 
     def send(self, message: str | bytes) -> None:
@@ -112,13 +112,13 @@ class StockSocket:
         """Say that this is the end, as far as the client takes it, and have whoever waits find it."""
         self._end(GOING_AWAY)
 
-    def cut_off(self) -> None:
-        """See `Sender`."""
+    def close_oversized(self) -> None:
+        """See `FragmentSender`."""
         self._reader = FrameReader(0)
-        self._end(LATER)
+        self._end(TRY_AGAIN_LATER)
 
-    def lose(self) -> None:
-        """See `Waiting`."""
+    def abort(self) -> None:
+        """See `SlowReceiver`."""
         self._is_open = False
         self._hold.end()
         with suppress(OSError):
@@ -173,7 +173,7 @@ class StockSocket:
                     self._bare.send(pack_close(code), socket.MSG_DONTWAIT)
                 finally:
                     self._writing.release()
-        self.lose()
+        self.abort()
 
 
 def bare(line: Any) -> socket.socket:

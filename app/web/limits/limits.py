@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 LIMITED = Counter("swallowtail_limited_total", "What was refused because somebody asked for too much", ["what"])
 
 #: The answer to a connection that is one too many of its address, before anything of it has been read.
-TOO_MANY_HERE = (
+TOO_MANY_CONNECTIONS = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % WHEN_FULL
 )
 
@@ -113,7 +113,7 @@ class Limits:
     def try_connect(self, address: str, *, own: int = 0) -> float:
         """Count a connection that an address wants to open. Returns 0, or after how many seconds to try again.
 
-        `own`: what is counted of it already, by `hold`. Waits for nothing, and takes as long for the thousandth
+        `own`: what is counted of it already, by `acquire_socket`. Waits for nothing, and takes as long for the thousandth
         connection of an address as for the first.
         """
         if not self.covers(address):
@@ -126,10 +126,10 @@ class Limits:
             LIMITED.labels("connect").inc()
         return wait
 
-    def hold(self, peer: str) -> bool:
+    def acquire_socket(self, peer: str) -> bool:
         """Count a connection when it is accepted; tells whether its address may have one more.
 
-        Not of a trusted proxy: everybody comes from there. `release` it when it is closed.
+        Not of a trusted proxy: everybody comes from there. `release_socket` it when it is closed.
         """
         if not self._counts(peer):
             return True
@@ -141,8 +141,8 @@ class Limits:
         LIMITED.labels("socket").inc()
         return False
 
-    def release(self, peer: str) -> None:
-        """Note that a connection which `hold` let in is closed."""
+    def release_socket(self, peer: str) -> None:
+        """Note that a connection which `acquire_socket` let in is closed."""
         if self._counts(peer):
             self.closed(peer)
 

@@ -18,7 +18,8 @@ from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, FastJson, SharedFrame, TextFrame
-from swallowtail.app.web.websocket.connection import Batch, Connection
+from swallowtail.app.web.websocket.batch import Batch
+from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
 
 NAMESPACE = "/"
@@ -28,7 +29,7 @@ class StockConnection:
     """A client whose messages go through the library. `limit` messages may wait in its queue."""
 
     #: There is no socket here to be written to directly.
-    clear = False
+    can_send = False
 
     __slots__ = ("_eio", "_limit", "_sid")
 
@@ -93,16 +94,16 @@ class SocketTransport:
         for client in clients:
             line = client.line
             try:
-                if not line.clear:
+                if not line.can_send:
                     taken = line.offer(batch)
                 elif (sent := line.send(data)) == size:
                     continue
                 else:
-                    taken = line.keep(batch, sent)
+                    taken = line.keep_rest(batch, sent)
             except BlockingIOError:
-                taken = line.keep(batch, 0)
+                taken = line.keep_rest(batch, 0)
             except OSError:
-                line.lose()
+                line.abort()
                 continue
             if taken < count:
                 short.append((client, taken))

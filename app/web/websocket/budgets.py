@@ -1,4 +1,4 @@
-"""What the connections of one web process may take of its memory together. Under the road."""
+"""Groups the two memory budgets that all connections of one web process share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 
 
 class MemoryBudgets:
-    """The budgets of one process."""
+    """The memory budgets of one process."""
 
     def __init__(self, settings: Settings) -> None:
-        #: What waits for clients that do not take it.
-        self.outbound = OutgoingBudget(settings.outbound_bytes)
-        #: What has come of messages that are not all there.
-        self.partials = IncomingBudget(settings.partial_bytes)
+        #: Bytes that wait for clients to read them.
+        self.outgoing = OutgoingBudget(settings.outbound_bytes)
+        #: Bytes of incomplete messages from clients.
+        self.incoming = IncomingBudget(settings.partial_bytes)
 
     def measure(self) -> None:
-        """Bring the gauges up to date."""
-        self.outbound.measure()
-        self.partials.measure()
+        """Update the gauges."""
+        self.outgoing.measure()
+        self.incoming.measure()

@@ -1,7 +1,7 @@
-"""Waits for any number of sockets in one place, without a thread or a greenlet for each. Under the road's last stop.
+"""Waits for any number of sockets in one thread or greenlet, and calls a handler for each that is ready.
 
-It names no concurrency library: `app/wsgi.py` hands it the kernel's poller, a way to wait for it, and a way to start
-what may take long. Everything is called from the one thread that runs it.
+It imports no concurrency library: its caller passes the kernel's poller, a function that waits for it, and a function
+that starts work which may block. All methods are called from the thread that runs the loop.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-#: What a socket can be ready for: the numbers of epoll, which some concurrency libraries take out of `select`.
+#: What a socket can be ready for: epoll's numbers, which some concurrency libraries remove from `select`.
 READ, WRITE, BROKEN = 0x1, 0x4, 0x8 | 0x10
-#: Sockets that are served before everybody else in the process has a turn.
-AT_ONCE = 256
+#: Sockets that are served before the rest of the process may run.
+_SOCKETS_PER_TURN = 256
 #: Longest wait, in seconds.
-TICK = 0.25
+MAX_WAIT = 0.25
 
 
 class Poller(Protocol):
-    """What is used of `select.epoll`."""
+    """The part of `select.epoll` that the loop uses."""
 
     def register(self, fd: int, eventmask: int, /) -> None:
-        """Begin to watch a descriptor."""
+        """Start to watch a descriptor."""
 
     def modify(self, fd: int, eventmask: int, /) -> None:
-        """Watch a descriptor for something else."""
+        """Watch a descriptor for other events."""
 
     def unregister(self, fd: int, /) -> None:
-        """Watch a descriptor no more."""
+        """Stop watching a descriptor."""
 
     def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
-        """Return who is ready for what."""
+        """Return descriptors with the events that they are ready for."""
 
 
 class EventLoop:
@@ -47,61 +47,61 @@ class EventLoop:
     def __init__(
         self, poller: Poller, wait: Callable[[float], None], spawn: Callable[[Callable[[], None]], object]
     ) -> None:
-        """`wait(seconds)` returns once the poller has something; `spawn(work)` lets `work` wait for other things."""
+        """`wait(seconds)` returns once the poller has an event; `spawn(work)` runs work that may block."""
         self.spawn = spawn
-        #: Seconds of the monotonic clock at the beginning of this turn.
+        #: Seconds of the monotonic clock at the start of this turn.
         self.now = time.monotonic()
         self._poller = poller
         self._wait = wait
         self._handlers: dict[int, Callable[[int], None]] = {}
-        self._plans: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._in_turn = False
-        self._spent: list[socket.socket] = []
+        self._to_close: list[socket.socket] = []
         self._stopping = False
 
     def watch(self, fd: int, handle: Callable[[int], None], events: int = READ) -> None:
-        """Call `handle(events)` whenever a descriptor is ready, until it is forgotten."""
+        """Call `handle(events)` whenever a descriptor is ready, until `forget`."""
         self._poller.register(fd, events)
         self._handlers[fd] = handle
 
     def change(self, fd: int, events: int) -> None:
-        """Watch a descriptor for these events from now on; 0 for its end only."""
+        """Watch a descriptor for these events from now on; 0 watches for its end only."""
         self._poller.modify(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Watch a descriptor no more. One that is not watched is no error."""
+        """Stop watching a descriptor, if it is watched."""
         if self._handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
-    def discard(self, sock: socket.socket) -> None:
-        """Forget a socket and close it."""
+    def close_socket(self, sock: socket.socket) -> None:
+        """Stop watching a socket and close it."""
         self.forget(sock.fileno())
         if self._in_turn:
-            # Its number must not be given to a new socket while news of the old one may be in hand.
-            self._spent.append(sock)
+            # A new socket must not get the same number while an event of the old one may be pending.
+            self._to_close.append(sock)
         else:
             sock.close()
 
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call once, when the time has passed; up to `TICK` late."""
-        heapq.heappush(self._plans, (time.monotonic() + seconds, next(self._order), call))
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call once, after so many seconds; up to `MAX_WAIT` late."""
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), call))
 
     def run(self) -> None:
         """Serve until `stop`."""
         while not self._stopping:
-            self._wait(self._pause())
-            self.turn()
+            self._wait(self._next_wait())
+            self.run_once()
 
     def stop(self) -> None:
         """End `run` after its present turn."""
         self._stopping = True
 
-    def turn(self) -> None:
-        """Serve everybody who is ready, and what is planned for now."""
+    def run_once(self) -> None:
+        """Serve the sockets that are ready and the timers that are due."""
         self.now = time.monotonic()
         self._in_turn = True
-        for fd, events in self._poller.poll(0, AT_ONCE):
+        for fd, events in self._poller.poll(0, _SOCKETS_PER_TURN):
             handle = self._handlers.get(fd)
             if handle is not None:
                 try:
@@ -110,19 +110,19 @@ class EventLoop:
                     log.exception("socket_failed")
                     self.forget(fd)
         self._in_turn = False
-        for sock in self._spent:
+        for sock in self._to_close:
             sock.close()
-        self._spent.clear()
-        while self._plans and self._plans[0][0] <= self.now:
-            self._call(heapq.heappop(self._plans)[2])
+        self._to_close.clear()
+        while self._timers and self._timers[0][0] <= self.now:
+            self._call(heapq.heappop(self._timers)[2])
 
     def _call(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception:
-            log.exception("plan_failed")
+            log.exception("timer_failed")
 
-    def _pause(self) -> float:
-        if not self._plans:
-            return TICK
-        return min(TICK, max(0.0, self._plans[0][0] - time.monotonic()))
+    def _next_wait(self) -> float:
+        if not self._timers:
+            return MAX_WAIT
+        return min(MAX_WAIT, max(0.0, self._timers[0][0] - time.monotonic()))

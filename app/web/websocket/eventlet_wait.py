@@ -1,4 +1,4 @@
-"""Lets a greenlet of eventlet's wait for a descriptor again and again. Under `web/websocket/event_loop`."""
+"""Lets one eventlet greenlet wait for a descriptor again and again, for `web/websocket/event_loop`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class DescriptorWait:
-    """Lets one greenlet wait for a descriptor.
+    """Keeps one registration and one timer in eventlet's hub.
 
-    The library's own way registers the descriptor and a timer anew each time, which costs more than sending a message
-    to a dozen clients. Here both stay.
+    The library's own wait registers the descriptor and a timer anew each time, which costs more than sending a message
+    to a dozen clients.
     """
 
     def __init__(self, hub: Any, current: Callable[[], Any], fd: int) -> None:
@@ -23,21 +23,21 @@ class DescriptorWait:
         hub.add(hub.READ, fd, self._wake, self._wake, lambda: None)
 
     def wait(self, seconds: float) -> None:
-        """Return once the descriptor is ready, or after that time, or earlier for no reason."""
+        """Return once the descriptor is ready or the time is over. May return early."""
         due = self._hub.clock() + seconds
         if self._timer is None or due < self._due:
             if self._timer is not None:
                 self._timer.cancel()
-            self._due, self._timer = due, self._hub.schedule_call_global(seconds, self._ring)
+            self._due, self._timer = due, self._hub.schedule_call_global(seconds, self._time_out)
         self._sleeper = self._current()
         self._hub.switch()
 
-    def _ring(self) -> None:
+    def _time_out(self) -> None:
         self._timer = None
         self._wake()
 
     def _wake(self, *_: Any) -> None:
-        # Whoever waits may be held up elsewhere: then nothing is to be woken, and the descriptor stays ready.
+        # The greenlet may be waiting elsewhere. Then the descriptor stays ready and the next wait returns at once.
         sleeper, self._sleeper = self._sleeper, None
         if sleeper is not None:
             sleeper.switch()

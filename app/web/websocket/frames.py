@@ -1,20 +1,28 @@
-"""Websocket frames (RFC 6455, section 5) as a server writes and reads them. The road's very last inch.
+"""Encodes and decodes websocket frames (RFC 6455, section 5) on the server's side.
 
-A message is framed once for all clients. Reading is incremental: whatever has arrived goes in, whole messages come out.
+A message is framed once for all clients. Decoding is incremental: `feed` takes what has arrived, `next` returns complete
+messages.
 """
 
 from __future__ import annotations
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
-#: Also what `FrameReader.next` calls a frame that is a piece of a message and not its last.
-PIECE = 0x0
-#: What a close frame says (section 7.4.1).
-GOING_AWAY, PROTOCOL_ERROR, NOT_TEXT, NOT_WANTED, TOO_BIG, LATER = 1001, 1002, 1007, 1008, 1009, 1013
-_LONGEST_CONTROL = 125
+#: The kind that `FrameReader.next` returns for a frame that is a fragment of a message and not its last.
+FRAGMENT = 0x0
+#: Codes of close frames (section 7.4.1).
+GOING_AWAY, PROTOCOL_ERROR, INVALID_TEXT, POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = (
+    1001,
+    1002,
+    1007,
+    1008,
+    1009,
+    1013,
+)
+_MAX_CONTROL_PAYLOAD = 125
 
 
 class FrameError(Exception):
-    """A client broke the protocol; `code` goes into the close frame."""
+    """A client violated the protocol. `code` goes into the close frame."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -22,12 +30,12 @@ class FrameError(Exception):
 
 
 def pack(payload: bytes, kind: int = TEXT) -> bytes:
-    """Return one whole frame of a server."""
+    """Return one complete server frame."""
     return head(len(payload), kind) + payload
 
 
 def head(size: int, kind: int = TEXT) -> bytes:
-    """Return what comes before a payload of `size` bytes, which follows as it is: a server does not mask."""
+    """Return the frame header for a payload of `size` bytes. A server does not mask the payload."""
     if size < 126:
         return bytes((0x80 | kind, size))
     if size < 65_536:
@@ -36,130 +44,130 @@ def head(size: int, kind: int = TEXT) -> bytes:
 
 
 def pack_close(code: int) -> bytes:
-    """Return the frame that ends a connection."""
+    """Return the close frame with this code."""
     return pack(code.to_bytes(2, "big"), CLOSE)
 
 
 def payload_of(frame: bytes) -> bytes:
-    """Return what `pack` was given."""
+    """Return the payload of a frame that `pack` made."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 class FrameReader:
-    """Turns what a client sends into messages of at most `most` bytes. Holds nothing between two messages."""
+    """Decodes a client's bytes into messages. Holds no memory between two messages."""
 
-    __slots__ = ("_at", "_kind", "_more", "_needed", "_parts", "_rest", "_size", "most")
+    __slots__ = ("_arrived", "_at", "_buffer", "_fragments", "_kind", "_needed", "_size", "max_message")
 
-    def __init__(self, most: int) -> None:
-        #: Bytes of a message; may be changed at any time.
-        self.most = most
-        self._rest = b""
+    def __init__(self, max_message: int) -> None:
+        #: Most bytes of a message; may change at any time.
+        self.max_message = max_message
+        self._buffer = b""
         self._at = 0
-        #: What came while the frame at the beginning of `_rest` was known to lack something.
-        self._more = bytearray()
+        #: Bytes that arrived while the frame at the start of `_buffer` was known to be incomplete.
+        self._arrived = bytearray()
         self._needed = 0
         self._kind = 0
         self._size = 0
-        self._parts: list[bytes] | None = None
+        self._fragments: list[bytes] | None = None
 
     @property
-    def waiting(self) -> int:
-        """How many bytes have arrived that have not been read."""
-        return len(self._rest) - self._at + len(self._more)
+    def unread(self) -> int:
+        """Bytes that have arrived and are not decoded."""
+        return len(self._buffer) - self._at + len(self._arrived)
 
     @property
-    def held(self) -> int:
-        """How many bytes are kept for a message that is not all there, or has not been read."""
-        return len(self._rest) - self._at + len(self._more) + self._size
+    def buffered(self) -> int:
+        """Bytes that are kept: undecoded ones, and the fragments of an incomplete message."""
+        return len(self._buffer) - self._at + len(self._arrived) + self._size
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived, at a cost that grows with it and not with what is there."""
-        if not self._rest:
-            self._rest, self._at = data, 0
+        """Add bytes that have arrived. Its cost grows with `data`, not with what is buffered."""
+        if not self._buffer:
+            self._buffer, self._at = data, 0
             return
-        self._more += data
-        if self.waiting >= self._needed:
-            self._rest = self._rest[self._at :] + self._more
+        self._arrived += data
+        if self.unread >= self._needed:
+            self._buffer = self._buffer[self._at :] + self._arrived
             self._at, self._needed = 0, 0
-            self._more.clear()
+            self._arrived.clear()
 
     def next(self) -> tuple[int, bytes] | None:
-        """Return the kind and the payload of the next message or control frame; None when it is not all there.
+        """Return kind and payload of the next message or control frame; None while it is incomplete.
 
-        A frame that is a piece of a message and not its last is a `PIECE` without payload.
+        A fragment that is not the last of its message is returned as `FRAGMENT` without payload.
 
         Raises:
-            FrameError: the client does not keep to the protocol, or to the limit.
+            FrameError: the client violated the protocol or the size limit.
         """
-        if self._more or (found := self._take()) is None:
+        if self._arrived or (frame := self._decode()) is None:
             return None
-        kind, final, payload = found
-        if kind >= CLOSE or (self._parts is None and final):
+        kind, final, payload = frame
+        if kind >= CLOSE or (self._fragments is None and final):
             return kind, payload
-        if self._parts is None:
-            self._kind, self._parts = kind, []
-        return self._join(self._parts, payload, final)
+        if self._fragments is None:
+            self._kind, self._fragments = kind, []
+        return self._join(self._fragments, payload, final)
 
-    def _take(self) -> tuple[int, bool, bytes] | None:
-        """Take one frame out of what has arrived."""
-        rest, at = self._rest, self._at
-        if len(rest) < at + 2:
-            self._lack(2)
+    def _decode(self) -> tuple[int, bool, bytes] | None:
+        """Decode one frame of the buffer into kind, whether it is final, and payload."""
+        buffer, at = self._buffer, self._at
+        if len(buffer) < at + 2:
+            self._wait_for(2)
             return None
-        first, second = rest[at], rest[at + 1]
+        first, second = buffer[at], buffer[at + 1]
         kind, final, size = first & 0x0F, bool(first & 0x80), second & 0x7F
         self._check(first, second)
         begin = at + 2
         if size >= 126:
             width = 2 if size == 126 else 8
-            if len(rest) < begin + width:
-                self._lack(2 + width)
+            if len(buffer) < begin + width:
+                self._wait_for(2 + width)
                 return None
-            size = int.from_bytes(rest[begin : begin + width], "big")
+            size = int.from_bytes(buffer[begin : begin + width], "big")
             begin += width
-        if size + self._size > self.most:
+        if size + self._size > self.max_message:
             raise FrameError(TOO_BIG, "a message is too large")
         end = begin + 4 + size
-        if len(rest) < end:
-            self._lack(end - at)
+        if len(buffer) < end:
+            self._wait_for(end - at)
             return None
-        payload = unmask(rest[begin + 4 : end], rest[begin : begin + 4])
+        payload = unmask(buffer[begin + 4 : end], buffer[begin : begin + 4])
         self._at = end
         return kind, final, payload
 
-    def _lack(self, needed: int) -> None:
-        """Wait for so many bytes of the frame that is next."""
-        self._needed = needed
+    def _wait_for(self, size: int) -> None:
+        """Wait until `size` bytes of the next frame are there."""
+        self._needed = size
         if self._at:
-            self._rest = self._rest[self._at :]
+            self._buffer = self._buffer[self._at :]
             self._at = 0
 
     def _check(self, first: int, second: int) -> None:
         kind = first & 0x0F
         if first & 0x70:
-            raise FrameError(PROTOCOL_ERROR, "no extension was agreed on")
+            raise FrameError(PROTOCOL_ERROR, "a reserved bit is set, but no extension was negotiated")
         if not second & 0x80:
-            raise FrameError(PROTOCOL_ERROR, "a client's frame has to be masked")
+            raise FrameError(PROTOCOL_ERROR, "a client's frame must be masked")
         if kind >= CLOSE:
-            if kind > PONG or not first & 0x80 or second & 0x7F > _LONGEST_CONTROL:
-                raise FrameError(PROTOCOL_ERROR, "this is not a control frame")
-        elif kind > BINARY or (kind == PIECE) == (self._parts is None):
-            raise FrameError(PROTOCOL_ERROR, "this frame does not continue what came before it")
-        elif not second & 0x7F and (kind == PIECE or not first & 0x80):
-            raise FrameError(NOT_WANTED, "a piece of a message has to hold something")
+            if kind > PONG or not first & 0x80 or second & 0x7F > _MAX_CONTROL_PAYLOAD:
+                raise FrameError(PROTOCOL_ERROR, "the control frame is malformed")
+        elif kind > BINARY or (kind == FRAGMENT) == (self._fragments is None):
+            raise FrameError(PROTOCOL_ERROR, "the frame does not continue the message before it")
+        elif not second & 0x7F and (kind == FRAGMENT or not first & 0x80):
+            raise FrameError(POLICY_VIOLATION, "a fragment must not be empty")
 
-    def _join(self, parts: list[bytes], payload: bytes, final: bool) -> tuple[int, bytes]:
-        """Take a piece of a message in several frames; returns the message with its last piece."""
-        parts.append(payload)
+    def _join(self, fragments: list[bytes], payload: bytes, final: bool) -> tuple[int, bytes]:
+        """Add a fragment; return the message with its last fragment."""
+        fragments.append(payload)
         self._size += len(payload)
         if not final:
-            return PIECE, b""
-        self._parts, self._size = None, 0
-        return self._kind, b"".join(parts)
+            return FRAGMENT, b""
+        self._fragments, self._size = None, 0
+        return self._kind, b"".join(fragments)
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
-    """Return what a client masked (section 5.3)."""
+    """Return the payload without the client's mask (section 5.3)."""
     size = len(payload)
     if not size or mask == b"\x00\x00\x00\x00":
         return payload

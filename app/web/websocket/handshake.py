@@ -1,8 +1,8 @@
-"""Reading the request that asks for a websocket, without the rest of HTTP. Before the road's last stop.
+"""Parses the HTTP request that opens a websocket, and makes the 101 response.
 
-Only a request that is beyond doubt is taken here: the first one of a Socket.IO client that wants a websocket at once.
-Anything else (polling, an upgrade from polling, a missing header, a doubtful origin, another version) goes to the WSGI
-server untouched, which answers it as it always did.
+It accepts only the unambiguous case: the first request of a Socket.IO client that wants a websocket at once. Every other
+request (polling, an upgrade from polling, a missing or doubtful header, another version) goes to the WSGI server
+unread.
 """
 
 from __future__ import annotations
@@ -14,45 +14,44 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-#: How such a request begins; one look at the first bytes tells most others apart.
-BEGINNING = b"GET /socket.io/?"
-END = b"\r\n\r\n"
-#: Longest request that is taken; a longer one is for the WSGI server.
-LONGEST = 16_384
+#: Start of such a request; the first bytes exclude most other requests.
+REQUEST_START = b"GET /socket.io/?"
+HEAD_END = b"\r\n\r\n"
+#: Longest request head that is parsed here; the WSGI server gets longer ones.
+MAX_HEAD = 16_384
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#: Headers that say how the bytes travel; nobody needs them once the connection stands.
-_SPENT = frozenset(
+#: Headers of the transport, which the application does not need.
+_HOP_HEADERS = frozenset(
     {"UPGRADE", "CONNECTION", "SEC_WEBSOCKET_KEY", "SEC_WEBSOCKET_VERSION", "SEC_WEBSOCKET_EXTENSIONS", "PRAGMA"}
     | {"CACHE_CONTROL", "ACCEPT_ENCODING"}
 )
 
 
 class UpgradeRequest:
-    """A request for a websocket: the key of its handshake, and what the application may want to know of it."""
+    """A request for a websocket: the key of its handshake, its WSGI environment, and its size in bytes."""
 
     __slots__ = ("environ", "key", "size")
 
     def __init__(self, environ: dict[str, Any], key: bytes, size: int) -> None:
         self.environ = environ
         self.key = key
-        #: Bytes of the request.
         self.size = size
 
-    def answer(self) -> bytes:
-        """Return the head that accepts the websocket."""
-        return answer_key(self.key)
+    def accept(self) -> bytes:
+        """Return the response head that accepts the websocket."""
+        return accept_key(self.key)
 
 
 def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> UpgradeRequest | None:
-    """Return the request at the beginning of `head`, or None when it is not one to be taken here.
+    """Return the request at the start of `head`; None when the WSGI server has to answer it.
 
-    `prefix` is the path under which we are reached, which may come along.
+    `prefix` is the URL prefix of the application, which the path may or may not include.
     """
-    if prefix and head.startswith(reached := f"GET {prefix}/".encode()):
-        inner = read_upgrade(b"GET /" + head[len(reached) :], address)
+    if prefix and head.startswith(prefixed := f"GET {prefix}/".encode()):
+        inner = read_upgrade(b"GET /" + head[len(prefixed) :], address)
         return inner and UpgradeRequest(inner.environ, inner.key, inner.size + len(prefix))
-    size = head.find(END)
-    if size < 0 or not head.startswith(BEGINNING):
+    size = head.find(HEAD_END)
+    if size < 0 or not head.startswith(REQUEST_START):
         return None
     request, *lines = head[:size].decode("latin-1").split("\r\n")
     method, _, rest = request.partition(" ")
@@ -62,7 +61,7 @@ def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upg
         return None
     path, _, query = target.partition("?")
     key = headers.get("SEC_WEBSOCKET_KEY", "").encode("latin-1")
-    if not _is_wanted(query) or not _asks_for_websocket(headers) or not is_key(key):
+    if not _is_new_websocket(query) or not _asks_for_websocket(headers) or not is_key(key):
         return None
     environ = {
         "REQUEST_METHOD": "GET",
@@ -71,15 +70,15 @@ def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> Upg
         "REMOTE_ADDR": address[0],
         "wsgi.url_scheme": "http",
     }
-    environ.update(("HTTP_" + name, value) for name, value in headers.items() if name not in _SPENT)
-    return UpgradeRequest(environ, key, size + len(END))
+    environ.update(("HTTP_" + name, value) for name, value in headers.items() if name not in _HOP_HEADERS)
+    return UpgradeRequest(environ, key, size + len(HEAD_END))
 
 
 def _read_headers(lines: list[str]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        # A folded line, a name with a blank, or one that another name could be mistaken for: not beyond doubt.
+        # A folded line, a name with a blank, or with `_`, which looks like `-` in an environment: ambiguous.
         if not colon or not name or name != name.strip() or "_" in name:
             return None
         key = name.replace("-", "_").upper()
@@ -90,12 +89,11 @@ def _read_headers(lines: list[str]) -> dict[str, str] | None:
 
 
 @lru_cache(maxsize=64)
-def _is_wanted(query: str) -> bool:
-    asked = parse_qsl(query, keep_blank_values=True)
-    names = [name for name, _ in asked]
-    given = dict(asked)
-    plain = len(names) == len(given) and "sid" not in given and "j" not in given
-    return plain and given.get("EIO") == "4" and given.get("transport") == "websocket"
+def _is_new_websocket(query: str) -> bool:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    unambiguous = len(pairs) == len(options) and "sid" not in options and "j" not in options
+    return unambiguous and options.get("EIO") == "4" and options.get("transport") == "websocket"
 
 
 def _asks_for_websocket(headers: dict[str, str]) -> bool:
@@ -110,17 +108,17 @@ def _asks_for_websocket(headers: dict[str, str]) -> bool:
     )
 
 
-def answer_key(key: bytes) -> bytes:
-    """Return the head that accepts a websocket with this key."""
+def accept_key(key: bytes) -> bytes:
+    """Return the response head that accepts a websocket with this key."""
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + END
+        b"Sec-WebSocket-Accept: " + accept + HEAD_END
     )
 
 
 def is_key(key: bytes) -> bool:
-    """Tell whether a websocket may be asked for with this key."""
+    """Return whether this is a valid `Sec-WebSocket-Key`."""
     try:
         return len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):

@@ -1,8 +1,7 @@
-"""Pings for all connections from one place: two queues instead of a timer, a thread or a greenlet for each client.
+"""Pings all websocket connections of a process from two queues, without a timer or a thread per client.
 
-Beside the road. Every pause between two pings is as long as every other, so that whoever was queued first is due first.
-A process that was itself held up, by a machine that slept, say, has not heard the answers that came meanwhile: it gives
-nobody up before it has listened again.
+All pauses have the same length, so the connection queued first is due first. A process that was suspended has not read
+the pongs that arrived meanwhile; it times out no connection before it has had time to read them.
 """
 
 from __future__ import annotations
@@ -11,65 +10,64 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-#: Seconds between two looks at the queues.
-LOOK = 0.5
-#: After so many seconds without a look it is this process that was away.
-AWAY = 5.0
+#: Seconds between two checks of the queues.
+CHECK_INTERVAL = 0.5
+#: After so many seconds without a check, the process itself was suspended.
+SUSPENDED = 5.0
 
 
 class PingTarget(Protocol):
-    """A connection that has to prove that it lives."""
+    """A connection that has to answer pings."""
 
     closed: bool
 
     def ping(self, now: float) -> None:
-        """Ask for a sign of life."""
+        """Send a ping."""
 
-    def is_overdue(self, asked_at: float) -> bool:
-        """Tell whether nothing has answered the question of that moment."""
+    def is_overdue(self, pinged_at: float) -> bool:
+        """Return whether the ping of that moment has no answer."""
 
-    def give_up(self) -> None:
-        """Close the connection for want of an answer."""
+    def time_out(self) -> None:
+        """Close the connection because of a missing pong."""
 
 
 class PingSchedule:
-    """Asks each connection for a sign of life every `interval` seconds, and gives it up `timeout` seconds later."""
+    """Pings each connection every `interval` seconds, and closes it when no pong arrives within `timeout` seconds."""
 
     def __init__(self, interval: float, timeout: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._resting: deque[tuple[float, PingTarget]] = deque()
-        self._asked: deque[tuple[float, PingTarget]] = deque()
-        self._looked_at: float | None = None
+        self._idle: deque[tuple[float, PingTarget]] = deque()
+        self._pinged: deque[tuple[float, PingTarget]] = deque()
+        self._checked_at: float | None = None
         self._patient_until = 0.0
 
-    def plan(self, beating: PingTarget, now: float) -> None:
-        """Ask this connection after the next pause."""
-        self._resting.append((now, beating))
+    def add(self, target: PingTarget, now: float) -> None:
+        """Ping this connection after the next interval."""
+        self._idle.append((now, target))
 
-    def look(self, now: float) -> None:
-        """Ask those that are due, give up those that have not answered."""
-        if self._looked_at is not None and now - self._looked_at > AWAY:
+    def check(self, now: float) -> None:
+        """Ping the connections that are due, and time out those without a pong."""
+        if self._checked_at is not None and now - self._checked_at > SUSPENDED:
             self._patient_until = now + self._timeout
-        self._looked_at = now
-        for began, beating in _due(self._resting, now - self._interval):
-            if not beating.closed:
-                beating.ping(now)
-                self._asked.append((now, beating))
-            del began
+        self._checked_at = now
+        for _, target in _pop_due(self._idle, now - self._interval):
+            if not target.closed:
+                target.ping(now)
+                self._pinged.append((now, target))
         if now < self._patient_until:
             return
-        for asked_at, beating in _due(self._asked, now - self._timeout):
-            if not beating.closed and beating.is_overdue(asked_at):
-                beating.give_up()
+        for pinged_at, target in _pop_due(self._pinged, now - self._timeout):
+            if not target.closed and target.is_overdue(pinged_at):
+                target.time_out()
 
-    def run(self, after: Callable[[float, Callable[[], None]], None], clock: Callable[[], float]) -> None:
-        """Look now, and every `LOOK` seconds from now on."""
-        self.look(clock())
-        after(LOOK, lambda: self.run(after, clock))
+    def run(self, call_later: Callable[[float, Callable[[], None]], None], clock: Callable[[], float]) -> None:
+        """Check now, and then every `CHECK_INTERVAL` seconds."""
+        self.check(clock())
+        call_later(CHECK_INTERVAL, lambda: self.run(call_later, clock))
 
 
-def _due(queue: deque[tuple[float, PingTarget]], until: float) -> list[tuple[float, PingTarget]]:
+def _pop_due(queue: deque[tuple[float, PingTarget]], until: float) -> list[tuple[float, PingTarget]]:
     due = []
     while queue and queue[0][0] <= until:
         due.append(queue.popleft())

@@ -1,7 +1,7 @@
-"""What one process keeps of messages that are not all there, and who has to go when it is too much. Under the road.
+"""Limits the memory that incomplete websocket messages take in one process.
 
-A client may send a large message in many pieces, and take its time. What has arrived of it is kept, so all clients have
-one budget together; beyond it those that have sent the most of one message are cut off, until it is enough.
+A client may send a large message in many fragments, slowly. All clients share one budget for what has arrived; above
+it, the connections with the largest incomplete messages are closed first.
 """
 
 from __future__ import annotations
@@ -12,51 +12,49 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 BYTES = Gauge(
-    "swallowtail_partial_bytes",
-    "Bytes of messages of websocket clients that are not all there",
-    multiprocess_mode="livesum",
+    "swallowtail_partial_bytes", "Bytes of incomplete messages of websocket clients", multiprocess_mode="livesum"
 )
 CLOSED = Counter(
-    "swallowtail_partial_closed_total", "Connections closed because their messages in pieces were too much"
+    "swallowtail_partial_closed_total", "Connections closed because incomplete messages took too much memory"
 )
 
 
 class FragmentSender(Protocol):
-    """A connection whose client sends a message in pieces."""
+    """A connection whose client sends a message in fragments."""
 
-    def cut_off(self) -> None:
-        """Keep nothing of it, and close."""
+    def close_oversized(self) -> None:
+        """Drop the incomplete message, and close."""
 
 
 class IncomingBudget:
-    """The budget of one process, in bytes. May be called from any thread."""
+    """The budget of one process, in bytes. Thread-safe."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: dict[FragmentSender, int] = {}
-        #: Bytes that are kept.
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sizes: dict[FragmentSender, int] = {}
+        #: Bytes in use.
         self.used = 0
         self._lock = threading.RLock()
 
-    def note(self, sender: FragmentSender, kept: int) -> None:
-        """Take to the books how many bytes are kept of a client now. It may end connections."""
-        if not kept and sender not in self._kept:
+    def set_size(self, sender: FragmentSender, size: int) -> None:
+        """Record how many bytes a connection keeps now. Closes the largest connections above the limit."""
+        if not size and sender not in self._sizes:
             return
         with self._lock:
-            self.used += kept - self._kept.pop(sender, 0)
-            if kept:
-                self._kept[sender] = kept
-        while self.used > self._most and (largest := self._take_largest()) is not None:
+            self.used += size - self._sizes.pop(sender, 0)
+            if size:
+                self._sizes[sender] = size
+        while self.used > self._limit and (largest := self._pop_largest()) is not None:
             CLOSED.inc()
-            largest.cut_off()
+            largest.close_oversized()
 
     def measure(self) -> None:
-        """Show how much there is."""
+        """Update the gauge."""
         BYTES.set(self.used)
 
-    def _take_largest(self) -> FragmentSender | None:
+    def _pop_largest(self) -> FragmentSender | None:
         with self._lock:
-            largest = max(self._kept, key=self._kept.__getitem__, default=None)
+            largest = max(self._sizes, key=self._sizes.__getitem__, default=None)
             if largest is not None:
-                self.used -= self._kept.pop(largest)
+                self.used -= self._sizes.pop(largest)
             return largest

@@ -1,9 +1,8 @@
-"""What waits in one process for all its clients together, and who has to go when it is too much. Under the road.
+"""Limits the memory that messages and responses take in one process while they wait for their clients.
 
-What many clients wait for is one object, and counts once. A process that is over its budget closes the connections that
-have taken nothing for the longest, one after another, until it is below: their clients come back and go on where they
-were, or with a snapshot. It counts what waits for websockets, in the queues of clients that poll, and of answers that
-are being written.
+A message that waits for many clients is one object and counts once. Above its budget, a process closes the connections
+that have made no progress for the longest time, until it is below; their clients reconnect and resume from their
+position or from a snapshot. The budget covers websockets, the queues of polling clients, and responses being written.
 """
 
 from __future__ import annotations
@@ -19,42 +18,42 @@ log = structlog.get_logger(__name__)
 
 BYTES = Gauge(
     "swallowtail_outbound_bytes",
-    "Bytes that wait for clients that do not take them, each message once",
+    "Bytes that wait for slow clients; a shared message counts once",
     multiprocess_mode="livesum",
 )
 CLOSED = Counter("swallowtail_outbound_closed_total", "Connections closed because too much waited", ["why"])
 OVER_BUDGET, OWN_QUEUE = CLOSED.labels("budget"), CLOSED.labels("queue")
 
 Piece = bytes | memoryview
-#: What waits in a queue may be text too, which is counted by its characters.
+#: A queue may hold text too, which counts by its characters.
 Queued = Piece | str
 
 
 class SlowReceiver(Protocol):
-    """A connection that something waits for."""
+    """A connection whose client has not taken everything yet."""
 
-    def lose(self) -> None:
-        """Close at once, and let go of all that waits. Waits for nobody."""
+    def abort(self) -> None:
+        """Close at once and drop what waits. Must not block."""
 
 
 class OutgoingBudget:
-    """The budget of one process, in bytes. May be called from any thread."""
+    """The budget of one process, in bytes. Thread-safe."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         #: Bytes that wait.
         self.used = 0
-        #: By the id of an object, which lives as long as it is held: how many wait for it.
+        #: How many connections wait for an object, by its id; an object lives while it is counted.
         self._holders: dict[int, int] = {}
-        #: Who waits, the one first that has taken nothing for the longest.
-        self._line: dict[SlowReceiver, None] = {}
+        #: Connections with waiting bytes; the one without progress for the longest time comes first.
+        self._receivers: dict[SlowReceiver, None] = {}
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._line)
+        return len(self._receivers)
 
-    def hold(self, piece: Queued) -> None:
-        """Note that a connection waits for a piece."""
+    def add(self, piece: Queued) -> None:
+        """Count a piece that a connection waits to send."""
         whole = _whole(piece)
         with self._lock:
             holders = self._holders.get(id(whole), 0)
@@ -62,8 +61,8 @@ class OutgoingBudget:
             if not holders:
                 self.used += len(whole)
 
-    def release(self, piece: Queued) -> None:
-        """Note that a connection waits for a piece no longer. One that nobody waits for is no error."""
+    def remove(self, piece: Queued) -> None:
+        """Stop counting a piece for one connection. A piece that is not counted is no error."""
         whole = _whole(piece)
         with self._lock:
             holders = self._holders.pop(id(whole), 0) - 1
@@ -72,71 +71,71 @@ class OutgoingBudget:
             elif holders == 0:
                 self.used -= len(whole)
 
-    def join(self, waiting: SlowReceiver) -> None:
-        """Let a connection stand at the end of the line, unless it stands in it."""
+    def add_receiver(self, receiver: SlowReceiver) -> None:
+        """Add a connection as the one with the latest progress, unless it is known."""
         with self._lock:
-            self._line.setdefault(waiting, None)
+            self._receivers.setdefault(receiver, None)
 
-    def moved(self, waiting: SlowReceiver) -> None:
-        """Note that a connection has taken something."""
+    def mark_progress(self, receiver: SlowReceiver) -> None:
+        """Record that a client has taken something."""
         with self._lock:
-            if waiting in self._line:
-                del self._line[waiting]
-                self._line[waiting] = None
+            if receiver in self._receivers:
+                del self._receivers[receiver]
+                self._receivers[receiver] = None
 
-    def leave(self, waiting: SlowReceiver) -> None:
-        """Note that nothing waits for a connection."""
+    def remove_receiver(self, receiver: SlowReceiver) -> None:
+        """Forget a connection that nothing waits for."""
         with self._lock:
-            self._line.pop(waiting, None)
+            self._receivers.pop(receiver, None)
 
-    def relieve(self) -> None:
-        """Close connections, those that have taken nothing for the longest first, until what waits is in the budget."""
+    def enforce(self) -> None:
+        """Close the slowest connections until the waiting bytes fit into the budget."""
         closed = 0
-        while self.used > self._most and (slowest := self._take_slowest()) is not None:
-            # Not under the lock: it tells others that it is gone, who may wait for one another.
-            slowest.lose()
+        while self.used > self._limit and (slowest := self._pop_slowest()) is not None:
+            # Outside of the lock: `abort` calls others, who may take locks of their own.
+            slowest.abort()
             closed += 1
         if closed:
             OVER_BUDGET.inc(closed)
-            log.warning("outbound_budget", closed=closed, waiting_bytes=self.used, limit=self._most)
+            log.warning("outbound_budget", closed=closed, waiting_bytes=self.used, limit=self._limit)
 
     def measure(self) -> None:
-        """Bring the gauge up to date."""
+        """Update the gauge."""
         BYTES.set(self.used)
 
-    def _take_slowest(self) -> SlowReceiver | None:
+    def _pop_slowest(self) -> SlowReceiver | None:
         with self._lock:
-            slowest = next(iter(self._line), None)
+            slowest = next(iter(self._receivers), None)
             if slowest is not None:
-                del self._line[slowest]
+                del self._receivers[slowest]
             return slowest
 
 
 class QueuedWrite:
-    """One thing that is being written for a client, in the budget until it is written or given up."""
+    """Counts one blocking write in the budget until it is written or given up."""
 
-    def __init__(self, outbound: OutgoingBudget, waiting: SlowReceiver) -> None:
-        self._outbound = outbound
-        self._waiting = waiting
+    def __init__(self, budget: OutgoingBudget, receiver: SlowReceiver) -> None:
+        self._budget = budget
+        self._receiver = receiver
         self._pieces: list[Queued] = []
 
     def begin(self, piece: Queued) -> None:
-        """Count it. It may end connections, this one too."""
-        self._outbound.hold(piece)
+        """Count a piece. The budget may abort connections, this one included."""
+        self._budget.add(piece)
         self._pieces.append(piece)
-        self._outbound.join(self._waiting)
-        self._outbound.relieve()
+        self._budget.add_receiver(self._receiver)
+        self._budget.enforce()
 
     def end(self) -> None:
-        """Count it no more. What is counted no more is no error."""
-        self._outbound.leave(self._waiting)
-        # Whoever writes and whoever gives up may come here at once.
+        """Stop counting the piece. Calling it twice is no error."""
+        self._budget.remove_receiver(self._receiver)
+        # The writer and an abort may arrive here at the same time.
         with suppress(IndexError):
-            self._outbound.release(self._pieces.pop())
+            self._budget.remove(self._pieces.pop())
 
 
 def _whole(piece: Queued) -> bytes | str:
-    """Return the object that a piece is a part of: it is kept whole as long as any part of it is."""
+    """Return the object behind a view: any part of it keeps all of it in memory."""
     if not isinstance(piece, memoryview):
         return piece
     whole = piece.obj

@@ -1,4 +1,4 @@
-"""A head that two programs could read differently is refused, line by line. The kind: request smuggling."""
+"""A request head that two programs could parse differently is refused (request smuggling)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_plain_head_is_read(lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("lines", list(BAD.values()), ids=list(BAD))
-def test_a_doubtful_head_is_refused_wherever_the_line_stands(lines: list[bytes]) -> None:
+def test_an_ambiguous_head_is_refused_wherever_the_line_stands(lines: list[bytes]) -> None:
     for around in (lines, [b"Host: a\r\n", *lines], [*lines, b"X-Last: b\r\n", b"\r\n"]):
         assert find_header_error(around) is not None
 
@@ -81,7 +81,7 @@ def test_another_protocol_is_not_read(line: bytes) -> None:
     assert find_request_line_error(line) is not None
 
 
-def test_a_body_in_chunks_is_known_however_it_is_spelt() -> None:
+def test_a_chunked_body_is_recognized_however_it_is_spelt() -> None:
     for line in (
         b"Transfer-Encoding: chunked\r\n",
         b"TRANSFER-ENCODING:chunked\n",

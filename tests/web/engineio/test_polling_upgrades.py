@@ -120,12 +120,12 @@ def poll_aside(caller: Caller) -> Callable[[], list[str]]:
     ids=["no probe", "no packet", "binary", "no upgrade", "no packet then", "empty piece", "no text", "no frame"],
 )
 def test_an_upgrade_that_fails_keeps_nothing_of_what_its_client_sent(caller: Caller, said: list[bytes]) -> None:
-    budget = caller.session._budgets.partials
+    budget = caller.session._budgets.incoming
     for _ in range(100):
         failed = Try(caller, *said)
         assert failed.ask() is None
         failed.end()
-    assert (budget.used, budget._kept) == (0, {})
+    assert (budget.used, budget._sizes) == (0, {})
     assert caller.post('42["message","on"]').status_code == 200
     heard: list[str] = []
     while '42["message-back","on"]' not in heard:
@@ -133,11 +133,11 @@ def test_an_upgrade_that_fails_keeps_nothing_of_what_its_client_sent(caller: Cal
 
 
 def test_a_websocket_of_its_own_keeps_nothing_once_it_is_over(caller: Caller) -> None:
-    budget = caller.session._budgets.partials
+    budget = caller.session._budgets.incoming
     over = Try(caller, frame(b"41"), frame(b"1"), HALF, sid="")
     assert over.ask() is None
     over.end()
-    assert (budget.used, budget._kept) == (0, {})
+    assert (budget.used, budget._sizes) == (0, {})
 
 
 def test_while_an_upgrade_is_silent_everything_comes_by_polling_and_each_poll_waits(caller: Caller) -> None:

@@ -17,13 +17,13 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.stock_websocket import StockSocket
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.frames import (
-    LATER,
-    NOT_TEXT,
-    NOT_WANTED,
+    INVALID_TEXT,
     PING,
+    POLICY_VIOLATION,
     PONG,
     PROTOCOL_ERROR,
     TOO_BIG,
+    TRY_AGAIN_LATER,
     pack,
     pack_close,
 )
@@ -95,11 +95,11 @@ def test_messages_come_whole_or_in_pieces_with_control_frames_between(scenes: An
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ([frame(b"4a", TEXT), frame(b"", 0)], NOT_WANTED),
-        ([frame(b"", TEXT)], NOT_WANTED),
+        ([frame(b"4a", TEXT), frame(b"", 0)], POLICY_VIOLATION),
+        ([frame(b"", TEXT)], POLICY_VIOLATION),
         ([frame(b"4" * 1025)], TOO_BIG),
         ([frame(b"4" * 600, TEXT), frame(b"4" * 600, 0)], TOO_BIG),
-        ([frame(b"\xff")], NOT_TEXT),
+        ([frame(b"\xff")], INVALID_TEXT),
         ([frame(b"4", 0)], PROTOCOL_ERROR),
         ([b"GET / HTTP/1.1\r\n\r\n"], PROTOCOL_ERROR),
     ],
@@ -127,10 +127,10 @@ def test_what_is_kept_of_messages_in_pieces_has_one_budget(scenes: Any) -> None:
         s.hearer.longest = 10**6
         s.say(frame(b"4" * size, TEXT))
         threading.Thread(target=s.ws.wait, daemon=True).start()
-    assert large.told() == pack_close(LATER)
-    wait_until(lambda: small.budgets.partials.used == 20_000, "only the smaller is kept")
+    assert large.told() == pack_close(TRY_AGAIN_LATER)
+    wait_until(lambda: small.budgets.incoming.used == 20_000, "only the smaller is kept")
     small.client.close()
-    wait_until(lambda: small.budgets.partials.used == 0, "it is forgotten with its connection")
+    wait_until(lambda: small.budgets.incoming.used == 0, "it is forgotten with its connection")
 
 
 def test_what_a_slow_client_does_not_take_counts_and_ends_the_slowest(scenes: Any) -> None:
@@ -145,13 +145,13 @@ def test_what_a_slow_client_does_not_take_counts_and_ends_the_slowest(scenes: An
 
     for name, s, size in (("slow", slow, 700_000), ("late", late, 600_000)):
         threading.Thread(target=send, args=(name, s, size), daemon=True).start()
-        wait_until(lambda: slow.budgets.outbound.used > 0, "it waits")
+        wait_until(lambda: slow.budgets.outgoing.used > 0, "it waits")
     wait_until(lambda: ended == ["slow"], "the one that waited longest goes")
-    assert 600_000 < slow.budgets.outbound.used < 700_000
+    assert 600_000 < slow.budgets.outgoing.used < 700_000
     read = 0
     while read < 600_000:
         read += len(late.client.recv(65_536))
-    wait_until(lambda: slow.budgets.outbound.used == 0, "nothing waits")
+    wait_until(lambda: slow.budgets.outgoing.used == 0, "nothing waits")
 
 
 def test_a_client_that_does_not_show_what_it_is_has_no_more_time_than_a_request(scenes: Any) -> None:

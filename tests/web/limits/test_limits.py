@@ -191,21 +191,21 @@ def test_an_address_has_one_count_for_all_its_connections(tmp_path: Path, clock:
     server = FakeServer()
     count_connections(server, limits)
     direct = {"REMOTE_ADDR": HERE, DIRECT: True}
-    assert limits.hold(HERE)
+    assert limits.acquire_socket(HERE)
     # A websocket whose connection was counted, one behind a proxy, and one that polls.
     server.handlers["connect"]("a", {**direct, "QUERY_STRING": "EIO=4&transport=websocket"})
     server.handlers["connect"]("b", {"REMOTE_ADDR": HERE, "QUERY_STRING": "EIO=4&transport=websocket"})
     # The first transport counts, as for the library.
     server.handlers["connect"]("c", {**direct, "QUERY_STRING": "EIO=4&transport=polling&transport=websocket"})
-    assert (limits.hold(HERE), limits.try_connect(HERE), limits.try_connect(HERE, own=1)) == (False, 5.0, 0.0)
+    assert (limits.acquire_socket(HERE), limits.try_connect(HERE), limits.try_connect(HERE, own=1)) == (False, 5.0, 0.0)
     # The websocket of the one that polled was counted when it was accepted.
     server.handlers["upgrade"]("c")
-    assert limits.hold(HERE)
+    assert limits.acquire_socket(HERE)
     for sid in "abc":
         server.handlers["upgrade"](sid)
         server.handlers["disconnect"](sid)
     for _ in range(2):
-        limits.release(HERE)
+        limits.release_socket(HERE)
     assert dict(limits._open) == {}
 
 

@@ -1,4 +1,4 @@
-"""A websocket with which something goes wrong while it is let in is forgotten, and everybody else is served."""
+"""A websocket whose setup fails is forgotten, and all others are served."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from tests.harness.settings import make_settings
 def make_engine() -> tuple[Engine, EventLoop]:
     server = socketio.Server(async_mode="threading", async_handlers=False)
     settings = make_settings()
-    reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
-    return Engine(server, settings, reactor, MemoryBudgets(settings)), reactor
+    loop = EventLoop(select.epoll(), lambda _: None, lambda work: work())
+    return Engine(server, settings, loop, MemoryBudgets(settings)), loop
 
 
 @pytest.mark.parametrize("broken", ["the greeting", "the poller"])
-def test_what_goes_wrong_while_a_websocket_is_let_in_leaves_nothing_behind(
-    broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, reactor = make_engine()
+def test_a_websocket_whose_setup_fails_leaves_nothing_behind(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, loop = make_engine()
     known: list[str] = []
     engine.eio.on("connect", lambda sid, environ: known.append(sid))
     engine.eio.on("disconnect", lambda sid, reason: known.remove(sid))
@@ -38,10 +36,10 @@ def test_what_goes_wrong_while_a_websocket_is_let_in_leaves_nothing_behind(
     if broken == "the greeting":
         monkeypatch.setattr(engine, "_greeting", fail)
     else:
-        monkeypatch.setattr(reactor, "watch", fail)
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+        monkeypatch.setattr(loop, "watch", fail)
+    server_side, client_side = socket.socketpair()
+    server_side.setblocking(False)
     upgrade = UpgradeRequest({"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4"}, b"a" * 24, 0)
-    with theirs, pytest.raises(OSError, match="no space left"):
-        engine.adopt(ours, upgrade)
-    assert (len(engine), known, ours.fileno()) == (0, [], -1)
+    with client_side, pytest.raises(OSError, match="no space left"):
+        engine.adopt(server_side, upgrade)
+    assert (len(engine), known, server_side.fileno()) == (0, [], -1)

@@ -1,4 +1,4 @@
-"""A connection writes what its client takes, keeps the rest of one message, and hears no more than it should."""
+"""A connection writes what its client reads, keeps the rest of one message, and limits what it receives."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from swallowtail.app.web.engineio.packets import TextFrame
-from swallowtail.app.web.websocket.connection import Batch, Connection
+from swallowtail.app.web.websocket.batch import Batch
+from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import (
     CLOSE,
-    LATER,
     PING,
     PONG,
     PROTOCOL_ERROR,
     TEXT,
     TOO_BIG,
+    TRY_AGAIN_LATER,
     pack,
     pack_close,
     payload_of,
@@ -30,19 +31,19 @@ from tests.harness.waiting import wait_until
 from tests.web.websocket.test_frames import client_frame
 
 
-class Owner:
-    """Notes what happens to a connection."""
+class RecordingOwner:
+    """Records what happens to a connection."""
 
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.ends = 0
         self.drains = 0
 
-    def hear(self, kind: int, payload: bytes) -> None:
+    def message_received(self, kind: int, payload: bytes) -> None:
         assert kind == TEXT
-        self.heard.append(payload)
+        self.received.append(payload)
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         self.ends += 1
 
     def drained(self) -> None:
@@ -50,47 +51,47 @@ class Owner:
 
 
 class Scene:
-    """A connection on a real pair of sockets and a real poller, moved by hand."""
+    """A connection on a real pair of sockets and a real poller, driven by the test."""
 
     def __init__(
         self,
         *,
         rate: int = 1000,
         waiting: int = 65_536,
-        outbound: OutgoingBudget | None = None,
-        partials: IncomingBudget | None = None,
+        outgoing: OutgoingBudget | None = None,
+        incoming: IncomingBudget | None = None,
     ) -> None:
         ours, self.client = socket.socketpair()
         ours.setblocking(False)
         self.client.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        self.owner = Owner()
-        self.reactor = EventLoop(select.epoll(), lambda _: None, lambda work: work())
-        self.outbound = OutgoingBudget(10**9) if outbound is None else outbound
-        limits: dict[str, Any] = {"longest": 10_000, "waiting": waiting, "rate": rate}
-        self.partials = IncomingBudget(10**9) if partials is None else partials
-        budgets: Any = {"outbound": self.outbound, "partials": self.partials}
-        self.line = Connection(self.reactor, ours, self.owner, **limits, **budgets)
-        self.line.start()
+        self.owner = RecordingOwner()
+        self.loop = EventLoop(select.epoll(), lambda _: None, lambda work: work())
+        self.outgoing = OutgoingBudget(10**9) if outgoing is None else outgoing
+        limits: dict[str, Any] = {"max_message": 10_000, "max_waiting": waiting, "max_frames": rate}
+        self.incoming = IncomingBudget(10**9) if incoming is None else incoming
+        budgets: Any = {"outgoing": self.outgoing, "incoming": self.incoming}
+        self.connection = Connection(self.loop, ours, self.owner, **limits, **budgets)
+        self.connection.start()
 
-    def say(self, *frames: bytes) -> None:
+    def send(self, *frames: bytes) -> None:
         self.client.sendall(b"".join(frames))
-        self.reactor.turn()
+        self.loop.run_once()
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         """Everything that the client can read now."""
-        taken = b""
+        data = b""
         while True:
             try:
-                piece = self.client.recv(1 << 20)
+                chunk = self.client.recv(1 << 20)
             except BlockingIOError:
-                return taken
-            if not piece:
-                return taken
-            taken += piece
+                return data
+            if not chunk:
+                return data
+            data += chunk
 
     def close(self) -> None:
-        self.line.lose()
+        self.connection.abort()
         self.client.close()
 
 
@@ -112,131 +113,131 @@ def batch(count: int, size: int) -> Batch:
     return Batch([TextFrame(b"%06d" % number + b"x" * size) for number in range(count)])
 
 
-def test_messages_are_heard_in_order_and_answers_leave_in_one_write(scene: type[Scene]) -> None:
+def test_messages_are_received_in_order_and_answers_leave_in_one_write(scene: type[Scene]) -> None:
     s = scene()
-    s.say(client_frame(b"one"), client_frame(b"two"), client_frame(b"!", PING))
-    assert s.owner.heard == [b"one", b"two"]
-    assert s.take() == pack(b"!", PONG)
+    s.send(client_frame(b"one"), client_frame(b"two"), client_frame(b"!", PING))
+    assert s.owner.received == [b"one", b"two"]
+    assert s.read() == pack(b"!", PONG)
 
 
-def test_a_client_that_takes_everything_is_given_everything(scene: type[Scene]) -> None:
+def test_a_client_that_reads_everything_gets_everything(scene: type[Scene]) -> None:
     s = scene()
     few = batch(3, 10)
-    assert (s.line.clear, s.line.offer(few), s.line.clear) == (True, 3, True)
-    assert s.take() == few.data
+    assert (s.connection.can_send, s.connection.offer(few), s.connection.can_send) == (True, 3, True)
+    assert s.read() == few.data
 
 
-def test_of_what_a_client_does_not_take_only_the_rest_of_one_message_is_kept(scene: type[Scene]) -> None:
+def test_of_what_a_client_does_not_read_only_the_rest_of_one_message_is_kept(scene: type[Scene]) -> None:
     s = scene()
     many = batch(200, 1000)
-    out = s.line.offer(many)
+    out = s.connection.offer(many)
     assert 0 < out < 200
-    assert not s.line.clear
-    assert not s.line.is_ready
-    assert s.line.waiting < len(many.frames[0].wire)
-    assert [s.line.offer(many) for _ in range(3)] == [0, 0, 0]
-    taken = b""
+    assert not s.connection.can_send
+    assert not s.connection.is_ready
+    assert s.connection.waiting < len(many.frames[0].wire)
+    assert [s.connection.offer(many) for _ in range(3)] == [0, 0, 0]
+    data = b""
     while s.owner.drains == 0:
-        taken += s.take()
-        s.reactor.turn()
-    taken += s.take()
-    assert taken == b"".join(frame.wire for frame in many.frames[:out])
-    assert (s.line.clear, s.line.is_ready, s.line.waiting) == (True, True, 0)
+        data += s.read()
+        s.loop.run_once()
+    data += s.read()
+    assert data == b"".join(frame.wire for frame in many.frames[:out])
+    assert (s.connection.can_send, s.connection.is_ready, s.connection.waiting) == (True, True, 0)
 
 
-def test_what_is_for_one_client_waits_behind_and_comes_in_order(scene: type[Scene]) -> None:
+def test_a_message_for_one_client_waits_behind_the_others_and_arrives_in_order(scene: type[Scene]) -> None:
     s = scene()
     many = batch(200, 1000)
-    out = s.line.offer(many)
-    s.line.tell(pack(b"told"))
-    taken = b""
+    out = s.connection.offer(many)
+    s.connection.enqueue(pack(b"direct"))
+    data = b""
     while s.owner.drains == 0:
-        taken += s.take()
-        s.reactor.turn()
-    assert (taken + s.take()) == b"".join(frame.wire for frame in many.frames[:out]) + pack(b"told")
+        data += s.read()
+        s.loop.run_once()
+    assert (data + s.read()) == b"".join(frame.wire for frame in many.frames[:out]) + pack(b"direct")
 
 
-def test_a_client_that_takes_nothing_of_far_too_much_is_given_up(scene: type[Scene]) -> None:
+def test_a_client_that_reads_nothing_of_far_too_much_is_disconnected(scene: type[Scene]) -> None:
     s = scene(waiting=4096)
-    s.line.offer(batch(200, 1000))
+    s.connection.offer(batch(200, 1000))
     for _ in range(100):
-        s.line.tell(pack(b"x" * 1000))
-    assert (s.owner.ends, s.line.is_open, s.line.waiting) == (1, False, 0)
-    assert s.line.offer(batch(2, 10)) == 2, "one that is gone takes everything"
+        s.connection.enqueue(pack(b"x" * 1000))
+    assert (s.owner.ends, s.connection.is_open, s.connection.waiting) == (1, False, 0)
+    assert s.connection.offer(batch(2, 10)) == 2, "a closed connection takes everything"
 
 
-def test_a_client_that_says_too_much_is_heard_later(scene: type[Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_above_the_frame_rate_are_received_later(scene: type[Scene], monkeypatch: pytest.MonkeyPatch) -> None:
     s = scene(rate=10)
-    s.say(*[client_frame(b"%d" % number) for number in range(25)])
-    assert len(s.owner.heard) <= 20, "a second may have passed in the middle"
+    s.send(*[client_frame(b"%d" % number) for number in range(25)])
+    assert len(s.owner.received) <= 20, "a second may have passed in the middle"
 
-    def everything_is_heard() -> bool:
-        s.reactor.turn()
-        return len(s.owner.heard) == 25
+    def everything_is_received() -> bool:
+        s.loop.run_once()
+        return len(s.owner.received) == 25
 
-    wait_until(everything_is_heard, "everything is heard in the end", timeout=30)
-    assert s.owner.heard == [b"%d" % number for number in range(25)]
+    wait_until(everything_is_received, "everything is received in the end", timeout=30)
+    assert s.owner.received == [b"%d" % number for number in range(25)]
 
 
-def test_nothing_is_heard_while_an_answer_is_being_made(scene: type[Scene]) -> None:
+def test_nothing_is_received_during_a_pause(scene: type[Scene]) -> None:
     s = scene()
-    s.line.hold()
-    s.say(client_frame(b"one"))
-    assert s.owner.heard == []
-    s.line.go_on()
-    assert s.owner.heard == [b"one"]
+    s.connection.pause()
+    s.send(client_frame(b"one"))
+    assert s.owner.received == []
+    s.connection.resume()
+    assert s.owner.received == [b"one"]
 
 
-def test_a_client_that_closes_is_answered_and_lost_once(scene: type[Scene]) -> None:
+def test_a_client_that_closes_gets_a_close_frame_and_is_lost_once(scene: type[Scene]) -> None:
     s = scene()
-    s.say(client_frame((1000).to_bytes(2, "big"), CLOSE))
-    assert s.take() == pack_close(1000)
+    s.send(client_frame((1000).to_bytes(2, "big"), CLOSE))
+    assert s.read() == pack_close(1000)
     s.client.close()
-    s.reactor.turn()
-    assert (s.owner.ends, s.line.is_open) == (1, False)
+    s.loop.run_once()
+    assert (s.owner.ends, s.connection.is_open) == (1, False)
 
 
-def test_a_client_that_breaks_the_protocol_is_told_so_after_what_was_before(scene: type[Scene]) -> None:
+def test_a_client_that_violates_the_protocol_gets_the_code_after_earlier_messages(scene: type[Scene]) -> None:
     s = scene()
-    s.say(client_frame(b"fine"), pack(b"not masked"), client_frame(b"never heard"))
-    assert s.owner.heard == [b"fine"]
-    assert payload_of(s.take()) == PROTOCOL_ERROR.to_bytes(2, "big")
+    s.send(client_frame(b"fine"), pack(b"not masked"), client_frame(b"never received"))
+    assert s.owner.received == [b"fine"]
+    assert payload_of(s.read()) == PROTOCOL_ERROR.to_bytes(2, "big")
 
 
 def test_a_client_that_vanishes_is_lost_once(scene: type[Scene]) -> None:
     s = scene()
     s.client.close()
     for _ in range(3):
-        s.reactor.turn()
-    s.line.tell(pack(b"nobody there"))
+        s.loop.run_once()
+    s.connection.enqueue(pack(b"too late"))
     assert s.owner.ends == 1
 
 
-def test_every_piece_of_a_message_counts_against_the_rate(scene: type[Scene]) -> None:
+def test_every_fragment_of_a_message_counts_against_the_rate(scene: type[Scene]) -> None:
     s = scene(rate=10)
-    pieces = [client_frame(b"%d" % (number % 10), 0 if number else TEXT, final=False) for number in range(100)]
-    s.say(*pieces)
-    assert 80 * len(pieces[0]) <= s.line._reader.waiting, "a second may have passed in the middle"
+    fragments = [client_frame(b"%d" % (number % 10), 0 if number else TEXT, final=False) for number in range(100)]
+    s.send(*fragments)
+    assert 80 * len(fragments[0]) <= s.connection._reader.unread, "a second may have passed in the middle"
 
 
-def test_a_message_in_pieces_is_bounded_by_what_a_client_may_say_now(scene: type[Scene]) -> None:
+def test_a_fragmented_message_has_the_size_limit_of_the_moment(scene: type[Scene]) -> None:
     s = scene()
-    s.line.limit(100)
-    s.say(client_frame(b"x" * 100))
-    s.say(client_frame(b"x" * 60, final=False), client_frame(b"x" * 60, 0))
-    assert s.owner.heard == [b"x" * 100]
-    assert payload_of(s.take()) == TOO_BIG.to_bytes(2, "big")
+    s.connection.set_max_message(100)
+    s.send(client_frame(b"x" * 100))
+    s.send(client_frame(b"x" * 60, final=False), client_frame(b"x" * 60, 0))
+    assert s.owner.received == [b"x" * 100]
+    assert payload_of(s.read()) == TOO_BIG.to_bytes(2, "big")
 
 
-def test_what_is_kept_of_messages_in_pieces_has_one_budget_and_who_sent_most_goes(scene: type[Scene]) -> None:
-    partials = IncomingBudget(10_000)
-    few, most, last = (scene(partials=partials) for _ in range(3))
-    few.say(client_frame(b"x" * 3000, final=False))
-    most.say(client_frame(b"x" * 9000)[:5000])
-    assert (partials.used, most.take()) == (8000, b"")
-    last.say(client_frame(b"x" * 4000, final=False))
-    assert (payload_of(most.take()), partials.used) == (LATER.to_bytes(2, "big"), 7000)
-    few.say(client_frame(b"y", 0))
-    assert (few.owner.heard, partials.used) == ([b"x" * 3000 + b"y"], 4000)
-    last.line.lose()
-    assert partials.used == 0
+def test_incomplete_messages_share_one_budget_and_the_largest_is_closed(scene: type[Scene]) -> None:
+    incoming = IncomingBudget(10_000)
+    few, most, last = (scene(incoming=incoming) for _ in range(3))
+    few.send(client_frame(b"x" * 3000, final=False))
+    most.send(client_frame(b"x" * 9000)[:5000])
+    assert (incoming.used, most.read()) == (8000, b"")
+    last.send(client_frame(b"x" * 4000, final=False))
+    assert (payload_of(most.read()), incoming.used) == (TRY_AGAIN_LATER.to_bytes(2, "big"), 7000)
+    few.send(client_frame(b"y", 0))
+    assert (few.owner.received, incoming.used) == ([b"x" * 3000 + b"y"], 4000)
+    last.connection.abort()
+    assert incoming.used == 0

@@ -1,4 +1,4 @@
-"""Websocket frames: written as the protocol wants them, read in whatever pieces they arrive."""
+"""Websocket frames are encoded by the protocol, and decoded however their bytes are split."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from swallowtail.app.web.websocket.frames import (
     BINARY,
     CLOSE,
-    NOT_TEXT,
-    NOT_WANTED,
-    PIECE,
+    FRAGMENT,
+    INVALID_TEXT,
     PING,
+    POLICY_VIOLATION,
     PROTOCOL_ERROR,
     TEXT,
     TOO_BIG,
@@ -39,13 +39,13 @@ def client_frame(payload: bytes, kind: int = TEXT, *, final: bool = True, mask: 
 
 
 def read_all(reader: FrameReader, *pieces: bytes) -> list[tuple[int, bytes]]:
-    found = []
+    messages = []
     for piece in pieces:
         reader.feed(piece)
         while (message := reader.next()) is not None:
-            if message[0] != PIECE:
-                found.append(message)
-    return found
+            if message[0] != FRAGMENT:
+                messages.append(message)
+    return messages
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 100_000])
@@ -64,10 +64,10 @@ def test_it_does_not_matter_how_the_bytes_are_cut(payloads: list[bytes], cuts: l
         stream, place = stream[size:], place + 1
     reader = FrameReader(1000)
     assert read_all(reader, *pieces) == [(TEXT, payload) for payload in payloads]
-    assert reader.waiting == 0
+    assert reader.unread == 0
 
 
-def test_a_message_in_pieces_is_joined_and_control_frames_may_come_between() -> None:
+def test_a_fragmented_message_is_joined_and_control_frames_may_come_between() -> None:
     stream = (
         client_frame(b"one ", final=False)
         + client_frame(b"!", PING)
@@ -88,37 +88,37 @@ def test_a_message_in_pieces_is_joined_and_control_frames_may_come_between() -> 
         (client_frame(b"one", final=False) + client_frame(b"another"), PROTOCOL_ERROR),
         (client_frame(b"", PING, final=False), PROTOCOL_ERROR),
         (client_frame(b"x" * 126, CLOSE), PROTOCOL_ERROR),
-        (client_frame(b"", final=False), NOT_WANTED),
-        (client_frame(b"a", final=False) + client_frame(b"", 0, final=False), NOT_WANTED),
-        (client_frame(b"a", final=False) + client_frame(b"", 0), NOT_WANTED),
+        (client_frame(b"", final=False), POLICY_VIOLATION),
+        (client_frame(b"a", final=False) + client_frame(b"", 0, final=False), POLICY_VIOLATION),
+        (client_frame(b"a", final=False) + client_frame(b"", 0), POLICY_VIOLATION),
         (b"\x81\xff" + (2**62).to_bytes(8, "big"), TOO_BIG),
         (client_frame(b"x" * 600, final=False) + client_frame(b"x" * 600, 0), TOO_BIG),
     ],
 )
-def test_what_breaks_the_protocol_or_the_limit_is_refused(stream: bytes, code: int) -> None:
+def test_a_frame_that_violates_the_protocol_or_the_limit_is_refused(stream: bytes, code: int) -> None:
     with pytest.raises(FrameError) as refused:
         read_all(FrameReader(1000), stream)
     assert refused.value.code == code
 
 
 def test_the_frame_that_ends_a_connection_says_why() -> None:
-    assert pack_close(NOT_TEXT) == b"\x88\x02\x03\xef"
+    assert pack_close(INVALID_TEXT) == b"\x88\x02\x03\xef"
 
 
-def test_every_frame_is_told_of_so_that_it_can_be_counted() -> None:
+def test_every_fragment_is_returned_so_that_it_can_be_counted() -> None:
     reader = FrameReader(1000)
     reader.feed(b"".join([client_frame(b"a", final=False), client_frame(b"b", 0, final=False), client_frame(b"c", 0)]))
-    assert [reader.next() for _ in range(4)] == [(PIECE, b""), (PIECE, b""), (TEXT, b"abc"), None]
+    assert [reader.next() for _ in range(4)] == [(FRAGMENT, b""), (FRAGMENT, b""), (TEXT, b"abc"), None]
 
 
 def test_a_frame_that_comes_in_small_pieces_costs_no_more_for_being_large() -> None:
-    """At four times the size there are four times as many pieces, and nothing that has come is copied for each."""
+    """A frame of four times the size arrives in four times as many parts; no part copies what has arrived."""
 
     def read(text: bytes) -> None:
         frame, reader = client_frame(text), FrameReader(len(text))
         for place in range(0, len(frame), 16):
             reader.feed(frame[place : place + 16])
-            found = reader.next()
-        assert found == (TEXT, text)
+            message = reader.next()
+        assert message == (TEXT, text)
 
     check_scaling(read, lambda size: b"x" * size, 100_000)

@@ -1,4 +1,4 @@
-"""Which requests are taken for websockets at the gate: those beyond doubt, and no other."""
+"""The acceptor takes a request for a websocket upgrade only when it is unambiguous."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def request(*changes: tuple[str, str]) -> bytes:
     return text.encode() + b"\r\n\r\n"
 
 
-def test_the_answer_is_the_one_of_the_document() -> None:
-    """RFC 6455, section 1.3, has this key and this answer."""
+def test_the_response_is_the_one_of_the_specification() -> None:
+    """RFC 6455, section 1.3, has this key and this response."""
     upgrade = read_upgrade(request() + b"more", ADDRESS)
     assert upgrade is not None
-    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in upgrade.answer()
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in upgrade.accept()
     assert upgrade.size == len(request())
 
 
-def test_the_application_gets_what_it_may_want_to_know_and_no_more() -> None:
+def test_the_application_gets_the_headers_except_those_of_the_transport() -> None:
     upgrade = read_upgrade(request(), ADDRESS)
     assert upgrade is not None
     assert upgrade.environ == {
@@ -74,10 +74,10 @@ def test_the_application_gets_what_it_may_want_to_know_and_no_more() -> None:
         ("Cookie: a=b", "no colon"),
     ],
 )
-def test_whatever_is_in_doubt_is_left_to_the_wsgi_server(change: tuple[str, str]) -> None:
+def test_an_ambiguous_request_is_left_to_the_wsgi_server(change: tuple[str, str]) -> None:
     assert read_upgrade(request(change), ADDRESS) is None
 
 
-def test_a_request_that_is_not_all_there_is_left_to_it_too() -> None:
+def test_an_incomplete_request_is_left_to_it_too() -> None:
     assert read_upgrade(request()[:-1], ADDRESS) is None
     assert read_upgrade(b"", ADDRESS) is None

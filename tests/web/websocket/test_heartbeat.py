@@ -1,67 +1,67 @@
-"""Pings from one place: each connection is asked in its turn, and given up when it does not answer."""
+"""Each connection is pinged in its turn, and closed when it does not answer."""
 
 from __future__ import annotations
 
 from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
 
-class Heart:
-    """A connection on paper; `answers` is whether it answers pings."""
+class FakeTarget:
+    """A connection that records its pings; `answers` is whether it answers them."""
 
     def __init__(self, *, answers: bool) -> None:
         self.closed = False
         self.answers = answers
-        self.asked: list[float] = []
+        self.pinged: list[float] = []
         self.waits_since: float | None = None
-        self.given_up_at: float | None = None
+        self.timed_out_at: float | None = None
 
     def ping(self, now: float) -> None:
-        self.asked.append(now)
+        self.pinged.append(now)
         self.waits_since = now
 
-    def is_overdue(self, asked_at: float) -> bool:
-        return self.waits_since == asked_at
+    def is_overdue(self, pinged_at: float) -> bool:
+        return self.waits_since == pinged_at
 
-    def answer(self, pulse: PingSchedule, now: float) -> None:
+    def answer(self, schedule: PingSchedule, now: float) -> None:
         self.waits_since = None
-        pulse.plan(self, now)
+        schedule.add(self, now)
 
-    def give_up(self) -> None:
+    def time_out(self) -> None:
         self.closed = True
 
 
-def test_who_answers_is_asked_again_and_who_does_not_is_given_up() -> None:
-    pulse = PingSchedule(25, 20)
-    lively, deaf, gone = Heart(answers=True), Heart(answers=False), Heart(answers=True)
-    for heart in (lively, deaf, gone):
-        pulse.plan(heart, 0)
-    gone.closed = True
+def test_a_connection_that_answers_is_pinged_again_and_one_that_does_not_is_closed() -> None:
+    schedule = PingSchedule(25, 20)
+    live, silent, closed = FakeTarget(answers=True), FakeTarget(answers=False), FakeTarget(answers=True)
+    for target in (live, silent, closed):
+        schedule.add(target, 0)
+    closed.closed = True
     for now in range(1, 101):
-        pulse.look(now)
-        if lively.waits_since is not None:
-            lively.answer(pulse, now)
-        if deaf.closed and deaf.given_up_at is None:
-            deaf.given_up_at = now
-    assert lively.asked == [25, 50, 75, 100]
-    assert (deaf.asked, deaf.given_up_at) == ([25], 45)
-    assert (gone.asked, lively.closed) == ([], False)
+        schedule.check(now)
+        if live.waits_since is not None:
+            live.answer(schedule, now)
+        if silent.closed and silent.timed_out_at is None:
+            silent.timed_out_at = now
+    assert live.pinged == [25, 50, 75, 100]
+    assert (silent.pinged, silent.timed_out_at) == ([25], 45)
+    assert (closed.pinged, live.closed) == ([], False)
 
 
-def test_nobody_is_given_up_by_a_process_that_was_away_itself() -> None:
-    pulse = PingSchedule(25, 20)
-    lively, deaf = Heart(answers=True), Heart(answers=False)
-    for heart in (lively, deaf):
-        pulse.plan(heart, 0)
+def test_a_process_that_was_suspended_closes_no_connection_for_it() -> None:
+    schedule = PingSchedule(25, 20)
+    live, silent = FakeTarget(answers=True), FakeTarget(answers=False)
+    for target in (live, silent):
+        schedule.add(target, 0)
     for now in range(26):
-        pulse.look(now)
-    # The answer came while nobody listened, and is heard after the first look.
-    pulse.look(200)
-    assert not lively.closed
-    lively.answer(pulse, 200)
+        schedule.check(now)
+    # The pong arrived during the suspension, and is read after the first check.
+    schedule.check(200)
+    assert not live.closed
+    live.answer(schedule, 200)
     for now in range(201, 220):
-        pulse.look(now)
-    assert (lively.closed, deaf.closed) == (False, False)
-    pulse.look(220)
-    assert (lively.closed, deaf.closed) == (False, True)
-    pulse.look(225)
-    assert lively.asked == [25, 225]
+        schedule.check(now)
+    assert (live.closed, silent.closed) == (False, False)
+    schedule.check(220)
+    assert (live.closed, silent.closed) == (False, True)
+    schedule.check(225)
+    assert live.pinged == [25, 225]

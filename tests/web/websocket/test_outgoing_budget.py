@@ -1,4 +1,4 @@
-"""What waits for many is kept once, and a process over its budget closes those that have taken nothing the longest."""
+"""A message that waits for many clients is kept once; above its budget a process closes the slowest clients."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def _answer(number: int, snapshot: bytes = SNAPSHOT) -> tuple[bytes, bytes, byte
 
 
 def _drain(s: Scene) -> bytes:
-    taken = s.take()
-    while s.line.waiting:
-        s.reactor.turn()
-        taken += s.take()
-    return taken
+    data = s.read()
+    while s.connection.waiting:
+        s.loop.run_once()
+        data += s.read()
+    return data
 
 
 def _masked(frame: bytes) -> bytes:
-    """The frame as a client would have to send it, to read it with our own reader."""
+    """Return the frame as a client would send it."""
     place = {126: 4, 127: 10}.get(frame[1], 2)
     return bytes((frame[0], frame[1] | 0x80)) + frame[2:place] + bytes(4) + frame[place:]
 
@@ -44,85 +44,85 @@ def test_a_message_around_a_shared_part_is_one_frame_of_the_text(size: int) -> N
 
 
 def test_slow_clients_wait_for_one_object_and_each_gets_its_own_answer(scene: type[Scene]) -> None:
-    outbound = OutgoingBudget(10**9)
-    slow = [scene(outbound=outbound) for _ in range(60)]
+    outgoing = OutgoingBudget(10**9)
+    slow = [scene(outgoing=outgoing) for _ in range(60)]
     for number, s in enumerate(slow):
-        s.line.tell(*_answer(number))
+        s.connection.enqueue(*_answer(number))
     for s in slow:
-        shared = [piece.obj if isinstance(piece, memoryview) else piece for piece in s.line._out]
-        assert any(piece is SNAPSHOT for piece in shared), "a copy waits"
-        assert s.line.waiting > 500_000
+        shared = [piece.obj if isinstance(piece, memoryview) else piece for piece in s.connection._out]
+        assert any(piece is SNAPSHOT for piece in shared), "a copy is queued"
+        assert s.connection.waiting > 500_000
     # Once, and a few bytes around it for each.
-    assert len(SNAPSHOT) <= outbound.used < len(SNAPSHOT) + 60 * 100
+    assert len(SNAPSHOT) <= outgoing.used < len(SNAPSHOT) + 60 * 100
     for number, s in enumerate(slow):
         assert _drain(s) == b"".join(_answer(number))
-    assert (outbound.used, len(outbound)) == (0, 0)
+    assert (outgoing.used, len(outgoing)) == (0, 0)
 
 
 def test_the_rest_of_an_event_is_shared_too(scene: type[Scene]) -> None:
-    outbound = OutgoingBudget(10**9)
+    outgoing = OutgoingBudget(10**9)
     many = batch(3, 100_000)
-    for s in [scene(outbound=outbound) for _ in range(20)]:
-        assert s.line.offer(many) == 1
-    assert outbound.used == len(many.frames[0].wire)
+    for s in [scene(outgoing=outgoing) for _ in range(20)]:
+        assert s.connection.offer(many) == 1
+    assert outgoing.used == len(many.frames[0].wire)
 
 
 def test_many_pieces_leave_in_order(scene: type[Scene]) -> None:
     s = scene()
-    said = [b"%04d" % number for number in range(500)]
+    payloads = [b"%04d" % number for number in range(500)]
 
-    def say() -> None:
-        for one in said:
-            s.line.tell(pack(one))
+    def send() -> None:
+        for one in payloads:
+            s.connection.enqueue(pack(one))
 
-    s.line.gather(say)
-    assert _drain(s) == b"".join(pack(one) for one in said)
+    s.connection.coalesce_writes(send)
+    assert _drain(s) == b"".join(pack(one) for one in payloads)
 
 
-def test_over_the_budget_who_has_taken_nothing_for_the_longest_is_closed_first(scene: type[Scene]) -> None:
-    outbound = OutgoingBudget(3 * 1_000_000)
+def test_above_the_budget_the_client_without_progress_for_longest_is_closed_first(scene: type[Scene]) -> None:
+    outgoing = OutgoingBudget(3 * 1_000_000)
     closed = OVER_BUDGET._value.get()
     own = [orjson.dumps(str(number) * 1_000_000) for number in range(4)]
-    first, second, third, fourth = (scene(outbound=outbound) for _ in range(4))
+    first, second, third, fourth = (scene(outgoing=outgoing) for _ in range(4))
     for number, s in enumerate((first, second)):
-        s.line.tell(*_answer(number, own[number]))
-    # The first takes something, and is no longer the slowest.
-    first.take()
-    first.reactor.turn()
-    third.line.tell(*_answer(3, own[2]))
+        s.connection.enqueue(*_answer(number, own[number]))
+    # The first reads something, and is no longer the slowest.
+    first.read()
+    first.loop.run_once()
+    third.connection.enqueue(*_answer(3, own[2]))
     assert [s.owner.ends for s in (first, second, third)] == [0, 1, 0]
-    fourth.line.tell(*_answer(4, own[3]))
+    fourth.connection.enqueue(*_answer(4, own[3]))
     assert [s.owner.ends for s in (first, second, third, fourth)] == [1, 1, 0, 0]
     assert OVER_BUDGET._value.get() == closed + 2
-    assert outbound.used <= 3 * 1_000_000
+    assert outgoing.used <= 3 * 1_000_000
     assert _drain(third) == b"".join(_answer(3, own[2]))
     assert _drain(fourth) == b"".join(_answer(4, own[3]))
-    assert outbound.used == 0
+    assert outgoing.used == 0
 
 
-def test_who_is_larger_than_the_whole_budget_is_closed_and_the_others_stay(scene: type[Scene]) -> None:
-    outbound = OutgoingBudget(1_000_000)
-    quick, greedy = scene(outbound=outbound), scene(outbound=outbound)
-    greedy.line.tell(*_answer(1, b"1" * 2_000_000))
-    quick.line.tell(pack(b"hello"))
-    assert (greedy.owner.ends, quick.owner.ends, quick.take()) == (1, 0, pack(b"hello"))
-    assert outbound.used == 0
+def test_a_client_with_more_than_the_whole_budget_is_closed_and_the_others_stay(scene: type[Scene]) -> None:
+    outgoing = OutgoingBudget(1_000_000)
+    quick, greedy = scene(outgoing=outgoing), scene(outgoing=outgoing)
+    greedy.connection.enqueue(*_answer(1, b"1" * 2_000_000))
+    quick.connection.enqueue(pack(b"hello"))
+    assert (greedy.owner.ends, quick.owner.ends, quick.read()) == (1, 0, pack(b"hello"))
+    assert outgoing.used == 0
 
 
-def test_a_connection_that_goes_lets_go_of_what_waits_for_it(scene: type[Scene]) -> None:
-    outbound = OutgoingBudget(10**9)
-    s = scene(outbound=outbound)
-    s.line.tell(*_answer(1))
-    s.line.tell(pack(b"more"))
-    assert outbound.used > len(SNAPSHOT)
-    s.line.lose()
-    assert (outbound.used, len(outbound), outbound._holders) == (0, 0, {})
+def test_a_closed_connection_releases_what_waits_for_it(scene: type[Scene]) -> None:
+    outgoing = OutgoingBudget(10**9)
+    s = scene(outgoing=outgoing)
+    s.connection.enqueue(*_answer(1))
+    s.connection.enqueue(pack(b"more"))
+    assert outgoing.used > len(SNAPSHOT)
+    s.connection.abort()
+    assert (outgoing.used, len(outgoing), outgoing._holders) == (0, 0, {})
 
 
-def test_a_client_with_too_many_answers_of_its_own_is_given_up_and_counted(scene: type[Scene]) -> None:
-    given_up = OWN_QUEUE._value.get()
+def test_a_client_with_too_many_answers_of_its_own_is_closed_and_counted(scene: type[Scene]) -> None:
+    before = OWN_QUEUE._value.get()
     s = scene()
     for number in range(20):
-        s.line.tell(*_answer(number))
-    assert (s.owner.ends, OWN_QUEUE._value.get()) == (1, given_up + 1)
-    assert s.outbound.used == 0
+        s.connection.enqueue(*_answer(number))
+    assert (s.owner.ends, OWN_QUEUE._value.get()) == (1, before + 1)
+    assert s.outgoing.used == 0
