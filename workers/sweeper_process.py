@@ -118,8 +118,7 @@ def main() -> None:
     announcer = WorkerAnnouncer(runtime, f"{socket.gethostname()}:{pid_namespace()}:{parent}", sys.argv[3:])
     announcer.start()
     if len(sys.argv) > 2:
-        keeper = LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_ledger(runtime), settings)
-        threading.Thread(target=keeper.run, args=(stopping,), name="lease-keeper", daemon=True).start()
+        LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_ledger(runtime), settings).start()
     while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
         pass
     sweeper.stop()

@@ -81,7 +81,7 @@ ARROWS = {
         "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
     ),
     "web.http": "core.config core.database core.errors",
-    "web.limits": "core.config core.errors core.ledger.publisher core.security web.background web.http",
+    "web.limits": ("core.config core.errors core.ledger.publisher core.process core.security web.background web.http"),
     "web.serving": "core.config core.errors core.process core.security",
     "web.websocket": "core.config",
     "web.engineio": "core.config core.errors web.http web.websocket",
@@ -128,14 +128,14 @@ ARROWS = {
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
     "workers.signals": "",
     "workers.run": (
-        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.runtime core.states "
-        "core.validation workers.signals"
+        "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.process core.runtime "
+        "core.states core.validation workers.signals"
     ),
     "workers.reading": "core.config workers.run",
     "workers.llm": "core.config workers.reading workers.run",
     "workers.agents.campaign": "workers.llm workers.reading workers.run",
     "workers.registry": (
-        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.runtime workers.run"
+        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.process core.runtime workers.run"
     ),
     "workers.agents": "workers.agents.campaign workers.registry workers.run",
     "workers.release": (

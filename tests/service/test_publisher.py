@@ -12,7 +12,6 @@ import pytest
 import redis
 
 from swallowtail.app.core.events import EventRecord, LiveState, StepText
-from swallowtail.app.core.ledger import publisher as ledger_publisher
 from swallowtail.app.core.ledger.publisher import (
     PUBLISH_FAILURES,
     PUBLISHED,
@@ -21,6 +20,7 @@ from swallowtail.app.core.ledger.publisher import (
     instance_channel,
     task_channel,
 )
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from tests.core.domain import Domain
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings
@@ -163,7 +163,7 @@ def test_an_absent_redis_is_counted_and_never_raised_and_found_again(
 def test_after_a_failure_nothing_is_tried_for_a_while(
     caster: Broadcaster, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_publisher, "REST_SECONDS", 3600.0)
+    caster._breaker = CircuitBreaker(3600.0)
     tries: list[str] = []
     real = caster._attempt
 

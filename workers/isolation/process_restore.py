@@ -30,7 +30,7 @@ from swallowtail.workers.isolation.process_state import TABLE, NotRestorable, St
 log = structlog.get_logger(__name__)
 
 #: Our own threads, which live longer than a run.
-_OURS = frozenset({"announcer", "heartbeat", "lease-watch"})
+_OURS = frozenset({"announcement", "heartbeat", "lease_watch"})
 #: Seconds that threads may take to end after their run.
 _THREAD_SECONDS = 0.2
 

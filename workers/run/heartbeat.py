@@ -20,6 +20,7 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.runs import Beat, Claim
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcomes import WORKER_STOPPED, Outcome
@@ -76,11 +77,10 @@ class Heartbeat:
         self._kill = kill
         self._stopping_since: float | None = None
         self._interrupted_at: float | None = None
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=work, name=name, daemon=True)
-            for work, name in ((self._write_heartbeats, "heartbeat"), (self._watch, "lease-watch"))
-        ]
+        self._threads = (
+            PeriodicThread("heartbeat", self._write_heartbeat, settings.heartbeat_seconds),
+            PeriodicThread("lease_watch", self._enforce, self._next_check, woken=self._state.changed),
+        )
 
     def __enter__(self) -> Self:
         self._state.begin(self._claimed_at)
@@ -91,10 +91,10 @@ class Heartbeat:
 
     def __exit__(self, *_: object) -> None:
         self._state.is_finishing = True
-        self._over.set()
-        self._state.changed.set()
         for thread in self._threads:
-            thread.join(timeout=self._settings.lease_seconds)
+            thread.stop()
+        for thread in self._threads:
+            thread.stop(timeout=self._settings.lease_seconds)
         self._state.slot.close()
 
     def finish(self) -> None:
@@ -102,26 +102,18 @@ class Heartbeat:
         self._state.is_finishing = True
         self._live.close()
 
-    def _write_heartbeats(self) -> None:
-        while not self._over.wait(self._settings.heartbeat_seconds):
-            began = time.monotonic()
-            try:
-                beat = self._writer.heartbeat(self._claim, *self._live.current())
-            except Exception as error:  # the database is away, or broken: the lease decides how long that may last
-                reason = error.message if isinstance(error, SwallowtailError) else repr(error)
-                log.warning("heartbeat_failed", task_id=self._claim.task_id, reason=reason)
-                continue
-            if beat.alive:
-                self._state.extend(began, beat.cancel_requested)
-            else:
-                self._state.lose_lease()
-
-    def _watch(self) -> None:
-        while not self._over.is_set():
-            self._state.changed.wait(self._next_check())
-            self._state.changed.clear()
-            if not self._state.is_finishing:
-                self._enforce()
+    def _write_heartbeat(self) -> None:
+        began = time.monotonic()
+        try:
+            beat = self._writer.heartbeat(self._claim, *self._live.current())
+        except Exception as error:  # the database is away, or broken: the lease decides how long that may last
+            reason = error.message if isinstance(error, SwallowtailError) else repr(error)
+            log.warning("heartbeat_failed", task_id=self._claim.task_id, reason=reason)
+            return
+        if beat.alive:
+            self._state.extend(began, beat.cancel_requested)
+        else:
+            self._state.lose_lease()
 
     def _next_check(self) -> float:
         progress_due, remaining = self._live.flush(), self._state.lease_until - time.monotonic()
@@ -129,6 +121,8 @@ class Heartbeat:
         return delay if progress_due is None else min(delay, max(progress_due, 0.001))
 
     def _enforce(self) -> None:
+        if self._state.is_finishing:
+            return
         moment = time.monotonic()
         forced, stop = self._state.forced_outcome(), self._stop_outcome(moment)
         outcome = forced or stop

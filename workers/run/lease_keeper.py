@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Protocol
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.errors import LeaseLost, SwallowtailError
+from swallowtail.app.core.errors import LeaseLost
 from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.workers.run.heartbeat import LEAST_GRACE, HeartbeatWriter
 from swallowtail.workers.run.outcomes import WORKER_STOPPED, Error
@@ -76,14 +76,9 @@ class LeaseKeeper:
         #: A run that missed a heartbeat is silent; its lease must not end before that is noticed.
         self._patience = min(2 * settings.heartbeat_seconds, (settings.heartbeat_seconds + settings.lease_seconds) / 2)
 
-    def run(self, stopping: threading.Event) -> None:
-        """Check every half heartbeat until `stopping` is set."""
-        while not stopping.wait(self._settings.heartbeat_seconds / 2):
-            try:
-                self.check_runs()
-            except Exception as error:  # the database is away, or broken: the next check may find it back
-                reason = error.message if isinstance(error, SwallowtailError) else repr(error)
-                log.warning("lease_keeper_failed", reason=reason)
+    def start(self) -> None:
+        """Check every half heartbeat until the process ends."""
+        PeriodicThread("lease_keeper", self.check_runs, self._settings.heartbeat_seconds / 2).start()
 
     def check_runs(self) -> None:
         """Extend the lease of every run that is silent and alive."""

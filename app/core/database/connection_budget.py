@@ -10,7 +10,6 @@ there are, the pooler decides.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 from swallowtail.app.core.errors import Unavailable
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 
 POOLED = Gauge(
     "swallowtail_database_connections",
@@ -35,8 +35,6 @@ POOL_LIMIT = Gauge(
 _IN_USE, _IDLE = POOLED.labels("in_use"), POOLED.labels("idle")
 
 RESERVED = "the connections that the database has left are kept for runs"
-#: How long a process that was refused a further connection does without, in seconds.
-PAUSE = 1.0
 #: By the three limits that there are, the server's, the role's and the database's: what there may be, and what is left.
 #: Those that came later are not counted, or of many that are opened at once each would be one too many. Of other roles'
 #: sessions neither kind nor beginning is shown to all.
@@ -111,7 +109,8 @@ class Reserve:
     def __init__(self, number: int) -> None:
         """`number` connections are left to the runs of workers."""
         self._number = number
-        self._refused_until = 0.0
+        #: Open while the process does without a further connection.
+        self._breaker = CircuitBreaker()
 
     def connect(self, dialect: Any, record: object, args: Any, options: Any) -> Any:
         """Return a new connection. For SQLAlchemy's event of that name.
@@ -119,7 +118,7 @@ class Reserve:
         Raises:
             Unavailable: there are too few left.
         """
-        if time.monotonic() < self._refused_until:
+        if not self._breaker.allows():
             raise Unavailable(RESERVED)
         connection = dialect.connect(*args, **options)
         try:
@@ -131,7 +130,8 @@ class Reserve:
             connection.close()
             raise
         if budget.left >= budget.keeps(self._number):
+            self._breaker.record_success()
             return connection
         connection.close()
-        self._refused_until = time.monotonic() + PAUSE
+        self._breaker.record_failure()
         raise Unavailable(RESERVED)

@@ -8,7 +8,6 @@ check.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,15 +20,13 @@ from redis.retry import Retry
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.core.security.message_signing import Voucher
 
 log = structlog.get_logger(__name__)
 
 PUBLISHED = Counter("swallowtail_published_total", "Messages published to Redis", ["kind"])
 PUBLISH_FAILURES = Counter("swallowtail_publish_failures_total", "Messages that could not be published", ["kind"])
-
-#: After a failure, nothing is tried for this long: work must not wait a second for every event of an outage.
-REST_SECONDS = 1.0
 
 
 def instance_channel(settings: Settings, instance_id: str) -> str:
@@ -72,7 +69,8 @@ class Broadcaster:
         self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._client: redis.Redis | None = None
         self._lock = threading.Lock()
-        self._resting_until = 0.0
+        # Work must not wait a second for every event of an outage.
+        self._breaker = CircuitBreaker()
 
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Publish committed events, one message for each instance among them, in their order."""
@@ -100,7 +98,7 @@ class Broadcaster:
             self._client.close()
 
     def _send(self, kind: str, channel: str, message: dict[str, Any]) -> None:
-        if time.monotonic() < self._resting_until:
+        if not self._breaker.allows():
             PUBLISH_FAILURES.labels(kind).inc()
             return
         try:
@@ -115,10 +113,12 @@ class Broadcaster:
         try:
             send(self._connected())
         except (redis.RedisError, OSError) as fault:
-            self._resting_until = time.monotonic() + REST_SECONDS
+            self._breaker.record_failure()
             PUBLISH_FAILURES.labels(kind).inc()
             log.warning("publish_failed", kind=kind, reason=str(fault))
         else:
+            if self._breaker.has_failed:
+                self._breaker.record_success()
             PUBLISHED.labels(kind).inc()
 
     def _connected(self) -> redis.Redis:

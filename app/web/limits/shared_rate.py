@@ -24,12 +24,11 @@ from limits.strategies import (
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.web.limits.token_bucket import TokenBucket, make_buckets, take_all
 
 log = structlog.get_logger(__name__)
 
-#: After a failure, Redis is not asked for this long; then one caller tries it for all.
-REST_SECONDS = 1.0
 #: Shortest pause that is asked for: by then a count has moved.
 SHORTEST = 0.05
 
@@ -42,17 +41,15 @@ class RedisCounts:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._clock = clock
+        self._breaker = CircuitBreaker(clock=clock)
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
         self._strategies: dict[Manner, RateLimiter] = {}
-        self._resting_until = 0.0
-        self._is_doubted = False
 
     @property
     def is_away(self) -> bool:
         """Whether Redis failed when it was last asked."""
-        return self._is_doubted
+        return self._breaker.has_failed
 
     def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float | None:
         """Count one use. Returns 0, after how many seconds to try again, or None when Redis cannot tell.
@@ -81,12 +78,12 @@ class RedisCounts:
 
     def clear(self, rate: RateLimitItem, key: str, *, exact: bool) -> None:
         """Forget what a key has used."""
-        if not self._may_ask():
+        if not self._breaker.allows():
             return
         try:
             self._strategy("exact" if exact else "weighed").clear(rate, key)
         except (redis.RedisError, OSError) as fault:
-            self._rest(fault)
+            self._record_failure(fault)
 
     def close(self) -> None:
         """Close the connections to Redis."""
@@ -94,33 +91,19 @@ class RedisCounts:
             self._client.close()
 
     def _attempt(self, ask: Callable[[], float]) -> float | None:
-        if not self._may_ask():
+        if not self._breaker.allows():
             return None
         try:
             wait = ask()
         except (redis.RedisError, OSError) as fault:
-            self._rest(fault)
+            self._record_failure(fault)
             return None
-        self._is_doubted = False
+        self._breaker.record_success()
         return wait
 
-    def _may_ask(self) -> bool:
-        if not self._is_doubted:
-            return True
-        with self._lock:
-            now = self._clock()
-            if now < self._resting_until:
-                return False
-            # This caller tries it; the others go on without.
-            self._resting_until = now + REST_SECONDS
-            return True
-
-    def _rest(self, fault: Exception) -> None:
-        if not self._is_doubted:
+    def _record_failure(self, fault: Exception) -> None:
+        if self._breaker.record_failure():
             log.warning("limits_without_redis", reason=str(fault))
-        with self._lock:
-            self._is_doubted = True
-            self._resting_until = self._clock() + REST_SECONDS
 
     def _strategy(self, manner: Manner) -> RateLimiter:
         with self._lock:

@@ -1,0 +1,42 @@
+"""Stops calls to a service for a moment after it has failed, so that no caller waits for it again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class CircuitBreaker:
+    """Open for `seconds` after a failure; then one caller tries the service for all. Safe for threads."""
+
+    def __init__(self, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._closed_at = 0.0
+        #: Whether the latest call failed.
+        self.has_failed = False
+
+    def allows(self) -> bool:
+        """Return whether to call the service now."""
+        if not self.has_failed:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._closed_at:
+                return False
+            # This caller tries it; the others go on without.
+            self._closed_at = now + self._seconds
+            return True
+
+    def record_failure(self) -> bool:
+        """Open the circuit; returns whether this is the first failure after a success."""
+        with self._lock:
+            is_first, self.has_failed = not self.has_failed, True
+            self._closed_at = self._clock() + self._seconds
+        return is_first
+
+    def record_success(self) -> None:
+        """Close the circuit."""
+        self.has_failed = False
