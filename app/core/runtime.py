@@ -36,7 +36,7 @@ class Runtime:
     hurry: Callable[[], object]
     #: For whom `core/services/tasks` and `core/services/schedules` do what they do, and who has to be allowed to.
     caller: Caller = THE_SYSTEM
-    #: A process of greenlets puts its thread pool here (`app/wsgi.py`).
+    #: A process of greenlets puts its thread pool here (`app/web/serving`).
     offload: Offload = here
 
     def by(self, caller: Caller) -> Runtime:

@@ -30,10 +30,10 @@ class Web:
     tokens: Tokens
     announcer: PublishQueue
     socketio: SocketIO
-    #: The stream's half of this process; `app/wsgi.py` starts it.
+    #: The stream's half of this process; `app/web/serving/web_process.py` starts it.
     hub: Hub
     limits: Limits
-    #: Ends subscriptions that are no longer allowed; `app/wsgi.py` starts it.
+    #: Ends subscriptions that are no longer allowed; `app/web/serving/web_process.py` starts it.
     access_monitor: AccessMonitor
     #: The Socket.IO events that clients may send.
     events: frozenset[str]

@@ -58,7 +58,7 @@ _PARTS = (
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
-    Whoever serves it (`app/wsgi.py`) starts its hub, and a `Sweeper` to relay what is submitted. Raises SettingsError.
+    Whoever serves it (`app/web/serving`) starts its hub, and a `Sweeper` to relay what is submitted. Raises SettingsError.
 
     Args:
         settings: the frozen settings.

@@ -82,10 +82,9 @@ ARROWS = {
     ),
     "web.http": "core.config core.database core.errors",
     "web.limits": ("core.config core.errors core.ledger.publisher core.process core.security web.background web.http"),
-    "web.serving": "core.config core.errors core.process core.security",
     "web.websocket": "core.config",
     "web.engineio": "core.config core.errors web.http web.websocket",
-    "web.accept": "core.config web.background web.engineio web.http web.limits web.websocket",
+    "web.accept": "core.config web.engineio web.http web.limits web.websocket",
     "web.container": (
         "core.audit core.identity core.process core.runtime delivery.access_monitor delivery.hub "
         "web.background web.engineio web.limits web.websocket"
@@ -118,11 +117,11 @@ ARROWS = {
         "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio "
         "web.http web.limits web.ops web.pages web.request web.socketio web.websocket"
     ),
-    "wsgi": (
-        "core.config core.deployment core.errors core.logs core.maintenance core.process core.security "
-        "web.accept web.background web.container web.engineio web.factory web.ops web.serving web.socketio "
-        "web.websocket"
+    "web.serving": (
+        "core.config core.database core.deployment core.errors core.maintenance core.process core.security "
+        "web.accept web.background web.container web.engineio web.factory web.ops web.socketio web.websocket"
     ),
+    "wsgi": "core.config core.errors core.logs web.serving",
     "workers.isolation": "",
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",

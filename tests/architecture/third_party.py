@@ -35,8 +35,9 @@ LIBRARIES = {
     "web.ops": "sqlalchemy",
     "web.pages": "itsdangerous",
     "web.request": "werkzeug",
+    "web.serving": "eventlet gevent werkzeug",
     "web.socketio": "engineio flask_socketio redis socketio",
-    "wsgi": "dotenv eventlet flask gevent",
+    "wsgi": "dotenv eventlet gevent",
     "workers": "billiard celery pydantic sqlalchemy",
     "workers.agents.campaign": "segtok textstat yake",
     "workers.broker": "amqp kombu redis",
@@ -48,7 +49,10 @@ LIBRARIES = {
     "client": "engineio socketio",
 }
 #: Files that import eventlet or gevent: everything else is the same under each of them.
-CONCURRENCY = {"eventlet": {"app/wsgi.py"}, "gevent": {"app/wsgi.py"}}
+CONCURRENCY = {
+    "eventlet": {"app/wsgi.py", "app/web/serving/eventlet_server.py"},
+    "gevent": {"app/wsgi.py", "app/web/serving/gevent_server.py"},
+}
 _OURS = ("swallowtail", "app", "workers", "scripts", "tests", "")
 
 

@@ -1,18 +1,24 @@
-"""Our own web process as it is served, with the events of `echo` added to it: a program for the conformance cases."""
+"""The web process as it is served, with the events of `echo` added: a program for the conformance cases."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swallowtail.app import wsgi
 
+if TYPE_CHECKING:
+    from swallowtail.app.web.serving.web_process import Serve, Stop
 
-def echoing(serve: wsgi.Serve) -> wsgi.Serve:
-    """The same way to serve, of an application that echoes."""
+_import_server = wsgi._import_server
 
-    def serve_echo(listener: Any, app: Any, settings: Any) -> wsgi.Stop:
-        # Only now: the standard library has been patched.
+
+def import_echo_server(mode: str) -> Serve:
+    """Return the mode's server, which adds the echo events to the application."""
+    serve = _import_server(mode)
+
+    def serve_echo(listener: Any, app: Any, settings: Any) -> Stop:
+        # Imported now, after the standard library has been patched.
         from tests.conformance.echo import add_echo
 
         add_echo(app.extensions["swallowtail"].socketio.server)
@@ -22,5 +28,5 @@ def echoing(serve: wsgi.Serve) -> wsgi.Serve:
 
 
 if __name__ == "__main__":
-    wsgi._SERVERS.update({mode: echoing(serve) for mode, serve in wsgi._SERVERS.items()})
+    wsgi._import_server = import_echo_server
     sys.exit(wsgi.main([]))

@@ -32,7 +32,7 @@ class Passwords:
             time_cost=settings.password_rounds, memory_cost=settings.password_memory_kib, parallelism=1
         )
         self._turns = threading.BoundedSemaphore(settings.password_checks)
-        #: A process of greenlets puts its thread pool here (`app/wsgi.py`): a hash would stop all of them.
+        #: A process of greenlets puts its thread pool here (`app/web/serving`): a hash would stop all of them.
         self.offload: Offload = here
 
     def check(self, password: object, field: str = "password") -> str:

@@ -48,7 +48,7 @@ class DatabaseReader:
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._settings = settings
-        #: A process of greenlets sets its thread pool here (`app/wsgi.py`): encoding a snapshot would block all of them.
+        #: A process of greenlets sets its thread pool here (`app/web/serving`): encoding a snapshot would block all of them.
         self.offload: Offload = here
 
     def read_page(self, instance_id: str, after: int) -> Page:

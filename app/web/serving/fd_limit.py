@@ -1,4 +1,4 @@
-"""As many open files as the connections of a web process need. Before the road."""
+"""Raises the process's limit of open files to what its connections need."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-#: Descriptors that are not connections: the database, Redis, logs, and requests on their way.
+#: Descriptors that are not client connections: the database, Redis, logs, and requests that are being answered.
 SPARE = 256
 
 
 def raise_limit(connections: int) -> None:
-    """Allow this process that many connections, as far as the system lets it, and say so when that is too few."""
+    """Allow that many connections as far as the system permits, and log a warning when fewer are possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + SPARE
     if soft != resource.RLIM_INFINITY and soft < needed:
-        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
-        except (ValueError, OSError) as refusal:
-            # Some systems have a limit below the one that they tell.
-            log.debug("descriptors_not_raised", reason=str(refusal))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+        except (ValueError, OSError) as error:
+            # Some systems have a limit below the one that they report.
+            log.debug("descriptors_not_raised", reason=str(error))
     if soft != resource.RLIM_INFINITY and soft < needed:
         log.warning("descriptors_scarce", connections=max(0, soft - SPARE), max_connections=connections)

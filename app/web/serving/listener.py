@@ -1,7 +1,7 @@
-"""The address of a web process, or of several: where connections begin. Before the road.
+"""Opens the listening sockets of one web process, or of several on one address.
 
-Of several processes each listens on a socket of its own (`SO_REUSEPORT`), and the kernel deals new connections out to
-them evenly. docs/decisions tells why they do not share one socket.
+Each of several processes listens on a socket of its own (`SO_REUSEPORT`), and the kernel distributes new connections
+evenly among them. docs/decisions says why they do not share one socket.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import socket
 
 from swallowtail.app.core.config.settings import Settings
 
-#: Connections that may wait to be accepted: a whole room reconnects at once after a restart.
+#: Connections that may wait to be accepted: after a restart all clients of a process reconnect at once.
 BACKLOG = 1024
+#: Seconds that a kept-alive connection may be silent between two requests.
+KEEPALIVE = 75
 
 
 def listen(settings: Settings, *, shared: bool) -> socket.socket:
-    """Return a listening socket on the address of the settings, which others may listen on too if it is `shared`.
+    """Return a listening socket on the configured address; other processes may listen there too if it is `shared`.
 
     Raises:
-        OSError: the address is taken, or not one of this machine's.
+        OSError: the address is taken, or is not an address of this machine.
     """
-    # Sets SO_REUSEADDR, so that a restart need not wait for old connections to fade.
+    # Sets SO_REUSEADDR, so that a restart need not wait until the kernel forgets old connections.
     listener = socket.create_server(
         (settings.host, settings.port), family=_family(settings), backlog=BACKLOG, reuse_port=shared
     )
@@ -30,25 +32,25 @@ def listen(settings: Settings, *, shared: bool) -> socket.socket:
 
 
 def reserve(settings: Settings) -> socket.socket:
-    """Return a socket that keeps the address for processes of ours, without listening; it has a port if 0 was given.
+    """Return a socket that reserves the address without listening; for port 0 the kernel chooses one.
 
     Raises:
-        OSError: the address is taken, or not one of this machine's.
+        OSError: the address is taken, or is not an address of this machine.
     """
     with socket.socket(_family(settings)) as probe:
-        # Not with SO_REUSEPORT: another Swallowtail on the same address has to be in the way.
+        # Without SO_REUSEPORT: the address counts as taken if another Swallowtail uses it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((settings.host, settings.port))
         name = probe.getsockname()
-    keeper = socket.socket(_family(settings))
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved = socket.socket(_family(settings))
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        keeper.bind(name)
+        reserved.bind(name)
     except OSError:
-        keeper.close()
+        reserved.close()
         raise
-    return keeper
+    return reserved
 
 
 def name_of(listener: socket.socket) -> str:

@@ -1,8 +1,8 @@
-"""Several web processes on one address: `python -m swallowtail.app.wsgi --processes 4`. The ground beside `app/wsgi`.
+"""Supervises several web processes on one address: `python -m swallowtail.app.wsgi --processes 4`.
 
-The parent serves nobody and loads nothing of the application. It keeps the address, starts its children, starts again
-what dies, passes on the signal to end, and waits until all have closed. Killed itself, it takes them along: the kernel
-tells each child (see `app/core/process/supervised`).
+The parent serves no requests and imports nothing of the application. It reserves the address, starts its children,
+restarts those that die, forwards the signal to end, and waits until all have closed. If the parent is killed, the
+kernel signals each child (see `app/core/process/supervised`).
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from swallowtail.app.core.process.supervised import Child, Patience
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.serving.listener import name_of, reserve
 
-#: How a child ends whose settings cannot be used: starting it again would not help.
+#: Exit code of a child whose settings cannot be used: a restart would not help.
 UNUSABLE = 2
-#: The option by which a child is told its number, from 1.
+#: The option that passes a child its number, from 1.
 MEMBER = "--member"
 
 
-class Family:
-    """The children of one parent."""
+class ProcessGroup:
+    """The child processes of one parent."""
 
-    def __init__(self, settings: Settings, numbers: Path, port: int) -> None:
-        """`numbers` is the directory of their metrics; they all listen on `port`."""
-        env = {**os.environ, "SWALLOWTAIL_PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
-        self._children = [_Member(number, settings, env, numbers) for number in range(1, settings.processes + 1)]
+    def __init__(self, settings: Settings, metrics: Path, port: int) -> None:
+        """`metrics` is the directory of their metrics; all listen on `port`."""
+        env = {**os.environ, "SWALLOWTAIL_PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        self._children = [_WebProcess(number, settings, env, metrics) for number in range(1, settings.processes + 1)]
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -55,14 +55,14 @@ class Family:
 
     def _ask_to_stop(self) -> None:
         if self._stop.is_set():
-            # Asked twice: somebody means it.
+            # The second signal: the operator does not want to wait.
             for child in self._children:
                 child.kill()
         self._stop.set()
 
 
-class _Member(Child):
-    def __init__(self, number: int, settings: Settings, env: dict[str, str], numbers: Path) -> None:
+class _WebProcess(Child):
+    def __init__(self, number: int, settings: Settings, env: dict[str, str], metrics: Path) -> None:
         super().__init__(
             f"web process {number}",
             shlex.join([sys.executable, "-m", "swallowtail.app.wsgi", MEMBER, str(number)]),
@@ -74,51 +74,51 @@ class _Member(Child):
             own_session=False,
         )
         self._number = number
-        self._numbers = numbers
+        self._metrics = metrics
 
     async def run_once(self) -> int:
-        """See `Child`. What the process counted remains; what it was busy with does not."""
+        """See `Child`. The counters of the ended process remain; its gauges do not."""
         code = await super().run_once()
-        multiprocess.mark_process_dead(self._number, str(self._numbers))  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(self._number, str(self._metrics))  # type: ignore[no-untyped-call]
         return code
 
 
-def lead(settings: Settings) -> int:
+def supervise(settings: Settings) -> int:
     """Serve with several processes until SIGTERM or SIGINT; the exit code.
 
     Raises:
-        OSError: the address is taken, or not one of this machine's.
+        OSError: the address is taken, or is not an address of this machine.
         SettingsError: this is not Linux, the var directory cannot be written to, or a key is missing.
     """
     if not sys.platform.startswith("linux"):
         raise SettingsError("SWALLOWTAIL_PROCESSES: several processes on one address need Linux")
-    # Here, and not in each child: it is said once, and a key that is made at need is made once.
+    # Not in each child: a problem is reported once, and a key that does not exist yet is generated once.
     SigningKeys(settings).check()
-    with reserve(settings) as keeper:
-        numbers = _make_directory(settings, keeper)
-        _say(f"{settings.processes} web processes on {name_of(keeper)}")
+    with reserve(settings) as reserved:
+        metrics = _make_directory(settings, reserved)
+        _say(f"{settings.processes} web processes on {name_of(reserved)}")
         try:
-            return asyncio.run(_run(settings, numbers, keeper.getsockname()[1]))
+            return asyncio.run(_run(settings, metrics, reserved.getsockname()[1]))
         finally:
-            shutil.rmtree(numbers, ignore_errors=True)
+            shutil.rmtree(metrics, ignore_errors=True)
 
 
-async def _run(settings: Settings, numbers: Path, port: int) -> int:
-    return await Family(settings, numbers, port).run()
+async def _run(settings: Settings, metrics: Path, port: int) -> int:
+    return await ProcessGroup(settings, metrics, port).run()
 
 
-def _make_directory(settings: Settings, keeper: socket.socket) -> Path:
+def _make_directory(settings: Settings, reserved: socket.socket) -> Path:
     """Return an empty directory for the metrics of this address."""
-    place = name_of(keeper).removeprefix("http://").replace(":", "-")
-    directory = settings.var / "metrics" / place
+    address = name_of(reserved).removeprefix("http://").replace(":", "-")
+    directory = settings.var / "metrics" / address
     shutil.rmtree(directory, ignore_errors=True)
     try:
-        # Those that serve write their numbers into it; nobody else is to.
+        # Only the web processes may write their metrics there.
         open_private(settings.var)
         directory.parent.mkdir(mode=0o700, exist_ok=True)
         directory.mkdir(mode=0o700)
-    except OSError as fault:
-        raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {directory} cannot be made: {fault.strerror}") from None
+    except OSError as error:
+        raise SettingsError(f"SWALLOWTAIL_VAR_DIR: {directory} cannot be made: {error.strerror}") from None
     return directory
 
 

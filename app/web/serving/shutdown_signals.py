@@ -1,4 +1,4 @@
-"""How a web process is asked to end, and that it does. Beside the road."""
+"""Records SIGTERM and SIGINT for a web process, and ends it by force when it takes too long to close."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import os
 import signal
 from typing import Any
 
-#: Seconds from a signal to the end of the process, come what may.
-LAST_MOMENT = 4.5
+#: Seconds from a signal to the end of the process, whether it has closed by then or not.
+SHUTDOWN_SECONDS = 4.5
 _STDERR = 2
 
 
-def catch_signals(stopping: list[int], last_moment: float = LAST_MOMENT) -> None:
-    """Have SIGTERM and SIGINT noted in `stopping`; a second one ends the process at once.
+def catch_signals(stopping: list[int], shutdown_seconds: float = SHUTDOWN_SECONDS) -> None:
+    """Append SIGTERM and SIGINT to `stopping`; a second signal ends the process at once.
 
-    A process that has not ended `last_moment` seconds after the first is ended, and says so: what it still had to
-    write down is lost then.
+    A process that has not ended `shutdown_seconds` after the first signal is ended with a message, and loses what it
+    had yet to store.
     """
 
     def stop(number: int, _: Any) -> None:
         if stopping:
-            # Asked twice: somebody means it.
+            # The second signal: the operator does not want to wait.
             os._exit(128 + number)
         stopping.append(number)
         signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, last_moment)
+        signal.setitimer(signal.ITIMER_REAL, shutdown_seconds)
 
     def end(*_: Any) -> None:
-        # By hand: whoever was interrupted may hold the lock of the log.
-        os.write(_STDERR, f"the process did not end within {last_moment:g} s and is ended\n".encode())
+        # Not through the log: the interrupted code may hold its lock.
+        os.write(_STDERR, f"the process did not end within {shutdown_seconds:g} s and is ended\n".encode())
         os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):

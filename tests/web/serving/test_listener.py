@@ -1,4 +1,4 @@
-"""How the web process listens."""
+"""Listening sockets of web processes, and the mode that is read before the settings."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def test_accepted_connections_send_small_messages_at_once() -> None:
             assert client
 
 
-def test_an_address_is_kept_for_those_who_share_it_and_for_nobody_else() -> None:
-    with reserve(make_settings(port=0)) as keeper:
-        settings = make_settings(port=keeper.getsockname()[1])
-        with socket.socket() as nobody:
-            assert nobody.connect_ex(keeper.getsockname()) != 0
+def test_a_reserved_address_can_be_shared_by_processes_that_agree_and_by_no_other() -> None:
+    with reserve(make_settings(port=0)) as reserved:
+        settings = make_settings(port=reserved.getsockname()[1])
+        with socket.socket() as client:
+            assert client.connect_ex(reserved.getsockname()) != 0
         with listen(settings, shared=True), listen(settings, shared=True):
-            for take in (reserve, lambda settings: listen(settings, shared=False)):
+            for open_socket in (reserve, lambda settings: listen(settings, shared=False)):
                 with pytest.raises(OSError, match="in use"):
-                    take(settings)
+                    open_socket(settings)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_an_address_is_kept_for_those_who_share_it_and_for_nobody_else() -> None
         ({"SWALLOWTAIL_ASYNC_MODE": "gevent"}, "SWALLOWTAIL_ASYNC_MODE=threading\n", "gevent"),
     ],
 )
-def test_the_mode_is_read_as_all_settings_are(
+def test_the_mode_is_read_from_the_same_sources_as_all_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], file: str, mode: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(file)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert wsgi._peek("SWALLOWTAIL_ASYNC_MODE", "eventlet") == mode == load_settings().async_mode
+    assert wsgi._read_setting("SWALLOWTAIL_ASYNC_MODE", "eventlet") == mode == load_settings().async_mode

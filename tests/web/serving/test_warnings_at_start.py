@@ -1,4 +1,4 @@
-"""A web process silences one warning of eventlet at its start, and no other: a thread may warn at the same time."""
+"""A web process hides one warning of eventlet at its start and no other: a thread may warn at the same time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sys
 
 from tests.harness.program import ROOT, clean_environment
 
-#: Warns in the middle of the import of eventlet, as a thread of a site module may: filters are the whole process's.
+#: Warns during the import of eventlet, as a thread of a site module may: warning filters apply to the whole process.
 PROGRAM = """
 import importlib.abc, sys, warnings
 
-class Meanwhile(importlib.abc.MetaPathFinder):
+class WarnDuringImport(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "eventlet.greenpool":
             warnings.warn("careful")
         return None
 
-sys.meta_path.insert(0, Meanwhile())
-from swallowtail.app.wsgi import _patch
-_patch("eventlet")
+sys.meta_path.insert(0, WarnDuringImport())
+from swallowtail.app.wsgi import patch_standard_library
+patch_standard_library("eventlet")
 """
 
 
