@@ -18,7 +18,7 @@ from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 FILES = (
     "app/web/engineio/",
     "app/web/accept/gevent_handler.py",
-    "app/web/limits/limits.py",
+    "app/web/limits/session_count.py",
     "app/web/ops/metrics.py",
     "app/web/socketio/client_manager.py",
     "app/web/socketio/connect_auth.py",

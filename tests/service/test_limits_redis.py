@@ -1,4 +1,4 @@
-"""Limits over several web processes, and what is left of them while Redis is away or hangs."""
+"""Limits over several web processes, also while Redis is unavailable or hangs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RATES: dict[str, Any] = {
 @pytest.fixture
 def pair(redis_server: RedisServer) -> Iterator[tuple[Limits, Limits]]:
     """The limits of two web processes."""
-    # Enough for a busy machine; a hanging Redis is noticed by it all the same.
+    # Long enough for a busy machine, and short enough to notice a hanging Redis.
     both = [Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES)) for _ in range(2)]
     yield both[0], both[1]
     for limits in both:
@@ -57,20 +57,20 @@ def count_allowed(limits: Limits, tries: int) -> int:
 def test_processes_count_together(pair: tuple[Limits, Limits]) -> None:
     one, other = pair
     assert count_allowed(one, 6) == 6
-    # A window that ends in between gives some of it back.
+    # A window that ends in between frees a part.
     assert 4 <= count_allowed(other, 10) <= 5
 
 
-def test_tries_to_sign_in_are_counted_together_and_forgiven(pair: tuple[Limits, Limits]) -> None:
+def test_login_attempts_are_counted_together_and_reset(pair: tuple[Limits, Limits]) -> None:
     one, other = pair
     for limits in (one, other, one, other):
-        limits.throttle_login("ann", HERE)
+        limits.count_login("ann", HERE)
     for limits in pair:
         with pytest.raises(TooFast) as refused:
-            limits.throttle_login("ann", HERE)
+            limits.count_login("ann", HERE)
         assert 0 < refused.value.retry_after <= 60
-    one.forgive_login("ann", HERE)
-    one.throttle_login("ann", HERE)
+    one.clear_login("ann", HERE)
+    one.count_login("ann", HERE)
 
 
 @pytest.mark.parametrize("fault", ["killed", "hanging", "never there"])
@@ -85,7 +85,7 @@ def test_without_redis_a_process_counts_for_itself(
         redis_server.pause() if fault == "hanging" else redis_server.kill()
     assert 8 <= count_allowed(one, 50) <= 10
     assert 8 <= count_allowed(other, 50) <= 10
-    assert one.counts.is_away
+    assert one.counts.is_unavailable
 
 
 def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisServer) -> None:
@@ -93,7 +93,7 @@ def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisS
     limits.check_request(HERE, is_read=True)
     redis_server.pause()
     limits.check_request(HERE, is_read=True)
-    assert limits.counts.is_away
+    assert limits.counts.is_unavailable
     waits = []
     for number in range(300):
         began = time.monotonic()
@@ -105,35 +105,35 @@ def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisS
 
     def is_back() -> bool:
         limits.check_request(HERE, is_read=True)
-        return not limits.counts.is_away
+        return not limits.counts.is_unavailable
 
     wait_until(is_back, "Redis counts again", every=0.1)
     limits.close()
 
 
 def enter(limits: Limits, actor: Actor = ANN) -> bool:
-    """Try to have one more connection."""
+    """Try to open one more connection."""
     try:
-        limits.enter(actor, HERE)
+        limits.acquire_connection(actor, HERE)
     except TooMany:
         return False
     return True
 
 
-def test_what_is_allowed_at_once_is_counted_together_afterwards(pair: tuple[Limits, Limits]) -> None:
+def test_deferred_uses_are_counted_together_afterwards(pair: tuple[Limits, Limits]) -> None:
     one, other = (limits.caller_messages for limits in pair)
-    assert [one.take("ann") for _ in range(12)] == [0.0] * 12
+    assert [one.acquire("ann") for _ in range(12)] == [0.0] * 12
     taken: list[float] = []
 
     def is_refused() -> bool:
-        taken.append(other.take("ann"))
+        taken.append(other.acquire("ann"))
         return taken[-1] > 0
 
-    # Not known here yet, and nobody waits until it is; alone this process would allow twenty.
+    # This process does not know the uses yet, and does not wait; alone it would allow twenty.
     wait_until(is_refused, "it is refused here too", every=0.1)
     assert 8 <= len(taken) - 1 < 20
     assert 0 < other.peek("ann") <= 3600
-    assert other.take("bob") == 0.0
+    assert other.acquire("bob") == 0.0
 
 
 @pytest.fixture
@@ -150,27 +150,27 @@ def test_new_connections_of_an_address_and_of_a_user_are_counted_together(narrow
     one, other = narrow_pair
     for _ in range(6):
         assert one.try_connect(HERE) == 0.0
-        one.enter(BOB, HERE)
-        one.leave(BOB, HERE)
+        one.acquire_connection(BOB, HERE)
+        one.release_connection(BOB, HERE)
     waits: list[float] = []
 
-    def is_refused_at_the_door() -> bool:
+    def is_refused_by_address() -> bool:
         waits.append(other.try_connect(HERE))
         return waits[-1] > 0
 
-    def is_refused_by_name() -> bool:
+    def is_refused_by_user() -> bool:
         try:
-            other.enter(BOB, HERE)
+            other.acquire_connection(BOB, HERE)
         except TooFast as refusal:
             waits.append(refusal.retry_after)
             return True
-        other.leave(BOB, HERE)
+        other.release_connection(BOB, HERE)
         return False
 
-    for is_refused in (is_refused_at_the_door, is_refused_by_name):
-        wait_until(is_refused, "what was used elsewhere counts here", every=0.1)
+    for is_refused in (is_refused_by_address, is_refused_by_user):
+        wait_until(is_refused, "uses elsewhere count here", every=0.1)
         assert 0 < waits[-1] <= 3600
-    # Alone this process would have allowed ten.
+    # Alone, this process would allow ten.
     assert len(waits) - 2 < 10
     assert other.try_connect("192.0.2.2") == 0.0
     assert enter(other)
@@ -180,14 +180,14 @@ def test_connections_of_a_user_are_counted_over_all_processes(pair: tuple[Limits
     one, other = pair
     assert [enter(one), enter(other), enter(one)] == [True, True, True]
     assert [enter(one), enter(other), enter(other, BOB)] == [False, False, True]
-    one.leave(ANN, HERE)
-    wait_until(lambda: enter(other), "the place that was given up is free elsewhere")
+    one.release_connection(ANN, HERE)
+    wait_until(lambda: enter(other), "the released connection is free elsewhere")
     with pytest.raises(TooMany, match="at most 3") as refused:
-        one.enter(ANN, HERE)
+        one.acquire_connection(ANN, HERE)
     assert refused.value.retry_after == 5.0
 
 
-def test_a_process_that_ends_takes_its_connections_along(pair: tuple[Limits, Limits]) -> None:
+def test_a_process_that_ends_releases_its_connections(pair: tuple[Limits, Limits]) -> None:
     one, other = pair
     assert [enter(one) for _ in range(3)] == [True] * 3
     assert not enter(other)
@@ -207,43 +207,43 @@ def test_without_redis_a_process_counts_its_own_connections(
     redis_server.resume() if fault == "hanging" else redis_server.start()
     third = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
     try:
-        # Those that stayed open are told to a Redis that has forgotten them.
+        # The open connections are reported again to a Redis that has forgotten them.
         wait_until(lambda: not enter_and_leave(third), "the connections are known again")
     finally:
         third.close()
 
 
 def enter_and_leave(limits: Limits) -> bool:
-    """Try to have one more connection, and give it up at once."""
+    """Try to open one more connection, and close it at once."""
     if not enter(limits):
         return False
-    limits.leave(ANN, HERE)
+    limits.release_connection(ANN, HERE)
     return True
 
 
-def test_a_redis_that_hangs_is_waited_for_once_and_not_by_everybody(redis_server: RedisServer) -> None:
+def test_a_redis_that_hangs_delays_one_caller_and_not_all(redis_server: RedisServer) -> None:
     limits = Limits(make_settings(redis_url=redis_server.url, limit_timeout=0.5, **RATES))
     assert enter(limits)
     redis_server.pause()
     waits = []
     for number in range(200):
         began = time.monotonic()
-        assert enter(limits, Actor("user", f"n{number}", "somebody", user_id=f"n{number}"))
+        assert enter(limits, Actor("user", f"n{number}", "someone", user_id=f"n{number}"))
         waits.append(time.monotonic() - began)
     assert sum(wait >= 0.5 for wait in waits) <= 1 + sum(waits)
     redis_server.resume()
     limits.close()
 
 
-def test_redis_is_told_of_a_twentieth_at_once(pair: tuple[Limits, Limits], redis_server: RedisServer) -> None:
+def test_redis_gets_a_twentieth_at_once(pair: tuple[Limits, Limits], redis_server: RedisServer) -> None:
     limits = pair[0]
 
-    def told() -> int:
+    def reported() -> int:
         with redis_server.client() as client:
             return sum(int(client.get(key) or 0) for key in client.scan_iter("*address-message*"))
 
     for _ in range(2999):
-        limits.address_messages.take(HERE)
-    assert told() == 0
-    limits.address_messages.take(HERE)
-    wait_until(lambda: told() == 3000, "a twentieth of 60,000 is told", seen=told)
+        limits.address_messages.acquire(HERE)
+    assert reported() == 0
+    limits.address_messages.acquire(HERE)
+    wait_until(lambda: reported() == 3000, "a twentieth of 60,000 is reported", seen=reported)

@@ -1,7 +1,7 @@
-"""What somebody was refused, on its way into the audit log: taken at once, written by a thread. Before the road.
+"""Writes denied requests to the audit log from a thread.
 
-Nobody's answer waits for it, in REST as over Socket.IO. So nobody can tell by the time that an answer takes whether
-what they may not see is there; whether it is, and whose it is, is found out here, once they were told that it is not.
+No response waits for it, over REST or Socket.IO. So response times do not reveal whether a hidden object exists; the
+thread looks that up after the caller has got NotFound.
 """
 
 from __future__ import annotations
@@ -23,84 +23,84 @@ from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
-#: DeniedRequestQueue that may wait for the database. Beyond it they are counted, and told as one.
+#: Most denied requests that wait for the database. Above it they are only counted.
 BACKLOG = 1000
 
 
 class DeniedRequestQueue:
-    """The refusals of one web process. Its thread begins with the first."""
+    """The denied requests of one web process. Its thread starts with the first."""
 
     def __init__(self, db: Database, denials: Denials) -> None:
         self._db = db
         self._denials = denials
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
-        self._thread = LazyThread("refusals", self._write_forever)
+        self._thread = LazyThread("denied-requests", self._write_forever)
 
-    def note(self, refusal: SwallowtailError, caller: Caller, act: str, kind: str, object_id: str) -> None:
-        """Take why somebody did not get what they asked for; returns at once.
+    def note(self, refusal: SwallowtailError, caller: Caller, action: str, kind: str, object_id: str) -> None:
+        """Enqueue a denied request; returns at once. Only refusals for want of permissions are written.
 
         Args:
-            refusal: what they were told. Only what is for want of rights is written down.
-            caller: who asked.
-            act: what for, such as `subscribe_instance`.
-            kind: what kind of thing it was about, such as `task`; empty for none.
-            object_id: its id, as they gave it.
+            refusal: the error that the caller got.
+            caller: who made the request.
+            action: the request, such as `subscribe_instance`.
+            kind: the kind of object that it names, such as `task`; empty for none.
+            object_id: the object's id, as the caller wrote it.
         """
         if isinstance(refusal, Unauthenticated):
             if refusal.is_of_token:
-                # Not the refusal itself, which holds on to where it was raised.
-                token_id, why = refusal.token_id or "", refusal.message
-                self._leave(lambda: self._write_token(caller, act, token_id, why))
+                # Not the refusal itself: it keeps its traceback alive.
+                token_id, reason = refusal.token_id or "", refusal.message
+                self._enqueue(lambda: self._write_token(caller, action, token_id, reason))
         elif isinstance(refusal, Forbidden):
-            self._leave(lambda: self._write_forbidden(caller, act, kind, object_id))
+            self._enqueue(lambda: self._write_forbidden(caller, action, kind, object_id))
         elif isinstance(refusal, NotFound) and kind in KINDS:
-            self._leave(lambda: self._write_unseen(caller, act, kind, object_id))
+            self._enqueue(lambda: self._write_unseen(caller, action, kind, object_id))
 
     def close(self, timeout: float = 2.0) -> None:
-        """Write what waits, for at most `timeout` seconds, and end the thread; another refusal begins a new one."""
-        self._thread.end(lambda: self._tell_end(timeout), timeout)
+        """Write what is queued, for at most `timeout` seconds, and end the thread; the next refusal starts a new one."""
+        self._thread.stop(lambda: self._enqueue_end(timeout), timeout)
 
-    def _tell_end(self, timeout: float) -> None:
+    def _enqueue_end(self, timeout: float) -> None:
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=timeout)
 
-    def _leave(self, write: Callable[[], None]) -> None:
+    def _enqueue(self, write: Callable[[], None]) -> None:
         try:
             self._waiting.put_nowait(write)
         except queue.Full:
             self._denials.count_unwritten()
-        self._thread.begin()
+        self._thread.start()
 
     def _write_forever(self) -> None:
         while True:
             try:
                 write = self._waiting.get(timeout=self._denials.window)
             except queue.Empty:
-                # Nobody comes any more: what was counted is told now.
+                # Nothing arrives any more: write what was only counted.
                 write = self._denials.tell_due
             if write is None:
                 return
             try:
                 write()
-            except (SwallowtailError, SQLAlchemyError) as fault:
-                log.warning("refusal_not_written", reason=str(fault))
+            except (SwallowtailError, SQLAlchemyError) as error:
+                log.warning("refusal_not_written", reason=str(error))
             except Exception:
                 log.exception("refusal_failed")
 
-    def _write_forbidden(self, caller: Caller, act: str, kind: str, object_id: str) -> None:
+    def _write_forbidden(self, caller: Caller, action: str, kind: str, object_id: str) -> None:
         with self._db.read() as session:
             scope = find_scope(session, kind, object_id)
-        self._denials.note(caller, scope or SYSTEM_SCOPE, act, kind, object_id)
+        self._denials.note(caller, scope or SYSTEM_SCOPE, action, kind, object_id)
 
-    def _write_unseen(self, caller: Caller, act: str, kind: str, object_id: str) -> None:
+    def _write_unseen(self, caller: Caller, action: str, kind: str, object_id: str) -> None:
         with self._db.read() as session:
             scope = find_unseen(session, caller.actor, kind, object_id)
         if scope is not None:
-            self._denials.note(caller, scope, act, kind, object_id)
+            self._denials.note(caller, scope, action, kind, object_id)
 
-    def _write_token(self, caller: Caller, act: str, token_id: str, why: str) -> None:
+    def _write_token(self, caller: Caller, action: str, token_id: str, reason: str) -> None:
         scope = None
         if token_id:
             with self._db.read() as session:
                 scope = find_scope(session, "token", token_id)
-        self._denials.note_token(caller, scope or SYSTEM_SCOPE, act, token_id, why)
+        self._denials.note_token(caller, scope or SYSTEM_SCOPE, action, token_id, reason)

@@ -1,4 +1,4 @@
-"""A thread that begins with its first work: most web processes never need most of them. Beside the road."""
+"""Starts a thread with its first work, since most web processes never need most of their threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class LazyThread:
-    """At most one thread that runs `run`, under a name. Safe to be called from any thread."""
+    """At most one daemon thread that runs `run`. Thread-safe."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self._name = name
@@ -15,8 +15,8 @@ class LazyThread:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def begin(self) -> None:
-        """Begin, unless it has begun."""
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
         if self._thread is not None:
             return
         with self._lock:
@@ -24,10 +24,10 @@ class LazyThread:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
-    def end(self, tell: Callable[[], None], timeout: float) -> None:
-        """Tell it to end, if it has begun, and wait for that so many seconds; `begin` begins another from now on."""
+    def stop(self, signal: Callable[[], None], timeout: float) -> None:
+        """Signal a running thread to end, and wait up to `timeout` seconds for it. `start` starts another."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            tell()
+            signal()
             thread.join(timeout)

@@ -1,7 +1,7 @@
-"""Runs work whose memory its thread keeps in a few threads of the operating system. Beside the road.
+"""Runs memory-hungry work in a few operating system threads.
 
-A password hash takes many megabytes, and glibc leaves them with the thread that asked for them. So the threads are as
-many as hashes are made at a time, whatever the number of threads or greenlets that want one.
+A password hash takes many megabytes, and glibc keeps them with the thread that allocated them. So there are as many
+threads as hashes may be computed at a time, however many threads or greenlets ask for one.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 
 class NativeThreads:
-    """Runs functions in at most `count` threads, which begin with their first work and end with the process."""
+    """Runs functions in at most `count` threads, which start with their first work and end with the process."""
 
     def __init__(self, count: int, threading: ModuleType, queue: ModuleType, wait: Callable[..., Any]) -> None:
-        """`threading` and `queue` are the unpatched modules; `wait(f)` returns `f()` and holds up only the caller."""
+        """`threading` and `queue` are the unpatched modules; `wait(f)` returns `f()` and blocks only its caller."""
         self._free = count
         self._thread = threading.Thread
         self._lock = threading.Lock()
@@ -25,15 +25,15 @@ class NativeThreads:
 
     def run(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
         """Return what `work(*arguments)` returns, or raise what it raises."""
-        self._begin()
-        answer = self._new_queue()
-        self._work.put((work, arguments, answer))
-        result, fault = self._wait(answer.get)
-        if fault is not None:
-            raise fault
+        self._start_thread()
+        outcome = self._new_queue()
+        self._work.put((work, arguments, outcome))
+        result, error = self._wait(outcome.get)
+        if error is not None:
+            raise error
         return result
 
-    def _begin(self) -> None:
+    def _start_thread(self) -> None:
         with self._lock:
             if self._free == 0:
                 return
@@ -42,8 +42,8 @@ class NativeThreads:
 
     def _serve(self) -> None:
         while True:
-            work, arguments, answer = self._work.get()
+            work, arguments, outcome = self._work.get()
             try:
-                answer.put((work(*arguments), None))
-            except BaseException as fault:
-                answer.put((None, fault))
+                outcome.put((work(*arguments), None))
+            except BaseException as error:
+                outcome.put((None, error))

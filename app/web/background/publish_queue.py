@@ -1,61 +1,55 @@
-"""Publishing without waiting: hands committed events to a thread that tells Redis. On the road, between `core/ledger/tasks`
-and `core/ledger/publisher` in a web process, so that no request ever waits for Redis.
-"""
+"""Publishes committed events to Redis from a thread, so that no request of a web process waits for Redis."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter
 
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import Broadcaster
+from swallowtail.app.web.background.lazy_thread import LazyThread
 
-#: Transactions that may wait for a slow Redis. Beyond it hints are dropped, and the hubs find the events themselves.
+#: Most transactions that wait for a slow Redis. Above it publications are dropped; the hubs read the events themselves.
 BACKLOG = 1000
 
-DROPPED = Counter("swallowtail_announcements_dropped_total", "Transactions whose hint was dropped since Redis was slow")
+DROPPED = Counter(
+    "swallowtail_announcements_dropped_total", "Transactions that were not published because Redis was slow"
+)
 
 
 class PublishQueue:
-    """The `announce` of a web process's ledger. Its thread begins with the first event."""
+    """The publications of one web process. Its thread starts with the first event."""
 
     def __init__(self, broadcaster: Broadcaster) -> None:
         self._broadcaster = broadcaster
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = LazyThread("announcer", self._publish_forever)
 
     def announce(self, events: Sequence[EventRecord]) -> None:
-        """Take the events of one transaction; returns at once."""
-        self._leave(lambda: self._broadcaster.publish(events))
+        """Enqueue the events of one transaction; returns at once."""
+        self._enqueue(lambda: self._broadcaster.publish(events))
 
     def announce_access(self) -> None:
-        """Take the news that somebody's access has changed; returns at once."""
-        self._leave(self._broadcaster.publish_access)
+        """Enqueue the message that permissions have changed; returns at once."""
+        self._enqueue(self._broadcaster.publish_access)
 
-    def _leave(self, publish: Callable[[], None]) -> None:
+    def close(self, timeout: float = 1.0) -> None:
+        """Publish what is queued, for at most `timeout` seconds, and end the thread."""
+        self._thread.stop(lambda: self._enqueue_end(timeout), timeout)
+
+    def _enqueue(self, publish: Callable[[], None]) -> None:
         try:
             self._waiting.put_nowait(publish)
         except queue.Full:
             DROPPED.inc()
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._publish_forever, name="announcer", daemon=True)
-                self._thread.start()
+        self._thread.start()
 
-    def close(self, timeout: float = 1.0) -> None:
-        """Publish what waits, for at most `timeout` seconds, and end the thread."""
-        with self._lock:
-            thread = self._thread
-        if thread is None:
-            return
+    def _enqueue_end(self, timeout: float) -> None:
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=timeout)
-            thread.join(timeout)
 
     def _publish_forever(self) -> None:
         while (publish := self._waiting.get()) is not None:

@@ -1,9 +1,9 @@
-"""How many connections each user has open, over all web processes. Under `web/limits/limits`.
+"""Counts the open connections of each user over all web processes.
 
-In Redis each user has a hash: how many connections in which process. A process says every while that it lives; what one
-that does not has noted counts no more, so that the connections of a killed process are forgotten after
-`connection_lease`. One thread speaks with Redis, for everybody who comes at the same time at once; whoever wants a
-connection waits for it `limit_timeout` at most. While Redis is away nobody waits, and each process counts its own.
+Each user has a hash in Redis: process id → number of connections. Each process renews a lease; the numbers of a process
+without a lease no longer count, so the connections of a killed process are forgotten after `connection_lease`. One
+thread talks to Redis, for many callers at once; a caller waits for it at most `limit_timeout`. While Redis is
+unavailable no caller waits, and each process counts its own connections.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
-#: Users that are asked about in one message to Redis.
-AT_ONCE = 200
-#: After a failure, Redis is not asked for this long, in seconds.
-REST_SECONDS = 1.0
-#: A hash that nobody has written to for this long, in seconds, goes by itself; each process writes again in half of it.
+#: Users in one message to Redis.
+_BATCH = 200
+#: Pause, in seconds, after a failure of Redis.
+_RETRY_PAUSE = 1.0
+#: A hash without writes for this long, in seconds, expires; each process writes all of its own twice in that time.
 KEEP_SECONDS = 3600
-#: Notes how many connections a process has, forgets those of dead ones, and returns those of the others.
-#: KEYS: the hash. ARGV: this process, the beginning of the keys by which processes live, its number, KEEP_SECONDS.
-_NOTE = """
-local found = redis.call('HGETALL', KEYS[1])
+#: Stores the number of this process, removes those of dead processes, and returns the sum of the others.
+#: KEYS: the hash. ARGV: this process's id, the prefix of the processes' lease keys, its number, KEEP_SECONDS.
+_STORE = """
+local fields = redis.call('HGETALL', KEYS[1])
 local others = 0
-for i = 1, #found, 2 do
-  if found[i] ~= ARGV[1] then
-    if redis.call('EXISTS', ARGV[2] .. found[i]) == 1 then
-      others = others + tonumber(found[i + 1])
+for i = 1, #fields, 2 do
+  if fields[i] ~= ARGV[1] then
+    if redis.call('EXISTS', ARGV[2] .. fields[i]) == 1 then
+      others = others + tonumber(fields[i + 1])
     else
-      redis.call('HDEL', KEYS[1], found[i])
+      redis.call('HDEL', KEYS[1], fields[i])
     end
   end
 end
@@ -53,7 +53,7 @@ return others
 
 
 class _Question:
-    """How many connections a user has in other processes; 0 until it is known."""
+    """How many connections a user has in other processes; 0 until Redis answers."""
 
     __slots__ = ("answered", "others")
 
@@ -63,7 +63,7 @@ class _Question:
 
 
 class ConnectionQuota:
-    """The connections of users in one process, and what is known of those elsewhere. Connects at its first use."""
+    """The connections of users in one process, and the numbers of other processes. Connects at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -75,92 +75,92 @@ class ConnectionQuota:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread = LazyThread("places", self._run)
+        self._thread = LazyThread("connection-quota", self._run)
         self._client: redis.Redis | None = None
-        self._next_beat = 0.0
-        self._next_round = 0.0
-        self.is_away = False
+        self._next_lease = 0.0
+        self._next_refresh = 0.0
+        self.is_unavailable = False
 
-    def take(self, key: str, most: int) -> bool:
-        """Count one more connection of a user, if there are fewer than `most` of them.
+    def acquire(self, key: str, limit: int) -> bool:
+        """Count one more connection of a user, unless there are `limit` already.
 
-        Waits for Redis, but no longer than `limit_timeout`: not to be called by whoever may wait for nothing.
+        Blocks on Redis for at most `limit_timeout`: the event loop must not call it.
         """
         with self._lock:
-            if self._open[key] >= most:
+            if self._open[key] >= limit:
                 return False
             self._open[key] += 1
-            mine = self._open[key]
-        if mine + self._ask(key) <= most:
+            own = self._open[key]
+        if own + self._ask(key) <= limit:
             return True
-        self.give_back(key)
+        self.release(key)
         return False
 
-    def give_back(self, key: str) -> None:
-        """Count one less; waits for nothing."""
+    def release(self, key: str) -> None:
+        """Count one connection less. Never blocks on I/O."""
         with self._lock:
             if self._open[key] > 1:
                 self._open[key] -= 1
             else:
                 del self._open[key]
-        self._tell(key)
+        self._mark_changed(key)
 
     def close(self) -> None:
-        """End the thread, and say that what is noted of this process counts no more."""
+        """End the thread and this process's lease, so that its numbers no longer count."""
         self._stopping.set()
-        self._thread.end(self._woken.set, self._settings.limit_timeout * 2)
+        self._thread.stop(self._woken.set, self._settings.limit_timeout * 2)
         client = self._client
         if client is not None:
             try:
-                client.delete(self._alive(self._id))
-            except (redis.RedisError, OSError) as fault:
-                log.debug("places_left_behind", reason=str(fault))
+                client.delete(self._lease_key(self._id))
+            except (redis.RedisError, OSError) as error:
+                log.debug("connection_quota_not_released", reason=str(error))
             client.close()
 
-    def settle(self) -> None:
-        """Tell Redis what has changed, and answer who asked. Raises RedisError, OSError."""
+    def synchronize(self) -> None:
+        """Write changed numbers to Redis, and answer the waiting callers. Raises RedisError, OSError."""
         now = time.monotonic()
-        is_beat = now >= self._next_beat
+        renews_lease = now >= self._next_lease
         with self._lock:
-            if now >= self._next_round:
-                self._next_round = now + KEEP_SECONDS / 2
+            if now >= self._next_refresh:
+                self._next_refresh = now + KEEP_SECONDS / 2
                 self._changed.update(self._open)
-            keys = [self._changed.pop() for _ in range(min(AT_ONCE, len(self._changed)))]
+            keys = [self._changed.pop() for _ in range(min(_BATCH, len(self._changed)))]
             numbers = [self._open.get(key, 0) for key in keys]
             questions = [self._questions.pop(key, []) for key in keys]
             if self._changed:
                 self._woken.set()
         others = [0] * len(keys)
         try:
-            others = self._write(keys, numbers, is_beat=is_beat)
+            others = self._write(keys, numbers, renews_lease=renews_lease)
         except Exception:
             with self._lock:
                 self._changed.update(keys)
             raise
         finally:
-            for asked, number in zip(questions, others, strict=True):
-                for question in asked:
+            for waiting, number in zip(questions, others, strict=True):
+                for question in waiting:
                     question.others = number
                     question.answered.set()
-        if is_beat:
-            self._next_beat = now + self._settings.connection_lease / 3
+        if renews_lease:
+            self._next_lease = now + self._settings.connection_lease / 3
 
     def _ask(self, key: str) -> int:
-        """Return how many connections a user has in other processes, as far as Redis can tell."""
-        if self.is_away:
-            self._tell(key)
+        """Return how many connections a user has in other processes; 0 when Redis does not answer."""
+        if self.is_unavailable:
+            self._mark_changed(key)
             return 0
         question = _Question()
         with self._lock:
             self._questions.setdefault(key, []).append(question)
-        self._tell(key)
+        self._mark_changed(key)
         question.answered.wait(self._settings.limit_timeout)
         return question.others
 
-    def _tell(self, key: str) -> None:
+    def _mark_changed(self, key: str) -> None:
         with self._lock:
             self._changed.add(key)
-        self._thread.begin()
+        self._thread.start()
         self._woken.set()
 
     def _run(self) -> None:
@@ -168,36 +168,36 @@ class ConnectionQuota:
             self._woken.wait(self._settings.connection_lease / 3)
             self._woken.clear()
             try:
-                self.settle()
-                self.is_away = False
-            except (redis.RedisError, OSError) as fault:
-                if not self.is_away:
-                    log.warning("places_without_redis", reason=str(fault))
-                self.is_away = True
-                self._stopping.wait(REST_SECONDS)
+                self.synchronize()
+                self.is_unavailable = False
+            except (redis.RedisError, OSError) as error:
+                if not self.is_unavailable:
+                    log.warning("connection_quota_without_redis", reason=str(error))
+                self.is_unavailable = True
+                self._stopping.wait(_RETRY_PAUSE)
                 self._woken.set()
             except Exception:
-                log.exception("places_failed")
-                self._stopping.wait(REST_SECONDS)
+                log.exception("connection_quota_failed")
+                self._stopping.wait(_RETRY_PAUSE)
 
-    def _write(self, keys: list[str], numbers: list[int], *, is_beat: bool) -> list[int]:
+    def _write(self, keys: list[str], numbers: list[int], *, renews_lease: bool) -> list[int]:
         if self._client is None:
             self._client = connect(self._settings, timeout=self._settings.limit_timeout)
-        alive, beats = self._alive(self._id), 0
+        lease, first = self._lease_key(self._id), 0
         with self._client.pipeline(transaction=False) as pipe:
-            if is_beat:
-                pipe.exists(alive)
-                pipe.set(alive, 1, px=int(self._settings.connection_lease * 1000))
-                beats = 2
+            if renews_lease:
+                pipe.exists(lease)
+                pipe.set(lease, 1, px=int(self._settings.connection_lease * 1000))
+                first = 2
             for key, number in zip(keys, numbers, strict=True):
-                pipe.eval(_NOTE, 1, f"{self._prefix}:open:{key}", self._id, self._alive(""), number, KEEP_SECONDS)
-            answers = pipe.execute()
-        if is_beat and not answers[0]:
-            # Redis does not know this process, or no longer: it is told everything, before it is needed.
+                pipe.eval(_STORE, 1, f"{self._prefix}:open:{key}", self._id, self._lease_key(""), number, KEEP_SECONDS)
+            replies = pipe.execute()
+        if renews_lease and not replies[0]:
+            # Redis does not know this process, or has forgotten it: write all of its numbers again.
             with self._lock:
                 self._changed.update(self._open)
             self._woken.set()
-        return [int(answer) for answer in answers[beats:]]
+        return [int(reply) for reply in replies[first:]]
 
-    def _alive(self, process: str) -> str:
+    def _lease_key(self, process: str) -> str:
         return f"{self._prefix}:process:{process}"

@@ -1,9 +1,9 @@
-"""Rates over all web processes for what waits for nobody: allowed here, settled with Redis later. Under `web/limits/limits`.
+"""Checks rates without blocking: this process decides, and a thread reports the uses to Redis later.
 
-A use is decided by this process's own count at once. Once a key has used a twentieth of its rate, a thread tells Redis
-and hears what all processes have used together; a key that is beyond its rate is barred here until it has room again.
-So with P processes a rate is exceeded by P twentieths, and by what comes while Redis is asked. A Redis that is slow,
-hangs or is away holds nobody up: what could not be settled is forgotten, and the process's own count decides alone.
+The process's own token bucket decides at once. Once a key has used a twentieth of its rate, a thread adds that to the
+count in Redis and reads what all processes have used together; a key above its rate is blocked here until it has room
+again. So with P processes a rate is exceeded by at most P twentieths, plus what arrives while Redis is asked. When Redis
+is slow or unavailable, uses that could not be reported are dropped, and each process limits alone.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import structlog
 
 from swallowtail.app.web.background.lazy_thread import LazyThread
 from swallowtail.app.web.limits.shared_rate import RedisCounts
-from swallowtail.app.web.limits.token_bucket import MOST, TokenBucket, make_buckets, take_all
+from swallowtail.app.web.limits.token_bucket import MAX_KEYS, TokenBucket, acquire_all, make_buckets
 
 log = structlog.get_logger(__name__)
 
-#: Parts of a rate; so much of it is used before Redis is told.
-PARTS = 20
+#: Uses are reported to Redis in this fraction of a rate.
+FRACTION = 20
 
 
 class Settlement:
-    """What is still to be settled with Redis, and the thread that does it. Begins with the first debt."""
+    """Reports uses to Redis in a thread, which starts with the first report."""
 
     def __init__(self, counts: RedisCounts, period: float) -> None:
-        """`period`: pause, in seconds, from one settling to the next."""
+        """`period`: pause, in seconds, between two reports."""
         self._counts = counts
         self._period = period
         self._due: dict[tuple[UnsettledUses, str], int] = {}
@@ -38,20 +38,20 @@ class Settlement:
         self._stopping = threading.Event()
         self._thread = LazyThread("limits", self._run)
 
-    def owe(self, tab: UnsettledUses, key: str, number: int) -> None:
-        """Have uses told to Redis soon; returns at once."""
+    def add(self, uses: UnsettledUses, key: str, number: int) -> None:
+        """Have uses reported to Redis soon; returns at once."""
         with self._lock:
-            self._due[tab, key] = self._due.get((tab, key), 0) + number
-        self._thread.begin()
+            self._due[uses, key] = self._due.get((uses, key), 0) + number
+        self._thread.start()
         self._woken.set()
 
     def settle(self) -> None:
-        """Tell Redis, and bar whoever is beyond a rate."""
+        """Report to Redis, and block the keys that are above their rate."""
         with self._lock:
             due, self._due = self._due, {}
-        for (tab, key), number in due.items():
-            if wait := self._counts.add(tab.bucket.rate, f"{tab.name}:{key}", number):
-                tab.bucket.bar(key, wait)
+        for (uses, key), number in due.items():
+            if wait := self._counts.add(uses.bucket.rate, f"{uses.name}:{key}", number):
+                uses.bucket.block(key, wait)
 
     def close(self) -> None:
         """End the thread."""
@@ -70,41 +70,41 @@ class Settlement:
 
 
 class UnsettledUses:
-    """The uses of one rate that Redis has not been told of. Safe to share between threads and greenlets."""
+    """The uses of one rate that have not been reported to Redis. Thread-safe."""
 
     def __init__(self, name: str, bucket: TokenBucket, settlement: Settlement, clock: Callable[[], float]) -> None:
         self.name = name
         self.bucket = bucket
-        self._part = max(1, bucket.rate.amount // PARTS)
+        self._portion = max(1, bucket.rate.amount // FRACTION)
         self._settlement = settlement
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._numbers: OrderedDict[str, int] = OrderedDict()
         self._until = 0.0
 
-    def note(self, key: str) -> None:
+    def add(self, key: str) -> None:
         """Count a use that was allowed."""
-        if self._part > 1 and self._add(key) < self._part:
+        if self._portion > 1 and self._count(key) < self._portion:
             return
-        self._settlement.owe(self, key, self._part)
+        self._settlement.add(self, key, self._portion)
 
-    def _add(self, key: str) -> int:
+    def _count(self, key: str) -> int:
         with self._lock:
             now = self._clock()
             if now >= self._until:
-                # What is older than the time of the rate is nobody's debt any more.
-                self._open.clear()
+                # Uses older than the period of the rate count no more.
+                self._numbers.clear()
                 self._until = now + self.bucket.rate.get_expiry()
-            number = self._open.pop(key, 0) + 1
-            if number < self._part:
-                self._open[key] = number
-                if len(self._open) > MOST:
-                    self._open.popitem(last=False)
+            number = self._numbers.pop(key, 0) + 1
+            if number < self._portion:
+                self._numbers[key] = number
+                if len(self._numbers) > MAX_KEYS:
+                    self._numbers.popitem(last=False)
             return number
 
 
 class DeferredRate:
-    """One limit, which may be several rates at once, of which each process has its share."""
+    """One limit, which may have several rates (`5/minute;20/hour`)."""
 
     def __init__(
         self,
@@ -113,23 +113,25 @@ class DeferredRate:
         settlement: Settlement | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` keeps its counts apart from those of other limits. Without a settlement it is this process's alone."""
+        """`name` separates its counts from those of other limits. Without a settlement, only this process counts."""
         self._buckets = make_buckets(rates, clock)
-        self._tabs = [UnsettledUses(name, bucket, settlement, clock) for bucket in self._buckets] if settlement else []
+        self._unsettled = (
+            [UnsettledUses(name, bucket, settlement, clock) for bucket in self._buckets] if settlement else []
+        )
 
     def peek(self, key: str) -> float:
-        """Return 0 if there is a permit, or after how many seconds there will be one."""
+        """Return 0 if a use is allowed, or after how many seconds it will be."""
         return max([bucket.peek(key) for bucket in self._buckets], default=0.0)
 
-    def take(self, key: str) -> float:
-        """Count one use. Returns 0 when it is allowed, or after how many seconds to try again; waits for nothing."""
-        wait = take_all(self._buckets, key)
+    def acquire(self, key: str) -> float:
+        """Count one use. Returns 0 when it is allowed, or after how many seconds to try again. Never blocks on I/O."""
+        wait = acquire_all(self._buckets, key)
         if not wait:
-            for tab in self._tabs:
-                tab.note(key)
+            for uses in self._unsettled:
+                uses.add(key)
         return wait
 
     def clear(self, key: str) -> None:
-        """Forget what a key has used here."""
+        """Forget what a key has used in this process."""
         for bucket in self._buckets:
             bucket.clear(key)

@@ -1,45 +1,35 @@
-"""How much one caller may ask of a web process: requests, connections, messages, tries to sign in. Before the road.
+"""Holds all rate limits and connection quotas of one web process, and checks them for requests and connections.
 
-All web processes count together. Requests and tries to sign in ask Redis before they go on (`web/limits/shared_rate`). What opens
-a connection or comes over one is decided by this process and settled with Redis afterwards (`web/limits/deferred_rate`), because the
-loop that serves connections waits for nobody. How many connections a user has is asked for while the one that wants in
-is set aside (`web/limits/connection_quota`). Every refusal says after how long to try again.
+All web processes count together. HTTP requests and login attempts ask Redis first (`shared_rate`). Connects and messages
+are decided by this process and reported to Redis later (`deferred_rate`), because the event loop must not block. The
+number of connections of a user is looked up while the new connection is set aside (`connection_quota`). Every refusal
+says after how many seconds to try again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
-from urllib.parse import parse_qs
 
-import structlog
 from prometheus_client import Counter
 
-from swallowtail.app.core.config.auth import is_loopback
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import WHEN_FULL, TooFast, TooMany
-from swallowtail.app.core.security.permissions import NOBODY, Actor
-from swallowtail.app.web.http.trusted_proxies import DIRECT, TrustedProxies
+from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.connection_quota import ConnectionQuota
 from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement
+from swallowtail.app.web.limits.keys import hash_of, is_local, key_of, network_of, user_of
 from swallowtail.app.web.limits.shared_rate import RedisCounts, SharedRate
 
-log = structlog.get_logger(__name__)
+LIMITED = Counter("swallowtail_limited_total", "Requests, connections and messages that a limit refused", ["what"])
 
-LIMITED = Counter("swallowtail_limited_total", "What was refused because somebody asked for too much", ["what"])
-
-#: The answer to a connection that is one too many of its address, before anything of it has been read.
+#: The response to a connection above its address's quota, sent before its request is read.
 TOO_MANY_CONNECTIONS = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % WHEN_FULL
 )
-
-_SUBSCRIBE = ("subscribe_instance", "subscribe_task")
 
 
 class Limits:
@@ -49,9 +39,9 @@ class Limits:
         self.settings = settings
         self.counts = RedisCounts(settings, clock)
         self._settlement = Settlement(self.counts, settings.limit_settle)
-        self._places = ConnectionQuota(settings)
+        self._quota = ConnectionQuota(settings)
 
-        def share(name: str, rates: str) -> DeferredRate:
+        def deferred(name: str, rates: str) -> DeferredRate:
             return DeferredRate(name, rates, self._settlement, clock)
 
         def shared(name: str, rates: str, *, exact: bool = False) -> SharedRate:
@@ -63,63 +53,67 @@ class Limits:
             ("caller", True): shared("read", settings.read_limit),
             ("caller", False): shared("write", settings.write_limit),
         }
-        # Few, and worth an exact count.
+        # Login attempts are few and worth an exact count.
         self._login = shared("login", settings.login_limit, exact=True)
         self._login_name = shared("login-name", settings.login_name_limit, exact=True)
         self._login_address = shared("login-address", settings.login_address_limit, exact=True)
-        self._connects = share("address-connect", settings.connect_limit)
-        self._user_connects = share("connect", settings.user_connect_limit)
-        #: What all connections of a caller, and of an address, may say together.
-        self.caller_messages = share("message", settings.user_message_limit)
-        self.caller_subscriptions = share("subscribe", settings.user_subscribe_limit)
-        self.address_messages = share("address-message", settings.address_message_limit)
-        self.address_subscriptions = share("address-subscribe", settings.address_subscribe_limit)
+        self._connects = deferred("address-connect", settings.connect_limit)
+        self._user_connects = deferred("connect", settings.user_connect_limit)
+        #: Messages of all connections of one caller, and of one address.
+        self.caller_messages = deferred("message", settings.user_message_limit)
+        self.caller_subscriptions = deferred("subscribe", settings.user_subscribe_limit)
+        self.address_messages = deferred("address-message", settings.address_message_limit)
+        self.address_subscriptions = deferred("address-subscribe", settings.address_subscribe_limit)
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        #: By address: connections that were accepted, and those of Socket.IO that have none of their own.
+        #: Open connections by address: accepted sockets, and Socket.IO sessions without a socket of their own.
         self._open: Tally[str] = Tally()
         self._lock = threading.Lock()
 
-    def covers(self, address: str) -> bool:
-        """Tell whether callers from this address are limited at all."""
+    def applies_to(self, address: str) -> bool:
+        """Return whether callers from this address have limits at all."""
         if self.settings.limits != "auto":
             return self.settings.limits == "on"
-        return not (self.settings.is_open and (not address or _is_here(address)))
+        return not (self.settings.is_open and (not address or is_local(address)))
 
     def check_request(self, address: str, *, is_read: bool) -> None:
         """Count a request of an address. Raises TooFast."""
-        if self.covers(address):
-            _refuse("request", self._requests["address", is_read].take(network_of(address)))
+        if self.applies_to(address):
+            _refuse("request", self._requests["address", is_read].acquire(network_of(address)))
 
     def check_caller(self, actor: Actor, address: str, *, is_read: bool) -> None:
-        """Count a request of somebody who is known. Raises TooFast."""
-        if self.covers(address) and (key := key_of(actor)):
-            _refuse("request", self._requests["caller", is_read].take(key))
+        """Count a request of an authenticated caller. Raises TooFast."""
+        if self.applies_to(address) and (key := key_of(actor)):
+            _refuse("request", self._requests["caller", is_read].acquire(key))
 
-    def throttle_login(self, name: str, address: str) -> None:
-        """Count a try to sign in, before its password is looked at. Raises TooFast.
+    def count_login(self, name: str, address: str) -> None:
+        """Count a login attempt before its password is checked. Raises TooFast.
 
-        The more tries there were, the longer the pause that is asked for. Call `forgive_login` when it succeeded.
+        The pause grows with the number of attempts. Call `clear_login` after a success.
         """
-        if not self.covers(address):
+        if not self.applies_to(address):
             return
-        source, who = network_of(address), _hash(name)
-        wait = self._login_address.take(source) or self._login.take(f"{who}:{source}") or self._login_name.take(who)
-        _refuse("login", wait, "too many tries to sign in")
+        source, user = network_of(address), hash_of(name)
+        wait = (
+            self._login_address.acquire(source)
+            or self._login.acquire(f"{user}:{source}")
+            or self._login_name.acquire(user)
+        )
+        _refuse("login", wait, "too many attempts to sign in")
 
-    def forgive_login(self, name: str, address: str) -> None:
-        """Forget the tries of somebody who proved to be who they say, from where they did."""
-        self._login.clear(f"{_hash(name)}:{network_of(address)}")
+    def clear_login(self, name: str, address: str) -> None:
+        """Forget the attempts of a user at an address after a successful login there."""
+        self._login.clear(f"{hash_of(name)}:{network_of(address)}")
 
     def try_connect(self, address: str, *, own: int = 0) -> float:
-        """Count a connection that an address wants to open. Returns 0, or after how many seconds to try again.
+        """Count a new connection of an address. Returns 0, or after how many seconds to try again.
 
-        `own`: what is counted of it already, by `acquire_socket`. Waits for nothing, and takes as long for the thousandth
-        connection of an address as for the first.
+        `own`: how many sockets `acquire_socket` already counts for it. Never blocks; its cost does not grow with the
+        number of connections.
         """
-        if not self.covers(address):
+        if not self.applies_to(address):
             return 0.0
         source = network_of(address)
-        wait = self._connects.take(source)
+        wait = self._connects.acquire(source)
         if not wait and self._open[source] - own >= self.settings.max_address_connections:
             wait = WHEN_FULL
         if wait:
@@ -127,11 +121,11 @@ class Limits:
         return wait
 
     def acquire_socket(self, peer: str) -> bool:
-        """Count a connection when it is accepted; tells whether its address may have one more.
+        """Count an accepted connection; return False when its address has too many.
 
-        Not of a trusted proxy: everybody comes from there. `release_socket` it when it is closed.
+        Connections of a trusted proxy are not counted: all clients come from there. `release_socket` ends the count.
         """
-        if not self._counts(peer):
+        if not self._counts_sockets(peer):
             return True
         source = network_of(peer)
         with self._lock:
@@ -142,196 +136,57 @@ class Limits:
         return False
 
     def release_socket(self, peer: str) -> None:
-        """Note that a connection which `acquire_socket` let in is closed."""
-        if self._counts(peer):
-            self.closed(peer)
+        """Stop counting a closed connection that `acquire_socket` counted."""
+        if self._counts_sockets(peer):
+            self.remove_session(peer)
 
-    def _counts(self, peer: str) -> bool:
-        return self.covers(peer) and not self._proxies.may_be(peer)
+    def _counts_sockets(self, peer: str) -> bool:
+        return self.applies_to(peer) and not self._proxies.may_be(peer)
 
-    def opened(self, address: str) -> None:
-        """Note that an address has a connection of Socket.IO that no connection counts for which was accepted."""
+    def add_session(self, address: str) -> None:
+        """Count a Socket.IO session for which no accepted socket counts."""
         with self._lock:
             self._open[network_of(address)] += 1
 
-    def closed(self, address: str) -> None:
-        """Note that a connection of an address is gone."""
+    def remove_session(self, address: str) -> None:
+        """Stop counting a session or a socket of an address."""
+        key = network_of(address)
         with self._lock:
-            _drop(self._open, network_of(address))
+            if self._open[key] > 1:
+                self._open[key] -= 1
+            else:
+                del self._open[key]
 
-    def has_to_ask(self, actor: Actor, address: str) -> bool:
-        """Tell whether `enter` may have to wait for Redis."""
-        return bool(user_of(actor)) and self.covers(address)
+    def needs_redis(self, actor: Actor, address: str) -> bool:
+        """Return whether `acquire_connection` may block on Redis."""
+        return bool(user_of(actor)) and self.applies_to(address)
 
-    def enter(self, actor: Actor, address: str) -> None:
-        """Let somebody who is known have a connection until `leave`. Raises TooFast, TooMany.
+    def acquire_connection(self, actor: Actor, address: str) -> None:
+        """Count a connection of an authenticated caller until `release_connection`. Raises TooFast, TooMany.
 
-        Waits for Redis, `limit_timeout` at most, if `has_to_ask` says so.
+        Blocks on Redis for at most `limit_timeout` if `needs_redis` is true.
         """
-        if not self.has_to_ask(actor, address):
+        if not self.needs_redis(actor, address):
             return
-        _refuse("connect", self._user_connects.take(key_of(actor)))
-        most = self.settings.max_user_connections
-        if not self._places.take(user_of(actor), most):
+        _refuse("connect", self._user_connects.acquire(key_of(actor)))
+        limit = self.settings.max_user_connections
+        if not self._quota.acquire(user_of(actor), limit):
             LIMITED.labels("connections").inc()
-            raise TooMany(f"at most {most} connections can be open at once", retry_after=WHEN_FULL)
+            raise TooMany(f"at most {limit} connections can be open at once", retry_after=WHEN_FULL)
 
-    def leave(self, actor: Actor, address: str) -> None:
-        """Note that a connection that was let in by `enter` is gone."""
-        if self.has_to_ask(actor, address):
-            self._places.give_back(user_of(actor))
+    def release_connection(self, actor: Actor, address: str) -> None:
+        """Stop counting a connection that `acquire_connection` counted."""
+        if self.needs_redis(actor, address):
+            self._quota.release(user_of(actor))
 
     def close(self) -> None:
         """End the threads, and close the connections to Redis."""
         self._settlement.close()
-        self._places.close()
+        self._quota.close()
         self.counts.close()
 
 
-class MessageLimits:
-    """What connections say: how much is heard of each, its caller and its address, and when it has been too much."""
-
-    def __init__(self, limits: Limits, server: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        """`server` is python-socketio's."""
-        settings = limits.settings
-        self._limits = limits
-        self._server = server
-        self._messages = DeferredRate("", settings.message_limit, clock=clock)
-        self._subscriptions = DeferredRate("", settings.subscribe_limit, clock=clock)
-        self._most_refused = settings.flood_limit
-        self._refused: Tally[str] = Tally()
-        #: Whose connection it is, and from which address.
-        self._whose: dict[str, tuple[Actor, str]] = {}
-
-    def check(self, sid: str, event: str) -> None:
-        """Count a message of a connection. Raises TooFast; closes a connection that goes on all the same."""
-        actor, address = self._whose.get(sid, (NOBODY, ""))
-        if not self._limits.covers(address):
-            return
-        taken = self._list(sid, key_of(actor), network_of(address), event in _SUBSCRIBE)
-        wait = max(share.peek(key) for share, key in taken)
-        if not wait:
-            for share, key in taken:
-                share.take(key)
-            return
-        LIMITED.labels("message").inc()
-        self._refused[sid] += 1
-        if self._refused[sid] == self._most_refused:
-            log.info("flood_ended", sid=sid)
-            self._server.start_background_task(self._server.disconnect, sid)
-        raise TooFast("these are too many messages in this time", retry_after=wait)
-
-    def begin(self, sid: str, actor: Actor) -> None:
-        """Note whose connection this is; they have been let in by `Limits.enter`."""
-        environ = self._server.get_environ(sid) or {}
-        self._whose[sid] = (actor, environ.get("REMOTE_ADDR", ""))
-
-    def forget(self, sid: str) -> None:
-        """Forget a connection that is gone."""
-        if (whose := self._whose.pop(sid, None)) is not None:
-            self._limits.leave(*whose)
-        self._refused.pop(sid, None)
-        self._messages.clear(sid)
-        self._subscriptions.clear(sid)
-
-    def _list(self, sid: str, caller: str, source: str, subscribes: bool) -> list[tuple[DeferredRate, str]]:
-        """Return what a message is counted by, and under which key."""
-        limits = self._limits
-        taken = [(self._messages, sid), (limits.address_messages, source)]
-        if caller:
-            taken.append((limits.caller_messages, caller))
-        if subscribes:
-            taken += [(self._subscriptions, sid), (limits.address_subscriptions, source)]
-            if caller:
-                taken.append((limits.caller_subscriptions, caller))
-        return taken
-
-
-def count_connections(server: Any, limits: Limits) -> None:
-    """Count the connections of each address in a Socket.IO server (python-socketio's).
-
-    Those with a websocket that was counted when it was accepted are not counted again: those that poll, and those
-    behind a proxy, are.
-    """
-    engine = server.eio
-    connect, disconnect = engine.handlers["connect"], engine.handlers["disconnect"]
-    addresses: dict[str, str] = {}
-    direct: set[str] = set()
-
-    def opened(eio_sid: str, environ: dict[str, Any]) -> Any:
-        answer = connect(eio_sid, environ)
-        if (answer is None or answer is True) and not (DIRECT in environ and _is_websocket(environ)):
-            addresses[eio_sid] = address = environ.get("REMOTE_ADDR", "")
-            limits.opened(address)
-            if DIRECT in environ:
-                direct.add(eio_sid)
-        return answer
-
-    def closed(eio_sid: str, *reason: Any) -> Any:
-        forget(eio_sid)
-        return disconnect(eio_sid, *reason)
-
-    def upgraded(eio_sid: str) -> None:
-        if eio_sid in direct:
-            forget(eio_sid)
-
-    def forget(eio_sid: str) -> None:
-        direct.discard(eio_sid)
-        address = addresses.pop(eio_sid, None)
-        if address is not None:
-            limits.closed(address)
-
-    engine.on("connect", opened)
-    engine.on("disconnect", closed)
-    engine.handlers["upgrade"] = upgraded
-
-
-def _is_websocket(environ: dict[str, Any]) -> bool:
-    # The library goes by the first, if there are several.
-    return parse_qs(environ.get("QUERY_STRING", "")).get("transport", [])[:1] == ["websocket"]
-
-
-def key_of(actor: Actor) -> str:
-    """Return what counts are kept under for somebody who is known; nothing for anybody else."""
-    return "" if actor.kind in ("system", "open", "nobody") else actor.token_id or actor.user_id or actor.id
-
-
-def user_of(actor: Actor) -> str:
-    """Return what connections are counted under: a user with all their tokens, or one front end."""
-    return actor.user_id or actor.id if actor.kind == "user" else key_of(actor)
-
-
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """Return what counts are kept under for an address: one customer has a whole /64 of IPv6."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address or "unknown"
-    if found.version == 4:
-        return address
-    mapped = found.ipv4_mapped
-    return str(mapped) if mapped is not None else str(ipaddress.ip_network((found, 64), strict=False))
-
-
-@lru_cache(maxsize=4096)
-def _is_here(address: str) -> bool:
-    return is_loopback(address)
-
-
-def _hash(name: str) -> str:
-    # Names are of any length, and no business of whoever reads Redis.
-    return hashlib.sha256(name.strip().lower().encode(errors="replace")).hexdigest()[:32]
-
-
-def _drop(tally: Tally[str], key: str) -> None:
-    if tally[key] > 1:
-        tally[key] -= 1
-    else:
-        del tally[key]
-
-
-def _refuse(what: str, wait: float, message: str = "this is too much in this time") -> None:
+def _refuse(what: str, wait: float, message: str = "too many requests in this time") -> None:
     if wait:
         LIMITED.labels(what).inc()
         raise TooFast(message, retry_after=wait)

@@ -1,7 +1,7 @@
-"""One rate limit over all web processes: first this process's own count, then the one in Redis. Under `web/limits/limits`.
+"""Checks rates over all web processes: first this process's own token bucket, then the count in Redis.
 
-Redis may be away or hang. Whoever asks it waits for `limit_timeout` at most; then it is left alone for a while, and the
-process's own count decides. So the limit of an outage is that of one process, never none and never nothing.
+A caller waits for Redis at most `limit_timeout`. After a failure Redis is left alone for a moment, and the process's own
+bucket decides. So during an outage of Redis each process limits alone; it neither allows nor refuses everything.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from limits.strategies import (
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import connect
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
-from swallowtail.app.web.limits.token_bucket import TokenBucket, make_buckets, take_all
+from swallowtail.app.web.limits.token_bucket import TokenBucket, acquire_all, make_buckets
 
 log = structlog.get_logger(__name__)
 
-#: Shortest pause that is asked for: by then a count has moved.
-SHORTEST = 0.05
+#: Shortest pause, in seconds, that a refusal asks for: by then a count has changed.
+MIN_WAIT = 0.05
 
-#: How uses are remembered: each with its moment, by how many there were in this window and the last, or in this alone.
-Manner = Literal["exact", "weighed", "plain"]
+#: How Redis remembers uses: each with its time, as numbers of this and the last window, or as this window's number.
+Strategy = Literal["moving", "sliding", "fixed"]
 
 
 class RedisCounts:
@@ -44,33 +44,33 @@ class RedisCounts:
         self._breaker = CircuitBreaker(clock=clock)
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
-        self._strategies: dict[Manner, RateLimiter] = {}
+        self._strategies: dict[Strategy, RateLimiter] = {}
 
     @property
-    def is_away(self) -> bool:
-        """Whether Redis failed when it was last asked."""
+    def is_unavailable(self) -> bool:
+        """Whether the latest call of Redis failed."""
         return self._breaker.has_failed
 
     def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float | None:
-        """Count one use. Returns 0, after how many seconds to try again, or None when Redis cannot tell.
+        """Count one use. Returns 0, after how many seconds to try again, or None when Redis is unavailable.
 
-        `exact` remembers the moment of every use, and not only how many there were in this window and the last.
+        `exact` remembers the time of every use instead of the numbers of two windows.
         """
 
         def ask() -> float:
-            strategy = self._strategy("exact" if exact else "weighed")
+            strategy = self._strategy("moving" if exact else "sliding")
             return 0.0 if strategy.hit(rate, key) else _read_wait(strategy, rate, key)
 
         return self._attempt(ask)
 
     def add(self, rate: RateLimitItem, key: str, number: int) -> float | None:
-        """Count uses that have been allowed. Returns 0 when there is room for more, else what `hit` returns.
+        """Count uses that were allowed. Returns 0 when there is room for more, else what `hit` returns.
 
-        They are counted in windows that follow each other, since the other ways do not count what is too much.
+        It uses fixed windows, since the other strategies do not count uses above the limit.
         """
 
         def ask() -> float:
-            strategy = self._strategy("plain")
+            strategy = self._strategy("fixed")
             has_room = strategy.hit(rate, key, cost=number) and strategy.test(rate, key)
             return 0.0 if has_room else _read_wait(strategy, rate, key)
 
@@ -81,9 +81,9 @@ class RedisCounts:
         if not self._breaker.allows():
             return
         try:
-            self._strategy("exact" if exact else "weighed").clear(rate, key)
-        except (redis.RedisError, OSError) as fault:
-            self._record_failure(fault)
+            self._strategy("moving" if exact else "sliding").clear(rate, key)
+        except (redis.RedisError, OSError) as error:
+            self._record_failure(error)
 
     def close(self) -> None:
         """Close the connections to Redis."""
@@ -95,32 +95,32 @@ class RedisCounts:
             return None
         try:
             wait = ask()
-        except (redis.RedisError, OSError) as fault:
-            self._record_failure(fault)
+        except (redis.RedisError, OSError) as error:
+            self._record_failure(error)
             return None
         self._breaker.record_success()
         return wait
 
-    def _record_failure(self, fault: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         if self._breaker.record_failure():
-            log.warning("limits_without_redis", reason=str(fault))
+            log.warning("limits_without_redis", reason=str(error))
 
-    def _strategy(self, manner: Manner) -> RateLimiter:
+    def _strategy(self, name: Strategy) -> RateLimiter:
         with self._lock:
             if self._client is None:
                 self._client = connect(self._settings, timeout=self._settings.limit_timeout)
                 prefix = f"{self._settings.channel_prefix}:limit"
                 storage = RedisStorage("redis://", connection_pool=self._client.connection_pool, key_prefix=prefix)
                 self._strategies = {
-                    "exact": MovingWindowRateLimiter(storage),
-                    "weighed": SlidingWindowCounterRateLimiter(storage),
-                    "plain": FixedWindowRateLimiter(storage),
+                    "moving": MovingWindowRateLimiter(storage),
+                    "sliding": SlidingWindowCounterRateLimiter(storage),
+                    "fixed": FixedWindowRateLimiter(storage),
                 }
-            return self._strategies[manner]
+            return self._strategies[name]
 
 
 class SharedRate:
-    """One limit, which may be several rates at once: `5/minute;20/hour`."""
+    """One limit, which may have several rates (`5/minute;20/hour`)."""
 
     def __init__(
         self,
@@ -131,16 +131,16 @@ class SharedRate:
         exact: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` keeps its counts apart from those of other limits; `exact` is for `RedisCounts.hit`."""
+        """`name` separates its counts from those of other limits; for `exact` see `RedisCounts.hit`."""
         self._name = name
         self._counts = counts
         self._exact = exact
         self._buckets = make_buckets(rates, clock)
 
-    def take(self, key: str) -> float:
+    def acquire(self, key: str) -> float:
         """Count one use. Returns 0 when it is allowed, or after how many seconds to try again."""
-        # What this process knows to be too much is refused without asking anybody.
-        return take_all(self._buckets, key) or max([self._ask(bucket, key) for bucket in self._buckets], default=0.0)
+        # What is above this process's own limit needs no call of Redis.
+        return acquire_all(self._buckets, key) or max([self._ask(bucket, key) for bucket in self._buckets], default=0.0)
 
     def clear(self, key: str) -> None:
         """Forget what a key has used."""
@@ -151,10 +151,10 @@ class SharedRate:
     def _ask(self, bucket: TokenBucket, key: str) -> float:
         wait = self._counts.hit(bucket.rate, f"{self._name}:{key}", exact=self._exact) or 0.0
         if wait:
-            bucket.bar(key, wait)
+            bucket.block(key, wait)
         return wait
 
 
 def _read_wait(strategy: RateLimiter, rate: RateLimitItem, key: str) -> float:
-    # The clock of the counts is that of the day.
-    return max(strategy.get_window_stats(rate, key).reset_time - time.time(), SHORTEST)
+    # The library uses wall-clock time.
+    return max(strategy.get_window_stats(rate, key).reset_time - time.time(), MIN_WAIT)

@@ -23,13 +23,13 @@ def sign_in(name: str, password: str) -> SignedIn:
         TooFast: too many tried, or too many passwords are being checked.
     """
     web, address = get_web(), request.remote_addr or ""
-    web.limits.throttle_login(name, address)
+    web.limits.count_login(name, address)
     try:
         signed_in = sessions.sign_in(act_as_nobody(), web.tokens, name, password)
     except Unauthenticated:
         web.denials.note_failed_login(act_as_nobody().caller, name)
         raise
-    web.limits.forgive_login(name, address)
+    web.limits.clear_login(name, address)
     return signed_in
 
 
@@ -42,9 +42,9 @@ def change_password(present: str, new: str) -> None:
         Conflict: an identity provider vouches for this user.
     """
     web, caller = get_web(), get_caller()
-    web.limits.throttle_login(caller.actor.name, caller.address)
+    web.limits.count_login(caller.actor.name, caller.address)
     users.change_own_password(act(), present, new)
-    web.limits.forgive_login(caller.actor.name, caller.address)
+    web.limits.clear_login(caller.actor.name, caller.address)
 
 
 def refresh(session_token: str) -> SignedIn:

@@ -71,7 +71,7 @@ class ConnectAuth:
         known = self._recall(eio_sid, auth)
         if known is None:
             self._transport.set_aside(eio_sid, lambda: self._decide(eio_sid, auth))
-        elif self._limits.has_to_ask(known[0], self.find_address(eio_sid)):
+        elif self._limits.needs_redis(known[0], self.find_address(eio_sid)):
             self._transport.set_aside(eio_sid, lambda: self._let_in(eio_sid, *known))
         else:
             self._let_in(eio_sid, *known)
@@ -136,13 +136,13 @@ class ConnectAuth:
     def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
         address = self.find_address(eio_sid)
         try:
-            self._limits.enter(actor, address)
+            self._limits.acquire_connection(actor, address)
         except SwallowtailError as refusal:
             self._refuse(eio_sid, refusal)
             return
         if eio_sid not in self._server.environ:
             # It has gone in the meantime.
-            self._limits.leave(actor, address)
+            self._limits.release_connection(actor, address)
             return
         self._entering[eio_sid] = (actor, version)
         try:
@@ -150,7 +150,7 @@ class ConnectAuth:
         finally:
             if self._entering.pop(eio_sid, None) is not None:
                 # Nobody took them in.
-                self._limits.leave(actor, address)
+                self._limits.release_connection(actor, address)
 
     def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()

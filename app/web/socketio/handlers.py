@@ -45,7 +45,9 @@ from swallowtail.app.web.engineio.connect_timeout import Deadline
 from swallowtail.app.web.engineio.packets import REFUSED, Ack, FastJson, Unreadable, make_packet_class
 from swallowtail.app.web.engineio.polling import mend_polling
 from swallowtail.app.web.http.cors import AllowedOrigins
-from swallowtail.app.web.limits.limits import Limits, MessageLimits, count_connections
+from swallowtail.app.web.limits.limits import Limits
+from swallowtail.app.web.limits.message_limits import MessageLimits
+from swallowtail.app.web.limits.session_count import count_sessions
 from swallowtail.app.web.socketio.client_manager import ClientManager
 from swallowtail.app.web.socketio.connect_auth import ConnectAuth
 from swallowtail.app.web.socketio.packet_order import PacketOrder
@@ -105,7 +107,7 @@ def register(
 ) -> SocketHandlers:
     """Have the protocol spoken on a Socket.IO server."""
     deadline = Deadline(socketio.server, settings.connect_timeout)
-    count_connections(socketio.server, limits)
+    count_sessions(socketio.server, limits)
     transport = SocketTransport(socketio.server, settings.client_backlog)
     door = ConnectAuth(socketio.server, settings, tokens, hub.permissions, transport, limits, refusals)
     PacketOrder(socketio.server, transport)

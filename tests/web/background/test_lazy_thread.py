@@ -1,4 +1,4 @@
-"""A thread that begins with its first work."""
+"""A thread that starts with its first work."""
 
 from __future__ import annotations
 
@@ -12,44 +12,49 @@ pytestmark = pytest.mark.unit
 
 
 class Work:
+    """Work that runs until it is signalled to end."""
+
     def __init__(self) -> None:
-        self.begun: list[threading.Thread] = []
-        self.told = threading.Event()
-        self.late = LazyThread("late", self.run)
+        self.started: list[threading.Thread] = []
+        self.signalled = threading.Event()
+        self.thread = LazyThread("lazy", self.run)
 
     def run(self) -> None:
-        self.begun.append(threading.current_thread())
-        self.told.wait(60)
+        self.started.append(threading.current_thread())
+        self.signalled.wait(60)
+
+    def stop(self) -> None:
+        self.thread.stop(self.signalled.set, 60)
 
 
-def test_it_begins_once_however_many_want_it_to() -> None:
+def test_it_starts_once_for_any_number_of_callers() -> None:
     work = Work()
-    callers = [threading.Thread(target=work.late.begin) for _ in range(20)]
+    callers = [threading.Thread(target=work.thread.start) for _ in range(20)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    work.late.end(work.told.set, 60)
-    assert [thread.name for thread in work.begun] == ["late"]
+    work.stop()
+    assert [thread.name for thread in work.started] == ["lazy"]
 
 
-def test_it_is_told_to_end_and_waited_for() -> None:
+def test_stop_signals_it_and_waits_for_its_end() -> None:
     work = Work()
-    work.late.begin()
-    work.late.end(work.told.set, 60)
-    assert [thread.is_alive() for thread in work.begun] == [False]
+    work.thread.start()
+    work.stop()
+    assert [thread.is_alive() for thread in work.started] == [False]
 
 
-def test_one_that_never_began_is_told_nothing() -> None:
+def test_stop_signals_nothing_before_the_first_start() -> None:
     work = Work()
-    work.late.end(work.told.set, 60)
-    assert (work.begun, work.told.is_set()) == ([], False)
+    work.stop()
+    assert (work.started, work.signalled.is_set()) == ([], False)
 
 
-def test_another_begins_after_the_end() -> None:
+def test_another_thread_starts_after_the_end() -> None:
     work = Work()
-    work.late.begin()
-    work.late.end(work.told.set, 60)
-    work.late.begin()
-    work.late.end(work.told.set, 60)
-    assert len(work.begun) == 2
+    work.thread.start()
+    work.stop()
+    work.thread.start()
+    work.stop()
+    assert len(work.started) == 2

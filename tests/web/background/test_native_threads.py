@@ -1,4 +1,4 @@
-"""Work whose memory stays with its thread is done in few threads, however many ask for it."""
+"""Memory-hungry work runs in a few threads, however many callers ask for it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from swallowtail.app.web.background.native_threads import NativeThreads
 def test_many_callers_share_few_threads() -> None:
     pool = NativeThreads(2, threading, queue, lambda get: get())
     seen: list[int] = []
-    answers: list[int] = []
+    results: list[int] = []
 
-    def note(number: int) -> int:
+    def record(number: int) -> int:
         seen.append(threading.get_ident())
         return number
 
     def ask(number: int) -> None:
-        answers.append(pool.run(note, number))
+        results.append(pool.run(record, number))
 
     callers = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    assert sorted(answers) == list(range(40))
+    assert sorted(results) == list(range(40))
     assert 1 <= len(set(seen)) <= 2
 
 
-def test_a_fault_is_the_callers_and_the_threads_go_on() -> None:
+def test_an_error_is_raised_in_the_caller_and_the_threads_go_on() -> None:
     pool = NativeThreads(1, threading, queue, lambda get: get())
     with pytest.raises(ZeroDivisionError):
         pool.run(lambda: 1 // 0)

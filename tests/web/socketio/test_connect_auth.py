@@ -37,7 +37,9 @@ class Scene:
             "tokens": SimpleNamespace(read=lambda token: ANN, is_of_ours=lambda token: True),
             "passes": SimpleNamespace(version=1),
             "transport": SimpleNamespace(set_aside=lambda eio_sid, work: self.waiting.append(work)),
-            "limits": SimpleNamespace(has_to_ask=lambda *_: True, enter=self._enter, leave=self._leave),
+            "limits": SimpleNamespace(
+                needs_redis=lambda *_: True, acquire_connection=self._enter, release_connection=self._leave
+            ),
             "refusals": SimpleNamespace(),
         }
         self.door = ConnectAuth(server, *parts.values())
