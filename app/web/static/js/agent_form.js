@@ -1,10 +1,10 @@
-/** The choice of an agent and the form of its input, as two pages have it. What was typed is kept for each agent. */
+/** Selects an agent and shows the form of its input; keeps the values that were entered for each agent. */
 
 import { makeForm } from "./schema_form.js";
 
 export class AgentForm {
   #agents;
-  #place = document.getElementById("agent-input");
+  #container = document.getElementById("agent-input");
   #forms = new Map();
 
   /** @param {HTMLFormElement} form @param {Record<string, any>[]} agents their cards */
@@ -15,12 +15,12 @@ export class AgentForm {
     this.#show();
   }
 
-  /** @returns {string} the agent that is chosen */
+  /** @returns {string} the selected agent */
   get kind() {
     return this.form.querySelector("[name=kind]:checked").value;
   }
 
-  /** @returns {any} its input. Throws Problem for what cannot be sent */
+  /** @returns {any} the input. Throws Problem for invalid input */
   read() {
     return this.#forms.get(this.kind).read();
   }
@@ -30,8 +30,8 @@ export class AgentForm {
     if (!this.#forms.has(kind)) {
       this.#forms.set(kind, makeForm(this.#agents.find((agent) => agent.kind === kind).input_schema));
     }
-    this.#place.replaceChildren(this.#forms.get(kind).element);
-    // What concerns the input as a whole is shown below all of its fields.
-    this.#place.dataset.field = "input";
+    this.#container.replaceChildren(this.#forms.get(kind).element);
+    // Errors of the input as a whole appear below all of its fields.
+    this.#container.dataset.field = "input";
   }
 }

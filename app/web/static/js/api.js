@@ -1,8 +1,8 @@
-/** The REST API as the pages use it. */
+/** Calls the REST API for the pages. */
 
 import { BASE } from "./dom.js";
 
-/** A refusal: problem details (RFC 9457) as an error. */
+/** An error response: problem details (RFC 9457). */
 export class Problem extends Error {
   /** @param {{status: number, detail?: string, title?: string, code?: string, field?: string, errors?: object[]}} body */
   constructor(body) {
@@ -14,18 +14,18 @@ export class Problem extends Error {
   }
 }
 
-/** @returns {Record<string, string>} what shows that a request comes from this page; nothing where nobody signs in */
-export function proof() {
+/** @returns {Record<string, string>} the CSRF header; empty if nobody is signed in */
+export function csrfHeaders() {
   const csrf = document.querySelector("meta[name=csrf]")?.content;
   return csrf ? { "X-CSRF-Token": csrf } : {};
 }
 
-/** @returns {boolean} whether somebody had signed in when the page was made */
+/** @returns {boolean} whether the page was rendered for a signed-in user */
 export function isSignedIn() {
   return document.querySelector("meta[name=csrf]") !== null;
 }
 
-/** Whoever is not signed in any more does so, and comes back here. */
+/** Open the sign-in page, which leads back to this page. */
 export function signInAgain() {
   location.assign(`${BASE}/login?next=${quote(location.pathname + location.search)}`);
 }
@@ -34,11 +34,11 @@ export function signInAgain() {
  * @param {string} method
  * @param {string} path below `/api/v1`
  * @param {{body?: any, headers?: Record<string, string>}} [request]
- * @returns {Promise<any>} the answer's JSON; null for none
+ * @returns {Promise<any>} the JSON of the response; null if empty
  * @throws {Problem}
  */
 export async function callApi(method, path, { body, headers = {} } = {}) {
-  const options = { method, headers: { Accept: "application/json", ...proof(), ...headers } };
+  const options = { method, headers: { Accept: "application/json", ...csrfHeaders(), ...headers } };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
@@ -51,9 +51,9 @@ export async function callApi(method, path, { body, headers = {} } = {}) {
   }
   if (response.status === 401 && isSignedIn()) signInAgain();
   const text = await response.text();
-  const answer = readJson(text);
-  if (!response.ok) throw new Problem({ detail: response.statusText, ...answer, status: response.status });
-  return answer;
+  const result = readJson(text);
+  if (!response.ok) throw new Problem({ detail: response.statusText, ...result, status: response.status });
+  return result;
 }
 
 /** @param {string} part @returns {string} */

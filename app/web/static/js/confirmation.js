@@ -1,12 +1,12 @@
-/** A question before what cannot be taken back, in the page's `#confirm` dialog. */
+/** Asks for confirmation of an action in the page's `#confirm` dialog. */
 
 import { findSlots, setText } from "./dom.js";
 
 /**
- * @param {{question: string, name: string, consequence: string, yes: string}} words `yes` is on the button that does it
+ * @param {{question: string, name: string, consequence: string, yes: string}} words `yes` is the label of the confirming button
  * @returns {Promise<boolean>}
  */
-export function askFirst(words) {
+export function confirmAction(words) {
   const dialog = document.getElementById("confirm");
   const slots = findSlots(dialog);
   for (const [slot, text] of Object.entries(words)) setText(slots[slot], text);

@@ -1,9 +1,9 @@
-/** The page's one connection: the client class, and the indicator in the page's header. */
+/** Connects the page to Socket.IO, and shows the state of the connection in the header. */
 
 import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
 import { io } from "../vendor/socket.io.esm.min.js";
 
-import { isSignedIn, proof, signInAgain } from "./api.js";
+import { isSignedIn, csrfHeaders, signInAgain } from "./api.js";
 import { BASE, setText } from "./dom.js";
 
 const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
@@ -15,7 +15,7 @@ const LABELS = { live: "Live", catching_up: "Catching up", offline: "Offline" };
 export function makeClient(handlers) {
   const client = new TaskWebSocketClient(undefined, {
     io,
-    auth: isSignedIn() ? tellWho : undefined,
+    auth: isSignedIn() ? authenticate : undefined,
     socket: { path: `${BASE}/socket.io` },
   });
   Object.assign(client, handlers);
@@ -23,15 +23,15 @@ export function makeClient(handlers) {
   return client;
 }
 
-/** Asked at every connection, so that each has a fresh token. @param {(auth: {token?: string}) => void} tell */
-async function tellWho(tell) {
+/** Fetch a fresh token for each connection. @param {(auth: {token?: string}) => void} respond */
+async function authenticate(respond) {
   try {
-    const answer = await fetch(`${BASE}/session/token`, { method: "POST", headers: proof() });
-    if (answer.status === 401) return signInAgain();
-    tell(answer.ok ? { token: (await answer.json()).token } : {});
+    const response = await fetch(`${BASE}/session/token`, { method: "POST", headers: csrfHeaders() });
+    if (response.status === 401) return signInAgain();
+    respond(response.ok ? { token: (await response.json()).token } : {});
   } catch {
-    // The server is away: the connection fails as well, and is tried again.
-    tell({});
+    // The server is unreachable: the connection fails as well, and the client retries it.
+    respond({});
   }
 }
 

@@ -1,11 +1,11 @@
-/** Building and filling elements. Text only ever becomes text: nothing here parses HTML. */
+/** Creates and fills elements. Text becomes text nodes only: nothing here parses HTML. */
 
-/** The path under which the pages are reached, without a slash at its end: empty for the top of a server. */
+/** Path prefix of all pages, without a trailing slash; empty at the root of a server. */
 export const BASE = document.querySelector("meta[name=base]")?.content ?? "";
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} [attributes] `class`, `dataset`, `on…` listeners; true sets, false and null leave out
+ * @param {Record<string, any>} [attributes] `class`, `dataset`, `on…` listeners; true sets an empty attribute, false and null omit it
  * @param {...(Node | string | null)} children
  * @returns {HTMLElement}
  */
@@ -22,11 +22,11 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
- * A copy of a `<template>` and its slots, the elements with `data-slot`.
+ * Clone a `<template>`; its slots are the elements with `data-slot`.
  * @param {string} id
  * @returns {{root: HTMLElement, slots: Record<string, HTMLElement>}}
  */
-export function stamp(id) {
+export function cloneTemplate(id) {
   const root = document.getElementById(id).content.firstElementChild.cloneNode(true);
   return { root, slots: findSlots(root) };
 }
@@ -36,34 +36,34 @@ export function findSlots(root) {
   return Object.fromEntries([...root.querySelectorAll("[data-slot]")].map((slot) => [slot.dataset.slot, slot]));
 }
 
-/** Write only what differs: screen readers and selections stay undisturbed. @param {Element} element @param {any} value */
+/** Set the text if it differs: screen readers and selections stay undisturbed. @param {Element} element @param {any} value */
 export function setText(element, value) {
   const text = value === null || value === undefined ? "" : String(value);
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {string} id @returns {any} the state that the server put into the page */
+/** @param {string} id @returns {any} the state that the server rendered into the page */
 export function readState(id = "state") {
   return JSON.parse(document.getElementById(id).textContent);
 }
 
 /**
- * Call `draw` once before the next repaint, however often it is asked for.
+ * Return a function that schedules one call of `draw` before the next repaint.
  * @param {() => void} draw
  * @returns {() => void}
  */
 export function onNextFrame(draw) {
-  let asked = false;
+  let scheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (scheduled) return;
+    scheduled = true;
     const once = () => {
-      if (!asked) return;
-      asked = false;
+      if (!scheduled) return;
+      scheduled = false;
       clearTimeout(timer);
       draw();
     };
-    // A page in the background gets no frames, but its title and its state should not fall behind.
+    // A page in the background gets no frames, but its title and state must stay current.
     const timer = setTimeout(once, 250);
     requestAnimationFrame(once);
   };

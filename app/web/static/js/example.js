@@ -2,14 +2,14 @@
 (() => {
   "use strict";
 
-  /** Rows that are kept. */
-  const MOST_ROWS = 2000;
+  /** Maximum number of rows. */
+  const MAX_ROWS = 2000;
 
-  /** Opened from a file: its origin is none that a server knows. */
+  /** Whether the page was opened from a file, which has no origin. */
   const fromFile = location.protocol === "file:";
   const SERVED_AT = "http://localhost:8000/docs/websocket_client_example.html";
 
-  /** As the server says it in place of the script (app/web/pages/vendored.py). */
+  /** The text of app/web/pages/vendored.py. */
   const MISSING = "The browser's Socket.IO client is not installed: run ./scripts/prepare, then load this page again.";
 
   const byId = (id) => document.getElementById(id);
@@ -19,20 +19,20 @@
   function connect() {
     disconnect();
     if (typeof io === "undefined") {
-      note("connect_error", { message: MISSING });
+      addReceived("connect_error", { message: MISSING });
       return;
     }
     const options = { transports: ["websocket"], upgrade: false, forceNew: true };
-    // Never in the address, which is logged. It stays in the field, and in this page's memory while it is open.
+    // Never in the URL, which is logged. The token stays in the field and in the page's memory.
     const token = byId("token").value.trim();
     const { origin, pathname } = new URL(byId("url").value);
     options.path = `${pathname.replace(/\/$/, "")}/socket.io`;
     socket = io(origin, token ? { ...options, auth: { token } } : options);
-    socket.on("connect", () => note("connect", { id: socket.id }));
-    socket.on("disconnect", (reason) => note("disconnect", { reason }));
-    socket.on("connect_error", (fault) => note("connect_error", { message: fault.message }));
-    // Whatever the server sends: connected, subscribed, task_update, execution_step, error, …
-    socket.onAny((name, payload) => note(name, payload));
+    socket.on("connect", () => addReceived("connect", { id: socket.id }));
+    socket.on("disconnect", (reason) => addReceived("disconnect", { reason }));
+    socket.on("connect_error", (fault) => addReceived("connect_error", { message: fault.message }));
+    // All events of the server: connected, subscribed, task_update, execution_step, error, …
+    socket.onAny((name, payload) => addReceived(name, payload));
     showState();
   }
 
@@ -53,23 +53,23 @@
 
   function send(name, payload) {
     addRow(name, payload, true);
-    // The acknowledgement is optional: `subscribed` and `unsubscribed` are sent as well.
-    socket.emit(name, payload, (answer) => addRow(`${name} ack`, answer, true));
+    // The acknowledgement is optional: the server also sends `subscribed` and `unsubscribed`.
+    socket.emit(name, payload, (reply) => addRow(`${name} ack`, reply, true));
   }
 
-  function note(name, payload) {
+  function addReceived(name, payload) {
     addRow(name, payload, false);
     if (["connect", "disconnect", "connect_error"].includes(name)) showState();
   }
 
   function showState() {
     const connected = Boolean(socket && socket.connected);
-    // Whom the server refused, or cut off, does not try again by itself: another token is for the one who reads this.
-    const trying = Boolean(socket && socket.active);
-    byId("connection").dataset.state = connected ? "live" : trying ? "catching_up" : "offline";
-    byId("connection").querySelector(".label").textContent = connected ? "Connected" : trying ? "Connecting" : idle();
-    byId("connect").disabled = trying;
-    byId("disconnect").disabled = !trying;
+    // A client that the server refused or disconnected does not retry by itself: it may need another token.
+    const connecting = Boolean(socket && socket.active);
+    byId("connection").dataset.state = connected ? "live" : connecting ? "catching_up" : "offline";
+    byId("connection").querySelector(".label").textContent = connected ? "Connected" : connecting ? "Connecting" : idle();
+    byId("connect").disabled = connecting;
+    byId("disconnect").disabled = !connecting;
     byId("subscribe").disabled = byId("unsubscribe").disabled = !connected;
   }
 
@@ -94,7 +94,7 @@
     details.append(summary, json);
     row.append(details);
     byId("log").append(row);
-    while (byId("log").children.length > MOST_ROWS) byId("log").firstChild.remove();
+    while (byId("log").children.length > MAX_ROWS) byId("log").firstChild.remove();
     count += 1;
     byId("count").textContent = count;
     if (byId("follow").checked) byId("log").scrollTop = byId("log").scrollHeight;
@@ -113,7 +113,7 @@
     byId("count").textContent = "0";
   }
 
-  // Under a path, when this page is: what comes before its own place.
+  // Includes the path prefix of the server.
   byId("url").value = fromFile ? new URL(SERVED_AT).origin : location.origin + location.pathname.split("/docs/")[0];
   byId("from-file").hidden = !fromFile;
   byId("instance").value = new URLSearchParams(location.search).get("instance") || "demo";

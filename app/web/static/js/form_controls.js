@@ -1,12 +1,12 @@
-/** One control for each kind of value in a form that is drawn from a schema: label, hint, input, and how to read it. */
+/** Makes the controls of a form from a JSON Schema: label, hint, input, and a function that reads the value. */
 
 import { Problem } from "./api.js";
 import { el } from "./dom.js";
 
-/** Texts that may be longer than this get several lines. */
+/** Longer texts get a textarea. */
 const ONE_LINE = 300;
 
-/** @param {string} path @param {Record<string, any>} schema @returns {string} what people call the field */
+/** @param {string} path @param {Record<string, any>} schema @returns {string} the label of the field */
 export function nameOf(path, schema) {
   const name = path.split(".").at(-1).replaceAll("_", " ");
   return schema.title ?? name.charAt(0).toUpperCase() + name.slice(1);
@@ -15,7 +15,7 @@ export function nameOf(path, schema) {
 export function makeText(path, schema, required, value) {
   const attributes = { maxlength: schema.maxLength, placeholder: schema.examples?.[0], spellcheck: schema.format ? "false" : null };
   const long = schema["x-widget"] === "textarea" || (schema.maxLength ?? 0) > ONE_LINE && !schema.format;
-  // A limit on the input itself would cut off a pasted text without a word; the server says what is too long.
+  // `maxlength` would silently truncate a pasted text; the server reports one that is too long.
   if (long) delete attributes.maxlength;
   const type = { uri: "url", email: "email" }[schema.format] ?? "text";
   const input = long ? el("textarea", attributes) : el("input", { type, autocomplete: "off", ...attributes });
@@ -25,7 +25,7 @@ export function makeText(path, schema, required, value) {
   return { element, read: () => input.value || (required || schema.default !== undefined ? "" : undefined) };
 }
 
-/** What nobody is to read on the screen: a text, or anything else as JSON. A default is not shown: left out, it holds. */
+/** A masked input for a secret text, or for any other secret value as JSON. A default is not shown; it applies if the input is empty. */
 export function makeSecret(path, schema, required) {
   const input = el("input", { type: "password", autocomplete: "off", spellcheck: "false" });
   const isText = takesText(schema);
@@ -44,26 +44,26 @@ function takesText(schema) {
   return !choices || choices.some((choice) => choice.type === "string");
 }
 
-/** A file whose text fills the field, where it can still be edited. */
+/** A file chooser that fills the field with the text of a file. */
 function makeFileChooser(path, target) {
-  const note = el("span", { role: "status" });
+  const status = el("span", { role: "status" });
   const chooser = el("input", { type: "file", id: `${idOf(path)}-file`, accept: ".txt,.md,.markdown,text/*" });
   chooser.addEventListener("change", async () => {
     const [file] = chooser.files;
     if (!file) return;
     try {
       target.value = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-      note.textContent = `${file.name} loaded`;
+      status.textContent = `${file.name} loaded`;
       target.dispatchEvent(new Event("input", { bubbles: true }));
     } catch {
-      note.textContent = `${file.name} is not a text file in UTF-8`;
+      status.textContent = `${file.name} is not a text file in UTF-8`;
     }
     chooser.value = "";
   });
-  return el("div", { class: "file" }, el("label", { for: chooser.id }, "or load a text file:"), chooser, note);
+  return el("div", { class: "file" }, el("label", { for: chooser.id }, "or load a text file:"), chooser, status);
 }
 
-/** A file whose bytes are sent in base64. */
+/** A file chooser for content that is sent in base64. */
 export function makeFile(path, schema, required) {
   const input = el("input", { type: "file" });
   let content = "";
@@ -89,7 +89,7 @@ export function makeNumber(path, schema, required, value) {
   });
   input.value = value ?? "";
   const read = () => {
-    if (input.validity.badInput) throw refuse(path, "must be a number");
+    if (input.validity.badInput) throw inputError(path, "must be a number");
     return input.value === "" ? undefined : Number(input.value);
   };
   return { element: frame(path, schema, required, input), read };
@@ -125,7 +125,7 @@ export function makeCheckboxes(path, schema, value) {
   return { element, read: () => boxes.filter((box) => box.input.checked).map((box) => box.choice) };
 }
 
-/** A list of texts, one on each line. */
+/** A list of texts, one per line. */
 export function makeLines(path, schema, required, value) {
   const input = el("textarea", { class: "code", rows: 3 });
   input.value = value.join("\n");
@@ -134,7 +134,7 @@ export function makeLines(path, schema, required, value) {
   return { element: frame(path, described, required, input), read: lines };
 }
 
-/** Anything else. */
+/** Any other value, as JSON. */
 export function makeJson(path, schema, required, value) {
   const input = el("textarea", { class: "code", rows: 4, spellcheck: "false" });
   input.value = value === undefined ? "" : JSON.stringify(value, null, 2);
@@ -147,11 +147,11 @@ function readJson(path, text) {
   try {
     return JSON.parse(text);
   } catch (fault) {
-    throw refuse(path, `must be JSON: ${fault.message}`);
+    throw inputError(path, `must be JSON: ${fault.message}`);
   }
 }
 
-/** A choice among a few. @param {(place: number) => void} choose */
+/** A choice between a few options. @param {(place: number) => void} choose */
 export function makeSegments(path, legend, labels, choose) {
   const options = labels.map((label, place) => {
     const input = el("input", { type: "radio", name: `${idOf(path)}-choice`, onchange: () => choose(place) });
@@ -179,6 +179,6 @@ function idOf(path) {
   return `field-${path.replace(/[^A-Za-z0-9_]/g, "-")}`;
 }
 
-function refuse(field, message) {
+function inputError(field, message) {
   return new Problem({ status: 0, code: "invalid_input", detail: message, field });
 }

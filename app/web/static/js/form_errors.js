@@ -1,11 +1,11 @@
-/** Sending a form: one submission at a time, and every refusal shown at the field that it names. */
+/** Submits a form, one request at a time, and shows each error at its field. */
 
 import { Problem } from "./api.js";
 import { el } from "./dom.js";
 
 /**
- * @param {HTMLFormElement} form fields are the elements with `data-field`; its `.form-error` takes the rest
- * @param {() => Promise<void>} send throws a Problem, or whatever `FieldProblem` the form itself finds
+ * @param {HTMLFormElement} form fields are the elements with `data-field`; `.form-error` shows all other errors
+ * @param {() => Promise<void>} send throws a Problem
  */
 export function handleSubmit(form, send) {
   form.addEventListener("submit", async (event) => {
@@ -27,15 +27,15 @@ export function handleSubmit(form, send) {
 
 /** @param {HTMLFormElement} form @param {Problem} problem */
 export function showProblem(form, problem) {
-  const homeless = problem.errors.length ? [] : [problem.message];
+  const unplaced = problem.errors.length ? [] : [problem.message];
   for (const { field, message } of problem.errors) {
     const place = findPlace(form, field);
     if (place) showAt(place, message);
-    else homeless.push(message.startsWith(field) ? message : `${field}: ${message}`);
+    else unplaced.push(message.startsWith(field) ? message : `${field}: ${message}`);
   }
   const summary = form.querySelector(".form-error");
-  summary.textContent = homeless.join("\n");
-  summary.hidden = homeless.length === 0;
+  summary.textContent = unplaced.join("\n");
+  summary.hidden = unplaced.length === 0;
   form.querySelector("[aria-invalid]")?.focus();
 }
 
@@ -48,7 +48,7 @@ function clearErrors(form) {
   form.querySelector(".form-error").hidden = true;
 }
 
-/** The element of the field itself, or of the innermost part around it: `input.brand.words[2]`, then `input.brand.words`… */
+/** Return the element of the field, or of the innermost part around it: `input.brand.words[2]`, then `input.brand.words`… */
 function findPlace(form, field) {
   for (let name = field; name; name = name.replace(/(\.[^.[]*|\[\d+\]|^[^.[]+)$/, "")) {
     const place = form.querySelector(`[data-field="${CSS.escape(name)}"]`);

@@ -1,11 +1,11 @@
-/** How statuses, moments, durations and percents are written. */
+/** Formats statuses, timestamps, durations and percentages. */
 
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const timestamps = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const dates = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 /** @param {string} status @returns {string} `IN_PROGRESS` as `In progress` */
-export function inWords(status) {
+export function formatStatus(status) {
   const words = status.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
@@ -15,16 +15,16 @@ export function formatPercent(percent) {
   return `${Math.floor(percent)} %`;
 }
 
-/** @param {string | null} stamp @returns {string} date and time by the reader's clock */
-export function formatMoment(stamp) {
-  return stamp ? moments.format(new Date(stamp)) : "–";
+/** @param {string | null} timestamp @returns {string} date and time in local time */
+export function formatTimestamp(timestamp) {
+  return timestamp ? timestamps.format(new Date(timestamp)) : "–";
 }
 
-/** @param {string | null} stamp @param {Date} [now] @returns {string} the time today, the date otherwise */
-export function formatBriefly(stamp, now = new Date()) {
-  if (!stamp) return "–";
-  const moment = new Date(stamp);
-  return (moment.toDateString() === now.toDateString() ? clock : dates).format(moment);
+/** @param {string | null} timestamp @param {Date} [now] @returns {string} the time if it is today, else the date */
+export function formatBriefly(timestamp, now = new Date()) {
+  if (!timestamp) return "–";
+  const date = new Date(timestamp);
+  return (date.toDateString() === now.toDateString() ? clock : dates).format(date);
 }
 
 /** @param {string | null} from @param {string | null} to @returns {string} such as `340 ms`, `2.4 s`, `3 min 5 s` */
@@ -39,11 +39,11 @@ export function formatDuration(from, to) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Write a moment into a `<time>`. @param {HTMLTimeElement} element @param {string | null} stamp @param {boolean} [brief] */
-export function showMoment(element, stamp, brief = false) {
-  const text = brief ? formatBriefly(stamp) : formatMoment(stamp);
+/** Show a timestamp in a `<time>`. @param {HTMLTimeElement} element @param {string | null} timestamp @param {boolean} [brief] */
+export function showTimestamp(element, timestamp, brief = false) {
+  const text = brief ? formatBriefly(timestamp) : formatTimestamp(timestamp);
   if (element.textContent === text) return;
   element.textContent = text;
-  element.dateTime = stamp ?? "";
-  if (brief) element.title = formatMoment(stamp);
+  element.dateTime = timestamp ?? "";
+  if (brief) element.title = formatTimestamp(timestamp);
 }

@@ -1,4 +1,4 @@
-/** One's own tokens and password. */
+/** The account page: personal tokens and password. */
 
 import { callApi, Problem, quote } from "./api.js";
 import { BASE } from "./dom.js";
@@ -25,8 +25,8 @@ for (const row of document.querySelectorAll("[data-token]")) {
 const mint = byId("mint");
 if (mint) {
   handleSubmit(mint, async () => {
-    const given = new FormData(mint);
-    const body = { name: given.get("name"), ...(given.get("read") && { acts: ["instance.read"] }) };
+    const data = new FormData(mint);
+    const body = { name: data.get("name"), ...(data.get("read") && { acts: ["instance.read"] }) };
     const { secret } = await callApi("POST", "/tokens", { body });
     byId("minted").querySelector("pre").textContent = secret;
     byId("minted").hidden = false;
@@ -36,8 +36,8 @@ if (mint) {
 const password = byId("password");
 if (password) {
   handleSubmit(password, async () => {
-    const given = new FormData(password);
-    const body = { password: given.get("password"), new_password: given.get("new_password") };
+    const data = new FormData(password);
+    const body = { password: data.get("password"), new_password: data.get("new_password") };
     await callApi("POST", "/auth/password", { body });
     location.assign(`${BASE}/login?next=${encodeURIComponent(`${BASE}/account`)}`);
   });

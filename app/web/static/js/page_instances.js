@@ -1,4 +1,4 @@
-/** The list of instances: creating one. */
+/** The page of instances: creates an instance. */
 
 import { callApi, quote } from "./api.js";
 import { BASE } from "./dom.js";
@@ -7,9 +7,9 @@ import { handleSubmit } from "./form_errors.js";
 const form = document.getElementById("create");
 
 handleSubmit(form, async () => {
-  const given = new FormData(form);
-  const id = given.get("id").trim();
-  const body = { name: given.get("name"), ...(id && { id }) };
+  const data = new FormData(form);
+  const id = data.get("id").trim();
+  const body = { name: data.get("name"), ...(id && { id }) };
   const instance = await callApi("POST", "/instances", { body });
   location.assign(`${BASE}/instances/${quote(instance.id)}`);
 });

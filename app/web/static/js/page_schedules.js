@@ -1,11 +1,11 @@
-/** An instance's schedules: the list, and adding one. */
+/** The page of an instance's schedules: lists, adds, pauses and removes schedules. */
 
 import { AgentForm } from "./agent_form.js";
 import { callApi, Problem, quote } from "./api.js";
 import { makeClient } from "./connection.js";
-import { findSlots, onNextFrame, readState, setText, stamp } from "./dom.js";
+import { findSlots, onNextFrame, readState, setText, cloneTemplate } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
-import { showMoment } from "./format.js";
+import { showTimestamp } from "./format.js";
 
 const state = readState();
 const mayWrite = state.may.includes("schedule.write");
@@ -16,14 +16,14 @@ class ScheduleList {
   #error = document.getElementById("action-error");
   #more = document.getElementById("more");
 
-  /** `cursor` is where this page of the list begins; null for the first. */
+  /** `cursor` is the start of this page of the list; null for the first page. */
   constructor(instanceId, page, cursor) {
     this.instanceId = instanceId;
     this.cursor = cursor;
     this.#draw(page);
   }
 
-  /** Read this page of the list again. */
+  /** Reload this page of the list. */
   async refresh() {
     const from = this.cursor ? `?cursor=${quote(this.cursor)}` : "";
     try {
@@ -44,18 +44,18 @@ class ScheduleList {
   }
 
   #row(schedule) {
-    const { root, slots } = stamp("schedule-row");
-    const over = schedule.timing === "once" && !schedule.next_slot_at && !schedule.paused;
+    const { root, slots } = cloneTemplate("schedule-row");
+    const finished = schedule.timing === "once" && !schedule.next_slot_at && !schedule.paused;
     root.dataset.schedule = schedule.id;
-    setText(slots.state, schedule.paused ? "Paused" : over ? "Finished" : "Active");
-    slots.state.dataset.status = schedule.paused ? "WAITING" : over ? "" : "COMPLETED";
+    setText(slots.state, schedule.paused ? "Paused" : finished ? "Finished" : "Active");
+    slots.state.dataset.status = schedule.paused ? "WAITING" : finished ? "" : "COMPLETED";
     setText(slots.name, schedule.name);
     setText(slots.timing, describe(schedule));
     setText(slots.kind, schedule.kind);
-    showMoment(slots.next, schedule.next_slot_at);
-    showMoment(slots.last, schedule.last_slot_at);
+    showTimestamp(slots.next, schedule.next_slot_at);
+    showTimestamp(slots.last, schedule.last_slot_at);
     setText(slots.toggle, schedule.paused ? "Resume" : "Pause");
-    slots.toggle.hidden = over || !mayWrite;
+    slots.toggle.hidden = finished || !mayWrite;
     slots.remove.hidden = !mayWrite;
     const path = `/schedules/${quote(schedule.id)}`;
     slots.toggle.addEventListener("click", () => this.#act("POST", `${path}/${schedule.paused ? "resume" : "pause"}`));
@@ -89,10 +89,10 @@ function describe({ cron, timezone, interval_seconds: seconds, run_at: moment })
   return `once, ${new Date(moment).toLocaleString()}`;
 }
 
-function readTiming(given) {
-  const chosen = given.get("timing");
-  if (chosen === "cron") return { cron: given.get("cron"), timezone: given.get("timezone") };
-  const text = given.get(chosen);
+function readTiming(data) {
+  const chosen = data.get("timing");
+  if (chosen === "cron") return { cron: data.get("cron"), timezone: data.get("timezone") };
+  const text = data.get(chosen);
   if (text === "") throw new Problem({ status: 0, detail: "this field is required", field: chosen });
   return { [chosen]: chosen === "run_at" ? new Date(text).toISOString() : Number(text) };
 }
@@ -110,12 +110,12 @@ if (state.agents.length > 0) {
   form.elements.timezone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   form.addEventListener("change", () => showTiming(form));
   handleSubmit(form, async () => {
-    const given = new FormData(form);
+    const data = new FormData(form);
     const body = {
-      name: given.get("name"),
-      ...readTiming(given),
-      catch_up: given.get("catch_up"),
-      overlap: given.get("overlap"),
+      name: data.get("name"),
+      ...readTiming(data),
+      catch_up: data.get("catch_up"),
+      overlap: data.get("overlap"),
       kind: agentForm.kind,
       input: agentForm.read(),
     };
@@ -126,7 +126,7 @@ if (state.agents.length > 0) {
   });
 }
 
-// Schedules have no events of their own, but a firing submits a task and moves the next slot.
+// Schedules have no events, but a firing submits a task and moves the next slot.
 const refresh = onNextFrame(() => list.refresh());
 const client = makeClient({
   handleTaskUpdate: (event) => event.data.status === "SUBMITTED" && refresh(),

@@ -1,24 +1,24 @@
-/** An instance's settings. Each part is there for those who may keep it; what is in it is told by its module. */
+/** The settings page of an instance. The page contains only the sections that the user may manage. */
 
 import { callApi, quote } from "./api.js";
 import { BASE, readState } from "./dom.js";
 import { handleSubmit } from "./form_errors.js";
-import { keepMembers } from "./settings_members.js";
-import { keepPolicy } from "./settings_policy.js";
-import { keepTokens } from "./settings_tokens.js";
+import { setUpMembers } from "./settings_members.js";
+import { setUpPolicy } from "./settings_policy.js";
+import { setUpTokens } from "./settings_tokens.js";
 
 const state = readState();
 const byId = (id) => document.getElementById(id);
 
-const tokens = byId("tokens") && keepTokens(byId("tokens"), state);
-if (byId("members")) keepMembers(byId("members"), state, () => tokens?.refresh());
-if (byId("policy")) keepPolicy(byId("policy"), state);
+const tokens = byId("tokens") && setUpTokens(byId("tokens"), state);
+if (byId("members")) setUpMembers(byId("members"), state, () => tokens?.refresh());
+if (byId("policy")) setUpPolicy(byId("policy"), state);
 
-const end = byId("delete");
-if (end) {
-  handleSubmit(end, async () => {
-    // What was typed is what is sent: whether it is the right id is for the server to say.
-    const confirm = end.elements.confirm.value.trim();
+const deletion = byId("delete");
+if (deletion) {
+  handleSubmit(deletion, async () => {
+    // The server compares the id.
+    const confirm = deletion.elements.confirm.value.trim();
     await callApi("DELETE", `/instances/${quote(state.instance)}?confirm=${quote(confirm)}`);
     location.assign(`${BASE}/`);
   });

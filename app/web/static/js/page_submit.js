@@ -1,4 +1,4 @@
-/** Submitting a task. */
+/** The page that submits a task. */
 
 import { AgentForm } from "./agent_form.js";
 import { callApi, quote } from "./api.js";
@@ -9,12 +9,12 @@ const form = document.getElementById("submit");
 
 if (form) {
   const agentForm = new AgentForm(form, readState().agents);
-  // A repeated click, or a second try after a lost answer, finds the task of the first: the key goes with the content.
+  // The key belongs to the content: a repeated click, or a retry after a lost response, finds the first task.
   let last = { text: "", key: "" };
   handleSubmit(form, async () => {
-    const given = new FormData(form);
-    const title = given.get("title").trim();
-    const expires = given.get("expires_in");
+    const data = new FormData(form);
+    const title = data.get("title").trim();
+    const expires = data.get("expires_in");
     const body = {
       kind: agentForm.kind,
       input: agentForm.read(),
@@ -31,6 +31,6 @@ if (form) {
 }
 
 function makeKey() {
-  // `crypto.randomUUID` exists on secure origins only, and a deployment may be plain HTTP.
+  // `crypto.randomUUID` exists on secure origins only, but a server may use plain HTTP.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

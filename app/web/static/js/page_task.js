@@ -1,9 +1,9 @@
-/** One task: the server's view of it, every event since, and the text that its running step streams. */
+/** The page of one task: applies each event to the rendered state, and shows the text of the running step. */
 
 import { callApi, Problem, quote } from "./api.js";
 import { makeClient } from "./connection.js";
 import { onNextFrame, readState, setText } from "./dom.js";
-import { formatPercent, inWords, showMoment } from "./format.js";
+import { formatPercent, formatStatus, showTimestamp } from "./format.js";
 import { StepList } from "./step_list.js";
 import { applyEvent, isCancellable, isFinal, isRetryable, nameError } from "./task_state.js";
 import { viewValue } from "./value_view.js";
@@ -15,14 +15,14 @@ const may = new Set(state.may);
 class TaskPage {
   #steps = new StepList(byId("steps"));
   #shown = {};
-  #settled;
+  #waitForEvent;
   #missed = null;
   #draw = onNextFrame(() => this.#drawNow());
 
-  /** @param {object} task @param {(seq: number) => Promise<void>} settled resolves once an event has been applied */
-  constructor(task, settled) {
+  /** @param {object} task @param {(seq: number) => Promise<void>} waitForEvent resolves once the event is applied */
+  constructor(task, waitForEvent) {
     this.task = task;
-    this.#settled = settled;
+    this.#waitForEvent = waitForEvent;
     byId("input").append(viewValue(task.input));
     byId("cancel").addEventListener("click", () => this.#act("cancel"));
     byId("retry").addEventListener("submit", (event) => {
@@ -33,22 +33,22 @@ class TaskPage {
     this.#drawNow();
   }
 
-  /** Apply an event of the instance's log, if it is this task's. */
-  take(event) {
+  /** Apply an event if it belongs to this task. */
+  apply(event) {
     if (event.task_id !== this.task.id) return;
     this.#missed?.push(event);
     this.#set(applyEvent(this.task, event));
   }
 
-  /** Show what a running step has streamed so far. */
-  takeText(piece, stream) {
+  /** Show the text that a running step has streamed so far. */
+  showText(piece, stream) {
     this.#steps.stream(piece, stream);
     this.#draw();
   }
 
-  /** Begin again from the task's present state: a snapshot holds no outputs, and only the latest tasks. */
+  /** Reload the task: a snapshot contains only the latest tasks, without outputs. */
   async restart() {
-    // What comes while the server is asked is not in its answer, or is once more.
+    // Events that arrive during the request may be missing in the response; applying one twice is harmless.
     const missed = (this.#missed = []);
     try {
       const path = `/tasks/${quote(this.task.id)}`;
@@ -72,7 +72,7 @@ class TaskPage {
     for (const button of buttons) button.disabled = true;
     try {
       const { seq } = await callApi("POST", `/tasks/${quote(this.task.id)}/${name}`, { body });
-      await this.#settled(seq);
+      await this.#waitForEvent(seq);
     } catch (problem) {
       this.#showProblem(problem);
     } finally {
@@ -91,9 +91,9 @@ class TaskPage {
     this.#drawStatus(task);
     setText(byId("attempt"), task.attempt || "–");
     setText(byId("seq"), task.last_seq);
-    showMoment(byId("created"), task.created_at);
-    showMoment(byId("started"), task.started_at);
-    showMoment(byId("finished"), task.finished_at);
+    showTimestamp(byId("created"), task.created_at);
+    showTimestamp(byId("started"), task.started_at);
+    showTimestamp(byId("finished"), task.finished_at);
     this.#drawOutcome(task);
     this.#steps.draw(task.steps);
     setText(byId("step-count"), task.steps.length || "");
@@ -103,7 +103,7 @@ class TaskPage {
   }
 
   #drawStatus(task) {
-    const words = task.cancel_requested ? "Cancelling" : inWords(task.status);
+    const words = task.cancel_requested ? "Cancelling" : formatStatus(task.status);
     setText(byId("status"), words);
     byId("status").dataset.status = task.status;
     setText(byId("message"), task.message);
@@ -136,12 +136,12 @@ class TaskPage {
   }
 }
 
-const patience = () => new Promise((resolve) => setTimeout(resolve, 5000));
-const page = new TaskPage(state.task, (seq) => Promise.race([client.waitFor(state.task.instance_id, seq), patience()]));
+const timeout = () => new Promise((resolve) => setTimeout(resolve, 5000));
+const page = new TaskPage(state.task, (seq) => Promise.race([client.waitFor(state.task.instance_id, seq), timeout()]));
 const client = makeClient({
-  handleTaskUpdate: (event) => page.take(event),
-  handleExecutionStep: (event) => page.take(event),
-  handleStepOutput: (piece, stream) => page.takeText(piece, stream),
+  handleTaskUpdate: (event) => page.apply(event),
+  handleExecutionStep: (event) => page.apply(event),
+  handleStepOutput: (piece, stream) => page.showText(piece, stream),
   handleSnapshot: () => page.restart(),
 });
 client.subscribe(state.task.instance_id, { since: state.since });

@@ -1,9 +1,9 @@
-/** An instance's tasks: the server's list, and every event since. */
+/** The page of an instance's tasks: applies each event to the rendered list. */
 
 import { callApi, quote } from "./api.js";
 import { makeClient } from "./connection.js";
-import { BASE, onNextFrame, readState, setText, stamp } from "./dom.js";
-import { formatPercent, inWords, showMoment } from "./format.js";
+import { BASE, onNextFrame, readState, setText, cloneTemplate } from "./dom.js";
+import { formatPercent, formatStatus, showTimestamp } from "./format.js";
 import { applyEvent, taskOf } from "./task_state.js";
 
 class TaskList {
@@ -13,8 +13,8 @@ class TaskList {
   #rows = new Map();
   #tasks = new Map();
   #draw = onNextFrame(() => this.#drawNow());
-  #asking = false;
-  #askAgain = false;
+  #loading = false;
+  #repeat = false;
   #cursor;
 
   constructor(state) {
@@ -22,17 +22,17 @@ class TaskList {
     this.#cursor = state.next_cursor;
     for (const task of state.tasks) this.#tasks.set(task.id, task);
     this.#drawNow();
-    this.#filter.addEventListener("change", () => this.#filterAnew());
+    this.#filter.addEventListener("change", () => this.#applyFilter());
     this.#filter.addEventListener("submit", (event) => event.preventDefault());
     this.#more.addEventListener("click", () => this.#showMore());
     document.getElementById("unfilter").addEventListener("click", () => {
       for (const select of this.#filter.querySelectorAll("select")) select.value = "";
-      this.#filterAnew();
+      this.#applyFilter();
     });
   }
 
-  /** Apply an event. The server is asked only about a task that was there before and may come to belong on the list. */
-  take(event) {
+  /** Apply an event. Reloads the list only for an unknown task whose status changes, which may now match the filter. */
+  apply(event) {
     const known = this.#tasks.get(event.task_id);
     const task = known ? applyEvent(known, event) : taskOf(event);
     if (task) {
@@ -42,7 +42,7 @@ class TaskList {
     if (!task && event.type === "task_update" && event.data.status) this.#refresh();
   }
 
-  /** Begin again from the instance's present state. */
+  /** Reload the list. */
   restart() {
     this.#tasks.clear();
     this.#refresh();
@@ -59,23 +59,23 @@ class TaskList {
     return ["status", "kind"].every((name) => !chosen.has(name) || chosen.get(name) === task[name]);
   }
 
-  #filterAnew() {
+  #applyFilter() {
     history.replaceState(null, "", `?${this.#chosen}`);
     this.restart();
   }
 
-  /** Read the first page again; asked for in the middle of that, once more afterwards. */
+  /** Reload the first page; a call during a reload repeats it afterwards. */
   async #refresh() {
-    this.#askAgain = true;
-    if (this.#asking) return;
-    this.#asking = true;
-    while (this.#askAgain) {
-      this.#askAgain = false;
+    this.#repeat = true;
+    if (this.#loading) return;
+    this.#loading = true;
+    while (this.#repeat) {
+      this.#repeat = false;
       const fresh = this.#tasks.size === 0;
       const page = await this.#read(this.#chosen);
       if (page && fresh) this.#cursor = page.next_cursor;
     }
-    this.#asking = false;
+    this.#loading = false;
   }
 
   async #showMore() {
@@ -98,7 +98,7 @@ class TaskList {
       this.#draw();
       return page;
     } catch {
-      // The indicator says that the server is away; what was missed comes with the next subscription.
+      // The header shows that the server is unreachable; the next subscription catches up.
       return null;
     }
   }
@@ -122,7 +122,7 @@ class TaskList {
   #drawRow(task, place) {
     let row = this.#rows.get(task.id);
     if (!row) {
-      row = { ...stamp("task-row"), drawn: null };
+      row = { ...cloneTemplate("task-row"), drawn: null };
       row.slots.link.href = `${BASE}/tasks/${quote(task.id)}`;
       row.root.dataset.task = task.id;
       this.#rows.set(task.id, row);
@@ -135,7 +135,7 @@ class TaskList {
 }
 
 function drawTask(slots, task) {
-  setText(slots.status, task.cancel_requested ? "Cancelling" : inWords(task.status));
+  setText(slots.status, task.cancel_requested ? "Cancelling" : formatStatus(task.status));
   slots.status.dataset.status = task.status;
   setText(slots.title, task.title);
   setText(slots.kind, `${task.kind} · ${task.id.slice(0, 8)}`);
@@ -145,7 +145,7 @@ function drawTask(slots, task) {
   setText(slots.percent, formatPercent(task.progress));
   setText(slots.message, task.message);
   slots.message.title = task.message;
-  showMoment(slots.time, task.created_at, true);
+  showTimestamp(slots.time, task.created_at, true);
 }
 
 function latestFirst(a, b) {
@@ -155,8 +155,8 @@ function latestFirst(a, b) {
 const state = readState();
 const list = new TaskList(state);
 const client = makeClient({
-  handleTaskUpdate: (event) => list.take(event),
-  handleExecutionStep: (event) => list.take(event),
+  handleTaskUpdate: (event) => list.apply(event),
+  handleExecutionStep: (event) => list.apply(event),
   handleSnapshot: () => list.restart(),
 });
 client.subscribe(list.instanceId, { since: state.since });

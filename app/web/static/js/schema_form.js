@@ -1,25 +1,25 @@
 /**
- * A form drawn from an agent's input schema (JSON Schema 2020-12, as workers publish it).
+ * Makes a form from an agent's input schema (JSON Schema 2020-12).
  *
- * Understood beside the standard words: `x-widget: textarea`, and `x-file: true` for a text that a file may fill; what
- * is to be base64 is asked for as a file. What a form cannot say well, such as a list of objects, is asked for as JSON. What is marked as secret is never to be read on
- * the screen while it is typed: all of what no form can take apart is, when any of it is.
+ * Extensions: `x-widget: textarea`, and `x-file: true` for a text that can be loaded from a file. Base64 content gets a
+ * file chooser. Values without a suitable control, such as lists of objects, are entered as JSON. Secret values are
+ * masked; a value that is entered as JSON is masked if any part of it is secret.
  */
 
 import { Problem } from "./api.js";
 import { el } from "./dom.js";
 import * as controls from "./form_controls.js";
-import { holdsSecret, isSecret } from "./secrecy.js";
+import { containsSecret, isSecret } from "./secret_fields.js";
 
 /**
  * @typedef {object} Field
  * @property {HTMLElement} element
- * @property {() => any} read the value; undefined when the field was left out. Throws Problem for what cannot be sent
+ * @property {() => any} read the value; undefined if the field is empty. Throws Problem for invalid input
  */
 
 /**
  * @param {Record<string, any>} schema of an object
- * @param {string} [path] what the server's errors begin with
+ * @param {string} [path] prefix of field names in the server's errors
  * @returns {Field}
  */
 export function makeForm(schema, path = "input") {
@@ -31,7 +31,7 @@ function makeField(path, schema, required, initial, hidden = false) {
   const hides = hidden || isSecret(schema);
   if (schema.oneOf && !schema.properties) return makeChoice(path, schema, value, hides);
   if (schema.type === "object" && schema.properties) return makeGroup(path, schema, value ?? {}, hides);
-  if (hides || holdsSecret(schema)) return controls.makeSecret(path, schema, required);
+  if (hides || containsSecret(schema)) return controls.makeSecret(path, schema, required);
   if (schema.enum || schema.const !== undefined) return controls.makeSelect(path, schema, required, value);
   if (schema.type === "boolean") return controls.makeCheckbox(path, schema, value);
   if (schema.type === "number" || schema.type === "integer") return controls.makeNumber(path, schema, required, value);
@@ -57,16 +57,16 @@ function makeObject(path, schema, initial, hidden) {
       const value = {};
       for (const field of fields) {
         if (chooser?.leavesOut(field.name)) continue;
-        const given = field.read();
-        if (given === "" && chooser?.needs(field.name)) throw missing(`${path}.${field.name}`);
-        if (given !== undefined) value[field.name] = given;
+        const data = field.read();
+        if (data === "" && chooser?.needs(field.name)) throw missing(`${path}.${field.name}`);
+        if (data !== undefined) value[field.name] = data;
       }
       return value;
     },
   };
 }
 
-/** An object inside; folded away where nothing has to be given. */
+/** A nested object; collapsed if no field is required. */
 function makeGroup(path, schema, initial, hidden) {
   const inner = makeObject(path, schema, initial, hidden);
   const folded = (schema.required ?? []).length === 0;
@@ -77,7 +77,7 @@ function makeGroup(path, schema, initial, hidden) {
   return { element, read: inner.read };
 }
 
-/** `oneOf` that only says which fields go together: `[{required: [a]}, {required: [b]}]`. */
+/** `oneOf` that only lists alternative required fields: `[{required: [a]}, {required: [b]}]`. */
 function isEitherOr(schema) {
   return schema.oneOf?.every((option) => Array.isArray(option.required) && !option.properties);
 }
@@ -106,7 +106,7 @@ function makeEitherOr(path, schema, fields) {
   };
 }
 
-/** `oneOf` with a whole schema for each option. */
+/** `oneOf` with a schema for each option. */
 function makeChoice(path, schema, initial, hidden) {
   const options = schema.oneOf.map((option) => makeField(path, option, true, initial, hidden));
   const labels = schema.oneOf.map((option, place) => option.title ?? option.description ?? `Option ${place + 1}`);

@@ -1,4 +1,4 @@
-/** What an instance keeps and hides, on its settings page. */
+/** The retention and redaction policy on the settings page. */
 
 import { callApi, Problem, quote } from "./api.js";
 import { findSlots, setText } from "./dom.js";
@@ -7,7 +7,7 @@ import { handleSubmit } from "./form_errors.js";
 const EMAILS = { "": null, true: true, false: false };
 
 /** @param {HTMLFormElement} form @param {Record<string, any>} state of the page */
-export function keepPolicy(form, state) {
+export function setUpPolicy(form, state) {
   const { saved } = findSlots(form);
   form.addEventListener("input", () => setText(saved, ""));
   handleSubmit(form, async () => {

@@ -1,7 +1,7 @@
-/** The steps of a task, each with its output once it is opened or, while it runs, the text that it streams. */
+/** Shows the steps of a task: each with its output, or with its streamed text while it runs. */
 
 import { callApi, Problem, quote } from "./api.js";
-import { setText, stamp } from "./dom.js";
+import { setText, cloneTemplate } from "./dom.js";
 import { formatDuration } from "./format.js";
 import { statusOfStep } from "./task_state.js";
 import { viewValue } from "./value_view.js";
@@ -17,7 +17,7 @@ export class StepList {
   }
 
   /**
-   * Take a running step's text; the next `draw` shows it. It may be faster than the event of the step's start.
+   * Store a running step's text for the next `draw`. It may arrive before the event of the step's start.
    * @param {{step_id: string, attempt: number}} piece
    * @param {{text: string, start: number}} stream
    */
@@ -45,10 +45,10 @@ export class StepList {
   #row(step) {
     let row = this.#rows.get(step.step_id);
     if (!row) {
-      row = { ...stamp("step-row"), drawn: null };
+      row = { ...cloneTemplate("step-row"), drawn: null };
       row.root.dataset.step = step.step_id;
       const shown = row;
-      row.root.querySelector("details").addEventListener("toggle", () => this.#askForOutput(shown));
+      row.root.querySelector("details").addEventListener("toggle", () => this.#loadOutput(shown));
       this.#rows.set(step.step_id, row);
     }
     return row;
@@ -71,7 +71,7 @@ export class StepList {
     setText(slots.error, [step.error?.type, step.error?.message].filter(Boolean).join(": "));
     slots.error.hidden = !step.error || statusOfStep(step) === "cancelled";
     this.#drawOutput(row, step.output);
-    this.#askForOutput(row);
+    this.#loadOutput(row);
   }
 
   #drawOutput(row, output) {
@@ -79,13 +79,13 @@ export class StepList {
     row.slots.output.replaceChildren(...(output === null || output === undefined ? [] : [viewValue(output)]));
   }
 
-  /** A list of steps holds no outputs, events do: what is missing is asked for when somebody looks. */
-  async #askForOutput(row) {
+  /** Load the output of an opened step: events contain outputs, a list of steps does not. */
+  async #loadOutput(row) {
     const { drawn: step, root, slots } = row;
     if (row.output !== undefined || step.status !== "completed" || !root.querySelector("details").open) return;
     try {
-      const found = await callApi("GET", `/tasks/${quote(step.task_id)}/steps/${quote(step.step_id)}`);
-      if (row.drawn === step) this.#drawOutput(row, found.output);
+      const loaded = await callApi("GET", `/tasks/${quote(step.task_id)}/steps/${quote(step.step_id)}`);
+      if (row.drawn === step) this.#drawOutput(row, loaded.output);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (row.drawn === step) setText(slots.output, problem.message);

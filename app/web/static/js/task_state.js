@@ -1,10 +1,10 @@
-/** What a page knows of a task: the server's view of it, and every event since applied to that. Pure functions. */
+/** Applies events to the state of a task. Pure functions. */
 
 /** @typedef {Record<string, any>} Task a task's view, with `steps` where the page shows them */
 
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
 
-/** @param {Task} task @returns {boolean} whether it has ended */
+/** @param {Task} task @returns {boolean} whether it is final */
 export function isFinal(task) {
   return FINAL.has(task.status);
 }
@@ -22,12 +22,12 @@ export function isRetryable(task) {
 /**
  * @param {Task} task
  * @param {Record<string, any>} event a `task_update` or `execution_step` of this task
- * @returns {Task} the task after it; the same object when the event brought nothing new
+ * @returns {Task} the task after it; the same object if the event is not new
  */
 export function applyEvent(task, event) {
   if (event.seq !== undefined && event.seq <= task.last_seq) return task;
   const next = { ...task, attempt: event.attempt ?? task.attempt, last_seq: event.seq ?? task.last_seq };
-  // What is stored of it cannot be read: it holds its place in the order, and says nothing.
+  // The stored event is unreadable: only its number counts.
   if (event.data.$unreadable || event.data.$damaged) return next;
   if (event.type === "execution_step") return applyStep(next, event);
   const { progress, message, timestamp, status } = event.data;
@@ -48,7 +48,7 @@ export function applyEvent(task, event) {
 
 /**
  * @param {Record<string, any>} event a `task_update`
- * @returns {Task | null} the task that was just submitted, as a list shows it; null when the event tells of no such thing
+ * @returns {Task | null} the summary of a task that was just submitted; null for any other event
  */
 export function taskOf({ task_id: id, instance_id, type, seq, attempt, data }) {
   if (type !== "task_update" || data.status !== "SUBMITTED" || !data.kind) return null;
@@ -59,12 +59,12 @@ export function taskOf({ task_id: id, instance_id, type, seq, attempt, data }) {
   };
 }
 
-/** @param {Record<string, any> | null | undefined} error `{code, message, type?}` @returns {string} what to call it */
+/** @param {Record<string, any> | null | undefined} error `{code, message, type?}` @returns {string} its display name */
 export function nameError(error) {
   return [error?.code, error?.type].filter(Boolean).join(" · ");
 }
 
-/** @param {Record<string, any>} step @returns {string} its status; one that was open when its task was cancelled did not fail */
+/** @param {Record<string, any>} step @returns {string} its status; a step that was open when its task was cancelled is `cancelled` */
 export function statusOfStep(step) {
   return step.status === "failed" && step.error?.code === "cancelled" ? "cancelled" : step.status;
 }

@@ -1,14 +1,13 @@
-/** Any JSON value as text to read. What agents return is not to be trusted: it is never parsed as HTML. */
+/** Shows any JSON value as text. Values of agents are untrusted and never parsed as HTML. */
 
 import { BASE, el } from "./dom.js";
 
-/** JSON of more lines than this is folded away inside an object. */
-const MOST_LINES = 12;
+/** Longer JSON inside an object is collapsed. */
+const MAX_LINES = 12;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * Text stands as it is, and so do texts of several lines inside an object, Markdown among them, which come first; the
- * rest is JSON.
+ * Texts are shown unchanged; multi-line texts in an object come first. Other values are shown as JSON.
  * @param {any} value
  * @returns {HTMLElement}
  */
@@ -22,7 +21,7 @@ export function viewValue(value) {
   return el("dl", { class: "value" }, ...[...first, ...rest].map(([key, inner]) => viewEntry(key, inner)));
 }
 
-/** An output that is too large for its event: how it begins, and where the whole of it is. */
+/** An output that is too large for its event: a preview and a download link. */
 function viewReference({ id, size, preview }) {
   const link = el("a", { href: `${BASE}/api/v1/artifacts/${id}`, download: true }, `Download the full value (${Number(size)} bytes)`);
   return el("div", { class: "artifact" }, viewText(`${String(preview ?? "")}…`), el("p", {}, link));
@@ -33,7 +32,7 @@ function isReference(value) {
   return keys.length === 1 && keys[0] === "$artifact" && UUID.test(value.$artifact?.id);
 }
 
-/** @param {any} value @returns {string} JSON with indents */
+/** @param {any} value @returns {string} indented JSON */
 export function writeJson(value) {
   return JSON.stringify(value ?? null, null, 2);
 }
@@ -46,7 +45,7 @@ function viewEntry(key, value) {
 function viewStructure(value) {
   const json = writeJson(value);
   const whole = el("pre", { tabindex: 0 }, json);
-  if (json.split("\n").length <= MOST_LINES) return whole;
+  if (json.split("\n").length <= MAX_LINES) return whole;
   const count = Array.isArray(value) ? value.length : Object.keys(value).length;
   return el("details", {}, el("summary", {}, `${count} ${Array.isArray(value) ? "items" : "fields"}`), whole);
 }

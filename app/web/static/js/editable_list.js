@@ -1,15 +1,15 @@
-/** A list of what an instance keeps, with what can be done to each row. Whatever is done, the list is read again. */
+/** Shows a list of members or tokens with actions for each row; reloads the list after each action. */
 
 import { callApi, Problem } from "./api.js";
 import { findSlots } from "./dom.js";
 
-export class KeptList {
+export class EditableList {
   #slots;
   #draw;
 
   /**
    * @param {HTMLElement} section with the slots `list`, `empty` and `error`
-   * @param {string} path of the API where the list is read
+   * @param {string} path of the list in the REST API
    * @param {(item: any, all: any[]) => HTMLElement} draw one row
    */
   constructor(section, path, draw) {
@@ -27,14 +27,14 @@ export class KeptList {
     this.#slots.empty.hidden = items.length > 0;
   }
 
-  /** Read the list again. */
+  /** Reload the list. */
   async refresh() {
     await this.#attempt(async () => this.show((await callApi("GET", this.path)).items));
   }
 
   /**
-   * Ask the API for something, and say so when it refuses.
-   * @returns {Promise<boolean>} whether it was done
+   * Call the API, and show its error.
+   * @returns {Promise<boolean>} whether the call succeeded
    */
   async act(method, path, body) {
     this.#slots.error.hidden = true;
