@@ -1,4 +1,4 @@
-"""What the parts of one web process share, and how a view gets at it. Beside the road."""
+"""Holds the objects that the parts of one web process share, and gives views access to them."""
 
 from __future__ import annotations
 
@@ -23,49 +23,49 @@ from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
 @dataclass(slots=True)
-class Web:
-    """The shared parts; `app.extensions["swallowtail"]`."""
+class WebContainer:
+    """The shared objects of a web process; `app.extensions["swallowtail"]`."""
 
     rt: Runtime
     tokens: Tokens
-    announcer: PublishQueue
+    publish_queue: PublishQueue
     socketio: SocketIO
-    #: The stream's half of this process; `app/web/serving/web_process.py` starts it.
+    #: Delivers events to clients; `app/web/serving/web_process.py` starts it.
     hub: Hub
     limits: Limits
     #: Ends subscriptions that are no longer allowed; `app/web/serving/web_process.py` starts it.
     access_monitor: AccessMonitor
     #: The Socket.IO events that clients may send.
     events: frozenset[str]
-    #: Who could not sign in, and whatever else somebody was refused, for the audit log.
+    #: Failed sign-ins and denied requests, for the audit log.
     denials: Denials
     denied_requests: DeniedRequestQueue
     background: Background
     budgets: MemoryBudgets
-    #: Websockets of our own; None where the stock ones serve.
+    #: The fast websocket engine; None if the stock engine serves.
     engine: Engine | None = None
 
     def offload(self, passwords: Offload, snapshots: Offload) -> None:
-        """Have these made where they hold nobody up: in threads, where this process is one of greenlets."""
+        """Move password hashing and snapshots to threads, so that they do not block a process of greenlets."""
         self.rt.passwords.offload = passwords
         self.rt.offload = self.hub.reader.offload = snapshots
         self.rt.db.compute_by(snapshots)
 
     def close(self) -> None:
-        """Close every connection; for the end of the process, after the sweeper and the hub were stopped."""
+        """Close all connections at the end of the process, after the sweeper and the hub have stopped."""
         self.background.stop()
-        self.announcer.close()
+        self.publish_queue.close()
         self.limits.close()
         self.denied_requests.close()
         self.denials.flush()
         self.rt.close()
 
 
-def get_web() -> Web:
-    """Return the shared parts of the running application."""
-    return cast("Web", current_app.extensions["swallowtail"])
+def get_container() -> WebContainer:
+    """Return the shared objects of the running application."""
+    return cast("WebContainer", current_app.extensions["swallowtail"])
 
 
 def get_runtime() -> Runtime:
-    """Return the domain behind the running application."""
-    return get_web().rt
+    """Return the domain runtime of the running application."""
+    return get_container().rt

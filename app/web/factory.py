@@ -1,7 +1,4 @@
-"""Puts one web process together: Flask, the REST API, the pages, Socket.IO, and the domain behind them.
-
-Not a stop on the road but the junction of two: `web/api`, where it begins, and `web/socketio/handlers`, where it ends.
-"""
+"""Constructs the application of a web process: the domain, delivery, Socket.IO, the REST API and the pages."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ from swallowtail.app.web.api import (
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.background.publish_queue import PublishQueue
-from swallowtail.app.web.container import Web, get_runtime
+from swallowtail.app.web.container import WebContainer, get_runtime
 from swallowtail.app.web.engineio.shutdown import Background
 from swallowtail.app.web.http import problem_details, security_headers
 from swallowtail.app.web.http.request_guard import RequestGuard
@@ -49,7 +46,7 @@ from swallowtail.app.web.socketio import handlers
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
-_PARTS = (
+_BLUEPRINTS = (
     *(instances, members, instance_data, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
     *(health, metrics, login, views),
 )
@@ -58,70 +55,79 @@ _PARTS = (
 def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
-    Whoever serves it (`app/web/serving`) starts its hub, and a `Sweeper` to relay what is submitted. Raises SettingsError.
+    `app/web/serving/web_process.py` starts its hub, and a `Sweeper` that relays submissions. Raises SettingsError.
 
     Args:
         settings: the frozen settings.
-        driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
+        driver: PostgreSQL driver; psycopg2 if eventlet has patched the process.
     """
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver, for_runs=False)
-    reader = Tokens(runtime)
-    reader.check_keys()
-    # A request waits for the database and for nothing else: telling Redis and waking workers is for other threads.
-    announcer = PublishQueue(runtime.broadcast)
-    runtime.ledger.announce = announcer.announce
-    runtime.ledger.announce_access = announcer.announce_access
+    container = _build_container(app, settings, runtime)
+    app.extensions["swallowtail"] = container
+    _register_http(app, settings, container.limits)
+    app.wsgi_app = count_responses(app.wsgi_app, container.budgets.outgoing)  # type: ignore[method-assign]
+    # Outermost: around Socket.IO, which wraps Flask.
+    app.wsgi_app = RequestGuard(settings).around(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebContainer:
+    token_reader = Tokens(runtime)
+    token_reader.check_keys()
+    # A request waits for the database only: other threads publish to Redis and wake workers.
+    publish_queue = PublishQueue(runtime.broadcast)
+    runtime.ledger.announce = publish_queue.announce
+    runtime.ledger.announce_access = publish_queue.announce_access
     runtime.hurry = _leave_to_sweeper
     budgets = MemoryBudgets(settings)
     sio = handlers.make_socketio(app, settings, budgets)
-    events = DatabaseReader(runtime.db, settings)
+    reader = DatabaseReader(runtime.db, settings)
     access_changed = threading.Event()
-    hub = Hub(settings, events, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
-    allowed = Limits(settings)
+    hub = Hub(settings, reader, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
+    limits = Limits(settings)
     denials = Denials(runtime.db, settings)
-    refusals = DeniedRequestQueue(runtime.db, denials)
-    conversation = handlers.register(sio, hub, settings, reader, allowed, refusals)
-    access_monitor = AccessMonitor(settings, hub, events, reader.find_ended, conversation, access_changed)
-    background = Background(sio.server, sio.server.manager.stop, conversation.close)
-    app.extensions["swallowtail"] = Web(
+    denied_requests = DeniedRequestQueue(runtime.db, denials)
+    socket_handlers = handlers.register(sio, hub, settings, token_reader, limits, denied_requests)
+    access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, socket_handlers, access_changed)
+    background = Background(sio.server, sio.server.manager.stop, socket_handlers.close)
+    return WebContainer(
         runtime,
-        reader,
-        announcer,
+        token_reader,
+        publish_queue,
         sio,
         hub,
-        allowed,
+        limits,
         access_monitor,
-        conversation.events,
+        socket_handlers.events,
         denials,
-        refusals,
+        denied_requests,
         background,
         budgets,
     )
+
+
+def _register_http(app: APIFlask, settings: Settings, limits: Limits) -> None:
     metrics.register(app)
-    rate_limit_hooks.register(app, allowed)
+    rate_limit_hooks.register(app, limits)
     csrf.register(app)
     security_headers.register(app, settings)
     problem_details.register(app)
     openapi.register(app)
     vendored.register(app)
-    for part in _PARTS:
-        app.register_blueprint(part.bp)
-    app.wsgi_app = count_responses(app.wsgi_app, budgets.outgoing)  # type: ignore[method-assign]
-    # Around Socket.IO too, which stands around Flask.
-    app.wsgi_app = RequestGuard(settings).around(app.wsgi_app)  # type: ignore[method-assign]
-    return app
+    for module in _BLUEPRINTS:
+        app.register_blueprint(module.bp)
 
 
-class _PatientApp(APIFlask):
-    """An application whose views are asked again when the database went away while they only read."""
+class _RetryingApp(APIFlask):
+    """An application that repeats a view that only reads if the database connection fails."""
 
     def dispatch_request(self) -> Any:
         return get_runtime().db.patiently(super().dispatch_request)
 
 
 def _make_flask(settings: Settings) -> APIFlask:
-    app = _PatientApp(
+    app = _RetryingApp(
         __name__,
         title="Swallowtail",
         version=version("swallowtail"),
@@ -137,4 +143,4 @@ def _make_flask(settings: Settings) -> APIFlask:
 
 
 def _leave_to_sweeper() -> None:
-    """`Sweeper.start` puts its own alarm in this place."""
+    """Do nothing; `Sweeper.start` replaces this function."""

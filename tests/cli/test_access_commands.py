@@ -17,7 +17,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Caller
 from swallowtail.scripts.cli.commands import tasks
 from swallowtail.scripts.enqueue import app
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 
 WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser")
 #: 9: say who you are; 6: there is no such thing; 10: you may not.
@@ -34,7 +34,7 @@ class Row:
     """How a command is run, and the exit codes that each of `WHO` gets; `done` stands for 0."""
 
     codes: str
-    arguments: Callable[[Gallery], list[str]]
+    arguments: Callable[[CallersApp], list[str]]
     done: int = 0
 
 
@@ -90,12 +90,12 @@ OF_NO_INSTANCE = {
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+def callers_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallersApp]:
     with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(Path(tmp_path_factory.mktemp("gallery")), patch)
+        callers_app = CallersApp(Path(tmp_path_factory.mktemp("callers_app")), patch)
         patch.setattr(tasks, "SENT_WITHIN", 0.0)
-        yield gallery
-        gallery.web_app.close()
+        yield callers_app
+        callers_app.web_app.close()
 
 
 def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -106,18 +106,18 @@ def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         yield from paths(each, (*path, name))
 
 
-def run(gallery: Gallery, who: str, command: str, *more: str) -> int:
+def run(callers_app: CallersApp, who: str, command: str, *more: str) -> int:
     """Run a command as somebody, with the arguments of the table or with others; its exit code."""
 
     @contextmanager
     def open_domain() -> Iterator[Runtime]:
-        yield gallery.rt.by(Caller(gallery.people[who], "cli"))
+        yield callers_app.rt.by(Caller(callers_app.actors[who], "cli"))
 
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("swallowtail.scripts.cli.") and hasattr(module, "open_domain"):
                 patch.setattr(module, "open_domain", open_domain)
-        arguments = [*command.split(), *(more or TABLE[command].arguments(gallery))]
+        arguments = [*command.split(), *(more or TABLE[command].arguments(callers_app))]
         return int(CliRunner().invoke(app, arguments).exit_code)
 
 
@@ -126,10 +126,10 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("command", TABLE)
-def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, command: str) -> None:
+def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, command: str) -> None:
     row = TABLE[command]
     expected = [row.done if code == "0" else int(code) for code in row.codes.split()]
-    found = [run(gallery, who, command) for who in WHO]
+    found = [run(callers_app, who, command) for who in WHO]
     assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, expected, strict=True))
 
 
@@ -142,7 +142,7 @@ def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, command: str
     ],
 )
 def test_what_is_about_everything_takes_a_superuser_and_what_is_lost_an_owner(
-    gallery: Gallery, command: str, arguments: list[str], codes: str
+    callers_app: CallersApp, command: str, arguments: list[str], codes: str
 ) -> None:
-    found = [run(gallery, who, command, *arguments) for who in WHO]
+    found = [run(callers_app, who, command, *arguments) for who in WHO]
     assert found == [int(code) for code in codes.split()]

@@ -13,13 +13,13 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership
 from swallowtail.app.core.tables.instances import Instance
 from tests.web.app_fixture import CARD
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 
 #: Stands in every text of the other tenant.
 MARKER = "zebrafinch"
 
 
-class Tenants(Gallery):
+class Tenants(CallersApp):
     """`acme`, whose owner asks, and `other`, every text of which holds the marker."""
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,12 +36,12 @@ class Tenants(Gallery):
 
     def restore(self) -> None:
         """Bring back what the owner may have deleted."""
-        if self.ask("owner", "GET", "/api/v1/instances/acme").status_code != 200:
+        if self.request("owner", "GET", "/api/v1/instances/acme").status_code != 200:
             task_service.create_instance(self.rt, "Acme", "acme")
             with self.rt.db.write() as session:
                 for role in Role:
                     session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
-        if self.ask("owner", "GET", f"/api/v1/tasks/{self.task_id}").status_code != 200:
+        if self.request("owner", "GET", f"/api/v1/tasks/{self.task_id}").status_code != 200:
             self.task_id = self.new_task()
-        if self.ask("owner", "GET", f"/api/v1/schedules/{self.schedule}").status_code != 200:
+        if self.request("owner", "GET", f"/api/v1/schedules/{self.schedule}").status_code != 200:
             self.schedule = self.new_schedule()

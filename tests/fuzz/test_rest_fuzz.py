@@ -62,7 +62,7 @@ def ask_often(tenants: Tenants, who: str, operation: Any, mode: GenerationMode, 
         nonlocal asked
         case = data.draw(operation.as_strategy(generation_mode=mode))
         name_things(tenants, data, case.path_parameters or {})
-        tenants.who = tenants.people[who]
+        tenants.caller = tenants.actors[who]
         answer = case.call()
         asked += 1
         check(case, answer, tenants)

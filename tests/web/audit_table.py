@@ -17,10 +17,10 @@ from swallowtail.app.core.tables.auth import User
 from swallowtail.app.web.request import current_caller
 from tests.identity.bench import PASSWORD
 from tests.web.access_table import SCHEDULE
-from tests.web.browser_client import proof_on
-from tests.web.callers import Gallery
+from tests.web.browser_client import csrf_token_of
+from tests.web.callers import CallersApp
 
-#: How a request finds out who makes it where no gallery says so.
+#: How a request finds out who makes it where no callers_app says so.
 _IDENTIFY = current_caller.identify
 _NUMBERS = itertools.count(1)
 
@@ -39,93 +39,93 @@ class Left:
     who: str
     scope: str
     marks: list[Mark]
-    path: Callable[[Gallery], str] | None = None
+    path: Callable[[CallersApp], str] | None = None
     body: dict[str, Any] | None = None
     done: int | None = None
-    ask: Callable[[Gallery], tuple[TestResponse, str]] | None = None
+    ask: Callable[[CallersApp], tuple[TestResponse, str]] | None = None
     entrance: str = "rest"
 
 
-def _make_known(gallery: Gallery) -> tuple[str, str]:
+def _make_known(callers_app: CallersApp) -> tuple[str, str]:
     """Somebody with a password: their name and id."""
     name = f"known{next(_NUMBERS)}"
-    return name, users.create_user(gallery.rt, name, PASSWORD)["id"]
+    return name, users.create_user(callers_app.rt, name, PASSWORD)["id"]
 
 
-def _login(gallery: Gallery) -> tuple[TestResponse, str]:
-    name, user_id = _make_known(gallery)
-    return gallery.ask(NOBODY, "POST", "/api/v1/auth/login", {"name": name, "password": PASSWORD}), user_id
+def _login(callers_app: CallersApp) -> tuple[TestResponse, str]:
+    name, user_id = _make_known(callers_app)
+    return callers_app.request(NOBODY, "POST", "/api/v1/auth/login", {"name": name, "password": PASSWORD}), user_id
 
 
-def _sign_in(gallery: Gallery) -> tuple[Actor, str]:
-    _, user_id = _make_known(gallery)
-    with gallery.rt.db.read() as session:
+def _sign_in(callers_app: CallersApp) -> tuple[Actor, str]:
+    _, user_id = _make_known(callers_app)
+    with callers_app.rt.db.read() as session:
         user = session.get_one(User, user_id)
-    return sessions.open_session(gallery.rt, gallery.web_app.web.tokens, user).actor, user_id
+    return sessions.open_session(callers_app.rt, callers_app.web_app.web.tokens, user).actor, user_id
 
 
-def _logout(gallery: Gallery) -> tuple[TestResponse, str]:
-    actor, user_id = _sign_in(gallery)
-    return gallery.ask(actor, "POST", "/api/v1/auth/logout"), user_id
+def _logout(callers_app: CallersApp) -> tuple[TestResponse, str]:
+    actor, user_id = _sign_in(callers_app)
+    return callers_app.request(actor, "POST", "/api/v1/auth/logout"), user_id
 
 
-def _change_password(gallery: Gallery) -> tuple[TestResponse, str]:
-    actor, user_id = _sign_in(gallery)
+def _change_password(callers_app: CallersApp) -> tuple[TestResponse, str]:
+    actor, user_id = _sign_in(callers_app)
     body = {"password": PASSWORD, "new_password": "staple after staple"}
-    return gallery.ask(actor, "POST", "/api/v1/auth/password", body), user_id
+    return callers_app.request(actor, "POST", "/api/v1/auth/password", body), user_id
 
 
-def _login_by_page(gallery: Gallery) -> tuple[TestResponse, str]:
-    name, user_id = _make_known(gallery)
-    gallery.who = NOBODY
-    client = gallery.web_app.app.test_client()
-    form = {"name": name, "password": PASSWORD, "csrf": proof_on(client.get("/login"))}
+def _login_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
+    name, user_id = _make_known(callers_app)
+    callers_app.caller = NOBODY
+    client = callers_app.web_app.app.test_client()
+    form = {"name": name, "password": PASSWORD, "csrf": csrf_token_of(client.get("/login"))}
     return client.post("/login", data=form), user_id
 
 
-def _logout_by_page(gallery: Gallery) -> tuple[TestResponse, str]:
-    _, user_id = _make_known(gallery)
-    with gallery.rt.db.read() as session:
+def _logout_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
+    _, user_id = _make_known(callers_app)
+    with callers_app.rt.db.read() as session:
         user = session.get_one(User, user_id)
-    secret = sessions.open_session(gallery.rt, gallery.web_app.web.tokens, user).session_secret
-    client = gallery.web_app.app.test_client()
+    secret = sessions.open_session(callers_app.rt, callers_app.web_app.web.tokens, user).session_secret
+    client = callers_app.web_app.app.test_client()
     client.set_cookie("swallowtail_session", secret)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(current_caller, "identify", _IDENTIFY)
-        return client.post("/logout", data={"csrf": proof_on(client.get("/account"))}), user_id
+        return client.post("/logout", data={"csrf": csrf_token_of(client.get("/account"))}), user_id
 
 
-def _own_token(gallery: Gallery) -> str:
-    mine = gallery.rt.by(Caller(gallery.people["viewer"], "system"))
+def _own_token(callers_app: CallersApp) -> str:
+    mine = callers_app.rt.by(Caller(callers_app.actors["viewer"], "system"))
     return f"/api/v1/tokens/{api_tokens.mint_personal(mine, PersonalWish('ci')).view['id']}"
 
 
-def _paused(gallery: Gallery) -> str:
-    schedule_id = gallery.new_schedule()
-    gallery.ask("owner", "POST", f"/api/v1/schedules/{schedule_id}/pause")
+def _paused(callers_app: CallersApp) -> str:
+    schedule_id = callers_app.new_schedule()
+    callers_app.request("owner", "POST", f"/api/v1/schedules/{schedule_id}/pause")
     return f"/api/v1/schedules/{schedule_id}/resume"
 
 
-def _disabled(gallery: Gallery) -> str:
-    name = gallery.new_user()
-    users.disable_user(gallery.rt, name)
+def _disabled(callers_app: CallersApp) -> str:
+    name = callers_app.new_user()
+    users.disable_user(callers_app.rt, name)
     return f"/api/v1/users/{name}/enable"
 
 
-def _superuser(gallery: Gallery) -> str:
+def _superuser(callers_app: CallersApp) -> str:
     """Somebody who is not the last one."""
-    other, name = gallery.new_user(), gallery.new_user()
-    users.make_superuser(gallery.rt, other)
-    users.make_superuser(gallery.rt, name)
+    other, name = callers_app.new_user(), callers_app.new_user()
+    users.make_superuser(callers_app.rt, other)
+    users.make_superuser(callers_app.rt, name)
     return f"/api/v1/users/{name}/demote"
 
 
-def _doomed(gallery: Gallery) -> str:
+def _doomed(callers_app: CallersApp) -> str:
     """An instance with a task that waits and a schedule, to be deleted."""
-    gallery.ask("superuser", "POST", "/api/v1/instances", {"name": "Doomed", "id": "doomed"})
-    members.set_member(gallery.rt, "doomed", "owner", "owner")
-    gallery.new_task("doomed")
-    gallery.new_schedule("doomed")
+    callers_app.request("superuser", "POST", "/api/v1/instances", {"name": "Doomed", "id": "doomed"})
+    members.set_member(callers_app.rt, "doomed", "owner", "owner")
+    callers_app.new_task("doomed")
+    callers_app.new_schedule("doomed")
     return "/api/v1/instances/doomed?confirm=doomed"
 
 

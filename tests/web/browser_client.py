@@ -1,4 +1,4 @@
-"""Beside the road: what a person with a browser does at the door, asked through Flask's test client."""
+"""Signs in through the sign-in page with Flask's test client."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from werkzeug.test import TestResponse
 from tests.identity.bench import PASSWORD
 
 
-def proof_on(page: TestResponse) -> str:
-    """The proof in a page."""
-    found = re.search(r'name="csrf" (?:value|content)="([0-9a-f]{64})"', page.text)
-    assert found, page.text
-    return found[1]
+def csrf_token_of(page: TestResponse) -> str:
+    """Return the CSRF token of a page."""
+    match = re.search(r'name="csrf" (?:value|content)="([0-9a-f]{64})"', page.text)
+    assert match, page.text
+    return match[1]
 
 
 def sign_in(
     client: FlaskClient, *, name: str = "ann", password: str = PASSWORD, following: str = "/", **options: Any
 ) -> TestResponse:
-    """Sign in as a person does; the answer."""
+    """Submit the sign-in form; return the response."""
     page = client.get("/login", **options)
-    form = {"name": name, "password": password, "csrf": proof_on(page), "next": following}
+    form = {"name": name, "password": password, "csrf": csrf_token_of(page), "next": following}
     return client.post("/login", data=form, **options)

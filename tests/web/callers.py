@@ -1,4 +1,4 @@
-"""Beside the road: everybody who may ask, from nobody to a superuser, and an application that asks who they are."""
+"""A web application with two instances and callers of every kind, from anonymous to superuser."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _NUMBERS = itertools.count(1)
 
 
 def make_user(name: str, **more: Any) -> Actor:
-    """A user of this name; the id is the name."""
+    """Return a user whose id is their name."""
     return Actor("user", name, name, user_id=name, **more)
 
 
 def make_front_end(instance_id: str, task_id: str | None = None, fields: frozenset[str] | None = None) -> Actor:
-    """The bearer of a front end's token."""
-    told = f"page-{instance_id}"
+    """Return the bearer of an API token of a front end."""
+    name = f"page-{instance_id}"
     return Actor(
         "front_end",
-        told,
-        told,
-        token_id=told,
+        name,
+        name,
+        token_id=name,
         acts=frozenset({Act.READ}),
         instance_id=instance_id,
         task_id=task_id,
@@ -49,77 +49,77 @@ def make_front_end(instance_id: str, task_id: str | None = None, fields: frozens
     )
 
 
-class Gallery:
-    """A web application with two tenants, `acme` and `other`, asked as whoever `who` is."""
+class CallersApp:
+    """A web application with the instances `acme` and `other`, called as the actor `caller`."""
 
     def __init__(self, var: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
-        given: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP, **more}
-        settings = make_settings(var_dir=var, async_mode="threading", **given)
+        options: dict[str, Any] = {"auth": "required", "secret_key": "k" * 32, "limits": "off", **CHEAP, **more}
+        settings = make_settings(var_dir=var, async_mode="threading", **options)
         self.web_app = WebApp(settings)
         self.rt = self.web_app.rt
-        self.who = NOBODY
-        monkeypatch.setattr(current_caller, "identify", lambda: self.who)
+        self.caller = NOBODY
+        monkeypatch.setattr(current_caller, "identify", lambda: self.caller)
         for name in ("acme", "other"):
             task_service.create_instance(self.rt, name.title(), name)
         self.task_id = self.new_task()
         self.other_task_id = self.new_task("other")
-        self.people = self._invite()
+        self.actors = self._create_actors()
 
-    def _invite(self) -> dict[str, Actor]:
-        people = {role.value: make_user(role.value) for role in Role}
-        people |= {"stranger": make_user("stranger"), "superuser": make_user("superuser", is_superuser=True)}
+    def _create_actors(self) -> dict[str, Actor]:
+        actors = {role.value: make_user(role.value) for role in Role}
+        actors |= {"stranger": make_user("stranger"), "superuser": make_user("superuser", is_superuser=True)}
         with self.rt.db.write() as session:
-            session.add_all(User(id=name, name=name, created_at=now()) for name in people)
+            session.add_all(User(id=name, name=name, created_at=now()) for name in actors)
             session.flush()
             for role in Role:
                 session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
             session.add(Membership(instance_id="other", user_id="stranger", role="owner", created_at=now()))
-        return people | {
+        return actors | {
             "nobody": NOBODY,
             "expired": NOBODY,
             "page": make_front_end("acme"),
             "task_page": make_front_end("acme", self.task_id),
         }
 
-    def ask(self, who: str | Actor, method: str, path: str, body: Any = None) -> TestResponse:
-        """Ask as somebody."""
-        self.who = self.people[who] if isinstance(who, str) else who
-        answer = self.web_app.client.open(path, method=method, json=body)
-        answer.get_data()
-        answer.close()
-        return answer
+    def request(self, who: str | Actor, method: str, path: str, body: Any = None) -> TestResponse:
+        """Send a request as an actor."""
+        self.caller = self.actors[who] if isinstance(who, str) else who
+        response = self.web_app.client.open(path, method=method, json=body)
+        response.get_data()
+        response.close()
+        return response
 
     def new_task(self, instance_id: str = "acme") -> str:
-        """A task that has been submitted."""
-        wanted = task_service.Submission(instance_id, CARD.kind, {"text": "Hello"})
-        return task_service.submit(self.rt, wanted).task["id"]
+        """Submit a task; return its id."""
+        submission = task_service.Submission(instance_id, CARD.kind, {"text": "Hello"})
+        return task_service.submit(self.rt, submission).task["id"]
 
     def new_user(self) -> str:
-        """Somebody else; their name."""
+        """Create a user; return their name."""
         name = f"user{next(_NUMBERS)}"
         with self.rt.db.write() as session:
             session.add(User(id=name, name=name, created_at=now()))
         return name
 
     def new_member(self) -> str:
-        """A viewer of `acme`."""
+        """Create a viewer of `acme`; return their name."""
         name = self.new_user()
         set_member(self.rt, "acme", name, "viewer")
         return name
 
     def new_token(self) -> str:
-        """The id of a front end's token for `acme`."""
+        """Create an API token for `acme`; return its id."""
         wish = api_tokens.FrontEndWish("page", "acme")
         return api_tokens.mint_front_end(self.rt, self.web_app.web.tokens, wish).view["id"]
 
     def new_failure(self) -> str:
-        """A task that has failed."""
+        """Submit a task that fails; return its id."""
         task_id = self.new_task()
         self.web_app.perform(task_id, fail=True)
         return task_id
 
     def new_artifact(self) -> str:
-        """A large output of `task_id`; its id."""
+        """Create a large output of `task_id`; return its id."""
 
         def work(change: Change) -> str:
             task = change.session.get_one(Task, self.task_id)
@@ -129,7 +129,7 @@ class Gallery:
         return artifact_id
 
     def new_step(self) -> str:
-        """A step of `task_id`; its id."""
+        """Create a step of `task_id`; return its id."""
         key = f"s{next(_NUMBERS)}"
         row = Step(id=step_id(self.task_id, key), task_id=self.task_id, key=key, position=1, agent="A", action="a")
         row.status, row.attempt, row.started_at = "completed", 1, now()
@@ -138,17 +138,17 @@ class Gallery:
         return row.id
 
     def new_schedule(self, instance_id: str = "acme") -> str:
-        """A schedule."""
-        wanted = schedule_service.NewSchedule(
+        """Create a schedule; return its id."""
+        schedule = schedule_service.NewSchedule(
             instance_id, f"S{next(_NUMBERS)}", CARD.kind, {"text": "Hello"}, interval_seconds=60.0
         )
-        return schedule_service.add_schedule(self.rt, wanted)["id"]
+        return schedule_service.add_schedule(self.rt, schedule)["id"]
 
 
 @contextmanager
-def open_gallery(directory: Path, **more: Any) -> Iterator[Gallery]:
-    """Give a gallery with its data in a directory and settings of the test's own, and close it."""
+def open_callers_app(directory: Path, **more: Any) -> Iterator[CallersApp]:
+    """Open an application with its data in a directory and additional settings, and close it."""
     with pytest.MonkeyPatch.context() as patch:
-        gallery = Gallery(directory, patch, **more)
-        yield gallery
-        gallery.web_app.close()
+        callers_app = CallersApp(directory, patch, **more)
+        yield callers_app
+        callers_app.web_app.close()

@@ -29,7 +29,7 @@ from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.wire import Since
 from tests.harness.query_plans import OWN
 from tests.web.access_table import TABLE
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 
 #: Settings with which there is something to prune.
 KEEPS: dict[str, Any] = {
@@ -42,23 +42,23 @@ _ERROR = {"code": "exception", "message": "It broke", "type": "ValueError"}
 _PASSWORD = "correct horse battery"
 
 
-def do_everything(gallery: Gallery) -> None:
+def do_everything(callers_app: CallersApp) -> None:
     """Do all of it."""
     for do in (work_all, sweep_all, sign_in_all, ask_all, keep_all):
-        do(gallery)
+        do(callers_app)
 
 
-def ask_all(gallery: Gallery) -> None:
+def ask_all(callers_app: CallersApp) -> None:
     """Ask every route as everybody whom it answers, and every list with every filter together with every other."""
     for who in ("owner", "superuser", "task_page"):
         for route, row in TABLE.items():
-            gallery.ask(who, route.split()[0], row.path(gallery), row.body)
-    for who, path in _lists(gallery):
-        answer = gallery.ask(who, "GET", path)
+            callers_app.request(who, route.split()[0], row.path(callers_app), row.body)
+    for who, path in _lists(callers_app):
+        answer = callers_app.request(who, "GET", path)
         assert answer.status_code == 200, (path, answer.text)
 
 
-def _lists(gallery: Gallery) -> Iterator[tuple[str, str]]:
+def _lists(callers_app: CallersApp) -> Iterator[tuple[str, str]]:
     since, until = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
     tasks = {"status": "FAILED", "kind": "brief", "limit": "1"}
     audit = {"action": "task.submit", "actor": "owner", "object_id": "x", "since": since, "until": until}
@@ -70,7 +70,7 @@ def _lists(gallery: Gallery) -> Iterator[tuple[str, str]]:
         ("owner", f"{instance}/audit", audit),
         ("superuser", "/api/v1/audit", {}),
         ("owner", "/instances/acme/audit", {"action": "task.submit", "actor": "owner"}),
-        ("owner", f"{instance}/events", {"since": "1", "limit": "1", "task_id": gallery.task_id}),
+        ("owner", f"{instance}/events", {"since": "1", "limit": "1", "task_id": callers_app.task_id}),
         ("owner", f"{instance}/schedules", {"limit": "1"}),
         ("superuser", "/api/v1/users", {"limit": "1"}),
         ("stranger", "/api/v1/instances", {"limit": "1"}),
@@ -79,22 +79,22 @@ def _lists(gallery: Gallery) -> Iterator[tuple[str, str]]:
             for chosen in itertools.combinations(filters.items(), size):
                 yield who, f"{path}?{urlencode(chosen)}"
                 if "limit" in dict(chosen) and "events" not in path:
-                    cursor = gallery.ask(who, "GET", f"{path}?{urlencode(chosen)}").get_json()["next_cursor"]
+                    cursor = callers_app.request(who, "GET", f"{path}?{urlencode(chosen)}").get_json()["next_cursor"]
                     if cursor is not None:
                         yield who, f"{path}?{urlencode({**dict(chosen), 'cursor': cursor})}"
 
 
-def work_all(gallery: Gallery) -> None:
+def work_all(callers_app: CallersApp) -> None:
     """Do what workers do: tasks to every end, with steps of every kind."""
-    rt = gallery.rt
-    done = _claimed(gallery)
+    rt = callers_app.rt
+    done = _claimed(callers_app)
     rt.runs.heartbeat(done, 10, "on it")
     rt.runs.start_step(done, "plan", "Manager", "plan")
     rt.runs.finish_step(done, "plan", {"did": "x" * 40_000}, progress=50)
     rt.runs.skip_step(done, "look", "Manager", "look", "not needed")
     rt.runs.complete(done, {"done": True})
     for delay in (0.0, 1000.0):
-        failing = _claimed(gallery)
+        failing = _claimed(callers_app)
         rt.runs.start_step(failing, "plan", "Manager", "plan")
         rt.runs.fail_step(failing, "plan", _ERROR)
         rt.runs.retry_later(failing, _ERROR, delay)
@@ -103,34 +103,34 @@ def work_all(gallery: Gallery) -> None:
     rt.runs.start_step(again, "plan", "Manager", "plan")
     rt.runs.fail(again, _ERROR)
     rt.ledger.retry(failing.task_id, "plan")
-    rt.ledger.request_cancel(_claimed(gallery).task_id)
-    rt.ledger.propose_lost(_claimed(gallery).task_id, 1, task_ledger.WORKER_LOST)
-    rt.ledger.propose_failed(_claimed(gallery).task_id, 1, _ERROR)
-    rt.ledger.propose_cancelled(_claimed(gallery).task_id, 1)
-    rt.ledger.propose_unheard(gallery.new_task(), 1)
+    rt.ledger.request_cancel(_claimed(callers_app).task_id)
+    rt.ledger.propose_lost(_claimed(callers_app).task_id, 1, task_ledger.WORKER_LOST)
+    rt.ledger.propose_failed(_claimed(callers_app).task_id, 1, _ERROR)
+    rt.ledger.propose_cancelled(_claimed(callers_app).task_id, 1)
+    rt.ledger.propose_unheard(callers_app.new_task(), 1)
 
 
-def _claimed(gallery: Gallery) -> Claim:
-    task_id = gallery.new_task()
-    gallery.rt.ledger.mark_queued(task_id, 1, 60.0)
-    claim: Claim | None = gallery.rt.runs.claim(task_id, 1, "hand")
+def _claimed(callers_app: CallersApp) -> Claim:
+    task_id = callers_app.new_task()
+    callers_app.rt.ledger.mark_queued(task_id, 1, 60.0)
+    claim: Claim | None = callers_app.rt.runs.claim(task_id, 1, "hand")
     assert claim is not None
     return claim
 
 
-def sweep_all(gallery: Gallery) -> None:
+def sweep_all(callers_app: CallersApp) -> None:
     """Do what is done again and again, with something to do for each."""
-    rt = gallery.rt
+    rt = callers_app.rt
     # As if the broker answered, and its queue were empty.
     rt.relay._depth = lambda: 0
     rt.relay._send = lambda wish: wish.sends == 0
-    rt.ledger.mark_queued(gallery.new_task(), 1, 60.0)
-    _claimed(gallery)
+    rt.ledger.mark_queued(callers_app.new_task(), 1, 60.0)
+    _claimed(callers_app)
     _write(rt, f"UPDATE outbox SET sent_at = sent_at - {_MICROS}")
     rt.relay.find_lost()
     rt.relay._reserve(100)
     rt.relay._count_missing(10)
-    late = gallery.new_task()
+    late = callers_app.new_task()
     _write(rt, "UPDATE task SET expires_at = 1 WHERE id = :id", id=late)
     Sweeper(rt).run_once()
     rt.clock.look()
@@ -138,26 +138,26 @@ def sweep_all(gallery: Gallery) -> None:
     schedule_firing.fire_due(rt, at=now() + timedelta(hours=1))
     worker_registry.retire(rt.db, "one")
     list(VitalsCollector(rt).collect())
-    _follow(gallery)
+    _follow(callers_app)
 
 
-def _follow(gallery: Gallery) -> None:
+def _follow(callers_app: CallersApp) -> None:
     """Read what web processes read for their clients."""
-    reader, pairs = DatabaseReader(gallery.rt.db, gallery.rt.settings), []
+    reader, pairs = DatabaseReader(callers_app.rt.db, callers_app.rt.settings), []
     for who in ("owner", "page", "superuser"):
-        actor = gallery.people[who]
+        actor = callers_app.actors[who]
         pairs += [(actor, "acme"), (actor, "other")]
     reader.find_unreadable(pairs)
     reader.read_heads(["acme", "other"])
     reader.read_page("acme", 1)
     reader.read_start("acme", Since("other", 1))
     reader.read_permission_version()
-    gallery.web_app.web.tokens.find_ended([actor for actor, _ in pairs])
+    callers_app.web_app.web.tokens.find_ended([actor for actor, _ in pairs])
 
 
-def sign_in_all(gallery: Gallery) -> None:
+def sign_in_all(callers_app: CallersApp) -> None:
     """Do what is done for users, and with what they show."""
-    rt, tokens = _trusted(gallery.rt), gallery.web_app.web.tokens
+    rt, tokens = _trusted(callers_app.rt), callers_app.web_app.web.tokens
     users.create_user(rt, "ann", password=_PASSWORD)
     signed = sessions.sign_in(rt, tokens, "ann", _PASSWORD)
     again = sessions.refresh(rt, tokens, signed.session_secret)
@@ -172,9 +172,9 @@ def sign_in_all(gallery: Gallery) -> None:
     users.enable_user(rt, "ann")
 
 
-def keep_all(gallery: Gallery) -> None:
+def keep_all(callers_app: CallersApp) -> None:
     """Delete what is no longer kept, seal what there is with another key, and end an instance."""
-    rt = _trusted(gallery.rt)
+    rt = _trusted(callers_app.rt)
     list(key_rotation.rotate(rt.db))
     key_rotation.count_use(rt.db)
     with rt.db.read() as session:

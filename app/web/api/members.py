@@ -11,7 +11,7 @@ from swallowtail.app.core.schemas.identities import MemberView
 from swallowtail.app.web.api.paging import write_page
 from swallowtail.app.web.api.schemas.identity_requests import NewFrontEndToken, NewRole
 from swallowtail.app.web.api.schemas.responses import CreatedToken, MemberList, TokenList, response
-from swallowtail.app.web.container import get_web
+from swallowtail.app.web.container import get_container
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -75,7 +75,7 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
         fields=body.fields,
         lifetime=body.lifetime,
     )
-    minted = api_tokens.mint_front_end(act(), get_web().tokens, wish)
+    minted = api_tokens.mint_front_end(act(), get_container().tokens, wish)
     address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
     return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
 

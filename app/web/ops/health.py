@@ -22,7 +22,7 @@ from swallowtail.app.core.queries.system_status import PATIENCE, read_vitals
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.api.schemas.responses import Component, Health, response
-from swallowtail.app.web.container import get_web
+from swallowtail.app.web.container import get_container
 from swallowtail.app.web.request.json_body import write_json
 
 _TAG = {"name": "Health", "description": "State of this process."}
@@ -53,7 +53,7 @@ def show_readiness() -> Response:
 
     503 if this process does not deliver events; `degraded` if it delivers them later than usual.
     """
-    web = get_web()
+    web = get_container()
     return _write_health(
         {
             "database": check_database(web.rt),

@@ -26,7 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from swallowtail.app.core.queries.system_status import VitalsCollector
 from swallowtail.app.core.security.permissions import Act
 from swallowtail.app.web.api.permission_scope import enter_outside
-from swallowtail.app.web.container import Web, get_web
+from swallowtail.app.web.container import WebContainer, get_container
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the response is ready", ["method", "route"])
@@ -61,10 +61,10 @@ def register(app: Flask) -> None:
 def show_metrics() -> Response:
     """Read the metrics of all processes that share this address"""
     enter_outside(Act.READ_METRICS)
-    measure(get_web())
+    measure(get_container())
     # Metrics of the whole deployment: computed now, and not summed over processes.
     deployment = CollectorRegistry()
-    deployment.register(VitalsCollector(get_web().rt))
+    deployment.register(VitalsCollector(get_container().rt))
     text = generate_latest(_registry()) + generate_latest(deployment)
     return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -77,7 +77,7 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def measure(web: Web) -> None:
+def measure(web: WebContainer) -> None:
     """Refresh gauges that are computed on demand."""
     web.hub.refresh_gauges()
     stock = list(web.socketio.server.eio.sockets.values())

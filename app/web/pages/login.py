@@ -19,7 +19,7 @@ from swallowtail.app.core.identity.oidc import Attempt, Provider
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.identity.users import meet
 from swallowtail.app.core.security.signing_keys import SigningKeys
-from swallowtail.app.web.container import get_runtime, get_web
+from swallowtail.app.web.container import get_container, get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
 from swallowtail.app.web.request import password_login, session_cookie
 from swallowtail.app.web.request.csrf import find_signed_in
@@ -70,7 +70,7 @@ def issue_token() -> Response:
     """Issue an access token for the Socket.IO connection of a page."""
     if find_signed_in() is None:
         raise Unauthenticated("sign in again")
-    token, expires = sessions.give_access(act(), get_web().tokens, get_caller().actor)
+    token, expires = sessions.give_access(act(), get_container().tokens, get_caller().actor)
     return write_json({"token": token, "expires_at": stamp(expires)})
 
 
@@ -99,7 +99,7 @@ def finish_provider_sign_in() -> Response:
         user = meet(runtime, identity, provision=runtime.settings.oidc_provision)
         if user is None or user.disabled_at is not None:
             raise Unauthenticated("there is no account for this identity; ask for one")
-        response = _start_session(sessions.open_session(runtime, get_web().tokens, user), following)
+        response = _start_session(sessions.open_session(runtime, get_container().tokens, user), following)
     except Unauthenticated as refusal:
         response = _show_form(refusal.message, 401)
     # The cookie is valid for one attempt, successful or not.
@@ -164,7 +164,7 @@ def _provider() -> Provider:
     if not settings.oidc_issuer or settings.is_open:
         raise NotFound("no identity provider is configured")
     # Without a key no session can start afterwards.
-    get_web().tokens.require_key()
+    get_container().tokens.require_key()
     return Provider(settings)
 
 

@@ -11,7 +11,7 @@ from flask import g, request
 
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Caller, Entrance
-from swallowtail.app.web.container import get_runtime, get_web
+from swallowtail.app.web.container import get_container, get_runtime
 from swallowtail.app.web.request import session_cookie
 
 
@@ -44,7 +44,7 @@ def identify() -> Actor:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     # Other schemes are for others, such as a proxy in front that asks for a password of its own.
     if scheme.lower() == "bearer":
-        return get_web().tokens.read(token.strip())
+        return get_container().tokens.read(token.strip())
     if get_runtime().settings.is_open:
         return OPEN
     return session_cookie.identify() or NOBODY

@@ -11,7 +11,7 @@ from swallowtail.app.core.errors import Unauthenticated
 from swallowtail.app.core.identity import sessions, users
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.web.container import get_web
+from swallowtail.app.web.container import get_container
 from swallowtail.app.web.request.current_caller import act, get_anonymous_caller, get_caller
 
 
@@ -22,7 +22,7 @@ def sign_in(name: str, password: str) -> SignedIn:
         Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
         TooFast: too many tried, or too many passwords are being checked.
     """
-    web, address = get_web(), request.remote_addr or ""
+    web, address = get_container(), request.remote_addr or ""
     web.limits.count_login(name, address)
     try:
         signed_in = sessions.sign_in(act_as_nobody(), web.tokens, name, password)
@@ -41,7 +41,7 @@ def change_password(present: str, new: str) -> None:
         InvalidInput: the new password cannot be used.
         Conflict: an identity provider vouches for this user.
     """
-    web, caller = get_web(), get_caller()
+    web, caller = get_container(), get_caller()
     web.limits.count_login(caller.actor.name, caller.address)
     users.change_own_password(act(), present, new)
     web.limits.clear_login(caller.actor.name, caller.address)
@@ -49,9 +49,9 @@ def change_password(present: str, new: str) -> None:
 
 def refresh(session_token: str) -> SignedIn:
     """Go on with a session. Raises Unauthenticated."""
-    return sessions.refresh(act_as_nobody(), get_web().tokens, session_token)
+    return sessions.refresh(act_as_nobody(), get_container().tokens, session_token)
 
 
 def act_as_nobody() -> Runtime:
     """Return the domain for whoever makes the request and is not known yet."""
-    return get_web().rt.by(get_anonymous_caller())
+    return get_container().rt.by(get_anonymous_caller())

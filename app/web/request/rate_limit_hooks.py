@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from flask import Flask, Response, request
 
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated, Unavailable
-from swallowtail.app.web.container import get_web
+from swallowtail.app.web.container import get_container
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.request.current_caller import get_anonymous_caller, get_caller
@@ -41,7 +41,7 @@ def register(app: Flask, limits: Limits) -> None:
         try:
             caller = get_caller()
         except Unauthenticated as refusal:
-            get_web().denied_requests.note(refusal, get_anonymous_caller(), _describe(), "", "")
+            get_container().denied_requests.note(refusal, get_anonymous_caller(), _describe(), "", "")
             # Whether it matters who asks is for the view to say.
             return
         limits.check_caller(caller.actor, address, is_read=is_read)
@@ -60,7 +60,7 @@ def _note_refusal(refusal: SwallowtailError) -> None:
     given = request.view_args or {}
     name = next((name for name in _NAMES if name in given), "")
     with suppress(Unauthenticated, Unavailable):
-        get_web().denied_requests.note(
+        get_container().denied_requests.note(
             refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(given.get(name, ""))
         )
 

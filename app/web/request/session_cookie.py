@@ -13,7 +13,7 @@ from flask import Response, g, request
 
 from swallowtail.app.core.errors import Unauthenticated
 from swallowtail.app.core.security.permissions import Actor
-from swallowtail.app.web.container import get_web
+from swallowtail.app.web.container import get_container
 from swallowtail.app.web.http.cors import is_own
 
 _SESSION, _VISIT = "swallowtail_session", "swallowtail_visit"
@@ -27,7 +27,7 @@ def identify() -> Actor | None:
     if secret is None or (origin and not is_own(origin, request.environ)):
         return None
     try:
-        actor = get_web().tokens.read_session(secret, is_use=request.endpoint not in _BY_ITSELF)
+        actor = get_container().tokens.read_session(secret, is_use=request.endpoint not in _BY_ITSELF)
     except Unauthenticated:
         return None
     g.by_cookie = True

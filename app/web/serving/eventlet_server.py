@@ -18,7 +18,7 @@ from swallowtail.app.web.accept.eventlet_handler import make_eventlet_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.accept.wsgi_listener import QueueListener
 from swallowtail.app.web.background.native_threads import NativeThreads
-from swallowtail.app.web.container import Web
+from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.engineio import fast_engine
 from swallowtail.app.web.serving.listener import KEEPALIVE
 from swallowtail.app.web.websocket.event_loop import EventLoop
@@ -34,7 +34,7 @@ Dispatch = Callable[[Any, tuple[str, int], bool], None]
 
 def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
-    web: Web = app.extensions["swallowtail"]
+    web: WebContainer = app.extensions["swallowtail"]
     _use_native_threads(web, settings)
     requests, health = (QueueListener(listener, eventlet.Queue()) for _ in range(2))
 
@@ -59,7 +59,7 @@ def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[
     return stop
 
 
-def _use_native_threads(web: Web, settings: Settings) -> None:
+def _use_native_threads(web: WebContainer, settings: Settings) -> None:
     """Compute passwords and snapshots in native threads: they take many milliseconds, in which no greenlet runs."""
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
@@ -86,7 +86,7 @@ def _start_wsgi_server(listener: QueueListener, app: Flask, protocol: type[Any],
 
 
 def _start_acceptor(
-    listener: Any, web: Web, settings: Settings, deadlines: ReadDeadlines, dispatch: Dispatch
+    listener: Any, web: WebContainer, settings: Settings, deadlines: ReadDeadlines, dispatch: Dispatch
 ) -> Acceptor:
     """Accept connections, and serve websockets without the WSGI server where that is possible.
 

@@ -18,13 +18,13 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
-from swallowtail.app.web.container import Web
+from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE
 
 
 def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
-    web: Web = app.extensions["swallowtail"]
+    web: WebContainer = app.extensions["swallowtail"]
     threads = ThreadPool(settings.password_checks)
     web.offload(*[lambda work, *arguments: threads.apply(work, arguments)] * 2)
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)

@@ -20,7 +20,7 @@ from swallowtail.app.web.accept.blocking_acceptor import Acceptor
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.accept.werkzeug_handler import make_werkzeug_handler, report_responses
 from swallowtail.app.web.background.native_threads import NativeThreads
-from swallowtail.app.web.container import Web
+from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class _Server(ThreadedWSGIServer):
 
 def serve(listener: socket.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
-    web: Web = app.extensions["swallowtail"]
+    web: WebContainer = app.extensions["swallowtail"]
     hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
     web.rt.passwords.offload = hashing.run
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)

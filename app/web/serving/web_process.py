@@ -17,7 +17,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.process.library_check import WEB, check_libraries
 from swallowtail.app.core.security.signing_keys import SigningKeys
-from swallowtail.app.web.container import Web
+from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.factory import create_app
 from swallowtail.app.web.ops.metrics import measure
 from swallowtail.app.web.serving.fd_limit import raise_limit
@@ -55,7 +55,7 @@ def run(listener: socket, settings: Settings, serve: Serve) -> int:
     settings = join(settings, driver)
     app = create_app(settings, driver=driver)
     app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign]
-    web: Web = app.extensions["swallowtail"]
+    web: WebContainer = app.extensions["swallowtail"]
     sweeper = Sweeper(web.rt)
     sweeper.start()
     # Objects that exist now live as long as the process: a collection that visits them takes a tenth of a second.
@@ -72,7 +72,7 @@ def run(listener: socket, settings: Settings, serve: Serve) -> int:
     return 0
 
 
-def _wait_for_signal(stopping: list[int], web: Web, settings: Settings) -> None:
+def _wait_for_signal(stopping: list[int], web: WebContainer, settings: Settings) -> None:
     checks = 0
     while not stopping:
         time.sleep(CHECK_SECONDS)
@@ -81,7 +81,7 @@ def _wait_for_signal(stopping: list[int], web: Web, settings: Settings) -> None:
             measure(web)
 
 
-def _close(web: Web, sweeper: Sweeper) -> None:
+def _close(web: WebContainer, sweeper: Sweeper) -> None:
     announce_restart(web)
     close_connections(web)
     time.sleep(DRAIN_SECONDS)

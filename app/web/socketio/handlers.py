@@ -40,7 +40,7 @@ from swallowtail.app.delivery.wire import (
     task_room_of,
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.container import Web
+from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.engineio.connect_timeout import Deadline
 from swallowtail.app.web.engineio.packets import REFUSED, Ack, FastJson, Unreadable, make_packet_class
 from swallowtail.app.web.engineio.polling import mend_polling
@@ -330,7 +330,7 @@ def _find_refusal(event: str, args: tuple[Any, ...]) -> SwallowtailError:
     return InvalidInput("there is no such event", field="event")
 
 
-def announce_restart(web: Web) -> None:
+def announce_restart(web: WebContainer) -> None:
     """Tell every client of this process when to come back, not all at once. For the end of the process."""
     settings = web.rt.settings
     transport = SocketTransport(web.socketio.server, settings.client_backlog)
@@ -339,7 +339,7 @@ def announce_restart(web: Web) -> None:
         transport.tell(client, RESTARTING, {"retry_after_ms": math.ceil(pause * 1000)})
 
 
-def close_connections(web: Web) -> None:
+def close_connections(web: WebContainer) -> None:
     """Close every connection of this process, after what is queued for it.
 
     Clients see a lost transport and connect again, elsewhere; a Socket.IO disconnection would tell them to stay away.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.logs.setup import configure_logging
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import GIVEN, WebApp, problem, take
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 TASKS = "/api/v1/instances/acme/tasks"
 JSON = "application/json"
@@ -49,18 +49,18 @@ def _post(web_app: WebApp, body: bytes, content_type: str | None = JSON) -> Any:
     ],
 )
 def test_what_is_not_json_is_refused(web_app: WebApp, body: bytes) -> None:
-    problem(_post(web_app, body), 400, "invalid_json")
+    expect_problem(_post(web_app, body), 400, "invalid_json")
 
 
 @pytest.mark.parametrize("depth", [33, 200, 1000])
 def test_deep_nesting_is_refused_where_it_is_json(web_app: WebApp, depth: int) -> None:
     body = b'{"kind":"brief","input":' + b"[" * depth + b"]" * depth + b"}"
-    problem(_post(web_app, body), 422, "invalid_input", "input")
+    expect_problem(_post(web_app, body), 422, "invalid_input", "input")
 
 
 def test_a_key_that_is_there_twice_counts_with_its_last_value(web_app: WebApp) -> None:
     body = b'{"kind":"nobody","kind":"brief","input":{"text":"a","text":"b"}}'
-    assert take(_post(web_app, body), 201)["task"]["input"] == {"rounds": 3, "text": "b"}
+    assert expect_json(_post(web_app, body), 201)["task"]["input"] == {"rounds": 3, "text": "b"}
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_a_key_that_is_there_twice_counts_with_its_last_value(web_app: WebApp) -
     ],
 )
 def test_characters_that_no_store_takes_are_refused(web_app: WebApp, body: bytes, field: str) -> None:
-    problem(_post(web_app, body), 422, "invalid_input", field)
-    assert take(web_app.get("/instances/acme/tasks"))["items"] == []
+    expect_problem(_post(web_app, body), 422, "invalid_input", field)
+    assert expect_json(web_app.get("/instances/acme/tasks"))["items"] == []
 
 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", None, "multipart/form-data"]
 )
 def test_a_body_that_is_not_sent_as_json_is_refused(web_app: WebApp, content_type: str | None) -> None:
-    problem(_post(web_app, b'{"kind":"brief"}', content_type), 415, "unsupported_media_type")
+    expect_problem(_post(web_app, b'{"kind":"brief"}', content_type), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 100])
 def test_an_integer_of_more_than_64_bits_is_refused_instead_of_rounded(web_app: WebApp, number: str) -> None:
     answer = _post(web_app, b'{"kind": "brief", "input": {"n": [%s]}}' % number.encode())
-    problem(answer, 422, "invalid_input", "input.n[0]")
+    expect_problem(answer, 422, "invalid_input", "input.n[0]")
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/vnd.acme+json"])
@@ -98,10 +98,10 @@ def test_json_may_be_called_by_its_other_names(web_app: WebApp, content_type: st
 def test_an_oversized_body_is_refused_by_every_route(web_app: WebApp, settings: Settings) -> None:
     task_id = web_app.submit()["task"]["id"]
     body = b'{"kind":"' + b"a" * settings.max_body_bytes + b'"}'
-    problem(_post(web_app, body), 413, "too_large")
+    expect_problem(_post(web_app, body), 413, "too_large")
     for path in ("/api/v1/instances", f"/api/v1/tasks/{task_id}/cancel", f"/api/v1/tasks/{task_id}/retry"):
-        problem(web_app.client.post(path, data=body, content_type=JSON), 413, "too_large")
-    assert take(web_app.get(f"/tasks/{task_id}"))["status"] == "SUBMITTED"
+        expect_problem(web_app.client.post(path, data=body, content_type=JSON), 413, "too_large")
+    assert expect_json(web_app.get(f"/tasks/{task_id}"))["status"] == "SUBMITTED"
 
 
 def test_a_body_of_unknown_length_is_read_up_to_the_limit(web_app: WebApp, settings: Settings) -> None:
@@ -109,15 +109,15 @@ def test_a_body_of_unknown_length_is_read_up_to_the_limit(web_app: WebApp, setti
         environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": io.BytesIO(body)}
         return web_app.client.post(TASKS, content_type=JSON, environ_overrides=environ)
 
-    problem(send(b'{"kind":"brief"}'), 411, "length_required")
+    expect_problem(send(b'{"kind":"brief"}'), 411, "length_required")
     small, large = b'{"kind":"brief","input":{"text":"a"}}', b'"' + b"a" * settings.max_body_bytes
     assert send(small, **{"wsgi.input_terminated": True}).status_code == 201
-    problem(send(large, **{"wsgi.input_terminated": True}), 413, "too_large")
+    expect_problem(send(large, **{"wsgi.input_terminated": True}), 413, "too_large")
 
 
 def test_a_long_key_above_a_long_list_is_refused_without_effort(web_app: WebApp) -> None:
     body = b'{"kind":"brief","input":{"text":"a","' + b"k" * 100_000 + b'":[' + b"0," * 70_000 + b"0]}}"
-    told = problem(_post(web_app, body), 422, "invalid_input", "input." + "k" * 194)
+    told = expect_problem(_post(web_app, body), 422, "invalid_input", "input." + "k" * 194)
     assert len(str(told)) < 2000
 
 
@@ -151,7 +151,7 @@ def test_what_does_not_exist_is_told_as_a_problem(
     web_app: WebApp, method: str, path: str, status: int, code: str
 ) -> None:
     answer = web_app.client.open(path, method=method, follow_redirects=True)
-    problem(answer, status, code)
+    expect_problem(answer, status, code)
     if status == 405:
         assert answer.headers["Allow"]
 
@@ -160,7 +160,7 @@ def test_people_get_a_page_instead(web_app: WebApp) -> None:
     accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     answer = web_app.client.get("/nothing", headers=accept)
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
-    problem(web_app.client.get("/api/v1/nothing", headers=accept), 404, "not_found")
+    expect_problem(web_app.client.get("/api/v1/nothing", headers=accept), 404, "not_found")
 
 
 def test_a_failure_of_ours_is_told_by_an_id_that_is_in_the_log(
@@ -174,7 +174,7 @@ def test_a_failure_of_ours_is_told_by_an_id_that_is_in_the_log(
 
     monkeypatch.setattr("swallowtail.app.core.queries.rows.list_agents", fail)
     answer = web_app.get("/agents")
-    body = problem(answer, 500, "internal")
+    body = expect_problem(answer, 500, "internal")
     assert re.fullmatch("[0-9a-f]{32}", body["error_id"])
     assert "secret" not in answer.text
     assert body["error_id"] in told.getvalue()
@@ -186,7 +186,7 @@ def test_an_absent_database_is_told_as_such(web_app: WebApp, monkeypatch: pytest
     web_app.rt.db.dispose()
     monkeypatch.setattr(web_app.rt.db.engine, "connect", _refuse_connection)
     answer = web_app.get("/agents")
-    problem(answer, 503, "unavailable")
+    expect_problem(answer, 503, "unavailable")
     assert answer.headers["Retry-After"] == "1"
 
 
@@ -307,4 +307,4 @@ def test_no_address_makes_it_fail(busy_desk: WebApp, method: str, pieces: list[s
 @UNHURRIED
 @given(key=st.text(alphabet=st.characters(max_codepoint=255), max_size=300).filter(lambda k: not set(k) & set("\r\n")))
 def test_no_key_makes_it_fail(busy_desk: WebApp, key: str) -> None:
-    _check(busy_desk.client.post(TASKS, json=GIVEN, headers={"Idempotency-Key": key}))
+    _check(busy_desk.client.post(TASKS, json=SUBMISSION, headers={"Idempotency-Key": key}))

@@ -15,7 +15,7 @@ from swallowtail.app.core.errors import CutOff
 from swallowtail.app.core.identity import users
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
-from tests.web.app_fixture import GIVEN, WebApp, take
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_json
 
 
 class Breaker:
@@ -40,7 +40,7 @@ def web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WebApp]:
     given = {"var_dir": tmp_path, "async_mode": "threading", "auth": request.param, "secret_key": KEY, **CHEAP}
     web_app = WebApp(make_settings(**given))
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
-    token = take(web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))["access_token"]
+    token = expect_json(web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))["access_token"]
     web_app.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     web_app.create_instance("acme")
     yield web_app
@@ -53,9 +53,9 @@ def test_a_post_that_is_cut_off_at_any_statement_is_answered_and_done_once(web_a
     while breaker.asked >= number:
         number += 1
         breaker.arm(number)
-        take(web_app.post("/instances/acme/tasks", GIVEN), 201)
+        expect_json(web_app.post("/instances/acme/tasks", SUBMISSION), 201)
     assert number > 5
-    assert take(web_app.get("/instances/acme"))["seq"] == number, "each was stored once"
+    assert expect_json(web_app.get("/instances/acme"))["seq"] == number, "each was stored once"
 
 
 def test_what_may_have_been_stored_is_not_done_again(web_app: WebApp) -> None:

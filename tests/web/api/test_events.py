@@ -9,11 +9,11 @@ from sqlalchemy import delete, update
 
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Event
-from tests.web.app_fixture import Json, WebApp, problem, take
+from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
 
 
 def _events(web_app: WebApp, **query: object) -> Json:
-    return take(web_app.get("/instances/acme/events", query_string=query))
+    return expect_json(web_app.get("/instances/acme/events", query_string=query))
 
 
 def _lines(page: Json) -> list[tuple[int, str, str | None]]:
@@ -73,7 +73,7 @@ def test_a_position_that_is_no_longer_stored_is_too_old(web_app: WebApp) -> None
     with web_app.rt.db.write() as session:
         session.execute(delete(Event).where(Event.seq <= 3))
         session.execute(update(Instance).where(Instance.id == "acme").values(min_seq=3))
-    body = problem(web_app.get("/instances/acme/events?since=2"), 410, "too_old", "since")
+    body = expect_problem(web_app.get("/instances/acme/events?since=2"), 410, "too_old", "since")
     assert (body["min_seq"], body["head"], body["epoch"]) == (3, 6, told["epoch"])
     page = _events(web_app, since=3)
     assert [event["seq"] for event in page["items"]] == [4, 5, 6]
@@ -83,8 +83,8 @@ def test_a_position_that_is_no_longer_stored_is_too_old(web_app: WebApp) -> None
 def test_a_position_in_another_log_is_told_apart(web_app: WebApp) -> None:
     told = web_app.submit()
     assert _events(web_app, since=1, epoch=told["epoch"])["items"] == []
-    problem(web_app.get("/instances/acme/events?since=1&epoch=other"), 410, "epoch", "since")
-    problem(web_app.get("/instances/acme/events?since=2"), 410, "epoch", "since")
+    expect_problem(web_app.get("/instances/acme/events?since=1&epoch=other"), 410, "epoch", "since")
+    expect_problem(web_app.get("/instances/acme/events?since=2"), 410, "epoch", "since")
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_position_in_another_log_is_told_apart(web_app: WebApp) -> None:
     ],
 )
 def test_a_bad_event_query_is_refused_by_parameter(web_app: WebApp, query: dict[str, str], field: str) -> None:
-    problem(web_app.get("/instances/acme/events", query_string=query), 422, "invalid_input", field)
+    expect_problem(web_app.get("/instances/acme/events", query_string=query), 422, "invalid_input", field)
 
 
 def test_the_largest_position_is_ahead_of_every_log(web_app: WebApp) -> None:
-    problem(web_app.get(f"/instances/acme/events?since={2**63 - 1}"), 410, "epoch", "since")
+    expect_problem(web_app.get(f"/instances/acme/events?since={2**63 - 1}"), 410, "epoch", "since")

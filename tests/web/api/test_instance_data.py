@@ -16,7 +16,7 @@ from swallowtail.app.core.ledger.tasks import Ledger
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import GIVEN, WebApp, problem, take
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 KEY = "k" * 40
 NewDesk = Callable[..., WebApp]
@@ -26,7 +26,7 @@ OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name
 @pytest.fixture(
     params=[pytest.param("sqlite", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.service)]
 )
-def new_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
+def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
     """Make applications on one database of this test's own."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     desks: list[WebApp] = []
@@ -49,9 +49,9 @@ def new_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk
 
 
 @pytest.fixture
-def web_app(new_desk: NewDesk) -> WebApp:
+def web_app(new_web_app: NewDesk) -> WebApp:
     """One of them, with an instance `acme`."""
-    web_app = new_desk()
+    web_app = new_web_app()
     web_app.create_instance("acme")
     return web_app
 
@@ -70,8 +70,8 @@ def _large(web_app: WebApp, output: object) -> str:
 def test_a_large_output_is_read_as_a_file_that_no_browser_shows(web_app: WebApp) -> None:
     page = "<script>alert(1)</script>" * 2000
     task_id = _large(web_app, page)
-    (step,) = take(web_app.get(f"/tasks/{task_id}/steps"))["items"]
-    reference = take(web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))["output"]["$artifact"]
+    (step,) = expect_json(web_app.get(f"/tasks/{task_id}/steps"))["items"]
+    reference = expect_json(web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))["output"]["$artifact"]
     answer = web_app.get(f"/artifacts/{reference['id']}")
     assert (answer.status_code, answer.text) == (200, page)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -80,20 +80,20 @@ def test_a_large_output_is_read_as_a_file_that_no_browser_shows(web_app: WebApp)
     assert hashlib.sha256(answer.data).hexdigest() == reference["sha256"]
     again = web_app.get(f"/artifacts/{reference['id']}", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
-    problem(web_app.get("/artifacts/0f8fad5b-d9cb-469f-a165-70867728950e"), 404, "not_found", "artifact_id")
-    problem(web_app.get("/artifacts/nonsense"), 422, "invalid_input", "artifact_id")
+    expect_problem(web_app.get("/artifacts/0f8fad5b-d9cb-469f-a165-70867728950e"), 404, "not_found", "artifact_id")
+    expect_problem(web_app.get("/artifacts/nonsense"), 422, "invalid_input", "artifact_id")
 
 
 def test_a_policy_replaces_the_one_before_and_hides_at_once(web_app: WebApp) -> None:
     nothing = {"event_days": None, "task_days": None, "secret_fields": None, "hide_emails": None}
-    before = take(web_app.get("/instances/acme/policy"))
+    before = expect_json(web_app.get("/instances/acme/policy"))
     assert before == {"instance_id": "acme", "updated_at": None, **nothing}
     given = {"event_days": 30.0, "secret_fields": ["text"]}
-    told = take(web_app.client.put("/api/v1/instances/acme/policy", json=given))
+    told = expect_json(web_app.client.put("/api/v1/instances/acme/policy", json=given))
     assert told == {**before, **given, "updated_at": told["updated_at"]}
-    assert take(web_app.get("/instances/acme/policy")) == told
+    assert expect_json(web_app.get("/instances/acme/policy")) == told
     assert web_app.submit()["task"]["input"]["text"] == "[redacted:secret]"
-    take(web_app.client.put("/api/v1/instances/acme/policy", json={}))
+    expect_json(web_app.client.put("/api/v1/instances/acme/policy", json={}))
     assert web_app.submit()["task"]["input"]["text"] == "Hello"
 
 
@@ -106,8 +106,8 @@ def test_a_policy_that_cannot_be_used_is_refused_by_the_name_of_its_field(web_ap
         ({"secret_fields": ["x"] * 101}, "secret_fields"),
         ({"hide_emails": "yes"}, "hide_emails"),
     ):
-        problem(web_app.client.put("/api/v1/instances/acme/policy", json=given), 422, "invalid_input", field)
-    problem(web_app.client.put("/api/v1/instances/none/policy", json={}), 404, "not_found", "instance_id")
+        expect_problem(web_app.client.put("/api/v1/instances/acme/policy", json=given), 422, "invalid_input", field)
+    expect_problem(web_app.client.put("/api/v1/instances/none/policy", json={}), 404, "not_found", "instance_id")
 
 
 def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) -> None:
@@ -115,7 +115,7 @@ def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) 
     web_app.submit("other")
     tasks = {_large(web_app, {"text": "y" * 40_000, "password": "hunter2"}), _large(web_app, "small")}
     schedule = {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
-    take(web_app.post("/instances/acme/schedules", schedule), 201)
+    expect_json(web_app.post("/instances/acme/schedules", schedule), 201)
     answer = web_app.get("/instances/acme/export")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
     lines = [orjson.loads(line) for line in answer.data.splitlines()]
@@ -134,28 +134,28 @@ def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) 
     assert manifest["lines"]["schedule"] == 1
     assert b"hunter2" not in answer.data
     assert b'"other"' not in answer.data
-    problem(web_app.get("/instances/none/export"), 404, "not_found", "instance_id")
+    expect_problem(web_app.get("/instances/none/export"), 404, "not_found", "instance_id")
 
 
 def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: WebApp) -> None:
     web_app.create_instance("other")
     kept = web_app.submit("other")["task"]["id"]
-    before = take(web_app.get("/instances/acme"))
+    before = expect_json(web_app.get("/instances/acme"))
     running = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(running, 1, "hand")
     assert claim is not None
     _large(web_app, "z" * 40_000)
     schedule = {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
-    take(web_app.post("/instances/acme/schedules", schedule), 201)
-    problem(web_app.client.delete("/api/v1/instances/acme"), 422, "invalid_input", "confirm")
-    problem(web_app.client.delete("/api/v1/instances/acme?confirm=other"), 422, "invalid_input", "confirm")
-    done = take(web_app.client.delete("/api/v1/instances/acme?confirm=acme"))
+    expect_json(web_app.post("/instances/acme/schedules", schedule), 201)
+    expect_problem(web_app.client.delete("/api/v1/instances/acme"), 422, "invalid_input", "confirm")
+    expect_problem(web_app.client.delete("/api/v1/instances/acme?confirm=other"), 422, "invalid_input", "confirm")
+    done = expect_json(web_app.client.delete("/api/v1/instances/acme?confirm=acme"))
     assert (done["tasks"], done["events"] > 5) == (2, True)
-    problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
-    problem(web_app.get(f"/tasks/{running}"), 404, "not_found", "task_id")
+    expect_problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
+    expect_problem(web_app.get(f"/tasks/{running}"), 404, "not_found", "task_id")
     assert web_app.rt.runs.heartbeat(claim, 1.0, "").alive is False
-    assert take(web_app.get(f"/tasks/{kept}"))["id"] == kept
-    again = take(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)
+    assert expect_json(web_app.get(f"/tasks/{kept}"))["id"] == kept
+    again = expect_json(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)
     assert (again["seq"], again["epoch"] != before["epoch"]) == (0, True)
     lines = [orjson.loads(line) for line in web_app.get("/instances/acme/export").data.splitlines()]
     told = [line["audit"]["detail"].get("what") for line in lines if line.get("audit", {}).get("object_id") == "acme"]
@@ -164,16 +164,16 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: 
 
 
 def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
-    new_desk: NewDesk, monkeypatch: pytest.MonkeyPatch
+    new_web_app: NewDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.PAGE", 3)
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.FEW", 2)
-    web_app = new_desk(prune_batch=4)
+    web_app = new_web_app(prune_batch=4)
     web_app.create_instance("acme")
     tasks = {_large(web_app, f"{number}" * 40_000) for number in range(5)}
     schedule = {"kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
     for number in range(5):
-        take(web_app.post("/instances/acme/schedules", {"name": f"plan {number}", **schedule}), 201)
+        expect_json(web_app.post("/instances/acme/schedules", {"name": f"plan {number}", **schedule}), 201)
     lines = [orjson.loads(line) for line in web_app.get("/instances/acme/export").data.splitlines()]
     counts = lines[-1]["lines"]
     assert (counts["task"], counts["artifact"], counts["schedule"], counts["event"]) == (5, 5, 5, 30)
@@ -181,20 +181,20 @@ def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
     assert [line["event"]["seq"] for line in lines if line["kind"] == "event"] == list(range(1, 31))
     numbers = [line["audit"]["number"] for line in lines if line["kind"] == "audit"]
     assert numbers == list(range(1, len(numbers) + 1))
-    done = take(web_app.client.delete("/api/v1/instances/acme?confirm=acme"))
+    done = expect_json(web_app.client.delete("/api/v1/instances/acme?confirm=acme"))
     assert (done["tasks"], done["events"]) == (5, 30)
 
 
-def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_desk: NewDesk) -> None:
-    web_app = new_desk(encryption_keys=OLD)
+def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_web_app: NewDesk) -> None:
+    web_app = new_web_app(encryption_keys=OLD)
     web_app.create_instance("acme")
     _large(web_app, "open sesame " * 4_000)
     before = web_app.get("/instances/acme/export").data
     assert b"open sesame" in before
-    later = new_desk(encryption_keys=f"{NEW},{OLD}")
+    later = new_web_app(encryption_keys=f"{NEW},{OLD}")
     assert sum(done for _, done in rotate(later.rt.db)) > 5
     assert {key for use in count_use(later.rt.db) for key, number in use.sealed.items() if number} == {"new"}
-    last = new_desk(encryption_keys=NEW)
+    last = new_web_app(encryption_keys=NEW)
     kinds = ("task", "artifact", "event")
     copies = [
         [line for line in map(orjson.loads, copy.splitlines()) if line["kind"] in kinds]
@@ -204,11 +204,11 @@ def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_desk: NewDes
     with last.rt.db.read() as session:
         stored = session.scalars(text("SELECT CAST(input AS TEXT) FROM task")).all()
     assert all(one.startswith('{"$sealed":"new:') for one in stored)
-    assert take(last.client.delete("/api/v1/instances/acme?confirm=acme"))["tasks"] == 1
+    assert expect_json(last.client.delete("/api/v1/instances/acme?confirm=acme"))["tasks"] == 1
 
 
 WRITES: list[tuple[str, str, dict[str, Any]]] = [
-    ("POST", "tasks", GIVEN),
+    ("POST", "tasks", SUBMISSION),
     ("POST", "schedules", {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}),
     ("PUT", "policy", {"hide_emails": True}),
     ("POST", "front-end-tokens", {"name": "page"}),
@@ -229,8 +229,8 @@ def test_whoever_writes_while_the_instance_is_deleted_is_told_that_it_is_gone(
 
     monkeypatch.setattr(Ledger, "commit", commit)
     answer = web_app.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)
-    problem(answer, 404, "not_found", "instance_id")
-    problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
-    assert take(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)["seq"] == 0
-    assert take(web_app.get("/instances/acme/tasks"))["items"] == []
-    assert take(web_app.get("/instances/acme/policy"))["updated_at"] is None
+    expect_problem(answer, 404, "not_found", "instance_id")
+    expect_problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
+    assert expect_json(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)["seq"] == 0
+    assert expect_json(web_app.get("/instances/acme/tasks"))["items"] == []
+    assert expect_json(web_app.get("/instances/acme/policy"))["updated_at"] is None

@@ -17,14 +17,14 @@ from swallowtail.app.core.security.permissions import Actor, Caller
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
-from tests.web.app_fixture import WebApp, problem, take
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
 from tests.web.permissions.test_login import as_user
 
 Open = Callable[[int], WebApp]
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Open]:
+def open_web_app(tmp_path: Path) -> Iterator[Open]:
     desks: list[WebApp] = []
 
     def make(most: int) -> WebApp:
@@ -41,41 +41,41 @@ def open_desk(tmp_path: Path) -> Iterator[Open]:
         web_app.close()
 
 
-def test_a_user_may_create_as_many_as_the_number_says(open_desk: Open) -> None:
-    web_app = open_desk(2)
+def test_a_user_may_create_as_many_as_the_number_says(open_web_app: Open) -> None:
+    web_app = open_web_app(2)
     ann, bob, boss = (as_user(web_app, name) for name in ("ann", "bob", "boss"))
     for name in ("one", "two"):
-        take(web_app.post("/instances", {"name": name, "id": name}, **ann), 201)
-    told = problem(web_app.post("/instances", {"name": "three"}, **ann), 429, "too_many")
+        expect_json(web_app.post("/instances", {"name": name, "id": name}, **ann), 201)
+    told = expect_problem(web_app.post("/instances", {"name": "three"}, **ann), 429, "too_many")
     assert "2" in told["detail"]
-    take(web_app.post("/instances", {"name": "bobs"}, **bob), 201)
+    expect_json(web_app.post("/instances", {"name": "bobs"}, **bob), 201)
     for name in ("a", "b", "c"):
-        take(web_app.post("/instances", {"name": name}, **boss), 201)
+        expect_json(web_app.post("/instances", {"name": name}, **boss), 201)
 
 
-def test_handing_one_over_gives_nothing_back_and_deleting_one_does(open_desk: Open) -> None:
-    web_app = open_desk(1)
+def test_handing_one_over_gives_nothing_back_and_deleting_one_does(open_web_app: Open) -> None:
+    web_app = open_web_app(1)
     ann = as_user(web_app)
-    take(web_app.post("/instances", {"name": "One", "id": "one"}, **ann), 201)
+    expect_json(web_app.post("/instances", {"name": "One", "id": "one"}, **ann), 201)
     set_member(web_app.rt, "one", "bob", "owner")
     remove_member(web_app.rt, "one", "ann")
-    problem(web_app.post("/instances", {"name": "Two"}, **ann), 429, "too_many")
+    expect_problem(web_app.post("/instances", {"name": "Two"}, **ann), 429, "too_many")
     assert web_app.client.delete("/api/v1/instances/one?confirm=one", **as_user(web_app, "bob")).status_code in (
         200,
         202,
         204,
     )
-    take(web_app.post("/instances", {"name": "Two"}, **ann), 201)
+    expect_json(web_app.post("/instances", {"name": "Two"}, **ann), 201)
 
 
-def test_with_zero_only_superusers_create_any(open_desk: Open) -> None:
-    web_app = open_desk(0)
-    problem(web_app.post("/instances", {"name": "One"}, **as_user(web_app)), 403, "forbidden")
-    take(web_app.post("/instances", {"name": "One"}, **as_user(web_app, "boss")), 201)
+def test_with_zero_only_superusers_create_any(open_web_app: Open) -> None:
+    web_app = open_web_app(0)
+    expect_problem(web_app.post("/instances", {"name": "One"}, **as_user(web_app)), 403, "forbidden")
+    expect_json(web_app.post("/instances", {"name": "One"}, **as_user(web_app, "boss")), 201)
 
 
-def test_those_that_come_at_once_are_counted_too(open_desk: Open) -> None:
-    web_app = open_desk(3)
+def test_those_that_come_at_once_are_counted_too(open_web_app: Open) -> None:
+    web_app = open_web_app(3)
     user_id = users.create_user(web_app.rt, "cat", PASSWORD)["id"]
     acting: Runtime = web_app.rt.by(Caller(Actor("user", user_id, "cat", user_id=user_id), "rest"))
     gate, refused = threading.Barrier(8), []

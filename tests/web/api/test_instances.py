@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.app_fixture import WebApp, problem, take
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
 
 
 def test_an_instance_is_created_shown_and_listed(web_app: WebApp) -> None:
     answer = web_app.post("/instances", {"name": "  Globex Ltd ", "id": "globex"})
-    created = take(answer, 201)
+    created = expect_json(answer, 201)
     assert answer.headers["Location"] == "/api/v1/instances/globex"
     assert set(created) == {"id", "name", "epoch", "seq", "created_at"}
     assert (created["id"], created["name"], created["seq"]) == ("globex", "Globex Ltd", 0)
-    assert take(web_app.get("/instances/globex")) == created
-    assert [item["id"] for item in take(web_app.get("/instances"))["items"]] == ["acme", "globex"]
+    assert expect_json(web_app.get("/instances/globex")) == created
+    assert [item["id"] for item in expect_json(web_app.get("/instances"))["items"]] == ["acme", "globex"]
 
 
 def test_an_instance_without_an_id_gets_one(web_app: WebApp) -> None:
-    first = take(web_app.post("/instances", {"name": "A"}), 201)
-    second = take(web_app.post("/instances", {"name": "A"}), 201)
+    first = expect_json(web_app.post("/instances", {"name": "A"}), 201)
+    second = expect_json(web_app.post("/instances", {"name": "A"}), 201)
     assert first["id"] != second["id"]
-    assert take(web_app.get(f"/instances/{first['id']}")) == first
+    assert expect_json(web_app.get(f"/instances/{first['id']}")) == first
 
 
 def test_an_id_is_given_once(web_app: WebApp) -> None:
-    problem(web_app.post("/instances", {"name": "Again", "id": "acme"}), 409, "conflict", "id")
+    expect_problem(web_app.post("/instances", {"name": "Again", "id": "acme"}), 409, "conflict", "id")
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_an_id_is_given_once(web_app: WebApp) -> None:
     ],
 )
 def test_a_bad_instance_is_refused_by_field(web_app: WebApp, body: object, field: str) -> None:
-    problem(web_app.post("/instances", body), 422, "invalid_input", field)
-    assert [item["id"] for item in take(web_app.get("/instances"))["items"]] == ["acme"]
+    expect_problem(web_app.post("/instances", body), 422, "invalid_input", field)
+    assert [item["id"] for item in expect_json(web_app.get("/instances"))["items"]] == ["acme"]
 
 
 def test_every_finding_is_listed(web_app: WebApp) -> None:
-    told = problem(web_app.post("/instances", {"nam": "A"}), 422, "invalid_input", "name")
+    told = expect_problem(web_app.post("/instances", {"nam": "A"}), 422, "invalid_input", "name")
     assert told["errors"] == [
         {"field": "name", "message": "this field is required"},
         {"field": "nam", "message": "there is no such field"},
@@ -71,7 +71,7 @@ def test_pages_of_instances_cover_all_of_them_once(web_app: WebApp) -> None:
         seen, cursor = [], None
         while True:
             more: dict[str, str] = {"cursor": cursor} if cursor else {}
-            page = take(web_app.get("/instances", query_string={"limit": limit, **more}))
+            page = expect_json(web_app.get("/instances", query_string={"limit": limit, **more}))
             assert set(page) == {"items", "next_cursor"}
             assert len(page["items"]) <= limit
             seen += [item["id"] for item in page["items"]]
@@ -83,18 +83,18 @@ def test_pages_of_instances_cover_all_of_them_once(web_app: WebApp) -> None:
 
 def test_an_unknown_instance_is_not_found_and_an_impossible_one_is_invalid(web_app: WebApp) -> None:
     for path in ("", "/snapshot", "/events", "/tasks", "/schedules"):
-        problem(web_app.get(f"/instances/nobody{path}"), 404, "not_found", "instance_id")
-        problem(web_app.get(f"/instances/no%20body{path}"), 422, "invalid_input", "instance_id")
-        problem(web_app.get(f"/instances/%00{path}"), 422, "invalid_input", "instance_id")
+        expect_problem(web_app.get(f"/instances/nobody{path}"), 404, "not_found", "instance_id")
+        expect_problem(web_app.get(f"/instances/no%20body{path}"), 422, "invalid_input", "instance_id")
+        expect_problem(web_app.get(f"/instances/%00{path}"), 422, "invalid_input", "instance_id")
 
 
 def test_a_snapshot_is_of_one_moment(web_app: WebApp) -> None:
     told = web_app.submit()
     web_app.perform(told["task"]["id"])
-    shown = take(web_app.get("/instances/acme/snapshot"))
+    shown = expect_json(web_app.get("/instances/acme/snapshot"))
     assert set(shown) == {"instance_id", "epoch", "head", "min_seq", "tasks", "complete"}
     assert (shown["instance_id"], shown["epoch"], shown["min_seq"]) == ("acme", told["epoch"], 0)
-    assert shown["head"] == take(web_app.get("/instances/acme"))["seq"]
+    assert shown["head"] == expect_json(web_app.get("/instances/acme"))["seq"]
     assert shown["complete"] is True
     assert [(task["status"], [step["key"] for step in task["steps"]]) for task in shown["tasks"]] == [
         ("COMPLETED", ["plan"])

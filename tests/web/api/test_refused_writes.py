@@ -8,7 +8,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from tests.harness.refusing_database import SQLITE_REFUSALS, Refusing
-from tests.web.app_fixture import WebApp, problem, take
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
 
 
 @pytest.fixture
@@ -27,15 +27,15 @@ def test_a_submission_that_cannot_be_stored_may_be_sent_again_later(hasty_desk: 
     try:
         refusing.how = how
         answer = hasty_desk.post("/instances/acme/tasks", large, headers={"Idempotency-Key": "one"})
-        assert problem(answer, 503, "unavailable")["detail"] == told
+        assert expect_problem(answer, 503, "unavailable")["detail"] == told
         assert answer.headers["Retry-After"] == "1"
-        body = take(hasty_desk.client.get("/readyz"))
+        body = expect_json(hasty_desk.client.get("/readyz"))
         assert body["components"]["database"] == {
             "status": "degraded",
             "detail": f"can be read, but {told}; tasks wait until it takes writes again",
         }
         refusing.how = None
         hasty_desk.submit()
-        assert take(hasty_desk.client.get("/readyz"))["components"]["database"]["status"] == "ok"
+        assert expect_json(hasty_desk.client.get("/readyz"))["components"]["database"]["status"] == "ok"
     finally:
         hasty_desk.web.hub.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.services import schedule_firing
-from tests.web.app_fixture import Json, WebApp, problem, take
+from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
 
 DAILY = {"name": "Daily", "kind": "brief", "input": {"text": "Hello"}, "cron": "0 9 * * *"}
 FIELDS = {
@@ -20,20 +20,20 @@ FIELDS = {
 
 
 def _add(web_app: WebApp, **more: object) -> Json:
-    return take(web_app.post("/instances/acme/schedules", DAILY | more), 201)
+    return expect_json(web_app.post("/instances/acme/schedules", DAILY | more), 201)
 
 
 def test_a_schedule_is_added_shown_and_listed(web_app: WebApp) -> None:
     answer = web_app.post("/instances/acme/schedules", DAILY | {"timezone": "Europe/Berlin"})
-    added = take(answer, 201)
+    added = expect_json(answer, 201)
     assert set(added) == FIELDS
     assert answer.headers["Location"] == f"/api/v1/schedules/{added['id']}"
     assert (added["timing"], added["cron"], added["timezone"]) == ("cron", "0 9 * * *", "Europe/Berlin")
     assert (added["catch_up"], added["overlap"], added["paused"]) == ("latest", "allow", False)
     assert added["next_slot_at"] is not None
-    assert take(web_app.get(f"/schedules/{added['id']}")) == added
+    assert expect_json(web_app.get(f"/schedules/{added['id']}")) == added
     outline = {name: value for name, value in added.items() if name != "input"}
-    assert take(web_app.get("/instances/acme/schedules")) == {"items": [outline], "next_cursor": None}
+    assert expect_json(web_app.get("/instances/acme/schedules")) == {"items": [outline], "next_cursor": None}
 
 
 def test_pages_of_schedules_are_by_name_and_cover_all_once(web_app: WebApp) -> None:
@@ -43,33 +43,33 @@ def test_pages_of_schedules_are_by_name_and_cover_all_once(web_app: WebApp) -> N
     seen: list[str] = []
     more: dict[str, str] = {}
     while True:
-        page = take(web_app.get("/instances/acme/schedules", query_string={"limit": 2, **more}))
+        page = expect_json(web_app.get("/instances/acme/schedules", query_string={"limit": 2, **more}))
         assert len(page["items"]) <= 2
         seen += [one["name"] for one in page["items"]]
         if page["next_cursor"] is None:
             break
         more = {"cursor": page["next_cursor"]}
     assert seen == names
-    problem(web_app.get("/instances/acme/schedules?cursor=x"), 422, "invalid_input", "cursor")
-    problem(web_app.get("/instances/acme/schedules?limit=21"), 422, "invalid_input", "limit")
+    expect_problem(web_app.get("/instances/acme/schedules?cursor=x"), 422, "invalid_input", "cursor")
+    expect_problem(web_app.get("/instances/acme/schedules?limit=21"), 422, "invalid_input", "limit")
 
 
 def test_a_cursor_tells_no_name_and_ends_with_its_schedule(web_app: WebApp) -> None:
     added = [_add(web_app, name=f"sync sk-live-{number}{'a' * 40}") for number in range(2)]
-    page = take(web_app.get("/instances/acme/schedules?limit=1"))
+    page = expect_json(web_app.get("/instances/acme/schedules?limit=1"))
     assert b"sync" not in base64.urlsafe_b64decode(page["next_cursor"] + "==")
     web_app.create_instance("other")
     query = {"cursor": page["next_cursor"]}
-    problem(web_app.get("/instances/other/schedules", query_string=query), 422, "invalid_input", "cursor")
+    expect_problem(web_app.get("/instances/other/schedules", query_string=query), 422, "invalid_input", "cursor")
     web_app.client.delete(f"/api/v1/schedules/{added[0]['id']}")
-    problem(web_app.get("/instances/acme/schedules", query_string=query), 422, "invalid_input", "cursor")
+    expect_problem(web_app.get("/instances/acme/schedules", query_string=query), 422, "invalid_input", "cursor")
 
 
 def test_a_page_has_as_many_schedules_as_others_and_tells_where_it_goes_on(web_app: WebApp) -> None:
     for number in range(6):
         _add(web_app, name=f"S{number}")
     first = web_app.client.get("/instances/acme/schedules").text
-    page = take(web_app.get("/instances/acme/schedules"))
+    page = expect_json(web_app.get("/instances/acme/schedules"))
     assert ("S4" in first, "S5" in first) == (True, False)
     later = web_app.client.get("/instances/acme/schedules", query_string={"cursor": page["next_cursor"]}).text
     assert ("S4" in later, "S5" in later) == (False, True)
@@ -85,31 +85,31 @@ def test_a_schedule_may_be_an_interval_or_one_moment(web_app: WebApp) -> None:
 
 def test_a_schedule_is_paused_resumed_and_removed(web_app: WebApp) -> None:
     added = _add(web_app)
-    paused = take(web_app.post(f"/schedules/{added['id']}/pause"))
+    paused = expect_json(web_app.post(f"/schedules/{added['id']}/pause"))
     assert (paused["paused"], paused["next_slot_at"]) == (True, None)
-    assert take(web_app.post(f"/schedules/{added['id']}/pause")) == paused
-    resumed = take(web_app.post(f"/schedules/{added['id']}/resume"))
+    assert expect_json(web_app.post(f"/schedules/{added['id']}/pause")) == paused
+    resumed = expect_json(web_app.post(f"/schedules/{added['id']}/resume"))
     assert resumed["paused"] is False
     assert resumed["next_slot_at"] is not None
     answer = web_app.client.delete(f"/api/v1/schedules/{added['id']}")
     assert (answer.status_code, answer.data) == (204, b"")
-    problem(web_app.get(f"/schedules/{added['id']}"), 404, "not_found", "schedule_id")
-    problem(web_app.client.delete(f"/api/v1/schedules/{added['id']}"), 404, "not_found", "schedule_id")
+    expect_problem(web_app.get(f"/schedules/{added['id']}"), 404, "not_found", "schedule_id")
+    expect_problem(web_app.client.delete(f"/api/v1/schedules/{added['id']}"), 404, "not_found", "schedule_id")
 
 
 def test_slots_tell_what_came_of_them(web_app: WebApp) -> None:
     added = _add(web_app)
-    assert take(web_app.get(f"/schedules/{added['id']}/slots")) == {"items": [], "next_cursor": None}
+    assert expect_json(web_app.get(f"/schedules/{added['id']}/slots")) == {"items": [], "next_cursor": None}
     schedule_firing.fire_due(web_app.rt, at=now() + timedelta(days=1, minutes=1))
-    slots = take(web_app.get(f"/schedules/{added['id']}/slots"))["items"]
+    slots = expect_json(web_app.get(f"/schedules/{added['id']}/slots"))["items"]
     assert [set(slot) for slot in slots] == [{"schedule_id", "planned_at", "outcome", "reason", "task_id"}]
     assert (slots[0]["outcome"], slots[0]["planned_at"]) == ("fired", added["next_slot_at"])
-    assert take(web_app.get(f"/tasks/{slots[0]['task_id']}"))["status"] == "SUBMITTED"
+    assert expect_json(web_app.get(f"/tasks/{slots[0]['task_id']}"))["status"] == "SUBMITTED"
 
 
 def test_a_name_is_given_once_in_an_instance(web_app: WebApp) -> None:
     _add(web_app)
-    problem(web_app.post("/instances/acme/schedules", DAILY), 409, "conflict", "name")
+    expect_problem(web_app.post("/instances/acme/schedules", DAILY), 409, "conflict", "name")
 
 
 @pytest.mark.parametrize(
@@ -150,19 +150,19 @@ def test_a_name_is_given_once_in_an_instance(web_app: WebApp) -> None:
     ],
 )
 def test_a_bad_schedule_is_refused_by_field(web_app: WebApp, change: dict[str, object], field: str) -> None:
-    problem(web_app.post("/instances/acme/schedules", DAILY | change), 422, "invalid_input", field)
-    assert take(web_app.get("/instances/acme/schedules"))["items"] == []
+    expect_problem(web_app.post("/instances/acme/schedules", DAILY | change), 422, "invalid_input", field)
+    assert expect_json(web_app.get("/instances/acme/schedules"))["items"] == []
 
 
 def test_what_is_not_there_is_not_found(web_app: WebApp) -> None:
-    problem(web_app.post("/instances/nobody/schedules", DAILY), 404, "not_found", "instance_id")
+    expect_problem(web_app.post("/instances/nobody/schedules", DAILY), 404, "not_found", "instance_id")
     unknown = uuid.uuid4()
     for answer in (web_app.get(f"/schedules/{unknown}/slots"), web_app.post(f"/schedules/{unknown}/pause")):
-        problem(answer, 404, "not_found", "schedule_id")
+        expect_problem(answer, 404, "not_found", "schedule_id")
     for answer in (
         web_app.get("/schedules/7"),
         web_app.post("/schedules/7/resume"),
         web_app.get("/schedules/%00/slots"),
     ):
-        problem(answer, 422, "invalid_input", "schedule_id")
-    problem(web_app.get(f"/schedules/{_add(web_app)['id']}/slots?limit=0"), 422, "invalid_input", "limit")
+        expect_problem(answer, 422, "invalid_input", "schedule_id")
+    expect_problem(web_app.get(f"/schedules/{_add(web_app)['id']}/slots?limit=0"), 422, "invalid_input", "limit")

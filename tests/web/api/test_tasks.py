@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.app_fixture import GIVEN, WebApp, problem, take
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 TASK_FIELDS = {
     "id", "instance_id", "kind", "title", "status", "progress", "message", "attempt", "input", "result", "error",
@@ -21,18 +21,18 @@ STEP_FIELDS = {
 
 
 def test_a_submission_is_stored_and_told_with_its_number(web_app: WebApp) -> None:
-    answer = web_app.post("/instances/acme/tasks", GIVEN | {"title": "First", "expires_in": 60})
-    told = take(answer, 201)
+    answer = web_app.post("/instances/acme/tasks", SUBMISSION | {"title": "First", "expires_in": 60})
+    told = expect_json(answer, 201)
     task = told["task"]
     assert set(told) == {"task", "seq", "epoch"}
     assert set(task) == TASK_FIELDS
     assert told["seq"] == task["last_seq"] == 1
-    assert told["epoch"] == take(web_app.get("/instances/acme"))["epoch"]
+    assert told["epoch"] == expect_json(web_app.get("/instances/acme"))["epoch"]
     assert (task["status"], task["title"], task["submitted_by"]) == ("SUBMITTED", "First", "api")
     assert task["input"] == {"rounds": 3, "text": "Hello"}
     assert task["expires_at"].endswith("Z")
     assert answer.headers["Location"] == f"/api/v1/tasks/{task['id']}"
-    assert take(web_app.get(f"/tasks/{task['id']}")) == task
+    assert expect_json(web_app.get(f"/tasks/{task['id']}")) == task
 
 
 def test_numbers_go_up_with_each_write(web_app: WebApp) -> None:
@@ -59,102 +59,102 @@ def test_numbers_go_up_with_each_write(web_app: WebApp) -> None:
         ({"kind": "brief", "input": {"text": "a", "platforms": ["x", 4]}}, "input.platforms[1]"),
         ({"kind": "brief", "input": {"text": "a", "rounds": 1.5}}, "input.rounds"),
         ({"kind": "brief", "input": {"text": "a", "more": 1}}, "input.more"),
-        (GIVEN | {"title": ""}, "title"),
-        (GIVEN | {"title": "a\nb"}, "title"),
-        (GIVEN | {"title": "a" * 201}, "title"),
-        (GIVEN | {"title": 4}, "title"),
-        (GIVEN | {"expires_in": 0}, "expires_in"),
-        (GIVEN | {"expires_in": -5}, "expires_in"),
-        (GIVEN | {"expires_in": 1e12}, "expires_in"),
-        (GIVEN | {"expires_in": "60"}, "expires_in"),
-        (GIVEN | {"expires_in": True}, "expires_in"),
-        (GIVEN | {"priority": 5}, "priority"),
-        ([GIVEN], "body"),
+        (SUBMISSION | {"title": ""}, "title"),
+        (SUBMISSION | {"title": "a\nb"}, "title"),
+        (SUBMISSION | {"title": "a" * 201}, "title"),
+        (SUBMISSION | {"title": 4}, "title"),
+        (SUBMISSION | {"expires_in": 0}, "expires_in"),
+        (SUBMISSION | {"expires_in": -5}, "expires_in"),
+        (SUBMISSION | {"expires_in": 1e12}, "expires_in"),
+        (SUBMISSION | {"expires_in": "60"}, "expires_in"),
+        (SUBMISSION | {"expires_in": True}, "expires_in"),
+        (SUBMISSION | {"priority": 5}, "priority"),
+        ([SUBMISSION], "body"),
         (5, "body"),
     ],
 )
 def test_a_bad_submission_is_refused_by_field_and_leaves_nothing(web_app: WebApp, body: object, field: str) -> None:
-    problem(web_app.post("/instances/acme/tasks", body), 422, "invalid_input", field)
-    assert take(web_app.get("/instances/acme/tasks"))["items"] == []
-    assert take(web_app.get("/instances/acme"))["seq"] == 0
+    expect_problem(web_app.post("/instances/acme/tasks", body), 422, "invalid_input", field)
+    assert expect_json(web_app.get("/instances/acme/tasks"))["items"] == []
+    assert expect_json(web_app.get("/instances/acme"))["seq"] == 0
 
 
 def test_a_submission_to_an_unknown_instance_is_not_found(web_app: WebApp) -> None:
-    problem(web_app.post("/instances/nobody/tasks", GIVEN), 404, "not_found", "instance_id")
+    expect_problem(web_app.post("/instances/nobody/tasks", SUBMISSION), 404, "not_found", "instance_id")
 
 
 @pytest.mark.parametrize("path", ["", "/steps"])
 def test_what_is_not_there_cannot_be_read(web_app: WebApp, path: str) -> None:
-    problem(web_app.get(f"/tasks/{uuid.uuid4()}{path}"), 404, "not_found", "task_id")
+    expect_problem(web_app.get(f"/tasks/{uuid.uuid4()}{path}"), 404, "not_found", "task_id")
     for wrong in ("7", "%00", "x" * 300, "%F0%9F%90%A6"):
-        problem(web_app.get(f"/tasks/{wrong}{path}"), 422, "invalid_input", "task_id")
+        expect_problem(web_app.get(f"/tasks/{wrong}{path}"), 422, "invalid_input", "task_id")
 
 
 @pytest.mark.parametrize("action", ["cancel", "retry"])
 def test_what_is_not_there_cannot_be_changed(web_app: WebApp, action: str) -> None:
-    problem(web_app.post(f"/tasks/{uuid.uuid4()}/{action}"), 404, "not_found", "task_id")
-    problem(web_app.post(f"/tasks/7/{action}"), 422, "invalid_input", "task_id")
+    expect_problem(web_app.post(f"/tasks/{uuid.uuid4()}/{action}"), 404, "not_found", "task_id")
+    expect_problem(web_app.post(f"/tasks/7/{action}"), 422, "invalid_input", "task_id")
 
 
 def test_a_task_id_may_be_in_upper_case(web_app: WebApp) -> None:
     task = web_app.submit()["task"]
-    assert take(web_app.get(f"/tasks/{task['id'].upper()}")) == task
+    assert expect_json(web_app.get(f"/tasks/{task['id'].upper()}")) == task
 
 
 def test_steps_are_listed_in_their_order(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
-    assert take(web_app.get(f"/tasks/{task_id}/steps")) == {"items": [], "next_cursor": None}
+    assert expect_json(web_app.get(f"/tasks/{task_id}/steps")) == {"items": [], "next_cursor": None}
     web_app.perform(task_id, steps=("plan", "write"))
-    page = take(web_app.get(f"/tasks/{task_id}/steps"))
+    page = expect_json(web_app.get(f"/tasks/{task_id}/steps"))
     assert [(step["key"], step["position"], step["status"]) for step in page["items"]] == [
         ("plan", 1, "completed"),
         ("write", 2, "completed"),
     ]
     assert all(set(step) == STEP_FIELDS - {"output"} for step in page["items"]), "a list carries no outputs"
-    one = take(web_app.get(f"/tasks/{task_id}/steps/{page['items'][1]['step_id']}"))
+    one = expect_json(web_app.get(f"/tasks/{task_id}/steps/{page['items'][1]['step_id']}"))
     assert one == {**page["items"][1], "output": {"did": "write"}}
 
 
 def test_a_task_that_has_not_begun_is_cancelled_at_once(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
-    told = take(web_app.post(f"/tasks/{task_id}/cancel"))
+    told = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
     assert (told["task"]["status"], told["seq"]) == ("CANCELLED", 2)
-    again = take(web_app.post(f"/tasks/{task_id}/cancel"))
+    again = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
     assert again == told
 
 
 def test_a_running_task_is_asked_to_stop(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(task_id, 1, "hand")
-    told = take(web_app.post(f"/tasks/{task_id}/cancel"))
+    told = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
     assert (told["task"]["status"], told["task"]["cancel_requested"]) == ("IN_PROGRESS", True)
     assert claim is not None
     web_app.rt.runs.cancelled(claim)
-    assert take(web_app.get(f"/tasks/{task_id}"))["status"] == "CANCELLED"
+    assert expect_json(web_app.get(f"/tasks/{task_id}"))["status"] == "CANCELLED"
 
 
 def test_an_ended_task_cannot_be_cancelled(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id)
-    problem(web_app.post(f"/tasks/{task_id}/cancel"), 409, "conflict", "status")
+    expect_problem(web_app.post(f"/tasks/{task_id}/cancel"), 409, "conflict", "status")
 
 
 def test_a_failed_task_is_retried_with_its_finished_steps(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id, steps=("plan", "write"), fail=True)
-    told = take(web_app.post(f"/tasks/{task_id}/retry"))
+    told = expect_json(web_app.post(f"/tasks/{task_id}/retry"))
     assert (told["task"]["status"], told["task"]["error"]) == ("RETRYING", None)
     web_app.perform(task_id, attempt=2, steps=("plan", "write"))
-    steps = take(web_app.get(f"/tasks/{task_id}/steps"))["items"]
+    steps = expect_json(web_app.get(f"/tasks/{task_id}/steps"))["items"]
     assert [(step["key"], step["attempt"]) for step in steps] == [("plan", 1), ("write", 1)]
 
 
 def test_a_retry_may_begin_at_a_step(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id, steps=("plan", "write"), fail=True)
-    take(web_app.post(f"/tasks/{task_id}/retry", {"from_step": "write"}))
+    expect_json(web_app.post(f"/tasks/{task_id}/retry", {"from_step": "write"}))
     web_app.perform(task_id, attempt=2, steps=("plan", "write"))
-    steps = take(web_app.get(f"/tasks/{task_id}/steps"))["items"]
+    steps = expect_json(web_app.get(f"/tasks/{task_id}/steps"))["items"]
     assert [(step["key"], step["attempt"]) for step in steps] == [("plan", 1), ("write", 2)]
 
 
@@ -165,15 +165,15 @@ def test_a_retry_may_begin_at_a_step(web_app: WebApp) -> None:
 def test_a_bad_retry_is_refused_by_field(web_app: WebApp, body: object, field: str) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id, fail=True)
-    problem(web_app.post(f"/tasks/{task_id}/retry", body), 422, "invalid_input", field)
-    assert take(web_app.get(f"/tasks/{task_id}"))["status"] == "FAILED"
+    expect_problem(web_app.post(f"/tasks/{task_id}/retry", body), 422, "invalid_input", field)
+    assert expect_json(web_app.get(f"/tasks/{task_id}"))["status"] == "FAILED"
 
 
 def test_only_an_ended_task_is_retried(web_app: WebApp) -> None:
     waiting, done = web_app.submit()["task"]["id"], web_app.submit()["task"]["id"]
     web_app.perform(done)
     for task_id in (waiting, done):
-        problem(web_app.post(f"/tasks/{task_id}/retry"), 409, "conflict", "status")
+        expect_problem(web_app.post(f"/tasks/{task_id}/retry"), 409, "conflict", "status")
 
 
 def test_tasks_are_filtered_by_status_and_kind(web_app: WebApp) -> None:
@@ -181,7 +181,7 @@ def test_tasks_are_filtered_by_status_and_kind(web_app: WebApp) -> None:
     web_app.perform(first)
 
     def ids(**query: str) -> list[str]:
-        return [task["id"] for task in take(web_app.get("/instances/acme/tasks", query_string=query))["items"]]
+        return [task["id"] for task in expect_json(web_app.get("/instances/acme/tasks", query_string=query))["items"]]
 
     assert ids() == [second, first]
     assert ids(status="COMPLETED") == [first]
@@ -218,7 +218,7 @@ def test_tasks_are_filtered_by_status_and_kind(web_app: WebApp) -> None:
 )
 def test_a_bad_list_query_is_refused_by_parameter(web_app: WebApp, query: dict[str, str], field: str) -> None:
     web_app.submit()
-    problem(web_app.get("/instances/acme/tasks", query_string=query), 422, "invalid_input", field)
+    expect_problem(web_app.get("/instances/acme/tasks", query_string=query), 422, "invalid_input", field)
 
 
 def _walk(web_app: WebApp, limit: int, **query: Any) -> list[str]:
@@ -226,7 +226,7 @@ def _walk(web_app: WebApp, limit: int, **query: Any) -> list[str]:
     cursor = None
     while True:
         more: dict[str, str] = {"cursor": cursor} if cursor else {}
-        page = take(web_app.get("/instances/acme/tasks", query_string={"limit": limit, **query, **more}))
+        page = expect_json(web_app.get("/instances/acme/tasks", query_string={"limit": limit, **query, **more}))
         seen += [task["id"] for task in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -244,10 +244,12 @@ def test_pages_of_tasks_cover_all_of_them_once(web_app: WebApp) -> None:
 
 def test_tasks_submitted_meanwhile_do_not_move_the_pages_that_follow(web_app: WebApp) -> None:
     ids = [web_app.submit()["task"]["id"] for _ in range(9)]
-    first = take(web_app.get("/instances/acme/tasks?limit=4"))
+    first = expect_json(web_app.get("/instances/acme/tasks?limit=4"))
     for _ in range(3):
         web_app.submit()
-    second = take(web_app.get("/instances/acme/tasks", query_string={"limit": 5, "cursor": first["next_cursor"]}))
+    second = expect_json(
+        web_app.get("/instances/acme/tasks", query_string={"limit": 5, "cursor": first["next_cursor"]})
+    )
     assert [task["id"] for task in first["items"] + second["items"]] == ids[::-1]
     assert second["next_cursor"] is None
 
@@ -255,5 +257,5 @@ def test_tasks_submitted_meanwhile_do_not_move_the_pages_that_follow(web_app: We
 def test_a_page_has_the_usual_size_unless_asked_otherwise(web_app: WebApp) -> None:
     for _ in range(6):
         web_app.submit()
-    assert len(take(web_app.get("/instances/acme/tasks"))["items"]) == 5
-    assert len(take(web_app.get("/instances/acme/tasks?limit=6"))["items"]) == 6
+    assert len(expect_json(web_app.get("/instances/acme/tasks"))["items"]) == 5
+    assert len(expect_json(web_app.get("/instances/acme/tasks?limit=6"))["items"]) == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swallowtail.app.core.coordination.worker_registry import announce, retire
-from tests.web.app_fixture import WebApp, take
+from tests.web.app_fixture import WebApp, expect_json
 
 WORD = "No running worker knows the kind 'brief': a task of it waits for one, and fails if none comes"
 CAUTION = [{"code": "no_worker", "message": WORD}]
@@ -15,18 +15,18 @@ def test_a_task_a_schedule_and_a_retry_of_a_kind_that_nobody_knows_come_with_a_w
 ) -> None:
     announce(web_app.rt.db, "one", ["echo"], 60.0)
     body = {"kind": "brief", "input": {"text": "hi"}}
-    told = take(web_app.post("/instances/acme/tasks", body), 201)
+    told = expect_json(web_app.post("/instances/acme/tasks", body), 201)
     assert told["warnings"] == CAUTION
-    assert take(web_app.post("/instances/acme/schedules", SCHEDULE), 201)["warnings"] == CAUTION
-    cancelled = take(web_app.post(f"/tasks/{told['task']['id']}/cancel"))
+    assert expect_json(web_app.post("/instances/acme/schedules", SCHEDULE), 201)["warnings"] == CAUTION
+    cancelled = expect_json(web_app.post(f"/tasks/{told['task']['id']}/cancel"))
     assert "warnings" not in cancelled
-    assert take(web_app.post(f"/tasks/{told['task']['id']}/retry"))["warnings"] == CAUTION
+    assert expect_json(web_app.post(f"/tasks/{told['task']['id']}/retry"))["warnings"] == CAUTION
     for page in ("new", "schedules"):
         assert "No running worker knows the kind" in web_app.fetch(f"/instances/acme/{page}").text
     announce(web_app.rt.db, "two", ["brief"], 60.0)
-    assert "warnings" not in take(web_app.post("/instances/acme/tasks", body), 201)
+    assert "warnings" not in expect_json(web_app.post("/instances/acme/tasks", body), 201)
     assert "No running worker knows" not in web_app.fetch("/instances/acme/new").text
     retire(web_app.rt.db, "one")
     retire(web_app.rt.db, "two")
-    told = take(web_app.post("/instances/acme/tasks", body), 201)
+    told = expect_json(web_app.post("/instances/acme/tasks", body), 201)
     assert told["warnings"][0]["message"] == "No worker is running: the task waits for one"

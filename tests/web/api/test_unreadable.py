@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tests.web.app_fixture import WebApp, take
+from tests.web.app_fixture import WebApp, expect_json
 
 
 @pytest.mark.parametrize("stored", ["{", "5", '{"$sealed":"old:AAAA"}'])
@@ -17,14 +17,14 @@ def test_every_answer_goes_on_past_a_row_that_cannot_be_read(web_app: WebApp, st
     with web_app.rt.db.write() as session:
         for change in (*changes, "event SET data = :value WHERE task_id"):
             session.execute(text(f"UPDATE {change} = :id"), {"value": stored, "id": bad})
-    tasks = {task["id"]: task for task in take(web_app.get("/instances/acme/tasks"))["items"]}
+    tasks = {task["id"]: task for task in expect_json(web_app.get("/instances/acme/tasks"))["items"]}
     assert tasks[bad]["error"]["code"] == "unreadable"
     assert tasks[good]["error"]["code"] == "agent_failed"
-    assert take(web_app.get(f"/tasks/{bad}"))["error"]["code"] == "unreadable"
-    assert len(take(web_app.get(f"/tasks/{bad}/steps"))["items"]) == 1
-    told = {task["id"]: task["error"]["code"] for task in take(web_app.get("/instances/acme/snapshot"))["tasks"]}
+    assert expect_json(web_app.get(f"/tasks/{bad}"))["error"]["code"] == "unreadable"
+    assert len(expect_json(web_app.get(f"/tasks/{bad}/steps"))["items"]) == 1
+    told = {task["id"]: task["error"]["code"] for task in expect_json(web_app.get("/instances/acme/snapshot"))["tasks"]}
     assert told == {bad: "unreadable", good: "agent_failed"}
-    events = take(web_app.get("/instances/acme/events"))["items"]
+    events = expect_json(web_app.get("/instances/acme/events"))["items"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     for page in (f"/tasks/{bad}", "/instances/acme"):
         assert web_app.fetch(page).status_code in (200, 302)

@@ -14,7 +14,7 @@ from tests.conformance.line import read_open
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
-from tests.web.app_fixture import WebApp, take
+from tests.web.app_fixture import WebApp, expect_json
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 
@@ -28,7 +28,7 @@ def use_and_close(settings: Settings, before: set[threading.Thread]) -> Callable
         address = f"{POLLING}&sid={sid}"
         assert web_app.client.post(address, data="40").text == "ok"
         assert "40{" in web_app.client.get(address).text
-    take(web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "Hello"}}), 201)
+    expect_json(web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "Hello"}}), 201)
     assert set(threading.enumerate()) - before
     web_app.close()
     return lambda: [thread.name for thread in threading.enumerate() if thread not in before]

@@ -8,7 +8,7 @@ import pytest
 
 from swallowtail.app.web.http.allowed_hosts import AllowedHosts
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import WebApp, problem
+from tests.web.app_fixture import WebApp, expect_problem
 
 
 def make_hosts(allowed: str = "", host: str = "127.0.0.1") -> AllowedHosts:
@@ -63,7 +63,7 @@ def test_a_star_is_any_name_that_is_one() -> None:
 @pytest.mark.parametrize("path", ["/", "/api/v1/instances", "/healthz", "/static/api_docs.css", "/socket.io/?EIO=4"])
 def test_a_request_for_another_name_is_answered_with_nothing_else(web_app: WebApp, path: str) -> None:
     answer = web_app.fetch(path, headers={"Host": "evil.example"})
-    told = problem(answer, 421, "unknown_host")
+    told = expect_problem(answer, 421, "unknown_host")
     assert told["detail"] == "this server does not answer for evil.example"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.app_fixture import GIVEN, Open, WebApp, problem
+from tests.web.app_fixture import SUBMISSION, Open, WebApp, expect_problem
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 FOREIGN = ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]
@@ -29,7 +29,7 @@ def test_a_foreign_page_can_change_nothing(web_app: WebApp, origin: str) -> None
     task_id = web_app.submit()["task"]["id"]
     # A form of any site can send this much without being asked by the browser.
     answer = web_app.post(f"/tasks/{task_id}/cancel", headers={"Origin": origin, "Content-Type": "text/plain"})
-    problem(answer, 403, "foreign_origin")
+    expect_problem(answer, 403, "foreign_origin")
     assert web_app.get(f"/tasks/{task_id}").get_json()["status"] == "SUBMITTED"
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -38,18 +38,20 @@ def test_a_foreign_page_can_change_nothing(web_app: WebApp, origin: str) -> None
 def test_a_foreign_page_gets_no_session_of_long_polling(web_app: WebApp, origin: str) -> None:
     for method in (web_app.client.get, web_app.client.post):
         answer = method(POLLING, headers={"Origin": origin})
-        problem(answer, 403, "foreign_origin")
+        expect_problem(answer, 403, "foreign_origin")
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_a_foreign_page_is_not_made_ours_by_a_header_that_some_libraries_believe(open_desk: Open, origin: str) -> None:
+def test_a_foreign_page_is_not_made_ours_by_a_header_that_some_libraries_believe(
+    open_web_app: Open, origin: str
+) -> None:
     told = {"Origin": origin, "X-Forwarded-Host": origin.rpartition("/")[2], "X-Forwarded-Proto": "https"}
-    problem(open_desk(auth="required").client.get(POLLING, headers=told), 403, "foreign_origin")
+    expect_problem(open_web_app(auth="required").client.get(POLLING, headers=told), 403, "foreign_origin")
 
 
 def test_a_program_without_an_origin_and_our_own_pages_may(web_app: WebApp) -> None:
     for headers in ({}, {"Origin": "http://localhost"}):
-        assert web_app.post("/instances/acme/tasks", GIVEN, headers=headers).status_code == 201
+        assert web_app.post("/instances/acme/tasks", SUBMISSION, headers=headers).status_code == 201
         answer = web_app.client.get(POLLING, headers=headers)
         assert (answer.status_code, answer.text[0]) == (200, "0")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -60,7 +62,7 @@ def test_a_program_without_an_origin_and_our_own_pages_may(web_app: WebApp) -> N
 @pytest.mark.parametrize("origin", HERE)
 def test_pages_of_this_machine_may_do_everything_on_a_server_that_is_open_to_it(web_app: WebApp, origin: str) -> None:
     polled = web_app.client.get(POLLING, headers={"Origin": origin})
-    submitted = web_app.post("/instances/acme/tasks", GIVEN, headers={"Origin": origin})
+    submitted = web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Origin": origin})
     read = web_app.get("/instances", headers={"Origin": origin})
     asked = web_app.client.options("/api/v1/instances/acme/tasks", headers={"Origin": origin})
     assert [answer.status_code for answer in (polled, submitted, read, asked)] == [200, 201, 200, 200]
@@ -69,41 +71,43 @@ def test_pages_of_this_machine_may_do_everything_on_a_server_that_is_open_to_it(
         assert "Access-Control-Allow-Credentials" not in answer.headers
     # A name that was made to point here is not one of this machine's, whatever page asks.
     told = {"Origin": origin, "Host": "evil.example"}
-    problem(web_app.client.get(POLLING, headers=told), 421, "unknown_host")
+    expect_problem(web_app.client.get(POLLING, headers=told), 421, "unknown_host")
 
 
 @pytest.mark.parametrize("origin", HERE)
-def test_pages_of_this_machine_have_to_be_listed_where_callers_say_who_they_are(open_desk: Open, origin: str) -> None:
-    web_app = open_desk(auth="required")
-    problem(web_app.client.get(POLLING, headers={"Origin": origin}), 403, "foreign_origin")
+def test_pages_of_this_machine_have_to_be_listed_where_callers_say_who_they_are(
+    open_web_app: Open, origin: str
+) -> None:
+    web_app = open_web_app(auth="required")
+    expect_problem(web_app.client.get(POLLING, headers={"Origin": origin}), 403, "foreign_origin")
     assert "Access-Control-Allow-Origin" not in web_app.get("/instances", headers={"Origin": origin}).headers
 
 
-def test_a_listed_origin_may_poll_and_our_own_still_may(open_desk: Open) -> None:
-    web_app = open_desk(cors_origins="https://app.example")
+def test_a_listed_origin_may_poll_and_our_own_still_may(open_web_app: Open) -> None:
+    web_app = open_web_app(cors_origins="https://app.example")
     for origin in ("https://app.example", "http://localhost"):
         answer = web_app.client.get(POLLING, headers={"Origin": origin})
         assert answer.status_code == 200
         assert answer.headers["Access-Control-Allow-Origin"] == origin
         assert "Access-Control-Allow-Credentials" not in answer.headers
-    problem(web_app.client.get(POLLING, headers={"Origin": "https://evil.example"}), 403, "foreign_origin")
+    expect_problem(web_app.client.get(POLLING, headers={"Origin": "https://evil.example"}), 403, "foreign_origin")
 
 
-def test_a_star_lists_every_origin_for_both(open_desk: Open) -> None:
-    web_app = open_desk(cors_origins="*", auth="open")
+def test_a_star_lists_every_origin_for_both(open_web_app: Open) -> None:
+    web_app = open_web_app(cors_origins="*", auth="open")
     web_app.create_instance("acme")
     for answer in (
         web_app.client.get(POLLING, headers={"Origin": "https://any.example"}),
-        web_app.post("/instances/acme/tasks", GIVEN, headers={"Origin": "https://any.example"}),
+        web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Origin": "https://any.example"}),
     ):
         assert answer.status_code in (200, 201)
         assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://any.example")
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_our_own_origin_has_the_scheme_that_a_trusted_proxy_tells(open_desk: Open) -> None:
+def test_our_own_origin_has_the_scheme_that_a_trusted_proxy_tells(open_web_app: Open) -> None:
     asked = {"Origin": "https://app.example", "Host": "app.example", "X-Forwarded-Proto": "https"}
-    behind = open_desk(allowed_hosts="app.example", trusted_proxies="127.0.0.1")
+    behind = open_web_app(allowed_hosts="app.example", trusted_proxies="127.0.0.1")
     assert behind.client.get(POLLING, headers=asked).status_code == 200
-    alone = open_desk(allowed_hosts="app.example")
-    problem(alone.client.get(POLLING, headers=asked), 403, "foreign_origin")
+    alone = open_web_app(allowed_hosts="app.example")
+    expect_problem(alone.client.get(POLLING, headers=asked), 403, "foreign_origin")

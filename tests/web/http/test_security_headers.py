@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import GIVEN, WebApp
+from tests.web.app_fixture import SUBMISSION, WebApp
 
 PATHS = ["/", "/api/v1/instances", "/api/v1/nothing", "/api/docs", "/api/openapi.json", "/healthz", "/metrics"]
 
@@ -69,7 +69,7 @@ def test_a_missing_static_file_has_a_plain_address(web_app: WebApp) -> None:
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[WebApp]:
+def open_web_app(tmp_path: Path) -> Iterator[WebApp]:
     origins = "https://app.example, https://other.example/"
     web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", cors_origins=origins, auth="open"))
     web_app.create_instance("acme")
@@ -78,33 +78,33 @@ def open_desk(tmp_path: Path) -> Iterator[WebApp]:
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "https://other.example"])
-def test_a_listed_origin_may_read_answers(open_desk: WebApp, origin: str) -> None:
-    answer = open_desk.get("/instances", headers={"Origin": origin})
+def test_a_listed_origin_may_read_answers(open_web_app: WebApp, origin: str) -> None:
+    answer = open_web_app.get("/instances", headers={"Origin": origin})
     assert answer.headers["Access-Control-Allow-Origin"] == origin
     assert "Location" in answer.headers["Access-Control-Expose-Headers"]
     assert "Origin" in answer.headers["Vary"]
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_a_listed_origin_may_submit(open_desk: WebApp) -> None:
+def test_a_listed_origin_may_submit(open_web_app: WebApp) -> None:
     asked = {
         "Origin": "https://app.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type, idempotency-key",
     }
-    asking: Any = open_desk.client.options("/api/v1/instances/acme/tasks", headers=asked)
+    asking: Any = open_web_app.client.options("/api/v1/instances/acme/tasks", headers=asked)
     assert asking.status_code == 200
     assert asking.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert "POST" in asking.headers["Access-Control-Allow-Methods"]
     assert {"content-type", "idempotency-key"} <= {
         name.strip().lower() for name in asking.headers["Access-Control-Allow-Headers"].split(",")
     }
-    answer = open_desk.post("/instances/acme/tasks", GIVEN, headers={"Origin": "https://app.example"})
+    answer = open_web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Origin": "https://app.example"})
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (201, "https://app.example")
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil.example", "null", ""])
-def test_no_other_origin_may_read_answers(open_desk: WebApp, origin: str) -> None:
-    answer = open_desk.get("/instances", headers={"Origin": origin})
+def test_no_other_origin_may_read_answers(open_web_app: WebApp, origin: str) -> None:
+    answer = open_web_app.get("/instances", headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert "Origin" in answer.headers["Vary"]

@@ -11,7 +11,7 @@ from werkzeug.test import Client
 
 from swallowtail.app.web.request.rate_limit_hooks import limit_session_opens
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import WebApp, problem, take
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
 from tests.web.limits.limited_process import clock as clock
 from tests.web.limits.limited_process import make_limits
 from tests.web.limits.test_token_bucket import Clock
@@ -35,13 +35,13 @@ def narrow(tmp_path: Path) -> Iterator[WebApp]:
 def test_rest_responds_with_a_problem_that_says_when_to_try_again(narrow: WebApp) -> None:
     narrow.create_instance("acme")
     for _ in range(3):
-        take(narrow.get("/instances"))
+        expect_json(narrow.get("/instances"))
     answer = narrow.get("/instances")
-    body = problem(answer, 429, "rate_limited")
+    body = expect_problem(answer, 429, "rate_limited")
     assert 0 < body["retry_after_ms"] <= 1200_000
     assert int(answer.headers["Retry-After"]) == -(-body["retry_after_ms"] // 1000)
     narrow.submit()
-    problem(narrow.post("/instances/acme/tasks", {"kind": "brief"}), 429, "rate_limited")
+    expect_problem(narrow.post("/instances/acme/tasks", {"kind": "brief"}), 429, "rate_limited")
 
 
 def test_health_checks_and_static_files_are_not_counted(narrow: WebApp) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, UniqueConstraint, select, text
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.harness.query_plans import Faults, Said, find_on_postgresql, find_on_sqlite, overheard
-from tests.web.callers import open_gallery
+from tests.web.callers import open_callers_app
 from tests.web.every_query import KEEPS, do_everything
 
 #: What may read, or sort, more than it gives; by how it begins, or what is in it, and why.
@@ -34,7 +34,7 @@ def _left(faults: Faults) -> Faults:
 @pytest.mark.long
 def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> None:
     said: Said = {}
-    with open_gallery(tmp_path, **KEEPS) as gallery:
+    with open_callers_app(tmp_path, **KEEPS) as gallery:
         engine: Engine = gallery.rt.db.engine
         with overheard(engine, said):
             do_everything(gallery)
@@ -45,7 +45,7 @@ def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> Non
 @pytest.mark.service
 def test_postgresql_can_find_all_that_it_is_asked_for_by_indexes(tmp_path: Path, postgres_url: str) -> None:
     said: Said = {}
-    with open_gallery(tmp_path, database_url=postgres_url, **KEEPS) as gallery:
+    with open_callers_app(tmp_path, database_url=postgres_url, **KEEPS) as gallery:
         engine: Engine = gallery.rt.db.engine
         with overheard(engine, said):
             do_everything(gallery)
@@ -55,7 +55,7 @@ def test_postgresql_can_find_all_that_it_is_asked_for_by_indexes(tmp_path: Path,
 
 def test_the_sweep_notices_what_reads_and_sorts_whole_tables(tmp_path: Path) -> None:
     said: Said = {}
-    with open_gallery(tmp_path) as gallery:
+    with open_callers_app(tmp_path) as gallery:
         engine: Engine = gallery.rt.db.engine
         with overheard(engine, said), gallery.rt.db.read() as session:
             session.scalars(select(Task.id).where(Task.message == "x").limit(1)).all()

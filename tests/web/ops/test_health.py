@@ -16,11 +16,11 @@ from tests.harness.servers import RedisBinary, RedisServer
 from tests.harness.settings import make_settings
 from tests.harness.silent_proxy import DeafWire
 from tests.harness.waiting import wait_until
-from tests.web.app_fixture import Json, WebApp, take
+from tests.web.app_fixture import Json, WebApp, expect_json
 
 
 def test_a_process_that_answers_lives(web_app: WebApp) -> None:
-    assert take(web_app.client.get("/healthz")) == {
+    assert expect_json(web_app.client.get("/healthz")) == {
         "status": "ok",
         "components": {"process": {"status": "ok", "detail": "responds to requests"}},
         "process": os.getpid(),
@@ -36,7 +36,7 @@ def _states(body: Json) -> dict[str, str]:
 
 
 def test_without_a_running_hub_nobody_gets_events(web_app: WebApp) -> None:
-    body = take(web_app.client.get("/readyz"), 503)
+    body = expect_json(web_app.client.get("/readyz"), 503)
     assert body["status"] == "down"
     assert _states(body) == {**WORK, "database": "ok", "hub": "down", "redis": "degraded"}
 
@@ -47,7 +47,7 @@ def test_without_a_database_nobody_gets_events(web_app: WebApp, tmp_path: Path) 
     for file in tmp_path.glob("swallowtail.db*"):
         file.unlink()
     try:
-        assert _states(take(web_app.client.get("/readyz"), 503))["database"] == "down"
+        assert _states(expect_json(web_app.client.get("/readyz"), 503))["database"] == "down"
     finally:
         web_app.web.hub.stop()
 
@@ -55,7 +55,7 @@ def test_without_a_database_nobody_gets_events(web_app: WebApp, tmp_path: Path) 
 def test_without_redis_events_still_come(web_app: WebApp) -> None:
     web_app.web.hub.start()
     try:
-        body = take(web_app.client.get("/readyz"))
+        body = expect_json(web_app.client.get("/readyz"))
     finally:
         web_app.web.hub.stop()
     assert body["status"] == "degraded"
@@ -75,7 +75,7 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
 @pytest.mark.service
 def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
     wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub hears itself")
-    body = take(delivering.client.get("/readyz"))
+    body = expect_json(delivering.client.get("/readyz"))
     assert (body["status"], _states(body)) == (
         "ok",
         {**WORK, "workers": "ok", "database": "ok", "hub": "ok", "redis": "ok"},
@@ -88,7 +88,7 @@ def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_serv
     with redis_server.client() as client:
         before = client.info("stats")["total_connections_received"]
         for _ in range(20):
-            assert _states(take(delivering.client.get("/readyz")))["redis"] == "ok"
+            assert _states(expect_json(delivering.client.get("/readyz")))["redis"] == "ok"
         assert client.info("stats")["total_connections_received"] == before
 
 
@@ -105,7 +105,7 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
             wire.deafen("messages", lasting=True)
 
             def reason() -> str:
-                body = take(web_app.client.get("/readyz"))
+                body = expect_json(web_app.client.get("/readyz"))
                 told: str = body["components"]["redis"]["detail"]
                 return told if body["status"] == "degraded" else ""
 
@@ -123,7 +123,7 @@ def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
     delivering: WebApp, redis_server: RedisServer
 ) -> None:
     def state() -> str:
-        return _states(take(delivering.client.get("/readyz")))["redis"]
+        return _states(expect_json(delivering.client.get("/readyz")))["redis"]
 
     wait_until(lambda: state() == "ok", "the hub hears itself")
     redis_server.pause()
@@ -133,7 +133,7 @@ def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
         redis_server.resume()
 
     def is_well() -> bool:
-        return bool(take(delivering.client.get("/readyz"))["status"] == "ok")
+        return bool(expect_json(delivering.client.get("/readyz"))["status"] == "ok")
 
     wait_until(is_well, "delivery works again", every=0.2)
 
@@ -143,10 +143,10 @@ def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -
     try:
         task_id = web_app.submit()["task"]["id"]
         announce(web_app.rt.db, "worker", [], interval=10_000)
-        assert _states(take(web_app.client.get("/readyz")))["tasks"] == "ok"
+        assert _states(expect_json(web_app.client.get("/readyz")))["tasks"] == "ok"
         with web_app.rt.db.write() as session:
             session.execute(update(Outbox).where(Outbox.task_id == task_id).values(due_at=db_now(-61)))
-        body = take(web_app.client.get("/readyz"))
+        body = expect_json(web_app.client.get("/readyz"))
     finally:
         web_app.web.hub.stop()
     assert (_states(body)["workers"], _states(body)["tasks"]) == ("ok", "degraded")

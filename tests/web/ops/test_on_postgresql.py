@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.harness.settings import make_settings
-from tests.web.app_fixture import GIVEN, WebApp, problem, take
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 pytestmark = pytest.mark.service
 
@@ -29,7 +29,7 @@ def test_pages_cover_all_tasks_once(web_app: WebApp) -> None:
     cursor = None
     while True:
         more: dict[str, str] = {"cursor": cursor} if cursor else {}
-        page = take(web_app.get("/instances/acme/tasks", query_string={"limit": 3, **more}))
+        page = expect_json(web_app.get("/instances/acme/tasks", query_string={"limit": 3, **more}))
         seen += [task["id"] for task in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -40,18 +40,18 @@ def test_pages_cover_all_tasks_once(web_app: WebApp) -> None:
 def test_many_at_once_with_one_key_make_one_task(web_app: WebApp) -> None:
     def submit(_: int) -> TestResponse:
         client = web_app.app.test_client()
-        return client.post("/api/v1/instances/acme/tasks", json=GIVEN, headers={"Idempotency-Key": "k"})
+        return client.post("/api/v1/instances/acme/tasks", json=SUBMISSION, headers={"Idempotency-Key": "k"})
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(submit, range(24)))
     assert sorted(answer.status_code for answer in answers) == [200] * 23 + [201]
-    assert take(web_app.get("/instances/acme"))["seq"] == 1
+    assert expect_json(web_app.get("/instances/acme"))["seq"] == 1
 
 
 def test_many_at_once_are_numbered_without_gaps(web_app: WebApp) -> None:
     def submit(_: int) -> int:
-        answer = web_app.app.test_client().post("/api/v1/instances/acme/tasks", json=GIVEN)
-        return int(take(answer, 201)["seq"])
+        answer = web_app.app.test_client().post("/api/v1/instances/acme/tasks", json=SUBMISSION)
+        return int(expect_json(answer, 201)["seq"])
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(submit, range(24))) == list(range(1, 25))
@@ -70,13 +70,13 @@ def test_many_at_once_are_numbered_without_gaps(web_app: WebApp) -> None:
     ],
 )
 def test_text_that_the_database_refuses_does_not_reach_it(web_app: WebApp, path: str, field: str) -> None:
-    problem(web_app.get(path), 422, "invalid_input", field)
+    expect_problem(web_app.get(path), 422, "invalid_input", field)
 
 
 def test_a_whole_life_of_a_task_reads_the_same(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id)
-    shown = take(web_app.get("/instances/acme/snapshot"))
+    shown = expect_json(web_app.get("/instances/acme/snapshot"))
     assert (shown["head"], shown["tasks"][0]["status"]) == (6, "COMPLETED")
-    assert take(web_app.get(f"/tasks/{task_id}"))["result"] == {"done": True}
-    assert [event["seq"] for event in take(web_app.get("/instances/acme/events"))["items"]] == [1, 2, 3, 4, 5, 6]
+    assert expect_json(web_app.get(f"/tasks/{task_id}"))["result"] == {"done": True}
+    assert [event["seq"] for event in expect_json(web_app.get("/instances/acme/events"))["items"]] == [1, 2, 3, 4, 5, 6]

@@ -13,7 +13,7 @@ from referencing import Registry, Resource
 
 from swallowtail.app.web.api.schemas.responses import Problem
 from swallowtail.app.web.http.problem_details import KINDS
-from tests.web.app_fixture import GIVEN, Json, WebApp, problem, take
+from tests.web.app_fixture import SUBMISSION, Json, WebApp, expect_json, expect_problem
 
 #: Served for people or machines of other kinds; not part of the API.
 OUTSIDE = {"static", "openapi.spec", "api_docs"}
@@ -21,7 +21,7 @@ OUTSIDE = {"static", "openapi.spec", "api_docs"}
 
 @pytest.fixture
 def document(web_app: WebApp) -> Json:
-    return take(web_app.client.get("/api/openapi.json"))
+    return expect_json(web_app.client.get("/api/openapi.json"))
 
 
 def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
@@ -124,7 +124,7 @@ class Judge:
 def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
     judge = Judge(document)
     judge.check("create_instance", web_app.post("/instances", {"name": "B", "id": "b"}))
-    task_id = judge.check("submit_task", web_app.post("/instances/acme/tasks", GIVEN))["task"]["id"]
+    task_id = judge.check("submit_task", web_app.post("/instances/acme/tasks", SUBMISSION))["task"]["id"]
     judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
     web_app.perform(task_id, fail=True)
     judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
@@ -169,7 +169,7 @@ def test_the_refusals_have_the_shapes_that_the_document_tells_of(web_app: WebApp
         "submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{", content_type="application/json")
     )
     judge.check("submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{}"))
-    judge.check("submit_task", web_app.post("/instances/nobody/tasks", GIVEN))
+    judge.check("submit_task", web_app.post("/instances/nobody/tasks", SUBMISSION))
     judge.check("list_events", web_app.get("/instances/acme/events?since=5"))
 
 
@@ -200,9 +200,9 @@ def test_the_examples_can_be_sent(web_app: WebApp, document: Json) -> None:
             answer = web_app.client.open(address, method=method, json=example)
             status, code, field = OUTCOMES[operation["operationId"]]
             if code is None:
-                take(answer, status)
+                expect_json(answer, status)
             else:
-                problem(answer, status, code, field)
+                expect_problem(answer, status, code, field)
 
 
 def test_the_page_tells_of_every_operation_and_problem_and_loads_nothing_from_elsewhere(

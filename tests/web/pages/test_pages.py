@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.web.app_fixture import WebApp, take
+from tests.web.app_fixture import WebApp, expect_json
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -77,7 +77,7 @@ def test_the_task_list_holds_one_moment(web_app: WebApp) -> None:
     task = web_app.submit()["task"]
     state = show(web_app, "/instances/acme").state
     assert [item["id"] for item in state["tasks"]] == [task["id"]]
-    assert state["since"] == {"epoch": take(web_app.get("/instances/acme"))["epoch"], "seq": task["last_seq"]}
+    assert state["since"] == {"epoch": expect_json(web_app.get("/instances/acme"))["epoch"], "seq": task["last_seq"]}
     assert state["next_cursor"] is None
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_kind_in_the_address_chooses_a_known_one(web_app: WebApp) -> 
 
 def test_schedules_are_shown(web_app: WebApp) -> None:
     body = {"name": "Daily", "kind": "brief", "input": {"text": "Hello"}, "cron": "0 9 * * *"}
-    take(web_app.post("/instances/acme/schedules", body), 201)
+    expect_json(web_app.post("/instances/acme/schedules", body), 201)
     assert [item["name"] for item in show(web_app, "/instances/acme/schedules").state["schedules"]["items"]] == [
         "Daily"
     ]
@@ -148,7 +148,7 @@ def test_what_does_not_exist_is_a_page_that_says_so(path: str, web_app: WebApp) 
 
 
 def test_text_of_others_stays_text(web_app: WebApp) -> None:
-    take(web_app.post("/instances", {"name": EVIL, "id": "evil"}), 201)
+    expect_json(web_app.post("/instances", {"name": EVIL, "id": "evil"}), 201)
     task = web_app.submit("evil", title=EVIL, input={"text": EVIL})["task"]
     for path in ("/", "/instances/evil", "/instances/evil/new", "/instances/evil/schedules", f"/tasks/{task['id']}"):
         page = show(web_app, path)

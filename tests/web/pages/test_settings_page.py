@@ -15,9 +15,9 @@ from swallowtail.app.core.security.permissions import Act, Role
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
-from tests.web.app_fixture import WebApp, problem, take
-from tests.web.browser_client import proof_on, sign_in
-from tests.web.callers import Gallery, make_user, open_gallery
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
+from tests.web.browser_client import csrf_token_of, sign_in
+from tests.web.callers import CallersApp, make_user, open_callers_app
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 PAGE, API = "/instances/acme/settings", "/api/v1/instances/acme"
@@ -26,9 +26,9 @@ ADMINS_PARTS = PARTS - {"export", "delete"}
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with open_gallery(tmp_path) as gallery:
-        yield gallery
+def callers_app(tmp_path: Path) -> Iterator[CallersApp]:
+    with open_callers_app(tmp_path) as callers_app:
+        yield callers_app
 
 
 def parts_of(text: str) -> set[str]:
@@ -44,8 +44,10 @@ def state_of(text: str) -> dict[str, Any]:
     return state
 
 
-def test_everybody_gets_the_parts_that_they_may_keep(gallery: Gallery) -> None:
-    shown = {who: gallery.ask(who, "GET", PAGE) for who in ("viewer", "operator", "admin", "owner", "superuser")}
+def test_everybody_gets_the_parts_that_they_may_keep(callers_app: CallersApp) -> None:
+    shown = {
+        who: callers_app.request(who, "GET", PAGE) for who in ("viewer", "operator", "admin", "owner", "superuser")
+    }
     assert {who: answer.status_code for who, answer in shown.items()} == {
         "viewer": 403, "operator": 403, "admin": 200, "owner": 200, "superuser": 404,
     }  # fmt: skip
@@ -54,62 +56,62 @@ def test_everybody_gets_the_parts_that_they_may_keep(gallery: Gallery) -> None:
     }  # fmt: skip
 
 
-def test_the_tab_leads_there_for_those_who_may(gallery: Gallery) -> None:
+def test_the_tab_leads_there_for_those_who_may(callers_app: CallersApp) -> None:
     for who, offered in (("viewer", False), ("operator", False), ("admin", True), ("owner", True)):
         for path in ("/instances/acme", "/instances/acme/schedules"):
-            assert (f'href="{PAGE}"' in gallery.ask(who, "GET", path).text) is offered, who
+            assert (f'href="{PAGE}"' in callers_app.request(who, "GET", path).text) is offered, who
 
 
-def test_only_owners_are_offered_to_make_owners(gallery: Gallery) -> None:
+def test_only_owners_are_offered_to_make_owners(callers_app: CallersApp) -> None:
     for who, roles in (("admin", ["viewer", "operator", "admin"]), ("owner", ["viewer", "operator", "admin", "owner"])):
-        page = gallery.ask(who, "GET", PAGE).text
+        page = callers_app.request(who, "GET", PAGE).text
         assert state_of(page)["roles"] == roles
         choices = page.partition('id="member-role"')[2].partition("</select>")[0]
         assert re.findall(r'<option value="([a-z]+)">', choices) == roles
 
 
-def test_a_token_that_allows_less_shows_less(gallery: Gallery) -> None:
+def test_a_token_that_allows_less_shows_less(callers_app: CallersApp) -> None:
     scanty = make_user("owner", acts=frozenset({Act.READ, Act.MINT}))
-    page = gallery.ask(scanty, "GET", PAGE)
+    page = callers_app.request(scanty, "GET", PAGE)
     assert parts_of(page.text) == {"tokens", "mint"}
     state = state_of(page.text)
     assert not {"members", "policy"} & set(state)
     assert state["acts"] == []
     reader = make_user("owner", acts=frozenset({Act.READ, Act.READ_MEMBERS}))
-    assert parts_of(gallery.ask(reader, "GET", PAGE).text) == {"members"}
-    assert gallery.ask(make_user("owner", acts=frozenset({Act.READ})), "GET", PAGE).status_code == 403
+    assert parts_of(callers_app.request(reader, "GET", PAGE).text) == {"members"}
+    assert callers_app.request(make_user("owner", acts=frozenset({Act.READ})), "GET", PAGE).status_code == 403
 
 
-def test_what_it_shows_is_what_the_api_says(gallery: Gallery) -> None:
-    gallery.new_member()
-    gallery.new_token()
+def test_what_it_shows_is_what_the_api_says(callers_app: CallersApp) -> None:
+    callers_app.new_member()
+    callers_app.new_token()
     policy = {"secret_fields": ["iban"], "task_days": 7.5}
-    assert gallery.ask("admin", "PUT", f"{API}/policy", policy).status_code == 200
-    state = state_of(gallery.ask("admin", "GET", PAGE).text)
-    assert state["members"] == take(gallery.ask("admin", "GET", f"{API}/members"))["items"]
-    assert state["tokens"] == take(gallery.ask("admin", "GET", f"{API}/front-end-tokens"))["items"]
-    assert state["policy"] == take(gallery.ask("admin", "GET", f"{API}/policy"))
+    assert callers_app.request("admin", "PUT", f"{API}/policy", policy).status_code == 200
+    state = state_of(callers_app.request("admin", "GET", PAGE).text)
+    assert state["members"] == expect_json(callers_app.request("admin", "GET", f"{API}/members"))["items"]
+    assert state["tokens"] == expect_json(callers_app.request("admin", "GET", f"{API}/front-end-tokens"))["items"]
+    assert state["policy"] == expect_json(callers_app.request("admin", "GET", f"{API}/policy"))
     assert (state["me"], state["instance"]) == ("admin", "acme")
     assert state["acts"] == ["task.cancel", "task.retry", "task.submit"]
     for part, number in (("members", 5), ("tokens", 1)):
         assert len(state[part]) == number
 
 
-def test_a_tokens_secret_is_not_on_the_page(gallery: Gallery) -> None:
-    minted = take(gallery.ask("admin", "POST", f"{API}/front-end-tokens", {"name": "shop"}), 201)
-    page = gallery.ask("admin", "GET", PAGE).text
+def test_a_tokens_secret_is_not_on_the_page(callers_app: CallersApp) -> None:
+    minted = expect_json(callers_app.request("admin", "POST", f"{API}/front-end-tokens", {"name": "shop"}), 201)
+    page = callers_app.request("admin", "GET", PAGE).text
     assert minted["token"]["id"] in page
     assert minted["secret"] not in page
     assert minted["secret"].rpartition(".")[2] not in page
 
 
-def test_text_of_others_stays_text(gallery: Gallery) -> None:
-    mine = task_service.create_instance(gallery.rt, EVIL, "evil")["id"]
-    members.set_member(gallery.rt, mine, "owner", "owner")
-    api_tokens.mint_front_end(gallery.rt, gallery.web_app.web.tokens, api_tokens.FrontEndWish(EVIL, mine))
+def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
+    mine = task_service.create_instance(callers_app.rt, EVIL, "evil")["id"]
+    members.set_member(callers_app.rt, mine, "owner", "owner")
+    api_tokens.mint_front_end(callers_app.rt, callers_app.web_app.web.tokens, api_tokens.FrontEndWish(EVIL, mine))
     path = f"/api/v1/instances/{mine}/policy"
-    assert gallery.ask("owner", "PUT", path, {"secret_fields": [EVIL]}).status_code == 200
-    page = gallery.ask("owner", "GET", f"/instances/{mine}/settings").text
+    assert callers_app.request("owner", "PUT", path, {"secret_fields": [EVIL]}).status_code == 200
+    page = callers_app.request("owner", "GET", f"/instances/{mine}/settings").text
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     state = state_of(page)
@@ -144,13 +146,13 @@ REFUSED = [
 
 @pytest.mark.parametrize(("method", "path", "body", "status", "field"), REFUSED)
 def test_a_refusal_names_its_field_and_leaves_everything_as_it_was(
-    gallery: Gallery, method: str, path: str, body: Any, status: int, field: str
+    callers_app: CallersApp, method: str, path: str, body: Any, status: int, field: str
 ) -> None:
-    gallery.new_token()
-    before = state_of(gallery.ask("owner", "GET", PAGE).text)
+    callers_app.new_token()
+    before = state_of(callers_app.request("owner", "GET", PAGE).text)
     codes = {404: "not_found", 409: "conflict", 422: "invalid_input"}
-    problem(gallery.ask("owner", method, API + path, body), status, codes[status], field)
-    assert state_of(gallery.ask("owner", "GET", PAGE).text) == before
+    expect_problem(callers_app.request("owner", method, API + path, body), status, codes[status], field)
+    assert state_of(callers_app.request("owner", "GET", PAGE).text) == before
 
 
 WRITES = [
@@ -171,10 +173,10 @@ def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> Non
     members.set_member(web_app.rt, "acme", "ann", Role.OWNER)
     sign_in(web_app.client)
     page = web_app.client.get(PAGE)
-    proof, before, token = proof_on(page), state_of(page.text), ""
+    proof, before, token = csrf_token_of(page), state_of(page.text), ""
     for method, path, body, _ in WRITES:
         for headers in ({}, {"X-CSRF-Token": "0" * 64}):
-            problem(web_app.client.open(API + path, method=method, json=body, headers=headers), 403, "csrf")
+            expect_problem(web_app.client.open(API + path, method=method, json=body, headers=headers), 403, "csrf")
     assert state_of(web_app.client.get(PAGE).text) == before
     for method, path, body, status in WRITES:
         answer = web_app.client.open(
@@ -186,9 +188,11 @@ def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> Non
     web_app.close()
 
 
-def test_the_copy_is_taken_by_a_link_of_the_page(gallery: Gallery) -> None:
-    found = re.search(r'<a class="button" id="export" href="([^"]+)" download>', gallery.ask("owner", "GET", PAGE).text)
+def test_the_copy_is_taken_by_a_link_of_the_page(callers_app: CallersApp) -> None:
+    found = re.search(
+        r'<a class="button" id="export" href="([^"]+)" download>', callers_app.request("owner", "GET", PAGE).text
+    )
     assert found
-    answer = gallery.ask("owner", "GET", found[1])
+    answer = callers_app.request("owner", "GET", found[1])
     assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
     assert answer.data.splitlines()[-1].startswith(b'{"kind":"manifest"')

@@ -20,15 +20,15 @@ from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.web.pages.login import find_own_path
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
-from tests.web.app_fixture import GIVEN, WebApp, problem
-from tests.web.browser_client import proof_on, sign_in
+from tests.web.app_fixture import SUBMISSION, WebApp, expect_problem
+from tests.web.browser_client import csrf_token_of, sign_in
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 TLS: dict[str, Any] = {"base_url": "https://localhost", "headers": {"X-Forwarded-Proto": "https"}}
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
+def open_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
     desks: list[WebApp] = []
 
     def make(**values: Any) -> WebApp:
@@ -44,8 +44,8 @@ def open_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
 
 
 @pytest.fixture
-def web_app(open_desk: Callable[..., WebApp]) -> WebApp:
-    return open_desk()
+def web_app(open_web_app: Callable[..., WebApp]) -> WebApp:
+    return open_web_app()
 
 
 def cookie(client: FlaskClient) -> str | None:
@@ -62,7 +62,7 @@ def test_somebody_signs_in_and_out(web_app: WebApp) -> None:
     assert page.status_code == 200
     assert "Sign out" in page.text
     secret = cookie(client)
-    left = client.post("/logout", data={"csrf": proof_on(page)})
+    left = client.post("/logout", data={"csrf": csrf_token_of(page)})
     assert (left.status_code, left.location) == (303, "/login")
     assert cookie(client) is None
     client.set_cookie("swallowtail_session", str(secret))
@@ -81,15 +81,15 @@ def test_superusers_find_the_log_of_what_is_in_no_instance(web_app: WebApp) -> N
 def test_the_api_works_by_the_cookie_with_the_proof_and_not_without(web_app: WebApp) -> None:
     client = web_app.client
     sign_in(client)
-    proof = proof_on(client.get("/account"))
+    proof = csrf_token_of(client.get("/account"))
     assert client.get("/api/v1/instances").status_code == 200
     body = {"name": "Acme", "id": "acme"}
     for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "0" * 64}):
-        problem(client.post("/api/v1/instances", json=body, headers=headers), 403, "csrf")
+        expect_problem(client.post("/api/v1/instances", json=body, headers=headers), 403, "csrf")
     made = client.post("/api/v1/instances", json=body, headers={"X-CSRF-Token": proof})
     assert made.status_code == 201
-    problem(client.post("/api/v1/instances/acme/tasks", json=GIVEN), 403, "csrf")
-    problem(client.delete("/api/v1/tokens/00000000-0000-4000-8000-000000000000"), 403, "csrf")
+    expect_problem(client.post("/api/v1/instances/acme/tasks", json=SUBMISSION), 403, "csrf")
+    expect_problem(client.delete("/api/v1/tokens/00000000-0000-4000-8000-000000000000"), 403, "csrf")
 
 
 def test_a_token_needs_no_proof_and_wins_over_the_cookie(web_app: WebApp) -> None:
@@ -98,7 +98,7 @@ def test_a_token_needs_no_proof_and_wins_over_the_cookie(web_app: WebApp) -> Non
     headers = {"Authorization": f"Bearer {given['access_token']}"}
     assert web_app.post("/instances", {"name": "Acme", "id": "acme"}, headers=headers).status_code == 201
     wrong = {"Authorization": "Bearer nonsense"}
-    problem(web_app.get("/instances", headers=wrong), 401, "unauthenticated")
+    expect_problem(web_app.get("/instances", headers=wrong), 401, "unauthenticated")
 
 
 def test_the_secret_in_the_cookie_is_no_bearer_token(web_app: WebApp) -> None:
@@ -106,20 +106,22 @@ def test_the_secret_in_the_cookie_is_no_bearer_token(web_app: WebApp) -> None:
     secret = cookie(web_app.client)
     other = web_app.app.test_client()
     answer = other.get("/api/v1/instances", headers={"Authorization": f"Bearer {secret}"})
-    problem(answer, 401, "unauthenticated")
+    expect_problem(answer, 401, "unauthenticated")
 
 
-def test_the_cookie_counts_on_our_own_pages_only(open_desk: Callable[..., WebApp]) -> None:
-    web_app = open_desk(cors_origins="https://pages.example")
+def test_the_cookie_counts_on_our_own_pages_only(open_web_app: Callable[..., WebApp]) -> None:
+    web_app = open_web_app(cors_origins="https://pages.example")
     sign_in(web_app.client)
     assert web_app.get("/instances", headers={"Origin": "http://localhost"}).status_code == 200
     answer = web_app.get("/instances", headers={"Origin": "https://pages.example"})
-    problem(answer, 401, "unauthenticated")
+    expect_problem(answer, 401, "unauthenticated")
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_the_cookie_is_hidden_from_scripts_and_kept_to_tls_where_there_is_tls(open_desk: Callable[..., WebApp]) -> None:
-    web_app = open_desk(trusted_proxies="127.0.0.1")
+def test_the_cookie_is_hidden_from_scripts_and_kept_to_tls_where_there_is_tls(
+    open_web_app: Callable[..., WebApp],
+) -> None:
+    web_app = open_web_app(trusted_proxies="127.0.0.1")
     (plain,) = [told for told in sign_in(web_app.client).headers.getlist("Set-Cookie") if "session=sws" in told]
     assert plain.startswith("swallowtail_session=")
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(plain.split("; "))
@@ -141,7 +143,7 @@ def test_signing_in_begins_another_session_and_ends_the_one_before(web_app: WebA
     other = web_app.app.test_client()
     page = other.get("/login")
     other.set_cookie("swallowtail_session", str(first))
-    form = {"name": "ann", "password": PASSWORD, "csrf": proof_on(page)}
+    form = {"name": "ann", "password": PASSWORD, "csrf": csrf_token_of(page)}
     assert other.post("/login", data=form).status_code == 303
     assert cookie(other) not in (None, first)
     assert client.get("/", headers=HTML).status_code == 303
@@ -151,7 +153,7 @@ def test_a_foreign_page_can_sign_nobody_in(web_app: WebApp) -> None:
     form = {"name": "ann", "password": PASSWORD}
     assert web_app.client.post("/login", data=form).status_code == 403
     assert web_app.client.post("/login", data={**form, "csrf": "0" * 64}).status_code == 403
-    seen = proof_on(web_app.app.test_client().get("/login"))
+    seen = csrf_token_of(web_app.app.test_client().get("/login"))
     web_app.client.get("/login")
     assert web_app.client.post("/login", data={**form, "csrf": seen}).status_code == 403
     assert cookie(web_app.client) is None
@@ -165,15 +167,15 @@ def test_a_wrong_name_and_a_wrong_password_look_the_same(web_app: WebApp, name: 
     assert cookie(web_app.client) is None
 
 
-def test_too_many_tries_are_told_to_wait(open_desk: Callable[..., WebApp]) -> None:
-    web_app = open_desk(login_limit="2/minute", limits="on")
+def test_too_many_tries_are_told_to_wait(open_web_app: Callable[..., WebApp]) -> None:
+    web_app = open_web_app(login_limit="2/minute", limits="on")
     statuses = [sign_in(web_app.client, password="wrong").status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
     assert int(sign_in(web_app.client).headers["Retry-After"]) > 0
 
 
-def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_desk: Callable[..., WebApp]) -> None:
-    web_app = open_desk(session_idle_hours=1, session_hours=3)
+def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_web_app: Callable[..., WebApp]) -> None:
+    web_app = open_web_app(session_idle_hours=1, session_hours=3)
     start = now()
     with time_machine.travel(start, tick=False) as clock:
         sign_in(web_app.client)
@@ -183,7 +185,7 @@ def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_desk
         clock.move_to(start + timedelta(minutes=181))
         assert web_app.client.get("/").status_code == 401
         sign_in(web_app.client)
-        proof = {"X-CSRF-Token": proof_on(web_app.client.get("/account"))}
+        proof = {"X-CSRF-Token": csrf_token_of(web_app.client.get("/account"))}
         again = now()
         clock.move_to(again + timedelta(minutes=59))
         assert web_app.client.post("/session/token", headers=proof).status_code == 200
@@ -194,14 +196,14 @@ def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_desk
 
 def test_a_page_gets_a_token_for_its_socket_by_the_cookie_alone(web_app: WebApp) -> None:
     sign_in(web_app.client)
-    proof = proof_on(web_app.client.get("/account"))
-    problem(web_app.client.post("/session/token"), 403, "csrf")
+    proof = csrf_token_of(web_app.client.get("/account"))
+    expect_problem(web_app.client.post("/session/token"), 403, "csrf")
     given = web_app.client.post("/session/token", headers={"X-CSRF-Token": proof}).get_json()
     who = web_app.app.test_client().get("/api/v1/auth/whoami", headers={"Authorization": f"Bearer {given['token']}"})
     assert who.get_json()["name"] == "ann"
     web_app.client.post("/logout", data={"csrf": proof})
     ended = web_app.app.test_client().get("/api/v1/auth/whoami", headers={"Authorization": f"Bearer {given['token']}"})
-    problem(ended, 401, "unauthenticated")
+    expect_problem(ended, 401, "unauthenticated")
 
 
 PATHS = {
@@ -230,13 +232,13 @@ def test_only_a_path_of_this_server_is_gone_to(asked: str | None, followed: str)
 def test_pages_send_to_the_form_and_the_api_answers_401(web_app: WebApp) -> None:
     gone = web_app.client.get("/instances/a?status=FAILED", headers=HTML)
     assert (gone.status_code, gone.location) == (303, "/login?next=/instances/a?status%3DFAILED")
-    problem(web_app.client.get("/api/v1/instances", headers=HTML), 401, "unauthenticated")
+    expect_problem(web_app.client.get("/api/v1/instances", headers=HTML), 401, "unauthenticated")
     assert web_app.client.get("/").status_code == 401
     assert web_app.client.get("/", headers={**HTML, "Authorization": "Bearer x"}).status_code == 401
 
 
-def test_nobody_signs_in_where_nobody_has_to(open_desk: Callable[..., WebApp]) -> None:
-    web_app = open_desk(auth="open")
+def test_nobody_signs_in_where_nobody_has_to(open_web_app: Callable[..., WebApp]) -> None:
+    web_app = open_web_app(auth="open")
     assert web_app.client.get("/login?next=/agents").location == "/agents"
     assert "Sign out" not in web_app.client.get("/").text
     assert web_app.client.get("/account").status_code == 200
@@ -260,7 +262,7 @@ def test_menus_show_what_the_role_allows(web_app: WebApp, role: Role, shown: boo
 
 def test_the_account_page_lists_ones_own_tokens(web_app: WebApp) -> None:
     sign_in(web_app.client)
-    proof = {"X-CSRF-Token": proof_on(web_app.client.get("/account"))}
+    proof = {"X-CSRF-Token": csrf_token_of(web_app.client.get("/account"))}
     minted = web_app.client.post("/api/v1/tokens", json={"name": "<b>ci</b>"}, headers=proof).get_json()
     page = web_app.client.get("/account").text
     assert "&lt;b&gt;ci&lt;/b&gt;" in page

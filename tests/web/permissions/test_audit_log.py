@@ -10,8 +10,8 @@ from swallowtail.app.core.audit.writer import Deed, append
 from swallowtail.app.core.events import now
 from swallowtail.app.core.security.permissions import OPEN, Caller
 from swallowtail.app.core.tables.auth import User
-from tests.web.app_fixture import WebApp, problem, take
-from tests.web.callers import Gallery
+from tests.web.app_fixture import WebApp, expect_json, expect_problem
+from tests.web.callers import CallersApp
 
 EVIL = "<script>alert(1)</script>"
 
@@ -19,19 +19,21 @@ EVIL = "<script>alert(1)</script>"
 def test_an_instances_log_is_read_in_pages(web_app: WebApp) -> None:
     for _ in range(6):
         web_app.submit()
-    page = take(web_app.get("/instances/acme/audit"))
+    page = expect_json(web_app.get("/instances/acme/audit"))
     assert [entry["action"] for entry in page["items"]] == ["task.submit"] * 5
-    rest = take(web_app.get(f"/instances/acme/audit?cursor={page['next_cursor']}"))
+    rest = expect_json(web_app.get(f"/instances/acme/audit?cursor={page['next_cursor']}"))
     assert [(entry["number"], entry["action"]) for entry in rest["items"]] == [
         (2, "task.submit"),
         (1, "instance.create"),
     ]
     assert rest["next_cursor"] is None
-    found = take(web_app.get("/instances/acme/audit?action=instance.create&actor=anybody&since=2020-01-01T00:00:00Z"))
+    found = expect_json(
+        web_app.get("/instances/acme/audit?action=instance.create&actor=anybody&since=2020-01-01T00:00:00Z")
+    )
     assert [(e["entrance"], e["address"], e["object_id"]) for e in found["items"]] == [("rest", "127.0.0.1", "acme")]
-    assert take(web_app.get("/instances/acme/audit?until=2020-01-01T00:00:00Z"))["items"] == []
-    problem(web_app.get("/instances/acme/audit?cursor=x"), 422, "invalid_input", "cursor")
-    problem(web_app.get("/instances/acme/audit?since=yesterday"), 422, "invalid_input", "since")
+    assert expect_json(web_app.get("/instances/acme/audit?until=2020-01-01T00:00:00Z"))["items"] == []
+    expect_problem(web_app.get("/instances/acme/audit?cursor=x"), 422, "invalid_input", "cursor")
+    expect_problem(web_app.get("/instances/acme/audit?since=yesterday"), 422, "invalid_input", "since")
 
 
 def test_what_is_in_it_is_text_on_the_page(web_app: WebApp) -> None:
@@ -46,42 +48,45 @@ def test_what_is_in_it_is_text_on_the_page(web_app: WebApp) -> None:
         assert page.text.count("&lt;script&gt;") >= 6
 
 
-def test_refusals_are_written_down_where_they_belong(gallery: Gallery) -> None:
+def test_refusals_are_written_down_where_they_belong(callers_app: CallersApp) -> None:
     for _ in range(5):
-        assert gallery.ask("viewer", "POST", f"/api/v1/tasks/{gallery.task_id}/cancel").status_code == 403
-    assert gallery.ask("viewer", "GET", "/api/v1/audit").status_code == 403
+        assert callers_app.request("viewer", "POST", f"/api/v1/tasks/{callers_app.task_id}/cancel").status_code == 403
+    assert callers_app.request("viewer", "GET", "/api/v1/audit").status_code == 403
     # They are written in the background.
-    gallery.web_app.web.denied_requests.close(timeout=60)
-    items = gallery.ask("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
-    mine = [e for e in items if e["object_id"] == gallery.task_id and e["detail"]["act"].endswith("/cancel")]
+    callers_app.web_app.web.denied_requests.close(timeout=60)
+    items = callers_app.request("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
+    mine = [e for e in items if e["object_id"] == callers_app.task_id and e["detail"]["act"].endswith("/cancel")]
     assert [(e["object_type"], e["detail"]["act"]) for e in mine] == [("task", "POST /api/v1/tasks/<task_id>/cancel")]
-    outside = gallery.ask("superuser", "GET", "/api/v1/audit?action=denied").get_json()["items"]
+    outside = callers_app.request("superuser", "GET", "/api/v1/audit?action=denied").get_json()["items"]
     assert "GET /api/v1/audit" in {e["detail"]["act"] for e in outside}
 
 
-def test_the_log_of_no_instance_is_a_page_for_superusers(gallery: Gallery) -> None:
+def test_the_log_of_no_instance_is_a_page_for_superusers(callers_app: CallersApp) -> None:
     for _ in range(60):
-        gallery.ask("superuser", "POST", f"/api/v1/users/{gallery.new_user()}/promote")
-    page = gallery.ask("superuser", "GET", "/audit?actor=superuser&action=user.promote")
+        callers_app.request("superuser", "POST", f"/api/v1/users/{callers_app.new_user()}/promote")
+    page = callers_app.request("superuser", "GET", "/audit?actor=superuser&action=user.promote")
     assert page.text.count("<code>user.promote</code>") == 50
     following = re.search(r'href="(\?action=user.promote&amp;actor=superuser&amp;cursor=\d+)"', page.text)
     assert following
-    earlier = gallery.ask("superuser", "GET", f"/audit{html.unescape(following[1])}")
+    earlier = callers_app.request("superuser", "GET", f"/audit{html.unescape(following[1])}")
     assert earlier.text.count("<code>user.promote</code>") == 10
-    assert gallery.ask("owner", "GET", "/audit").status_code == 403
+    assert callers_app.request("owner", "GET", "/audit").status_code == 403
 
 
-def test_the_tab_is_shown_to_those_who_may_read(gallery: Gallery) -> None:
-    assert "Audit log" in gallery.ask("admin", "GET", "/instances/acme").text
-    assert "Audit log" not in gallery.ask("viewer", "GET", "/instances/acme").text
+def test_the_tab_is_shown_to_those_who_may_read(callers_app: CallersApp) -> None:
+    assert "Audit log" in callers_app.request("admin", "GET", "/instances/acme").text
+    assert "Audit log" not in callers_app.request("viewer", "GET", "/instances/acme").text
 
 
-def test_who_could_not_sign_in_is_written_down_but_not_what_they_typed(gallery: Gallery) -> None:
-    with gallery.web_app.rt.db.write() as session:
+def test_who_could_not_sign_in_is_written_down_but_not_what_they_typed(callers_app: CallersApp) -> None:
+    with callers_app.web_app.rt.db.write() as session:
         session.add(User(id="u-ann", name="ann-known", created_at=now()))
     for name in ("Ann-Known", "correct horse battery staple"):
-        assert gallery.web_app.post("/auth/login", {"name": name, "password": "wrong horse battery"}).status_code == 401
-    found = gallery.ask("superuser", "GET", "/api/v1/audit?action=login.failed").get_json()["items"]
+        assert (
+            callers_app.web_app.post("/auth/login", {"name": name, "password": "wrong horse battery"}).status_code
+            == 401
+        )
+    found = callers_app.request("superuser", "GET", "/api/v1/audit?action=login.failed").get_json()["items"]
     assert [(e["actor_kind"], e["object_id"], e["detail"], e["address"]) for e in found] == [
         ("nobody", "", {}, "127.0.0.1"),
         ("nobody", "u-ann", {"name": "ann-known"}, "127.0.0.1"),

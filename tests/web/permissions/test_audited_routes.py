@@ -12,7 +12,7 @@ from swallowtail.app.core.audit.reader import list_scopes, verify
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.web import access_table
 from tests.web.audit_table import ELSEWHERE, NOTHING, TABLE
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 from tests.web.permissions import test_socket_events_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,14 +22,14 @@ EVENTS_THAT_CHANGE_NOTHING = {
 }  # fmt: skip
 
 
-def entries(gallery: Gallery) -> list[AuditEntry]:
-    with gallery.rt.db.read() as session:
+def entries(callers_app: CallersApp) -> list[AuditEntry]:
+    with callers_app.rt.db.read() as session:
         return list(session.scalars(select(AuditEntry).order_by(AuditEntry.scope, AuditEntry.number)))
 
 
-def later(gallery: Gallery, before: list[AuditEntry]) -> list[AuditEntry]:
+def later(callers_app: CallersApp, before: list[AuditEntry]) -> list[AuditEntry]:
     known = {(entry.scope, entry.number) for entry in before}
-    return [entry for entry in entries(gallery) if (entry.scope, entry.number) not in known]
+    return [entry for entry in entries(callers_app) if (entry.scope, entry.number) not in known]
 
 
 def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> None:
@@ -50,17 +50,17 @@ def test_every_socket_event_says_that_it_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("route", TABLE)
-def test_what_is_done_is_written_with_who_what_and_from_where(gallery: Gallery, route: str) -> None:
+def test_what_is_done_is_written_with_who_what_and_from_where(callers_app: CallersApp, route: str) -> None:
     left, row, method = TABLE[route], access_table.TABLE[route], route.partition(" ")[0]
-    path = (left.path or row.path)(gallery) if left.ask is None else ""
-    before = entries(gallery)
+    path = (left.path or row.path)(callers_app) if left.ask is None else ""
+    before = entries(callers_app)
     if left.ask is not None:
-        answer, who = left.ask(gallery)
+        answer, who = left.ask(callers_app)
     else:
-        answer, who = gallery.ask(left.who, method, path, left.body or row.body), left.who
+        answer, who = callers_app.request(left.who, method, path, left.body or row.body), left.who
     assert answer.status_code == (left.done or (row.done if left.ask is None else 200)), answer.text
 
-    found = later(gallery, before)
+    found = later(callers_app, before)
     if left.ask is not None:
         # What was done to get there stands there, too; it was not done by this entrance.
         found = [entry for entry in found if entry.entrance == left.entrance]
@@ -92,22 +92,22 @@ def name_object(told: str, answer: TestResponse, path: str, who: str) -> str | N
 READS = [route for route in access_table.TABLE if route.startswith("GET ") and route not in TABLE | ELSEWHERE]
 
 
-def test_reading_leaves_nothing(gallery: Gallery) -> None:
+def test_reading_leaves_nothing(callers_app: CallersApp) -> None:
     for who in ("owner", "superuser"):
-        paths = [(route, access_table.TABLE[route].path(gallery)) for route in READS]
-        before = entries(gallery)
+        paths = [(route, access_table.TABLE[route].path(callers_app)) for route in READS]
+        before = entries(callers_app)
         for route, path in paths:
             if access_table.TABLE[route].expected()[who] < 400:
-                gallery.ask(who, "GET", path)
-        assert later(gallery, before) == []
+                callers_app.request(who, "GET", path)
+        assert later(callers_app, before) == []
 
 
-def test_doing_again_what_is_done_leaves_nothing(gallery: Gallery) -> None:
+def test_doing_again_what_is_done_leaves_nothing(callers_app: CallersApp) -> None:
     task_id, schedule_id, user, token = (
-        gallery.new_task(),
-        gallery.new_schedule(),
-        gallery.new_member(),
-        gallery.new_token(),
+        callers_app.new_task(),
+        callers_app.new_schedule(),
+        callers_app.new_member(),
+        callers_app.new_token(),
     )
     first = [
         ("owner", "POST", f"/api/v1/tasks/{task_id}/cancel", None),
@@ -118,22 +118,25 @@ def test_doing_again_what_is_done_leaves_nothing(gallery: Gallery) -> None:
         ("superuser", "POST", f"/api/v1/users/{user}/promote", None),
     ]
     for again in (False, True):
-        before = entries(gallery)
+        before = entries(callers_app)
         for who, method, path, body in first:
-            assert gallery.ask(who, method, path, body).status_code in (200, 204), path
-        assert len(later(gallery, before)) == (0 if again else len(first))
+            assert callers_app.request(who, method, path, body).status_code in (200, 204), path
+        assert len(later(callers_app, before)) == (0 if again else len(first))
 
 
-def test_what_was_not_done_leaves_nothing_but_the_refusal(gallery: Gallery) -> None:
-    before = entries(gallery)
-    assert gallery.ask("owner", "POST", "/api/v1/instances/acme/tasks", {"kind": "brief"}).status_code == 422
-    assert gallery.ask("owner", "PUT", "/api/v1/instances/acme/members/nobody", {"role": "viewer"}).status_code == 404
-    assert gallery.ask("owner", "DELETE", "/api/v1/instances/acme?confirm=other").status_code == 422
-    failed = gallery.new_failure()
-    assert gallery.ask("owner", "POST", f"/api/v1/tasks/{failed}/cancel").status_code == 409
-    assert later(gallery, before) == []
+def test_what_was_not_done_leaves_nothing_but_the_refusal(callers_app: CallersApp) -> None:
+    before = entries(callers_app)
+    assert callers_app.request("owner", "POST", "/api/v1/instances/acme/tasks", {"kind": "brief"}).status_code == 422
+    assert (
+        callers_app.request("owner", "PUT", "/api/v1/instances/acme/members/nobody", {"role": "viewer"}).status_code
+        == 404
+    )
+    assert callers_app.request("owner", "DELETE", "/api/v1/instances/acme?confirm=other").status_code == 422
+    failed = callers_app.new_failure()
+    assert callers_app.request("owner", "POST", f"/api/v1/tasks/{failed}/cancel").status_code == 409
+    assert later(callers_app, before) == []
 
 
-def test_after_all_of_it_every_chain_is_whole(gallery: Gallery) -> None:
-    with gallery.rt.db.read() as session:
+def test_after_all_of_it_every_chain_is_whole(callers_app: CallersApp) -> None:
+    with callers_app.rt.db.read() as session:
         assert [fault for scope in list_scopes(session) for fault in verify(session, scope).faults] == []

@@ -20,75 +20,80 @@ from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.web.background.denied_requests import BACKLOG, DeniedRequestQueue
 from swallowtail.app.web.request import current_caller
 from tests.harness.waiting import wait_until
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 
 IDENTIFY = current_caller.identify
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
-    gallery = Gallery(tmp_path, monkeypatch)
-    yield gallery
-    gallery.web_app.close()
+def callers_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CallersApp]:
+    callers_app = CallersApp(tmp_path, monkeypatch)
+    yield callers_app
+    callers_app.web_app.close()
 
 
-def refused(gallery: Gallery) -> list[AuditEntry]:
+def refused(callers_app: CallersApp) -> list[AuditEntry]:
     """What has been written about refusals, in each log from its first entry on."""
-    with gallery.rt.db.read() as session:
+    with callers_app.rt.db.read() as session:
         about = select(AuditEntry).where(AuditEntry.action.in_(["denied", "token.refused"]))
         return list(session.scalars(about.order_by(AuditEntry.scope, AuditEntry.number)))
 
 
-def await_refused(gallery: Gallery, number: int) -> list[AuditEntry]:
-    wait_until(lambda: len(refused(gallery)) >= number, "refusals are written", seen=lambda: len(refused(gallery)))
+def await_refused(callers_app: CallersApp, number: int) -> list[AuditEntry]:
+    wait_until(
+        lambda: len(refused(callers_app)) >= number, "refusals are written", seen=lambda: len(refused(callers_app))
+    )
     # Whatever else waited has been written with them.
-    gallery.web_app.web.denied_requests.close()
-    return refused(gallery)
+    callers_app.web_app.web.denied_requests.close()
+    return refused(callers_app)
 
 
-def test_what_a_role_does_not_allow_is_written_in_the_log_of_the_instance(gallery: Gallery) -> None:
+def test_what_a_role_does_not_allow_is_written_in_the_log_of_the_instance(callers_app: CallersApp) -> None:
     for _ in range(3):
-        assert gallery.ask("viewer", "POST", f"/api/v1/tasks/{gallery.task_id}/cancel").status_code == 403
-    (entry,) = await_refused(gallery, 1)
+        assert callers_app.request("viewer", "POST", f"/api/v1/tasks/{callers_app.task_id}/cancel").status_code == 403
+    (entry,) = await_refused(callers_app, 1)
     assert (entry.scope, entry.action) == ("acme", "denied")
-    assert (entry.object_type, entry.object_id) == ("task", gallery.task_id)
+    assert (entry.object_type, entry.object_id) == ("task", callers_app.task_id)
     assert (entry.actor_id, entry.entrance, entry.address) == ("viewer", "rest", "127.0.0.1")
     assert entry.detail == {"act": "POST /api/v1/tasks/<task_id>/cancel"}
 
 
-def test_what_is_somebody_elses_is_written_in_their_log_and_what_is_not_there_in_none(gallery: Gallery) -> None:
-    schedule_id, artifact_id = gallery.new_schedule(), gallery.new_artifact()
+def test_what_is_somebody_elses_is_written_in_their_log_and_what_is_not_there_in_none(callers_app: CallersApp) -> None:
+    schedule_id, artifact_id = callers_app.new_schedule(), callers_app.new_artifact()
     asked = {
         "instance": ("/api/v1/instances/{}/tasks", "acme"),
-        "task": ("/api/v1/tasks/{}", gallery.task_id),
+        "task": ("/api/v1/tasks/{}", callers_app.task_id),
         "schedule": ("/api/v1/schedules/{}", schedule_id),
         "artifact": ("/api/v1/artifacts/{}", artifact_id),
     }
     for path, object_id in asked.values():
         missing = "nowhere" if object_id == "acme" else NOWHERE
-        assert gallery.ask("stranger", "GET", path.format(missing)).status_code == 404
-        assert gallery.ask("stranger", "GET", path.format(object_id)).status_code == 404
-    assert gallery.ask("owner", "PUT", "/api/v1/instances/acme/members/no.such", {"role": "viewer"}).status_code == 404
-    assert gallery.ask("nobody", "GET", f"/api/v1/tasks/{gallery.task_id}").status_code == 401
-    found = await_refused(gallery, len(asked))
+        assert callers_app.request("stranger", "GET", path.format(missing)).status_code == 404
+        assert callers_app.request("stranger", "GET", path.format(object_id)).status_code == 404
+    assert (
+        callers_app.request("owner", "PUT", "/api/v1/instances/acme/members/no.such", {"role": "viewer"}).status_code
+        == 404
+    )
+    assert callers_app.request("nobody", "GET", f"/api/v1/tasks/{callers_app.task_id}").status_code == 401
+    found = await_refused(callers_app, len(asked))
     assert {(e.scope, e.actor_id, e.object_type, e.object_id) for e in found} == {
         ("acme", "stranger", kind, object_id) for kind, (_, object_id) in asked.items()
     }
     assert len(found) == len(asked)
 
 
-def test_a_page_is_written_as_such(gallery: Gallery) -> None:
-    assert gallery.ask("stranger", "GET", "/instances/acme").status_code == 404
-    (entry,) = await_refused(gallery, 1)
+def test_a_page_is_written_as_such(callers_app: CallersApp) -> None:
+    assert callers_app.request("stranger", "GET", "/instances/acme").status_code == 404
+    (entry,) = await_refused(callers_app, 1)
     assert (entry.scope, entry.entrance, entry.detail) == ("acme", "ui", {"act": "GET /instances/<instance_id>"})
 
 
 def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_never_was_without(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens, rt = Tokens(gallery.rt), gallery.rt
-    mine = rt.by(Caller(gallery.people["viewer"], "system"))
+    tokens, rt = Tokens(callers_app.rt), callers_app.rt
+    mine = rt.by(Caller(callers_app.actors["viewer"], "system"))
     personal = api_tokens.mint_personal(mine, PersonalWish("ci"))
     page = api_tokens.mint_front_end(rt, tokens, FrontEndWish("page", "acme"))
     api_tokens.revoke_own(mine, personal.view["id"])
@@ -96,10 +101,10 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
     monkeypatch.setattr(current_caller, "identify", IDENTIFY)
     stolen = f"{personal.secret[:-4]}0000"
     for token in (personal.secret, personal.secret, page.secret, "nonsense", "rubbish", stolen):
-        answer = gallery.web_app.get("/instances", headers={"Authorization": f"Bearer {token}"})
+        answer = callers_app.web_app.get("/instances", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401
-    gallery.web_app.get("/instances")
-    found = await_refused(gallery, 3)
+    callers_app.web_app.get("/instances")
+    found = await_refused(callers_app, 3)
     assert [(e.scope, e.actor_kind, e.object_type, e.object_id, e.detail["why"]) for e in found] == [
         ("", "nobody", "token", personal.view["id"], "this token was revoked"),
         ("", "nobody", "token", "", "this is not a token that is accepted here"),
@@ -109,27 +114,30 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
     assert personal.secret not in str([vars(entry) for entry in found])
 
 
-def test_only_what_is_for_want_of_rights_is_written(gallery: Gallery) -> None:
-    refusals, caller = gallery.web_app.web.denied_requests, Caller(gallery.people["stranger"], "socket", "192.0.2.1")
+def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> None:
+    refusals, caller = (
+        callers_app.web_app.web.denied_requests,
+        Caller(callers_app.actors["stranger"], "socket", "192.0.2.1"),
+    )
     refusals.note(InvalidInput("no"), caller, "subscribe_instance", "instance", "acme")
     refusals.note(Unauthenticated(), caller, "connect", "", "")
     refusals.note(NotFound(), caller, "unsubscribe_task", "", "")
     refusals.note(NotFound(), caller, "subscribe_instance", "instance", "acme")
     refusals.note(Forbidden(), caller, "refresh_token", "", "")
-    found = await_refused(gallery, 2)
+    found = await_refused(callers_app, 2)
     assert [(e.scope, e.object_id, e.entrance, e.address, e.detail["act"]) for e in found] == [
         ("", "", "socket", "192.0.2.1", "refresh_token"),
         ("acme", "acme", "socket", "192.0.2.1", "subscribe_instance"),
     ]
 
 
-def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(gallery: Gallery) -> None:
-    caller = Caller(gallery.people["stranger"], "socket", "192.0.2.1")
-    refusals: DeniedRequestQueue = gallery.web_app.web.denied_requests
+def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(callers_app: CallersApp) -> None:
+    caller = Caller(callers_app.actors["stranger"], "socket", "192.0.2.1")
+    refusals: DeniedRequestQueue = callers_app.web_app.web.denied_requests
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with gallery.rt.db.write() as session:
+        with callers_app.rt.db.write() as session:
             session.execute(text("UPDATE instance SET name = name"))
             held.set()
             let_go.wait()
@@ -142,18 +150,20 @@ def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(gallery: G
         refusals.note(NotFound(), replace(caller, address=f"192.0.2.{number}"), "connect", "instance", "acme")
     let_go.set()
     holder.join()
-    gallery.web_app.web.denied_requests.close(timeout=60)
-    gallery.web_app.web.denials.flush()
-    with gallery.rt.db.read() as session:
+    callers_app.web_app.web.denied_requests.close(timeout=60)
+    callers_app.web_app.web.denials.flush()
+    with callers_app.rt.db.read() as session:
         rows = list(session.scalars(select(AuditEntry).where(AuditEntry.action == "denied")))
-    most = gallery.rt.settings.max_refusals
+    most = callers_app.rt.settings.max_refusals
     assert len(rows) <= most + 2
     assert sum(row.detail.get("more", 1) for row in rows) == 3 * BACKLOG
     assert max(row.detail["more"] for row in rows if row.detail.get("others")) >= BACKLOG
 
 
-def test_what_goes_wrong_while_it_is_written_stops_nothing(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    denials, refusals = gallery.web_app.web.denials, gallery.web_app.web.denied_requests
+def test_what_goes_wrong_while_it_is_written_stops_nothing(
+    callers_app: CallersApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denials, refusals = callers_app.web_app.web.denials, callers_app.web_app.web.denied_requests
     note: Callable[..., Any] = denials.note
     failed = threading.Event()
 
@@ -161,18 +171,18 @@ def test_what_goes_wrong_while_it_is_written_stops_nothing(gallery: Gallery, mon
         failed.set()
         raise RuntimeError("broken")
 
-    caller = Caller(gallery.people["viewer"], "socket")
+    caller = Caller(callers_app.actors["viewer"], "socket")
     monkeypatch.setattr(denials, "note", fail)
     refusals.note(Forbidden(), caller, "first", "", "")
     failed.wait()
     monkeypatch.setattr(denials, "note", note)
     refusals.note(Forbidden(), caller, "second", "", "")
-    assert [entry.detail["act"] for entry in await_refused(gallery, 1)] == ["second"]
+    assert [entry.detail["act"] for entry in await_refused(callers_app, 1)] == ["second"]
 
 
-def test_counts_are_written_when_nobody_comes_any_more(gallery: Gallery) -> None:
-    gallery.web_app.web.denials.window = 0.05
-    caller = Caller(gallery.people["viewer"], "socket")
+def test_counts_are_written_when_nobody_comes_any_more(callers_app: CallersApp) -> None:
+    callers_app.web_app.web.denials.window = 0.05
+    caller = Caller(callers_app.actors["viewer"], "socket")
     for _ in range(5):
-        gallery.web_app.web.denied_requests.note(Forbidden(), caller, "act", "", "")
-    wait_until(lambda: sum(e.detail.get("more", 1) for e in refused(gallery)) == 5, "what was counted is written")
+        callers_app.web_app.web.denied_requests.note(Forbidden(), caller, "act", "", "")
+    wait_until(lambda: sum(e.detail.get("more", 1) for e in refused(callers_app)) == 5, "what was counted is written")

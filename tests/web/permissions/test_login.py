@@ -17,7 +17,7 @@ from swallowtail.app.core.identity import users
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
-from tests.web.app_fixture import Json, WebApp, problem, take
+from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
 from tests.web.ops.test_openapi import Judge
 
 NEW = "staple after staple"
@@ -43,7 +43,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def login(web_app: WebApp, name: str = "ann", password: str = PASSWORD) -> Json:
-    return take(web_app.post("/auth/login", {"name": name, "password": password}))
+    return expect_json(web_app.post("/auth/login", {"name": name, "password": password}))
 
 
 def as_user(web_app: WebApp, name: str = "ann") -> dict[str, Any]:
@@ -59,7 +59,7 @@ def audit(web_app: WebApp) -> list[tuple[str, str, str, str]]:
 
 
 def unauthenticated(answer: TestResponse, detail: str | None = None) -> None:
-    told = problem(answer, 401, "unauthenticated")
+    told = expect_problem(answer, 401, "unauthenticated")
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="swallowtail"')
     if detail is not None:
@@ -69,11 +69,11 @@ def unauthenticated(answer: TestResponse, detail: str | None = None) -> None:
 
 def test_one_signs_in_and_shows_the_token_and_signs_out(web_app: WebApp) -> None:
     answer = web_app.post("/auth/login", {"name": "ANN", "password": PASSWORD})
-    tokens = take(answer)
+    tokens = expect_json(answer)
     assert answer.headers["Cache-Control"] == "no-store"
     assert (tokens["token_type"], tokens["name"]) == ("Bearer", "ann")
     headers = bearer(tokens["access_token"])
-    who = take(web_app.get("/auth/whoami", headers=headers))
+    who = expect_json(web_app.get("/auth/whoami", headers=headers))
     assert who == {
         "kind": "user",
         "id": tokens["user_id"],
@@ -118,8 +118,8 @@ def test_a_session_goes_on_with_the_next_token_and_ends_with_an_old_one(web_app:
     first = login(web_app)
     with time_machine.travel(now() + timedelta(minutes=16)):
         unauthenticated(web_app.get("/auth/whoami", headers=bearer(first["access_token"])), "expired")
-        second = take(web_app.post("/auth/refresh", {"session_token": first["session_token"]}))
-        take(web_app.get("/auth/whoami", headers=bearer(second["access_token"])))
+        second = expect_json(web_app.post("/auth/refresh", {"session_token": first["session_token"]}))
+        expect_json(web_app.get("/auth/whoami", headers=bearer(second["access_token"])))
         unauthenticated(web_app.post("/auth/refresh", {"session_token": first["session_token"]}))
         unauthenticated(web_app.get("/auth/whoami", headers=bearer(second["access_token"])), "revoked")
 
@@ -147,22 +147,22 @@ def test_a_bad_token_is_refused_also_where_nobody_has_to_show_one(tmp_path: Path
         unauthenticated(
             web_app.get("/instances", headers={"Authorization": header}), "not a token that is accepted here"
         )
-        take(web_app.get("/instances"))
-        assert take(web_app.get("/auth/whoami"))["kind"] == "open"
+        expect_json(web_app.get("/instances"))
+        assert expect_json(web_app.get("/auth/whoami"))["kind"] == "open"
         # A proxy's own password is not ours to judge.
-        take(web_app.get("/instances", headers={"Authorization": "Basic YTpi"}))
-        assert take(web_app.get("/auth/whoami", **as_user(web_app)))["name"] == "ann"
+        expect_json(web_app.get("/instances", headers={"Authorization": "Basic YTpi"}))
+        assert expect_json(web_app.get("/auth/whoami", **as_user(web_app)))["name"] == "ann"
     finally:
         web_app.close()
 
 
 def test_one_changes_ones_own_password(web_app: WebApp) -> None:
     me = as_user(web_app)
-    problem(
+    expect_problem(
         web_app.post("/auth/password", {"password": "wrong", "new_password": NEW}, **me), 403, "forbidden", "password"
     )
     short = web_app.post("/auth/password", {"password": PASSWORD, "new_password": "short"}, **me)
-    told = problem(short, 422, "invalid_input", "new_password")
+    told = expect_problem(short, 422, "invalid_input", "new_password")
     assert "short" not in str(told)
     assert web_app.post("/auth/password", {"password": PASSWORD, "new_password": NEW}, **me).status_code == 204
     unauthenticated(web_app.get("/auth/whoami", **me), "revoked")
@@ -172,55 +172,55 @@ def test_one_changes_ones_own_password(web_app: WebApp) -> None:
 def test_superusers_keep_users(web_app: WebApp) -> None:
     root = as_user(web_app, "boss")
     answer = web_app.post("/users", {"name": "Bob", "password": PASSWORD}, **root)
-    made = take(answer, 201)
+    made = expect_json(answer, 201)
     assert answer.headers["Location"] == "/api/v1/users/bob"
-    assert take(web_app.get("/users/bob", **root)) == made
+    assert expect_json(web_app.get("/users/bob", **root)) == made
     bob = as_user(web_app, "bob")
-    assert take(web_app.post("/users/bob/disable", **root))["disabled_at"] is not None
+    assert expect_json(web_app.post("/users/bob/disable", **root))["disabled_at"] is not None
     unauthenticated(web_app.get("/auth/whoami", **bob))
-    assert take(web_app.post("/users/bob/enable", **root))["disabled_at"] is None
-    take(web_app.post("/users/bob/password", {"password": NEW}, **root))
+    assert expect_json(web_app.post("/users/bob/enable", **root))["disabled_at"] is None
+    expect_json(web_app.post("/users/bob/password", {"password": NEW}, **root))
     login(web_app, "bob", NEW)
-    page = take(web_app.get("/users?limit=2", **root))
-    rest = take(web_app.get(f"/users?limit=2&cursor={page['next_cursor']}", **root))
+    page = expect_json(web_app.get("/users?limit=2", **root))
+    rest = expect_json(web_app.get(f"/users?limit=2&cursor={page['next_cursor']}", **root))
     assert [one["name"] for one in page["items"] + rest["items"]] == ["ann", "bob", "boss"]
-    problem(web_app.post("/users/boss/disable", **root), 409, "conflict", "name")
-    problem(web_app.get("/users/nobody", **root), 404, "not_found", "name")
-    problem(web_app.post("/users", {"name": "bob", "password": PASSWORD}, **root), 409, "conflict", "name")
-    problem(web_app.post("/users", {"name": "eve"}, **root), 422, "invalid_input", "password")
-    problem(web_app.post("/users", {"name": "eve", "issuer": "a"}, **root), 422, "invalid_input", "subject")
-    problem(web_app.get("/users", **bob), 401, "unauthenticated")
-    problem(web_app.get("/users", **as_user(web_app)), 403, "forbidden")
+    expect_problem(web_app.post("/users/boss/disable", **root), 409, "conflict", "name")
+    expect_problem(web_app.get("/users/nobody", **root), 404, "not_found", "name")
+    expect_problem(web_app.post("/users", {"name": "bob", "password": PASSWORD}, **root), 409, "conflict", "name")
+    expect_problem(web_app.post("/users", {"name": "eve"}, **root), 422, "invalid_input", "password")
+    expect_problem(web_app.post("/users", {"name": "eve", "issuer": "a"}, **root), 422, "invalid_input", "subject")
+    expect_problem(web_app.get("/users", **bob), 401, "unauthenticated")
+    expect_problem(web_app.get("/users", **as_user(web_app)), 403, "forbidden")
 
 
 def test_a_personal_token_is_shown_once_used_and_revoked(web_app: WebApp) -> None:
     me = as_user(web_app)
     wish = {"name": "ci", "acts": ["instance.read", "instance.create"], "lifetime": 3600.0}
-    minted = take(web_app.post("/tokens", wish, **me), 201)
+    minted = expect_json(web_app.post("/tokens", wish, **me), 201)
     script = {"headers": bearer(minted["secret"])}
-    take(web_app.post("/instances", {"name": "Mine", "id": "mine"}, **script), 201)
-    problem(
+    expect_json(web_app.post("/instances", {"name": "Mine", "id": "mine"}, **script), 201)
+    expect_problem(
         web_app.post("/instances/mine/tasks", {"kind": "brief", "input": {"text": "a"}}, **script), 403, "forbidden"
     )
-    problem(web_app.post("/tokens", {"name": "more"}, **script), 403, "forbidden")
-    (listed,) = take(web_app.get("/tokens", **me))["items"]
+    expect_problem(web_app.post("/tokens", {"name": "more"}, **script), 403, "forbidden")
+    (listed,) = expect_json(web_app.get("/tokens", **me))["items"]
     assert listed | {"last_used_at": None} == minted["token"]
     assert listed["last_used_at"] is not None
     assert minted["secret"] not in web_app.get("/tokens", **me).text
     address = f"/api/v1/tokens/{listed['id']}"
     assert web_app.client.delete(address, **me).status_code == 204
     unauthenticated(web_app.get("/auth/whoami", **script), "revoked")
-    problem(web_app.client.delete("/api/v1/tokens/x", **me), 422, "invalid_input", "token_id")
+    expect_problem(web_app.client.delete("/api/v1/tokens/x", **me), 422, "invalid_input", "token_id")
 
 
 def test_a_personal_token_signs_itself_out(web_app: WebApp) -> None:
-    minted = take(web_app.post("/tokens", {"name": "cli", "acts": ["instance.read"]}, **as_user(web_app)), 201)
+    minted = expect_json(web_app.post("/tokens", {"name": "cli", "acts": ["instance.read"]}, **as_user(web_app)), 201)
     assert web_app.post("/auth/logout", headers=bearer(minted["secret"])).status_code == 204
     unauthenticated(web_app.get("/auth/whoami", headers=bearer(minted["secret"])), "revoked")
 
 
 def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp) -> None:
-    judge = Judge(take(web_app.client.get("/api/openapi.json")))
+    judge = Judge(expect_json(web_app.client.get("/api/openapi.json")))
     tokens = judge.check("login", web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))
     root = {"headers": bearer(tokens["access_token"])}
     judge.check("refresh", web_app.post("/auth/refresh", {"session_token": tokens["session_token"]}))
@@ -245,10 +245,10 @@ def test_who_tries_passwords_is_asked_to_wait_and_who_knows_theirs_is_not_held_u
             if answer.status_code == 429:
                 break
             unauthenticated(answer)
-        problem(answer, 429, "rate_limited")
+        expect_problem(answer, 429, "rate_limited")
         assert int(answer.headers["Retry-After"]) >= 1
         # The right password is not looked at either.
-        problem(web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}), 429, "rate_limited")
+        expect_problem(web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}), 429, "rate_limited")
         tried = len(audit(web_app))
         assert 0 < tried < 50
     finally:

@@ -17,15 +17,15 @@ from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.settings import make_settings
 from tests.harness.signed_tokens import sign_token
 from tests.identity.bench import CHEAP, KEY, PASSWORD, PROVIDER
-from tests.web.app_fixture import Json, WebApp, problem, take
-from tests.web.browser_client import proof_on
+from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
+from tests.web.browser_client import csrf_token_of
 from tests.web.pages.test_sign_in import HTML
 
 OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id": "app", "oidc_client_secret": "s" * 40}
 
 
 @pytest.fixture
-def new_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
+def new_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
     """Make applications on a database with an address, such as a distributed deployment has."""
     desks: list[WebApp] = []
 
@@ -41,9 +41,9 @@ def new_desk(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
 
 
 @pytest.fixture
-def web_app(new_desk: Callable[..., WebApp]) -> WebApp:
+def web_app(new_web_app: Callable[..., WebApp]) -> WebApp:
     """One of them, with the user `ann`, who owns the instance `acme`."""
-    web_app = new_desk()
+    web_app = new_web_app()
     ann = users.create_user(web_app.rt, "ann", PASSWORD)
     web_app.rt.ledger.create_instance("Acme", "acme")
     with web_app.rt.db.write() as session:
@@ -79,7 +79,7 @@ def not_set_up(told: Json) -> None:
 )
 def test_signing_in_by_rest_says_what_is_missing_and_not_to_come_again(web_app: WebApp, path: str, body: Json) -> None:
     answer = web_app.post(path, body)
-    not_set_up(problem(answer, 503, "not_set_up"))
+    not_set_up(expect_problem(answer, 503, "not_set_up"))
     assert "Retry-After" not in answer.headers
     assert tokens(web_app) == 0
 
@@ -88,23 +88,27 @@ def test_a_front_ends_token_is_not_minted_and_all_else_works(web_app: WebApp) ->
     headers = personal(web_app)
     before = tokens(web_app)
     not_set_up(
-        problem(web_app.post("/instances/acme/front-end-tokens", {"name": "page"}, headers=headers), 503, "not_set_up")
+        expect_problem(
+            web_app.post("/instances/acme/front-end-tokens", {"name": "page"}, headers=headers), 503, "not_set_up"
+        )
     )
     assert tokens(web_app) == before
-    assert take(web_app.get("/instances/acme/front-end-tokens", headers=headers))["items"] == []
-    assert take(web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "x"}}, headers=headers), 201)
-    assert take(web_app.get("/auth/whoami", headers=headers))["name"] == "ann"
+    assert expect_json(web_app.get("/instances/acme/front-end-tokens", headers=headers))["items"] == []
+    assert expect_json(
+        web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": "x"}}, headers=headers), 201
+    )
+    assert expect_json(web_app.get("/auth/whoami", headers=headers))["name"] == "ann"
 
 
 def test_what_is_signed_with_a_key_of_ours_is_no_token_here(web_app: WebApp) -> None:
     forged = sign_token({"sub": "ann", "jti": "x"}, KEY, headers={"typ": "at+jwt", "kid": "any"})
-    problem(web_app.get("/auth/whoami", headers={"Authorization": f"Bearer {forged}"}), 401, "unauthenticated")
+    expect_problem(web_app.get("/auth/whoami", headers={"Authorization": f"Bearer {forged}"}), 401, "unauthenticated")
 
 
 def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: WebApp) -> None:
     page = web_app.client.get("/login", headers=HTML)
     assert page.status_code == 200
-    form = {"name": "ann", "password": PASSWORD, "csrf": proof_on(page), "next": "/"}
+    form = {"name": "ann", "password": PASSWORD, "csrf": csrf_token_of(page), "next": "/"}
     answer = web_app.client.post("/login", data=form, headers=HTML)
     assert answer.status_code == 503
     assert "SWALLOWTAIL_SECRET_KEY" in answer.text
@@ -113,8 +117,8 @@ def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: 
     assert tokens(web_app) == 0
 
 
-def test_nobody_is_sent_to_the_provider_to_come_back_to_a_closed_door(new_desk: Callable[..., WebApp]) -> None:
-    web_app = new_desk(**OIDC)
+def test_nobody_is_sent_to_the_provider_to_come_back_to_a_closed_door(new_web_app: Callable[..., WebApp]) -> None:
+    web_app = new_web_app(**OIDC)
     for path in ("/login/provider", "/login/provider/back?code=x&state=y"):
         answer = web_app.client.get(path, headers=HTML)
         assert answer.status_code == 503, path

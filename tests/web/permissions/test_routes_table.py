@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from tests.web.access_table import TABLE, WHO
-from tests.web.callers import Gallery, make_front_end
+from tests.web.callers import CallersApp, make_front_end
 
 
-def test_every_route_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
+def test_every_route_is_in_the_table_and_nothing_else(callers_app: CallersApp) -> None:
     served = {
         f"{method} {rule.rule}"
-        for rule in gallery.web_app.app.url_map.iter_rules()
+        for rule in callers_app.web_app.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served == set(TABLE)
 
 
 @pytest.mark.parametrize("route", TABLE)
-def test_everybody_gets_the_answer_that_is_theirs(gallery: Gallery, route: str) -> None:
+def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, route: str) -> None:
     row, method = TABLE[route], route.partition(" ")[0]
     given = {}
     for place, who in enumerate(WHO):
         body = row.body if row.body is None or "name" not in row.body else {**row.body, "name": f"{who}-{place}"}
-        given[who] = gallery.ask(who, method, row.path(gallery), body).status_code
+        given[who] = callers_app.request(who, method, row.path(callers_app), body).status_code
     assert given == row.expected()
 
 
@@ -32,58 +32,58 @@ MISSING_TASK = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.mark.parametrize("route", READS)
-def test_what_is_not_yours_looks_as_if_it_were_not_there(gallery: Gallery, route: str) -> None:
-    path = TABLE[route].path(gallery)
-    unknown = gallery.ask("viewer", "GET", path.replace("acme", "nowhere"))
-    forbidden = gallery.ask("viewer", "GET", path.replace("acme", "other"))
+def test_what_is_not_yours_looks_as_if_it_were_not_there(callers_app: CallersApp, route: str) -> None:
+    path = TABLE[route].path(callers_app)
+    unknown = callers_app.request("viewer", "GET", path.replace("acme", "nowhere"))
+    forbidden = callers_app.request("viewer", "GET", path.replace("acme", "other"))
     assert (unknown.status_code, forbidden.status_code) == (404, 404)
     assert unknown.text.replace("nowhere", "other") == forbidden.text
 
 
 @pytest.mark.parametrize("path", ["", "/steps"])
-def test_a_task_that_is_not_yours_looks_as_if_it_were_not_there(gallery: Gallery, path: str) -> None:
+def test_a_task_that_is_not_yours_looks_as_if_it_were_not_there(callers_app: CallersApp, path: str) -> None:
     for who in ("viewer", "superuser", "page", "task_page"):
-        unknown = gallery.ask(who, "GET", f"/api/v1/tasks/{MISSING_TASK}{path}")
-        forbidden = gallery.ask(who, "GET", f"/api/v1/tasks/{gallery.other_task_id}{path}")
+        unknown = callers_app.request(who, "GET", f"/api/v1/tasks/{MISSING_TASK}{path}")
+        forbidden = callers_app.request(who, "GET", f"/api/v1/tasks/{callers_app.other_task_id}{path}")
         assert (unknown.status_code, unknown.text) == (forbidden.status_code, forbidden.text)
         assert unknown.status_code == 404
 
 
-def test_lists_hold_what_is_yours(gallery: Gallery) -> None:
+def test_lists_hold_what_is_yours(callers_app: CallersApp) -> None:
     for who, seen in (("viewer", {"acme"}), ("stranger", {"other"}), ("superuser", set()), ("page", {"acme"})):
-        items = gallery.ask(who, "GET", "/api/v1/instances").get_json()["items"]
+        items = callers_app.request(who, "GET", "/api/v1/instances").get_json()["items"]
         assert {one["id"] for one in items} & {"acme", "other"} == seen
 
 
-def test_a_token_for_one_task_shows_that_task_only(gallery: Gallery) -> None:
-    other = gallery.new_task()
-    listed = gallery.ask("task_page", "GET", "/api/v1/instances/acme/tasks").get_json()["items"]
-    assert [task["id"] for task in listed] == [gallery.task_id]
-    snapshot = gallery.ask("task_page", "GET", "/api/v1/instances/acme/snapshot").get_json()
-    assert [task["id"] for task in snapshot["tasks"]] == [gallery.task_id]
-    events = gallery.ask("task_page", "GET", "/api/v1/instances/acme/events").get_json()
-    assert {event["task_id"] for event in events["items"]} == {gallery.task_id}
+def test_a_token_for_one_task_shows_that_task_only(callers_app: CallersApp) -> None:
+    other = callers_app.new_task()
+    listed = callers_app.request("task_page", "GET", "/api/v1/instances/acme/tasks").get_json()["items"]
+    assert [task["id"] for task in listed] == [callers_app.task_id]
+    snapshot = callers_app.request("task_page", "GET", "/api/v1/instances/acme/snapshot").get_json()
+    assert [task["id"] for task in snapshot["tasks"]] == [callers_app.task_id]
+    events = callers_app.request("task_page", "GET", "/api/v1/instances/acme/events").get_json()
+    assert {event["task_id"] for event in events["items"]} == {callers_app.task_id}
     assert events["next_since"] == events["head"]
-    assert gallery.ask("task_page", "GET", f"/api/v1/tasks/{other}").status_code == 404
-    assert gallery.ask("task_page", "GET", f"/api/v1/instances/acme/events?task_id={other}").status_code == 404
+    assert callers_app.request("task_page", "GET", f"/api/v1/tasks/{other}").status_code == 404
+    assert callers_app.request("task_page", "GET", f"/api/v1/instances/acme/events?task_id={other}").status_code == 404
 
 
-def test_fields_that_a_token_does_not_show_are_null(gallery: Gallery) -> None:
-    task_id = gallery.new_task()
-    gallery.web_app.perform(task_id)
+def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> None:
+    task_id = callers_app.new_task()
+    callers_app.web_app.perform(task_id)
     page = make_front_end("acme", task_id, frozenset({"message"}))
-    task = gallery.ask(page, "GET", f"/api/v1/tasks/{task_id}").get_json()
+    task = callers_app.request(page, "GET", f"/api/v1/tasks/{task_id}").get_json()
     assert (task["status"], task["progress"], task["message"]) == ("COMPLETED", 100.0, "Completed")
     assert [task[name] for name in ("title", "input", "result", "error", "submitted_by")] == [None] * 5
-    (step,) = gallery.ask(page, "GET", f"/api/v1/tasks/{task_id}/steps").get_json()["items"]
+    (step,) = callers_app.request(page, "GET", f"/api/v1/tasks/{task_id}/steps").get_json()["items"]
     assert (step["status"], step["agent"], step["key"]) == ("completed", None, None)
-    whole = gallery.ask(page, "GET", f"/api/v1/tasks/{task_id}/steps/{step['step_id']}").get_json()
+    whole = callers_app.request(page, "GET", f"/api/v1/tasks/{task_id}/steps/{step['step_id']}").get_json()
     assert whole == {**step, "output": None}
-    snapshot = gallery.ask(page, "GET", "/api/v1/instances/acme/snapshot").get_json()
+    snapshot = callers_app.request(page, "GET", "/api/v1/instances/acme/snapshot").get_json()
     # A snapshot shows tasks and steps in outline, to everybody.
     outline = {name: value for name, value in task.items() if name not in ("input", "result")}
     assert snapshot["tasks"] == [{**outline, "steps": [step], "steps_complete": True}]
-    events = gallery.ask(page, "GET", "/api/v1/instances/acme/events").get_json()["items"]
+    events = callers_app.request(page, "GET", "/api/v1/instances/acme/events").get_json()["items"]
     assert [event["data"].get("status") for event in events] == [
         "SUBMITTED", "QUEUED", "IN_PROGRESS", "in_progress", "completed", "COMPLETED",
     ]  # fmt: skip
@@ -91,8 +91,8 @@ def test_fields_that_a_token_does_not_show_are_null(gallery: Gallery) -> None:
     assert events[-1]["data"]["result"] is None
 
 
-def test_what_is_done_is_done_by_the_caller(gallery: Gallery) -> None:
-    made = gallery.ask("stranger", "POST", "/api/v1/instances", {"name": "Mine", "id": "mine"})
+def test_what_is_done_is_done_by_the_caller(callers_app: CallersApp) -> None:
+    made = callers_app.request("stranger", "POST", "/api/v1/instances", {"name": "Mine", "id": "mine"})
     assert made.status_code == 201
-    assert gallery.ask("stranger", "GET", "/api/v1/instances/mine").status_code == 200
-    assert gallery.ask("owner", "GET", "/api/v1/instances/mine").status_code == 404
+    assert callers_app.request("stranger", "GET", "/api/v1/instances/mine").status_code == 200
+    assert callers_app.request("owner", "GET", "/api/v1/instances/mine").status_code == 404

@@ -14,7 +14,7 @@ from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.delivery.fakes import FakeTransport
 from tests.web.access_table import WHO
-from tests.web.callers import Gallery
+from tests.web.callers import CallersApp
 
 READERS = "unauthenticated not_found ok ok ok ok not_found ok ok unauthenticated"
 #: Giving up what one may not even have is no use and no harm.
@@ -31,17 +31,17 @@ TABLE = {
 }
 
 
-def test_every_event_is_in_the_table_and_nothing_else(gallery: Gallery) -> None:
-    assert gallery.web_app.web.events == set(TABLE)
+def test_every_event_is_in_the_table_and_nothing_else(callers_app: CallersApp) -> None:
+    assert callers_app.web_app.web.events == set(TABLE)
 
 
-def deeds(gallery: Gallery, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
+def deeds(callers_app: CallersApp, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
     """What each event comes to."""
     return {
         "subscribe_instance": lambda: hub.subscriptions.subscribe("c", "acme", None, lambda _: None),
         "unsubscribe_instance": lambda: hub.subscriptions.unsubscribe("c", "acme", lambda: None),
-        "subscribe_task": lambda: hub.subscriptions.subscribe_task("c", gallery.task_id, lambda: None),
-        "unsubscribe_task": lambda: hub.subscriptions.unsubscribe_task("c", gallery.task_id),
+        "subscribe_task": lambda: hub.subscriptions.subscribe_task("c", callers_app.task_id, lambda: None),
+        "unsubscribe_task": lambda: hub.subscriptions.unsubscribe_task("c", callers_app.task_id),
         "refresh_token": lambda: hub.permissions.replace_token(
             hub.clients.find("c"), replace(actor, token_id="another")
         ),
@@ -57,21 +57,21 @@ def outcome(deed: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("event", TABLE)
-def test_everybody_gets_what_is_theirs(gallery: Gallery, event: str) -> None:
-    settings = gallery.rt.settings
+def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> None:
+    settings = callers_app.rt.settings
     found = []
     for who in WHO:
-        hub = Hub(settings, DatabaseReader(gallery.rt.db, settings), FakeTransport())
-        actor = gallery.people[who]
+        hub = Hub(settings, DatabaseReader(callers_app.rt.db, settings), FakeTransport())
+        actor = callers_app.actors[who]
         hub.clients.add("c", actor)
-        found.append(outcome(deeds(gallery, hub, actor)[event]))
+        found.append(outcome(deeds(callers_app, hub, actor)[event]))
         hub.subscriptions.disconnect("c")
     assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
 
 
-def test_a_token_cannot_be_refreshed_by_somebody_elses(gallery: Gallery) -> None:
-    hub = Hub(gallery.rt.settings, DatabaseReader(gallery.rt.db, gallery.rt.settings), FakeTransport())
+def test_a_token_cannot_be_refreshed_by_somebody_elses(callers_app: CallersApp) -> None:
+    hub = Hub(callers_app.rt.settings, DatabaseReader(callers_app.rt.db, callers_app.rt.settings), FakeTransport())
     for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
-        hub.clients.add("c", gallery.people[mine])
-        replace = partial(hub.permissions.replace_token, hub.clients.find("c"), gallery.people[other])
+        hub.clients.add("c", callers_app.actors[mine])
+        replace = partial(hub.permissions.replace_token, hub.clients.find("c"), callers_app.actors[other])
         assert outcome(replace) == "forbidden"
