@@ -24,7 +24,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.database.schema_version import latest_revision
 from swallowtail.app.core.errors import NotReleased
-from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.tables.system import Deployment
 
 log = structlog.get_logger(__name__)

@@ -22,13 +22,14 @@ ARROWS = {
     "core.coordination": "core.database core.tables core.validation",
     "core.logs": "core.config core.payload_redaction core.privacy",
     "core.security": "core.config core.errors core.events core.process core.tables",
+    "core.redis": "core.config core.events",
     "core.audit": "core.config core.database core.errors core.events core.schemas core.security core.tables",
     "core.ledger": (
         "core.audit core.config core.coordination core.database core.errors core.events "
-        "core.payload_redaction core.privacy core.process core.security core.states core.tables "
+        "core.payload_redaction core.privacy core.process core.redis core.security core.states core.tables "
         "core.validation"
     ),
-    "core.deployment": "core.config core.database core.errors core.ledger.publisher core.tables",
+    "core.deployment": "core.config core.database core.errors core.redis core.tables",
     "core.runtime": (
         "core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
         "core.ledger.publisher core.ledger.runs core.ledger.tasks core.process core.security"
@@ -49,7 +50,7 @@ ARROWS = {
     "core.services": (
         "core.config core.coordination core.database core.errors core.events core.ledger.agent_cards "
         "core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
-        "core.payload_redaction core.privacy core.process core.queries core.runtime core.schemas "
+        "core.payload_redaction core.privacy core.process core.queries core.redis core.runtime core.schemas "
         "core.security core.states core.tables core.validation"
     ),
     "migrations": "core.config core.database core.tables",
@@ -59,11 +60,11 @@ ARROWS = {
         "core.config core.database core.errors core.events core.ledger.event_log core.process core.queries "
         "core.security delivery.wire"
     ),
-    "delivery.redis": "core.config core.events core.ledger.publisher core.process delivery.metrics",
+    "delivery.redis": "core.config core.process core.redis delivery.metrics",
     "delivery.clients": "core.config core.errors core.security delivery.log delivery.metrics delivery.wire",
     "delivery.streams": (
         "core.config core.errors core.events core.ledger.event_log core.ledger.publisher core.process "
-        "delivery.clients delivery.log delivery.metrics delivery.redis delivery.wire"
+        "core.redis delivery.clients delivery.log delivery.metrics delivery.redis delivery.wire"
     ),
     "delivery.subscriptions": (
         "core.config core.errors delivery.clients delivery.log delivery.metrics delivery.streams delivery.wire"
@@ -81,7 +82,7 @@ ARROWS = {
         "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
     ),
     "web.http": "core.config core.database core.errors",
-    "web.limits": ("core.config core.errors core.ledger.publisher core.process core.security web.background web.http"),
+    "web.limits": "core.config core.errors core.process core.redis core.security web.background web.http",
     "web.websocket": "core.config",
     "web.engineio": "core.config core.errors web.http web.websocket",
     "web.accept": "core.config web.engineio web.http web.limits web.websocket",
@@ -107,7 +108,7 @@ ARROWS = {
         "core.services core.states core.validation web.api web.container web.http web.request"
     ),
     "web.socketio": (
-        "core.config core.errors core.events core.identity core.ledger.publisher core.security "
+        "core.config core.errors core.events core.identity core.redis core.security "
         "core.validation delivery.access_monitor delivery.clients delivery.hub delivery.metrics "
         "delivery.wire web.background web.container web.engineio web.http "
         "web.limits web.websocket"

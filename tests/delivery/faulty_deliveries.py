@@ -15,7 +15,8 @@ import redis
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.event_log import Head
-from swallowtail.app.core.ledger.publisher import connect, instance_channel
+from swallowtail.app.core.ledger.publisher import instance_channel
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.delivery.clients.lagging_cursors import LaggingCursors
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from swallowtail.app.delivery.redis.messages import EventsMessage, LiveMessage, read_message
+from swallowtail.app.core.redis.messages import EventsMessage, LiveMessage, read_message
 from tests.delivery.fakes import INSTANCE, hint, live_hint, make_event
 
 

@@ -16,11 +16,11 @@ from swallowtail.app.core.ledger.publisher import (
     PUBLISH_FAILURES,
     PUBLISHED,
     Broadcaster,
-    connect,
     instance_channel,
     task_channel,
 )
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
+from swallowtail.app.core.redis.connection import connect
 from tests.core.domain import Domain
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings

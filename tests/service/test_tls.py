@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.outbox import make_sender
-from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.workers.celery_app import CheckedAMQP, worker_settings
 from tests.harness.ports import answers, free_port
 from tests.harness.program import Program, make_directory

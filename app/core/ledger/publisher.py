@@ -14,13 +14,11 @@ from typing import Any
 import redis
 import structlog
 from prometheus_client import Counter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.security.message_signing import Voucher
 
 log = structlog.get_logger(__name__)
@@ -42,23 +40,6 @@ def task_channel(settings: Settings, task_id: str) -> str:
 def access_channel(settings: Settings) -> str:
     """Return the name of the channel on which it is told that somebody's access has changed."""
     return f"{settings.channel_prefix}:access"
-
-
-def connect(settings: Settings, *, timeout: float | None = None, silence: float | None = None) -> redis.Redis:
-    """Return a client that gives up after `timeout` seconds (default: `publish_timeout`) and never tries twice.
-
-    `silence` is how long one read may wait, where that is not the same.
-    """
-    limit = settings.publish_timeout if timeout is None else timeout
-    address = read_address(settings.redis)
-    return redis.Redis.from_url(
-        address.url,
-        socket_timeout=limit if silence is None else silence,
-        socket_connect_timeout=limit,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        **(address.redis_tls or {}),
-    )
 
 
 class Broadcaster:

@@ -31,7 +31,7 @@ INTERNALS = {
         ),
     },
     "python-socketio": {
-        "socketio.RedisManager": "_handle_emit _listen _publish _redis_connect _redis_listen_with_retries _thread",
+        "socketio.RedisManager": "_handle_emit _listen _publish _redis_connect _thread",
         "socketio.Server": "_handle_connect _handle_eio_connect _handle_event _send_packet eio packet_class",
     },
     "redis": {"redis.Connection": "_sock"},

@@ -1,37 +1,34 @@
-"""Following an instance from a program: the far end of the road for the CLI, as `delivery/hub` is for sockets.
+"""Follows an instance, or one task of it, from a program: yields every event once and in order, as the CLI shows them.
 
-The database's numbers are the truth. Redis says when to look, and carries live progress; without Redis the log is
-looked at every `head_check`, and nothing is missed but live progress.
+The numbers in the database are the truth. Redis messages say when to look, and carry live progress; without Redis the log
+is read every `head_check`, and only live progress is missed.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-import redis
-import structlog
-from redis.client import PubSub
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.publisher import connect, instance_channel
+from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.redis.messages import LiveMessage, read_message
+from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.security.field_mask import view_of
 from swallowtail.app.core.security.message_signing import Voucher
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 
-log = structlog.get_logger(__name__)
-
-#: Events that one look at the log reads at most.
+#: Most events that one read of the log returns.
 PAGE = 500
 
 
@@ -44,7 +41,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The numbers do not go on from where the follower stood, as in the protocol's `reset`."""
+    """The numbers do not continue from the cursor, as in the protocol's `reset`."""
 
     instance_id: str
     reason: Literal["epoch", "too_old"]
@@ -55,69 +52,71 @@ Item = EventRecord | Live | Reset
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """One look: the events after the cursor, where the cursor then stands, and what ends or breaks the following."""
+    """One read of the log: the events after the cursor, and the cursor after them."""
 
     events: list[EventRecord]
     cursor: int
     epoch: str
-    full: bool
+    is_full: bool
     reset: Reset | None
     task: TaskView | None
 
 
 class Follower:
-    """Gives every event of an instance, or of one task, with numbers above `after`, in order and as they come.
+    """Yields the events of an instance, or of one task, with numbers above `after`.
 
-    `after` None means: all that is stored. Following one task ends when the task has; `task` is then its last state.
+    `after` None means all that is stored. Following one task ends with the task; `task` is then its last state.
     """
 
     def __init__(
         self, runtime: Runtime, instance_id: str, *, after: int | None = None, task_id: str | None = None
     ) -> None:
         self.task: TaskView | None = None
-        #: Number of the latest event that is dealt with: where another follower would go on.
+        #: Number of the latest event that was yielded or skipped: where another follower would continue.
         self.cursor = after or 0
-        self._asked_for_all = after is None
+        self._wants_all = after is None
         self._runtime = runtime
         self._instance_id = instance_id
         self._task_id = task_id
         self._view = view_of(runtime.caller.actor)
+        settings = runtime.settings
+        self._interval = min(settings.head_check, 1.0)
+        self._channel = instance_channel(settings, instance_id)
+        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._epoch: str | None = None
+        #: The latest event of each task.
         self._latest: dict[str, int] = {}
 
     def items(self) -> Iterator[Item]:
-        """Give items for ever, or until the task that is followed has ended.
-
-        Whether the caller may is asked at every look.
+        """Yield items until the followed task has ended, or for ever. Each read checks the caller's permission.
 
         Raises:
-            NotFound: there is no such instance, or no such task in it, or none for the caller.
-            Unauthenticated, Forbidden: the caller may not.
+            NotFound: the instance or the task does not exist, or is hidden from the caller.
+            Unauthenticated, Forbidden: the caller is not allowed.
             Unavailable: the database stayed away for `database_wait`.
         """
-        hints = _Hints(self._runtime.settings, self._instance_id)
-        try:
+        subscriber = RedisSubscriber(self._runtime.settings, self._channel, wait=min(self._interval, WAIT))
+        # Closed here and not when it is collected, so that the connection ends with the following.
+        with closing(subscriber.replies(threading.Event())) as replies:
             while True:
-                page = self._look()
+                page = self._read_page()
                 if page.reset is not None:
                     yield page.reset
                 for event in page.events:
                     self._latest[event.task_id] = event.seq
                     yield event
-                if page.task is not None and not page.full and TaskStatus(page.task["status"]) in TERMINAL:
+                if page.task is not None and not page.is_full and TaskStatus(page.task["status"]) in TERMINAL:
                     return
-                if not page.full:
-                    yield from self._listen(hints)
-        finally:
-            hints.close()
+                if not page.is_full:
+                    yield from self._wait(replies)
 
-    def _look(self) -> _Page:
+    def _read_page(self) -> _Page:
         try:
             page: _Page = self._runtime.db.run(self._read, write=False)
         except DBAPIError as fault:
             raise Unavailable("the database is locked or away") from fault
         self.cursor, self._epoch, self.task = page.cursor, page.epoch, page.task
-        self._asked_for_all = False
+        self._wants_all = False
         return page
 
     def _read(self, session: Session) -> _Page:
@@ -130,72 +129,31 @@ class Follower:
         if self._epoch not in (None, head.epoch) or after > head.seq:
             after, reset = head.min_seq, Reset(self._instance_id, "epoch")
         elif after < head.min_seq:
-            after, reset = head.min_seq, None if self._asked_for_all else Reset(self._instance_id, "too_old")
+            after, reset = head.min_seq, None if self._wants_all else Reset(self._instance_id, "too_old")
         events = sight.events(self._instance_id, after, PAGE, self._task_id)
-        full = len(events) == PAGE
-        return _Page(events, events[-1].seq if full else head.seq, head.epoch, full, reset, task)
+        is_full = len(events) == PAGE
+        return _Page(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)
 
-    def _listen(self, hints: _Hints) -> Iterator[Live]:
-        """Give live progress until there is news in the log, or until it is time to look without being told."""
-        until = time.monotonic() + min(self._runtime.settings.head_check, 1.0)
-        while (left := until - time.monotonic()) > 0:
-            message = hints.wait(left)
-            if message is None:
+    def _wait(self, replies: Iterator[Any]) -> Iterator[Live]:
+        """Yield live progress until a message announces events, or until it is time to read the log without one."""
+        until = time.monotonic() + self._interval
+        while time.monotonic() < until:
+            reply = next(replies)
+            if reply is None or reply[0] != b"message":
                 continue
-            if message.get("kind") != "live":
+            message = self._voucher.unwrap(self._channel, reply[2])
+            content = None if message is None else read_message(message, self._instance_id)
+            if isinstance(content, LiveMessage):
+                if self._is_news(content):
+                    yield Live(dict(self._view.project_wire(content.wire)))
+            elif content is not None:
                 return
-            live = message["live"]
-            if live.get("epoch") != self._epoch or message["base_seq"] > self.cursor:
-                continue
-            if self._task_id not in (None, live["task_id"]):
-                continue
-            if not self._view.shows(live["task_id"]):
-                continue
-            # A later event of the task says more than what was measured before it.
-            if self._latest.get(live["task_id"], 0) <= message["base_seq"]:
-                yield Live(dict(self._view.project_wire(live)))
 
-
-class _Hints:
-    """What an instance's channel says, and silence while Redis is away."""
-
-    def __init__(self, settings: Settings, instance_id: str) -> None:
-        self._settings = settings
-        self._channel = instance_channel(settings, instance_id)
-        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
-        self._client: redis.Redis | None = None
-        self._pubsub: PubSub | None = None
-
-    def wait(self, seconds: float) -> dict[str, Any] | None:
-        """Return the next message, or None after at most `seconds` or so without one."""
-        try:
-            message = self._subscribed().get_message(ignore_subscribe_messages=True, timeout=seconds)
-            told = None if message is None else self._voucher.unwrap(self._channel, message["data"])
-            found = None if told is None else orjson.loads(told)
-        except (redis.RedisError, OSError) as fault:
-            log.info("hints_away", reason=str(fault))
-            self.close()
-            time.sleep(seconds)
-            return None
-        except orjson.JSONDecodeError:
-            return None
-        return found if isinstance(found, dict) else None
-
-    def close(self) -> None:
-        """Close the connection; the next `wait` opens another."""
-        pubsub, self._pubsub = self._pubsub, None
-        client, self._client = self._client, None
-        try:
-            if pubsub is not None:
-                pubsub.close()
-            if client is not None:
-                client.close()
-        except (redis.RedisError, OSError):
-            pass
-
-    def _subscribed(self) -> PubSub:
-        if self._pubsub is None:
-            self._client = connect(self._settings)
-            self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
-            self._pubsub.subscribe(self._channel)
-        return self._pubsub
+    def _is_news(self, live: LiveMessage) -> bool:
+        task_id = live.wire["task_id"]
+        if live.wire["epoch"] != self._epoch or live.base_seq > self.cursor:
+            return False
+        if self._task_id not in (None, task_id) or not self._view.shows(task_id):
+            return False
+        # A later event of the task supersedes progress that was measured before it.
+        return self._latest.get(task_id, 0) <= live.base_seq

@@ -1,1 +1,1 @@
-"""Redis pub/sub for the hub: subscription, message format, self-check."""
+"""The Redis subscription of one web process: its channels, its event loop reader, and its self-check."""

@@ -15,8 +15,8 @@ import redis
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.ledger.publisher import connect
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.delivery.metrics import DEAF, PROBE_SECONDS, PROBES
 from swallowtail.app.delivery.redis.subscriber import Subscriber
 

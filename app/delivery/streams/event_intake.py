@@ -7,13 +7,13 @@ from typing import Any
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.redis.messages import EventsMessage, LiveMessage, read_message
 from swallowtail.app.delivery.clients.client_groups import ClientGroups
 from swallowtail.app.delivery.clients.live_states import LiveStates
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.database_reader import Page
 from swallowtail.app.delivery.log.event_buffer import EventBuffer
 from swallowtail.app.delivery.metrics import LIVE_OFFERED, MESSAGES, RECEIVED_EVENTS, RECEIVED_LIVE, observe_delivery
-from swallowtail.app.delivery.redis.messages import EventsMessage, LiveMessage, read_message
 from swallowtail.app.delivery.streams.gap import Gap
 from swallowtail.app.delivery.wire import Entry
 

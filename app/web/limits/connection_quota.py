@@ -17,7 +17,7 @@ import redis
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)

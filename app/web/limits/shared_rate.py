@@ -23,8 +23,8 @@ from limits.strategies import (
 )
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.ledger.publisher import connect
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.web.limits.token_bucket import TokenBucket, acquire_all, make_buckets
 
 log = structlog.get_logger(__name__)

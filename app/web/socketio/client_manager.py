@@ -8,9 +8,7 @@ processes of ours sign what they say here; of what others say, only emits of the
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,19 +21,14 @@ import structlog
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.events import EXECUTION_STEP, STEP_OUTPUT, TASK_UPDATE
-from swallowtail.app.core.ledger.publisher import connect
+from swallowtail.app.core.redis.connection import connect
+from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
 from swallowtail.app.core.security.message_signing import Voucher
 from swallowtail.app.delivery import wire
 from swallowtail.app.delivery.metrics import MESSAGES
 
 log = structlog.get_logger(__name__)
 
-#: First and longest pause, in seconds, before connecting again.
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: How long one wait for a message lasts, and after how many silent ones Redis is asked for a sign of life.
-WAIT = 2.0
-#: Silent waits after which Redis is given up.
-SILENT_WAITS = 3
 #: Events that only we send; under strict delivery nobody may use their names here, where nothing of ours travels.
 OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
 #: Names that mean something to Socket.IO's clients.
@@ -61,19 +54,15 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         self.on_accepted: Callable[[str], None] = _ignore
         #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
         self._rooms_of: dict[str, set[str | None]] = {}
+        self._subscriber = RedisSubscriber(settings, settings.socketio_channel)
         self._stopping, self._stopped = threading.Event(), threading.Event()
 
     def stop(self) -> None:
         """Hear nothing any more, and end the thread that listens."""
         self._stopping.set()
-        if not hasattr(self, "thread"):
-            # No client has come.
-            return
-        heard: Any = getattr(self.pubsub, "connection", None)
-        with contextlib.suppress(OSError, AttributeError):
-            # Whoever waits for a message is woken.
-            heard._sock.shutdown(socket.SHUT_RDWR)
-        self._stopped.wait(WAIT)
+        # The library starts the thread with the first client.
+        if hasattr(self, "thread"):
+            self._stopped.wait(2 * WAIT)
 
     def _thread(self) -> None:
         try:
@@ -113,21 +102,25 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         if not self._voucher.is_strict:
             super()._publish(data)
             return
-        if not self.connected:
+        if not self._subscriber.is_connected:
             log.warning("message_queue_publish_failed", reason="Redis is away")
             return
+        if not self.connected:
+            self._redis_connect()
         try:
             self.redis.publish(self.channel, self._voucher.wrap(self.channel, self.json.dumps(data).encode()))
         except (redis.RedisError, OSError) as fault:
             log.warning("message_queue_publish_failed", reason=str(fault))
 
     def _listen(self) -> Iterator[Any]:
-        for message in self._redis_listen_with_retries():
-            told = self.admit(message["data"])
-            if isinstance(told, bytes):
-                told = _read(told)
-            if told is not None:
-                yield told
+        for reply in self._subscriber.replies(self._stopping):
+            if reply is not None and reply[0] == b"message":
+                content = self.admit(reply[2])
+                if isinstance(content, bytes):
+                    content = _read(content)
+                if content is not None:
+                    yield content
+        raise _Over
 
     def connect(self, sid: str, namespace: str) -> str:
         """Note an accepted connection. The library calls this right after it has told the client."""
@@ -164,45 +157,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
 
     def _redis_connect(self) -> None:
         self.redis = connect(self._settings)
-        self.pubsub = self.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self.connected = True
-
-    def _redis_listen_with_retries(self) -> Iterator[dict[str, Any]]:
-        pause = FIRST_PAUSE
-        while not self._stopping.is_set():
-            try:
-                self._redis_connect()
-                self.pubsub.subscribe(self.channel)
-                for message in self._hear():
-                    pause = FIRST_PAUSE
-                    if message["type"] == "message":
-                        yield message
-            except (redis.RedisError, OSError) as fault:
-                if not self._stopping.is_set():
-                    log.warning("message_queue_lost", reason=str(fault))
-            self._let_go()
-            self._stopping.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-        raise _Over
-
-    def _hear(self) -> Iterator[dict[str, Any]]:
-        silent = 0
-        while silent < SILENT_WAITS and not self._stopping.is_set():
-            message = self.pubsub.get_message(timeout=WAIT)
-            if message is not None:
-                silent = 0
-                yield message
-            else:
-                silent += 1
-                self.pubsub.ping()
-
-    def _let_go(self) -> None:
-        self.connected = False
-        try:
-            self.pubsub.close()
-            self.redis.close()
-        except (redis.RedisError, OSError, AttributeError):
-            return
 
 
 def _read(heard: bytes) -> Any:

@@ -12,8 +12,9 @@ from sqlalchemy import update
 
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord, LiveState
-from swallowtail.app.core.ledger.publisher import connect, instance_channel
+from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
 from swallowtail.app.core.tables.instances import Instance

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
 import structlog
 
+from swallowtail.app.core.redis.subscriber import RedisSubscriber
+from swallowtail.app.web.socketio import client_manager
 from swallowtail.app.web.socketio.client_manager import ClientManager
 from tests.harness.settings import make_settings
 
 EMIT = {"method": "emit", "event": "note", "namespace": "/", "room": "instance_a"}
 
 
-class Queue(ClientManager):
-    """A queue that hears what it is given."""
+class Received(RedisSubscriber):
+    """A subscription that receives the given messages, and ends with an error that the library does not catch."""
 
-    heard: Sequence[bytes] = ()
+    messages: Sequence[bytes] = ()
 
-    def _redis_listen_with_retries(self) -> Iterator[dict[str, Any]]:
-        yield from ({"data": data} for data in self.heard)
+    def replies(self, stopping: threading.Event) -> Generator[Any]:
+        yield from ([b"message", b"", data] for data in self.messages)
 
 
 def listen(*messages: bytes) -> tuple[list[Any], list[str]]:
-    queue = Queue(make_settings())
-    queue.heard = list(messages)
-    with structlog.testing.capture_logs() as logs:
-        return list(queue._listen()), [line["event"] for line in logs]
+    manager = ClientManager(make_settings())
+    manager._subscriber = subscriber = Received(make_settings(), "")
+    subscriber.messages = messages
+    received: list[Any] = []
+    with structlog.testing.capture_logs() as logs, contextlib.suppress(client_manager._Over):
+        received.extend(manager._listen())
+    return received, [line["event"] for line in logs]
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", '"\\ud800"', "1e400", "123456789012345678901234567890"])
@@ -47,7 +54,7 @@ def test_what_is_no_json_leaves_a_line_and_what_comes_after_it_is_heard(message:
 
 
 def test_an_emit_that_cannot_be_sent_leaves_a_line() -> None:
-    queue = Queue(make_settings())
+    queue = ClientManager(make_settings())
     with structlog.testing.capture_logs() as logs:
         # It names no event.
         queue._handle_emit({"method": "emit", "room": "instance_a"})

@@ -1,0 +1,158 @@
+"""Receives the messages of Redis channels, and reconnects and subscribes again whenever Redis was away.
+
+Messages that are published meanwhile are lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import redis
+import structlog
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.redis.connection import connect
+
+log = structlog.get_logger(__name__)
+
+#: First pause, in seconds, before a reconnection; the longest is twice `wait`.
+FIRST_PAUSE = 0.05
+#: How long one wait for a message lasts by default, in seconds; a stop takes effect within this time.
+WAIT = 0.5
+#: Silence, in seconds, after which Redis is sent a ping, and after which the connection is closed.
+PING_AFTER, CLOSE_AFTER = 3.0, 6.0
+
+
+class RedisSubscriber:
+    """One subscribed connection. One thread reads; any thread may add and discard channels."""
+
+    def __init__(self, settings: Settings, channel: str, *, wait: float = WAIT) -> None:
+        """`channel` is always subscribed to: its confirmation proves that Redis replies."""
+        self._settings = settings
+        self._channel = channel
+        self._wait = wait
+        self._wanted: set[str] = set()
+        self._lock = threading.Lock()
+        self._client: redis.Redis | None = None
+        self._pubsub: Any = None
+        self._renewal: str | None = None
+        self._pinged_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a subscription is open."""
+        return self._pubsub is not None
+
+    def add(self, channel: str) -> None:
+        """Subscribe to a channel, as soon as Redis is there."""
+        with self._lock:
+            self._wanted.add(channel)
+            self._command("subscribe", channel)
+
+    def discard(self, channel: str, is_wanted: Callable[[], bool]) -> None:
+        """Unsubscribe from a channel, unless `is_wanted` says that another client needs it by now."""
+        with self._lock:
+            self._wanted.discard(channel)
+            self._command("unsubscribe", channel)
+        if is_wanted():
+            self.add(channel)
+
+    def renew(self, reason: str) -> None:
+        """Replace the connection within one `wait`. Does nothing while there is none."""
+        with self._lock:
+            if self._pubsub is not None:
+                self._renewal = reason
+
+    def replies(self, stopping: threading.Event) -> Generator[Any]:
+        """Yield the replies of Redis until `stopping` is set, and None after each wait without one.
+
+        A message is `[b"message", channel, data]`. Redis may be away.
+        """
+        pause = FIRST_PAUSE
+        while not stopping.is_set():
+            try:
+                self.open()
+                pause = FIRST_PAUSE
+                yield from self.read_until(stopping)
+            except Exception as fault:
+                # Any error: `add` uses the connection too, and may break it.
+                if not stopping.is_set():
+                    self.record_loss(fault)
+            finally:
+                self._close()
+            stopping.wait(pause)
+            pause = min(pause * 2, 2 * self._wait)
+            yield None
+
+    def record_loss(self, fault: Exception) -> None:
+        """Log why the connection was lost."""
+        log.info("redis_lost", channel=self._channel, reason=str(fault))
+
+    def open(self) -> None:
+        """Connect, and subscribe to all wanted channels."""
+        self._client = connect(self._settings, silence=self._wait)
+        pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call] # the library has no type here
+        pubsub.subscribe(self._channel)
+        # Waits for the reply: a server that hangs accepts connections too.
+        if pubsub.get_message(timeout=self._settings.publish_timeout) is None:
+            pubsub.close()
+            raise redis.TimeoutError("no reply to a subscription")
+        with self._lock:
+            self._pubsub, self._renewal = pubsub, None
+            if self._wanted:
+                pubsub.subscribe(*self._wanted)
+
+    def read_until(self, stopping: threading.Event) -> Iterator[Any]:
+        """Yield the replies of one connection, and None after each wait without one."""
+        received_at = time.monotonic()
+        while not stopping.is_set():
+            reply = self._read()
+            if reply is not None:
+                received_at = time.monotonic()
+            self._check_silence(received_at)
+            yield reply
+
+    def _read(self) -> Any:
+        """Wait for a reply.
+
+        Not by `get_message`, which polls the socket before it reads: that took longer than sending the message to fifty
+        clients.
+        """
+        try:
+            return self._pubsub.connection.read_response(disconnect_on_error=False)
+        except redis.TimeoutError:
+            return None
+
+    def _check_silence(self, received_at: float) -> None:
+        """Ping a silent Redis, or raise the reason to close the connection."""
+        now = time.monotonic()
+        if self._renewal is not None:
+            raise redis.ConnectionError(self._renewal)
+        if now - received_at > CLOSE_AFTER:
+            raise redis.TimeoutError("no reply to a ping")
+        if now - received_at > PING_AFTER and self._pinged_at < received_at:
+            with self._lock:
+                self._pubsub.ping()
+            self._pinged_at = now
+
+    def _command(self, name: str, channel: str) -> None:
+        if self._pubsub is None:
+            return
+        try:
+            getattr(self._pubsub, name)(channel)
+        except (redis.RedisError, OSError):
+            # The reading thread meets the same fault, reconnects, and subscribes to all wanted channels.
+            return
+
+    def _close(self) -> None:
+        with self._lock:
+            connections, self._pubsub, self._client = (self._pubsub, self._client), None, None
+        for connection in connections:
+            if connection is not None:
+                try:
+                    connection.close()
+                except (redis.RedisError, OSError):
+                    continue
