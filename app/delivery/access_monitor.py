@@ -40,10 +40,10 @@ class Connections(Protocol):
         """Remove a client from the rooms of an instance and of tasks."""
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
-        """Tell a client that its token is about to expire."""
+        """Warn a client that its token is about to expire."""
 
     def expel(self, client_id: str, why: EndReason) -> None:
-        """Tell a client the reason, and disconnect it."""
+        """Send a client the reason, and disconnect it."""
 
 
 class AccessMonitor:

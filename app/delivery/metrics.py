@@ -21,7 +21,7 @@ WATCHED = Gauge("swallowtail_watched_instances", "Instances with clients, in eac
 
 COMMIT_TO_CLIENT = Histogram(
     "swallowtail_commit_to_client_seconds",
-    "From an event's transaction until its message was handed to the clients that keep up",
+    "From an event's transaction until its message was sent to the clients that keep up",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 GAP_FILLS = Counter("swallowtail_gap_fills_total", "Gaps in the events received, by how they were found", ["cause"])

@@ -171,7 +171,7 @@ class Viewer:
         assert self.connection is not None
         connection = self.connection
 
-        def greet(answer: SubscriptionStart) -> None:
+        def on_start(answer: SubscriptionStart) -> None:
             shown = {} if answer.snapshot is None else {"snapshot": orjson.loads(answer.snapshot)}
             wire = {
                 **answer.wire(),
@@ -180,7 +180,7 @@ class Viewer:
             }
             self._tell(connection, "subscribed", wire)
 
-        self.domain.hub.subscriptions.subscribe(connection, self.instance_id, since, greet)
+        self.domain.hub.subscriptions.subscribe(connection, self.instance_id, since, on_start)
         self.work()
 
     def resume(self) -> None:
@@ -194,9 +194,9 @@ class Viewer:
         """Stop watching."""
         assert self.connection is not None
         connection = self.connection
-        farewell = {"instance_id": self.instance_id}
+        end_message = {"instance_id": self.instance_id}
         self.domain.hub.subscriptions.unsubscribe(
-            connection, self.instance_id, lambda: self._tell(connection, "unsubscribed", farewell)
+            connection, self.instance_id, lambda: self._tell(connection, "unsubscribed", end_message)
         )
 
     def work(self, *, answering: bool = True) -> None:

@@ -8,7 +8,7 @@ from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.streams.instance_stream import InstanceStream
 from swallowtail.app.delivery.wire import Since
-from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
 from tests.harness.settings import make_settings
 
 
@@ -46,7 +46,7 @@ class Scene:
 
     def publish(self, count: int = 1, **fields: Any) -> None:
         """Commit events and tell of them."""
-        self.stream.receive(hint(self.reader.write(count, **fields)))
+        self.stream.receive(events_message(self.reader.write(count, **fields)))
         self.stream.turn()
 
     def check(self) -> None:

@@ -185,12 +185,14 @@ def make_event(
     return EventRecord(instance, seq, epoch, f"{epoch}-{seq}", task, "task_update", attempt, data)
 
 
-def hint(events: Sequence[EventRecord]) -> bytes:
+def events_message(events: Sequence[EventRecord]) -> bytes:
     """The message that tells of events."""
     return orjson.dumps({"kind": "events", "events": [event.wire() for event in events]})
 
 
-def live_hint(progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1, epoch: str = "one") -> bytes:
+def live_message(
+    progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1, epoch: str = "one"
+) -> bytes:
     """The message that tells of progress inside a step."""
     wire = {
         "instance_id": INSTANCE,

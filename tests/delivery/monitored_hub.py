@@ -1,6 +1,6 @@
-"""Beside the road: one web process's hub and monitor on a real database, with lists for sockets, moved by hand.
+"""The delivery half of one web process on a real database, with lists for sockets; tests run each step.
 
-Nobody looks at anybody unless a test says so, and a test can say what happens in the middle of a question.
+Clients are reviewed only when a test does so, and a test can interrupt a read of the database.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from swallowtail.app.delivery.access_monitor import AccessMonitor, EndReason
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
-from tests.delivery.fakes import FakeTransport, hint
+from tests.delivery.fakes import FakeTransport, events_message
 
-Deed = Callable[[], object]
+Action = Callable[[], object]
 
 
 def nothing() -> None:
-    """Happen, and change nothing."""
+    """Do nothing."""
 
 
 class Interruptible(DatabaseReader):
-    """Has something happen after a question was answered and before anybody acts on the answer; once."""
+    """Runs an action after a read of the database and before its result is used; once."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.meanwhile: Deed = nothing
+        self.meanwhile: Action = nothing
         self.away = False
 
     def authorize_instance(self, actor: Actor, instance_id: str) -> int:
@@ -55,12 +55,12 @@ class Interruptible(DatabaseReader):
         return super().read_permission_version()
 
     def _interrupt(self) -> None:
-        deed, self.meanwhile = self.meanwhile, nothing
-        deed()
+        action, self.meanwhile = self.meanwhile, nothing
+        action()
 
 
 class Process:
-    """A hub and its monitor. `requests` counts the requests for a review; `rooms` are those of other programs."""
+    """A hub and its monitor. `requests` counts the requests for a review; `rooms` are the Socket.IO rooms."""
 
     def __init__(self, rt: Runtime, tokens: Tokens, due: threading.Event | None = None) -> None:
         self.rt = rt
@@ -72,10 +72,10 @@ class Process:
         self.monitor = AccessMonitor(rt.settings, self.hub, self.reader, self.find_ended, self, self.due)
         self.requests = 0
         self.rooms: set[tuple[str, str]] = set()
-        #: Happens to whoever is expelled, before they are.
+        #: Runs before a client is expelled.
         self.before_expulsion: Callable[[str], object] = lambda client: None
-        #: What happens after it was found out whose token has ended.
-        self.meanwhile: Deed = nothing
+        #: Runs after the ended tokens were found.
+        self.meanwhile: Action = nothing
 
     def request_review(self) -> None:
         self.requests += 1
@@ -83,46 +83,46 @@ class Process:
 
     def find_ended(self, actors: Collection[Actor]) -> Mapping[Actor, EndReason]:
         ended = self.tokens.find_ended(actors)
-        deed, self.meanwhile = self.meanwhile, nothing
-        deed()
+        action, self.meanwhile = self.meanwhile, nothing
+        action()
         return ended
 
-    def hear(self, events: Sequence[EventRecord]) -> None:
-        """Hear of events as if Redis had told of them: what a ledger may `announce` to."""
-        self.hub.router.receive(instance_channel(self.rt.settings, events[0].instance_id), hint(events))
+    def receive(self, events: Sequence[EventRecord]) -> None:
+        """Receive events as if from Redis: what a ledger may `announce` to."""
+        self.hub.router.receive(instance_channel(self.rt.settings, events[0].instance_id), events_message(events))
 
     def connect(self, client: str, token: str, **more: Any) -> Actor:
-        """Let a client in by its token; whom it stands for, changed by `more` if need be."""
+        """Connect a client by its token; returns its actor, with the fields `more` replaced."""
         actor = replace(self.tokens.read(token), **more)
         self.hub.clients.add(client, actor)
         return actor
 
-    def subscribe(self, client: str, since: Since | None = None, *, greeting: Deed = nothing) -> None:
-        """Subscribe to the instance `mine`, in the order of `web/socketio/handlers`."""
+    def subscribe(self, client: str, since: Since | None = None, *, then: Action = nothing) -> None:
+        """Subscribe to the instance `mine`, as `web/socketio/handlers` does; `then` runs before the subscription is recorded."""
 
-        def greet(answer: SubscriptionStart) -> None:
+        def on_start(start: SubscriptionStart) -> None:
             if self.hub.clients.find(client).view.is_full:
                 self.rooms.add((client, "mine"))
             self.say(client, "subscribed")
-            greeting()
+            then()
 
-        if not self.hub.subscriptions.subscribe_now(client, "mine", since, greet):
-            self.hub.subscriptions.subscribe(client, "mine", since, greet)
+        if not self.hub.subscriptions.subscribe_now(client, "mine", since, on_start):
+            self.hub.subscriptions.subscribe(client, "mine", since, on_start)
 
     def read_along(self, client: str, task_id: str) -> None:
         """Subscribe to a task's text."""
         self.hub.subscriptions.subscribe_task(client, task_id, lambda: self.rooms.add((client, task_id)))
 
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
-        """See `Reach`."""
+        """See `Connections`."""
         self.rooms -= {(client_id, room) for room in (instance_id, *task_ids)}
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
-        """See `Reach`."""
+        """See `Connections`."""
         self.say(client_id, "warned")
 
     def expel(self, client_id: str, why: EndReason) -> None:
-        """See `Reach`."""
+        """See `Connections`."""
         self.before_expulsion(client_id)
         self.say(client_id, f"expelled: {why}")
         self.rooms = {(client, room) for client, room in self.rooms if client != client_id}
@@ -132,7 +132,7 @@ class Process:
         self.transport.send(client, [self.transport.frame(event, {})])
 
     def story(self, client: str) -> list[str]:
-        """What a client was told: see `FakeTransport.story`. Whatever is being sent has been sent."""
+        """What a client was sent: see `FakeTransport.story`. Every stream delivers first."""
         for stream in list(self.hub.streams.by_instance.values()):
             stream.turn()
         return self.transport.story(client)

@@ -13,7 +13,7 @@ from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
-from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
 
@@ -35,7 +35,7 @@ class Scene:
         self.answers: list[SubscriptionStart] = []
 
     def start(self) -> None:
-        """Compare with the database; without an ear for Redis."""
+        """Compare with the database; without Redis."""
         self.hub.head_check.start()
 
     @property
@@ -43,12 +43,12 @@ class Scene:
         return self.hub.subscriber._wanted
 
     def subscribe(self, name: str, instance_id: str = INSTANCE, since: Since | None = None) -> None:
-        self.hub.subscriptions.subscribe(name, instance_id, since, lambda answer: self.greet(name, answer))
+        self.hub.subscriptions.subscribe(name, instance_id, since, lambda answer: self.record_start(name, answer))
 
     def unsubscribe(self, name: str, instance_id: str = INSTANCE) -> None:
         self.hub.subscriptions.unsubscribe(name, instance_id, lambda: self.say(name, "unsubscribed"))
 
-    def greet(self, name: str, answer: SubscriptionStart) -> None:
+    def record_start(self, name: str, answer: SubscriptionStart) -> None:
         self.answers.append(answer)
         self.say(name, f"subscribed {answer.mode}")
 
@@ -58,7 +58,7 @@ class Scene:
     def tell(self, count: int = 1) -> None:
         """Commit events and tell of them as Redis would."""
         events = self.reader.write(count)
-        self.hub.router.receive(instance_channel(self.settings, INSTANCE), hint(events))
+        self.hub.router.receive(instance_channel(self.settings, INSTANCE), events_message(events))
 
     def await_story(self, name: str, story: list[str]) -> None:
         wait_until(lambda: self.transport.story(name) == story, f"{name} gets {story}", seen=lambda: self.story(name))
@@ -221,7 +221,7 @@ def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scen
             if luck.random() < 0.3:
                 done.wait(0.001)
             if luck.random() > 0.05:
-                s.hub.router.receive(instance_channel(s.settings, INSTANCE), hint(events))
+                s.hub.router.receive(instance_channel(s.settings, INSTANCE), events_message(events))
 
     def follow(number: int) -> None:
         luck = random.Random(number)

@@ -11,7 +11,7 @@ from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.streams import gap as gap_module
 from swallowtail.app.delivery.streams import instance_stream as stream_module
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import hint, live_hint, make_event
+from tests.delivery.fakes import events_message, live_message, make_event
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_hints_out_of_order_are_put_right_without_reading(
     s.join("a")
     one, two, three = s.reader.write(3)
     for told in ([three], [two], [two], [one]):
-        s.stream.receive(hint(told))
+        s.stream.receive(events_message(told))
         s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
     assert s.reader.reads == []
@@ -127,7 +127,7 @@ def test_the_head_check_finds_what_no_hint_told(scene: Callable[..., Scene]) -> 
 def test_repeats_are_dropped(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    told = hint(s.reader.write(2))
+    told = events_message(s.reader.write(2))
     for _ in range(3):
         s.stream.receive(told)
         s.check()
@@ -137,7 +137,7 @@ def test_repeats_are_dropped(scene: Callable[..., Scene]) -> None:
 def test_a_client_whose_database_is_ahead_of_the_hints_gets_nothing_twice(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    late = hint(s.reader.write(2))
+    late = events_message(s.reader.write(2))
     s.join("b")
     s.stream.receive(late)
     s.stream.turn()
@@ -177,7 +177,7 @@ def test_a_hint_of_another_epoch_is_looked_into(scene: Callable[..., Scene]) -> 
     s = scene()
     s.join("a")
     s.publish(3)
-    s.stream.receive(hint([make_event(9, "stale")]))
+    s.stream.receive(events_message([make_event(9, "stale")]))
     s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
     s.reader.begin_epoch("two", 5)
@@ -303,11 +303,11 @@ def test_live_state_comes_between_the_events_it_belongs_between(scene: Callable[
     s = scene()
     s.join("a")
     s.publish(2)
-    s.stream.receive(live_hint(10, base=2, rev=1))
+    s.stream.receive(live_message(10, base=2, rev=1))
     s.stream.turn()
     s.publish(progress=50)
-    s.stream.receive(live_hint(20, base=2, rev=2))
-    s.stream.receive(live_hint(60, base=3, rev=3))
+    s.stream.receive(live_message(20, base=2, rev=2))
+    s.stream.receive(live_message(60, base=3, rev=3))
     s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "live 10", "3", "live 60"]
 
@@ -316,7 +316,7 @@ def test_live_state_that_overtakes_its_event_waits_for_it(scene: Callable[..., S
     s = scene()
     s.join("a")
     s.reader.write(2)
-    s.stream.receive(live_hint(10, base=2, rev=1))
+    s.stream.receive(live_message(10, base=2, rev=1))
     s.stream.turn()
     s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "live 10"]
@@ -326,7 +326,7 @@ def test_live_state_of_a_log_that_is_no_more_is_dropped(scene: Callable[..., Sce
     s = scene()
     s.join("a")
     s.publish()
-    s.stream.receive(live_hint(10, base=500, rev=1))
+    s.stream.receive(live_message(10, base=500, rev=1))
     for _ in range(5):
         s.stream.turn()
     s.publish()
@@ -338,8 +338,8 @@ def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[.
     s = scene()
     s.join("a")
     s.publish()
-    s.stream.receive(live_hint(10, base=1, rev=7, epoch="two"))
-    s.stream.receive(live_hint(20, base=1, rev=1))
+    s.stream.receive(live_message(10, base=1, rev=7, epoch="two"))
+    s.stream.receive(live_message(20, base=1, rev=1))
     s.stream.turn()
     s.publish()
     assert s.story("a") == ["subscribed", "1", "live 20", "2"]
@@ -353,7 +353,7 @@ def test_a_slow_client_gets_the_latest_live_state_only(scene: Callable[..., Scen
     s.transport.stall("slow")
     s.transport.waiting["slow"] = 16
     for percent in range(1, 51):
-        s.stream.receive(live_hint(percent, base=1, rev=percent))
+        s.stream.receive(live_message(percent, base=1, rev=percent))
         s.stream.turn()
     s.transport.drain("slow")
     s.stream.turn()

@@ -43,49 +43,49 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = LoopReader(loop, pair[0], heard.append)
-    ear.open()
+    reader = LoopReader(loop, pair[0], heard.append)
+    reader.open()
     for place in range(len(REPLIES)):
         pair[1].send(REPLIES[place : place + 1])
         loop.turn()
     assert heard == [[b"subscribe", b"a", 1], [b"message", b"a", b"x\r\n\r\ny"]]
-    ear.close()
+    reader.close()
 
 
 def test_many_replies_in_one_piece_are_heard_in_their_order(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = LoopReader(loop, pair[0], heard.append)
-    ear.open()
+    reader = LoopReader(loop, pair[0], heard.append)
+    reader.open()
     pair[1].send(REPLIES * 50)
     loop.turn()
     assert [reply[0] for reply in heard] == [b"subscribe", b"message"] * 50
-    ear.close()
+    reader.close()
 
 
 def test_the_end_of_the_connection_is_told_and_nothing_is_watched_any_more(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     loop, heard = Loop(), list[Any]()
-    ear = LoopReader(loop, pair[0], heard.append)
-    ear.open()
+    reader = LoopReader(loop, pair[0], heard.append)
+    reader.open()
     pair[1].close()
     loop.turn()
-    assert ear.ended.is_set()
+    assert reader.ended.is_set()
     assert loop.handle is None
     assert heard == []
-    assert isinstance(ear.fault, ConnectionError)
-    ear.close()
+    assert isinstance(reader.fault, ConnectionError)
+    reader.close()
 
 
 def test_what_is_not_the_protocol_ends_it(pair: tuple[socket.socket, socket.socket]) -> None:
     loop = Loop()
-    ear = LoopReader(loop, pair[0], lambda reply: None)
-    ear.open()
+    reader = LoopReader(loop, pair[0], lambda reply: None)
+    reader.open()
     pair[1].send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     loop.turn()
-    assert ear.ended.is_set()
+    assert reader.ended.is_set()
     assert loop.handle is None
-    ear.close()
+    reader.close()
 
 
 def test_a_fault_of_the_hearer_ends_it_with_that_fault(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -93,18 +93,18 @@ def test_a_fault_of_the_hearer_ends_it_with_that_fault(pair: tuple[socket.socket
         raise KeyError(reply[0])
 
     loop = Loop()
-    ear = LoopReader(loop, pair[0], take)
-    ear.open()
+    reader = LoopReader(loop, pair[0], take)
+    reader.open()
     pair[1].send(REPLIES)
     loop.turn()
-    assert ear.ended.is_set()
-    assert isinstance(ear.fault, KeyError)
-    ear.close()
+    assert reader.ended.is_set()
+    assert isinstance(reader.fault, KeyError)
+    reader.close()
 
 
 def test_the_connection_itself_stays_open_for_writing(pair: tuple[socket.socket, socket.socket]) -> None:
-    ear = LoopReader(Loop(), pair[0], lambda reply: None)
-    ear.open()
-    ear.close()
+    reader = LoopReader(Loop(), pair[0], lambda reply: None)
+    reader.open()
+    reader.close()
     pair[0].sendall(b"PING")
     assert pair[1].recv(10) == b"PING"

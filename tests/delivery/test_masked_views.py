@@ -16,7 +16,7 @@ from swallowtail.app.delivery.streams import gap as gap_module
 from swallowtail.app.delivery.streams import instance_stream as stream_module
 from swallowtail.app.delivery.streams.event_intake import make_entry
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import INSTANCE, FakeTransport, hint, live_hint, make_event
+from tests.delivery.fakes import INSTANCE, FakeTransport, events_message, live_message, make_event
 
 MINE, OTHERS = "mine", "others"
 #: One task, and none of what anybody wrote.
@@ -53,14 +53,14 @@ def skip(after: int, seq: int, epoch: str = "one") -> Heard:
 
 def say(s: Scene, progress: float, *, base: int, rev: int, task: str = MINE) -> None:
     """Tell of progress inside a step."""
-    s.stream.receive(live_hint(progress, base=base, rev=rev, task=task))
+    s.stream.receive(live_message(progress, base=base, rev=rev, task=task))
     s.stream.turn()
 
 
 def write(s: Scene, count: int = 1, task: str = MINE, **more: Any) -> list[EventRecord]:
     """Commit events and tell of them."""
     events = s.reader.write(count, task=task, **more)
-    s.stream.receive(hint(events))
+    s.stream.receive(events_message(events))
     s.stream.turn()
     return events
 
@@ -113,7 +113,7 @@ def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> 
     lost = s.reader.write(2, task=MINE)
     s.reader.write(3, task=OTHERS)
     last = s.reader.write(1, task=MINE)
-    s.stream.receive(hint(last))
+    s.stream.receive(events_message(last))
     s.stream.turn()
     assert s.reader.reads == [0]
     assert heard(s, "page") == [*told(lost), skip(2, 5), *told(last)]
@@ -207,7 +207,7 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     # Not shown before the event after which they were measured, so that all leave at once.
     event = s.reader.write(1, task="e")
     for number in range(5):
-        s.stream.receive(live_hint(10 + number, base=1, rev=1, task=f"t{number}"))
+        s.stream.receive(live_message(10 + number, base=1, rev=1, task=f"t{number}"))
     s.transport.stall("page")
     s.transport.waiting["page"] = 13
     s.stream.turn()

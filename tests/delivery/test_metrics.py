@@ -17,7 +17,7 @@ from swallowtail.app.delivery.streams import gap as gap_module
 from swallowtail.app.delivery.streams import instance_stream as stream_module
 from swallowtail.app.delivery.wire import Since
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint, live_hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message, live_message
 from tests.harness.settings import make_settings
 
 AGE = 40.0
@@ -71,7 +71,7 @@ def test_the_time_from_commit_to_client_is_measured_once_per_event_however_many_
     s = scene()
     for name in "abcde":
         s.join(name)
-    s.stream.receive(aged(hint(s.reader.write(3)), time.time() - AGE))
+    s.stream.receive(aged(events_message(s.reader.write(3)), time.time() - AGE))
     s.stream.turn()
     assert s.story("e") == ["subscribed", "1", "2", "3"]
     assert count() == 3
@@ -110,7 +110,7 @@ def test_a_hint_that_does_not_say_when_is_delivered_and_not_measured(scene: Call
     count = Growth("swallowtail_commit_to_client_seconds_count")
     s = scene()
     s.join("a")
-    s.stream.receive(aged(hint(s.reader.write()), at))
+    s.stream.receive(aged(events_message(s.reader.write()), at))
     s.stream.turn()
     assert s.story("a") == ["subscribed", "1"]
     assert count() == 0
@@ -120,7 +120,7 @@ def test_an_author_whose_clock_is_ahead_counts_as_immediate(scene: Callable[...,
     total = Growth("swallowtail_commit_to_client_seconds_sum")
     s = scene()
     s.join("a")
-    s.stream.receive(aged(hint(s.reader.write()), time.time() + 3600))
+    s.stream.receive(aged(events_message(s.reader.write()), time.time() + 3600))
     s.stream.turn()
     assert total() == 0
 
@@ -134,7 +134,7 @@ def test_hints_that_overtook_each_other_fill_their_gap_themselves(
     s.join("a")
     one, two = s.reader.write(2)
     for told in ([two], [one]):
-        s.stream.receive(hint(told))
+        s.stream.receive(events_message(told))
         s.stream.turn()
     assert fills() == {"early_hint": 1}
 
@@ -253,12 +253,12 @@ def test_conflation_shows_in_what_was_offered_and_what_was_sent(scene: Callable[
     s.transport.stall("slow")
     s.transport.waiting["slow"] = 16
     for percent in range(1, 51):
-        s.stream.receive(live_hint(percent, base=1, rev=percent))
+        s.stream.receive(live_message(percent, base=1, rev=percent))
         s.stream.turn()
     s.transport.drain("slow")
     s.stream.turn()
     assert (offered(), sent()) == (100, 51)
-    s.stream.receive(live_hint(1, base=1, rev=1))
+    s.stream.receive(live_message(1, base=1, rev=1))
     s.stream.turn()
     assert offered() == 100
 
@@ -273,7 +273,7 @@ def test_clients_that_do_not_have_everything_are_counted_when_asked() -> None:
     transport.stall("slow")
     stream = hub.streams.by_instance[INSTANCE]
     for _ in range(40):
-        stream.receive(hint(reader.write()))
+        stream.receive(events_message(reader.write()))
         stream.turn()
     hub.refresh_gauges()
     assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 1

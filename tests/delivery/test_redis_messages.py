@@ -8,14 +8,14 @@ import orjson
 import pytest
 
 from swallowtail.app.core.redis.messages import EventsMessage, LiveMessage, read_message
-from tests.delivery.fakes import INSTANCE, hint, live_hint, make_event
+from tests.delivery.fakes import INSTANCE, events_message, live_message, make_event
 
 
 def test_reads_what_was_published() -> None:
-    told = read_message(hint([make_event(3), make_event(4)]), INSTANCE)
+    told = read_message(events_message([make_event(3), make_event(4)]), INSTANCE)
     assert isinstance(told, EventsMessage)
     assert [wire["seq"] for wire in told.wires] == [3, 4]
-    state = read_message(live_hint(40, base=3, rev=2), INSTANCE)
+    state = read_message(live_message(40, base=3, rev=2), INSTANCE)
     assert isinstance(state, LiveMessage)
     assert (state.base_seq, state.wire["rev"]) == (3, 2)
 
@@ -49,7 +49,7 @@ def spoiled(**fields: Any) -> bytes:
         spoiled(data=[]),
         spoiled(data={"progress": "much"}),
         orjson.dumps({"kind": "events", "events": [make_event(3).wire(), make_event(4, "two").wire()]}),
-        live_hint(40, base=3, rev=2).replace(b'"rev":2', b'"rev":"2"'),
+        live_message(40, base=3, rev=2).replace(b'"rev":2', b'"rev":"2"'),
     ],
 )
 def test_leaves_alone_what_it_cannot_use(message: bytes) -> None:

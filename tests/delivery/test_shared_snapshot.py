@@ -18,7 +18,7 @@ from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
 from swallowtail.app.delivery.streams.admission import Admission
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen
-from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, hint
+from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
 from tests.harness.deployment import Deployment
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -50,7 +50,7 @@ class Scene:
 
     def publish(self, count: int = 1) -> None:
         stream = self.hub.streams.by_instance[INSTANCE]
-        stream.receive(hint(self.reader.write(count)))
+        stream.receive(events_message(self.reader.write(count)))
         stream.turn()
 
 

@@ -1,4 +1,4 @@
-"""Remembers which actors may subscribe to which instances, for as long as nobody's permissions change.
+"""Remembers which actors may subscribe to which instances, for as long as no permissions change.
 
 A remembered decision is void once the permission version that it was made at is no longer the present one, which
 `delivery/access_monitor` finds out.
@@ -63,7 +63,7 @@ class PermissionCache:
             self._on_stale()
 
     def mark_stale(self) -> None:
-        """Have all clients reviewed next time, whatever the version is."""
+        """Have all clients reviewed next time, even at the same version."""
         with self._lock:
             self._is_stale = True
 
@@ -85,7 +85,7 @@ class PermissionCache:
             Forbidden: the token stands for another bearer, or has other rights.
         """
         if not actor.is_same_bearer(client.actor):
-            raise Forbidden("this token stands for somebody else", field="token")
+            raise Forbidden("this token belongs to another user or has other rights", field="token")
         for instance_id in client.scope:
             self.authorize(actor, instance_id)
         with self._lock:

@@ -50,7 +50,7 @@ class EventBuffer:
         self.target = max(self.target, seq)
 
     def correct(self, seq: int) -> None:
-        """Record that no event after `seq` exists, whatever was expected before."""
+        """Record that no event after `seq` exists, even if one was expected."""
         self.target = max(self.last, seq)
 
     def offer(self, entries: Iterable[Entry]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Takes messages from Redis and reads from the database into one instance's buffer, and hands the events to clients."""
+"""Takes messages from Redis and reads from the database into one instance's buffer, and passes the events to clients."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class EventIntake:
         self.head = head
         #: Whether the database no longer has the instance.
         self.is_gone = False
-        #: Events in the buffer that have not been handed to the clients. Those up to `_old` are not new.
+        #: Events in the buffer that have not been passed to the clients. Those up to `_old` are not new.
         self._fresh: list[Entry] = []
         self._old = head.seq
 
     def advance(self) -> None:
-        """Hand new events to the clients, and measure how long that took since they were recorded."""
+        """Pass new events to the clients, and measure how long that took since they were recorded."""
         self.groups.advance()
         if self._fresh:
             observe_delivery([entry.at for entry in self._fresh if entry.seq > self._old] if self.groups else [])

@@ -113,7 +113,7 @@ class InstanceStream:
         self._post(_Departure(client))
 
     def wake(self) -> None:
-        """Make the thread look at once."""
+        """Make the thread run at once."""
         self._woken.set()
 
     def run(self, may_end: Callable[[InstanceStream], bool]) -> None:

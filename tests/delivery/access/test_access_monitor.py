@@ -19,7 +19,7 @@ from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.security.permissions import Actor, Role
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.clients.permission_cache import PermissionCache
-from tests.delivery.monitored_hub import Deed, Process, write
+from tests.delivery.monitored_hub import Action, Process, write
 from tests.identity.bench import Bench
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ class Scene:
         self.rt = self.bench.rt
         self.process = Process(self.rt, self.bench.tokens)
         self.hub, self.monitor = self.process.hub, self.process.monitor
-        self.rt.ledger.announce = self.process.hear
+        self.rt.ledger.announce = self.process.receive
         self.rt.ledger.announce_access = lambda: None
         self.bench.add("owner", role=Role.OWNER)
         self.bench.add("ann", role=Role.VIEWER)
@@ -62,11 +62,11 @@ class Scene:
     def remove(self) -> None:
         remove_member(self.rt, "mine", "ann")
 
-    def revoke_and_look(self, token: str) -> None:
+    def revoke_and_review(self, token: str) -> None:
         self.revoke(token)
         self.monitor.review()
 
-    def remove_and_look(self) -> None:
+    def remove_and_review(self) -> None:
         self.remove()
         self.monitor.review()
 
@@ -92,17 +92,17 @@ def careless(passes: PermissionCache) -> None:
     passes.confirm = lambda version: None  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("moment", ["after the check", "during the greeting"])
+@pytest.mark.parametrize("moment", ["after the check", "during the start"])
 def test_a_token_that_is_revoked_during_a_subscription_leaves_nothing_of_it(s: Scene, moment: str) -> None:
     token = s.page()
     s.process.connect("page", token)
     if moment == "after the check":
-        s.process.reader.meanwhile = lambda: s.revoke_and_look(token)
+        s.process.reader.meanwhile = lambda: s.revoke_and_review(token)
         with pytest.raises(NotFound):
             s.process.subscribe("page")
         told = ["expelled: revoked"]
     else:
-        s.process.subscribe("page", greeting=lambda: s.revoke_and_look(token))
+        s.process.subscribe("page", then=lambda: s.revoke_and_review(token))
         told = ["subscribed", "expelled: revoked"]
     write(s.rt)
     assert s.story("witness")[-1] == "1"
@@ -115,10 +115,10 @@ def removed_while_subscribing(s: Scene, moment: str) -> list[str]:
     """A membership ends, and everybody is looked at, before a subscription that it allowed has begun."""
     s.process.connect("ann", s.ann)
     if moment == "after the check":
-        s.process.reader.meanwhile = s.remove_and_look
+        s.process.reader.meanwhile = s.remove_and_review
         s.process.subscribe("ann")
     else:
-        s.process.subscribe("ann", greeting=s.remove_and_look)
+        s.process.subscribe("ann", then=s.remove_and_review)
     # Whoever was asked to look soon does.
     for _ in range(s.process.requests):
         s.monitor.review()
@@ -127,7 +127,7 @@ def removed_while_subscribing(s: Scene, moment: str) -> list[str]:
     return s.story("ann")
 
 
-@pytest.mark.parametrize("moment", ["after the check", "during the greeting"])
+@pytest.mark.parametrize("moment", ["after the check", "during the start"])
 def test_a_membership_that_ends_between_check_and_join_is_cut_off_at_once(s: Scene, moment: str) -> None:
     assert removed_while_subscribing(s, moment) == ["subscribed", "reset revoked"]
     assert s.process.requests == 1
@@ -136,7 +136,7 @@ def test_a_membership_that_ends_between_check_and_join_is_cut_off_at_once(s: Sce
         s.process.subscribe("ann")
 
 
-@pytest.mark.parametrize("moment", ["after the check", "during the greeting"])
+@pytest.mark.parametrize("moment", ["after the check", "during the start"])
 def test_control_a_subscription_on_an_old_decision_is_caught(s: Scene, moment: str) -> None:
     careless(s.hub.permissions)
     assert removed_while_subscribing(s, moment) == ["subscribed", "1"]
@@ -145,7 +145,7 @@ def test_control_a_subscription_on_an_old_decision_is_caught(s: Scene, moment: s
 def test_a_text_that_is_no_longer_theirs_is_left_with_its_room(s: Scene) -> None:
     task_id = write(s.rt)
     s.process.connect("ann", s.ann)
-    s.process.reader.meanwhile = s.remove_and_look
+    s.process.reader.meanwhile = s.remove_and_review
     s.process.read_along("ann", task_id)
     assert s.process.requests == 1
     s.monitor.review()
@@ -200,19 +200,19 @@ def begin_again_while_expelled(s: Scene) -> list[str]:
     got: list[str] = []
 
     def go_on(client: str) -> None:
-        deeds: list[Deed] = [
+        deeds: list[Action] = [
             lambda: s.hub.permissions.replace_token(s.hub.clients.find(client), new),
             lambda: s.process.subscribe(client),
         ]
-        for deed in deeds:
+        for action in deeds:
             try:
-                deed()
+                action()
             except NotFound:
                 continue
             got.append("went on")
 
     s.process.before_expulsion = go_on
-    s.revoke_and_look(token)
+    s.revoke_and_review(token)
     return got + s.story("page")
 
 
@@ -292,7 +292,7 @@ def test_one_that_cannot_be_cut_off_keeps_nobody_else(s: Scene) -> None:
             raise OSError("no such socket")
 
     s.process.before_expulsion = fail
-    s.revoke_and_look(token)
+    s.revoke_and_review(token)
     assert set(s.hub.clients.by_id) == {"witness", "one"}
     # What it watched is gone all the same, and there is nothing that it could begin.
     assert s.story("one") == ["subscribed", "reset revoked"]

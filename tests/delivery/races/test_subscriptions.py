@@ -60,7 +60,7 @@ def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> Non
     assert any("without a subscription" in fault for fault in come_and_go(deployment, TalkativeHub))
 
 
-class DroppingArchive(DatabaseReader):
+class DroppingReader(DatabaseReader):
     """Has a connection drop in the middle of its subscription, after the log was read and before the answer is used."""
 
     def __init__(self, *given: Any) -> None:
@@ -88,11 +88,11 @@ def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
     """A hundred connections drop in the middle of their subscriptions; how many cursors are left of them."""
     author = Author(deployment)
     author.play()
-    with Domain(deployment, reader=DroppingArchive, hub=always_reading(hub)) as domain:
+    with Domain(deployment, reader=DroppingReader, hub=always_reading(hub)) as domain:
         witness = domain.viewer("witness", author.instance_id)
         witness.subscribe(FROM_NOTHING)
         reader = domain.reader
-        assert isinstance(reader, DroppingArchive)
+        assert isinstance(reader, DroppingReader)
         for number in range(100):
             _subscribe_and_drop(domain, reader, f"d{number}", author.instance_id, number % 3)
         author.play()
@@ -104,8 +104,8 @@ def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
         return 0
 
 
-def _subscribe_and_drop(domain: Domain, reader: DroppingArchive, name: str, instance_id: str, where: int) -> None:
-    """Drop after the reading, during the greeting, or in another thread at whatever moment comes."""
+def _subscribe_and_drop(domain: Domain, reader: DroppingReader, name: str, instance_id: str, where: int) -> None:
+    """Drop after the reading, during its start, or in another thread at whatever moment comes."""
     domain.hub.clients.add(name)
     thread = threading.Thread(target=domain.hub.subscriptions.disconnect, args=(name,))
     if where == 0:
@@ -129,7 +129,7 @@ def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> Non
     assert drop_while_subscribing(deployment, ForgetfulHub) > 0
 
 
-class PrunedArchive(DatabaseReader):
+class PrunedReader(DatabaseReader):
     """Retention strikes between two pages of a replay."""
 
     def __init__(self, *given: Any) -> None:
@@ -151,9 +151,9 @@ def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
     for _ in range(30):
         note(author.rt, task_id, 100)
     epoch = author.epoch
-    with Domain(deployment, reader=PrunedArchive) as domain:
+    with Domain(deployment, reader=PrunedReader) as domain:
         reader = domain.reader
-        assert isinstance(reader, PrunedArchive)
+        assert isinstance(reader, PrunedReader)
         reader.strike = lambda: prune(domain.rt, author.instance_id, 500)
         viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(5)]
         slow = domain.viewer("slow", author.instance_id)
