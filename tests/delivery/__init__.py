@@ -1,1 +1,1 @@
-"""Delivery by itself: rings, cursors, watches and the hub, on a database and a transport of paper."""
+"""Tests of delivery alone: buffers, cursors, streams and the hub, on fake databases and fake sockets."""

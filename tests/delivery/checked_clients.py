@@ -1,7 +1,7 @@
-"""Clients of a hub in this process that follow the client's rule, and what is wrong with what they were sent.
+"""Clients of a hub in this process that follow the client rule, and check what they are sent.
 
-The hub stands on a real database and a real Redis; only the sockets are lists. Whoever runs a viewer calls `work` now
-and then: nothing here has a thread of its own.
+The hub has a real database and a real Redis; only the sockets are lists. A test that runs a viewer calls `work` now and
+then: viewers have no thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.waiting import wait_until
 
 Wire = dict[str, Any]
-#: What a subscription that wants a snapshot says.
+#: The position of a subscription that needs a snapshot.
 FROM_NOTHING = Since("", 0)
 
 
@@ -103,31 +103,31 @@ class Domain:
         self.hub.start()
 
     def viewer(self, name: str, instance_id: str) -> Viewer:
-        """A viewer that is connected and watches nothing yet."""
+        """Return a viewer that is connected and has no subscription yet."""
         viewer = Viewer(self, name, instance_id)
         self.viewers.append(viewer)
         viewer.connect()
         return viewer
 
     def cursors(self) -> int:
-        """How many cursors the hub holds, of whomever."""
+        """Return the number of cursors that the hub holds."""
         hub = self.hub
         assert isinstance(hub, Hub)
         return sum(len(stream.intake.groups) for stream in list(hub.streams.by_instance.values()))
 
     def head(self, instance_id: str) -> tuple[str, int]:
-        """Where the log stands."""
+        """Return the epoch and the last number of the log."""
         with self.rt.db.read() as session:
             view = rows.read_instance(session, instance_id)
             return view["epoch"], view["seq"]
 
     def snapshot(self, instance_id: str) -> Wire:
-        """What somebody who comes now would be shown."""
+        """Return the snapshot that a new client would get."""
         with self.rt.db.read() as session:
             return queries_snapshot.snapshot(session, instance_id, queries_snapshot.Bounds(tasks=1000))
 
     def settle(self, *viewers: Viewer, timeout: float = 60.0) -> None:
-        """Wait until these viewers (by default all) stand where the log does."""
+        """Wait until these viewers (by default all) have every event."""
         for viewer in viewers or tuple(self.viewers):
             wait_until(viewer.is_current, f"{viewer.name} is current", timeout=timeout, seen=viewer.last_heard)
 
@@ -143,15 +143,15 @@ class Viewer:
         self.position: Since | None = None
         self.log: list[Wire] = []
         self.screen = Screen()
-        #: The connection that stands now.
+        #: The present connection.
         self.connection: str | None = None
-        #: Whether a subscription stands on it.
+        #: Whether it has a subscription.
         self.is_watching = False
         self._read = 0
         self._wants = False
 
     def connect(self) -> None:
-        """Connect anew."""
+        """Connect again."""
         name = f"{self.name}.{len(self.connections)}"
         self.connections.append(name)
         self.connection, self.is_watching = name, False
@@ -159,7 +159,7 @@ class Viewer:
         self.domain.hub.clients.add(name)
 
     def drop(self) -> None:
-        """Lose the connection with what is on its way."""
+        """Lose the connection and the messages in transit."""
         if self.connection is not None:
             self.work(answering=False)
             self.domain.transport.drain(self.connection)
@@ -167,7 +167,7 @@ class Viewer:
             self.connection, self.is_watching = None, False
 
     def subscribe(self, since: Since | None = None) -> None:
-        """Subscribe, after `since` or from now on. Raises what the hub refuses with."""
+        """Subscribe, after `since` or from now on. Raises the hub's errors."""
         assert self.connection is not None
         connection = self.connection
 
@@ -191,7 +191,7 @@ class Viewer:
         self.work()
 
     def unsubscribe(self) -> None:
-        """Stop watching."""
+        """Unsubscribe."""
         assert self.connection is not None
         connection = self.connection
         end_message = {"instance_id": self.instance_id}
@@ -200,7 +200,7 @@ class Viewer:
         )
 
     def work(self, *, answering: bool = True) -> None:
-        """Take what has arrived, by the client's rule, and ask again if need be."""
+        """Apply received messages by the client rule, and subscribe again if need be."""
         while self.connection is not None:
             arrived = self.messages(self.connection)[self._read :]
             self._read += len(arrived)
@@ -216,22 +216,22 @@ class Viewer:
                 return
 
     def is_current(self) -> bool:
-        """Take what has arrived; whether it is everything."""
+        """Apply received messages; return whether the viewer has every event."""
         self.work()
         epoch, seq = self.domain.head(self.instance_id)
         return self.position == Since(epoch, seq)
 
     def messages(self, connection: str) -> list[FakeFrame]:
-        """What was sent to a connection."""
+        """Return the messages that were sent to a connection."""
         return self.domain.transport.sent.get(connection, [])
 
     def last_heard(self) -> list[str]:
-        """The end of the story, for complaints."""
+        """Return the last messages, for failure reports."""
         story = self.domain.transport.story(self.connections[-1])
         return [f"position {self.position}", *story[-12:]]
 
     def faults(self) -> list[str]:
-        """What is wrong with what was sent over all connections."""
+        """Return the faults in the messages of all connections."""
         return [f"{name}: {fault}" for name in self.connections for fault in find_faults(self.messages(name))]
 
     def _tell(self, connection: str, event: str, payload: Wire) -> None:
@@ -264,7 +264,7 @@ class Viewer:
 
 
 def find_faults(messages: Iterable[FakeFrame]) -> list[str]:
-    """Return what the protocol forbids in the messages of one connection: gaps, repeats, disorder, intruders."""
+    """Return what the protocol forbids in one connection's messages: gaps, repeats, disorder, foreign events."""
     faults: list[str] = []
     is_open = False
     epoch: str | None = None
@@ -292,7 +292,7 @@ def find_faults(messages: Iterable[FakeFrame]) -> list[str]:
 
 
 class Screen:
-    """What a client shows without outputs and results: a snapshot, and every event applied to it."""
+    """The state of a client, without outputs and results: a snapshot with every event applied to it."""
 
     def __init__(self, snapshot: Wire | None = None) -> None:
         self.tasks: dict[str, Wire] = {}
@@ -304,7 +304,7 @@ class Screen:
             }
 
     def apply(self, event: Wire) -> None:
-        """Show one event more."""
+        """Apply one event."""
         data = event["data"]
         task = self.tasks.setdefault(event["task_id"], {"steps": {}, "error": None})
         task["attempt"], task["progress"] = event["attempt"], data["progress"]

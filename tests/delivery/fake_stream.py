@@ -1,4 +1,4 @@
-"""Beside the road: one watch on paper, with clients that may see everything or less."""
+"""One stream on fake parts, with clients that see everything or less."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.settings import make_settings
 
 
 class Scene:
-    """One watch on paper, moved by hand."""
+    """One stream on fake parts; tests run each of its turns."""
 
     def __init__(self, **fields: Any) -> None:
         self.settings = make_settings(**fields)
@@ -29,7 +29,7 @@ class Scene:
         return self._stream
 
     def join(self, name: str, since: int | None = None, epoch: str | None = None, view: View = FULL) -> str:
-        """Subscribe a client; the mode of the answer."""
+        """Subscribe a client; return the mode of its start."""
         position = None if since is None else Since(epoch or self.reader.epoch, since)
         answer = self.reader.read_start(INSTANCE, position)
         client = self.clients.setdefault(name, Client(name, view=view))
@@ -45,12 +45,12 @@ class Scene:
         self.transport.send(name, [self.transport.frame(event, {})])
 
     def publish(self, count: int = 1, **fields: Any) -> None:
-        """Commit events and tell of them."""
+        """Commit events and publish them."""
         self.stream.receive(events_message(self.reader.write(count, **fields)))
         self.stream.turn()
 
     def check(self) -> None:
-        """What the hub does every second."""
+        """Compare with the database, as the hub does every second."""
         self.stream.check(self.reader.read_heads([INSTANCE]).get(INSTANCE))
         self.stream.turn()
 

@@ -1,4 +1,4 @@
-"""Paper versions of what delivery stands on: a log that is a list, and clients that are lists."""
+"""Fakes of what delivery uses: a log that is a list, and clients that are lists."""
 
 from __future__ import annotations
 
@@ -76,20 +76,20 @@ class FakeTransport:
         return client.id not in self.stalled or self.waiting.get(client.id, 0) < self.room
 
     def stall(self, client: str) -> None:
-        """From now on the client takes nothing."""
+        """Make the client take no messages."""
         self.stalled.add(client)
 
     def drain(self, client: str) -> None:
-        """The client takes everything again."""
+        """Make the client take messages again."""
         self.stalled.discard(client)
         self.waiting.pop(client, None)
 
     def story(self, client: str) -> list[str]:
-        """What a client was sent, a short line each: `3` for event 3, `live 40`, `reset epoch`, `head 3`."""
+        """Return what a client was sent, one short text each: `3` for event 3, `live 40`, `reset epoch`, `head 3`."""
         return [_line(frame) for frame in self.sent.get(client, [])]
 
     def numbers(self, client: str) -> list[int]:
-        """The numbers of the durable events that a client was sent."""
+        """Return the numbers of the durable events that a client was sent."""
         return [frame.payload["seq"] for frame in self.sent.get(client, []) if "id" in frame.payload]
 
 
@@ -130,13 +130,13 @@ class FakeReader(DatabaseReader):
             return fresh
 
     def prune(self, min_seq: int) -> None:
-        """Forget the events up to `min_seq`."""
+        """Delete the events up to `min_seq`."""
         with self.lock:
             self.events = [event for event in self.events if event.seq > min_seq]
             self.min_seq = max(self.min_seq, min_seq)
 
     def begin_epoch(self, epoch: str, seq: int = 0) -> None:
-        """Begin another log that stands at `seq`."""
+        """Start another log at `seq`."""
         with self.lock:
             self.epoch, self.events, self.min_seq = epoch, [], seq
 
@@ -180,20 +180,20 @@ class FakeReader(DatabaseReader):
 def make_event(
     seq: int, epoch: str = "one", task: str = "t", progress: float = 0.0, attempt: int = 1, instance: str = INSTANCE
 ) -> EventRecord:
-    """An event with the numbers that matter here."""
+    """Return an event with these numbers."""
     data = {"progress": progress, "message": "", "timestamp": "2026-01-01T00:00:00.000Z"}
     return EventRecord(instance, seq, epoch, f"{epoch}-{seq}", task, "task_update", attempt, data)
 
 
 def events_message(events: Sequence[EventRecord]) -> bytes:
-    """The message that tells of events."""
+    """Return the message that announces events."""
     return orjson.dumps({"kind": "events", "events": [event.wire() for event in events]})
 
 
 def live_message(
     progress: float, *, base: int, rev: int, task: str = "t", attempt: int = 1, epoch: str = "one"
 ) -> bytes:
-    """The message that tells of progress inside a step."""
+    """Return the message that carries progress inside a step."""
     wire = {
         "instance_id": INSTANCE,
         "task_id": task,

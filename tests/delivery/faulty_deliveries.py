@@ -1,4 +1,4 @@
-"""Deliberately broken deliveries: what the races must catch. Each is a mistake that somebody could make."""
+"""Deliberately broken deliveries that the race tests must catch. Each has one likely mistake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.delivery.fakes import FakeTransport
 
 
 class RoomHub:
-    """PermissionCache on what Redis brings to whoever is in the room: no numbers, no database. What most systems do."""
+    """Sends each Redis message to the clients in the room, without numbers or database, as most systems do."""
 
     def __init__(self, settings: Settings, reader: DatabaseReader, transport: FakeTransport) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class RoomHub:
         on_start(start)
         for event in self._reader.read_page(instance_id, start.seq).events:
             self._transport.send(client_id, [self._transport.frame(event.type, event.wire())])
-        # Between the reading and the joining, events pass by unheard.
+        # Events between the read and the join are lost.
         with self._lock:
             self._rooms.setdefault(instance_id, set()).add(client_id)
 
@@ -97,7 +97,7 @@ class RoomHub:
 
 
 class LateReader(DatabaseReader):
-    """Says where the log stands, and begins to deliver from where it stands a little later."""
+    """Reports the head, and delivers from a later one."""
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
         answer = super().read_start(instance_id, since)
@@ -108,7 +108,7 @@ class LateReader(DatabaseReader):
 
 
 class FixedReader(DatabaseReader):
-    """Never notices that the log has moved unless it is told: the head check compares with yesterday's head."""
+    """Always returns the first heads that it read, so that the head check finds nothing."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -123,7 +123,7 @@ class FixedReader(DatabaseReader):
 
 
 class EpochBlindReader(DatabaseReader):
-    """Knows numbers only: the epoch is always the first one it saw."""
+    """Ignores epochs: it returns the first one that it read."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

@@ -1,4 +1,4 @@
-"""Commits an event and is killed before it can tell anybody: `python -m tests.delivery.killed_writer INSTANCE`."""
+"""Commits an event and is killed before it publishes it: `python -m tests.delivery.killed_writer INSTANCE`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swallowtail.app.core.runtime import Runtime
 
 
 def die(events: Sequence[EventRecord]) -> None:
-    """The failpoint: after the commit, before the publish."""
+    """Die after the commit and before the publish."""
     assert events
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""What happens to an instance's log in the races: many events at once, events that are rolled back, pruning, epochs."""
+"""Changes of an instance's log for the races: many events at once, rollbacks, pruning, new epochs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tests.journey.event_writer import Author
 
 
 class Undone(Exception):
-    """A transaction is to be rolled back."""
+    """Rolls a transaction back."""
 
 
 def note(rt: Runtime, task_id: str, count: int, *, fact: str | None = None) -> None:
-    """Commit so many events of one task in one transaction."""
+    """Commit `count` events of one task in one transaction."""
     rt.ledger.commit(lambda change: _record(change, task_id, count, fact))
 
 
 def note_and_undo(rt: Runtime, task_id: str, count: int) -> None:
-    """Number so many events and roll everything back."""
+    """Number `count` events and roll everything back."""
 
     def work(change: Change) -> None:
         _record(change, task_id, count, None)
@@ -48,12 +48,12 @@ def _record(change: Change, task_id: str, count: int, fact: str | None) -> None:
 
 
 def prune(rt: Runtime, instance_id: str, keep: int) -> None:
-    """Forget all but the latest events."""
+    """Delete all but the latest events."""
     retention.prune(rt, instance_id, retention.Policy(events=keep))
 
 
 def begin_epoch(rt: Runtime, instance_id: str) -> str:
-    """Begin the log anew, as a restored database does: no events, numbers from one again. The new epoch."""
+    """Restart the log, as a restored database does: no events, numbers from one again. Returns the new epoch."""
     epoch = uuid.uuid4().hex
     with rt.db.write() as session:
         session.execute(delete(Event).where(Event.instance_id == instance_id))
@@ -62,7 +62,7 @@ def begin_epoch(rt: Runtime, instance_id: str) -> str:
 
 
 class Overtaking:
-    """Announces for several publishers so that each group of messages arrives in the opposite of its order."""
+    """Publishes for several publishers so that each group of messages arrives in reverse order."""
 
     def __init__(self, publish: Callable[[Sequence[EventRecord]], None], group: int = 4) -> None:
         self._publish = publish
@@ -78,7 +78,7 @@ class Overtaking:
                 self._flush()
 
     def flush(self) -> None:
-        """Announce what is held."""
+        """Publish the held messages."""
         with self._lock:
             self._flush()
 
@@ -89,7 +89,7 @@ class Overtaking:
 
 
 def author_with(author: Author, announce: Callable[[Sequence[EventRecord]], None]) -> Author:
-    """Another author of the same instance, with database connections and an announcement of its own."""
+    """Return another author of the same instance, with its own database connections and publication."""
     other = Author(author.deployment, author.instance_id)
     other.rt = Runtime.build(author.deployment.runtime().settings, announce=announce)
     return other

@@ -1,4 +1,4 @@
-"""A cursor takes what is next, and live state is seen between two events or not at all."""
+"""A cursor collects the next events, and live state is sent between two events or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ring gives events out in the order of their numbers, whatever the order they came in."""
+"""The buffer returns events in the order of their numbers, in whichever order they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub begins and ends watches with their clients, and leaves nothing behind, whatever the order of their doings."""
+"""The hub starts and ends streams with their clients, and leaves nothing behind, in whichever order clients act."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TASK = "00000000-0000-4000-8000-000000000001"
 
 
 def ignore() -> None:
-    """Greet nobody."""
+    """Do nothing."""
 
 
 class Scene:
-    """A hub on paper, with its real threads and locks, and the channels that it wants to hear."""
+    """A hub on fakes, with its real threads and locks."""
 
     def __init__(self, **fields: Any) -> None:
         self.settings = make_settings(head_check=0.05, **fields)
@@ -56,7 +56,7 @@ class Scene:
         self.transport.send(name, [self.transport.frame(event, {})])
 
     def tell(self, count: int = 1) -> None:
-        """Commit events and tell of them as Redis would."""
+        """Commit events and receive them as from Redis."""
         events = self.reader.write(count)
         self.hub.router.receive(instance_channel(self.settings, INSTANCE), events_message(events))
 
@@ -207,7 +207,7 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
 
 
 def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scene: Callable[..., Scene]) -> None:
-    """Two publishers whose hints overtake each other and get lost, and forty clients that come, go and resume."""
+    """Two publishers whose messages overtake each other and get lost, and forty clients that subscribe, leave and resume."""
     s = scene(ring_events=30)
     s.start()
     done = threading.Event()
@@ -241,7 +241,7 @@ def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scen
             last = got[-1] if got else last
 
     def await_all(name: str, before: int) -> None:
-        # A last visit that begins when all has been published brings nothing more than the one before.
+        # A last visit that starts after the last event brings no events.
         def has_all() -> bool:
             return done.is_set() and max(s.transport.numbers(name), default=before) == s.reader.head.seq
 

@@ -1,4 +1,4 @@
-"""A watch delivers to each client strictly in order, nothing twice and nothing left out, whatever arrives."""
+"""A stream delivers each event to each client once and in order, whatever it receives."""
 
 from __future__ import annotations
 

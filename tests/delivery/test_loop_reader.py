@@ -1,4 +1,4 @@
-"""Redis is heard in a loop over many sockets: whole replies, however they are cut, until the connection ends."""
+"""The loop reader receives whole replies, however they are split, until the connection ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPLIES = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$1\
 
 
 class Loop:
-    """A loop with one socket, turned by hand."""
+    """A loop with one socket; tests run each of its turns."""
 
     def __init__(self) -> None:
         self.handle: Callable[[int], None] | None = None

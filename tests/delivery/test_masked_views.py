@@ -1,4 +1,4 @@
-"""Clients that are shown one task and some fields get these and nothing else, however it comes and however slowly."""
+"""Clients with a restricted view receive its task and fields and nothing else, live or replayed, fast or slow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.delivery.fake_stream import Scene
 from tests.delivery.fakes import INSTANCE, FakeTransport, events_message, live_message, make_event
 
 MINE, OTHERS = "mine", "others"
-#: One task, and none of what anybody wrote.
+#: One task, without the fields that people write.
 PAGE = View(MINE, frozenset({"output"}))
 Heard = tuple[str, dict[str, Any]]
 
@@ -32,17 +32,17 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
 
 
 def heard(s: Scene, name: str) -> list[Heard]:
-    """What a client was sent, whole, without its greetings."""
+    """Return the whole payloads that a client was sent, without the confirmations."""
     return [(f.event, dict(f.payload)) for f in s.transport.sent.get(name, ()) if f.event != "subscribed"]
 
 
 def told(events: Iterable[EventRecord]) -> list[Heard]:
-    """Events as the page is shown them."""
+    """Return events as the page sees them."""
     return [(e.type, {**e.wire(), "data": {**e.data, "message": None}}) for e in events]
 
 
 def live(progress: float, *, rev: int) -> Heard:
-    """Live progress as the page is shown it."""
+    """Return live progress as the page sees it."""
     wire = {"instance_id": INSTANCE, "task_id": MINE, "type": "task_update", "attempt": 1, "rev": rev, "epoch": "one"}
     return "task_update", {**wire, "data": {"progress": progress, "message": None}}
 
@@ -52,13 +52,13 @@ def skip(after: int, seq: int, epoch: str = "one") -> Heard:
 
 
 def say(s: Scene, progress: float, *, base: int, rev: int, task: str = MINE) -> None:
-    """Tell of progress inside a step."""
+    """Publish progress inside a step."""
     s.stream.receive(live_message(progress, base=base, rev=rev, task=task))
     s.stream.turn()
 
 
 def write(s: Scene, count: int = 1, task: str = MINE, **more: Any) -> list[EventRecord]:
-    """Commit events and tell of them."""
+    """Commit events and publish them."""
     events = s.reader.write(count, task=task, **more)
     s.stream.receive(events_message(events))
     s.stream.turn()
@@ -170,7 +170,7 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
     expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *told([e]))]
     slow = heard(s, "slow")
     durable = [each for each in slow if "rev" not in each[1]]
-    # How many events of others one `skip` tells of depends on how many came at once.
+    # The number of hidden events in one `skip` depends on how many arrived at once.
     assert [each for each in durable if each[0] != "skip"] == [each for each in expected if each[0] != "skip"]
     assert_contiguous(durable)
     revs = [payload["rev"] for _, payload in slow if "rev" in payload]
@@ -189,7 +189,7 @@ def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scen
     s.join("quick", view=PAGE)
     s.transport.stall("slow")
     s.transport.waiting["slow"] = 16
-    # Events of others alone: the place is the instance's, whatever is shown of it.
+    # Hidden events alone: the position is the instance's.
     for _ in range(30):
         write(s, 2, task=OTHERS)
     assert [payload["reason"] for event, payload in heard(s, "slow") if event == "reset"] == ["lag"]
@@ -204,7 +204,7 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     s = scene(client_backlog=16)
     fields = View(None, frozenset({"output"}))
     s.join("page", view=fields)
-    # Not shown before the event after which they were measured, so that all leave at once.
+    # Not sent before the event that precedes them, so that all are sent at once.
     event = s.reader.write(1, task="e")
     for number in range(5):
         s.stream.receive(live_message(10 + number, base=1, rev=1, task=f"t{number}"))
@@ -234,7 +234,7 @@ def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
 
 
 def assert_contiguous(durable: list[Heard]) -> None:
-    """Every number is told of once, by its event or by a `skip`."""
+    """Every number is covered once, by its event or by a `skip`."""
     place = 0
     for event, payload in durable:
         assert (payload["after"] if event == "skip" else payload["seq"] - 1) == place

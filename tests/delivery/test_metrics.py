@@ -1,4 +1,4 @@
-"""Each measure of delivery moves when its thing happens, and by how much it happened."""
+"""Each metric of delivery grows by the right amount when its event happens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGE = 40.0
 
 
 class Growth:
-    """How much a measure has grown since."""
+    """The growth of a metric since this was created."""
 
     def __init__(self, name: str, **labels: str) -> None:
         self._what = (name, labels)
@@ -38,7 +38,7 @@ class Growth:
 
 
 class Fills:
-    """Gaps filled since, by cause."""
+    """The gaps filled since this was created, by cause."""
 
     CAUSES = ("early_hint", "lost_hint", "head_check", "reconnect", "subscribe", "resume", "epoch")
 
@@ -57,7 +57,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
 
 
 def aged(message: bytes, at: Any) -> bytes:
-    """A hint whose events were noted at a moment."""
+    """Return a message whose events were recorded at a moment."""
     return orjson.dumps({**orjson.loads(message), "at": at})
 
 
@@ -278,7 +278,7 @@ def test_clients_that_do_not_have_everything_are_counted_when_asked() -> None:
     hub.refresh_gauges()
     assert REGISTRY.get_sample_value("swallowtail_cursors_behind") == 1
     transport.drain("slow")
-    # The pump lets a slow client rest for a moment.
+    # The stream pauses a slow client for a moment.
     for _ in range(1000):
         stream.turn()
         if not stream.behind:

@@ -1,4 +1,4 @@
-"""`snapshot(a) + events(a+1 … b) = snapshot(b)`, whatever happens in whatever order.
+"""`snapshot(a) + events(a+1 … b) = snapshot(b)`, whatever happens in whichever order.
 
 Hypothesis writes, rolls back, prunes and begins new epochs, drops and stalls clients, restarts the hub and Redis. In
 the end, and now and then before it, what each client shows by the client's rule is what a newcomer is shown.
@@ -44,7 +44,7 @@ Archives = type[DatabaseReader]
 
 
 class DeliveryMachine(RuleBasedStateMachine):
-    """One instance, those who write into it, those who watch it, and what befalls them."""
+    """One instance with its writers, its clients and their failures."""
 
     deployment: Deployment
     reader: Archives = DatabaseReader
@@ -62,13 +62,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.pruned = False
 
     def act(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        """Do something that the ledger may refuse."""
+        """Run work that the ledger may refuse."""
         try:
             return work(*given, **named)
         except REFUSALS:
             return None
 
-    # What is written.
+    # Writers.
 
     @rule()
     def submit(self) -> None:
@@ -133,7 +133,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         else:
             renew_epoch(self.domain.rt, self.author.instance_id)
 
-    # Who watches.
+    # Clients.
 
     @rule(who=WHO)
     def come(self, who: int) -> None:
@@ -152,7 +152,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, keep=st.sampled_from([0, 5, 30]))
     def fall_behind(self, who: int, keep: int) -> None:
-        """More is written and forgotten than a client that stalls can be given."""
+        """Write and prune more than a stalled client can be sent."""
         viewer = self.viewer(who)
         viewer.resume()
         self.stall(who)
@@ -179,7 +179,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             self.domain.viewer("v0", self.author.instance_id)
         return self.domain.viewers[who % len(self.domain.viewers)]
 
-    # What breaks.
+    # Failures.
 
     @rule()
     def restart_hub(self) -> None:
@@ -196,11 +196,11 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.deployment.redis.kill()
         self.redis_is_away = True
 
-    # What holds.
+    # Invariants.
 
     @rule(who=WHO)
     def compare(self, who: int) -> None:
-        """What one client shows in the middle of it all."""
+        """Check the state of one client in the middle of the run."""
         self.settle([self.viewer(who)])
 
     def settle(self, viewers: list[Viewer]) -> None:
@@ -234,7 +234,7 @@ def deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
         yield opened
 
 
-#: A broken delivery has to be caught; how little it takes is of no interest.
+#: A broken delivery has to be caught; the smallest example does not matter.
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 
 
@@ -270,14 +270,14 @@ def test_what_every_client_shows_is_what_the_log_says(deployment: Deployment) ->
 
 
 class RepeatingArchive(DatabaseReader):
-    """Answers a resumption with one event less than it is asked for: the classical `≥` for `>`."""
+    """Resumes one event too late: the classical `≥` for `>`."""
 
     def read_page(self, instance_id: str, after: int) -> Page:
         return super().read_page(instance_id, after + 1 if after else after)
 
 
 class StaleSnapshotArchive(DatabaseReader):
-    """Reads the head and the snapshot at two moments: the snapshot is always the one before."""
+    """Reads the head and the snapshot at two moments: the snapshot is always the earlier one."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

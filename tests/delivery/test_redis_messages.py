@@ -1,4 +1,4 @@
-"""What cannot be used of a message from Redis is as good as lost, and never an error."""
+"""A malformed message from Redis counts as lost, and raises no error."""
 
 from __future__ import annotations
 

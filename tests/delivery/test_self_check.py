@@ -1,4 +1,4 @@
-"""A hub notices when it hears nothing any more, says so, and hears again: whatever it is that has made it deaf."""
+"""The self-check finds a dead subscription, reports it, and has it replaced."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
     assert count("swallowtail_deaf") == 1
     assert count("swallowtail_probes_total", outcome="lost") > lost
     wait_until(lambda: wire.subscribers >= subscribers + 2, "it goes on trying")
-    # A connection that has just been made is believed until its first probe is missed.
+    # A new connection counts as good until its first message is missing.
     await_state(hub, "deaf")
     wire.heal()
     await_state(hub, "receives")
@@ -112,7 +112,7 @@ def test_a_redis_that_pauses_its_clients_is_away_and_heard_again(
     hub = new_hub(redis_server.url, publish_timeout=0.3)
     await_state(hub, "receives")
     with redis_server.client() as client:
-        # Its end is waited for: a paused server does not listen to who would end the pause.
+        # The pause has to end by itself: a paused server accepts no command.
         client.client_pause(3_000)
     await_state(hub, "away")
     await_state(hub, "receives")

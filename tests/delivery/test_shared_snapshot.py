@@ -1,4 +1,4 @@
-"""A herd that is too old is given one snapshot: read once, encoded once, and right for each of them."""
+"""Clients that reconnect together and too late share one snapshot: read once, encoded once, and right for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.journey.event_writer import Author, BusyAuthor
 
 
 class Scene:
-    """A hub on paper without threads of its own, and how often its reader was asked for a snapshot."""
+    """A hub on fakes without threads; `read` counts the snapshots that were read."""
 
     def __init__(self, **fields: Any) -> None:
         self.settings = make_settings(**{"snapshot_share": 60, **fields})
@@ -155,8 +155,8 @@ class CountingReader(DatabaseReader):
         return answer
 
 
-def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, list[str]]:
-    """A herd comes in ten threads while events are written: snapshots read, how long it took, and what is wrong."""
+def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int, float, list[str]]:
+    """Let clients come in ten threads while events are written; return the snapshots read, the duration, and the faults."""
     author = Author(deployment)
     author.play()
     with Domain(deployment, reader=CountingReader) as domain:
@@ -165,7 +165,7 @@ def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, li
         with BusyAuthor(author, pause=0.01):
             viewers[0].subscribe(FROM_NOTHING)
             first = viewers[0].connections[0]
-            # The others come when what the first was given is no longer the present.
+            # The others come when the first one's snapshot is no longer current.
             wait_until(lambda: domain.transport.numbers(first), "the first is told more than its snapshot")
             threads = [
                 threading.Thread(target=lambda part=part: [viewer.subscribe(FROM_NOTHING) for viewer in part])
@@ -187,20 +187,20 @@ def stampede(deployment: Deployment, clients: int = 100) -> tuple[int, float, li
 
 
 @pytest.fixture
-def herding(new_deployment: Callable[..., Deployment]) -> Deployment:
+def reconnecting(new_deployment: Callable[..., Deployment]) -> Deployment:
     return new_deployment(env={"head_check": 0.1, "ring_events": 20_000, "snapshot_share": 10})
 
 
 @pytest.mark.service
-def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(herding: Deployment) -> None:
-    read, took, found = stampede(herding)
+def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(reconnecting: Deployment) -> None:
+    read, took, found = reconnect_together(reconnecting)
     assert found == []
     assert read <= 1 + took / 10
 
 
 @contextmanager
-def standing_at_the_present() -> Iterator[None]:
-    """Whoever is given another's snapshot goes on from now instead of from its head."""
+def continuing_from_now() -> Iterator[None]:
+    """The mistake: clients with a shared snapshot continue from the buffer's end instead of the snapshot's head."""
     check = Admission._check_snapshot
 
     def check_badly(admission: Admission, snapshot: SubscriptionStart | None) -> SubscriptionStart | None:
@@ -213,7 +213,7 @@ def standing_at_the_present() -> Iterator[None]:
 
 @pytest.mark.long
 @pytest.mark.service
-def test_control_going_on_from_the_present_is_caught(herding: Deployment) -> None:
-    with standing_at_the_present():
-        _, _, found = stampede(herding)
+def test_control_going_on_from_the_present_is_caught(reconnecting: Deployment) -> None:
+    with continuing_from_now():
+        _, _, found = reconnect_together(reconnecting)
     assert found

@@ -1,6 +1,6 @@
-"""That somebody's access has changed is heard through Redis, and found by looking when Redis is away.
+"""Permission changes take effect through Redis at once, and through the database when Redis is away.
 
-Two processes' hubs and wardens on one database and one Redis. Neither looks by the clock unless the test moves it.
+Two processes' hubs and monitors on one database and one Redis. The tests move the clock of the periodic reviews.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.service
 
 
 class HeldClock(threading.Event):
-    """An event whose waits end when it is set, or when the test lets their time be over; `waits` are their lengths."""
+    """An event whose waits end when it is set, or when the test ends them; `waits` are their timeouts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,14 +43,14 @@ class HeldClock(threading.Event):
             return self.is_set()
 
     def let_pass(self) -> None:
-        """Let the time of the wait under way be over."""
+        """End the present wait as if its time were over."""
         with self._changed:
             self._over = len(self.waits)
             self._changed.notify_all()
 
 
 class Pair:
-    """Two processes, an instance with a member of it and a page, each of whom has a client at both."""
+    """Two processes, and an instance with a member and a page, each of which has a client at both processes."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -70,7 +70,7 @@ class Pair:
                 process.hub.subscriptions.subscribe(name, self.instance_id, None, lambda _: None)
 
     def await_rest(self) -> None:
-        """Wait until nobody looks, or is about to."""
+        """Wait until no review runs or is due."""
         for process, clock in zip(self.processes, self.clocks, strict=True):
 
             def rests(process: Process = process, clock: HeldClock = clock) -> bool:

@@ -1,6 +1,6 @@
-"""What is no longer theirs is taken from clients whatever races with it; each race also with a mistake that it catches.
+"""Clients lose what they may no longer see, whatever races with the review; each race is also run with a mistake.
 
-A real database and the real hub, moved by hand: what happens in the middle of what is the test's to say.
+A real database and the real hub; the tests run each step, and choose what interrupts it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Scene:
 @pytest.fixture
 def s(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path)
-    # What the people above have brought about is known.
+    # The monitor knows the changes made so far.
     scene.monitor.review()
     yield scene
     scene.process.close()
@@ -88,7 +88,7 @@ def s(tmp_path: Path) -> Iterator[Scene]:
 
 
 def careless(passes: PermissionCache) -> None:
-    """The mistake: whatever was begun on an old decision stands."""
+    """The mistake: what was started by an old decision remains."""
     passes.confirm = lambda version: None  # type: ignore[method-assign]
 
 
@@ -112,14 +112,14 @@ def test_a_token_that_is_revoked_during_a_subscription_leaves_nothing_of_it(s: S
 
 
 def removed_while_subscribing(s: Scene, moment: str) -> list[str]:
-    """A membership ends, and everybody is looked at, before a subscription that it allowed has begun."""
+    """A membership ends, and all clients are reviewed, before a subscription that it allowed has started."""
     s.process.connect("ann", s.ann)
     if moment == "after the check":
         s.process.reader.meanwhile = s.remove_and_review
         s.process.subscribe("ann")
     else:
         s.process.subscribe("ann", then=s.remove_and_review)
-    # Whoever was asked to look soon does.
+    # Run the reviews that were requested.
     for _ in range(s.process.requests):
         s.monitor.review()
     write(s.rt)
@@ -167,7 +167,7 @@ def test_a_token_that_is_refreshed_while_its_end_is_looked_at_stays(s: Scene) ->
 
 
 def refreshed_as_it_expires(s: Scene) -> list[str]:
-    """The clock has been read for the old token when the new one comes."""
+    """A new token arrives after the expiry of the old one was checked."""
     new = s.bench.tokens.read(s.page())
     s.process.connect("page", s.page(), expires_at=PAST)
     s.process.subscribe("page")
@@ -193,7 +193,7 @@ def test_control_ending_whoever_has_another_token_by_now_is_caught(s: Scene) -> 
 
 
 def begin_again_while_expelled(s: Scene) -> list[str]:
-    """Between losing what it watched and its disconnection, a client tries to go on."""
+    """A client tries to subscribe between losing its subscriptions and its disconnection."""
     token, new = s.page(), s.bench.tokens.read(s.page())
     s.process.connect("page", token)
     s.process.subscribe("page")
@@ -237,7 +237,7 @@ def test_a_role_that_is_lowered_and_raised_again_costs_its_member_nothing(s: Sce
     s.monitor.review()
     write(s.rt)
     assert s.story("ann") == ["subscribed", "1"]
-    # What an admin gave out ended with the role, and is not theirs again by the next.
+    # A token that an admin issued ended with the admin's role, and a later role does not revive it.
     assert s.story("page") == ["subscribed", "reset revoked", "expelled: revoked"]
     assert s.process.rooms == {("witness", "mine"), ("ann", "mine")}
 
@@ -254,7 +254,7 @@ def test_a_membership_that_ends_and_begins_again_before_anybody_looks_costs_noth
 
 
 def look_and_look_again(s: Scene) -> list[str]:
-    """The database goes away in the middle of a look, and is back for the next."""
+    """The database goes away in the middle of a review, and is back for the next."""
     token = s.page()
     s.process.connect("page", token)
     s.process.subscribe("page")
@@ -294,7 +294,7 @@ def test_one_that_cannot_be_cut_off_keeps_nobody_else(s: Scene) -> None:
     s.process.before_expulsion = fail
     s.revoke_and_review(token)
     assert set(s.hub.clients.by_id) == {"witness", "one"}
-    # What it watched is gone all the same, and there is nothing that it could begin.
+    # Its subscriptions are gone all the same, and it cannot start another.
     assert s.story("one") == ["subscribed", "reset revoked"]
     with pytest.raises(NotFound):
         s.process.subscribe("one")

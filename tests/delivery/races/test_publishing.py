@@ -1,7 +1,6 @@
-"""Subscribing while events are written, publishers that overtake each other, rollbacks, deaths before the publish.
+"""Races between subscriptions and writes, between publishers, with rollbacks, and with deaths before the publish.
 
-Real database, real Redis, the real hub. Each race is also run with a delivery that has the mistake it is about, which
-the same check must catch.
+With a real database, Redis and hub. Each race is also run with a broken delivery, which the same check must catch.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from tests.journey.event_writer import Author, BusyAuthor
 
 pytestmark = pytest.mark.service
 
-VIEWERS, CROWDS = 200, 8
-#: How long a broken delivery may take to show that it is broken; a sound one has all the time it needs.
+VIEWERS, THREADS = 200, 8
+#: How long, in seconds, a broken delivery is waited for; a correct one gets more time.
 BROKEN = 3.0
 
 
@@ -39,7 +38,7 @@ def deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
 
 
 def in_threads(works: list[Callable[[], None]]) -> None:
-    """Run all at once; the first complaint is raised."""
+    """Run all at once; raise the first error."""
     errors: list[BaseException] = []
 
     def guard(work: Callable[[], None]) -> None:
@@ -58,27 +57,27 @@ def in_threads(works: list[Callable[[], None]]) -> None:
 
 
 def come_while_events_are_written(deployment: Deployment, **broken: Any) -> list[str]:
-    """Two hundred viewers subscribe, drop and resume while an author writes; what is wrong with what they got."""
+    """Let two hundred viewers subscribe, drop and resume while an author writes; return the faults."""
     author = Author(deployment)
     author.play()
     with Domain(deployment, **broken) as domain:
         viewers = [domain.viewer(f"v{number}", author.instance_id) for number in range(VIEWERS)]
 
-        def crowd(first: int) -> None:
+        def visit(first: int) -> None:
             luck = random.Random(first)
-            for viewer in viewers[first::CROWDS]:
+            for viewer in viewers[first::THREADS]:
                 viewer.subscribe()
                 if luck.random() < 0.3:
                     viewer.drop()
                     viewer.resume()
 
         with BusyAuthor(author, pause=0.0):
-            in_threads([lambda first=first: crowd(first) for first in range(CROWDS)])  # type: ignore[misc]
+            in_threads([lambda first=first: visit(first) for first in range(THREADS)])  # type: ignore[misc]
         return verdict(domain, author, viewers, patience=BROKEN if broken else 60.0)
 
 
 def verdict(domain: Domain, author: Author, viewers: list[Viewer], *, patience: float = 60.0) -> list[str]:
-    """What is wrong once nothing more is written: forbidden messages, a missing tail, a log that is not the log."""
+    """Return the faults once writing has ended: forbidden messages, missing events, events that are not in the log."""
     found = []
     try:
         domain.settle(*viewers, timeout=patience)
@@ -104,7 +103,7 @@ def test_control_reading_the_head_before_joining_is_caught(deployment: Deploymen
 
 
 def overtake(deployment: Deployment, **broken: Any) -> list[str]:
-    """Two publishers of one instance whose messages arrive in the wrong order."""
+    """Let the messages of two publishers of one instance arrive in the wrong order; return the faults."""
     first = Author(deployment)
     with Domain(deployment, **broken) as domain:
         overtaking = Overtaking(domain.rt.broadcast.publish)
@@ -131,7 +130,7 @@ def test_control_passing_on_in_the_order_of_arrival_is_caught(deployment: Deploy
 
 
 def roll_back(deployment: Deployment, announce_early: bool) -> list[str]:
-    """Some transactions are rolled back after their events were numbered."""
+    """Roll some transactions back after their events were numbered; return the faults."""
     author = Author(deployment)
     with Domain(deployment) as domain:
         viewer = domain.viewer("v", author.instance_id)
@@ -150,7 +149,7 @@ def roll_back(deployment: Deployment, announce_early: bool) -> list[str]:
 
 
 def _tells_too_early(domain: Domain) -> Runtime:
-    """A runtime that announces inside of the transaction."""
+    """Return a runtime that publishes inside the transaction."""
     rt = domain.rt
     commit = rt.ledger.commit
 
@@ -184,7 +183,7 @@ def test_control_announcing_before_the_commit_is_caught(deployment: Deployment) 
 
 
 def die_before_publishing(deployment: Deployment, reader: type[DatabaseReader] = DatabaseReader) -> list[str]:
-    """A process commits and is killed before it publishes."""
+    """Kill a process after its commit and before its publish; return the faults."""
     author = Author(deployment)
     with Domain(deployment, reader=reader) as domain:
         viewer = domain.viewer("v", author.instance_id)

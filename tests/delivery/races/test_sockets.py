@@ -1,4 +1,4 @@
-"""Two hundred raw websockets on a real web process that come, stall, go and come back while two authors write."""
+"""Two hundred raw websockets connect to a real web process, stall and reconnect while two authors write."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.journey.event_writer import Author, BusyAuthor
 pytestmark = [pytest.mark.journey, pytest.mark.long]
 
 CLIENTS = 200
-#: Bytes that a client takes in while it does not read: little, so that the process soon cannot write.
+#: Receive buffer, in bytes, of a client that does not read: small, so that the process soon cannot write.
 LITTLE = 4096
-#: Seconds over which clients come, and that some of them do not read.
+#: Seconds over which clients connect, and for which some of them do not read.
 SPREAD, STALL = 3.0, 2.0
 
 
 @dataclass
-class Watcher:
-    """One client: `seqs` are the numbers that it got, in order, over all its connections."""
+class SocketClient:
+    """One client: `seqs` are the numbers that it received, in order, over all its connections."""
 
     peer: Peer
     number: int
@@ -36,8 +36,8 @@ class Watcher:
     first: int | None = None
     faults: list[str] = field(default_factory=list)
 
-    def watch(self, may_end: Callable[[int], bool]) -> None:
-        """InstanceStream over one or two connections until `may_end` of the last number is true."""
+    def receive(self, may_end: Callable[[int], bool]) -> None:
+        """Receive over one or two connections until `may_end` of the last number is true."""
         luck = random.Random(self.number)
         time.sleep(luck.random() * SPREAD)
         if self.number % 4 == 0:
@@ -82,16 +82,16 @@ def test_two_hundred_sockets_miss_and_repeat_nothing(new_deployment: Callable[..
     author.play()
     plain = Peer("ours", web.url, instance_id=author.instance_id)
     small = Peer("ours", web.url, instance_id=author.instance_id, receive_buffer=LITTLE)
-    watchers = [Watcher(small if number % 10 == 1 else plain, number) for number in range(CLIENTS)]
+    clients = [SocketClient(small if number % 10 == 1 else plain, number) for number in range(CLIENTS)]
     over, final = threading.Event(), [0]
 
-    def run(watcher: Watcher) -> None:
+    def run(client: SocketClient) -> None:
         try:
-            watcher.watch(lambda last: over.is_set() and last >= final[0])
+            client.receive(lambda last: over.is_set() and last >= final[0])
         except (Surprise, OSError) as end:
-            watcher.faults.append(f"{type(end).__name__}: {end}")
+            client.faults.append(f"{type(end).__name__}: {end}")
 
-    threads = [threading.Thread(target=run, args=(watcher,)) for watcher in watchers]
+    threads = [threading.Thread(target=run, args=(client,)) for client in clients]
     with BusyAuthor(author, pause=0.01), BusyAuthor(Author(deployment, author.instance_id), pause=0.01):
         for thread in threads:
             thread.start()
@@ -100,7 +100,7 @@ def test_two_hundred_sockets_miss_and_repeat_nothing(new_deployment: Callable[..
     over.set()
     for thread in threads:
         thread.join()
-    assert [fault for watcher in watchers for fault in watcher.faults] == []
-    for watcher in watchers:
-        assert watcher.first is not None
-        assert watcher.seqs == list(range(watcher.first, final[0] + 1)), watcher.number
+    assert [fault for client in clients for fault in client.faults] == []
+    for client in clients:
+        assert client.first is not None
+        assert client.seqs == list(range(client.first, final[0] + 1)), client.number

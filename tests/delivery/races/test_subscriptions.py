@@ -1,6 +1,6 @@
-"""Coming, going and dropping in quick succession, and a log that is pruned or begun anew under those who read it.
+"""Clients that subscribe, unsubscribe and drop quickly, and logs that are pruned or restarted while clients read them.
 
-Real database, real Redis, the real hub; each race also with a delivery that has the mistake it is about.
+With a real database, Redis and hub; each race is also run with a broken delivery.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.journey.event_writer import Author, BusyAuthor
 
 pytestmark = pytest.mark.service
 
-#: How long a broken delivery may take to show that it is broken; a sound one has all the time it needs.
+#: How long, in seconds, a broken delivery is waited for; a correct one gets more time.
 BROKEN = 3.0
 
 
@@ -34,7 +34,7 @@ def deployment(new_deployment: Callable[..., Deployment]) -> Deployment:
 
 
 def come_and_go(deployment: Deployment, hub: type[Hub]) -> list[str]:
-    """Viewers subscribe, unsubscribe and subscribe again while events are written; what is wrong in the end."""
+    """Let viewers subscribe and unsubscribe repeatedly while events are written; return the faults."""
     author = Author(deployment)
     author.play()
     with Domain(deployment, hub=hub) as domain:
@@ -61,7 +61,7 @@ def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> Non
 
 
 class DroppingReader(DatabaseReader):
-    """Has a connection drop in the middle of its subscription, after the log was read and before the answer is used."""
+    """Runs an action after a subscription's start was read and before it is used."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -74,7 +74,7 @@ class DroppingReader(DatabaseReader):
 
 
 def always_reading(hub: type[Hub]) -> type[Hub]:
-    """A hub that begins every subscription with a look at the log, so that there is a middle to drop in."""
+    """Return a hub that reads the database for every subscription, so that a drop can interrupt it."""
 
     class ReadingHub(hub):  # type: ignore[misc,valid-type] # a class for each hub
         def __init__(self, *parts: Any) -> None:
@@ -85,7 +85,7 @@ def always_reading(hub: type[Hub]) -> type[Hub]:
 
 
 def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
-    """A hundred connections drop in the middle of their subscriptions; how many cursors are left of them."""
+    """Drop a hundred connections in the middle of their subscriptions; return how many cursors are left."""
     author = Author(deployment)
     author.play()
     with Domain(deployment, reader=DroppingReader, hub=always_reading(hub)) as domain:
@@ -105,7 +105,7 @@ def drop_while_subscribing(deployment: Deployment, hub: type[Hub]) -> int:
 
 
 def _subscribe_and_drop(domain: Domain, reader: DroppingReader, name: str, instance_id: str, where: int) -> None:
-    """Drop after the reading, during its start, or in another thread at whatever moment comes."""
+    """Drop after the read, during the start, or in another thread at any moment."""
     domain.hub.clients.add(name)
     thread = threading.Thread(target=domain.hub.subscriptions.disconnect, args=(name,))
     if where == 0:
@@ -130,7 +130,7 @@ def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> Non
 
 
 class PrunedReader(DatabaseReader):
-    """Retention strikes between two pages of a replay."""
+    """Prunes the log between two pages of a replay."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -145,7 +145,7 @@ class PrunedReader(DatabaseReader):
 
 
 def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
-    """Replays of a long log that is pruned while they run; what is wrong, and the resets."""
+    """Prune a long log during its replays; return the faults, and the reasons of the resets."""
     author = Author(deployment)
     task_id = author.submit()
     for _ in range(30):
@@ -180,7 +180,7 @@ def _wrong_screens(domain: Domain, viewers: list[Viewer]) -> list[str]:
 
 
 def _without_notes(screen: Screen) -> dict[str, Any]:
-    """Without what the notes of these tests say, which is not on any row."""
+    """Return tasks without the messages of these tests' notes, which no row has."""
     return {task_id: {**task, "message": ""} for task_id, task in screen.tasks.items()}
 
 
@@ -206,7 +206,7 @@ def test_control_stepping_over_what_was_pruned_is_caught(deployment: Deployment)
 def restart(
     deployment: Deployment, *, reader: type[DatabaseReader] = DatabaseReader, mistake: AbstractContextManager[None]
 ) -> list[str]:
-    """The log begins another epoch under its viewers; what is wrong with what they got and show."""
+    """Start another epoch of a log with viewers; return the faults."""
     author = Author(deployment)
     author.play()
     with mistake, Domain(deployment, reader=reader) as domain:
