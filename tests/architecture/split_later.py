@@ -7,7 +7,6 @@ SPLIT_LATER = {
     "app/core/identity/users.py",
     "app/core/ledger/runs.py",
     "app/core/ledger/tasks.py",
-    "app/core/privacy/redaction.py",
     "app/core/queries/authorized.py",
     "app/core/security/permissions.py",
     "app/web/engineio/polling_session.py",

@@ -22,7 +22,7 @@ from swallowtail.app.core.events import bearable, to_json
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.kept_values import find_text, is_good, make, note, told_by, unsealed
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
-from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import place
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal_bytes, unseal_bytes

@@ -14,7 +14,7 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.ledger.artifacts import whole
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.rules import rules_of, whole_input
-from swallowtail.app.core.privacy.redaction import PATTERNS_ONLY, Rules
+from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules
 from swallowtail.app.core.tables.column_encryption import place_of
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.core.tables.unreadable import sound

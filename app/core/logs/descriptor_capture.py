@@ -1,9 +1,8 @@
-"""Writes as JSON what a process's descriptors are given past its streams: by C code, or by programs that it starts.
+"""Writes what a process's descriptors 1 and 2 receive as JSON log lines: output of C code and of child processes.
 
-Secrets are hidden by their shape, as in other lines of the log (`core/privacy/secret_patterns`).
-
-Beside the road: a process of its own beside each whose logs are JSON, started by `core/logs/unlogged_output` as a plain file,
-without the application. It ends when nobody holds its pipes any more, so that it also tells how a process crashed.
+A process of its own that `core/logs/unlogged_output` starts, as a plain file without the application. It ends when the
+last writer of its pipes has ended, so that it also logs how a process crashed. Secrets are hidden by their patterns
+(`core/privacy/secret_patterns`).
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: A line without an end is written in pieces of this many bytes.
+#: Longer lines are written in pieces of this many bytes.
 LONGEST = 65_536
 
 
 def encode(line: bytes, name: str, level: str) -> bytes:
-    """Return a line of the log; one that is an object already, as it is."""
+    """Return a log line; a line that is a JSON object already is returned unchanged."""
     text = line.decode(errors="replace").rstrip("\r")
     if text.startswith("{"):
         try:
@@ -33,25 +32,22 @@ def encode(line: bytes, name: str, level: str) -> bytes:
         except (ValueError, RecursionError):
             pass
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    told = {"event": hide(text), "level": level, "logger": name, "timestamp": at}
-    return json.dumps(told).encode() + b"\n"
+    entry = {"event": hide(text), "level": level, "logger": name, "timestamp": at}
+    return json.dumps(entry).encode() + b"\n"
 
 
 def hide(text: str) -> str:
-    """Return a line without what looks like a secret."""
+    """Return a line with its secrets replaced by markers."""
     patterns = load_patterns()
-    folded, parts, done = patterns.fold(text), list[str](), 0
-    spans = [span for pattern in patterns.PATTERNS for span in patterns.find(pattern, text, folded)]
-    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
-        if span.start >= done:
-            parts += [text[done : span.start], f"[redacted:{span.kind}]"]
-        done = max(done, span.end)
-    return "".join([*parts, text[done:]])
+    folded = patterns.fold(text)
+    spans = (span for pattern in patterns.PATTERNS for span in patterns.find(pattern, text, folded))
+    hidden: str = patterns.replace(text, patterns.merge(spans))
+    return hidden
 
 
 @cache
 def load_patterns() -> Any:
-    """Return the module that knows what secrets look like, which needs nothing of the application."""
+    """Return the module of the patterns, which imports nothing of the application."""
     spec = importlib.util.spec_from_file_location(
         "secret_patterns", Path(__file__).parents[1] / "privacy" / "secret_patterns.py"
     )
@@ -62,14 +58,14 @@ def load_patterns() -> Any:
     return module
 
 
-def write(place: int, data: bytes) -> None:
-    """Write all of it."""
+def write(descriptor: int, data: bytes) -> None:
+    """Write all data to a descriptor."""
     while data:
-        data = data[os.write(place, data) :]
+        data = data[os.write(descriptor, data) :]
 
 
 def pump(pipes: dict[int, tuple[int, str, str]]) -> None:
-    """Write what comes through each pipe to its place (descriptor, logger, level), until all are closed."""
+    """Write the lines of each pipe to its target (descriptor, logger, level) until all pipes are closed."""
     rest = dict.fromkeys(pipes, b"")
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
@@ -81,21 +77,21 @@ def pump(pipes: dict[int, tuple[int, str, str]]) -> None:
                 if left and (not data or len(left) > LONGEST):
                     lines, left = [*lines, left], b""
                 rest[key.fd] = left
-                place, name, level = pipes[key.fd]
-                write(place, b"".join(encode(line, name, level) for line in lines if line.strip()))
+                target, name, level = pipes[key.fd]
+                write(target, b"".join(encode(line, name, level) for line in lines if line.strip()))
                 if not data:
                     selector.unregister(key.fd)
 
 
 def main() -> None:
-    """Serve the pipes that this process was started with, as its arguments: two for output, two for errors."""
+    """Serve the pipes whose descriptors are the arguments: two for output, two for errors."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    output, output_place, errors, errors_place = map(int, sys.argv[1:])
+    output, output_target, errors, errors_target = map(int, sys.argv[1:])
     try:
-        pump({output: (output_place, "stdout", "info"), errors: (errors_place, "stderr", "warning")})
+        pump({output: (output_target, "stdout", "info"), errors: (errors_target, "stderr", "warning")})
     except OSError:
-        sys.exit(1)  # Nobody reads the log any more.
+        sys.exit(1)  # The reader of the log has ended.
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""How every process of ours logs: on standard error, for people (`console`) or machines (`json`).
-
-Beside the road. One line per happening; libraries that log in the standard way come out in the same shape.
-"""
+"""Sets up logging: one line per event on standard error, as text (`console`) or JSON (`json`), without secrets."""
 
 from __future__ import annotations
 
@@ -18,10 +15,11 @@ from structlog.typing import EventDict, Processor
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.logs.unlogged_output import LineStream, find_real
 from swallowtail.app.core.payload_redaction.rules import Policies
-from swallowtail.app.core.privacy.redaction import Rules, redact
+from swallowtail.app.core.privacy.redaction import redact
+from swallowtail.app.core.privacy.redaction_rules import Rules
 
-#: Libraries that tell more at INFO than anybody wants to know.
-_TALKATIVE = (
+#: Libraries that log too much at INFO.
+_NOISY = (
     "httpx",
     "httpcore",
     "httpx2",
@@ -37,7 +35,7 @@ _TALKATIVE = (
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Set up logging of this process, in place of whatever was set up before. `stream` is standard error by default."""
+    """Set up logging of this process and replace any earlier setup. `stream` is standard error by default."""
     output = stream or find_real(sys.stderr)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -67,23 +65,23 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     if isinstance(sys.stderr, LineStream):
-        # Not earlier: what is logged to nobody is lost.
+        # Only once there is a handler: warnings that are logged without one are lost.
         logging.captureWarnings(True)
-    for name in _TALKATIVE:
+    for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines of the log; one that cannot be written, such as to a stream that an agent closed, breaks nothing."""
+    """Writes log lines. A line that cannot be written, such as to a stream that an agent closed, raises nothing."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
-        """Complain, where that is possible."""
+        """Report the error, if that is possible."""
         with suppress(Exception):
             super().handleError(record)
 
 
 def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
-    # Exceptions become text before secrets are looked for; pretty tracebacks would print local variables.
+    # Exceptions become text before redaction. Rich tracebacks would print local variables.
     first: list[Processor] = [_drop_internals, structlog.processors.format_exc_info, Censor(Policies(settings).general)]
     if settings.log_format == "json":
         return [*first, structlog.processors.JSONRenderer(serializer=_serialize)]
@@ -92,25 +90,25 @@ def _finish(settings: Settings, output: TextIO) -> Sequence[Processor]:
 
 
 class Censor:
-    """The processor that hides secrets in whatever is about to be logged: text, numbers, tracebacks and objects."""
+    """The processor that redacts each event: text, numbers, tracebacks and objects."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
     def __call__(self, logger: object, name: str, event: EventDict) -> EventDict:
-        """Return the event, redacted; what cannot be looked into is not logged."""
+        """Return the redacted event; an event that cannot be encoded is replaced."""
         try:
             encoded = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
-            told: EventDict = redact(orjson.loads(encoded), self._rules, encoded)
-            return told
-        except Exception as fault:  # a line of the log must not break what logs it
+            redacted: EventDict = redact(orjson.loads(encoded), self._rules, encoded)
+            return redacted
+        except Exception as fault:  # logging must not break its caller
             return {"event": "unloggable", "level": event.get("level", name), "reason": type(fault).__name__}
 
 
 def _drop_internals(logger: object, name: str, event: EventDict) -> EventDict:
     event.pop("_record", None)
     event.pop("_from_structlog", None)
-    # Celery hands the whole task over with some of its lines.
+    # Celery adds the whole task to some of its lines.
     event.pop("data", None)
     return event
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unsealed
 from swallowtail.app.core.privacy.keyring import Keyring
-from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import place
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.events import bearable, to_json
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
-from swallowtail.app.core.privacy.redaction import EDITION, Rules, redact
+from swallowtail.app.core.privacy.redaction import redact
+from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
 from swallowtail.app.core.process.worker_thread import place_for
 from swallowtail.app.core.tables.base import Base

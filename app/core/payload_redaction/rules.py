@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.payload_redaction.input_secrets import describe, learn
-from swallowtail.app.core.privacy.redaction import Rules, normal, schema_names
+from swallowtail.app.core.privacy.redaction_rules import Rules, normal, schema_names
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal_bytes
 from swallowtail.app.core.tables.instances import InstancePolicy

@@ -1,7 +1,7 @@
-"""The keys that payloads are sealed with in the database: AES-256-GCM, one key for writing, any number for reading.
+"""Encrypts payloads with AES-256-GCM: one key encrypts, any number decrypt.
 
-Beside the road; `core/tables/column_encryption` decides what is sealed. What is sealed is bound to its place (table, row, column): moved
-to another row, it cannot be opened.
+Each ciphertext is bound to its place (table, row, column), so that it cannot be moved to another row.
+`core/tables/column_encryption` decides which columns are encrypted.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _NONCE_BYTES = 12
 
 
 class KeyMissing(Unavailable):
-    """What is stored was sealed with a key that is not in SWALLOWTAIL_ENCRYPTION_KEYS."""
+    """The value was encrypted with a key that is not in SWALLOWTAIL_ENCRYPTION_KEYS."""
 
 
 class Tampered(Unavailable):
-    """What is stored cannot be opened: it was changed, or moved from another place."""
+    """The value cannot be decrypted: it was changed, or moved from another place."""
 
 
 class Keyring:
-    """Keys by id. The first seals; none: nothing is sealed."""
+    """Keys by id. The first one encrypts; without keys nothing is encrypted."""
 
     def __init__(self, keys: Mapping[str, bytes] | None = None) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in (keys or {}).items()}
-        #: Id of the key that seals, or None.
+        #: Id of the key that encrypts, or None.
         self.current: str | None = next(iter(self._ciphers), None)
 
     @classmethod
@@ -42,15 +42,15 @@ class Keyring:
         """Read `id:base64, id:base64, …`.
 
         Raises:
-            ValueError: says which part cannot be used, never what the key is.
+            ValueError: names the part that cannot be used, never the key.
         """
         keys: dict[str, bytes] = {}
-        for place, part in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
+        for number, part in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
             key_id, colon, encoded = part.partition(":")
             if not colon or not _KEY_ID.fullmatch(key_id):
-                raise ValueError(f"key {place} must be id:base64, its id 1 to 32 letters, digits, '-' or '_'")
+                raise ValueError(f"key {number} must be id:base64, its id 1 to 32 letters, digits, '-' or '_'")
             if key_id in keys:
-                raise ValueError(f"the id {key_id!r} is there twice")
+                raise ValueError(f"the id {key_id!r} is repeated")
             try:
                 key = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
             except binascii.Error:
@@ -66,17 +66,17 @@ class Keyring:
         return list(self._ciphers)
 
     def seal(self, place: str, content: bytes) -> bytes:
-        """Return `content` sealed with the current key: a nonce, then the ciphertext."""
+        """Return `content` encrypted with the current key: a nonce, then the ciphertext."""
         assert self.current is not None
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._ciphers[self.current].encrypt(nonce, content, place.encode())
 
     def open(self, place: str, key_id: str, sealed: bytes) -> bytes:
-        """Return what was sealed.
+        """Return the content of a ciphertext.
 
         Raises:
-            KeyMissing: there is no such key here; the message names it.
-            Tampered: this is not what the key sealed at this place.
+            KeyMissing: there is no such key; the message names it.
+            Tampered: the key did not encrypt this at this place.
         """
         cipher = self._ciphers.get(key_id)
         if cipher is None:

@@ -1,13 +1,13 @@
-"""What secrets look like in text: keys and tokens of common shapes, private keys, passwords, card numbers, e-mail.
+"""The patterns of secrets in text: keys, tokens, private keys, passwords, card numbers and e-mail addresses.
 
-Beside the road; `core/privacy/redaction` and `core/privacy/stream_redaction` use it. An expression is tried only where one of its triggers
-is, and what it looks at before it gives up is bounded: the time is linear in the length of the text.
+A pattern is tried only at its triggers, and each try reads a bounded number of characters: the time is linear in the
+length of the text. This module imports nothing of the application: `core/logs/descriptor_capture` loads it by its path.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -16,12 +16,12 @@ class Pattern:
     """One kind of secret.
 
     Args:
-        kind: what the marker calls it.
-        triggers: the beginnings of such a secret, in lower case; none: it is looked for everywhere.
-        found: all of it; what the group `keep` holds before it, and the group `end` after it, stays.
-        opened: what may still become one when more text follows, if it goes to the end of the text.
-        check: whether what was found is one.
-        lead: characters of `opened`, at most, before its part of any length.
+        kind: its name in the marker.
+        triggers: the possible beginnings, in lower case; without any, the whole text is searched.
+        found: the whole secret; the groups `keep` before it and `end` after it stay visible.
+        opened: text at the end that may become a secret when more text follows.
+        check: whether a match really is one.
+        lead: longest part of `opened` before its part of any length.
     """
 
     kind: str
@@ -30,13 +30,13 @@ class Pattern:
     opened: re.Pattern[str]
     check: Callable[[str], bool] | None = None
     lead: int = 0
-    #: A character that every such secret has; cheaper to look for than the triggers.
+    #: A character of every such secret; cheaper to search for than the triggers.
     needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a secret is in a text; it was recognised by all that is from `first` to `last`."""
+    """Where a secret is in a text. The text from `first` to `last` identified it."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class Span:
 
 
 def _word(kind: str, triggers: Iterable[str], start: str, rest: str, least: int, *, digit: bool = False) -> Pattern:
-    """`start` at the beginning of a word, then at least `least` of `rest`; `digit`: one of them is a digit."""
+    """Return the pattern of a word: `start`, then at least `least` characters of `rest`, with a digit if `digit`."""
     begin = rf"(?<![A-Za-z0-9_-])(?:{start})"
     look = rf"(?=[{rest}]*\d)" if digit else ""
     found, opened = rf"{begin}{look}[{rest}]{{{least},}}", rf"{begin}[{rest}]*"
@@ -57,7 +57,7 @@ def _word(kind: str, triggers: Iterable[str], start: str, rest: str, least: int,
 
 
 def is_card(text: str) -> bool:
-    """Tell whether the digits of a text pass the check that every card number passes (Luhn)."""
+    """Return whether the digits of a text pass the Luhn check of card numbers."""
     digits = [int(char) for char in reversed(text) if "0" <= char <= "9"]
     doubled = (2 * digit for digit in digits[1::2])
     return (sum(digits[::2]) + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
@@ -69,11 +69,11 @@ _KEY_NAMES = r"(?<![a-z0-9])(?:password|passwd|pwd|secret|token|api[_-]?key|acce
 _SCHEMES = r"(?:basic|bearer|token|digest|negotiate|apikey)"
 _AUTHORIZATION = r"(?i:authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
 _ARMOUR = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-#: A credential is told from a word by a digit in its first characters.
+#: A digit in its first characters tells a credential from a word.
 _DIGIT_AHEAD = r"(?=[A-Za-z._~+/=-]{0,256}\d)"
 _VALUE = r"[^\s\"'&,;<>()\[\]{}]"
 _USER, _PASSWORD = r"[^\s/:@\"'<>\[\]]{0,100}", r"[^\s/@\"'<>\[\]]"
-#: By the first digits that card networks hand out, and in the groups in which cards show them.
+#: The prefixes of card networks, without spaces or in the groups printed on cards.
 _CARD = (
     r"(?<![A-Za-z0-9])(?<!\d[.,])(?:"
     r"4\d{15}(?:\d{3})?|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|6[245]\d\d|35\d\d)\d{12}"
@@ -163,42 +163,66 @@ EMAIL = Pattern(
     re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"),
     re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,250})?\Z"),
 )
-#: The beginnings of all secrets that have one.
+#: The triggers of all patterns.
 STARTS = tuple(sorted({trigger for pattern in PATTERNS for trigger in pattern.triggers}))
 
 
 def fold(text: str) -> str:
     """Return `text` in lower case, with each character where it was."""
     lower = text.lower()
-    # One capital of Turkish becomes two characters.
+    # One Turkish capital becomes two characters.
     return lower if len(lower) == len(text) else "".join(char.lower()[:1] for char in text)
 
 
 def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[Span]:
-    """Give every secret of one kind in a text from `begin` on; `folded` is what `fold` made of it."""
+    """Yield every match of one pattern in a text from `begin` on; `folded` is `fold(text)`."""
     if not pattern.triggers:
-        for one in pattern.found.finditer(text, begin):
-            if pattern.check is None or pattern.check(one[0]):
-                yield Span(one.start(), one.end(), pattern.kind, *one.span())
+        for match in pattern.found.finditer(text, begin):
+            if pattern.check is None or pattern.check(match[0]):
+                yield Span(match.start(), match.end(), pattern.kind, *match.span())
         return
     for trigger in pattern.triggers:
         place = folded.find(trigger, begin)
         while place >= 0:
-            match = pattern.found.match(text, place)
-            if match is not None:
-                yield _span(pattern, match)
-            place = folded.find(trigger, match.end() if match is not None else place + 1)
+            at_trigger = pattern.found.match(text, place)
+            if at_trigger is not None:
+                yield _span(pattern, at_trigger)
+            place = folded.find(trigger, at_trigger.end() if at_trigger is not None else place + 1)
 
 
 def find_open(pattern: Pattern, text: str, begin: int = 0) -> int | None:
-    """Return where the first thing begins, from `begin` on, that may become such a secret with what follows `text`."""
+    """Return where the first text begins, from `begin` on, that may become such a secret when more text follows."""
     place = begin
     while match := pattern.opened.search(text, place):
         if match.end() == len(text):
             return match.start()
-        # Whatever begins within it ends where it does, unless its lead goes beyond: no part is read again and again.
+        # Matches inside it end with it, except within its lead. Skipping it keeps the time linear.
         place = max(match.start() + 1, match.end() - pattern.lead)
     return None
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, with overlapping ones joined under the kind of the first."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if merged and span.start < merged[-1].end:
+            last = merged[-1]
+            first, end = min(last.first, span.first), max(last.end, span.end)
+            merged[-1] = Span(last.start, end, last.kind, first, max(last.last, span.last))
+        else:
+            merged.append(span)
+    return merged
+
+
+def replace(text: str, spans: Sequence[Span]) -> str:
+    """Return `text` with a marker in place of each span. Spans are merged."""
+    if not spans:
+        return text
+    parts, done = [], 0
+    for span in spans:
+        parts += [text[done : span.start], f"[redacted:{span.kind}]"]
+        done = span.end
+    return "".join([*parts, text[done:]])
 
 
 def _span(pattern: Pattern, match: re.Match[str]) -> Span:

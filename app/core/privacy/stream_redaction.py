@@ -1,52 +1,53 @@
-"""Streamed text with its secrets hidden, also those that are split over two pieces. Beside `workers/run/context`.
+"""Redacts streamed text, including secrets that are split over two pieces.
 
-What may be the beginning of a secret is held back until the next piece, or the end, tells what it is. So a reader gets
-every character at most once, in order, and the offsets count what readers get. What is held back is looked at again
-once it has grown by a part of itself: however small the pieces are, the time is linear in the length of the text.
+Text that may be the beginning of a secret is held until the next piece, or the end, decides. Readers get every
+character at most once and in order; offsets count what readers get. Held text is searched again once it has grown by a
+fraction of itself, so that the time is linear in the length of the text, however small the pieces are.
 """
 
 from __future__ import annotations
 
 import re
 
-from swallowtail.app.core.privacy.redaction import Rules, find_spans, redact_text
+from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
+from swallowtail.app.core.privacy.text_redaction import find_spans, redact_text
 
-#: Characters that are held back at most; more of one word is no secret, or one that has been recognised.
+#: Most characters that are held; a longer word is no secret, or has been recognized as one.
 MOST_HELD = 8192
-#: What a word goes on with, and a private key ends with, once too much of it has come to wait for its end.
+#: The rest of a word, and the end of a private key, after more than `MOST_HELD` characters of it.
 _WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")
 _ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_ARMOUR = 80
-#: Up to here, what is held back is looked at with each piece; beyond, when it has grown by this part.
+#: Held text of this length is searched with each piece; longer text when it has grown by this fraction.
 _SOON, _PART = 256, 4
-#: A beginning of a hidden value that is longer is looked for by its first characters.
+#: A longer beginning of a hidden value is searched for by its first characters.
 _SHORT = 16
 
 
 class TextStream:
-    """One step's text on its way to those who read along."""
+    """The streamed text of one step."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._patterns = (*PATTERNS, EMAIL) if rules.emails else PATTERNS
-        #: By secret value: what its characters repeat of its beginning.
+        #: The failure function of each secret value (Knuth, Morris, Pratt), as far as it is computed.
         self._borders: dict[str, list[int]] = {}
         self._held = ""
-        self._looked_at = 0
-        #: The character before what is held: it tells whether that is the beginning of a word.
+        self._searched = 0
+        #: The character before the held text: it decides whether a word begins there.
         self._before = ""
-        #: What of a secret that was too long to hold is still to come.
+        #: The pattern of a secret that is too long to hold, and whose rest is being skipped.
         self._skipping: Pattern | None = None
-        #: Whether more of a word comes that was too long to hold: it is looked at by many characters at once.
+        #: Whether the text is inside of a word that is too long to hold: it is searched in larger pieces.
         self._is_long = False
 
     def feed(self, piece: str) -> str:
-        """Take the next piece; return what may be shown now, which may be nothing."""
+        """Add the next piece and return the text that may be shown now, which may be empty."""
         if self._rules.mute:
             return ""
         held = self._held + piece
-        if self._skipping is None and _SOON < len(held) < self._looked_at + self._looked_at // _PART:
+        if self._skipping is None and _SOON < len(held) < self._searched + self._searched // _PART:
             self._held = held
             return ""
         self._is_long = self._is_long and _WORD.fullmatch(held) is not None
@@ -62,25 +63,25 @@ class TextStream:
             self._skipping = self._unfinished(text, begin)
             self._is_long = self._skipping is None
             cut = len(text)
-        return self._give(text, begin, cut)
+        return self._show(text, begin, cut)
 
     def finish(self) -> str:
-        """Return what was held back: no more text comes."""
+        """Return the rest at the end of the text."""
         if self._skipping is not None:
             return ""
         text, begin = self._before + self._held, len(self._before)
-        return self._give(text, begin, len(text))
+        return self._show(text, begin, len(text))
 
-    def _give(self, text: str, begin: int, cut: int) -> str:
+    def _show(self, text: str, begin: int, cut: int) -> str:
         self._held = text[cut:]
-        self._looked_at = len(self._held)
+        self._searched = len(self._held)
         if cut > begin:
             self._before = text[cut - 1]
         shown = redact_text(text[:cut], self._rules)
         return shown[begin:]
 
     def _skip(self, text: str) -> str | None:
-        """Return what comes after the secret that is being passed over, or None while it goes on."""
+        """Return the text after the secret that is being skipped, or None while it continues."""
         if self._skipping is PRIVATE_KEY:
             end = _ARMOUR_END.search(text)
             if end is None:
@@ -96,7 +97,7 @@ class TextStream:
         return text
 
     def _first_open(self, text: str, begin: int) -> int:
-        """Return where the first thing begins that may become a secret with what comes next, or the text's length."""
+        """Return where the first text begins that may become a secret, or the length of the text."""
         folded = fold(text)
         first = min(_tail_of_start(folded, begin), self._tail_of_value(text, begin))
         for pattern in self._patterns:
@@ -107,7 +108,7 @@ class TextStream:
                 first = min(first, opened)
         for span in reversed(find_spans(text, self._rules, begin)):
             if span.first < first < span.last:
-                # What begins within something that is recognised must not take it apart.
+                # A recognized secret must not be cut.
                 first = span.first
         return first
 
@@ -130,8 +131,8 @@ class TextStream:
 def _overlap(value: str, tail: str, borders: list[int]) -> int:
     """Return how many characters at the end of `tail` are the first of `value`, which is longer than `tail`.
 
-    Knuth, Morris and Pratt's way, linear in `tail`. `borders` is what the value's first characters repeat of its
-    beginning, and grows as far as it is needed.
+    The algorithm of Knuth, Morris and Pratt, linear in `tail`. `borders` is the failure function of `value`, and grows
+    as far as it is needed.
     """
     for place in range(len(borders), len(tail)):
         borders.append(_follow(value, value[place], borders[-1], borders))
@@ -148,7 +149,7 @@ def _follow(value: str, char: str, length: int, borders: list[int]) -> int:
 
 
 def _tail_of_start(folded: str, begin: int) -> int:
-    """Return where the end of a text is the beginning of a trigger."""
+    """Return where a beginning of a trigger starts at the end of a text."""
     end = len(folded)
     for place in range(max(begin, end - _LONGEST_START + 1), end):
         if folded[place:] in _BEGINNINGS and _may_begin(folded, place):
@@ -157,7 +158,7 @@ def _tail_of_start(folded: str, begin: int) -> int:
 
 
 def _may_begin(folded: str, place: int) -> bool:
-    """Tell whether a secret may begin there: not in the middle of a word, but for one."""
+    """Return whether a secret may begin there: not inside of a word, except `authorization`."""
     inside = place > 0 and folded[place].isalnum() and folded[place - 1].isascii() and folded[place - 1].isalnum()
     return not inside or "authorization".startswith(folded[place:])
 

@@ -18,7 +18,7 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import to_json
 from swallowtail.app.core.ledger.event_log import Head, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_among
-from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.queries.views import summarize_step, summarize_task
 from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary
 from swallowtail.app.core.security.field_mask import FULL, View

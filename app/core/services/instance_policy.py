@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.privacy.redaction import normal
+from swallowtail.app.core.privacy.redaction_rules import normal
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.security.permissions import Act, require

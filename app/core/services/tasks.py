@@ -22,7 +22,7 @@ from swallowtail.app.core.ledger.agent_cards import PROBE, find_card, validate_i
 from swallowtail.app.core.ledger.artifacts import Told, tell
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.payload_redaction.rules import rules_for, rules_of
-from swallowtail.app.core.privacy.redaction import redact_text
+from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.process.worker_thread import Offload, here, looks_small
 from swallowtail.app.core.queries.rows import read_instance
 from swallowtail.app.core.queries.views import view_instance, view_task

@@ -43,8 +43,8 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.append(value)
         return walk(value, rules)
 
-    walk = redaction._walk
-    monkeypatch.setattr(redaction, "_walk", counted)
+    walk = redaction._redact
+    monkeypatch.setattr(redaction, "_redact", counted)
     return found
 
 

@@ -19,7 +19,7 @@ from swallowtail.app.core.database.faults import REFUSALS
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
-from swallowtail.app.core.privacy import redaction
+from swallowtail.app.core.privacy import redaction, redaction_rules
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_schedule, read_step, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.schedule_firing import fire_due
@@ -49,8 +49,8 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         return counted
 
-    for name in ("_walk", "_secret_texts"):
-        monkeypatch.setattr(redaction, name, count(getattr(redaction, name)))
+    for module, name in ((redaction, "_redact"), (redaction_rules, "_secret_texts")):
+        monkeypatch.setattr(module, name, count(getattr(module, name)))
     return found
 
 
@@ -307,8 +307,8 @@ def test_nothing_large_is_walked_where_it_would_hold_others_up(
 
         return watched
 
-    for name in ("_walk", "_secret_texts"):
-        monkeypatch.setattr(redaction, name, watch(getattr(redaction, name)))
+    for module, name in ((redaction, "_redact"), (redaction_rules, "_secret_texts")):
+        monkeypatch.setattr(module, name, watch(getattr(module, name)))
     domain.rt.offload = away
     domain.db.compute_by(away)
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])

@@ -194,7 +194,7 @@ def test_use_names_the_keys_that_are_not_here(sealed: tuple[Domain, str], new_do
         ("a b:AAAA", "key 1 must be id:base64"),
         ("short:AAAA", "key 'short' must be 32 bytes"),
         ("bad:!!!!", "key 'bad' must be 32 bytes"),
-        (f"{OLD},{OLD}", "the id 'old' is there twice"),
+        (f"{OLD},{OLD}", "the id 'old' is repeated"),
     ],
 )
 def test_keys_that_cannot_be_used_are_refused_without_being_told(keys: str, complaint: str) -> None:

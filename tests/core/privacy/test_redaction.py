@@ -12,14 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint
-from swallowtail.app.core.privacy.redaction import (
-    PATTERNS_ONLY,
-    Rules,
-    redact,
-    redact_fields,
-    redact_text,
-    schema_names,
-)
+from swallowtail.app.core.privacy.redaction import redact, redact_fields
+from swallowtail.app.core.privacy.redaction_rules import PATTERNS_ONLY, Rules, schema_names
+from swallowtail.app.core.privacy.text_redaction import redact_text
 
 RULES = Rules(names=frozenset({"password", "apikey"}), emails=True, values=("correct horse",))
 #: Taken apart, so that no scanner takes this file for a leak.
@@ -202,7 +197,7 @@ def test_a_schema_marks_secret_fields_itself_in_lists_and_by_reference() -> None
 EQUALLY_LONG = [f"{letter}-secret" for letter in "fbdaec"]
 _TELL = """
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint
-from swallowtail.app.core.privacy.redaction import Rules
+from swallowtail.app.core.privacy.redaction_rules import Rules
 print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
 """
 
