@@ -1,1 +1,1 @@
-"""The parts of the `swallowtail` command."""
+"""The `swallowtail` command: runtime, input, output and exit codes that its commands share."""

@@ -1,4 +1,4 @@
-"""How the `swallowtail` command ends: exit codes (docs/cli.md is the table), and one line instead of a traceback."""
+"""Maps errors and task statuses to exit codes, and prints one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ from swallowtail.app.core.states import TaskStatus
 
 
 class ExitCode(IntEnum):
-    """What the shell gets; a task that was followed to its end says how it ended."""
+    """Exit codes; docs/cli.md lists them. A task that was followed decides the code by its status."""
 
     #: Done; a task that was followed is COMPLETED.
     OK = 0
-    #: Something that nobody expected.
+    #: An unexpected error.
     INTERNAL = 1
     #: Wrong usage, input or settings.
     BAD_INPUT = 2
     FAILED = 3
     CANCELLED = 4
     EXPIRED = 5
-    #: There is no such instance, task, schedule or agent, or it is not the caller's to see.
+    #: There is no such instance, task, schedule or agent, or the caller may not see it.
     NOT_FOUND = 6
-    #: It is not in a state that allows this, or the name, id or key is taken.
+    #: The current state does not allow this, or the name, id or key is taken.
     CONFLICT = 7
     #: The database is away or not set up.
     UNAVAILABLE = 8
-    #: Nobody is signed in, or the token is good no longer.
+    #: The caller is not signed in, or the token has expired or was revoked.
     UNAUTHENTICATED = 9
-    #: The caller's role, or token, does not allow it.
+    #: The caller's role or token does not allow it.
     FORBIDDEN = 10
-    #: The audit log was changed, or its end was cut off.
+    #: The audit log was changed, or its end is missing.
     BROKEN_CHAIN = 11
     #: Ctrl-C.
     INTERRUPTED = 130
-    #: Whoever read the output is gone.
+    #: The reader of the output closed the pipe.
     BROKEN_PIPE = 141
 
 
@@ -83,18 +83,18 @@ _NOT_SET_UP = "the database is not set up; run ./scripts/up, or python -m swallo
 
 
 def code_of_status(status: str) -> ExitCode:
-    """Return how the command ends that followed a task to this status."""
+    """Return the exit code for a task that was followed to this status."""
     return _OF_STATUS[TaskStatus(status)]
 
 
-def complain(message: str, field: str | None = None) -> None:
-    """Print one line about what went wrong, with the field unless the message begins with it."""
-    named = field is None or message.startswith(field)
-    print(f"swallowtail: {message if named else f'{field}: {message}'}", file=sys.stderr)
+def print_error(message: str, field: str | None = None) -> None:
+    """Print an error as one line, preceded by the field unless the message begins with it."""
+    has_field = field is None or message.startswith(field)
+    print(f"swallowtail: {message if has_field else f'{field}: {message}'}", file=sys.stderr)
 
 
-class Commands(TyperGroup):
-    """A group of commands in which every error becomes one line and an exit code."""
+class CommandGroup(TyperGroup):
+    """A group of commands that turns every error into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -103,30 +103,30 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
-            drop_output()
+            discard_output()
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
-        except SwallowtailError as refused:
-            complain(refused.message, refused.field)
-            raise typer.Exit(_code_of(refused)) from None
-        except DBAPIError as fault:
-            complain(_describe(fault))
+        except SwallowtailError as error:
+            print_error(error.message, error.field)
+            raise typer.Exit(_code_of(error)) from None
+        except DBAPIError as error:
+            print_error(_describe(error))
             raise typer.Exit(ExitCode.UNAVAILABLE) from None
 
 
-def _code_of(refused: SwallowtailError) -> ExitCode:
-    return next((code for kind, code in _OF_ERROR if isinstance(refused, kind)), ExitCode.INTERNAL)
+def _code_of(error: SwallowtailError) -> ExitCode:
+    return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), ExitCode.INTERNAL)
 
 
-def _describe(fault: DBAPIError) -> str:
-    text = str(fault.orig).lower()
-    missing = isinstance(fault, OperationalError | ProgrammingError) and (
+def _describe(error: DBAPIError) -> str:
+    text = str(error.orig).lower()
+    missing = isinstance(error, OperationalError | ProgrammingError) and (
         "no such table" in text or "not exist" in text
     )
-    return _NOT_SET_UP if missing else f"the database refused: {str(fault.orig).splitlines()[0]}"
+    return _NOT_SET_UP if missing else f"database error: {str(error.orig).splitlines()[0]}"
 
 
-def drop_output() -> None:
-    """Let nothing be written any more, not even what is flushed at the end of the process."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def discard_output() -> None:
+    """Discard all further output, including what is flushed when the process ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,6 +1,6 @@
-"""How following looks: a line for everything that happened, and a bar for every task that is at work.
+"""Shows events as lines and running tasks as progress bars.
 
-On a terminal the bars stay below the lines; into a file or a pipe only the lines go.
+On a terminal the bars stay below the lines; a file or a pipe only gets the lines.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _STEP_MARKS = {
 
 
 def escape(text: object) -> str:
-    """Return foreign text as it can be put between markup on a terminal."""
+    """Return text of users with control characters and markup escaped."""
     return escape_markup(readable(text))
 
 
-class Screen:
-    """Shows events as they come. A context: the bars are gone after it, the lines stay."""
+class LiveDisplay:
+    """Shows events as they arrive. A context manager: at its end the bars disappear and the lines stay."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -66,15 +66,15 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def know(self, task: TaskSummary) -> None:
-        """Learn a task's title, and show its bar if it is at work."""
-        # A token may not show titles and messages.
+    def add_task(self, task: TaskSummary) -> None:
+        """Store a task's title, and show its bar unless it has ended."""
+        # The caller's token may hide titles and messages.
         self._titles[task["id"]] = task["title"] or task["id"]
         if TaskStatus(task["status"]) not in TERMINAL:
             self._set_bar(task["id"], task["progress"], task["message"])
 
-    def knows(self, task_id: str) -> bool:
-        """Whether the task's title is known."""
+    def has_task(self, task_id: str) -> bool:
+        """Return whether the task was added."""
         return task_id in self._titles
 
     def show(self, event: EventRecord) -> None:
@@ -90,20 +90,20 @@ class Screen:
             self._set_bar(event.task_id, data["progress"], data["message"])
 
     def show_live(self, payload: dict[str, Any]) -> None:
-        """Show progress inside a step: in the bar only, for it is gone with the next event."""
+        """Show progress within a step, in the bar only: the next event replaces it."""
         data = payload.get("data", {})
         self._set_bar(payload["task_id"], data.get("progress", 0.0), data.get("message", ""))
 
-    def note(self, text: str) -> None:
-        """Print a line of the command's own."""
+    def print_note(self, text: str) -> None:
+        """Print a remark of the command."""
         self._console.print(text, style="dim", markup=False, highlight=False)
 
     def _show_status(self, task_id: str, data: dict[str, Any]) -> None:
         status = TaskStatus(data["status"])
         error = data.get("error") or {}
-        told = str(error.get("message") or "")
+        message = str(error.get("message") or "")
         style = _STATUS_STYLES.get(status, "bold")
-        self._line(task_id, f"[{style}]{status}[/]{'  ' + escape(told) if told else ''}", data["timestamp"])
+        self._line(task_id, f"[{style}]{status}[/]{'  ' + escape(message) if message else ''}", data["timestamp"])
         if status in TERMINAL:
             self._drop_bar(task_id)
         else:
@@ -113,8 +113,10 @@ class Screen:
         status = StepStatus(data["status"])
         what = f"{data['agent']} · {data.get('key', data['action'])}"
         error = (data.get("error") or {}).get("message")
-        told = f"  [red]{escape(error)}[/]" if error else ""
-        self._line(task_id, f"{_STEP_MARKS[status]} {escape(what)}{told}", data["completed_at"] or data["started_at"])
+        failure = f"  [red]{escape(error)}[/]" if error else ""
+        self._line(
+            task_id, f"{_STEP_MARKS[status]} {escape(what)}{failure}", data["completed_at"] or data["started_at"]
+        )
         message = what if status is StepStatus.IN_PROGRESS else ""
         self._set_bar(task_id, data.get("progress", 0.0), message)
 

@@ -1,4 +1,4 @@
-"""The domain as the command uses it: opened for one command, quiet, and sure that there is a database to use."""
+"""Opens the runtime for one command, as the signed-in user or as the operator."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from swallowtail.scripts.cli.token_store import find_token
 
 
 @contextmanager
-def open_domain() -> Iterator[Runtime]:
-    """Give the domain on the settings of the environment, acting for whoever signed in.
+def open_runtime() -> Iterator[Runtime]:
+    """Open the runtime with the settings of the environment, acting for the signed-in user.
 
     Raises:
         SettingsError: a setting cannot be used.
-        Unauthenticated: nobody signed in, or their token is good no longer.
+        Unauthenticated: nobody is signed in, or the token has expired or was revoked.
         Unavailable: there is no database file.
     """
-    with open_unknown() as runtime:
-        yield runtime.by(call_as(_identify(runtime)))
+    with open_anonymous_runtime() as runtime:
+        yield runtime.by(make_caller(_signed_in_actor(runtime)))
 
 
 @contextmanager
-def open_unknown() -> Iterator[Runtime]:
-    """Give the domain before anybody has said who they are: for signing in. Raises as `open_domain` does."""
+def open_anonymous_runtime() -> Iterator[Runtime]:
+    """Open the runtime without a caller, to sign in. Raises as `open_runtime` does."""
     settings = load_settings()
-    _be_quiet(settings)
+    _silence_logs(settings)
     _check_database_file(settings)
     runtime = Runtime.build(join(settings), for_runs=False)
     try:
@@ -45,63 +45,63 @@ def open_unknown() -> Iterator[Runtime]:
 
 
 @contextmanager
-def open_as(operator: bool) -> Iterator[Runtime]:
-    """Give the domain acting for the operator, or for whoever signed in. Raises as `open_domain` does."""
+def open_runtime_as(operator: bool) -> Iterator[Runtime]:
+    """Open the runtime for the operator, or for the signed-in user. Raises as `open_runtime` does."""
     if operator:
-        with open_unknown() as runtime:
+        with open_anonymous_runtime() as runtime:
             yield as_operator(runtime)
     else:
-        with open_domain() as runtime:
+        with open_runtime() as runtime:
             yield runtime
 
 
 def as_operator(runtime: Runtime) -> Runtime:
-    """Return the domain acting for whoever runs this machine: may do everything, and stands in the audit log for it.
+    """Return the runtime acting for the operator, who may do everything and is named in the audit log.
 
-    Anybody who can read the settings of a deployment can open its database, and with it do everything: asking them to
-    sign in would protect nothing. They say so themselves (`--as-operator`), so that it does not happen unseen.
+    An account that can read the settings of a deployment can open its database and change everything there, so signing
+    in would protect nothing. The option `--as-operator` makes this explicit.
     """
-    return runtime.by(call_as(_find_operator()))
+    return runtime.by(make_caller(_operator()))
 
 
-def call_as(actor: Actor) -> Caller:
-    """Return somebody as the caller of this command: from an account on a machine, which stands in the audit log."""
-    return Caller(actor, "cli", f"{_find_account()}@{socket.gethostname()}"[:64])
+def make_caller(actor: Actor) -> Caller:
+    """Return the caller for an actor; the audit log names the account and the machine."""
+    return Caller(actor, "cli", f"{_account_name()}@{socket.gethostname()}"[:64])
 
 
-def _find_operator() -> Actor:
-    return Actor("open", "operator", f"operator {_find_account()}"[:100], is_superuser=True)
+def _operator() -> Actor:
+    return Actor("open", "operator", f"operator {_account_name()}"[:100], is_superuser=True)
 
 
-def _find_account() -> str:
-    # Not what the environment says: anybody can say anything there.
+def _account_name() -> str:
+    # Not from the environment, which any user can set.
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
 
 
-def _identify(runtime: Runtime) -> Actor:
+def _signed_in_actor(runtime: Runtime) -> Actor:
     token = find_token(runtime.settings)
     if token is None and runtime.settings.is_open:
-        return _find_operator()
+        return _operator()
     if token is None:
         raise Unauthenticated("you are not signed in; run `swallowtail login`")
     try:
         return Tokens(runtime).read(token)
-    except Unauthenticated as refused:
-        raise Unauthenticated(f"{refused.message}; run `swallowtail login`") from None
+    except Unauthenticated as error:
+        raise Unauthenticated(f"{error.message}; run `swallowtail login`") from None
 
 
-def _be_quiet(settings: Settings) -> None:
-    """Log only when somebody asked for everything: what matters is told in the command's own words."""
+def _silence_logs(settings: Settings) -> None:
+    """Log only at level DEBUG: the command prints its own messages."""
     if settings.log_level != "DEBUG":
         settings = settings.model_copy(update={"log_level": "CRITICAL"})
     configure_logging(settings)
 
 
 def _check_database_file(settings: Settings) -> None:
-    """Refuse to begin an empty SQLite database: without tables it would only be in the way."""
+    """Raise Unavailable instead of creating an empty SQLite database."""
     path = settings.database_file
     if path is not None and not path.exists():
         raise Unavailable(f"there is no database at {path}; run ./scripts/up, or python -m swallowtail.workers.release")

@@ -6,27 +6,25 @@ from typing import Annotated
 
 import typer
 
-#: The largest number of an event or entry that a database can hold.
+#: The largest event or entry number that the database can store.
 LARGEST = 2**63 - 1
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-WithLive = Annotated[bool, typer.Option("--live", help="With --json: print progress inside steps too.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it has ended.")]
-InstanceId = Annotated[str, typer.Option("--instance", "-i", help="Instance to work in.")]
+WithLive = Annotated[bool, typer.Option("--live", help="With --json: also print progress within steps.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the task's events until it ends.")]
+InstanceId = Annotated[str, typer.Option("--instance", "-i", help="Id of the instance.")]
 Input = Annotated[
     str | None,
-    typer.Option(
-        "--input", help="File with the input (.json) or with the document to work on; - reads standard input."
-    ),
+    typer.Option("--input", help="File with the input (.json) or the document for the agent; - reads standard input."),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be given many times."),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One field of the input; may be repeated."),
 ]
 AsOperator = Annotated[
     bool,
     typer.Option(
         "--as-operator",
-        help="Without signing in: whoever can read the settings of this deployment has its database anyhow.",
+        help="Act as the operator of the deployment, without signing in; the audit log records it.",
     ),
 ]

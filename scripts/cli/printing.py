@@ -1,12 +1,12 @@
-"""What the command prints: one JSON object per line for programs, tables and text for people."""
+"""Prints results: one JSON object per line for programs, tables and text for people."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.json import JSON
@@ -20,37 +20,48 @@ from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, TaskSummary, TaskView
 
+Item = TypeVar("Item", bound=Mapping[str, Any])
+
 _WIDE = 160
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to whoever decides how the command ends; Rich would end it with 1."""
+        """Raise BrokenPipeError for `exit_codes`; Rich would exit with 1."""
         raise BrokenPipeError
 
 
 def console() -> Console:
-    """Return a console on standard output as it is now. Into files and pipes, lines are as long as they need to be."""
+    """Return a console on standard output. In files and pipes, lines are not wrapped at the terminal's width."""
     width = None if sys.stdout.isatty() else _WIDE
     return _Console(file=sys.stdout, emoji=False, width=width)
 
 
 def readable(text: object) -> str:
-    """Return text without the control characters with which it could take over a terminal."""
+    """Return text with control characters replaced, so that it cannot control the terminal."""
     return _CONTROL.sub("\ufffd", str(text))
 
 
-def tell(text: str) -> None:
-    """Print a remark where it is in no program's way: on standard error."""
+def print_note(text: str) -> None:
+    """Print a remark on standard error, so that standard output stays readable for programs."""
     print(text, file=sys.stderr)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one object on one line, at once, in UTF-8 whatever the terminal speaks."""
+    """Print one object as a line of UTF-8, without buffering."""
     sys.stdout.flush()
     sys.stdout.buffer.write(to_json(value) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def print_list(items: Sequence[Item], as_json: bool, print_table: Callable[[Sequence[Item]], None]) -> None:
+    """Print each item as a line of JSON, or all as a table."""
+    if not as_json:
+        print_table(items)
+        return
+    for item in items:
+        print_json(item)
 
 
 def print_tasks(tasks: Iterable[TaskSummary]) -> None:
@@ -73,12 +84,12 @@ def print_audit(entries: Iterable[AuditEntryView]) -> None:
         )
         for e in entries
     ]
-    _print_table(("No.", "When", "Who", "Action", "Object", "From", "Details"), rows, "nothing is written here")
+    _print_table(("No.", "When", "Who", "Action", "Object", "From", "Details"), rows, "no entries")
 
 
 def print_instances(instances: Iterable[InstanceView]) -> None:
     """Print instances as a table."""
-    rows = [(one["id"], one["name"], str(one["seq"]), when(one["created_at"])) for one in instances]
+    rows = [(item["id"], item["name"], str(item["seq"]), when(item["created_at"])) for item in instances]
     _print_table(("Instance", "Name", "Events", "Created"), rows, "no instances")
 
 
@@ -86,73 +97,79 @@ def print_users(users: Iterable[UserView]) -> None:
     """Print users as a table."""
     rows = [
         (
-            one["name"],
-            "superuser" if one["is_superuser"] else "",
-            "disabled" if one["disabled_at"] else "",
-            one["issuer"] or "",
-            when(one["created_at"]),
+            item["name"],
+            "superuser" if item["is_superuser"] else "",
+            "disabled" if item["disabled_at"] else "",
+            item["issuer"] or "",
+            when(item["created_at"]),
         )
-        for one in users
+        for item in users
     ]
     _print_table(("User", "Role", "State", "Issuer", "Created"), rows, "no users")
 
 
 def print_tokens(tokens: Iterable[TokenView]) -> None:
-    """Print tokens as a table; nobody has their secrets."""
+    """Print tokens as a table, without their secrets."""
     rows = [
         (
-            one["id"],
-            one["name"],
-            "all that you may" if one["acts"] is None else ", ".join(one["acts"]),
-            one["instance_id"] or "",
-            when(one["expires_at"]),
-            when(one["last_used_at"]),
+            item["id"],
+            item["name"],
+            "all your permissions" if item["acts"] is None else ", ".join(item["acts"]),
+            item["instance_id"] or "",
+            when(item["expires_at"]),
+            when(item["last_used_at"]),
         )
-        for one in tokens
+        for item in tokens
     ]
     _print_table(("Token", "Name", "Allows", "Instance", "Until", "Last used"), rows, "no tokens")
 
 
 def print_agents(agents: Iterable[AgentView]) -> None:
-    """Print agents' cards as a table."""
+    """Print agents as a table."""
     rows = [(card["kind"], card["title"], card["description"].partition("\n")[0]) for card in agents]
     _print_table(("Kind", "Title", "What it does"), rows, "no agents; run python -m swallowtail.workers.release")
 
 
 def print_agent(card: AgentView) -> None:
-    """Print one agent's card with the fields of its input."""
-    screen = console()
-    screen.print(f"{card['kind']}: {card['title']}", style="bold", markup=False, highlight=False)
-    screen.print(card["description"], markup=False, highlight=False)
+    """Print one agent with the fields of its input."""
+    output = console()
+    output.print(f"{card['kind']}: {card['title']}", style="bold", markup=False, highlight=False)
+    output.print(card["description"], markup=False, highlight=False)
     schema = card["input_schema"]
     required = set(schema.get("required", []))
     rows = [
         (name, str(rule.get("type", "")), "yes" if name in required else "", str(rule.get("description", "")))
         for name, rule in schema.get("properties", {}).items()
     ]
-    _print_table(("Input", "Type", "Required", "Meaning"), rows, "it takes no input")
+    _print_table(("Input", "Type", "Required", "Meaning"), rows, "no input")
 
 
 def print_schedules(schedules: Iterable[ScheduleSummary]) -> None:
     """Print schedules as a table."""
     rows = [
-        (one["id"], one["name"], one["kind"], _timing(one), "paused" if one["paused"] else when(one["next_slot_at"]))
-        for one in schedules
+        (
+            item["id"],
+            item["name"],
+            item["kind"],
+            _timing(item),
+            "paused" if item["paused"] else when(item["next_slot_at"]),
+        )
+        for item in schedules
     ]
     _print_table(("Schedule", "Name", "Kind", "When", "Next"), rows, "no schedules")
 
 
 def print_slots(slots: Iterable[SlotView]) -> None:
     """Print a schedule's slots as a table."""
-    rows = [(when(one["planned_at"]), one["outcome"], one["task_id"] or "", one["reason"]) for one in slots]
+    rows = [(when(item["planned_at"]), item["outcome"], item["task_id"] or "", item["reason"]) for item in slots]
     _print_table(("Planned", "Outcome", "Task", "Reason"), rows, "no slots yet")
 
 
 def print_task(task: TaskView, steps: Iterable[StepSummary]) -> None:
-    """Print one task with its steps and what came of it."""
-    screen = console()
-    screen.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
-    screen.print(
+    """Print one task with its steps and its result or error."""
+    output = console()
+    output.print(f"{task['title']}: {task['status']}", style="bold", markup=False, highlight=False)
+    output.print(
         f"{task['id']} · {task['kind']} · {task['progress']:g} % · {readable(task['message'])}",
         highlight=False,
         markup=False,
@@ -165,39 +182,39 @@ def print_task(task: TaskView, steps: Iterable[StepSummary]) -> None:
 
 
 def print_end(task: TaskView) -> None:
-    """Print a task's error, or its result: as Markdown when that is what it holds."""
-    screen = console()
+    """Print a task's error, or its result: as Markdown if it has some, otherwise as JSON."""
+    output = console()
     result = task["result"]
     if task["error"]:
-        screen.print(f"Error: {readable(task['error'].get('message', ''))}", style="red", markup=False, highlight=False)
+        output.print(f"Error: {readable(task['error'].get('message', ''))}", style="red", markup=False, highlight=False)
     elif isinstance(result, dict) and isinstance(result.get("markdown"), str):
-        screen.print(Markdown(readable(result["markdown"])))
+        output.print(Markdown(readable(result["markdown"])))
     elif result is not None:
-        screen.print(JSON(to_json(result).decode()))
+        output.print(JSON(to_json(result).decode()))
 
 
 def when(stamp: str | None) -> str:
-    """Return a moment of the wire as this machine's wall clock shows it."""
+    """Return a timestamp of the wire in local time."""
     return "" if stamp is None else datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _timing(one: ScheduleSummary) -> str:
-    if one["cron"] is not None:
-        return f"{one['cron']} ({one['timezone']})"
-    if one["interval_seconds"] is not None:
-        return f"every {one['interval_seconds']:g} s"
-    return f"once, {when(one['run_at'])}"
+def _timing(item: ScheduleSummary) -> str:
+    if item["cron"] is not None:
+        return f"{item['cron']} ({item['timezone']})"
+    if item["interval_seconds"] is not None:
+        return f"every {item['interval_seconds']:g} s"
+    return f"once, {when(item['run_at'])}"
 
 
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], nothing: str) -> None:
-    screen = console()
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], empty: str) -> None:
+    output = console()
     if not rows:
-        screen.print(nothing, style="dim")
+        output.print(empty, style="dim")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    # Ids are for copying and states for seeing at a glance: only the last column is folded.
+    # Only the last column is folded, so that ids can be copied.
     for place, column in enumerate(columns):
         table.add_column(column, no_wrap=place < len(columns) - 1, overflow="fold")
     for row in rows:
         table.add_row(*(Text(readable(text or "")) for text in row))
-    screen.print(table)
+    output.print(table)

@@ -1,4 +1,4 @@
-"""Asks for what must not stand on a command line, where every user of the machine could read it: passwords."""
+"""Asks for names and passwords, which must not be arguments that other users of the machine can read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LONGEST = 10_000
 
 
 def ask_name() -> str:
-    """Return a name: typed on the terminal, or the next line of standard input."""
+    """Return a name, typed on the terminal or from the next line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt("Name", err=True))
     return _read_line("name")
 
 
 def ask_password(prompt: str = "Password", *, twice: bool = False) -> str:
-    """Return a password: typed unseen on the terminal, `twice` when it is new, or the next line of standard input.
+    """Return a password, typed without echo (`twice` for a new one) or from the next line of standard input.
 
     Raises:
-        InvalidInput: there is no next line.
+        InvalidInput: standard input has ended.
     """
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True))

@@ -1,4 +1,4 @@
-"""Every command × everybody who may run it: a command that is not in the table fails."""
+"""Who may run which command: a table of all commands and roles. A command that is not in the table fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swallowtail.scripts.enqueue import app
 from tests.web.callers import CallersApp
 
 WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser")
-#: 9: say who you are; 6: there is no such thing; 10: you may not.
+#: 9: not signed in; 6: not found; 10: not allowed.
 KNOWN = "9 0 0 0 0 0 0"
 READERS = "9 6 0 0 0 0 6"
 OPERATORS = "9 6 10 0 0 0 6"
@@ -31,7 +31,7 @@ SUPERUSERS = "9 10 10 10 10 10 0"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How a command is run, and the exit codes that each of `WHO` gets; `done` stands for 0."""
+    """The arguments of a command, and the exit codes that each of `WHO` gets; `done` is the code of success."""
 
     codes: str
     arguments: Callable[[CallersApp], list[str]]
@@ -45,7 +45,7 @@ TABLE = {
     "enqueue": Row(OPERATORS, lambda _: ["brief", "--instance", "acme", "--set", "text=Hi"]),
     "list": Row(READERS, lambda _: ["acme"]),
     "show": Row(READERS, lambda domain: [domain.task_id]),
-    # It follows a task that has failed to its end.
+    # It follows a task that has already failed.
     "watch": Row(READERS, lambda domain: ["acme", "--task", domain.new_failure(), "--json"], 3),
     "cancel": Row(OPERATORS, lambda domain: [domain.new_task()]),
     "retry": Row(OPERATORS, lambda domain: [domain.new_failure()]),
@@ -68,13 +68,13 @@ TABLE = {
     "policy show": Row(ADMINS, lambda _: ["acme"]),
     "policy set": Row(ADMINS, lambda _: ["acme", "--secret-field", "iban"]),
     "instances export": Row(OWNERS, lambda _: ["acme"]),
-    # Whoever may is told that this is not the instance's id.
+    # Callers with permission learn that this is not the id of the instance.
     "instances delete": Row(OWNERS, lambda _: ["acme", "--confirm", "other"], 2),
-    # The instance keeps everything: what whoever may prune is told is that there is nothing to go by.
+    # Callers with permission learn that the policy keeps everything.
     "prune": Row(OWNERS, lambda _: ["-i", "acme"], 2),
     "instances renew-epoch": Row(OWNERS, lambda _: ["acme"]),
     "keys status": Row(SUPERUSERS, lambda _: []),
-    # There is no key to seal with, which only whoever may rotate is told.
+    # Callers with permission learn that no key is configured.
     "keys rotate": Row(SUPERUSERS, lambda _: [], 2),
     "users": Row(SUPERUSERS, lambda _: []),
     "users disable": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
@@ -82,7 +82,7 @@ TABLE = {
     "users promote": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
     "users demote": Row(SUPERUSERS, lambda domain: [domain.new_user()]),
 }
-#: About oneself, or about no instance; tests of their own say who may.
+#: Commands about the user or no instance; other tests check who may run them.
 OF_NO_INSTANCE = {
     "login", "logout", "whoami", "tokens", "tokens create", "tokens revoke", "users create", "users password",
     "audit list", "audit verify",
@@ -107,16 +107,16 @@ def paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def run(callers_app: CallersApp, who: str, command: str, *more: str) -> int:
-    """Run a command as somebody, with the arguments of the table or with others; its exit code."""
+    """Run a command as a role, with the arguments of the table or others; return its exit code."""
 
     @contextmanager
-    def open_domain() -> Iterator[Runtime]:
+    def open_runtime() -> Iterator[Runtime]:
         yield callers_app.rt.by(Caller(callers_app.actors[who], "cli"))
 
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("swallowtail.scripts.cli.") and hasattr(module, "open_domain"):
-                patch.setattr(module, "open_domain", open_domain)
+            if name.startswith("swallowtail.scripts.cli.") and hasattr(module, "open_runtime"):
+                patch.setattr(module, "open_runtime", open_runtime)
         arguments = [*command.split(), *(more or TABLE[command].arguments(callers_app))]
         return int(CliRunner().invoke(app, arguments).exit_code)
 
@@ -129,8 +129,8 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
 def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, command: str) -> None:
     row = TABLE[command]
     expected = [row.done if code == "0" else int(code) for code in row.codes.split()]
-    found = [run(callers_app, who, command) for who in WHO]
-    assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, expected, strict=True))
+    actual = [run(callers_app, who, command) for who in WHO]
+    assert dict(zip(WHO, actual, strict=True)) == dict(zip(WHO, expected, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, comma
 def test_what_is_about_everything_takes_a_superuser_and_what_is_lost_an_owner(
     callers_app: CallersApp, command: str, arguments: list[str], codes: str
 ) -> None:
-    found = [run(callers_app, who, command, *arguments) for who in WHO]
-    assert found == [int(code) for code in codes.split()]
+    actual = [run(callers_app, who, command, *arguments) for who in WHO]
+    assert actual == [int(code) for code in codes.split()]

@@ -1,4 +1,4 @@
-"""docs/cli.md says what there is: every command and every exit code."""
+"""docs/cli.md describes every command and every exit code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
 def commands(group: TyperGroup, prefix: str = "") -> list[str]:
-    found = []
+    names = []
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
-            found += commands(command, f"{prefix}{name} ")
+            names += commands(command, f"{prefix}{name} ")
         else:
-            found.append(f"{prefix}{name}")
-    return found
+            names.append(f"{prefix}{name}")
+    return names
 
 
 def test_every_command_is_described() -> None:

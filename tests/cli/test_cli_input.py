@@ -1,4 +1,4 @@
-"""What a task is given: files, standard input and settings, read as the agent's schema wants them."""
+"""The input of a task from files, standard input and options, converted by the agent's schema."""
 
 from __future__ import annotations
 
@@ -11,64 +11,62 @@ import pytest
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.scripts.cli.task_input import parse_duration
-from tests.cli.desk import Desk, open_desk
+from tests.cli.command_line import CommandLine, open_command_line
 
 WRITE = ("enqueue", "writer", "--instance", "demo")
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with open_desk(tmp_path, monkeypatch) as desk:
-        yield desk
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    with open_command_line(tmp_path, monkeypatch) as cli:
+        yield cli
 
 
-def given(desk: Desk, *arguments: str, stdin: str | None = None) -> Any:
-    """The input of the task that these arguments submit."""
-    return desk.lines(*WRITE, *arguments, given=stdin)[0]["task"]["input"]
+def input_of(cli: CommandLine, *arguments: str, stdin: str | None = None) -> Any:
+    """Return the input of the task that these arguments submit."""
+    return cli.lines(*WRITE, *arguments, stdin=stdin)[0]["task"]["input"]
 
 
-def test_a_document_goes_where_the_schema_wants_a_file(desk: Desk, tmp_path: Path) -> None:
+def test_a_document_fills_the_field_for_a_file(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "brief.md").write_text("\ufeff# Lamp\n\nÄ lamp.\n", encoding="utf-8")
     (tmp_path / "notes.txt").write_text('{"not": "json input"}', encoding="utf-8")
 
-    assert given(desk, "--input", "brief.md") == {"brief": "# Lamp\n\nÄ lamp.\n"}
-    assert given(desk, "--input", "notes.txt") == {"brief": '{"not": "json input"}'}
+    assert input_of(cli, "--input", "brief.md") == {"brief": "# Lamp\n\nÄ lamp.\n"}
+    assert input_of(cli, "--input", "notes.txt") == {"brief": '{"not": "json input"}'}
 
 
 @pytest.mark.parametrize("content", [b"%PDF-1.7\n\xff", b"PK\x03\x04\xff", b"a\0b"])
-def test_a_file_that_is_no_text_goes_where_the_schema_wants_its_bytes(
-    desk: Desk, tmp_path: Path, content: bytes
-) -> None:
+def test_a_binary_file_fills_the_field_for_bytes(cli: CommandLine, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "brief.pdf").write_bytes(content)
-    assert given(desk, "--input", "brief.pdf") == {"paper": base64.b64encode(content).decode()}
+    assert input_of(cli, "--input", "brief.pdf") == {"paper": base64.b64encode(content).decode()}
 
 
-def test_a_json_file_is_the_whole_input_and_settings_win(desk: Desk, tmp_path: Path) -> None:
+def test_a_json_file_is_the_whole_input_and_options_take_precedence(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "input.JSON").write_text('{"brief": "a", "rounds": 1, "brand": {"name": "A"}}', encoding="utf-8")
 
-    assert given(desk, "--input", "input.JSON", "-s", "rounds=2", "-s", "brand.grade=8.5") == {
+    assert input_of(cli, "--input", "input.JSON", "-s", "rounds=2", "-s", "brand.grade=8.5") == {
         "brief": "a",
         "rounds": 2,
         "brand": {"name": "A", "grade": 8.5},
     }
 
 
-def test_standard_input_is_json_when_it_begins_like_it_and_a_document_otherwise(desk: Desk) -> None:
-    assert given(desk, "--input", "-", stdin=' {"brief": "a"}') == {"brief": "a"}
-    assert given(desk, "--input", "-", stdin="A lamp.") == {"brief": "A lamp."}
+def test_standard_input_is_json_if_it_begins_with_a_brace_and_a_document_otherwise(cli: CommandLine) -> None:
+    assert input_of(cli, "--input", "-", stdin=' {"brief": "a"}') == {"brief": "a"}
+    assert input_of(cli, "--input", "-", stdin="A lamp.") == {"brief": "A lamp."}
 
 
-def test_settings_are_read_as_the_schema_wants_them(desk: Desk) -> None:
+def test_options_are_converted_by_the_schema(cli: CommandLine) -> None:
     settings = ("-s", "brief=123", "-s", "platforms=x, linkedin", "-s", "brand.name=true")
-    assert given(desk, *settings) == {"brief": "123", "platforms": ["x", "linkedin"], "brand": {"name": "true"}}
-    assert given(desk, "-s", "brief=a=b", "-s", 'platforms=["x"]') == {"brief": "a=b", "platforms": ["x"]}
+    assert input_of(cli, *settings) == {"brief": "123", "platforms": ["x", "linkedin"], "brand": {"name": "true"}}
+    assert input_of(cli, "-s", "brief=a=b", "-s", 'platforms=["x"]') == {"brief": "a=b", "platforms": ["x"]}
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"{", "is not JSON: Expecting property name enclosed in double quotes (line 1, column 2)"),
-        (b"[1]", "must hold a JSON object"),
+        (b"[1]", "must contain a JSON object"),
         (b"", "is not JSON"),
         (b'{"brief": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "nested"),
         (b'{"brief": "a", "rounds": ' + b"9" * 5_000 + b"}", "too long"),
@@ -79,30 +77,30 @@ def test_settings_are_read_as_the_schema_wants_them(desk: Desk) -> None:
     ],
 )
 def test_a_file_that_cannot_be_the_input_is_refused_in_one_line(
-    desk: Desk, tmp_path: Path, content: bytes, complaint: str
+    cli: CommandLine, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "input.json").write_bytes(content)
 
-    result = desk.call(*WRITE, "--input", "input.json")
+    result = cli.run(*WRITE, "--input", "input.json")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
-    assert desk.bench.tasks() == []
+    assert cli.bench.tasks() == []
 
 
-def test_an_agent_without_a_place_for_documents_takes_none(desk: Desk) -> None:
-    result = desk.call("enqueue", "echo", "-i", "demo", "--input", "-", given="text")
+def test_an_agent_without_a_field_for_documents_takes_none(cli: CommandLine) -> None:
+    result = cli.run("enqueue", "echo", "-i", "demo", "--input", "-", stdin="text")
 
     assert result.exit_code == 2
-    assert "echo takes no document; give standard input as a JSON object" in result.stderr
+    assert "echo takes no document; standard input must be a JSON object" in result.stderr
 
 
 def test_durations() -> None:
     seconds = [parse_duration(text, "--every") for text in ("90", "90s", "1.5m", "2H", " 1 d ", "1w")]
     assert seconds == [90, 90, 90, 7200, 86_400, 604_800]
     for text in ("", "m", "-5", "5y", "1e5", "nan"):
-        with pytest.raises(InvalidInput, match="give seconds"):
+        with pytest.raises(InvalidInput, match="must be a number of seconds"):
             parse_duration(text, "--every")
 
 
@@ -120,7 +118,7 @@ def test_durations() -> None:
         ("instances", "export", "demo", "--output", ""),
     ],
 )
-def test_what_cannot_be_reckoned_with_or_named_is_refused_in_words(desk: Desk, arguments: tuple[str, ...]) -> None:
-    result = desk.call(*arguments)
+def test_invalid_numbers_and_names_are_refused_with_a_message(cli: CommandLine, arguments: tuple[str, ...]) -> None:
+    result = cli.run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr

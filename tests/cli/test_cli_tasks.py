@@ -1,4 +1,4 @@
-"""The commands about tasks: what they print, and how they end."""
+"""The commands for tasks: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.queries.rows import read_task
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Task
-from tests.cli.desk import Desk, open_desk
+from tests.cli.command_line import CommandLine, open_command_line
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with open_desk(tmp_path, monkeypatch) as desk:
-        yield desk
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    with open_command_line(tmp_path, monkeypatch) as cli:
+        yield cli
 
 
-def test_a_task_is_stored_though_no_broker_is_there_and_its_id_is_the_output(desk: Desk) -> None:
-    result = desk.call("enqueue", "echo", "--instance", "demo", "--set", "message=hello", "--title", "Say hello")
+def test_a_task_is_stored_without_a_broker_and_its_id_is_the_output(cli: CommandLine) -> None:
+    result = cli.run("enqueue", "echo", "--instance", "demo", "--set", "message=hello", "--title", "Say hello")
 
-    (task,) = desk.bench.tasks()
+    (task,) = cli.bench.tasks()
     assert (result.exit_code, result.stdout) == (0, task["id"] + "\n")
-    assert "will be sent as soon as it is back" in result.stderr
+    assert "will be sent when it is back" in result.stderr
     assert (task["title"], task["input"], task["status"], task["submitted_by"]) == (
         "Say hello",
         {"message": "hello", "times": 1},
@@ -38,29 +38,29 @@ def test_a_task_is_stored_though_no_broker_is_there_and_its_id_is_the_output(des
     )
 
 
-def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(desk: Desk) -> None:
+def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(cli: CommandLine) -> None:
     submit = ("enqueue", "echo", "-i", "demo", "--key", "monday")
-    first, second = (desk.lines(*submit, "-s", "message=a")[0] for _ in range(2))
+    first, second = (cli.lines(*submit, "-s", "message=a")[0] for _ in range(2))
 
     assert (first["created"], second["created"]) == (True, False)
     assert first["task"]["id"] == second["task"]["id"]
     assert (first["seq"], first["epoch"]) == (1, second["epoch"])
-    clash = desk.call(*submit, "-s", "message=b")
+    clash = cli.run(*submit, "-s", "message=b")
     assert (clash.exit_code, clash.stdout) == (7, "")
     assert clash.stderr.startswith("swallowtail: Idempotency-Key: ")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "complaint"),
+    ("arguments", "code", "message"),
     [
         (["echo", "-i", "demo"], 2, "input.message: this field is required"),
         (["echo", "-i", "demo", "-s", "message="], 2, "input.message"),
         (["echo", "-i", "demo", "-s", "message=a", "-s", "other=1"], 2, "input.other: there is no such field"),
         (["echo", "-i", "demo", "-s", "message=a", "-s", "times=many"], 2, "input.times"),
         (["echo", "-i", "demo", "-s", "message=a\x07"], 2, "input.message: control characters"),
-        (["echo", "-i", "demo", "-s", "message"], 2, "--set: write key=value"),
-        (["echo", "-i", "demo", "-s", "=a"], 2, "--set: write key=value"),
-        (["echo", "-i", "demo", "-s", "a..b=a"], 2, "--set: write key=value"),
+        (["echo", "-i", "demo", "-s", "message"], 2, "--set: must be key=value"),
+        (["echo", "-i", "demo", "-s", "=a"], 2, "--set: must be key=value"),
+        (["echo", "-i", "demo", "-s", "a..b=a"], 2, "--set: must be key=value"),
         (["echo", "-i", "demo", "-s", "times=1", "-s", "times.x=1"], 2, "--set: times is not an object"),
         (["nobody", "-i", "demo"], 2, "kind: there is no agent of kind 'nobody' (known: echo, writer)"),
         (["e\x00cho", "-i", "demo"], 2, "KIND must not contain control characters"),
@@ -68,7 +68,11 @@ def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(desk: 
         (["echo", "-i", "../x", "-s", "message=a"], 2, "instance_id must be"),
         (["echo", "-i", "demo", "-s", "message=a", "--title", "a\nb"], 2, "title must not"),
         (["echo", "-i", "demo", "-s", "message=a", "--key", ""], 2, "Idempotency-Key must"),
-        (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "soon"], 2, "--expires-in: give seconds"),
+        (
+            ["echo", "-i", "demo", "-s", "message=a", "--expires-in", "soon"],
+            2,
+            "--expires-in: must be a number of seconds",
+        ),
         (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "0"], 2, "expires_in must be"),
         (["echo", "-i", "demo", "-s", "message=a", "--expires-in", "99999d"], 2, "expires_in must be"),
         (["echo", "-i", "demo", "--input", "nowhere.json"], 2, "--input: cannot read nowhere.json: No such file"),
@@ -77,173 +81,173 @@ def test_the_same_key_gives_the_same_task_and_another_input_is_a_conflict(desk: 
     ],
 )
 def test_bad_input_is_one_line_that_names_the_field_and_nothing_is_stored(
-    desk: Desk, arguments: list[str], code: int, complaint: str
+    cli: CommandLine, arguments: list[str], code: int, message: str
 ) -> None:
-    result = desk.call("enqueue", *arguments)
+    result = cli.run("enqueue", *arguments)
 
     assert (result.exit_code, result.stdout) == (code, "")
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert result.stderr.startswith("swallowtail: ")
     assert result.stderr.count("\n") == 1
-    assert desk.bench.tasks() == []
+    assert cli.bench.tasks() == []
 
 
-def test_wrong_usage_ends_with_2(desk: Desk) -> None:
+def test_wrong_usage_ends_with_2(cli: CommandLine) -> None:
     for arguments in (["enqueue", "echo"], ["enqueue"], ["dance"], ["list", "demo", "--limit", "0"]):
-        assert desk.call(*arguments).exit_code == 2
+        assert cli.run(*arguments).exit_code == 2
 
 
-def test_list_shows_the_latest_first_filters_and_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_shows_the_latest_first_filters_and_pages(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWALLOWTAIL_MAX_PAGE_SIZE", "2")
-    ids = [desk.submit("--key", str(number)) for number in range(5)]
-    desk.call("cancel", ids[0])
+    ids = [cli.submit("--key", str(number)) for number in range(5)]
+    cli.run("cancel", ids[0])
 
-    assert [task["id"] for task in desk.lines("list", "demo")] == ids[::-1]
-    assert [task["id"] for task in desk.lines("list", "demo", "--limit", "3")] == ids[:1:-1]
-    assert [task["id"] for task in desk.lines("list", "demo", "--status", "cancelled")] == ids[:1]
-    assert desk.lines("list", "demo", "--kind", "writer") == []
-    table = desk.call("list", "demo").stdout
+    assert [task["id"] for task in cli.lines("list", "demo")] == ids[::-1]
+    assert [task["id"] for task in cli.lines("list", "demo", "--limit", "3")] == ids[:1:-1]
+    assert [task["id"] for task in cli.lines("list", "demo", "--status", "cancelled")] == ids[:1]
+    assert cli.lines("list", "demo", "--kind", "writer") == []
+    table = cli.run("list", "demo").stdout
     assert all(task_id in table for task_id in ids)
-    assert desk.call("list", "demo", "--kind", "writer").stdout == "no tasks\n"
-    assert desk.call("list", "nobody").exit_code == 6
-    assert desk.call("list", "demo", "--status", "done").exit_code == 2
+    assert cli.run("list", "demo", "--kind", "writer").stdout == "no tasks\n"
+    assert cli.run("list", "nobody").exit_code == 6
+    assert cli.run("list", "demo", "--status", "done").exit_code == 2
 
 
-def test_show_gives_the_task_its_steps_and_its_result(desk: Desk) -> None:
-    task_id = desk.submit()
-    desk.complete(task_id, {"markdown": "# Heading\n\nText", "posts": []})
+def test_show_gives_the_task_its_steps_and_its_result(cli: CommandLine) -> None:
+    task_id = cli.submit()
+    cli.complete(task_id, {"markdown": "# Heading\n\nText", "posts": []})
 
-    (shown,) = desk.lines("show", task_id)
-    with desk.runtime.db.read() as session:
+    (shown,) = cli.lines("show", task_id)
+    with cli.runtime.db.read() as session:
         task = read_task(session, task_id)
     assert {key: value for key, value in shown.items() if key != "steps"} == task
     assert [(step["key"], step["status"], step["output"]) for step in shown["steps"]] == [
         ("only", "completed", {"said": "hello"})
     ]
-    text = desk.call("show", task_id).stdout
+    text = cli.run("show", task_id).stdout
     assert "Echo: COMPLETED" in text
     assert "Heading" in text
     assert "# Heading" not in text
 
 
-def test_an_error_cannot_take_over_the_terminal(desk: Desk) -> None:
-    task_id = desk.submit()
-    desk.fail(task_id)
+def test_an_error_cannot_control_the_terminal(cli: CommandLine) -> None:
+    task_id = cli.submit()
+    cli.fail(task_id)
 
-    for output in (desk.call("show", task_id).stdout, desk.call("watch", "demo", "--task", task_id).stdout):
+    for output in (cli.run("show", task_id).stdout, cli.run("watch", "demo", "--task", task_id).stdout):
         assert "it [bold]broke\ufffd[2J" in output
         assert "\x1b" not in output
 
 
-def test_what_is_not_there_ends_with_6_and_what_is_no_id_with_2(desk: Desk) -> None:
+def test_an_unknown_id_ends_with_6_and_an_invalid_one_with_2(cli: CommandLine) -> None:
     for command in ("show", "cancel", "retry"):
-        assert desk.call(command, NOBODY).exit_code == 6
-        refused = desk.call(command, "7")
+        assert cli.run(command, NOBODY).exit_code == 6
+        refused = cli.run(command, "7")
         assert (refused.exit_code, refused.stderr) == (2, "swallowtail: TASK must be a UUID\n")
-    assert desk.call("watch", "nobody").exit_code == 6
-    assert desk.call("watch", "demo", "--task", NOBODY).exit_code == 6
-    assert desk.call("watch", "demo", "--since", "-1").exit_code == 2
-    assert desk.call("agents", "nobody").exit_code == 6
+    assert cli.run("watch", "nobody").exit_code == 6
+    assert cli.run("watch", "demo", "--task", NOBODY).exit_code == 6
+    assert cli.run("watch", "demo", "--since", "-1").exit_code == 2
+    assert cli.run("agents", "nobody").exit_code == 6
 
 
-def test_cancel_and_retry_tell_the_task_after_them(desk: Desk) -> None:
-    task_id = desk.submit()
+def test_cancel_and_retry_print_the_changed_task(cli: CommandLine) -> None:
+    task_id = cli.submit()
 
-    assert desk.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
-    assert desk.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
-    retried = desk.call("retry", task_id)
+    assert cli.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
+    assert cli.lines("cancel", task_id)[0]["task"]["status"] == "CANCELLED"
+    retried = cli.run("retry", task_id)
     assert (retried.exit_code, retried.stdout) == (0, task_id + "\n")
-    assert desk.call("retry", task_id).exit_code == 7
-    desk.fail(task_id)
-    assert desk.call("retry", task_id, "--from-step", "nowhere").exit_code == 2
-    desk.lines("retry", task_id, "--from-step", "only")
-    desk.complete(task_id)
-    assert desk.call("cancel", task_id).exit_code == 7
+    assert cli.run("retry", task_id).exit_code == 7
+    cli.fail(task_id)
+    assert cli.run("retry", task_id, "--from-step", "nowhere").exit_code == 2
+    cli.lines("retry", task_id, "--from-step", "only")
+    cli.complete(task_id)
+    assert cli.run("cancel", task_id).exit_code == 7
 
 
-def test_following_ends_as_the_task_did(desk: Desk) -> None:
-    done, broken, unwanted, late = (desk.submit("--key", name) for name in ("a", "b", "c", "d"))
-    desk.complete(done)
-    desk.fail(broken)
-    desk.call("cancel", unwanted)
-    with desk.runtime.db.write() as session:
+def test_following_ends_with_the_exit_code_of_the_status(cli: CommandLine) -> None:
+    done, broken, unwanted, late = (cli.submit("--key", name) for name in ("a", "b", "c", "d"))
+    cli.complete(done)
+    cli.fail(broken)
+    cli.run("cancel", unwanted)
+    with cli.runtime.db.write() as session:
         session.execute(update(Task).where(Task.id == late).values(expires_at=now()))
-    desk.runtime.ledger.expire()
+    cli.runtime.ledger.expire()
 
-    codes = [desk.call("watch", "demo", "--task", task).exit_code for task in (done, broken, unwanted, late)]
+    codes = [cli.run("watch", "demo", "--task", task).exit_code for task in (done, broken, unwanted, late)]
 
     assert codes == [0, 3, 4, 5]
 
 
-def test_following_prints_the_events_of_the_task_exactly_as_they_are_on_the_wire(desk: Desk) -> None:
-    other, task_id = desk.submit("--key", "other"), desk.submit("--key", "k")
-    desk.complete(task_id, {"said": "hello"})
+def test_following_prints_the_events_of_the_task_exactly_as_they_are_on_the_wire(cli: CommandLine) -> None:
+    other, task_id = cli.submit("--key", "other"), cli.submit("--key", "k")
+    cli.complete(task_id, {"said": "hello"})
 
-    events = desk.lines("watch", "demo", "--task", task_id)
-    again = desk.lines("enqueue", "echo", "-i", "demo", "-s", "message=hello", "--key", "k", "--follow")
+    events = cli.lines("watch", "demo", "--task", task_id)
+    again = cli.lines("enqueue", "echo", "-i", "demo", "-s", "message=hello", "--key", "k", "--follow")
 
-    assert events == again == [event.wire() for event in desk.bench.events_of(task_id)]
+    assert events == again == [event.wire() for event in cli.bench.events_of(task_id)]
     assert [event["seq"] for event in events] == [2, 3, 4, 5, 6, 7, 8]
     assert other not in json.dumps(events)
-    assert [event["seq"] for event in desk.lines("watch", "demo", "--task", task_id, "--since", "6")] == [7, 8]
+    assert [event["seq"] for event in cli.lines("watch", "demo", "--task", task_id, "--since", "6")] == [7, 8]
 
 
-def test_following_a_retry_begins_with_it(desk: Desk) -> None:
-    task_id = desk.submit()
-    desk.call("cancel", task_id)
-    outcome = desk.lines("retry", task_id)[0]
-    desk.complete(task_id)
+def test_following_a_retry_begins_with_it(cli: CommandLine) -> None:
+    task_id = cli.submit()
+    cli.run("cancel", task_id)
+    outcome = cli.lines("retry", task_id)[0]
+    cli.complete(task_id)
 
-    events = desk.lines("watch", "demo", "--task", task_id, "--since", str(outcome["seq"] - 1))
+    events = cli.lines("watch", "demo", "--task", task_id, "--since", str(outcome["seq"] - 1))
 
     statuses = [event["data"].get("status") for event in events if event["type"] == "task_update"]
     assert statuses == ["RETRYING", "QUEUED", "IN_PROGRESS", None, "COMPLETED"]
 
 
-def test_a_cursor_that_cannot_be_continued_is_told_as_a_reset(desk: Desk) -> None:
-    task_id = desk.submit()
-    desk.complete(task_id)
+def test_a_cursor_that_cannot_be_continued_prints_a_reset(cli: CommandLine) -> None:
+    task_id = cli.submit()
+    cli.complete(task_id)
 
-    reset, *events = desk.lines("watch", "demo", "--task", task_id, "--since", "900")
+    reset, *events = cli.lines("watch", "demo", "--task", task_id, "--since", "900")
 
     assert reset == {"type": "reset", "instance_id": "demo", "reason": "epoch"}
     assert [event["seq"] for event in events] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_ctrl_c_says_how_to_go_on_and_ends_with_130(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    task_id = desk.submit()
+def test_ctrl_c_prints_how_to_continue_and_ends_with_130(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = cli.submit()
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("swallowtail.app.core.services.follower.Follower._listen", interrupt)
-    result = desk.call("watch", "demo", "--task", task_id, "--json")
+    result = cli.run("watch", "demo", "--task", task_id, "--json")
 
     assert result.exit_code == 130
     assert result.stderr.endswith(f"swallowtail watch demo --task {task_id} --since 1\n")
 
 
-def test_without_a_database_it_says_what_to_do_and_leaves_nothing(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_database_it_prints_what_to_do_and_creates_nothing(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path / "elsewhere"))
 
-    missing = desk.call("list", "demo")
+    missing = cli.run("list", "demo")
     assert missing.exit_code == 8
     assert "run ./scripts/up" in missing.stderr
     assert not (tmp_path / "elsewhere").exists()
 
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
-    Base.metadata.drop_all(desk.runtime.db.engine)
-    empty = desk.call("list", "demo")
+    Base.metadata.drop_all(cli.runtime.db.engine)
+    empty = cli.run("list", "demo")
     assert empty.exit_code == 8
     assert "the database is not set up" in empty.stderr
 
 
-def test_a_bad_setting_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_setting_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWALLOWTAIL_PAGE_SIZE", "many")
 
-    result = desk.call("list", "demo")
+    result = cli.run("list", "demo")
 
     assert result.exit_code == 2
     assert result.stderr.startswith("swallowtail: SWALLOWTAIL_PAGE_SIZE: ")

@@ -1,4 +1,4 @@
-"""`swallowtail audit` on a log whose oldest entries were pruned: it is whole, and what is gone is told."""
+"""`swallowtail audit verify` accepts a log whose oldest entries were pruned, and reports how many."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.security.permissions import OPEN, Caller
 from swallowtail.scripts.cli.exit_codes import ExitCode
-from tests.cli.desk import open_desk
+from tests.cli.command_line import open_command_line
 
 
-def test_a_pruned_log_is_verified_and_says_what_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pruned_log_is_verified_and_reports_the_pruned_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SWALLOWTAIL_AUDIT_KEEP_DAYS", "10")
-    with open_desk(tmp_path, monkeypatch) as desk:
-        rt = desk.runtime
+    with open_command_line(tmp_path, monkeypatch, audit_keep_days=10) as cli:
+        rt = cli.runtime
         for days in (30, 29, 1):
             deed = Deed("demo", "task.cancel", "task", f"t{days}", {})
             rt.db.run(partial(append, caller=Caller(OPEN, "rest"), deeds=[deed], at=now() - timedelta(days=days)))
             if days == 30:
-                anchor = desk.call("audit", "verify", "-i", "demo").stdout.strip()
+                anchor = cli.run("audit", "verify", "-i", "demo").stdout.strip()
         assert delete_old_entries(rt, lambda: True) == 2
-        found = desk.call("audit", "verify", "-i", "demo", "--anchor", anchor)
-        assert (found.exit_code, found.stderr.splitlines()) == (
+        result = cli.run("audit", "verify", "-i", "demo", "--anchor", anchor)
+        assert (result.exit_code, result.stderr.splitlines()) == (
             ExitCode.OK,
             [
-                "demo: 1 entries, whole",
+                "demo: 1 entries, complete and unchanged",
                 "demo: the entries up to 2 were pruned",
                 "demo: entry 1, the anchor, was pruned, so that it vouches for nothing",
             ],
         )
-        assert [told["whole"] for told in desk.lines("audit", "verify", "--all")] == [True, True]
-        assert [entry["number"] for entry in desk.lines("audit", "list", "-i", "demo")] == [3]
-        assert [entry["action"] for entry in desk.lines("audit", "list")] == ["audit.prune"]
+        assert [verdict["whole"] for verdict in cli.lines("audit", "verify", "--all")] == [True, True]
+        assert [entry["number"] for entry in cli.lines("audit", "list", "-i", "demo")] == [3]
+        assert [entry["action"] for entry in cli.lines("audit", "list")] == ["audit.prune"]

@@ -1,1 +1,1 @@
-"""The command groups of the `swallowtail` command."""
+"""The commands of the `swallowtail` program, one module per noun."""

@@ -1,4 +1,4 @@
-"""The commands about the keys that payloads are sealed with: `swallowtail keys status` and `rotate`."""
+"""Commands for the keys that encrypt payloads: `swallowtail keys status` and `rotate`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import typer
 
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate_all
 from swallowtail.app.core.security.permissions import Act, require_outside
-from swallowtail.scripts.cli.exit_codes import Commands
-from swallowtail.scripts.cli.open_runtime import open_as
+from swallowtail.scripts.cli.exit_codes import CommandGroup
+from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator
-from swallowtail.scripts.cli.printing import print_json, tell
+from swallowtail.scripts.cli.printing import print_json, print_note
 
-keys = typer.Typer(cls=Commands, no_args_is_help=True, help="Look after the keys that payloads are sealed with.")
+commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the keys that encrypt payloads.")
 
 
-@keys.command("status")
+@commands.command("status")
 def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
-    """Tell how much is sealed with which key. One that seals nothing any more may be taken out of the setting."""
-    with open_as(operator) as runtime:
+    """Show how many values each key encrypts. A key that encrypts none may be removed from the setting."""
+    with open_runtime_as(operator) as runtime:
         require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
-        current, found = runtime.db.keyring.current, count_use(runtime.db)
+        current, uses = runtime.db.keyring.current, count_use(runtime.db)
     if as_json:
-        for use in found:
+        for use in uses:
             print_json({"table": use.table, "column": use.column, "sealed": use.sealed, "unsealed": use.unsealed})
         return
-    print(f"Sealing with: {current or 'nothing'}")
-    for use in found:
+    print(f"Encrypting with: {current or 'no key'}")
+    for use in uses:
         counts = [f"{number} with {key_id}" for key_id, number in use.sealed.items() if number]
-        print(f"{use.table}.{use.column}: {', '.join([*counts, f'{use.unsealed} not sealed'])}")
+        print(f"{use.table}.{use.column}: {', '.join([*counts, f'{use.unsealed} not encrypted'])}")
 
 
-@keys.command("rotate")
+@commands.command("rotate")
 def rotate_keys(operator: AsOperator = False) -> None:
-    """Seal everything with the first key of the setting. May be interrupted and begun again, while all else runs."""
+    """Encrypt everything with the first key of the setting. May be interrupted, and runs beside the other processes."""
     total = 0
-    with open_as(operator) as runtime:
+    with open_runtime_as(operator) as runtime:
         for _, done in rotate_all(runtime):
             total += done
-    tell(f"Sealed {total} rows.")
+    print_note(f"Encrypted {total} rows.")

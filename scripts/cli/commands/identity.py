@@ -1,4 +1,4 @@
-"""The commands about oneself: login, logout, whoami, and one's own tokens."""
+"""Commands for the signed-in user: `login`, `logout`, `whoami` and personal API tokens."""
 
 from __future__ import annotations
 
@@ -15,109 +15,113 @@ from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.permissions import NOBODY, require_known
 from swallowtail.app.core.tables.auth import User
-from swallowtail.scripts.cli.exit_codes import Commands
-from swallowtail.scripts.cli.open_runtime import call_as, open_domain, open_unknown
+from swallowtail.scripts.cli.exit_codes import CommandGroup
+from swallowtail.scripts.cli.open_runtime import make_caller, open_anonymous_runtime, open_runtime
 from swallowtail.scripts.cli.options import AsJson
-from swallowtail.scripts.cli.printing import print_json, print_tokens, tell
+from swallowtail.scripts.cli.printing import print_json, print_list, print_note, print_tokens
 from swallowtail.scripts.cli.prompts import ask_name, ask_password
 from swallowtail.scripts.cli.task_input import parse_duration
-from swallowtail.scripts.cli.token_store import drop_token, keep_token, read_token
+from swallowtail.scripts.cli.token_store import delete_token, read_token, store_token
 
-tokens = typer.Typer(cls=Commands, help="List one's own tokens for programs, or mint or revoke one.")
+token_commands = typer.Typer(cls=CommandGroup, help="List, create and revoke your API tokens.")
 
 _HOUR = 3600.0
-Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long it is good, such as 30d.")]
+Lifetime = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 30d.")]
 
 
 def login(
-    name: Annotated[str | None, typer.Argument(help="Name; asked for when left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="User name; asked for if omitted.")] = None,
     lifetime: Lifetime = None,
 ) -> None:
-    """Sign in by name and password, asked for or read from standard input; later commands act as you."""
+    """Sign in with name and password. They are typed or read from standard input; later commands act as this user."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
-    with open_unknown() as runtime:
+    with open_anonymous_runtime() as runtime:
         settings = runtime.settings
         name = ask_name() if name is None else name
-        user = _authenticate(runtime.by(call_as(NOBODY)), name)
-        mine = runtime.by(call_as(user_actor(user)))
+        user = _authenticate(runtime.by(make_caller(NOBODY)), name)
+        as_user = runtime.by(make_caller(user_actor(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
-        asked = longest if seconds is None else seconds
-        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=asked)
-        minted = api_tokens.mint_personal(mine, wish)
-        _revoke_kept(runtime)
-        path = keep_token(settings, minted.secret)
-    tell(f"You are {user.name} until {minted.view['expires_at']}. The token is in {path}.")
+        lifetime_seconds = longest if seconds is None else seconds
+        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
+        created = api_tokens.mint_personal(as_user, wish)
+        _revoke_stored_token(runtime)
+        path = store_token(settings, created.secret)
+    print_note(f"Signed in as {user.name} until {created.view['expires_at']}. The token is stored in {path}.")
 
 
 def logout() -> None:
-    """Sign out: the token that `login` keeps is revoked and removed."""
-    with open_unknown() as runtime:
-        there = _revoke_kept(runtime)
-        drop_token(runtime.settings)
-    tell("You are signed out." if there else "You were not signed in.")
+    """Sign out. Revokes and deletes the stored token."""
+    with open_anonymous_runtime() as runtime:
+        had_token = _revoke_stored_token(runtime)
+        delete_token(runtime.settings)
+    print_note("Signed out." if had_token else "You were not signed in.")
 
 
 def whoami(as_json: AsJson = False) -> None:
-    """Tell who the command acts as."""
-    with open_domain() as runtime:
+    """Show which user the command acts as."""
+    with open_runtime() as runtime:
         actor = runtime.caller.actor
     require_known(actor)
     acts = None if actor.acts is None else sorted(actor.acts)
-    told = {"kind": actor.kind, "id": actor.id, "name": actor.name, "is_superuser": actor.is_superuser, "acts": acts}
+    identity = {
+        "kind": actor.kind,
+        "id": actor.id,
+        "name": actor.name,
+        "is_superuser": actor.is_superuser,
+        "acts": acts,
+    }
     if as_json:
-        print_json({**told, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)})
+        print_json({**identity, "instance_id": actor.instance_id, "expires_at": stamp(actor.expires_at)})
     else:
         print(actor.name)
         if actor.user_id:
-            tell(f"user id {actor.user_id}")
-        tell(f"until {stamp(actor.expires_at)}" if actor.expires_at else "nobody has to sign in here")
+            print_note(f"user id {actor.user_id}")
+        print_note(f"until {stamp(actor.expires_at)}" if actor.expires_at else "no sign-in required here")
 
 
-@tokens.callback(invoke_without_command=True)
+@token_commands.callback(invoke_without_command=True)
 def show_tokens(context: typer.Context, as_json: AsJson = False) -> None:
-    """List one's own tokens that are good, the latest first."""
+    """List your valid API tokens, latest first."""
     if context.invoked_subcommand is not None:
         return
-    with open_domain() as runtime:
-        found: list[TokenView] = api_tokens.list_own(runtime)
-    if as_json:
-        for one in found:
-            print_json(one)
-    else:
-        print_tokens(found)
+    with open_runtime() as runtime:
+        print_list(api_tokens.list_own(runtime), as_json, print_tokens)
 
 
-@tokens.command("create")
+@token_commands.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(help="Name that describes its purpose.")],
     acts: Annotated[
         list[str] | None,
-        typer.Option("--act", metavar="ACT", help="What it may do at most, such as instance.read; may be given often."),
+        typer.Option(
+            "--act",
+            metavar="ACT",
+            help="A permission of the token, such as instance.read; may be repeated. All of yours by default.",
+        ),
     ] = None,
-    instance: Annotated[str | None, typer.Option("--instance", "-i", help="The one instance that it is for.")] = None,
+    instance: Annotated[str | None, typer.Option("--instance", "-i", help="Limit the token to this instance.")] = None,
     lifetime: Lifetime = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mint a token with which a program acts as you; it is printed this once."""
+    """Create an API token with which a program acts as you. Its secret is printed only once."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
-    with open_domain() as runtime:
-        minted = api_tokens.mint_personal(runtime, PersonalWish(name, acts or None, instance, seconds))
+    with open_runtime() as runtime:
+        created = api_tokens.mint_personal(runtime, PersonalWish(name, acts or None, instance, seconds))
     if as_json:
-        print_json({"token": minted.view, "secret": minted.secret})
+        print_json({"token": created.view, "secret": created.secret})
     else:
-        print(minted.secret)
-        tell(f"It is good until {minted.view['expires_at']} and is not shown again. Its id is {minted.view['id']}.")
+        print(created.secret)
+        print_note(f"Valid until {created.view['expires_at']}; it is not shown again. Id: {created.view['id']}.")
 
 
-@tokens.command("revoke")
+@token_commands.command("revoke")
 def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Id of the token.")]) -> None:
-    """Revoke one of one's own tokens."""
-    with open_domain() as runtime:
+    """Revoke one of your API tokens."""
+    with open_runtime() as runtime:
         api_tokens.revoke_own(runtime, token_id)
-    tell("Revoked.")
+    print_note("Revoked.")
 
 
 def _authenticate(runtime: Runtime, name: str) -> User:
@@ -128,14 +132,14 @@ def _authenticate(runtime: Runtime, name: str) -> User:
         raise
 
 
-def _revoke_kept(runtime: Runtime) -> bool:
-    """Revoke the token that `login` kept, if it is still good. Tells whether there was one."""
-    kept = read_token(runtime.settings)
-    if kept is None:
+def _revoke_stored_token(runtime: Runtime) -> bool:
+    """Revoke the token that `login` stored. Returns whether there was one."""
+    token = read_token(runtime.settings)
+    if token is None:
         return False
     try:
-        actor = Tokens(runtime).read(kept)
-        api_tokens.revoke_own(runtime.by(call_as(actor)), actor.token_id or "")
-    except SwallowtailError as fault:
-        tell(f"The token that was kept could not be revoked: {fault.message}.")
+        actor = Tokens(runtime).read(token)
+        api_tokens.revoke_own(runtime.by(make_caller(actor)), actor.token_id or "")
+    except SwallowtailError as error:
+        print_note(f"The stored token could not be revoked: {error.message}.")
     return True

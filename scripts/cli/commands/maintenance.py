@@ -1,4 +1,4 @@
-"""The commands of whoever runs the system: forget what is old, and say that a log was restored."""
+"""Commands for the operator: prune old data, and renew epochs after a restore."""
 
 from __future__ import annotations
 
@@ -15,51 +15,48 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.services.instance_policy import check_days
 from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
-from swallowtail.scripts.cli.open_runtime import open_as
+from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import LARGEST, AsJson, AsOperator, InstanceId
-from swallowtail.scripts.cli.printing import print_json, tell
+from swallowtail.scripts.cli.printing import print_json, print_note
 
 
 def prune_instance(
     instance_id: InstanceId,
-    event_days: Annotated[float | None, typer.Option(min=0, help="Days of events to keep.")] = None,
-    events: Annotated[
-        int | None, typer.Option(min=0, max=LARGEST, help="How many of the latest events to keep.")
-    ] = None,
-    task_days: Annotated[float | None, typer.Option(min=0, help="Days of ended tasks to keep.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    event_days: Annotated[float | None, typer.Option(min=0, help="Days to keep events.")] = None,
+    events: Annotated[int | None, typer.Option(min=0, max=LARGEST, help="Number of latest events to keep.")] = None,
+    task_days: Annotated[float | None, typer.Option(min=0, help="Days to keep ended tasks.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete old events and ended tasks now, by the instance's policy or as the options say."""
-    given = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
-    with open_as(operator) as runtime:
-        policy = Policy(*given) if any(value is not None for value in given) else _own_policy(runtime, instance_id)
+    """Delete old events and ended tasks. Uses the instance's policy unless options say otherwise."""
+    limits = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
+    with open_runtime_as(operator) as runtime:
+        policy = Policy(*limits) if any(limit is not None for limit in limits) else _own_policy(runtime, instance_id)
         done = foresee(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
     if as_json:
         shape = {"instance_id": instance_id, "events": done.events, "tasks": done.tasks, "min_seq": done.min_seq}
         print_json({**shape, "dry_run": dry_run})
     else:
         print(f"{done.events} events, {done.tasks} tasks")
-        tell(f"{'Would be' if dry_run else 'Are'} deleted; replay is possible from event {done.min_seq} on.")
+        print_note(f"{'Would be' if dry_run else 'Were'} deleted; clients can replay from event {done.min_seq} on.")
 
 
 def renew(
-    instance_id: Annotated[str | None, typer.Argument(help="Instance whose log was restored.")] = None,
-    everywhere: Annotated[bool, typer.Option("--all", help="Every instance; for superusers.")] = False,
+    instance_id: Annotated[str | None, typer.Argument(help="Id of the instance whose log was restored.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="All instances; for superusers.")] = False,
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
-    """Begin another epoch, after a database was restored: every client begins again with a snapshot."""
+    """Begin a new epoch after a database restore. Every client then loads a snapshot."""
     if (instance_id is None) != everywhere:
-        raise InvalidInput("name an instance, or give --all", field="instance_id")
-    with open_as(operator) as runtime:
-        named = _renew_all_or_one(runtime, instance_id)
-        for name, head in named:
+        raise InvalidInput("either an instance or --all is required", field="instance_id")
+    with open_runtime_as(operator) as runtime:
+        for renewed, head in _renew_all_or_one(runtime, instance_id):
             if as_json:
-                print_json({"instance_id": name, "epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq})
+                print_json({"instance_id": renewed, "epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq})
             else:
-                print(f"{name} {head.epoch}")
+                print(f"{renewed} {head.epoch}")
 
 
 def _renew_all_or_one(runtime: Runtime, instance_id: str | None) -> Iterator[tuple[str, Head]]:
@@ -75,5 +72,7 @@ def _own_policy(runtime: Runtime, instance_id: str) -> Policy:
         read_instance(session, instance_id)
         policy = read_policy(session, runtime.settings, instance_id)
     if policy.event_age is None and policy.events is None:
-        raise InvalidInput("this instance keeps everything; say with the options what to delete", field="--event-days")
+        raise InvalidInput(
+            "the policy of this instance keeps everything; choose with the options what to delete", field="--event-days"
+        )
     return policy

@@ -1,8 +1,8 @@
-"""The commands about access to an instance: its members, and the tokens of its front ends."""
+"""Commands for access to an instance: its members and its front-end tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,29 +12,31 @@ from swallowtail.app.core.identity.api_tokens import FrontEndWish
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.schemas.identities import MemberView, TokenView
 from swallowtail.app.core.validation import check_instance_id
-from swallowtail.scripts.cli.exit_codes import Commands
-from swallowtail.scripts.cli.open_runtime import open_as, open_domain
+from swallowtail.scripts.cli.exit_codes import CommandGroup
+from swallowtail.scripts.cli.open_runtime import open_runtime, open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator
-from swallowtail.scripts.cli.printing import console, print_json, tell, when
+from swallowtail.scripts.cli.printing import console, print_json, print_list, print_note, when
 from swallowtail.scripts.cli.task_input import parse_duration
 
-people = typer.Typer(cls=Commands, no_args_is_help=True, help="Who is what in an instance.")
-front_ends = typer.Typer(cls=Commands, no_args_is_help=True, help="Tokens that show an instance to your own pages.")
+commands = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, help="Manage the members of an instance and their roles."
+)
+token_commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage API tokens for your own web pages.")
 
 Instance = Annotated[str, typer.Argument(help="Id of the instance.")]
 User = Annotated[
-    str, typer.Argument(help="User id; the name does for superusers, and where you share an instance with them.")
+    str, typer.Argument(help="Id of the user; superusers and members of a common instance may use the name.")
 ]
 
 
-@people.command("list")
+@commands.command("list")
 def show_members(instance: Instance, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """List an instance's members by name."""
-    with open_as(operator) as runtime:
-        _print_members(members.list_members(runtime, check_instance_id(instance, "INSTANCE")), as_json)
+    with open_runtime_as(operator) as runtime:
+        print_list(members.list_members(runtime, check_instance_id(instance, "INSTANCE")), as_json, _print_members)
 
 
-@people.command("set")
+@commands.command("set")
 def set_role(
     instance: Instance,
     user: User,
@@ -42,42 +44,48 @@ def set_role(
     operator: AsOperator = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give a user a role, whether or not they have one."""
-    with open_as(operator) as runtime:
+    """Set a user's role in the instance. The user becomes a member if needed."""
+    with open_runtime_as(operator) as runtime:
         member = members.set_member(runtime, check_instance_id(instance, "INSTANCE"), user, role.lower())
     if as_json:
         print_json(member)
     else:
-        tell(f"{member['name']} is {member['role']} of {instance}.")
+        print_note(f"{member['name']} is {member['role']} of {instance}.")
 
 
-@people.command("remove")
+@commands.command("remove")
 def remove(instance: Instance, user: User, operator: AsOperator = False) -> None:
-    """Take a user's role away; the tokens that they minted for front ends are revoked."""
-    with open_as(operator) as runtime:
+    """Remove a member. Front-end tokens that this user created are revoked."""
+    with open_runtime_as(operator) as runtime:
         members.remove_member(runtime, check_instance_id(instance, "INSTANCE"), user)
-    tell("Removed.")
+    print_note("Removed.")
 
 
-@front_ends.command("list")
+@token_commands.command("list")
 def show_tokens(instance: Instance, as_json: AsJson = False) -> None:
-    """List an instance's tokens for front ends, the latest first."""
-    with open_domain() as runtime:
-        _print_tokens(api_tokens.list_front_ends(runtime, check_instance_id(instance, "INSTANCE")), as_json)
+    """List the front-end tokens of an instance, latest first."""
+    with open_runtime() as runtime:
+        print_list(api_tokens.list_front_ends(runtime, check_instance_id(instance, "INSTANCE")), as_json, _print_tokens)
 
 
-@front_ends.command("mint")
-def mint(
+@token_commands.command("mint")
+def create_token(
     instance: Instance,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
-    task: Annotated[str | None, typer.Option("--task", help="The one task that it shows.")] = None,
-    acts: Annotated[list[str] | None, typer.Option("--act", help="What it allows besides instance.read.")] = None,
-    fields: Annotated[list[str] | None, typer.Option("--field", help="A field that it shows; all by default.")] = None,
-    lifetime: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long, such as 8h.")] = None,
+    name: Annotated[str, typer.Argument(help="Name that describes its purpose.")],
+    task: Annotated[str | None, typer.Option("--task", help="Limit the token to this task.")] = None,
+    acts: Annotated[
+        list[str] | None, typer.Option("--act", help="A permission besides instance.read; may be repeated.")
+    ] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option("--field", help="A field that the token shows; may be repeated. All by default.")
+    ] = None,
+    lifetime: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Lifetime of the token, such as 8h.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mint a token; it is printed this once."""
-    with open_domain() as runtime:
+    """Create a token. Its secret is printed only once."""
+    with open_runtime() as runtime:
         wish = FrontEndWish(
             name,
             check_instance_id(instance, "INSTANCE"),
@@ -86,41 +94,33 @@ def mint(
             fields=fields,
             lifetime=None if lifetime is None else parse_duration(lifetime, "--for"),
         )
-        minted = api_tokens.mint_front_end(runtime, Tokens(runtime), wish)
+        created = api_tokens.mint_front_end(runtime, Tokens(runtime), wish)
     if as_json:
-        print_json({"token": minted.view, "secret": minted.secret})
+        print_json({"token": created.view, "secret": created.secret})
     else:
-        print(minted.secret)
-        tell(f"Token {minted.view['id']}, good until {when(minted.view['expires_at'])}.")
+        print(created.secret)
+        print_note(f"Token {created.view['id']}, valid until {when(created.view['expires_at'])}.")
 
 
-@front_ends.command("revoke")
+@token_commands.command("revoke")
 def revoke(instance: Instance, token: Annotated[str, typer.Argument(help="Id of the token.")]) -> None:
-    """Revoke a token; its live connections end within two seconds."""
-    with open_domain() as runtime:
+    """Revoke a token; its open connections end within two seconds."""
+    with open_runtime() as runtime:
         api_tokens.revoke_front_end(runtime, check_instance_id(instance, "INSTANCE"), token)
-    tell("Revoked.")
+    print_note("Revoked.")
 
 
-def _print_members(found: Iterable[MemberView], as_json: bool) -> None:
-    if as_json:
-        for member in found:
-            print_json(member)
-        return
-    _print_lines([(member["name"], member["role"], when(member["created_at"])) for member in found], "no members")
+def _print_members(members: Sequence[MemberView]) -> None:
+    _print_lines([(member["name"], member["role"], when(member["created_at"])) for member in members], "no members")
 
 
-def _print_tokens(found: Iterable[TokenView], as_json: bool) -> None:
-    if as_json:
-        for token in found:
-            print_json(token)
-        return
-    rows = [(token["id"], token["name"], token["task_id"] or "", when(token["expires_at"])) for token in found]
+def _print_tokens(tokens: Sequence[TokenView]) -> None:
+    rows = [(token["id"], token["name"], token["task_id"] or "", when(token["expires_at"])) for token in tokens]
     _print_lines(rows, "no tokens")
 
 
-def _print_lines(rows: Sequence[Sequence[str]], nothing: str) -> None:
+def _print_lines(rows: Sequence[Sequence[str]], empty: str) -> None:
     if not rows:
-        tell(nothing)
+        print_note(empty)
     for row in rows:
         console().print("  ".join(row), markup=False, highlight=False)

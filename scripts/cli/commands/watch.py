@@ -1,4 +1,4 @@
-"""Following: `watch`, and `--follow` of the commands that set a task going. The events are read by `core/services/follower`."""
+"""Shows live events, for the command `watch` and the option `--follow`."""
 
 from __future__ import annotations
 
@@ -15,37 +15,39 @@ from swallowtail.app.core.services.follower import Follower, Live, Reset
 from swallowtail.app.core.states import ACTIVE, TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.scripts.cli.exit_codes import ExitCode, code_of_status
-from swallowtail.scripts.cli.live_display import Screen
-from swallowtail.scripts.cli.open_runtime import open_domain
+from swallowtail.scripts.cli.live_display import LiveDisplay
+from swallowtail.scripts.cli.open_runtime import open_runtime
 from swallowtail.scripts.cli.options import LARGEST, AsJson, WithLive
-from swallowtail.scripts.cli.printing import console, print_end, print_json, tell
+from swallowtail.scripts.cli.printing import console, print_end, print_json, print_note
 
 
 def watch(
-    instance: Annotated[str, typer.Argument(help="Instance to watch.")],
-    task: Annotated[str | None, typer.Option("--task", help="Only this task; ends when it has.")] = None,
+    instance: Annotated[str, typer.Argument(help="Id of the instance.")],
+    task: Annotated[str | None, typer.Option("--task", help="Only show this task, and exit when it ends.")] = None,
     since: Annotated[
         int | None,
-        typer.Option("--since", max=LARGEST, help="Begin after the event with this number; 0 is the first."),
+        typer.Option(
+            "--since", max=LARGEST, help="Begin after the event with this number; 0 begins with the first event."
+        ),
     ] = None,
     as_json: AsJson = False,
     live: WithLive = False,
 ) -> None:
-    """Show what happens in an instance, as it happens, until Ctrl-C."""
+    """Show the events of an instance live, until Ctrl-C."""
     check_instance_id(instance, "INSTANCE")
     task_id = None if task is None else check_task_id(task, "--task")
     if since is not None and since < 0:
-        raise InvalidInput("this is not the number of an event", field="--since")
-    with open_domain() as runtime:
+        raise InvalidInput("not the number of an event", field="--since")
+    with open_runtime() as runtime:
         if task_id is None and since is None:
-            since = _present(runtime, instance)
+            since = _head(runtime, instance)
         raise typer.Exit(follow(runtime, instance, since, task_id, as_json=as_json, live=live))
 
 
 def follow(
     runtime: Runtime, instance_id: str, after: int | None, task_id: str | None, *, as_json: bool, live: bool
 ) -> ExitCode:
-    """Show events after `after` (None: all that are stored) and return how the followed task ended."""
+    """Show events after `after` (None: all stored ones) and return the exit code for the task's status."""
     follower = Follower(runtime, instance_id, after=after, task_id=task_id)
     try:
         if as_json:
@@ -53,7 +55,7 @@ def follow(
         else:
             _show(runtime, follower, instance_id, task_id)
     except KeyboardInterrupt:
-        _tell_how_to_go_on(follower, instance_id, task_id)
+        _print_how_to_continue(follower, instance_id, task_id)
         return ExitCode.INTERRUPTED
     assert follower.task is not None
     if not as_json:
@@ -73,25 +75,27 @@ def _print_lines(follower: Follower, live: bool) -> None:
 
 
 def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str | None) -> None:
-    with Screen(console()) as screen:
-        for task in _at_work(runtime, instance_id, task_id):
-            screen.know(task)
+    with LiveDisplay(console()) as display:
+        for task in _running_tasks(runtime, instance_id, task_id):
+            display.add_task(task)
         for item in follower.items():
             if isinstance(item, Reset):
-                screen.note(f"The log does not go on from there ({item.reason}); showing what there is.")
+                display.print_note(
+                    f"The log cannot be continued from there ({item.reason}); showing all stored events."
+                )
                 continue
-            about = item.payload["task_id"] if isinstance(item, Live) else item.task_id
-            if not screen.knows(about):
+            task_id_of_item = item.payload["task_id"] if isinstance(item, Live) else item.task_id
+            if not display.has_task(task_id_of_item):
                 with runtime.db.read() as session:
-                    screen.know(Sight(session, runtime.caller.actor).task(about))
+                    display.add_task(Sight(session, runtime.caller.actor).task(task_id_of_item))
             if isinstance(item, Live):
-                screen.show_live(item.payload)
+                display.show_live(item.payload)
             else:
-                screen.show(item)
+                display.show(item)
 
 
-def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskSummary]:
-    """The tasks whose bars are shown from the beginning."""
+def _running_tasks(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskSummary]:
+    """Return the tasks that get a progress bar from the beginning."""
     with runtime.db.read() as session:
         sight = Sight(session, runtime.caller.actor)
         if task_id is not None:
@@ -100,12 +104,12 @@ def _at_work(runtime: Runtime, instance_id: str, task_id: str | None) -> list[Ta
     return [task for task in latest if TaskStatus(task["status"]) in ACTIVE]
 
 
-def _present(runtime: Runtime, instance_id: str) -> int:
+def _head(runtime: Runtime, instance_id: str) -> int:
     with runtime.db.read() as session:
         return Sight(session, runtime.caller.actor).head(instance_id).seq
 
 
-def _tell_how_to_go_on(follower: Follower, instance_id: str, task_id: str | None) -> None:
-    about = "" if task_id is None else f" --task {task_id}"
-    what = "Stopped watching" if task_id is None else "Stopped watching; the task goes on"
-    tell(f"{what}. To go on from here: swallowtail watch {instance_id}{about} --since {follower.cursor}")
+def _print_how_to_continue(follower: Follower, instance_id: str, task_id: str | None) -> None:
+    option = "" if task_id is None else f" --task {task_id}"
+    what = "Stopped watching" if task_id is None else "Stopped watching; the task continues"
+    print_note(f"{what}. To continue from here: swallowtail watch {instance_id}{option} --since {follower.cursor}")

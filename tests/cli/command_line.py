@@ -1,4 +1,4 @@
-"""The `swallowtail` command in this process, on a database of its own without any server."""
+"""Runs the `swallowtail` command in the process of the test, on its own database and without servers."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ WRITER = AgentCard(
 )
 
 
-class Desk:
-    """A prepared domain, and the command to use on it."""
+class CommandLine:
+    """A prepared database, and the command that uses it."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.runtime = bench.runtime
         register(self.runtime.db, [WRITER])
 
-    def call(self, *arguments: str, given: str | bytes | None = None) -> Result:
+    def run(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
         """Run the command to its end."""
-        result = CliRunner().invoke(app, list(arguments), input=given, prog_name="swallowtail")
+        result = CliRunner().invoke(app, list(arguments), input=stdin, prog_name="swallowtail")
         assert "Traceback" not in result.output
         return result
 
-    def lines(self, *arguments: str, given: str | None = None) -> list[dict[str, Any]]:
-        """Run the command, which must do well, and return the JSON objects that it printed."""
-        result = self.call(*arguments, "--json", given=given)
+    def lines(self, *arguments: str, stdin: str | None = None) -> list[dict[str, Any]]:
+        """Run the command, which must succeed, and return the JSON objects that it printed."""
+        result = self.run(*arguments, "--json", stdin=stdin)
         assert result.exit_code == 0, result.output
         return [json.loads(line) for line in result.stdout.splitlines()]
 
     def submit(self, *arguments: str) -> str:
-        """Submit an echo; the task's id."""
+        """Submit a task for the echo agent; return its id."""
         (answer,) = self.lines("enqueue", "echo", "--instance", "demo", "--set", "message=hello", *arguments)
         task_id: str = answer["task"]["id"]
         return task_id
@@ -75,22 +75,22 @@ class Desk:
         return claim
 
     def complete(self, task_id: str, result: Any = None) -> None:
-        """Run the task to its end, in one step."""
+        """Complete the task with one step."""
         claim = self.claim(task_id)
         self.runtime.runs.start_step(claim, "only", "Echo", "repeat")
         self.runtime.runs.finish_step(claim, "only", {"said": "hello"}, progress=100)
         self.runtime.runs.complete(claim, result)
 
     def fail(self, task_id: str) -> None:
-        """Run the task to a bad end."""
+        """Let the task fail."""
         claim = self.claim(task_id)
         self.runtime.runs.start_step(claim, "only", "Echo", "repeat")
         self.runtime.runs.fail(claim, {"code": "broken", "message": "it [bold]broke\x1b[2J"})
 
 
 @contextmanager
-def open_desk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Give a desk in `directory`, where the command is run too; nothing waits long for a server that is not there."""
+def open_command_line(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[CommandLine]:
+    """Prepare a database in `directory` and change to it, with short timeouts for missing servers."""
     monkeypatch.chdir(directory)
     for name, value in {"VAR_DIR": directory, "SEND_TIMEOUT": 0.1, "PUBLISH_TIMEOUT": 0.1}.items():
         monkeypatch.setenv(f"SWALLOWTAIL_{name}", str(value))
@@ -98,7 +98,7 @@ def open_desk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        with open_bench(directory) as bench:
-            yield Desk(bench)
+        with open_bench(directory, **settings) as bench:
+            yield CommandLine(bench)
     finally:
         root.handlers[:], root.level = handlers, level

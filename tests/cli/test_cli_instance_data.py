@@ -1,4 +1,4 @@
-"""The commands about what an instance keeps, its copy and its end, and about the keys that payloads are sealed with."""
+"""The commands for retention policies, export and deletion of instances, and encryption keys."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import pytest
 from sqlalchemy import select
 
 from swallowtail.app.core.tables.tasks import Task
-from tests.cli.desk import Desk, open_desk
+from tests.cli.command_line import CommandLine, open_command_line
 
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
-SETTINGS = "as the settings say"
+SETTINGS = "default of the deployment"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with open_desk(tmp_path, monkeypatch) as desk:
-        yield desk
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    with open_command_line(tmp_path, monkeypatch) as cli:
+        yield cli
 
 
-def test_a_policy_is_set_shown_and_taken_back(desk: Desk) -> None:
+def test_a_policy_is_set_shown_and_reset(cli: CommandLine) -> None:
     nothing = {"event_days": None, "task_days": None, "secret_fields": None, "hide_emails": None}
-    (before,) = desk.lines("policy", "show", "demo")
+    (before,) = cli.lines("policy", "show", "demo")
     assert before == {"instance_id": "demo", "updated_at": None, **nothing}
     wanted = [
         "--event-days",
@@ -40,21 +40,21 @@ def test_a_policy_is_set_shown_and_taken_back(desk: Desk) -> None:
         "Tax-Id",
         "--hide-emails",
     ]
-    (told,) = desk.lines("policy", "set", "demo", *wanted)
-    given = {"event_days": 30.0, "task_days": 0.0, "secret_fields": ["iban", "Tax-Id"], "hide_emails": True}
-    assert told == {"instance_id": "demo", "updated_at": told["updated_at"], **given}
-    assert told["updated_at"] is not None
-    assert desk.lines("policy", "show", "demo") == [told]
-    shown = desk.call("policy", "show", "demo").stdout.splitlines()
+    (policy,) = cli.lines("policy", "set", "demo", *wanted)
+    expected = {"event_days": 30.0, "task_days": 0.0, "secret_fields": ["iban", "Tax-Id"], "hide_emails": True}
+    assert policy == {"instance_id": "demo", "updated_at": policy["updated_at"], **expected}
+    assert policy["updated_at"] is not None
+    assert cli.lines("policy", "show", "demo") == [policy]
+    shown = cli.run("policy", "show", "demo").stdout.splitlines()
     assert shown == ["event_days: 30.0", "task_days: 0.0", "secret_fields: iban, Tax-Id", "hide_emails: True"]
-    again = desk.call("policy", "set", "demo")
+    again = cli.run("policy", "set", "demo")
     assert again.exit_code == 0
     assert again.stdout.splitlines() == [f"{name}: {SETTINGS}" for name in nothing]
 
 
-def test_a_policy_hides_at_once(desk: Desk) -> None:
-    desk.lines("policy", "set", "demo", "--secret-field", "message")
-    (task,) = desk.lines("show", desk.submit())[:1]
+def test_a_policy_redacts_at_once(cli: CommandLine) -> None:
+    cli.lines("policy", "set", "demo", "--secret-field", "message")
+    (task,) = cli.lines("show", cli.submit())[:1]
     assert task["input"]["message"] == "[redacted:secret]"
 
 
@@ -82,25 +82,23 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "complaint"), REFUSED, ids=[" ".join(one[0]) for one in REFUSED])
-def test_what_cannot_be_done_is_told_by_the_name_of_its_field(
-    desk: Desk, arguments: tuple[str, ...], code: int, complaint: str
-) -> None:
-    task_id = desk.submit()
-    result = desk.call(*arguments)
-    assert (result.exit_code, complaint in result.stderr) == (code, True), result.output
+@pytest.mark.parametrize(("arguments", "code", "message"), REFUSED, ids=[" ".join(one[0]) for one in REFUSED])
+def test_an_error_names_the_field(cli: CommandLine, arguments: tuple[str, ...], code: int, message: str) -> None:
+    task_id = cli.submit()
+    result = cli.run(*arguments)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.output
     assert result.stdout == ""
-    assert desk.call("show", task_id).exit_code == 0, "nothing is gone"
+    assert cli.run("show", task_id).exit_code == 0, "nothing is gone"
     assert list(Path().glob("*.part")) == []
 
 
-def test_a_copy_is_whole_private_and_the_same_on_standard_output(desk: Desk, tmp_path: Path) -> None:
-    desk.complete(desk.submit())
-    desk.submit()
+def test_an_export_is_complete_private_and_the_same_on_standard_output(cli: CommandLine, tmp_path: Path) -> None:
+    cli.complete(cli.submit())
+    cli.submit()
     (tmp_path / "other").write_text("kept")
-    # What is left over, or was put there by somebody else, is neither written to nor passed on.
+    # An existing temporary file is neither written to nor reused.
     (tmp_path / "copy.jsonl.part").symlink_to(tmp_path / "other")
-    result = desk.call("instances", "export", "demo", "-o", "copy.jsonl")
+    result = cli.run("instances", "export", "demo", "-o", "copy.jsonl")
     assert (tmp_path / "other").read_text() == "kept"
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Wrote copy.jsonl.\n")
     copy = tmp_path / "copy.jsonl"
@@ -109,76 +107,74 @@ def test_a_copy_is_whole_private_and_the_same_on_standard_output(desk: Desk, tmp
     manifest = json.loads(last)
     assert manifest["sha256"] == hashlib.sha256(body + b"\n").hexdigest()
     assert manifest["lines"]["task"] == 2
-    printed = desk.call("instances", "export", "demo")
+    printed = cli.run("instances", "export", "demo")
     assert printed.exit_code == 0
     kinds = [json.loads(line)["kind"] for line in printed.stdout.splitlines()]
     assert (kinds[0], kinds[-1]) == ("export", "manifest")
     assert kinds.count("event") == manifest["lines"]["event"]
 
 
-def test_a_file_that_was_there_stays_until_its_successor_is_whole(desk: Desk, tmp_path: Path) -> None:
+def test_an_existing_file_stays_until_the_new_one_is_complete(cli: CommandLine, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_text("before")
-    assert desk.call("instances", "export", "nowhere", "-o", "copy.jsonl").exit_code == 6
+    assert cli.run("instances", "export", "nowhere", "-o", "copy.jsonl").exit_code == 6
     assert copy.read_text() == "before"
-    assert desk.call("instances", "export", "demo", "-o", "copy.jsonl").exit_code == 0
+    assert cli.run("instances", "export", "demo", "-o", "copy.jsonl").exit_code == 0
     assert copy.read_text().startswith('{"kind":"export"')
 
 
-def test_deleting_takes_the_id_once_more_and_tells_how_much_went(desk: Desk) -> None:
-    desk.complete(desk.submit())
-    result = desk.call("instances", "delete", "demo", "--confirm", "demo")
+def test_deleting_needs_the_id_as_confirmation_and_reports_the_counts(cli: CommandLine) -> None:
+    cli.complete(cli.submit())
+    result = cli.run("instances", "delete", "demo", "--confirm", "demo")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.startswith("Deleted demo: 1 tasks, ")
-    assert desk.call("list", "demo").exit_code == 6
-    assert desk.call("instances", "delete", "demo", "--confirm", "demo").exit_code == 6
-    desk.lines("instances", "create", "Demo", "--id", "demo")
-    assert desk.lines("instances", "delete", "demo", "--confirm", "demo") == [
+    assert cli.run("list", "demo").exit_code == 6
+    assert cli.run("instances", "delete", "demo", "--confirm", "demo").exit_code == 6
+    cli.lines("instances", "create", "Demo", "--id", "demo")
+    assert cli.lines("instances", "delete", "demo", "--confirm", "demo") == [
         {"instance_id": "demo", "tasks": 0, "events": 0}
     ]
 
 
-def test_keys_are_told_changed_and_told_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    task_id = desk.submit()
-    first = desk.call("keys", "status").stdout.splitlines()
-    assert (first[0], first[1]) == ("Sealing with: nothing", "task.input: 1 not sealed")
+def test_the_status_of_keys_changes_with_a_rotation(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = cli.submit()
+    first = cli.run("keys", "status").stdout.splitlines()
+    assert (first[0], first[1]) == ("Encrypting with: no key", "task.input: 1 not encrypted")
     for keys, name in ((OLD, "old"), (f"{NEW},{OLD}", "new")):
         monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", keys)
-        done = desk.call("keys", "rotate")
+        done = cli.run("keys", "rotate")
         assert (done.exit_code, done.stdout) == (0, "")
-        assert done.stderr == "Sealed 2 rows.\n"
-        status = desk.call("keys", "status").stdout.splitlines()
-        assert (status[0], status[1]) == (f"Sealing with: {name}", f"task.input: 1 with {name}, 0 not sealed")
-        assert desk.call("keys", "rotate").stderr == "Sealed 0 rows.\n"
-    found = {(use["table"], use["column"]): use for use in desk.lines("keys", "status")}
-    assert found["task", "input"] == {"table": "task", "column": "input", "sealed": {"new": 1, "old": 0}, "unsealed": 0}
-    assert desk.lines("show", task_id)[0]["input"]["message"] == "hello"
+        assert done.stderr == "Encrypted 2 rows.\n"
+        status = cli.run("keys", "status").stdout.splitlines()
+        assert (status[0], status[1]) == (f"Encrypting with: {name}", f"task.input: 1 with {name}, 0 not encrypted")
+        assert cli.run("keys", "rotate").stderr == "Encrypted 0 rows.\n"
+    uses = {(use["table"], use["column"]): use for use in cli.lines("keys", "status")}
+    assert uses["task", "input"] == {"table": "task", "column": "input", "sealed": {"new": 1, "old": 0}, "unsealed": 0}
+    assert cli.lines("show", task_id)[0]["input"]["message"] == "hello"
 
 
-def test_a_key_that_is_missing_is_named_and_what_it_sealed_is_marked(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_key_is_named_and_its_values_are_marked(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", OLD)
-    task_id = desk.submit()
+    task_id = cli.submit()
     monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", NEW)
-    rotated = desk.call("keys", "rotate")
+    rotated = cli.run("keys", "rotate")
     assert (rotated.exit_code, "'old'" in rotated.stderr) == (8, True), rotated.output
     mark = {"$unreadable": "key_missing"}
-    assert desk.lines("show", task_id)[0]["input"] == mark
-    assert desk.call("instances", "export", "demo", "-o", "copy.jsonl").exit_code == 0
+    assert cli.lines("show", task_id)[0]["input"] == mark
+    assert cli.run("instances", "export", "demo", "-o", "copy.jsonl").exit_code == 0
     assert '"input":{"$unreadable":"key_missing"}' in Path("copy.jsonl").read_text(encoding="utf-8")
-    assert "1 with old (missing)" in desk.call("keys", "status").stdout
-    with desk.runtime.db.read() as session:
+    assert "1 with old (missing)" in cli.run("keys", "status").stdout
+    with cli.runtime.db.read() as session:
         stored = session.scalars(select(Task.__table__.c.input)).one()
     assert stored["$sealed"].startswith("old:")
 
 
 @pytest.mark.parametrize("keys", ["nonsense", "short:AAAA", f"{OLD},{OLD}"])
 def test_keys_that_cannot_be_used_are_refused_by_the_name_of_their_setting(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, keys: str
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
     monkeypatch.setenv("SWALLOWTAIL_ENCRYPTION_KEYS", keys)
-    result = desk.call("keys", "status")
+    result = cli.run("keys", "status")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "SWALLOWTAIL_ENCRYPTION_KEYS" in result.stderr
     assert "AAAA" not in result.output
