@@ -82,7 +82,7 @@ ARROWS = {
         "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
     ),
     "web.http": "core.config core.database core.errors",
-    "web.limits": "core.config core.errors core.process core.redis core.security web.background web.http",
+    "web.limits": "core.config core.errors core.process core.redis core.security web.http",
     "web.websocket": "core.config",
     "web.engineio": "core.config core.errors web.http web.websocket",
     "web.accept": "core.config web.engineio web.http web.limits web.websocket",

@@ -35,6 +35,7 @@ class PeriodicThread:
         self._settle = settle
         self._woken = woken or threading.Event()
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @property
@@ -48,13 +49,21 @@ class PeriodicThread:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Start the thread; the first run comes after the first interval, or when the thread is woken."""
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-        self._thread.start()
+        """Start the thread unless it has started; it runs after the first interval, or when it is woken."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
 
     def wake(self) -> None:
         """Run the work at once."""
         self._woken.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait inside the work, unless the thread is being stopped."""
+        self._stopping.wait(seconds)
 
     def stop(self, timeout: float = 0.0) -> None:
         """End the thread after the run it is in, and wait up to `timeout` seconds for that."""

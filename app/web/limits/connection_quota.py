@@ -17,8 +17,8 @@ import redis
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.redis.connection import connect
-from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +73,7 @@ class ConnectionQuota:
         self._changed: set[str] = set()
         self._questions: dict[str, list[_Question]] = {}
         self._lock = threading.Lock()
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = LazyThread("connection-quota", self._run)
+        self._thread = PeriodicThread("connection_quota", self._synchronize_or_pause, settings.connection_lease / 3)
         self._client: redis.Redis | None = None
         self._next_lease = 0.0
         self._next_refresh = 0.0
@@ -107,8 +105,7 @@ class ConnectionQuota:
 
     def close(self) -> None:
         """End the thread and this process's lease, so that its numbers no longer count."""
-        self._stopping.set()
-        self._thread.stop(self._woken.set, self._settings.limit_timeout * 2)
+        self._thread.stop(self._settings.limit_timeout * 2)
         client = self._client
         if client is not None:
             try:
@@ -129,7 +126,7 @@ class ConnectionQuota:
             numbers = [self._open.get(key, 0) for key in keys]
             questions = [self._questions.pop(key, []) for key in keys]
             if self._changed:
-                self._woken.set()
+                self._thread.wake()
         others = [0] * len(keys)
         try:
             others = self._write(keys, numbers, renews_lease=renews_lease)
@@ -161,24 +158,18 @@ class ConnectionQuota:
         with self._lock:
             self._changed.add(key)
         self._thread.start()
-        self._woken.set()
+        self._thread.wake()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.wait(self._settings.connection_lease / 3)
-            self._woken.clear()
-            try:
-                self.synchronize()
-                self.is_unavailable = False
-            except (redis.RedisError, OSError) as error:
-                if not self.is_unavailable:
-                    log.warning("connection_quota_without_redis", reason=str(error))
-                self.is_unavailable = True
-                self._stopping.wait(_RETRY_PAUSE)
-                self._woken.set()
-            except Exception:
-                log.exception("connection_quota_failed")
-                self._stopping.wait(_RETRY_PAUSE)
+    def _synchronize_or_pause(self) -> None:
+        try:
+            self.synchronize()
+            self.is_unavailable = False
+        except (redis.RedisError, OSError) as error:
+            if not self.is_unavailable:
+                log.warning("connection_quota_without_redis", reason=str(error))
+            self.is_unavailable = True
+            self._thread.pause(_RETRY_PAUSE)
+            self._thread.wake()
 
     def _write(self, keys: list[str], numbers: list[int], *, renews_lease: bool) -> list[int]:
         if self._client is None:
@@ -196,7 +187,7 @@ class ConnectionQuota:
             # Redis does not know this process, or has forgotten it: write all of its numbers again.
             with self._lock:
                 self._changed.update(self._open)
-            self._woken.set()
+            self._thread.wake()
         return [int(reply) for reply in replies[first:]]
 
     def _lease_key(self, process: str) -> str:

@@ -13,14 +13,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-import structlog
-
-from swallowtail.app.web.background.lazy_thread import LazyThread
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.web.limits.shared_rate import RedisCounts
 from swallowtail.app.web.limits.token_bucket import MAX_KEYS, TokenBucket, acquire_all, make_buckets
 
-log = structlog.get_logger(__name__)
-
+#: The thread runs when it is woken, and after this many seconds, when it has nothing to report.
+IDLE_SECONDS = 3600.0
 #: Uses are reported to Redis in this fraction of a rate.
 FRACTION = 20
 
@@ -34,16 +32,14 @@ class Settlement:
         self._period = period
         self._due: dict[tuple[UnsettledUses, str], int] = {}
         self._lock = threading.Lock()
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = LazyThread("limits", self._run)
+        self._thread = PeriodicThread("limits", self._settle_and_pause, IDLE_SECONDS)
 
     def add(self, uses: UnsettledUses, key: str, number: int) -> None:
         """Have uses reported to Redis soon; returns at once."""
         with self._lock:
             self._due[uses, key] = self._due.get((uses, key), 0) + number
         self._thread.start()
-        self._woken.set()
+        self._thread.wake()
 
     def settle(self) -> None:
         """Report to Redis, and block the keys that are above their rate."""
@@ -55,18 +51,13 @@ class Settlement:
 
     def close(self) -> None:
         """End the thread."""
-        self._stopping.set()
-        self._woken.set()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.wait()
-            self._woken.clear()
-            try:
-                self.settle()
-            except Exception:
-                log.exception("settling_failed")
-            self._stopping.wait(self._period)
+    def _settle_and_pause(self) -> None:
+        try:
+            self.settle()
+        finally:
+            self._thread.pause(self._period)
 
 
 class UnsettledUses:
