@@ -23,6 +23,7 @@ import redis
 import socketio
 
 from bench.arrivals import Commits
+from swallowtail import signals
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.events import TASK_UPDATE, EventRecord
@@ -81,7 +82,8 @@ class Ours(Sender):
 
     def __init__(self, rooms: range) -> None:
         super().__init__(rooms)
-        self.runtime = Runtime.build(join(load_settings()), announce=self._announce)
+        self.runtime = Runtime.build(join(load_settings()), publish=False)
+        signals.event_recorded.connect(self._receive, self.runtime.db)
         self._committed: list[tuple[int, Sequence[EventRecord]]] = []
 
     def send(self, numbers: range) -> None:
@@ -93,7 +95,7 @@ class Ours(Sender):
                 for number in numbers:
                     change.record(task, TASK_UPDATE, make_data(number), fact=f"bench:{number}")
 
-            self.runtime.ledger.commit(work)
+            self.runtime.commit(work)
 
     def commits(self) -> Commits:
         """See `Sender`."""
@@ -104,7 +106,7 @@ class Ours(Sender):
                 found.setdefault(event.instance_id, {})[number] = moment
         return found
 
-    def _announce(self, events: Sequence[EventRecord]) -> None:
+    def _receive(self, sender: object, events: Sequence[EventRecord]) -> None:
         self._committed.append((time.time_ns(), events))
         self.runtime.broadcast.publish(events)
 

@@ -21,6 +21,7 @@ from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services.tasks import create_instance
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -167,7 +168,7 @@ class Swallowtail(System):
         migrate(self._settings)
         runtime = Runtime.build(join(self._settings))
         for room in range(self.rooms):
-            runtime.ledger.create_instance(f"Room {room}", f"room-{room}")
+            create_instance(runtime, f"Room {room}", f"room-{room}")
             task_id = f"bench-{room}"
             runtime.ledger.submit(NewTask(f"room-{room}", "bench", "Bench", {}, "", id=task_id))
             # Ended at once: the task is there to hang events on, not to be run.

@@ -48,13 +48,13 @@ class DatabaseScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """Build the runtime and start the sweeper. Celery's own periodic tasks are left out: there is no result backend."""
         try:
-            self._runtime = Runtime.build(self._settings, for_runs=False)
+            runtime = self._runtime = Runtime.build(self._settings, has_sweeper=True, for_runs=False)
         except SettingsError as error:
             sys.exit(f"settings: {error.message}")
         if self._settings.beat_metrics_port:
-            REGISTRY.register(VitalsCollector(self._runtime))
+            REGISTRY.register(VitalsCollector(runtime.db, self._settings, lambda: runtime.relay.depth))
             metrics_server.serve(self._runtime, self._settings.beat_metrics_port)
-        self._sweeper = Sweeper(self._runtime)
+        self._sweeper = runtime.make_sweeper()
         self._sweeper.start()
         log.info("beat_started", interval=self._settings.beat_interval)
 

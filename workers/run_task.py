@@ -45,7 +45,7 @@ from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.threads import inherit_context
-from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_ledger, runtime, settings, shared_memory, slot
+from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_writer, runtime, settings, shared_memory, slot
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ def _run(task_id: str, attempt: int) -> None:
             if shared_memory().is_stopping:
                 # It would be stopped at once.
                 log.info("wakeup_returned")
-                runtime().ledger.propose_unheard(task_id, attempt)
+                runtime().proposals.discarded(task_id, attempt)
                 return
             perform(runtime(), agents(), interrupts, task_id, attempt)
         except BaseException:
@@ -98,7 +98,7 @@ def perform(
     log.info("run_started", kind=claim.kind, instance_id=claim.instance_id)
     live = LiveProgress(claim, rt.settings.progress_rate, interrupts.state.changed.set)
     writer = OutcomeWriter(rt, claim, live)
-    beats = heartbeat_ledger(rt)
+    beats = heartbeat_writer(rt)
     with Heartbeat(claim, claimed_at, beats, rt.settings, interrupts, live, writer.write_without_result) as heartbeat:
         wait = make_database_wait(claim, rt, interrupts.state, live)
         result, outcome = run_agent(known.get(claim.kind), claim, rt, interrupts, live, wait)

@@ -29,13 +29,12 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.logs.unlogged_output import begin
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.workers import metrics_server
 from swallowtail.workers.registry.announcer import WorkerAnnouncer
 from swallowtail.workers.run.lease_keeper import LeaseKeeper
 from swallowtail.workers.run.shared_memory import SharedMemory
-from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_ledger, pid_namespace, shared_memory
+from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_writer, pid_namespace, shared_memory
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +101,7 @@ def main() -> None:
     begin()
     try:
         settings = join(load_settings())
-        runtime = Runtime.build(settings)
+        runtime = Runtime.build(settings, has_sweeper=True)
     except SwallowtailError as error:
         sys.exit(f"settings: {error.message}")
     configure_logging(settings)
@@ -113,12 +112,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics_server.serve(runtime, settings.worker_metrics_port)
-    sweeper = Sweeper(runtime)
+    sweeper = runtime.make_sweeper()
     sweeper.start()
     announcer = WorkerAnnouncer(runtime, f"{socket.gethostname()}:{pid_namespace()}:{parent}", sys.argv[3:])
     announcer.start()
     if len(sys.argv) > 2:
-        LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_ledger(runtime), settings).start()
+        LeaseKeeper(SharedMemory(int(sys.argv[2])), heartbeat_writer(runtime), settings).start()
     while os.getppid() == parent and not stopping.wait(CHECK_SECONDS):
         pass
     sweeper.stop()

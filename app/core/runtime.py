@@ -1,47 +1,42 @@
-"""What one process needs of the domain, put together once: settings, database, ledger, relay, broadcaster."""
+"""Constructs the parts of the domain that every process needs; each process's entry point adds its own to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass
+from typing import Self
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.database_clock import ClockWatch
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.ledger.leases import Reaper
 from swallowtail.app.core.ledger.outbox import Relay
+from swallowtail.app.core.ledger.proposals import Proposals
+from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import Broadcaster
-from swallowtail.app.core.ledger.runs import RunLedger
-from swallowtail.app.core.ledger.tasks import Announce, Ledger
-from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.ledger.runs import RunWriter
+from swallowtail.app.core.ledger.tasks import TaskWriter
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
+from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.security.passwords import Passwords
-from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
 
 
-@dataclass(slots=True)
-class Runtime:
-    """The parts of the domain in one process. Build one per process, after any fork."""
+@dataclass(slots=True, kw_only=True)
+class Runtime(CallContext):
+    """The domain in one process. Build one per process, after any fork."""
 
-    settings: Settings
-    db: Database
     broadcast: Broadcaster
-    ledger: Ledger
-    runs: RunLedger
+    #: None in a process that publishes nothing.
+    publisher: PublishQueue | None
+    runs: RunWriter
+    proposals: Proposals
     relay: Relay
     reaper: Reaper
     clock: ClockWatch
-    passwords: Passwords
-    #: Called after a commit that left a wish due now. A process with a sweeper wakes it; others send at once.
-    hurry: Callable[[], object]
-    #: For whom `core/services/tasks` and `core/services/schedules` do what they do, and who has to be allowed to.
-    caller: Caller = THE_SYSTEM
-    #: A process of greenlets puts its thread pool here (`app/web/serving`).
-    offload: Offload = here
-
-    def by(self, caller: Caller) -> Runtime:
-        """Return the same parts, acting for somebody: what they may not do is refused, what they do is audited."""
-        return replace(self, caller=caller, ledger=self.ledger.by(caller))
+    #: Set when an outbox entry is due now; the process's sweeper waits for it.
+    due: threading.Event
 
     @classmethod
     def build(
@@ -49,28 +44,50 @@ class Runtime:
         settings: Settings,
         *,
         driver: PostgresDriver | None = None,
-        announce: Announce | None = None,
+        publish: bool = True,
+        has_sweeper: bool = False,
         for_runs: bool = True,
-    ) -> Runtime:
-        """Put the parts together without opening a connection.
+    ) -> Self:
+        """Construct the parts without opening a connection or starting a thread.
 
         Args:
             settings: the frozen settings.
             driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
-            announce: told of committed events; publishes them to Redis by default.
-            for_runs: may use the connections to PostgreSQL that are kept for runs.
+            publish: whether signals are published to Redis.
+            has_sweeper: whether a `Sweeper` sends what is due; otherwise the writer sends it itself.
+            for_runs: whether it may use the connections to PostgreSQL that are kept for runs.
         """
         db = Database(settings, driver, for_runs=for_runs)
-        broadcast = Broadcaster(settings)
-        ledger = Ledger(db, settings, announce or broadcast.publish)
-        ledger.announce_access = broadcast.publish_access
-        relay = Relay(settings, ledger)
-        reaper, clock = Reaper(ledger, settings), ClockWatch(db)
-        runs, passwords = RunLedger(ledger), Passwords(settings)
-        return cls(settings, db, broadcast, ledger, runs, relay, reaper, clock, passwords, relay.run_due)
+        broadcast, due = Broadcaster(settings), threading.Event()
+        publisher = PublishQueue(broadcast, db) if publish else None
+        unit = UnitOfWork(db) if publisher is None else UnitOfWork(db, publisher.publish_access)
+        ledger, proposals = TaskWriter(unit, settings), Proposals(unit, settings)
+        relay = Relay(settings, db, ledger)
+        return cls(
+            settings=settings,
+            db=db,
+            unit=unit,
+            ledger=ledger,
+            passwords=Passwords(settings),
+            hurry=due.set if has_sweeper else relay.run_due,
+            broadcast=broadcast,
+            publisher=publisher,
+            runs=RunWriter(unit, settings),
+            proposals=proposals,
+            relay=relay,
+            reaper=Reaper(db, proposals, settings),
+            clock=ClockWatch(db),
+            due=due,
+        )
+
+    def make_sweeper(self) -> Sweeper:
+        """Return the sweeper of this process; for a runtime that was built to have one."""
+        return Sweeper(self, self.clock, self.relay, self.reaper, self.due)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Publish what waits, and close every connection."""
         self.relay.close()
+        if self.publisher is not None:
+            self.publisher.close()
         self.broadcast.close()
         self.db.dispose()

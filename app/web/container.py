@@ -15,7 +15,6 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.background.publish_queue import PublishQueue
 from swallowtail.app.web.engineio.fast_engine import Engine
 from swallowtail.app.web.engineio.shutdown import Background
 from swallowtail.app.web.limits.limits import Limits
@@ -28,7 +27,6 @@ class WebContainer:
 
     rt: Runtime
     tokens: Tokens
-    publish_queue: PublishQueue
     socketio: SocketIO
     #: Delivers events to clients; `app/web/serving/web_process.py` starts it.
     hub: Hub
@@ -54,7 +52,6 @@ class WebContainer:
     def close(self) -> None:
         """Close all connections at the end of the process, after the sweeper and the hub have stopped."""
         self.background.stop()
-        self.publish_queue.close()
         self.limits.close()
         self.denied_requests.close()
         self.denials.flush()

@@ -32,7 +32,6 @@ from swallowtail.app.web.api import (
     users,
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.background.publish_queue import PublishQueue
 from swallowtail.app.web.container import WebContainer, get_runtime
 from swallowtail.app.web.engineio.shutdown import Background
 from swallowtail.app.web.http import problem_details, security_headers
@@ -62,7 +61,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
         driver: PostgreSQL driver; psycopg2 if eventlet has patched the process.
     """
     app = _make_flask(settings)
-    runtime = Runtime.build(settings, driver=driver, for_runs=False)
+    runtime = Runtime.build(settings, driver=driver, has_sweeper=True, for_runs=False)
     container = _build_container(app, settings, runtime)
     app.extensions["swallowtail"] = container
     _register_http(app, settings, container.limits)
@@ -75,11 +74,6 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
 def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebContainer:
     token_reader = Tokens(runtime)
     token_reader.check_keys()
-    # A request waits for the database only: other threads publish to Redis and wake workers.
-    publish_queue = PublishQueue(runtime.broadcast)
-    runtime.ledger.announce = publish_queue.announce
-    runtime.ledger.announce_access = publish_queue.announce_access
-    runtime.hurry = _leave_to_sweeper
     budgets = MemoryBudgets(settings)
     sio = handlers.make_socketio(app, settings, budgets)
     reader = DatabaseReader(runtime.db, settings)
@@ -94,7 +88,6 @@ def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebCon
     return WebContainer(
         runtime,
         token_reader,
-        publish_queue,
         sio,
         hub,
         limits,
@@ -140,7 +133,3 @@ def _make_flask(settings: Settings) -> APIFlask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     return app
-
-
-def _leave_to_sweeper() -> None:
-    """Do nothing; `Sweeper.start` replaces this function."""

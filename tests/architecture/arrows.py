@@ -5,6 +5,7 @@
 """
 
 ARROWS = {
+    "signals": "",
     "core.errors": "",
     "core.events": "",
     "core.privacy": "core.errors core.events",
@@ -25,33 +26,38 @@ ARROWS = {
     "core.redis": "core.config core.events",
     "core.audit": "core.config core.database core.errors core.events core.schemas core.security core.tables",
     "core.ledger": (
-        "core.audit core.config core.coordination core.database core.errors core.events "
-        "core.payload_redaction core.privacy core.process core.redis core.security core.states core.tables "
-        "core.validation"
+        "core.audit core.config core.coordination core.database core.errors core.events core.payload_redaction "
+        "core.privacy core.process core.redis core.security core.states core.tables core.validation signals"
+    ),
+    "core.call_context": (
+        "core.config core.database core.ledger.event_log core.ledger.tasks core.ledger.unit_of_work core.process "
+        "core.security"
     ),
     "core.deployment": "core.config core.database core.errors core.redis core.tables",
-    "core.runtime": (
-        "core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
-        "core.ledger.publisher core.ledger.runs core.ledger.tasks core.process core.security"
-    ),
     "core.identity": (
-        "core.audit core.config core.database core.errors core.events core.ledger.event_log core.runtime "
+        "core.audit core.call_context core.config core.database core.errors core.events core.ledger.event_log "
         "core.schemas core.security core.tables core.validation"
     ),
     "core.maintenance": (
-        "core.audit core.config core.coordination core.database core.deployment core.errors core.events "
-        "core.ledger.event_log core.privacy core.runtime core.security core.states core.tables"
+        "core.audit core.call_context core.config core.coordination core.database core.deployment core.errors "
+        "core.events core.ledger.event_log core.ledger.leases core.ledger.outbox core.privacy core.security "
+        "core.states core.tables"
     ),
     "core.queries": (
         "core.audit core.config core.coordination core.database core.errors core.events core.ledger.artifacts "
-        "core.ledger.event_log core.payload_redaction core.privacy core.process core.runtime core.schemas "
-        "core.security core.states core.tables"
+        "core.ledger.event_log core.payload_redaction core.privacy core.process core.schemas core.security "
+        "core.states core.tables"
     ),
     "core.services": (
-        "core.config core.coordination core.database core.errors core.events core.ledger.agent_cards "
-        "core.ledger.artifacts core.ledger.event_log core.ledger.publisher core.ledger.tasks "
-        "core.payload_redaction core.privacy core.process core.queries core.redis core.runtime core.schemas "
-        "core.security core.states core.tables core.validation"
+        "core.call_context core.config core.coordination core.database core.errors core.events "
+        "core.ledger.agent_cards core.ledger.artifacts core.ledger.event_log core.ledger.instances "
+        "core.ledger.publisher core.ledger.tasks core.payload_redaction core.privacy core.process core.queries "
+        "core.redis core.schemas core.security core.states core.tables core.validation"
+    ),
+    "core.runtime": (
+        "core.call_context core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
+        "core.ledger.proposals core.ledger.publish_queue core.ledger.publisher core.ledger.runs core.ledger.tasks "
+        "core.ledger.unit_of_work core.maintenance core.security"
     ),
     "migrations": "core.config core.database core.tables",
     "delivery.metrics": "",
@@ -63,8 +69,8 @@ ARROWS = {
     "delivery.redis": "core.config core.process core.redis delivery.metrics",
     "delivery.clients": "core.config core.errors core.security delivery.log delivery.metrics delivery.wire",
     "delivery.streams": (
-        "core.config core.errors core.events core.ledger.event_log core.ledger.publisher core.process "
-        "core.redis delivery.clients delivery.log delivery.metrics delivery.redis delivery.wire"
+        "core.config core.errors core.events core.ledger.event_log core.ledger.publisher core.process core.redis "
+        "delivery.clients delivery.log delivery.metrics delivery.redis delivery.wire"
     ),
     "delivery.subscriptions": (
         "core.config core.errors delivery.clients delivery.log delivery.metrics delivery.streams delivery.wire"
@@ -76,19 +82,17 @@ ARROWS = {
         "core.config delivery.clients delivery.log delivery.message_router delivery.metrics delivery.redis "
         "delivery.streams delivery.subscriptions"
     ),
-    "delivery.access_monitor": ("core.config core.process core.security delivery.clients delivery.hub delivery.log"),
+    "delivery.access_monitor": "core.config core.process core.security delivery.clients delivery.hub delivery.log",
     "web.api.schemas": "core.schemas core.states",
-    "web.background": (
-        "core.audit core.database core.errors core.events core.ledger.publisher core.queries core.security"
-    ),
+    "web.background": "core.audit core.database core.errors core.queries core.security",
     "web.http": "core.config core.database core.errors",
     "web.limits": "core.config core.errors core.process core.redis core.security web.http",
     "web.websocket": "core.config",
     "web.engineio": "core.config core.errors web.http web.websocket",
     "web.accept": "core.config web.engineio web.http web.limits web.websocket",
     "web.container": (
-        "core.audit core.identity core.process core.runtime delivery.access_monitor delivery.hub "
-        "web.background web.engineio web.limits web.websocket"
+        "core.audit core.identity core.process core.runtime delivery.access_monitor delivery.hub web.background "
+        "web.engineio web.limits web.websocket"
     ),
     "web.request": (
         "core.config core.errors core.identity core.process core.runtime core.security core.validation "
@@ -96,27 +100,25 @@ ARROWS = {
     ),
     "web.api": (
         "core.audit core.errors core.events core.identity core.ledger.event_log core.queries core.schemas "
-        "core.security core.services core.states core.validation web.api.schemas web.container web.http "
-        "web.request"
+        "core.security core.services core.validation web.api.schemas web.container web.http web.request"
     ),
     "web.ops": (
-        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api "
-        "web.api.schemas web.container web.http web.request"
+        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api web.api.schemas "
+        "web.container web.http web.request"
     ),
     "web.pages": (
-        "core.audit core.errors core.events core.identity core.queries core.runtime core.security "
-        "core.services core.states core.validation web.api web.container web.http web.request"
+        "core.audit core.errors core.events core.identity core.queries core.runtime core.security core.services "
+        "core.states core.validation web.api web.container web.http web.request"
     ),
     "web.socketio": (
-        "core.config core.errors core.events core.identity core.redis core.security "
-        "core.validation delivery.access_monitor delivery.clients delivery.hub delivery.metrics "
-        "delivery.wire web.background web.container web.engineio web.http "
-        "web.limits web.websocket"
+        "core.config core.errors core.events core.identity core.redis core.security core.validation "
+        "delivery.access_monitor delivery.clients delivery.hub delivery.metrics delivery.wire web.background "
+        "web.container web.engineio web.http web.limits web.websocket"
     ),
     "web.factory": (
-        "core.audit core.config core.database core.identity core.runtime delivery.access_monitor "
-        "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio "
-        "web.http web.limits web.ops web.pages web.request web.socketio web.websocket"
+        "core.audit core.config core.database core.identity core.runtime delivery.access_monitor delivery.hub "
+        "delivery.log web.accept web.api web.background web.container web.engineio web.http web.limits web.ops "
+        "web.pages web.request web.socketio web.websocket"
     ),
     "web.serving": (
         "core.config core.database core.deployment core.errors core.maintenance core.process core.security "
@@ -126,50 +128,47 @@ ARROWS = {
     "workers.isolation": "",
     "workers.metrics": "core.config core.errors",
     "workers.metrics_server": "core.config core.errors core.identity core.runtime core.security workers.metrics",
-    "workers.signals": "",
     "workers.run": (
         "core.config core.errors core.events core.ledger.runs core.logs core.privacy core.process core.runtime "
-        "core.states core.validation workers.signals"
+        "core.states core.validation signals"
     ),
     "workers.reading": "core.config workers.run",
     "workers.llm": "core.config workers.reading workers.run",
     "workers.agents.campaign": "workers.llm workers.reading workers.run",
     "workers.registry": (
-        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.process core.runtime workers.run"
+        "core.config core.coordination core.database core.errors core.ledger.agent_cards core.process "
+        "core.runtime workers.run"
     ),
     "workers.agents": "workers.agents.campaign workers.registry workers.run",
     "workers.release": (
         "core.config core.database core.deployment core.errors core.logs core.runtime core.services workers.registry"
     ),
     "workers.runtime": (
-        "core.config core.deployment core.events core.ledger.runs core.ledger.tasks "
-        "core.runtime core.security workers.registry workers.run workers.signals"
+        "core.config core.deployment core.ledger.runs core.runtime core.security workers.registry workers.run"
     ),
     "workers.beat_scheduler": (
         "core.errors core.maintenance core.queries core.runtime core.services workers.metrics_server workers.runtime"
     ),
     "workers.broker": "core.ledger.outbox core.security workers.runtime",
-    "workers.receivers": (
-        "core.events core.ledger.outbox core.ledger.runs core.ledger.tasks workers.signals workers.runtime"
-    ),
+    "workers.receivers": "core.ledger.claims core.ledger.outbox core.ledger.proposals signals workers.runtime",
     "workers.sweeper_process": (
-        "core.config core.deployment core.errors core.logs core.maintenance core.runtime workers.metrics "
-        "workers.metrics_server workers.registry workers.run workers.runtime"
+        "core.config core.deployment core.errors core.logs core.runtime workers.metrics workers.metrics_server "
+        "workers.registry workers.run workers.runtime"
     ),
     "workers.celery_app": (
-        "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process "
-        "workers.broker workers.metrics workers.registry workers.runtime workers.sweeper_process"
+        "core.config core.errors core.ledger.agent_cards core.ledger.outbox core.logs core.process workers.broker "
+        "workers.metrics workers.registry workers.runtime workers.sweeper_process"
     ),
     "workers.run_task": (
-        "core.config core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs "
-        "core.logs core.runtime core.states workers.celery_app workers.isolation workers.metrics "
-        "workers.registry workers.run workers.runtime"
+        "core.database core.errors core.ledger.metrics core.ledger.outbox core.ledger.runs core.logs core.runtime "
+        "core.states workers.celery_app workers.isolation workers.metrics workers.registry workers.run "
+        "workers.runtime"
     ),
     "scripts.audit_report": "",
     "scripts.banner": "core.config",
     "scripts.cli": (
-        "core.audit core.config core.deployment core.errors core.events core.identity core.logs core.queries "
-        "core.runtime core.schemas core.security core.states"
+        "core.config core.deployment core.errors core.events core.identity core.logs core.runtime core.schemas "
+        "core.security core.states"
     ),
     "scripts.cli.commands": (
         "core.audit core.errors core.events core.identity core.ledger.agent_cards core.ledger.event_log "

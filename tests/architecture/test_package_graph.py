@@ -32,13 +32,13 @@ def test_client_libraries_do_not_import_the_product() -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("app/delivery/access_monitor.py", "from swallowtail.app.core.ledger.tasks import Ledger"),
+        ("app/delivery/access_monitor.py", "from swallowtail.app.core.ledger.tasks import TaskWriter"),
         ("app/delivery/access_monitor.py", "from swallowtail.app.core.ledger import transitions"),
         ("app/delivery/hub.py", "import swallowtail.app.core.ledger.transitions"),
-        ("app/core/queries/snapshot.py", "from swallowtail.app.core.ledger.tasks import Ledger"),
+        ("app/core/queries/snapshot.py", "from swallowtail.app.core.ledger.tasks import TaskWriter"),
         ("app/core/errors.py", "from swallowtail.app.core.config.settings import Settings"),
         ("app/web/socketio/handlers.py", "def late():\n    from swallowtail.app.core.ledger import transitions"),
-        ("app/web/pages/views.py", "if TYPE_CHECKING:\n    from swallowtail.app.core.ledger.tasks import Ledger"),
+        ("app/web/pages/views.py", "if TYPE_CHECKING:\n    from swallowtail.app.core.ledger.tasks import TaskWriter"),
         ("app/web/websocket/frames.py", "from swallowtail.app.web.engineio import packets"),
         ("workers/run/context.py", "from swallowtail.workers import celery_app"),
         ("workers/run_task.py", "from swallowtail.app.web.factory import create_app"),

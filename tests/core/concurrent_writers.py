@@ -60,7 +60,7 @@ def live_tasks(domain: Domain, tasks: int) -> None:
     for _ in range(tasks):
         claim = domain.running()
         with contextlib.suppress(GaveUp):
-            domain.ledger.commit(partial(_give_up, task_id=claim.task_id))
+            domain.rt.commit(partial(_give_up, task_id=claim.task_id))
         domain.perform(claim, "a", progress=50)
         domain.runs.complete(claim, {"done": True})
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from swallowtail import signals
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict
@@ -22,6 +23,7 @@ from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services.tasks import create_instance
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
@@ -35,14 +37,22 @@ CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 class Domain:
     """One domain on an empty, migrated database with the instance `demo`. `announced` is what it told the world."""
 
-    def __init__(self, settings: Settings, driver: Any = None) -> None:
+    def __init__(self, settings: Settings, driver: Any = None, *, publish: bool = False) -> None:
         self.settings = settings
         self.announced: list[EventRecord] = []
-        self.rt = Runtime.build(settings, driver=driver, announce=self.announced.extend)
-        self.rt.hurry = lambda: None
+        self.rt = Runtime.build(settings, driver=driver, publish=publish, has_sweeper=True)
+        signals.event_recorded.connect(self._record, self.rt.db)
         self.ledger, self.runs, self.db = self.rt.ledger, self.rt.runs, self.rt.db
+        self.proposals = self.rt.proposals
         with suppress(Conflict):
-            self.ledger.create_instance("Demo", "demo")
+            self.create_instance("Demo", "demo")
+
+    def _record(self, sender: object, events: Sequence[EventRecord]) -> None:
+        self.announced.extend(events)
+
+    def create_instance(self, name: str, instance_id: str) -> None:
+        """Create an instance."""
+        create_instance(self.rt, name, instance_id)
 
     def submit(self, instance_id: str = "demo", **values: Any) -> str:
         """Store a task, past the door; its id."""
@@ -106,7 +116,7 @@ class Domain:
             assert task is not None
             move(change, task, TaskStatus.WAITING, token=None, lease_until=None)
 
-        self.ledger.commit(work)
+        self.rt.commit(work)
 
     def task(self, task_id: str) -> Task:
         """The row of a task."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from tests.core.domain import Domain
 from tests.harness.waiting import wait_until
 
@@ -19,14 +19,14 @@ Act = Callable[[], object]
 
 def before_next_commit(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
     """Do it after everything that was checked beforehand, right before the next transaction of any ledger begins."""
-    original, pending = Ledger.commit, [act]
+    original, pending = UnitOfWork.commit, [act]
 
-    def commit(self: Ledger, work: Any) -> Any:
+    def commit(self: UnitOfWork, *given: Any, **more: Any) -> Any:
         if pending:
             pending.pop()()
-        return original(self, work)
+        return original(self, *given, **more)
 
-    monkeypatch.setattr(Ledger, "commit", commit)
+    monkeypatch.setattr(UnitOfWork, "commit", commit)
 
 
 def before_statement(domain: Domain, beginning: str, act: Act) -> None:

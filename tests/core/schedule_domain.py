@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from swallowtail import signals
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.schema_version import latest_revision
 from swallowtail.app.core.events import EventRecord
@@ -42,11 +43,15 @@ ECHO = AgentCard(
 class Bench:
     """The domain, with what was announced and how often somebody was hurried."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, publish: bool = False) -> None:
         self.announced: list[EventRecord] = []
         self.hurried = 0
-        self.runtime = Runtime.build(settings, announce=self.announced.extend)
+        self.runtime = Runtime.build(settings, publish=publish)
+        signals.event_recorded.connect(self._record, self.runtime.db)
         self.runtime.hurry = self._hurry
+
+    def _record(self, sender: object, events: Sequence[EventRecord]) -> None:
+        self.announced.extend(events)
 
     def prepare(self) -> None:
         """Make the tables, the agent and the instance."""

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from swallowtail import signals
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.events import EventRecord
@@ -14,7 +15,7 @@ from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.runtime import Runtime
 
 
-def die(events: Sequence[EventRecord]) -> None:
+def die(sender: object, events: Sequence[EventRecord]) -> None:
     """Die after the commit and before the publish."""
     assert events
     os.kill(os.getpid(), signal.SIGKILL)
@@ -22,7 +23,8 @@ def die(events: Sequence[EventRecord]) -> None:
 
 def main() -> None:
     """Submit a task to the instance that the argument names."""
-    rt = Runtime.build(join(load_settings()), announce=die)
+    rt = Runtime.build(join(load_settings()), publish=False)
+    signals.event_recorded.connect(die, rt.db)
     rt.ledger.submit(NewTask(sys.argv[1], "echo", "Told to nobody", {}, fingerprint=""))
 
 

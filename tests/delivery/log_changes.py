@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import delete, update
 
+from swallowtail import signals
 from swallowtail.app.core.events import TASK_UPDATE, EventRecord
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.maintenance import retention
@@ -23,7 +24,7 @@ class Undone(Exception):
 
 def note(rt: Runtime, task_id: str, count: int, *, fact: str | None = None) -> None:
     """Commit `count` events of one task in one transaction."""
-    rt.ledger.commit(lambda change: _record(change, task_id, count, fact))
+    rt.commit(lambda change: _record(change, task_id, count, fact))
 
 
 def note_and_undo(rt: Runtime, task_id: str, count: int) -> None:
@@ -35,7 +36,7 @@ def note_and_undo(rt: Runtime, task_id: str, count: int) -> None:
         raise Undone
 
     try:
-        rt.ledger.commit(work)
+        rt.commit(work)
     except Undone:
         return
 
@@ -91,5 +92,6 @@ class Overtaking:
 def author_with(author: Author, announce: Callable[[Sequence[EventRecord]], None]) -> Author:
     """Return another author of the same instance, with its own database connections and publication."""
     other = Author(author.deployment, author.instance_id)
-    other.rt = Runtime.build(author.deployment.runtime().settings, announce=announce)
+    other.rt = Runtime.build(author.deployment.runtime().settings, publish=False)
+    signals.event_recorded.connect(lambda sender, events: announce(events), other.rt.db, weak=False)
     return other

@@ -102,7 +102,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         elif how == "fail":
             self.act(self.runs.fail, claim, ERROR)
         elif how == "lose":
-            self.act(self.ledger.propose_lost, claim.task_id, claim.attempt, LOST)
+            self.act(self.domain.rt.proposals.lost, claim.task_id, claim.attempt, LOST)
         elif how == "later":
             self.act(self.runs.retry_later, claim, ERROR, 0.0)
 

@@ -36,7 +36,7 @@ class Bench:
 
     def __init__(self, directory: Path, **values: Any) -> None:
         given = {"auth": "required", "secret_key": KEY, "var_dir": directory, **CHEAP, **values}
-        self.rt = Runtime.build(make_settings(**given))
+        self.rt = Runtime.build(make_settings(**given), publish=False)
         create_tables(self.rt.db.engine)
         self.tokens = Tokens(self.rt)
         with self.rt.db.read() as session:

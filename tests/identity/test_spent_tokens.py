@@ -10,7 +10,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
 from swallowtail.app.core.tables.auth import AccessToken
 from swallowtail.app.core.tables.system import Duty
@@ -92,7 +91,7 @@ def test_the_thread_that_prunes_deletes_them(new_bench: NewBench) -> None:
     bench = new_bench(prune_interval=0.05)
     bench.add("ann")
     add(bench, "expired", expired=31)
-    sweeper = Sweeper(bench.rt)
+    sweeper = bench.rt.make_sweeper()
     sweeper.start()
     try:
         wait_until(lambda: not left(bench), "the token is deleted")

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import update
 
 from swallowtail.app.core.database.database import db_now
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import Domain
 from tests.service.broker_queue import ids, take_all
@@ -94,5 +93,5 @@ def test_messages_sent_because_one_was_lost_do_not_hide_the_loss_of_another(
 def test_one_sweep_sends_however_much_is_due(new_domain: NewDomain, redis_url: str) -> None:
     domain = new_domain(redis_url=redis_url)
     tasks = sorted(domain.submit() for _ in range(205))
-    assert Sweeper(domain.rt).run_once() == 205
+    assert domain.rt.make_sweeper().run_once() == 205
     assert ids(take_all(domain.settings)) == [(task, 1) for task in tasks]

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from swallowtail.app.core.events import EventRecord, LiveState, StepText
+from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import (
     PUBLISH_FAILURES,
     PUBLISHED,
@@ -125,7 +126,7 @@ def test_the_ledger_publishes_what_it_has_committed(
     new_domain: Callable[..., Domain], redis_server: RedisServer, listener: Listener
 ) -> None:
     domain = new_domain(redis_url=redis_server.url)
-    domain.ledger.announce = domain.rt.broadcast.publish
+    queue = PublishQueue(domain.rt.broadcast, domain.db)
     task_id = domain.submit()
     domain.claim(task_id)
     told = domain.events()
@@ -135,6 +136,7 @@ def test_the_ledger_publishes_what_it_has_committed(
         ("swallowtail:instance:demo", {"kind": "events", "at": told[1].at, "events": wires[1:]}),
     ]
     assert 0 < told[0].at <= told[1].at <= time.time()
+    queue.close()
 
 
 def test_an_absent_redis_is_counted_and_never_raised_and_found_again(

@@ -10,7 +10,6 @@ import pytest
 from kombu import Connection, Queue
 
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from tests.core.domain import ERROR, Domain
 from tests.harness.servers import RedisServer
 from tests.harness.waiting import wait_until
@@ -226,7 +225,7 @@ def test_a_message_that_a_worker_threw_away_is_sent_again(new_domain: NewDomain,
     task_id = domain.submit()
     assert domain.rt.relay.run_due() == 1
     assert len(take_all(domain.settings)) == 1
-    domain.ledger.propose_unheard(task_id, 1)
+    domain.proposals.discarded(task_id, 1)
     wait_until(lambda: domain.rt.relay.run_due() == 1, "it is sent again")
     assert ids(take_all(domain.settings)) == [(task_id, 1)]
 
@@ -260,7 +259,7 @@ def test_several_relays_at_once_send_each_wish_once(
 
 def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_domain: NewDomain, redis_url: str) -> None:
     domain = new_domain(redis_url=redis_url, sweep_interval=0.05, lease_seconds=0.3, heartbeat_seconds=0.1)
-    sweeper = Sweeper(domain.rt)
+    sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:
         task_id = domain.submit()
@@ -289,7 +288,7 @@ def test_a_sweeper_outlives_whatever_goes_wrong(
         return real()
 
     monkeypatch.setattr(domain.rt.reaper, "run", reap)
-    sweeper = Sweeper(domain.rt)
+    sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:
         wait_until(lambda: not faults, "both faults were met")

@@ -19,7 +19,7 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.security.permissions import NOBODY, Act, Actor, Role
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.tables.auth import Membership, User
+from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.tables.tasks import Step, Task
 from swallowtail.app.web.request import current_caller
 from tests.harness.settings import make_settings
@@ -69,11 +69,15 @@ class CallersApp:
         actors = {role.value: make_user(role.value) for role in Role}
         actors |= {"stranger": make_user("stranger"), "superuser": make_user("superuser", is_superuser=True)}
         with self.rt.db.write() as session:
-            session.add_all(User(id=name, name=name, created_at=now()) for name in actors)
+            session.add_all(
+                User(id=name, name=name, is_superuser=actor.is_superuser, created_at=now())
+                for name, actor in actors.items()
+            )
             session.flush()
             for role in Role:
                 session.add(Membership(instance_id="acme", user_id=role.value, role=role.value, created_at=now()))
             session.add(Membership(instance_id="other", user_id="stranger", role="owner", created_at=now()))
+            session.add(AccessToken(id="page-acme", kind="front_end", instance_id="acme", created_at=now()))
         return actors | {
             "nobody": NOBODY,
             "expired": NOBODY,
@@ -125,7 +129,7 @@ class CallersApp:
             task = change.session.get_one(Task, self.task_id)
             return str(keep(change, self.rt.settings, task, "x" * 40_000)[1])
 
-        artifact_id: str = self.rt.ledger.commit(work)[0]
+        artifact_id: str = self.rt.commit(work)
         return artifact_id
 
     def new_step(self) -> str:

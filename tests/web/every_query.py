@@ -15,11 +15,10 @@ from swallowtail.app.core.audit.reader import list_scopes, verify
 from swallowtail.app.core.coordination import worker_registry
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import sessions, users
-from swallowtail.app.core.ledger import tasks as task_ledger
+from swallowtail.app.core.ledger import proposals
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.maintenance import key_rotation, retention
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
 from swallowtail.app.core.queries.system_status import VitalsCollector
 from swallowtail.app.core.runtime import Runtime
@@ -104,10 +103,10 @@ def work_all(callers_app: CallersApp) -> None:
     rt.runs.fail(again, _ERROR)
     rt.ledger.retry(failing.task_id, "plan")
     rt.ledger.request_cancel(_claimed(callers_app).task_id)
-    rt.ledger.propose_lost(_claimed(callers_app).task_id, 1, task_ledger.WORKER_LOST)
-    rt.ledger.propose_failed(_claimed(callers_app).task_id, 1, _ERROR)
-    rt.ledger.propose_cancelled(_claimed(callers_app).task_id, 1)
-    rt.ledger.propose_unheard(callers_app.new_task(), 1)
+    rt.proposals.lost(_claimed(callers_app).task_id, 1, proposals.WORKER_LOST)
+    rt.proposals.failed(_claimed(callers_app).task_id, 1, _ERROR)
+    rt.proposals.cancelled(_claimed(callers_app).task_id, 1)
+    rt.proposals.discarded(callers_app.new_task(), 1)
 
 
 def _claimed(callers_app: CallersApp) -> Claim:
@@ -132,12 +131,12 @@ def sweep_all(callers_app: CallersApp) -> None:
     rt.relay._count_missing(10)
     late = callers_app.new_task()
     _write(rt, "UPDATE task SET expires_at = 1 WHERE id = :id", id=late)
-    Sweeper(rt).run_once()
+    rt.make_sweeper().run_once()
     rt.clock.look()
     worker_registry.announce(rt.db, "one", ["brief"], 10)
     schedule_firing.fire_due(rt, at=now() + timedelta(hours=1))
     worker_registry.retire(rt.db, "one")
-    list(VitalsCollector(rt).collect())
+    list(VitalsCollector(rt.db, rt.settings, lambda: rt.relay.depth).collect())
     _follow(callers_app)
 
 

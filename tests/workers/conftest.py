@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from swallowtail.app.core.events import EventRecord, LiveState, StepText
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.services.tasks import create_instance
+from swallowtail.signals import event_recorded, progressed, text_produced
 from swallowtail.workers.run.context import Context
 from swallowtail.workers.run.interrupts import Interrupts
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.shared_memory import SharedMemory
 from swallowtail.workers.runtime import worker_runtime
-from swallowtail.workers.signals import progressed, text_produced
 from tests.harness.event_lines import story
 from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
@@ -79,21 +80,24 @@ def make_harness(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
     receivers: list[Any] = []
 
     def make(**settings: Any) -> Harness:
-        events: list[EventRecord] = []
         chosen = make_settings(var_dir=tmp_path, **{"backoff_base": 0.01, **settings})
-        rt = Runtime.build(chosen, announce=events.extend)
+        rt = Runtime.build(chosen, publish=False)
         create_tables(rt.db.engine)
-        rt.ledger.create_instance("Demo", "demo")
-        harness = Harness(rt, events)
+        create_instance(rt, "Demo", "demo")
+        harness = Harness(rt)
         made.append(harness)
 
-        def keep_live(state: LiveState, **_: object) -> None:
+        def keep_events(sender: object, events: Sequence[EventRecord]) -> None:
+            harness.events.extend(events)
+
+        def keep_live(sender: object, state: LiveState) -> None:
             harness.live.append(state)
 
-        def keep_text(text: StepText, **_: object) -> None:
+        def keep_text(sender: object, text: StepText) -> None:
             harness.text.append(text)
 
-        receivers.extend([keep_live, keep_text])
+        receivers.extend([keep_events, keep_live, keep_text])
+        event_recorded.connect(keep_events, rt.db)
         progressed.connect(keep_live)
         text_produced.connect(keep_text)
         return harness

@@ -12,10 +12,10 @@ from celery import signals as celery_signals
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from swallowtail.app.core.ledger.outbox import RUN_TASK
+from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import receivers, run_task
-from swallowtail.workers.runtime import worker_runtime
 from tests.harness.event_lines import BEGINNING
 from tests.workers.conftest import Harness
 
@@ -97,17 +97,19 @@ def test_a_message_of_somebody_else_is_only_logged(
     assert harness.story() == BEGINNING
 
 
-def test_what_is_committed_is_published(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_committed_or_said_is_published_in_its_order(harness: Harness) -> None:
     published: list[Any] = []
-    broadcast = SimpleNamespace(publish=published.extend, publish_live=published.append, publish_text=published.append)
-    monkeypatch.setattr(receivers, "runtime", lambda: SimpleNamespace(broadcast=broadcast))
+    broadcast: Any = SimpleNamespace(
+        publish=published.extend, publish_live=published.append, publish_text=published.append
+    )
+    queue = PublishQueue(broadcast, harness.rt.db)
     ctx = harness.context(harness.claim(harness.submit()))
 
-    def speak() -> None:
+    def stream() -> None:
         ctx.progress(5)
         ctx.text("Hello")
 
-    ctx.step("speak", speak)
-    assert published == [*harness.live, *harness.text]
-    worker_runtime.announce(harness.events)
-    assert published == [*harness.live, *harness.text, *harness.events]
+    ctx.step("stream", stream)
+    queue.close()
+    *before, ended = harness.events
+    assert published == [*before, *harness.live, *harness.text, ended]

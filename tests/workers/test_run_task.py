@@ -135,7 +135,7 @@ def test_lost_workers_and_failed_steps_use_up_no_tries_outside_of_steps(harness:
     _, task_id = perform(harness, broken_in_a_step, task_input={})
     for attempt in (2, 3):
         perform(harness, broken_in_a_step, attempt, task_id=task_id)
-    harness.rt.ledger.propose_lost(harness.claim(task_id, 4).task_id, 4, {"code": "worker_lost", "message": "Lost"})
+    harness.rt.proposals.lost(harness.claim(task_id, 4).task_id, 4, {"code": "worker_lost", "message": "Lost"})
     became = [perform(harness, broken, attempt, task_id=task_id)[0] for attempt in (5, 6, 7)]
     assert became == [TaskStatus.RETRYING, TaskStatus.RETRYING, TaskStatus.FAILED]
 
@@ -144,7 +144,7 @@ def test_two_lost_workers_and_one_error_leave_a_step_its_other_tries(harness: Ha
     task_id = harness.submit(task_input={})
     for attempt in (1, 2):
         harness.rt.runs.start_step(harness.claim(task_id, attempt), "make", "Agent", "work")
-        harness.rt.ledger.propose_lost(task_id, attempt, {"code": "worker_lost", "message": "Lost"})
+        harness.rt.proposals.lost(task_id, attempt, {"code": "worker_lost", "message": "Lost"})
 
     def broken(ctx: Context, task_input: GreetInput) -> None:
         ctx.step("make", lambda: 1 / 0)
@@ -173,7 +173,7 @@ def test_a_cancel_before_the_last_commit_wins(harness: Harness) -> None:
 
 def test_a_run_that_lost_its_task_writes_no_end(harness: Harness) -> None:
     def lose(ctx: Context, task_input: GreetInput) -> str:
-        harness.rt.ledger.propose_lost(ctx.task_id, 1, {"code": "worker_lost", "message": "Lost"})
+        harness.rt.proposals.lost(ctx.task_id, 1, {"code": "worker_lost", "message": "Lost"})
         return "too late"
 
     assert perform(harness, lose, task_input={})[0] is None

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.ledger.runs import Claim, RunLedger
+from swallowtail.app.core.ledger.runs import Claim, RunWriter
 from swallowtail.app.core.privacy.stream_redaction import TextStream
 from swallowtail.app.core.privacy.text_redaction import redact_text
 from swallowtail.app.core.validation import Checked
@@ -45,7 +45,7 @@ class Context:
     def __init__(
         self,
         claim: Claim,
-        runs: RunLedger,
+        runs: RunWriter,
         settings: Settings,
         interrupts: Interrupts,
         live: LiveProgress,

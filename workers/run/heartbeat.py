@@ -33,7 +33,7 @@ LEAST_GRACE = 1.0
 
 
 class HeartbeatWriter(Protocol):
-    """The part of `core/ledger/runs.RunLedger` that a heartbeat needs; it must time out within about one interval."""
+    """The part of `core/ledger/runs.RunWriter` that a heartbeat needs; it must time out within about one interval."""
 
     def heartbeat(self, claim: Claim, progress: float, message: str) -> Beat: ...  # noqa: D102
 

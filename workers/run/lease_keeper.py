@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeaseWriter(HeartbeatWriter, Protocol):
-    """The part of `core/ledger/runs.RunLedger` that a lease keeper needs, with timeouts of about one interval."""
+    """The part of `core/ledger/runs.RunWriter` that a lease keeper needs, with timeouts of about one interval."""
 
     def cancelled(self, claim: Claim) -> TaskStatus: ...  # noqa: D102
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from swallowtail.app.core.events import LiveState, now, stamp
 from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.signals import progressed, send
 from swallowtail.workers.run.step_names import to_percent
-from swallowtail.workers.signals import progressed
 
 
 class LiveProgress:
@@ -107,7 +107,7 @@ class LiveProgress:
         claim = self._claim
         data = {"progress": self._percent, "message": self._message, "timestamp": stamp(now())}
         state = LiveState(claim.instance_id, claim.task_id, claim.attempt, self._rev, self._base_seq, data, self._epoch)
-        progressed.send(sender=None, state=state)
+        send(progressed, None, state=state)
 
 
 def _percent(value: float) -> float:

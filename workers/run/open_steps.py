@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from swallowtail.app.core.events import StepText
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.privacy.stream_redaction import TextStream
-from swallowtail.workers.signals import text_produced
+from swallowtail.signals import send, text_produced
 
 _current: ContextVar[OpenStep | None] = ContextVar("swallowtail_step", default=None)
 
@@ -38,7 +38,7 @@ class OpenStep:
         for piece in [text[start : start + longest] for start in range(0, len(text), longest)]:
             self.rev += 1
             produced = StepText(claim.instance_id, claim.task_id, self.id, claim.attempt, self.rev, self.offset, piece)
-            text_produced.send(sender=None, text=produced)
+            send(text_produced, None, text=produced)
             self.offset += len(piece)
 
 

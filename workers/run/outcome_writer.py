@@ -81,5 +81,5 @@ class OutcomeWriter:
             return runs.fail(claim, outcome.error)
         if outcome.end is End.CANCEL:
             return runs.cancelled(claim)
-        self._rt.ledger.propose_lost(claim.task_id, claim.attempt, outcome.error)
+        self._rt.proposals.lost(claim.task_id, claim.attempt, outcome.error)
         return TaskStatus.RETRYING

@@ -9,13 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost, Unavailable
-from swallowtail.app.core.ledger.runs import Claim, RunLedger, Wrote
+from swallowtail.app.core.ledger.runs import Claim, RunWriter, Wrote
 from swallowtail.app.core.validation import Checked
+from swallowtail.signals import send, step_finished, step_started
 from swallowtail.workers.run.live_progress import LiveProgress
 from swallowtail.workers.run.outcomes import CANCELLED, LEASE_LOST, End, Outcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_database_error
 from swallowtail.workers.run.run_state import RunState
-from swallowtail.workers.signals import step_finished, step_started
 
 #: Performs a write; `database_wait.DatabaseWait.write` repeats it during an outage.
 Write = Callable[[Callable[[], Any]], Any]
@@ -34,7 +34,7 @@ class StepWriter:
     """
 
     def __init__(
-        self, claim: Claim, runs: RunLedger, settings: Settings, state: RunState, live: LiveProgress, write: Write
+        self, claim: Claim, runs: RunWriter, settings: Settings, state: RunState, live: LiveProgress, write: Write
     ) -> None:
         self.outcome: Outcome | None = None
         self._claim = claim
@@ -48,7 +48,7 @@ class StepWriter:
         """Open a step."""
         self._write_pending_progress()
         wrote = self._write(self._runs.start_step, key, agent, action)
-        step_started.send(sender=None, claim=self._claim, key=key, agent=agent, action=action, tries=wrote.tries)
+        send(step_started, None, claim=self._claim, key=key, agent=agent, action=action, tries=wrote.tries)
         return wrote
 
     def finish(self, key: str, output: Checked, progress: float | None, message: str | None) -> None:
@@ -84,7 +84,7 @@ class StepWriter:
         raise RunStopped(outcome)
 
     def _report_end(self, key: str, status: str) -> None:
-        step_finished.send(sender=None, claim=self._claim, key=key, status=status)
+        send(step_finished, None, claim=self._claim, key=key, status=status)
 
     def _write_pending_progress(self) -> None:
         """Store live progress before an event that carries the row's progress: no watcher sees it decrease."""

@@ -6,24 +6,20 @@ connection that they inherited. So everything with a connection is stored under 
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from billiard.process import current_process
 
 from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.deployment import join
-from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.runs import RunLedger
-from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.message_signing import Voucher
 from swallowtail.workers.registry.catalogue import AgentSpec, load_agents
 from swallowtail.workers.run.shared_memory import RunSlot, SharedMemory
-from swallowtail.workers.signals import event_recorded
 
 _runtimes: dict[int, Runtime] = {}
 
@@ -69,10 +65,10 @@ def pid_namespace() -> str:
 
 
 def runtime() -> Runtime:
-    """Return the domain's parts in this process; the events that they commit are sent as `event_recorded`."""
+    """Return the domain's parts in this process."""
     current = _runtimes.get(os.getpid())
     if current is None:
-        current = Runtime.build(deployment_settings(), announce=announce)
+        current = Runtime.build(deployment_settings())
         _runtimes.clear()
         _runtimes[os.getpid()] = current
     return current
@@ -93,7 +89,7 @@ def short_lived_runtime() -> Iterator[Runtime]:
         Unavailable: the database stayed away for a heartbeat or two; the sweeper finds what was not written.
     """
     patience = min(settings().database_wait, 2 * settings().heartbeat_seconds)
-    short = Runtime.build(deployment_settings().model_copy(update={"database_wait": patience}), announce=announce)
+    short = Runtime.build(deployment_settings().model_copy(update={"database_wait": patience}))
     _runtimes[os.getpid()] = short
     try:
         yield short
@@ -101,13 +97,7 @@ def short_lived_runtime() -> Iterator[Runtime]:
         close_runtime()
 
 
-def heartbeat_ledger(full: Runtime) -> RunLedger:
-    """Return a ledger on the connections of `full` that times out within a heartbeat: the next one follows soon."""
-    db = copy.copy(full.db)
-    db.wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
-    return RunLedger(Ledger(db, full.settings, full.ledger.announce))
-
-
-def announce(events: Sequence[EventRecord]) -> None:
-    """Send committed events as a signal."""
-    event_recorded.send(sender=None, events=events)
+def heartbeat_writer(full: Runtime) -> RunWriter:
+    """Return a run writer on the connections of `full` that times out within a heartbeat: the next one follows soon."""
+    wait = min(full.settings.database_wait, full.settings.heartbeat_seconds)
+    return RunWriter(full.unit, full.settings, wait=wait)

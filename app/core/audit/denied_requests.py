@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.writer import SYSTEM_SCOPE, Deed, append
+from swallowtail.app.core.audit.writer import SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SwallowtailError
@@ -44,7 +44,7 @@ class _Kind:
     """One kind of refusal: since when its entry stands, and how many came after it."""
 
     caller: Caller
-    deed: Deed
+    record: AuditRecord
     since: float
     more: int = 0
 
@@ -67,8 +67,8 @@ class Denials:
     def note(self, caller: Caller, scope: str, act: str, object_type: str, object_id: str) -> None:
         """Note that somebody was refused. Nothing that goes wrong here is the caller's business."""
         object_id = clean(object_id)[:_LONGEST]
-        deed = Deed(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]})
-        self._take(caller, deed)
+        record = AuditRecord(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]})
+        self._take(caller, record)
 
     def note_failed_login(self, caller: Caller, name: str) -> None:
         """Note that somebody could not prove to be who they said.
@@ -87,16 +87,16 @@ class Denials:
         wanted = clean(name).strip().lower().encode()
         self._take(
             caller,
-            Deed(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail),
+            AuditRecord(SYSTEM_SCOPE, LOGIN_FAILED, "user", user_id, detail),
             hashlib.blake2b(wanted, key=self._salt, digest_size=16).hexdigest(),
         )
 
     def note_token(self, caller: Caller, scope: str, act: str, token_id: str, why: str) -> None:
         """Note that somebody showed a token that is worth nothing; `token_id` where it is known to have been theirs."""
-        deed = Deed(
+        record = AuditRecord(
             scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], {"act": clean(act)[:_LONGEST], "why": why}
         )
-        self._take(caller, deed)
+        self._take(caller, record)
 
     def count_unwritten(self) -> None:
         """Count a refusal that there is no time to write down."""
@@ -116,23 +116,23 @@ class Denials:
             self._kinds.clear()
         self._write([(kind.caller, _told_again(kind)) for kind in due])
 
-    def _take(self, caller: Caller, deed: Deed, about: str | None = None) -> None:
+    def _take(self, caller: Caller, record: AuditRecord, about: str | None = None) -> None:
         """Write a refusal down or count it; `about` tells kinds apart, what its entry tells by default."""
-        actor, about = caller.actor, str(sorted(deed.detail.items())) if about is None else about
-        key = (actor.kind, actor.id, caller.address, deed.scope, deed.action, deed.object_id, about)
+        actor, about = caller.actor, str(sorted(record.detail.items())) if about is None else about
+        key = (actor.kind, actor.id, caller.address, record.scope, record.action, record.object_id, about)
         with self._lock:
             due = self._collect(self._clock())
             known = self._kinds.get(key)
             if known is not None:
                 known.more += 1
             elif self._may_write() and len(self._kinds) < MOST_KINDS:
-                self._kinds[key] = _Kind(caller, deed, self._clock())
-                due.append((caller, deed))
+                self._kinds[key] = _Kind(caller, record, self._clock())
+                due.append((caller, record))
             else:
-                self._count_the_rest(deed.action)
+                self._count_the_rest(record.action)
         self._write(due)
 
-    def _collect(self, at: float) -> list[tuple[Caller, Deed]]:
+    def _collect(self, at: float) -> list[tuple[Caller, AuditRecord]]:
         """Take out the kinds whose time is over, with an entry for what was counted."""
         if at - self._began >= self.window:
             self._began, self._written = at, 0
@@ -152,12 +152,12 @@ class Denials:
         return True
 
     def _count_the_rest(self, action: str) -> None:
-        rest = Deed(SYSTEM_SCOPE, action, "", "", {"others": True})
+        rest = AuditRecord(SYSTEM_SCOPE, action, "", "", {"others": True})
         key = ("", "", "", SYSTEM_SCOPE, action, "others")
         kind = self._kinds.setdefault(key, _Kind(Caller(NOBODY, "system"), rest, self._clock()))
         kind.more += 1
 
-    def _write(self, due: list[tuple[Caller, Deed]]) -> None:
+    def _write(self, due: list[tuple[Caller, AuditRecord]]) -> None:
         if not due:
             return
         try:
@@ -166,12 +166,14 @@ class Denials:
             log.warning("denials_not_written", count=len(due), reason=str(fault))
 
 
-def _append_all(session: Session, due: list[tuple[Caller, Deed]]) -> None:
+def _append_all(session: Session, due: list[tuple[Caller, AuditRecord]]) -> None:
     # Chains are locked in one order by everybody.
-    for caller, deed in sorted(due, key=lambda pair: pair[1].scope):
-        append(session, caller, [deed], now())
+    for caller, record in sorted(due, key=lambda pair: pair[1].scope):
+        append(session, caller, [record], now())
 
 
-def _told_again(kind: _Kind) -> Deed:
-    deed = kind.deed
-    return Deed(deed.scope, deed.action, deed.object_type, deed.object_id, {**deed.detail, "more": kind.more})
+def _told_again(kind: _Kind) -> AuditRecord:
+    record = kind.record
+    return AuditRecord(
+        record.scope, record.action, record.object_type, record.object_id, {**record.detail, "more": kind.more}
+    )

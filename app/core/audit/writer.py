@@ -1,4 +1,4 @@
-"""The audit log: who did what to which object, from where. Written in the transaction of the deed itself.
+"""The audit log: who did what to which object, from where. Written in the transaction of what it describes.
 
 Entries are chained: each holds the hash of the one before it, so that none can be changed, left out or put in between
 without every later hash being wrong. There is a chain for each instance and one for what is in none. The end of a
@@ -30,7 +30,7 @@ BEGINNING = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditRecord:
     """One thing that was done. `scope` is the instance that it was done in."""
 
     scope: str
@@ -40,14 +40,14 @@ class Deed:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def append(session: Session, caller: Caller, deeds: Sequence[Deed], at: datetime) -> None:
-    """Write deeds down at the ends of their chains, which stay locked until the commit."""
-    for scope in sorted({deed.scope for deed in deeds}):
+def append(session: Session, caller: Caller, records: Sequence[AuditRecord], at: datetime) -> None:
+    """Write records down at the ends of their chains, which stay locked until the commit."""
+    for scope in sorted({record.scope for record in records}):
         number, previous = take_end(session, scope)
         rows = []
-        for deed in (deed for deed in deeds if deed.scope == scope):
+        for record in (record for record in records if record.scope == scope):
             number += 1
-            rows.append(row := _row(caller, deed, at, number, previous))
+            rows.append(row := _row(caller, record, at, number, previous))
             previous = row["hash"]
         session.execute(insert(AuditEntry), rows)
         session.execute(
@@ -93,20 +93,20 @@ def take_end(session: Session, scope: str) -> tuple[int, str]:
     return found.number, found.hash
 
 
-def _row(caller: Caller, deed: Deed, at: datetime, number: int, previous: str) -> dict[str, Any]:
+def _row(caller: Caller, record: AuditRecord, at: datetime, number: int, previous: str) -> dict[str, Any]:
     row = {
-        "scope": deed.scope,
+        "scope": record.scope,
         "number": number,
         "at": at,
         "actor_kind": caller.actor.kind,
         "actor_id": caller.actor.id,
         "actor_name": caller.actor.name,
-        "action": deed.action,
-        "object_type": deed.object_type,
-        "object_id": deed.object_id,
+        "action": record.action,
+        "object_type": record.object_type,
+        "object_id": record.object_id,
         "entrance": caller.entrance,
         "address": caller.address,
-        "detail": plain(dict(deed.detail)),
+        "detail": plain(dict(record.detail)),
         "previous_hash": previous,
     }
     return {**row, "hash": seal(row)}

@@ -133,19 +133,19 @@ class Database:
         with self._telling_absence(), self._transaction(write=True, wait=wait) as session:
             yield session
 
-    def run(self, work: Callable[[Session], Any], *, write: bool = True) -> Any:
+    def run(self, work: Callable[[Session], Any], *, write: bool = True, wait: float | None = None) -> Any:
         """Run `work` in a transaction, again and again while the database is locked or away.
 
         `work` must bear being run twice: when a connection breaks during a commit, nobody knows whether it happened.
 
         Raises:
             NotFound: what a new row belongs to was deleted meanwhile.
-            Unavailable: the database stayed locked or away for `database_wait`.
+            Unavailable: the database stayed locked or away for `wait` seconds, by default `database_wait`.
         """
-        patience = _Patience(self.wait)
+        patience = _Patience(self.wait if wait is None else wait)
         while True:
             try:
-                with self._transaction(write=write) as session:
+                with self._transaction(write=write, wait=wait) as session:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):

@@ -7,19 +7,20 @@ mints it; what a front end's token may do at all is `FOR_FRONT_ENDS`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, TooMany
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.field_mask import KEPT, NAMEABLE
 from swallowtail.app.core.security.permission_version import raise_version
@@ -28,6 +29,9 @@ from swallowtail.app.core.security.token_secrets import make_secret
 from swallowtail.app.core.tables.auth import AccessToken
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
+
+#: Checks, in the transaction of a change, whether the caller may make it.
+Check = Callable[[Change], object]
 
 #: All that a page of somebody else's may be allowed.
 FOR_FRONT_ENDS = frozenset({Act.READ, Act.SUBMIT, Act.CANCEL, Act.RETRY})
@@ -65,7 +69,7 @@ class FrontEndWish:
     lifetime: float | None = None
 
 
-def mint_personal(runtime: Runtime, wish: PersonalWish) -> Minted:
+def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
     """Mint a token with which a program acts as the caller.
 
     Raises:
@@ -81,20 +85,24 @@ def mint_personal(runtime: Runtime, wish: PersonalWish) -> Minted:
     acts = None if wish.acts is None else _check_acts(wish.acts, frozenset(Act))
     if actor.acts is not None and (acts is None or not acts <= actor.acts):
         raise Forbidden("a token cannot be used to mint one that allows more")
-    if wish.instance_id is not None:
-        with runtime.db.read() as session:
-            require(session, actor, Act.READ, check_instance_id(wish.instance_id))
-    row = AccessToken(kind="personal", user_id=actor.user_id, acts=_names(acts), instance_id=wish.instance_id)
+    instance_id = None if wish.instance_id is None else check_instance_id(wish.instance_id)
+
+    def check(change: Change) -> None:
+        change.require_outside(Act.KEEP_OWN_TOKENS)
+        if instance_id is not None:
+            change.require(Act.READ, instance_id)
+
+    row = AccessToken(kind="personal", user_id=actor.user_id, acts=_names(acts), instance_id=instance_id)
     longest = timedelta(days=runtime.settings.personal_token_days)
     row.expires_at = _expiry(wish.lifetime, longest, _end_of_personal(runtime, actor.token_id))
     row.id, row.name = str(uuid.uuid4()), check_line(wish.name, "name", longest=200)
     secret = make_secret("personal", row.id)
     row.secret_hash = secret.hash
     mine = (AccessToken.kind == "personal", AccessToken.user_id == actor.user_id)
-    return Minted(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE), secret.text)
+    return Minted(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check), secret.text)
 
 
-def mint_front_end(runtime: Runtime, tokens: Tokens, wish: FrontEndWish) -> Minted:
+def mint_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndWish) -> Minted:
     """Mint a token that lets a page see one instance, or one task in it.
 
     Raises:
@@ -111,6 +119,11 @@ def mint_front_end(runtime: Runtime, tokens: Tokens, wish: FrontEndWish) -> Mint
         for act in acts:
             require(session, actor, act, instance_id)
         task_id = None if wish.task_id is None else _check_task(session, instance_id, wish.task_id)
+
+    def check(change: Change) -> None:
+        for act in (Act.MINT, *acts):
+            change.require(act, instance_id)
+
     row = AccessToken(kind="front_end", instance_id=instance_id, task_id=task_id, acts=_names(acts))
     row.id, row.name, row.user_id = str(uuid.uuid4()), check_line(wish.name, "name", longest=200), actor.user_id
     row.fields = None if wish.fields is None else _check_fields(wish.fields)
@@ -118,24 +131,24 @@ def mint_front_end(runtime: Runtime, tokens: Tokens, wish: FrontEndWish) -> Mint
     row.expires_at = expires
     signed = tokens.sign_front_end(row, expires)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
-    return Minted(_store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id), signed)
+    return Minted(_store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id, check), signed)
 
 
-def list_own(runtime: Runtime) -> list[TokenView]:
+def list_own(runtime: CallContext) -> list[TokenView]:
     """Return the caller's personal tokens that are good, the latest first. Raises as `mint_personal` does."""
     actor = runtime.caller.actor
     require_outside(actor, Act.KEEP_OWN_TOKENS)
     return _list(runtime, AccessToken.kind == "personal", AccessToken.user_id == (actor.user_id or ""))
 
 
-def list_front_ends(runtime: Runtime, instance_id: str) -> list[TokenView]:
+def list_front_ends(runtime: CallContext, instance_id: str) -> list[TokenView]:
     """Return an instance's front-end tokens that are good, the latest first. Raises as `mint_front_end` does."""
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.MINT, check_instance_id(instance_id))
     return _list(runtime, AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
 
 
-def revoke_own(runtime: Runtime, token_id: str) -> None:
+def revoke_own(runtime: CallContext, token_id: str) -> None:
     """Revoke a personal token of the caller's; again changes nothing.
 
     Raises:
@@ -143,19 +156,22 @@ def revoke_own(runtime: Runtime, token_id: str) -> None:
         NotFound: the caller has no such token.
     """
     actor = runtime.caller.actor
-    # Giving back the token that one shows takes no permission.
-    if token_id != actor.token_id:
-        require_outside(actor, Act.KEEP_OWN_TOKENS)
+
+    def check(change: Change) -> None:
+        # Giving back the token that one shows takes no permission.
+        if token_id != actor.token_id:
+            change.require_outside(Act.KEEP_OWN_TOKENS)
+
     mine = (AccessToken.kind == "personal", AccessToken.user_id == (actor.user_id or ""))
-    _revoke(runtime, check_task_id(token_id, "token_id"), mine, SYSTEM_SCOPE)
+    _revoke(runtime, check_task_id(token_id, "token_id"), mine, SYSTEM_SCOPE, check)
 
 
-def revoke_front_end(runtime: Runtime, instance_id: str, token_id: str) -> None:
+def revoke_front_end(runtime: CallContext, instance_id: str, token_id: str) -> None:
     """Revoke a front end's token; again changes nothing. Raises as `mint_front_end` does; NotFound without one."""
-    with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.MINT, check_instance_id(instance_id))
+    instance_id = check_instance_id(instance_id)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
-    _revoke(runtime, check_task_id(token_id, "token_id"), theirs, instance_id)
+    check = partial(Change.require, act=Act.MINT, instance_id=instance_id)
+    _revoke(runtime, token_id, theirs, instance_id, check)
 
 
 def view_token(row: AccessToken) -> TokenView:
@@ -176,11 +192,12 @@ def view_token(row: AccessToken) -> TokenView:
 
 
 def _store(
-    runtime: Runtime, new: AccessToken, same: Collection[ColumnElement[bool]], most: int, scope: str
+    runtime: CallContext, new: AccessToken, same: Collection[ColumnElement[bool]], most: int, scope: str, check: Check
 ) -> TokenView:
     values = {column.name: getattr(new, column.name) for column in AccessToken.__table__.columns}
 
     def work(change: Change) -> AccessToken:
+        check(change)
         known = change.session.get(AccessToken, new.id)
         if known is not None:
             # The commit of an earlier try went through after all.
@@ -194,13 +211,13 @@ def _store(
         change.session.add(row)
         change.session.flush()
         told = {"kind": row.kind, "name": row.name, "acts": row.acts, "expires_at": stamp(row.expires_at)}
-        change.note_deed(scope, "token.mint", "token", row.id, told)
+        change.audit(scope, "token.mint", "token", row.id, told)
         return row
 
-    return view_token(runtime.ledger.commit(work)[0])
+    return view_token(runtime.commit(work))
 
 
-def _list(runtime: Runtime, *which: ColumnElement[bool]) -> list[TokenView]:
+def _list(runtime: CallContext, *which: ColumnElement[bool]) -> list[TokenView]:
     good = [select(AccessToken).where(*which, half) for half in _are_good(now())]
     with runtime.db.read() as session:
         rows = [row for half in good for row in session.scalars(half)]
@@ -209,8 +226,11 @@ def _list(runtime: Runtime, *which: ColumnElement[bool]) -> list[TokenView]:
     return [view_token(row) for row in rows]
 
 
-def _revoke(runtime: Runtime, token_id: str, which: Collection[ColumnElement[bool]], scope: str) -> None:
+def _revoke(
+    runtime: CallContext, token_id: str, which: Collection[ColumnElement[bool]], scope: str, check: Check
+) -> None:
     def work(change: Change) -> None:
+        check(change)
         query = select(AccessToken).where(AccessToken.id == token_id, *which).with_for_update()
         row = change.session.scalars(query).one_or_none()
         if row is None:
@@ -218,9 +238,9 @@ def _revoke(runtime: Runtime, token_id: str, which: Collection[ColumnElement[boo
         if row.revoked_at is None:
             row.revoked_at = change.now
             raise_version(change.session)
-            change.note_deed(scope, "token.revoke", "token", row.id, {"kind": row.kind, "name": row.name})
+            change.audit(scope, "token.revoke", "token", row.id, {"kind": row.kind, "name": row.name})
 
-    runtime.ledger.commit(work)
+    runtime.commit(work)
 
 
 def _are_good(moment: datetime) -> list[ColumnElement[bool]]:
@@ -254,7 +274,7 @@ def _check_task(session: Session, instance_id: str, task_id: str) -> str:
     return task_id
 
 
-def _end_of_personal(runtime: Runtime, token_id: str | None) -> datetime | None:
+def _end_of_personal(runtime: CallContext, token_id: str | None) -> datetime | None:
     """Return when the token ends that the caller shows, if it is a personal one: it must not outlive itself."""
     with runtime.db.read() as session:
         same = (AccessToken.id == (token_id or ""), AccessToken.kind == "personal")

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import NotSetUp, Unauthenticated, Unavailable
 from swallowtail.app.core.events import now
@@ -24,7 +25,6 @@ from swallowtail.app.core.identity.ended_tokens import Reason, find_ended
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_header, secret_key, sign, verify
 from swallowtail.app.core.identity.jwks import ALGORITHMS, ProviderKeys
 from swallowtail.app.core.identity.provider_tokens import ProviderTokens
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.core.security.token_secrets import (
@@ -51,7 +51,7 @@ _NO_KEY = "SWALLOWTAIL_SECRET_KEY is not set here, so that no sessions and no AP
 class Tokens:
     """Authenticates tokens and signs JWTs."""
 
-    def __init__(self, runtime: Runtime, *, provider: ProviderKeys | None = None) -> None:
+    def __init__(self, runtime: CallContext, *, provider: ProviderKeys | None = None) -> None:
         """`provider` has the keys of the identity provider; by default, of the provider in the settings."""
         self.settings = runtime.settings
         self._db: Database = runtime.db

@@ -6,29 +6,24 @@ has an owner always keeps one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import MemberView
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, Actor, Role, read_role, require
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.validation import check_instance_id, check_line
 
-T = TypeVar("T")
-
 #: Roles whose members may mint tokens for front ends.
 _MINTERS = (Role.ADMIN, Role.OWNER)
 
 
-def list_members(runtime: Runtime, instance_id: str) -> list[MemberView]:
+def list_members(runtime: CallContext, instance_id: str) -> list[MemberView]:
     """Return an instance's members by name.
 
     Raises:
@@ -43,7 +38,7 @@ def list_members(runtime: Runtime, instance_id: str) -> list[MemberView]:
         return [_view(member, name) for member, name in rows]
 
 
-def set_member(runtime: Runtime, instance_id: str, name: str, role: str) -> MemberView:
+def set_member(runtime: CallContext, instance_id: str, name: str, role: str) -> MemberView:
     """Give a user a role in an instance, whether or not they have one. The same role again changes nothing.
 
     `name` is their user id, or their name where the caller is a superuser or shares an instance with them.
@@ -57,7 +52,7 @@ def set_member(runtime: Runtime, instance_id: str, name: str, role: str) -> Memb
     instance_id, wanted = check_instance_id(instance_id), _check_role(role)
 
     def work(change: Change) -> MemberView:
-        require(change.session, runtime.caller.actor, Act.KEEP_MEMBERS, instance_id)
+        change.require(Act.KEEP_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
         user = _find_user(change.session, runtime.caller.actor, name)
         member = _find(change.session, instance_id, user)
@@ -72,10 +67,10 @@ def set_member(runtime: Runtime, instance_id: str, name: str, role: str) -> Memb
             _settle(change, instance_id, user, before, wanted)
         return _view(member, user.name)
 
-    return _commit(runtime, work)
+    return runtime.commit(work)
 
 
-def remove_member(runtime: Runtime, instance_id: str, name: str) -> None:
+def remove_member(runtime: CallContext, instance_id: str, name: str) -> None:
     """Take a user's role away; members may always leave. Their front ends' tokens are revoked.
 
     Raises:
@@ -88,7 +83,7 @@ def remove_member(runtime: Runtime, instance_id: str, name: str) -> None:
 
     def work(change: Change) -> None:
         leaves = actor.kind == "user" and actor.acts is None and clean(name.strip().lower()) == actor.name
-        require(change.session, actor, Act.READ if leaves else Act.KEEP_MEMBERS, instance_id)
+        change.require(Act.READ if leaves else Act.KEEP_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
         user = _find_user(change.session, actor, name)
         member = _find(change.session, instance_id, user)
@@ -100,11 +95,11 @@ def remove_member(runtime: Runtime, instance_id: str, name: str) -> None:
         change.session.flush()
         _settle(change, instance_id, user, before, None)
 
-    _commit(runtime, work)
+    runtime.commit(work)
 
 
 def _check_owners(
-    runtime: Runtime, session: Session, instance_id: str, before: Role | None, after: Role | None
+    runtime: CallContext, session: Session, instance_id: str, before: Role | None, after: Role | None
 ) -> None:
     """Refuse what only owners may do, and what would leave no owner."""
     if Role.OWNER not in (before, after) or before is after:
@@ -131,7 +126,7 @@ def _settle(change: Change, instance_id: str, user: User, before: Role | None, a
             .execution_options(synchronize_session=False)
         )
     told = {"name": user.name, "before": before and before.value, "after": after and after.value}
-    change.note_deed(instance_id, Act.KEEP_MEMBERS, "user", user.id, told)
+    change.audit(instance_id, Act.KEEP_MEMBERS, "user", user.id, told)
 
 
 def _check_role(role: object) -> Role:
@@ -178,7 +173,3 @@ def _find(session: Session, instance_id: str, user: User) -> Membership | None:
 
 def _view(member: Membership, name: str) -> MemberView:
     return MemberView(user_id=member.user_id, name=name, role=member.role, created_at=stamp(member.created_at))
-
-
-def _commit(runtime: Runtime, work: Callable[[Change], T]) -> T:
-    return runtime.ledger.commit(work)[0]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Unauthenticated
 from swallowtail.app.core.events import now
@@ -13,7 +14,6 @@ from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_moment, verify
 from swallowtail.app.core.identity.jwks import ProviderKeys
 from swallowtail.app.core.identity.users import Identity, meet
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.core.security.token_secrets import UNUSABLE
 
@@ -24,7 +24,7 @@ _TOO_LONG = "this token lives longer than is accepted here (SWALLOWTAIL_JWT_MAX_
 class ProviderTokens:
     """Verifies tokens with the keys of one provider."""
 
-    def __init__(self, runtime: Runtime, keys: ProviderKeys) -> None:
+    def __init__(self, runtime: CallContext, keys: ProviderKeys) -> None:
         self._runtime = runtime
         self._settings = settings = runtime.settings
         self._keys = keys

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, Forbidden, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.actors import user_actor
@@ -20,7 +21,6 @@ from swallowtail.app.core.identity.api_tokens import revoke_own
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.users import authenticate
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Actor, require_known
 from swallowtail.app.core.security.token_secrets import split_secret
@@ -40,7 +40,7 @@ class SignedIn:
     access_expires_at: datetime
 
 
-def sign_in(runtime: Runtime, tokens: Tokens, name: str, password: str) -> SignedIn:
+def sign_in(runtime: CallContext, tokens: Tokens, name: str, password: str) -> SignedIn:
     """Begin a session by name and password.
 
     Raises:
@@ -52,7 +52,7 @@ def sign_in(runtime: Runtime, tokens: Tokens, name: str, password: str) -> Signe
     return open_session(runtime, tokens, authenticate(runtime, name, password))
 
 
-def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
+def open_session(runtime: CallContext, tokens: Tokens, user: User) -> SignedIn:
     """Begin a session of a user whom somebody has made sure of, such as an identity provider.
 
     Raises:
@@ -71,13 +71,13 @@ def open_session(runtime: Runtime, tokens: Tokens, user: User) -> SignedIn:
         row = AccessToken(id=session_id, kind="session", secret_hash=secret.hash, user_id=user.id, expires_at=expires)
         row.created_at = row.last_used_at = change.now
         change.session.add(row)
-        change.note_deed(SYSTEM_SCOPE, "session.open", "user", user.id, {"name": user.name, "session": session_id})
+        change.audit(SYSTEM_SCOPE, "session.open", "user", user.id, {"name": user.name, "session": session_id})
 
-    _act_as(runtime, user_actor(user)).ledger.commit(work)
+    _act_as(runtime, user_actor(user)).commit(work)
     return _answer(tokens, user, session_id, secret.text, expires)
 
 
-def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
+def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
     """Give a new access token for a session's secret, and the secret that takes its place.
 
     Raises:
@@ -101,21 +101,21 @@ def refresh(runtime: Runtime, tokens: Tokens, secret: str) -> SignedIn:
                 row.revoked_at = change.now
                 raise_version(change.session)
                 told = {"name": user.name, "session": session_id}
-                change.note_deed(SYSTEM_SCOPE, "session.replay", "user", user.id, told)
+                change.audit(SYSTEM_SCOPE, "session.replay", "user", user.id, told)
             return None
         if row.revoked_at is not None or row.expires_at is None or row.expires_at <= change.now or user.disabled_at:
             return None
         row.secret_hash, row.last_used_at = following.hash, change.now
         return user, row.expires_at
 
-    found, _ = runtime.ledger.commit(work)
+    found = runtime.commit(work)
     if found is None:
         raise Unauthenticated("this session has ended; sign in again")
     user, expires = found
     return _answer(tokens, user, session_id, following.text, expires)
 
 
-def give_access(runtime: Runtime, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
+def give_access(runtime: CallContext, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
     """Return an access token for whoever has opened a session with its secret, and when it expires.
 
     Raises:
@@ -129,7 +129,7 @@ def give_access(runtime: Runtime, tokens: Tokens, actor: Actor) -> tuple[str, da
     return tokens.sign_access(user, actor.token_id, actor.expires_at)
 
 
-def close_session(runtime: Runtime, session_id: str) -> None:
+def close_session(runtime: CallContext, session_id: str) -> None:
     """End a session; its tokens are worth nothing from now on. Ending it again changes nothing."""
 
     def work(change: Change) -> None:
@@ -138,12 +138,12 @@ def close_session(runtime: Runtime, session_id: str) -> None:
             return
         row.revoked_at = change.now
         raise_version(change.session)
-        change.note_deed(SYSTEM_SCOPE, "session.close", "user", row.user_id or "", {"session": session_id})
+        change.audit(SYSTEM_SCOPE, "session.close", "user", row.user_id or "", {"session": session_id})
 
-    runtime.ledger.commit(work)
+    runtime.commit(work)
 
 
-def sign_out(runtime: Runtime) -> None:
+def sign_out(runtime: CallContext) -> None:
     """End the session whose token the caller shows, or the personal token itself.
 
     Raises:
@@ -170,7 +170,7 @@ def _check_user(present: User | None, known: User) -> None:
         raise Unauthenticated("sign in again")
 
 
-def _act_as(runtime: Runtime, actor: Actor) -> Runtime:
+def _act_as(runtime: CallContext, actor: Actor) -> CallContext:
     return runtime.by(replace(runtime.caller, actor=actor))
 
 

@@ -11,24 +11,22 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import partial
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, Actor, require_outside
 from swallowtail.app.core.tables.auth import AccessToken, User
 from swallowtail.app.core.validation import check_line
-
-T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,98}[a-z0-9])?")
 _LONGEST_SUBJECT = 300
@@ -45,7 +43,7 @@ class Identity:
 
 
 def create_user(
-    runtime: Runtime,
+    runtime: CallContext,
     name: str,
     password: str | None = None,
     *,
@@ -66,10 +64,11 @@ def create_user(
     kept = None if password is None else runtime.passwords.hash(runtime.passwords.check(password))
     if identity is not None:
         identity = _check_identity(identity)
-    return view_user(_store(runtime, _new_user(name, kept, identity, is_superuser=is_superuser)))
+    new = _new_user(name, kept, identity, is_superuser=is_superuser)
+    return view_user(_store(runtime, new, partial(Change.require_outside, act=Act.KEEP_USERS)))
 
 
-def list_users(runtime: Runtime, *, limit: int, after: str | None = None) -> tuple[list[UserView], str | None]:
+def list_users(runtime: CallContext, *, limit: int, after: str | None = None) -> tuple[list[UserView], str | None]:
     """Return users by name, from after the name `after`, and the name to go on from. Raises as `create_user` does."""
     require_outside(runtime.caller.actor, Act.KEEP_USERS)
     query = select(User).order_by(User.name)
@@ -80,7 +79,7 @@ def list_users(runtime: Runtime, *, limit: int, after: str | None = None) -> tup
     return [view_user(row) for row in rows[:limit]], rows[limit - 1].name if len(rows) > limit else None
 
 
-def read_user(runtime: Runtime, name: str) -> UserView:
+def read_user(runtime: CallContext, name: str) -> UserView:
     """Return the user of a name. Raises NotFound, and as `create_user` does."""
     require_outside(runtime.caller.actor, Act.KEEP_USERS)
     with runtime.db.read() as session:
@@ -92,7 +91,7 @@ def has_users(session: Session) -> bool:
     return session.scalar(select(User.id).limit(1)) is not None
 
 
-def disable_user(runtime: Runtime, name: str) -> UserView:
+def disable_user(runtime: CallContext, name: str) -> UserView:
     """Let somebody in no more: their sessions and personal tokens are revoked, their front ends' tokens suspended.
 
     Raises:
@@ -100,9 +99,9 @@ def disable_user(runtime: Runtime, name: str) -> UserView:
         NotFound: there is no such user.
         Conflict: nobody would be left who can enable users.
     """
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
 
     def work(change: Change) -> User:
+        change.require_outside(Act.KEEP_USERS)
         user = _find(change.session, name)
         if user.disabled_at is None:
             _check_others(change.session, user)
@@ -111,14 +110,14 @@ def disable_user(runtime: Runtime, name: str) -> UserView:
             _note(change, "user.disable", user)
         return user
 
-    return view_user(_commit(runtime, work))
+    return view_user(runtime.commit(work))
 
 
-def enable_user(runtime: Runtime, name: str) -> UserView:
+def enable_user(runtime: CallContext, name: str) -> UserView:
     """Let somebody in again; what was revoked stays so. Raises as `disable_user` does, but Conflict."""
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
 
     def work(change: Change) -> User:
+        change.require_outside(Act.KEEP_USERS)
         user = _find(change.session, name)
         if user.disabled_at is not None:
             user.disabled_at = None
@@ -126,20 +125,20 @@ def enable_user(runtime: Runtime, name: str) -> UserView:
             _note(change, "user.enable", user)
         return user
 
-    return view_user(_commit(runtime, work))
+    return view_user(runtime.commit(work))
 
 
-def make_superuser(runtime: Runtime, name: str) -> UserView:
+def make_superuser(runtime: CallContext, name: str) -> UserView:
     """Have somebody keep users and the deployment. Raises as `enable_user` does."""
     return _change_standing(runtime, name, is_superuser=True)
 
 
-def make_ordinary(runtime: Runtime, name: str) -> UserView:
+def make_ordinary(runtime: CallContext, name: str) -> UserView:
     """Have somebody be a superuser no more. Raises as `disable_user` does."""
     return _change_standing(runtime, name, is_superuser=False)
 
 
-def set_password(runtime: Runtime, name: str, password: str) -> UserView:
+def set_password(runtime: CallContext, name: str, password: str) -> UserView:
     """Give somebody another password; their sessions and personal tokens are revoked.
 
     Raises:
@@ -149,10 +148,10 @@ def set_password(runtime: Runtime, name: str, password: str) -> UserView:
         Conflict: an identity provider vouches for this user.
     """
     require_outside(runtime.caller.actor, Act.KEEP_USERS)
-    return _change_password(runtime, User.name == clean(name.strip().lower()), password)
+    return _change_password(runtime, Act.KEEP_USERS, User.name == clean(name.strip().lower()), password)
 
 
-def change_own_password(runtime: Runtime, present: str, new: str) -> UserView:
+def change_own_password(runtime: CallContext, present: str, new: str) -> UserView:
     """Give the caller another password; everything issued to them before is revoked, this session too.
 
     Raises:
@@ -168,12 +167,12 @@ def change_own_password(runtime: Runtime, present: str, new: str) -> UserView:
     with runtime.db.read() as session:
         user = session.get(User, actor.user_id)
     if not runtime.passwords.verify(None if user is None else user.password_hash, present):
-        _commit(runtime, lambda change: _note(change, "user.password_refuse", user))
+        runtime.commit(lambda change: _note(change, "user.password_refuse", user))
         raise Forbidden("the present password is wrong", field="password")
-    return _change_password(runtime, User.id == actor.user_id, new)
+    return _change_password(runtime, Act.KEEP_OWN_TOKENS, User.id == actor.user_id, new)
 
 
-def authenticate(runtime: Runtime, name: str, password: str) -> User:
+def authenticate(runtime: CallContext, name: str, password: str) -> User:
     """Return the user of this name and password. Whoever asks notes a refusal (`core/audit/denied_requests`).
 
     Raises:
@@ -190,7 +189,7 @@ def authenticate(runtime: Runtime, name: str, password: str) -> User:
     return user
 
 
-def meet(runtime: Runtime, identity: Identity, *, provision: bool) -> User | None:
+def meet(runtime: CallContext, identity: Identity, *, provision: bool) -> User | None:
     """Return the user whom an identity provider vouches for; make them known if `provision` says so.
 
     They are called what they wish if nobody else is: nobody is taken for somebody else because of a name.
@@ -210,7 +209,7 @@ def meet(runtime: Runtime, identity: Identity, *, provision: bool) -> User | Non
         new = _new_user(name, None, identity, is_superuser=False)
         actor = Actor("user", new.id, name, user_id=new.id)
         try:
-            return _store(runtime.by(replace(runtime.caller, actor=actor)), new)
+            return _store(runtime.by(replace(runtime.caller, actor=actor)), new, lambda change: None)
         except Conflict:
             with runtime.db.read() as session:
                 user = session.scalars(select(User).where(*same)).one_or_none()
@@ -260,8 +259,9 @@ def _check_identity(identity: Identity) -> Identity:
     return Identity(issuer, check_line(identity.subject, "subject", longest=_LONGEST_SUBJECT))
 
 
-def _store(runtime: Runtime, new: User) -> User:
+def _store(runtime: CallContext, new: User, check: Callable[[Change], object]) -> User:
     def work(change: Change) -> User:
+        check(change)
         known = change.session.get(User, new.id)
         if known is not None:
             # The commit of an earlier try went through after all.
@@ -275,15 +275,16 @@ def _store(runtime: Runtime, new: User) -> User:
         return row
 
     try:
-        return _commit(runtime, work)
+        return runtime.commit(work)
     except IntegrityError:
         raise Conflict("this name, or this identity, is taken", field="name") from None
 
 
-def _change_password(runtime: Runtime, which: ColumnElement[bool], password: str) -> UserView:
+def _change_password(runtime: CallContext, act: Act, which: ColumnElement[bool], password: str) -> UserView:
     kept = runtime.passwords.hash(runtime.passwords.check(password))
 
     def work(change: Change) -> User:
+        change.require_outside(act)
         user = change.session.scalars(select(User).where(which).with_for_update()).one_or_none()
         if user is None:
             raise NotFound("there is no such user", field="name")
@@ -294,10 +295,10 @@ def _change_password(runtime: Runtime, which: ColumnElement[bool], password: str
         _note(change, "user.password", user)
         return user
 
-    return view_user(_commit(runtime, work))
+    return view_user(runtime.commit(work))
 
 
-def _rehash(runtime: Runtime, user: User, password: str) -> None:
+def _rehash(runtime: CallContext, user: User, password: str) -> None:
     kept = runtime.passwords.hash(password)
     with runtime.db.write() as session:
         # Unless somebody has changed the password meanwhile.
@@ -326,10 +327,9 @@ def _find(session: Session, name: str) -> User:
     return user
 
 
-def _change_standing(runtime: Runtime, name: str, *, is_superuser: bool) -> UserView:
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
-
+def _change_standing(runtime: CallContext, name: str, *, is_superuser: bool) -> UserView:
     def work(change: Change) -> User:
+        change.require_outside(Act.KEEP_USERS)
         user = _find(change.session, name)
         if user.is_superuser is not is_superuser:
             if not is_superuser:
@@ -339,7 +339,7 @@ def _change_standing(runtime: Runtime, name: str, *, is_superuser: bool) -> User
             _note(change, "user.promote" if is_superuser else "user.demote", user)
         return user
 
-    return view_user(_commit(runtime, work))
+    return view_user(runtime.commit(work))
 
 
 def _check_others(session: Session, user: User) -> None:
@@ -352,8 +352,4 @@ def _check_others(session: Session, user: User) -> None:
 
 
 def _note(change: Change, action: str, user: User | None) -> None:
-    change.note_deed(SYSTEM_SCOPE, action, "user", user.id if user else "", {"name": user.name} if user else {})
-
-
-def _commit(runtime: Runtime, work: Callable[[Change], T]) -> T:
-    return runtime.ledger.commit(work)[0]
+    change.audit(SYSTEM_SCOPE, action, "user", user.id if user else "", {"name": user.name} if user else {})

@@ -16,13 +16,24 @@ from sqlalchemy import Connection, Text, bindparam, cast, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.writer import Deed
+from swallowtail.app.core.audit.writer import AuditRecord
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import PROMISED, EventRecord, bearable, event_id, now, to_json
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
 from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.security.permissions import (
+    THE_SYSTEM,
+    Act,
+    Actor,
+    Caller,
+    confirm,
+    require,
+    require_outside,
+    require_schedule,
+    require_task,
+)
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
 from swallowtail.app.core.tables.instances import Instance
@@ -76,19 +87,43 @@ class _Pending:
 class Change:
     """The facts of one transaction. Record them as the rows change; `number` gives them their numbers at its end."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, caller: Caller = THE_SYSTEM) -> None:
         self.session = session
+        self.caller = caller
         #: One moment for everything in this transaction.
         self.now: datetime = now()
         self._pending: list[_Pending] = []
+        #: The caller's actor as it is in this transaction, once that was asked.
+        self._actor: Actor | None = None
         #: What the caller did in this transaction, for the audit log.
-        self.deeds: list[Deed] = []
+        self.audited: list[AuditRecord] = []
 
-    def note_deed(
+    def audit(
         self, scope: str, action: str, object_type: str, object_id: str, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """Note that the caller did something; `scope` is the instance that it was done in. Told in the audit log."""
-        self.deeds.append(Deed(scope, action, object_type, object_id, detail or {}))
+        """Write an audit entry with this transaction; `scope` is the instance, or SYSTEM_SCOPE."""
+        self.audited.append(AuditRecord(scope, action, object_type, object_id, detail or {}))
+
+    def require(self, act: Act, instance_id: str) -> None:
+        """Let the caller do something in an instance; nothing that allows it changes before the commit."""
+        require(self.session, self._confirmed(), act, instance_id, hold=True)
+
+    def require_task(self, act: Act, task_id: str) -> None:
+        """Let the caller do something with a task, likewise."""
+        require_task(self.session, self._confirmed(), act, task_id, hold=True)
+
+    def require_schedule(self, act: Act, schedule_id: str) -> None:
+        """Let the caller do something with a schedule, likewise."""
+        require_schedule(self.session, self._confirmed(), act, schedule_id, hold=True)
+
+    def require_outside(self, act: Act) -> None:
+        """Let the caller do something that belongs to no instance, likewise."""
+        require_outside(self._confirmed(alone=act is Act.CREATE_INSTANCE), act)
+
+    def _confirmed(self, *, alone: bool = False) -> Actor:
+        if self._actor is None:
+            self._actor = confirm(self.session, self.caller.actor, alone=alone)
+        return self._actor
 
     def record(
         self, task: Task, name: str, data: dict[str, Any], *, fact: str, step: str = "", shown: Sequence[str] = ()

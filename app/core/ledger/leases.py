@@ -18,8 +18,9 @@ from sqlalchemy import literal, select
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.database_clock import note_time
+from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Unavailable
-from swallowtail.app.core.ledger.tasks import WORKER_LOST, Ledger
+from swallowtail.app.core.ledger.proposals import WORKER_LOST, Proposals
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import alone
@@ -44,8 +45,11 @@ class Seen:
 class Reaper:
     """One process's watch over every run. Look often: a lease is over only after it was watched for its length."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, db: Database, proposals: Proposals, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._db = db
+        self._proposals = proposals
         self._lease = settings.lease_seconds
         self._clock = clock
         self._looked_at: float | None = None
@@ -67,7 +71,7 @@ class Reaper:
         if not self._is_sure(bool(lapsed)):
             return 0
         for task_id, seen in lapsed[:limit]:
-            lost = partial(self._ledger.propose_lost, task_id, seen.attempt, WORKER_LOST, if_still=seen.lease_until)
+            lost = partial(self._proposals.lost, task_id, seen.attempt, WORKER_LOST, if_still=seen.lease_until)
             alone(task_id, lost)
         return min(len(lapsed), limit)
 
@@ -77,7 +81,7 @@ class Reaper:
             self.writable_since = None
             return True
         try:
-            self._ledger.db.run(note_time)
+            self._db.run(note_time)
         except Unavailable:
             self.writable_since, self.seen = None, {}
             raise
@@ -87,7 +91,7 @@ class Reaper:
 
     def _look(self) -> None:
         began = self._clock()
-        with self._ledger.db.read() as session:
+        with self._db.read() as session:
             rows = session.execute(_RUNNING).all()
         passed = 0.0 if self._looked_at is None else min(began - self._looked_at, self._lease * _LONGEST_PART)
         self._looked_at = self._clock()

@@ -1,8 +1,8 @@
-"""The relay: turns wishes in the outbox into Celery messages. Fourth stop on the road, between the ledger and a worker.
+"""The relay: turns entries in the outbox into Celery messages. Fourth stop on the road, between the ledger and a worker.
 
-A wish stays until the claim that fulfils it. Sending is at least once: a wish is reserved, sent, and only then marked;
+An entry stays until its task is claimed. Sending is at least once: an entry is reserved, sent, and only then marked;
 a relay that dies in between lets the reservation lapse and another sends again, and a claim ignores the second message.
-A message that the broker lost is noticed because its wish is still there: within seconds when the queue is empty, so
+A message that the broker lost is noticed because its entry is still there: within seconds when the queue is empty, so
 that no worker is idle while something waits, and otherwise when it comes up for doubt.
 """
 
@@ -26,8 +26,8 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.coordination.periodic_lock import take_turn
-from swallowtail.app.core.database.database import db_now, db_now_once
-from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.database.database import Database, db_now, db_now_once
+from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.security.message_signing import Voucher, wakeup
 from swallowtail.app.core.tables.tasks import Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone
@@ -40,7 +40,7 @@ RUN_TASK = "swallowtail.run"
 SENT = Counter("swallowtail_wakeups_sent_total", "Wake-up messages handed to the broker")
 SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages that the broker did not take")
 
-#: How long one relay has a wish for itself. Longer than a send may take, short enough to be no delay after a crash.
+#: How long one relay has an entry for itself. Longer than a send may take, short enough to be no delay after a crash.
 RESERVE_SECONDS = 5.0
 #: The name of the turn at asking for the queue's depth.
 DUTY = "queue"
@@ -51,8 +51,8 @@ GIVE_BACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One wish that this relay has reserved."""
+class OutboxEntry:
+    """One entry that this relay has reserved."""
 
     task_id: str
     attempt: int
@@ -92,11 +92,12 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
 
 
 class Relay:
-    """Sends due wishes for one process."""
+    """Sends due entries for one process."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, sender: Celery | None = None) -> None:
+    def __init__(self, settings: Settings, db: Database, tasks: TaskWriter, sender: Celery | None = None) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._db = db
+        self._tasks = tasks
         self._sender = sender or make_sender(settings)
         self._voucher = Voucher(settings, is_strict=settings.sign_messages)
         #: How many messages waited in the broker's queue when `look` asked; None when it did not answer.
@@ -106,14 +107,14 @@ class Relay:
 
     def run_due(self, limit: int = 100) -> int:
         """Send what is due, oldest first, and return how many messages the broker took. Stops at its first refusal."""
-        wishes = self._reserve(limit)
-        for sent, wish in enumerate(wishes):
-            if not self._send(wish):
-                self._ledger.db.run(partial(_give_back, wishes=wishes[sent:]))
+        entries = self._reserve(limit)
+        for sent, entry in enumerate(entries):
+            if not self._send(entry):
+                self._db.run(partial(_give_back, entries=entries[sent:]))
                 return sent
-            mark = partial(self._ledger.mark_queued, wish.task_id, wish.attempt, self._doubt_after(wish.sends))
-            alone(wish.task_id, mark)
-        return len(wishes)
+            mark = partial(self._tasks.mark_queued, entry.task_id, entry.attempt, self._doubt_after(entry.sends))
+            alone(entry.task_id, mark)
+        return len(entries)
 
     def find_lost(self) -> int:
         """Make due at once what was sent `resend_idle` ago and not claimed, if the broker's queue is empty.
@@ -122,16 +123,16 @@ class Relay:
         may hold one for each run that they are busy with; a second message for these does no harm.) Returns how many.
         """
         mine = (Outbox.sends > 0, Outbox.sent_at <= db_now_once(-self._settings.resend_idle))
-        with self._ledger.db.read() as session:
+        with self._db.read() as session:
             if session.scalar(select(Outbox.task_id).where(*mine).limit(1)) is None:
                 return 0
-        if not take_turn(self._ledger.db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
+        if not take_turn(self._db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
             return 0
         # As if it had never been sent: whether any message of it is left is no longer a question.
         again = (
             update(Outbox).where(*mine).values(sends=0, sent_at=None, available_at=db_now()).returning(Outbox.task_id)
         )
-        lost = len(self._ledger.db.run(lambda session: session.scalars(_quietly(again)).all()))
+        lost = len(self._db.run(lambda session: session.scalars(_quietly(again)).all()))
         log.warning("wakeups_lost", number=lost)
         return lost
 
@@ -146,17 +147,17 @@ class Relay:
         """Close the connection to the broker."""
         self._sender.close()
 
-    def _reserve(self, limit: int) -> list[Wish]:
-        with self._ledger.db.read() as session:
+    def _reserve(self, limit: int) -> list[OutboxEntry]:
+        with self._db.read() as session:
             if session.scalar(select(Outbox.task_id).where(Outbox.available_at <= db_now_once()).limit(1)) is None:
                 return []
-        reserved: list[Wish] = self._ledger.db.run(lambda session: self._take(session, limit))
-        fresh = [wish for wish in reserved if wish.sends == 0]
-        doubted = [wish for wish in reserved if wish.sends > 0]
+        reserved: list[OutboxEntry] = self._db.run(lambda session: self._take(session, limit))
+        fresh = [entry for entry in reserved if entry.sends == 0]
+        doubted = [entry for entry in reserved if entry.sends > 0]
         # A queue is taken from its old end: what was lost is most likely among those that have waited longest.
         return fresh + (doubted[: self._count_missing(len(doubted))] if doubted else [])
 
-    def _take(self, session: Session, limit: int) -> list[Wish]:
+    def _take(self, session: Session, limit: int) -> list[OutboxEntry]:
         due = (
             select(Outbox.task_id, Outbox.attempt, Outbox.sends, Task.soft_time_limit, Task.hard_time_limit)
             .join(Task, Task.id == Outbox.task_id)
@@ -165,9 +166,9 @@ class Relay:
             .limit(limit)
             .with_for_update(skip_locked=True, of=Outbox)
         )
-        wishes = []
+        entries = []
         for row in session.execute(due).all():
-            wishes.append(Wish(row.task_id, row.attempt, row.sends, row.soft_time_limit, row.hard_time_limit))
+            entries.append(OutboxEntry(row.task_id, row.attempt, row.sends, row.soft_time_limit, row.hard_time_limit))
             pause = self._doubt_after(row.sends) if row.sends else RESERVE_SECONDS
             session.execute(
                 update(Outbox)
@@ -175,7 +176,7 @@ class Relay:
                 .values(available_at=db_now(pause))
                 .execution_options(synchronize_session=False)
             )
-        return wishes
+        return entries
 
     def _doubt_after(self, sends: int) -> float:
         return min(self._settings.resend_after * 2.0 ** min(sends, 32), self._settings.resend_max)
@@ -192,7 +193,7 @@ class Relay:
         # Each of these counts for one at least. Later than ever: by the index, which "is not null" does not go by.
         mine = (Outbox.sent_at > datetime.fromtimestamp(0, UTC), Outbox.sends > 0)
         sent = select(Outbox.sends).where(*mine).limit(depth + most).subquery()
-        with self._ledger.db.read() as session:
+        with self._db.read() as session:
             number = session.scalar(select(func.sum(sent.c.sends))) or 0
         return max(int(number) - depth, 0)
 
@@ -208,13 +209,13 @@ class Relay:
             log.info("queue_depth_unknown", reason=str(fault))
             return None
 
-    def _send(self, wish: Wish) -> bool:
+    def _send(self, entry: OutboxEntry) -> bool:
         try:
             name = str(uuid.uuid4())
-            limits = choose_limits(self._settings, wish.soft_time_limit, wish.hard_time_limit)
+            limits = choose_limits(self._settings, entry.soft_time_limit, entry.hard_time_limit)
             self._sender.send_task(
                 RUN_TASK,
-                args=self._address(wish, name, limits),
+                args=self._address(entry, name, limits),
                 task_id=name,
                 queue=self._settings.queue,
                 # It goes to the queue by name, so no exchange is needed; bindings in Redis are anybody's to spoil.
@@ -227,15 +228,15 @@ class Relay:
         except Exception as fault:
             # Kombu wraps what another try may mend; a wrong password, say, comes as an error of the transport's own.
             SEND_FAILURES.inc()
-            log.warning("wakeup_not_sent", task_id=wish.task_id, reason=f"{type(fault).__name__}: {fault}")
+            log.warning("wakeup_not_sent", task_id=entry.task_id, reason=f"{type(fault).__name__}: {fault}")
             return False
         SENT.inc()
         return True
 
-    def _address(self, wish: Wish, name: str, limits: tuple[int, int]) -> list[str | int]:
-        address: list[str | int] = [wish.task_id, wish.attempt]
+    def _address(self, entry: OutboxEntry, name: str, limits: tuple[int, int]) -> list[str | int]:
+        address: list[str | int] = [entry.task_id, entry.attempt]
         if self._voucher.is_strict:
-            address.append(self._voucher.mark(RUN_TASK, wakeup(wish.task_id, wish.attempt, name, limits)))
+            address.append(self._voucher.mark(RUN_TASK, wakeup(entry.task_id, entry.attempt, name, limits)))
         return address
 
 
@@ -246,13 +247,13 @@ def choose_limits(usual: Settings, soft: float | None, hard: float | None) -> tu
     return math.ceil(hard), math.ceil(min(soft, hard))
 
 
-def _give_back(session: Session, wishes: list[Wish]) -> None:
-    """Let wishes that could not be sent come up again soon, by whichever relay is first."""
-    for wish in sorted(wishes, key=lambda wish: wish.task_id):
-        # Only this attempt: a message that seemed to fail may have arrived, and the next wish has a delay of its own.
+def _give_back(session: Session, entries: list[OutboxEntry]) -> None:
+    """Let entries that could not be sent come up again soon, by whichever relay is first."""
+    for entry in sorted(entries, key=lambda entry: entry.task_id):
+        # Only this attempt: a message that seemed to fail may have arrived, and the next entry has a delay of its own.
         session.execute(
             update(Outbox)
-            .where(Outbox.task_id == wish.task_id, Outbox.attempt == wish.attempt)
+            .where(Outbox.task_id == entry.task_id, Outbox.attempt == entry.attempt)
             .values(available_at=db_now(GIVE_BACK_SECONDS))
             .execution_options(synchronize_session=False)
         )

@@ -10,21 +10,22 @@ import math
 import uuid
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import structlog
 from sqlalchemy import case, delete, func, select, update
 
+from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import CancelRequested, Conflict, LeaseLost, SwallowtailError
-from swallowtail.app.core.events import step_id
+from swallowtail.app.core.events import EventRecord, step_id
 from swallowtail.app.core.ledger.artifacts import keep
 from swallowtail.app.core.ledger.claims import Claim, SavedStep, describe, is_late, reached
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.ledger.tasks import Ledger
 from swallowtail.app.core.ledger.transitions import (
     CANCELLED,
     end_run,
+    enqueue,
     hide,
     hold,
     lock_task,
@@ -34,18 +35,19 @@ from swallowtail.app.core.ledger.transitions import (
     record_step,
     reread,
     say,
-    wish,
 )
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing
 from swallowtail.app.core.states import CLAIMABLE, StepStatus, TaskStatus
 from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.tables.unreadable import is_unreadable
 
-__all__ = ["Beat", "Claim", "RunLedger", "SavedStep", "Wrote", "clamp"]
+__all__ = ["Beat", "Claim", "RunWriter", "SavedStep", "Wrote", "clamp"]
 
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,15 @@ class Wrote:
     epoch: str = ""
 
 
-class RunLedger:
-    """Claims and fenced writes. Shares transactions, numbering and announcing with the `Ledger`."""
+class RunWriter:
+    """Claims and fenced writes of the runs of one process."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.lease = ledger.settings.lease_seconds
+    def __init__(self, unit: UnitOfWork, settings: Settings, *, wait: float | None = None) -> None:
+        """`wait` is how many seconds a write waits for the database; `database_wait` when None."""
+        self._unit = unit
+        self._settings = settings
+        self._wait = wait
+        self.lease = settings.lease_seconds
 
     def claim(self, task_id: str, attempt: int, worker: str, kinds: Container[str] | None = None) -> Claim | None:
         """Take a task for its `attempt`, or return None when this wake-up is stale, repeated or too late.
@@ -91,14 +96,14 @@ class RunLedger:
                 return describe(change, task)
             if not _may_begin(task, change, attempt):
                 return None
-            if kinds is not None and task.kind not in kinds and may_wait(change, task, self.ledger.settings):
-                hold(change, task, self.ledger.settings, f"Waiting for a worker that knows the kind {task.kind!r}")
+            if kinds is not None and task.kind not in kinds and may_wait(change, task, self._settings):
+                hold(change, task, self._settings, f"Waiting for a worker that knows the kind {task.kind!r}")
                 return None
             self._take(change, task, token, worker)
             return describe(change, task)
 
         try:
-            claim, events = self.ledger.commit(work)
+            claim, events = self._commit(work)
         except Exception as fault:
             if not is_unreadable(fault):
                 raise
@@ -117,13 +122,13 @@ class RunLedger:
                 return
             if isinstance(fault, KeyMissing):
                 # Another worker may have the key, and the operator may bring it back: nothing is lost by waiting.
-                hold(change, task, self.ledger.settings, f"Waiting for a key: {reason}")
+                hold(change, task, self._settings, f"Waiting for a key: {reason}")
                 return
             self._take(change, task, token, worker)
             error = {"code": "unreadable", "message": f"What is stored of this task cannot be read: {reason}"}
             end_run(change, task, TaskStatus.FAILED, error)
 
-        self.ledger.commit(work)
+        self._commit(work)
 
     def _take(self, change: Change, task: Task, token: str, worker: str) -> None:
         if task.status != TaskStatus.QUEUED.value:
@@ -168,7 +173,7 @@ class RunLedger:
             ).one_or_none()
             return Beat(row is not None, row is not None and row.cancel_requested_at is not None)
 
-        return self.ledger.commit(work)[0]
+        return self._commit(work)[0]
 
     def start_step(self, claim: Claim, key: str, agent: str, action: str) -> Wrote:
         """Open a step; the same step of an earlier attempt is opened again under the same id.
@@ -286,11 +291,11 @@ class RunLedger:
             task = _hold(change, claim)
             if task.cancel_requested_at is not None:
                 return end_run(change, task, TaskStatus.COMPLETED, None)
-            kept, artifact_id, shown = keep(change, self.ledger.settings, task, result)
+            kept, artifact_id, shown = keep(change, self._settings, task, result)
             values = {"result": kept, "artifact_id": artifact_id, "shown": shown, "progress": 100.0}
             return end_run(change, task, TaskStatus.COMPLETED, None, **values)
 
-        return self.ledger.commit(work)[0]
+        return self._commit(work)[0]
 
     def fail(self, claim: Claim, error: dict[str, Any]) -> TaskStatus:
         """End the task with an error, unless a cancel was requested first. Returns what it became."""
@@ -313,16 +318,19 @@ class RunLedger:
             values = {"token": None, "lease_until": None, "failures": task.failures + outside_steps}
             became = end_run(change, task, TaskStatus.RETRYING, error, **values)
             if became is TaskStatus.RETRYING:
-                wish(change, task, delay)
+                enqueue(change, task, delay)
             return became
 
-        return self.ledger.commit(work)[0]
+        return self._commit(work)[0]
 
     def _end(self, claim: Claim, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
-        return self.ledger.commit(lambda change: end_run(change, _hold(change, claim), after, error, **values))[0]
+        return self._commit(lambda change: end_run(change, _hold(change, claim), after, error, **values))[0]
+
+    def _commit(self, work: Callable[[Change], T]) -> tuple[T, list[EventRecord]]:
+        return self._unit.commit(work, wait=self._wait)
 
     def _wrote(self, work: Callable[[Change], Wrote]) -> Wrote:
-        wrote, events = self.ledger.commit(work)
+        wrote, events = self._commit(work)
         return replace(wrote, seq=events[-1].seq, epoch=events[-1].epoch) if events else wrote
 
     def _extend(self, task: Task) -> None:
@@ -332,7 +340,7 @@ class RunLedger:
         self, change: Change, task: Task, step: Step, status: StepStatus, output: Any, progress: float | None
     ) -> None:
         step.status, step.saved = status.value, True
-        step.output, step.artifact_id, step.output_shown = keep(change, self.ledger.settings, task, output)
+        step.output, step.artifact_id, step.output_shown = keep(change, self._settings, task, output)
         step.progress, step.completed_at = progress, change.now
         task.losses = 0
         task.updated_at = change.now

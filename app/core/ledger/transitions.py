@@ -189,8 +189,8 @@ def close_open_steps(change: Change, task: Task, error: dict[str, Any]) -> None:
     change.session.flush()
 
 
-def wish(change: Change, task: Task, delay: float = 0.0) -> None:
-    """Wish for the task's next attempt, no earlier than `delay` seconds from now."""
+def enqueue(change: Change, task: Task, delay: float = 0.0) -> None:
+    """Put the task's next attempt into the outbox, due in `delay` seconds."""
     change.session.flush()
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0)
@@ -216,7 +216,7 @@ def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
     mine = (Outbox.task_id == task.id, Outbox.attempt == task.attempt + 1)
     row = change.session.execute(select(Outbox.held_since, db_now().label("clock")).where(*mine)).one_or_none()
     if row is None:
-        wish(change, task)
+        enqueue(change, task)
     since = None if row is None else row.held_since
     held = 0.0 if row is None or since is None else (row.clock - since).total_seconds()
     pause = min(max(settings.backoff_base, held / 4), settings.backoff_max)

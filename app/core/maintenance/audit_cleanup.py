@@ -13,12 +13,12 @@ from functools import partial
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.audit.writer import PRUNE, SYSTEM_SCOPE, Deed, append, take_end
+from swallowtail.app.core.audit.writer import PRUNE, SYSTEM_SCOPE, AuditRecord, append, take_end
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import delete_in_batches
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import THE_SYSTEM
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 
@@ -27,7 +27,7 @@ DUTY = "audit"
 _DAY = 86_400.0
 
 
-def delete_old_entries(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
+def delete_old_entries(runtime: CallContext, may_go_on: Callable[[], bool]) -> int:
     """Delete entries of all chains that are older than `audit_keep_days`, if it is this process's turn; how many.
 
     Args:
@@ -54,7 +54,7 @@ def delete_old_entries(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     return deleted
 
 
-def _prune_batch(runtime: Runtime, scope: str, before: datetime) -> int:
+def _prune_batch(runtime: CallContext, scope: str, before: datetime) -> int:
     def work(session: Session) -> int:
         # In the order in which `append` takes the ends of chains.
         for taken in sorted({SYSTEM_SCOPE, scope}):
@@ -71,7 +71,7 @@ def _prune_batch(runtime: Runtime, scope: str, before: datetime) -> int:
             return 0
         _forget(session, scope, last.number, last.hash)
         detail = {"scope": scope, "count": count, "number": last.number, "hash": last.hash}
-        append(session, THE_SYSTEM, [Deed(SYSTEM_SCOPE, PRUNE, "audit", scope, detail)], now())
+        append(session, THE_SYSTEM, [AuditRecord(SYSTEM_SCOPE, PRUNE, "audit", scope, detail)], now())
         return count
 
     done: int = runtime.db.run(work)

@@ -18,10 +18,11 @@ from sqlalchemy import JSON, ColumnElement, Table, Text, and_, case, cast, func,
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SettingsError
+from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require_outside
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.base import Base
@@ -84,7 +85,7 @@ def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
         after = last
 
 
-def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
+def rotate_all(runtime: CallContext) -> Iterator[tuple[str, int]]:
     """Rotate as `rotate` does for a caller, and write down that they did.
 
     Raises:
@@ -94,7 +95,12 @@ def rotate_all(runtime: Runtime) -> Iterator[tuple[str, int]]:
     require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
     key_id = runtime.db.keyring.current
     if key_id is not None:
-        runtime.ledger.commit(lambda change: change.note_deed(SYSTEM_SCOPE, "keys.rotate", "key", key_id))
+
+        def note(change: Change) -> None:
+            change.require_outside(Act.KEEP_DEPLOYMENT)
+            change.audit(SYSTEM_SCOPE, "keys.rotate", "key", key_id)
+
+        runtime.commit(note)
     yield from rotate(runtime.db)
 
 

@@ -18,12 +18,12 @@ from prometheus_client import Counter
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, Head, read_head
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.states import TERMINAL
 from swallowtail.app.core.tables.instances import Instance, InstancePolicy
@@ -72,7 +72,7 @@ def read_policy(session: Session, settings: Settings, instance_id: str) -> Polic
     return Policy(event_days or None, settings.event_retention_events or None, task_days or None, settings.prune_floor)
 
 
-def foresee(runtime: Runtime, instance_id: str, policy: Policy | None = None) -> Pruned:
+def foresee(runtime: CallContext, instance_id: str, policy: Policy | None = None) -> Pruned:
     """Return what `prune` would delete now. Raises what `prune` raises."""
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.PRUNE, instance_id)
@@ -89,7 +89,7 @@ def foresee(runtime: Runtime, instance_id: str, policy: Policy | None = None) ->
 
 
 def prune(
-    runtime: Runtime,
+    runtime: CallContext,
     instance_id: str,
     policy: Policy | None = None,
     *,
@@ -138,7 +138,7 @@ def delete_in_batches(kind: str, size: int, delete_batch: Callable[[], int], may
     return deleted
 
 
-def prune_due(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
+def prune_due(runtime: CallContext, may_go_on: Callable[[], bool]) -> int:
     """Prune every instance that has something to prune, if it is this process's turn; how much was deleted.
 
     Raises:
@@ -163,7 +163,7 @@ def prune_due(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     return deleted
 
 
-def _is_wanted(runtime: Runtime) -> bool:
+def _is_wanted(runtime: CallContext) -> bool:
     settings = runtime.settings
     if settings.event_retention_days or settings.event_retention_events or settings.task_retention_days:
         return True
@@ -193,16 +193,17 @@ class _Overtaken(Exception):
 _Batch = Callable[[Session, str, Policy, int], tuple[int, int]]
 
 
-def _transact(runtime: Runtime, batch: _Batch, instance_id: str, policy: Policy, is_first: bool) -> tuple[int, int]:
+def _transact(runtime: CallContext, batch: _Batch, instance_id: str, policy: Policy, is_first: bool) -> tuple[int, int]:
     def work(change: Change) -> tuple[int, int]:
+        change.require(Act.PRUNE, instance_id)
         done, least = batch(change.session, instance_id, policy, runtime.settings.prune_batch)
         if done and is_first:
             kept = {"event_days": policy.event_days, "events": policy.events, "task_days": policy.task_days}
-            change.note_deed(instance_id, Act.PRUNE, "instance", instance_id, kept)
+            change.audit(instance_id, Act.PRUNE, "instance", instance_id, kept)
         return done, least
 
     try:
-        return runtime.ledger.commit(work)[0]
+        return runtime.commit(work)
     except _Overtaken:
         return 0, 0
 

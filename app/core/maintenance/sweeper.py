@@ -13,12 +13,15 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Counter
 
+from swallowtail.app.core.call_context import CallContext
+from swallowtail.app.core.coordination.database_clock import ClockWatch
 from swallowtail.app.core.deployment import Presence
 from swallowtail.app.core.errors import SwallowtailError
+from swallowtail.app.core.ledger.leases import Reaper
+from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.retention import prune_due
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
-from swallowtail.app.core.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -31,54 +34,59 @@ SWEEPS = Counter("swallowtail_sweeps_total", "Sweeps by outcome", ["outcome"])
 class Sweeper:
     """Relays due wishes at once when woken, and otherwise looks for all that is overdue every `sweep_interval`."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self, runtime: CallContext, clock: ClockWatch, relay: Relay, reaper: Reaper, due: threading.Event
+    ) -> None:
+        """`due` is set when an outbox entry is due now."""
         self._runtime = runtime
-        self._woken = threading.Event()
+        self._clock = clock
+        self._relay = relay
+        self._reaper = reaper
+        self._due = due
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._presence = Presence(runtime.settings, runtime.db)
 
     def run_once(self) -> int:
         """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
-        self._runtime.clock.look()
-        self._runtime.relay.find_lost()
-        relayed = self._relay()
-        reaped = self._runtime.reaper.run()
+        self._clock.look()
+        self._relay.find_lost()
+        relayed = self._send_due()
+        reaped = self._reaper.run()
         expired = self._runtime.ledger.expire()
         if reaped:
-            relayed += self._relay()
+            relayed += self._send_due()
         return relayed + reaped + expired
 
-    def _relay(self) -> int:
+    def _send_due(self) -> int:
         """Send all that is due, however much it is."""
-        relayed = sent = self._runtime.relay.run_due(BATCH)
+        relayed = sent = self._relay.run_due(BATCH)
         while sent == BATCH and not self._stopping.is_set():
-            sent = self._runtime.relay.run_due(BATCH)
+            sent = self._relay.run_due(BATCH)
             relayed += sent
         return relayed
 
     def start(self) -> None:
         """Sweep in a thread from now on, and have the runtime wake it after each submission."""
         self._thread = threading.Thread(target=self.run_forever, name="sweeper", daemon=True)
-        self._runtime.hurry = self._woken.set
         self._thread.start()
         threading.Thread(target=self._prune_forever, name="pruner", daemon=True).start()
 
     def stop(self) -> None:
         """End the thread after the sweep it is in."""
         self._stopping.set()
-        self._woken.set()
+        self._due.set()
         if self._thread is not None:
             self._thread.join(timeout=self._runtime.settings.send_timeout + 1.0)
 
     def run_forever(self) -> None:
         """Sweep until `stop`. A failed sweep is logged and tried again at the next."""
         while not self._stopping.is_set():
-            woken = self._woken.wait(self._runtime.settings.sweep_interval)
-            self._woken.clear()
+            woken = self._due.wait(self._runtime.settings.sweep_interval)
+            self._due.clear()
             try:
                 self._presence.note()
-                self._relay() if woken else self.run_once()
+                self._send_due() if woken else self.run_once()
             except SwallowtailError as away:
                 SWEEPS.labels("away").inc()
                 log.warning("sweep_postponed", reason=away.message)
@@ -89,7 +97,7 @@ class Sweeper:
             else:
                 SWEEPS.labels("done").inc()
             # Whatever became of the sweep: without the database, readiness is to know of the broker all the same.
-            self._runtime.relay.look()
+            self._relay.look()
 
     def _prune_forever(self) -> None:
         interval = self._runtime.settings.prune_interval

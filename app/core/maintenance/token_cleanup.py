@@ -11,10 +11,10 @@ from functools import partial
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now_once
 from swallowtail.app.core.maintenance.retention import delete_in_batches
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.auth import AccessToken
 
 #: The name of the turn.
@@ -22,7 +22,7 @@ DUTY = "tokens"
 _DAY = 86_400.0
 
 
-def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
+def delete_spent(runtime: CallContext, may_go_on: Callable[[], bool]) -> int:
     """Delete tokens that expired or were revoked `token_keep_days` ago, if it is this process's turn; how many.
 
     Args:
@@ -45,7 +45,7 @@ def delete_spent(runtime: Runtime, may_go_on: Callable[[], bool]) -> int:
     return deleted
 
 
-def _delete_batch(runtime: Runtime, is_spent: ColumnElement[bool]) -> int:
+def _delete_batch(runtime: CallContext, is_spent: ColumnElement[bool]) -> int:
     def work(session: Session) -> int:
         some = session.scalars(select(AccessToken.id).where(is_spent).limit(runtime.settings.prune_batch)).all()
         gone = delete(AccessToken).where(AccessToken.id.in_(some)).returning(AccessToken.id)

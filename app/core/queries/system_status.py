@@ -5,7 +5,7 @@ Reads only, and only what is open: what has ended is counted as it ends (`core/l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,9 +16,9 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.database.database import db_now, db_now_once
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.database import Database, db_now, db_now_once
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.system import Worker
@@ -72,8 +72,11 @@ def _seconds(clock: datetime, since: datetime | None) -> float:
 class VitalsCollector(Collector):
     """The vitals as gauges, read whenever somebody asks for metrics."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, db: Database, settings: Settings, queue_depth: Callable[[], int | None]) -> None:
+        """`queue_depth` returns how many messages wait in the broker's queue, None when that is unknown."""
+        self._db = db
+        self._settings = settings
+        self._queue_depth = queue_depth
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing: to register is not to ask."""
@@ -82,14 +85,14 @@ class VitalsCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Look now. What cannot be read is left out, and `swallowtail_database_readable` is 0."""
         yield from self._look()
-        depth = self._runtime.relay.depth
+        depth = self._queue_depth()
         if depth is not None:
             yield _gauge("queue_depth", "Messages that wait in the broker's queue", depth)
 
     def _look(self) -> Iterable[Metric]:
-        most = self._runtime.settings.count_limit
+        most = self._settings.count_limit
         try:
-            with self._runtime.db.read(wait=PATIENCE) as session:
+            with self._db.read(wait=PATIENCE) as session:
                 seen, open_tasks = read_vitals(session, most), count_open(session, most)
         except (SwallowtailError, SQLAlchemyError) as away:
             log.info("vitals_unknown", reason=type(away).__name__)

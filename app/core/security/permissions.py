@@ -7,7 +7,7 @@ looks to them as if it were not there (`NotFound`); what their role does not all
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
-from swallowtail.app.core.tables.auth import Membership
+from swallowtail.app.core.events import now
+from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Task
@@ -144,8 +145,10 @@ class Caller:
 THE_SYSTEM = Caller(SYSTEM, "system")
 
 
-def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
+def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold: bool = False) -> None:
     """Let an actor do something in an instance, or raise.
+
+    With `hold`, for a change: the membership stays as it is until the transaction ends.
 
     Raises:
         Unauthenticated: nobody said who they are.
@@ -156,7 +159,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
     if actor.is_trusted:
         return
     _refuse_blind(actor)
-    role = read_role(session, actor, instance_id)
+    role = read_role(session, actor, instance_id, hold=hold)
     if role is None:
         raise NotFound("there is no such instance", field="instance_id")
     allowed = actor.acts if actor.kind != "front_end" else actor.acts or frozenset({Act.READ})
@@ -168,25 +171,60 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str) -> None:
         raise Forbidden(f"this takes the role {LEAST_ROLE[act]}; yours is {role}")
 
 
-def require_task(session: Session, actor: Actor, act: Act, task_id: str) -> str:
+def require_task(session: Session, actor: Actor, act: Act, task_id: str, *, hold: bool = False) -> str:
     """Let an actor do something with a task, or raise as `require` does; returns the id of the task's instance."""
     refuse_nobody(actor)
     instance_id = session.scalar(select(Task.instance_id).where(Task.id == task_id))
     if instance_id is None or actor.task_id not in (None, task_id):
         raise NotFound("there is no such task", field="task_id")
-    _require_inside(session, actor, act, instance_id, NotFound("there is no such task", field="task_id"))
+    _require_inside(session, actor, act, instance_id, NotFound("there is no such task", field="task_id"), hold)
     return instance_id
 
 
-def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str) -> str:
+def require_schedule(session: Session, actor: Actor, act: Act, schedule_id: str, *, hold: bool = False) -> str:
     """Let an actor do something with a schedule, or raise as `require` does; returns the id of its instance."""
     refuse_nobody(actor)
     missing = NotFound("there is no such schedule", field="schedule_id")
     instance_id = session.scalar(select(Schedule.instance_id).where(Schedule.id == schedule_id))
     if instance_id is None or actor.task_id is not None:
         raise missing
-    _require_inside(session, actor, act, instance_id, missing)
+    _require_inside(session, actor, act, instance_id, missing, hold)
     return instance_id
+
+
+def confirm(session: Session, actor: Actor, *, alone: bool = False) -> Actor:
+    """Return an actor as its user and token are in this transaction, which holds both until it ends.
+
+    Args:
+        session: of a transaction that writes.
+        actor: as it was when the caller was identified.
+        alone: whether no other transaction may hold the user meanwhile.
+
+    Raises:
+        Unauthenticated: the token was revoked or has expired, or the user was disabled or deleted.
+    """
+    refuse_nobody(actor)
+    if actor.is_trusted:
+        return actor
+    # The user before the token, as where both are changed.
+    if actor.user_id is not None:
+        query = select(User.disabled_at, User.is_superuser).where(User.id == actor.user_id)
+        user = session.execute(query.with_for_update(read=not alone)).one_or_none()
+        if user is None or user.disabled_at is not None:
+            raise _revoked(actor)
+        actor = replace(actor, is_superuser=user.is_superuser and actor.kind == "user")
+    if actor.token_id is not None:
+        mine = select(AccessToken.revoked_at, AccessToken.expires_at).where(AccessToken.id == actor.token_id)
+        token = session.execute(mine.with_for_update(read=True)).one_or_none()
+        if token is None or token.revoked_at is not None or (token.expires_at and token.expires_at <= now()):
+            raise _revoked(actor)
+    return actor
+
+
+def _revoked(actor: Actor) -> Unauthenticated:
+    refusal = Unauthenticated("this token was revoked")
+    refusal.is_of_token, refusal.token_id = actor.token_id is not None, actor.token_id
+    return refusal
 
 
 def require_whole(actor: Actor) -> None:
@@ -214,8 +252,8 @@ def require_outside(actor: Actor, act: Act) -> None:
         raise Forbidden("this takes a superuser")
 
 
-def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
-    """Return what an actor is to an instance; None when they are nothing to it, or it is not there."""
+def read_role(session: Session, actor: Actor, instance_id: str, *, hold: bool = False) -> Role | None:
+    """Return an actor's role in an instance, None without one; with `hold` it is locked against changes."""
     if actor.is_trusted:
         return Role.OWNER
     if actor.instance_id not in (None, instance_id):
@@ -224,7 +262,8 @@ def read_role(session: Session, actor: Actor, instance_id: str) -> Role | None:
         there = session.scalar(select(Instance.id).where(Instance.id == instance_id))
         return Role.VIEWER if there is not None else None
     mine = (Membership.instance_id == instance_id, Membership.user_id == actor.user_id)
-    role = session.scalar(select(Membership.role).where(*mine))
+    query = select(Membership.role).where(*mine)
+    role = session.scalar(query.with_for_update(read=True) if hold else query)
     return None if role is None else Role(role)
 
 
@@ -286,9 +325,9 @@ def visible(actor: Actor) -> ColumnElement[bool]:
     return mine if actor.instance_id is None else mine & (Instance.id == actor.instance_id)
 
 
-def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, missing: NotFound) -> None:
+def _require_inside(session: Session, actor: Actor, act: Act, instance_id: str, missing: NotFound, hold: bool) -> None:
     try:
-        require(session, actor, act, instance_id)
+        require(session, actor, act, instance_id, hold=hold)
     except NotFound:
         raise missing from None
 

@@ -16,13 +16,13 @@ from typing import Any, Literal
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.queries.authorized import Sight
 from swallowtail.app.core.redis.messages import LiveMessage, read_message
 from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.security.field_mask import view_of
 from swallowtail.app.core.security.message_signing import Voucher
@@ -69,7 +69,7 @@ class Follower:
     """
 
     def __init__(
-        self, runtime: Runtime, instance_id: str, *, after: int | None = None, task_id: str | None = None
+        self, runtime: CallContext, instance_id: str, *, after: int | None = None, task_id: str | None = None
     ) -> None:
         self.task: TaskView | None = None
         #: Number of the latest event that was yielded or skipped: where another follower would continue.

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import delete, func, literal, select, tuple_, update
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.states import TERMINAL
@@ -29,7 +30,7 @@ from swallowtail.app.core.validation import check_instance_id
 
 T = TypeVar("T")
 #: One transaction's work on the instance of this id.
-_Work = Callable[[Runtime, Change, str], T]
+_Work = Callable[[CallContext, Change, str], T]
 
 _QUIETLY = {"synchronize_session": False}
 _ENDED = [status.value for status in TERMINAL]
@@ -49,7 +50,7 @@ class Removed:
 class _Doomed:
     """The instance that is being deleted; by its epoch it is told from one that got its id since."""
 
-    runtime: Runtime
+    runtime: CallContext
     instance_id: str
     epoch: str
 
@@ -57,12 +58,13 @@ class _Doomed:
         """Do one transaction's work. Raises NotFound, Conflict."""
 
         def guarded(change: Change) -> T:
+            change.require(Act.DELETE, self.instance_id)
             # Held against others who delete it, not against those who number its events.
             if not self._hold(change, share=True):
                 raise NotFound("there is no such instance", field="instance_id")
             return work(self.runtime, change, self.instance_id)
 
-        return self.runtime.ledger.commit(guarded)[0]
+        return self.runtime.commit(guarded)
 
     def repeat(self, batch: _Work[int]) -> int:
         """Do one transaction after the other until there is nothing left to do; how much was done."""
@@ -83,7 +85,7 @@ class _Doomed:
                 raise NotFound("there is no such instance", field="instance_id")
             # Otherwise nobody knew whether the commit before had happened: it had.
 
-        self.runtime.ledger.commit(guarded)
+        self.runtime.commit(guarded)
 
     def _hold(self, change: Change, *, share: bool) -> bool:
         """Lock the instance until the commit; False when there is none. Raises Conflict when it is another one."""
@@ -94,7 +96,7 @@ class _Doomed:
         return found is not None
 
 
-def delete_instance(runtime: Runtime, instance_id: str, confirm: str) -> Removed:
+def delete_instance(runtime: CallContext, instance_id: str, confirm: str) -> Removed:
     """Delete an instance and everything in it. `confirm` is its id once more.
 
     Raises:
@@ -122,7 +124,7 @@ def delete_instance(runtime: Runtime, instance_id: str, confirm: str) -> Removed
     return done
 
 
-def _close(runtime: Runtime, change: Change, instance_id: str) -> None:
+def _close(runtime: CallContext, change: Change, instance_id: str) -> None:
     """Let nobody in any more but the caller, who may have to begin again."""
     actor = runtime.caller.actor
     others = [Membership.instance_id == instance_id]
@@ -134,10 +136,10 @@ def _close(runtime: Runtime, change: Change, instance_id: str) -> None:
     change.session.execute(delete(Membership).where(*others).execution_options(**_QUIETLY))
     change.session.execute(delete(AccessToken).where(*tokens).execution_options(**_QUIETLY))
     raise_version(change.session)
-    change.note_deed(instance_id, Act.DELETE, "instance", instance_id, {"what": "begun"})
+    change.audit(instance_id, Act.DELETE, "instance", instance_id, {"what": "begun"})
 
 
-def _delete_schedules(runtime: Runtime, change: Change, instance_id: str) -> int:
+def _delete_schedules(runtime: CallContext, change: Change, instance_id: str) -> int:
     """Delete slots, and the schedules that have none any more."""
     session, most = change.session, runtime.settings.prune_batch
     mine = select(Schedule.id).where(Schedule.instance_id == instance_id)
@@ -179,7 +181,7 @@ def _cancel_all(doomed: _Doomed) -> None:
             return
         for task_id, _ in rows:
             try:
-                runtime.ledger.request_cancel(task_id)
+                runtime.commit(partial(runtime.ledger.cancel_task, task_id=task_id))
             except (Conflict, NotFound):
                 # It ended by itself meanwhile.
                 continue
@@ -190,13 +192,13 @@ def _cancel_all(doomed: _Doomed) -> None:
         page, after = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(last[0], Moment()), last[1])), last
 
 
-def _delete_tasks(runtime: Runtime, change: Change, instance_id: str) -> int:
+def _delete_tasks(runtime: CallContext, change: Change, instance_id: str) -> int:
     ids = change.session.scalars(select(Task.id).where(Task.instance_id == instance_id).limit(_TASKS)).all()
     change.session.execute(delete(Task).where(Task.id.in_(ids)).execution_options(**_QUIETLY))
     return len(ids)
 
 
-def _delete_events(runtime: Runtime, change: Change, instance_id: str) -> int:
+def _delete_events(runtime: CallContext, change: Change, instance_id: str) -> int:
     session, most = change.session, runtime.settings.prune_batch
     stored = select(Event.seq).where(Event.instance_id == instance_id).order_by(Event.seq).limit(most).subquery()
     last, number = session.execute(select(func.max(stored.c.seq), func.count())).one()
@@ -217,4 +219,4 @@ def _finish(change: Change, instance_id: str, done: Removed) -> None:
     change.session.execute(delete(Instance).where(Instance.id == instance_id).execution_options(**_QUIETLY))
     raise_version(change.session)
     detail = {"what": "done", "tasks": done.tasks, "events": done.events}
-    change.note_deed(instance_id, Act.DELETE, "instance", instance_id, detail)
+    change.audit(instance_id, Act.DELETE, "instance", instance_id, detail)

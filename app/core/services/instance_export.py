@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session, undefer
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import bearable, now, stamp, to_json
 from swallowtail.app.core.ledger.artifacts import read_artifact
@@ -24,9 +25,8 @@ from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for
 from swallowtail.app.core.privacy.keyring import KeyMissing, Tampered
 from swallowtail.app.core.queries import rows as queries_rows
 from swallowtail.app.core.queries.views import view_schedule, view_slot, view_step, view_task
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import StepView
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import Act
 from swallowtail.app.core.services.instance_policy import read_own_policy
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.audit import AuditEntry
@@ -45,7 +45,7 @@ PAGE, FEW = 500, 20
 _Read = Callable[[Session, Any], tuple[Sequence[Any], Any]]
 
 
-def export_instance(runtime: Runtime, instance_id: str) -> Iterator[bytes]:
+def export_instance(runtime: CallContext, instance_id: str) -> Iterator[bytes]:
     """Return an instance's export, line by line; what nobody is to see is hidden as everywhere.
 
     Whether the caller may is decided, and noted in the audit log, before the first line.
@@ -58,10 +58,10 @@ def export_instance(runtime: Runtime, instance_id: str) -> Iterator[bytes]:
     instance_id = check_instance_id(instance_id)
 
     def note(change: Any) -> None:
-        require(change.session, runtime.caller.actor, Act.EXPORT, instance_id)
-        change.note_deed(instance_id, Act.EXPORT, "instance", instance_id)
+        change.require(Act.EXPORT, instance_id)
+        change.audit(instance_id, Act.EXPORT, "instance", instance_id)
 
-    runtime.ledger.commit(note)
+    runtime.commit(note)
     with runtime.db.read() as session:
         head = read_head(session, instance_id)
         if head is None:
@@ -78,7 +78,7 @@ def export_instance(runtime: Runtime, instance_id: str) -> Iterator[bytes]:
     return _lines(runtime, instance_id, head, first)
 
 
-def _lines(runtime: Runtime, instance_id: str, head: Head, first: dict[str, Any]) -> Iterator[bytes]:
+def _lines(runtime: CallContext, instance_id: str, head: Head, first: dict[str, Any]) -> Iterator[bytes]:
     digest, counts = hashlib.sha256(), Counter[str]()
 
     def write(line: dict[str, Any]) -> bytes:

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.privacy.redaction_rules import normal
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.tables.instances import InstancePolicy
@@ -42,7 +42,7 @@ def read_own_policy(session: Session, instance_id: str) -> PolicyView:
     return view_policy(instance_id, row)
 
 
-def show_policy(runtime: Runtime, instance_id: str) -> PolicyView:
+def show_policy(runtime: CallContext, instance_id: str) -> PolicyView:
     """Return an instance's policy to whoever may keep it.
 
     Raises:
@@ -54,7 +54,7 @@ def show_policy(runtime: Runtime, instance_id: str) -> PolicyView:
         return read_own_policy(session, instance_id)
 
 
-def put_policy(runtime: Runtime, instance_id: str, wish: PolicyWish) -> PolicyView:
+def put_policy(runtime: CallContext, instance_id: str, wish: PolicyWish) -> PolicyView:
     """Put a policy in the place of the one before.
 
     Raises:
@@ -69,7 +69,7 @@ def put_policy(runtime: Runtime, instance_id: str, wish: PolicyWish) -> PolicyVi
         raise InvalidInput("hide_emails must be true, false or null", field="hide_emails")
 
     def work(change: Change) -> PolicyView:
-        require(change.session, runtime.caller.actor, Act.KEEP_POLICY, instance_id)
+        change.require(Act.KEEP_POLICY, instance_id)
         if read_head(change.session, instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
         row = change.session.get(InstancePolicy, instance_id, with_for_update=True)
@@ -81,10 +81,10 @@ def put_policy(runtime: Runtime, instance_id: str, wish: PolicyWish) -> PolicyVi
         change.session.flush()
         view = view_policy(instance_id, row)
         told = {name: value for name, value in view.items() if name not in ("instance_id", "updated_at")}
-        change.note_deed(instance_id, Act.KEEP_POLICY, "policy", instance_id, told)
+        change.audit(instance_id, Act.KEEP_POLICY, "policy", instance_id, told)
         return view
 
-    view: PolicyView = runtime.ledger.commit(work)[0]
+    view: PolicyView = runtime.commit(work)
     runtime.db.policies.forget()
     return view
 

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_doubt
 from swallowtail.app.core.database.database import db_now_once
 from swallowtail.app.core.errors import InvalidInput, TooLarge, Unavailable
@@ -21,10 +22,9 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.payload_redaction.rules import whole_input
 from swallowtail.app.core.privacy.text_redaction import redact_text
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.cron import latest_slots, next_slot
 from swallowtail.app.core.services.schedules import clock, timing_of
-from swallowtail.app.core.services.tasks import Submission, check_submission
+from swallowtail.app.core.services.submissions import Submission, check_submission
 from swallowtail.app.core.states import ACTIVE
 from swallowtail.app.core.tables.column_encryption import place_of
 from swallowtail.app.core.tables.schedules import Schedule, Slot
@@ -46,7 +46,7 @@ class _Decision:
     reason: str | None = None
 
 
-def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) -> int:
+def fire_due(runtime: CallContext, limit: int = 100, *, at: datetime | None = None) -> int:
     """Decide every due slot of up to `limit` schedules and return how many schedules were decided.
 
     `at` stands in for the database's clock. A schedule that cannot be fired is logged and left for the next look; it
@@ -76,7 +76,7 @@ def fire_due(runtime: Runtime, limit: int = 100, *, at: datetime | None = None) 
     return decided
 
 
-def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
+def _fire(runtime: CallContext, seen: Schedule, at: datetime | None) -> int:
     """Decide the due slots of one schedule; return how many tasks that made."""
     template = _template(runtime, seen)
     with runtime.db.read() as session:
@@ -88,21 +88,22 @@ def _fire(runtime: Runtime, seen: Schedule, at: datetime | None) -> int:
         decisions = _advance(runtime, change, seen, at)
         return sum(_carry_out(runtime, change, seen, decision, template) for decision in decisions)
 
-    return runtime.ledger.commit(work)[0]
+    return runtime.commit(work)
 
 
-def _template(runtime: Runtime, row: Schedule) -> NewTask | str:
+def _template(runtime: CallContext, row: Schedule) -> NewTask | str:
     """The task that each slot submits, or why its agent would not take it any more."""
     with runtime.db.read() as session:
         given = sound(whole_input(session, row), place_of(Schedule, row.id, "input"))
     wanted = Submission(row.instance_id, row.kind, given, title=row.name, submitted_by=f"schedule:{row.id}")
     try:
-        return check_submission(runtime, wanted)
+        with runtime.db.read() as session:
+            return check_submission(session, runtime, wanted)
     except (InvalidInput, TooLarge) as refused:
         return redact_text(f"refused: {refused.message}", runtime.db.policies.general.hiding(given))[:200]
 
 
-def _advance(runtime: Runtime, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:
+def _advance(runtime: CallContext, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:
     """Move the schedule past its due slots, unless another beat has done so or somebody paused it, and decide these."""
     assert seen.next_slot_at is not None
     timing, moment = timing_of(seen), clock(change.session, at)
@@ -141,7 +142,7 @@ def _choose(due: list[datetime], missed_before: datetime, catch_up: str, most: i
 
 
 def _carry_out(
-    runtime: Runtime, change: Change, schedule: Schedule, decision: _Decision, template: NewTask | str
+    runtime: CallContext, change: Change, schedule: Schedule, decision: _Decision, template: NewTask | str
 ) -> int:
     """Write down one slot and, if it fires, submit its task. Returns the number of tasks."""
     known = change.session.get(Slot, (schedule.id, decision.planned_at))

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.events import to_json
@@ -23,11 +24,10 @@ from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.process.worker_thread import place_for
 from swallowtail.app.core.queries.views import view_schedule
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.schedules import ScheduleView
-from swallowtail.app.core.security.permissions import Act, require, require_schedule
+from swallowtail.app.core.security.permissions import Act, require
 from swallowtail.app.core.services.cron import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
-from swallowtail.app.core.services.tasks import Submission, check_submission
+from swallowtail.app.core.services.submissions import Submission, check_submission
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 
@@ -58,7 +58,7 @@ class NewSchedule:
     overlap: Overlap = "allow"
 
 
-def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None = None) -> ScheduleView:
+def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | None = None) -> ScheduleView:
     """Store a schedule. `at` stands in for the database's clock.
 
     Raises:
@@ -66,18 +66,19 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         NotFound: there is no such instance.
         Conflict: the instance has a schedule of this name.
     """
-    check_instance_id(wanted.instance_id)
+    instance_id = check_instance_id(wanted.instance_id)
     with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.SCHEDULE, wanted.instance_id)
-    name = check_line(wanted.name, "name", longest=200)
-    check_submission(runtime, Submission(wanted.instance_id, wanted.kind, wanted.input, title=name))
-    row = _row(wanted, name)
-    told = _tell(runtime, row, wanted.input)
+        require(session, runtime.caller.actor, Act.SCHEDULE, instance_id)
+        name = check_line(wanted.name, "name", longest=200)
+        check_submission(session, runtime, Submission(instance_id, wanted.kind, wanted.input, title=name))
+        row = _row(wanted, name)
+        told = _tell(session, runtime, row, wanted.input)
 
     def work(change: Change) -> Schedule:
-        if read_head(change.session, wanted.instance_id) is None:
+        change.require(Act.SCHEDULE, instance_id)
+        if read_head(change.session, instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
-        same = (Schedule.instance_id == wanted.instance_id, Schedule.name == name)
+        same = (Schedule.instance_id == instance_id, Schedule.name == name)
         if change.session.scalar(select(Schedule.id).where(*same)) is not None:
             raise Conflict("there is a schedule of this name", field="name")
         row.created_at = clock(change.session, at)
@@ -94,72 +95,63 @@ def add_schedule(runtime: Runtime, wanted: NewSchedule, *, at: datetime | None =
         return stored
 
     try:
-        return _view(runtime, runtime.ledger.commit(work)[0])
+        return _view(runtime, runtime.commit(work))
     except IntegrityError:
         raise Conflict("there is a schedule of this name", field="name") from None
 
 
-def _tell(runtime: Runtime, row: Schedule, given: Any) -> Told:
-    """Return what is told of a new schedule's input, made before anything is locked."""
-    given = {} if given is None else given
-    with runtime.db.read() as session:
-        rules, compute = rules_for(session, row.instance_id, row.kind), place_for(session, given)
-    told: Told = compute(lambda: tell(to_json(given), rules, runtime.settings, learning=True))
+def _tell(session: Session, runtime: CallContext, row: Schedule, payload: Any) -> Told:
+    """Return what is shown of a new schedule's input, computed before anything is locked."""
+    payload = {} if payload is None else payload
+    rules = rules_for(session, row.instance_id, row.kind)
+    told: Told = place_for(session, payload)(lambda: tell(to_json(payload), rules, runtime.settings, learning=True))
     return told
 
 
-def pause_schedule(runtime: Runtime, schedule_id: str) -> ScheduleView:
+def pause_schedule(runtime: CallContext, schedule_id: str) -> ScheduleView:
     """Let no slot come until `resume_schedule`. Pausing again changes nothing. Raises InvalidInput, NotFound."""
-    schedule_id = _own(runtime, schedule_id)
+    schedule_id = check_task_id(schedule_id, "schedule_id")
 
     def work(change: Change) -> Schedule:
-        row = _locked(change.session, schedule_id)
+        row = _lock_own(change, schedule_id)
         if not row.paused:
             _note(change, "paused", row)
         row.paused, row.next_slot_at = True, None
         return row
 
-    return _view(runtime, runtime.ledger.commit(work)[0])
+    return _view(runtime, runtime.commit(work))
 
 
-def resume_schedule(runtime: Runtime, schedule_id: str, *, at: datetime | None = None) -> ScheduleView:
+def resume_schedule(runtime: CallContext, schedule_id: str, *, at: datetime | None = None) -> ScheduleView:
     """Go on with the first slot from now; those of the pause are gone. Raises InvalidInput, NotFound."""
-    schedule_id = _own(runtime, schedule_id)
+    schedule_id = check_task_id(schedule_id, "schedule_id")
 
     def work(change: Change) -> Schedule:
-        row = _locked(change.session, schedule_id)
+        row = _lock_own(change, schedule_id)
         if row.paused:
             _note(change, "resumed", row)
             row.paused, row.next_slot_at = False, next_slot(timing_of(row), clock(change.session, at))
         return row
 
-    return _view(runtime, runtime.ledger.commit(work)[0])
+    return _view(runtime, runtime.commit(work))
 
 
-def remove_schedule(runtime: Runtime, schedule_id: str) -> None:
+def remove_schedule(runtime: CallContext, schedule_id: str) -> None:
     """Forget a schedule and its slots; the tasks that it submitted stay. Raises InvalidInput, NotFound."""
-    schedule_id = _own(runtime, schedule_id)
+    schedule_id = check_task_id(schedule_id, "schedule_id")
 
     def work(change: Change) -> None:
-        _note(change, "removed", _locked(change.session, schedule_id))
+        _note(change, "removed", _lock_own(change, schedule_id))
         change.session.execute(delete(Schedule).where(Schedule.id == schedule_id))
 
-    runtime.ledger.commit(work)
-
-
-def _own(runtime: Runtime, schedule_id: str) -> str:
-    """Return the id of a schedule that the caller may change."""
-    schedule_id = check_task_id(schedule_id, "schedule_id")
-    with runtime.db.read() as session:
-        require_schedule(session, runtime.caller.actor, Act.SCHEDULE, schedule_id)
-    return schedule_id
+    runtime.commit(work)
 
 
 def _note(change: Change, what: str, row: Schedule) -> None:
-    change.note_deed(row.instance_id, Act.SCHEDULE, "schedule", row.id, {"what": what, "name": row.name})
+    change.audit(row.instance_id, Act.SCHEDULE, "schedule", row.id, {"what": what, "name": row.name})
 
 
-def _view(runtime: Runtime, row: Schedule) -> ScheduleView:
+def _view(runtime: CallContext, row: Schedule) -> ScheduleView:
     """Return the view of a schedule that was just written, made when nothing is locked any more."""
 
     def read(session: Session) -> ScheduleView:
@@ -230,8 +222,11 @@ def _checked_choice(value: Any, field: str, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _locked(session: Session, schedule_id: str) -> Schedule:
-    row = session.scalars(select(Schedule).where(Schedule.id == schedule_id).with_for_update()).one_or_none()
+def _lock_own(change: Change, schedule_id: str) -> Schedule:
+    """Return a schedule that the caller may change, locked."""
+    change.require_schedule(Act.SCHEDULE, schedule_id)
+    query = select(Schedule).where(Schedule.id == schedule_id).with_for_update()
+    row = change.session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("there is no such schedule", field="schedule_id")
     return row

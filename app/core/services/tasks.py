@@ -1,61 +1,38 @@
-"""The one door: whatever submits, cancels or retries goes through here. Second stop on the road, before the ledger.
+"""Creates instances, and submits, cancels and retries tasks; REST, the UI, the command line and beat call this module.
 
-REST, the web UI, the CLI and beat call the same functions, so that none of them can be laxer than another.
+Each action is one transaction, which checks the caller's permission with the rows that it reads.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.coordination.worker_registry import find_doubt
-from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.events import EventRecord, now, to_json
-from swallowtail.app.core.ledger.agent_cards import PROBE, find_card, validate_input
-from swallowtail.app.core.ledger.artifacts import Told, tell
+from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.ledger.event_log import Change, read_head
+from swallowtail.app.core.ledger.instances import add_instance
 from swallowtail.app.core.ledger.tasks import NewTask
-from swallowtail.app.core.payload_redaction.rules import rules_for, rules_of
-from swallowtail.app.core.privacy.text_redaction import redact_text
-from swallowtail.app.core.process.worker_thread import Offload, here, looks_small
-from swallowtail.app.core.queries.rows import read_instance
+from swallowtail.app.core.payload_redaction.rules import rules_of
+from swallowtail.app.core.process.worker_thread import looks_small
 from swallowtail.app.core.queries.views import view_instance, view_task
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import TaskView, WarningView
-from swallowtail.app.core.security.permissions import Act, require, require_outside, require_task
-from swallowtail.app.core.tables.system import Agent
+from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.services.submissions import Submission, check_submission
 from swallowtail.app.core.tables.tasks import Task
-from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line, check_task_id
+from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 
-#: Longest that a submission may wait for a worker before it expires: a year.
-_LONGEST_EXPIRY = 366 * 24 * 3600.0
-#: In characters; a marker may be longer than what it hides.
-_LONGEST_TITLE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What somebody wants done. `expires_in` is seconds from now in which a worker must have taken it."""
-
-    instance_id: str
-    kind: str
-    input: Any = None
-    title: str | None = None
-    idempotency_key: str | None = None
-    expires_in: float | None = None
-    submitted_by: str = "api"
+__all__ = ["Outcome", "Submission", "cancel", "create_instance", "find_warnings", "retry", "submit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The task after an action, and the latest event that the action caused (or found): its number and its log."""
+    """The task after an action, and the latest event that the action caused (or found): its number and its epoch."""
 
     task: TaskView
     seq: int
@@ -65,10 +42,8 @@ class Outcome:
     warnings: tuple[WarningView, ...] = ()
 
 
-def create_instance(runtime: Runtime, name: str, instance_id: str | None = None) -> InstanceView:
-    """Create a workspace.
-
-    Whoever creates it becomes its owner.
+def create_instance(context: CallContext, name: str, instance_id: str | None = None) -> InstanceView:
+    """Create an instance. A user who creates it becomes its owner.
 
     Raises:
         InvalidInput: the name or the id cannot be used.
@@ -76,68 +51,21 @@ def create_instance(runtime: Runtime, name: str, instance_id: str | None = None)
         TooMany: the caller has created as many as one user may.
         Unauthenticated, Forbidden: see `require_outside`.
     """
-    require_outside(runtime.caller.actor, Act.CREATE_INSTANCE)
-    name = check_line(name, "name", longest=200)
-    chosen = check_instance_id(instance_id, "id") if instance_id is not None else uuid.uuid4().hex
-    return view_instance(runtime.ledger.create_instance(name, chosen))
+    epoch, own_id = uuid.uuid4().hex[:16], uuid.uuid4().hex
+
+    def work(change: Change) -> InstanceView:
+        change.require_outside(Act.CREATE_INSTANCE)
+        title = check_line(name, "name", longest=200)
+        chosen = own_id if instance_id is None else check_instance_id(instance_id, "id")
+        return view_instance(add_instance(change, title, chosen, epoch, context.settings.max_user_instances))
+
+    return context.commit(work)
 
 
-def check_submission(runtime: Runtime, wanted: Submission) -> NewTask:
-    """Check everything about a submission but whether its instance exists.
+def submit(context: CallContext, wanted: Submission) -> Outcome:
+    """Store a task and its outbox entry. The same `idempotency_key` again returns the task of the first time.
 
-    Raises:
-        InvalidInput: names the field that is wrong.
-        TooLarge: the input is larger than allowed.
-    """
-    check_instance_id(wanted.instance_id)
-    kind = check_line(wanted.kind, "kind", longest=100)
-    if kind == PROBE and not runtime.settings.has_probe:
-        raise InvalidInput("the agent 'probe' is off here; SWALLOWTAIL_PROBE=on turns it on", field="kind")
-    compute = _place(runtime, wanted.input)
-    compute(check_json, wanted.input, "input", runtime.settings)
-    key = wanted.idempotency_key
-    if key is not None:
-        key = check_line(key, "Idempotency-Key", longest=200)
-    expires_at = _expiry(wanted.expires_in)
-    with runtime.db.read() as session:
-        card = find_card(session, kind)
-        given, encoded = compute(_complete, card, wanted.input, runtime.settings)
-        rules = rules_for(session, wanted.instance_id, kind)
-    told: Told = compute(tell, encoded, rules, runtime.settings)
-    title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=_LONGEST_TITLE)
-    return NewTask(
-        instance_id=wanted.instance_id,
-        kind=kind,
-        # Nobody needs a secret in it, and it is shown in many places.
-        title=redact_text(title, told.own)[:_LONGEST_TITLE],
-        input=given,
-        fingerprint=compute(lambda: hashlib.sha256(to_json([kind, given, title, wanted.expires_in])).hexdigest()),
-        submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
-        idempotency_key=key,
-        expires_at=expires_at,
-        soft_time_limit=card.soft_time_limit,
-        hard_time_limit=card.hard_time_limit,
-        told=told,
-    )
-
-
-def _place(runtime: Runtime, given: Any) -> Offload:
-    """Return where to compute with an input: a large one is not looked at where that would hold others up."""
-    return here if looks_small(given) else runtime.offload
-
-
-def _complete(card: Agent, given: Any, settings: Settings) -> tuple[Any, bytes]:
-    """Return an input with the defaults of its agent's schema, which may make more of it, and the same as JSON."""
-    given = validate_input(card, given)
-    encoded = to_json(given)
-    check_kept(encoded, "input", settings)
-    return given, encoded
-
-
-def submit(runtime: Runtime, wanted: Submission) -> Outcome:
-    """Store a task and its wish to run. The same `idempotency_key` again gives the task it gave before.
-
-    A kind that no running worker knows any more is accepted, since one may be about to start, but not without a word.
+    A kind that no running worker knows is accepted, since such a worker may be about to start, with a warning.
 
     Raises:
         InvalidInput, TooLarge: see `check_submission`.
@@ -145,22 +73,25 @@ def submit(runtime: Runtime, wanted: Submission) -> Outcome:
         Conflict: the idempotency key was used for something else.
         Unauthenticated, Forbidden: the caller may not.
     """
-    check_instance_id(wanted.instance_id)
-    with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.SUBMIT, wanted.instance_id)
-    task, events, created = runtime.ledger.submit(check_submission(runtime, wanted))
-    runtime.hurry()
-    return replace(_outcome(runtime, task, events, created=created), warnings=find_warnings(runtime, task.kind))
+    instance_id, task_id = check_instance_id(wanted.instance_id), str(uuid.uuid4())
+    checked: NewTask | None = None
+    if not looks_small(wanted.input):
+        # What takes long is computed before the transaction that holds others up.
+        with context.db.read() as session:
+            require(session, context.caller.actor, Act.SUBMIT, instance_id)
+            checked = check_submission(session, context, wanted)
+
+    def work(change: Change) -> tuple[Task, bool]:
+        change.require(Act.SUBMIT, instance_id)
+        new = checked or check_submission(change.session, context, wanted)
+        return context.ledger.add_task(change, replace(new, id=task_id))
+
+    outcome = _act(context, work)
+    context.hurry()
+    return outcome
 
 
-def find_warnings(runtime: Runtime, kind: str) -> tuple[WarningView, ...]:
-    """Return what somebody should know who asks for tasks of a kind: `{code, message}` each."""
-    # Often asked after something was stored: that must not look as if it had failed.
-    doubt = runtime.db.run(lambda session: find_doubt(session, kind), write=False)
-    return () if doubt is None else ({"code": "no_worker", "message": doubt},)
-
-
-def cancel(runtime: Runtime, task_id: str) -> Outcome:
+def cancel(context: CallContext, task_id: str) -> Outcome:
     """Cancel a task: at once if it has not started, otherwise as soon as its run notices.
 
     Raises:
@@ -169,13 +100,16 @@ def cancel(runtime: Runtime, task_id: str) -> Outcome:
         Unauthenticated, Forbidden: the caller may not.
     """
     task_id = check_task_id(task_id)
-    with runtime.db.read() as session:
-        require_task(session, runtime.caller.actor, Act.CANCEL, task_id)
-    return _outcome(runtime, *runtime.ledger.request_cancel(task_id))
+
+    def work(change: Change) -> tuple[Task, bool]:
+        change.require_task(Act.CANCEL, task_id)
+        return context.ledger.cancel_task(change, task_id), False
+
+    return _act(context, work, is_to_run=False)
 
 
-def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outcome:
-    """Give an ended task another attempt. Finished steps are kept, up to `from_step` (a step's key) if that is given.
+def retry(context: CallContext, task_id: str, from_step: str | None = None) -> Outcome:
+    """Give an ended task another attempt. Finished steps are kept; with `from_step` (a key), those before it.
 
     Raises:
         NotFound: there is no such task.
@@ -186,29 +120,53 @@ def retry(runtime: Runtime, task_id: str, from_step: str | None = None) -> Outco
     if from_step is not None:
         from_step = check_line(from_step, "from_step", longest=200)
     task_id = check_task_id(task_id)
-    with runtime.db.read() as session:
-        require_task(session, runtime.caller.actor, Act.RETRY, task_id)
-    task, events = runtime.ledger.retry(task_id, from_step)
-    outcome = _outcome(runtime, task, events)
-    runtime.hurry()
-    return replace(outcome, warnings=find_warnings(runtime, task.kind))
 
+    def work(change: Change) -> tuple[Task, bool]:
+        change.require_task(Act.RETRY, task_id)
+        return context.ledger.retry_task(change, task_id, from_step), False
 
-def _outcome(runtime: Runtime, task: Task, events: Sequence[EventRecord], *, created: bool = False) -> Outcome:
-    def read(session: Session) -> Outcome:
-        view = view_task(session, task, rules_of(session, task))
-        if events:
-            view["last_seq"] = events[-1].seq
-            return Outcome(view, events[-1].seq, events[-1].epoch, created)
-        return Outcome(view, task.last_seq, read_instance(session, task.instance_id)["epoch"], created)
-
-    outcome: Outcome = runtime.db.run(read, write=False)
+    outcome = _act(context, work)
+    context.hurry()
     return outcome
 
 
-def _expiry(seconds: float | None) -> Any:
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_EXPIRY:
-        raise InvalidInput("expires_in must be seconds, more than 0 and at most a year", field="expires_in")
-    return now() + timedelta(seconds=seconds)
+def find_warnings(context: CallContext, kind: str) -> tuple[WarningView, ...]:
+    """Return the warnings about tasks of a kind: `{code, message}` each."""
+    # Asked after something was stored, so a lost connection must not look as if that had failed.
+    warnings: tuple[WarningView, ...] = context.db.run(lambda session: _find_warnings(session, kind), write=False)
+    return warnings
+
+
+def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
+    doubt = find_doubt(session, kind)
+    return () if doubt is None else (WarningView(code="no_worker", message=doubt),)
+
+
+def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> Outcome:
+    """Commit an action on a task and view it in the same transaction; the number of its event is known only after."""
+
+    def act(change: Change) -> tuple[Task, bool, TaskView | None, str, tuple[WarningView, ...]]:
+        task, created = work(change)
+        head = read_head(change.session, task.instance_id)
+        if head is None:
+            raise NotFound("there is no such instance", field="instance_id")
+        warnings = _find_warnings(change.session, task.kind) if is_to_run else ()
+        return task, created, _view(change.session, task) if _is_small(task) else None, head.epoch, warnings
+
+    (task, created, view, epoch, warnings), events = context.unit.commit(act, context.caller)
+    if view is None:
+        view = context.db.run(lambda session: _view(session, task), write=False)
+    if events:
+        view["last_seq"], epoch = events[-1].seq, events[-1].epoch
+    return Outcome(view, view["last_seq"], epoch, created, warnings)
+
+
+def _is_small(task: Task) -> bool:
+    """Tell whether a task is viewed in no time: large payloads take long, and those that cannot be read are not here."""
+    names = ("input", "result", "error") if task.attempt else ("input",)
+    payloads = [task.__dict__.get(name, ...) for name in names]
+    return ... not in payloads and looks_small(payloads)
+
+
+def _view(session: Session, task: Task) -> TaskView:
+    return view_task(session, task, rules_of(session, task))

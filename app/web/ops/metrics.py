@@ -64,7 +64,8 @@ def show_metrics() -> Response:
     measure(get_container())
     # Metrics of the whole deployment: computed now, and not summed over processes.
     deployment = CollectorRegistry()
-    deployment.register(VitalsCollector(get_container().rt))
+    rt = get_container().rt
+    deployment.register(VitalsCollector(rt.db, rt.settings, lambda: rt.relay.depth))
     text = generate_latest(_registry()) + generate_latest(deployment)
     return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -56,7 +56,7 @@ def run(listener: socket, settings: Settings, serve: Serve) -> int:
     app = create_app(settings, driver=driver)
     app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign]
     web: WebContainer = app.extensions["swallowtail"]
-    sweeper = Sweeper(web.rt)
+    sweeper = web.rt.make_sweeper()
     sweeper.start()
     # Objects that exist now live as long as the process: a collection that visits them takes a tenth of a second.
     gc.collect()

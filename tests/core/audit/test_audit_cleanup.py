@@ -13,12 +13,11 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_entries, verify
-from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, Deed, append
+from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditRecord, append
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance import audit_cleanup
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.tables.system import Duty
 from tests.core.audit.test_audit_log import ANN, entry_hash
@@ -38,8 +37,8 @@ def keeping(new_domain_on: NewDomain) -> Domain:
 def write(domain: Domain, *ages: float, scope: str = "demo") -> None:
     """Write an entry for each age in days."""
     for age in ages:
-        deed = Deed(scope, "task.cancel", "task", "t", {"age": age})
-        domain.db.run(partial(append, caller=ANN, deeds=[deed], at=now() - timedelta(days=age)))
+        deed = AuditRecord(scope, "task.cancel", "task", "t", {"age": age})
+        domain.db.run(partial(append, caller=ANN, records=[deed], at=now() - timedelta(days=age)))
 
 
 def prune(domain: Domain) -> int:
@@ -265,7 +264,7 @@ def test_an_entry_put_back_before_the_start_is_found(keeping: Domain) -> None:
 def test_a_sweeping_process_prunes_the_log(new_domain: NewDomain) -> None:
     domain = new_domain(audit_keep_days=10, prune_interval=0.05)
     write(domain, 30, 1)
-    sweeper = Sweeper(domain.rt)
+    sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:
         wait_until(lambda: numbers(domain) == [2], "the old entry to be pruned")
@@ -283,7 +282,7 @@ def test_a_log_that_may_not_be_pruned_keeps_nothing_else_from_being_pruned(new_d
         "CREATE TRIGGER no_right BEFORE DELETE ON audit_entry BEGIN SELECT RAISE(ABORT, 'no right'); END",
     )
     domain.ledger.request_cancel(domain.submit())
-    sweeper = Sweeper(domain.rt)
+    sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:
         wait_until(lambda: head(domain).min_seq > 0, "the older event to be pruned")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from swallowtail.app.core.audit import reader
 from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.audit.reader import Anchor, Wanted, list_entries, list_scopes, verify
-from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, Deed, append, seal
+from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditRecord, append, seal
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import Policy, prune
@@ -35,8 +35,8 @@ TRIGGERS = ("audit_entry_no_update", "audit_entry_no_delete", "audit_entry_no_re
 
 def write(domain: Domain, count: int, *, caller: Caller = ANN, scope: str = "demo", first: int = 1) -> None:
     for number in range(first, first + count):
-        deed = Deed(scope, "task.cancel", "task", f"t{number}", {"b": [1, {"z": None, "a": "é"}], "a": 1.5})
-        domain.db.run(partial(append, caller=caller, deeds=[deed], at=now()))
+        deed = AuditRecord(scope, "task.cancel", "task", f"t{number}", {"b": [1, {"z": None, "a": "é"}], "a": 1.5})
+        domain.db.run(partial(append, caller=caller, records=[deed], at=now()))
 
 
 def verdict(domain: Domain, **options: Any) -> Any:
@@ -279,7 +279,7 @@ def test_lists_are_filtered_and_go_on_where_they_ended(domain: Domain) -> None:
 
 def test_what_was_done_to_one_thing_is_looked_through_in_parts(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "LOOK", 4)
-    deeds = [Deed("demo", "task.retry" if number % 5 else "task.cancel", "task", "t") for number in range(10)]
+    deeds = [AuditRecord("demo", "task.retry" if number % 5 else "task.cancel", "task", "t") for number in range(10)]
     with domain.db.write() as session:
         append(session, ANN, deeds[:3], now())
         append(session, BOB, deeds[3:], now())

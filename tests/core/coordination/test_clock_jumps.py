@@ -14,7 +14,6 @@ from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.coordination.worker_registry import MISSED, announce
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.ledger.leases import Reaper
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.system import Duty, Worker
 from swallowtail.app.core.tables.tasks import Outbox, Task
@@ -91,7 +90,7 @@ def clock(domain: Domain) -> Iterator[Clock]:
 def steady(domain: Domain) -> Steady:
     """The clock of the domain's reaper, which only the test moves."""
     made = Steady(goes=False)
-    domain.rt.reaper = Reaper(domain.ledger, domain.settings, made)
+    domain.rt.reaper = Reaper(domain.db, domain.proposals, domain.settings, made)
     return made
 
 
@@ -319,5 +318,5 @@ def test_a_sweep_looks_at_the_clock_before_it_sends_anything(
     monkeypatch.setattr(domain.rt.clock, "look", lambda: order.append("clock"))
     monkeypatch.setattr(domain.rt.relay, "find_lost", relay)
     monkeypatch.setattr(domain.rt.relay, "run_due", lambda limit: relay())
-    Sweeper(domain.rt).run_once()
+    domain.rt.make_sweeper().run_once()
     assert order == ["clock", "relay", "relay"]

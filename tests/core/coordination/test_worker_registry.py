@@ -52,7 +52,7 @@ def test_a_worker_that_does_not_know_the_kind_leaves_the_task_as_it_was(domain: 
 def test_a_later_attempt_waits_for_a_worker_that_knows_the_kind_as_well(domain: Domain) -> None:
     claim = domain.running()
     domain.perform(claim, "a")
-    domain.ledger.propose_lost(claim.task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    domain.proposals.lost(claim.task_id, 1, {"code": "worker_lost", "message": "Lost"})
     assert domain.runs.claim(claim.task_id, 2, "old", set()) is None
     assert domain.story(after=3) == ["a in_progress", "a completed", "RETRYING", WAITS]
     again = domain.runs.claim(claim.task_id, 2, "new", {"probe"})

@@ -92,13 +92,13 @@ ACTS: dict[str, Callable[[Domain, Scene], Any]] = {
     "request_cancel": lambda domain, scene: domain.ledger.request_cancel(scene.queued)[0].status,
     "request_cancel of a run": lambda domain, scene: domain.ledger.request_cancel(scene.run.task_id)[0].message,
     "retry": lambda domain, scene: domain.ledger.retry(scene.failed)[0].retries,
-    "propose_lost": lambda domain, scene: domain.ledger.propose_lost(scene.run.task_id, 1, LOST),
-    "propose_failed": lambda domain, scene: domain.ledger.propose_failed(scene.run.task_id, 1, ERROR),
-    "propose_cancelled": lambda domain, scene: domain.ledger.propose_cancelled(scene.queued, 1),
-    "propose_unheard": lambda domain, scene: domain.ledger.propose_unheard(scene.queued, 1),
+    "propose_lost": lambda domain, scene: domain.proposals.lost(scene.run.task_id, 1, LOST),
+    "propose_failed": lambda domain, scene: domain.proposals.failed(scene.run.task_id, 1, ERROR),
+    "propose_cancelled": lambda domain, scene: domain.proposals.cancelled(scene.queued, 1),
+    "propose_unheard": lambda domain, scene: domain.proposals.discarded(scene.queued, 1),
     "reap": lambda domain, scene: domain.rt.reaper.run(),
     "expire": lambda domain, scene: domain.ledger.expire(),
-    "create_instance": lambda domain, scene: domain.ledger.create_instance("New", "new").id,
+    "create_instance": lambda domain, scene: domain.create_instance("New", "new"),
 }
 
 
@@ -163,7 +163,7 @@ def test_a_fault_that_another_try_cannot_mend_is_raised_at_once(new_domain: NewD
         raise fault
 
     with pytest.raises(type(fault)):
-        domain.ledger.commit(work)
+        domain.rt.commit(work)
     assert len(tries) == 1
 
 
@@ -176,7 +176,7 @@ def test_a_work_that_raises_leaves_nothing_behind(domain: Domain) -> None:
         raise LookupError("never mind")
 
     with pytest.raises(LookupError):
-        domain.ledger.commit(work)
+        domain.rt.commit(work)
     assert domain.story() == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
     domain.runs.complete(claim, None)
     assert domain.task(claim.task_id).status == TaskStatus.COMPLETED

@@ -87,11 +87,11 @@ def test_a_cancel_that_came_first_wins_over_any_end(domain: Domain, end: str) ->
     assert domain.wishes() == {}
 
 
-@pytest.mark.parametrize("proposal", ["propose_failed", "propose_lost"])
+@pytest.mark.parametrize("proposal", ["failed", "lost"])
 def test_a_cancel_that_came_first_wins_over_a_signal(domain: Domain, proposal: str) -> None:
     claim = domain.running()
     domain.ledger.request_cancel(claim.task_id)
-    getattr(domain.ledger, proposal)(claim.task_id, 1, LOST)
+    getattr(domain.proposals, proposal)(claim.task_id, 1, LOST)
     assert domain.story(after=3) == ["0 Cancellation requested", "CANCELLED"]
 
 

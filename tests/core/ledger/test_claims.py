@@ -121,7 +121,7 @@ def test_a_claim_brings_the_journal_of_earlier_attempts(domain: Domain) -> None:
     domain.perform(claim, "a", {"x": 1}, progress=25)
     domain.runs.skip_step(claim, "b", "Agent", "work", "not needed")
     domain.runs.start_step(claim, "c", "Agent", "work")
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.proposals.lost(claim.task_id, 1, LOST)
     second = domain.claim(claim.task_id, 2)
     assert second.progress == 25.0
     assert {key: (step.status, step.output) for key, step in second.saved.items()} == {
@@ -148,7 +148,7 @@ ZOMBIE_WRITES: dict[str, Any] = {
 def test_a_zombie_can_write_nothing(domain: Domain, write: str, after: str) -> None:
     zombie = domain.running()
     domain.runs.start_step(zombie, "open", "Agent", "work")
-    domain.ledger.propose_lost(zombie.task_id, 1, LOST)
+    domain.proposals.lost(zombie.task_id, 1, LOST)
     if after != "lost":
         second = domain.claim(zombie.task_id, 2)
         if after == "ended":

@@ -156,7 +156,7 @@ def test_a_fact_stored_between_the_look_and_the_insert_gives_its_number_back(
 
 
 def test_several_instances_in_one_change_are_numbered_each_on_its_own(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     here, there = domain.running(), domain.claim(domain.submit("other"))
     with domain.db.write() as session:
         change = Change(session)
@@ -169,12 +169,12 @@ def test_several_instances_in_one_change_are_numbered_each_on_its_own(domain: Do
 
 
 def test_changes_that_lock_two_instances_crosswise_all_succeed(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     here, there = domain.running().task_id, domain.claim(domain.submit("other")).task_id
 
     def write(order: tuple[str, str], name: str) -> None:
         for turn in range(5):
-            domain.ledger.commit(partial(_record_each, task_ids=order, fact=f"{name}{turn}"))
+            domain.rt.commit(partial(_record_each, task_ids=order, fact=f"{name}{turn}"))
 
     threads = [
         threading.Thread(target=write, args=((here, there), "x")),
@@ -197,7 +197,7 @@ def test_a_fact_of_an_instance_that_is_gone_is_refused(domain: Domain) -> None:
         change.session.execute(text("DELETE FROM instance WHERE id = 'demo'"))
 
     with pytest.raises(NotFound) as refused:
-        domain.ledger.commit(work)
+        domain.rt.commit(work)
     assert refused.value.field == "instance_id"
     assert domain.story() == ["SUBMITTED"]
 
@@ -216,7 +216,7 @@ def test_events_are_read_in_pages_and_by_task(domain: Domain) -> None:
 
 
 def test_the_head_tells_where_a_log_stands(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     domain.submit()
     with domain.db.read() as session:
         demo, other = read_head(session, "demo"), read_head(session, "other")

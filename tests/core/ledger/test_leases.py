@@ -51,7 +51,7 @@ def test_a_heartbeat_between_the_look_and_the_reaping_saves_the_run(domain: Doma
     domain.lapse(claim.task_id)
     seen = domain.task(claim.task_id).lease_until
     domain.runs.heartbeat(claim, 0.0, "")
-    domain.ledger.propose_lost(claim.task_id, 1, LOST, if_still=seen)
+    domain.proposals.lost(claim.task_id, 1, LOST, if_still=seen)
     assert domain.story() == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0"]
 
 
@@ -85,8 +85,8 @@ def test_a_task_that_keeps_killing_its_worker_fails_after_max_losses(new_domain:
     task_id = domain.submit()
     for attempt in (1, 2, 3):
         domain.claim(task_id, attempt)
-        domain.ledger.propose_lost(task_id, attempt, LOST)
-        domain.ledger.propose_lost(task_id, attempt, LOST)
+        domain.proposals.lost(task_id, attempt, LOST)
+        domain.proposals.lost(task_id, attempt, LOST)
     assert domain.story() == [
         "SUBMITTED",
         *["QUEUED", "IN_PROGRESS 0", "RETRYING"] * 2,
@@ -100,7 +100,7 @@ def test_a_task_that_keeps_killing_its_worker_fails_after_max_losses(new_domain:
 def test_no_loss_is_forgiven_when_none_is_allowed(new_domain: NewDomain) -> None:
     domain = new_domain(max_losses=0)
     claim = domain.running()
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.proposals.lost(claim.task_id, 1, LOST)
     assert domain.story(after=3) == ["FAILED"]
 
 
@@ -114,7 +114,7 @@ def test_a_newly_finished_step_forgives_earlier_losses(new_domain: NewDomain, en
             domain.runs.skip_step(claim, f"s{attempt}", "Agent", "work", "why")
         else:
             domain.perform(claim, f"s{attempt}")
-        domain.ledger.propose_lost(task_id, attempt, LOST)
+        domain.proposals.lost(task_id, attempt, LOST)
     assert domain.task(task_id).status == TaskStatus.RETRYING
 
 
@@ -123,7 +123,7 @@ def test_a_started_step_forgives_nothing(new_domain: NewDomain) -> None:
     task_id = domain.submit()
     for attempt in (1, 2):
         domain.runs.start_step(domain.claim(task_id, attempt), "a", "Agent", "work")
-        domain.ledger.propose_lost(task_id, attempt, LOST)
+        domain.proposals.lost(task_id, attempt, LOST)
     assert domain.task(task_id).status == TaskStatus.FAILED
 
 
@@ -133,7 +133,7 @@ def test_the_first_loss_costs_no_pause_and_each_further_one_a_longer(new_domain:
     pauses = []
     for attempt in range(1, 6):
         domain.claim(task_id, attempt)
-        domain.ledger.propose_lost(task_id, attempt, LOST)
+        domain.proposals.lost(task_id, attempt, LOST)
         pauses.append(domain.due_in(task_id))
     for pause, most in zip(pauses, (0.0, 400.0, 800.0, 1000.0, 1000.0), strict=True):
         assert most - 60.0 < pause <= most

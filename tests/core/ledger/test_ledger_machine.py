@@ -76,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert _template is not None
         shutil.copy(_template / "swallowtail.db", self.directory)
         self.domain = Domain(make_settings(var_dir=self.directory, max_losses=1, backoff_base=0.0))
-        self.domain.ledger.create_instance("Other", "other")
+        self.domain.create_instance("Other", "other")
         self.tasks: list[str] = []
         self.claims: list[Claim] = []
         #: What heartbeats left on the rows since the last event that told it.
@@ -212,7 +212,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def signal(self, pick: int, signal: str, off: int) -> None:
         claim = self.pick_claim(pick)
         error = {"lost": (LOST,), "failed": (ERROR,), "cancelled": ()}[signal]
-        self.act(getattr(self.domain.ledger, f"propose_{signal}"), claim.task_id, claim.attempt + off, *error)
+        self.act(getattr(self.domain.proposals, signal), claim.task_id, claim.attempt + off, *error)
 
     def sweep(self, pick: int, lapses: bool) -> None:
         if lapses:

@@ -59,7 +59,7 @@ def test_it_is_told_and_everything_goes_on_once_it_takes_writes_again(refused: A
 def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) -> None:
     domain, refusing, how, _ = refused
     now = [0.0]
-    reaper = domain.rt.reaper = Reaper(domain.ledger, domain.settings, lambda: now[0])
+    reaper = domain.rt.reaper = Reaper(domain.db, domain.proposals, domain.settings, lambda: now[0])
     claim, killed = domain.running(), domain.running()
 
     def watch(seconds: int) -> int:
@@ -87,7 +87,7 @@ def test_no_run_is_reaped_before_it_could_renew_its_lease_again(refused: Any) ->
 def test_a_reaper_gives_the_living_a_moment_when_the_database_has_just_come_back(new_domain: NewDomain) -> None:
     domain = new_domain()
     now = [0.0]
-    reaper = Reaper(domain.ledger, domain.settings, lambda: now[0])
+    reaper = Reaper(domain.db, domain.proposals, domain.settings, lambda: now[0])
     claim = domain.running()
     for _ in range(17):
         assert reaper.run() == 0, "it has to be sure that writes are taken"

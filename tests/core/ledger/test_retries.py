@@ -115,7 +115,7 @@ def test_steps_that_a_retry_repeats_are_told_again_under_their_old_ids(domain: D
 
 def test_a_retry_forgives_losses(domain: Domain) -> None:
     claim = domain.running()
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.proposals.lost(claim.task_id, 1, LOST)
     domain.runs.fail(domain.claim(claim.task_id, 2), ERROR)
     assert domain.task(claim.task_id).losses == 1
     domain.ledger.retry(claim.task_id)

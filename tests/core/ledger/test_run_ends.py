@@ -111,9 +111,9 @@ def test_a_signal_may_end_a_run_for_good(domain: Domain) -> None:
     claim = domain.running()
     domain.runs.start_step(claim, "a", "Agent", "work")
     error = {"code": "hard_time_limit", "message": "Too long"}
-    domain.ledger.propose_failed(claim.task_id, 1, error)
-    domain.ledger.propose_failed(claim.task_id, 1, error)
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.proposals.failed(claim.task_id, 1, error)
+    domain.proposals.failed(claim.task_id, 1, error)
+    domain.proposals.lost(claim.task_id, 1, LOST)
     assert domain.story(after=3) == ["a in_progress", "a failed", "FAILED"]
     assert domain.events()[-1].data["error"] == error
 
@@ -123,9 +123,9 @@ def test_a_signal_about_an_older_attempt_changes_nothing(domain: Domain) -> None
     domain.runs.retry_later(claim, ERROR, 0.0)
     domain.claim(claim.task_id, 2)
     told = domain.story()
-    domain.ledger.propose_failed(claim.task_id, 1, ERROR)
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
-    domain.ledger.propose_cancelled(claim.task_id, 1)
+    domain.proposals.failed(claim.task_id, 1, ERROR)
+    domain.proposals.lost(claim.task_id, 1, LOST)
+    domain.proposals.cancelled(claim.task_id, 1)
     assert domain.story() == told
 
 
@@ -135,8 +135,8 @@ def test_a_signal_about_a_run_that_is_over_changes_nothing(domain: Domain, statu
     attempt = domain.task(task_id).attempt
     told = domain.story()
     for proposed in (attempt, attempt + 1):
-        domain.ledger.propose_failed(task_id, proposed, ERROR)
-        domain.ledger.propose_lost(task_id, proposed, LOST)
+        domain.proposals.failed(task_id, proposed, ERROR)
+        domain.proposals.lost(task_id, proposed, LOST)
     assert domain.story() == told
 
 
@@ -145,18 +145,18 @@ def test_a_revoked_message_cancels_whatever_has_not_ended(domain: Domain, status
     task_id = domain.bring_to(status)
     row, told = domain.task(task_id), domain.story()
     attempt = row.attempt + (status is not TaskStatus.IN_PROGRESS)
-    domain.ledger.propose_cancelled(task_id, attempt)
-    domain.ledger.propose_cancelled(task_id, attempt)
+    domain.proposals.cancelled(task_id, attempt)
+    domain.proposals.cancelled(task_id, attempt)
     ends = row.finished_at is None
     assert domain.story(after=len(told)) == (["CANCELLED"] if ends else [])
 
 
 def test_signals_about_no_task_change_nothing(domain: Domain) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
-    domain.ledger.propose_failed(nobody, 1, ERROR)
-    domain.ledger.propose_lost(nobody, 1, LOST)
-    domain.ledger.propose_cancelled(nobody, 1)
-    domain.ledger.propose_unheard(nobody, 1)
+    domain.proposals.failed(nobody, 1, ERROR)
+    domain.proposals.lost(nobody, 1, LOST)
+    domain.proposals.cancelled(nobody, 1)
+    domain.proposals.discarded(nobody, 1)
     domain.ledger.mark_queued(nobody, 1, 1.0)
     assert domain.story() == []
 
@@ -164,8 +164,8 @@ def test_signals_about_no_task_change_nothing(domain: Domain) -> None:
 def test_a_message_that_was_thrown_away_is_doubted_soon(domain: Domain) -> None:
     task_id = domain.submit()
     domain.ledger.mark_queued(task_id, 1, 3000.0)
-    domain.ledger.propose_unheard(task_id, 2)
+    domain.proposals.discarded(task_id, 2)
     assert domain.due_in(task_id) > 100.0
-    domain.ledger.propose_unheard(task_id, 1)
+    domain.proposals.discarded(task_id, 1)
     assert domain.due_in(task_id) <= domain.settings.backoff_base
     assert domain.wishes() == {task_id: (1, 1)}

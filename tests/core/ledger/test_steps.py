@@ -186,7 +186,7 @@ def test_a_step_that_this_run_did_not_start_cannot_end(domain: Domain, when: str
     claim = domain.running()
     if when == "in an earlier run":
         domain.runs.start_step(claim, "a", "Agent", "work")
-        domain.ledger.propose_lost(claim.task_id, 1, LOST)
+        domain.proposals.lost(claim.task_id, 1, LOST)
         claim = domain.claim(claim.task_id, 2)
     told = domain.story()
     for end in (domain.runs.finish_step, domain.runs.fail_step):

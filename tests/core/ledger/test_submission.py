@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from swallowtail.app.core.errors import Conflict, NotFound
-from swallowtail.app.core.events import event_id, stamp, step_id
+from swallowtail.app.core.events import EventRecord, event_id, stamp, step_id
+from swallowtail.signals import event_recorded
 from tests.core.domain import ERROR, Domain, new_task
 
 
@@ -67,7 +69,7 @@ def test_a_key_used_for_something_else_is_a_conflict(domain: Domain) -> None:
 
 
 def test_keys_of_two_instances_are_apart(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     first = domain.submit(idempotency_key="k")
     second = domain.submit("other", idempotency_key="k")
     assert first != second
@@ -94,7 +96,7 @@ def test_the_same_key_from_eight_threads_at_once_makes_one_task(domain: Domain) 
 
 def test_an_instance_id_can_be_taken_once(domain: Domain) -> None:
     with pytest.raises(Conflict) as refused:
-        domain.ledger.create_instance("Again", "demo")
+        domain.create_instance("Again", "demo")
     assert refused.value.field == "id"
 
 
@@ -105,7 +107,7 @@ def test_an_instance_id_wanted_by_many_at_once_is_taken_once(domain: Domain) -> 
     def create() -> None:
         gate.wait()
         try:
-            domain.ledger.create_instance("New", "new")
+            domain.create_instance("New", "new")
             outcomes.append("made")
         except Conflict:
             outcomes.append("taken")
@@ -175,7 +177,11 @@ def test_what_is_announced_is_what_is_replayed_however_odd_the_output(domain: Do
 
 def test_an_announcement_comes_after_the_commit_and_once(domain: Domain) -> None:
     seen: list[tuple[int, int]] = []
-    domain.ledger.announce = lambda events: seen.append((events[-1].seq, domain.head()))
+
+    def look(sender: object, events: Sequence[EventRecord]) -> None:
+        seen.append((events[-1].seq, domain.head()))
+
+    event_recorded.connect(look, domain.db)
     claim = domain.running()
     domain.runs.heartbeat(claim, 5.0, "")
     domain.runs.fail(claim, ERROR)

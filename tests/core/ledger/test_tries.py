@@ -10,7 +10,7 @@ from tests.core.domain import ERROR, LOST, Domain
 
 
 def _lose(domain: Domain, task_id: str, attempt: int) -> None:
-    domain.ledger.propose_lost(task_id, attempt, LOST)
+    domain.proposals.lost(task_id, attempt, LOST)
 
 
 def _lapse(domain: Domain, task_id: str, attempt: int) -> None:
@@ -41,7 +41,7 @@ def test_failures_are_counted_through_lost_workers_and_forgotten_when_somebody_a
             domain.runs.fail_step(claim, "a", ERROR)
             domain.runs.retry_later(claim, ERROR, 0.0)
         else:
-            domain.ledger.propose_lost(task_id, attempt, LOST)
+            domain.proposals.lost(task_id, attempt, LOST)
     assert tries == [1, 2, 2, 3]
     domain.runs.fail(domain.claim(task_id, 5), ERROR)
     domain.ledger.retry(task_id)
@@ -71,7 +71,7 @@ def test_a_step_around_the_one_that_failed_has_not_failed_itself(domain: Domain)
 def test_only_errors_outside_of_steps_are_counted_for_the_task(domain: Domain) -> None:
     task_id = domain.queued()
     domain.runs.retry_later(domain.claim(task_id, 1), ERROR, 0.0)
-    domain.ledger.propose_lost(domain.claim(task_id, 2).task_id, 2, LOST)
+    domain.proposals.lost(domain.claim(task_id, 2).task_id, 2, LOST)
     claim = domain.claim(task_id, 3)
     assert claim.failures == 0
     domain.runs.retry_later(claim, ERROR, 0.0, outside_steps=True)

@@ -228,7 +228,7 @@ def test_an_instance_that_is_not_there_is_told(domain: Domain) -> None:
 
 
 def test_other_instances_are_left_alone(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     domain.submit()
     domain.submit("other")
     prune(domain.rt, "demo", EVERYTHING)
@@ -285,7 +285,7 @@ def test_a_turn_that_many_reach_for_is_taken_once(new_domain_on: NewDomain) -> N
 
 def test_whoever_has_the_turn_prunes_every_instance_by_its_policy(new_domain_on: NewDomain) -> None:
     domain = new_domain_on(event_retention_events=2, prune_floor=0)
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     for instance_id in ("demo", "other"):
         for _ in range(5):
             domain.submit(instance_id)
@@ -298,7 +298,7 @@ def test_whoever_has_the_turn_prunes_every_instance_by_its_policy(new_domain_on:
 
 def test_a_policy_of_one_instance_is_enough_to_begin(new_domain_on: NewDomain) -> None:
     domain = new_domain_on()
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     for instance_id in ("demo", "other"):
         domain.submit(instance_id)
     age(domain, 10)

@@ -85,7 +85,7 @@ def test_a_field_that_the_agent_marks_is_shown_to_nobody_and_given_to_every_atte
 
 
 def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(domain: Domain, task_id: str) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     with domain.db.write() as session:
         session.add(
             InstancePolicy(

@@ -24,7 +24,8 @@ from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_sched
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.services.tasks import Submission, check_submission, submit
+from swallowtail.app.core.services.submissions import Submission, check_submission
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
@@ -369,7 +370,8 @@ def test_nothing_is_computed_while_a_submission_or_a_schedule_holds_the_lock(
 
 def test_what_is_told_of_a_submission_is_by_the_rules_at_the_moment_when_it_is_stored(domain: Domain) -> None:
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    checked = check_submission(domain.rt, Submission("demo", "any", GIVEN, title="To Main Road 1"))
+    with domain.db.read() as session:
+        checked = check_submission(session, domain.rt, Submission("demo", "any", GIVEN, title="To Main Road 1"))
     _hide_streets(domain, "street")
     _, events, _ = domain.ledger.submit(checked)
     assert events[0].data["title"] == "To [redacted:secret]"

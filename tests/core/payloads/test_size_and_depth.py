@@ -16,7 +16,8 @@ from swallowtail.app.core.events import bearable, now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.ledger.runs import Claim
-from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.ledger.tasks import TaskWriter
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.queries.rows import list_tasks, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
@@ -114,18 +115,19 @@ def test_the_ledger_refuses_an_input_whatever_entrance_forgot_to(
     domain: Domain, value: Any, refusal: type[SwallowtailError]
 ) -> None:
     small = domain.settings.model_copy(update={"max_body_bytes": 4096, "inline_input_bytes": 1024})
-    ledger = Ledger(Database(small), small, lambda _: None)
+    db = Database(small)
+    ledger = TaskWriter(UnitOfWork(db), small)
     with pytest.raises(refusal) as refused:
         ledger.submit(new_task(input=value))
     assert refused.value.field == "input"
-    with pytest.raises(refusal) as refused, ledger.db.write() as session:
+    with pytest.raises(refusal) as refused, db.write() as session:
         session.add(make_plan(value))
     assert refused.value.field == "input"
     assert (domain.events(), domain.wishes()) == ([], {})
     ledger.submit(new_task(input=nested(10)))
-    with ledger.db.write() as session:
+    with db.write() as session:
         session.add(make_plan(nested(10)))
-    ledger.db.dispose()
+    db.dispose()
 
 
 def make_plan(given: Any) -> Schedule:

@@ -84,7 +84,7 @@ def test_a_damaged_output_of_a_finished_step_fails_the_next_attempt(new_domain: 
     domain.perform(claim, "a")
     with domain.db.write() as session:
         session.execute(text("UPDATE step SET output = 'broken'"))
-    domain.ledger.propose_lost(claim.task_id, 1, LOST)
+    domain.proposals.lost(claim.task_id, 1, LOST)
     assert domain.runs.claim(claim.task_id, 2, "worker") is None
     assert domain.task(claim.task_id).status == "FAILED"
 

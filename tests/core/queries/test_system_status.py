@@ -12,7 +12,6 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.metrics import MOVES, STEP_RETRIES, STEP_SECONDS
-from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.queries.system_status import Vitals, VitalsCollector, count_open, read_vitals
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Outbox
@@ -32,7 +31,7 @@ def _count(domain: Domain, most: int = 100) -> dict[str, int]:
 def _samples(domain: Domain) -> dict[str, float]:
     return {
         sample.name + "".join(sample.labels.values()): sample.value
-        for metric in VitalsCollector(domain.rt).collect()
+        for metric in VitalsCollector(domain.rt.db, domain.rt.settings, lambda: domain.rt.relay.depth).collect()
         for sample in metric.samples
     }
 
@@ -89,7 +88,7 @@ def test_what_was_sent_and_doubted_or_given_back_waits_since_it_was_first_due(do
     with domain.db.write() as session:
         session.execute(update(Outbox).values(due_at=db_now(-100)))
     domain.ledger.mark_queued(task_id, 1, 1000.0)
-    domain.ledger.propose_unheard(task_id, 1)
+    domain.proposals.discarded(task_id, 1)
     assert _look(domain).waiting == 1
     assert _look(domain).oldest_wait >= 100
 
@@ -156,7 +155,7 @@ def test_the_connections_of_this_process_are_told_as_they_are_taken_and_given_ba
 
 
 def test_the_broker_is_asked_also_while_the_database_is_away(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeper = Sweeper(domain.rt)
+    sweeper = domain.rt.make_sweeper()
 
     def look() -> int:
         sweeper._stopping.set()

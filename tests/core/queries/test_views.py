@@ -118,7 +118,7 @@ def test_pages_are_stable_while_tasks_are_added_and_move(domain: Domain) -> None
 
 
 def test_tasks_are_listed_by_status_and_kind_of_one_instance_only(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     domain.submit("other")
     plain, odd = domain.submit(), domain.submit(kind="odd")
     failed = domain.failed()
@@ -132,7 +132,7 @@ def test_tasks_are_listed_by_status_and_kind_of_one_instance_only(domain: Domain
 
 def test_instances_are_listed_in_pages_by_id(domain: Domain) -> None:
     for name in ("b", "A", "z-1", "Z"):
-        domain.ledger.create_instance(f"Name of {name}", name)
+        domain.create_instance(f"Name of {name}", name)
     with domain.db.read() as session:
         everything, no_more = rows.list_instances(session, limit=10)
         assert no_more is None

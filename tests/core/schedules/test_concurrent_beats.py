@@ -86,8 +86,7 @@ def look_together(bench: Bench, meanwhile: threading.Thread | None = None) -> No
     line = threading.Barrier(BEATS)
 
     def beat(number: int) -> None:
-        runtime = Runtime.build(bench.runtime.settings, announce=lambda events: None)
-        runtime.hurry = lambda: None
+        runtime = Runtime.build(bench.runtime.settings, publish=False, has_sweeper=True)
         try:
             for look in range(1, LOOKS + 1):
                 line.wait(60)

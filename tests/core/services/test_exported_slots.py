@@ -34,7 +34,7 @@ def test_every_slot_is_exported_once_and_no_other_instances(
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.PAGE", 3)
     domain = new_domain_on()
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     mine = []
     for number, slots in enumerate(numbers):
         mine += _plan(domain, "demo", f"S {number}", slots)

@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord, LiveState
+from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.queries.authorized import Sight
 from swallowtail.app.core.redis.connection import connect
@@ -132,9 +133,10 @@ def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path
         live(first, 99)  # measured after an event that has not been shown yet
         live(first, 1)
         live(second, 2)
-        bench.runtime.ledger.announce = bench.runtime.broadcast.publish
+        queue = PublishQueue(bench.runtime.broadcast, bench.runtime.db)
         third = submit(bench)
         following.join(PATIENCE)
+        queue.close()
 
     shown = [
         item.payload["task_id"] if isinstance(item, Live) else item.seq for item in items if not isinstance(item, Reset)
@@ -147,7 +149,7 @@ def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path
 @pytest.mark.service
 def test_nothing_is_missed_while_redis_is_killed_and_comes_back(tmp_path: Path, redis_server: RedisServer) -> None:
     with open_bench(tmp_path, redis_url=redis_server.url, head_check=0.1, publish_timeout=0.2) as bench:
-        bench.runtime.ledger.announce = bench.runtime.broadcast.publish
+        queue = PublishQueue(bench.runtime.broadcast, bench.runtime.db)
         items: list[Item] = []
         following = threading.Thread(target=lambda: items.extend(take(Follower(bench.runtime, "demo", after=0), 3)))
         following.start()
@@ -159,6 +161,7 @@ def test_nothing_is_missed_while_redis_is_killed_and_comes_back(tmp_path: Path, 
         wait_until(lambda: _listeners(bench) == 1, "the follower listens again")
         submit(bench)
         following.join(PATIENCE)
+        queue.close()
 
     assert seqs(items) == [1, 2, 3]
 

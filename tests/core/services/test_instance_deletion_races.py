@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from swallowtail.app.core.audit.reader import verify
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, LeaseLost, NotFound
 from swallowtail.app.core.events import now
@@ -40,13 +41,13 @@ KEY = "k" * 40
 OLGA = Caller(Actor("user", "olga", "olga", user_id="olga"), "rest")
 PLAN = NewSchedule("demo", "plan", "brief", {}, interval_seconds=60)
 
-Write = Callable[[Domain], object]
+Write = Callable[[CallContext], object]
 WRITES: dict[str, Write] = {
-    "a submission": lambda domain: submit(domain.rt.by(OLGA), Submission("demo", "brief", {"text": "x"})),
-    "a schedule": lambda domain: add_schedule(domain.rt.by(OLGA), PLAN),
-    "a member": lambda domain: set_member(domain.rt.by(OLGA), "demo", "max", "viewer"),
-    "a policy": lambda domain: put_policy(domain.rt.by(OLGA), "demo", PolicyWish(secret_fields=["iban"])),
-    "a token": lambda domain: mint_front_end(domain.rt.by(OLGA), Tokens(domain.rt), FrontEndWish("page", "demo")),
+    "a submission": lambda context: submit(context, Submission("demo", "brief", {"text": "x"})),
+    "a schedule": lambda context: add_schedule(context, PLAN),
+    "a member": lambda context: set_member(context, "demo", "max", "viewer"),
+    "a policy": lambda context: put_policy(context, "demo", PolicyWish(secret_fields=["iban"])),
+    "a token": lambda context: mint_front_end(context, Tokens(context), FrontEndWish("page", "demo")),
 }
 #: What each of them stores first.
 FIRST = {
@@ -111,7 +112,7 @@ def test_what_was_checked_before_the_end_is_refused_after_it(
 ) -> None:
     before_next_commit(monkeypatch, lambda: remove(remover))
     with pytest.raises(NotFound) as refused:
-        WRITES[what](writer)
+        WRITES[what](writer.rt.by(OLGA))
     assert refused.value.field == "instance_id"
     assert left(writer) == {}
     assert told(writer) == []
@@ -122,17 +123,28 @@ def test_what_has_seen_the_instance_and_comes_too_late_is_refused(there: tuple[D
     writer, remover = there
     before_statement(writer, FIRST[what], lambda: remove(remover))
     with pytest.raises(NotFound) as refused:
-        WRITES[what](writer)
+        WRITES[what](writer.rt)
     assert refused.value.field == "instance_id"
     assert left(writer) == {}
     assert told(writer) == []
 
 
 @pytest.mark.parametrize("what", WRITES)
+def test_the_end_waits_for_a_member_whose_permission_was_checked(there: tuple[Domain, Domain], what: str) -> None:
+    writer, remover = there
+    end = Beside(lambda: remove(remover))
+    before_statement(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
+    with end.ended():
+        WRITES[what](writer.rt.by(OLGA))
+    assert isinstance(end.outcome, Removed), end.fault
+    assert left(writer) == {}
+
+
+@pytest.mark.parametrize("what", WRITES)
 def test_what_waits_for_the_end_to_be_committed_is_refused(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
     # Of somebody else than the owner, who is shut out as soon as the deletion begins.
-    late = Beside(lambda: WRITES[what](writer))
+    late = Beside(lambda: WRITES[what](writer.rt.by(OLGA)))
     before_commit_of(remover, "DELETE FROM instance ", lambda: late.start_and_wait_for_lock(remover))
     keep_owner(remover)
     with late.ended():
@@ -152,7 +164,7 @@ def test_what_is_committed_while_the_end_waits_goes_with_the_rest(there: tuple[D
     end = Beside(lambda: remove(remover))
     before_commit_of(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
-        WRITES[what](writer)
+        WRITES[what](writer.rt.by(OLGA))
     assert isinstance(end.outcome, Removed), end.fault
     assert left(writer) == {}
 
@@ -173,7 +185,7 @@ def test_an_instance_that_got_the_id_since_is_left_alone(
 ) -> None:
     def replace() -> None:
         remove(remover)
-        remover.ledger.create_instance("Another", "demo")
+        remover.create_instance("Another", "demo")
         remover.submit()
 
     before_next_commit(monkeypatch, replace)

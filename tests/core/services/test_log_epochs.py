@@ -28,7 +28,7 @@ def test_the_log_goes_on_with_its_events_and_numbers_in_another_epoch(domain: Do
 
 
 def test_each_renewal_is_another_one_and_other_instances_keep_theirs(domain: Domain) -> None:
-    domain.ledger.create_instance("Other", "other")
+    domain.create_instance("Other", "other")
     domain.submit("other")
     theirs = epochs(domain, "other")
     assert renew_epoch(domain.rt, "demo").epoch != renew_epoch(domain.rt, "demo").epoch

@@ -5,14 +5,16 @@ A real database and the real hub; the tests run each step, and choose what inter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from swallowtail import signals
 from swallowtail.app.core.errors import NotFound, Unavailable
+from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
 from swallowtail.app.core.identity.members import remove_member, set_member
@@ -33,13 +35,15 @@ class Scene:
         self.rt = self.bench.rt
         self.process = Process(self.rt, self.bench.tokens)
         self.hub, self.monitor = self.process.hub, self.process.monitor
-        self.rt.ledger.announce = self.process.receive
-        self.rt.ledger.announce_access = lambda: None
+        signals.event_recorded.connect(self._receive, self.rt.db)
         self.bench.add("owner", role=Role.OWNER)
         self.bench.add("ann", role=Role.VIEWER)
         self.ann = self.personal("ann")
         self.process.connect("witness", self.personal("owner"))
         self.process.subscribe("witness")
+
+    def _receive(self, sender: object, events: Sequence[EventRecord]) -> None:
+        self.process.receive(events)
 
     def personal(self, name: str) -> str:
         user = self.bench.user(name)

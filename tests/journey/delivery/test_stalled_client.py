@@ -45,7 +45,7 @@ class Scene:
 
     def write(self, events: int) -> None:
         for _ in range(events // BATCH):
-            self.author.rt.ledger.commit(self._record)
+            self.author.rt.commit(self._record)
 
     def _record(self, change: Change) -> None:
         task = change.session.get_one(Task, self.task_id)

@@ -48,7 +48,7 @@ def test_ten_thousand_clients_of_one_process_get_every_event(new_deployment: Cal
             def work(change: Change, mark: str = f"@{number}:0@") -> None:
                 change.record(change.session.get_one(Task, task_id), TASK_UPDATE, {"message": mark}, fact=mark)
 
-            author.rt.ledger.commit(work)
+            author.rt.commit(work)
 
     writer = threading.Thread(target=write)
     writer.start()

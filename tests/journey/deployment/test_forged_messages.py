@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from swallowtail.app.core.ledger.outbox import RUN_TASK, Wish
+from swallowtail.app.core.ledger.outbox import RUN_TASK, OutboxEntry
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.core.security.message_signing import Voucher
 from tests.harness.deployment import Deployment
@@ -187,7 +187,7 @@ def test_a_worker_runs_what_was_signed_and_nothing_else(
     deployment.runtime().ledger.mark_queued(hidden, 1, 3600.0)
     bomb = deployment.root / "exploded"
     limits = (660, 600)
-    true = deployment.runtime().relay._address(Wish(hidden, 1, 0, None, None), "true", limits)
+    true = deployment.runtime().relay._address(OutboxEntry(hidden, 1, 0, None, None), "true", limits)
     for arguments in ([hidden, 1], [hidden, 1, ""], [hidden, 1, "0" * 64], [hidden, 1, 7]):
         enqueue(deployment, arguments, id="true", timelimit=limits)
     # All that is signed is as it was, or nothing is believed.

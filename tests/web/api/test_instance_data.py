@@ -12,7 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from swallowtail.app.core.ledger.tasks import Ledger
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from tests.harness.settings import make_settings
@@ -219,15 +219,15 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
 def test_whoever_writes_while_the_instance_is_deleted_is_told_that_it_is_gone(
     web_app: WebApp, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, Any]
 ) -> None:
-    original, pending = Ledger.commit, [True]
+    original, pending = UnitOfWork.commit, [True]
 
-    def commit(self: Ledger, work: Any) -> Any:
+    def commit(self: UnitOfWork, *given: Any, **more: Any) -> Any:
         if pending:
             pending.pop()
             delete_instance(web_app.rt, "acme", "acme")
-        return original(self, work)
+        return original(self, *given, **more)
 
-    monkeypatch.setattr(Ledger, "commit", commit)
+    monkeypatch.setattr(UnitOfWork, "commit", commit)
     answer = web_app.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)
     expect_problem(answer, 404, "not_found", "instance_id")
     expect_problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")

@@ -6,7 +6,7 @@ import html
 import re
 from dataclasses import replace
 
-from swallowtail.app.core.audit.writer import Deed, append
+from swallowtail.app.core.audit.writer import AuditRecord, append
 from swallowtail.app.core.events import now
 from swallowtail.app.core.security.permissions import OPEN, Caller
 from swallowtail.app.core.tables.auth import User
@@ -38,7 +38,7 @@ def test_an_instances_log_is_read_in_pages(web_app: WebApp) -> None:
 
 def test_what_is_in_it_is_text_on_the_page(web_app: WebApp) -> None:
     caller = Caller(replace(OPEN, name=EVIL), "rest", EVIL)
-    deed = Deed("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
+    deed = AuditRecord("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
     web_app.rt.db.run(lambda session: append(session, caller, [deed], now()))
     web_app.rt.db.run(lambda session: append(session, caller, [replace(deed, scope="")], now()))
     for path in ("/instances/acme/audit", "/audit"):

@@ -13,6 +13,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, users
 from swallowtail.app.core.identity.api_tokens import PersonalWish
 from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.services.tasks import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.settings import make_settings
 from tests.harness.signed_tokens import sign_token
@@ -45,7 +46,7 @@ def web_app(new_web_app: Callable[..., WebApp]) -> WebApp:
     """One of them, with the user `ann`, who owns the instance `acme`."""
     web_app = new_web_app()
     ann = users.create_user(web_app.rt, "ann", PASSWORD)
-    web_app.rt.ledger.create_instance("Acme", "acme")
+    create_instance(web_app.rt, "Acme", "acme")
     with web_app.rt.db.write() as session:
         row = Membership(instance_id="acme", user_id=ann["id"], role=Role.OWNER.value, created_at=now())
         session.add(row)

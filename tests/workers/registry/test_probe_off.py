@@ -16,6 +16,7 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.registry import catalogue
 from tests.harness.settings import make_settings
+from tests.harness.tables import create_tables
 
 ASKS: list[dict[str, Any]] = [{"auth": "required"}, {"redis_url": "redis://127.0.0.1/0"}, {"host": "0.0.0.0"}]  # noqa: S104
 ASKS += [{"allowed_hosts": "app.example.org"}, {"probe": "off"}, {"probe": "off", "auth": "open"}]
@@ -55,6 +56,7 @@ def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
 
 def test_a_process_that_has_it_off_takes_none_whatever_others_publish(tmp_path: Path) -> None:
     runtime = Runtime.build(make_settings(var_dir=tmp_path, auth="required"))
+    create_tables(runtime.db.engine)
     with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):
-        task_service.check_submission(runtime, task_service.Submission("demo", PROBE))
+        task_service.submit(runtime, task_service.Submission("demo", PROBE))
     runtime.close()

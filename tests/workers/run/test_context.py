@@ -12,9 +12,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from swallowtail.app.core.events import StepText, step_id
 from swallowtail.app.core.services import tasks as task_service
+from swallowtail.signals import step_started, text_produced
 from swallowtail.workers.run.context import Context, PermanentError
 from swallowtail.workers.run.outcomes import WORKER_STOPPED, End, Outcome, RunStopped
-from swallowtail.workers.signals import step_started, text_produced
 from tests.harness.event_lines import steps
 from tests.workers.conftest import Harness
 
@@ -44,7 +44,7 @@ def test_a_step_gives_its_output_as_json_gives_it_back(harness: Harness) -> None
 def test_a_finished_step_is_not_performed_again(harness: Harness) -> None:
     task_id = harness.submit()
     harness.context(harness.claim(task_id)).step("make", lambda: [1, 2], progress=40, message="Made")
-    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    harness.rt.proposals.lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
     again = harness.context(harness.claim(task_id, 2))
     assert again.attempt == 2
     assert again.step("make", lambda: fail(AssertionError("performed again"))) == [1, 2]
@@ -165,7 +165,7 @@ def test_a_key_is_used_once_in_a_run_replayed_or_not(harness: Harness) -> None:
     ctx = harness.context(harness.claim(task_id))
     ctx.step("make", lambda: 1)
     assert outcome_of(ctx.step, "make", lambda: 2).error["code"] == "bad_step"
-    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    harness.rt.proposals.lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
     again = harness.context(harness.claim(task_id, 2))
     again.step("make", lambda: 1)
     assert outcome_of(again.step, "make", lambda: 2).error["code"] == "bad_step"
@@ -204,7 +204,7 @@ def test_a_run_without_its_lease_writes_nothing(harness: Harness) -> None:
     ctx = harness.context(harness.claim(task_id))
 
     def lose_meanwhile() -> str:
-        harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+        harness.rt.proposals.lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
         return "too late"
 
     assert outcome_of(ctx.step, "make", lose_meanwhile).end is End.ABANDON
@@ -220,7 +220,7 @@ def test_a_step_that_the_worker_leaves_open_is_left_to_the_ledger(harness: Harne
 def test_a_skipped_step_is_remembered(harness: Harness) -> None:
     task_id = harness.submit()
     harness.context(harness.claim(task_id)).skip("review", "Editor", "review", "nothing to review")
-    harness.rt.ledger.propose_lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
+    harness.rt.proposals.lost(task_id, 1, {"code": "worker_lost", "message": "Lost"})
     harness.context(harness.claim(task_id, 2)).skip("review", "Editor", "review", "nothing to review")
     assert harness.story()[len(CLAIMED) :] == [
         "1: review skipped",
@@ -277,7 +277,7 @@ def test_text_outside_of_a_step_is_a_mistake(harness: Harness) -> None:
 def test_an_observer_that_raises_breaks_no_step_and_is_logged(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def observe(**_: object) -> None:
+    def observe(sender: object, **_: object) -> None:
         raise LookupError("the observer broke")
 
     step_started.connect(observe)
@@ -316,7 +316,7 @@ def test_a_long_text_is_streamed_in_pieces_of_bounded_length(make_harness: Calla
     harness = make_harness(inline_output_bytes=1024)
     pieces: list[StepText] = []
 
-    def receive(text: StepText, **more: object) -> None:
+    def receive(sender: object, text: StepText) -> None:
         pieces.append(text)
 
     text_produced.connect(receive, weak=False)

@@ -9,8 +9,8 @@ import pytest
 
 from swallowtail.app.core.events import LiveState
 from swallowtail.app.core.ledger.runs import Claim
+from swallowtail.signals import progressed
 from swallowtail.workers.run.live_progress import LiveProgress
-from swallowtail.workers.signals import progressed
 
 CLAIM = Claim("t", "demo", "test", None, 1, "token", 20.0, 7)
 
@@ -26,7 +26,7 @@ class Clock:
 def published() -> Iterator[list[LiveState]]:
     states: list[LiveState] = []
 
-    def keep(state: LiveState, **_: object) -> None:
+    def keep(sender: object, state: LiveState) -> None:
         states.append(state)
 
     progressed.connect(keep)

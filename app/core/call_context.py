@@ -1,0 +1,42 @@
+"""What one call of the domain needs: settings, database and writers, and the caller for whom it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.ledger.tasks import TaskWriter
+from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
+from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.security.passwords import Passwords
+from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class CallContext:
+    """The argument of the services, of identity and of maintenance. Their permissions are those of `caller`."""
+
+    settings: Settings
+    db: Database
+    unit: UnitOfWork
+    ledger: TaskWriter
+    passwords: Passwords
+    #: Called after a commit that left an outbox entry due now.
+    hurry: Callable[[], object]
+    caller: Caller = THE_SYSTEM
+    #: Where to compute what takes long; a process of greenlets has a thread pool.
+    offload: Offload = here
+
+    def by(self, caller: Caller) -> Self:
+        """Return the same context for another caller."""
+        return replace(self, caller=caller)
+
+    def commit(self, work: Callable[[Change], T]) -> T:
+        """Run `work` in one transaction for the caller; see `UnitOfWork.commit`."""
+        return self.unit.commit(work, self.caller)[0]

@@ -1,0 +1,69 @@
+"""Creates instances, and limits how many each user may create.
+
+The limit counts the instances that the user created and that still exist, whoever owns them now: handing one over frees
+nothing, deleting it does.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from swallowtail.app.core.errors import Conflict, Forbidden, TooMany
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.security.permissions import Act, Actor, Role
+from swallowtail.app.core.tables.auth import Membership, User
+from swallowtail.app.core.tables.instances import Instance
+
+
+def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: int) -> Instance:
+    """Store an instance with an empty log; a user who creates it becomes its owner.
+
+    Args:
+        change: the transaction.
+        name: what people see.
+        instance_id: its id.
+        epoch: that of its log; made once, so that a repeated transaction recognises its own row.
+        most: how many instances one user may have created.
+
+    Raises:
+        Conflict: the id is taken.
+        Forbidden, TooMany: see `count_creation`.
+    """
+    known = change.session.get(Instance, instance_id)
+    if known is not None and known.epoch == epoch:
+        return known
+    if known is not None:
+        raise Conflict("this id is taken", field="id")
+    row = Instance(id=instance_id, name=name, epoch=epoch, seq=0, min_seq=0, created_at=change.now)
+    row.created_by = count_creation(change.session, change.caller.actor, most)
+    change.session.add(row)
+    change.session.flush()
+    change.audit(instance_id, Act.CREATE_INSTANCE, "instance", instance_id, {"name": name})
+    if row.created_by is not None:
+        owner = Membership(instance_id=instance_id, user_id=row.created_by, role=Role.OWNER.value)
+        owner.created_at = change.now
+        change.session.add(owner)
+    return row
+
+
+def count_creation(session: Session, actor: Actor, most: int) -> str | None:
+    """Return the id of the user who creates an instance; None for the system and where nobody signs in.
+
+    Raises:
+        Forbidden: only superusers, who are not counted, may create instances.
+        TooMany: the user has created `most` already.
+    """
+    user_id = actor.user_id
+    if user_id is None or actor.is_superuser:
+        return user_id
+    if most == 0:
+        raise Forbidden("only superusers create instances here; ask one for yours")
+    # Two who create at the same moment take turns here, so that the second counts the first one's.
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    has = session.scalar(select(func.count()).select_from(Instance).where(Instance.created_by == user_id)) or 0
+    if has >= most:
+        raise TooMany(
+            f"you have created {has} instances and may have {most} at once; delete one first, or ask an operator"
+        )
+    return user_id

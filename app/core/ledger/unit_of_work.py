@@ -1,0 +1,91 @@
+"""Runs one change of the database in one transaction: audits it, numbers its events, and sends them after the commit.
+
+The task writer, the run writer, identity and the services all write through a `UnitOfWork`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from swallowtail import signals
+from swallowtail.app.core.audit import writer
+from swallowtail.app.core.database.database import Database
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.ledger.event_order import EventOrder, Place
+from swallowtail.app.core.ledger.metrics import measure_events
+from swallowtail.app.core.security.permission_version import is_raised
+from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Try(Generic[T]):
+    """One run of a transaction that came as far as its commit."""
+
+    change: Change
+    outcome: T
+    events: list[EventRecord]
+    places: list[Place]
+
+
+class UnitOfWork:
+    """Commits changes for one process. Safe to share between threads and greenlets."""
+
+    def __init__(self, db: Database, on_access_change: Callable[[], object] = lambda: None) -> None:
+        """`on_access_change` is called after a commit that changed who may see what; it must not raise."""
+        self.db = db
+        self._on_access_change = on_access_change
+        self._order = EventOrder(self._send)
+
+    def commit(
+        self, work: Callable[[Change], T], caller: Caller = THE_SYSTEM, *, wait: float | None = None
+    ) -> tuple[T, list[EventRecord]]:
+        """Run `work` in one transaction for `caller`; return its outcome and the numbered events.
+
+        `work` runs again when the database was locked or away. When a connection breaks during the commit, the event
+        log shows whether the commit happened: a change that is stored there is not made again.
+
+        Args:
+            work: changes rows and records facts.
+            caller: who asks for it. Changes of the system itself are not audited.
+            wait: seconds to wait for the database; `database_wait` when None.
+
+        Raises:
+            Unavailable: the database stayed away.
+        """
+        tries: list[_Try[T]] = []
+
+        def transact(session: Session) -> _Try[T]:
+            for earlier in tries:
+                if earlier.change.is_stored_by(session, earlier.events):
+                    return earlier
+                self._order.settle(earlier.places, is_committed=False)
+            change = Change(session, caller)
+            outcome = work(change)
+            if change.audited and caller.actor.kind != "system":
+                writer.append(session, caller, change.audited, change.now)
+            # Last: the instances' counters are locked from here to the commit.
+            events = change.number()
+            tries.append(_Try(change, outcome, events, self._order.enter(events)))
+            return tries[-1]
+
+        try:
+            done: _Try[T] = self.db.run(transact, wait=wait)
+            if done.events:
+                measure_events(done.events)
+            self._order.settle(done.places, is_committed=True)
+        finally:
+            for each in tries:
+                self._order.settle(each.places, is_committed=False)
+        if is_raised(done.change.session):
+            self._on_access_change()
+        return done.outcome, done.events
+
+    def _send(self, events: list[EventRecord]) -> None:
+        signals.send(signals.event_recorded, self.db, events=events)

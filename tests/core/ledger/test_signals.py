@@ -1,0 +1,126 @@
+"""The public signals: every committed event once, in the order of its number, whichever thread or entrance wrote it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from swallowtail import signals
+from swallowtail.app.core.events import EventRecord
+from swallowtail.app.core.ledger.event_order import EventOrder
+from tests.core.conftest import NewDomain
+from tests.core.domain import Domain, new_task, numbers
+
+THREADS, EACH = 8, 12
+
+
+def event(seq: int, instance_id: str = "demo") -> EventRecord:
+    return EventRecord(instance_id, seq, "e", f"{instance_id}{seq}", "t", "task_update", 1, {})
+
+
+@pytest.fixture
+def order() -> tuple[EventOrder, list[tuple[str, int]]]:
+    """An order, and what it has sent."""
+    sent: list[tuple[str, int]] = []
+    return EventOrder(lambda events: sent.extend((each.instance_id, each.seq) for each in events)), sent
+
+
+def test_what_is_settled_first_waits_for_what_was_numbered_first(
+    order: tuple[EventOrder, list[tuple[str, int]]],
+) -> None:
+    lines, sent = order
+    first, second, third = (lines.enter([event(seq)]) for seq in (1, 2, 3))
+    lines.settle(third, is_committed=True)
+    lines.settle(second, is_committed=True)
+    assert sent == []
+    lines.settle(first, is_committed=True)
+    assert sent == [("demo", 1), ("demo", 2), ("demo", 3)]
+    assert lines._lines == {}
+
+
+def test_what_was_rolled_back_is_not_sent_and_holds_nothing_up(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
+    lines, sent = order
+    first, second = lines.enter([event(1)]), lines.enter([event(1)])
+    lines.settle(second, is_committed=True)
+    lines.settle(first, is_committed=False)
+    lines.settle(first, is_committed=True)
+    assert sent == [("demo", 1)]
+
+
+def test_instances_do_not_wait_for_each_other(order: tuple[EventOrder, list[tuple[str, int]]]) -> None:
+    lines, sent = order
+    first = lines.enter([event(1)])
+    both = lines.enter([event(2), event(1, "other"), event(3)])
+    lines.settle(both, is_committed=True)
+    assert sent == [("other", 1)]
+    lines.settle(first, is_committed=True)
+    assert sent == [("other", 1), ("demo", 1), ("demo", 2), ("demo", 3)]
+
+
+@pytest.fixture
+def domain(new_domain_on: NewDomain) -> Domain:
+    return new_domain_on()
+
+
+@pytest.fixture
+def seen(domain: Domain) -> Iterator[list[EventRecord]]:
+    """What a receiver of the user's own has got."""
+    found: list[EventRecord] = []
+
+    def receive(sender: object, events: Sequence[EventRecord]) -> None:
+        found.extend(events)
+
+    signals.event_recorded.connect(receive, domain.db)
+    yield found
+    signals.event_recorded.disconnect(receive)
+
+
+def test_threads_that_commit_at_once_send_in_the_order_of_the_numbers(domain: Domain, seen: list[EventRecord]) -> None:
+    def write() -> None:
+        for _ in range(EACH):
+            domain.ledger.submit(new_task())
+
+    threads = [threading.Thread(target=write) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert numbers(seen) == list(range(1, THREADS * EACH + 1))
+    assert seen == domain.events()
+
+
+def test_a_receiver_that_raises_is_logged_and_keeps_no_other_from_the_event(
+    domain: Domain, seen: list[EventRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(sender: object, events: Sequence[EventRecord]) -> None:
+        raise LookupError("the receiver broke")
+
+    signals.event_recorded.connect(fail, domain.db)
+    domain.submit()
+    assert numbers(seen) == [1]
+    assert caplog.text.count("LookupError: the receiver broke") == 1
+
+
+def test_a_receiver_that_writes_sees_what_it_wrote_after_what_it_was_called_for(domain: Domain) -> None:
+    seen: list[int] = []
+
+    def write(sender: object, events: Sequence[EventRecord]) -> None:
+        seen.extend(numbers(events))
+        if len(seen) < 3:
+            domain.submit()
+
+    signals.event_recorded.connect(write, domain.db)
+    domain.submit()
+    assert seen == [1, 2, 3]
+
+
+def test_sweeps_and_reports_pass_the_signals_too(domain: Domain, seen: list[EventRecord]) -> None:
+    lost, late = domain.running(), domain.submit()
+    domain.proposals.lost(lost.task_id, 1, {"code": "worker_lost", "message": "gone"})
+    domain.overdue(late)
+    domain.ledger.expire()
+    domain.ledger.request_cancel(lost.task_id)
+    assert seen == domain.events()
+    assert seen[-1].data["status"] == "CANCELLED"
