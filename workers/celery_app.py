@@ -143,7 +143,7 @@ def name_queue(conf: Any, **_: object) -> None:
 
 @signals.setup_logging.connect
 def set_up_logging(**_: object) -> None:
-    """Configure logging as in our other processes, whatever Celery's options say."""
+    """Configure logging as in our other processes, instead of by Celery's options."""
     configure_logging(settings())
 
 

@@ -49,7 +49,7 @@ def store_token(settings: Settings, token: str) -> Path:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            # A new file: others can never read it, whatever the mode of an existing one.
+            # A new file: others can never read it, even if an existing one has another mode.
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(token + "\n")
             draft.replace(path)

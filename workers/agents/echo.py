@@ -29,10 +29,10 @@ class EchoInput(BaseModel):
 @agent(kind="echo", title="Echo", input=EchoInput, version="1")
 def run(ctx: Context, task_input: EchoInput) -> Any:
     """Returns its input. Use it to check that submission, work and delivery fit together."""
-    heard = ctx.step(
+    content = ctx.step(
         "listen", listen, task_input, agent="Echo", action="listen", progress=50, message="Heard the message"
     )
-    return ctx.step("repeat", repeat, heard, agent="Echo", action="repeat", progress=100, message="Repeated it")
+    return ctx.step("repeat", repeat, content, agent="Echo", action="repeat", progress=100, message="Repeated it")
 
 
 def listen(task_input: EchoInput) -> dict[str, JsonValue]:
@@ -40,6 +40,6 @@ def listen(task_input: EchoInput) -> dict[str, JsonValue]:
     return task_input.model_dump(mode="json", exclude_none=True)
 
 
-def repeat(heard: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def repeat(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return it again."""
-    return heard
+    return content

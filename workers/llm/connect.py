@@ -115,12 +115,12 @@ def is_public(address: Address) -> bool:
 
 
 def _resolve(host: str, port: int, *, allow_private: bool) -> list[tuple[int, tuple[str, int]]]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for *_, address in found:
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for *_, address in addresses:
         if not allow_private and not is_public(ipaddress.ip_address(str(address[0]).partition("%")[0])):
             text = f"{host} is at a private address; SWALLOWTAIL_FETCH_ALLOW_PRIVATE would permit it"
             raise PermanentError(text, code="fetch_refused")
-    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
+    return [(family, address) for family, _, _, _, address in addresses]  # type: ignore[misc]
 
 
 def _shut_down(connection: socket.socket) -> None:

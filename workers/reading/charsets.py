@@ -75,11 +75,11 @@ def _guess(body: bytes) -> str:
     if not broken or sum(not char.isascii() for char in read) >= 2 * broken:
         return ""
     best = charset_normalizer.from_bytes(start, cp_isolation=_LIKELY).best()
-    found = best.encoding if best is not None else "cp1252"
+    encoding = best.encoding if best is not None else "cp1252"
     letters = _ASCII.sub(b"", start)
-    if found in ("koi8_r", "cp1251") and len(letters) >= _ENOUGH and not letters.translate(None, _HEBREW):
-        found = "cp1255"  # capital or small letters of one alphabet are letters of the other
-    if found in ("cp1250", "cp1252"):
+    if encoding in ("koi8_r", "cp1251") and len(letters) >= _ENOUGH and not letters.translate(None, _HEBREW):
+        encoding = "cp1255"  # capital or small letters of one alphabet are letters of the other
+    if encoding in ("cp1250", "cp1252"):
         western = start.decode("cp1252", "replace")
-        found = "iso-8859-2" if _LATIN_2.search(western) else "cp1250" if _EASTERN.search(western) else "cp1252"
-    return found.replace("cp", "windows-").replace("_r", "-r").replace("euc_", "euc-")
+        encoding = "iso-8859-2" if _LATIN_2.search(western) else "cp1250" if _EASTERN.search(western) else "cp1252"
+    return encoding.replace("cp", "windows-").replace("_r", "-r").replace("euc_", "euc-")

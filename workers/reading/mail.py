@@ -71,14 +71,14 @@ def open_mail(text: str, depth: int = 0) -> tuple[str, str, str] | None:
 
 def _split(body: str, depth: int) -> tuple[str, str]:
     """Return the writer's text, and the text of a forwarded message; a quoted message is left out."""
-    for found in _MESSAGE.finditer(body):
+    for match in _MESSAGE.finditer(body):
         # Other lines between dashes are headings.
-        if _has_head(body[found.end() :]):
+        if _has_head(body[match.end() :]):
             break
     else:
         return body, ""
-    inner = open_mail(body[found.end() :], depth + 1) if depth < _DEEPEST and _FORWARDED.search(found[1]) else None
-    return body[: found.start()], f"\n\n{inner[1]}" if inner and not inner[2] else ""
+    inner = open_mail(body[match.end() :], depth + 1) if depth < _DEEPEST and _FORWARDED.search(match[1]) else None
+    return body[: match.start()], f"\n\n{inner[1]}" if inner and not inner[2] else ""
 
 
 def _has_head(text: str) -> bool:
@@ -87,7 +87,7 @@ def _has_head(text: str) -> bool:
 
 def _find_head(text: str) -> re.Match[str] | None:
     head = _HEAD.match(text)
-    return head if head and len({found.lower() for found in _FIELDS.findall(head[0])}) >= 2 else None
+    return head if head and len({match.lower() for match in _FIELDS.findall(head[0])}) >= 2 else None
 
 
 def _body_of(text: str) -> tuple[str, str] | None:

@@ -52,20 +52,20 @@ def _read_fields(lines: list[str], *, is_first: bool) -> list[Block]:
 
     """
     fields = [(line, _FIELD.match(line)) for line in lines]
-    if sum(found is not None for _, found in fields) < 2 or not all(
-        found or _BULLET.match(line) for line, found in fields
+    if sum(field is not None for _, field in fields) < 2 or not all(
+        field or _BULLET.match(line) for line, field in fields
     ):
         return []
     blocks: list[Block] = []
-    for line, found in fields:
-        if found is None:
+    for line, field in fields:
+        if field is None:
             blocks += join_lines([line])
-        elif found[1].lower() in ("title", "name") and is_first and not blocks:
-            blocks.append(Block("heading", clean(found[2] or ""), 1))
-        elif found[1] != found[1].lower():
+        elif field[1].lower() in ("title", "name") and is_first and not blocks:
+            blocks.append(Block("heading", clean(field[2] or ""), 1))
+        elif field[1] != field[1].lower():
             blocks.append(Block("item", clean(line)))
-        elif " " in (found[2] or "").strip():
-            blocks.append(Block("item", clean(found[2])))
+        elif " " in (field[2] or "").strip():
+            blocks.append(Block("item", clean(field[2])))
     return blocks
 
 

@@ -96,8 +96,8 @@ def _docx_title(packed: zipfile.ZipFile) -> str:
         properties = packed.read("docProps/core.xml").decode("utf-8", "replace")
     except KeyError:
         return ""
-    found = re.search(r"<dc:title>([^<]{1,300})</dc:title>", properties)
-    title = clean(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")) if found else ""
+    match = re.search(r"<dc:title>([^<]{1,300})</dc:title>", properties)
+    title = clean(match[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")) if match else ""
     return "" if _NO_TITLE.match(title) else title
 
 
@@ -162,7 +162,7 @@ def _unhyphenated(lines: list[str]) -> list[str]:
     """Return the lines with hyphenated words joined."""
     text = re.sub(
         r"(?<=[^\W\d_])[-\u00ad\u2010]\n\s*(?=([^\W\d_]))",
-        lambda found: "" if found[1] == found[1].lower() else found[0],
+        lambda match: "" if match[1] == match[1].lower() else match[0],
         "\n".join(lines),
     )
     return text.split("\n")

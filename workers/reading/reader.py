@@ -47,28 +47,28 @@ def read_text(text: str, media_type: str = "", name: str = "", bounds: Bounds | 
 
 
 def _read_text(text: str, media_type: str, name: str, bounds: Bounds) -> Reading:
-    found = find_text_format(text, media_type, name)
+    text_format = find_text_format(text, media_type, name)
     title, cut = "", False
-    if found == "html":
+    if text_format == "html":
         title, blocks, cut = read_html(text)
-    elif found != "json" and len(text) > bounds.characters:  # more than half of it could not be read
+    elif text_format != "json" and len(text) > bounds.characters:  # more than half of it could not be read
         text, cut = text[: bounds.characters], True
-    if found == "restructuredtext":
+    if text_format == "restructuredtext":
         from swallowtail.workers.reading.restructuredtext import read_restructured
 
         title, blocks, deep = read_restructured(text)
         cut = cut or deep
-    elif found == "markdown":
+    elif text_format == "markdown":
         title, blocks, deep = read_markdown(text)
         cut = cut or deep
-    elif found in READERS:
-        title, blocks, deep = READERS[found](text)
+    elif text_format in READERS:
+        title, blocks, deep = READERS[text_format](text)
         cut = cut or deep
-    elif found == "plain":
+    elif text_format == "plain":
         blocks = read_plain(text)
-    elif found in ("json", "csv", "xml", "code"):
-        title, blocks = read_data(text, found)
-    return _within(Reading(found, title, tuple(blocks), cut), bounds)
+    elif text_format in ("json", "csv", "xml", "code"):
+        title, blocks = read_data(text, text_format)
+    return _within(Reading(text_format, title, tuple(blocks), cut), bounds)
 
 
 def _within(reading: Reading, bounds: Bounds) -> Reading:

@@ -64,9 +64,9 @@ def read_data(text: str, kind: Data) -> tuple[str, list[Block]]:
     if kind == "json":
         return _from_json(_read_json(text.lstrip("\ufeff \t\r\n")))
     if kind == "xml":
-        parts = _TAG.split(_CDATA.sub(lambda found: html.escape(found[1]), text))
+        parts = _TAG.split(_CDATA.sub(lambda match: html.escape(match[1]), text))
         texts = [clean(_TAG.sub(" ", html.unescape(part))) for part in parts]
-        return "", [Block("paragraph", found) for found in texts if " " in found]
+        return "", [Block("paragraph", text) for text in texts if " " in text]
     if kind == "csv":
         rows = [[cell.strip() for cell in row if cell.strip()] for row in _read_rows(text)[1:]]
         return "", [Block("item", clean(" – ".join(row))) for row in rows if row]
@@ -75,9 +75,9 @@ def read_data(text: str, kind: Data) -> tuple[str, list[Block]]:
 
 def is_code(lines: list[str]) -> bool:
     """Return whether most of these lines are code or log lines."""
-    told = [line for line in lines if line.strip()]
+    written = [line for line in lines if line.strip()]
     for pattern in (_CODE, _LOGGED):
-        if told and sum(pattern.search(line) is not None for line in told) >= MOSTLY * len(told):
+        if written and sum(pattern.search(line) is not None for line in written) >= MOSTLY * len(written):
             return True
     return False
 
@@ -85,14 +85,14 @@ def is_code(lines: list[str]) -> bool:
 def _read_json(text: str) -> Any:
     """Return the value; None for text that is not a JSON object or list, or is nested too deeply."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict | list) else None
+    return value if isinstance(value, dict | list) else None
 
 
-def _from_json(found: Any) -> tuple[str, list[Block]]:
-    title, blocks, waiting = "", list[Block](), [found]
+def _from_json(value: Any) -> tuple[str, list[Block]]:
+    title, blocks, waiting = "", list[Block](), [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

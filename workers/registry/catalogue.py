@@ -1,6 +1,6 @@
 """Finds the installed agents, and publishes a card of each in the database.
 
-An agent is a plain function with the `agent` decorator. It is found through the entry point group `swallowtail.agents`,
+An agent is a plain function with the `agent` decorator. It is discovered through the entry point group `swallowtail.agents`,
 or through the setting `SWALLOWTAIL_AGENTS` (dotted modules, comma separated). Submission validates input against the
 cards; `run_task` calls the functions. `python -m swallowtail.workers.registry.catalogue` writes the cards.
 """

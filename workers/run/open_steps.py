@@ -1,4 +1,4 @@
-"""Finds the step that a piece of streamed text belongs to, in whatever thread it was produced.
+"""Finds the step that a piece of streamed text belongs to, in any thread.
 
 The current step is a context variable, and `workers/run/threads` lets threads inherit the context that started them.
 """

@@ -22,9 +22,9 @@ class RunState:
 
     def __init__(self, slot: RunSlot, settings: Settings) -> None:
         self.slot = slot
-        #: The soft time limit has passed, whatever the agent made of it.
+        #: The soft time limit has passed, even if the agent caught the exception.
         self.timed_out = False
-        #: WorkerStopping was raised in the agent's code, whatever the agent made of it.
+        #: WorkerStopping was raised in the agent's code, even if the agent caught it.
         self.stop_raised = False
         #: The process received SIGTERM.
         self.terminated = False

@@ -44,8 +44,8 @@ def login(
         as_user = runtime.by(make_caller(user_actor(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
         lifetime_seconds = longest if seconds is None else seconds
-        wish = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
-        created = api_tokens.mint_personal(as_user, wish)
+        request = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
+        created = api_tokens.mint_personal(as_user, request)
         _revoke_stored_token(runtime)
         path = store_token(settings, created.secret)
     print_note(f"Signed in as {user.name} until {created.view['expires_at']}. The token is stored in {path}.")

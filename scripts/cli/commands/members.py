@@ -86,7 +86,7 @@ def create_token(
 ) -> None:
     """Create a token. Its secret is printed only once."""
     with open_runtime() as runtime:
-        wish = FrontEndWish(
+        request = FrontEndWish(
             name,
             check_instance_id(instance, "INSTANCE"),
             task_id=task,
@@ -94,7 +94,7 @@ def create_token(
             fields=fields,
             lifetime=None if lifetime is None else parse_duration(lifetime, "--for"),
         )
-        created = api_tokens.mint_front_end(runtime, Tokens(runtime), wish)
+        created = api_tokens.mint_front_end(runtime, Tokens(runtime), request)
     if as_json:
         print_json({"token": created.view, "secret": created.secret})
     else:

@@ -76,8 +76,8 @@ def show_schedules(
     with open_runtime() as runtime, runtime.db.read() as session:
         read = partial(Sight(session, runtime.caller.actor).schedules, instance)
         size = runtime.settings.max_page_size
-        found = read_pages(lambda limit, cursor: read(limit=limit, cursor=cursor), size)
-    print_list(found, as_json, print_schedules)
+        listed = read_pages(lambda limit, cursor: read(limit=limit, cursor=cursor), size)
+    print_list(listed, as_json, print_schedules)
 
 
 @commands.command("slots")

@@ -33,8 +33,8 @@ def show_users(context: typer.Context, operator: AsOperator = False, as_json: As
         return
     with open_runtime_as(operator) as runtime:
         read = partial(users.list_users, runtime)
-        found = read_pages(lambda limit, after: read(limit=limit, after=after), runtime.settings.max_page_size)
-    print_list(found, as_json, print_users)
+        listed = read_pages(lambda limit, after: read(limit=limit, after=after), runtime.settings.max_page_size)
+    print_list(listed, as_json, print_users)
 
 
 @commands.command("create")

@@ -138,12 +138,12 @@ def _split(text: str, language: str) -> list[str]:
 def _split_unspaced(text: str) -> list[str]:
     """Split the text where a sentence ends without a space, or with a mark of another script, outside of brackets."""
     pieces, start = [], 0
-    for found in _END.finditer(text):
-        end = found.end()
-        if found[1]:
+    for match in _END.finditer(text):
+        end = match.end()
+        if match[1]:
             while text[end : end + 1] and text[end] in _SHUT:
                 end += 1
-            goes_on = end > found.end() and "\u3041" <= text[end : end + 1] <= "\u309f"
+            goes_on = end > match.end() and "\u3041" <= text[end : end + 1] <= "\u309f"
             before = text[start:end]
             if goes_on or sum(map(before.count, _OPEN)) > sum(map(before.count, _SHUT)):
                 continue
@@ -177,6 +177,6 @@ def _beginning(words: Mapping[str, str], language: str) -> re.Pattern[str]:
 
 def _alike(one: str, other: str) -> bool:
     """Return whether two sentences share most of their words."""
-    first, second = ({found[1] or found[0] for found in _WORDS.finditer(text.casefold())} for text in (one, other))
+    first, second = ({word[1] or word[0] for word in _WORDS.finditer(text.casefold())} for text in (one, other))
     union = first | second
     return bool(union) and len(first & second) / len(union) > 0.6

@@ -32,8 +32,8 @@ LEAD = 1.15
 
 def find_language(text: str) -> str:
     """Return the ISO 639-1 code of the text's language; empty if it has too few words or the language is unknown."""
-    if (found := _by_script(text)) is not None:
-        return found
+    if (by_script := _by_script(text)) is not None:
+        return by_script
     words = Counter(_WORD.findall(text.casefold())[:LOOKED_AT])
     total = sum(words.values())
     scores: Counter[str] = Counter()
@@ -47,10 +47,10 @@ def find_language(text: str) -> str:
 
 def _by_letters(text: str) -> str:
     """Return the language by letters that only one Cyrillic alphabet has; otherwise an empty text."""
-    found = set(text[: 10 * LOOKED_AT].casefold())
-    if found & set("ыэё"):
-        return "" if found & set("іїєґўөүҥһәқғңұ") else "ru"
-    return "uk" if found & set("їєґ") else ""
+    letters = set(text[: 10 * LOOKED_AT].casefold())
+    if letters & set("ыэё"):
+        return "" if letters & set("іїєґўөүҥһәқғңұ") else "ru"
+    return "uk" if letters & set("їєґ") else ""
 
 
 def _by_script(text: str) -> str | None:
@@ -79,21 +79,21 @@ def function_words(language: str) -> frozenset[str]:
 def _lists() -> dict[str, frozenset[str]]:
     import yake  # see `readability`
 
-    found: dict[str, frozenset[str]] = {}
+    words_of: dict[str, frozenset[str]] = {}
     for path in (Path(yake.__file__).parent / "core" / "StopwordsList").glob("stopwords_*.txt"):
         name = path.stem.removeprefix("stopwords_")
         language = _ALIASES.get(name, name)
         if language:
             words = path.read_text(encoding="utf-8", errors="ignore").casefold().split()
-            found[language] = found.get(language, frozenset()) | frozenset(words)
-    return found
+            words_of[language] = words_of.get(language, frozenset()) | frozenset(words)
+    return words_of
 
 
 @cache
 def _languages() -> dict[str, tuple[str, ...]]:
     """Return the languages that have a word among their most frequent ones."""
-    found: dict[str, list[str]] = {}
+    languages_of: dict[str, list[str]] = {}
     for language, words in _lists().items():
         for word in words:
-            found.setdefault(word, []).append(language)
-    return {word: tuple(languages) for word, languages in found.items()}
+            languages_of.setdefault(word, []).append(language)
+    return {word: tuple(languages) for word, languages in languages_of.items()}

@@ -44,7 +44,7 @@ class Names:
         self._language = language
         self._title = _fold(title)
         self._joined = frozenset(find_joined_names(self._text, language, title))
-        self._quoted = {" ".join(found.casefold().split()) for found in _QUOTED.findall(self._text)}
+        self._quoted = {" ".join(quotation.casefold().split()) for quotation in _QUOTED.findall(self._text)}
 
     def has(self, words: list[str]) -> bool:
         """Return whether these consecutive words are a name or subject."""

@@ -92,7 +92,7 @@ def find_joined_names(text: str, language: str, title: str = "") -> list[str]:
 def find_marked_names(text: str, title: str = "") -> list[str]:
     """Return the names in a text without spaces, the most frequent first: repeated, quoted, or in the title."""
     quoted = list(_QUOTED.findall(text))
-    written = [found[0].strip(".-") for pattern in (_LATIN, _KATAKANA) for found in pattern.finditer(text)]
+    written = [match[0].strip(".-") for pattern in (_LATIN, _KATAKANA) for match in pattern.finditer(text)]
     counted = Counter(quoted + written)
     return [name for name, count in counted.most_common() if count > 1 or name in quoted or (title and name in title)]
 
@@ -108,8 +108,8 @@ def find_phrases(
     text = "\n".join(block.text if block.text[-1] in ".!?:" else f"{block.text}." for block in blocks)
     title = blocks[0].text if blocks and blocks[0].level else ""
     if language in UNSPACED_LANGUAGES:
-        found = find_marked_names(text, title)
-        return [name for name in found if wanted is None or wanted(name.split())][:MAX_PHRASES]
+        names = find_marked_names(text, title)
+        return [name for name in names if wanted is None or wanted(name.split())][:MAX_PHRASES]
     joined = find_joined_names(text, language, title)
     folded = _folded(text)
     enough = 2 if folded.count(" ") > LONG_TEXT else 1
@@ -117,7 +117,7 @@ def find_phrases(
     for phrase in [
         *joined,
         *_names(text, language),
-        *sorted(_keywords(text, language), key=lambda found: " " not in found),
+        *sorted(_keywords(text, language), key=lambda phrase: " " not in phrase),
     ]:
         words = _words(phrase)
         often = folded.count(_folded(phrase))
@@ -159,8 +159,8 @@ def trim(phrase: str, language: str) -> list[str]:
 
 def _names(text: str, language: str) -> list[str]:
     """Return repeated names, the most frequent first."""
-    found = (" ".join(_trimmed(match[0].split(), language)) for match in _NAME.finditer(text))
-    return [name for name, count in Counter(found).most_common() if count > 1 and " " in name]
+    names = (" ".join(_trimmed(match[0].split(), language)) for match in _NAME.finditer(text))
+    return [name for name, count in Counter(names).most_common() if count > 1 and " " in name]
 
 
 def _linking(language: str) -> frozenset[str]:

@@ -45,7 +45,7 @@ def write_markdown(result: dict[str, Any]) -> str:
         fence = _fence(post["text"])
         lines += [f"{fence}text", post["text"], fence, ""]
         if post["findings"]:
-            lines += ["Needs attention:", "", *(f"- {_plain(found['message'])}" for found in post["findings"]), ""]
+            lines += ["Needs attention:", "", *(f"- {_plain(finding['message'])}" for finding in post["findings"]), ""]
     lines += ["## Quoted from the source", "", *(f"- {_plain(fact)}" for fact in result["facts"]), ""]
     if result["key_phrases"]:
         lines += ["Key phrases: " + ", ".join(_plain(phrase) for phrase in result["key_phrases"]), ""]
