@@ -44,7 +44,8 @@ class Sights:
     def task_opened(self) -> str:
         """Wait for the page of the task that was submitted; its id."""
         self.page.wait_for_url(re.compile(r"/tasks/[0-9a-f-]{36}$"))
-        return self.page.url.rpartition("/")[2]
+        url: str = self.page.url
+        return url.rpartition("/")[2]
 
     def expect_connection(self, words: str) -> None:
         """The indicator says this."""

@@ -43,7 +43,7 @@ def mint(page: Page, name: str) -> str:
     page.locator("#mint [type=submit]").click()
     shown = page.locator("#minted pre")
     expect(shown).to_have_text(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$"))
-    secret = shown.inner_text()
+    secret: str = shown.inner_text()
     page.get_by_role("button", name="Done").click()
     expect(shown).to_be_hidden()
     assert secret not in page.content()

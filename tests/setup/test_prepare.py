@@ -1,4 +1,4 @@
-"""What `scripts/up` and the others begin with."""
+"""scripts/prepare finds a Python, refuses unknown purposes, and does nothing where everything is installed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_python_that_is_too_old_is_none(tree: Path, programs: Path) -> None:
 
 def test_an_unknown_purpose_is_refused(tree: Path, programs: Path) -> None:
     done = prepare(tree, programs, "dve")
-    assert (done.returncode, done.stderr) == (2, "scripts/prepare: there is no 'dve'; leave it out, or say dev\n")
+    assert (done.returncode, done.stderr) == (2, "scripts/prepare: unknown purpose 'dve'; use run, check or dev\n")
 
 
 @pytest.mark.skipif(not (ROOT / ".venv/swallowtail-installed").exists(), reason="not installed by scripts/prepare")
