@@ -41,7 +41,7 @@ from swallowtail.app.web.ops import health, metrics, openapi
 from swallowtail.app.web.pages import login, vendored, views
 from swallowtail.app.web.request import csrf, rate_limit_hooks
 from swallowtail.app.web.request.json_body import ApiRequest, FastJson
-from swallowtail.app.web.socketio import handlers
+from swallowtail.app.web.socketio import server as socket_server
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
@@ -75,14 +75,14 @@ def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebCon
     token_reader = Tokens(runtime)
     token_reader.check_keys()
     budgets = MemoryBudgets(settings)
-    sio = handlers.make_socketio(app, settings, budgets)
+    sio = socket_server.make_socketio(app, settings, budgets)
     reader = DatabaseReader(runtime.db, settings)
     access_changed = threading.Event()
     hub = Hub(settings, reader, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
     limits = Limits(settings)
     denials = Denials(runtime.db, settings)
     denied_requests = DeniedRequestQueue(runtime.db, denials)
-    socket_handlers = handlers.register(sio, hub, settings, token_reader, limits, denied_requests)
+    socket_handlers = socket_server.register(sio, hub, settings, token_reader, limits, denied_requests)
     access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, socket_handlers, access_changed)
     background = Background(sio.server, sio.server.manager.stop, socket_handlers.close)
     return WebContainer(

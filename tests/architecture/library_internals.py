@@ -22,7 +22,7 @@ FILES = (
     "app/web/ops/metrics.py",
     "app/web/socketio/client_manager.py",
     "app/web/socketio/connect_auth.py",
-    "app/web/socketio/handlers.py",
+    "app/web/socketio/process_end.py",
     "app/web/socketio/packet_order.py",
     "app/web/socketio/transport.py",
     "app/core/database/connection_budget.py",

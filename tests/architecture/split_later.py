@@ -11,8 +11,6 @@ SPLIT_LATER = {
     "app/core/security/permissions.py",
     "app/web/engineio/polling_session.py",
     "app/web/factory.py",
-    "app/web/socketio/handlers.py",
-    "app/web/socketio/transport.py",
     "app/web/static/js/settings_members.js",
     "clients/javascript/task_websocket_client.js",
     "clients/python/task_websocket_client.py",

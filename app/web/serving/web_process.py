@@ -23,7 +23,7 @@ from swallowtail.app.web.ops.metrics import measure
 from swallowtail.app.web.serving.fd_limit import raise_limit
 from swallowtail.app.web.serving.listener import name_of
 from swallowtail.app.web.serving.shutdown_signals import catch_signals
-from swallowtail.app.web.socketio.handlers import announce_restart, close_connections
+from swallowtail.app.web.socketio.process_end import announce_restart, close_connections
 
 #: Seconds between two checks for a signal.
 CHECK_SECONDS = 0.1

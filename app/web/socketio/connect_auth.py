@@ -1,9 +1,8 @@
-"""Lets Socket.IO clients in, as whom they are: the socket's counterpart of `web/request/current_caller`. Before the road.
+"""Authenticates Socket.IO clients at CONNECT, as `web/request/current_caller` does for HTTP requests.
 
-A client says who it is in the `auth` of its CONNECT packet, never in an address. Who is refused gets CONNECT_ERROR and
-no CONNECT. A token is read in the database, and its bearer's connections are counted in Redis, which may take a while,
-so that under the fast engine the connection is set aside for it; a token that was read before, and since when nobody's
-access has changed, is not read again.
+A client sends its token in the `auth` of its CONNECT packet, never in the URL. A refused client gets CONNECT_ERROR.
+Reading a token in the database and counting connections in Redis may block, so under the fast engine the session is set
+aside for it. A token that was read before is not read again while no permissions have changed.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Calle
 from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.limits.limits import Limits
+from swallowtail.app.web.socketio.rooms import NAMESPACE
 from swallowtail.app.web.socketio.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
 
-NAMESPACE = "/"
-#: What a token in an address would be called.
-_IN_ADDRESSES = ("token", "access_token", "auth")
-#: Tokens that are remembered.
-_MOST = 10_000
+#: Query parameters that would hold a token.
+_TOKEN_PARAMETERS = ("token", "access_token", "auth")
+#: Most tokens that are remembered.
+_MAX_TOKENS = 10_000
 
 
 class ConnectAuth:
-    """The way into the namespace of one Socket.IO server."""
+    """Authenticates the clients of one Socket.IO server."""
 
     def __init__(
         self,
@@ -47,58 +46,58 @@ class ConnectAuth:
         permissions: PermissionCache,
         transport: SocketTransport,
         limits: Limits,
-        refusals: DeniedRequestQueue,
+        denied_requests: DeniedRequestQueue,
     ) -> None:
-        """`server` is python-socketio's, which asks here from now on."""
+        """`server` is python-socketio's; its CONNECT packets come here from now on."""
         self._server = server
         self._is_open = settings.is_open
         self._tokens = tokens
         self._permissions = permissions
         self._transport = transport
         self._limits = limits
-        self._refusals = refusals
+        self._denied_requests = denied_requests
         self._accept = server._handle_connect
-        server._handle_connect = self.knock
-        #: Who is just being let in, by connection.
-        self._entering: dict[str, tuple[Actor, int]] = {}
+        server._handle_connect = self.handle_connect
+        #: Actor and permission version of each session that is being accepted.
+        self._accepting: dict[str, tuple[Actor, int]] = {}
         self._known: OrderedDict[str, tuple[int, Actor]] = OrderedDict()
 
-    def knock(self, eio_sid: str, namespace: str | None, auth: Any) -> None:
-        """Take a CONNECT packet."""
+    def handle_connect(self, eio_sid: str, namespace: str | None, auth: Any) -> None:
+        """Handle a CONNECT packet."""
         if (namespace or NAMESPACE) != NAMESPACE:
             self._accept(eio_sid, namespace, auth)
             return
         known = self._recall(eio_sid, auth)
         if known is None:
-            self._transport.set_aside(eio_sid, lambda: self._decide(eio_sid, auth))
+            self._transport.defer_session(eio_sid, lambda: self._authenticate(eio_sid, auth))
         elif self._limits.needs_redis(known[0], self.find_address(eio_sid)):
-            self._transport.set_aside(eio_sid, lambda: self._let_in(eio_sid, *known))
+            self._transport.defer_session(eio_sid, lambda: self._admit(eio_sid, *known))
         else:
-            self._let_in(eio_sid, *known)
+            self._admit(eio_sid, *known)
 
-    def take(self, eio_sid: str) -> tuple[Actor, int]:
-        """Return who has just been let in by this connection, and the access version at which that was decided."""
-        return self._entering.pop(eio_sid, (NOBODY, 0))
+    def pop_accepted(self, eio_sid: str) -> tuple[Actor, int]:
+        """Return the actor of a session being accepted, and the permission version of that decision."""
+        return self._accepting.pop(eio_sid, (NOBODY, 0))
 
-    def read(self, token: Any) -> tuple[Actor, int]:
-        """Return whose token this is, and the access version at which that was found out. Raises as `Tokens.read`."""
+    def read_token(self, token: Any) -> tuple[Actor, int]:
+        """Return the actor of a token, and the permission version at which it was read. Raises as `Tokens.read`."""
         if not isinstance(token, str):
             raise InvalidInput("token must be text", field="token")
         version = self._permissions.version
         actor = self._tokens.read(token)
         self._known[_digest(token)] = (version, actor)
-        while len(self._known) > _MOST:
+        while len(self._known) > _MAX_TOKENS:
             self._known.popitem(last=False)
         return actor, version
 
     def find_address(self, eio_sid: str) -> str:
-        """Return the address that a connection comes from."""
+        """Return the client address of a session."""
         address: str = self._environ(eio_sid).get("REMOTE_ADDR", "")
         return address
 
     def _recall(self, eio_sid: str, auth: Any) -> tuple[Actor, int] | None:
-        """Return who this is if that takes no reading."""
-        if _is_told_in_address(self._environ(eio_sid)):
+        """Return the actor if no read is needed."""
+        if _has_token_in_url(self._environ(eio_sid)):
             return None
         token = self._find_token(auth)
         if token is None:
@@ -109,31 +108,31 @@ class ConnectAuth:
         expires = known[1].expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else (known[1], known[0])
 
-    def _decide(self, eio_sid: str, auth: Any) -> None:
+    def _authenticate(self, eio_sid: str, auth: Any) -> None:
         try:
             actor, version = self._identify(eio_sid, auth)
         except SwallowtailError as refusal:
             self._refuse(eio_sid, refusal)
-            self._refusals.note(refusal, Caller(NOBODY, "socket", self.find_address(eio_sid)), "connect", "", "")
+            caller = Caller(NOBODY, "socket", self.find_address(eio_sid))
+            self._denied_requests.note(refusal, caller, "connect", "", "")
         except Exception:
             log.exception("connect_failed")
-            self._refuse(eio_sid, SwallowtailError("something went wrong that should not have"))
+            self._refuse(eio_sid, SwallowtailError("an unexpected error occurred"))
         else:
-            self._let_in(eio_sid, actor, version)
+            self._admit(eio_sid, actor, version)
 
     def _identify(self, eio_sid: str, auth: Any) -> tuple[Actor, int]:
-        environ = self._environ(eio_sid)
-        if _is_told_in_address(environ):
-            raise InvalidInput("a token never belongs into an address; send it as auth: {token}", field="auth.token")
+        if _has_token_in_url(self._environ(eio_sid)):
+            raise InvalidInput("a token must not be in the URL; send it as auth: {token}", field="auth.token")
         token = self._find_token(auth)
         if token is not None:
-            return self.read(token)
+            return self.read_token(token)
         version = self._permissions.version
         if self._is_open:
             return OPEN, version
         raise Unauthenticated
 
-    def _let_in(self, eio_sid: str, actor: Actor, version: int) -> None:
+    def _admit(self, eio_sid: str, actor: Actor, version: int) -> None:
         address = self.find_address(eio_sid)
         try:
             self._limits.acquire_connection(actor, address)
@@ -141,25 +140,25 @@ class ConnectAuth:
             self._refuse(eio_sid, refusal)
             return
         if eio_sid not in self._server.environ:
-            # It has gone in the meantime.
+            # The client has disconnected meanwhile.
             self._limits.release_connection(actor, address)
             return
-        self._entering[eio_sid] = (actor, version)
+        self._accepting[eio_sid] = (actor, version)
         try:
             self._accept(eio_sid, NAMESPACE, None)
         finally:
-            if self._entering.pop(eio_sid, None) is not None:
-                # Nobody took them in.
+            if self._accepting.pop(eio_sid, None) is not None:
+                # The library did not accept it.
                 self._limits.release_connection(actor, address)
 
     def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()
-        told = {"message": shape.pop("message"), "data": shape}
-        self._server._send_packet(eio_sid, self._server.packet_class(stock.CONNECT_ERROR, told, namespace=NAMESPACE))
+        payload = {"message": shape.pop("message"), "data": shape}
+        self._server._send_packet(eio_sid, self._server.packet_class(stock.CONNECT_ERROR, payload, namespace=NAMESPACE))
 
     def _find_token(self, auth: Any) -> Any:
         token = auth.get("token") if isinstance(auth, dict) else None
-        # Where anybody may come in, a client may go on showing what it always showed and nobody looked at.
+        # Without required sign-in, a client may go on sending a foreign token, which is ignored.
         return None if self._is_open and not self._tokens.is_of_ours(token) else token
 
     def _environ(self, eio_sid: str) -> Mapping[str, Any]:
@@ -167,12 +166,12 @@ class ConnectAuth:
         return environ
 
 
-def _is_told_in_address(environ: Mapping[str, Any]) -> bool:
+def _has_token_in_url(environ: Mapping[str, Any]) -> bool:
     query = environ.get("QUERY_STRING") or ""
-    # Most addresses have none of it, and need not be taken apart.
+    # Most queries have none of these, and need no parsing.
     if "token" not in query and "auth" not in query and "%" not in query:
         return False
-    return any(name in parse_qs(query, keep_blank_values=True) for name in _IN_ADDRESSES)
+    return any(name in parse_qs(query, keep_blank_values=True) for name in _TOKEN_PARAMETERS)
 
 
 def _digest(token: str) -> str:

@@ -1,7 +1,7 @@
-"""Ends connections whose packets are no packets, or come when they mean nothing. Beside the road, under `web/socketio/handlers`.
+"""Disconnects clients that send malformed packets, or packets out of order.
 
-The library lets by an event for a namespace that its sender is not connected to, and answers a second CONNECT as if the
-namespace were not there. The reference server closes such a connection, and so it is done here: its client lost count.
+The library ignores an event for a namespace that its sender has not joined, and answers a second CONNECT as if the
+namespace did not exist. The reference server disconnects such a client, and so does this one.
 """
 
 from __future__ import annotations
@@ -9,39 +9,40 @@ from __future__ import annotations
 from typing import Any
 
 from swallowtail.app.web.engineio.packets import REFUSED, Unreadable
-from swallowtail.app.web.socketio.transport import NAMESPACE, SocketTransport
+from swallowtail.app.web.socketio.rooms import NAMESPACE
+from swallowtail.app.web.socketio.transport import SocketTransport
 
 
 class PacketOrder:
-    """What comes first and what after, on the connections of one Socket.IO server."""
+    """Checks the packets of one Socket.IO server."""
 
     def __init__(self, server: Any, transport: SocketTransport) -> None:
-        """`server` is python-socketio's; whoever else handles its CONNECT packets does so already."""
+        """`server` is python-socketio's. Other hooks into its CONNECT packets have to be installed before."""
         self._server = server
         self._transport = transport
         self._connect, self._event = server._handle_connect, server._handle_event
-        server._handle_connect, server._handle_event = self.connect, self.event
+        server._handle_connect, server._handle_event = self.handle_connect, self.handle_event
 
-    def connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
-        """Take a CONNECT packet."""
+    def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        """Handle a CONNECT packet."""
         if isinstance(data, Unreadable) or self._is_connected(eio_sid, namespace):
-            self._transport.cut(eio_sid)
+            self._transport.close_session(eio_sid)
         else:
             self._connect(eio_sid, namespace, data)
 
-    def event(self, eio_sid: str, namespace: str | None, number: int | None, data: Any) -> None:
-        """Take an event."""
+    def handle_event(self, eio_sid: str, namespace: str | None, number: int | None, data: Any) -> None:
+        """Handle an EVENT packet."""
         if self._is_connected(eio_sid, namespace) and not _is_unanswered(namespace, data):
             self._event(eio_sid, namespace, number, data)
         else:
-            self._transport.cut(eio_sid)
+            self._transport.close_session(eio_sid)
 
     def _is_connected(self, eio_sid: str, namespace: str | None) -> bool:
-        manager, where = self._server.manager, namespace or NAMESPACE
-        return bool(manager.is_connected(manager.sid_from_eio_sid(eio_sid, where), where))
+        manager, name = self._server.manager, namespace or NAMESPACE
+        return bool(manager.is_connected(manager.sid_from_eio_sid(eio_sid, name), name))
 
 
 def _is_unanswered(namespace: str | None, data: Any) -> bool:
-    """Tell whether this stands for what is no packet, in a namespace whose handlers do not answer that."""
-    is_elsewhere = (namespace or NAMESPACE) != NAMESPACE
-    return is_elsewhere and data[0] == REFUSED and isinstance(data[1], Unreadable)
+    """Return whether this is a malformed packet in a namespace whose handlers do not answer it."""
+    is_other = (namespace or NAMESPACE) != NAMESPACE
+    return is_other and data[0] == REFUSED and isinstance(data[1], Unreadable)

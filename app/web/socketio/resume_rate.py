@@ -1,8 +1,7 @@
-"""How fast a crowd may come back: those who resume are let in at a rate, the rest get an appointment. Beside the road.
+"""Limits how many clients resume per second, and gives the others a time to come back.
 
-After a restart thousands of clients resume at the same moment. Each is cheap, all of them together would hold up
-whoever else is here. Only those who resume are asked for patience: a client that gives no position may be one that
-knows nothing of appointments.
+After a restart thousands of clients resume at the same moment. Each one is cheap; all of them together would delay every
+other client. A client without a position is not delayed, because it may not know the `retry_after_ms` answer.
 """
 
 from __future__ import annotations
@@ -12,36 +11,36 @@ import threading
 import time
 from collections.abc import Iterator
 
-#: Seconds whose share may begin at once.
+#: Seconds whose share of resumptions may start at once.
 BURST = 1.0
-#: Longest appointment, in seconds.
-LONGEST = 60.0
+#: Longest delay, in seconds.
+MAX_DELAY = 60.0
 
 
 class ResumeRate:
-    """Lets `rate` resumptions begin each second. Safe for threads."""
+    """Allows `rate` resumptions per second. Thread-safe."""
 
     def __init__(self, rate: int) -> None:
         self._step = 1 / rate
         self._lock = threading.Lock()
-        #: Until when what has begun uses up the rate.
+        #: Until when the started resumptions use up the rate.
         self._used_until = 0.0
-        #: The latest appointment that was given.
-        self._promised = 0.0
+        #: The latest time that was given to a client.
+        self._latest = 0.0
 
-    def admit(self, now: float | None = None) -> float:
-        """Return 0 when a resumption may begin, otherwise after how many seconds to ask again."""
+    def acquire(self, now: float | None = None) -> float:
+        """Return 0 when a resumption may start, or after how many seconds to try again."""
         now = time.monotonic() if now is None else now
         with self._lock:
             free = max(self._used_until, now) - BURST
             if free <= now:
                 self._used_until = max(self._used_until, now) + self._step
                 return 0.0
-            self._promised = max(self._promised, free) + self._step
-            return min(self._promised - now, LONGEST)
+            self._latest = max(self._latest, free) + self._step
+            return min(self._latest - now, MAX_DELAY)
 
 
 def spread_reconnects(count: int, rate: int) -> Iterator[float]:
-    """Yield for each of so many clients a moment to come back, in seconds from now, so that `rate` do in a second."""
-    window = min(count / rate, LONGEST)
+    """Yield a reconnection delay in seconds for each of `count` clients, so that about `rate` reconnect per second."""
+    window = min(count / rate, MAX_DELAY)
     return (random.uniform(0.0, window) for _ in range(count))

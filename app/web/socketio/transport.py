@@ -1,8 +1,7 @@
-"""Brings delivery's messages to the Socket.IO clients of this process. On the road after `delivery/clients/client_group`.
+"""Sends delivery's messages to the Socket.IO clients of this process.
 
-Nothing here travels through Redis, and nothing waits. A client with a `Connection` is written to directly; for the
-others (long polling, and concurrency other than eventlet's) a message goes into the library's queue, from where its
-writer takes it.
+Nothing here goes through Redis, and nothing blocks. A client with a `Connection` is written to directly. For the others
+(long polling, and servers other than eventlet's) a message goes into the library's queue, which the library writes out.
 """
 
 from __future__ import annotations
@@ -18,52 +17,18 @@ from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, FastJson, SharedFrame, TextFrame
+from swallowtail.app.web.socketio.rooms import NAMESPACE
+from swallowtail.app.web.socketio.stock_connection import StockConnection
 from swallowtail.app.web.websocket.batch import Batch
 from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
-
-NAMESPACE = "/"
-
-
-class StockConnection:
-    """A client whose messages go through the library. `limit` messages may wait in its queue."""
-
-    #: There is no socket here to be written to directly.
-    can_send = False
-
-    __slots__ = ("_eio", "_limit", "_sid")
-
-    def __init__(self, eio: Any, sid: str, limit: int) -> None:
-        self._eio = eio
-        self._sid = sid
-        self._limit = limit
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the queue takes a message."""
-        socket = self._eio.sockets.get(self._sid)
-        return socket is None or socket.queue.qsize() < self._limit
-
-    def offer(self, batch: Batch) -> int:
-        """Queue messages as far as there is room; returns how many. One that is gone takes all."""
-        socket = self._eio.sockets.get(self._sid)
-        if socket is None or socket.closed:
-            return batch.count
-        taken: int = min(batch.count, max(0, self._limit - socket.queue.qsize()))
-        try:
-            for frame in batch.frames[:taken]:
-                socket.send(frame)
-        except EngineIOError:
-            # Closed between the search and now; its disconnection is on its way.
-            return batch.count
-        return taken
 
 
 class SocketTransport:
     """The `Transport` of the hub, on a python-socketio server."""
 
     def __init__(self, server: socketio.Server, limit: int) -> None:
-        """`limit`: messages that may wait in the queue of a client that has one."""
+        """`limit`: most messages in the queue of a client of the library."""
         self._server = server
         self._limit = limit
 
@@ -72,13 +37,13 @@ class SocketTransport:
         return _encode(stock.EVENT, [event, payload], None)
 
     def read(self, frame: Frame) -> Mapping[str, Any]:
-        """Return the payload that a message was made of."""
+        """Return the payload of an encoded message."""
         payload: Mapping[str, Any] = FastJson.loads(cast("TextFrame", frame).data[1:])[1]
         return payload
 
     def line(self, client: str) -> Connection | StockConnection:
-        """Return what messages to a client go through."""
-        eio_sid = self.find(client) or ""
+        """Return the connection through which messages reach a client."""
+        eio_sid = self.find_session(client) or ""
         socket = self._socket(eio_sid)
         return (
             socket.connection
@@ -87,7 +52,7 @@ class SocketTransport:
         )
 
     def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
-        """Send clients the same messages; returns those that took fewer than all, with how many they took."""
+        """Send the same messages to all clients; return those that took fewer, with the number each took."""
         batch = Batch(cast("Sequence[TextFrame]", frames))
         data, size, count = batch.data, batch.size, batch.count
         short = []
@@ -110,15 +75,12 @@ class SocketTransport:
         return short
 
     def is_ready(self, client: Client) -> bool:
-        """Tell whether a client would take a message now."""
+        """Return whether a client takes a message now."""
         return bool(client.line.is_ready)
 
-    def send(self, client: str, frames: Sequence[Frame]) -> None:
-        """Queue messages for a client. One that is gone is no error; one that lets far too much wait is given up."""
-        self._send(client, frames)
-
-    def _send(self, client: str, packets: Sequence[Any]) -> None:
-        socket = self._socket(self.find(client))
+    def send(self, client: str, frames: Sequence[Frame | SharedFrame]) -> None:
+        """Queue messages for a client. A client that is gone is no error; one with a far too long queue is closed."""
+        socket = self._socket(self.find_session(client))
         if socket is None:
             return
         try:
@@ -126,74 +88,54 @@ class SocketTransport:
                 OWN_QUEUE.inc()
                 socket.close(wait=False, abort=True)
                 return
-            for packet in packets:
-                socket.send(packet)
+            for frame in frames:
+                socket.send(frame)
         except EngineIOError:
             return
 
-    def tell(self, client: str, event: str, payload: Mapping[str, Any]) -> None:
+    def emit(self, client: str, event: str, payload: Mapping[str, Any]) -> None:
         """Queue one message for one client."""
         self.send(client, [self.frame(event, payload)])
 
     def acknowledge(
         self, client: str, ack: Ack | None, answer: Mapping[str, Any], snapshot: bytes | None = None
     ) -> None:
-        """Queue the acknowledgement of an event, if one was asked for; with a snapshot, which many may share."""
+        """Queue the acknowledgement of an event, if the client asked for one. Many clients may share a snapshot."""
         if ack is None:
             return
         if snapshot is None:
             self.send(client, [_encode(stock.ACK, [answer], ack.id)])
         else:
             before = b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, FastJson.encode(answer)[:-1])
-            self._send(client, [SharedFrame(before, snapshot, b"}]")])
+            self.send(client, [SharedFrame(before, snapshot, b"}]")])
 
     def defer(self, client: str, work: Callable[[], None]) -> None:
-        """Do what may have to wait, for a client that is heard no further until it is done.
+        """Run work that may block; messages of the client wait until it is done.
 
-        A client of the library has a thread or greenlet of its own, which can wait by itself.
+        A client of the library has a thread or greenlet of its own, which may block.
         """
-        self.set_aside(self.find(client), work)
+        self.defer_session(self.find_session(client), work)
 
-    def set_aside(self, eio_sid: str | None, work: Callable[[], None]) -> None:
-        """Do what `defer` does, for a connection that may not be a client yet."""
+    def defer_session(self, eio_sid: str | None, work: Callable[[], None]) -> None:
+        """Do what `defer` does, for a session that has not joined the namespace yet."""
         socket = self._socket(eio_sid)
         if isinstance(socket, FastSocket):
             socket.defer(work)
         else:
             work()
 
-    def is_connected(self, client: str) -> bool:
-        """Tell whether a client is connected to this process."""
-        return bool(self._server.manager.is_connected(client, NAMESPACE))
-
-    def enter(self, client: str, room: str) -> None:
-        """Put a client into a room, for other programs' emits."""
-        # The library would ask the other processes by Redis about a client that is not here.
-        if self.is_connected(client):
-            self._server.enter_room(client, room, namespace=NAMESPACE)
-
-    def leave(self, client: str, room: str) -> None:
-        """Take a client out of a room."""
-        if self.is_connected(client):
-            self._server.leave_room(client, room, namespace=NAMESPACE)
-
-    def expel(self, client: str) -> None:
-        """Disconnect a client from the namespace, after what was queued for it."""
-        if self.is_connected(client):
-            self._server.disconnect(client, namespace=NAMESPACE, ignore_queue=True)
-
-    def limit(self, client: str, longest: int) -> None:
-        """Hear messages of at most so many bytes of a client from now on."""
-        socket = self._socket(self.find(client))
+    def set_max_message(self, client: str, size: int) -> None:
+        """Accept messages of at most `size` bytes from a client from now on."""
+        socket = self._socket(self.find_session(client))
         if socket is not None:
-            socket.limit(longest)
+            socket.limit(size)
 
-    def hang_up(self, client: str) -> None:
-        """End a client's connection, after what was queued for it; it may connect again."""
-        self.cut(self.find(client))
+    def close_client(self, client: str) -> None:
+        """Close a client's connection, after what is queued for it; it may connect again."""
+        self.close_session(self.find_session(client))
 
-    def cut(self, eio_sid: str | None) -> None:
-        """End a connection, after what was queued for it; one that polls is told so, and learns it in no other way."""
+    def close_session(self, eio_sid: str | None) -> None:
+        """Close a session, after what is queued for it. A polling client gets a CLOSE packet."""
         socket = self._socket(eio_sid)
         if socket is not None:
             socket.close(wait=False, abort=socket.upgraded, reason=self._server.reason.SERVER_DISCONNECT)
@@ -204,8 +146,8 @@ class SocketTransport:
         except KeyError:
             return None
 
-    def find(self, client: str) -> str | None:
-        """Return the id of a client's connection; None when it is gone."""
+    def find_session(self, client: str) -> str | None:
+        """Return the Engine.IO session id of a client; None when it is gone."""
         try:
             return cast("str | None", self._server.manager.eio_sid_from_sid(client, NAMESPACE))
         except KeyError:

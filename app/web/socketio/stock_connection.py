@@ -1,0 +1,43 @@
+"""Sends messages to a client through python-engineio's queue, with the interface of our own `Connection`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engineio.exceptions import EngineIOError
+
+from swallowtail.app.web.websocket.batch import Batch
+
+
+class StockConnection:
+    """A client whose session is the library's. At most `limit` messages wait in its queue."""
+
+    #: There is no socket that could be written to directly.
+    can_send = False
+
+    __slots__ = ("_eio", "_limit", "_sid")
+
+    def __init__(self, eio: Any, sid: str, limit: int) -> None:
+        self._eio = eio
+        self._sid = sid
+        self._limit = limit
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the queue takes a message."""
+        socket = self._eio.sockets.get(self._sid)
+        return socket is None or socket.queue.qsize() < self._limit
+
+    def offer(self, batch: Batch) -> int:
+        """Queue messages as far as there is room; return how many. A closed session takes all."""
+        socket = self._eio.sockets.get(self._sid)
+        if socket is None or socket.closed:
+            return batch.count
+        taken: int = min(batch.count, max(0, self._limit - socket.queue.qsize()))
+        try:
+            for frame in batch.frames[:taken]:
+                socket.send(frame)
+        except EngineIOError:
+            # Closed since the lookup; the library reports its disconnection soon.
+            return batch.count
+        return taken
