@@ -15,8 +15,8 @@ from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.engineio.fast_engine import Engine
-from swallowtail.app.web.engineio.shutdown import Background
+from swallowtail.app.web.engineio.fast_engine import FastEngine
+from swallowtail.app.web.engineio.shutdown import ServerThreads
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
@@ -38,10 +38,10 @@ class WebContainer:
     #: Failed sign-ins and denied requests, for the audit log.
     denials: Denials
     denied_requests: DeniedRequestQueue
-    background: Background
+    background: ServerThreads
     budgets: MemoryBudgets
     #: The fast websocket engine; None if the stock engine serves.
-    engine: Engine | None = None
+    engine: FastEngine | None = None
 
     def offload(self, passwords: Offload, snapshots: Offload) -> None:
         """Move password hashing and snapshots to threads, so that they do not block a process of greenlets."""

@@ -33,7 +33,7 @@ from swallowtail.app.web.api import (
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.container import WebContainer, get_runtime
-from swallowtail.app.web.engineio.shutdown import Background
+from swallowtail.app.web.engineio.shutdown import ServerThreads
 from swallowtail.app.web.http import problem_details, security_headers
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.limits.limits import Limits
@@ -84,7 +84,7 @@ def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebCon
     denied_requests = DeniedRequestQueue(runtime.db, denials)
     socket_handlers = socket_server.register(sio, hub, settings, token_reader, limits, denied_requests)
     access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, socket_handlers, access_changed)
-    background = Background(sio.server, sio.server.manager.stop, socket_handlers.close)
+    background = ServerThreads(sio.server, sio.server.manager.stop, socket_handlers.close)
     return WebContainer(
         runtime,
         token_reader,

@@ -9,7 +9,6 @@ SPLIT_LATER = {
     "app/core/ledger/tasks.py",
     "app/core/queries/authorized.py",
     "app/core/security/permissions.py",
-    "app/web/engineio/polling_session.py",
     "app/web/factory.py",
     "app/web/static/js/settings_members.js",
     "clients/javascript/task_websocket_client.js",

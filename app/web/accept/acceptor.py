@@ -24,7 +24,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.accept.blocking_acceptor import Acceptor, BlockingAcceptor
 from swallowtail.app.web.accept.pending_connection import Address, PendingConnection, is_health_request
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
-from swallowtail.app.web.engineio.fast_engine import Engine
+from swallowtail.app.web.engineio.fast_engine import FastEngine
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import TOO_MANY_CONNECTIONS, Limits
 from swallowtail.app.web.websocket.event_loop import EventLoop, Poller
@@ -55,7 +55,7 @@ class PeekingAcceptor:
         self,
         listener: socket.socket,
         loop: EventLoop,
-        engine: Engine | None,
+        engine: FastEngine | None,
         dispatch: Dispatch,
         limits: Limits,
         deadlines: ReadDeadlines,
@@ -201,12 +201,12 @@ class PeekingAcceptor:
         is_health = is_health_request(head, self._health_paths)
         if not self._has_capacity(is_health=is_health):
             self._reject(pending, _BUSY)
-        elif engine is not None and upgrade is not None and engine.accepts(upgrade):
+        elif engine is not None and upgrade is not None and engine.is_allowed(upgrade):
             self._adopt(engine, pending, upgrade)
         else:
             self._hand_over(pending, is_health)
 
-    def _adopt(self, engine: Engine, pending: PendingConnection, upgrade: UpgradeRequest) -> None:
+    def _adopt(self, engine: FastEngine, pending: PendingConnection, upgrade: UpgradeRequest) -> None:
         # From here on the engine counts it, for the address that a trusted proxy may have named.
         self._release(pending)
         upgrade.environ.pop(DIRECT, None)

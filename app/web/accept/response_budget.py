@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from swallowtail.app.web.engineio.stock_websocket import SOCKET, bare
+from swallowtail.app.web.engineio.stock_websocket import SOCKET, system_socket
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget, QueuedWrite
 
 #: Bytes that a system's socket buffer takes in any case.
@@ -46,7 +46,7 @@ class _CountedResponse:
         """See `SlowReceiver`. The writing handler gets an error."""
         self._write.end()
         with suppress(OSError):
-            bare(self._sock).shutdown(socket.SHUT_RDWR)
+            system_socket(self._sock).shutdown(socket.SHUT_RDWR)
 
 
 def count_responses(app: Any, budget: OutgoingBudget) -> Any:

@@ -1,1 +1,1 @@
-"""Everything that depends on private parts of python-engineio."""
+"""Engine.IO: the fast path for websockets, long polling and packets, on private parts of python-engineio."""

@@ -1,7 +1,7 @@
-"""Closes connections that have been connected to no namespace for too long. Beside the road, under `web/socketio/handlers`.
+"""Closes connections that have been connected to no namespace for too long.
 
-A connection that says nothing but answers every ping would otherwise stay for good and take the place of a client. So
-would one whose client has left its namespace. The library has no such limit; the protocol's document wants one.
+A connection that only answers pings, or whose client has left its namespace, would otherwise stay open and take the
+place of a client. python-engineio has no such limit; the protocol's document requires one.
 """
 
 from __future__ import annotations
@@ -15,70 +15,70 @@ import structlog
 log = structlog.get_logger(__name__)
 
 NAMESPACE = "/"
-#: Pause, in seconds, between two looks at the connections that wait.
-LOOK = 0.5
+#: Seconds between two checks.
+CHECK_SECONDS = 0.5
 
 
-class Deadline:
-    """The connections of one Socket.IO server that are not connected to a namespace yet, the oldest first."""
+class ConnectTimeouts:
+    """The connections of one Socket.IO server that are in no namespace, the oldest first."""
 
     def __init__(self, server: Any, seconds: float) -> None:
-        """`server` is python-socketio's; each of its connections has so many seconds."""
+        """`server` is python-socketio's; each of its connections has `seconds` to connect to the namespace."""
         self._server = server
         self._seconds = seconds
-        self._waiting: dict[str, float] = {}
+        self._deadlines: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._is_looking = False
+        self._is_running = False
         self._stopping = False
         server.eio.on("connect", self._open)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._deadlines)
 
-    def begin(self, eio_sid: str) -> None:
-        """Give a connection that has no namespace its time."""
+    def start(self, eio_sid: str) -> None:
+        """Start the timeout of a connection."""
         with self._lock:
-            # At the end, also if it was there: the order is that of the moments.
-            self._waiting.pop(eio_sid, None)
-            self._waiting[eio_sid] = time.monotonic() + self._seconds
-            if self._is_looking or self._stopping:
+            # Moves to the end: deadlines are sorted by time.
+            self._deadlines.pop(eio_sid, None)
+            self._deadlines[eio_sid] = time.monotonic() + self._seconds
+            if self._is_running or self._stopping:
                 return
-            self._is_looking = True
+            self._is_running = True
         self._server.start_background_task(self._run)
 
-    def left(self, sid: str) -> None:
-        """Learn that a client leaves the namespace, and perhaps keeps its connection."""
+    def namespace_left(self, sid: str) -> None:
+        """Start the timeout of a client that leaves the namespace and may keep its connection."""
         try:
             eio_sid = self._server.manager.eio_sid_from_sid(sid, NAMESPACE)
         except KeyError:
             return
         if eio_sid is not None:
-            self.begin(eio_sid)
+            self.start(eio_sid)
 
-    def look(self, now: float) -> None:
-        """Close those whose time is over."""
-        for eio_sid in self._take_due(now):
+    def close_due(self, now: float) -> None:
+        """Close the connections whose timeout has passed."""
+        for eio_sid in self._pop_due(now):
             if self._server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) is None:
                 self._close(eio_sid)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stopping = True
 
     def _open(self, eio_sid: str, environ: dict[str, Any]) -> Any:
-        answer = self._server._handle_eio_connect(eio_sid, environ)
-        self.begin(eio_sid)
-        return answer
+        result = self._server._handle_eio_connect(eio_sid, environ)
+        self.start(eio_sid)
+        return result
 
-    def _take_due(self, now: float) -> list[str]:
+    def _pop_due(self, now: float) -> list[str]:
         due = []
         with self._lock:
-            for eio_sid, deadline in self._waiting.items():
+            for eio_sid, deadline in self._deadlines.items():
                 if deadline > now:
                     break
                 due.append(eio_sid)
             for eio_sid in due:
-                del self._waiting[eio_sid]
+                del self._deadlines[eio_sid]
         return due
 
     def _close(self, eio_sid: str) -> None:
@@ -86,16 +86,16 @@ class Deadline:
             connection = self._server.eio._get_socket(eio_sid)
             connection.close(wait=False, abort=True, reason=self._server.reason.SERVER_DISCONNECT)
         except KeyError:
-            # It has gone by itself.
+            # The client has closed it meanwhile.
             return
         except Exception:
             log.exception("close_failed")
 
     def _run(self) -> None:
         while True:
-            self._server.sleep(LOOK)
-            self.look(time.monotonic())
+            self._server.sleep(CHECK_SECONDS)
+            self.close_due(time.monotonic())
             with self._lock:
-                if self._stopping or not self._waiting:
-                    self._is_looking = False
+                if self._stopping or not self._deadlines:
+                    self._is_running = False
                     return

@@ -1,8 +1,8 @@
-"""Engine.IO on connections of our own: the file that reaches into python-engineio. Under the road's last stop.
+"""Serves websockets without python-engineio's queues and threads, behind the interface that python-socketio expects.
 
-python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and what
-python-socketio does with it stays as it is: it finds a `FastSocket` where it expects an `engineio.Socket`. Polling
-clients keep the stock class beside it. docs/decisions says what is relied on ("the fast path").
+python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and python-socketio
+gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep the library's class. docs/decisions
+lists the internals that this relies on ("the fast path").
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from engineio import exceptions, packet
 from engineio.socket import Socket
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
-from swallowtail.app.web.engineio.polling_session import MEANT, read_packet
+from swallowtail.app.web.engineio.packets import CLIENT_TYPES, SharedFrame, TextFrame, read_packet
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.connection import Connection
@@ -30,7 +29,7 @@ from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
 log = structlog.get_logger(__name__)
 
-#: Versions whose inside is known, the first one included and the second not.
+#: Versions with known internals: from the first, below the second.
 KNOWN = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
 _PING, _CLOSE = pack(b"2"), pack(b"1")
 
@@ -45,12 +44,12 @@ def find_unknown_version() -> str | None:
 
 
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types
-    """An Engine.IO socket that is a websocket from its first moment."""
+    """An Engine.IO socket that is a websocket from the start."""
 
     connection: Connection
 
-    def __init__(self, engine: Engine, sid: str) -> None:
-        # Not the stock one: it would make a queue.
+    def __init__(self, engine: FastEngine, sid: str) -> None:
+        # Without the library's, which would create a queue.
         self.engine = engine
         self.server = engine.eio
         self.sid = sid
@@ -60,7 +59,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.session: dict[str, Any] = {}
 
     def message_received(self, kind: int, payload: bytes) -> None:
-        """Take a message of the client. What is no Engine.IO packet ends the connection."""
+        """See `ConnectionOwner`. A message that is no Engine.IO packet ends the connection."""
         try:
             if kind == BINARY:
                 self.receive(packet.Packet(encoded_packet=payload))
@@ -68,7 +67,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
                 text = payload.decode()
                 if text[:1] == "4":
                     self.server._trigger_event("message", self.sid, text[1:], run_async=False)
-                elif (pkt := read_packet(text)).packet_type in MEANT:
+                elif (pkt := read_packet(text)).packet_type in CLIENT_TYPES:
                     self.receive(pkt)
         except UnicodeDecodeError:
             self.connection.close(INVALID_TEXT)
@@ -76,19 +75,19 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
             self.connection_lost()
 
     def connection_lost(self) -> None:
-        """Learn that the connection is gone."""
+        """See `ConnectionOwner`."""
         self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
-    def limit(self, longest: int) -> None:
-        """Hear messages of at most so many bytes from now on."""
-        self.connection.set_max_message(longest)
+    def set_max_message(self, size: int) -> None:
+        """Accept messages of at most `size` bytes from now on."""
+        self.connection.set_max_message(size)
 
     def drained(self) -> None:
-        """Learn that the client takes messages again."""
+        """See `ConnectionOwner`."""
         self.engine.drained(self.sid)
 
     def defer(self, work: Callable[[], None]) -> None:
-        """Do what may wait, and hear nothing of the client until it is done."""
+        """Run work that may block in a greenlet, and handle no message of the client until it is done."""
         connection = self.connection
         connection.pause()
 
@@ -118,7 +117,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.connection.enqueue(pack(encoded.encode()) if isinstance(encoded, str) else pack(encoded, BINARY))
 
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
-        """Close the connection, after what waits, and have it known."""
+        """Close the connection after what is queued, and report it to python-socketio."""
         if self.closed or self.closing:
             return
         self.closing = True
@@ -132,7 +131,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.connection.close()
 
     def schedule_ping(self) -> None:
-        """Plan the next ping, once the last one has been answered."""
+        """Schedule the next ping after a pong."""
         if self.last_ping is not None:
             self.last_ping = None
             self.engine.ping_schedule.add(self, self.engine.loop.now)
@@ -151,7 +150,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.close(wait=False, abort=False, reason=self.server.reason.PING_TIMEOUT)
 
 
-class Engine:
+class FastEngine:
     """The fast sockets of one Engine.IO server."""
 
     def __init__(self, server: Any, settings: Settings, loop: EventLoop, budgets: MemoryBudgets) -> None:
@@ -160,32 +159,32 @@ class Engine:
         eio = self.eio = server.eio
         self.loop = loop
         self.ping_schedule = PingSchedule(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
-        #: Called with the id of every client that takes messages again.
+        #: Called with the id of each client that can receive messages again.
         self.on_drained: Callable[[str], None] = _ignore
         self._settings = settings
-        #: The path under which websockets may come, too.
+        #: A path prefix that websocket requests may have.
         self.prefix = settings.url_prefix
         self._budgets = budgets
         self._request_guard = RequestGuard(settings)
         self._sockets: dict[str, FastSocket] = {}
-        self._find_stock = eio._get_socket
-        # Ours are not among the stock ones: its monitor would look at each of them in turn.
+        self._library_get_socket = eio._get_socket
+        # Fast sockets are not in `eio.sockets`: the library's monitor would visit each of them in turn.
         eio._get_socket = self._get_socket
 
     def __len__(self) -> int:
         return len(self._sockets)
 
     def start(self) -> None:
-        """Begin to ask connections for signs of life."""
+        """Start to ping connections."""
         self.ping_schedule.run(self.loop.call_later, time.monotonic)
 
-    def accepts(self, upgrade: UpgradeRequest) -> bool:
-        """Tell whether a websocket may connect, by its host and its origin. Says nothing about who it is."""
+    def is_allowed(self, upgrade: UpgradeRequest) -> bool:
+        """Return whether the host and origin of a websocket request are allowed; its client is not authenticated."""
         self._request_guard.settle(upgrade.environ)
         return self._request_guard.find_refusal(upgrade.environ) is None
 
     def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
-        """Make a websocket of a socket whose request has been read."""
+        """Serve a websocket on a socket whose request has been read."""
         sid = self.eio.generate_id()
         fast = FastSocket(self, sid)
         connection = fast.connection = Connection(
@@ -200,14 +199,14 @@ class Engine:
         )
         self._sockets[sid] = fast
         try:
-            self._welcome(fast, upgrade)
+            self._connect(fast, upgrade)
         except Exception:
-            # Nobody else knows of it: it would be kept, and counted, for good.
+            # No other code refers to it: it would be kept and counted forever.
             connection.abort()
             self.forget(sid)
             raise
 
-    def _welcome(self, fast: FastSocket, upgrade: UpgradeRequest) -> None:
+    def _connect(self, fast: FastSocket, upgrade: UpgradeRequest) -> None:
         eio, sid, connection = self.eio, fast.sid, fast.connection
         refusal = eio._trigger_event("connect", sid, upgrade.environ, run_async=False)
         if refusal is not None and refusal is not True:
@@ -217,28 +216,28 @@ class Engine:
             connection.abort()
             return
         connection.start()
-        connection.enqueue(upgrade.accept() + pack(self._greeting(sid)))
+        connection.enqueue(upgrade.accept() + pack(self._open_packet(sid)))
         self.ping_schedule.add(fast, self.loop.now)
 
     def forget(self, sid: str) -> None:
-        """Forget a socket that is closed."""
+        """Remove a closed socket."""
         self._sockets.pop(sid, None)
 
     def drained(self, sid: str) -> None:
-        """Pass on that a client takes messages again."""
+        """Report that a client can receive messages again."""
         client = self._server.manager.sid_from_eio_sid(sid, "/")
         if client is not None:
             self.on_drained(client)
 
     def close_all(self) -> None:
-        """Close every connection, after what waits for it."""
+        """Close every connection after what is queued."""
         for fast in list(self._sockets.values()):
             fast.close(wait=False, abort=True, reason=self.eio.reason.SERVER_DISCONNECT)
 
     def _get_socket(self, sid: str) -> Any:
-        return self._sockets.get(sid) or self._find_stock(sid)
+        return self._sockets.get(sid) or self._library_get_socket(sid)
 
-    def _greeting(self, sid: str) -> bytes:
+    def _open_packet(self, sid: str) -> bytes:
         eio = self.eio
         pause = int(eio.ping_interval + eio.ping_interval_grace_period) * 1000
         return (
@@ -248,4 +247,4 @@ class Engine:
 
 
 def _ignore(sid: str) -> None:
-    """Stand in until somebody wants to know."""
+    """Do nothing until `on_drained` is set."""

@@ -1,9 +1,8 @@
-"""Socket.IO packets as this server reads and writes them. The road's outermost layer, under `web/socketio/handlers`.
+"""Reads and writes Engine.IO and Socket.IO packets, and turns invalid ones into events that the handlers answer.
 
-The stock packet class raises on what it cannot read, which leaves the sender without an answer, and it can be made deaf
-by a binary event whose attachments never fit. Here whatever cannot be read becomes an event named `REFUSED`, which the
-handlers answer like any other bad input. The id of an acknowledgement is handed to the handler as the last argument, so
-that the handler decides what is sent before it and what after.
+The library's packet class raises on an invalid packet, so that its sender gets no answer, and a binary event whose
+attachments never fit makes a connection unusable. Here an invalid packet becomes an event named `INVALID_EVENT`. The id
+of an acknowledgement is the last argument of an event, so that its handler decides what is sent before and after it.
 """
 
 from __future__ import annotations
@@ -20,34 +19,38 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, TooLarge
 from swallowtail.app.web.websocket.frames import head, pack, payload_of
 
-#: Name of the event that stands for a packet which could not be read. Its argument is the error.
-REFUSED = "swallowtail.refused"
-#: Names with a meaning of their own inside the library; no client may send them as events.
+#: Name of the event that replaces an invalid packet. Its argument is the error.
+INVALID_EVENT = "swallowtail.refused"
+#: Names that the library uses internally; no client may send them as events.
 RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
-#: Binary attachments that one event may announce, as with the reference server. No event of the protocol has any.
-MOST_ATTACHMENTS = 10
-#: Brackets from which on JSON that could not be read may only have been nested too deeply, which is no mistake in it.
+#: Binary attachments that one event may have, as with the reference server. No event of the protocol has any.
+MAX_ATTACHMENTS = 10
+#: From so many brackets on, JSON that cannot be parsed is reported as nested too deeply rather than as invalid.
 _DEEP = 1000
-#: What reading hostile input can raise.
-_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+#: Engine.IO packet types that a client may send; others, such as a NOOP, are ignored.
+CLIENT_TYPES = (engine.CLOSE, engine.PONG, engine.MESSAGE)
+#: First characters of an Engine.IO packet: its type, or `b` for binary data.
+_FIRST_CHARACTERS = frozenset("0123456b")
+#: Exceptions that parsing hostile input can raise.
+_PARSE_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 
-class Unreadable(InvalidInput):
-    """What came is no packet of the protocol. Its sender is told so, and loses the connection."""
+class InvalidPacket(InvalidInput):
+    """The data is no packet of the protocol. Its sender gets this error and is disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Where the acknowledgement of an event goes."""
+    """The id of the acknowledgement that a client expects."""
 
     id: int
 
 
 class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
-    """An Engine.IO message of text as a whole websocket frame, `wire`; any number of clients share one."""
+    """A text message as a complete websocket frame, `wire`, that any number of clients share."""
 
     def __init__(self, text: bytes) -> None:
-        # Not the stock one: `data` is made when somebody asks for it, which is for clients that poll.
+        # Without the library's: `data` is decoded on demand, for clients that poll.
         self.packet_type = engine.MESSAGE
         self.binary = False
         self.wire = pack(b"4" + text)
@@ -61,15 +64,15 @@ class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
         return payload_of(self.wire)[1:].decode()
 
     def encode(self, b64: bool = False) -> str:
-        """Return the message as the stock transports send it."""
+        """Return the message as the library's transports send it."""
         return payload_of(self.wire).decode()
 
 
 class SharedFrame(engine.Packet):  # type: ignore[misc] # the library has no types
-    """A message of text that holds a large part which others are sent too: `parts` are the frame, nothing is copied."""
+    """A text message with a large part that other clients get too: `parts` form the frame, without copying."""
 
     def __init__(self, before: bytes, shared: bytes, after: bytes) -> None:
-        # Not the stock one: see above.
+        # Without the library's: see `TextFrame`.
         self.packet_type = engine.MESSAGE
         self.binary = False
         size = 1 + len(before) + len(shared) + len(after)
@@ -81,12 +84,12 @@ class SharedFrame(engine.Packet):  # type: ignore[misc] # the library has no typ
         return self.encode()[1:]
 
     def encode(self, b64: bool = False) -> str:
-        """Return the message as the stock transports send it, joined only now."""
+        """Return the message as the library's transports send it."""
         return payload_of(b"".join(self.parts)).decode()
 
 
-class FastJson:
-    """The JSON of packets: fast and strict (NaN is null, nesting is bounded); the standard library for what is rare."""
+class PacketJson:
+    """Encodes and decodes the JSON of packets with orjson: NaN becomes null, and nesting is limited."""
 
     @staticmethod
     def encode(value: Any) -> bytes:
@@ -94,13 +97,13 @@ class FastJson:
         try:
             return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
         except TypeError:
-            # Integers above 64 bits and lone surrogates, in what another program emits.
+            # Another program emits integers above 64 bits or lone surrogates, which orjson refuses.
             return json.dumps(value, separators=(",", ":")).encode()
 
     @staticmethod
     def dumps(value: Any, **_: Any) -> str:
-        """Encode as text, as the library wants it."""
-        return FastJson.encode(value).decode()
+        """Encode as text, as the library calls it."""
+        return PacketJson.encode(value).decode()
 
     @staticmethod
     def loads(text: str | bytes) -> Any:
@@ -108,11 +111,11 @@ class FastJson:
         return orjson.loads(text)
 
 
-class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
-    """A packet that can be read in any case."""
+class CheckedPacket(stock.Packet):  # type: ignore[misc] # the library has no types
+    """A Socket.IO packet; one that is invalid becomes an event named `INVALID_EVENT`."""
 
-    #: Longest text that is read, in bytes.
-    longest = 0
+    #: Most bytes of text.
+    max_bytes = 0
 
     packet_type: int
     data: Any
@@ -122,95 +125,102 @@ class Packet(stock.Packet):  # type: ignore[misc] # the library has no types
     def __init__(self, *args: Any, encoded_packet: Any = None, **options: Any) -> None:
         super().__init__(*args, encoded_packet=encoded_packet, **options)
         if encoded_packet is not None and not encoded_packet:
-            # The stock class takes an empty packet for none at all.
-            self._refuse(Unreadable("an empty packet says nothing"))
+            # The library's class does not parse an empty packet.
+            self._refuse(InvalidPacket("an empty packet says nothing"))
         if encoded_packet is None and self.packet_type == stock.CONNECT_ERROR and isinstance(self.data, str):
-            # Of an unknown namespace the library says a mere string; the document and its clients know objects only.
+            # For an unknown namespace the library sends a string; the protocol's document and clients expect an object.
             self.data = {"message": "Invalid namespace"}
 
     def decode(self, encoded_packet: Any) -> int:
-        """Read a packet; returns how many attachments follow."""
+        """Parse a packet; return the number of attachments that follow."""
         try:
-            return self._read(encoded_packet)
+            return self._parse(encoded_packet)
         except SwallowtailError as refusal:
             return self._refuse(refusal)
-        except _FAULTS:
+        except _PARSE_ERRORS:
             if encoded_packet.count("[") + encoded_packet.count("{") > _DEEP:
                 return self._refuse(InvalidInput("the JSON is nested too deeply"))
-            return self._refuse(Unreadable("this is not a Socket.IO packet with JSON"))
+            return self._refuse(InvalidPacket("this is not a Socket.IO packet with JSON"))
 
     def add_attachment(self, attachment: Any) -> bool:
-        """Take an attachment; tells whether the packet is complete."""
+        """Add an attachment; return whether the packet is complete."""
         try:
             if not isinstance(attachment, bytes | bytearray):
-                raise Unreadable("a binary attachment was announced, and something else came")
+                raise InvalidPacket("a binary attachment was announced, and something else came")
             if not super().add_attachment(attachment):
                 return False
-            self._hand_over_ack()
+            self._move_ack_id()
         except SwallowtailError as refusal:
             self._refuse(refusal)
-        except _FAULTS:
-            self._refuse(Unreadable("the binary attachments do not fit the event"))
+        except _PARSE_ERRORS:
+            self._refuse(InvalidPacket("the binary attachments do not fit the event"))
         return True
 
-    def _read(self, text: Any) -> int:
+    def _parse(self, text: Any) -> int:
         if not isinstance(text, str):
-            raise Unreadable("binary data without an event")
-        if len(text) > self.longest or len(text.encode("utf-8", "surrogatepass")) > self.longest:
-            # Only the part before the JSON, for the address of the answer.
+            raise InvalidPacket("binary data without an event")
+        if len(text) > self.max_bytes or len(text.encode("utf-8", "surrogatepass")) > self.max_bytes:
+            # The part before the JSON has the id for the answer.
             super().decode(text[: text.find("[")] if "[" in text[:200] else text[:1])
-            raise TooLarge(f"a message may have at most {self.longest} bytes")
+            raise TooLarge(f"a message may have at most {self.max_bytes} bytes")
         count = int(super().decode(text) or 0)
         binary = self.packet_type in (stock.BINARY_EVENT, stock.BINARY_ACK)
         if binary and count < 1:
-            raise Unreadable("a binary event says how many attachments it has")
-        if binary and count > MOST_ATTACHMENTS:
-            raise InvalidInput(f"a binary event has at most {MOST_ATTACHMENTS} attachments")
+            raise InvalidPacket("a binary event says how many attachments it has")
+        if binary and count > MAX_ATTACHMENTS:
+            raise InvalidInput(f"a binary event has at most {MAX_ATTACHMENTS} attachments")
         if self.packet_type not in (stock.CONNECT, stock.DISCONNECT, stock.ACK, stock.EVENT) and not binary:
-            raise Unreadable("this type of packet is not for servers")
+            raise InvalidPacket("this type of packet is not for servers")
         if self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
             self.data = _check_event(self.data)
         if self.packet_type in (stock.CONNECT, stock.DISCONNECT):
-            _check_meeting(self.packet_type, self.data)
+            _check_connection_payload(self.packet_type, self.data)
         if self.packet_type == stock.EVENT:
-            self._hand_over_ack()
+            self._move_ack_id()
         return count
 
-    def _hand_over_ack(self) -> None:
+    def _move_ack_id(self) -> None:
         if self.id is not None and self.packet_type in (stock.EVENT, stock.BINARY_EVENT):
             self.data = [*self.data, Ack(self.id)]
             self.id = None
 
     def _refuse(self, refusal: SwallowtailError) -> int:
         if self.packet_type == stock.CONNECT:
-            # What is too large is as good as nothing; for what is no packet the connection ends (`order`).
-            self.data = refusal if isinstance(refusal, Unreadable) else None
+            # An oversized payload counts as none; an invalid packet ends the connection (`socketio/packet_order`).
+            self.data = refusal if isinstance(refusal, InvalidPacket) else None
             return 0
         if self.packet_type not in (stock.ACK, stock.BINARY_ACK):
             self.packet_type = stock.BINARY_EVENT if self.attachment_count else stock.EVENT
         elif not self.attachment_count:
-            # As a binary one it would wait for attachments, and take the next packet for one.
+            # A binary type would wait for attachments and treat the next packet as one.
             self.packet_type = stock.ACK
-        self.data = [REFUSED, refusal]
-        self._hand_over_ack()
+        self.data = [INVALID_EVENT, refusal]
+        self._move_ack_id()
         return 0
 
 
-def make_packet_class(settings: Settings) -> type[Packet]:
+def make_packet_class(settings: Settings) -> type[CheckedPacket]:
     """Return the packet class with the limits of the settings."""
-    return type("LimitedPacket", (Packet,), {"longest": settings.max_body_bytes})
+    return type("LimitedPacket", (CheckedPacket,), {"max_bytes": settings.max_body_bytes})
 
 
 def _check_event(data: Any) -> list[Any]:
     """Return name and arguments of an event; a name may be a number, which is its text."""
     name = data[0] if isinstance(data, list) and data else None
     if not isinstance(name, str | int | float) or isinstance(name, bool):
-        raise Unreadable("an event is a list that begins with its name")
+        raise InvalidPacket("an event is a list that begins with its name")
     if name in RESERVED:
-        raise Unreadable(f"{name} is not an event for clients to send", field="event")
+        raise InvalidPacket(f"{name} is not an event for clients to send", field="event")
     return [str(name), *data[1:]]
 
 
-def _check_meeting(kind: int, data: Any) -> None:
+def _check_connection_payload(kind: int, data: Any) -> None:
     if data is not None and (kind == stock.DISCONNECT or not isinstance(data, dict)):
-        raise Unreadable("a CONNECT has an object for its payload, and a DISCONNECT has none")
+        raise InvalidPacket("a CONNECT has an object for its payload, and a DISCONNECT has none")
+
+
+def read_packet(text: str) -> Any:
+    """Return one Engine.IO packet of a client's text. Raises ValueError."""
+    if text[:1] not in _FIRST_CHARACTERS or not text:
+        raise ValueError("this is no Engine.IO packet")
+    return engine.Packet(encoded_packet=text)

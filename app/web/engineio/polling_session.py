@@ -1,67 +1,59 @@
-"""One Engine.IO session that polls, or has a websocket beside the fast path. Beside the road, under `web/engineio/polling`."""
+"""An Engine.IO session that polls, or has a websocket that the fast path does not serve."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from engineio import exceptions, packet
-from engineio.socket import Socket
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
-from swallowtail.app.web.engineio.polling_errors import NO_REQUEST, refuse
-from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET, StockSocket
+from swallowtail.app.web.engineio.counted_socket import CountedSocket
+from swallowtail.app.web.engineio.packets import CLIENT_TYPES, read_packet
+from swallowtail.app.web.engineio.polling_errors import BAD_REQUEST, refuse
+from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET, StockWebsocket
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.handshake import accept_key, is_key
-from swallowtail.app.web.websocket.outgoing_budget import Queued
 
-#: What parts the packets of a payload.
+#: Separates the packets of a payload.
 SEPARATOR = "\x1e"
-#: Seconds that a poll is held once a client was told that its websocket works; as long as the reference server does.
+#: Seconds that a poll waits once the client knows that its websocket works; as long as the reference server waits.
 PROBED_WAIT = 0.1
-#: How a packet of text may begin: its type, or that it is binary.
-_BEGINNINGS = frozenset("0123456b")
-#: Packets of a client that mean something to a server; others, such as a NOOP, are let go by.
-MEANT = (packet.CLOSE, packet.PONG, packet.MESSAGE)
 
 
-class Session(Socket):  # type: ignore[misc] # the library has no types
-    """A session of the library's that polls, or that has a websocket which is not on the fast path."""
+class PollingSession(CountedSocket):
+    """A session of python-engineio's whose polling, queue and websocket are served here."""
 
     def __init__(self, server: Any, sid: str, settings: Settings, budgets: MemoryBudgets) -> None:
-        super().__init__(server, sid)
+        super().__init__(server, sid, budgets.outgoing)
         self._settings = settings
         self._budgets = budgets
-        self._outgoing = budgets.outgoing
         self._polling, self._posting, self._upgrading = (threading.Lock() for _ in range(3))
-        self._is_told = False
+        self._upgrade_reported = False
         #: A websocket that this session may be upgraded to.
-        self._aside: Any = None
-        #: Bytes of what is heard at once; few until a namespace is joined.
-        self.longest = settings.max_opening_bytes
+        self._candidate: Any = None
+        #: Bytes of one message; few until a namespace is joined.
+        self.max_message = settings.max_opening_bytes
 
-    def limit(self, longest: int) -> None:
-        """Hear messages of at most so many bytes from now on."""
-        self.longest = longest
+    def set_max_message(self, size: int) -> None:
+        """Accept messages of at most `size` bytes from now on."""
+        self.max_message = size
 
     def poll(self) -> list[Any]:
-        """Wait for packets, for a websocket or a poll; nothing when the session is over. Raises EngineIOError."""
-        return self._gather(is_poll=False) if self.upgraded else self.answer_poll()
+        """Wait for packets, for a websocket or a poll; nothing when the session has ended. Raises EngineIOError."""
+        return self._wait_for_packets(is_poll=False) if self.upgraded else self.answer_poll()
 
     def answer_poll(self) -> list[Any]:
-        """Wait for packets, also while a websocket is tried. Raises EngineIOError, which ends the session.
+        """Wait for packets, also during the probe of a websocket.
 
-        That is when somebody polls already, or nothing came in the time in which a ping has to.
+        Raises:
+            EngineIOError: another poll waits already, or no packet came within the time of a ping; the session ends.
         """
         try:
             if not self._polling.acquire(blocking=False):
                 raise exceptions.EngineIOError("two polls at once")
             try:
-                return self._gather(is_poll=True)
+                return self._wait_for_packets(is_poll=True)
             finally:
                 self._polling.release()
         except exceptions.EngineIOError:
@@ -69,14 +61,14 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
             raise
 
     def receive(self, pkt: Any) -> None:
-        """Take a packet of the client; one that means nothing to a server is let go by."""
+        """Handle a packet of the client; types without a meaning for a server are ignored."""
         if pkt.packet_type > packet.NOOP:
             raise exceptions.SocketIsClosedError
-        if pkt.packet_type in MEANT:
+        if pkt.packet_type in CLIENT_TYPES:
             super().receive(pkt)
 
-    def take_payload(self, body: str) -> None:
-        """Take what a client posted. Raises ValueError, and handles nothing, when it is no payload."""
+    def receive_payload(self, body: str) -> None:
+        """Handle the packets of a POST request. Raises ValueError, and handles none, when it is no payload."""
         parts = body.split(SEPARATOR, self._settings.max_post_packets)
         if len(parts) > self._settings.max_post_packets:
             raise ValueError("too many packets")
@@ -96,20 +88,20 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
             if number % self._settings.client_rate == 0:
                 self.server.sleep(1.0)
 
-    def take_rest(self) -> list[Any]:
-        """Return what is left of a session that is over, as much as one answer holds."""
-        rest: list[Any] = []
-        while not self.queue.empty() and len(rest) < self._settings.poll_packets:
-            if (pkt := self._take(0)) is not None:
-                rest.append(pkt)
-        return rest
+    def remaining_packets(self) -> list[Any]:
+        """Return packets that are left in a closed session, as many as one response holds."""
+        remaining: list[Any] = []
+        while not self.queue.empty() and len(remaining) < self._settings.poll_packets:
+            if (pkt := self.take(0)) is not None:
+                remaining.append(pkt)
+        return remaining
 
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:
-        """End the session, which waits for no poll; only what the server itself ends can still be fetched from."""
+        """End the session without waiting for a poll; packets can be fetched only if the server ended it."""
         if self.closed or self.closing:
             return
-        if self._aside is not None and not self.upgraded:
-            self._aside.close()
+        if self._candidate is not None and not self.upgraded:
+            self._candidate.close()
         reasons = self.server.reason
         if reason == reasons.CLIENT_DISCONNECT and not self.upgraded and self._polling.locked():
             self.queue.put(packet.Packet(packet.NOOP))
@@ -117,48 +109,26 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
         if self.upgraded or reason not in (None, reasons.SERVER_DISCONNECT):
             self.server.sockets.pop(self.sid, None)
             if not self.upgraded and not self._polling.locked():
-                self._drop()
+                self.clear()
         elif not self.upgraded:
-            # It counts until it is fetched or forgotten; nobody can be closed for it.
-            self._outgoing.remove_receiver(self)
+            # Its packets count until they are fetched or forgotten, but there is no connection to close for them.
+            self._budgets.outgoing.remove_receiver(self)
 
-    def send(self, pkt: Any) -> None:
-        """Put a packet into the queue. What waits there counts in the process's budget, which may end the session."""
-        if not self.check_ping_timeout():
-            return
-        for piece in pieces_of(pkt):
-            self._outgoing.add(piece)
-        self._outgoing.add_receiver(self)
-        self.queue.put(pkt)
-        self._outgoing.enforce()
-
-    def abort(self) -> None:
-        """See `SlowReceiver`."""
-        self._drop()
-        self.server.start_background_task(
-            partial(self.close, wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
-        )
-
-    def __del__(self) -> None:
-        # Of a session that the server ended nobody fetched the rest. A gevent process that ends can ask no queue.
-        with suppress(RuntimeError):
-            self._drop()
-
-    def heard(self) -> None:
-        """See `Hearer`."""
-        if self.upgraded and not self._is_told:
-            self._is_told = True
+    def receiving_started(self) -> None:
+        """See `MessageReceiver`."""
+        if self.upgraded and not self._upgrade_reported:
+            self._upgrade_reported = True
             self.server._trigger_event("upgrade", self.sid, run_async=False)
 
     def _upgrade_websocket(self, environ: dict[str, Any], start_response: Any) -> Any:
         key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").encode("latin-1")
-        is_asked = is_key(key) and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13" and SOCKET in environ
-        # One at a time: each keeps a place until it has shown what it is.
-        if not is_asked or not self._upgrading.acquire(blocking=False):
-            refusal = refuse(*NO_REQUEST)
+        is_valid = is_key(key) and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13" and SOCKET in environ
+        # One at a time: each occupies a place until the probe has ended.
+        if not is_valid or not self._upgrading.acquire(blocking=False):
+            refusal = refuse(*BAD_REQUEST)
             return {**refusal, "headers": [*refusal["headers"], ("Sec-WebSocket-Version", "13")]}
-        patience = self.server.ping_interval + self.server.ping_timeout
-        ws = StockSocket(environ[SOCKET], self, self._settings, self._budgets, patience)
+        silence = self.server.ping_interval + self.server.ping_timeout
+        ws = StockWebsocket(environ[SOCKET], self, self._settings, self._budgets, silence)
         try:
             environ[SOCKET].sendall(accept_key(key))
             self._websocket_handler(ws)
@@ -166,7 +136,7 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
             ws.close()
             self._budgets.incoming.set_size(ws, 0)
             if self.closed or self.upgraded:
-                self._drop()
+                self.clear()
             else:
                 self._upgrading.release()
         environ[HANDLED]()
@@ -174,50 +144,30 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
 
     def _websocket_handler(self, ws: Any) -> Any:
         if self.connected:
-            self._aside = ws
+            self._candidate = ws
         try:
             return super()._websocket_handler(ws)
         except (ValueError, IndexError):
-            # What came is no packet. Where it was to be upgraded, its session polls on.
+            # The client sent an invalid packet. If the upgrade has not happened, the session continues to poll.
             if self.upgraded:
                 self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_ERROR)
             return []
         finally:
-            self._aside = None
+            self._candidate = None
             self.upgrading = False
 
-    def _drop(self) -> None:
-        """Forget what waits."""
-        empty = self.server.get_queue_empty_exception()
-        with suppress(empty):
-            while True:
-                self._release(self.queue.get(block=False))
-                self.queue.task_done()
-        self._outgoing.remove_receiver(self)
-        if self.closed:
-            # For whoever polls all the same.
-            self.queue.put(None)
-
-    def _release(self, pkt: Any) -> None:
-        for piece in pieces_of(pkt):
-            self._outgoing.remove(piece)
-        if self.queue.empty():
-            self._outgoing.remove_receiver(self)
-        else:
-            self._outgoing.mark_progress(self)
-
-    def _gather(self, *, is_poll: bool) -> list[Any]:
-        """Wait for the first packet, and take those behind it, as many as one answer holds."""
+    def _wait_for_packets(self, *, is_poll: bool) -> list[Any]:
+        """Wait for the first packet, and return it with those behind it, as many as one response holds."""
         empty = self.server.get_queue_empty_exception()
         packets: list[Any] = []
-        # A websocket's are written one by one, and count until then.
+        # A websocket's packets are written one by one, and count until then.
         most = self._settings.poll_packets if is_poll else 1
-        # The client ends its polling once it was told that the websocket works.
-        is_ending = is_poll and self.upgrading and self._aside is not None and self._aside.has_told
-        longest = PROBED_WAIT if is_ending else self.server.ping_interval + self.server.ping_timeout
+        # The client ends its polling once it knows that the websocket works.
+        is_ending = is_poll and self.upgrading and self._candidate is not None and self._candidate.has_sent
+        wait = PROBED_WAIT if is_ending else self.server.ping_interval + self.server.ping_timeout
         while len(packets) < most:
             try:
-                pkt = self._take(0 if packets else longest)
+                pkt = self.take(0 if packets else wait)
             except empty:
                 if packets:
                     break
@@ -226,34 +176,10 @@ class Session(Socket):  # type: ignore[misc] # the library has no types
                 raise exceptions.QueueEmpty from None
             if pkt is None:
                 if packets:
-                    # For the next who looks.
+                    # For the next call.
                     self.queue.put(None)
                 break
-            # Meant to end a poll, and there was none: it must not come over the websocket.
+            # A NOOP ends a poll; a websocket must not send it.
             if pkt.packet_type != packet.NOOP or is_poll:
                 packets.append(pkt)
         return packets
-
-    def _take(self, longest: float) -> Any:
-        """Take a packet out of the queue, and wait so many seconds for it."""
-        pkt = self.queue.get(timeout=longest) if longest else self.queue.get(block=False)
-        self.queue.task_done()
-        self._release(pkt)
-        return pkt
-
-
-def read_packet(text: str) -> Any:
-    """Return one packet of a client's text. Raises ValueError."""
-    if text[:1] not in _BEGINNINGS or not text:
-        raise ValueError("this is no Engine.IO packet")
-    return packet.Packet(encoded_packet=text)
-
-
-def pieces_of(pkt: Any) -> Sequence[Queued]:
-    """Return what a packet in a queue keeps in memory; what many packets share is one object."""
-    if isinstance(pkt, TextFrame):
-        return (pkt.wire,)
-    if isinstance(pkt, SharedFrame):
-        return pkt.parts
-    data = pkt.data if pkt is not None else None
-    return (data,) if isinstance(data, bytes | str) else ()

@@ -1,7 +1,7 @@
-"""What the Socket.IO library does beside the requests of one web process, and the end of it. Beside the road.
+"""Ends the threads and connections of python-socketio when an application is closed.
 
-The library starts threads that watch over connections and listen to Redis, and has them go on until the process ends.
-An application that is closed in a process that lives on, as in tests, takes them along here.
+The library starts threads that check connections and listen to Redis, and they run until the process ends. An
+application that is closed in a process that continues, as in tests, ends them here.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-#: Pause, in seconds, between two looks whether a thread that was started has begun.
-_LOOK = 0.01
+#: Seconds between two checks whether a started thread has begun to run.
+_CHECK_SECONDS = 0.01
 
 
-class Background:
-    """The threads (or greenlets) of one Socket.IO server. `ends` are called when they are to end."""
+class ServerThreads:
+    """The threads (or greenlets) of one Socket.IO server; each of `ends` is called when they have to end."""
 
     def __init__(self, server: Any, *ends: Callable[[], None]) -> None:
-        """`server` is python-socketio's; what rests in one of its threads rests here from now on."""
+        """`server` is python-socketio's; its threads sleep in `sleep` from now on."""
         self._eio = server.eio
         self._ends = ends
         self._stopping = threading.Event()
         self._sleep: Callable[[float], None] = self._eio.sleep
-        self._eio.sleep = self.rest
+        self._eio.sleep = self.sleep
 
-    def rest(self, seconds: float = 0) -> None:
-        """Do what the library's `sleep` does, until the end at most."""
+    def sleep(self, seconds: float = 0) -> None:
+        """Sleep as the library does, but no longer than until `stop`."""
         if seconds > 0 and not self._stopping.wait(seconds):
             return
-        # Others get their turn, also at the end: a greenlet that goes round and never waits would keep everybody out.
+        # Yields also after `stop`: a greenlet that loops without waiting would block all others.
         self._sleep(0)
 
     def stop(self) -> None:
         """Close every connection and end every thread."""
         eio = self._eio
-        # First: whoever is woken by what follows looks whether it is to end.
+        # First: a thread that the following calls wake checks whether it has to end.
         for end in self._ends:
             end()
         self._stopping.set()
         for socket in list(eio.sockets.values()):
             socket.close(wait=False, abort=True, reason=eio.reason.SERVER_DISCONNECT)
         if eio.service_task_handle is not None:
-            # The thread makes the event by which it can be told.
+            # The thread itself creates the event that ends it.
             while eio.service_task_event is None:
-                self._sleep(_LOOK)
+                self._sleep(_CHECK_SECONDS)
             eio.shutdown()

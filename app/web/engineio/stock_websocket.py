@@ -1,9 +1,8 @@
-"""Websockets of the library's sessions: on the stock engine, under gevent, in threads, and after polling.
+"""Serves the websockets of python-engineio's sessions: on the stock engine, with gevent, in threads, and after polling.
 
-Beside the road's last stop. The libraries' own websockets join the pieces of a message without telling how many came.
-Here the bytes come from the server's socket, and the frames from the reader that the fast path has: each is counted,
-none of a message in pieces is empty, and what is kept of messages that are not all there has one budget. A websocket
-waits in a thread or greenlet of its own; whose library that is nobody here knows.
+The libraries' own websockets join the fragments of a message without reporting their number. Here the bytes come from
+the server's socket and the frames from the same reader as on the fast path: each frame is counted, no fragment is
+empty, and incomplete messages share one budget. A websocket waits in a thread or greenlet of its own.
 """
 
 from __future__ import annotations
@@ -33,105 +32,107 @@ from swallowtail.app.web.websocket.frames import (
 )
 from swallowtail.app.web.websocket.outgoing_budget import QueuedWrite
 
-#: In a WSGI environment: the connection's socket, and what is to be called once it has been a websocket.
+#: Keys of the WSGI environment: the connection's socket, and a function to call when its websocket has ended.
 SOCKET, HANDLED = "swallowtail.socket", "swallowtail.handled"
-#: Most bytes that are read at once.
+#: Most bytes per read.
 _CHUNK = 32_768
 
 
-class Hearer(Protocol):
-    """Whoever hears a websocket."""
+class MessageReceiver(Protocol):
+    """The session that reads a websocket."""
 
-    longest: int
+    max_message: int
     upgraded: bool
 
-    def heard(self) -> None:
-        """Learn that the websocket is about to be heard."""
+    def receiving_started(self) -> None:
+        """Handle that the session is about to read."""
 
 
-class StockSocket:
+class StockWebsocket:
     """One websocket, as python-engineio's sessions know it: `wait`, `send`, `close`."""
 
-    def __init__(self, sock: Any, hearer: Hearer, settings: Settings, budgets: MemoryBudgets, patience: float) -> None:
-        """`sock` is that of the server, whose handshake is over; a client may be silent for `patience` seconds."""
-        self._line = sock
-        self._bare = bare(sock)
-        self._hearer = hearer
+    def __init__(
+        self, sock: Any, session: MessageReceiver, settings: Settings, budgets: MemoryBudgets, silence: float
+    ) -> None:
+        """`sock` is the server's, after the handshake; a client may be silent for `silence` seconds."""
+        self._sock = sock
+        self._system_socket = system_socket(sock)
+        self._session = session
         self._incoming = budgets.incoming
-        self._hold = QueuedWrite(budgets.outgoing, self)
-        self._reader = FrameReader(hearer.longest)
-        self._rate = settings.client_rate
-        self._second, self._heard = 0, 0
+        self._write_budget = QueuedWrite(budgets.outgoing, self)
+        self._reader = FrameReader(session.max_message)
+        self._max_frames = settings.client_rate
+        self._second, self._frames = 0, 0
         self._is_open = True
-        #: Whether anything was sent, or is about to be.
-        self.has_told = False
+        #: Whether a message was sent, or is being sent.
+        self.has_sent = False
         self._writing = threading.Lock()
-        #: By then a client that has a session has to have shown that the websocket takes its place.
-        self._due = time.monotonic() + settings.request_seconds
-        self._longest_wait = patience
+        #: Until then a polling session has to confirm the upgrade to this websocket.
+        self._upgrade_deadline = time.monotonic() + settings.request_seconds
+        self._silence = silence
 
     def wait(self) -> str | bytes | None:
-        """Return the next message; None when there will be none."""
-        self._hearer.heard()
+        """Wait for the next message; None at the end."""
+        self._session.receiving_started()
         while self._is_open:
-            self._reader.max_message = self._hearer.longest
+            self._reader.max_message = self._session.max_message
             try:
-                found = self._reader.next()
-            except FrameError as fault:
-                self._end(fault.code)
+                frame = self._reader.next()
+            except FrameError as error:
+                self._close(error.code)
                 break
             self._incoming.set_size(self, self._reader.buffered)
-            if found is None:
-                if not self._feed():
+            if frame is None:
+                if not self._read():
                     break
                 continue
-            self._count()
-            kind, payload = found
+            self._limit_rate()
+            kind, payload = frame
             if kind == BINARY:
                 return payload
             if kind == TEXT:
                 with suppress(UnicodeDecodeError):
                     return payload.decode()
-                self._end(INVALID_TEXT)
+                self._close(INVALID_TEXT)
             elif kind != FRAGMENT:
-                self._answer(kind, payload)
+                self._handle_control(kind, payload)
         self._incoming.set_size(self, 0)
         return None
 
     def send(self, message: str | bytes) -> None:
-        """Send a message, and wait until it is written. Raises OSError."""
-        self.has_told = True
+        """Send a message and wait until it is written. Raises OSError."""
+        self.has_sent = True
         data = pack(message.encode()) if isinstance(message, str) else pack(message, BINARY)
         try:
-            self._hold.begin(data)
+            self._write_budget.begin(data)
             self._write(data)
         finally:
-            self._hold.end()
+            self._write_budget.end()
 
     def close(self) -> None:
-        """Say that this is the end, as far as the client takes it, and have whoever waits find it."""
-        self._end(GOING_AWAY)
+        """Send a close frame if that is possible at once, and end `wait`."""
+        self._close(GOING_AWAY)
 
     def close_oversized(self) -> None:
         """See `FragmentSender`."""
         self._reader = FrameReader(0)
-        self._end(TRY_AGAIN_LATER)
+        self._close(TRY_AGAIN_LATER)
 
     def abort(self) -> None:
         """See `SlowReceiver`."""
         self._is_open = False
-        self._hold.end()
+        self._write_budget.end()
         with suppress(OSError):
-            self._bare.shutdown(socket.SHUT_RDWR)
+            self._system_socket.shutdown(socket.SHUT_RDWR)
 
-    def _feed(self) -> bool:
-        """Wait for more; tells whether something came."""
-        wait = self._longest_wait if self._hearer.upgraded else self._due - time.monotonic()
+    def _read(self) -> bool:
+        """Wait for data; return whether some arrived."""
+        wait = self._silence if self._session.upgraded else self._upgrade_deadline - time.monotonic()
         if wait <= 0:
             return False
         try:
-            self._line.settimeout(wait)
-            data = self._line.recv(_CHUNK)
+            self._sock.settimeout(wait)
+            data = self._sock.recv(_CHUNK)
         except OSError:
             return False
         if not data or not self._is_open:
@@ -139,45 +140,45 @@ class StockSocket:
         self._reader.feed(data)
         return True
 
-    def _count(self) -> None:
-        """Count a frame; whoever says too many in a second is heard in the next."""
+    def _limit_rate(self) -> None:
+        """Count a frame; wait for the next second when there are too many in this one."""
         now = time.monotonic()
         if int(now) != self._second:
-            self._second, self._heard = int(now), 0
-        self._heard += 1
-        if self._heard > self._rate:
+            self._second, self._frames = int(now), 0
+        self._frames += 1
+        if self._frames > self._max_frames:
             time.sleep(1 - now % 1)
 
-    def _answer(self, kind: int, payload: bytes) -> None:
+    def _handle_control(self, kind: int, payload: bytes) -> None:
         if kind == CLOSE:
             code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else GOING_AWAY
-            self._end(code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY)
+            self._close(code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY)
         elif kind == PING:
             try:
                 self._write(pack(payload, PONG))
             except OSError:
-                self._end(GOING_AWAY)
+                self._close(GOING_AWAY)
 
     def _write(self, data: bytes) -> None:
         with self._writing:
-            self._line.sendall(data)
+            self._sock.sendall(data)
 
-    def _end(self, code: int) -> None:
+    def _close(self, code: int) -> None:
         if not self._is_open:
             return
         self._is_open = False
         with suppress(OSError):
-            # Not within a message that is being written, and nobody waits for it.
+            # Not inside a message that is being written, and without waiting for that.
             if self._writing.acquire(blocking=False):
                 try:
-                    self._bare.send(pack_close(code), socket.MSG_DONTWAIT)
+                    self._system_socket.send(pack_close(code), socket.MSG_DONTWAIT)
                 finally:
                     self._writing.release()
         self.abort()
 
 
-def bare(line: Any) -> socket.socket:
-    """Return the system's socket in that of a library, which waits, or wakes others by an exception."""
-    # Eventlet's calls itself `_sock` too.
-    found: socket.socket = getattr(line, "fd", None) or getattr(line, "_sock", line)
+def system_socket(sock: Any) -> socket.socket:
+    """Return the operating system's socket inside a library's, which waits, or wakes others with an exception."""
+    # eventlet's socket calls it `fd`, gevent's `_sock`; eventlet's has a `_sock` too.
+    found: socket.socket = getattr(sock, "fd", None) or getattr(sock, "_sock", sock)
     return found

@@ -106,7 +106,7 @@ def _start_acceptor(
     wait = DescriptorWait(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait
     loop = EventLoop(poller, wait, eventlet.spawn_n)
     if reason is None:
-        web.engine = fast_engine.Engine(web.socketio.server, settings, loop, web.budgets)
+        web.engine = fast_engine.FastEngine(web.socketio.server, settings, loop, web.budgets)
         web.engine.on_drained = web.hub.subscriptions.resume
         web.engine.start()
     acceptor = PeekingAcceptor(listener.fd, loop, web.engine, dispatch, web.limits, deadlines, settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError
 from swallowtail.app.delivery.wire import Since
-from swallowtail.app.web.engineio.packets import REFUSED
+from swallowtail.app.web.engineio.packets import INVALID_EVENT
 
 _MAX_SEQ = 2**63 - 1
 _MAX_EPOCH_LENGTH = 64
@@ -39,6 +39,6 @@ def read_since(value: Any) -> Since | None:
 
 def refusal_of(event: str, arguments: tuple[Any, ...]) -> SwallowtailError:
     """Return why an event has no handler: its packet was unreadable, or its name is unknown."""
-    if event == REFUSED and arguments and isinstance(arguments[0], SwallowtailError):
+    if event == INVALID_EVENT and arguments and isinstance(arguments[0], SwallowtailError):
         return arguments[0]
     return InvalidInput("there is no such event", field="event")

@@ -33,8 +33,8 @@ from swallowtail.app.delivery.wire import (
     task_room_of,
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.engineio.connect_timeout import Deadline
-from swallowtail.app.web.engineio.packets import Ack, Unreadable
+from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
+from swallowtail.app.web.engineio.packets import Ack, InvalidPacket
 from swallowtail.app.web.limits.message_limits import MessageLimits
 from swallowtail.app.web.socketio.connect_auth import ConnectAuth
 from swallowtail.app.web.socketio.event_input import Payload, read_payload, read_since, refusal_of
@@ -65,7 +65,7 @@ class SocketHandlers:
         hub: Hub,
         transport: SocketTransport,
         rooms: Rooms,
-        connect_timeout: Deadline,
+        connect_timeout: ConnectTimeouts,
         auth: ConnectAuth,
         limits: MessageLimits,
         resume_rate: ResumeRate,
@@ -114,7 +114,7 @@ class SocketHandlers:
         self._limits.forget(sid)
         if reason in _STAYS_CONNECTED:
             self._transport.set_max_message(sid, self._max_first_message)
-            self._connect_timeout.left(sid)
+            self._connect_timeout.namespace_left(sid)
 
     def receive(self, event: str, sid: str, *arguments: Any) -> None:
         """Handle one event of a client."""
@@ -137,7 +137,7 @@ class SocketHandlers:
         except SwallowtailError as refusal:
             self._refuse(sid, ack, refusal)
             self._note(sid, refusal, event, object_id)
-            if isinstance(refusal, Unreadable):
+            if isinstance(refusal, InvalidPacket):
                 self._transport.close_client(sid)
         except Exception:
             log.exception("event_failed", socket_event=event[:100])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swallowtail.app.web.engineio.packets import REFUSED, Unreadable
+from swallowtail.app.web.engineio.packets import INVALID_EVENT, InvalidPacket
 from swallowtail.app.web.socketio.rooms import NAMESPACE
 from swallowtail.app.web.socketio.transport import SocketTransport
 
@@ -25,7 +25,7 @@ class PacketOrder:
 
     def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
         """Handle a CONNECT packet."""
-        if isinstance(data, Unreadable) or self._is_connected(eio_sid, namespace):
+        if isinstance(data, InvalidPacket) or self._is_connected(eio_sid, namespace):
             self._transport.close_session(eio_sid)
         else:
             self._connect(eio_sid, namespace, data)
@@ -45,4 +45,4 @@ class PacketOrder:
 def _is_unanswered(namespace: str | None, data: Any) -> bool:
     """Return whether this is a malformed packet in a namespace whose handlers do not answer it."""
     is_other = (namespace or NAMESPACE) != NAMESPACE
-    return is_other and data[0] == REFUSED and isinstance(data[1], Unreadable)
+    return is_other and data[0] == INVALID_EVENT and isinstance(data[1], InvalidPacket)

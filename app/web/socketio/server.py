@@ -9,9 +9,9 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
-from swallowtail.app.web.engineio.connect_timeout import Deadline
-from swallowtail.app.web.engineio.packets import FastJson, make_packet_class
-from swallowtail.app.web.engineio.polling import mend_polling
+from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
+from swallowtail.app.web.engineio.packets import PacketJson, make_packet_class
+from swallowtail.app.web.engineio.polling import install_polling
 from swallowtail.app.web.http.cors import AllowedOrigins
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.limits.message_limits import MessageLimits
@@ -36,7 +36,7 @@ def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> Soc
         async_mode=settings.async_mode,
         client_manager=ClientManager(settings),
         serializer=make_packet_class(settings),
-        json=FastJson,
+        json=PacketJson,
         # Each request of a polling session may reach another process, which does not know the session.
         transports=["websocket"] if settings.processes > 1 else None,
         # Handles a client's events in order, without a greenlet or thread for each.
@@ -48,7 +48,7 @@ def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> Soc
         http_compression=False,
         serve_client=False,
     )
-    mend_polling(socketio.server, settings, budgets)
+    install_polling(socketio.server, settings, budgets)
     return socketio
 
 
@@ -57,7 +57,7 @@ def register(
 ) -> SocketHandlers:
     """Register the handlers on a Socket.IO server; return them."""
     server = socketio.server
-    connect_timeout = Deadline(server, settings.connect_timeout)
+    connect_timeout = ConnectTimeouts(server, settings.connect_timeout)
     count_sessions(server, limits)
     transport = SocketTransport(server, settings.client_backlog)
     auth = ConnectAuth(server, settings, tokens, hub.permissions, transport, limits, denied)

@@ -16,7 +16,7 @@ from socketio import packet as stock
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
-from swallowtail.app.web.engineio.packets import Ack, FastJson, SharedFrame, TextFrame
+from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame
 from swallowtail.app.web.socketio.rooms import NAMESPACE
 from swallowtail.app.web.socketio.stock_connection import StockConnection
 from swallowtail.app.web.websocket.batch import Batch
@@ -38,7 +38,7 @@ class SocketTransport:
 
     def read(self, frame: Frame) -> Mapping[str, Any]:
         """Return the payload of an encoded message."""
-        payload: Mapping[str, Any] = FastJson.loads(cast("TextFrame", frame).data[1:])[1]
+        payload: Mapping[str, Any] = PacketJson.loads(cast("TextFrame", frame).data[1:])[1]
         return payload
 
     def line(self, client: str) -> Connection | StockConnection:
@@ -106,7 +106,7 @@ class SocketTransport:
         if snapshot is None:
             self.send(client, [_encode(stock.ACK, [answer], ack.id)])
         else:
-            before = b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, FastJson.encode(answer)[:-1])
+            before = b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, PacketJson.encode(answer)[:-1])
             self.send(client, [SharedFrame(before, snapshot, b"}]")])
 
     def defer(self, client: str, work: Callable[[], None]) -> None:
@@ -128,7 +128,7 @@ class SocketTransport:
         """Accept messages of at most `size` bytes from a client from now on."""
         socket = self._socket(self.find_session(client))
         if socket is not None:
-            socket.limit(size)
+            socket.set_max_message(size)
 
     def close_client(self, client: str) -> None:
         """Close a client's connection, after what is queued for it; it may connect again."""
@@ -156,4 +156,4 @@ class SocketTransport:
 
 def _encode(kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
     number = b"" if ack_id is None else b"%d" % ack_id
-    return TextFrame(b"%d%s%s" % (kind, number, FastJson.encode(data)))
+    return TextFrame(b"%d%s%s" % (kind, number, PacketJson.encode(data)))

@@ -1,4 +1,4 @@
-"""A connection that is connected to no namespace has its time and no more."""
+"""A connection that is in no namespace is closed after a timeout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.web.engineio.connect_timeout import Deadline
+from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
 from swallowtail.app.web.engineio.packets import make_packet_class
 from tests.harness.settings import make_settings
 
@@ -20,7 +20,7 @@ class FakeConnection:
 
 
 class FakeServer:
-    """As much of python-socketio's server as a deadline touches; it is its own `eio`, `manager` and `reason`."""
+    """The part of python-socketio's server that the timeouts use; it is its own `eio`, `manager` and `reason`."""
 
     SERVER_DISCONNECT = "server disconnect"
 
@@ -63,39 +63,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_closes_those_who_stay_outside(server: FakeServer, clock: list[float]) -> None:
-    deadline = Deadline(server, 10)
+def test_connections_that_join_no_namespace_are_closed(server: FakeServer, clock: list[float]) -> None:
+    timeouts = ConnectTimeouts(server, 10)
     for name in ("outside", "inside", "gone"):
         assert server.open(name, {}) == "answer"
     server.joined["inside"] = "sid"
     del server.connections["gone"]
     clock[0] += 5
     server.open("late", {})
-    deadline.look(clock[0] + 4)
-    assert len(deadline) == 4
-    deadline.look(clock[0] + 6)
-    assert {name: found.closed for name, found in server.connections.items()} == {
+    timeouts.close_due(clock[0] + 4)
+    assert len(timeouts) == 4
+    timeouts.close_due(clock[0] + 6)
+    assert {name: connection.closed for name, connection in server.connections.items()} == {
         "outside": True,
         "inside": False,
         "late": False,
     }
-    assert len(deadline) == 1
+    assert len(timeouts) == 1
     assert len(server.tasks) == 1
 
 
-def test_who_leaves_the_namespace_has_the_same_time(server: FakeServer, clock: list[float]) -> None:
-    deadline = Deadline(server, 10)
+def test_a_client_that_leaves_the_namespace_gets_the_same_timeout(server: FakeServer, clock: list[float]) -> None:
+    timeouts = ConnectTimeouts(server, 10)
     server.open("a", {})
     server.joined["a"] = "sid"
-    deadline.look(clock[0] + 11)
-    deadline.left("sid")
-    deadline.left("nobody")
+    timeouts.close_due(clock[0] + 11)
+    timeouts.namespace_left("sid")
+    timeouts.namespace_left("unknown")
     del server.joined["a"]
-    deadline.look(clock[0] + 9)
-    assert [found.closed for found in server.connections.values()] == [False]
-    deadline.look(clock[0] + 10)
-    assert [found.closed for found in server.connections.values()] == [True]
-    assert len(deadline) == 0
+    timeouts.close_due(clock[0] + 9)
+    assert [connection.closed for connection in server.connections.values()] == [False]
+    timeouts.close_due(clock[0] + 10)
+    assert [connection.closed for connection in server.connections.values()] == [True]
+    assert len(timeouts) == 0
 
 
 def test_an_unknown_namespace_is_refused_with_an_object() -> None:

@@ -1,4 +1,4 @@
-"""Packets that cannot be read become events that are refused; none of them makes the server deaf or raises."""
+"""Invalid packets become events with an error; none of them raises or blocks the connection."""
 
 from __future__ import annotations
 
@@ -8,37 +8,44 @@ import pytest
 from socketio import packet as stock
 
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, TooLarge
-from swallowtail.app.web.engineio.packets import REFUSED, Ack, FastJson, Packet, Unreadable, make_packet_class
+from swallowtail.app.web.engineio.packets import (
+    INVALID_EVENT,
+    Ack,
+    CheckedPacket,
+    InvalidPacket,
+    PacketJson,
+    make_packet_class,
+)
 from tests.harness.settings import make_settings
 
 LIMIT = 2000
 
 
 @pytest.fixture
-def packet_class() -> type[Packet]:
-    made = make_packet_class(make_settings(max_body_bytes=LIMIT))
-    made.json = FastJson
-    return made
+def packet_class() -> type[CheckedPacket]:
+    checked = make_packet_class(make_settings(max_body_bytes=LIMIT))
+    checked.json = PacketJson
+    return checked
 
 
-def read(packet_class: type[Packet], text: Any) -> Packet:
+def read(packet_class: type[CheckedPacket], text: Any) -> CheckedPacket:
     return packet_class(encoded_packet=text)
 
 
-def refusal(packet: Packet) -> SwallowtailError:
-    assert packet.data[0] == REFUSED
+def error_of(packet: CheckedPacket) -> SwallowtailError:
+    assert packet.data[0] == INVALID_EVENT
     assert isinstance(packet.data[1], SwallowtailError)
     return packet.data[1]
 
 
-def test_reads_an_event_and_hands_the_acknowledgement_over(packet_class: type[Packet]) -> None:
+def test_an_event_has_its_acknowledgement_id_as_last_argument(packet_class: type[CheckedPacket]) -> None:
     packet = read(packet_class, '27["subscribe_instance",{"instance_id":"demo"}]')
     assert (packet.packet_type, packet.id) == (stock.EVENT, None)
     assert packet.data == ["subscribe_instance", {"instance_id": "demo"}, Ack(7)]
     assert read(packet_class, '2["x"]').data == ["x"]
 
 
-def test_reads_what_is_not_an_event_as_the_stock_class_does(packet_class: type[Packet]) -> None:
+def test_other_packets_are_read_as_by_the_library(packet_class: type[CheckedPacket]) -> None:
     for text in ('0{"token":"x"}', "0", "1", "0/admin,{}", '35["ok"]', "1/admin,"):
         ours, theirs = read(packet_class, text), stock.Packet(encoded_packet=text)
         assert (ours.packet_type, ours.namespace, ours.id, ours.data) == (
@@ -49,10 +56,10 @@ def test_reads_what_is_not_an_event_as_the_stock_class_does(packet_class: type[P
         )
 
 
-def test_a_binary_acknowledgement_without_attachments_does_not_wait_for_any(packet_class: type[Packet]) -> None:
+def test_a_binary_acknowledgement_without_attachments_does_not_wait_for_any(packet_class: type[CheckedPacket]) -> None:
     packet = read(packet_class, "6")
     assert packet.packet_type == stock.ACK
-    refusal(packet)
+    error_of(packet)
 
 
 @pytest.mark.parametrize(
@@ -91,42 +98,42 @@ def test_a_binary_acknowledgement_without_attachments_does_not_wait_for_any(pack
         b"\x00\x01",
     ],
 )
-def test_refuses_what_cannot_be_read(packet_class: type[Packet], text: Any) -> None:
+def test_an_invalid_packet_becomes_an_error_event(packet_class: type[CheckedPacket], text: Any) -> None:
     packet = read(packet_class, text)
     assert packet.packet_type == stock.EVENT
-    assert isinstance(refusal(packet), InvalidInput)
+    assert isinstance(error_of(packet), InvalidInput)
     assert packet.attachment_count == 0
 
 
-def test_refuses_what_is_too_large_and_still_finds_where_the_answer_goes(packet_class: type[Packet]) -> None:
+def test_an_oversized_packet_is_refused_and_keeps_its_acknowledgement_id(packet_class: type[CheckedPacket]) -> None:
     packet = read(packet_class, '212["x","' + "a" * LIMIT + '"]')
-    assert isinstance(refusal(packet), TooLarge)
+    assert isinstance(error_of(packet), TooLarge)
     assert packet.data[2:] == [Ack(12)]
-    assert isinstance(refusal(read(packet_class, '2["x","' + "\u20ac" * (LIMIT // 3) + '"]')), TooLarge)
-    assert isinstance(refusal(read(packet_class, "7" * LIMIT * 2)), TooLarge)
+    assert isinstance(error_of(read(packet_class, '2["x","' + "\u20ac" * (LIMIT // 3) + '"]')), TooLarge)
+    assert isinstance(error_of(read(packet_class, "7" * LIMIT * 2)), TooLarge)
 
 
-def test_finds_where_the_answer_goes_when_the_json_is_broken(packet_class: type[Packet]) -> None:
+def test_a_packet_with_broken_json_keeps_its_acknowledgement_id(packet_class: type[CheckedPacket]) -> None:
     assert read(packet_class, '25["x",').data[2:] == [Ack(5)]
 
 
 @pytest.mark.parametrize("text", ["0{broken", "0[]", '0"token"'])
-def test_a_connection_with_broken_authentication_is_none(packet_class: type[Packet], text: str) -> None:
+def test_a_connect_packet_with_broken_authentication_is_invalid(packet_class: type[CheckedPacket], text: str) -> None:
     packet = read(packet_class, text)
     assert packet.packet_type == stock.CONNECT
-    assert isinstance(packet.data, Unreadable)
+    assert isinstance(packet.data, InvalidPacket)
 
 
-def test_a_connection_with_too_much_authentication_is_one_without(packet_class: type[Packet]) -> None:
+def test_a_connect_packet_with_oversized_authentication_has_none(packet_class: type[CheckedPacket]) -> None:
     packet = read(packet_class, '0{"token":"' + "a" * LIMIT + '"}')
     assert (packet.packet_type, packet.data) == (stock.CONNECT, None)
 
 
-def test_the_name_of_an_event_may_be_a_number(packet_class: type[Packet]) -> None:
+def test_the_name_of_an_event_may_be_a_number(packet_class: type[CheckedPacket]) -> None:
     assert read(packet_class, '2[1,"a"]').data == ["1", "a"]
 
 
-def test_takes_binary_attachments(packet_class: type[Packet]) -> None:
+def test_binary_attachments_are_added(packet_class: type[CheckedPacket]) -> None:
     packet = read(packet_class, '51-3["x",{"_placeholder":true,"num":0}]')
     assert packet.add_attachment(b"abc")
     assert packet.data == ["x", b"abc", Ack(3)]
@@ -140,18 +147,18 @@ def test_takes_binary_attachments(packet_class: type[Packet]) -> None:
         ('51-3["x",{"_placeholder":true,"num":0}]', '2["y"]'),
     ],
 )
-def test_attachments_that_do_not_fit_do_not_make_it_deaf(
-    packet_class: type[Packet], text: str, attachment: Any
+def test_attachments_that_do_not_fit_become_an_error_event(
+    packet_class: type[CheckedPacket], text: str, attachment: Any
 ) -> None:
     packet = read(packet_class, text)
     assert packet.add_attachment(attachment)
-    assert isinstance(refusal(packet), InvalidInput)
+    assert isinstance(error_of(packet), InvalidInput)
     assert packet.data[2:] == [Ack(3)]
 
 
 def test_json_is_compact_strict_and_never_fails_to_encode() -> None:
-    assert FastJson.dumps({"a": [1, None], "é": 2}, separators=(",", ":")) == '{"a":[1,null],"é":2}'
-    assert FastJson.dumps({1: float("nan")}) == '{"1":null}'
-    assert FastJson.dumps([2**70, "\ud800"]) == '[1180591620717411303424,"\\ud800"]'
+    assert PacketJson.dumps({"a": [1, None], "é": 2}, separators=(",", ":")) == '{"a":[1,null],"é":2}'
+    assert PacketJson.dumps({1: float("nan")}) == '{"1":null}'
+    assert PacketJson.dumps([2**70, "\ud800"]) == '[1180591620717411303424,"\\ud800"]'
     with pytest.raises(ValueError, match="char"):
-        FastJson.loads("[" * 10_000)
+        PacketJson.loads("[" * 10_000)

@@ -1,4 +1,4 @@
-"""Long polling: what a request may hold, what an answer holds, and which sessions are known no longer."""
+"""Long polling: what a request may contain, what a response contains, and which sessions are forgotten."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HERE = {"REMOTE_ADDR": "127.0.0.1"}
 
 
 class Caller:
-    """A client that polls by hand."""
+    """A client that polls without a library."""
 
     def __init__(self, web_app: WebApp) -> None:
         self.client = Client(web_app.app)
@@ -39,10 +39,10 @@ class Caller:
         return self.client.post(self.address, data=SEPARATOR.join(packets), environ_base=HERE)
 
     def poll(self) -> list[str]:
-        answer = self.client.get(self.address, environ_base=HERE)
-        assert answer.status_code == 200
-        # As python-engineio's own client reads it, which raises for more than it takes.
-        read = payload.Payload(encoded_payload=answer.text).packets
+        response = self.client.get(self.address, environ_base=HERE)
+        assert response.status_code == 200
+        # Read as by python-engineio's client, which raises when there are too many packets.
+        read = payload.Payload(encoded_payload=response.text).packets
         return [pkt.encode() for pkt in read]
 
     def status(self) -> int:
@@ -62,30 +62,30 @@ def caller(tmp_path: Path) -> Iterator[Caller]:
     more: dict[str, Any] = {"max_post_packets": MOST, "client_rate": MOST}
     settings = make_settings(var_dir=tmp_path, async_mode="threading", **more)
     web_app = WebApp(settings)
-    made = Caller(web_app)
-    add_echo(made.server)
-    yield made
+    client = Caller(web_app)
+    add_echo(client.server)
+    yield client
     web_app.close()
 
 
-def test_a_client_of_python_reads_every_answer_whatever_waits_for_it(caller: Caller) -> None:
+def test_the_python_client_can_read_every_response_however_many_packets_wait(caller: Caller) -> None:
     caller.server.manager.emit("note", 0, namespace="/", ignore_queue=True)
     assert caller.post('42["burst",100]').status_code == 200
-    heard: list[str] = []
-    while not heard or heard[-1] != '42["note",99]':
-        heard += caller.poll()
-    assert heard[1:] == [f'42["note",{number}]' for number in range(100)]
+    received: list[str] = []
+    while not received or received[-1] != '42["note",99]':
+        received += caller.poll()
+    assert received[1:] == [f'42["note",{number}]' for number in range(100)]
 
 
-def test_a_request_of_any_number_of_packets_is_heard_whole(caller: Caller) -> None:
+def test_all_packets_of_a_request_are_handled(caller: Caller) -> None:
     assert caller.post(*[f'42{number}["message-with-ack"]' for number in range(100, 150)]).text == "ok"
-    heard: list[str] = []
-    while len(heard) < 50:
-        heard += caller.poll()
-    assert heard == [f"43{number}[]" for number in range(100, 150)]
+    received: list[str] = []
+    while len(received) < 50:
+        received += caller.poll()
+    assert received == [f"43{number}[]" for number in range(100, 150)]
 
 
-def test_too_many_packets_at_once_are_not_heard_and_end_the_session(caller: Caller) -> None:
+def test_too_many_packets_at_once_are_not_handled_and_end_the_session(caller: Caller) -> None:
     assert caller.post(*['42["message"]'] * (MOST + 1)).status_code == 400
     assert caller.status() == 400
 
@@ -99,13 +99,13 @@ def test_packets_beyond_the_rate_of_a_client_wait(caller: Caller, monkeypatch: p
 
 
 @pytest.mark.parametrize("body", ["abc", "", "7", "\u0664", "4\x1e", "\x1e4", "bA==\x1eb=", "40\x1ex", '40\x1e7["x"]'])
-def test_what_is_no_payload_is_not_heard_and_ends_the_session(caller: Caller, body: str) -> None:
+def test_an_invalid_payload_is_not_handled_and_ends_the_session(caller: Caller, body: str) -> None:
     assert caller.post('42["message"]', body).status_code == 400
     assert (caller.status(), caller.post("3").status_code) == (400, 400)
     assert caller.sid not in caller.server.eio.sockets
 
 
-def test_what_means_nothing_to_a_server_is_let_go_by(caller: Caller) -> None:
+def test_packets_without_a_meaning_for_a_server_are_ignored(caller: Caller) -> None:
     assert caller.post("6", "5", "2probe", "0{}", '421["message-with-ack"]').status_code == 200
     assert caller.poll() == ["431[]"]
 
@@ -114,14 +114,14 @@ def test_a_payload_above_the_limit_is_refused(caller: Caller) -> None:
     assert caller.post("4" * (caller.server.eio.max_http_buffer_size + 1)).status_code == 413
 
 
-def test_before_a_client_has_joined_a_payload_is_small(caller: Caller) -> None:
+def test_before_a_client_joins_a_namespace_only_small_payloads_are_accepted(caller: Caller) -> None:
     big = f'42["message","{"a" * 20_000}"]'
     assert caller.post(big).status_code == 200
-    caller.session.limit(caller.session._settings.max_opening_bytes)
+    caller.session.set_max_message(caller.session._settings.max_opening_bytes)
     assert caller.post(big).status_code == 413
 
 
-def test_a_second_poll_ends_the_session_and_the_first_is_told(caller: Caller) -> None:
+def test_a_second_poll_ends_the_session_and_the_first_gets_a_close_packet(caller: Caller) -> None:
     first: list[list[str]] = []
     thread = threading.Thread(target=lambda: first.append(caller.poll()))
     thread.start()
@@ -131,7 +131,7 @@ def test_a_second_poll_ends_the_session_and_the_first_is_told(caller: Caller) ->
     assert (first, caller.status()) == ([["1"]], 400)
 
 
-def test_the_end_that_a_client_asks_for_reaches_its_poll_as_a_noop(caller: Caller) -> None:
+def test_a_close_packet_of_the_client_ends_its_poll_with_a_noop(caller: Caller) -> None:
     first: list[list[str]] = []
     thread = threading.Thread(target=lambda: first.append(caller.poll()))
     thread.start()
@@ -141,23 +141,23 @@ def test_the_end_that_a_client_asks_for_reaches_its_poll_as_a_noop(caller: Calle
     assert (first, caller.status()) == ([["6"]], 400)
 
 
-def test_a_client_that_is_overdue_is_known_no_longer(caller: Caller) -> None:
+def test_the_session_of_a_client_without_pongs_is_forgotten(caller: Caller) -> None:
     caller.session.last_ping = time.time() - 1000
     assert caller.post("3").status_code == 400
     assert caller.sid not in caller.server.eio.sockets
 
 
-def test_what_is_left_when_the_server_ends_a_session_can_be_fetched(caller: Caller) -> None:
+def test_packets_that_are_left_when_the_server_ends_a_session_can_be_fetched(caller: Caller) -> None:
     caller.post('42["burst",40]')
     caller.server.eio.disconnect(caller.sid)
-    heard: list[str] = []
-    while not heard or heard[-1] != "1":
-        heard += caller.poll()
-    assert heard == [*[f'42["note",{number}]' for number in range(40)], "1"]
+    received: list[str] = []
+    while not received or received[-1] != "1":
+        received += caller.poll()
+    assert received == [*[f'42["note",{number}]' for number in range(40)], "1"]
     assert caller.status() == 400
 
 
-def test_a_noop_for_a_poll_that_is_not_there_never_comes_over_a_websocket(caller: Caller) -> None:
+def test_a_noop_without_a_poll_is_not_sent_over_a_websocket(caller: Caller) -> None:
     session = caller.session
     session.upgraded = True
     for kind, data in ((packet.NOOP, None), (packet.MESSAGE, "2[1]"), (packet.NOOP, None), (packet.MESSAGE, "2[2]")):
@@ -171,8 +171,8 @@ def test_a_noop_for_a_poll_that_is_not_there_never_comes_over_a_websocket(caller
         ("GET", "EIO=4", "Transport unknown"),
         ("GET", "EIO=4&transport=", "Transport unknown"),
         ("GET", "EIO=4&transport=abc", "Transport unknown"),
-        ("GET", "EIO=4&transport=polling&sid=nobody", "Session ID unknown"),
-        ("POST", "EIO=4&transport=polling&sid=nobody", "Session ID unknown"),
+        ("GET", "EIO=4&transport=polling&sid=unknown", "Session ID unknown"),
+        ("POST", "EIO=4&transport=polling&sid=unknown", "Session ID unknown"),
         ("POST", "EIO=4&transport=polling", "Bad handshake method"),
         ("PUT", "EIO=4&transport=polling", "Bad handshake method"),
         ("GET", "EIO=4&transport=websocket", "Bad request"),
@@ -180,12 +180,12 @@ def test_a_noop_for_a_poll_that_is_not_there_never_comes_over_a_websocket(caller
         ("GET", "transport=polling", "Unsupported protocol version"),
     ],
 )
-def test_a_request_that_is_none_is_refused_and_told_why(caller: Caller, method: str, query: str, message: str) -> None:
-    answer = caller.client.open(f"/socket.io/?{query}", method=method, environ_base=HERE)
-    assert (answer.status_code, answer.json["message"]) == (400, message)  # type: ignore[index]
+def test_an_invalid_request_is_refused_with_a_reason(caller: Caller, method: str, query: str, message: str) -> None:
+    response = caller.client.open(f"/socket.io/?{query}", method=method, environ_base=HERE)
+    assert (response.status_code, response.json["message"]) == (400, message)  # type: ignore[index]
 
 
-def test_a_client_that_connects_twice_is_told_that_its_session_is_over(caller: Caller) -> None:
+def test_a_client_that_connects_twice_gets_a_close_packet(caller: Caller) -> None:
     assert caller.post("40").status_code == 200
     assert caller.poll() == ["1"]
     assert caller.status() == 400
@@ -197,7 +197,7 @@ def test_an_event_outside_of_a_namespace_ends_the_session(caller: Caller) -> Non
     assert caller.status() == 400
 
 
-def test_what_is_no_packet_is_answered_before_the_session_ends(caller: Caller) -> None:
+def test_an_invalid_packet_is_answered_before_the_session_ends(caller: Caller) -> None:
     assert caller.post("4abc").status_code == 200
     answer, end = caller.poll()
     assert answer.startswith('42["error",{"code":"invalid_input"')
@@ -214,38 +214,38 @@ def test_what_is_no_packet_is_answered_before_the_session_ends(caller: Caller) -
         ("gzip", 100, None),
     ],
 )
-def test_long_answers_are_compressed_for_who_can_read_it(
+def test_long_responses_are_compressed_for_clients_that_accept_it(
     caller: Caller, accepted: str, size: int, encoding: str | None
 ) -> None:
     assert caller.post(f'42["message","{"a" * size}"]').status_code == 200
-    answer = caller.client.get(caller.address, headers={"Accept-Encoding": accepted}, environ_base=HERE)
-    assert answer.headers.get("Content-Encoding") == encoding
-    told = zlib.decompress(answer.data, zlib.MAX_WBITS | 32) if encoding else answer.data
-    assert told == f'42["message-back","{"a" * size}"]'.encode()
+    response = caller.client.get(caller.address, headers={"Accept-Encoding": accepted}, environ_base=HERE)
+    assert response.headers.get("Content-Encoding") == encoding
+    body = zlib.decompress(response.data, zlib.MAX_WBITS | 32) if encoding else response.data
+    assert body == f'42["message-back","{"a" * size}"]'.encode()
 
 
-def test_a_payload_in_chunks_is_heard_as_far_as_a_message_may_be_long(caller: Caller) -> None:
+def test_a_chunked_payload_is_accepted_up_to_the_size_of_a_message(caller: Caller) -> None:
     def post(body: bytes) -> int:
         environ = {**HERE, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
-        answer = caller.client.post(caller.address, input_stream=io.BytesIO(body), environ_overrides=environ)
-        return answer.status_code
+        response = caller.client.post(caller.address, input_stream=io.BytesIO(body), environ_overrides=environ)
+        return response.status_code
 
     assert post(b'42["message","in chunks"]') == 200
     assert caller.poll() == ['42["message-back","in chunks"]']
-    assert post(b"4" + b"a" * caller.session.longest) == 413
+    assert post(b"4" + b"a" * caller.session.max_message) == 413
 
 
 @pytest.mark.parametrize("missing", [1, len('\x1e42["message",1234]'), len('42["message",1]\x1e42["message",1234]')])
-def test_a_payload_that_was_cut_off_is_not_heard_and_ends_the_session(
+def test_a_truncated_payload_is_not_handled_and_ends_the_session(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
     whole = b'42["message",1]\x1e42["message",1234]'
-    taken: list[Any] = []
+    handled: list[Any] = []
     ends: list[str] = []
-    monkeypatch.setattr(caller.session, "receive", taken.append)
+    monkeypatch.setattr(caller.session, "receive", handled.append)
     monkeypatch.setattr(caller.server.eio, "_trigger_event", lambda kind, sid, why, **_: ends.append(why))
     body = io.BytesIO(whole[:-missing])
     environ = {**HERE, "wsgi.input": body, "CONTENT_LENGTH": str(len(whole))}
     assert caller.client.post(caller.address, environ_overrides=environ).status_code == 400
-    assert (taken, ends) == ([], [caller.server.eio.reason.TRANSPORT_ERROR])
+    assert (handled, ends) == ([], [caller.server.eio.reason.TRANSPORT_ERROR])
     assert caller.sid not in caller.server.eio.sockets

@@ -1,4 +1,4 @@
-"""A session that polls and is tried to be upgraded: what it keeps, who is told what, and which upgrade is refused."""
+"""Upgrades of a polling session: what stays in memory, where packets are sent, and which requests are refused."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from tests.web.engineio.test_polling import HERE, Caller
 from tests.web.engineio.test_stock_websocket import FINAL, TEXT, frame
 
 KEY = base64.b64encode(bytes(16)).decode()
-ASKED = {
+HEADERS = {
     "HTTP_UPGRADE": "websocket",
     "HTTP_CONNECTION": "keep-alive, Upgrade",
     "HTTP_SEC_WEBSOCKET_VERSION": "13",
     "HTTP_SEC_WEBSOCKET_KEY": KEY,
 }
-#: A frame that never comes whole.
+#: An incomplete frame.
 HALF = frame(b"4" * 900)[:-1]
 
 
 @pytest.fixture
 def caller(tmp_path: Path) -> Iterator[Caller]:
     web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading"))
-    made = Caller(web_app)
-    add_echo(made.server)
-    yield made
+    client = Caller(web_app)
+    add_echo(client.server)
+    yield client
     web_app.close()
 
 
-def leave() -> None:
-    """End a connection that has been a websocket, as Werkzeug has it."""
+def end_http() -> None:
+    """End a connection that was a websocket, as with Werkzeug."""
     raise ConnectionError
 
 
-class Try:
-    """A websocket that a session may be upgraded to; one without a session when `sid` is empty."""
+class UpgradeAttempt:
+    """A websocket that a session may be upgraded to; without a session when `sid` is empty."""
 
-    def __init__(self, caller: Caller, *said: bytes, sid: str | None = None, **asked: str) -> None:
+    def __init__(self, caller: Caller, *frames: bytes, sid: str | None = None, **headers: str) -> None:
         self._caller = caller
         self._sid = caller.sid if sid is None else sid
-        self._asked = {**ASKED, **asked}
+        self._headers = {**HEADERS, **headers}
         self.client, self._server = socket.socketpair()
         self.client.settimeout(10)
-        self.client.sendall(b"".join(said))
-        self.thread = threading.Thread(target=self.ask, daemon=True)
+        self.client.sendall(b"".join(frames))
+        self.thread = threading.Thread(target=self.request, daemon=True)
 
-    def ask(self) -> TestResponse | None:
-        """Ask for it, until it is over; the answer when it was no websocket."""
+    def request(self) -> TestResponse | None:
+        """Request the websocket and return at its end; return the response if it was refused."""
         address = "/socket.io/?EIO=4&transport=websocket" + (f"&sid={self._sid}" if self._sid else "")
-        environ = {**HERE, **self._asked, SOCKET: self._server, HANDLED: leave}
+        environ = {**HERE, **self._headers, SOCKET: self._server, HANDLED: end_http}
         try:
             return self._caller.client.get(address, environ_overrides=environ)
         except ConnectionError:
@@ -70,43 +70,43 @@ class Try:
             self._server.close()
 
     def start(self) -> None:
-        """Have it stand while the test goes on."""
+        """Open it in a thread."""
         self.thread.start()
-        self.take_until(b"\r\n\r\n")
-        wait_until(lambda: self._caller.session.upgrading, "it stands")
+        self.read_until(b"\r\n\r\n")
+        wait_until(lambda: self._caller.session.upgrading, "the upgrade has begun")
 
-    def take_until(self, end: bytes) -> bytes:
-        """What comes, up to these bytes."""
-        told = b""
-        while not told.endswith(end):
+    def read_until(self, end: bytes) -> bytes:
+        """Return what arrives, up to these bytes."""
+        data = b""
+        while not data.endswith(end):
             more = self.client.recv(1)
-            assert more, told
-            told += more
-        return told
+            assert more, data
+            data += more
+        return data
 
-    def end(self) -> None:
-        """Leave."""
+    def close(self) -> None:
+        """Close the client's side."""
         self.client.close()
         if self.thread.ident:
             self.thread.join()
 
 
-def poll_aside(caller: Caller) -> Callable[[], list[str]]:
-    """Have a poll open; returns what waits for its answer."""
-    heard: list[list[str]] = []
-    thread = threading.Thread(target=lambda: heard.append(caller.poll()), daemon=True)
+def start_poll(caller: Caller) -> Callable[[], list[str]]:
+    """Start a poll; return a function that waits for its packets."""
+    received: list[list[str]] = []
+    thread = threading.Thread(target=lambda: received.append(caller.poll()), daemon=True)
     thread.start()
-    wait_until(lambda: bool(heard) or caller.session._polling.locked(), "it polls")
+    wait_until(lambda: bool(received) or caller.session._polling.locked(), "it polls")
 
-    def answer() -> list[str]:
+    def wait() -> list[str]:
         thread.join(30)
-        return heard[0]
+        return received[0]
 
-    return answer
+    return wait
 
 
 @pytest.mark.parametrize(
-    "said",
+    "frames",
     [
         [frame(b"6"), HALF],
         [frame(b"x"), HALF],
@@ -117,77 +117,77 @@ def poll_aside(caller: Caller) -> Callable[[], list[str]]:
         [frame(b"4" * 900, TEXT), frame(b"\xff", FINAL), HALF],
         [frame(b"4" * 900, TEXT), b"GET / HTTP/1.1\r\n\r\n"],
     ],
-    ids=["no probe", "no packet", "binary", "no upgrade", "no packet then", "empty piece", "no text", "no frame"],
+    ids=["no probe", "no packet", "binary", "no upgrade", "no packet then", "empty fragment", "no text", "no frame"],
 )
-def test_an_upgrade_that_fails_keeps_nothing_of_what_its_client_sent(caller: Caller, said: list[bytes]) -> None:
+def test_a_failed_upgrade_leaves_nothing_of_its_message_in_memory(caller: Caller, frames: list[bytes]) -> None:
     budget = caller.session._budgets.incoming
     for _ in range(100):
-        failed = Try(caller, *said)
-        assert failed.ask() is None
-        failed.end()
+        failed = UpgradeAttempt(caller, *frames)
+        assert failed.request() is None
+        failed.close()
     assert (budget.used, budget._sizes) == (0, {})
     assert caller.post('42["message","on"]').status_code == 200
-    heard: list[str] = []
-    while '42["message-back","on"]' not in heard:
-        heard += caller.poll()
+    received: list[str] = []
+    while '42["message-back","on"]' not in received:
+        received += caller.poll()
 
 
-def test_a_websocket_of_its_own_keeps_nothing_once_it_is_over(caller: Caller) -> None:
+def test_a_closed_websocket_leaves_nothing_in_memory(caller: Caller) -> None:
     budget = caller.session._budgets.incoming
-    over = Try(caller, frame(b"41"), frame(b"1"), HALF, sid="")
-    assert over.ask() is None
-    over.end()
+    closed = UpgradeAttempt(caller, frame(b"41"), frame(b"1"), HALF, sid="")
+    assert closed.request() is None
+    closed.close()
     assert (budget.used, budget._sizes) == (0, {})
 
 
-def test_while_an_upgrade_is_silent_everything_comes_by_polling_and_each_poll_waits(caller: Caller) -> None:
-    silent = Try(caller)
+def test_during_a_silent_upgrade_packets_are_polled_and_each_poll_waits(caller: Caller) -> None:
+    silent = UpgradeAttempt(caller)
     silent.start()
     assert caller.post('42["message",1]', '42["message",2]').status_code == 200
     assert caller.poll() == ['42["message-back",1]', '42["message-back",2]']
     for pkt in (packet.Packet(packet.PING), packet.Packet(packet.MESSAGE, '2["late"]')):
-        polled = poll_aside(caller)
+        polled = start_poll(caller)
         caller.session.send(pkt)
         assert polled() == [pkt.encode()]
-    silent.end()
+    silent.close()
     assert (caller.session.upgrading, caller.session.upgraded) == (False, False)
 
 
-def test_each_poll_ends_once_the_websocket_was_probed_and_nothing_is_lost_on_the_way(caller: Caller) -> None:
-    tried = Try(caller)
-    tried.start()
-    polled = poll_aside(caller)
-    tried.client.sendall(frame(b"2probe"))
-    tried.take_until(pack(b"3probe"))
+def test_each_poll_ends_after_the_probe_and_no_packet_is_lost(caller: Caller) -> None:
+    probed = UpgradeAttempt(caller)
+    probed.start()
+    polled = start_poll(caller)
+    probed.client.sendall(frame(b"2probe"))
+    probed.read_until(pack(b"3probe"))
     assert polled() == ["6"]
-    # A client whose poll ended before it was told polls once more.
+    # A client whose poll ended before the probe's answer polls once more.
     assert caller.poll() == ["6"]
     caller.session.send(packet.Packet(packet.MESSAGE, "2[1]"))
     assert caller.poll() == ["42[1]"]
     caller.session.send(packet.Packet(packet.MESSAGE, "2[2]"))
-    tried.client.sendall(frame(b"5"))
-    tried.take_until(pack(b"42[2]"))
+    probed.client.sendall(frame(b"5"))
+    probed.read_until(pack(b"42[2]"))
     caller.session.send(packet.Packet(packet.MESSAGE, "2[3]"))
-    assert tried.take_until(pack(b"42[3]")) == pack(b"42[3]")
+    assert probed.read_until(pack(b"42[3]")) == pack(b"42[3]")
     assert caller.status() == 400
-    tried.end()
+    probed.close()
 
 
-def test_a_noop_left_by_an_upgrade_that_failed_ends_one_poll_of_the_next(caller: Caller) -> None:
-    failed = Try(caller, frame(b"2probe"), frame(b"6"))
-    failed.ask()
-    failed.end()
-    silent = Try(caller)
+def test_a_noop_of_a_failed_upgrade_ends_one_poll(caller: Caller) -> None:
+    failed = UpgradeAttempt(caller, frame(b"2probe"), frame(b"6"))
+    failed.request()
+    failed.close()
+    silent = UpgradeAttempt(caller)
     silent.start()
     assert caller.poll() == ["6"]
-    polled = poll_aside(caller)
+    polled = start_poll(caller)
     caller.session.send(packet.Packet(packet.PING))
     assert polled() == ["2"]
-    silent.end()
+    silent.close()
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "headers",
     [
         {"HTTP_SEC_WEBSOCKET_KEY": "short"},
         {"HTTP_SEC_WEBSOCKET_KEY": ""},
@@ -197,26 +197,26 @@ def test_a_noop_left_by_an_upgrade_that_failed_ends_one_poll_of_the_next(caller:
     ],
 )
 @pytest.mark.parametrize("has_session", [True, False])
-def test_what_asks_for_no_websocket_is_refused(caller: Caller, asked: dict[str, str], has_session: bool) -> None:
-    refused = Try(caller, sid=None if has_session else "", **asked)
-    answer = refused.ask()
-    assert answer is not None
-    assert (answer.status_code, answer.json) == (400, {"code": 3, "message": "Bad request"})
-    assert refused.client.recv(1) == b"", "nothing was said beside the answer"
-    refused.end()
+def test_an_invalid_upgrade_request_is_refused(caller: Caller, headers: dict[str, str], has_session: bool) -> None:
+    refused = UpgradeAttempt(caller, sid=None if has_session else "", **headers)
+    response = refused.request()
+    assert response is not None
+    assert (response.status_code, response.json) == (400, {"code": 3, "message": "Bad request"})
+    assert refused.client.recv(1) == b"", "nothing else was sent"
+    refused.close()
     assert list(caller.server.eio.sockets) == [caller.sid]
     assert not caller.session.upgrading
 
 
-def test_a_second_websocket_while_one_is_tried_is_refused_and_the_first_goes_on(caller: Caller) -> None:
-    first = Try(caller)
+def test_a_second_upgrade_is_refused_during_the_first(caller: Caller) -> None:
+    first = UpgradeAttempt(caller)
     first.start()
-    second = Try(caller)
-    answer = second.ask()
-    second.end()
-    assert answer is not None
-    assert (answer.status_code, answer.json) == (400, {"code": 3, "message": "Bad request"})
+    second = UpgradeAttempt(caller)
+    response = second.request()
+    second.close()
+    assert response is not None
+    assert (response.status_code, response.json) == (400, {"code": 3, "message": "Bad request"})
     first.client.sendall(frame(b"2probe") + frame(b"5"))
-    first.take_until(pack(b"3probe"))
+    first.read_until(pack(b"3probe"))
     wait_until(lambda: caller.session.upgraded, "it is upgraded")
-    first.end()
+    first.close()

@@ -1,4 +1,4 @@
-"""An application that is closed in a process that lives on leaves nothing running in it."""
+"""An application that is closed in a process that continues leaves no threads running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
 def use_and_close(settings: Settings, before: set[threading.Thread]) -> Callable[[], list[str]]:
-    """Have clients come by long polling and stay, submit something, and close; what runs then that did not before."""
+    """Connect clients by long polling, submit a task, and close; return the names of the threads that are left."""
     web_app = WebApp(settings)
     web_app.create_instance("acme")
     for _ in range(3):
@@ -34,18 +34,18 @@ def use_and_close(settings: Settings, before: set[threading.Thread]) -> Callable
     return lambda: [thread.name for thread in threading.enumerate() if thread not in before]
 
 
-def assert_nothing_is_left(left: Callable[[], list[str]]) -> None:
+def assert_no_thread_is_left(left: Callable[[], list[str]]) -> None:
     wait_until(lambda: not left(), "every thread has ended", seen=left)
 
 
-def test_nothing_is_left_running_without_redis(tmp_path: Path) -> None:
+def test_no_thread_is_left_without_redis(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    assert_nothing_is_left(use_and_close(make_settings(var_dir=tmp_path, async_mode="threading"), before))
+    assert_no_thread_is_left(use_and_close(make_settings(var_dir=tmp_path, async_mode="threading"), before))
 
 
 @pytest.mark.service
-def test_nothing_is_left_running_with_redis(tmp_path: Path, redis_server: RedisServer) -> None:
+def test_no_thread_is_left_with_redis(tmp_path: Path, redis_server: RedisServer) -> None:
     before = set(threading.enumerate())
     more: dict[str, Any] = {"auth": "open", "redis_url": redis_server.url}
     settings = make_settings(var_dir=tmp_path, async_mode="threading", **more)
-    assert_nothing_is_left(use_and_close(settings, before))
+    assert_no_thread_is_left(use_and_close(settings, before))

@@ -1,4 +1,4 @@
-"""A websocket of the library's sessions is heard frame by frame, and what it keeps and sends is counted."""
+"""A stock session's websocket is read frame by frame, and its incomplete and unsent messages are counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.stock_websocket import StockSocket
+from swallowtail.app.web.engineio.stock_websocket import StockWebsocket
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.frames import (
     INVALID_TEXT,
@@ -40,41 +40,43 @@ def frame(payload: bytes, first: int = FINAL | TEXT) -> bytes:
     return bytes((first,)) + length + bytes(4) + payload
 
 
-class Hearer:
-    """A session that has joined nothing yet."""
+class FakeSession:
+    """A session that has joined no namespace."""
 
     def __init__(self) -> None:
-        self.longest = 1024
+        self.max_message = 1024
         self.upgraded = True
 
-    def heard(self) -> None:
+    def receiving_started(self) -> None:
         return
 
 
-class Scene:
+class Pair:
+    """A client's socket and the server's websocket."""
+
     def __init__(self, settings: Settings, budgets: MemoryBudgets) -> None:
         self.client, self.server = socket.socketpair()
         self.client.settimeout(10)
-        self.hearer = Hearer()
-        self.ws = StockSocket(self.server, self.hearer, settings, budgets, 30)
+        self.session = FakeSession()
+        self.ws = StockWebsocket(self.server, self.session, settings, budgets, 30)
 
-    def say(self, *frames: bytes) -> None:
+    def send(self, *frames: bytes) -> None:
         self.client.sendall(b"".join(frames))
 
-    def told(self) -> bytes:
-        """Everything until the end."""
+    def read_all(self) -> bytes:
+        """Return everything until the end."""
         return b"".join(iter(lambda: self.client.recv(65_536), b""))
 
 
 @pytest.fixture
-def scenes(tmp_path: Path) -> Iterator[Any]:
-    made: list[Scene] = []
+def pairs(tmp_path: Path) -> Iterator[Any]:
+    made: list[Pair] = []
     budgets: list[MemoryBudgets] = []
 
-    def make(**given: Any) -> Scene:
-        settings = make_settings(var_dir=tmp_path, **given)
+    def make(**options: Any) -> Pair:
+        settings = make_settings(var_dir=tmp_path, **options)
         budgets.append(budgets[0] if budgets else MemoryBudgets(settings))
-        made.append(Scene(settings, budgets[0]))
+        made.append(Pair(settings, budgets[0]))
         made[-1].budgets = budgets[0]  # type: ignore[attr-defined]
         return made[-1]
 
@@ -84,16 +86,16 @@ def scenes(tmp_path: Path) -> Iterator[Any]:
         one.server.close()
 
 
-def test_messages_come_whole_or_in_pieces_with_control_frames_between(scenes: Any) -> None:
-    s = scenes()
-    s.say(frame(b"2"), frame(b"4a", TEXT), frame(b"hi", FINAL | PING), frame(b"b", FINAL), frame(b"\0", FINAL | 2))
+def test_messages_arrive_whole_or_in_fragments_with_control_frames_between(pairs: Any) -> None:
+    s = pairs()
+    s.send(frame(b"2"), frame(b"4a", TEXT), frame(b"hi", FINAL | PING), frame(b"b", FINAL), frame(b"\0", FINAL | 2))
     assert [s.ws.wait() for _ in range(3)] == ["2", "4ab", b"\0"]
     s.ws.close()
-    assert (s.ws.wait(), s.told()) == (None, pack(b"hi", PONG) + pack_close(1001))
+    assert (s.ws.wait(), s.read_all()) == (None, pack(b"hi", PONG) + pack_close(1001))
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("frames", "code"),
     [
         ([frame(b"4a", TEXT), frame(b"", 0)], POLICY_VIOLATION),
         ([frame(b"", TEXT)], POLICY_VIOLATION),
@@ -104,40 +106,40 @@ def test_messages_come_whole_or_in_pieces_with_control_frames_between(scenes: An
         ([b"GET / HTTP/1.1\r\n\r\n"], PROTOCOL_ERROR),
     ],
 )
-def test_what_is_empty_too_large_or_no_frame_ends_it(scenes: Any, said: list[bytes], code: int) -> None:
-    s = scenes()
-    s.say(*said)
-    assert (s.ws.wait(), s.told()) == (None, pack_close(code))
+def test_an_empty_oversized_or_invalid_frame_closes_the_websocket(pairs: Any, frames: list[bytes], code: int) -> None:
+    s = pairs()
+    s.send(*frames)
+    assert (s.ws.wait(), s.read_all()) == (None, pack_close(code))
 
 
-def test_every_frame_counts_against_what_is_heard_in_a_second(scenes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    s = scenes(client_rate=5)
-    rests: list[float] = []
+def test_every_frame_counts_against_the_rate(pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    s = pairs(client_rate=5)
+    pauses: list[float] = []
     clock = itertools.repeat(100.25)
-    monkeypatch.setattr("swallowtail.app.web.engineio.stock_websocket.time.sleep", rests.append)
+    monkeypatch.setattr("swallowtail.app.web.engineio.stock_websocket.time.sleep", pauses.append)
     monkeypatch.setattr("swallowtail.app.web.engineio.stock_websocket.time.monotonic", lambda: next(clock))
-    s.say(frame(b"4", TEXT), *[frame(b"a", 0)] * 6, *[frame(b"", FINAL | PING)] * 4, frame(b"b", FINAL))
+    s.send(frame(b"4", TEXT), *[frame(b"a", 0)] * 6, *[frame(b"", FINAL | PING)] * 4, frame(b"b", FINAL))
     assert s.ws.wait() == "4aaaaaab"
-    assert rests == [0.75] * 7
+    assert pauses == [0.75] * 7
 
 
-def test_what_is_kept_of_messages_in_pieces_has_one_budget(scenes: Any) -> None:
-    small, large = scenes(partial_bytes=65_536), scenes()
+def test_incomplete_messages_share_one_budget(pairs: Any) -> None:
+    small, large = pairs(partial_bytes=65_536), pairs()
     for s, size in ((small, 20_000), (large, 50_000)):
-        s.hearer.longest = 10**6
-        s.say(frame(b"4" * size, TEXT))
+        s.session.max_message = 10**6
+        s.send(frame(b"4" * size, TEXT))
         threading.Thread(target=s.ws.wait, daemon=True).start()
-    assert large.told() == pack_close(TRY_AGAIN_LATER)
-    wait_until(lambda: small.budgets.incoming.used == 20_000, "only the smaller is kept")
+    assert large.read_all() == pack_close(TRY_AGAIN_LATER)
+    wait_until(lambda: small.budgets.incoming.used == 20_000, "only the smaller one remains")
     small.client.close()
-    wait_until(lambda: small.budgets.incoming.used == 0, "it is forgotten with its connection")
+    wait_until(lambda: small.budgets.incoming.used == 0, "it is removed with its connection")
 
 
-def test_what_a_slow_client_does_not_take_counts_and_ends_the_slowest(scenes: Any) -> None:
-    slow, late = scenes(outbound_bytes=1_048_576), scenes()
+def test_unsent_messages_count_and_the_slowest_client_is_closed(pairs: Any) -> None:
+    slow, late = pairs(outbound_bytes=1_048_576), pairs()
     ended: list[str] = []
 
-    def send(name: str, s: Scene, size: int) -> None:
+    def send(name: str, s: Pair, size: int) -> None:
         try:
             s.ws.send("4" * size)
         except OSError:
@@ -145,49 +147,49 @@ def test_what_a_slow_client_does_not_take_counts_and_ends_the_slowest(scenes: An
 
     for name, s, size in (("slow", slow, 700_000), ("late", late, 600_000)):
         threading.Thread(target=send, args=(name, s, size), daemon=True).start()
-        wait_until(lambda: slow.budgets.outgoing.used > 0, "it waits")
-    wait_until(lambda: ended == ["slow"], "the one that waited longest goes")
+        wait_until(lambda: slow.budgets.outgoing.used > 0, "the message waits")
+    wait_until(lambda: ended == ["slow"], "the client that waited longest is closed")
     assert 600_000 < slow.budgets.outgoing.used < 700_000
     read = 0
     while read < 600_000:
         read += len(late.client.recv(65_536))
-    wait_until(lambda: slow.budgets.outgoing.used == 0, "nothing waits")
+    wait_until(lambda: slow.budgets.outgoing.used == 0, "no message waits")
 
 
-def test_a_client_that_does_not_show_what_it_is_has_no_more_time_than_a_request(scenes: Any) -> None:
-    s = scenes(request_seconds=0.2)
-    s.hearer.upgraded = False
-    s.say(frame(b"", FINAL | PING))
+def test_a_client_that_does_not_confirm_the_upgrade_is_closed_after_the_time_of_a_request(pairs: Any) -> None:
+    s = pairs(request_seconds=0.2)
+    s.session.upgraded = False
+    s.send(frame(b"", FINAL | PING))
     assert s.ws.wait() is None
 
 
-#: What makes a library's socket of the system's.
+#: Code that wraps the operating system's socket in a library's.
 WRAPPED = {
-    "threads": "line = ours",
-    "eventlet": "from eventlet.greenio import GreenSocket; line = GreenSocket(ours)",
-    "gevent": "from gevent.socket import socket as green; line = green(ours.family, ours.type, fileno=ours.detach())",
+    "threads": "sock = ours",
+    "eventlet": "from eventlet.greenio import GreenSocket; sock = GreenSocket(ours)",
+    "gevent": "from gevent.socket import socket as green; sock = green(ours.family, ours.type, fileno=ours.detach())",
 }
-#: A program of its own for each library: only a server's process has one of them.
-BARE = """
+#: One program per library: a process patches for one of them.
+PROGRAM = """
 import _socket, socket
-from swallowtail.app.web.engineio.stock_websocket import bare
+from swallowtail.app.web.engineio.stock_websocket import system_socket
 ours, theirs = socket.socketpair()
 {wrapped}
-found = bare(line)
+found = system_socket(sock)
 assert isinstance(found, _socket.socket), found
-assert found.fileno() == line.fileno()
+assert found.fileno() == sock.fileno()
 found.setblocking(True)
 try:
     while True:
         found.send(bytes(65_536), socket.MSG_DONTWAIT)
 except BlockingIOError:
-    print("waits for nobody")
+    print("would block")
 """
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("library", WRAPPED)
-def test_the_bare_socket_of_every_library_never_waits(library: str) -> None:
-    program = BARE.format(wrapped=WRAPPED[library])
-    told = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60)
-    assert told.stdout == "waits for nobody\n", told.stderr
+def test_the_system_socket_of_every_library_never_blocks(library: str) -> None:
+    program = PROGRAM.format(wrapped=WRAPPED[library])
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "would block\n", done.stderr

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import socketio
 
-from swallowtail.app.web.engineio.fast_engine import Engine
+from swallowtail.app.web.engineio.fast_engine import FastEngine
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import UpgradeRequest
 from tests.harness.settings import make_settings
 
 
-def make_engine() -> tuple[Engine, EventLoop]:
+def make_engine() -> tuple[FastEngine, EventLoop]:
     server = socketio.Server(async_mode="threading", async_handlers=False)
     settings = make_settings()
     loop = EventLoop(select.epoll(), lambda _: None, lambda work: work())
-    return Engine(server, settings, loop, MemoryBudgets(settings)), loop
+    return FastEngine(server, settings, loop, MemoryBudgets(settings)), loop
 
 
 @pytest.mark.parametrize("broken", ["the greeting", "the poller"])
@@ -34,7 +34,7 @@ def test_a_websocket_whose_setup_fails_leaves_nothing_behind(broken: str, monkey
         raise OSError("no space left")
 
     if broken == "the greeting":
-        monkeypatch.setattr(engine, "_greeting", fail)
+        monkeypatch.setattr(engine, "_open_packet", fail)
     else:
         monkeypatch.setattr(loop, "watch", fail)
     server_side, client_side = socket.socketpair()

@@ -13,7 +13,7 @@ from engineio import packet
 
 from swallowtail.app.web.accept.response_budget import count_responses
 from swallowtail.app.web.engineio.packets import SharedFrame, TextFrame
-from swallowtail.app.web.engineio.polling_session import Session
+from swallowtail.app.web.engineio.polling_session import PollingSession
 from swallowtail.app.web.engineio.stock_websocket import SOCKET
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 from tests.harness.settings import make_settings
@@ -33,7 +33,7 @@ def callers(tmp_path: Path) -> Iterator[Any]:
 
 
 def budget_of(caller: Caller) -> OutgoingBudget:
-    budget: OutgoingBudget = caller.session._outgoing
+    budget: OutgoingBudget = caller.session._budget
     return budget
 
 
@@ -89,7 +89,7 @@ def test_the_queue_of_an_ended_session_counts_until_it_is_forgotten(callers: Any
 def test_a_forgotten_session_releases_its_queue(callers: Any) -> None:
     caller = callers()
     budget = budget_of(caller)
-    forgotten = Session(caller.server.eio, "x", caller.session._settings, caller.session._budgets)
+    forgotten = PollingSession(caller.server.eio, "x", caller.session._settings, caller.session._budgets)
     forgotten.send(SharedFrame(b"4[", b"1" * MEGABYTE, b"]"))
     # The server ended it; the library forgets such sessions after a while.
     budget.remove_receiver(forgotten)
