@@ -16,6 +16,20 @@ from tests.harness.waiting import wait_until
 DONE = [f"{agent} {action} completed" for _, agent, action in STEPS]
 
 
+def submit_by_form(sights: Sights) -> str:
+    """Submit the campaign through the form, for one platform; return the task's id."""
+    sights.page.goto(sights.url)
+    sights.page.goto(f"{sights.url}/instances/{sights.instance}")
+    sights.page.get_by_role("link", name="New task").click()
+    sights.page.get_by_role("radio", name="Social campaign").check()
+    sights.page.get_by_label("or load a text file").set_input_files(DOCUMENT)
+    expect(sights.page.get_by_label("Brief", exact=True)).to_have_value(CAMPAIGN["brief"])
+    for platform in ("linkedin", "instagram"):
+        sights.page.get_by_role("checkbox", name=platform).uncheck()
+    sights.send()
+    return sights.task_opened()
+
+
 def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
     deployment, instance = sights.deployment, sights.instance
     with (
@@ -30,16 +44,7 @@ def test_a_campaign_from_the_form_to_every_watcher(sights: Sights) -> None:
         torn.subscribe(instance)
         torn.wait_until_live()
 
-        sights.page.goto(sights.url)
-        sights.page.goto(f"{sights.url}/instances/{instance}")
-        sights.page.get_by_role("link", name="New task").click()
-        sights.page.get_by_role("radio", name="Social campaign").check()
-        sights.page.get_by_label("or load a text file").set_input_files(DOCUMENT)
-        expect(sights.page.get_by_label("Brief", exact=True)).to_have_value(CAMPAIGN["brief"])
-        for platform in ("linkedin", "instagram"):
-            sights.page.get_by_role("checkbox", name=platform).uncheck()
-        sights.send()
-        task_id = sights.task_opened()
+        task_id = submit_by_form(sights)
         for reached in (1, 6, 11, 16):
             resuming.wait_for_log(instance, reached)
             resuming.drop_and_resume(deployment.webs[reached % 2].url)

@@ -8,7 +8,7 @@ from flask import Response
 from swallowtail.app.core.schemas.instances import AgentView
 from swallowtail.app.core.validation import check_line
 from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.api.schemas.responses import AgentList, response
 from swallowtail.app.web.request.json_body import write_json
 
@@ -21,8 +21,8 @@ bp = APIBlueprint("agents", __name__, tag=_TAG, url_prefix="/api/v1/agents")
 @bp.output(AgentList)
 def list_agents() -> Response:
     """List agents"""
-    with seeing() as sight:
-        return write_page(sight.agents())
+    with open_reader() as reader:
+        return write_page(reader.agents())
 
 
 @bp.get("/<kind>")
@@ -30,5 +30,5 @@ def list_agents() -> Response:
 def show_agent(kind: str) -> Response:
     """Show an agent"""
     kind = check_line(kind, "kind", longest=100)
-    with seeing() as sight:
-        return write_json(sight.agent(kind))
+    with open_reader() as reader:
+        return write_json(reader.agent(kind))

@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from swallowtail.app.core.validation import check_task_id
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 
 _TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a task view."}
 
@@ -20,8 +20,8 @@ def show_artifact(artifact_id: str) -> Response:
 
     Requires access to its task or schedule. `ETag` is the SHA-256 of the body.
     """
-    with seeing() as sight:
-        artifact = sight.artifact(check_task_id(artifact_id, "artifact_id"))
+    with open_reader() as reader:
+        artifact = reader.artifact(check_task_id(artifact_id, "artifact_id"))
     response = Response(artifact.content, content_type=artifact.media_type)
     # The content comes from an agent: a browser must only download it, never render it.
     suffix = "json" if artifact.media_type == "application/json" else "txt"

@@ -8,7 +8,7 @@ from flask import Response
 from swallowtail.app.core.audit.reader import Wanted
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.api.schemas.requests import AuditQuery
 from swallowtail.app.web.api.schemas.responses import AuditPage
 
@@ -26,8 +26,8 @@ def list_audit(instance_id: str, query: AuditQuery) -> Response:
     The latest entries first. Requires the role `admin`. `swallowtail audit verify` checks the integrity of a log.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
-    with seeing() as sight:
-        return write_page(*sight.audit(instance_id, _read_filter(query), limit=limit, cursor=query.cursor))
+    with open_reader() as reader:
+        return write_page(*reader.audit(instance_id, _read_filter(query), limit=limit, cursor=query.cursor))
 
 
 @bp.get("/audit")
@@ -40,8 +40,8 @@ def list_system_audit(query: AuditQuery) -> Response:
     superuser.
     """
     limit = choose_limit(query.limit)
-    with seeing() as sight:
-        return write_page(*sight.system_audit(_read_filter(query), limit=limit, cursor=query.cursor))
+    with open_reader() as reader:
+        return write_page(*reader.system_audit(_read_filter(query), limit=limit, cursor=query.cursor))
 
 
 def _read_filter(query: AuditQuery) -> Wanted:

@@ -15,7 +15,7 @@ from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.api.schemas.requests import EventQuery, NewInstance, PageQuery
 from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, response
 from swallowtail.app.web.container import get_runtime
@@ -36,8 +36,8 @@ bp = APIBlueprint("instances", __name__, tag=_TAG, url_prefix="/api/v1/instances
 @bp.output(InstancePage)
 def list_instances(query: PageQuery) -> Response:
     """List instances"""
-    with seeing() as sight:
-        return write_page(*sight.instances(limit=choose_limit(query.limit), cursor=query.cursor))
+    with open_reader() as reader:
+        return write_page(*reader.instances(limit=choose_limit(query.limit), cursor=query.cursor))
 
 
 @bp.post("")
@@ -54,8 +54,8 @@ def create_instance(body: NewInstance) -> Response:
 @bp.output(response(InstanceView))
 def show_instance(instance_id: str) -> Response:
     """Show an instance"""
-    with seeing() as sight:
-        return write_json(sight.instance(check_instance_id(instance_id)))
+    with open_reader() as reader:
+        return write_json(reader.instance(check_instance_id(instance_id)))
 
 
 @bp.get("/<instance_id>/snapshot")
@@ -67,9 +67,9 @@ def show_snapshot(instance_id: str) -> Response:
     event number to continue from. Inputs, results and outputs are part of single tasks and steps only.
     """
     runtime = get_runtime()
-    with seeing() as sight:
-        read = sight.outline(check_instance_id(instance_id), Bounds.of(runtime.settings))
-    return Response(runtime.offload(read.encode, sight.view), mimetype="application/json")
+    with open_reader() as reader:
+        read = reader.outline(check_instance_id(instance_id), Bounds.of(runtime.settings))
+    return Response(runtime.offload(read.encode, reader.view), mimetype="application/json")
 
 
 @bp.get("/<instance_id>/events")
@@ -83,10 +83,10 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     task_id = None if query.task_id is None else check_task_id(query.task_id)
-    with seeing() as sight:
-        head = sight.head(instance_id)
+    with open_reader() as reader:
+        head = reader.head(instance_id)
         _check_position(head, query)
-        events = sight.events(instance_id, query.since, limit, task_id)
+        events = reader.events(instance_id, query.since, limit, task_id)
     # A short page ends at the head, even if the filter left out events of other tasks.
     reached = events[-1].seq if len(events) == limit else head.seq
     page = EventPage(

@@ -1,6 +1,6 @@
 """Checks the caller's permissions before a view reads or changes anything of an instance.
 
-Each view reads through `authorized_reader` or acts through `current_caller.act`; `core/security/permissions` decides.
+Each view reads through `open_reader` or acts through `current_caller.act`; `core/security/permissions` decides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from swallowtail.app.web.request.current_caller import get_caller
 
 
 @contextmanager
-def seeing() -> Iterator[Sight]:
+def open_reader() -> Iterator[Sight]:
     """Open a read transaction that returns only what the caller may see."""
     with get_runtime().db.read() as session:
         yield Sight(session, get_caller().actor)

@@ -10,7 +10,7 @@ from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.api.schemas.requests import NewSchedule, PageQuery, SlotQuery
 from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePage, SlotList, response
 from swallowtail.app.web.request.current_caller import act
@@ -38,8 +38,8 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
     By name, without inputs. A single schedule includes its input.
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
-    with seeing() as sight:
-        return write_page(*sight.schedules(instance_id, limit=limit, cursor=query.cursor))
+    with open_reader() as reader:
+        return write_page(*reader.schedules(instance_id, limit=limit, cursor=query.cursor))
 
 
 @bp.post("/instances/<instance_id>/schedules")
@@ -63,8 +63,8 @@ def add_schedule(instance_id: str, body: NewSchedule) -> Response:
 @bp.output(response(ScheduleView))
 def show_schedule(schedule_id: str) -> Response:
     """Show a schedule"""
-    with seeing() as sight:
-        return write_json(sight.schedule(check_task_id(schedule_id, "schedule_id")))
+    with open_reader() as reader:
+        return write_json(reader.schedule(check_task_id(schedule_id, "schedule_id")))
 
 
 @bp.get("/schedules/<schedule_id>/slots")
@@ -73,8 +73,8 @@ def show_schedule(schedule_id: str) -> Response:
 def list_slots(schedule_id: str, query: SlotQuery) -> Response:
     """List a schedule's latest slots"""
     schedule_id, limit = check_task_id(schedule_id, "schedule_id"), choose_limit(query.limit)
-    with seeing() as sight:
-        return write_page(sight.slots(schedule_id, limit))
+    with open_reader() as reader:
+        return write_page(reader.slots(schedule_id, limit))
 
 
 @bp.post("/schedules/<schedule_id>/pause")

@@ -10,7 +10,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.api.schemas.requests import NewTask, Retry, SubmissionHeaders, TaskQuery
 from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage, response
 from swallowtail.app.web.request.current_caller import act
@@ -32,8 +32,8 @@ def list_tasks(instance_id: str, query: TaskQuery) -> Response:
     """
     instance_id, limit = check_instance_id(instance_id), choose_limit(query.limit)
     kind = None if query.kind is None else check_line(query.kind, "kind", longest=100)
-    with seeing() as sight:
-        page = sight.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
+    with open_reader() as reader:
+        page = reader.tasks(instance_id, limit=limit, cursor=query.cursor, status=query.status, kind=kind)
     return write_page(*page)
 
 
@@ -65,8 +65,8 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
 @bp.output(response(TaskView))
 def show_task(task_id: str) -> Response:
     """Show a task"""
-    with seeing() as sight:
-        return write_json(sight.task(check_task_id(task_id)))
+    with open_reader() as reader:
+        return write_json(reader.task(check_task_id(task_id)))
 
 
 @bp.get("/tasks/<task_id>/steps")
@@ -76,16 +76,16 @@ def list_steps(task_id: str) -> Response:
 
     Without outputs. A single step includes its output.
     """
-    with seeing() as sight:
-        return write_page(sight.steps(check_task_id(task_id)))
+    with open_reader() as reader:
+        return write_page(reader.steps(check_task_id(task_id)))
 
 
 @bp.get("/tasks/<task_id>/steps/<step_id>")
 @bp.output(response(StepView))
 def show_step(task_id: str, step_id: str) -> Response:
     """Show a step, with its output"""
-    with seeing() as sight:
-        return write_json(sight.step(check_task_id(task_id), check_task_id(step_id, "step_id")))
+    with open_reader() as reader:
+        return write_json(reader.step(check_task_id(task_id), check_task_id(step_id, "step_id")))
 
 
 @bp.post("/tasks/<task_id>/cancel")

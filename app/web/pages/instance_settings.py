@@ -25,17 +25,17 @@ def has_settings(may: Collection[str]) -> bool:
     return any(act in _MANAGING for act in may)
 
 
-def read_caller(sight: Sight, instance_id: str) -> dict[str, Any]:
+def read_caller(reader: Sight, instance_id: str) -> dict[str, Any]:
     """Return the caller's part of the page's state: `{instance, me, roles, may}`.
 
     `roles` are the roles that the caller may assign. Raises the errors of `permissions.require`.
     """
-    may = sight.allowed(instance_id)
+    may = reader.allowed(instance_id)
     if not has_settings(may):
-        require(sight.session, sight.actor, Act.READ_MEMBERS, instance_id)
-    is_owner = sight.role(instance_id) is Role.OWNER
+        require(reader.session, reader.actor, Act.READ_MEMBERS, instance_id)
+    is_owner = reader.role(instance_id) is Role.OWNER
     roles = [role.value for role in Role if is_owner or role is not Role.OWNER]
-    return {"instance": instance_id, "me": sight.actor.user_id, "roles": roles, "may": may}
+    return {"instance": instance_id, "me": reader.actor.user_id, "roles": roles, "may": may}
 
 
 def read_state(runtime: Runtime, caller: dict[str, Any]) -> dict[str, Any]:

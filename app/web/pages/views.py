@@ -30,7 +30,7 @@ from swallowtail.app.core.queries.authorized import Sight
 from swallowtail.app.core.security.permissions import Act, require_outside
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_task_id
-from swallowtail.app.web.api.permission_scope import seeing
+from swallowtail.app.web.api.permission_scope import open_reader
 from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
 from swallowtail.app.web.pages import instance_settings
@@ -77,8 +77,8 @@ def in_one_line(value: Any) -> str:
 def show_instances() -> str:
     """List the instances."""
     limit = get_runtime().settings.page_size
-    with _seeing() as sight:
-        page = sight.instances(limit=limit, cursor=request.args.get("cursor"))
+    with _open_page_reader() as reader:
+        page = reader.instances(limit=limit, cursor=request.args.get("cursor"))
     return render_template("instances.html", instances=page[0], next_cursor=page[1])
 
 
@@ -87,11 +87,11 @@ def show_tasks(instance_id: str) -> str:
     """Show an instance's tasks, filtered by `status` and `kind`."""
     status, kind = _read_status(request.args.get("status")), request.args.get("kind") or None
     limit = get_runtime().settings.page_size
-    with _seeing() as sight:
-        instance = sight.instance(check_instance_id(instance_id))
-        tasks, more = sight.tasks(instance_id, limit=limit, status=status, kind=kind)
-        state = {"tasks": tasks, "next_cursor": more, "since": _since(sight, instance_id)}
-        agents, may = sight.agents(), sight.allowed(instance_id)
+    with _open_page_reader() as reader:
+        instance = reader.instance(check_instance_id(instance_id))
+        tasks, more = reader.tasks(instance_id, limit=limit, status=status, kind=kind)
+        state = {"tasks": tasks, "next_cursor": more, "since": _since(reader, instance_id)}
+        agents, may = reader.agents(), reader.allowed(instance_id)
     chosen = {"status": status or "", "kind": kind or ""}
     return render_template(
         "tasks.html", instance=instance, agents=agents, statuses=TaskStatus, chosen=chosen, state=state, may=may
@@ -101,10 +101,10 @@ def show_tasks(instance_id: str) -> str:
 @bp.get("/instances/<instance_id>/new")
 def show_submission(instance_id: str) -> str:
     """Show the form to submit a task; `kind` selects the agent."""
-    with _seeing() as sight:
-        instance = sight.instance(check_instance_id(instance_id))
-        agents = sight.agents()
-        doubts = sight.doubts(agents)
+    with _open_page_reader() as reader:
+        instance = reader.instance(check_instance_id(instance_id))
+        agents = reader.agents()
+        doubts = reader.doubts(agents)
     kinds = [agent["kind"] for agent in agents]
     kind = request.args.get("kind")
     return render_template(
@@ -120,12 +120,12 @@ def show_submission(instance_id: str) -> str:
 def show_schedules(instance_id: str) -> str:
     """Show an instance's schedules."""
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
-    with _seeing() as sight:
-        instance = sight.instance(check_instance_id(instance_id))
-        agents = sight.agents()
-        doubts = sight.doubts(agents)
-        schedules, more = sight.schedules(instance_id, limit=limit, cursor=cursor)
-        since, may = _since(sight, instance_id), sight.allowed(instance_id)
+    with _open_page_reader() as reader:
+        instance = reader.instance(check_instance_id(instance_id))
+        agents = reader.agents()
+        doubts = reader.doubts(agents)
+        schedules, more = reader.schedules(instance_id, limit=limit, cursor=cursor)
+        since, may = _since(reader, instance_id), reader.allowed(instance_id)
     kind = _default_kind([agent["kind"] for agent in agents])
     page = {"items": schedules, "next_cursor": more}
     state = {"agents": agents, "kind": kind, "schedules": page, "cursor": cursor, "since": since, "may": may}
@@ -137,10 +137,10 @@ def show_audit(instance_id: str) -> str:
     """Show an instance's audit log, filtered by `action` and `actor`."""
     chosen, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
-    with _seeing() as sight:
-        instance = sight.instance(check_instance_id(instance_id))
-        entries, more = sight.audit(instance_id, audit_filter, limit=limit, cursor=cursor)
-        may = sight.allowed(instance_id)
+    with _open_page_reader() as reader:
+        instance = reader.instance(check_instance_id(instance_id))
+        entries, more = reader.audit(instance_id, audit_filter, limit=limit, cursor=cursor)
+        may = reader.allowed(instance_id)
     return render_template("audit.html", instance=instance, entries=entries, chosen=chosen, next_cursor=more, may=may)
 
 
@@ -149,17 +149,17 @@ def show_system_audit() -> str:
     """Show the server's audit log, filtered by `action` and `actor`."""
     chosen, audit_filter = _read_audit_filter()
     limit, cursor = get_runtime().settings.page_size, request.args.get("cursor")
-    with _seeing() as sight:
-        entries, more = sight.system_audit(audit_filter, limit=limit, cursor=cursor)
+    with _open_page_reader() as reader:
+        entries, more = reader.system_audit(audit_filter, limit=limit, cursor=cursor)
     return render_template("audit.html", instance=None, entries=entries, chosen=chosen, next_cursor=more)
 
 
 @bp.get("/instances/<instance_id>/settings")
 def show_settings(instance_id: str) -> str:
     """Show an instance's members, API tokens and policy, and the forms to export and delete it."""
-    with _seeing() as sight:
-        instance = sight.instance(check_instance_id(instance_id))
-        caller = instance_settings.read_caller(sight, instance_id)
+    with _open_page_reader() as reader:
+        instance = reader.instance(check_instance_id(instance_id))
+        caller = instance_settings.read_caller(reader, instance_id)
     state = instance_settings.read_state(act(), caller)
     return render_template("settings.html", instance=instance, state=state, may=caller["may"])
 
@@ -167,12 +167,12 @@ def show_settings(instance_id: str) -> str:
 @bp.get("/tasks/<task_id>")
 def show_task(task_id: str) -> str:
     """Show one task with its steps."""
-    with _seeing() as sight:
-        task = sight.task(check_task_id(task_id))
-        instance = sight.instance(task["instance_id"])
-        task_with_steps = {**task, "steps": sight.steps(task["id"])}
-        since, may = _since(sight, task["instance_id"]), sight.allowed(task["instance_id"])
-        titles = {agent["kind"]: agent["title"] for agent in sight.agents()}
+    with _open_page_reader() as reader:
+        task = reader.task(check_task_id(task_id))
+        instance = reader.instance(task["instance_id"])
+        task_with_steps = {**task, "steps": reader.steps(task["id"])}
+        since, may = _since(reader, task["instance_id"]), reader.allowed(task["instance_id"])
+        titles = {agent["kind"]: agent["title"] for agent in reader.agents()}
     return render_template(
         "task.html",
         instance=instance,
@@ -185,16 +185,16 @@ def show_task(task_id: str) -> str:
 @bp.get("/account")
 def show_account() -> str:
     """Show the caller's account: name, personal tokens, password form."""
-    with _seeing() as sight:
-        require_outside(sight.actor, Act.KEEP_OWN_TOKENS)
+    with _open_page_reader() as reader:
+        require_outside(reader.actor, Act.KEEP_OWN_TOKENS)
     return render_template("account.html", me=get_caller().actor, tokens=list_own(act()))
 
 
 @bp.get("/agents")
 def show_agents() -> str:
     """List the agents with their input schemas."""
-    with _seeing() as sight:
-        return render_template("agents.html", agents=sight.agents())
+    with _open_page_reader() as reader:
+        return render_template("agents.html", agents=reader.agents())
 
 
 @bp.get("/clients/javascript/<path:name>")
@@ -254,16 +254,16 @@ def _read_status(value: str | None) -> TaskStatus | None:
 
 
 @contextmanager
-def _seeing() -> Iterator[Sight]:
+def _open_page_reader() -> Iterator[Sight]:
     """Open a read transaction for the caller. Raises Forbidden for API tokens of front ends."""
     if get_caller().actor.kind == "front_end":
         raise Forbidden("an API token cannot open pages; sign in as a user")
-    with seeing() as sight:
-        yield sight
+    with open_reader() as reader:
+        yield reader
 
 
-def _since(sight: Sight, instance_id: str) -> dict[str, Any]:
-    head = sight.head(instance_id)
+def _since(reader: Sight, instance_id: str) -> dict[str, Any]:
+    head = reader.head(instance_id)
     return {"epoch": head.epoch, "seq": head.seq}
 
 
