@@ -59,7 +59,7 @@ class Sights:
         """The steps as they stand: agent, action and status."""
         rows = self.page.locator("#steps > li")
         words = [row.locator("[data-slot=agent], [data-slot=action], [data-slot=status]") for row in rows.all()]
-        return [" ".join(part.inner_text() for part in found.all()) for found in words]
+        return [" ".join(part.inner_text() for part in result.all()) for result in words]
 
     def step(self, key: str) -> Locator:
         """One step's row."""
@@ -78,4 +78,4 @@ class Sights:
 def forgiving(complaints: Complaints, *expected: str) -> Iterator[None]:
     """Let complaints with one of these texts pass, which the test provokes."""
     yield
-    complaints.found = [found for found in complaints.found if not any(text in found for text in expected)]
+    complaints.found = [result for result in complaints.found if not any(text in result for text in expected)]

@@ -81,15 +81,15 @@ def test_every_page_link_form_and_redirect_stays_below_the_path(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert [url for url in asked if not url.startswith(f"{home}/")] == []
-    assert [found for found in answered if found[0] >= 400] == []
+    assert [result for result in answered if result[0] >= 400] == []
     assert any(f"{path}/socket.io/" in url for url in asked)
 
 
 def _connect_example(page: Page, home: str, instance: str) -> None:
     page.goto(f"{home}/docs/websocket_client_example.html")
     expect(page.locator("#url")).to_have_value(home)
-    answer = httpx2.post(f"{home}/api/v1/auth/login", json={"name": "ada", "password": PASSWORD})
-    page.get_by_label("Token").fill(answer.json()["access_token"])
+    response = httpx2.post(f"{home}/api/v1/auth/login", json={"name": "ada", "password": PASSWORD})
+    page.get_by_label("Token").fill(response.json()["access_token"])
     page.get_by_role("button", name="Connect", exact=True).click()
     expect(page.locator("#connection")).to_have_text("Connected")
     page.get_by_label("Instance", exact=True).fill(instance)
@@ -117,5 +117,5 @@ def _follow_all(page: Page, home: str) -> set[str]:
 
 def test_whoever_has_to_sign_in_first_is_led_nowhere_else(page: Page, behind: tuple[Deployment, Nginx, str]) -> None:
     _, nginx, instance = behind
-    answer = page.request.get(f"{nginx.url}/tool/instances/{instance}", headers={"Accept": "text/html"})
-    assert answer.url.startswith(f"{nginx.url}/tool/login")
+    response = page.request.get(f"{nginx.url}/tool/instances/{instance}", headers={"Accept": "text/html"})
+    assert response.url.startswith(f"{nginx.url}/tool/login")

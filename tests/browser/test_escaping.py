@@ -68,9 +68,9 @@ def line_of(payload: str, longest: int = 200) -> str:
 
 def test_a_payload_is_shown_as_text(payload: str, sights: Sights) -> None:
     title = line_of(payload)
-    given = {"message": payload, "data": {payload: payload}}
+    options = {"message": payload, "data": {payload: payload}}
     with careful(sights.page):
-        task_id = sights.deployment.submit(sights.instance, "echo", given, title=title)
+        task_id = sights.deployment.submit(sights.instance, "echo", options, title=title)
         sights.deployment.wait_for_task(task_id, "COMPLETED")
         sights.open_task(task_id)
         sights.expect_status("Completed")

@@ -17,8 +17,8 @@ EXAMPLE = ROOT / "docs" / "websocket_client_example.html"
 def logged(sights: Sights) -> list[tuple[str, Any]]:
     """The log's rows: the event's name and its payload."""
     rows = "rows => rows.map((row) => [row.dataset.name, row.querySelector('pre').textContent])"
-    found = sights.page.locator("#log > li").evaluate_all(rows)
-    return [(name, json.loads(payload) if payload else None) for name, payload in found]
+    result = sights.page.locator("#log > li").evaluate_all(rows)
+    return [(name, json.loads(payload) if payload else None) for name, payload in result]
 
 
 def press(sights: Sights, button: str) -> None:

@@ -77,13 +77,13 @@ class Reader:
         own = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "SWALLOWTAIL_QUEUE": deployment.root.name}
         self.env = clean_environment({**own, "SWALLOWTAIL_VAR_DIR": str(deployment.root)})
         for command in [command for command in self.commands if command.startswith("export ")]:
-            for placeholder, given in urls.items():
-                command = command.replace(placeholder, given)
+            for placeholder, options in urls.items():
+                command = command.replace(placeholder, options)
             assert "…" not in command, "every placeholder has a value"
-            told = subprocess.run(
+            body = subprocess.run(
                 ["bash", "-ec", f"{command}; env -0"], env=self.env, capture_output=True, text=True, check=True
             )
-            self.env = dict(line.split("=", 1) for line in told.stdout.split("\0") if line)
+            self.env = dict(line.split("=", 1) for line in body.stdout.split("\0") if line)
 
     def run(self, beginning: str) -> str:
         """Run the command that begins so, to its end; what it said."""
@@ -102,8 +102,8 @@ class Reader:
         return Program(name, command, log=log, env={**self.env, **more}, cwd=self._deployment.root).start()
 
     def _find(self, beginning: str) -> str:
-        (found,) = [command for command in self.commands if command.startswith(beginning)]
-        return found
+        (result,) = [command for command in self.commands if command.startswith(beginning)]
+        return result
 
 
 def is_ready(port: int) -> bool:
@@ -166,6 +166,6 @@ def read_token(reader: Reader) -> str:
     reader.commands += ["swallowtail login ann", "swallowtail front-end-tokens mint demo page"]
     reader.env["SWALLOWTAIL_TOKEN_FILE"] = f"{reader.env['SWALLOWTAIL_VAR_DIR']}/token"
     reader.run("swallowtail login")
-    found = re.search(r"\S+\.\S+\.\S+", reader.run("swallowtail front-end-tokens mint"))
-    assert found is not None
-    return found[0]
+    match = re.search(r"\S+\.\S+\.\S+", reader.run("swallowtail front-end-tokens mint"))
+    assert match is not None
+    return match[0]

@@ -57,8 +57,8 @@ def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], sig
         expect(sights.error_at("input.brief_url")).to_contain_text("gopher://example.com")
     page.get_by_label("Address of the brief").fill("http://127.0.0.1:1/brief")
     sights.send()
-    given = sights.deployment.task(sights.task_opened())["input"]
-    assert (given.get("brief"), given["brief_url"]) == (None, "http://127.0.0.1:1/brief")
+    options = sights.deployment.task(sights.task_opened())["input"]
+    assert (options.get("brief"), options["brief_url"]) == (None, "http://127.0.0.1:1/brief")
 
 
 def test_a_refusal_is_shown_at_its_field_and_can_be_mended(browser: tuple[Page, Complaints], sights: Sights) -> None:
@@ -92,8 +92,13 @@ def test_numbers_choices_and_switches_of_another_agent(sights: Sights) -> None:
     page.get_by_label("Kind of failure").select_option("permanent")
     page.get_by_role("checkbox", name="Blocking").check()
     sights.send()
-    given = sights.deployment.task(sights.task_opened())["input"]
-    assert (given["steps"], given["error"], given["blocking"], given.get("fail_at")) == (2, "permanent", True, None)
+    options = sights.deployment.task(sights.task_opened())["input"]
+    assert (options["steps"], options["error"], options["blocking"], options.get("fail_at")) == (
+        2,
+        "permanent",
+        True,
+        None,
+    )
     sights.expect_status("Completed")
 
 
@@ -106,8 +111,8 @@ def test_what_no_form_can_say_is_asked_for_as_json(sights: Sights) -> None:
     expect(sights.error_at("input.data")).to_contain_text("must be JSON")
     page.get_by_label("Data").fill('{"deep": [1, {"er": null}]}')
     sights.send()
-    given = sights.deployment.task(sights.task_opened())["input"]
-    assert given == {"message": "Hello", "data": {"deep": [1, {"er": None}]}}
+    options = sights.deployment.task(sights.task_opened())["input"]
+    assert options == {"message": "Hello", "data": {"deep": [1, {"er": None}]}}
 
 
 def test_a_file_that_is_no_text_is_not_taken(sights: Sights) -> None:

@@ -117,7 +117,7 @@ def test_a_name_from_right_to_left_is_cut_off_at_its_end(sights: Sights) -> None
 
 
 def test_an_error_page_ends_its_sentence_once(sights: Sights) -> None:
-    answer = sights.page.request.get(f"{sights.url}/nothing/here", headers={"Accept": "text/html"})
-    assert answer.status == 404
-    assert "</h1>" in answer.text()
-    assert ".." not in answer.text().partition("</h1>")[2].partition("</div>")[0]
+    response = sights.page.request.get(f"{sights.url}/nothing/here", headers={"Accept": "text/html"})
+    assert response.status == 404
+    assert "</h1>" in response.text()
+    assert ".." not in response.text().partition("</h1>")[2].partition("</div>")[0]

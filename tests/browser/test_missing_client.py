@@ -22,8 +22,8 @@ def test_a_page_says_what_to_run(
     vendored.register(app, tmp_path)
 
     def answer(route: Route) -> None:
-        given = app.test_client().get(route.request.url.partition("?")[0])
-        route.fulfill(body=given.text, content_type=given.content_type)
+        options = app.test_client().get(route.request.url.partition("?")[0])
+        route.fulfill(body=options.text, content_type=options.content_type)
 
     page.route("**/static/vendor/*", answer)
     with forgiving(complaints, "Socket.IO client"):

@@ -44,8 +44,8 @@ def test_secret_fields_hide_what_is_typed_and_send_it(deployment_with_test_agent
         "others": [True, 15, 400, True],
         "vaults": [9],
     }
-    told = json.dumps([task, sights.deployment.events(sights.instance)])
+    body = json.dumps([task, sights.deployment.events(sights.instance)])
     assert [
-        text for text in ("open sesame", "gone in a flash", "second", "0000-1111", "third one") if text in told
+        text for text in ("open sesame", "gone in a flash", "second", "0000-1111", "third one") if text in body
     ] == []
-    assert "no secret" in told
+    assert "no secret" in body

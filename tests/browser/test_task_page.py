@@ -85,8 +85,8 @@ def test_a_retry_may_begin_at_an_earlier_step(sights: Sights, gate: Path) -> Non
     sights.page.get_by_label("Steps to repeat").select_option("From first")
     sights.page.get_by_role("button", name="Retry").click()
     sights.expect_status("Completed")
-    told = story(sights.deployment.events(sights.instance))
-    assert told[told.index("2: IN_PROGRESS") + 1 :][:2] == ["2: first in_progress", "2: first completed"]
+    body = story(sights.deployment.events(sights.instance))
+    assert body[body.index("2: IN_PROGRESS") + 1 :][:2] == ["2: first in_progress", "2: first completed"]
 
 
 def test_a_refusal_is_shown(browser: tuple[Page, Complaints], sights: Sights, gate: Path) -> None:

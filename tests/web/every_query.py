@@ -53,8 +53,8 @@ def ask_all(callers_app: CallersApp) -> None:
         for route, row in TABLE.items():
             callers_app.request(who, route.split()[0], row.path(callers_app), row.body)
     for who, path in _lists(callers_app):
-        answer = callers_app.request(who, "GET", path)
-        assert answer.status_code == 200, (path, answer.text)
+        response = callers_app.request(who, "GET", path)
+        assert response.status_code == 200, (path, response.text)
 
 
 def _lists(callers_app: CallersApp) -> Iterator[tuple[str, str]]:

@@ -82,8 +82,8 @@ def test_a_body_that_is_not_sent_as_json_is_refused(web_app: WebApp, content_typ
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 100])
 def test_an_integer_of_more_than_64_bits_is_refused_instead_of_rounded(web_app: WebApp, number: str) -> None:
-    answer = _post(web_app, b'{"kind": "brief", "input": {"n": [%s]}}' % number.encode())
-    expect_problem(answer, 422, "invalid_input", "input.n[0]")
+    response = _post(web_app, b'{"kind": "brief", "input": {"n": [%s]}}' % number.encode())
+    expect_problem(response, 422, "invalid_input", "input.n[0]")
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/vnd.acme+json"])
@@ -118,8 +118,8 @@ def test_a_long_key_above_a_long_list_is_refused_without_effort(web_app: WebApp)
 
 
 def test_no_problem_repeats_a_large_input(web_app: WebApp) -> None:
-    answer = web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": ["a" * 100_000]}})
-    assert len(answer.data) < 2000
+    response = web_app.post("/instances/acme/tasks", {"kind": "brief", "input": {"text": ["a" * 100_000]}})
+    assert len(response.data) < 2000
     assert len(web_app.post("/instances/acme/tasks", {"kind": "brief", **{f"f{n}": 1 for n in range(900)}}).data) < 5000
     assert len(web_app.post("/instances/acme/tasks", {"kind": "k" * 100_000}).data) < 2000
     assert len(web_app.get("/tasks/" + "a" * 50_000).data) < 2000
@@ -146,16 +146,16 @@ def test_no_problem_repeats_a_large_input(web_app: WebApp) -> None:
 def test_what_does_not_exist_is_told_as_a_problem(
     web_app: WebApp, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = web_app.client.open(path, method=method, follow_redirects=True)
-    expect_problem(answer, status, code)
+    response = web_app.client.open(path, method=method, follow_redirects=True)
+    expect_problem(response, status, code)
     if status == 405:
-        assert answer.headers["Allow"]
+        assert response.headers["Allow"]
 
 
 def test_people_get_a_page_instead(web_app: WebApp) -> None:
     accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    answer = web_app.client.get("/nothing", headers=accept)
-    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    response = web_app.client.get("/nothing", headers=accept)
+    assert (response.status_code, response.mimetype) == (404, "text/html")
     expect_problem(web_app.client.get("/api/v1/nothing", headers=accept), 404, "not_found")
 
 
@@ -169,10 +169,10 @@ def test_a_failure_of_ours_is_told_by_an_id_that_is_in_the_log(
         raise RuntimeError("the secret inside")
 
     monkeypatch.setattr("swallowtail.app.core.queries.rows.list_agents", fail)
-    answer = web_app.get("/agents")
-    body = expect_problem(answer, 500, "internal")
+    response = web_app.get("/agents")
+    body = expect_problem(response, 500, "internal")
     assert re.fullmatch("[0-9a-f]{32}", body["error_id"])
-    assert "secret" not in answer.text
+    assert "secret" not in response.text
     assert body["error_id"] in log.getvalue()
     assert "the secret inside" in log.getvalue()
 
@@ -181,9 +181,9 @@ def test_an_absent_database_is_told_as_such(web_app: WebApp, monkeypatch: pytest
     web_app.rt.db.wait = 0.0
     web_app.rt.db.dispose()
     monkeypatch.setattr(web_app.rt.db.engine, "connect", _refuse_connection)
-    answer = web_app.get("/agents")
-    expect_problem(answer, 503, "unavailable")
-    assert answer.headers["Retry-After"] == "1"
+    response = web_app.get("/agents")
+    expect_problem(response, 503, "unavailable")
+    assert response.headers["Retry-After"] == "1"
 
 
 def _refuse_connection() -> None:

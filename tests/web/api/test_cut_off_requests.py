@@ -37,8 +37,8 @@ class Breaker:
 
 @pytest.fixture(params=["open", "required"])
 def web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WebApp]:
-    given = {"var_dir": tmp_path, "async_mode": "threading", "auth": request.param, "secret_key": KEY, **CHEAP}
-    web_app = WebApp(make_settings(**given))
+    options = {"var_dir": tmp_path, "async_mode": "threading", "auth": request.param, "secret_key": KEY, **CHEAP}
+    web_app = WebApp(make_settings(**options))
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
     token = expect_json(web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))["access_token"]
     web_app.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"

@@ -21,11 +21,11 @@ def _lines(page: Json) -> list[tuple[int, str, str | None]]:
 
 
 def test_the_log_of_a_task_is_exactly_this(web_app: WebApp) -> None:
-    told = web_app.submit()
-    web_app.perform(told["task"]["id"])
+    body = web_app.submit()
+    web_app.perform(body["task"]["id"])
     page = _events(web_app, limit=20)
     assert set(page) == {"items", "epoch", "head", "min_seq", "next_since"}
-    assert (page["epoch"], page["head"], page["min_seq"], page["next_since"]) == (told["epoch"], 6, 0, 6)
+    assert (page["epoch"], page["head"], page["min_seq"], page["next_since"]) == (body["epoch"], 6, 0, 6)
     assert _lines(page) == [
         (1, "task_update", "SUBMITTED"),
         (2, "task_update", "QUEUED"),
@@ -68,21 +68,21 @@ def test_the_events_of_one_task_are_read_past_the_others(web_app: WebApp) -> Non
 
 
 def test_a_position_that_is_no_longer_stored_is_too_old(web_app: WebApp) -> None:
-    told = web_app.submit()
-    web_app.perform(told["task"]["id"])
+    reported = web_app.submit()
+    web_app.perform(reported["task"]["id"])
     with web_app.rt.db.write() as session:
         session.execute(delete(Event).where(Event.seq <= 3))
         session.execute(update(Instance).where(Instance.id == "acme").values(min_seq=3))
     body = expect_problem(web_app.get("/instances/acme/events?since=2"), 410, "too_old", "since")
-    assert (body["min_seq"], body["head"], body["epoch"]) == (3, 6, told["epoch"])
+    assert (body["min_seq"], body["head"], body["epoch"]) == (3, 6, reported["epoch"])
     page = _events(web_app, since=3)
     assert [event["seq"] for event in page["items"]] == [4, 5, 6]
     assert page["min_seq"] == 3
 
 
 def test_a_position_in_another_log_is_told_apart(web_app: WebApp) -> None:
-    told = web_app.submit()
-    assert _events(web_app, since=1, epoch=told["epoch"])["items"] == []
+    body = web_app.submit()
+    assert _events(web_app, since=1, epoch=body["epoch"])["items"] == []
     expect_problem(web_app.get("/instances/acme/events?since=1&epoch=other"), 410, "epoch", "since")
     expect_problem(web_app.get("/instances/acme/events?since=2"), 410, "epoch", "since")
 

@@ -46,8 +46,8 @@ def test_a_key_counts_within_its_instance(web_app: WebApp) -> None:
 
 @pytest.mark.parametrize("key", ["", "   ", "a" * 201, "a\x85b", "a\tb"])
 def test_a_bad_key_is_refused(web_app: WebApp, key: str) -> None:
-    answer = web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Idempotency-Key": key})
-    expect_problem(answer, 422, "invalid_input", "Idempotency-Key")
+    response = web_app.post("/instances/acme/tasks", SUBMISSION, headers={"Idempotency-Key": key})
+    expect_problem(response, 422, "invalid_input", "Idempotency-Key")
 
 
 def test_many_at_once_with_one_key_make_one_task(web_app: WebApp) -> None:
@@ -55,7 +55,7 @@ def test_many_at_once_with_one_key_make_one_task(web_app: WebApp) -> None:
         return web_app.app.test_client().post(PATH, json=SUBMISSION, headers=KEY)
 
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(submit, range(36)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 35 + [201]
-    assert len({answer.json["task"]["id"] for answer in answers if answer.json}) == 1
+        responses = list(pool.map(submit, range(36)))
+    assert sorted(response.status_code for response in responses) == [200] * 35 + [201]
+    assert len({response.json["task"]["id"] for response in responses if response.json}) == 1
     assert expect_json(web_app.get("/instances/acme"))["seq"] == 1

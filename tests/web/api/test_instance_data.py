@@ -29,10 +29,10 @@ OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name
 def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
     """Make applications on one database of this test's own."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
-    desks: list[WebApp] = []
+    web_apps: list[WebApp] = []
 
     def make(**more: Any) -> WebApp:
-        given = {
+        options = {
             "var_dir": tmp_path,
             "async_mode": "threading",
             "database_wait": 20,
@@ -40,11 +40,11 @@ def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewD
             "secret_key": KEY,
             **more,
         }
-        desks.append(WebApp(make_settings(database_url=url, **given)))
-        return desks[-1]
+        web_apps.append(WebApp(make_settings(database_url=url, **options)))
+        return web_apps[-1]
 
     yield make
-    for web_app in desks:
+    for web_app in web_apps:
         web_app.close()
 
 
@@ -72,13 +72,13 @@ def test_a_large_output_is_read_as_a_file_that_no_browser_shows(web_app: WebApp)
     task_id = _large(web_app, page)
     (step,) = expect_json(web_app.get(f"/tasks/{task_id}/steps"))["items"]
     reference = expect_json(web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))["output"]["$artifact"]
-    answer = web_app.get(f"/artifacts/{reference['id']}")
-    assert (answer.status_code, answer.text) == (200, page)
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.headers["Content-Disposition"].startswith("attachment")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert hashlib.sha256(answer.data).hexdigest() == reference["sha256"]
-    again = web_app.get(f"/artifacts/{reference['id']}", headers={"If-None-Match": answer.headers["ETag"]})
+    response = web_app.get(f"/artifacts/{reference['id']}")
+    assert (response.status_code, response.text) == (200, page)
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.headers["Content-Disposition"].startswith("attachment")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert hashlib.sha256(response.data).hexdigest() == reference["sha256"]
+    again = web_app.get(f"/artifacts/{reference['id']}", headers={"If-None-Match": response.headers["ETag"]})
     assert again.status_code == 304
     expect_problem(web_app.get("/artifacts/0f8fad5b-d9cb-469f-a165-70867728950e"), 404, "not_found", "artifact_id")
     expect_problem(web_app.get("/artifacts/nonsense"), 422, "invalid_input", "artifact_id")
@@ -88,17 +88,17 @@ def test_a_policy_replaces_the_one_before_and_hides_at_once(web_app: WebApp) -> 
     nothing = {"event_days": None, "task_days": None, "secret_fields": None, "hide_emails": None}
     before = expect_json(web_app.get("/instances/acme/policy"))
     assert before == {"instance_id": "acme", "updated_at": None, **nothing}
-    given = {"event_days": 30.0, "secret_fields": ["text"]}
-    told = expect_json(web_app.client.put("/api/v1/instances/acme/policy", json=given))
-    assert told == {**before, **given, "updated_at": told["updated_at"]}
-    assert expect_json(web_app.get("/instances/acme/policy")) == told
+    options = {"event_days": 30.0, "secret_fields": ["text"]}
+    body = expect_json(web_app.client.put("/api/v1/instances/acme/policy", json=options))
+    assert body == {**before, **options, "updated_at": body["updated_at"]}
+    assert expect_json(web_app.get("/instances/acme/policy")) == body
     assert web_app.submit()["task"]["input"]["text"] == "[redacted:secret]"
     expect_json(web_app.client.put("/api/v1/instances/acme/policy", json={}))
     assert web_app.submit()["task"]["input"]["text"] == "Hello"
 
 
 def test_a_policy_that_cannot_be_used_is_refused_by_the_name_of_its_field(web_app: WebApp) -> None:
-    for given, field in (
+    for options, field in (
         ({"event_days": -1.0}, "event_days"),
         ({"task_days": 1e9}, "task_days"),
         ({"secret_fields": ["ok", " "]}, "secret_fields[1]"),
@@ -106,7 +106,7 @@ def test_a_policy_that_cannot_be_used_is_refused_by_the_name_of_its_field(web_ap
         ({"secret_fields": ["x"] * 101}, "secret_fields"),
         ({"hide_emails": "yes"}, "hide_emails"),
     ):
-        expect_problem(web_app.client.put("/api/v1/instances/acme/policy", json=given), 422, "invalid_input", field)
+        expect_problem(web_app.client.put("/api/v1/instances/acme/policy", json=options), 422, "invalid_input", field)
     expect_problem(web_app.client.put("/api/v1/instances/none/policy", json={}), 404, "not_found", "instance_id")
 
 
@@ -116,13 +116,13 @@ def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) 
     tasks = {_large(web_app, {"text": "y" * 40_000, "password": "hunter2"}), _large(web_app, "small")}
     schedule = {"name": "nightly", "kind": "brief", "input": {"text": "Hi"}, "interval_seconds": 60.0}
     expect_json(web_app.post("/instances/acme/schedules", schedule), 201)
-    answer = web_app.get("/instances/acme/export")
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
-    lines = [orjson.loads(line) for line in answer.data.splitlines()]
+    response = web_app.get("/instances/acme/export")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
+    lines = [orjson.loads(line) for line in response.data.splitlines()]
     first, manifest = lines[0], lines[-1]
     assert first["kind"] == "export"
     assert first["instance"]["id"] == "acme"
-    body = answer.data[: answer.data.rindex(b'{"kind":"manifest"')]
+    body = response.data[: response.data.rindex(b'{"kind":"manifest"')]
     assert manifest["sha256"] == hashlib.sha256(body).hexdigest()
     assert sum(manifest["lines"].values()) == len(lines) - 1
     events = [line["event"] for line in lines if line["kind"] == "event"]
@@ -132,8 +132,8 @@ def test_an_export_holds_everything_and_its_manifest_proves_it(web_app: WebApp) 
     assert artifact["content"] == {"text": "y" * 40_000, "password": "[redacted:secret]"}
     assert {line["audit"]["action"] for line in lines if line["kind"] == "audit"} >= {"task.submit", "instance.export"}
     assert manifest["lines"]["schedule"] == 1
-    assert b"hunter2" not in answer.data
-    assert b'"other"' not in answer.data
+    assert b"hunter2" not in response.data
+    assert b'"other"' not in response.data
     expect_problem(web_app.get("/instances/none/export"), 404, "not_found", "instance_id")
 
 
@@ -158,8 +158,8 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: 
     again = expect_json(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)
     assert (again["seq"], again["epoch"] != before["epoch"]) == (0, True)
     lines = [orjson.loads(line) for line in web_app.get("/instances/acme/export").data.splitlines()]
-    told = [line["audit"]["detail"].get("what") for line in lines if line.get("audit", {}).get("object_id") == "acme"]
-    assert [what for what in told if what in ("begun", "done")] == ["begun", "done"]
+    body = [line["audit"]["detail"].get("what") for line in lines if line.get("audit", {}).get("object_id") == "acme"]
+    assert [what for what in body if what in ("begun", "done")] == ["begun", "done"]
     assert not [line for line in lines if line["kind"] in ("task", "event", "schedule", "artifact")]
 
 
@@ -228,8 +228,8 @@ def test_whoever_writes_while_the_instance_is_deleted_is_told_that_it_is_gone(
         return original(self, *given, **more)
 
     monkeypatch.setattr(UnitOfWork, "commit", commit)
-    answer = web_app.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)
-    expect_problem(answer, 404, "not_found", "instance_id")
+    response = web_app.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)
+    expect_problem(response, 404, "not_found", "instance_id")
     expect_problem(web_app.get("/instances/acme"), 404, "not_found", "instance_id")
     assert expect_json(web_app.post("/instances", {"name": "Acme", "id": "acme"}), 201)["seq"] == 0
     assert expect_json(web_app.get("/instances/acme/tasks"))["items"] == []

@@ -25,19 +25,24 @@ Open = Callable[[int], WebApp]
 
 @pytest.fixture
 def open_web_app(tmp_path: Path) -> Iterator[Open]:
-    desks: list[WebApp] = []
+    web_apps: list[WebApp] = []
 
     def make(most: int) -> WebApp:
-        given: dict[str, Any] = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY}
-        web_app = WebApp(make_settings(**given, **CHEAP, max_user_instances=most))
-        desks.append(web_app)
+        options: dict[str, Any] = {
+            "var_dir": tmp_path,
+            "async_mode": "threading",
+            "auth": "required",
+            "secret_key": KEY,
+        }
+        web_app = WebApp(make_settings(**options, **CHEAP, max_user_instances=most))
+        web_apps.append(web_app)
         for name in ("ann", "bob"):
             users.create_user(web_app.rt, name, PASSWORD)
         users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
         return web_app
 
     yield make
-    for web_app in desks:
+    for web_app in web_apps:
         web_app.close()
 
 
@@ -46,8 +51,8 @@ def test_a_user_may_create_as_many_as_the_number_says(open_web_app: Open) -> Non
     ann, bob, boss = (as_user(web_app, name) for name in ("ann", "bob", "boss"))
     for name in ("one", "two"):
         expect_json(web_app.post("/instances", {"name": name, "id": name}, **ann), 201)
-    told = expect_problem(web_app.post("/instances", {"name": "three"}, **ann), 429, "too_many")
-    assert "2" in told["detail"]
+    body = expect_problem(web_app.post("/instances", {"name": "three"}, **ann), 429, "too_many")
+    assert "2" in body["detail"]
     expect_json(web_app.post("/instances", {"name": "bobs"}, **bob), 201)
     for name in ("a", "b", "c"):
         expect_json(web_app.post("/instances", {"name": name}, **boss), 201)

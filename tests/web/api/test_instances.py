@@ -8,9 +8,9 @@ from tests.web.app_fixture import WebApp, expect_json, expect_problem
 
 
 def test_an_instance_is_created_shown_and_listed(web_app: WebApp) -> None:
-    answer = web_app.post("/instances", {"name": "  Globex Ltd ", "id": "globex"})
-    created = expect_json(answer, 201)
-    assert answer.headers["Location"] == "/api/v1/instances/globex"
+    response = web_app.post("/instances", {"name": "  Globex Ltd ", "id": "globex"})
+    created = expect_json(response, 201)
+    assert response.headers["Location"] == "/api/v1/instances/globex"
     assert set(created) == {"id", "name", "epoch", "seq", "created_at"}
     assert (created["id"], created["name"], created["seq"]) == ("globex", "Globex Ltd", 0)
     assert expect_json(web_app.get("/instances/globex")) == created
@@ -57,16 +57,16 @@ def test_a_bad_instance_is_refused_by_field(web_app: WebApp, body: object, field
 
 
 def test_every_finding_is_listed(web_app: WebApp) -> None:
-    told = expect_problem(web_app.post("/instances", {"nam": "A"}), 422, "invalid_input", "name")
-    assert told["errors"] == [
+    body = expect_problem(web_app.post("/instances", {"nam": "A"}), 422, "invalid_input", "name")
+    assert body["errors"] == [
         {"field": "name", "message": "this field is required"},
         {"field": "nam", "message": "there is no such field"},
     ]
-    assert told["detail"] == "name: this field is required"
+    assert body["detail"] == "name: this field is required"
 
 
 def test_pages_of_instances_cover_all_of_them_once(web_app: WebApp) -> None:
-    wanted = sorted(["acme", *(web_app.create_instance(f"i{n:02}")["id"] for n in range(11))])
+    expected = sorted(["acme", *(web_app.create_instance(f"i{n:02}")["id"] for n in range(11))])
     for limit in (1, 5, 11, 12, 20):
         seen, cursor = [], None
         while True:
@@ -78,7 +78,7 @@ def test_pages_of_instances_cover_all_of_them_once(web_app: WebApp) -> None:
             cursor = page["next_cursor"]
             if cursor is None:
                 break
-        assert seen == wanted
+        assert seen == expected
 
 
 def test_an_unknown_instance_is_not_found_and_an_impossible_one_is_invalid(web_app: WebApp) -> None:
@@ -89,11 +89,11 @@ def test_an_unknown_instance_is_not_found_and_an_impossible_one_is_invalid(web_a
 
 
 def test_a_snapshot_is_of_one_moment(web_app: WebApp) -> None:
-    told = web_app.submit()
-    web_app.perform(told["task"]["id"])
+    body = web_app.submit()
+    web_app.perform(body["task"]["id"])
     shown = expect_json(web_app.get("/instances/acme/snapshot"))
     assert set(shown) == {"instance_id", "epoch", "head", "min_seq", "tasks", "complete"}
-    assert (shown["instance_id"], shown["epoch"], shown["min_seq"]) == ("acme", told["epoch"], 0)
+    assert (shown["instance_id"], shown["epoch"], shown["min_seq"]) == ("acme", body["epoch"], 0)
     assert shown["head"] == expect_json(web_app.get("/instances/acme"))["seq"]
     assert shown["complete"] is True
     assert [(task["status"], [step["key"] for step in task["steps"]]) for task in shown["tasks"]] == [

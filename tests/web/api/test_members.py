@@ -64,5 +64,7 @@ def test_a_front_ends_token_shows_what_it_was_minted_for_until_it_is_revoked(cal
     ],
 )
 def test_what_a_token_cannot_be_is_refused(callers_app: CallersApp, wrong: dict[str, object], field: str) -> None:
-    answer = callers_app.request("admin", "POST", "/api/v1/instances/acme/front-end-tokens", {"name": "page", **wrong})
-    expect_problem(answer, 422, "invalid_input", field)
+    response = callers_app.request(
+        "admin", "POST", "/api/v1/instances/acme/front-end-tokens", {"name": "page", **wrong}
+    )
+    expect_problem(response, 422, "invalid_input", field)

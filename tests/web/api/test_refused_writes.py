@@ -26,9 +26,9 @@ def test_a_submission_that_cannot_be_stored_may_be_sent_again_later(hasty_desk: 
     large = {"kind": "brief", "input": {"text": "x" * 20_000}}
     try:
         refusing.how = how
-        answer = hasty_desk.post("/instances/acme/tasks", large, headers={"Idempotency-Key": "one"})
-        assert expect_problem(answer, 503, "unavailable")["detail"] == told
-        assert answer.headers["Retry-After"] == "1"
+        response = hasty_desk.post("/instances/acme/tasks", large, headers={"Idempotency-Key": "one"})
+        assert expect_problem(response, 503, "unavailable")["detail"] == told
+        assert response.headers["Retry-After"] == "1"
         body = expect_json(hasty_desk.client.get("/readyz"))
         assert body["components"]["database"] == {
             "status": "degraded",

@@ -24,10 +24,10 @@ def _add(web_app: WebApp, **more: object) -> Json:
 
 
 def test_a_schedule_is_added_shown_and_listed(web_app: WebApp) -> None:
-    answer = web_app.post("/instances/acme/schedules", DAILY | {"timezone": "Europe/Berlin"})
-    added = expect_json(answer, 201)
+    response = web_app.post("/instances/acme/schedules", DAILY | {"timezone": "Europe/Berlin"})
+    added = expect_json(response, 201)
     assert set(added) == FIELDS
-    assert answer.headers["Location"] == f"/api/v1/schedules/{added['id']}"
+    assert response.headers["Location"] == f"/api/v1/schedules/{added['id']}"
     assert (added["timing"], added["cron"], added["timezone"]) == ("cron", "0 9 * * *", "Europe/Berlin")
     assert (added["catch_up"], added["overlap"], added["paused"]) == ("latest", "allow", False)
     assert added["next_slot_at"] is not None
@@ -91,8 +91,8 @@ def test_a_schedule_is_paused_resumed_and_removed(web_app: WebApp) -> None:
     resumed = expect_json(web_app.post(f"/schedules/{added['id']}/resume"))
     assert resumed["paused"] is False
     assert resumed["next_slot_at"] is not None
-    answer = web_app.client.delete(f"/api/v1/schedules/{added['id']}")
-    assert (answer.status_code, answer.data) == (204, b"")
+    response = web_app.client.delete(f"/api/v1/schedules/{added['id']}")
+    assert (response.status_code, response.data) == (204, b"")
     expect_problem(web_app.get(f"/schedules/{added['id']}"), 404, "not_found", "schedule_id")
     expect_problem(web_app.client.delete(f"/api/v1/schedules/{added['id']}"), 404, "not_found", "schedule_id")
 
@@ -157,12 +157,12 @@ def test_a_bad_schedule_is_refused_by_field(web_app: WebApp, change: dict[str, o
 def test_what_is_not_there_is_not_found(web_app: WebApp) -> None:
     expect_problem(web_app.post("/instances/nobody/schedules", DAILY), 404, "not_found", "instance_id")
     unknown = uuid.uuid4()
-    for answer in (web_app.get(f"/schedules/{unknown}/slots"), web_app.post(f"/schedules/{unknown}/pause")):
-        expect_problem(answer, 404, "not_found", "schedule_id")
-    for answer in (
+    for response in (web_app.get(f"/schedules/{unknown}/slots"), web_app.post(f"/schedules/{unknown}/pause")):
+        expect_problem(response, 404, "not_found", "schedule_id")
+    for response in (
         web_app.get("/schedules/7"),
         web_app.post("/schedules/7/resume"),
         web_app.get("/schedules/%00/slots"),
     ):
-        expect_problem(answer, 422, "invalid_input", "schedule_id")
+        expect_problem(response, 422, "invalid_input", "schedule_id")
     expect_problem(web_app.get(f"/schedules/{_add(web_app)['id']}/slots?limit=0"), 422, "invalid_input", "limit")

@@ -21,17 +21,17 @@ STEP_FIELDS = {
 
 
 def test_a_submission_is_stored_and_told_with_its_number(web_app: WebApp) -> None:
-    answer = web_app.post("/instances/acme/tasks", SUBMISSION | {"title": "First", "expires_in": 60})
-    told = expect_json(answer, 201)
-    task = told["task"]
-    assert set(told) == {"task", "seq", "epoch"}
+    response = web_app.post("/instances/acme/tasks", SUBMISSION | {"title": "First", "expires_in": 60})
+    body = expect_json(response, 201)
+    task = body["task"]
+    assert set(body) == {"task", "seq", "epoch"}
     assert set(task) == TASK_FIELDS
-    assert told["seq"] == task["last_seq"] == 1
-    assert told["epoch"] == expect_json(web_app.get("/instances/acme"))["epoch"]
+    assert body["seq"] == task["last_seq"] == 1
+    assert body["epoch"] == expect_json(web_app.get("/instances/acme"))["epoch"]
     assert (task["status"], task["title"], task["submitted_by"]) == ("SUBMITTED", "First", "api")
     assert task["input"] == {"rounds": 3, "text": "Hello"}
     assert task["expires_at"].endswith("Z")
-    assert answer.headers["Location"] == f"/api/v1/tasks/{task['id']}"
+    assert response.headers["Location"] == f"/api/v1/tasks/{task['id']}"
     assert expect_json(web_app.get(f"/tasks/{task['id']}")) == task
 
 
@@ -117,17 +117,17 @@ def test_steps_are_listed_in_their_order(web_app: WebApp) -> None:
 
 def test_a_task_that_has_not_begun_is_cancelled_at_once(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
-    told = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
-    assert (told["task"]["status"], told["seq"]) == ("CANCELLED", 2)
+    body = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
+    assert (body["task"]["status"], body["seq"]) == ("CANCELLED", 2)
     again = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
-    assert again == told
+    assert again == body
 
 
 def test_a_running_task_is_asked_to_stop(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(task_id, 1, "hand")
-    told = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
-    assert (told["task"]["status"], told["task"]["cancel_requested"]) == ("IN_PROGRESS", True)
+    body = expect_json(web_app.post(f"/tasks/{task_id}/cancel"))
+    assert (body["task"]["status"], body["task"]["cancel_requested"]) == ("IN_PROGRESS", True)
     assert claim is not None
     web_app.rt.runs.cancelled(claim)
     assert expect_json(web_app.get(f"/tasks/{task_id}"))["status"] == "CANCELLED"
@@ -142,8 +142,8 @@ def test_an_ended_task_cannot_be_cancelled(web_app: WebApp) -> None:
 def test_a_failed_task_is_retried_with_its_finished_steps(web_app: WebApp) -> None:
     task_id = web_app.submit()["task"]["id"]
     web_app.perform(task_id, steps=("plan", "write"), fail=True)
-    told = expect_json(web_app.post(f"/tasks/{task_id}/retry"))
-    assert (told["task"]["status"], told["task"]["error"]) == ("RETRYING", None)
+    body = expect_json(web_app.post(f"/tasks/{task_id}/retry"))
+    assert (body["task"]["status"], body["task"]["error"]) == ("RETRYING", None)
     web_app.perform(task_id, attempt=2, steps=("plan", "write"))
     steps = expect_json(web_app.get(f"/tasks/{task_id}/steps"))["items"]
     assert [(step["key"], step["attempt"]) for step in steps] == [("plan", 1), ("write", 1)]

@@ -15,12 +15,12 @@ def test_a_task_a_schedule_and_a_retry_of_a_kind_that_nobody_knows_come_with_a_w
 ) -> None:
     announce(web_app.rt.db, "one", ["echo"], 60.0)
     body = {"kind": "brief", "input": {"text": "hi"}}
-    told = expect_json(web_app.post("/instances/acme/tasks", body), 201)
-    assert told["warnings"] == CAUTION
+    reported = expect_json(web_app.post("/instances/acme/tasks", body), 201)
+    assert reported["warnings"] == CAUTION
     assert expect_json(web_app.post("/instances/acme/schedules", SCHEDULE), 201)["warnings"] == CAUTION
-    cancelled = expect_json(web_app.post(f"/tasks/{told['task']['id']}/cancel"))
+    cancelled = expect_json(web_app.post(f"/tasks/{reported['task']['id']}/cancel"))
     assert "warnings" not in cancelled
-    assert expect_json(web_app.post(f"/tasks/{told['task']['id']}/retry"))["warnings"] == CAUTION
+    assert expect_json(web_app.post(f"/tasks/{reported['task']['id']}/retry"))["warnings"] == CAUTION
     for page in ("new", "schedules"):
         assert "No running worker knows the kind" in web_app.fetch(f"/instances/acme/{page}").text
     announce(web_app.rt.db, "two", ["brief"], 60.0)
@@ -28,5 +28,5 @@ def test_a_task_a_schedule_and_a_retry_of_a_kind_that_nobody_knows_come_with_a_w
     assert "No running worker knows" not in web_app.fetch("/instances/acme/new").text
     retire(web_app.rt.db, "one")
     retire(web_app.rt.db, "two")
-    told = expect_json(web_app.post("/instances/acme/tasks", body), 201)
-    assert told["warnings"][0]["message"] == "No worker is running: the task waits for one"
+    reported = expect_json(web_app.post("/instances/acme/tasks", body), 201)
+    assert reported["warnings"][0]["message"] == "No worker is running: the task waits for one"

@@ -22,8 +22,8 @@ def test_every_answer_goes_on_past_a_row_that_cannot_be_read(web_app: WebApp, st
     assert tasks[good]["error"]["code"] == "agent_failed"
     assert expect_json(web_app.get(f"/tasks/{bad}"))["error"]["code"] == "unreadable"
     assert len(expect_json(web_app.get(f"/tasks/{bad}/steps"))["items"]) == 1
-    told = {task["id"]: task["error"]["code"] for task in expect_json(web_app.get("/instances/acme/snapshot"))["tasks"]}
-    assert told == {bad: "unreadable", good: "agent_failed"}
+    body = {task["id"]: task["error"]["code"] for task in expect_json(web_app.get("/instances/acme/snapshot"))["tasks"]}
+    assert body == {bad: "unreadable", good: "agent_failed"}
     events = expect_json(web_app.get("/instances/acme/events"))["items"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     for page in (f"/tasks/{bad}", "/instances/acme"):

@@ -96,8 +96,8 @@ def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_serv
 def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinary) -> None:
     redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
     with redis.start(), DeafWire(redis.url) as wire:
-        given = make_settings(var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
-        web_app = WebApp(given.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
+        options = make_settings(var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
+        web_app = WebApp(options.model_copy(update={"probe_interval": 0.1, "deaf_after": 0.5}))
         announce(web_app.rt.db, "worker", [], interval=10_000)
         web_app.web.hub.start()
         try:
@@ -106,8 +106,8 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
 
             def reason() -> str:
                 body = expect_json(web_app.client.get("/readyz"))
-                told: str = body["components"]["redis"]["detail"]
-                return told if body["status"] == "degraded" else ""
+                reported: str = body["components"]["redis"]["detail"]
+                return reported if body["status"] == "degraded" else ""
 
             wait_until(lambda: "none comes back" in reason(), "it says that it is deaf", seen=reason)
             wire.heal()
@@ -156,8 +156,8 @@ def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -
 
 def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(web_app: WebApp) -> None:
     def broker() -> dict[str, str]:
-        told: dict[str, str] = web_app.client.get("/readyz").get_json()["components"]["broker"]
-        return told
+        body: dict[str, str] = web_app.client.get("/readyz").get_json()["components"]["broker"]
+        return body
 
     assert broker() == {"status": "ok", "detail": "not checked yet"}
     web_app.rt.relay.look()

@@ -38,11 +38,11 @@ def test_what_callers_make_up_is_no_new_series(web_app: WebApp) -> None:
 
 
 def test_the_metrics_are_served_as_text(web_app: WebApp) -> None:
-    answer = web_app.client.get("/metrics")
+    response = web_app.client.get("/metrics")
     # The plainest there is, as for whoever asks a worker or beat for no other.
-    assert (answer.status_code, answer.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert "swallowtail_http_requests_total" in answer.text
-    assert "swallowtail_published_total" in answer.text
+    assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert "swallowtail_http_requests_total" in response.text
+    assert "swallowtail_published_total" in response.text
 
 
 def test_the_page_about_metrics_names_each_of_them_and_no_others(web_app: WebApp) -> None:
@@ -53,11 +53,11 @@ def test_the_page_about_metrics_names_each_of_them_and_no_others(web_app: WebApp
     web_app.rt.relay.depth = 0
     served = set(re.findall(r"^# TYPE (swallowtail_\w+) ", web_app.client.get("/metrics").text, re.MULTILINE))
     served = {name for name in served if not name.endswith("_created")}
-    told = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
-    assert served == told
+    body = set(re.findall(r"swallowtail_[a-z_]+", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    assert served == body
     sources = [path.read_text(encoding="utf-8") for part in ("app", "workers") for path in (ROOT / part).rglob("*.py")]
     made = r"(?:Counter|Gauge|Histogram|Summary|Family)\(\s*\"(swallowtail_\w+)\""
-    assert {name for source in sources for name in re.findall(made, source)} <= told
+    assert {name for source in sources for name in re.findall(made, source)} <= body
 
 
 def test_every_gauge_can_be_added_up_over_the_processes_of_an_address(web_app: WebApp) -> None:

@@ -43,15 +43,15 @@ def test_many_at_once_with_one_key_make_one_task(web_app: WebApp) -> None:
         return client.post("/api/v1/instances/acme/tasks", json=SUBMISSION, headers={"Idempotency-Key": "k"})
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(submit, range(24)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 23 + [201]
+        responses = list(pool.map(submit, range(24)))
+    assert sorted(response.status_code for response in responses) == [200] * 23 + [201]
     assert expect_json(web_app.get("/instances/acme"))["seq"] == 1
 
 
 def test_many_at_once_are_numbered_without_gaps(web_app: WebApp) -> None:
     def submit(_: int) -> int:
-        answer = web_app.app.test_client().post("/api/v1/instances/acme/tasks", json=SUBMISSION)
-        return int(expect_json(answer, 201)["seq"])
+        response = web_app.app.test_client().post("/api/v1/instances/acme/tasks", json=SUBMISSION)
+        return int(expect_json(response, 201)["seq"])
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(submit, range(24))) == list(range(1, 25))

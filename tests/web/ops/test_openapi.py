@@ -32,10 +32,10 @@ def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 def _follow(document: Json, node: Json) -> Json:
     while "$ref" in node:
-        found: Any = document
+        result: Any = document
         for part in node["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        node = found
+            result = result[part]
+        node = result
     return node
 
 
@@ -65,16 +65,16 @@ def test_every_operation_says_what_it_does_takes_and_answers(document: Json) -> 
             assert parameter["description"], where
             assert "null" not in str(parameter["schema"]), where
         assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path))
-        answers = {status: _follow(document, answer) for status, answer in operation["responses"].items()}
-        assert any(status.startswith("2") for status in answers), where
-        assert {"500", "503"} <= set(answers), where
-        for status, answer in answers.items():
-            assert answer["description"], where
+        responses = {status: _follow(document, response) for status, response in operation["responses"].items()}
+        assert any(status.startswith("2") for status in responses), where
+        assert {"500", "503"} <= set(responses), where
+        for status, response in responses.items():
+            assert response["description"], where
             if status != "204":
-                assert answer["content"], where
+                assert response["content"], where
         if "requestBody" in operation:
             assert operation["requestBody"]["content"]["application/json"]["example"], where
-            assert {"400", "413", "415", "422"} <= set(answers), where
+            assert {"400", "413", "415", "422"} <= set(responses), where
 
 
 def test_every_field_says_what_it_means(document: Json) -> None:
@@ -88,13 +88,13 @@ def test_every_field_says_what_it_means(document: Json) -> None:
 
 
 def test_every_problem_has_an_example_of_its_shape(document: Json) -> None:
-    told: dict[str, Json] = {}
-    for answer in document["components"]["responses"].values():
-        for media_type, media in answer["content"].items():
+    body: dict[str, Json] = {}
+    for response in document["components"]["responses"].values():
+        for media_type, media in response["content"].items():
             assert media_type == "application/problem+json"
-            told |= {code: example["value"] for code, example in media["examples"].items()}
-    assert set(told) == set(KINDS)
-    for example in told.values():
+            body |= {code: example["value"] for code, example in media["examples"].items()}
+    assert set(body) == set(KINDS)
+    for example in body.values():
         Problem.model_validate(example)
 
 
@@ -113,8 +113,8 @@ class Judge:
     def check(self, operation_id: str, answer: Any) -> Json:
         """Check an answer's status, media type and body; the body."""
         operation = next(o for _, _, o in _operations(self.document) if o["operationId"] == operation_id)
-        told = _follow(self.document, operation["responses"][str(answer.status_code)])
-        schema = told["content"][answer.mimetype]["schema"]
+        reported = _follow(self.document, operation["responses"][str(answer.status_code)])
+        schema = reported["content"][answer.mimetype]["schema"]
         bundle = {"$ref": schema["$ref"], "components": self.document["components"]}
         Draft202012Validator(bundle, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(answer.json)
         body: Json = answer.json
@@ -139,8 +139,8 @@ def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp,
     judge.check("show_instance", web_app.get("/instances/acme"))
     judge.check("list_agents", web_app.get("/agents"))
     judge.check("show_agent", web_app.get("/agents/brief"))
-    wanted = {"name": "Daily", "kind": "brief", "input": {"text": "a"}, "interval_seconds": 60}
-    schedule_id = judge.check("add_schedule", web_app.post("/instances/acme/schedules", wanted))["id"]
+    expected = {"name": "Daily", "kind": "brief", "input": {"text": "a"}, "interval_seconds": 60}
+    schedule_id = judge.check("add_schedule", web_app.post("/instances/acme/schedules", expected))["id"]
     judge.check("show_schedule", web_app.get(f"/schedules/{schedule_id}"))
     judge.check("list_schedules", web_app.get("/instances/acme/schedules"))
     judge.check("list_slots", web_app.get(f"/schedules/{schedule_id}/slots"))
@@ -197,28 +197,28 @@ def test_the_examples_can_be_sent(web_app: WebApp, document: Json) -> None:
         if "requestBody" in operation and "retry" not in path:
             example = operation["requestBody"]["content"]["application/json"]["example"]
             address = path.replace("{instance_id}", "acme").replace("{user_name}", "nobody")
-            answer = web_app.client.open(address, method=method, json=example)
+            response = web_app.client.open(address, method=method, json=example)
             status, code, field = OUTCOMES[operation["operationId"]]
             if code is None:
-                expect_json(answer, status)
+                expect_json(response, status)
             else:
-                expect_problem(answer, status, code, field)
+                expect_problem(response, status, code, field)
 
 
 def test_the_page_tells_of_every_operation_and_problem_and_loads_nothing_from_elsewhere(
     web_app: WebApp, document: Json
 ) -> None:
-    answer = web_app.client.get("/api/docs")
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    response = web_app.client.get("/api/docs")
+    assert (response.status_code, response.mimetype) == (200, "text/html")
     for _, path, operation in _operations(document):
-        assert f'id="{operation["operationId"]}"' in answer.text
-        assert path in answer.text
+        assert f'id="{operation["operationId"]}"' in response.text
+        assert path in response.text
     for code in KINDS:
-        assert f'id="problem-{code}"' in answer.text
-    loaded = re.findall(r'(?:src|href)="([^"]*)"', answer.text)
+        assert f'id="problem-{code}"' in response.text
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', response.text)
     assert all(address.startswith(("/", "#")) and not address.startswith("//") for address in loaded)
     for address in loaded:
         if address.startswith("/static/"):
             assert web_app.fetch(address).status_code == 200, address
     anchors = {address[1:] for address in loaded if address.startswith("#")}
-    assert anchors <= set(re.findall(r'id="([^"]*)"', answer.text))
+    assert anchors <= set(re.findall(r'id="([^"]*)"', response.text))

@@ -39,15 +39,15 @@ class Page(HTMLParser):
 
     def addresses(self) -> list[str]:
         """Everything that the page loads or links to."""
-        found = [attributes.get(name) for _, attributes in self.tags for name in ("src", "href")]
-        return [address for address in found if address is not None]
+        result = [attributes.get(name) for _, attributes in self.tags for name in ("src", "href")]
+        return [address for address in result if address is not None]
 
 
 def show(web_app: WebApp, path: str, status: int = 200) -> Page:
-    answer = web_app.fetch(path)
-    assert answer.status_code == status, answer.text
-    assert answer.mimetype == "text/html"
-    return Page(answer.text)
+    response = web_app.fetch(path)
+    assert response.status_code == status, response.text
+    assert response.mimetype == "text/html"
+    return Page(response.text)
 
 
 def every_path(web_app: WebApp) -> list[str]:
@@ -170,26 +170,26 @@ def test_no_page_needs_anything_inline_or_from_elsewhere(web_app: WebApp) -> Non
 
 
 def test_every_file_that_a_page_loads_is_there(web_app: WebApp) -> None:
-    wanted: set[str] = set()
+    expected: set[str] = set()
     for path in [*every_path(web_app), "/docs/websocket_client_example.html"]:
-        wanted |= {address for address in show(web_app, path).addresses() if address.startswith("/static/")}
+        expected |= {address for address in show(web_app, path).addresses() if address.startswith("/static/")}
     imports = re.compile(r'^(?:import|\}).* from "([^"]+)"', re.MULTILINE)
     checked: set[str] = set()
-    while wanted - checked:
-        address = (wanted - checked).pop()
+    while expected - checked:
+        address = (expected - checked).pop()
         checked.add(address)
         if "/vendor/" in address:
             continue  # fetched by scripts/up, and not a matter of this process
-        answer = web_app.fetch(address)
-        assert answer.status_code == 200, address
+        response = web_app.fetch(address)
+        assert response.status_code == 200, address
         if ".js" in address:
-            wanted |= {urljoin(address, found) for found in imports.findall(answer.text)}
+            expected |= {urljoin(address, result) for result in imports.findall(response.text)}
     assert "/clients/javascript/log_position.js" in checked
 
 
 def test_the_client_classes_are_served_as_scripts(web_app: WebApp) -> None:
-    answer = web_app.fetch("/clients/javascript/task_websocket_client.js")
-    assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+    response = web_app.fetch("/clients/javascript/task_websocket_client.js")
+    assert (response.status_code, response.mimetype) == (200, "text/javascript")
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def parts_of(text: str) -> set[str]:
 
 def state_of(text: str) -> dict[str, Any]:
     """What the server put into a page for its scripts."""
-    found = re.search(r'<script type="application/json" id="state">(.*?)</script>', text, re.DOTALL)
-    assert found, text
-    state: dict[str, Any] = json.loads(found[1])
+    match = re.search(r'<script type="application/json" id="state">(.*?)</script>', text, re.DOTALL)
+    assert match, text
+    state: dict[str, Any] = json.loads(match[1])
     return state
 
 
@@ -48,10 +48,10 @@ def test_everybody_gets_the_parts_that_they_may_keep(callers_app: CallersApp) ->
     shown = {
         who: callers_app.request(who, "GET", PAGE) for who in ("viewer", "operator", "admin", "owner", "superuser")
     }
-    assert {who: answer.status_code for who, answer in shown.items()} == {
+    assert {who: response.status_code for who, response in shown.items()} == {
         "viewer": 403, "operator": 403, "admin": 200, "owner": 200, "superuser": 404,
     }  # fmt: skip
-    assert {who: parts_of(answer.text) for who, answer in shown.items()} == {
+    assert {who: parts_of(response.text) for who, response in shown.items()} == {
         "viewer": set(), "operator": set(), "admin": ADMINS_PARTS, "owner": PARTS, "superuser": set(),
     }  # fmt: skip
 
@@ -166,8 +166,8 @@ WRITES = [
 
 
 def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
-    web_app = WebApp(make_settings(var_dir=tmp_path, **given))
+    options: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
+    web_app = WebApp(make_settings(var_dir=tmp_path, **options))
     _, ben = (users.create_user(web_app.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
     task_service.create_instance(web_app.rt, "Acme", "acme")
     members.set_member(web_app.rt, "acme", "ann", Role.OWNER)
@@ -179,20 +179,20 @@ def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> Non
             expect_problem(web_app.client.open(API + path, method=method, json=body, headers=headers), 403, "csrf")
     assert state_of(web_app.client.get(PAGE).text) == before
     for method, path, body, status in WRITES:
-        answer = web_app.client.open(
+        response = web_app.client.open(
             API + path.format(token=token, ben=ben), method=method, json=body, headers={"X-CSRF-Token": proof}
         )
-        assert answer.status_code == status, (method, path, answer.text)
-        token = answer.get_json()["token"]["id"] if status == 201 else token
+        assert response.status_code == status, (method, path, response.text)
+        token = response.get_json()["token"]["id"] if status == 201 else token
     assert web_app.client.get(PAGE).status_code == 404
     web_app.close()
 
 
 def test_the_copy_is_taken_by_a_link_of_the_page(callers_app: CallersApp) -> None:
-    found = re.search(
+    match = re.search(
         r'<a class="button" id="export" href="([^"]+)" download>', callers_app.request("owner", "GET", PAGE).text
     )
-    assert found
-    answer = callers_app.request("owner", "GET", found[1])
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
-    assert answer.data.splitlines()[-1].startswith(b'{"kind":"manifest"')
+    assert match
+    response = callers_app.request("owner", "GET", match[1])
+    assert response.headers["Content-Disposition"] == 'attachment; filename="acme.jsonl"'
+    assert response.data.splitlines()[-1].startswith(b'{"kind":"manifest"')

@@ -29,17 +29,17 @@ TLS: dict[str, Any] = {"base_url": "https://localhost", "headers": {"X-Forwarded
 
 @pytest.fixture
 def open_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
-    desks: list[WebApp] = []
+    web_apps: list[WebApp] = []
 
     def make(**values: Any) -> WebApp:
-        given = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP}
-        web_app = WebApp(make_settings(**{**given, **values}))
-        desks.append(web_app)
+        options = {"var_dir": tmp_path, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP}
+        web_app = WebApp(make_settings(**{**options, **values}))
+        web_apps.append(web_app)
         users.create_user(web_app.rt, "ann", PASSWORD)
         return web_app
 
     yield make
-    for web_app in desks:
+    for web_app in web_apps:
         web_app.close()
 
 
@@ -56,8 +56,8 @@ def cookie(client: FlaskClient) -> str | None:
 def test_somebody_signs_in_and_out(web_app: WebApp) -> None:
     client = web_app.client
     assert client.get("/", headers=HTML).location == "/login?next=/"
-    answer = sign_in(client, following="/agents")
-    assert (answer.status_code, answer.location) == (303, "/agents")
+    response = sign_in(client, following="/agents")
+    assert (response.status_code, response.location) == (303, "/agents")
     page = client.get("/", headers=HTML)
     assert page.status_code == 200
     assert "Sign out" in page.text
@@ -93,9 +93,9 @@ def test_the_api_works_by_the_cookie_with_the_proof_and_not_without(web_app: Web
 
 
 def test_a_token_needs_no_proof_and_wins_over_the_cookie(web_app: WebApp) -> None:
-    given = web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}).get_json()
+    options = web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}).get_json()
     sign_in(web_app.client)
-    headers = {"Authorization": f"Bearer {given['access_token']}"}
+    headers = {"Authorization": f"Bearer {options['access_token']}"}
     assert web_app.post("/instances", {"name": "Acme", "id": "acme"}, headers=headers).status_code == 201
     wrong = {"Authorization": "Bearer nonsense"}
     expect_problem(web_app.get("/instances", headers=wrong), 401, "unauthenticated")
@@ -105,29 +105,29 @@ def test_the_secret_in_the_cookie_is_no_bearer_token(web_app: WebApp) -> None:
     sign_in(web_app.client)
     secret = cookie(web_app.client)
     other = web_app.app.test_client()
-    answer = other.get("/api/v1/instances", headers={"Authorization": f"Bearer {secret}"})
-    expect_problem(answer, 401, "unauthenticated")
+    response = other.get("/api/v1/instances", headers={"Authorization": f"Bearer {secret}"})
+    expect_problem(response, 401, "unauthenticated")
 
 
 def test_the_cookie_counts_on_our_own_pages_only(open_web_app: Callable[..., WebApp]) -> None:
     web_app = open_web_app(cors_origins="https://pages.example")
     sign_in(web_app.client)
     assert web_app.get("/instances", headers={"Origin": "http://localhost"}).status_code == 200
-    answer = web_app.get("/instances", headers={"Origin": "https://pages.example"})
-    expect_problem(answer, 401, "unauthenticated")
-    assert "Access-Control-Allow-Credentials" not in answer.headers
+    response = web_app.get("/instances", headers={"Origin": "https://pages.example"})
+    expect_problem(response, 401, "unauthenticated")
+    assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 def test_the_cookie_is_hidden_from_scripts_and_kept_to_tls_where_there_is_tls(
     open_web_app: Callable[..., WebApp],
 ) -> None:
     web_app = open_web_app(trusted_proxies="127.0.0.1")
-    (plain,) = [told for told in sign_in(web_app.client).headers.getlist("Set-Cookie") if "session=sws" in told]
+    (plain,) = [body for body in sign_in(web_app.client).headers.getlist("Set-Cookie") if "session=sws" in body]
     assert plain.startswith("swallowtail_session=")
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(plain.split("; "))
     assert "Secure" not in plain
     safe = sign_in(web_app.app.test_client(), **TLS).headers.getlist("Set-Cookie")
-    (kept,) = [told for told in safe if "session=sws" in told]
+    (kept,) = [body for body in safe if "session=sws" in body]
     assert kept.startswith("__Host-swallowtail_session=")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(kept.split("; "))
     assert "Domain" not in kept
@@ -161,9 +161,9 @@ def test_a_foreign_page_can_sign_nobody_in(web_app: WebApp) -> None:
 
 @pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", "")])
 def test_a_wrong_name_and_a_wrong_password_look_the_same(web_app: WebApp, name: str, password: str) -> None:
-    answer = sign_in(web_app.client, name=name, password=password)
-    assert answer.status_code == 401
-    assert "The name or the password is wrong." in answer.text
+    response = sign_in(web_app.client, name=name, password=password)
+    assert response.status_code == 401
+    assert "The name or the password is wrong." in response.text
     assert cookie(web_app.client) is None
 
 
@@ -198,11 +198,13 @@ def test_a_page_gets_a_token_for_its_socket_by_the_cookie_alone(web_app: WebApp)
     sign_in(web_app.client)
     proof = csrf_token_of(web_app.client.get("/account"))
     expect_problem(web_app.client.post("/session/token"), 403, "csrf")
-    given = web_app.client.post("/session/token", headers={"X-CSRF-Token": proof}).get_json()
-    who = web_app.app.test_client().get("/api/v1/auth/whoami", headers={"Authorization": f"Bearer {given['token']}"})
+    options = web_app.client.post("/session/token", headers={"X-CSRF-Token": proof}).get_json()
+    who = web_app.app.test_client().get("/api/v1/auth/whoami", headers={"Authorization": f"Bearer {options['token']}"})
     assert who.get_json()["name"] == "ann"
     web_app.client.post("/logout", data={"csrf": proof})
-    ended = web_app.app.test_client().get("/api/v1/auth/whoami", headers={"Authorization": f"Bearer {given['token']}"})
+    ended = web_app.app.test_client().get(
+        "/api/v1/auth/whoami", headers={"Authorization": f"Bearer {options['token']}"}
+    )
     expect_problem(ended, 401, "unauthenticated")
 
 

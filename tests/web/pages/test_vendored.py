@@ -19,10 +19,10 @@ def test_a_missing_client_is_answered_with_a_script_that_says_what_to_run(tmp_pa
     assert [(entry["event"], entry["remedy"]) for entry in logs] == [
         ("socket_io_client_missing", "run ./scripts/prepare")
     ]
-    answer = app.test_client().get(f"/static/vendor/{name}")
-    assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
-    assert "./scripts/prepare" in answer.text
-    assert ("export function io" in answer.text) == (".esm." in name)
+    response = app.test_client().get(f"/static/vendor/{name}")
+    assert (response.status_code, response.mimetype) == (200, "text/javascript")
+    assert "./scripts/prepare" in response.text
+    assert ("export function io" in response.text) == (".esm." in name)
 
 
 def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ def test_an_instances_log_is_read_in_pages(web_app: WebApp) -> None:
         (1, "instance.create"),
     ]
     assert rest["next_cursor"] is None
-    found = expect_json(
+    result = expect_json(
         web_app.get("/instances/acme/audit?action=instance.create&actor=anybody&since=2020-01-01T00:00:00Z")
     )
-    assert [(e["entrance"], e["address"], e["object_id"]) for e in found["items"]] == [("rest", "127.0.0.1", "acme")]
+    assert [(e["entrance"], e["address"], e["object_id"]) for e in result["items"]] == [("rest", "127.0.0.1", "acme")]
     assert expect_json(web_app.get("/instances/acme/audit?until=2020-01-01T00:00:00Z"))["items"] == []
     expect_problem(web_app.get("/instances/acme/audit?cursor=x"), 422, "invalid_input", "cursor")
     expect_problem(web_app.get("/instances/acme/audit?since=yesterday"), 422, "invalid_input", "since")
@@ -86,8 +86,8 @@ def test_who_could_not_sign_in_is_written_down_but_not_what_they_typed(callers_a
             callers_app.web_app.post("/auth/login", {"name": name, "password": "wrong horse battery"}).status_code
             == 401
         )
-    found = callers_app.request("superuser", "GET", "/api/v1/audit?action=login.failed").get_json()["items"]
-    assert [(e["actor_kind"], e["object_id"], e["detail"], e["address"]) for e in found] == [
+    result = callers_app.request("superuser", "GET", "/api/v1/audit?action=login.failed").get_json()["items"]
+    assert [(e["actor_kind"], e["object_id"], e["detail"], e["address"]) for e in result] == [
         ("nobody", "", {}, "127.0.0.1"),
         ("nobody", "u-ann", {"name": "ann-known"}, "127.0.0.1"),
     ]

@@ -34,13 +34,13 @@ def later(callers_app: CallersApp, before: list[AuditEntry]) -> list[AuditEntry]
 
 def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> None:
     changing = {route for route in access_table.TABLE if not route.startswith("GET ")}
-    told = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
-    assert changing <= told
-    assert told - changing == {
+    body = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
+    assert changing <= body
+    assert body - changing == {
         "GET /api/v1/instances/<instance_id>/export",
         "GET /login/provider/back",
     }
-    assert len(told) == len(TABLE) + len(NOTHING) + len(ELSEWHERE)
+    assert len(body) == len(TABLE) + len(NOTHING) + len(ELSEWHERE)
     for path in ELSEWHERE.values():
         assert "session.open" in (ROOT / path).read_text(encoding="utf-8")
 
@@ -55,21 +55,21 @@ def test_what_is_done_is_written_with_who_what_and_from_where(callers_app: Calle
     path = (left.path or row.path)(callers_app) if left.ask is None else ""
     before = entries(callers_app)
     if left.ask is not None:
-        answer, who = left.ask(callers_app)
+        response, who = left.ask(callers_app)
     else:
-        answer, who = callers_app.request(left.who, method, path, left.body or row.body), left.who
-    assert answer.status_code == (left.done or (row.done if left.ask is None else 200)), answer.text
+        response, who = callers_app.request(left.who, method, path, left.body or row.body), left.who
+    assert response.status_code == (left.done or (row.done if left.ask is None else 200)), response.text
 
-    found = later(callers_app, before)
+    new_entries = later(callers_app, before)
     if left.ask is not None:
         # What was done to get there stands there, too; it was not done by this entrance.
-        found = [entry for entry in found if entry.entrance == left.entrance]
-    objects = [name_object(mark[2], answer, path, who) for mark in left.marks]
-    assert [told(entry) for entry in found] == [
+        new_entries = [entry for entry in new_entries if entry.entrance == left.entrance]
+    objects = [name_object(mark[2], response, path, who) for mark in left.marks]
+    assert [told(entry) for entry in new_entries] == [
         (left.scope, "user", who, action, kind, entry.object_id if which is None else which, left.entrance, "127.0.0.1")
-        for (action, kind, _), which, entry in zip(left.marks, objects, found, strict=False)
+        for (action, kind, _), which, entry in zip(left.marks, objects, new_entries, strict=False)
     ]
-    assert len(found) == len(left.marks)
+    assert len(new_entries) == len(left.marks)
 
 
 def told(entry: AuditEntry) -> tuple[str, ...]:

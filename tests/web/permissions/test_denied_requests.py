@@ -76,11 +76,11 @@ def test_what_is_somebody_elses_is_written_in_their_log_and_what_is_not_there_in
         == 404
     )
     assert callers_app.request("nobody", "GET", f"/api/v1/tasks/{callers_app.task_id}").status_code == 401
-    found = await_refused(callers_app, len(asked))
-    assert {(e.scope, e.actor_id, e.object_type, e.object_id) for e in found} == {
+    result = await_refused(callers_app, len(asked))
+    assert {(e.scope, e.actor_id, e.object_type, e.object_id) for e in result} == {
         ("acme", "stranger", kind, object_id) for kind, (_, object_id) in asked.items()
     }
-    assert len(found) == len(asked)
+    assert len(result) == len(asked)
 
 
 def test_a_page_is_written_as_such(callers_app: CallersApp) -> None:
@@ -101,17 +101,17 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
     monkeypatch.setattr(current_caller, "identify", IDENTIFY)
     stolen = f"{personal.secret[:-4]}0000"
     for token in (personal.secret, personal.secret, page.secret, "nonsense", "rubbish", stolen):
-        answer = callers_app.web_app.get("/instances", headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == 401
+        response = callers_app.web_app.get("/instances", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 401
     callers_app.web_app.get("/instances")
-    found = await_refused(callers_app, 3)
-    assert [(e.scope, e.actor_kind, e.object_type, e.object_id, e.detail["why"]) for e in found] == [
+    result = await_refused(callers_app, 3)
+    assert [(e.scope, e.actor_kind, e.object_type, e.object_id, e.detail["why"]) for e in result] == [
         ("", "nobody", "token", personal.view["id"], "this token was revoked"),
         ("", "nobody", "token", "", "this is not a token that is accepted here"),
         ("acme", "nobody", "token", page.view["id"], "this token was revoked"),
     ]
-    assert {(e.entrance, e.address) for e in found} == {("rest", "127.0.0.1")}
-    assert personal.secret not in str([vars(entry) for entry in found])
+    assert {(e.entrance, e.address) for e in result} == {("rest", "127.0.0.1")}
+    assert personal.secret not in str([vars(entry) for entry in result])
 
 
 def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> None:
@@ -124,8 +124,8 @@ def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> 
     refusals.note(NotFound(), caller, "unsubscribe_task", "", "")
     refusals.note(NotFound(), caller, "subscribe_instance", "instance", "acme")
     refusals.note(Forbidden(), caller, "refresh_token", "", "")
-    found = await_refused(callers_app, 2)
-    assert [(e.scope, e.object_id, e.entrance, e.address, e.detail["act"]) for e in found] == [
+    result = await_refused(callers_app, 2)
+    assert [(e.scope, e.object_id, e.entrance, e.address, e.detail["act"]) for e in result] == [
         ("", "", "socket", "192.0.2.1", "refresh_token"),
         ("acme", "acme", "socket", "192.0.2.1", "subscribe_instance"),
     ]

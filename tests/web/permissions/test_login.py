@@ -24,8 +24,15 @@ NEW = "staple after staple"
 
 
 def _open(directory: Path, **values: Any) -> WebApp:
-    given = {"var_dir": directory, "async_mode": "threading", "auth": "required", "secret_key": KEY, **CHEAP, **values}
-    web_app = WebApp(make_settings(**given))
+    options = {
+        "var_dir": directory,
+        "async_mode": "threading",
+        "auth": "required",
+        "secret_key": KEY,
+        **CHEAP,
+        **values,
+    }
+    web_app = WebApp(make_settings(**options))
     users.create_user(web_app.rt, "ann", PASSWORD)
     users.create_user(web_app.rt, "boss", PASSWORD, is_superuser=True)
     return web_app
@@ -59,18 +66,18 @@ def audit(web_app: WebApp) -> list[tuple[str, str, str, str]]:
 
 
 def unauthenticated(answer: TestResponse, detail: str | None = None) -> None:
-    told = expect_problem(answer, 401, "unauthenticated")
+    body = expect_problem(answer, 401, "unauthenticated")
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="swallowtail"')
     if detail is not None:
-        assert detail in told["detail"]
-        assert f'error="invalid_token", error_description="{told["detail"]}"' in challenge
+        assert detail in body["detail"]
+        assert f'error="invalid_token", error_description="{body["detail"]}"' in challenge
 
 
 def test_one_signs_in_and_shows_the_token_and_signs_out(web_app: WebApp) -> None:
-    answer = web_app.post("/auth/login", {"name": "ANN", "password": PASSWORD})
-    tokens = expect_json(answer)
-    assert answer.headers["Cache-Control"] == "no-store"
+    response = web_app.post("/auth/login", {"name": "ANN", "password": PASSWORD})
+    tokens = expect_json(response)
+    assert response.headers["Cache-Control"] == "no-store"
     assert (tokens["token_type"], tokens["name"]) == ("Bearer", "ann")
     headers = bearer(tokens["access_token"])
     who = expect_json(web_app.get("/auth/whoami", headers=headers))
@@ -96,7 +103,7 @@ def test_one_signs_in_and_shows_the_token_and_signs_out(web_app: WebApp) -> None
 
 def test_a_wrong_password_and_an_unknown_name_are_answered_alike(web_app: WebApp) -> None:
     users.disable_user(web_app.rt, "ann")
-    answers = [
+    responses = [
         web_app.post("/auth/login", {"name": name, "password": password})
         for name, password in (
             ("ann", PASSWORD),
@@ -106,10 +113,10 @@ def test_a_wrong_password_and_an_unknown_name_are_answered_alike(web_app: WebApp
             ("é", "x"),
         )
     ]
-    for answer in answers:
-        unauthenticated(answer)
-    assert len({answer.get_data() for answer in answers}) == 1
-    assert len({str(sorted(answer.headers)) for answer in answers}) == 1
+    for response in responses:
+        unauthenticated(response)
+    assert len({response.get_data() for response in responses}) == 1
+    assert len({str(sorted(response.headers)) for response in responses}) == 1
     # One entry for each name, known or not, so that neither costs more time (docs/audit.md).
     assert audit(web_app) == [("", "login.failed", "rest", "127.0.0.1")] * 5
 
@@ -162,8 +169,8 @@ def test_one_changes_ones_own_password(web_app: WebApp) -> None:
         web_app.post("/auth/password", {"password": "wrong", "new_password": NEW}, **me), 403, "forbidden", "password"
     )
     short = web_app.post("/auth/password", {"password": PASSWORD, "new_password": "short"}, **me)
-    told = expect_problem(short, 422, "invalid_input", "new_password")
-    assert "short" not in str(told)
+    body = expect_problem(short, 422, "invalid_input", "new_password")
+    assert "short" not in str(body)
     assert web_app.post("/auth/password", {"password": PASSWORD, "new_password": NEW}, **me).status_code == 204
     unauthenticated(web_app.get("/auth/whoami", **me), "revoked")
     login(web_app, password=NEW)
@@ -171,9 +178,9 @@ def test_one_changes_ones_own_password(web_app: WebApp) -> None:
 
 def test_superusers_keep_users(web_app: WebApp) -> None:
     root = as_user(web_app, "boss")
-    answer = web_app.post("/users", {"name": "Bob", "password": PASSWORD}, **root)
-    made = expect_json(answer, 201)
-    assert answer.headers["Location"] == "/api/v1/users/bob"
+    response = web_app.post("/users", {"name": "Bob", "password": PASSWORD}, **root)
+    made = expect_json(response, 201)
+    assert response.headers["Location"] == "/api/v1/users/bob"
     assert expect_json(web_app.get("/users/bob", **root)) == made
     bob = as_user(web_app, "bob")
     assert expect_json(web_app.post("/users/bob/disable", **root))["disabled_at"] is not None
@@ -241,12 +248,12 @@ def test_who_tries_passwords_is_asked_to_wait_and_who_knows_theirs_is_not_held_u
     web_app = _open(tmp_path)
     try:
         for _ in range(50):
-            answer = web_app.post("/auth/login", {"name": "ann", "password": "wrong password"})
-            if answer.status_code == 429:
+            response = web_app.post("/auth/login", {"name": "ann", "password": "wrong password"})
+            if response.status_code == 429:
                 break
-            unauthenticated(answer)
-        expect_problem(answer, 429, "rate_limited")
-        assert int(answer.headers["Retry-After"]) >= 1
+            unauthenticated(response)
+        expect_problem(response, 429, "rate_limited")
+        assert int(response.headers["Retry-After"]) >= 1
         # The right password is not looked at either.
         expect_problem(web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}), 429, "rate_limited")
         tried = len(audit(web_app))

@@ -28,16 +28,16 @@ OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id":
 @pytest.fixture
 def new_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
     """Make applications on a database with an address, such as a distributed deployment has."""
-    desks: list[WebApp] = []
+    web_apps: list[WebApp] = []
 
     def make(**more: Any) -> WebApp:
         url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-        given = {"var_dir": tmp_path, "database_url": url, "async_mode": "threading", "auth": "required", **CHEAP}
-        desks.append(WebApp(make_settings(**{**given, **PROVIDER, "secret_key": "", **more})))
-        return desks[-1]
+        options = {"var_dir": tmp_path, "database_url": url, "async_mode": "threading", "auth": "required", **CHEAP}
+        web_apps.append(WebApp(make_settings(**{**options, **PROVIDER, "secret_key": "", **more})))
+        return web_apps[-1]
 
     yield make
-    for web_app in desks:
+    for web_app in web_apps:
         web_app.close()
 
 
@@ -79,9 +79,9 @@ def not_set_up(told: Json) -> None:
     ],
 )
 def test_signing_in_by_rest_says_what_is_missing_and_not_to_come_again(web_app: WebApp, path: str, body: Json) -> None:
-    answer = web_app.post(path, body)
-    not_set_up(expect_problem(answer, 503, "not_set_up"))
-    assert "Retry-After" not in answer.headers
+    response = web_app.post(path, body)
+    not_set_up(expect_problem(response, 503, "not_set_up"))
+    assert "Retry-After" not in response.headers
     assert tokens(web_app) == 0
 
 
@@ -110,10 +110,10 @@ def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: 
     page = web_app.client.get("/login", headers=HTML)
     assert page.status_code == 200
     form = {"name": "ann", "password": PASSWORD, "csrf": csrf_token_of(page), "next": "/"}
-    answer = web_app.client.post("/login", data=form, headers=HTML)
-    assert answer.status_code == 503
-    assert "SWALLOWTAIL_SECRET_KEY" in answer.text
-    assert PASSWORD not in answer.text
+    response = web_app.client.post("/login", data=form, headers=HTML)
+    assert response.status_code == 503
+    assert "SWALLOWTAIL_SECRET_KEY" in response.text
+    assert PASSWORD not in response.text
     assert web_app.client.get_cookie("swallowtail_session") is None
     assert tokens(web_app) == 0
 
@@ -121,7 +121,7 @@ def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: 
 def test_nobody_is_sent_to_the_provider_to_come_back_to_a_closed_door(new_web_app: Callable[..., WebApp]) -> None:
     web_app = new_web_app(**OIDC)
     for path in ("/login/provider", "/login/provider/back?code=x&state=y"):
-        answer = web_app.client.get(path, headers=HTML)
-        assert answer.status_code == 503, path
-        assert "SWALLOWTAIL_SECRET_KEY" in answer.text
-        assert "swallowtail_attempt=ey" not in str(answer.headers)
+        response = web_app.client.get(path, headers=HTML)
+        assert response.status_code == 503, path
+        assert "SWALLOWTAIL_SECRET_KEY" in response.text
+        assert "swallowtail_attempt=ey" not in str(response.headers)

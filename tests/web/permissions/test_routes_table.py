@@ -20,11 +20,11 @@ def test_every_route_is_in_the_table_and_nothing_else(callers_app: CallersApp) -
 @pytest.mark.parametrize("route", TABLE)
 def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, route: str) -> None:
     row, method = TABLE[route], route.partition(" ")[0]
-    given = {}
+    options = {}
     for place, who in enumerate(WHO):
         body = row.body if row.body is None or "name" not in row.body else {**row.body, "name": f"{who}-{place}"}
-        given[who] = callers_app.request(who, method, row.path(callers_app), body).status_code
-    assert given == row.expected()
+        options[who] = callers_app.request(who, method, row.path(callers_app), body).status_code
+    assert options == row.expected()
 
 
 READS = [route for route in TABLE if route.startswith("GET") and "<instance_id>" in route]

@@ -59,14 +59,14 @@ def outcome(deed: Callable[[], object]) -> str:
 @pytest.mark.parametrize("event", TABLE)
 def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> None:
     settings = callers_app.rt.settings
-    found = []
+    result = []
     for who in WHO:
         hub = Hub(settings, DatabaseReader(callers_app.rt.db, settings), FakeTransport())
         actor = callers_app.actors[who]
         hub.clients.add("c", actor)
-        found.append(outcome(deeds(callers_app, hub, actor)[event]))
+        result.append(outcome(deeds(callers_app, hub, actor)[event]))
         hub.subscriptions.disconnect("c")
-    assert dict(zip(WHO, found, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
+    assert dict(zip(WHO, result, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
 
 
 def test_a_token_cannot_be_refreshed_by_somebody_elses(callers_app: CallersApp) -> None:
