@@ -17,7 +17,7 @@ NAP = 0.02
 
 
 class WriterInput(BaseModel):
-    """What to stream, and the file that lets the step end."""
+    """The text to stream, and the file that ends the step."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,12 +27,12 @@ class WriterInput(BaseModel):
 
 @agent(kind="writer", title="Writer", input=WriterInput)
 def writer(ctx: Context, task_input: WriterInput) -> str:
-    """Streams its pieces again and again from the start of each attempt, and ends when a file appears."""
+    """Streams its pieces from the start in each attempt, and ends when a file appears."""
     return str(ctx.step("write", write, ctx, task_input, agent="Writer", action="write"))
 
 
 def write(ctx: Context, task_input: WriterInput) -> str:
-    """Stream, then wait; the whole text."""
+    """Stream, then wait; return the whole text."""
     for piece in task_input.pieces:
         ctx.text(piece)
     while not Path(task_input.path).exists():
@@ -42,7 +42,7 @@ def write(ctx: Context, task_input: WriterInput) -> str:
 
 
 class GrumblerInput(BaseModel):
-    """What to fail with."""
+    """The error message."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class GrumblerInput(BaseModel):
 
 @agent(kind="grumbler", title="Grumbler", input=GrumblerInput)
 def grumbler(ctx: Context, task_input: GrumblerInput) -> None:
-    """Fails with the words of its input."""
+    """Fails with the message of its input."""
     ctx.step("grumble", grumble, task_input.words, agent="Grumbler", action="grumble")
 
 
@@ -61,7 +61,7 @@ def grumble(words: str) -> None:
 
 
 class ParrotInput(BaseModel):
-    """What to say, and the file that lets the step end."""
+    """The text to report, and the file that ends the step."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,10 +71,10 @@ class ParrotInput(BaseModel):
 
 @agent(kind="parrot", title="Parrot", input=ParrotInput)
 def parrot(ctx: Context, task_input: ParrotInput) -> dict[str, object]:
-    """Says its words wherever an agent can say anything."""
+    """Reports its text in every place where an agent can report one."""
     line = " ".join(task_input.words.split())[:100]
     repeat = WriterInput(pieces=[task_input.words], path=task_input.path)
-    # Nothing else may name a step.
+    # The text is not a valid step key.
     name = "".join(letter for letter in line if letter.isprintable())
     said = ctx.step(name, talk, ctx, repeat, agent=name, action=name, message=task_input.words)
     return {
@@ -85,7 +85,7 @@ def parrot(ctx: Context, task_input: ParrotInput) -> dict[str, object]:
 
 
 def talk(ctx: Context, task_input: WriterInput) -> str:
-    """Say the words again and again, for whoever comes late, until the file appears; the words."""
+    """Report the text repeatedly until the file appears; return the text."""
     while not Path(task_input.path).exists():
         ctx.progress(10, task_input.pieces[0])
         ctx.text(task_input.pieces[0])
@@ -95,7 +95,7 @@ def talk(ctx: Context, task_input: WriterInput) -> str:
 
 
 class Vault(BaseModel):
-    """Something secret inside something else."""
+    """An object with a secret field."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -104,7 +104,7 @@ class Vault(BaseModel):
 
 
 class KeeperInput(BaseModel):
-    """Secrets, marked in every way that there is."""
+    """Secrets, marked in every supported way."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,7 +122,7 @@ class KeeperInput(BaseModel):
 
 @agent(kind="keeper", title="Keeper", input=KeeperInput)
 def keeper(ctx: Context, task_input: KeeperInput) -> dict[str, object]:
-    """Tells how long its secrets are."""
+    """Returns the lengths of its secrets."""
     texts = [
         task_input.phrase,
         task_input.usual,

@@ -1,4 +1,4 @@
-"""Deployments for the browser's tests, and what a person reads off a page."""
+"""Fixtures: deployments for the browser tests."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.page_actions import Sights
+from tests.browser.page_actions import InstancePages
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP
 
 
 @pytest.fixture
-def sights(page: Page, shared_deployment: Deployment) -> Sights:
-    """The pages of an instance of this test's own, on processes that all tests share."""
-    return Sights(page, shared_deployment, shared_deployment.webs[0].url)
+def pages(page: Page, shared_deployment: Deployment) -> InstancePages:
+    """The pages of a new instance on the shared deployment."""
+    return InstancePages(page, shared_deployment, shared_deployment.webs[0].url)
 
 
 @pytest.fixture(scope="session")
 def deployment_with_test_agents() -> Iterator[Deployment]:
-    """A deployment with agents that wait for a file, stream, and fail as asked."""
+    """A deployment with agents that wait for a file, stream text, or fail on request."""
     with Deployment(env={**BRISK, "agents": "tests.harness.agents,tests.browser.agents"}) as deployment:
         deployment.start_worker(concurrency=2, wait=False)
         deployment.start_web()
@@ -31,7 +31,7 @@ def deployment_with_test_agents() -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def authenticated_deployment() -> Iterator[Deployment]:
-    """A deployment where one has to sign in."""
+    """A deployment that requires sign-in."""
     with Deployment(env={**BRISK, **CHEAP, "auth": "required"}) as deployment:
         deployment.start_worker(wait=False)
         deployment.start_web()

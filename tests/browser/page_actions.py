@@ -1,4 +1,4 @@
-"""What a person does and sees on the pages. Waits are Playwright's own, with its generous limit."""
+"""Actions and expectations on the pages; Playwright waits for each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.harness.deployment import Deployment
 expect.set_options(timeout=60_000)
 
 
-class Sights:
-    """A browser's page and one instance of a deployment."""
+class InstancePages:
+    """A browser page and one instance of a deployment."""
 
     def __init__(self, page: Page, deployment: Deployment, url: str) -> None:
         self.page = page
@@ -38,44 +38,44 @@ class Sights:
         self.page.goto(f"{self.url}/instances/{self.instance}/new?kind={kind}")
 
     def send(self) -> None:
-        """Press the form's button."""
+        """Press the form's submit button."""
         self.page.get_by_role("button", name="Submit task").click()
 
     def task_opened(self) -> str:
-        """Wait for the page of the task that was submitted; its id."""
+        """Wait for the page of the submitted task; return its id."""
         self.page.wait_for_url(re.compile(r"/tasks/[0-9a-f-]{36}$"))
         url: str = self.page.url
         return url.rpartition("/")[2]
 
     def expect_connection(self, words: str) -> None:
-        """The indicator says this."""
+        """Wait until the connection indicator shows this text."""
         expect(self.page.locator("#connection")).to_have_text(words)
 
     def expect_status(self, words: str) -> None:
-        """The task's badge says this."""
+        """Wait until the task's badge shows this text."""
         expect(self.page.locator("#status")).to_have_text(words)
 
     def steps(self) -> list[str]:
-        """The steps as they stand: agent, action and status."""
+        """Return the steps on the page: agent, action and status."""
         rows = self.page.locator("#steps > li")
         words = [row.locator("[data-slot=agent], [data-slot=action], [data-slot=status]") for row in rows.all()]
         return [" ".join(part.inner_text() for part in result.all()) for result in words]
 
     def step(self, key: str) -> Locator:
-        """One step's row."""
+        """Return one step's row."""
         return self.page.locator(f"#steps > li[data-key='{key}']")
 
     def row(self, task_id: str) -> Locator:
-        """One task's row on the list."""
+        """Return one task's row of the list."""
         return self.page.locator(f"#tasks > li[data-task='{task_id}']")
 
     def error_at(self, field: str) -> Locator:
-        """The error shown at one field."""
+        """Return the error at one field."""
         return self.page.locator(f"[data-field='{field}'] > .field-error")
 
 
 @contextmanager
 def forgiving(complaints: Complaints, *expected: str) -> Iterator[None]:
-    """Let complaints with one of these texts pass, which the test provokes."""
+    """Ignore complaints with one of these texts, which the test provokes."""
     yield
     complaints.found = [result for result in complaints.found if not any(text in result for text in expected)]

@@ -1,4 +1,4 @@
-"""Beside the road: people who sign in to the pages, each in a browser of their own."""
+"""Users who sign in to the pages, each in a browser of their own."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.identity.bench import PASSWORD
 
 
 def make_member(deployment: Deployment, name: str, role: Role, instance_id: str) -> None:
-    """Make somebody known, with a role in an instance."""
+    """Create a user with a role in an instance."""
     user = users.create_user(deployment.runtime(), name, PASSWORD)
     with deployment.runtime().db.write() as session:
         session.add(Membership(instance_id=instance_id, user_id=user["id"], role=role.value, created_at=now()))
 
 
 def sign_in(page: Page, name: str) -> None:
-    """Fill in the form that a page has led to."""
+    """Submit the sign-in form to which a page has redirected."""
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
@@ -32,13 +32,13 @@ def sign_in(page: Page, name: str) -> None:
 
 
 def note_requests(page: Page, asked: list[str]) -> None:
-    """Note the address of every request of a page, websockets as what they begin as."""
+    """Record the URL of every request of a page, also of websockets."""
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url.replace("ws://", "http://")))
 
 
 def watch_an_echo(page: Page, name: str, home: str, instance: str) -> None:
-    """Sign in at the site whose address is `home`, submit an echo task there, and watch it to its end."""
+    """Sign in at the URL `home`, submit an echo task there, and watch it to its end."""
     page.goto(f"{home}/instances/{instance}")
     sign_in(page, name)
     expect(page).to_have_url(f"{home}/instances/{instance}")
@@ -52,7 +52,7 @@ def watch_an_echo(page: Page, name: str, home: str, instance: str) -> None:
 
 @contextmanager
 def another_browser(page: Page) -> Iterator[tuple[Page, Complaints]]:
-    """A page without the cookies of the first, and what it complains of, which may not be left behind."""
+    """Open a page with a separate browser context; its complaints must be empty at the end."""
     assert page.context.browser is not None
     with open_page(page.context.browser) as (other, complaints):
         yield other, complaints

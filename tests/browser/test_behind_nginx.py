@@ -1,4 +1,4 @@
-"""The pages under a path behind a real nginx: a person follows every link, and nothing is asked for outside of it."""
+"""The pages under a path prefix behind a real nginx: all links and requests stay below the prefix."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.harness.fast_settings import BRISK
 from tests.identity.bench import CHEAP, PASSWORD
 from tests.journey.delivery.test_nginx import Nginx
 
-#: What every place of the proxy sends along: nginx takes over none of it where a place adds one of its own.
+#: Headers of every nginx location; a location that adds a header inherits none.
 HEADERS = """
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection upgrade;
 """
-#: `/tool` is the setting's, and its proxy takes it off; the others are told by a header, one taken off and one left on.
+#: `/tool` is set by the setting and stripped by the proxy; the others are set by a header, one stripped and one kept.
 CONFIGURATION = """
 events {}
 http {
@@ -98,7 +98,7 @@ def _connect_example(page: Page, home: str, instance: str) -> None:
 
 
 def _follow_all(page: Page, home: str) -> set[str]:
-    """Open every page that is linked to; one of each kind of task, and no page twice."""
+    """Open every linked page once, with one task of each kind."""
     waiting, seen = [f"{home}/"], set[str]()
     while waiting:
         url = waiting.pop()

@@ -1,4 +1,4 @@
-"""README's "Run it for real", word for word: two web processes, two workers and beat on one machine, and a browser."""
+"""Follows "Run it for real" in the README: two web processes, two workers and beat on one machine, and a browser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ socket.on("task_update", ({ data }) => { if (data.status) tell(data.status); });
 
 
 class Site:
-    """A web server of another origin, with one page that connects to ours."""
+    """A web server of another origin with one page that connects to Swallowtail."""
 
     def __init__(self) -> None:
         self.page = ""
@@ -49,7 +49,7 @@ class Site:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -68,7 +68,7 @@ def site() -> Iterator[Site]:
 
 
 class Reader:
-    """Follows the README in one directory: what it exports holds for every command after it."""
+    """Runs the commands of the README in one directory; its exports apply to all later commands."""
 
     def __init__(self, deployment: Deployment, urls: dict[str, str]) -> None:
         everything = read_commands(ROOT / "README.md")
@@ -86,7 +86,7 @@ class Reader:
             self.env = dict(line.split("=", 1) for line in body.stdout.split("\0") if line)
 
     def run(self, beginning: str) -> str:
-        """Run the command that begins so, to its end; what it said."""
+        """Run the command with this prefix to its end; return its output."""
         command = ["bash", "-ec", self._find(beginning)]
         typed = f"{PASSWORD}\n{PASSWORD}\n"
         done = subprocess.run(
@@ -96,7 +96,7 @@ class Reader:
         return done.stdout
 
     def start(self, name: str, beginning: str, **more: str) -> Program:
-        """Start the command that begins so, as one of the programs that go on."""
+        """Start the command with this prefix as a background process."""
         log = self._deployment.root / f"{name}.log"
         command = ["bash", "-ec", f"exec {self._find(beginning)}"]
         return Program(name, command, log=log, env={**self.env, **more}, cwd=self._deployment.root).start()
@@ -107,7 +107,7 @@ class Reader:
 
 
 def is_ready(port: int) -> bool:
-    """Whether a web process answers that it delivers."""
+    """Return whether a web process is ready."""
     web = WebProcess("asked", Path("/nowhere"), {}, port=port)
     return web.status("/readyz") == 200
 
@@ -144,7 +144,7 @@ def test_the_readme_leads_to_a_deployment_that_works(
 
 
 def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
-    """Sign in at one web process and submit at the other; a page of another origin sees it too."""
+    """Sign in at one web process and submit at the other; a page of another origin receives the events too."""
     first, other = (f"http://127.0.0.1:{port}" for port in ports)
     page.goto(f"{first}/instances/demo")
     sign_in(page, "ann")
@@ -162,7 +162,7 @@ def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
 
 
 def read_token(reader: Reader) -> str:
-    """A token for the page of another origin, as docs/access.md tells to mint one."""
+    """Create a token for the page of another origin, as docs/access.md describes."""
     reader.commands += ["swallowtail login ann", "swallowtail front-end-tokens mint demo page"]
     reader.env["SWALLOWTAIL_TOKEN_FILE"] = f"{reader.env['SWALLOWTAIL_VAR_DIR']}/token"
     reader.run("swallowtail login")

@@ -1,18 +1,18 @@
-"""The forms: drawn from the agent's schema, and every refusal shown at the field it names."""
+"""The forms: made from the agent's schema, with each error at its field."""
 
 from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.page_actions import Sights, forgiving
+from tests.browser.page_actions import InstancePages, forgiving
 from tests.harness.browser import Complaints
 
 REFUSED = "422"
 
 
-def test_every_kind_of_field_arrives_as_the_schema_wants_it(sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("social_campaign")
+def test_every_kind_of_field_arrives_as_the_schema_wants_it(pages: InstancePages) -> None:
+    page = pages.page
+    pages.open_form("social_campaign")
     page.get_by_label("Brief", exact=True).fill("A lamp that follows the sun.\nIt is silent.")
     page.get_by_role("checkbox", name="mastodon").check()
     page.get_by_label("Tone").select_option("playful")
@@ -24,8 +24,8 @@ def test_every_kind_of_field_arrives_as_the_schema_wants_it(sights: Sights) -> N
     page.get_by_label("Most rounds").fill("2")
     page.get_by_text("More options").click()
     page.get_by_label("Title").fill("Autumn 🍂")
-    sights.send()
-    task = sights.deployment.task(sights.task_opened())
+    pages.send()
+    task = pages.deployment.task(pages.task_opened())
     assert task["title"] == "Autumn 🍂"
     assert task["input"] == {
         "brief": "A lamp that follows the sun.\nIt is silent.",
@@ -43,27 +43,29 @@ def test_every_kind_of_field_arrives_as_the_schema_wants_it(sights: Sights) -> N
     }
 
 
-def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("social_campaign")
+def test_one_of_two_ways_to_give_the_brief(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
+    page = pages.page
+    pages.open_form("social_campaign")
     page.get_by_label("Brief", exact=True).fill("This will not be sent.")
     page.get_by_text("Brief at an address", exact=True).click()
     expect(page.get_by_label("Brief", exact=True)).to_be_hidden()
-    sights.send()
-    expect(sights.error_at("input.brief_url")).to_have_text("this field is required")
+    pages.send()
+    expect(pages.error_at("input.brief_url")).to_have_text("this field is required")
     page.get_by_label("Address of the brief").fill("gopher://example.com")
     with forgiving(browser[1], REFUSED):
-        sights.send()
-        expect(sights.error_at("input.brief_url")).to_contain_text("gopher://example.com")
+        pages.send()
+        expect(pages.error_at("input.brief_url")).to_contain_text("gopher://example.com")
     page.get_by_label("Address of the brief").fill("http://127.0.0.1:1/brief")
-    sights.send()
-    options = sights.deployment.task(sights.task_opened())["input"]
+    pages.send()
+    options = pages.deployment.task(pages.task_opened())["input"]
     assert (options.get("brief"), options["brief_url"]) == (None, "http://127.0.0.1:1/brief")
 
 
-def test_a_refusal_is_shown_at_its_field_and_can_be_mended(browser: tuple[Page, Complaints], sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("social_campaign")
+def test_a_refusal_is_shown_at_its_field_and_can_be_mended(
+    browser: tuple[Page, Complaints], pages: InstancePages
+) -> None:
+    page = pages.page
+    pages.open_form("social_campaign")
     page.get_by_label("Brief", exact=True).fill("A lamp.")
     page.get_by_text("Brand rules", exact=True).click()
     page.get_by_label("Most exclamation marks").fill("99")
@@ -71,96 +73,96 @@ def test_a_refusal_is_shown_at_its_field_and_can_be_mended(browser: tuple[Page, 
     for name in ("x", "linkedin", "instagram"):
         page.get_by_role("checkbox", name=name, exact=True).uncheck()
     with forgiving(browser[1], REFUSED):
-        sights.send()
-        expect(sights.error_at("input.brand.max_exclamation_marks")).to_contain_text("maximum of 20")
-        expect(sights.error_at("input.platforms")).to_be_visible()
-    # What was folded away is opened, and the cursor stands where the first thing is wrong.
+        pages.send()
+        expect(pages.error_at("input.brand.max_exclamation_marks")).to_contain_text("maximum of 20")
+        expect(pages.error_at("input.platforms")).to_be_visible()
+    # Collapsed parts are opened, and the first wrong field has the focus.
     expect(page.get_by_label("Most exclamation marks")).to_be_visible()
     expect(page.locator("[aria-invalid=true]").first).to_be_focused()
-    assert sights.deployment.events(sights.instance) == []
+    assert pages.deployment.events(pages.instance) == []
     page.get_by_label("Most exclamation marks").fill("5")
     page.get_by_role("checkbox", name="x", exact=True).check()
-    sights.send()
-    sights.task_opened()
+    pages.send()
+    pages.task_opened()
 
 
-def test_numbers_choices_and_switches_of_another_agent(sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("echo")
+def test_numbers_choices_and_switches_of_another_agent(pages: InstancePages) -> None:
+    page = pages.page
+    pages.open_form("echo")
     page.get_by_role("radio", name="Probe").check()
     page.get_by_label("Steps", exact=True).fill("2")
     page.get_by_label("Kind of failure").select_option("permanent")
     page.get_by_role("checkbox", name="Blocking").check()
-    sights.send()
-    options = sights.deployment.task(sights.task_opened())["input"]
+    pages.send()
+    options = pages.deployment.task(pages.task_opened())["input"]
     assert (options["steps"], options["error"], options["blocking"], options.get("fail_at")) == (
         2,
         "permanent",
         True,
         None,
     )
-    sights.expect_status("Completed")
+    pages.expect_status("Completed")
 
 
-def test_what_no_form_can_say_is_asked_for_as_json(sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("echo")
+def test_what_no_form_can_say_is_asked_for_as_json(pages: InstancePages) -> None:
+    page = pages.page
+    pages.open_form("echo")
     page.get_by_label("Message", exact=True).fill("Hello")
     page.get_by_label("Data").fill("{not json")
-    sights.send()
-    expect(sights.error_at("input.data")).to_contain_text("must be JSON")
+    pages.send()
+    expect(pages.error_at("input.data")).to_contain_text("must be JSON")
     page.get_by_label("Data").fill('{"deep": [1, {"er": null}]}')
-    sights.send()
-    options = sights.deployment.task(sights.task_opened())["input"]
+    pages.send()
+    options = pages.deployment.task(pages.task_opened())["input"]
     assert options == {"message": "Hello", "data": {"deep": [1, {"er": None}]}}
 
 
-def test_a_file_that_is_no_text_is_not_taken(sights: Sights) -> None:
-    sights.open_form("social_campaign")
-    chooser = sights.page.get_by_label("or load a text file")
+def test_a_file_that_is_no_text_is_not_taken(pages: InstancePages) -> None:
+    pages.open_form("social_campaign")
+    chooser = pages.page.get_by_label("or load a text file")
     chooser.set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0\x00"})
-    expect(sights.page.get_by_text("photo.jpg is not a text file in UTF-8")).to_be_visible()
-    expect(sights.page.get_by_label("Brief", exact=True)).to_have_value("")
+    expect(pages.page.get_by_text("photo.jpg is not a text file in UTF-8")).to_be_visible()
+    expect(pages.page.get_by_label("Brief", exact=True)).to_have_value("")
 
 
-def test_two_clicks_make_one_task(sights: Sights) -> None:
-    sights.open_form("echo")
-    sights.page.get_by_label("Message", exact=True).fill("once")
-    sights.page.get_by_role("button", name="Submit task").dblclick()
-    sights.task_opened()
-    sights.expect_status("Completed")
-    assert len({event["task_id"] for event in sights.deployment.events(sights.instance)}) == 1
+def test_two_clicks_make_one_task(pages: InstancePages) -> None:
+    pages.open_form("echo")
+    pages.page.get_by_label("Message", exact=True).fill("once")
+    pages.page.get_by_role("button", name="Submit task").dblclick()
+    pages.task_opened()
+    pages.expect_status("Completed")
+    assert len({event["task_id"] for event in pages.deployment.events(pages.instance)}) == 1
 
 
-def test_an_instance_is_created(browser: tuple[Page, Complaints], sights: Sights) -> None:
-    page = sights.page
+def test_an_instance_is_created(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
+    page = pages.page
     for name, taken in (("first", False), ("again", True)):
-        page.goto(sights.url)
+        page.goto(pages.url)
         page.get_by_label("Name").fill(name)
-        page.get_by_label("Id").fill(f"made-{sights.instance[:8]}")
+        page.get_by_label("Id").fill(f"made-{pages.instance[:8]}")
         with forgiving(browser[1], "409"):
             page.get_by_role("button", name="Create").click()
             if taken:
-                expect(sights.error_at("id")).to_be_visible()
+                expect(pages.error_at("id")).to_be_visible()
             else:
                 expect(page.get_by_role("heading", name="first")).to_be_visible()
 
 
-def test_every_control_has_a_name(sights: Sights) -> None:
+def test_every_control_has_a_name(pages: InstancePages) -> None:
     nameless = """() => [...document.querySelectorAll("input, select, textarea, button, progress")]
         .filter((control) => !control.labels?.length && !control.ariaLabel && !control.textContent.trim())
         .filter((control) => !control.getAttribute("aria-labelledby"))
         .map((control) => control.outerHTML)"""
-    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x"})
-    paths = ["/", *(f"/instances/{sights.instance}{more}" for more in ("", "/new", "/schedules", "/settings"))]
+    task_id = pages.deployment.submit(pages.instance, "echo", {"message": "x"})
+    paths = ["/", *(f"/instances/{pages.instance}{more}" for more in ("", "/new", "/schedules", "/settings"))]
     for path in [*paths, f"/tasks/{task_id}", "/docs/websocket_client_example.html"]:
-        sights.page.goto(sights.url + path)
-        assert sights.page.evaluate(nameless) == [], path
+        pages.page.goto(pages.url + path)
+        assert pages.page.evaluate(nameless) == [], path
 
 
-def test_the_form_works_by_keyboard_alone(sights: Sights) -> None:
-    page = sights.page
-    sights.open_form("echo")
+def test_the_form_works_by_keyboard_alone(pages: InstancePages) -> None:
+    page = pages.page
+    pages.open_form("echo")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -173,4 +175,4 @@ def test_the_form_works_by_keyboard_alone(sights: Sights) -> None:
     page.keyboard.type("by keyboard")
     page.get_by_role("button", name="Submit task").focus()
     page.keyboard.press("Enter")
-    assert sights.deployment.task(sights.task_opened())["input"] == {"message": "by keyboard"}
+    assert pages.deployment.task(pages.task_opened())["input"] == {"message": "by keyboard"}

@@ -1,12 +1,12 @@
-"""What a person can read: nothing that matters is folded away, squeezed together or without contrast."""
+"""Readability of the pages: visibility, width and contrast."""
 
 from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.page_actions import Sights
+from tests.browser.page_actions import InstancePages
 
-#: The contrast of an element's text with the nearest background behind it, as WCAG counts it.
+#: The WCAG contrast ratio of an element's text and its background.
 CONTRAST = """element => {
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((part) => part / 255)
@@ -19,7 +19,7 @@ CONTRAST = """element => {
   return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 }"""
 LEAST_CONTRAST = 4.5
-#: Whether the first letter of an element's text is within it.
+#: Whether the first letter of an element's text is visible.
 FIRST_LETTER = """element => {
   const range = document.createRange();
   range.setStart(element.firstChild, 0);
@@ -29,56 +29,54 @@ FIRST_LETTER = """element => {
 }"""
 
 
-def test_what_went_wrong_and_where_is_seen_without_opening_anything(sights: Sights) -> None:
-    task_id = sights.deployment.submit(sights.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
-    sights.deployment.wait_for_task(task_id, "FAILED")
-    sights.open_task(task_id)
-    expect(sights.page.locator("#error [data-slot=code]")).to_have_text("exception · ProbeError")
-    row = sights.step("step-2")
+def test_what_went_wrong_and_where_is_seen_without_opening_anything(pages: InstancePages) -> None:
+    task_id = pages.deployment.submit(pages.instance, "probe", {"steps": 2, "fail_at": 2, "failures": 9})
+    pages.deployment.wait_for_task(task_id, "FAILED")
+    pages.open_task(task_id)
+    expect(pages.page.locator("#error [data-slot=code]")).to_have_text("exception · ProbeError")
+    row = pages.step("step-2")
     expect(row.locator("[data-slot=key]")).to_be_visible()
     expect(row.locator("[data-slot=error]")).to_be_visible()
     expect(row.locator("[data-slot=error]")).to_have_text("ProbeError: step 2 fails, as asked")
 
 
-def test_a_list_in_a_steps_output_folds_as_a_line_of_its_own(sights: Sights) -> None:
-    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x", "data": {"list": list(range(40))}})
-    sights.deployment.wait_for_task(task_id, "COMPLETED")
-    sights.open_task(task_id)
-    sights.step("repeat").locator("summary").first.click()
-    inner = sights.step("repeat").locator("details details > summary")
+def test_a_list_in_a_steps_output_folds_as_a_line_of_its_own(pages: InstancePages) -> None:
+    task_id = pages.deployment.submit(pages.instance, "echo", {"message": "x", "data": {"list": list(range(40))}})
+    pages.deployment.wait_for_task(task_id, "COMPLETED")
+    pages.open_task(task_id)
+    pages.step("repeat").locator("summary").first.click()
+    inner = pages.step("repeat").locator("details details > summary")
     expect(inner).to_be_visible()
     assert inner.evaluate("summary => getComputedStyle(summary).display") == "list-item"
 
 
-def test_columns_of_a_table_stay_wide_enough_for_words(sights: Sights) -> None:
-    task_id = sights.deployment.submit(sights.instance, "probe", {"seconds": 60})
-    sights.page.set_viewport_size({"width": 390, "height": 800})
-    sights.open_task(task_id)
-    sights.page.get_by_role("button", name="Cancel").click()
-    sights.expect_status("Cancelled")
-    sights.page.goto(f"{sights.url}/instances/{sights.instance}/audit")
-    cells = sights.page.locator("table td:has(code)")
+def test_columns_of_a_table_stay_wide_enough_for_words(pages: InstancePages) -> None:
+    task_id = pages.deployment.submit(pages.instance, "probe", {"seconds": 60})
+    pages.page.set_viewport_size({"width": 390, "height": 800})
+    pages.open_task(task_id)
+    pages.page.get_by_role("button", name="Cancel").click()
+    pages.expect_status("Cancelled")
+    pages.page.goto(f"{pages.url}/instances/{pages.instance}/audit")
+    cells = pages.page.locator("table td:has(code)")
     expect(cells.first).to_contain_text("task.cancel")
     assert min(cells.evaluate_all("cells => cells.map((cell) => cell.clientWidth)")) > 60
-    assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "only the table scrolls"
-    ends = sights.page.locator("header nav a").evaluate_all(
-        "all => all.map((one) => one.getBoundingClientRect().right)"
-    )
+    assert pages.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "only the table scrolls"
+    ends = pages.page.locator("header nav a").evaluate_all("all => all.map((one) => one.getBoundingClientRect().right)")
     assert max(ends) <= 390, "no link is cut off"
 
 
-def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, sights: Sights) -> None:
+def test_the_page_of_the_api_is_readable_in_the_dark(page: Page, pages: InstancePages) -> None:
     page.emulate_media(color_scheme="dark")
-    page.goto(f"{sights.url}/api/docs")
+    page.goto(f"{pages.url}/api/docs")
     for selector in ("summary .method", "summary span", "summary code", ".api > p", ".api nav a", "h2", "h1 small"):
         worst = page.locator(selector).evaluate_all(f"all => Math.min(...all.map({CONTRAST}))")
         assert worst >= LEAST_CONTRAST, selector
 
 
-def test_what_narrows_an_audit_log_stands_in_one_line(sights: Sights) -> None:
-    sights.page.set_viewport_size({"width": 1440, "height": 900})
-    sights.page.goto(f"{sights.url}/instances/{sights.instance}/audit")
-    parts = sights.page.locator("form.filter input, form.filter button")
+def test_what_narrows_an_audit_log_stands_in_one_line(pages: InstancePages) -> None:
+    pages.page.set_viewport_size({"width": 1440, "height": 900})
+    pages.page.goto(f"{pages.url}/instances/{pages.instance}/audit")
+    parts = pages.page.locator("form.filter input, form.filter button")
     middles = parts.evaluate_all(
         "all => all.map((one) => one.getBoundingClientRect()).map((box) => box.y + box.height / 2)"
     )
@@ -86,20 +84,20 @@ def test_what_narrows_an_audit_log_stands_in_one_line(sights: Sights) -> None:
     assert max(middles) - min(middles) < 4
 
 
-def test_headings_are_not_broken_in_the_middle_of_a_word_on_a_small_screen(sights: Sights) -> None:
-    sights.page.set_viewport_size({"width": 390, "height": 800})
-    sights.page.goto(f"{sights.url}/docs/websocket_client_example.html")
-    title = sights.page.locator("#log-title")
+def test_headings_are_not_broken_in_the_middle_of_a_word_on_a_small_screen(pages: InstancePages) -> None:
+    pages.page.set_viewport_size({"width": 390, "height": 800})
+    pages.page.goto(f"{pages.url}/docs/websocket_client_example.html")
+    title = pages.page.locator("#log-title")
     lines = title.evaluate("one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).fontSize)")
     assert lines < 2
-    assert sights.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert pages.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(sights: Sights) -> None:
-    sights.page.set_viewport_size({"width": 1440, "height": 900})
-    sights.page.goto(f"{sights.url}/instances/{sights.instance}/schedules")
-    sights.page.locator("#add-panel").evaluate("panel => { panel.open = true; }")
-    pair = sights.page.locator(".pair", has=sights.page.get_by_label("Cron expression"))
+def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(pages: InstancePages) -> None:
+    pages.page.set_viewport_size({"width": 1440, "height": 900})
+    pages.page.goto(f"{pages.url}/instances/{pages.instance}/schedules")
+    pages.page.locator("#add-panel").evaluate("panel => { panel.open = true; }")
+    pair = pages.page.locator(".pair", has=pages.page.get_by_label("Cron expression"))
     places = pair.locator("input").evaluate_all(
         "all => all.map((one) => one.getBoundingClientRect()).map((box) => [box.top, box.bottom])"
     )
@@ -107,17 +105,17 @@ def test_controls_beside_each_other_stand_in_one_line_whatever_their_hints(sight
     assert places[0] == places[1]
 
 
-def test_a_name_from_right_to_left_is_cut_off_at_its_end(sights: Sights) -> None:
-    sights.deployment.submit(sights.instance, "echo", {"message": "x"}, title="\u0645\u0631\u062d\u0628\u0627 " * 30)
-    sights.page.set_viewport_size({"width": 390, "height": 800})
-    sights.open_tasks()
-    title = sights.page.locator("#tasks [data-slot=title]")
+def test_a_name_from_right_to_left_is_cut_off_at_its_end(pages: InstancePages) -> None:
+    pages.deployment.submit(pages.instance, "echo", {"message": "x"}, title="\u0645\u0631\u062d\u0628\u0627 " * 30)
+    pages.page.set_viewport_size({"width": 390, "height": 800})
+    pages.open_tasks()
+    title = pages.page.locator("#tasks [data-slot=title]")
     assert title.evaluate("one => one.scrollWidth > one.clientWidth"), "it is cut off"
     assert title.evaluate(FIRST_LETTER), "its first letter is seen"
 
 
-def test_an_error_page_ends_its_sentence_once(sights: Sights) -> None:
-    response = sights.page.request.get(f"{sights.url}/nothing/here", headers={"Accept": "text/html"})
+def test_an_error_page_ends_its_sentence_once(pages: InstancePages) -> None:
+    response = pages.page.request.get(f"{pages.url}/nothing/here", headers={"Accept": "text/html"})
     assert response.status == 404
     assert "</h1>" in response.text()
     assert ".." not in response.text().partition("</h1>")[2].partition("</div>")[0]

@@ -1,4 +1,4 @@
-"""A page whose Socket.IO client was never fetched says what to run, where its reader looks."""
+"""A page without an installed Socket.IO client shows which command installs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, Route, expect
 
 from swallowtail.app.web.pages import vendored
-from tests.browser.page_actions import Sights, forgiving
+from tests.browser.page_actions import InstancePages, forgiving
 from tests.harness.browser import Complaints
 from tests.harness.deployment import Deployment
 
@@ -17,7 +17,7 @@ def test_a_page_says_what_to_run(
     browser: tuple[Page, Complaints], shared_deployment: Deployment, tmp_path: Path
 ) -> None:
     page, complaints = browser
-    sights = Sights(page, shared_deployment, shared_deployment.webs[0].url)
+    pages = InstancePages(page, shared_deployment, shared_deployment.webs[0].url)
     app = Flask(__name__)
     vendored.register(app, tmp_path)
 
@@ -27,6 +27,6 @@ def test_a_page_says_what_to_run(
 
     page.route("**/static/vendor/*", answer)
     with forgiving(complaints, "Socket.IO client"):
-        for path in (f"/instances/{sights.instance}", "/docs/websocket_client_example.html"):
-            page.goto(f"{sights.url}{path}")
+        for path in (f"/instances/{pages.instance}", "/docs/websocket_client_example.html"):
+            page.goto(f"{pages.url}{path}")
             expect(page.locator("#connection .label")).to_have_text(vendored.REMEDY)

@@ -1,4 +1,4 @@
-"""The pages under a path: a person signs in, submits and watches, and every request stays below that path."""
+"""The pages under a path prefix: sign-in, submission and live updates stay below the prefix."""
 
 from __future__ import annotations
 

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.page_actions import Sights, forgiving
+from tests.browser.page_actions import InstancePages, forgiving
 from tests.harness.browser import Complaints
 
 
-def open_schedules(sights: Sights) -> None:
-    sights.page.goto(f"{sights.url}/instances/{sights.instance}/schedules")
-    sights.expect_connection("Live")
+def open_schedules(pages: InstancePages) -> None:
+    pages.page.goto(f"{pages.url}/instances/{pages.instance}/schedules")
+    pages.expect_connection("Live")
 
 
-def fill(sights: Sights, name: str) -> None:
-    """Open the form and fill in what every schedule needs."""
-    page = sights.page
+def fill(pages: InstancePages, name: str) -> None:
+    """Open the form and fill in the fields that every schedule needs."""
+    page = pages.page
     page.get_by_role("heading", name="Add schedule").click()
     page.get_by_label("Name").fill(name)
     page.get_by_role("radio", name="Echo").check()
     page.get_by_label("Message", exact=True).fill("Good morning")
 
 
-def test_a_schedule_is_added_paused_resumed_and_removed(sights: Sights) -> None:
-    page = sights.page
-    open_schedules(sights)
+def test_a_schedule_is_added_paused_resumed_and_removed(pages: InstancePages) -> None:
+    page = pages.page
+    open_schedules(pages)
     expect(page.locator("#empty")).to_be_visible()
-    fill(sights, "Every weekday")
+    fill(pages, "Every weekday")
     page.get_by_label("Cron expression").fill("0 9 * * 1-5")
     page.get_by_label("Time zone").fill("Europe/Berlin")
     page.get_by_role("button", name="Add schedule").click()
@@ -46,34 +46,34 @@ def test_a_schedule_is_added_paused_resumed_and_removed(sights: Sights) -> None:
     expect(row).to_have_count(0)
 
 
-def test_refusals_are_shown_at_their_fields(browser: tuple[Page, Complaints], sights: Sights) -> None:
-    page = sights.page
-    open_schedules(sights)
-    fill(sights, "Wrong")
+def test_refusals_are_shown_at_their_fields(browser: tuple[Page, Complaints], pages: InstancePages) -> None:
+    page = pages.page
+    open_schedules(pages)
+    fill(pages, "Wrong")
     page.get_by_label("Cron expression").fill("every day")
     with forgiving(browser[1], "422", "409"):
         page.get_by_role("button", name="Add schedule").click()
-        expect(sights.error_at("cron")).to_be_visible()
+        expect(pages.error_at("cron")).to_be_visible()
         page.get_by_label("Cron expression").fill("0 9 * * *")
         page.get_by_label("Time zone").fill("Mars/Olympus")
         page.get_by_role("button", name="Add schedule").click()
-        expect(sights.error_at("timezone")).to_be_visible()
+        expect(pages.error_at("timezone")).to_be_visible()
         page.get_by_text("Interval", exact=True).click()
         page.get_by_role("button", name="Add schedule").click()
-        expect(sights.error_at("interval_seconds")).to_have_text("this field is required")
+        expect(pages.error_at("interval_seconds")).to_have_text("this field is required")
         page.get_by_label("Interval in seconds").fill("3600")
         page.get_by_label("Time zone").evaluate("(zone) => (zone.value = 'UTC')")
         page.get_by_role("button", name="Add schedule").click()
         expect(page.locator("#schedules > li")).to_contain_text("every 3600 s")
-        fill(sights, "Wrong")
+        fill(pages, "Wrong")
         page.get_by_role("button", name="Add schedule").click()
-        expect(sights.error_at("name")).to_be_visible()
+        expect(pages.error_at("name")).to_be_visible()
 
 
-def test_a_moment_is_read_by_the_readers_clock(sights: Sights) -> None:
-    page = sights.page
-    open_schedules(sights)
-    fill(sights, "Once")
+def test_a_moment_is_read_by_the_readers_clock(pages: InstancePages) -> None:
+    page = pages.page
+    open_schedules(pages)
+    fill(pages, "Once")
     page.get_by_text("Once", exact=True).click()
     page.get_by_label("Date and time (local time)").fill("2040-05-06T07:08")
     page.get_by_role("button", name="Add schedule").click()

@@ -1,4 +1,4 @@
-"""What an agent's schema marks as secret is not to be read on the screen, and arrives all the same."""
+"""Secret fields of an agent's schema are masked on the page and submitted unchanged."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.page_actions import Sights
+from tests.browser.page_actions import InstancePages
 from tests.harness.deployment import Deployment
 
-#: Label, and what is typed there.
+#: Label and entered value.
 TYPED = {
     "Phrase": "open sesame",
     "Marked": "gone in a flash",
@@ -22,8 +22,8 @@ TYPED = {
 
 
 def test_secret_fields_hide_what_is_typed_and_send_it(deployment_with_test_agents: Deployment, page: Page) -> None:
-    sights = Sights(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
-    sights.open_form("keeper")
+    pages = InstancePages(page, deployment_with_test_agents, deployment_with_test_agents.webs[0].url)
+    pages.open_form("keeper")
     page.get_by_label("Note").fill("no secret")
     page.get_by_text("Vault", exact=True).click()
     for label, text in TYPED.items():
@@ -37,14 +37,14 @@ def test_secret_fields_hide_what_is_typed_and_send_it(deployment_with_test_agent
         expect(field).to_have_value("")
     expect(page.get_by_label("Note")).to_have_attribute("type", "text")
     expect(page.get_by_label("Label")).to_have_attribute("type", "text")
-    sights.send()
-    task = sights.deployment.wait_for_task(sights.task_opened(), "COMPLETED")
+    pages.send()
+    task = pages.deployment.wait_for_task(pages.task_opened(), "COMPLETED")
     assert task["result"] == {
         "lengths": [11, len("by default"), 9, 6, 9],
         "others": [True, 15, 400, True],
         "vaults": [9],
     }
-    body = json.dumps([task, sights.deployment.events(sights.instance)])
+    body = json.dumps([task, pages.deployment.events(pages.instance)])
     assert [
         text for text in ("open sesame", "gone in a flash", "second", "0000-1111", "third one") if text in body
     ] == []

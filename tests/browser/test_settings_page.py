@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.security.permissions import Role
-from tests.browser.page_actions import Sights, forgiving
+from tests.browser.page_actions import InstancePages, forgiving
 from tests.browser.signed_in_users import another_browser, make_member, sign_in
 from tests.harness.browser import Complaints
 from tests.harness.deployment import Deployment
@@ -22,15 +22,15 @@ HOSTILE = "<img src=x onerror='window.caught = true'><script>window.caught = tru
 
 def open_settings(
     page: Page, deployment: Deployment, name: str, role: Role = Role.OWNER, called: str = "Test"
-) -> Sights:
+) -> InstancePages:
     """Create an instance, sign a member in, and open its settings page."""
-    sights = Sights(page, deployment, deployment.webs[0].url)
-    sights.instance = deployment.new_instance(called)
-    make_member(deployment, name, role, sights.instance)
-    page.goto(f"{sights.url}/instances/{sights.instance}/settings")
+    pages = InstancePages(page, deployment, deployment.webs[0].url)
+    pages.instance = deployment.new_instance(called)
+    make_member(deployment, name, role, pages.instance)
+    page.goto(f"{pages.url}/instances/{pages.instance}/settings")
     sign_in(page, name)
     expect(page.get_by_role("heading", name="Members")).to_be_visible()
-    return sights
+    return pages
 
 
 def nothing_ran(page: Page) -> bool:
@@ -56,16 +56,16 @@ def test_an_owner_manages_an_instance_from_its_first_member_to_its_deletion(
 ) -> None:
     page, complaints = browser
     mia = users.create_user(authenticated_deployment.runtime(), "mia", PASSWORD)
-    sights = open_settings(page, authenticated_deployment, "oona", called=HOSTILE)
+    pages = open_settings(page, authenticated_deployment, "oona", called=HOSTILE)
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
     # The last owner cannot be removed: the page offers no action.
     expect(page.locator("#members li")).to_have_count(1)
     expect(page.locator("#members li .schedule-actions")).to_be_hidden()
     add_member(page, complaints, mia["id"])
     with another_browser(page) as (member_page, member_complaints):
-        member_page.goto(sights.url)
+        member_page.goto(pages.url)
         sign_in(member_page, "mia")
-        member_page.get_by_role("link", name=sights.instance).click()
+        member_page.get_by_role("link", name=pages.instance).click()
         expect(member_page.locator("#connection")).to_have_text("Live")
         expect(member_page.get_by_role("link", name="Settings")).to_have_count(0)
         make_operator(page)
@@ -75,8 +75,8 @@ def test_an_owner_manages_an_instance_from_its_first_member_to_its_deletion(
         page.get_by_role("heading", name="Create token").click()
         secret = create_token(page, HOSTILE)
         expect(page.locator("#tokens li [data-slot=name]")).to_have_text(HOSTILE)
-        watch_by_token_until_revoked(page, sights, secret)
-        delete_instance(page, complaints, sights)
+        watch_by_token_until_revoked(page, pages, secret)
+        delete_instance(page, complaints, pages)
         with forgiving(member_complaints, "404"):
             member_page.reload()
             expect(member_page.get_by_role("heading", name="Page not found")).to_be_visible()
@@ -103,28 +103,28 @@ def make_operator(page: Page) -> None:
     expect(row.locator("[data-slot=role]")).to_have_text("Operator")
 
 
-def delete_instance(page: Page, complaints: Complaints, sights: Sights) -> None:
+def delete_instance(page: Page, complaints: Complaints, pages: InstancePages) -> None:
     """Delete the instance, at first with a wrong id."""
     form = page.locator("#delete")
     with forgiving(complaints, "422"):
         form.get_by_role("textbox").fill("not this one")
         form.get_by_role("button").click()
         expect(form.locator("[data-field=confirm] > .field-error")).to_contain_text("id once more")
-    assert sights.deployment.events(sights.instance) != []
+    assert pages.deployment.events(pages.instance) != []
     assert nothing_ran(page)
-    form.get_by_role("textbox").fill(sights.instance)
+    form.get_by_role("textbox").fill(pages.instance)
     form.get_by_role("button").click()
     expect(page.get_by_role("heading", name="Instances")).to_be_visible()
-    expect(page.get_by_text(sights.instance)).to_have_count(0)
+    expect(page.get_by_text(pages.instance)).to_have_count(0)
 
 
-def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> None:
+def watch_by_token_until_revoked(page: Page, pages: InstancePages, secret: str) -> None:
     """Connect the example page with a token; it receives every event until the owner revokes the token."""
     with another_browser(page) as (watcher, _):
         addresses: list[str] = []
         watcher.on("websocket", lambda socket: addresses.append(socket.url))
         watcher.on("request", lambda request: addresses.append(request.url))
-        watcher.goto(f"{sights.url}/docs/websocket_client_example.html?instance={sights.instance}")
+        watcher.goto(f"{pages.url}/docs/websocket_client_example.html?instance={pages.instance}")
         log, connection = watcher.locator("#log"), watcher.locator("#connection")
         watcher.get_by_role("button", name="Connect", exact=True).click()
         expect(log.locator("[data-name=connect_error]")).to_have_count(1)
@@ -135,9 +135,9 @@ def watch_by_token_until_revoked(page: Page, sights: Sights, secret: str) -> Non
         expect(connection).to_have_text("Connected")
         watcher.get_by_role("button", name="Subscribe", exact=True).click()
         expect(log.locator("[data-name=subscribed]")).to_have_count(1)
-        task_id = sights.deployment.submit(sights.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
-        sights.deployment.wait_for_task(task_id, "COMPLETED")
-        events = sights.deployment.events(sights.instance)
+        task_id = pages.deployment.submit(pages.instance, "echo", {"message": HOSTILE}, title=HOSTILE)
+        pages.deployment.wait_for_task(task_id, "COMPLETED")
+        events = pages.deployment.events(pages.instance)
         rows = log.locator("[data-name=task_update], [data-name=execution_step]")
         expect(rows).to_have_count(len(events))
         assert [json.loads(text) for text in rows.locator("pre").all_text_contents()] == events
@@ -164,8 +164,8 @@ def test_a_token_is_minted_for_one_task_and_some_fields(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
-    sights = open_settings(page, authenticated_deployment, "otto", Role.ADMIN)
-    task_id = sights.deployment.submit(sights.instance, "echo", {"message": "x"})
+    pages = open_settings(page, authenticated_deployment, "otto", Role.ADMIN)
+    task_id = pages.deployment.submit(pages.instance, "echo", {"message": "x"})
     page.get_by_role("heading", name="Create token").click()
     form = page.locator("#mint")
     expect(form.get_by_label("Submit tasks")).to_be_visible()
@@ -194,8 +194,8 @@ def test_an_admin_keeps_the_policy_and_may_leave(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
-    sights = open_settings(page, authenticated_deployment, "adam", Role.ADMIN)
-    make_member(authenticated_deployment, "olive", Role.OWNER, sights.instance)
+    pages = open_settings(page, authenticated_deployment, "adam", Role.ADMIN)
+    make_member(authenticated_deployment, "olive", Role.OWNER, pages.instance)
     page.reload()
     for name in ("Download", "Delete instance"):
         expect(page.get_by_text(name)).to_have_count(0)
@@ -228,10 +228,10 @@ def test_an_admin_keeps_the_policy_and_may_leave(
 
 
 def test_an_owner_takes_a_copy(page: Page, authenticated_deployment: Deployment, tmp_path: Path) -> None:
-    sights = open_settings(page, authenticated_deployment, "odin")
+    pages = open_settings(page, authenticated_deployment, "odin")
     with page.expect_download() as begun:
         page.get_by_role("link", name="Download").click()
-    assert begun.value.suggested_filename == f"{sights.instance}.jsonl"
+    assert begun.value.suggested_filename == f"{pages.instance}.jsonl"
     begun.value.save_as(tmp_path / "copy.jsonl")
     lines = (tmp_path / "copy.jsonl").read_text().splitlines()
     assert (json.loads(lines[0])["kind"], json.loads(lines[-1])["kind"]) == ("export", "manifest")

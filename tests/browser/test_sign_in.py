@@ -1,4 +1,4 @@
-"""Somebody signs in, submits a task, watches it live, and signs out: then their other pages show nothing any more."""
+"""A user signs in, submits a task, watches it live, and signs out; then their other pages are closed too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.security.permissions import Role
-from tests.browser.page_actions import Sights, forgiving
+from tests.browser.page_actions import InstancePages, forgiving
 from tests.browser.signed_in_users import make_member, sign_in
 from tests.harness.browser import Complaints
 from tests.harness.deployment import Deployment
@@ -19,19 +19,19 @@ def test_sign_in_submit_watch_and_sign_out(
     browser: tuple[Page, Complaints], authenticated_deployment: Deployment
 ) -> None:
     page, complaints = browser
-    sights = Sights(page, authenticated_deployment, authenticated_deployment.webs[0].url)
-    make_member(authenticated_deployment, "olga", Role.OPERATOR, sights.instance)
-    page.goto(f"{sights.url}/instances/{sights.instance}")
+    pages = InstancePages(page, authenticated_deployment, authenticated_deployment.webs[0].url)
+    make_member(authenticated_deployment, "olga", Role.OPERATOR, pages.instance)
+    page.goto(f"{pages.url}/instances/{pages.instance}")
     sign_in(page, "olga")
-    page.wait_for_url(re.compile(f"/instances/{sights.instance}$"))
-    sights.expect_connection("Live")
+    page.wait_for_url(re.compile(f"/instances/{pages.instance}$"))
+    pages.expect_connection("Live")
 
-    sights.open_form("echo")
+    pages.open_form("echo")
     page.get_by_label("Message").fill("Hello")
-    sights.send()
-    sights.task_opened()
-    sights.expect_status("Completed")
-    sights.expect_connection("Live")
+    pages.send()
+    pages.task_opened()
+    pages.expect_status("Completed")
+    pages.expect_connection("Live")
 
     with page.expect_popup() as opened:
         page.evaluate("void window.open('/account')")
@@ -39,26 +39,26 @@ def test_sign_in_submit_watch_and_sign_out(
     with forgiving(complaints, "401"):
         other.get_by_role("button", name="Sign out").click()
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
-        # Its socket was cut, and whoever asks for another one has to sign in.
+        # The socket was closed, and a new one requires sign-in.
         page.wait_for_url(re.compile(r"/login\?next="))
     sign_in(page, "olga")
-    sights.task_opened()
-    sights.expect_connection("Live")
+    pages.task_opened()
+    pages.expect_connection("Live")
 
 
 def test_a_viewer_watches_and_is_offered_nothing_else(page: Page, authenticated_deployment: Deployment) -> None:
-    sights = Sights(page, authenticated_deployment, authenticated_deployment.webs[0].url)
-    make_member(authenticated_deployment, "vera", Role.VIEWER, sights.instance)
-    page.goto(f"{sights.url}/instances/{sights.instance}")
+    pages = InstancePages(page, authenticated_deployment, authenticated_deployment.webs[0].url)
+    make_member(authenticated_deployment, "vera", Role.VIEWER, pages.instance)
+    page.goto(f"{pages.url}/instances/{pages.instance}")
     sign_in(page, "vera")
-    sights.expect_connection("Live")
+    pages.expect_connection("Live")
     expect(page.get_by_role("link", name="New task")).to_have_count(0)
-    task_id = sights.deployment.submit(sights.instance, "probe", {"fail_at": 1, "error": "permanent"})
-    expect(sights.row(task_id)).to_contain_text("Failed")
-    sights.open_task(task_id)
+    task_id = pages.deployment.submit(pages.instance, "probe", {"fail_at": 1, "error": "permanent"})
+    expect(pages.row(task_id)).to_contain_text("Failed")
+    pages.open_task(task_id)
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
-    page.goto(f"{sights.url}/instances/{sights.instance}/schedules")
-    sights.expect_connection("Live")
+    page.goto(f"{pages.url}/instances/{pages.instance}/schedules")
+    pages.expect_connection("Live")
     expect(page.locator("#add-panel")).to_be_hidden()
 
 

@@ -1,1 +1,1 @@
-"""The web process: REST, its document, headers, health and metrics, asked in this process."""
+"""Tests of the web process: REST, pages, headers, health and metrics, in the test process."""

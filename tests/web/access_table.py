@@ -1,4 +1,4 @@
-"""Who gets what answer from which route. A route that is not in the table fails `test_access_table`."""
+"""The expected status of each route for each kind of caller; `test_routes_table` checks it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: Who asks, in the order of a row's answers. `page` bears a token for the instance, `task_page` one for a task of it.
-WHO = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser", "page", "task_page", "expired")
+#: Callers in the order of a row's statuses. `page` has an API token of the instance, `task_page` one of a task in it.
+CALLERS = ("nobody", "stranger", "viewer", "operator", "admin", "owner", "superuser", "page", "task_page", "expired")
 
-#: Everybody, known or not.
+#: All callers, also anonymous ones.
 PUBLIC = "200 200 200 200 200 200 200 200 200 200"
-#: Everybody who is known.
+#: All authenticated callers.
 KNOWN = "401 200 200 200 200 200 200 200 200 401"
-#: Everybody who is known, but front ends.
+#: All authenticated callers except front ends.
 PEOPLE = "401 200 200 200 200 200 200 403 403 401"
-#: Nobody, whoever they are: what they show is wrong.
+#: No caller: the credentials in the body are wrong.
 REFUSED = "401 401 401 401 401 401 401 401 401 401"
 SUPERUSERS = "401 403 403 403 403 403 200 403 403 401"
-#: Members, and front ends of the instance; a superuser is no member by that.
+#: Members and front ends of the instance; superusers are not members by default.
 READERS = "401 404 200 200 200 200 404 200 200 401"
-#: Where a token for one task is not enough.
+#: Routes that refuse a token for one task.
 WHOLE = "401 404 200 200 200 200 404 200 403 401"
-#: Likewise, where it must not even learn whether the thing is there.
+#: Routes that hide the object from a token for one task.
 WHOLE_HIDDEN = "401 404 200 200 200 200 404 200 404 401"
-#: Members, on pages, which are no front end's.
+#: Members on pages, which refuse front ends.
 MEMBERS = "401 404 200 200 200 200 404 403 403 401"
 OPERATORS = "401 404 403 200 200 200 404 403 403 401"
-#: Where a token for one task must not learn whether the thing is there.
+#: Operators; the object is hidden from a token for one task.
 OPERATORS_HIDDEN = "401 404 403 200 200 200 404 403 404 401"
 ADMINS = "401 404 403 403 200 200 404 403 403 401"
 OWNERS = "401 404 403 403 403 200 404 403 403 401"
@@ -35,7 +35,7 @@ OWNERS = "401 404 403 403 403 200 404 403 403 401"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How a route is asked, and the statuses that each of `WHO` gets; `done` is its status of success."""
+    """The request of a route, and the expected status for each caller; `done` is its success status."""
 
     answers: str
     path: Callable[[Any], str]
@@ -44,7 +44,7 @@ class Row:
 
     def expected(self) -> dict[str, int]:
         statuses = [int(status) for status in self.answers.split()]
-        return {who: self.done if status == 200 else status for who, status in zip(WHO, statuses, strict=True)}
+        return {who: self.done if status == 200 else status for who, status in zip(CALLERS, statuses, strict=True)}
 
 
 def _at(path: str) -> Callable[[Any], str]:
@@ -63,15 +63,15 @@ TABLE = {
     "GET /instances/<instance_id>/settings": Row(ADMINS, _at("/instances/acme/settings")),
     "GET /tasks/<task_id>": Row(MEMBERS, lambda domain: f"/tasks/{domain.task_id}"),
     "GET /account": Row(PEOPLE, _at("/account")),
-    # Whoever is not signed in by a cookie has no session to end and no page to give a token to.
+    # Without a session cookie there is no session to end and no token to issue.
     "GET /login": Row(PUBLIC, _at("/login")),
-    "POST /login": Row(" ".join(["403"] * len(WHO)), _at("/login")),
-    "GET /login/provider": Row(" ".join(["404"] * len(WHO)), _at("/login/provider")),
-    "GET /login/provider/back": Row(" ".join(["404"] * len(WHO)), _at("/login/provider/back")),
+    "POST /login": Row(" ".join(["403"] * len(CALLERS)), _at("/login")),
+    "GET /login/provider": Row(" ".join(["404"] * len(CALLERS)), _at("/login/provider")),
+    "GET /login/provider/back": Row(" ".join(["404"] * len(CALLERS)), _at("/login/provider/back")),
     "POST /logout": Row(PUBLIC, _at("/logout"), done=303),
-    "POST /session/token": Row(" ".join(["401"] * len(WHO)), _at("/session/token")),
+    "POST /session/token": Row(" ".join(["401"] * len(CALLERS)), _at("/session/token")),
     "GET /agents": Row(PEOPLE, _at("/agents")),
-    # No tenant's: files that are the same for everybody, and signs of life for load balancers.
+    # Static files, and health checks for load balancers.
     "GET /clients/javascript/<path:name>": Row(PUBLIC, _at("/clients/javascript/log_position.js")),
     "GET /docs/websocket_client_example.html": Row(PUBLIC, _at("/docs/websocket_client_example.html")),
     "GET /favicon.ico": Row(PUBLIC, _at("/favicon.ico")),
@@ -79,13 +79,13 @@ TABLE = {
     "GET /api/docs": Row(PUBLIC, _at("/api/docs")),
     "GET /api/openapi.json": Row(PUBLIC, _at("/api/openapi.json")),
     "GET /healthz": Row(PUBLIC, _at("/healthz")),
-    # The hub does not run here.
+    # The hub does not run in this test.
     "GET /readyz": Row(PUBLIC, _at("/readyz"), done=503),
     "GET /metrics": Row(SUPERUSERS, _at("/metrics")),
-    # Who signs in is not known yet.
+    # The caller is anonymous until they sign in.
     "POST /api/v1/auth/login": Row(REFUSED, _at("/api/v1/auth/login"), {"name": "nobody", "password": "x"}),
     "POST /api/v1/auth/refresh": Row(REFUSED, _at("/api/v1/auth/refresh"), {"session_token": "x"}),
-    # These actors were not issued a token here, and have no password.
+    # These actors have no token row and no password.
     "POST /api/v1/auth/logout": Row("401 409 409 409 409 409 409 403 403 401", _at("/api/v1/auth/logout")),
     "POST /api/v1/auth/password": Row(
         "401 403 403 403 403 403 403 403 403 401",
@@ -117,7 +117,7 @@ TABLE = {
     ),
     "GET /api/v1/tokens": Row(PEOPLE, _at("/api/v1/tokens")),
     "POST /api/v1/tokens": Row(PEOPLE, _at("/api/v1/tokens"), {"name": "ci"}, 201),
-    # Nobody's: a token is its owner's alone.
+    # A token belongs to its owner only.
     "DELETE /api/v1/tokens/<token_id>": Row(
         "401 404 404 404 404 404 404 403 403 401", _at("/api/v1/tokens/00000000-0000-4000-8000-000000000000")
     ),
@@ -169,7 +169,7 @@ TABLE = {
         ADMINS, _at("/api/v1/instances/acme/policy"), {"secret_fields": ["iban"]}
     ),
     "GET /api/v1/instances/<instance_id>/export": Row(OWNERS, _at("/api/v1/instances/acme/export")),
-    # Without the id once more; whoever may not is refused before that.
+    # Without the confirmation; callers without permission are refused first.
     "DELETE /api/v1/instances/<instance_id>": Row(OWNERS, _at("/api/v1/instances/acme"), None, 422),
     "GET /api/v1/schedules/<schedule_id>": Row(
         WHOLE_HIDDEN, lambda domain: f"/api/v1/schedules/{domain.new_schedule()}"

@@ -1,4 +1,4 @@
-"""What each route leaves in the audit log. A changing route that is not in the table fails `test_audit_deeds`."""
+"""The expected audit entries of each changing route; `test_audited_routes` checks them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from tests.web.access_table import SCHEDULE
 from tests.web.browser_client import csrf_token_of
 from tests.web.callers import CallersApp
 
-#: How a request finds out who makes it where no callers_app says so.
+#: The real identification of callers, which `CallersApp` replaces.
 _IDENTIFY = current_caller.identify
 _NUMBERS = itertools.count(1)
 
-#: An entry's action, the type of its object and the object's id: `made` is in the answer, `/4` the part of the path at
-#: that place, `who` whoever asks, `*` anything, and whatever else the id itself.
+#: Action, object type and object id of an entry. The id is `made` (in the response), `/4` (the fourth part of the
+#: path), `who` (the caller), `*` (any), or a literal id.
 Mark = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a route leaves in the log of `scope` (of no instance when empty) when `who` asks; in their order.
+class ExpectedEntries:
+    """The entries of a route in the log of `scope` (empty: no instance) for the caller `who`, in order.
 
     `ask` does what a path and a body of the access table cannot; it tells the answer, and the id of who did it.
     """
 
     who: str
     scope: str
-    marks: list[Mark]
+    entries: list[Mark]
     path: Callable[[CallersApp], str] | None = None
     body: dict[str, Any] | None = None
     done: int | None = None
@@ -47,7 +47,7 @@ class Left:
 
 
 def _make_known(callers_app: CallersApp) -> tuple[str, str]:
-    """Somebody with a password: their name and id."""
+    """Create a user with a password; return their name and id."""
     name = f"known{next(_NUMBERS)}"
     return name, users.create_user(callers_app.rt, name, PASSWORD)["id"]
 
@@ -113,7 +113,7 @@ def _disabled(callers_app: CallersApp) -> str:
 
 
 def _superuser(callers_app: CallersApp) -> str:
-    """Somebody who is not the last one."""
+    """Return the path to demote a superuser who is not the last one."""
     other, name = callers_app.new_user(), callers_app.new_user()
     users.make_superuser(callers_app.rt, other)
     users.make_superuser(callers_app.rt, name)
@@ -121,7 +121,7 @@ def _superuser(callers_app: CallersApp) -> str:
 
 
 def _doomed(callers_app: CallersApp) -> str:
-    """An instance with a task that waits and a schedule, to be deleted."""
+    """Create an instance with a queued task and a schedule; return the path to delete it."""
     callers_app.request("superuser", "POST", "/api/v1/instances", {"name": "Doomed", "id": "doomed"})
     members.set_member(callers_app.rt, "doomed", "owner", "owner")
     callers_app.new_task("doomed")
@@ -133,50 +133,72 @@ _USERS: Any = {"who": "superuser", "scope": ""}
 _OWNER: Any = {"who": "owner", "scope": "acme"}
 
 TABLE = {
-    "POST /login": Left("", "", [("session.open", "user", "who")], ask=_login_by_page, done=303, entrance="ui"),
-    "POST /logout": Left("", "", [("session.close", "user", "who")], ask=_logout_by_page, done=303, entrance="ui"),
-    "POST /api/v1/auth/login": Left("", "", [("session.open", "user", "who")], ask=_login),
-    "POST /api/v1/auth/logout": Left("", "", [("session.close", "user", "who")], ask=_logout, done=204),
-    "POST /api/v1/auth/password": Left("", "", [("user.password", "user", "who")], ask=_change_password, done=204),
-    "POST /api/v1/users": Left(
-        **_USERS, marks=[("user.create", "user", "made")], body={"name": "made", "issuer": "https://i", "subject": "1"}
+    "POST /login": ExpectedEntries(
+        "", "", [("session.open", "user", "who")], ask=_login_by_page, done=303, entrance="ui"
     ),
-    "POST /api/v1/users/<user_name>/disable": Left(**_USERS, marks=[("user.disable", "user", "/4")]),
-    "POST /api/v1/users/<user_name>/enable": Left(**_USERS, marks=[("user.enable", "user", "/4")], path=_disabled),
-    "POST /api/v1/users/<user_name>/promote": Left(**_USERS, marks=[("user.promote", "user", "/4")]),
-    "POST /api/v1/users/<user_name>/demote": Left(**_USERS, marks=[("user.demote", "user", "/4")], path=_superuser),
-    "POST /api/v1/users/<user_name>/password": Left(**_USERS, marks=[("user.password", "user", "/4")]),
-    "POST /api/v1/tokens": Left("viewer", "", [("token.mint", "token", "made")]),
-    "DELETE /api/v1/tokens/<token_id>": Left(
+    "POST /logout": ExpectedEntries(
+        "", "", [("session.close", "user", "who")], ask=_logout_by_page, done=303, entrance="ui"
+    ),
+    "POST /api/v1/auth/login": ExpectedEntries("", "", [("session.open", "user", "who")], ask=_login),
+    "POST /api/v1/auth/logout": ExpectedEntries("", "", [("session.close", "user", "who")], ask=_logout, done=204),
+    "POST /api/v1/auth/password": ExpectedEntries(
+        "", "", [("user.password", "user", "who")], ask=_change_password, done=204
+    ),
+    "POST /api/v1/users": ExpectedEntries(
+        **_USERS,
+        entries=[("user.create", "user", "made")],
+        body={"name": "made", "issuer": "https://i", "subject": "1"},
+    ),
+    "POST /api/v1/users/<user_name>/disable": ExpectedEntries(**_USERS, entries=[("user.disable", "user", "/4")]),
+    "POST /api/v1/users/<user_name>/enable": ExpectedEntries(
+        **_USERS, entries=[("user.enable", "user", "/4")], path=_disabled
+    ),
+    "POST /api/v1/users/<user_name>/promote": ExpectedEntries(**_USERS, entries=[("user.promote", "user", "/4")]),
+    "POST /api/v1/users/<user_name>/demote": ExpectedEntries(
+        **_USERS, entries=[("user.demote", "user", "/4")], path=_superuser
+    ),
+    "POST /api/v1/users/<user_name>/password": ExpectedEntries(**_USERS, entries=[("user.password", "user", "/4")]),
+    "POST /api/v1/tokens": ExpectedEntries("viewer", "", [("token.mint", "token", "made")]),
+    "DELETE /api/v1/tokens/<token_id>": ExpectedEntries(
         "viewer", "", [("token.revoke", "token", "/4")], path=_own_token, done=204
     ),
-    "POST /api/v1/instances": Left(
+    "POST /api/v1/instances": ExpectedEntries(
         "viewer", "fresh", [("instance.create", "instance", "fresh")], body={"name": "Fresh", "id": "fresh"}
     ),
-    "POST /api/v1/instances/<instance_id>/tasks": Left(**_OWNER, marks=[("task.submit", "task", "made")]),
-    "POST /api/v1/tasks/<task_id>/cancel": Left(**_OWNER, marks=[("task.cancel", "task", "/4")]),
-    "POST /api/v1/tasks/<task_id>/retry": Left(**_OWNER, marks=[("task.retry", "task", "/4")]),
-    "PUT /api/v1/instances/<instance_id>/members/<user_name>": Left(**_OWNER, marks=[("member.write", "user", "/6")]),
-    "DELETE /api/v1/instances/<instance_id>/members/<user_name>": Left(
-        **_OWNER, marks=[("member.write", "user", "/6")]
+    "POST /api/v1/instances/<instance_id>/tasks": ExpectedEntries(**_OWNER, entries=[("task.submit", "task", "made")]),
+    "POST /api/v1/tasks/<task_id>/cancel": ExpectedEntries(**_OWNER, entries=[("task.cancel", "task", "/4")]),
+    "POST /api/v1/tasks/<task_id>/retry": ExpectedEntries(**_OWNER, entries=[("task.retry", "task", "/4")]),
+    "PUT /api/v1/instances/<instance_id>/members/<user_name>": ExpectedEntries(
+        **_OWNER, entries=[("member.write", "user", "/6")]
     ),
-    "POST /api/v1/instances/<instance_id>/front-end-tokens": Left(**_OWNER, marks=[("token.mint", "token", "made")]),
-    "DELETE /api/v1/instances/<instance_id>/front-end-tokens/<token_id>": Left(
-        **_OWNER, marks=[("token.revoke", "token", "/6")]
+    "DELETE /api/v1/instances/<instance_id>/members/<user_name>": ExpectedEntries(
+        **_OWNER, entries=[("member.write", "user", "/6")]
     ),
-    "POST /api/v1/instances/<instance_id>/schedules": Left(
-        **_OWNER, marks=[("schedule.write", "schedule", "made")], body={**SCHEDULE, "name": "Daily"}
+    "POST /api/v1/instances/<instance_id>/front-end-tokens": ExpectedEntries(
+        **_OWNER, entries=[("token.mint", "token", "made")]
     ),
-    "POST /api/v1/schedules/<schedule_id>/pause": Left(**_OWNER, marks=[("schedule.write", "schedule", "/4")]),
-    "POST /api/v1/schedules/<schedule_id>/resume": Left(
-        **_OWNER, marks=[("schedule.write", "schedule", "/4")], path=_paused
+    "DELETE /api/v1/instances/<instance_id>/front-end-tokens/<token_id>": ExpectedEntries(
+        **_OWNER, entries=[("token.revoke", "token", "/6")]
     ),
-    "DELETE /api/v1/schedules/<schedule_id>": Left(**_OWNER, marks=[("schedule.write", "schedule", "/4")]),
-    "PUT /api/v1/instances/<instance_id>/policy": Left(**_OWNER, marks=[("policy.write", "policy", "acme")]),
-    # A copy changes nothing here, and takes everything elsewhere.
-    "GET /api/v1/instances/<instance_id>/export": Left(**_OWNER, marks=[("instance.export", "instance", "acme")]),
-    # Its beginning, what it had to cancel, and its end.
-    "DELETE /api/v1/instances/<instance_id>": Left(
+    "POST /api/v1/instances/<instance_id>/schedules": ExpectedEntries(
+        **_OWNER, entries=[("schedule.write", "schedule", "made")], body={**SCHEDULE, "name": "Daily"}
+    ),
+    "POST /api/v1/schedules/<schedule_id>/pause": ExpectedEntries(
+        **_OWNER, entries=[("schedule.write", "schedule", "/4")]
+    ),
+    "POST /api/v1/schedules/<schedule_id>/resume": ExpectedEntries(
+        **_OWNER, entries=[("schedule.write", "schedule", "/4")], path=_paused
+    ),
+    "DELETE /api/v1/schedules/<schedule_id>": ExpectedEntries(**_OWNER, entries=[("schedule.write", "schedule", "/4")]),
+    "PUT /api/v1/instances/<instance_id>/policy": ExpectedEntries(
+        **_OWNER, entries=[("policy.write", "policy", "acme")]
+    ),
+    # An export changes nothing but discloses all data.
+    "GET /api/v1/instances/<instance_id>/export": ExpectedEntries(
+        **_OWNER, entries=[("instance.export", "instance", "acme")]
+    ),
+    # The start, the cancelled task, and the end.
+    "DELETE /api/v1/instances/<instance_id>": ExpectedEntries(
         "owner",
         "doomed",
         [
@@ -188,10 +210,10 @@ TABLE = {
         done=200,
     ),
 }
-#: Changes that leave nothing, and why.
+#: Changing routes without an entry, and the reason.
 NOTHING = {
     "POST /session/token": "a page gets access tokens of the session whose beginning was written down",
     "POST /api/v1/auth/refresh": "likewise a program; a secret that comes twice is `session.replay`",
 }
-#: What takes more than an application: the test that it is proven by.
+#: Routes that need more than an application, and the test that covers them.
 ELSEWHERE = {"GET /login/provider/back": "tests/journey/access/test_oidc.py"}

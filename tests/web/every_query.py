@@ -1,4 +1,4 @@
-"""Beside the road: everything that is asked of the database, done once on a database with a little of everything."""
+"""Runs every query of the application once, on a small database with rows of every kind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.harness.query_plans import OWN
 from tests.web.access_table import TABLE
 from tests.web.callers import CallersApp
 
-#: Settings with which there is something to prune.
+#: Settings under which rows are pruned.
 KEEPS: dict[str, Any] = {
     "event_retention_days": 10.0, "task_retention_days": 10.0, "token_keep_days": 10.0, "audit_keep_days": 10.0,
     "prune_floor": 0.0, "encryption_keys": "one:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
@@ -42,13 +42,13 @@ _PASSWORD = "correct horse battery"
 
 
 def do_everything(callers_app: CallersApp) -> None:
-    """Do all of it."""
+    """Run all queries."""
     for do in (work_all, sweep_all, sign_in_all, ask_all, keep_all):
         do(callers_app)
 
 
 def ask_all(callers_app: CallersApp) -> None:
-    """Ask every route as everybody whom it answers, and every list with every filter together with every other."""
+    """Call every route as each permitted caller, and every list with all combinations of filters."""
     for who in ("owner", "superuser", "task_page"):
         for route, row in TABLE.items():
             callers_app.request(who, route.split()[0], row.path(callers_app), row.body)
@@ -84,7 +84,7 @@ def _lists(callers_app: CallersApp) -> Iterator[tuple[str, str]]:
 
 
 def work_all(callers_app: CallersApp) -> None:
-    """Do what workers do: tasks to every end, with steps of every kind."""
+    """Run the workers' queries: tasks with every outcome, with steps of every kind."""
     rt = callers_app.rt
     done = _claimed(callers_app)
     rt.runs.heartbeat(done, 10, "on it")
@@ -118,9 +118,9 @@ def _claimed(callers_app: CallersApp) -> Claim:
 
 
 def sweep_all(callers_app: CallersApp) -> None:
-    """Do what is done again and again, with something to do for each."""
+    """Run the periodic queries, each with rows to work on."""
     rt = callers_app.rt
-    # As if the broker answered, and its queue were empty.
+    # The broker responds, and its queue is empty.
     rt.relay._depth = lambda: 0
     rt.relay._send = lambda wish: wish.sends == 0
     rt.ledger.mark_queued(callers_app.new_task(), 1, 60.0)
@@ -141,7 +141,7 @@ def sweep_all(callers_app: CallersApp) -> None:
 
 
 def _follow(callers_app: CallersApp) -> None:
-    """Read what web processes read for their clients."""
+    """Run the queries of delivery."""
     reader, pairs = DatabaseReader(callers_app.rt.db, callers_app.rt.settings), []
     for who in ("owner", "page", "superuser"):
         actor = callers_app.actors[who]
@@ -155,7 +155,7 @@ def _follow(callers_app: CallersApp) -> None:
 
 
 def sign_in_all(callers_app: CallersApp) -> None:
-    """Do what is done for users, and with what they show."""
+    """Run the queries of users, sessions and tokens."""
     rt, tokens = _trusted(callers_app.rt), callers_app.web_app.web.tokens
     users.create_user(rt, "ann", password=_PASSWORD)
     signed = sessions.sign_in(rt, tokens, "ann", _PASSWORD)
@@ -172,7 +172,7 @@ def sign_in_all(callers_app: CallersApp) -> None:
 
 
 def keep_all(callers_app: CallersApp) -> None:
-    """Delete what is no longer kept, seal what there is with another key, and end an instance."""
+    """Run retention, key rotation and the deletion of an instance."""
     rt = _trusted(callers_app.rt)
     list(key_rotation.rotate(rt.db))
     key_rotation.count_use(rt.db)
@@ -186,7 +186,7 @@ def keep_all(callers_app: CallersApp) -> None:
     assert retention.prune_due(rt, lambda: True)
     assert delete_spent(rt, lambda: True)
     with pytest.MonkeyPatch.context() as patch:
-        # Entries cannot be made older than they are: the database refuses it.
+        # The database refuses to change the age of entries.
         patch.setitem(vars(rt.settings), "audit_keep_days", -1.0)
         assert delete_old_entries(rt, lambda: True)
     log_epochs.renew_epoch(rt, "other")

@@ -1,7 +1,8 @@
 """Field types that the schemas share; Pydantic reads their JSON Schema from the annotations.
 
-A schema is a `TypedDict`: rows become plain dictionaries without validation on their way out, mypy checks their keys,
-and the OpenAPI document is made of the same class. Descriptions are `Field` annotations, so that subclasses inherit them.
+A schema is a `TypedDict`: rows become plain dictionaries without validation on their way out, mypy checks their
+keys, and the OpenAPI document is made of the same class. Descriptions are `Field` annotations, so that subclasses
+inherit them.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def login(body: Login) -> Response:
 def refresh(body: RefreshRequest) -> Response:
     """Get a new access token
 
-    A session token is valid for one call; the response contains the next one. Reuse of an earlier session token ends the
-    session, because it means that the token was stolen.
+    A session token is valid for one call; the response contains the next one. Reuse of an earlier session token ends
+    the session, because it means that the token was stolen.
     """
     return _write_session(password_login.refresh(body.session_token))
 

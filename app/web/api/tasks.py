@@ -94,8 +94,8 @@ def show_step(task_id: str, step_id: str) -> Response:
 def cancel_task(task_id: str) -> Response:
     """Cancel a task
 
-    A task that has not started is CANCELLED in the response. A running task has `cancel_requested` and becomes CANCELLED
-    once its run stops. Idempotent.
+    A task that has not started is CANCELLED in the response. A running task has `cancel_requested` and becomes
+    CANCELLED once its run stops. Idempotent.
     """
     return _write_outcome(task_service.cancel(act(), task_id))
 

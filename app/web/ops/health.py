@@ -1,9 +1,9 @@
 """Serves /healthz and /readyz: whether this process runs, and whether it delivers events to clients.
 
-Ready means that delivery works. It needs the database and the hub: if one of them is down, the response is 503 and a load
-balancer sends clients to another process. Without Redis the hub still finds events in the database at its next head
-check, so the status is `degraded` with 200: all web processes share that Redis, and taking them all out of service would
-stop what is only slower. The same applies to the broker, to workers that start nothing, and to beat.
+Ready means that delivery works. It needs the database and the hub: if one of them is down, the response is 503 and a
+load balancer sends clients to another process. Without Redis the hub still finds events in the database at its next
+head check, so the status is `degraded` with 200: all web processes share that Redis, and taking them all out of service
+would stop what is only slower. The same applies to the broker, to workers that start nothing, and to beat.
 """
 
 from __future__ import annotations

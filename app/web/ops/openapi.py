@@ -22,8 +22,8 @@ Submit tasks to an instance and follow their events. Socket.IO clients receive t
 `/api/v1/instances/{instance_id}/events` returns the same events.
 
 A list is `{items, next_cursor}`: send `next_cursor` as `cursor` until it is null. A write to a task returns \
-`{task, seq, epoch}`: a client that has received event number `seq` has seen its effect. Timestamps are RFC 3339 in UTC. \
-Errors are problem details (RFC 9457)."""
+`{task, seq, epoch}`: a client that has received event number `seq` has seen its effect. \
+Timestamps are RFC 3339 in UTC. Errors are problem details (RFC 9457)."""
 
 _TASK = "0b7a2c9e-53f4-4c0e-9d5e-2f1f6f0a6a11"
 _IN_PATHS: dict[str, Node] = {

@@ -1,4 +1,4 @@
-"""The agents' cards over REST."""
+"""Agents over REST."""
 
 from __future__ import annotations
 

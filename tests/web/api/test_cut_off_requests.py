@@ -1,4 +1,4 @@
-"""A request whose database goes away in the middle of it: it waits and does it again, but never what may be stored."""
+"""Requests whose database connection breaks: they are repeated unless their write may be stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.web.app_fixture import SUBMISSION, WebApp, expect_json
 
 
 class Breaker:
-    """Cuts off the statement of a number, counted from where `arm` is called; afterwards the database is back."""
+    """Breaks the connection at the nth statement after `arm`; later statements work again."""
 
     def __init__(self, web_app: WebApp) -> None:
         self.left, self.asked = 0, 0

@@ -1,4 +1,4 @@
-"""A row that is damaged keeps no other out of an answer."""
+"""A damaged row does not affect the other rows of a response."""
 
 from __future__ import annotations
 

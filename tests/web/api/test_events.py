@@ -1,4 +1,4 @@
-"""An instance's log over REST: complete, in order, and honest about what it no longer has."""
+"""The event log over REST: complete, in order, with clear errors for deleted events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instance's policy, its copy and its end, and large outputs, over REST; on SQLite and PostgreSQL in turn."""
+"""Policy, export, deletion and large outputs over REST, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name
     params=[pytest.param("sqlite", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.service)]
 )
 def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
-    """Make applications on one database of this test's own."""
+    """Open applications on one new database."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     web_apps: list[WebApp] = []
 
@@ -50,14 +50,14 @@ def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewD
 
 @pytest.fixture
 def web_app(new_web_app: NewDesk) -> WebApp:
-    """One of them, with an instance `acme`."""
+    """An application with the instance `acme`."""
     web_app = new_web_app()
     web_app.create_instance("acme")
     return web_app
 
 
 def _large(web_app: WebApp, output: object) -> str:
-    """A task with a step of a large output; its id."""
+    """Run a task with a large step output; return its id."""
     task_id: str = web_app.submit()["task"]["id"]
     claim = web_app.rt.runs.claim(task_id, 1, "hand")
     assert claim is not None

@@ -1,4 +1,4 @@
-"""Creating instances is a right with a number for each user, and superusers are not counted."""
+"""The number of instances that each user may create; superusers are exempt."""
 
 from __future__ import annotations
 

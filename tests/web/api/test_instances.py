@@ -1,4 +1,4 @@
-"""Instances over REST: created, listed, refused by field, and shown whole."""
+"""Instances over REST: creation, lists, input errors and snapshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Members and front ends' tokens by REST."""
+"""Members and API tokens of front ends over REST."""
 
 from __future__ import annotations
 

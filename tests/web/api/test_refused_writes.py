@@ -1,4 +1,4 @@
-"""A database that takes no writes: requests are answered with 503 and the reason, and readiness tells it."""
+"""A database that refuses writes: requests get 503 with the reason, and readiness reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules over REST: added, paused, resumed, removed, and refused by field."""
+"""Schedules over REST: add, pause, resume, remove, and input errors."""
 
 from __future__ import annotations
 

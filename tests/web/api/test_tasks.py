@@ -1,4 +1,4 @@
-"""Tasks over REST: submitted, listed, cancelled, retried, and refused by field."""
+"""Tasks over REST: submit, list, cancel, retry, and input errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks and schedules of a kind that no running worker knows: taken, but not without a word, whoever asks."""
+"""Tasks and schedules of a kind that no running worker knows: accepted with a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be read are told of beside the good ones, by every answer that has them."""
+"""Unreadable rows are marked in every response, beside the readable ones."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.harness.query_plans import Faults, Said, find_on_postgresql, find_on_
 from tests.web.callers import open_callers_app
 from tests.web.every_query import KEEPS, do_everything
 
-#: What may read, or sort, more than it gives; by how it begins, or what is in it, and why.
+#: Queries that may read or sort more rows than they return, by their text, and the reason.
 ALLOWED = {
     "FROM membership JOIN user_account": "the members of one instance by name: people whom somebody invited one by one",
     "SELECT audit_chain.scope \nFROM audit_chain": "a row for each instance: at each look for what is old, in one "

@@ -1,4 +1,4 @@
-"""Health and readiness: what is told of each part, and when clients are sent elsewhere."""
+"""Health and readiness: the state of each component, and the overall status."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_process_that_answers_lives(web_app: WebApp) -> None:
     }
 
 
-#: What is told of the work of a deployment whose workers have not come yet.
+#: The states in a deployment without workers.
 WORK = {"broker": "ok", "workers": "degraded", "tasks": "ok", "schedules": "ok"}
 
 

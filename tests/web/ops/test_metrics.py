@@ -1,4 +1,4 @@
-"""Metrics: every request counted, and nothing that callers make up."""
+"""Metrics: every request is counted, and arbitrary paths create no series."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def test_what_callers_make_up_is_no_new_series(web_app: WebApp) -> None:
 
 def test_the_metrics_are_served_as_text(web_app: WebApp) -> None:
     response = web_app.client.get("/metrics")
-    # The plainest there is, as for whoever asks a worker or beat for no other.
+    # The plain text format, as workers and beat serve by default.
     assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "swallowtail_http_requests_total" in response.text
     assert "swallowtail_published_total" in response.text
 
 
 def test_the_page_about_metrics_names_each_of_them_and_no_others(web_app: WebApp) -> None:
-    # What a web process sweeps is part of what serves, not of the application.
+    # The sweeper is part of the server, not of the application.
     importlib.import_module("swallowtail.app.core.maintenance.sweeper")
-    # What a worker counts.
+    # Metrics of workers.
     importlib.import_module("swallowtail.workers.broker.message_check")
     web_app.rt.relay.depth = 0
     served = set(re.findall(r"^# TYPE (swallowtail_\w+) ", web_app.client.get("/metrics").text, re.MULTILINE))

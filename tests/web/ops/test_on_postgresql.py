@@ -1,4 +1,4 @@
-"""What a second database could see differently: pages, keys, hostile text and being away."""
+"""Behaviour that could differ on PostgreSQL: pages, keys, hostile text and outages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document is valid, complete and true: every route is in it, and every answer has the shape that it tells of."""
+"""The OpenAPI document is valid and complete, and real responses match its schemas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swallowtail.app.web.api.schemas.responses import Problem
 from swallowtail.app.web.http.problem_details import KINDS
 from tests.web.app_fixture import SUBMISSION, Json, WebApp, expect_json, expect_problem
 
-#: Served for people or machines of other kinds; not part of the API.
+#: Endpoints that are not part of the API.
 OUTSIDE = {"static", "openapi.spec", "api_docs"}
 
 
@@ -103,15 +103,15 @@ def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Json
     assert used == set(document["components"]["schemas"])
 
 
-class Judge:
-    """Holds real answers against the document."""
+class DocumentChecker:
+    """Checks real responses against the document."""
 
     def __init__(self, document: Json) -> None:
         self.document = document
         self.registry = Registry().with_resource("", Resource.opaque(document))
 
     def check(self, operation_id: str, answer: Any) -> Json:
-        """Check an answer's status, media type and body; the body."""
+        """Check a response's status, media type and body; return the body."""
         operation = next(o for _, _, o in _operations(self.document) if o["operationId"] == operation_id)
         reported = _follow(self.document, operation["responses"][str(answer.status_code)])
         schema = reported["content"][answer.mimetype]["schema"]
@@ -122,65 +122,65 @@ class Judge:
 
 
 def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
-    judge = Judge(document)
-    judge.check("create_instance", web_app.post("/instances", {"name": "B", "id": "b"}))
-    task_id = judge.check("submit_task", web_app.post("/instances/acme/tasks", SUBMISSION))["task"]["id"]
-    judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
+    checker = DocumentChecker(document)
+    checker.check("create_instance", web_app.post("/instances", {"name": "B", "id": "b"}))
+    task_id = checker.check("submit_task", web_app.post("/instances/acme/tasks", SUBMISSION))["task"]["id"]
+    checker.check("show_task", web_app.get(f"/tasks/{task_id}"))
     web_app.perform(task_id, fail=True)
-    judge.check("show_task", web_app.get(f"/tasks/{task_id}"))
-    (step,) = judge.check("list_steps", web_app.get(f"/tasks/{task_id}/steps"))["items"]
-    judge.check("show_step", web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))
-    judge.check("retry_task", web_app.post(f"/tasks/{task_id}/retry"))
-    judge.check("cancel_task", web_app.post(f"/tasks/{task_id}/cancel"))
-    judge.check("list_tasks", web_app.get("/instances/acme/tasks"))
-    judge.check("list_events", web_app.get("/instances/acme/events"))
-    judge.check("show_snapshot", web_app.get("/instances/acme/snapshot"))
-    judge.check("list_instances", web_app.get("/instances"))
-    judge.check("show_instance", web_app.get("/instances/acme"))
-    judge.check("list_agents", web_app.get("/agents"))
-    judge.check("show_agent", web_app.get("/agents/brief"))
+    checker.check("show_task", web_app.get(f"/tasks/{task_id}"))
+    (step,) = checker.check("list_steps", web_app.get(f"/tasks/{task_id}/steps"))["items"]
+    checker.check("show_step", web_app.get(f"/tasks/{task_id}/steps/{step['step_id']}"))
+    checker.check("retry_task", web_app.post(f"/tasks/{task_id}/retry"))
+    checker.check("cancel_task", web_app.post(f"/tasks/{task_id}/cancel"))
+    checker.check("list_tasks", web_app.get("/instances/acme/tasks"))
+    checker.check("list_events", web_app.get("/instances/acme/events"))
+    checker.check("show_snapshot", web_app.get("/instances/acme/snapshot"))
+    checker.check("list_instances", web_app.get("/instances"))
+    checker.check("show_instance", web_app.get("/instances/acme"))
+    checker.check("list_agents", web_app.get("/agents"))
+    checker.check("show_agent", web_app.get("/agents/brief"))
     expected = {"name": "Daily", "kind": "brief", "input": {"text": "a"}, "interval_seconds": 60}
-    schedule_id = judge.check("add_schedule", web_app.post("/instances/acme/schedules", expected))["id"]
-    judge.check("show_schedule", web_app.get(f"/schedules/{schedule_id}"))
-    judge.check("list_schedules", web_app.get("/instances/acme/schedules"))
-    judge.check("list_slots", web_app.get(f"/schedules/{schedule_id}/slots"))
-    judge.check("pause_schedule", web_app.post(f"/schedules/{schedule_id}/pause"))
-    judge.check("resume_schedule", web_app.post(f"/schedules/{schedule_id}/resume"))
-    judge.check("create_user", web_app.post("/users", {"name": "bob", "password": "correct horse battery"}))
-    judge.check("show_user", web_app.get("/users/bob"))
-    judge.check("list_users", web_app.get("/users"))
-    judge.check("set_member", web_app.client.put("/api/v1/instances/acme/members/bob", json={"role": "viewer"}))
-    judge.check("list_members", web_app.get("/instances/acme/members"))
-    judge.check("mint_front_end_token", web_app.post("/instances/acme/front-end-tokens", {"name": "shop"}))
-    judge.check("list_front_end_tokens", web_app.get("/instances/acme/front-end-tokens"))
-    judge.check("replace_policy", web_app.client.put("/api/v1/instances/acme/policy", json={"event_days": 30}))
-    judge.check("read_policy", web_app.get("/instances/acme/policy"))
-    judge.check("list_audit", web_app.get("/instances/acme/audit"))
-    judge.check("whoami", web_app.get("/auth/whoami"))
-    judge.check("show_health", web_app.client.get("/healthz"))
-    judge.check("show_readiness", web_app.client.get("/readyz"))
+    schedule_id = checker.check("add_schedule", web_app.post("/instances/acme/schedules", expected))["id"]
+    checker.check("show_schedule", web_app.get(f"/schedules/{schedule_id}"))
+    checker.check("list_schedules", web_app.get("/instances/acme/schedules"))
+    checker.check("list_slots", web_app.get(f"/schedules/{schedule_id}/slots"))
+    checker.check("pause_schedule", web_app.post(f"/schedules/{schedule_id}/pause"))
+    checker.check("resume_schedule", web_app.post(f"/schedules/{schedule_id}/resume"))
+    checker.check("create_user", web_app.post("/users", {"name": "bob", "password": "correct horse battery"}))
+    checker.check("show_user", web_app.get("/users/bob"))
+    checker.check("list_users", web_app.get("/users"))
+    checker.check("set_member", web_app.client.put("/api/v1/instances/acme/members/bob", json={"role": "viewer"}))
+    checker.check("list_members", web_app.get("/instances/acme/members"))
+    checker.check("mint_front_end_token", web_app.post("/instances/acme/front-end-tokens", {"name": "shop"}))
+    checker.check("list_front_end_tokens", web_app.get("/instances/acme/front-end-tokens"))
+    checker.check("replace_policy", web_app.client.put("/api/v1/instances/acme/policy", json={"event_days": 30}))
+    checker.check("read_policy", web_app.get("/instances/acme/policy"))
+    checker.check("list_audit", web_app.get("/instances/acme/audit"))
+    checker.check("whoami", web_app.get("/auth/whoami"))
+    checker.check("show_health", web_app.client.get("/healthz"))
+    checker.check("show_readiness", web_app.client.get("/readyz"))
 
 
 def test_the_refusals_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
-    judge = Judge(document)
-    judge.check("create_instance", web_app.post("/instances", {"name": "B", "id": "acme"}))
-    judge.check("create_instance", web_app.post("/instances", {}))
-    judge.check(
+    checker = DocumentChecker(document)
+    checker.check("create_instance", web_app.post("/instances", {"name": "B", "id": "acme"}))
+    checker.check("create_instance", web_app.post("/instances", {}))
+    checker.check(
         "submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{", content_type="application/json")
     )
-    judge.check("submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{}"))
-    judge.check("submit_task", web_app.post("/instances/nobody/tasks", SUBMISSION))
-    judge.check("list_events", web_app.get("/instances/acme/events?since=5"))
+    checker.check("submit_task", web_app.client.post("/api/v1/instances/acme/tasks", data=b"{}"))
+    checker.check("submit_task", web_app.post("/instances/nobody/tasks", SUBMISSION))
+    checker.check("list_events", web_app.get("/instances/acme/events?since=5"))
 
 
-#: What becomes of the examples; nothing is wrong with how they are written.
+#: Expected results of the examples in the document, which are well-formed.
 OUTCOMES: dict[str, tuple[int, str | None, str | None]] = {
     "replace_policy": (200, None, None),
-    # An agent that is not there, an instance that is there already.
+    # An unknown agent, an existing instance.
     "submit_task": (422, "invalid_input", "kind"),
     "add_schedule": (422, "invalid_input", "kind"),
     "create_instance": (409, "conflict", "id"),
-    # Tokens and passwords are nobody's; somebody without a name has neither.
+    # Callers of an open server have neither tokens nor a password.
     "login": (401, "unauthenticated", None),
     "refresh": (401, "unauthenticated", None),
     "change_password": (403, "forbidden", None),

@@ -1,4 +1,4 @@
-"""The pages as the server sends them: the state of one moment, nothing executable from others, and clear refusals."""
+"""The rendered pages: consistent state, no executable text of others, and clear errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 class Page(HTMLParser):
-    """A page's tags, its addresses, and the state in it."""
+    """Parses a page: its tags, its URLs and its state."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Page(HTMLParser):
             self.state = json.loads(data)
 
     def addresses(self) -> list[str]:
-        """Everything that the page loads or links to."""
+        """Return all URLs that the page loads or links to."""
         result = [attributes.get(name) for _, attributes in self.tags for name in ("src", "href")]
         return [address for address in result if address is not None]
 

@@ -1,4 +1,4 @@
-"""The settings page of an instance: who gets which part, what it shows, and that only our own pages can use it."""
+"""The settings page of an instance: its sections by role, its state, and its CSRF protection."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def callers_app(tmp_path: Path) -> Iterator[CallersApp]:
 
 
 def parts_of(text: str) -> set[str]:
-    """The parts that a page has."""
+    """Return the sections of a page."""
     return set(re.findall(r'id="([a-z]+)"', text)) & PARTS
 
 
 def state_of(text: str) -> dict[str, Any]:
-    """What the server put into a page for its scripts."""
+    """Return the state that the server rendered into a page."""
     match = re.search(r'<script type="application/json" id="state">(.*?)</script>', text, re.DOTALL)
     assert match, text
     state: dict[str, Any] = json.loads(match[1])

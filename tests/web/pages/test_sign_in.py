@@ -1,4 +1,4 @@
-"""Signing in to the pages: a cookie that only our pages can use, a session that ends, menus that show what one may."""
+"""Sign-in to the pages: the session cookie, the end of a session, and menus by role."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_signing_in_begins_another_session_and_ends_the_one_before(web_app: WebA
     sign_in(client)
     first = cookie(client)
     client.get("/logout")
-    # The form is there for whoever is signed in already too, when it was opened before.
+    # A form that was opened before the sign-in still works.
     other = web_app.app.test_client()
     page = other.get("/login")
     other.set_cookie("swallowtail_session", str(first))
@@ -190,7 +190,7 @@ def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_web_
         clock.move_to(again + timedelta(minutes=59))
         assert web_app.client.post("/session/token", headers=proof).status_code == 200
         clock.move_to(again + timedelta(minutes=61))
-        # A page that is left open asks by itself; nobody is there.
+        # An open page sends requests without a user.
         assert web_app.client.post("/session/token", headers=proof).status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""A browser whose Socket.IO client was never fetched is told what to run, by the page and not by a 404."""
+"""Without an installed Socket.IO client, the page shows which command installs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log by REST and as a page: what is in it, whose it is, and that it is text whatever it holds."""
+"""The audit log over REST and as a page: its entries, its readers, and the escaping of its texts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_refusals_are_written_down_where_they_belong(callers_app: CallersApp) ->
     for _ in range(5):
         assert callers_app.request("viewer", "POST", f"/api/v1/tasks/{callers_app.task_id}/cancel").status_code == 403
     assert callers_app.request("viewer", "GET", "/api/v1/audit").status_code == 403
-    # They are written in the background.
+    # Denied requests are written in the background.
     callers_app.web_app.web.denied_requests.close(timeout=60)
     items = callers_app.request("admin", "GET", "/api/v1/instances/acme/audit?action=denied").get_json()["items"]
     mine = [e for e in items if e["object_id"] == callers_app.task_id and e["detail"]["act"].endswith("/cancel")]

@@ -1,4 +1,4 @@
-"""Every route that changes something × what it leaves in the audit log: a route that is not in the table fails."""
+"""Every changing route × its audit entries; a route that is missing in the table fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.web.callers import CallersApp
 from tests.web.permissions import test_socket_events_table
 
 ROOT = Path(__file__).resolve().parents[3]
-#: Events over Socket.IO, all of which only begin or end to show something. One that changes something leaves an entry.
+#: Socket.IO events; they only start or stop a subscription, which leaves no entry.
 EVENTS_THAT_CHANGE_NOTHING = {
     "subscribe_instance", "unsubscribe_instance", "subscribe_task", "unsubscribe_task", "refresh_token",
 }  # fmt: skip
@@ -62,14 +62,14 @@ def test_what_is_done_is_written_with_who_what_and_from_where(callers_app: Calle
 
     new_entries = later(callers_app, before)
     if left.ask is not None:
-        # What was done to get there stands there, too; it was not done by this entrance.
+        # The preparation of the request leaves entries of other entry points.
         new_entries = [entry for entry in new_entries if entry.entrance == left.entrance]
-    objects = [name_object(mark[2], response, path, who) for mark in left.marks]
+    objects = [name_object(mark[2], response, path, who) for mark in left.entries]
     assert [told(entry) for entry in new_entries] == [
         (left.scope, "user", who, action, kind, entry.object_id if which is None else which, left.entrance, "127.0.0.1")
-        for (action, kind, _), which, entry in zip(left.marks, objects, new_entries, strict=False)
+        for (action, kind, _), which, entry in zip(left.entries, objects, new_entries, strict=False)
     ]
-    assert len(new_entries) == len(left.marks)
+    assert len(new_entries) == len(left.entries)
 
 
 def told(entry: AuditEntry) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def told(entry: AuditEntry) -> tuple[str, ...]:
 
 
 def name_object(told: str, answer: TestResponse, path: str, who: str) -> str | None:
-    """The id of what a mark is about; None where only the log knows."""
+    """Return the object id of an expected entry; None if only the log knows it."""
     if told == "made":
         made = answer.get_json()
         return str(made["id"] if "id" in made else (made.get("token") or made["task"])["id"])

@@ -1,4 +1,4 @@
-"""What somebody was refused is in the audit log, without their waiting for it, and however often they try."""
+"""Denied requests get audit entries in the background, a limited number per caller."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def callers_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 
 
 def refused(callers_app: CallersApp) -> list[AuditEntry]:
-    """What has been written about refusals, in each log from its first entry on."""
+    """Return the entries about denied requests of all logs."""
     with callers_app.rt.db.read() as session:
         about = select(AuditEntry).where(AuditEntry.action.in_(["denied", "token.refused"]))
         return list(session.scalars(about.order_by(AuditEntry.scope, AuditEntry.number)))
@@ -44,7 +44,7 @@ def await_refused(callers_app: CallersApp, number: int) -> list[AuditEntry]:
     wait_until(
         lambda: len(refused(callers_app)) >= number, "refusals are written", seen=lambda: len(refused(callers_app))
     )
-    # Whatever else waited has been written with them.
+    # All waiting entries were written with them.
     callers_app.web_app.web.denied_requests.close()
     return refused(callers_app)
 
@@ -145,7 +145,7 @@ def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(callers_ap
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait()
-    # As long as nobody else can write, this thread goes on all the same.
+    # While no other thread can write, this thread continues.
     for number in range(3 * BACKLOG):
         refusals.note(NotFound(), replace(caller, address=f"192.0.2.{number}"), "connect", "instance", "acme")
     let_go.set()

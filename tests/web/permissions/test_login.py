@@ -1,4 +1,4 @@
-"""Signing in by REST: tokens in the header and nowhere else, answers that tell nothing, users kept by superusers."""
+"""Sign-in over REST: tokens in the header only, uniform responses to failures, users managed by superusers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from swallowtail.app.core.tables.audit import AuditEntry
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
 from tests.web.app_fixture import Json, WebApp, expect_json, expect_problem
-from tests.web.ops.test_openapi import Judge
+from tests.web.ops.test_openapi import DocumentChecker
 
 NEW = "staple after staple"
 
@@ -58,7 +58,7 @@ def as_user(web_app: WebApp, name: str = "ann") -> dict[str, Any]:
 
 
 def audit(web_app: WebApp) -> list[tuple[str, str, str, str]]:
-    """What is written, but for refused tokens, which are written later (`test_refusals`)."""
+    """Return the entries except those about refused tokens, which are written later (`test_denied_requests`)."""
     mine = (AuditEntry.scope == "", AuditEntry.action != "token.refused")
     with web_app.rt.db.read() as session:
         rows = session.scalars(select(AuditEntry).where(*mine).order_by(AuditEntry.number))
@@ -117,7 +117,7 @@ def test_a_wrong_password_and_an_unknown_name_are_answered_alike(web_app: WebApp
         unauthenticated(response)
     assert len({response.get_data() for response in responses}) == 1
     assert len({str(sorted(response.headers)) for response in responses}) == 1
-    # One entry for each name, known or not, so that neither costs more time (docs/audit.md).
+    # One entry per name, known or not, so that both take the same time (docs/audit.md).
     assert audit(web_app) == [("", "login.failed", "rest", "127.0.0.1")] * 5
 
 
@@ -156,7 +156,7 @@ def test_a_bad_token_is_refused_also_where_nobody_has_to_show_one(tmp_path: Path
         )
         expect_json(web_app.get("/instances"))
         assert expect_json(web_app.get("/auth/whoami"))["kind"] == "open"
-        # A proxy's own password is not ours to judge.
+        # Basic authentication belongs to a proxy.
         expect_json(web_app.get("/instances", headers={"Authorization": "Basic YTpi"}))
         assert expect_json(web_app.get("/auth/whoami", **as_user(web_app)))["name"] == "ann"
     finally:
@@ -227,21 +227,21 @@ def test_a_personal_token_signs_itself_out(web_app: WebApp) -> None:
 
 
 def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp) -> None:
-    judge = Judge(expect_json(web_app.client.get("/api/openapi.json")))
-    tokens = judge.check("login", web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))
+    checker = DocumentChecker(expect_json(web_app.client.get("/api/openapi.json")))
+    tokens = checker.check("login", web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))
     root = {"headers": bearer(tokens["access_token"])}
-    judge.check("refresh", web_app.post("/auth/refresh", {"session_token": tokens["session_token"]}))
-    judge.check("whoami", web_app.get("/auth/whoami", **root))
-    judge.check("create_user", web_app.post("/users", {"name": "bob", "password": PASSWORD}, **root))
+    checker.check("refresh", web_app.post("/auth/refresh", {"session_token": tokens["session_token"]}))
+    checker.check("whoami", web_app.get("/auth/whoami", **root))
+    checker.check("create_user", web_app.post("/users", {"name": "bob", "password": PASSWORD}, **root))
     for name in ("disable", "enable"):
-        judge.check(f"{name}_user", web_app.post(f"/users/bob/{name}", **root))
-    judge.check("set_password", web_app.post("/users/bob/password", {"password": NEW}, **root))
-    judge.check("show_user", web_app.get("/users/bob", **root))
-    judge.check("list_users", web_app.get("/users", **root))
-    judge.check("mint_token", web_app.post("/tokens", {"name": "ci"}, **root))
-    judge.check("list_tokens", web_app.get("/tokens", **root))
-    judge.check("login", web_app.post("/auth/login", {"name": "boss", "password": "wrong"}))
-    judge.check("change_password", web_app.post("/auth/password", {"password": "x", "new_password": NEW}, **root))
+        checker.check(f"{name}_user", web_app.post(f"/users/bob/{name}", **root))
+    checker.check("set_password", web_app.post("/users/bob/password", {"password": NEW}, **root))
+    checker.check("show_user", web_app.get("/users/bob", **root))
+    checker.check("list_users", web_app.get("/users", **root))
+    checker.check("mint_token", web_app.post("/tokens", {"name": "ci"}, **root))
+    checker.check("list_tokens", web_app.get("/tokens", **root))
+    checker.check("login", web_app.post("/auth/login", {"name": "boss", "password": "wrong"}))
+    checker.check("change_password", web_app.post("/auth/password", {"password": "x", "new_password": NEW}, **root))
 
 
 def test_who_tries_passwords_is_asked_to_wait_and_who_knows_theirs_is_not_held_up(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_who_tries_passwords_is_asked_to_wait_and_who_knows_theirs_is_not_held_u
             unauthenticated(response)
         expect_problem(response, 429, "rate_limited")
         assert int(response.headers["Retry-After"]) >= 1
-        # The right password is not looked at either.
+        # The right password is not checked either.
         expect_problem(web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}), 429, "rate_limited")
         tried = len(audit(web_app))
         assert 0 < tried < 50

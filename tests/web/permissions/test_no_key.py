@@ -1,4 +1,4 @@
-"""Over HTTP, where a provider vouches for users and there is no key of ours: what needs one is 503 and names it."""
+"""A server with an identity provider but without a signing key: requests that need the key get 503 with its name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OIDC: dict[str, Any] = {"oidc_issuer": PROVIDER["jwt_issuer"], "oidc_client_id":
 
 @pytest.fixture
 def new_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
-    """Make applications on a database with an address, such as a distributed deployment has."""
+    """Open applications on a database URL, as a distributed deployment has."""
     web_apps: list[WebApp] = []
 
     def make(**more: Any) -> WebApp:
@@ -43,7 +43,7 @@ def new_web_app(tmp_path: Path) -> Iterator[Callable[..., WebApp]]:
 
 @pytest.fixture
 def web_app(new_web_app: Callable[..., WebApp]) -> WebApp:
-    """One of them, with the user `ann`, who owns the instance `acme`."""
+    """An application with the user `ann`, who owns the instance `acme`."""
     web_app = new_web_app()
     ann = users.create_user(web_app.rt, "ann", PASSWORD)
     create_instance(web_app.rt, "Acme", "acme")
@@ -54,7 +54,7 @@ def web_app(new_web_app: Callable[..., WebApp]) -> WebApp:
 
 
 def personal(web_app: WebApp) -> dict[str, str]:
-    """The header of a personal token of ann's, which needs no key."""
+    """Return the header with a personal token of `ann`, which needs no key."""
     view = next(one for one in users.list_users(web_app.rt, limit=10)[0] if one["name"] == "ann")
     actor = Actor("user", view["id"], "ann", user_id=view["id"])
     minted = api_tokens.mint_personal(web_app.rt.by(Caller(actor, "rest")), PersonalWish("script"))

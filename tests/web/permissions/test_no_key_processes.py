@@ -1,4 +1,4 @@
-"""Several web processes without the key that they need: the parent says so, once, and ends."""
+"""Several web processes without their signing key: the parent process reports it once and ends."""
 
 from __future__ import annotations
 

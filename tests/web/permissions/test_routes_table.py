@@ -1,10 +1,10 @@
-"""Every route × everybody who may ask: a route that is not in the table fails."""
+"""Every route × every kind of caller; a route that is missing in the table fails."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.web.access_table import TABLE, WHO
+from tests.web.access_table import CALLERS, TABLE
 from tests.web.callers import CallersApp, make_front_end
 
 
@@ -21,7 +21,7 @@ def test_every_route_is_in_the_table_and_nothing_else(callers_app: CallersApp) -
 def test_everybody_gets_the_answer_that_is_theirs(callers_app: CallersApp, route: str) -> None:
     row, method = TABLE[route], route.partition(" ")[0]
     options = {}
-    for place, who in enumerate(WHO):
+    for place, who in enumerate(CALLERS):
         body = row.body if row.body is None or "name" not in row.body else {**row.body, "name": f"{who}-{place}"}
         options[who] = callers_app.request(who, method, row.path(callers_app), body).status_code
     assert options == row.expected()
@@ -80,7 +80,7 @@ def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> 
     whole = callers_app.request(page, "GET", f"/api/v1/tasks/{task_id}/steps/{step['step_id']}").get_json()
     assert whole == {**step, "output": None}
     snapshot = callers_app.request(page, "GET", "/api/v1/instances/acme/snapshot").get_json()
-    # A snapshot shows tasks and steps in outline, to everybody.
+    # A snapshot contains task and step summaries.
     outline = {name: value for name, value in task.items() if name not in ("input", "result")}
     assert snapshot["tasks"] == [{**outline, "steps": [step], "steps_complete": True}]
     events = callers_app.request(page, "GET", "/api/v1/instances/acme/events").get_json()["items"]

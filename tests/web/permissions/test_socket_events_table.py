@@ -1,4 +1,4 @@
-"""Every Socket.IO event × everybody who may connect: an event that is not in the table fails."""
+"""Every Socket.IO event × every kind of caller; an event that is missing in the table fails."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.delivery.fakes import FakeTransport
-from tests.web.access_table import WHO
+from tests.web.access_table import CALLERS
 from tests.web.callers import CallersApp
 
 READERS = "unauthenticated not_found ok ok ok ok not_found ok ok unauthenticated"
-#: Giving up what one may not even have is no use and no harm.
-ANYBODY = " ".join(["ok"] * len(WHO))
-#: Those whom `Door` lets in have a token of their own to go on with; nobody has none.
+#: Unsubscribing is always allowed.
+ANYBODY = " ".join(["ok"] * len(CALLERS))
+#: Connected callers have a token to replace; anonymous callers have none.
 BEARERS = "forbidden ok ok ok ok ok ok ok ok forbidden"
 
 TABLE = {
@@ -35,8 +35,8 @@ def test_every_event_is_in_the_table_and_nothing_else(callers_app: CallersApp) -
     assert callers_app.web_app.web.events == set(TABLE)
 
 
-def deeds(callers_app: CallersApp, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
-    """What each event comes to."""
+def actions(callers_app: CallersApp, hub: Hub, actor: Actor) -> dict[str, Callable[[], object]]:
+    """Return the action of each event."""
     return {
         "subscribe_instance": lambda: hub.subscriptions.subscribe("c", "acme", None, lambda _: None),
         "unsubscribe_instance": lambda: hub.subscriptions.unsubscribe("c", "acme", lambda: None),
@@ -48,9 +48,9 @@ def deeds(callers_app: CallersApp, hub: Hub, actor: Actor) -> dict[str, Callable
     }
 
 
-def outcome(deed: Callable[[], object]) -> str:
+def outcome(action: Callable[[], object]) -> str:
     try:
-        deed()
+        action()
     except SwallowtailError as refusal:
         return refusal.code
     return "ok"
@@ -60,13 +60,13 @@ def outcome(deed: Callable[[], object]) -> str:
 def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> None:
     settings = callers_app.rt.settings
     result = []
-    for who in WHO:
+    for who in CALLERS:
         hub = Hub(settings, DatabaseReader(callers_app.rt.db, settings), FakeTransport())
         actor = callers_app.actors[who]
         hub.clients.add("c", actor)
-        result.append(outcome(deeds(callers_app, hub, actor)[event]))
+        result.append(outcome(actions(callers_app, hub, actor)[event]))
         hub.subscriptions.disconnect("c")
-    assert dict(zip(WHO, result, strict=True)) == dict(zip(WHO, TABLE[event].split(), strict=True))
+    assert dict(zip(CALLERS, result, strict=True)) == dict(zip(CALLERS, TABLE[event].split(), strict=True))
 
 
 def test_a_token_cannot_be_refreshed_by_somebody_elses(callers_app: CallersApp) -> None:

@@ -93,6 +93,6 @@ class NewFrontEndToken(RequestBody):
     acts: list[str] = Field(default_factory=lambda: ["instance.read"])
     """Permissions: `instance.read`, and optionally `task.submit`, `task.cancel` and `task.retry`"""
     fields: list[str] | None = None
-    """Fields of tasks, steps and events that it shows; all if absent. Statuses, numbers and timestamps are always shown"""
+    """Fields of tasks, steps and events that it shows; all if absent. Statuses, numbers and times are always shown"""
     lifetime: float | None = None
     """Lifetime in seconds; `SWALLOWTAIL_FRONT_END_TOKEN_HOURS` at most, and if absent"""
