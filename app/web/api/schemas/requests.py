@@ -94,7 +94,7 @@ class SubmissionHeaders(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     idempotency_key: str | None = None
-    """Any text of at most 200 characters. The same key again returns the task of the first request (200), or `conflict` \
+    """Any text of at most 200 characters. The same key again returns the first task (200), or `conflict` \
 if the submission differs"""
 
 
