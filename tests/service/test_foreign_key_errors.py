@@ -55,7 +55,7 @@ def test_sqlite_says_that_something_is_missing(migrated: Path, tmp_path: Path) -
     domain = Domain(make_settings(var_dir=tmp_path))
     try:
         for row in make_rows().values():
-            with pytest.raises(NotFound, match="what this belongs to is not there any more"):
+            with pytest.raises(NotFound, match="the parent of this object was deleted"):
                 store(domain, row)
         check_other_faults(domain)
     finally:

@@ -1,11 +1,8 @@
-"""Connections to PostgreSQL: how many are left, and how many of them are kept for runs; and how many a process has.
+"""Counts PostgreSQL connections: how many are left, how many are reserved for runs, and how many this process has.
 
-Below `core/database/engines`.
-
-Without a share of their own, runs would wait for a connection whenever a crowd of clients has taken all that the server
-gives. So a process that performs no runs looks, whenever it has opened a connection, what is left, and gives it back if
-too few are. It looks at no other time. Behind a pooler in transaction mode there is nothing to see: which connections
-there are, the pooler decides.
+Without a reserve, runs would wait for a connection whenever many clients take all that the server has. So a process that
+performs no runs checks the rest after each connection that it opens, and closes the connection if too few are left.
+Behind a pooler in transaction mode the check is not possible: the pooler decides which connections exist.
 """
 
 from __future__ import annotations
@@ -31,13 +28,12 @@ POOL_LIMIT = Gauge(
     "Connections that this process may have to the database",
     multiprocess_mode="livesum",
 )
-#: Found once: they are set twice in every transaction.
+#: Looked up once: they are set twice in every transaction.
 _IN_USE, _IDLE = POOLED.labels("in_use"), POOLED.labels("idle")
 
-RESERVED = "the connections that the database has left are kept for runs"
-#: By the three limits that there are, the server's, the role's and the database's: what there may be, and what is left.
-#: Those that came later are not counted, or of many that are opened at once each would be one too many. Of other roles'
-#: sessions neither kind nor beginning is shown to all.
+RESERVED = "the remaining connections of the database are reserved for runs"
+#: The limit and the rest, by the limits of the server, the role and the database. Later connections are not counted:
+#: of many that are opened at once, each would be one too many. Other roles' sessions may hide their kind and start.
 BUDGET = """
     WITH mine AS (SELECT backend_start AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()),
     used AS (
@@ -59,7 +55,7 @@ BUDGET = """
 
 
 class Pool(NamedTuple):
-    """The connections of one process: those that are used, those that wait to be, and how many there may be."""
+    """The connections of one process: in use, idle, and the limit."""
 
     in_use: int
     idle: int
@@ -67,25 +63,25 @@ class Pool(NamedTuple):
 
 
 def count_pool(engine: Engine) -> Pool | None:
-    """Count the connections of this process; None when it keeps none."""
+    """Count the connections of this process; None for an engine without a pool."""
     pool = engine.pool
     if not isinstance(pool, QueuePool):
         return None
-    # SQLAlchemy tells the size, and the overflow only once it is used.
+    # SQLAlchemy has no public name for the largest overflow.
     return Pool(pool.checkedout(), pool.checkedin(), pool.size() + max(0, pool._max_overflow))
 
 
 def measure_pool(engine: Engine) -> None:
-    """Note for `/metrics` how many connections this process has now. For whoever has taken one, or given one back."""
-    _note(count_pool(engine) or Pool(0, 0, 0))
+    """Set the gauges of `/metrics` to the connections that this process has now."""
+    _set_gauges(count_pool(engine) or Pool(0, 0, 0))
 
 
 def forget_pool() -> None:
-    """Note that this process has none. A pool child goes on with the numbers of the one whose place it takes."""
-    _note(Pool(0, 0, 0))
+    """Set the gauges to none: a new pool child starts with the values of the child that it replaces."""
+    _set_gauges(Pool(0, 0, 0))
 
 
-def _note(pool: Pool) -> None:
+def _set_gauges(pool: Pool) -> None:
     _IN_USE.set(pool.in_use)
     _IDLE.set(pool.idle)
     POOL_LIMIT.set(pool.limit)
@@ -93,13 +89,13 @@ def _note(pool: Pool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many connections there may be for this process's role, and how many of them nobody has."""
+    """How many connections this process's role may have, and how many of them are free."""
 
     most: int
     left: int
 
     def keeps(self, reserve: int) -> int:
-        """Return how many are kept for runs: of few, at most half, so that the others can work at all."""
+        """Return how many are reserved for runs: at most half, so that other processes can work."""
         return min(reserve, self.most // 2)
 
 
@@ -107,16 +103,16 @@ class Reserve:
     """Opens connections for a process that performs no runs."""
 
     def __init__(self, number: int) -> None:
-        """`number` connections are left to the runs of workers."""
+        """`number` connections are reserved for the runs of workers."""
         self._number = number
         #: Open while the process does without a further connection.
         self._breaker = CircuitBreaker()
 
     def connect(self, dialect: Any, record: object, args: Any, options: Any) -> Any:
-        """Return a new connection. For SQLAlchemy's event of that name.
+        """Return a new connection: the listener of SQLAlchemy's `do_connect`.
 
         Raises:
-            Unavailable: there are too few left.
+            Unavailable: too few are left.
         """
         if not self._breaker.allows():
             raise Unavailable(RESERVED)

@@ -1,14 +1,12 @@
-"""The database: transactions that wait out a short absence, and the database's own clock.
+"""Runs transactions, with retries while the database is locked or down, and reads the database's clock.
 
-SQLite: writers take turns (`core/database/write_lock`), and waiting is done by short sleeps instead of SQLite's own busy handler,
-which would block every greenlet of a web process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and the
-head that belongs to it are of one moment.
+SQLite: writers queue (`core/database/write_lock`), and they wait by short sleeps: SQLite's own busy handler would block
+every greenlet of a web process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and its head are of one
+moment.
 """
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -16,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import BigInteger, Connection, literal, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Engine, literal, select, type_coerce
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
@@ -30,7 +28,8 @@ from swallowtail.app.core.database.connection_budget import BUDGET, RESERVED, Bu
 from swallowtail.app.core.database.engines import PostgresDriver, make_engine, writing_at_once
 from swallowtail.app.core.database.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
 from swallowtail.app.core.database.foreign_key_errors import find_missing
-from swallowtail.app.core.database.write_lock import Turns
+from swallowtail.app.core.database.patience import Patience
+from swallowtail.app.core.database.write_lock import WriterQueue
 from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
 from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
@@ -45,12 +44,12 @@ from swallowtail.app.core.validation import LIMITS
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-#: Whether what `Database.patiently` does has tried to store something, so that nobody knows what is stored.
+#: Whether the work of `Database.patiently` has begun a commit, so that its outcome may be unknown.
 _has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
 
 class _Clock(FunctionElement[int]):
-    """The database's clock, in microseconds since 1970. Holds nothing, so that a statement is compiled only once."""
+    """The database's clock, in microseconds since 1970. It has no state, so that statements are compiled only once."""
 
     inherit_cache = True
     name = "clock"
@@ -58,13 +57,13 @@ class _Clock(FunctionElement[int]):
 
 
 def db_now(offset: float = 0.0) -> ColumnElement[datetime]:
-    """Return the database's clock plus `offset` seconds: leases and delays are never compared with a machine's own."""
-    # A parameter, or every offset would be a statement of its own.
+    """Return the database's clock plus `offset` seconds: leases and delays never use the clock of a machine."""
+    # A parameter, so that all offsets share one compiled statement.
     return type_coerce(_Clock() + literal(round(offset * 1_000_000), BigInteger), Moment)
 
 
 def db_now_once(offset: float = 0.0) -> ScalarSelect[datetime]:
-    """Return the same, read once for a whole statement: by a clock read for each row, PostgreSQL looks nothing up."""
+    """Return the same, read once per statement: PostgreSQL uses no index for a clock that it reads for each row."""
     return select(db_now(offset)).scalar_subquery()
 
 
@@ -85,52 +84,52 @@ class Database:
     def __init__(self, settings: Settings, driver: PostgresDriver | None = None, *, for_runs: bool = True) -> None:
         """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support.
 
-        Without `for_runs`, `database_reserve` connections are left to those who perform runs.
+        Without `for_runs`, `database_reserve` connections are reserved for processes that perform runs.
 
         Raises:
             SettingsError: the driver is not installed.
         """
         self.wait = settings.database_wait
-        #: Why it last refused, until it takes a write again.
+        #: Reason of the last refusal, until the next write succeeds.
         self.trouble: str | None = None
-        #: How many connections are left to others.
+        #: How many connections are reserved for other processes.
         self.reserve = 0 if for_runs else settings.database_reserve
         self.engine = make_engine(settings, driver or "psycopg", reserve=self.reserve)
-        self._turns = None if settings.database_file is None else Turns(settings.database_file)
+        self._writer_queue = None if settings.database_file is None else WriterQueue(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
         self._info: dict[str, Any] = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings}
 
     def compute_by(self, offload: Offload) -> None:
-        """Have what is long to compute in a transaction computed by `offload` from now on."""
+        """Set where transactions run long computations."""
         self._info[OFFLOAD] = offload
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:
-        """Give a session that sees one moment of the database.
+        """Yield a session that sees one moment of the database.
 
         Args:
-            wait: patience in seconds with a database that is locked or away; `database_wait` when None.
+            wait: seconds to wait for a locked or absent database; `database_wait` when None.
 
         Raises:
-            Unavailable: the database stayed away for that long.
-            CutOff: it went away meanwhile.
+            Unavailable: the database stayed down for that long.
+            CutOff: it went down meanwhile.
         """
-        with self._telling_absence(), self._transaction(write=False, wait=wait) as session:
+        with self._translating_faults(), self._transaction(write=False, wait=wait) as session:
             yield session
 
     @contextmanager
     def write(self, *, wait: float | None = None) -> Iterator[Session]:
-        """Give a session that commits at the end of the block and rolls back when it raises.
+        """Yield a session that commits at the end of the block, or rolls back when the block raises.
 
         Args:
-            wait: patience in seconds with a database that is locked or away; `database_wait` when None.
+            wait: seconds to wait for a locked or absent database; `database_wait` when None.
 
         Raises:
-            Unavailable: the database stayed locked or away for that long.
-            CutOff: it went away meanwhile.
+            Unavailable: the database stayed locked or down for that long.
+            CutOff: it went down meanwhile.
         """
-        with self._telling_absence(), self._transaction(write=True, wait=wait) as session:
+        with self._translating_faults(), self._transaction(write=True, wait=wait) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True, wait: float | None = None) -> Any:
@@ -142,27 +141,27 @@ class Database:
             NotFound: what a new row belongs to was deleted meanwhile.
             Unavailable: the database stayed locked or away for `wait` seconds, by default `database_wait`.
         """
-        patience = _Patience(self.wait if wait is None else wait)
+        patience = Patience(self.wait if wait is None else wait)
         while True:
             try:
                 with self._transaction(write=write, wait=wait) as session:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    told = find_missing(fault) or self._tell(fault)
-                    if told is None:
+                    error = find_missing(fault) or self._translate(fault)
+                    if error is None:
                         raise
-                    raise told from fault
+                    raise error from fault
                 if not patience.pause():
-                    raise (self._tell(fault) or Unavailable(AWAY)) from fault
+                    raise (self._translate(fault) or Unavailable(AWAY)) from fault
 
     def patiently(self, work: Callable[[], T]) -> T:
-        """Do `work` of several transactions, again and again while one is cut off before the first was to be stored.
+        """Run `work` of several transactions, again while one is cut off before the first commit.
 
         Raises:
-            Unavailable: the database stayed away for `database_wait`, or went away after something was stored.
+            Unavailable: the database stayed down for `database_wait`, or went down after a commit.
         """
-        patience = _Patience(self.wait)
+        patience = Patience(self.wait)
         while True:
             before = _has_stored.set(False)
             try:
@@ -174,15 +173,15 @@ class Database:
                 _has_stored.reset(before)
 
     def ping(self) -> None:
-        """Read one row of the schema, without waiting for a database that is away. Raises SQLAlchemyError."""
+        """Read one row, without waiting for a database that is down. Raises SQLAlchemyError."""
         with self.engine.connect() as connection:
-            connection.execution_options(**self._options(write=False)).execute(select(Instance.id).limit(1))
+            connection.execution_options(**_options(self.engine, write=False)).execute(select(Instance.id).limit(1))
 
     def read_budget(self) -> Budget | None:
-        """Return what connections there may be and are left; None on SQLite, which has no limit.
+        """Return the limit of connections and the rest; None on SQLite, which has no limit.
 
         Raises:
-            Unavailable: the database is away, or had none left for this question.
+            Unavailable: the database is down, or has no connection left.
         """
         if self.engine.dialect.name != "postgresql":
             return None
@@ -196,7 +195,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
-        patience = _Patience(self.wait if wait is None else wait)
+        patience = Patience(self.wait if wait is None else wait)
         made: Made = {}
         with self._turn(patience) if write else nullcontext():
             connection = self._begin(patience, write=write)
@@ -211,9 +210,9 @@ class Database:
                 if write:
                     self.trouble = None
                 if made:
-                    self._keep(connection, made)
+                    _store_redactions(connection, made, self._turn(Patience(0.0)), self._info)
             except DBAPIError as fault:
-                # Where only reads were asked for, a write is a mistake of ours, and no other try mends it.
+                # A write in a read transaction is a programming error, and no retry helps.
                 if not write and is_read_only(fault):
                     raise InvalidRequestError(f"a transaction that reads was to write: {fault.orig}") from fault
                 raise
@@ -222,40 +221,25 @@ class Database:
                 connection.close()
                 measure_pool(self.engine)
 
-    def _keep(self, connection: Connection, made: Made) -> None:
-        """Keep what was made in a transaction with its rows, on its connection, after it.
+    def _turn(self, patience: Patience) -> AbstractContextManager[None]:
+        # Before the connection: waiting writers leave the connections to readers.
+        return nullcontext() if self._writer_queue is None else self._writer_queue.entered(lambda: patience.is_left)
 
-        Waits for nothing, and a refusal is none of the deployment's troubles: whoever needs it makes it again.
-        """
-        try:
-            with (
-                self._turn(_Patience(0.0)),
-                writing_at_once(connection),
-                Session(bind=connection, info=self._info) as session,
-            ):
-                store(session, made)
-        except (SQLAlchemyError, SwallowtailError) as fault:
-            log.info("not_kept", reason=str(fault))
-
-    def _turn(self, patience: _Patience) -> AbstractContextManager[None]:
-        # Before the connection: those who wait for their turn leave connections to those who read.
-        return nullcontext() if self._turns is None else self._turns.taken(lambda: patience.is_left)
-
-    def _begin(self, patience: _Patience, *, write: bool) -> Connection:
+    def _begin(self, patience: Patience, *, write: bool) -> Connection:
         while True:
             connection: Connection | None = None
             try:
                 connection = self.engine.connect()
-                connection = connection.execution_options(**self._options(write=write))
+                connection = connection.execution_options(**_options(self.engine, write=write))
                 connection.begin()
                 return connection
             except (OperationalError, InterfaceError) as fault:
                 if connection is not None:
                     connection.close()
                 if not patience.pause():
-                    raise (self._tell(fault) or Unavailable(AWAY)) from fault
+                    raise (self._translate(fault) or Unavailable(AWAY)) from fault
             except Unavailable:
-                # Meanwhile this process may give one back that it has.
+                # Meanwhile this process may free a connection of its own.
                 if not patience.pause():
                     REFUSALS.labels(RESERVED).inc()
                     raise
@@ -263,44 +247,36 @@ class Database:
                 raise Unavailable("every connection to the database is in use") from fault
 
     @contextmanager
-    def _telling_absence(self) -> Iterator[None]:
-        """Turn the loss of the database inside a transaction into the error that callers know."""
+    def _translating_faults(self) -> Iterator[None]:
+        """Turn the loss of the database inside a transaction into an error of the domain."""
         try:
             yield
         except DBAPIError as fault:
-            told = self._tell(fault)
-            if told is None:
+            error = self._translate(fault)
+            if error is None:
                 raise
-            raise (CutOff(AWAY) if told.message == AWAY else told) from fault
+            raise (CutOff(AWAY) if error.message == AWAY else error) from fault
 
-    def _tell(self, fault: DBAPIError) -> Unavailable | None:
-        told = unavailable(fault)
-        if told is not None:
-            self.trouble = told.message
-        return told
-
-    def _options(self, *, write: bool) -> dict[str, Any]:
-        if self.engine.dialect.name == "postgresql":
-            return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        return {"swallowtail_write": write}
+    def _translate(self, fault: DBAPIError) -> Unavailable | None:
+        error = unavailable(fault)
+        if error is not None:
+            self.trouble = error.message
+        return error
 
 
-class _Patience:
-    """Growing pauses, with jitter, until a deadline."""
+def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
+    if engine.dialect.name == "postgresql":
+        return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return {"swallowtail_write": write}
 
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._pause = 0.005
 
-    @property
-    def is_left(self) -> bool:
-        """Whether the time is not up."""
-        return time.monotonic() < self._deadline
+def _store_redactions(connection: Connection, made: Made, turn: AbstractContextManager[None], info: Any) -> None:
+    """Store the redactions that a transaction computed with their rows, after it and on its connection.
 
-    def pause(self) -> bool:
-        """Sleep and return True, or return False once the time is up."""
-        if not self.is_left:
-            return False
-        time.sleep(self._pause * random.uniform(0.5, 1.5))
-        self._pause = min(self._pause * 1.6, 0.25)
-        return True
+    Does not wait, and ignores a refusal: the next reader computes them again.
+    """
+    try:
+        with turn, writing_at_once(connection), Session(bind=connection, info=info) as session:
+            store(session, made)
+    except (SQLAlchemyError, SwallowtailError) as fault:
+        log.info("not_kept", reason=str(fault))

@@ -1,8 +1,8 @@
-"""Engines: how each of the two databases is connected to. Below `core/database/database`, which makes transactions of connections.
+"""Creates the SQLAlchemy engines of SQLite and PostgreSQL.
 
-SQLite: WAL, and `BEGIN IMMEDIATE` for writes (a deferred transaction that later wants to write fails at once with
-"database is locked"). On both, a commit is on the disk before it is acknowledged: after a power failure, numbers of
-events that somebody has seen must not be given to others.
+SQLite: WAL, and `BEGIN IMMEDIATE` for writes (a deferred transaction that later writes fails at once with "database is
+locked"). On both, a commit is on the disk before it is acknowledged: after a power failure, event numbers that a client
+has seen must not be used again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from swallowtail.app.core.tables.unreadable import deserialize
 log = structlog.get_logger(__name__)
 
 PostgresDriver = Literal["psycopg", "psycopg2"]
-#: Milliseconds that SQLite itself waits for a lock, during which nothing else is done.
+#: Milliseconds that SQLite itself waits for a lock; it blocks the whole thread.
 _BUSY = 20
 
 
 def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0) -> Engine:
-    """Return an engine for the database of the settings; no connection is opened yet.
+    """Return an engine for the database of the settings, without a connection yet.
 
-    `reserve` connections to PostgreSQL are left to others (`core/database/connection_budget`).
+    `reserve` PostgreSQL connections are left to other processes (`core/database/connection_budget`).
 
     Raises:
         SettingsError: the driver is not installed.
@@ -46,7 +46,7 @@ def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0)
         except ModuleNotFoundError as missing:
             message = "SWALLOWTAIL_DATABASE_URL: PostgreSQL needs the extra: pip install 'swallowtail[postgres]'"
             raise SettingsError(message, field="SWALLOWTAIL_DATABASE_URL") from missing
-        # Behind a pooler in transaction mode, a connection is none of the server's.
+        # Behind a pooler in transaction mode, a connection is not one of the server.
         if reserve and settings.database_prepare_threshold:
             event.listen(engine, "do_connect", Reserve(reserve).connect)
         return engine
@@ -68,8 +68,8 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
         pool_timeout=settings.database_wait,
         connect_args={"connect_timeout": 5, **own},
     )
-    # Without the first, a write would wait for a locked row for as long as somebody holds it. By the second, what was
-    # acknowledged is not lost with the server, whatever the default of the role or the database.
+    # The first limits the wait for a locked row. By the second, no acknowledged commit is lost with the server,
+    # whatever the default of the role or the database is.
     configure = (
         f"SELECT set_config('lock_timeout', '{math.ceil(settings.database_wait * 1000)}', {threshold is None}), "
         "CASE current_setting('synchronous_commit') WHEN 'off' "
@@ -84,7 +84,7 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # Behind a pooler the next transaction may be on another connection of the server's, where nothing was set.
+        # Behind a pooler the next transaction may use another connection of the server, without these values.
         if threshold is None and not connection.get_execution_options().get("postgresql_readonly"):
             connection.exec_driver_sql(configure)
 
@@ -93,26 +93,26 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
 
 def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
     if settings.database_url is None:
-        for told in open_private(settings.var):
-            log.warning("var_not_private", reason=told)
+        for reason in open_private(settings.var):
+            log.warning("var_not_private", reason=reason)
     engine = create_engine(
         url, json_serializer=_serialize, json_deserializer=deserialize, pool_timeout=settings.database_wait
     )
 
     @event.listens_for(engine, "do_connect")
     def make(*_: object) -> None:
-        # SQLite would make it as the umask says. Where it cannot be made, SQLite says so.
+        # SQLite would create it with the umask. If it cannot be created, SQLite reports that.
         with suppress(OSError):
             make_private(file)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
-        # None keeps the driver from opening transactions of its own; `begin` below opens the right kind.
+        # None keeps the driver from opening transactions; `begin` below opens the right kind.
         connection.isolation_level = None
         connection.text_factory = _read_text
         cursor = connection.cursor()
         sync = settings.database_sync
-        # The two of `fullfsync` are about macOS, whose fsync leaves to the disk when it writes.
+        # On macOS, fsync alone leaves the data in the cache of the disk.
         durable = (f"synchronous={sync}", f"fullfsync={sync == 'full'}", f"checkpoint_fullfsync={sync == 'full'}")
         for pragma in (f"busy_timeout={_BUSY}", "journal_mode=WAL", "foreign_keys=ON", *durable):
             cursor.execute(f"PRAGMA {pragma}")
@@ -128,10 +128,10 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
 
 @contextmanager
 def writing_at_once(connection: Connection) -> Iterator[None]:
-    """Write in a transaction on a connection that has ended another; what others have locked is not waited for.
+    """Write in a second transaction on a connection, without waiting for locks.
 
     Raises:
-        DBAPIError: something is locked.
+        DBAPIError: a row or the database is locked.
     """
     if connection.dialect.name == "postgresql":
         level: Any = connection.default_isolation_level
@@ -151,9 +151,9 @@ def writing_at_once(connection: Connection) -> Iterator[None]:
 
 
 def _read_text(stored: bytes) -> str:
-    """Return a text of SQLite's. One that is no UTF-8 begins with U+FFFD, with which no JSON does.
+    """Return a text of SQLite. Invalid UTF-8 gets U+FFFD in front, so that it is no JSON.
 
-    The driver would refuse the whole statement, and with it every other row.
+    The driver would fail the whole statement, and with it every other row.
     """
     try:
         return stored.decode()

@@ -1,7 +1,6 @@
-"""Faults of the database: which of them another try may mend, and what to tell of them. Below `core/database/database`.
+"""Classifies database errors: which of them a retry may solve, and the message for callers.
 
-None of these is the caller's fault, and none says anything about a task: writes wait them out, requests are answered
-with 503, and runs pause.
+None of them is the caller's fault, and none says anything about a task: writes wait, requests get 503, and runs pause.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ NO_RESOURCES = "the database is out of resources"
 CUT_OFF = "the database ended the statement"
 _NOT_PREPARED = "behind this pooler statements cannot be prepared: set SWALLOWTAIL_DATABASE_PREPARE_THRESHOLD to 0"
 
-#: PostgreSQL, by code or by class of codes: what is told.
+#: Messages by SQLSTATE of PostgreSQL, or by its first characters.
 _CODES = {
     "08": AWAY,
     "40001": AWAY,  # serialization failure
     "40P01": AWAY,  # deadlock
     "55P03": AWAY,  # lock not available
-    "57P": AWAY,  # the server goes away or comes up
+    "57P": AWAY,  # the server stops or starts
     "25006": READ_ONLY,
     "25P03": CUT_OFF,  # time limits of idle transactions and of transactions
     "25P04": CUT_OFF,
@@ -36,7 +35,7 @@ _CODES = {
     "53": NO_RESOURCES,
     "58": BROKEN_DISK,
 }
-#: Of SQLite, and of connections that could not be made: what the message holds.
+#: Messages by text of the error, for SQLite and failed connections.
 _WORDS = {
     "disk is full": FULL,
     "no space left": FULL,
@@ -57,20 +56,20 @@ REFUSALS = Counter("swallowtail_database_refusals_total", "Transactions given up
 
 
 def is_read_only(fault: DBAPIError) -> bool:
-    """Tell whether PostgreSQL refused a write as it is read-only, or as the transaction is."""
+    """Return whether PostgreSQL refused a write because the server or the transaction is read-only."""
     return _code_of(fault) == "25006"
 
 
 def reason_of(fault: DBAPIError) -> str | None:
-    """Return what to tell of a fault that another try may mend, a moment or an hour later; None of any other."""
+    """Return the message of a fault that a retry may solve, soon or later; None for any other fault."""
     code = _code_of(fault)
     fault = _first_of(fault)
     lost = AWAY if fault.connection_invalidated else None
     if code is None:
         return _reason_in(fault) or lost if isinstance(fault, OperationalError) else lost
-    found = next((_CODES[code[:length]] for length in (5, 3, 2) if code[:length] in _CODES), lost)
-    # Poolers tell all that goes wrong with them under one code.
-    return _reason_in(fault) or found if code.startswith("08") else found
+    message = next((_CODES[code[:length]] for length in (5, 3, 2) if code[:length] in _CODES), lost)
+    # Poolers report all their errors under one code.
+    return _reason_in(fault) or message if code.startswith("08") else message
 
 
 def _code_of(fault: DBAPIError) -> str | None:
@@ -78,7 +77,7 @@ def _code_of(fault: DBAPIError) -> str | None:
 
 
 def _first_of(fault: DBAPIError) -> DBAPIError:
-    """Return the fault that led to this one: SQLite with a full disk ends the transaction, and its savepoints."""
+    """Return the original fault: SQLite with a full disk ends the transaction with its savepoints."""
     earlier: BaseException | None = fault
     while earlier is not None and "no such savepoint" in str(fault.orig):
         earlier = earlier.__context__
@@ -92,12 +91,12 @@ def _reason_in(fault: DBAPIError) -> str | None:
 
 
 def is_transient(fault: DBAPIError) -> bool:
-    """Tell whether the same transaction may go through later."""
+    """Return whether the same transaction may succeed later."""
     return reason_of(fault) is not None
 
 
 def unavailable(fault: DBAPIError) -> Unavailable | None:
-    """Return the error that callers know of a fault, and count it; None of one that no other try may mend."""
+    """Return the domain error of a fault and count it; None for a fault that no retry solves."""
     code = getattr(fault.orig, "sqlstate", None)
     if code in ("26000", "42P05"):
         return NotSetUp(_NOT_PREPARED)

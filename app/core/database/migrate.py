@@ -1,7 +1,7 @@
-"""Brings the database's tables to the latest revision. Off the road: a release does it before the processes start.
+"""Migrates the database to the latest revision, before the processes of a release start.
 
-Each revision is a transaction of its own, so that no table is locked for longer than its own change takes. Whoever is
-stopped between two of them is continued by the next release.
+Each revision is a transaction of its own, so that no table is locked for longer than its own change takes. The next
+release continues after an interruption.
 """
 
 from __future__ import annotations
@@ -23,48 +23,47 @@ from swallowtail.app.core.database.schema_version import latest_revision
 
 log = structlog.get_logger(__name__)
 
-#: The advisory lock of a migration: any number that nothing else in the database uses.
+#: The advisory lock of migrations: an arbitrary number.
 _LOCK = 0x5357414C4C4F57
-#: Milliseconds that a change of a table waits for those who use it; everybody who comes later waits behind it. Then it
-#: lets them pass, and tries again.
+#: Milliseconds that a change of a table waits for its users, while later users wait behind it. Then it retries.
 _LOCK_WAIT = 200
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's tables to the latest revision. Two releases at once take turns, at each revision.
+    """Migrate the database to the latest revision. Concurrent releases alternate, revision by revision.
 
-    Tables of a later version than this one stay as they are.
+    Tables of a later version stay unchanged.
 
     Raises:
-        Unavailable: the database stayed locked or away for `database_wait`.
+        Unavailable: the database stayed locked or down for `database_wait`.
     """
     database = Database(settings)
     config = Config()
-    config.set_main_option("script_location", "app:migrations")
-    go_up = partial(_upgrade, config, ScriptDirectory.from_config(config))
+    config.set_main_option("script_location", "swallowtail.app:migrations")
+    upgrade = partial(_upgrade, config, ScriptDirectory.from_config(config))
     try:
-        while database.run(go_up):
+        while database.run(upgrade):
             pass
     finally:
         database.dispose()
 
 
 def _upgrade(config: Config, scripts: ScriptDirectory, session: Session) -> bool:
-    """Go up by one revision. Returns whether there was one."""
+    """Apply the next revision. Returns whether there was one."""
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        # Of this transaction: behind a pooler the next one may be on another connection of the server's.
+        # For this transaction: behind a pooler the next one may use another connection of the server.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT}"))
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current > latest_revision():
-        # As the processes do: one that goes back to an older version finds what the newer one left.
+        # Processes of an older version accept the tables of a newer one, too.
         log.warning("database_is_newer", database=current, this=latest_revision(), consequence="its tables stay so")
         return False
     pending = [script.revision for script in scripts.iterate_revisions("head", current or "base")]
     if pending:
         config.attributes["connection"] = connection
-        # What `command.upgrade` does, which would read every script again for each revision.
+        # As `command.upgrade`, which would read every script again for each revision.
         steps = partial(_steps, scripts, pending[-1])
         with EnvironmentContext(config, scripts, fn=steps, destination_rev=pending[-1]):
             scripts.run_env()

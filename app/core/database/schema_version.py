@@ -1,6 +1,6 @@
-"""Which revision an SQLite database's tables are of, told in a millisecond. Off the road: for whoever starts processes.
+"""Reads the revision of an SQLite database in a millisecond, for the supervisor's start.
 
-`swallowtail.app.core.database.migrate` knows it too, and takes a second to import.
+`swallowtail.app.core.database.migrate` reads it too, and takes a second to import.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ _VERSIONS = Path(__file__).resolve().parents[2] / "migrations" / "versions"
 
 
 def is_up_to_date(settings: Settings) -> bool:
-    """Tell whether the tables are known to be of the latest revision.
+    """Return whether the tables are known to be of the latest revision.
 
-    False also where that cannot be told cheaply: on PostgreSQL, and on a database that is locked or cannot be read.
+    False also for PostgreSQL, and for a database that is locked or cannot be read.
     """
     path = settings.database_file
     return path is not None and path.is_file() and _read_revision(path) == latest_revision()
 
 
 def latest_revision() -> str:
-    """Return the revision that a release migrates to: migrations are numbered, in the names of their files."""
+    """Return the latest revision: the highest number in the file names of the migrations."""
     return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 
 

@@ -1,10 +1,9 @@
-"""Turns at SQLite's write lock: whoever asks first writes first, across threads and processes. Below `core/database/database`.
+"""Queues SQLite's writers in order of arrival, across threads and processes.
 
-SQLite lets whoever happens to ask at the right moment write, so that one that has waited long and asks seldom may wait
-for ever. Here each writer takes a ticket, the time since the machine started, and locks the byte of a file that has
-this number; its turn has come when no lower byte is locked. The kernel takes the lock back when a process ends, however
-that comes about. The file stays empty, and nothing depends on it but the order: SQLite's own lock is still what keeps
-writers apart. Where such locks are missing (open file description locks, Linux only), there is no order, as without it.
+SQLite grants its write lock to any waiting process, so that one may wait for ever. Here each writer takes a ticket (the
+time since the machine started) and locks the byte of a file at this offset; it writes once no lower byte is locked. The
+kernel frees the lock when a process ends. The file stays empty and only decides the order: SQLite's own lock separates
+the writers. Without open file description locks (Linux only) there is no order.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from pathlib import Path
 
 #: `struct flock`: type, whence, start, length, pid.
 _FLOCK = struct.Struct("@hhqqi4x")
-#: A ticket that stays the first for so long, in seconds, belongs to a process that is stopped or waits for something
-#: else: it is not waited for any longer. Longer than any write that is not out of the ordinary.
+#: Seconds after which the first ticket is skipped: its process is stopped or waits for something else. Longer than any
+#: usual write.
 STALL_SECONDS = 0.5
-#: Pause of the next in line, in seconds; those behind it look less often.
-_LOOK_SECONDS = 0.001
-_LONGEST_LOOK = 0.02
+#: Seconds between two checks of the next writer; later writers check less often.
+_CHECK_SECONDS = 0.001
+_LONGEST_CHECK = 0.02
 
 
-class Turns:
-    """The queue of one process at one database; any number of threads and greenlets may stand in it."""
+class WriterQueue:
+    """The queue of writers of one database. Safe to share between threads and greenlets."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + "-turns")
-        #: The latest ticket that was found not to move.
+        #: The latest ticket that was skipped.
         self._stalled = -1
 
     @contextmanager
-    def taken(self, may_wait: Callable[[], bool]) -> Iterator[None]:
-        """Wait for a turn, as long as `may_wait` answers yes, and keep it for the block; then go on without one.
+    def entered(self, may_wait: Callable[[], bool]) -> Iterator[None]:
+        """Wait in the queue while `may_wait` returns true, and hold the place during the block.
 
-        Raises nothing of its own: a queue that cannot be kept, on a full disk say, is none.
+        Raises nothing: without a working queue, on a full disk for example, the block runs at once.
         """
         file = self._open()
         try:
@@ -63,20 +62,20 @@ class Turns:
         ticket = _take_ticket(file)
         first, since = -1, time.monotonic()
         while True:
-            ahead = self._look_ahead(file, ticket)
+            ahead = self._find_ahead(file, ticket)
             if not ahead or not may_wait():
                 return
             if ahead[-1] != first:
                 first, since = ahead[-1], time.monotonic()
             elif time.monotonic() - since > STALL_SECONDS:
                 self._stalled = max(self._stalled, first)
-            time.sleep(min(_LOOK_SECONDS * len(ahead), _LONGEST_LOOK))
+            time.sleep(min(_CHECK_SECONDS * len(ahead), _LONGEST_CHECK))
 
-    def _look_ahead(self, file: int, ticket: int) -> list[int]:
-        """Return some of the tickets before `ticket`, the first of all at the end."""
+    def _find_ahead(self, file: int, ticket: int) -> list[int]:
+        """Return some of the tickets before `ticket`, the very first at the end."""
         ahead: list[int] = []
-        while (found := _find_locked(file, self._stalled + 1, ahead[-1] if ahead else ticket)) is not None:
-            ahead.append(found)
+        while (byte := _find_locked(file, self._stalled + 1, ahead[-1] if ahead else ticket)) is not None:
+            ahead.append(byte)
         return ahead
 
 
@@ -86,16 +85,16 @@ def _take_ticket(file: int) -> int:
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, ticket, 1, 0))
         except (BlockingIOError, PermissionError):
-            # Somebody asked in the same nanosecond.
+            # Another writer has the ticket of this nanosecond.
             ticket += 1
         else:
             return ticket
 
 
 def _find_locked(file: int, begin: int, end: int) -> int | None:
-    """Return a byte from `begin` to before `end` that somebody else has locked, or None."""
+    """Return a byte from `begin` to before `end` that another writer has locked, or None."""
     if end <= begin:
         return None
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, end - begin, 0)
-    kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked))
+    query = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, end - begin, 0)
+    kind, _, start, _, _ = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, query))
     return None if kind == fcntl.F_UNLCK else start

@@ -48,7 +48,7 @@ def database(empty: Settings) -> Iterator[Database]:
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "app:migrations")
+    config.set_main_option("script_location", "swallowtail.app:migrations")
     return config
 
 

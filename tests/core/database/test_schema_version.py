@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_the_latest_revision_is_the_one_that_a_release_migrates_to() -> None:
     config = Config()
-    config.set_main_option("script_location", "app:migrations")
+    config.set_main_option("script_location", "swallowtail.app:migrations")
     assert latest_revision() == ScriptDirectory.from_config(config).get_current_head()
 
 

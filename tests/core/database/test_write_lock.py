@@ -1,4 +1,4 @@
-"""Turns at SQLite's write lock: who asks first writes first, and nobody who is gone or stopped holds the others up."""
+"""WriterQueue at SQLite's write lock: who asks first writes first, and nobody who is gone or stopped holds the others up."""
 
 from __future__ import annotations
 

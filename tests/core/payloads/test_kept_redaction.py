@@ -237,7 +237,7 @@ def test_a_view_that_cannot_keep_it_at_once_waits_for_nothing_and_tells_nobody(
     shown = _look(domain, task_id)
     _forget(domain)
     waits: list[float] = []
-    monkeypatch.setattr("swallowtail.app.core.database.database.time.sleep", waits.append)
+    monkeypatch.setattr("swallowtail.app.core.database.patience.time.sleep", waits.append)
     refusals = _refusals()
     with ExitStack() as held:
         writer = held.enter_context(domain.db.engine.connect())
