@@ -133,13 +133,13 @@ class Database:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True, wait: float | None = None) -> Any:
-        """Run `work` in a transaction, again and again while the database is locked or away.
+        """Run `work` in a transaction, again while the database is locked or down.
 
-        `work` must bear being run twice: when a connection breaks during a commit, nobody knows whether it happened.
+        `work` must be repeatable: when a connection breaks during a commit, the outcome is unknown.
 
         Raises:
-            NotFound: what a new row belongs to was deleted meanwhile.
-            Unavailable: the database stayed locked or away for `wait` seconds, by default `database_wait`.
+            NotFound: the parent of a new row was deleted meanwhile.
+            Unavailable: the database stayed locked or down for `wait` seconds, by default `database_wait`.
         """
         patience = Patience(self.wait if wait is None else wait)
         while True:
