@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
+from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
@@ -55,9 +56,12 @@ class Scene:
     def say(self, name: str, event: str) -> None:
         self.transport.send(name, [self.transport.frame(event, {})])
 
-    def tell(self, count: int = 1) -> None:
+    def publish(self, count: int = 1) -> None:
         """Commit events and receive them as from Redis."""
-        events = self.reader.write(count)
+        self.receive(self.reader.write(count))
+
+    def receive(self, events: Sequence[EventRecord]) -> None:
+        """Receive a message that announces events."""
         self.hub.router.receive(instance_channel(self.settings, INSTANCE), events_message(events))
 
     def await_story(self, name: str, story: list[str]) -> None:
@@ -93,7 +97,7 @@ def test_listens_to_an_instance_only_while_somebody_watches_it(scene: Callable[.
         s.subscribe(name)
     assert s.channels == {instance_channel(s.settings, INSTANCE)}
     s.unsubscribe("a")
-    s.tell()
+    s.publish()
     s.await_story("b", ["subscribed live", "1"])
     assert s.channels == {instance_channel(s.settings, INSTANCE)}
     s.hub.subscriptions.disconnect("b")
@@ -206,64 +210,73 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
         s.hub.subscriptions.subscribe_task("c", "no-such", ignore)
 
 
-def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scene: Callable[..., Scene]) -> None:
-    """Two publishers whose messages overtake each other and get lost, and forty clients that subscribe, leave and resume."""
-    s = scene(ring_events=30)
-    s.start()
-    done = threading.Event()
-    heard: dict[str, list[int]] = {}
-    errors: list[BaseException] = []
+class Rush:
+    """Publishers whose messages overtake each other and get lost, and clients that subscribe, leave and resume."""
 
-    def publish(seed: int) -> None:
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.done = threading.Event()
+        self.received: dict[str, list[int]] = {}
+        self.errors: list[BaseException] = []
+
+    def publish(self, seed: int) -> None:
         luck = random.Random(seed)
         for _ in range(300):
-            events = s.reader.write(luck.randint(1, 3))
+            events = self.scene.reader.write(luck.randint(1, 3))
             if luck.random() < 0.3:
-                done.wait(0.001)
+                self.done.wait(0.001)
             if luck.random() > 0.05:
-                s.hub.router.receive(instance_channel(s.settings, INSTANCE), events_message(events))
+                self.scene.receive(events)
 
-    def follow(number: int) -> None:
+    def follow(self, number: int) -> None:
         luck = random.Random(number)
         last = -1
         for visit in range(5):
             name = f"c{number}.{visit}"
-            s.hub.clients.add(name)
-            s.subscribe(name, since=None if last < 0 else Since("one", last))
-            start = s.transport.sent[name][0]
-            assert start.event in ("subscribed live", "subscribed replay")
-            done.wait(luck.random() * 0.05)
+            self.scene.hub.clients.add(name)
+            self.scene.subscribe(name, since=None if last < 0 else Since("one", last))
+            assert self.scene.story(name)[0] in ("subscribed live", "subscribed replay")
+            self.done.wait(luck.random() * 0.05)
             if visit == 4:
-                await_all(name, last)
-            s.hub.subscriptions.disconnect(name)
-            got = s.transport.numbers(name)
-            heard.setdefault(f"c{number}", []).extend(got)
-            last = got[-1] if got else last
+                self.await_all(name, last)
+            self.scene.hub.subscriptions.disconnect(name)
+            numbers = self.scene.transport.numbers(name)
+            self.received.setdefault(f"c{number}", []).extend(numbers)
+            last = numbers[-1] if numbers else last
 
-    def await_all(name: str, before: int) -> None:
+    def await_all(self, name: str, before: int) -> None:
         # A last visit that starts after the last event brings no events.
         def has_all() -> bool:
-            return done.is_set() and max(s.transport.numbers(name), default=before) == s.reader.head.seq
+            numbers = self.scene.transport.numbers(name)
+            return self.done.is_set() and max(numbers, default=before) == self.scene.reader.head.seq
 
         wait_until(has_all, f"{name} has everything")
 
-    def guard(work: Callable[[int], None], number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:
-            errors.append(error)
+    def start(self, work: Callable[[int], None], count: int) -> list[threading.Thread]:
+        def guard(number: int) -> None:
+            try:
+                work(number)
+            except BaseException as error:
+                self.errors.append(error)
 
-    publishers = [threading.Thread(target=guard, args=(publish, number)) for number in range(2)]
-    followers = [threading.Thread(target=guard, args=(follow, number)) for number in range(40)]
-    for thread in (*publishers, *followers):
-        thread.start()
+        threads = [threading.Thread(target=guard, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+
+def test_subscribing_during_continuous_publishing_loses_and_repeats_nothing(scene: Callable[..., Scene]) -> None:
+    s = scene(ring_events=30)
+    s.start()
+    rush = Rush(s)
+    publishers, followers = rush.start(rush.publish, 2), rush.start(rush.follow, 40)
     for thread in publishers:
         thread.join()
     s.reader.write()
-    done.set()
+    rush.done.set()
     for thread in followers:
         thread.join()
-    assert errors == []
+    assert rush.errors == []
     head = s.reader.head.seq
-    for name, numbers in heard.items():
+    for name, numbers in rush.received.items():
         assert numbers == list(range(numbers[0], head + 1)), name

@@ -9,16 +9,8 @@ import pytest
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.streams import gap as gap_module
-from swallowtail.app.delivery.streams import instance_stream as stream_module
 from tests.delivery.fake_stream import Scene
-from tests.delivery.fakes import events_message, live_message, make_event
-
-
-@pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
-    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
-    return Scene
+from tests.delivery.fakes import events_message, make_event
 
 
 def test_a_client_gets_what_is_new_from_now_on(scene: Callable[..., Scene]) -> None:
@@ -297,65 +289,3 @@ def test_a_room_with_events_is_not_told_its_head(scene: Callable[..., Scene]) ->
     for _ in range(10):
         s.publish()
     assert s.story("a") == ["subscribed", *map(str, range(1, 11))]
-
-
-def test_live_state_comes_between_the_events_it_belongs_between(scene: Callable[..., Scene]) -> None:
-    s = scene()
-    s.join("a")
-    s.publish(2)
-    s.stream.receive(live_message(10, base=2, rev=1))
-    s.stream.turn()
-    s.publish(progress=50)
-    s.stream.receive(live_message(20, base=2, rev=2))
-    s.stream.receive(live_message(60, base=3, rev=3))
-    s.stream.turn()
-    assert s.story("a") == ["subscribed", "1", "2", "live 10", "3", "live 60"]
-
-
-def test_live_state_that_overtakes_its_event_waits_for_it(scene: Callable[..., Scene]) -> None:
-    s = scene()
-    s.join("a")
-    s.reader.write(2)
-    s.stream.receive(live_message(10, base=2, rev=1))
-    s.stream.turn()
-    s.stream.turn()
-    assert s.story("a") == ["subscribed", "1", "2", "live 10"]
-
-
-def test_live_state_of_a_log_that_is_no_more_is_dropped(scene: Callable[..., Scene]) -> None:
-    s = scene()
-    s.join("a")
-    s.publish()
-    s.stream.receive(live_message(10, base=500, rev=1))
-    for _ in range(5):
-        s.stream.turn()
-    s.publish()
-    assert s.story("a") == ["subscribed", "1", "2"]
-    assert len(s.reader.reads) == 1
-
-
-def test_live_state_of_another_log_of_the_same_name_is_dropped(scene: Callable[..., Scene]) -> None:
-    s = scene()
-    s.join("a")
-    s.publish()
-    s.stream.receive(live_message(10, base=1, rev=7, epoch="two"))
-    s.stream.receive(live_message(20, base=1, rev=1))
-    s.stream.turn()
-    s.publish()
-    assert s.story("a") == ["subscribed", "1", "live 20", "2"]
-
-
-def test_a_slow_client_gets_the_latest_live_state_only(scene: Callable[..., Scene]) -> None:
-    s = scene(client_backlog=16)
-    s.join("slow")
-    s.join("fast")
-    s.publish()
-    s.transport.stall("slow")
-    s.transport.waiting["slow"] = 16
-    for percent in range(1, 51):
-        s.stream.receive(live_message(percent, base=1, rev=percent))
-        s.stream.turn()
-    s.transport.drain("slow")
-    s.stream.turn()
-    assert s.story("slow") == ["subscribed", "1", "live 50"]
-    assert s.story("fast") == ["subscribed", "1", *[f"live {percent}" for percent in range(1, 51)]]

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import pytest
-
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.security.field_mask import View
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.clients.cursor import Cursor
 from swallowtail.app.delivery.clients.masked_view import MaskedView
-from swallowtail.app.delivery.streams import gap as gap_module
-from swallowtail.app.delivery.streams import instance_stream as stream_module
 from swallowtail.app.delivery.streams.event_intake import make_entry
 from tests.delivery.fake_stream import Scene
 from tests.delivery.fakes import INSTANCE, FakeTransport, events_message, live_message, make_event
@@ -22,13 +18,6 @@ MINE, OTHERS = "mine", "others"
 #: One task, without the fields that people write.
 PAGE = View(MINE, frozenset({"output"}))
 Heard = tuple[str, dict[str, Any]]
-
-
-@pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
-    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
-    return Scene
 
 
 def heard(s: Scene, name: str) -> list[Heard]:

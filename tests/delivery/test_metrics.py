@@ -49,13 +49,6 @@ class Fills:
         return {cause: growth() for cause, growth in self._growth.items() if growth()}
 
 
-@pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
-    monkeypatch.setattr(gap_module, "GAP_PATIENCE", 0.0)
-    monkeypatch.setattr(stream_module, "READ_PAUSE", 0.0)
-    return Scene
-
-
 def aged(message: bytes, at: Any) -> bytes:
     """Return a message whose events were recorded at a moment."""
     return orjson.dumps({**orjson.loads(message), "at": at})

@@ -25,7 +25,8 @@ from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.core.domain import ERROR, LOST
 from tests.core.log_oracle import check
-from tests.delivery.checked_clients import Domain, Screen, Viewer
+from tests.delivery.checked_clients import Domain, Viewer
+from tests.delivery.client_rule import Screen
 from tests.delivery.faulty_deliveries import FixedReader, silent_skips
 from tests.delivery.log_changes import begin_epoch, note_and_undo, prune
 from tests.harness.deployment import Deployment

@@ -15,7 +15,8 @@ import pytest
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
-from tests.delivery.checked_clients import FROM_NOTHING, Domain, Screen, Viewer
+from tests.delivery.checked_clients import FROM_NOTHING, Domain, Viewer
+from tests.delivery.client_rule import Screen
 from tests.delivery.faulty_deliveries import EpochBlindReader, ForgetfulHub, TalkativeHub, silent_epochs, silent_skips
 from tests.delivery.log_changes import begin_epoch, note, prune
 from tests.harness.deployment import Deployment
