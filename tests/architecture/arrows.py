@@ -40,8 +40,8 @@ ARROWS = {
     ),
     "core.maintenance": (
         "core.audit core.call_context core.config core.coordination core.database core.deployment core.errors "
-        "core.events core.ledger.event_log core.ledger.leases core.ledger.outbox core.privacy core.security "
-        "core.states core.tables"
+        "core.events core.ledger.event_log core.ledger.leases core.ledger.outbox core.privacy core.process "
+        "core.security core.states core.tables"
     ),
     "core.queries": (
         "core.audit core.config core.coordination core.database core.errors core.events core.ledger.artifacts "

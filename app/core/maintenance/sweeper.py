@@ -1,7 +1,4 @@
-"""The sweep: finds again whatever a message, a signal or a process lost. Runs in web processes and beside workers.
-
-Beside it, in a thread of its own so that no wake-up waits for it, goes the pruning of what is no longer kept.
-"""
+"""Sweeps for work that a message, a signal or a process lost, and prunes old data. Runs in web processes and beside workers."""
 
 from __future__ import annotations
 
@@ -22,17 +19,18 @@ from swallowtail.app.core.ledger.outbox import Relay
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.retention import prune_due
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 
 log = structlog.get_logger(__name__)
 
-#: Wishes that are reserved at once.
+#: Outbox entries that are reserved at once.
 BATCH = 100
 
 SWEEPS = Counter("swallowtail_sweeps_total", "Sweeps by outcome", ["outcome"])
 
 
 class Sweeper:
-    """Relays due wishes at once when woken, and otherwise looks for all that is overdue every `sweep_interval`."""
+    """Sends due outbox entries when it is woken, and handles everything overdue every `sweep_interval`."""
 
     def __init__(
         self, runtime: CallContext, clock: ClockWatch, relay: Relay, reaper: Reaper, due: threading.Event
@@ -42,13 +40,14 @@ class Sweeper:
         self._clock = clock
         self._relay = relay
         self._reaper = reaper
-        self._due = due
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._presence = Presence(runtime.settings, runtime.db)
+        interval = runtime.settings.prune_interval
+        self._sweeps = PeriodicThread("sweep", self.sweep, runtime.settings.sweep_interval, woken=due)
+        # Not all processes prune at the same moment.
+        self._prunings = PeriodicThread("pruning", self._prune, lambda: interval * random.uniform(0.5, 1.0))
 
     def run_once(self) -> int:
-        """Send due wishes, reap lapsed leases, expire overdue tasks. Returns how many things there were to do."""
+        """Send due outbox entries, reap lapsed leases, expire overdue tasks. Returns how many there were."""
         self._clock.look()
         self._relay.find_lost()
         relayed = self._send_due()
@@ -59,59 +58,47 @@ class Sweeper:
         return relayed + reaped + expired
 
     def _send_due(self) -> int:
-        """Send all that is due, however much it is."""
+        """Send all due outbox entries."""
         relayed = sent = self._relay.run_due(BATCH)
-        while sent == BATCH and not self._stopping.is_set():
+        while sent == BATCH and not self._sweeps.is_stopping:
             sent = self._relay.run_due(BATCH)
             relayed += sent
         return relayed
 
     def start(self) -> None:
-        """Sweep in a thread from now on, and have the runtime wake it after each submission."""
-        self._thread = threading.Thread(target=self.run_forever, name="sweeper", daemon=True)
-        self._thread.start()
-        threading.Thread(target=self._prune_forever, name="pruner", daemon=True).start()
+        """Sweep and prune in two threads, so that no wake-up waits for a pruning."""
+        self._sweeps.start()
+        self._prunings.start()
 
     def stop(self) -> None:
-        """End the thread after the sweep it is in."""
-        self._stopping.set()
-        self._due.set()
-        if self._thread is not None:
-            self._thread.join(timeout=self._runtime.settings.send_timeout + 1.0)
+        """End the threads; wait for the sweep that runs."""
+        self._prunings.stop()
+        self._sweeps.stop(timeout=self._runtime.settings.send_timeout + 1.0)
 
-    def run_forever(self) -> None:
-        """Sweep until `stop`. A failed sweep is logged and tried again at the next."""
-        while not self._stopping.is_set():
-            woken = self._due.wait(self._runtime.settings.sweep_interval)
-            self._due.clear()
-            try:
-                self._presence.note()
-                self._send_due() if woken else self.run_once()
-            except SwallowtailError as away:
-                SWEEPS.labels("away").inc()
-                log.warning("sweep_postponed", reason=away.message)
-            except Exception:
-                # A sweep that dies silently would be worse than any error it meets.
-                SWEEPS.labels("failed").inc()
-                log.exception("sweep_failed")
-            else:
-                SWEEPS.labels("done").inc()
-            # Whatever became of the sweep: without the database, readiness is to know of the broker all the same.
+    def sweep(self) -> None:
+        """Send due outbox entries after a wake-up, and do all of `run_once` after the interval."""
+        try:
+            self._presence.note()
+            self._send_due() if self._sweeps.was_woken else self.run_once()
+        except Exception as fault:
+            SWEEPS.labels("away" if isinstance(fault, SwallowtailError) else "failed").inc()
+            raise
+        else:
+            SWEEPS.labels("done").inc()
+        finally:
+            # Even without the database, readiness reports the state of the broker.
             self._relay.look()
 
-    def _prune_forever(self) -> None:
-        interval = self._runtime.settings.prune_interval
-        # Not all processes at the same moment.
-        while not self._stopping.wait(interval * random.uniform(0.5, 1.0)):
-            for prune in (delete_spent, delete_old_entries, prune_due):
-                # One that fails, such as for want of a right to delete, keeps no other from its work.
-                try:
-                    prune(self._runtime, self._may_go_on_for(interval / 2))
-                except SwallowtailError as away:
-                    log.warning("pruning_postponed", reason=away.message)
-                except Exception:
-                    log.exception("pruning_failed", what=prune.__name__)
+    def _prune(self) -> None:
+        for prune in (delete_spent, delete_old_entries, prune_due):
+            # An error of one, such as a missing right to delete, does not stop the others.
+            try:
+                prune(self._runtime, self._may_continue_for(self._runtime.settings.prune_interval / 2))
+            except SwallowtailError as fault:
+                log.warning("pruning_postponed", reason=fault.message)
+            except Exception:
+                log.exception("pruning_failed", what=prune.__name__)
 
-    def _may_go_on_for(self, seconds: float) -> Callable[[], bool]:
+    def _may_continue_for(self, seconds: float) -> Callable[[], bool]:
         until = time.monotonic() + seconds
-        return lambda: not self._stopping.is_set() and time.monotonic() < until
+        return lambda: not self._prunings.is_stopping and time.monotonic() < until

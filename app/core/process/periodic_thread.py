@@ -36,6 +36,8 @@ class PeriodicThread:
         self._woken = woken or threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        #: Whether the present run was started by a wake-up, and not by the interval.
+        self.was_woken = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -74,7 +76,8 @@ class PeriodicThread:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._woken.wait(max(0.0, self._interval())) and self._settle:
+            self.was_woken = self._woken.wait(max(0.0, self._interval()))
+            if self.was_woken and self._settle:
                 self._stopping.wait(self._settle)
             self._woken.clear()
             if self._stopping.is_set():

@@ -157,17 +157,13 @@ def test_the_connections_of_this_process_are_told_as_they_are_taken_and_given_ba
 def test_the_broker_is_asked_also_while_the_database_is_away(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeper = domain.rt.make_sweeper()
 
-    def look() -> int:
-        sweeper._stopping.set()
-        return 7
-
     def fail() -> int:
         raise Unavailable("away")
 
-    monkeypatch.setattr(domain.rt.relay, "_depth", look)
+    monkeypatch.setattr(domain.rt.relay, "_depth", lambda: 7)
     monkeypatch.setattr(sweeper, "run_once", fail)
-    sweeper._runtime.settings = domain.settings.model_copy(update={"sweep_interval": 0.0})
-    sweeper.run_forever()
+    with pytest.raises(Unavailable):
+        sweeper.sweep()
     assert domain.rt.relay.depth == 7
 
 
