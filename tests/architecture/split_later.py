@@ -4,8 +4,6 @@ SPLIT_LATER = {
     "app/core/identity/api_tokens.py",
     "app/core/identity/authenticate.py",
     "app/core/identity/users.py",
-    "app/core/ledger/runs.py",
-    "app/core/ledger/tasks.py",
     "app/core/queries/authorized.py",
     "app/core/security/permissions.py",
     "clients/javascript/task_websocket_client.js",
