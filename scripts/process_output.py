@@ -1,4 +1,4 @@
-"""Beside the road: what the supervisor shows, one prefixed stream of lines for each process."""
+"""Prints the output of several processes, each line with the time and the name of its process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.text import Text
 
 from swallowtail.app.core.logs.unlogged_output import LineStream
 
-#: Told apart on dark and light ground.
+#: Readable on dark and light backgrounds.
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
-#: The supervisor's own stream.
+#: The name before the supervisor's own lines.
 SELF = "up"
 
 
 class Lines:
-    """Writes lines with the time and the process's name before them, in the process's colour on a terminal."""
+    """Writes lines with the time and the name of the process, in the colour of the process on a terminal."""
 
     def __init__(self, names: list[str], console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stdout, soft_wrap=True, highlight=False)
@@ -26,7 +26,7 @@ class Lines:
         self._colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
 
     def show(self, name: str, text: str) -> None:
-        """Write one line of a process: in JSON, where that is how this process writes, with the name in it."""
+        """Write one line of a process. Where logs are JSON, the line is an object with the name of the process."""
         if isinstance(sys.stdout, LineStream):
             sys.stdout.real.write(_encode(name, text))
             sys.stdout.real.flush()
@@ -36,16 +36,16 @@ class Lines:
         self._console.print(prefix + Text.from_ansi(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Write lines of the supervisor's own."""
+        """Write lines of the supervisor."""
         for line in text.splitlines():
             self.show(SELF, line)
 
 
 def _encode(name: str, text: str) -> str:
     try:
-        told = orjson.loads(text)
+        entry = orjson.loads(text)
     except orjson.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict):
-        told = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-    return orjson.dumps({**told, "process": name}).decode() + "\n"
+        entry = None
+    if not isinstance(entry, dict):
+        entry = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return orjson.dumps({**entry, "process": name}).decode() + "\n"

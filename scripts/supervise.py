@@ -1,8 +1,8 @@
-"""Beside the road: runs the whole of the Procfile on one machine until Ctrl-C, and starts again what dies.
+"""Runs the processes of the Procfile on one machine until Ctrl-C, and restarts those that end.
 
-`python -m swallowtail.scripts.supervise`, which `scripts/up` ends in. The embedded server comes first, then the release to its end,
-then web, worker and beat; web beside the release where the tables need no migration, since people wait for it. A
-supervisor of our own, because the Procfile runners at hand stop everything as soon as one process ends.
+`scripts/up` executes it. The embedded server starts first, then the release runs to its end, then web, worker and beat
+start. Web starts beside the release when the tables need no migration. Existing Procfile runners stop everything when
+one process ends, which is why Swallowtail has a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from swallowtail.app.core.database.schema_version import is_up_to_date
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
 from swallowtail.app.core.process.supervised import Child, Patience, describe
-from swallowtail.scripts.banner import ask, welcome
-from swallowtail.scripts.embedded_redis import enter, prepare_address
+from swallowtail.scripts.banner import wait_for_answer, welcome
+from swallowtail.scripts.embedded_redis import prepare_address, prepare_directory
 from swallowtail.scripts.free_ports import is_free
-from swallowtail.scripts.lock import Held, take_lock
+from swallowtail.scripts.lock import LockHeld, acquire_lock
 from swallowtail.scripts.process_output import Lines
 from swallowtail.scripts.procfile import ProcfileError, read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER, RELEASE, WEB = "redis", "release", "web"
-#: Seconds that web gets for itself: people wait for it, and on two cores the others would take half of its time.
+#: Seconds for which web starts alone: on two cores, the others would take half of its time.
 HEAD_START = 3.0
 
 
 class Supervisor:
-    """Holds the children, starts them in order and stops them in the opposite one."""
+    """Starts the processes in order, restarts them, and stops them in the opposite order."""
 
     def __init__(self, settings: Settings, commands: dict[str, str]) -> None:
         self._settings = settings
@@ -43,7 +43,7 @@ class Supervisor:
         self._failed = False
 
     async def run(self) -> int:
-        """Run until a signal comes or the release fails; the exit code."""
+        """Run until a signal or until the release fails. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._ask_to_stop)
@@ -85,7 +85,7 @@ class Supervisor:
         for name in self._services():
             if name != WEB:
                 self._keep_running(name, group)
-        await ask(self._settings, "/readyz")
+        await wait_for_answer(self._settings, "/readyz")
         self._lines.say(welcome(self._settings))
 
     def _keep_running(self, name: str, group: asyncio.TaskGroup) -> None:
@@ -97,7 +97,7 @@ class Supervisor:
 
     async def _give_head_start(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ask(self._settings, "/healthz"), HEAD_START)
+            await asyncio.wait_for(wait_for_answer(self._settings, "/healthz"), HEAD_START)
 
     async def _stop_all(self) -> None:
         self._lines.say("stopping")
@@ -128,47 +128,47 @@ class Supervisor:
 
 
 def make_environment() -> dict[str, str]:
-    """This environment, with the programs of this Python's environment first, and output line by line."""
+    """Return this environment with this Python's programs first in PATH and with unbuffered output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def hold(settings: Settings) -> None:
-    """Take the lock of this var directory for as long as this process lives. Exits when another supervisor has it."""
+def hold_lock(settings: Settings) -> None:
+    """Hold the lock of the var directory until this process ends. Exits when another supervisor has it."""
     try:
-        take_lock(enter(settings.var) / "up.lock")
-    except Held as held:
+        acquire_lock(prepare_directory(settings.var) / "up.lock")
+    except LockHeld as held:
         sys.exit(
-            f"Swallowtail is running already on {settings.var} (process {held.holder}). "
+            f"Swallowtail already runs on {settings.var} (process {held.holder}). "
             "Stop it first, or set SWALLOWTAIL_VAR_DIR."
         )
 
 
 def main() -> None:
-    """Check what can be checked before anything is started, then supervise."""
+    """Check settings, lock and port, then supervise."""
     os.chdir(ROOT)
     begin()
     Arguments(prog="scripts/up", description="Run Swallowtail on this machine until Ctrl-C.").parse_args()
     try:
         settings = load_settings()
         commands = read_procfile(ROOT / "Procfile")
-        hold(settings)
+        hold_lock(settings)
     except SettingsError as wrong:
         sys.exit(wrong.message)
     except ProcfileError as wrong:
         sys.exit(str(wrong))
     if settings.port and not is_free(settings.port):
-        sys.exit(f"Port {settings.port} is taken by another program. Set SWALLOWTAIL_PORT to a free one.")
+        sys.exit(f"Port {settings.port} is used by another program. Set SWALLOWTAIL_PORT to a free one.")
     sys.exit(asyncio.run(supervise(settings, commands)))
 
 
 async def supervise(settings: Settings, commands: dict[str, str]) -> int:
-    """Run a supervisor in this event loop."""
+    """Run a supervisor in an event loop."""
     return await Supervisor(settings, commands).run()
 
 
 def _answers(url: str) -> bool:
-    # Here, beside the release: its import takes a tenth of a second, and the children are begun by then.
+    # Imported here, beside the release: the import takes a tenth of a second, and the processes have started by then.
     import redis
 
     client = redis.Redis.from_url(url, socket_timeout=1.0)

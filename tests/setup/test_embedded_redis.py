@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.scripts.embedded_redis import prepare_address, where, write_config
+from swallowtail.scripts.embedded_redis import prepare_address, public_address, write_config
 from tests.harness.program import Program, make_directory, remove_directory
 from tests.harness.settings import make_settings
 from tests.harness.waiting import wait_until
@@ -64,7 +64,7 @@ def answers(settings: Settings) -> bool:
 def test_its_address_is_a_socket_in_the_var_directory(home: Path) -> None:
     settings = settings_in(home / "var")
     assert prepare_address(settings) == f"unix://{home}/var/redis.sock" == settings.redis
-    assert where(settings) == f"{home}/var/redis.sock"
+    assert public_address(settings) == f"{home}/var/redis.sock"
 
 
 def test_a_path_too_long_for_a_socket_gives_a_port_that_stays_the_same(home: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_path_too_long_for_a_socket_gives_a_port_that_stays_the_same(home: Pat
     assert (url.scheme, url.hostname) == ("redis", "127.0.0.1")
     assert url.password
     assert prepare_address(settings) == url.geturl() == settings.redis
-    assert url.password not in where(settings)
+    assert url.password not in public_address(settings)
     assert stat.S_IMODE((settings.var / "redis.url").stat().st_mode) == 0o600
 
 

@@ -150,7 +150,7 @@ def test_a_second_one_on_the_same_directory_is_refused(var: Path) -> None:
     with Up(var).start() as first:
         second = Up(var, "second").start(wait=False)
         assert second.wait() == 1
-        assert f"Swallowtail is running already on {var} (process {first.pid})" in second.log_text()
+        assert f"Swallowtail already runs on {var} (process {first.pid})" in second.log_text()
         assert first.answers("/readyz")
 
 
@@ -160,7 +160,7 @@ def test_a_taken_port_is_named(var: Path) -> None:
         second = Up(var / "other", PORT=str(first.port), name="second")
         second.log = var / "second.log"
         assert second.start(wait=False).wait() == 1
-        assert f"Port {first.port} is taken by another program" in second.log_text()
+        assert f"Port {first.port} is used by another program" in second.log_text()
 
 
 @pytest.mark.long
