@@ -1,4 +1,4 @@
-"""Public interface of Swallowtail: agents, their context, errors, testing and the client, loaded at first use."""
+"""The public interface of Swallowtail: agents, their context and errors, signals, testing and the client."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swallowtail import client, testing
+    from swallowtail import client, signals, testing
     from swallowtail.workers.registry.catalogue import agent
     from swallowtail.workers.run.context import Context, PermanentError
 
-__all__ = ["Context", "PermanentError", "agent", "client", "testing"]
+__all__ = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
 
 #: The module that defines each public name.
 _DEFINED_IN = {
@@ -18,7 +18,7 @@ _DEFINED_IN = {
     "Context": "swallowtail.workers.run.context",
     "PermanentError": "swallowtail.workers.run.context",
 }
-_SUBMODULES = ("client", "testing")
+_SUBMODULES = ("client", "signals", "testing")
 
 
 if not TYPE_CHECKING:  # for a type checker, a misspelt name is an error

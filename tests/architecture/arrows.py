@@ -187,5 +187,5 @@ ARROWS = {
     ),
     "migrations.versions": "",
     "testing": "core.events workers.run",
-    "swallowtail": "testing workers.registry workers.run",
+    "swallowtail": "signals testing workers.registry workers.run",
 }

@@ -53,7 +53,7 @@ def test_no_folder_of_the_repository_is_a_top_level_package(package: str, tmp_pa
 
 
 def test_every_public_name_is_there(tmp_path: Path) -> None:
-    names = ["Context", "PermanentError", "agent", "client", "testing"]
+    names = ["Context", "PermanentError", "agent", "client", "signals", "testing"]
     assert swallowtail.__all__ == names
     done = run_elsewhere("import swallowtail as s\nprint([n for n in dir(s) if hasattr(s, n)])", tmp_path)
     assert set(names) <= set(done.stdout.replace("'", "").strip("[]\n").split(", "))
