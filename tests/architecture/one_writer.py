@@ -11,7 +11,7 @@ from functools import cache
 from tests.architecture.source_tree import Function, Source, SourceTree, dotted
 
 LEDGER = "app/core/ledger/"
-_MODELS = "swallowtail.app.core.tables.models"
+_MODELS = "swallowtail.app.core.tables.tasks"
 ROWS = {f"{_MODELS}.{name}": name for name in ("Task", "Step", "Event", "Outbox")}
 #: Files outside the ledger that delete these rows, or rewrite columns of whatever table they are called for.
 OTHER_WRITERS = {

@@ -8,8 +8,8 @@ from tests.architecture import one_writer
 from tests.architecture.source_tree import read_tree
 
 _IMPORT = (
-    "from sqlalchemy import delete, insert, select, text, update\nfrom swallowtail.app.core.tables import models\n"
-    "from swallowtail.app.core.tables.models import Event, Outbox, Step, Task\n"
+    "from sqlalchemy import delete, insert, select, text, update\nfrom swallowtail.app.core.tables import tasks as models\n"
+    "from swallowtail.app.core.tables.tasks import Event, Outbox, Step, Task\n"
 )
 
 
