@@ -96,5 +96,5 @@ def _addressed(message: Any) -> tuple[str, Any]:
     """Return name and arguments of a message that may be anything."""
     try:
         return str(message.headers.get("task")), message.payload[0]
-    except Exception:  # whatever it was, it was not readable
+    except Exception:  # not readable
         return "", None

@@ -29,8 +29,4 @@ SPLIT_LATER = {
     "tests/journey/operation/test_worker_metrics.py",
     "tests/service/test_connection_reserve.py",
     "tests/web/accept/test_acceptor.py",
-    "tests/workers/agents/test_research.py",
-    "tests/workers/isolation/test_process_restore.py",
-    "tests/workers/llm/test_fetch.py",
-    "tests/workers/run/test_context.py",
 }
