@@ -1,1 +1,1 @@
-"""Worker code in one process."""
+"""Tests of worker code, in the process of the test."""

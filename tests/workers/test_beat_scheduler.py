@@ -1,4 +1,4 @@
-"""Beat's scheduler, called as Celery's beat calls it: fires, survives, closes. No server runs here."""
+"""Beat's scheduler, called as Celery's beat calls it, without servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.core.schedule_domain import Bench, open_bench
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A domain on a database of its own, with no Redis and no broker anywhere."""
+    """A database without Redis or broker."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))
     monkeypatch.setenv("SWALLOWTAIL_BEAT_INTERVAL", "0.7")

@@ -1,4 +1,4 @@
-"""What a worker can be asked to run."""
+"""Which tasks a worker can run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines as people and machines read them."""
+"""Log lines for people and for machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.harness.settings import make_settings
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """Put back what the test run had set up."""
+    """Restore the logging configuration of the test run."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -89,7 +89,7 @@ def test_no_secret_is_logged_by_us_by_libraries_or_in_tracebacks(tmp_path: Path,
     assert "no [redacted:token] here" in logged
 
 
-def test_what_cannot_be_looked_into_is_told_of_without_being_logged(tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_printed_is_named_but_not_logged(tmp_path: Path) -> None:
     class Broken:
         def __str__(self) -> str:
             raise ValueError

@@ -1,4 +1,4 @@
-"""Who may read the numbers of a worker and of beat: those to whom a web process would show its own."""
+"""Access to the metrics of a worker and of beat: the same rules as in a web process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
 
-def _runtime(tmp_path: Path, **given: Any) -> Runtime:
-    runtime = Runtime.build(make_settings(var_dir=tmp_path, **given))
+def _runtime(tmp_path: Path, **values: Any) -> Runtime:
+    runtime = Runtime.build(make_settings(var_dir=tmp_path, **values))
     create_tables(runtime.db.engine)
     return runtime
 
@@ -41,23 +41,23 @@ def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> 
     return int(response[0][:3]), dict(response[1]), body.decode()
 
 
-def test_where_everybody_of_the_machine_is_let_in_nobody_is_asked(tmp_path: Path) -> None:
+def test_an_open_deployment_serves_metrics_without_a_token(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     status, headers, body = _ask(runtime)
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "\nswallowtail_database_pool_limit " in body
-    # A token that is worth nothing is refused there too.
+    # An invalid token is refused there too.
     assert _ask(runtime, "swt_none")[0] == 401
     assert _ask(runtime, path="/readyz")[0] == 404
 
 
-def test_beyond_loopback_somebody_has_to_say_who_they_are(tmp_path: Path) -> None:
+def test_beyond_loopback_a_token_is_required(tmp_path: Path) -> None:
     status, headers, body = _ask(_runtime(tmp_path, metrics_host="192.0.2.1"))
     assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
     assert "swallowtail_" not in body
 
 
-def test_where_callers_say_who_they_are_it_takes_a_token_that_may_read_metrics(tmp_path: Path) -> None:
+def test_with_required_sign_in_the_token_must_allow_reading_metrics(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path, auth="required", secret_key="k" * 40)
     chief = _mint(runtime, "ann", "metrics.read", is_superuser=True)
     assert _ask(runtime)[0] == 401
@@ -83,9 +83,7 @@ def test_what_a_run_starts_writes_no_numbers_to_the_files_of_its_worker(
     assert started.stdout == "False\n"
 
 
-def test_a_directory_that_somebody_else_has_set_is_none_of_a_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_from_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "swallowtail.workers.sweeper_process"])
     before = values.ValueClass

@@ -1,4 +1,4 @@
-"""What Celery's signals become."""
+"""What the receivers of Celery's signals propose to the ledger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = run_task.run
 
 @pytest.fixture
 def started(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> tuple[Harness, list[Any]]:
-    """A task that has been claimed, in what passes for a worker's main process; the harness and the task's arguments."""
+    """A claimed task, as if in a worker's main process; the harness and the arguments of the message."""
 
     @contextmanager
     def brief() -> Iterator[Runtime]:
@@ -43,7 +43,7 @@ def test_a_lost_child_is_a_lost_run(started: tuple[Harness, list[Any]]) -> None:
     assert harness.story() == [*BEGINNING, "1: RETRYING worker_lost"]
 
 
-def test_a_hard_limit_is_told_twice_and_fails_once(started: tuple[Harness, list[Any]]) -> None:
+def test_a_hard_limit_that_celery_reports_twice_fails_the_task_once(started: tuple[Harness, list[Any]]) -> None:
     harness, args = started
     for _ in range(2):
         celery_signals.task_failure.send(sender=OURS, exception=TimeLimitExceeded(5), args=args)
@@ -63,7 +63,7 @@ def test_an_error_inside_celery_is_a_lost_run(started: tuple[Harness, list[Any]]
 
 
 @pytest.mark.parametrize("signal", [celery_signals.task_rejected, celery_signals.task_unknown])
-def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Harness, list[Any]], signal: Any) -> None:
+def test_a_discarded_message_is_checked_soon(started: tuple[Harness, list[Any]], signal: Any) -> None:
     harness, _ = started
     task_id = harness.submit()
     harness.rt.ledger.mark_queued(task_id, 1, 3600.0)
@@ -71,9 +71,9 @@ def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Harness, 
 
     def due() -> Any:
         with harness.rt.db.read() as session:
-            wish = session.get(Outbox, task_id)
-            assert wish is not None
-            return wish.available_at
+            entry = session.get(Outbox, task_id)
+            assert entry is not None
+            return entry.available_at
 
     before = due()
     signal.send(sender=None, message=message, exc=None)
@@ -84,14 +84,12 @@ def test_a_message_that_was_thrown_away_is_doubted_soon(started: tuple[Harness, 
 @pytest.mark.parametrize(
     "message",
     [
-        SimpleNamespace(headers={"task": "somebody.elses"}, payload=[["x", 1], {}, {}]),
+        SimpleNamespace(headers={"task": "other.task"}, payload=[["x", 1], {}, {}]),
         SimpleNamespace(headers={"task": RUN_TASK}, payload=[[{"not": "an id"}], {}, {}]),
         SimpleNamespace(headers=None, payload=None),
     ],
 )
-def test_a_message_of_somebody_else_is_only_logged(
-    started: tuple[Harness, list[Any]], signal: Any, message: object
-) -> None:
+def test_a_foreign_message_is_only_logged(started: tuple[Harness, list[Any]], signal: Any, message: object) -> None:
     harness, _ = started
     signal.send(sender=None, message=message, exc=None)
     assert harness.story() == BEGINNING

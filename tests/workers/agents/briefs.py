@@ -1,4 +1,4 @@
-"""Briefs for the campaign tests: the sample document of the repository, and the input around it."""
+"""Briefs for the campaign tests: the sample document of the repository, and the input with it."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ SAMPLE = (Path(__file__).parents[3] / "examples" / "brief.md").read_text(encodin
 EVERYWHERE = ["x", "linkedin", "instagram", "facebook", "threads", "mastodon", "bluesky"]
 
 
-def campaign(brief: str = SAMPLE, **given: Any) -> CampaignInput:
-    return CampaignInput(brief=brief, **given)
+def campaign(brief: str = SAMPLE, **fields: Any) -> CampaignInput:
+    return CampaignInput(brief=brief, **fields)

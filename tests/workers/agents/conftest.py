@@ -1,6 +1,7 @@
-"""The built-in agents read briefs in this process here: starting one for each would take most of these tests' time.
+"""Lets the built-in agents read briefs in the process of the test, since a process per brief would be slow.
 
-That it is another process outside of tests is held by `tests/workers/reading/test_subprocess_reader.py` and the journeys.
+`tests/workers/reading/test_subprocess_reader.py` and the journeys test the separate process.
+
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bad input for a campaign is refused by the card's JSON Schema, with the field named."""
+"""The JSON Schema on the card refuses bad input for a campaign and names the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators' agents: what they do, step by step, and how a probe goes wrong."""
+"""The steps of the agents `echo` and `probe`, and the failures of a probe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from swallowtail.workers.agents import echo, probe
 from swallowtail.workers.run.context import PermanentError, RunStopped
 
 
-def run_probe(ctx: FakeContext, **given: Any) -> Any:
-    return probe.run(ctx, probe.ProbeInput(**given))
+def run_probe(ctx: FakeContext, **fields: Any) -> Any:
+    return probe.run(ctx, probe.ProbeInput(**fields))
 
 
 def test_echo_gives_back_its_input_in_two_steps() -> None:
@@ -43,7 +43,7 @@ def test_a_probe_reports_live_progress_that_never_goes_back() -> None:
     assert percents == pytest.approx([10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
 
 
-def test_a_probe_makes_output_and_streams_text_of_the_wished_size() -> None:
+def test_a_probe_makes_output_and_streams_text_of_the_requested_size() -> None:
     ctx = FakeContext()
     run_probe(ctx, steps=1, output_bytes=1000, text_bytes=200)
     assert len(ctx.steps[0].output["filler"]) == 1000
@@ -59,7 +59,7 @@ def test_a_probe_makes_output_and_streams_text_of_the_wished_size() -> None:
         ("memory", MemoryError),
     ],
 )
-def test_a_probe_fails_at_the_wished_step_in_the_wished_way(kind: str, error: type[BaseException]) -> None:
+def test_a_probe_fails_at_the_requested_step_in_the_requested_way(kind: str, error: type[BaseException]) -> None:
     ctx = FakeContext()
     with pytest.raises(error):
         run_probe(ctx, steps=3, fail_at=2, error=kind)

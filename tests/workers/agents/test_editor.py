@@ -1,4 +1,4 @@
-"""The Editor's rules, one by one."""
+"""The rules of the Editor, one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent that docs/agents.md shows works, and the document shows it as it is."""
+"""The agent in docs/agents.md works, and is the one in `examples/`."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_names_are_found_without_spaces_and_with_small_words_inside(source: str,
 
 
 def tags_of(source: str) -> list[str]:
-    """The hashtags that the Researcher makes for a brief."""
+    """Return the hashtags that the Researcher makes for a brief."""
     document = read_document(source)
     language = find_language(" ".join(block.text for block in document.blocks))
     names = Names(document.blocks, document.title, language)
@@ -110,8 +110,8 @@ Atelier Morel ont choisi le bois.
     ids=["sample", "german", "french", "english", "quoted", "japanese"],
 )
 def test_hashtags_join_names_and_subjects_only(source: str, tags: list[str]) -> None:
-    found = tags_of(source)
-    assert set(tags) <= set(found), found
+    actual = tags_of(source)
+    assert set(tags) <= set(actual), actual
     wrong = {"#StadtBaut", "#DieStadtbaut", "#MillionenEuro", "#VilleOuvre", "#CityBuilds", "#LampDraws", "#Decoding"}
-    assert not wrong & set(found)
-    assert [tag for tag in found if tag not in tags and tag not in ("#NightShift", "#Maison")] == []
+    assert not wrong & set(actual)
+    assert [tag for tag in actual if tag not in tags and tag not in ("#NightShift", "#Maison")] == []

@@ -1,4 +1,4 @@
-"""Whatever the brief, every draft is within its platform's rules; and the platforms count as they say."""
+"""Every draft is within the rules of its platform, for any brief, and each platform counts as documented."""
 
 from __future__ import annotations
 

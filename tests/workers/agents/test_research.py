@@ -1,4 +1,4 @@
-"""Reading briefs: blocks, titles, internal sections, key phrases, hashtags, facts."""
+"""What is read from a brief: blocks, titles, internal sections and facts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_text_without_sentences_is_quoted_as_it_is() -> None:
     assert [fact.text for fact in find_facts([Block("paragraph", "x" * 500)], [])] == ["x" * 500]
 
 
-def test_sentences_that_speak_to_the_writer_are_not_facts() -> None:
+def test_sentences_that_address_the_writer_are_not_facts() -> None:
     blocks = [Block("paragraph", "Please do not say that it is cheap. The lamp costs 149 euros and lasts for years.")]
     assert [fact.text for fact in find_facts(blocks, [])] == ["The lamp costs 149 euros and lasts for years."]
 
@@ -171,8 +171,8 @@ def test_a_sentence_with_markup_left_in_it_is_no_fact() -> None:
     ids=["ja", "zh", "ar", "hi"],
 )
 def test_sentences_end_by_the_marks_of_their_script(text: str, sentences: list[str]) -> None:
-    found = find_facts([Block("paragraph", text)], [], "")
-    assert [fact.text for fact in sorted(found, key=lambda fact: fact.position)] == sentences
+    facts = find_facts([Block("paragraph", text)], [], "")
+    assert [fact.text for fact in sorted(facts, key=lambda fact: fact.position)] == sentences
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The whole team on a real document: exact steps, rounds, replay and what the result says of itself."""
+"""The whole team on a real document: steps, rounds, replay and result."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_drafts_that_fail_go_back_and_come_back_mended() -> None:
         "review:2",
         "package",
     ]
-    found = {finding["rule"] for draft in ctx.steps[5].output["drafts"] for finding in draft["findings"]}
-    assert {"required_phrase", "exclamation_marks", "emoji"} <= found
+    rules = {finding["rule"] for draft in ctx.steps[5].output["drafts"] for finding in draft["findings"]}
+    assert {"required_phrase", "exclamation_marks", "emoji"} <= rules
     assert result["needs_attention"] is False
     for post in result["posts"]:
         assert post["round"] == 2
@@ -81,7 +81,7 @@ def test_drafts_that_fail_go_back_and_come_back_mended() -> None:
 
 def test_only_the_drafts_that_fail_are_written_again() -> None:
     ctx = FakeContext()
-    # Only the list of LinkedIn is long enough to quote the survey.
+    # Only LinkedIn's list is long enough to quote the survey.
     run(ctx, campaign(platforms=["x", "linkedin"], brand={"banned_words": ["survey"]}))
     keys = [step.key for step in ctx.steps]
     assert "draft:linkedin:2" in keys

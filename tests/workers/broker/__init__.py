@@ -1,1 +1,1 @@
-"""Messages from brokers."""
+"""Tests of messages from brokers."""

@@ -1,4 +1,4 @@
-"""What comes from RabbitMQ is read whatever it is: properties and addresses that py-amqp cannot read are left out."""
+"""Messages from RabbitMQ whose properties or addresses py-amqp cannot decode are read without these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.workers.broker.amqp_channel import read_frames
 
-#: A delivery: the consumer's tag "t", a number, not again; then its exchange and its routing key.
+#: A delivery: consumer tag "t", a delivery tag, not redelivered; exchange and routing key follow.
 DELIVERY = pack(">HHB1sQB", 60, 60, 1, b"t", 7, 0)
 
 

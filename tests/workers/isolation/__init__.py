@@ -1,1 +1,1 @@
-"""Process state between runs."""
+"""Tests of the process state between runs."""

@@ -1,1 +1,1 @@
-"""Tests of the text providers and the document fetcher."""
+"""Tests of the text engines and the document fetcher."""

@@ -1,4 +1,4 @@
-"""Real HTTP servers on loopback: one that answers as a test says, and the pieces of a streamed chat completion."""
+"""HTTP servers on loopback: one that answers as a test defines, and pieces of a streamed chat completion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass
 class Asked:
-    """One request as it arrived."""
+    """One request as received."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Asked:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands each request to the server's `answer`, which writes to the handler as it likes."""
+    """Passes each request to the server's `answer`, which writes the response."""
 
     protocol_version = "HTTP/1.1"
     server: WebServer
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.answer(self)
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
-        """A whole answer; header names are written with _ for -."""
+        """Send a whole response; header names are written with _ instead of -."""
         self.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Keep the test's output clean."""
+        """Log nothing."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class WebServer(ThreadingHTTPServer):
     def __post_init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.daemon_threads = True
-        #: Set at the end of the test: an answer that hangs waits for it.
+        #: Set at the end of the test: a response that hangs waits for it.
         self.over = threading.Event()
 
     @property
@@ -79,12 +79,12 @@ class WebServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away early is part of the tests."""
+        """Ignore errors: clients that disconnect early are part of the tests."""
 
 
 @contextmanager
 def serving(answer: Callable[[Handler], None], certificate: Path | None = None) -> Iterator[WebServer]:
-    """A running server, with TLS if it gets a certificate; stopped, with all of its threads, at the end."""
+    """Yield a running server, with TLS if it gets a certificate; stop it and its threads at the end."""
     server = WebServer(answer)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +102,7 @@ def serving(answer: Callable[[Handler], None], certificate: Path | None = None) 
 
 
 def chunk(text: str | None, finish: str | None = None) -> bytes:
-    """One server-sent event of a streamed chat completion."""
+    """Return one server-sent event of a streamed chat completion."""
     choice = {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}
     data = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
     return b"data: " + json.dumps(data).encode() + b"\n\n"
@@ -112,7 +112,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def stream(handler: Handler, *events: bytes) -> None:
-    """Answer with server-sent events, each in a packet of its own; the connection's end ends the stream."""
+    """Answer with server-sent events, each in its own packet; closing the connection ends the stream."""
     handler.send_response(200)
     handler.send_header("Content-Type", "text/event-stream")
     handler.send_header("Connection", "close")

@@ -1,4 +1,4 @@
-"""The document fetcher against a real HTTP server, and the addresses that it must never reach."""
+"""The document fetcher against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.workers.agents.briefs import SAMPLE
 from tests.workers.llm.servers import Handler, serving
 
 
-def settings(**given: Any) -> Settings:
-    return make_settings(**{"fetch_allow_private": True, "fetch_timeout": 30, **given})
+def settings(**values: Any) -> Settings:
+    return make_settings(**{"fetch_allow_private": True, "fetch_timeout": 30, **values})
 
 
-def fetch(answer: Callable[[Handler], None], path: str = "/brief", **given: Any) -> FetchedDocument:
+def fetch(answer: Callable[[Handler], None], path: str = "/brief", **values: Any) -> FetchedDocument:
     with serving(answer) as server:
-        return fetch_document(server.url + path, settings(**given))
+        return fetch_document(server.url + path, settings(**values))
 
 
 def page(body: bytes, kind: str = "text/plain; charset=utf-8", **headers: str) -> Callable[[Handler], None]:
@@ -143,7 +143,7 @@ def test_a_chunk_of_an_impossible_size_is_read_no_further_than_a_document_may_be
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         handler.wfile.write(size + b"\r\n")
-        # Far more than lies in the buffers of a connection on this machine.
+        # More than the buffers of a connection can hold.
         for _ in range(1000):
             written.append(handler.connection.send(b"a" * 65_536))
 
@@ -197,7 +197,7 @@ def test_an_answer_that_is_not_http_is_worth_another_try() -> None:
         fetch(speak_ssh)
 
 
-def test_nobody_listening_is_worth_another_try() -> None:
+def test_a_refused_connection_is_worth_another_try() -> None:
     with serving(lambda handler: None) as server:
         url = server.url
     with pytest.raises(FetchError, match=r"fetching from 127\.0\.0\.1 failed"):

@@ -1,4 +1,4 @@
-"""The openai provider against a real HTTP server that speaks the protocol, well and badly."""
+"""The OpenAI text engine against a real HTTP server, with valid and invalid answers."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_the_request_is_a_streaming_chat_completion_with_everything_the_writer_m
     assert (sent["model"], sent["stream"]) == ("tiny", True)
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
     text = sent["messages"][1]["content"]
-    told = ("X", "280", "playful", "students", "#AuroraOne", "https://example.com", "Never use: cheap.", "149 euros")
-    assert [part for part in told if part not in text] == []
+    parts = ("X", "280", "playful", "students", "#AuroraOne", "https://example.com", "Never use: cheap.", "149 euros")
+    assert [part for part in parts if part not in text] == []
 
 
 def test_a_draft_that_was_sent_back_is_sent_along_with_the_findings() -> None:
@@ -135,7 +135,7 @@ def test_what_another_try_may_cure_is_not(status: int) -> None:
     with serving(refuse(status, message="later")) as server:
         with pytest.raises(ProviderError, match=f"answered {status}: later"):
             list(OpenAIProvider(settings_for(server)).draft(REQUEST))
-        assert len(server.asked) == 1  # the journal retries, not the library
+        assert len(server.asked) == 1  # the library must not retry
 
 
 def test_the_endpoint_may_say_how_long_to_wait() -> None:
@@ -144,7 +144,7 @@ def test_the_endpoint_may_say_how_long_to_wait() -> None:
     assert busy.value.retry_after == 7.0
 
 
-def test_an_error_page_that_is_not_json_is_told_without_the_page() -> None:
+def test_an_error_page_that_is_not_json_is_reported_without_the_page() -> None:
     with pytest.raises(ProviderError, match=r"^the endpoint answered 502$"):
         draft(lambda handler: handler.send(502, b"<html>Bad gateway</html>", Content_Type="text/html"))
 
@@ -195,7 +195,7 @@ def test_silence_times_out() -> None:
         draft(answer, openai_timeout=0.2)
 
 
-def test_nobody_listening_is_an_error_worth_another_try() -> None:
+def test_a_refused_connection_is_an_error_worth_another_try() -> None:
     with serving(lambda handler: None) as server:
         settings = settings_for(server)
     with pytest.raises(ProviderError, match="connection to the endpoint failed"):
@@ -231,7 +231,7 @@ def test_a_campaign_written_by_the_endpoint_is_edited_until_it_passes(monkeypatc
         monkeypatch.setenv("SWALLOWTAIL_OPENAI_MODEL", "tiny")
         ctx = FakeContext()
         result: dict[str, Any] = social_campaign.run(ctx, campaign(platforms=["x"]))
-    findings = {found["rule"] for found in ctx.steps[4].output["drafts"][0]["findings"]}
+    findings = {finding["rule"] for finding in ctx.steps[4].output["drafts"][0]["findings"]}
     assert findings == {"too_long", "unsupported_number"}
     assert [step.key for step in ctx.steps][3:] == ["draft:x:1", "review:1", "draft:x:2", "review:2", "package"]
     assert (result["provider"], result["model"], result["needs_attention"]) == ("openai", "tiny", False)

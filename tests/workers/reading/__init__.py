@@ -1,1 +1,1 @@
-"""Tests of how documents are read."""
+"""Tests of reading documents."""

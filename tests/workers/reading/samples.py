@@ -1,4 +1,4 @@
-"""Documents for the tests of reading: small ones made here, byte by byte, in every format."""
+"""Small documents in every format, built byte by byte."""
 
 from __future__ import annotations
 
@@ -157,17 +157,17 @@ _STYLES = (
 
 
 def text_of(blocks: tuple[Block, ...]) -> list[str]:
-    """The text of each block, headings with a number sign in front."""
+    """Return the text of each block, headings with a number sign in front."""
     return [f"# {block.text}" if block.level else block.text for block in blocks]
 
 
 def read_blocks(source: str | bytes) -> list[str]:
-    """What is read of a document, block by block."""
+    """Return the blocks that are read from a document."""
     return text_of((read(source) if isinstance(source, bytes) else read_text(source)).blocks)
 
 
 def docx(*paragraphs: tuple[str, str], more: dict[str, bytes] | None = None) -> bytes:
-    """A Word document of paragraphs `(style, text)`."""
+    """Return a Word document of paragraphs `(style, text)`."""
     body = "".join(
         f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>'
         for style, text in paragraphs
@@ -184,7 +184,7 @@ def docx(*paragraphs: tuple[str, str], more: dict[str, bytes] | None = None) -> 
 
 
 def pdf(*lines: str, title: str = "", stream: bytes | None = None, filters: str = "") -> bytes:
-    """A PDF of one page with those lines, or with this content stream."""
+    """Return a PDF of one page with these lines, or with this content stream."""
     shown = "".join(f"({line.replace('(', '').replace(')', '')}) Tj T* " for line in lines)
     content = stream if stream is not None else f"BT /F1 12 Tf 14 TL 50 750 Td {shown} ET".encode("latin-1")
     parts = [

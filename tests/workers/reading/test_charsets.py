@@ -1,4 +1,4 @@
-"""Character sets: those of browsers are known, and no other codec of Python is ever asked."""
+"""Character sets: those of browsers are supported, and no other codec of Python is ever used."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ NO_CHARSETS = [
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of codecs that Python is asked for."""
+    """Record the names of codecs that are looked up."""
     names: list[str] = []
 
     def lookup(name: str) -> codecs.CodecInfo:
         names.append(name)
-        return found(name)
+        return original(name)
 
-    found = codecs.lookup
+    original = codecs.lookup
     monkeypatch.setattr(codecs, "lookup", lookup)
     return names
 

@@ -1,4 +1,4 @@
-"""What a document is, is found by its content; markup, badges, code and navigation of every format are left out."""
+"""The content decides the format of a document; markup, badges, code and navigation are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx, pdf
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         (RST, "restructuredtext"),
         (MARKDOWN, "markdown"),
@@ -33,9 +33,9 @@ from tests.workers.reading.samples import GERMAN, HTML, MARKDOWN, RST, docx, pdf
     ],
     ids=str,
 )
-def test_the_format_is_found_by_the_content(source: str, found: str) -> None:
-    assert find_text_format(source) == found
-    assert find_text_format(source, "text/plain", "brief.txt") == found
+def test_the_format_is_found_by_the_content(source: str, expected: str) -> None:
+    assert find_text_format(source) == expected
+    assert find_text_format(source, "text/plain", "brief.txt") == expected
 
 
 def test_a_name_or_a_media_type_decides_only_what_the_content_leaves_open() -> None:
@@ -165,8 +165,8 @@ Date: Mon, 3 May 2027 10:00:00 +0200
 def test_an_e_mail_is_read_without_its_head_what_it_quotes_and_its_signature() -> None:
     answer = "On Monday Bob wrote:\n> send\n> facts\n\nBest regards,\nAnn\n\n-- \nAnn\nHead\n"
     body = f"Hi all,\n\nThe lamp costs 149 euros.\n\n{answer}"
-    found = read(MAIL.format(more="", body=body).encode())
-    assert (found.title, [block.text for block in found.blocks]) == (
+    reading = read(MAIL.format(more="", body=body).encode())
+    assert (reading.title, [block.text for block in reading.blocks]) == (
         "The Aurora One desk lamp",
         ["The lamp costs 149 euros."],
     )

@@ -1,4 +1,4 @@
-"""Documents of every kind that people send, each with what may be quoted of it and nothing else."""
+"""Documents of every kind, each with exactly the text that may be quoted."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ The '''kite''' flies in [[wind|winds]].<ref>No</ref> {{Infobox kite|size=8}}
 
 
 @pytest.mark.parametrize(
-    ("source", "found", "blocks"),
+    ("source", "expected", "blocks"),
     [
         (
             ASCIIDOC,
@@ -199,8 +199,8 @@ The '''kite''' flies in [[wind|winds]].<ref>No</ref> {{Infobox kite|size=8}}
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )
-def test_other_markup_and_data_are_read_by_their_content(source: str, found: str, blocks: list[str]) -> None:
-    assert (read_text(source).format, read_blocks(source)) == (found, blocks)
+def test_other_markup_and_data_are_read_by_their_content(source: str, expected: str, blocks: list[str]) -> None:
+    assert (read_text(source).format, read_blocks(source)) == (expected, blocks)
 
 
 @pytest.mark.parametrize(

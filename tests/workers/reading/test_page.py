@@ -1,4 +1,4 @@
-"""HTML pages: what is kept, what is not, that nothing breaks reading, and that its cost grows with their length."""
+"""HTML pages: what is kept and left out, invalid pages, and a reading time that is linear in their length."""
 
 from __future__ import annotations
 

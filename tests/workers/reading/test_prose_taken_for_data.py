@@ -1,4 +1,4 @@
-"""Texts that people wrote and that look like data, code, logs or other mail in places: nothing of them is lost."""
+"""Prose that partly looks like data, code, logs or quoted mail is not lost."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_a_heading_between_dashes_does_not_end_a_mail() -> None:
     )
     assert "It costs 20 euros." in " ".join(read_blocks(mail))
     answered = "\n----- Original message -----\nFrom: Eve\nSubject: Old\n\nThis was said before.\n"
-    told = " ".join(read_blocks(mail + answered))
-    assert "It costs 20 euros." in told
-    assert "said before" not in told
+    text = " ".join(read_blocks(mail + answered))
+    assert "It costs 20 euros." in text
+    assert "said before" not in text
 
 
 def test_data_of_any_length_is_known_as_data() -> None:

@@ -1,4 +1,4 @@
-"""Documents are read in a process of its own, which ends when it takes too much."""
+"""Documents are read in a separate process, which ends when it exceeds its limits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.harness.settings import make_settings
 from tests.workers.reading.samples import RST, pdf
 
 
-def settings(**given: Any) -> Settings:
-    return make_settings(**given)
+def settings(**values: Any) -> Settings:
+    return make_settings(**values)
 
 
 def test_a_document_read_apart_is_read_the_same() -> None:
@@ -53,9 +53,9 @@ def test_a_document_that_fills_the_memory_is_refused() -> None:
 def test_nothing_of_the_environment_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, str]] = []
 
-    def run(*given: Any, **more: Any) -> Any:
+    def run(*args: Any, **more: Any) -> Any:
         seen.append(more["env"])
-        return start(*given, **more)
+        return start(*args, **more)
 
     start = subprocess.run
     monkeypatch.setenv("SWALLOWTAIL_OPENAI_API_KEY", "secret")

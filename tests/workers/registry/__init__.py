@@ -1,1 +1,1 @@
-"""Discovery of agents."""
+"""Tests of the discovery of agents."""

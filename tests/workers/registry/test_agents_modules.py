@@ -1,4 +1,4 @@
-"""Modules with agents that do what no module should while they are imported: each is named, and none has its way."""
+"""Agent modules that misbehave while they are imported are named and cannot affect the process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAULTS = {
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """Write a module that can be imported; its name."""
+    """Write a module that can be imported; return its name."""
     place = tmp_path / "modules"
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
@@ -63,7 +63,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_remedy(write: Callab
 
 
 @pytest.mark.parametrize("place", ["", "gone"])
-def test_a_module_that_goes_elsewhere_takes_nobody_along(
+def test_a_module_that_changes_the_directory_does_not_affect_the_process(
     write: Callable[[str], str], tmp_path: Path, place: str
 ) -> None:
     here, there = os.getcwd(), str(tmp_path / place)

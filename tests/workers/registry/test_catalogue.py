@@ -1,4 +1,4 @@
-"""Finding agents: by entry point and by setting, and the errors that stop a badly written one."""
+"""Finding agents by entry point and by setting, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def bad_functions() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("function", list(bad_functions()), ids=lambda function: str(function.__name__))
-def test_functions_that_cannot_be_called_with_ctx_and_given_are_refused(function: Any) -> None:
+def test_functions_that_cannot_be_called_with_ctx_and_task_input_are_refused(function: Any) -> None:
     with pytest.raises(CatalogueError, match=r"must take exactly \(ctx, task_input\)"):
         agent(kind="bad", title="Bad", input=AnswerInput)(function)
 
@@ -208,7 +208,7 @@ def test_references_are_written_out_and_optional_fields_are_plain() -> None:
     assert properties["leaf"]["default"] == {"width": 3}
     leaf = properties["leaves"]["items"]["properties"]
     assert leaf["size"] == {"minimum": 1, "title": "Size", "type": "integer"}
-    assert {"type": "null"} in leaf["width"]["anyOf"]  # null means something else than the default there
+    assert {"type": "null"} in leaf["width"]["anyOf"]  # null differs from the default there
 
 
 def test_a_model_that_contains_itself_keeps_its_references() -> None:

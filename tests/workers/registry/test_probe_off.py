@@ -1,4 +1,4 @@
-"""The agent `probe` is there where anybody is let in, and elsewhere only when it is asked for."""
+"""The agent `probe` is available on open deployments, and elsewhere only if it is switched on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_is_there_in_the_open_default_and_where_it_is_asked_for(values: dict[
     assert PROBE in catalogue.load_agents(make_settings(**values))
 
 
-def test_a_release_takes_its_card_away_and_nobody_can_submit_it(
+def test_a_release_removes_its_card_and_submissions_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SWALLOWTAIL_VAR_DIR", str(tmp_path))

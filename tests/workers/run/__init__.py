@@ -1,1 +1,1 @@
-"""Runs, steps, heartbeats and leases."""
+"""Tests of runs, steps, heartbeats and leases."""

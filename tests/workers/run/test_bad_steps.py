@@ -1,4 +1,4 @@
-"""What is wrong with a step is told before its work is done."""
+"""An invalid step is refused before its work is done."""
 
 from __future__ import annotations
 

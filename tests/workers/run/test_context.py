@@ -1,4 +1,4 @@
-"""A context's steps, live progress and text, on the real ledger."""
+"""The steps of a context, on the real ledger."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_a_cancelled_run_stops_at_its_next_call(harness: Harness) -> None:
         task_service.cancel(harness.rt, task_id)
         return "done"
 
-    # The step that runs is finished and saved; what comes after it is not started.
+    # The running step is finished and saved; no further step is started.
     assert outcome_of(ctx.step, "make", cancel_meanwhile).end is End.CANCEL
     assert harness.story() == [*CLAIMED, "1: make in_progress", "1: cancel requested", "1: make completed"]
 

@@ -1,4 +1,4 @@
-"""A run whose database takes no writes waits with what it has, and goes on without doing anything again."""
+"""A run whose database refuses writes waits with its results, and continues without repeating work."""
 
 from __future__ import annotations
 

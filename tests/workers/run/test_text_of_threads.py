@@ -18,7 +18,7 @@ from tests.workers.conftest import Harness
 
 @pytest.fixture(autouse=True)
 def carried() -> Iterator[None]:
-    """As in every pool child."""
+    """Inherit contexts, as in every pool child."""
     threads.inherit_context()
     yield
     threads.restore()
