@@ -225,7 +225,7 @@ def test_what_an_agent_prints_without_an_end_of_line_is_logged_with_its_task(
         thread.start()
         thread.join()
 
-    def tell(_: LineStream, line: str) -> None:
+    def log_line(_: LineStream, line: str) -> None:
         if line:
             logged.append((line, sorted(structlog.contextvars.get_contextvars())))
 
@@ -235,7 +235,7 @@ def test_what_an_agent_prints_without_an_end_of_line_is_logged_with_its_task(
     monkeypatch.setattr(sys, "stderr", LineStream(sys.stderr, "stderr", logging.WARNING))
     monkeypatch.setattr(run_task, "perform", prints)
     monkeypatch.setattr(run_task, "runtime", lambda: None)
-    monkeypatch.setattr(LineStream, "_tell", tell)
+    monkeypatch.setattr(LineStream, "_log_line", log_line)
     try:
         run_task.run("task", 1)
     finally:
