@@ -32,15 +32,15 @@ http {
         proxy_http_version 1.1;
         HEADERS
         location /tool/ { proxy_pass http://127.0.0.1:8001/; }
-        location /told/ {
+        location /header/ {
             proxy_pass http://127.0.0.1:8001/;
             HEADERS
-            proxy_set_header X-Forwarded-Prefix /told;
+            proxy_set_header X-Forwarded-Prefix /header;
         }
-        location /a/kept/ {
+        location /a/prefix/ {
             proxy_pass http://127.0.0.1:8001;
             HEADERS
-            proxy_set_header X-Forwarded-Prefix /a/kept;
+            proxy_set_header X-Forwarded-Prefix /a/prefix;
         }
         location / { return 418; }
     }
@@ -65,7 +65,7 @@ def behind() -> Iterator[tuple[Deployment, Nginx, str]]:
             nginx.terminate()
 
 
-@pytest.mark.parametrize("path", ["/tool", "/told", "/a/kept"])
+@pytest.mark.parametrize("path", ["/tool", "/header", "/a/prefix"])
 def test_every_page_link_form_and_redirect_stays_below_the_path(
     page: Page, behind: tuple[Deployment, Nginx, str], path: str
 ) -> None:

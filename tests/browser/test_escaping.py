@@ -134,8 +134,8 @@ def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, pages:
     runtime, name = pages.deployment.runtime(), line_of(payload)
     with careful(pages.page):
         instance = pages.instance = task_service.create_instance(runtime, name)["id"]
-        wish = schedule_service.NewSchedule(instance, name, "echo", {"message": payload}, interval_seconds=86_400)
-        schedule_service.add_schedule(runtime, wish)
+        schedule = schedule_service.NewSchedule(instance, name, "echo", {"message": payload}, interval_seconds=86_400)
+        schedule_service.add_schedule(runtime, schedule)
         pages.page.goto(f"{pages.url}/instances/{instance}/schedules")
         pages.expect_connection("Live")
         expect(pages.page.locator("#schedules strong")).to_have_text(name)

@@ -24,12 +24,12 @@ from tests.identity.bench import PASSWORD
 from tests.journey.deployment.test_recipes import FOR_REAL, read_commands
 
 VENDOR = ROOT / "app/web/static/vendor/socket.io.min.js"
-PAGE = """<!doctype html><title>elsewhere</title><p id="told">waiting</p><script src="/io.js"></script><script>
+PAGE = """<!doctype html><title>elsewhere</title><p id="status">waiting</p><script src="/io.js"></script><script>
 const socket = io("SERVER", { transports: ["websocket"], upgrade: false, auth: { token: "TOKEN" } });
-const tell = (text) => { document.getElementById("told").textContent = text; };
-socket.on("connect_error", (fault) => tell(fault.message));
+const show = (text) => { document.getElementById("status").textContent = text; };
+socket.on("connect_error", (fault) => show(fault.message));
 socket.on("connected", () => socket.emit("subscribe_instance", { instance_id: "demo" }));
-socket.on("task_update", ({ data }) => { if (data.status) tell(data.status); });
+socket.on("task_update", ({ data }) => { if (data.status) show(data.status); });
 </script>"""
 
 
@@ -158,7 +158,7 @@ def use(page: Page, reader: Reader, ports: list[int], site: Site) -> None:
         page.get_by_label("Message").fill("Hello")
         page.get_by_role("button", name="Submit task").click()
         expect(page.locator("#status")).to_have_text("Completed")
-        expect(elsewhere.locator("#told")).to_have_text("COMPLETED")
+        expect(elsewhere.locator("#status")).to_have_text("COMPLETED")
 
 
 def read_token(reader: Reader) -> str:

@@ -33,7 +33,7 @@ Mark = tuple[str, str, str]
 class ExpectedEntries:
     """The entries of a route in the log of `scope` (empty: no instance) for the caller `who`, in order.
 
-    `ask` does what a path and a body of the access table cannot; it tells the answer, and the id of who did it.
+    `ask` sends a request that the access table cannot describe; it returns the response and the id of the actor.
     """
 
     who: str

@@ -113,8 +113,8 @@ class CallersApp:
 
     def new_token(self) -> str:
         """Create an API token for `acme`; return its id."""
-        wish = api_tokens.FrontEndWish("page", "acme")
-        return api_tokens.mint_front_end(self.rt, self.web_app.web.tokens, wish).view["id"]
+        new_token = api_tokens.FrontEndWish("page", "acme")
+        return api_tokens.mint_front_end(self.rt, self.web_app.web.tokens, new_token).view["id"]
 
     def new_failure(self) -> str:
         """Submit a task that fails; return its id."""

@@ -122,7 +122,7 @@ def sweep_all(callers_app: CallersApp) -> None:
     rt = callers_app.rt
     # The broker responds, and its queue is empty.
     rt.relay._depth = lambda: 0
-    rt.relay._send = lambda wish: wish.sends == 0
+    rt.relay._send = lambda entry: entry.sends == 0
     rt.ledger.mark_queued(callers_app.new_task(), 1, 60.0)
     _claimed(callers_app)
     _write(rt, f"UPDATE outbox SET sent_at = sent_at - {_MICROS}")

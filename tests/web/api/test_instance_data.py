@@ -19,14 +19,14 @@ from tests.harness.settings import make_settings
 from tests.web.app_fixture import SUBMISSION, WebApp, expect_json, expect_problem
 
 KEY = "k" * 40
-NewDesk = Callable[..., WebApp]
+NewWebApp = Callable[..., WebApp]
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
 
 
 @pytest.fixture(
     params=[pytest.param("sqlite", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.service)]
 )
-def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDesk]:
+def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewWebApp]:
     """Open applications on one new database."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     web_apps: list[WebApp] = []
@@ -49,7 +49,7 @@ def new_web_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewD
 
 
 @pytest.fixture
-def web_app(new_web_app: NewDesk) -> WebApp:
+def web_app(new_web_app: NewWebApp) -> WebApp:
     """An application with the instance `acme`."""
     web_app = new_web_app()
     web_app.create_instance("acme")
@@ -164,7 +164,7 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: 
 
 
 def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
-    new_web_app: NewDesk, monkeypatch: pytest.MonkeyPatch
+    new_web_app: NewWebApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.PAGE", 3)
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.FEW", 2)
@@ -185,7 +185,7 @@ def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
     assert (done["tasks"], done["events"]) == (5, 30)
 
 
-def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_web_app: NewDesk) -> None:
+def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_web_app: NewWebApp) -> None:
     web_app = new_web_app(encryption_keys=OLD)
     web_app.create_instance("acme")
     _large(web_app, "open sesame " * 4_000)

@@ -74,7 +74,7 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
 
 @pytest.mark.service
 def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
-    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub hears itself")
+    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub receives its own messages")
     body = expect_json(delivering.client.get("/readyz"))
     assert (body["status"], _states(body)) == (
         "ok",
@@ -84,7 +84,7 @@ def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
 
 @pytest.mark.service
 def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_server: RedisServer) -> None:
-    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub hears itself")
+    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub receives its own messages")
     with redis_server.client() as client:
         before = client.info("stats")["total_connections_received"]
         for _ in range(20):
@@ -101,7 +101,7 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
         announce(web_app.rt.db, "worker", [], interval=10_000)
         web_app.web.hub.start()
         try:
-            wait_until(lambda: web_app.web.hub.redis_state.state == "receives", "the hub hears itself")
+            wait_until(lambda: web_app.web.hub.redis_state.state == "receives", "the hub receives its own messages")
             wire.deafen("messages", lasting=True)
 
             def reason() -> str:
@@ -109,9 +109,9 @@ def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinar
                 reported: str = body["components"]["redis"]["detail"]
                 return reported if body["status"] == "degraded" else ""
 
-            wait_until(lambda: "none comes back" in reason(), "it says that it is deaf", seen=reason)
+            wait_until(lambda: "none comes back" in reason(), "it reports that it receives nothing", seen=reason)
             wire.heal()
-            wait_until(lambda: not reason(), "it hears again", seen=reason)
+            wait_until(lambda: not reason(), "it receives messages again", seen=reason)
         finally:
             web_app.web.hub.stop()
             web_app.close()
@@ -125,7 +125,7 @@ def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
     def state() -> str:
         return _states(expect_json(delivering.client.get("/readyz")))["redis"]
 
-    wait_until(lambda: state() == "ok", "the hub hears itself")
+    wait_until(lambda: state() == "ok", "the hub receives its own messages")
     redis_server.pause()
     try:
         wait_until(lambda: state() == "degraded", "it is noticed")

@@ -38,9 +38,9 @@ def test_an_instances_log_is_read_in_pages(web_app: WebApp) -> None:
 
 def test_what_is_in_it_is_text_on_the_page(web_app: WebApp) -> None:
     caller = Caller(replace(OPEN, name=EVIL), "rest", EVIL)
-    deed = AuditRecord("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
-    web_app.rt.db.run(lambda session: append(session, caller, [deed], now()))
-    web_app.rt.db.run(lambda session: append(session, caller, [replace(deed, scope="")], now()))
+    record = AuditRecord("acme", EVIL, EVIL, EVIL, {EVIL: EVIL})
+    web_app.rt.db.run(lambda session: append(session, caller, [record], now()))
+    web_app.rt.db.run(lambda session: append(session, caller, [replace(record, scope="")], now()))
     for path in ("/instances/acme/audit", "/audit"):
         page = web_app.fetch(f"{path}?action={EVIL}")
         assert page.status_code == 200

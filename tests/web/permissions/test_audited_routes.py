@@ -34,13 +34,13 @@ def later(callers_app: CallersApp, before: list[AuditEntry]) -> list[AuditEntry]
 
 def test_every_route_that_changes_something_says_what_it_leaves_in_the_log() -> None:
     changing = {route for route in access_table.TABLE if not route.startswith("GET ")}
-    body = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
-    assert changing <= body
-    assert body - changing == {
+    listed = set(TABLE) | set(NOTHING) | set(ELSEWHERE)
+    assert changing <= listed
+    assert listed - changing == {
         "GET /api/v1/instances/<instance_id>/export",
         "GET /login/provider/back",
     }
-    assert len(body) == len(TABLE) + len(NOTHING) + len(ELSEWHERE)
+    assert len(listed) == len(TABLE) + len(NOTHING) + len(ELSEWHERE)
     for path in ELSEWHERE.values():
         assert "session.open" in (ROOT / path).read_text(encoding="utf-8")
 
@@ -65,28 +65,28 @@ def test_what_is_done_is_written_with_who_what_and_from_where(callers_app: Calle
         # The preparation of the request leaves entries of other entry points.
         new_entries = [entry for entry in new_entries if entry.entrance == left.entrance]
     objects = [name_object(mark[2], response, path, who) for mark in left.entries]
-    assert [told(entry) for entry in new_entries] == [
+    assert [describe(entry) for entry in new_entries] == [
         (left.scope, "user", who, action, kind, entry.object_id if which is None else which, left.entrance, "127.0.0.1")
         for (action, kind, _), which, entry in zip(left.entries, objects, new_entries, strict=False)
     ]
     assert len(new_entries) == len(left.entries)
 
 
-def told(entry: AuditEntry) -> tuple[str, ...]:
+def describe(entry: AuditEntry) -> tuple[str, ...]:
     who = (entry.actor_kind, entry.actor_id)
     return (entry.scope, *who, entry.action, entry.object_type, entry.object_id, entry.entrance, entry.address)
 
 
-def name_object(told: str, answer: TestResponse, path: str, who: str) -> str | None:
+def name_object(mark: str, response: TestResponse, path: str, who: str) -> str | None:
     """Return the object id of an expected entry; None if only the log knows it."""
-    if told == "made":
-        made = answer.get_json()
+    if mark == "made":
+        made = response.get_json()
         return str(made["id"] if "id" in made else (made.get("token") or made["task"])["id"])
-    if told == "who":
+    if mark == "who":
         return who
-    if told.startswith("/"):
-        return path.split("?")[0].split("/")[int(told[1:])]
-    return None if told == "*" else told
+    if mark.startswith("/"):
+        return path.split("?")[0].split("/")[int(mark[1:])]
+    return None if mark == "*" else mark
 
 
 READS = [route for route in access_table.TABLE if route.startswith("GET ") and route not in TABLE | ELSEWHERE]

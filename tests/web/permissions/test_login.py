@@ -202,8 +202,8 @@ def test_superusers_keep_users(web_app: WebApp) -> None:
 
 def test_a_personal_token_is_shown_once_used_and_revoked(web_app: WebApp) -> None:
     me = as_user(web_app)
-    wish = {"name": "ci", "acts": ["instance.read", "instance.create"], "lifetime": 3600.0}
-    minted = expect_json(web_app.post("/tokens", wish, **me), 201)
+    new_token = {"name": "ci", "acts": ["instance.read", "instance.create"], "lifetime": 3600.0}
+    minted = expect_json(web_app.post("/tokens", new_token, **me), 201)
     script = {"headers": bearer(minted["secret"])}
     expect_json(web_app.post("/instances", {"name": "Mine", "id": "mine"}, **script), 201)
     expect_problem(

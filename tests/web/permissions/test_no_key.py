@@ -66,8 +66,8 @@ def tokens(web_app: WebApp) -> int:
         return session.scalar(select(func.count()).select_from(AccessToken)) or 0
 
 
-def not_set_up(told: Json) -> None:
-    assert told["detail"].startswith("SWALLOWTAIL_SECRET_KEY")
+def not_set_up(body: Json) -> None:
+    assert body["detail"].startswith("SWALLOWTAIL_SECRET_KEY")
 
 
 @pytest.mark.parametrize(
