@@ -11,7 +11,7 @@ from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.paging import choose_limit, write_page
 from swallowtail.app.web.api.permission_scope import open_reader
-from swallowtail.app.web.api.schemas.requests import NewSchedule, PageQuery, SlotQuery
+from swallowtail.app.web.api.schemas.requests import NewScheduleBody, PageQuery, SlotQuery
 from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePage, SlotList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -43,10 +43,10 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
 
 
 @bp.post("/instances/<instance_id>/schedules")
-@bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
+@bp.input(NewScheduleBody, arg_name="body", example=_EXAMPLE)
 @bp.output(response(AddedSchedule), status_code=201, description="Added; `Location` is its URL")
 @bp.doc(responses=[409])
-def add_schedule(instance_id: str, body: NewSchedule) -> Response:
+def add_schedule(instance_id: str, body: NewScheduleBody) -> Response:
     """Add a schedule
 
     The task that it submits is validated now and again at each slot.

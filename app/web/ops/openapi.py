@@ -214,7 +214,7 @@ def _rename_references(node: Any) -> None:
 
 
 def _public_name(name: str) -> str:
-    return name.rpartition(".")[2].removesuffix("View")
+    return name.rpartition(".")[2].removesuffix("View").removesuffix("Body")
 
 
 def _statuses() -> list[int]:

@@ -127,7 +127,7 @@ class Retry(RequestBody):
     """Key of the first step to repeat; if absent, all finished steps are kept"""
 
 
-class NewSchedule(RequestBody):
+class NewScheduleBody(RequestBody):
     """A schedule to add: exactly one of `cron`, `interval_seconds` and `run_at`."""
 
     name: str
