@@ -129,7 +129,7 @@ class Domain:
     def settle(self, *viewers: Viewer, timeout: float = 60.0) -> None:
         """Wait until these viewers (by default all) have every event."""
         for viewer in viewers or tuple(self.viewers):
-            wait_until(viewer.is_current, f"{viewer.name} is current", timeout=timeout, seen=viewer.last_heard)
+            wait_until(viewer.is_current, f"{viewer.name} is current", timeout=timeout, seen=viewer.last_messages)
 
 
 class Viewer:
@@ -146,7 +146,7 @@ class Viewer:
         #: The present connection.
         self.connection: str | None = None
         #: Whether it has a subscription.
-        self.is_watching = False
+        self.is_subscribed = False
         self._read = 0
         self._wants = False
 
@@ -154,7 +154,7 @@ class Viewer:
         """Connect again."""
         name = f"{self.name}.{len(self.connections)}"
         self.connections.append(name)
-        self.connection, self.is_watching = name, False
+        self.connection, self.is_subscribed = name, False
         self._read = 0
         self.domain.hub.clients.add(name)
 
@@ -164,21 +164,21 @@ class Viewer:
             self.work(answering=False)
             self.domain.transport.drain(self.connection)
             self.domain.hub.subscriptions.disconnect(self.connection)
-            self.connection, self.is_watching = None, False
+            self.connection, self.is_subscribed = None, False
 
     def subscribe(self, since: Since | None = None) -> None:
         """Subscribe, after `since` or from now on. Raises the hub's errors."""
         assert self.connection is not None
         connection = self.connection
 
-        def on_start(answer: SubscriptionStart) -> None:
-            shown = {} if answer.snapshot is None else {"snapshot": orjson.loads(answer.snapshot)}
+        def on_start(start: SubscriptionStart) -> None:
+            shown = {} if start.snapshot is None else {"snapshot": orjson.loads(start.snapshot)}
             wire = {
-                **answer.wire(),
+                **start.wire(),
                 **shown,
-                "after": since.seq if answer.mode == "replay" and since else answer.head.seq,
+                "after": since.seq if start.mode == "replay" and since else start.head.seq,
             }
-            self._tell(connection, "subscribed", wire)
+            self._send(connection, "subscribed", wire)
 
         self.domain.hub.subscriptions.subscribe(connection, self.instance_id, since, on_start)
         self.work()
@@ -187,7 +187,7 @@ class Viewer:
         """Connect and subscribe if need be, from the last position or from a snapshot."""
         if self.connection is None:
             self.connect()
-        self._wants |= not self.is_watching
+        self._wants |= not self.is_subscribed
         self.work()
 
     def unsubscribe(self) -> None:
@@ -196,7 +196,7 @@ class Viewer:
         connection = self.connection
         end_message = {"instance_id": self.instance_id}
         self.domain.hub.subscriptions.unsubscribe(
-            connection, self.instance_id, lambda: self._tell(connection, "unsubscribed", end_message)
+            connection, self.instance_id, lambda: self._send(connection, "unsubscribed", end_message)
         )
 
     def work(self, *, answering: bool = True) -> None:
@@ -205,7 +205,7 @@ class Viewer:
             arrived = self.messages(self.connection)[self._read :]
             self._read += len(arrived)
             for message in arrived:
-                self._take(message)
+                self._receive(message)
             if not self._wants or not answering:
                 return
             self._wants = False
@@ -225,7 +225,7 @@ class Viewer:
         """Return the messages that were sent to a connection."""
         return self.domain.transport.sent.get(connection, [])
 
-    def last_heard(self) -> list[str]:
+    def last_messages(self) -> list[str]:
         """Return the last messages, for failure reports."""
         story = self.domain.transport.story(self.connections[-1])
         return [f"position {self.position}", *story[-12:]]
@@ -234,24 +234,24 @@ class Viewer:
         """Return the faults in the messages of all connections."""
         return [f"{name}: {fault}" for name in self.connections for fault in find_faults(self.messages(name))]
 
-    def _tell(self, connection: str, event: str, payload: Wire) -> None:
+    def _send(self, connection: str, event: str, payload: Wire) -> None:
         self.domain.transport.send(connection, [self.domain.transport.frame(event, payload)])
 
-    def _take(self, message: FakeFrame) -> None:
-        given = message.payload
+    def _receive(self, message: FakeFrame) -> None:
+        payload = message.payload
         if message.event == "subscribed":
-            if given["mode"] == "snapshot":
-                self.screen = Screen(given["snapshot"])
-            if given["mode"] != "replay" and (self.position is None or given["mode"] == "snapshot"):
-                self.position = Since(given["epoch"], given["head"])
-            self._wants, self.is_watching = False, True
+            if payload["mode"] == "snapshot":
+                self.screen = Screen(payload["snapshot"])
+            if payload["mode"] != "replay" and (self.position is None or payload["mode"] == "snapshot"):
+                self.position = Since(payload["epoch"], payload["head"])
+            self._wants, self.is_subscribed = False, True
         elif message.event == "unsubscribed":
-            self.is_watching = False
+            self.is_subscribed = False
         elif message.event == "reset":
-            self._wants = given["reason"] != "revoked"
-        elif "id" in given:
-            self._apply(dict(given))
-        elif message.event == "head" and self.position != Since(given["epoch"], given["seq"]):
+            self._wants = payload["reason"] != "revoked"
+        elif "id" in payload:
+            self._apply(dict(payload))
+        elif message.event == "head" and self.position != Since(payload["epoch"], payload["seq"]):
             self._wants = True
 
     def _apply(self, event: Wire) -> None:

@@ -17,24 +17,24 @@ def find_faults(messages: Iterable[FakeFrame]) -> list[str]:
     epoch: str | None = None
     at: int | None = None
     for message in list(messages):
-        given = message.payload
+        payload = message.payload
         if message.event == "subscribed":
-            if not (is_open and given["mode"] == "live"):
-                epoch, at = given["epoch"], given["after"]
+            if not (is_open and payload["mode"] == "live"):
+                epoch, at = payload["epoch"], payload["after"]
             is_open = True
         elif message.event == "unsubscribed":
             is_open = False
         elif message.event == "reset":
             epoch = at = None
         elif not is_open:
-            faults.append(f"{message.event} {given.get('seq')} without a subscription")
+            faults.append(f"{message.event} {payload.get('seq')} without a subscription")
         elif message.event == "head":
-            if at is not None and (given["epoch"], given["seq"]) != (epoch, at):
-                faults.append(f"head {given['seq']} after event {at}")
-        elif "id" in given:
-            if at is not None and (given["epoch"], given["seq"]) != (epoch, at + 1):
-                faults.append(f"event {given['seq']} of {given['epoch']} after {at} of {epoch}")
-            epoch, at = given["epoch"], given["seq"]
+            if at is not None and (payload["epoch"], payload["seq"]) != (epoch, at):
+                faults.append(f"head {payload['seq']} after event {at}")
+        elif "id" in payload:
+            if at is not None and (payload["epoch"], payload["seq"]) != (epoch, at + 1):
+                faults.append(f"event {payload['seq']} of {payload['epoch']} after {at} of {epoch}")
+            epoch, at = payload["epoch"], payload["seq"]
     return faults
 
 
@@ -66,6 +66,6 @@ class Screen:
             task["cancel_requested"] = task.get("cancel_requested", False) or data.get("cancel_requested", False)
 
 
-def _step(told: Wire, attempt: int) -> Wire:
+def _step(step: Wire, attempt: int) -> Wire:
     names = ("step_id", "agent", "action", "position", "status", "started_at", "completed_at")
-    return {**{name: told[name] for name in names}, "error": told.get("error"), "attempt": attempt}
+    return {**{name: step[name] for name in names}, "error": step.get("error"), "attempt": attempt}

@@ -45,10 +45,10 @@ class WriterMachine(RuleBasedStateMachine):
         self.redis_is_away = False
         self.pruned = False
 
-    def act(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    def act(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run work that the ledger may refuse."""
         try:
-            return work(*given, **named)
+            return work(*args, **kwargs)
         except REFUSALS:
             return None
 
@@ -122,7 +122,7 @@ class DeliveryMachine(WriterMachine):
     patience = 60.0
 
     @rule(who=WHO)
-    def come(self, who: int) -> None:
+    def connect(self, who: int) -> None:
         if who >= len(self.domain.viewers) and len(self.domain.viewers) < MOST_VIEWERS:
             self.domain.viewer(f"v{len(self.domain.viewers)}", self.author.instance_id)
         self.viewer(who).resume()
@@ -146,18 +146,18 @@ class DeliveryMachine(WriterMachine):
         self.prune(keep)
 
     @rule(who=WHO)
-    def ask_again(self, who: int) -> None:
+    def subscribe_again(self, who: int) -> None:
         viewer = self.viewer(who)
         if viewer.connection is not None and viewer.position is not None:
             self.act(viewer.subscribe, viewer.position)
 
     @rule(who=WHO)
-    def go_on(self, who: int) -> None:
+    def take_again(self, who: int) -> None:
         if (connection := self.viewer(who).connection) is not None:
             self.domain.transport.drain(connection)
 
     @rule(who=WHO)
-    def look(self, who: int) -> None:
+    def receive(self, who: int) -> None:
         self.viewer(who).work()
 
     def viewer(self, who: int) -> Viewer:

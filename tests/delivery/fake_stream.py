@@ -31,12 +31,12 @@ class Scene:
     def join(self, name: str, since: int | None = None, epoch: str | None = None, view: View = FULL) -> str:
         """Subscribe a client; return the mode of its start."""
         position = None if since is None else Since(epoch or self.reader.epoch, since)
-        answer = self.reader.read_start(INSTANCE, position)
+        start = self.reader.read_start(INSTANCE, position)
         client = self.clients.setdefault(name, Client(name, view=view))
         self.stream.admission.admit(
-            client, answer, move=since is not None, on_start=lambda _: self.say(name, "subscribed")
+            client, start, move=since is not None, on_start=lambda _: self.say(name, "subscribed")
         )
-        return answer.mode
+        return start.mode
 
     def part(self, name: str) -> None:
         self.stream.admission.dismiss(self.clients[name], lambda: self.say(name, "unsubscribed"))

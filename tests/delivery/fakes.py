@@ -94,14 +94,14 @@ class FakeTransport:
 
 
 def _line(frame: FakeFrame) -> str:
-    given = frame.payload
+    payload = frame.payload
     if frame.event == "reset":
-        return f"reset {given['reason']}"
+        return f"reset {payload['reason']}"
     if frame.event == "head":
-        return f"head {given['seq']}"
-    if "rev" in given and frame.event == "task_update":
-        return f"live {given['data']['progress']:g}"
-    return str(given["seq"]) if "seq" in given else frame.event
+        return f"head {payload['seq']}"
+    if "rev" in payload and frame.event == "task_update":
+        return f"live {payload['data']['progress']:g}"
+    return str(payload["seq"]) if "seq" in payload else frame.event
 
 
 class FakeReader(DatabaseReader):
@@ -144,8 +144,8 @@ class FakeReader(DatabaseReader):
         self._check()
         with self.lock:
             self.reads.append(after)
-            found = [event for event in self.events if event.seq > after]
-            return Page(self.head if self.exists else None, found[:200])
+            events = [event for event in self.events if event.seq > after]
+            return Page(self.head if self.exists else None, events[:200])
 
     def read_heads(self, instance_ids: list[str]) -> dict[str, Head]:
         self._check()

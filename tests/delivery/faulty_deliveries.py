@@ -89,10 +89,10 @@ class RoomHub:
                 if message is not None and message["type"] == "pmessage":
                     self._pass_on(message["channel"].decode().removeprefix(prefix), orjson.loads(message["data"]))
 
-    def _pass_on(self, instance_id: str, told: dict[str, Any]) -> None:
+    def _pass_on(self, instance_id: str, content: dict[str, Any]) -> None:
         with self._lock:
             for client_id in self._rooms.get(instance_id, ()):
-                for wire in told.get("events", ()):
+                for wire in content.get("events", ()):
                     self._transport.send(client_id, [self._transport.frame(wire["type"], wire)])
 
 
@@ -100,18 +100,18 @@ class LateReader(DatabaseReader):
     """Reports the head, and delivers from a later one."""
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        answer = super().read_start(instance_id, since)
+        start = super().read_start(instance_id, since)
         until = time.monotonic() + 5
-        while (later := super().read_start(instance_id, None)).seq == answer.head.seq and time.monotonic() < until:
+        while (later := super().read_start(instance_id, None)).seq == start.head.seq and time.monotonic() < until:
             time.sleep(0.001)
-        return replace(answer, seq=later.seq)
+        return replace(start, seq=later.seq)
 
 
 class FixedReader(DatabaseReader):
     """Always returns the first heads that it read, so that the head check finds nothing."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.checks = 0
         self._known: dict[str, Head] = {}
 
@@ -125,8 +125,8 @@ class FixedReader(DatabaseReader):
 class EpochBlindReader(DatabaseReader):
     """Ignores epochs: it returns the first one that it read."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.checks = 0
         self._epoch: str | None = None
 
@@ -139,8 +139,8 @@ class EpochBlindReader(DatabaseReader):
         return page if page.head is None else replace(page, head=self._blind(page.head))
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        answer = super().read_start(instance_id, None if since is None else self._translate(instance_id, since))
-        return replace(answer, head=self._blind(answer.head))
+        start = super().read_start(instance_id, None if since is None else self._translate(instance_id, since))
+        return replace(start, head=self._blind(start.head))
 
     def _translate(self, instance_id: str, since: Since) -> Since:
         real = super().read_start(instance_id, None).head.epoch

@@ -25,7 +25,7 @@ def main() -> None:
     """Submit a task to the instance that the argument names."""
     rt = Runtime.build(join(load_settings()), publish=False)
     signals.event_recorded.connect(die, rt.db)
-    rt.ledger.submit(NewTask(sys.argv[1], "echo", "Told to nobody", {}, fingerprint=""))
+    rt.ledger.submit(NewTask(sys.argv[1], "echo", "Not published", {}, fingerprint=""))
 
 
 if __name__ == "__main__":

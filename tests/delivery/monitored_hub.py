@@ -34,8 +34,8 @@ def nothing() -> None:
 class Interruptible(DatabaseReader):
     """Runs an action after a read of the database and before its result is used; once."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.meanwhile: Action = nothing
         self.away = False
 

@@ -43,7 +43,7 @@ class SubscribedHub:
     def close(self) -> None:
         self.hub.stop()
         self.hub.subscriptions.disconnect("a")
-        wait_until(lambda: not self.hub.streams.by_instance, "every watch has ended")
+        wait_until(lambda: not self.hub.streams.by_instance, "every stream has ended")
 
 
 def _comparisons(instances: int) -> int:
@@ -76,17 +76,17 @@ def test_a_connection_that_was_made_again_has_all_compared_in_one_comparison() -
 
 def test_confirmations_that_never_stop_do_not_put_off_the_look_at_all() -> None:
     subscribed = SubscribedHub(head_check=0.05)
-    for name in ("heard", "silent"):
+    for name in ("confirmed", "silent"):
         subscribed.hub.subscriptions.subscribe("a", name, None, lambda _: None)
     before = subscribed.reader.compared
     subscribed.hub.head_check.start()
 
     def both_were_compared() -> bool:
-        subscribed.confirm("heard")
+        subscribed.confirm("confirmed")
         return subscribed.hub.streams.by_instance["silent"].intake.head.seq == 3
 
     subscribed.reader.write(3)
-    wait_until(both_were_compared, "the one that nobody confirms is looked at too")
+    wait_until(both_were_compared, "the one that nobody confirms is compared too")
     assert subscribed.reader.compared > before
     subscribed.close()
 
@@ -95,7 +95,7 @@ def test_an_instance_that_nobody_watches_any_more_is_not_compared() -> None:
     subscribed = SubscribedHub()
     subscribed.join("i")
     subscribed.hub.subscriptions.unsubscribe("a", "i", lambda: None)
-    wait_until(lambda: not subscribed.hub.streams.by_instance, "the watch has ended")
+    wait_until(lambda: not subscribed.hub.streams.by_instance, "the stream has ended")
     subscribed.hub.head_check.compare_doubted()
     assert subscribed.reader.compared == 0
     subscribed.close()

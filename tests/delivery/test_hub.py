@@ -21,7 +21,7 @@ from tests.harness.waiting import wait_until
 TASK = "00000000-0000-4000-8000-000000000001"
 
 
-def ignore() -> None:
+def do_nothing() -> None:
     """Do nothing."""
 
 
@@ -33,7 +33,7 @@ class Scene:
         self.reader = FakeReader(self.settings)
         self.transport = FakeTransport()
         self.hub = Hub(self.settings, self.reader, self.transport)
-        self.answers: list[SubscriptionStart] = []
+        self.starts: list[SubscriptionStart] = []
 
     def start(self) -> None:
         """Compare with the database; without Redis."""
@@ -44,14 +44,14 @@ class Scene:
         return self.hub.subscriber._wanted
 
     def subscribe(self, name: str, instance_id: str = INSTANCE, since: Since | None = None) -> None:
-        self.hub.subscriptions.subscribe(name, instance_id, since, lambda answer: self.record_start(name, answer))
+        self.hub.subscriptions.subscribe(name, instance_id, since, lambda start: self.record_start(name, start))
 
     def unsubscribe(self, name: str, instance_id: str = INSTANCE) -> None:
         self.hub.subscriptions.unsubscribe(name, instance_id, lambda: self.say(name, "unsubscribed"))
 
-    def record_start(self, name: str, answer: SubscriptionStart) -> None:
-        self.answers.append(answer)
-        self.say(name, f"subscribed {answer.mode}")
+    def record_start(self, name: str, start: SubscriptionStart) -> None:
+        self.starts.append(start)
+        self.say(name, f"subscribed {start.mode}")
 
     def say(self, name: str, event: str) -> None:
         self.transport.send(name, [self.transport.frame(event, {})])
@@ -154,20 +154,20 @@ def test_a_closed_connection_cannot_subscribe(scene: Callable[..., Scene]) -> No
     with pytest.raises(NotFound):
         s.unsubscribe("a")
     with pytest.raises(NotFound):
-        s.hub.subscriptions.subscribe_task("a", TASK, ignore)
+        s.hub.subscriptions.subscribe_task("a", TASK, do_nothing)
 
 
 def test_a_connection_watches_only_so_much(scene: Callable[..., Scene]) -> None:
     s = scene(max_subscriptions=2)
     s.hub.clients.add("a")
     s.subscribe("a")
-    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("a", TASK, do_nothing)
     with pytest.raises(TooMany):
         s.subscribe("a", "other")
     with pytest.raises(TooMany):
-        s.hub.subscriptions.subscribe_task("a", "another", ignore)
+        s.hub.subscriptions.subscribe_task("a", "another", do_nothing)
     s.subscribe("a")
-    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("a", TASK, do_nothing)
     s.unsubscribe("a")
     s.subscribe("a", "other")
 
@@ -194,8 +194,8 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
     channel = task_channel(s.settings, TASK)
     for name in "abc":
         s.hub.clients.add(name)
-    s.hub.subscriptions.subscribe_task("a", TASK, ignore)
-    s.hub.subscriptions.subscribe_task("b", TASK, ignore)
+    s.hub.subscriptions.subscribe_task("a", TASK, do_nothing)
+    s.hub.subscriptions.subscribe_task("b", TASK, do_nothing)
     assert s.channels == {channel}
     s.transport.stall("b")
     s.transport.waiting["b"] = 16
@@ -207,7 +207,7 @@ def test_streamed_text_reaches_its_readers_only(scene: Callable[..., Scene]) -> 
     s.hub.subscriptions.disconnect("b")
     assert s.channels == set()
     with pytest.raises(NotFound):
-        s.hub.subscriptions.subscribe_task("c", "no-such", ignore)
+        s.hub.subscriptions.subscribe_task("c", "no-such", do_nothing)
 
 
 class Rush:

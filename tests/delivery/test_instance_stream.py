@@ -1,4 +1,4 @@
-"""A stream delivers each event to each client once and in order, whatever it receives."""
+"""A stream delivers each event to each client once and in order, for any messages in any order."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_hints_out_of_order_are_put_right_without_reading(
     s = scene()
     s.join("a")
     one, two, three = s.reader.write(3)
-    for told in ([three], [two], [two], [one]):
-        s.stream.receive(events_message(told))
+    for events in ([three], [two], [two], [one]):
+        s.stream.receive(events_message(events))
         s.stream.turn()
     assert s.story("a") == ["subscribed", "1", "2", "3"]
     assert s.reader.reads == []
@@ -119,9 +119,9 @@ def test_the_head_check_finds_what_no_hint_told(scene: Callable[..., Scene]) -> 
 def test_repeats_are_dropped(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
-    told = events_message(s.reader.write(2))
+    events = events_message(s.reader.write(2))
     for _ in range(3):
-        s.stream.receive(told)
+        s.stream.receive(events)
         s.check()
     assert s.story("a") == ["subscribed", "1", "2"]
 

@@ -42,37 +42,37 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket, socket.socket]) -> None:
-    loop, heard = Loop(), list[Any]()
-    reader = LoopReader(loop, pair[0], heard.append)
+    loop, received = Loop(), list[Any]()
+    reader = LoopReader(loop, pair[0], received.append)
     reader.open()
     for place in range(len(REPLIES)):
         pair[1].send(REPLIES[place : place + 1])
         loop.turn()
-    assert heard == [[b"subscribe", b"a", 1], [b"message", b"a", b"x\r\n\r\ny"]]
+    assert received == [[b"subscribe", b"a", 1], [b"message", b"a", b"x\r\n\r\ny"]]
     reader.close()
 
 
 def test_many_replies_in_one_piece_are_heard_in_their_order(pair: tuple[socket.socket, socket.socket]) -> None:
-    loop, heard = Loop(), list[Any]()
-    reader = LoopReader(loop, pair[0], heard.append)
+    loop, received = Loop(), list[Any]()
+    reader = LoopReader(loop, pair[0], received.append)
     reader.open()
     pair[1].send(REPLIES * 50)
     loop.turn()
-    assert [reply[0] for reply in heard] == [b"subscribe", b"message"] * 50
+    assert [reply[0] for reply in received] == [b"subscribe", b"message"] * 50
     reader.close()
 
 
 def test_the_end_of_the_connection_is_told_and_nothing_is_watched_any_more(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    loop, heard = Loop(), list[Any]()
-    reader = LoopReader(loop, pair[0], heard.append)
+    loop, received = Loop(), list[Any]()
+    reader = LoopReader(loop, pair[0], received.append)
     reader.open()
     pair[1].close()
     loop.turn()
     assert reader.ended.is_set()
     assert loop.handle is None
-    assert heard == []
+    assert received == []
     assert isinstance(reader.fault, ConnectionError)
     reader.close()
 

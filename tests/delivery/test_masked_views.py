@@ -17,26 +17,26 @@ from tests.delivery.fakes import INSTANCE, FakeTransport, events_message, live_m
 MINE, OTHERS = "mine", "others"
 #: One task, without the fields that people write.
 PAGE = View(MINE, frozenset({"output"}))
-Heard = tuple[str, dict[str, Any]]
+Received = tuple[str, dict[str, Any]]
 
 
-def heard(s: Scene, name: str) -> list[Heard]:
+def received(s: Scene, name: str) -> list[Received]:
     """Return the whole payloads that a client was sent, without the confirmations."""
     return [(f.event, dict(f.payload)) for f in s.transport.sent.get(name, ()) if f.event != "subscribed"]
 
 
-def told(events: Iterable[EventRecord]) -> list[Heard]:
+def shown(events: Iterable[EventRecord]) -> list[Received]:
     """Return events as the page sees them."""
     return [(e.type, {**e.wire(), "data": {**e.data, "message": None}}) for e in events]
 
 
-def live(progress: float, *, rev: int) -> Heard:
+def live(progress: float, *, rev: int) -> Received:
     """Return live progress as the page sees it."""
     wire = {"instance_id": INSTANCE, "task_id": MINE, "type": "task_update", "attempt": 1, "rev": rev, "epoch": "one"}
     return "task_update", {**wire, "data": {"progress": progress, "message": None}}
 
 
-def skip(after: int, seq: int, epoch: str = "one") -> Heard:
+def skip(after: int, seq: int, epoch: str = "one") -> Received:
     return "skip", {"instance_id": INSTANCE, "epoch": epoch, "after": after, "seq": seq}
 
 
@@ -64,7 +64,7 @@ def test_live_progress_is_that_of_the_one_task_and_withholds_what_events_do(scen
     say(s, 20, base=1, rev=1)
     say(s, 30, base=2, rev=2, task=OTHERS)
     two = write(s)
-    assert heard(s, "page") == [*told(one), skip(1, 2), live(20, rev=1), *told(two)]
+    assert received(s, "page") == [*shown(one), skip(1, 2), live(20, rev=1), *shown(two)]
     assert s.story("full") == ["subscribed", "1", "2", "live 10", "live 20", "live 30", "3"]
 
 
@@ -73,7 +73,7 @@ def test_live_progress_of_other_tasks_alone_sends_nothing(scene: Callable[..., S
     s.join("page", view=PAGE)
     for number in range(1, 50):
         say(s, number, base=0, rev=number, task=f"other {number % 5}")
-    assert heard(s, "page") == []
+    assert received(s, "page") == []
     assert s.stream.behind == 0
 
 
@@ -84,16 +84,16 @@ def test_replays_from_memory_and_from_the_database_are_the_same_view(scene: Call
     for _ in range(10):
         write(s, 3, task=OTHERS)
         mine += write(s)
-    expected = [each for e in mine for each in (skip(e.seq - 4, e.seq - 1), *told([e]))]
+    expected = [each for e in mine for each in (skip(e.seq - 4, e.seq - 1), *shown([e]))]
     s.join("page", since=0, view=PAGE)
     s.stream.turn()
     assert s.reader.reads
-    assert heard(s, "page") == expected
+    assert received(s, "page") == expected
     reads = len(s.reader.reads)
     s.join("late", since=32, view=PAGE)
     s.stream.turn()
     assert len(s.reader.reads) == reads
-    assert heard(s, "late") == expected[-4:]
+    assert received(s, "late") == expected[-4:]
 
 
 def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> None:
@@ -105,10 +105,10 @@ def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> 
     s.stream.receive(events_message(last))
     s.stream.turn()
     assert s.reader.reads == [0]
-    assert heard(s, "page") == [*told(lost), skip(2, 5), *told(last)]
+    assert received(s, "page") == [*shown(lost), skip(2, 5), *shown(last)]
     s.reader.write(2, task=OTHERS)
     s.check()
-    assert heard(s, "page")[-1] == skip(6, 8)
+    assert received(s, "page")[-1] == skip(6, 8)
 
 
 def test_heads_and_resets_tell_a_place_and_nothing_else(scene: Callable[..., Scene]) -> None:
@@ -116,13 +116,13 @@ def test_heads_and_resets_tell_a_place_and_nothing_else(scene: Callable[..., Sce
     s.reader.write(4, task=OTHERS)
     s.join("page", view=PAGE)
     s.stream.turn()
-    assert heard(s, "page") == [("head", {"instance_id": INSTANCE, "epoch": "one", "seq": 4})]
+    assert received(s, "page") == [("head", {"instance_id": INSTANCE, "epoch": "one", "seq": 4})]
     s.reader.begin_epoch("two", seq=7)
     s.check()
     s.reader.exists = False
     s.check()
-    told_of_it = [each for each in heard(s, "page") if each[0] != "head"]
-    assert told_of_it == [
+    events = [each for each in received(s, "page") if each[0] != "head"]
+    assert events == [
         ("reset", {"instance_id": INSTANCE, "reason": "epoch"}),
         ("reset", {"instance_id": INSTANCE, "reason": "revoked"}),
     ]
@@ -137,7 +137,7 @@ def test_what_was_pruned_is_a_reset_for_a_view_too(scene: Callable[..., Scene]) 
     s.stream.turn()
     last = write(s)
     reset = ("reset", {"instance_id": INSTANCE, "reason": "too_old"})
-    assert heard(s, "page") == [reset, skip(15, 30), *told(last)]
+    assert received(s, "page") == [reset, skip(15, 30), *shown(last)]
 
 
 def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Scene]) -> None:
@@ -151,13 +151,13 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
         write(s, 2, task=OTHERS)
         mine += write(s)
         say(s, number, base=mine[-1].seq, rev=number)
-    held = len(heard(s, "slow"))
-    assert held <= 16 + 2
+    before = len(received(s, "slow"))
+    assert before <= 16 + 2
     s.transport.drain("slow")
     for _ in range(40):
         s.stream.turn()
-    expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *told([e]))]
-    slow = heard(s, "slow")
+    expected = [each for e in mine for each in (skip(e.seq - 3, e.seq - 1), *shown([e]))]
+    slow = received(s, "slow")
     durable = [each for each in slow if "rev" not in each[1]]
     # The number of hidden events in one `skip` depends on how many arrived at once.
     assert [each for each in durable if each[0] != "skip"] == [each for each in expected if each[0] != "skip"]
@@ -165,7 +165,7 @@ def test_a_stalled_view_waits_without_cost_and_converges(scene: Callable[..., Sc
     revs = [payload["rev"] for _, payload in slow if "rev" in payload]
     assert revs == sorted(set(revs))
     assert slow[-1] == live(60, rev=60)
-    quick = heard(s, "quick")
+    quick = received(s, "quick")
     assert [each for each in quick if "rev" not in each[1]] == expected
     assert [payload["rev"] for _, payload in quick if "rev" in payload] == list(range(1, 61))
     assert s.transport.numbers("full") == list(range(1, 181))
@@ -181,12 +181,12 @@ def test_a_view_that_is_too_slow_for_too_long_is_reset(scene: Callable[..., Scen
     # Hidden events alone: the position is the instance's.
     for _ in range(30):
         write(s, 2, task=OTHERS)
-    assert [payload["reason"] for event, payload in heard(s, "slow") if event == "reset"] == ["lag"]
+    assert [payload["reason"] for event, payload in received(s, "slow") if event == "reset"] == ["lag"]
     s.transport.drain("slow")
     s.join("slow", since=60)
     last = write(s)
-    assert heard(s, "slow")[-1:] == told(last)
-    assert heard(s, "quick")[-1:] == told(last)
+    assert received(s, "slow")[-1:] == shown(last)
+    assert received(s, "quick")[-1:] == shown(last)
 
 
 def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable[..., Scene]) -> None:
@@ -200,12 +200,12 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     s.transport.stall("page")
     s.transport.waiting["page"] = 13
     s.stream.turn()
-    assert len(heard(s, "page")) == 3
+    assert len(received(s, "page")) == 3
     s.transport.drain("page")
     for _ in range(3):
         s.stream.turn()
-    assert heard(s, "page")[:1] == told(event)
-    assert [payload["task_id"] for _, payload in heard(s, "page")[1:]] == [f"t{number}" for number in range(5)]
+    assert received(s, "page")[:1] == shown(event)
+    assert [payload["task_id"] for _, payload in received(s, "page")[1:]] == [f"t{number}" for number in range(5)]
 
 
 def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
@@ -222,7 +222,7 @@ def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
     assert (len(frames), len(tiny._derived), tiny._kept) == (1, 0, 0)
 
 
-def assert_contiguous(durable: list[Heard]) -> None:
+def assert_contiguous(durable: list[Received]) -> None:
     """Every number is covered once, by its event or by a `skip`."""
     place = 0
     for event, payload in durable:

@@ -126,8 +126,8 @@ def test_hints_that_overtook_each_other_fill_their_gap_themselves(
     s = scene()
     s.join("a")
     one, two = s.reader.write(2)
-    for told in ([two], [one]):
-        s.stream.receive(events_message(told))
+    for events in ([two], [one]):
+        s.stream.receive(events_message(events))
         s.stream.turn()
     assert fills() == {"early_hint": 1}
 

@@ -1,4 +1,4 @@
-"""`snapshot(a) + events(a+1 … b) = snapshot(b)`, whatever happens in whichever order.
+"""`snapshot(a) + events(a+1 … b) = snapshot(b)`, for any changes in any order.
 
 Hypothesis writes, rolls back, prunes and begins new epochs, drops and stalls clients, restarts the hub and Redis. In
 the end, and now and then before it, what each client shows by the client's rule is what a newcomer is shown.
@@ -80,16 +80,16 @@ class RepeatingReader(DatabaseReader):
 class StaleSnapshotReader(DatabaseReader):
     """Reads the head and the snapshot at two moments: the snapshot is always the earlier one."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self._before: Any = None
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        answer = super().read_start(instance_id, since)
-        if answer.snapshot is None:
-            return answer
-        before, self._before = self._before or answer.snapshot, answer.snapshot
-        return replace(answer, snapshot=before)
+        start = super().read_start(instance_id, since)
+        if start.snapshot is None:
+            return start
+        before, self._before = self._before or start.snapshot, start.snapshot
+        return replace(start, snapshot=before)
 
 
 @pytest.mark.parametrize("reader", [StaleSnapshotReader, FixedReader, RepeatingReader])

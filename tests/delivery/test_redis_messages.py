@@ -12,9 +12,9 @@ from tests.delivery.fakes import INSTANCE, events_message, live_message, make_ev
 
 
 def test_reads_what_was_published() -> None:
-    told = read_message(events_message([make_event(3), make_event(4)]), INSTANCE)
-    assert isinstance(told, EventsMessage)
-    assert [wire["seq"] for wire in told.wires] == [3, 4]
+    message = read_message(events_message([make_event(3), make_event(4)]), INSTANCE)
+    assert isinstance(message, EventsMessage)
+    assert [wire["seq"] for wire in message.wires] == [3, 4]
     state = read_message(live_message(40, base=3, rev=2), INSTANCE)
     assert isinstance(state, LiveMessage)
     assert (state.base_seq, state.wire["rev"]) == (3, 2)

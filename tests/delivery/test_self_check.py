@@ -56,10 +56,10 @@ def await_state(hub: Hub, state: State) -> None:
 
 
 def test_a_probe_comes_back_and_its_way_is_measured(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
-    heard, timed = count("swallowtail_probes_total", outcome="heard"), count("swallowtail_probe_seconds_count")
+    returned, timed = count("swallowtail_probes_total", outcome="heard"), count("swallowtail_probe_seconds_count")
     hub = new_hub(redis_server.url)
     await_state(hub, "receives")
-    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") >= heard + 3, "probes go on")
+    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") >= returned + 3, "probes go on")
     assert count("swallowtail_probe_seconds_count") >= timed + 3
     assert count("swallowtail_deaf") == 0
 
@@ -128,8 +128,8 @@ def test_killed_connections_are_made_again_without_deafness(
     with redis_server.client() as client:
         client.client_kill_filter(_type="pubsub")
     wait_until(lambda: count("swallowtail_redis_reconnects_total") > reconnects, "the listener connects again")
-    heard = count("swallowtail_probes_total", outcome="heard")
-    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") > heard, "probes come back again")
+    returned = count("swallowtail_probes_total", outcome="heard")
+    wait_until(lambda: count("swallowtail_probes_total", outcome="heard") > returned, "probes come back again")
     assert hub.redis_state.state == "receives"
     assert count("swallowtail_probes_total", outcome="lost") == lost
 

@@ -34,7 +34,7 @@ class Scene:
         self.reader = FakeReader(self.settings)
         self.transport = FakeTransport()
         self.hub = Hub(self.settings, self.reader, self.transport)
-        self.answers: dict[str, SubscriptionStart] = {}
+        self.starts: dict[str, SubscriptionStart] = {}
         self.read = 0
         read_start = self.reader.read_start
 
@@ -46,8 +46,8 @@ class Scene:
 
     def come(self, name: str, since: Since = FROM_NOTHING) -> SubscriptionStart:
         self.hub.clients.add(name)
-        self.hub.subscriptions.subscribe(name, INSTANCE, since, lambda answer: self.answers.update({name: answer}))
-        return self.answers[name]
+        self.hub.subscriptions.subscribe(name, INSTANCE, since, lambda start: self.starts.update({name: start}))
+        return self.starts[name]
 
     def publish(self, count: int = 1) -> None:
         stream = self.hub.streams.by_instance[INSTANCE]
@@ -72,10 +72,10 @@ def scene() -> Iterator[Callable[..., Scene]]:
 def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
-    answers = [s.come(f"c{number}", Since("old", number)) for number in range(50)]
+    starts = [s.come(f"c{number}", Since("old", number)) for number in range(50)]
     assert s.read == 1
-    assert {(answer.mode, answer.seq) for answer in answers} == {("snapshot", 5)}
-    assert len({id(answer.snapshot) for answer in answers}) == 1
+    assert {(start.mode, start.seq) for start in starts} == {("snapshot", 5)}
+    assert len({id(start.snapshot) for start in starts}) == 1
 
 
 def test_each_goes_on_from_the_head_of_what_it_was_given(scene: Callable[..., Scene]) -> None:
@@ -120,8 +120,8 @@ def test_a_snapshot_of_an_epoch_that_is_over_is_given_to_nobody(scene: Callable[
     stream = s.hub.streams.by_instance[INSTANCE]
     stream.check(s.reader.head)
     stream.turn()
-    answer = s.come("second", Since("one", 5))
-    assert (answer.head.epoch, answer.seq) == ("two", 1)
+    start = s.come("second", Since("one", 5))
+    assert (start.head.epoch, start.seq) == ("two", 1)
 
 
 def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
@@ -151,9 +151,9 @@ class CountingReader(DatabaseReader):
     snapshots = 0
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        answer = super().read_start(instance_id, since)
-        self.snapshots += answer.snapshot is not None
-        return answer
+        start = super().read_start(instance_id, since)
+        self.snapshots += start.snapshot is not None
+        return start
 
 
 def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int, float, list[str]]:
@@ -167,7 +167,7 @@ def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int,
             viewers[0].subscribe(FROM_NOTHING)
             first = viewers[0].connections[0]
             # The others come when the first one's snapshot is no longer current.
-            wait_until(lambda: domain.transport.numbers(first), "the first is told more than its snapshot")
+            wait_until(lambda: domain.transport.numbers(first), "the first receives events after its snapshot")
             threads = [
                 threading.Thread(target=lambda part=part: [viewer.subscribe(FROM_NOTHING) for viewer in part])
                 for part in (viewers[start::10] for start in range(1, 11))
@@ -176,15 +176,15 @@ def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int,
                 thread.start()
             for thread in threads:
                 thread.join()
-            took = time.monotonic() - began
+            duration = time.monotonic() - began
         author.play()
         domain.settle()
         reader = domain.reader
         assert isinstance(reader, CountingReader)
         wanted = Screen(domain.snapshot(author.instance_id)).tasks
-        found = [fault for viewer in viewers for fault in viewer.faults()]
-        found += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != wanted]
-        return reader.snapshots, took, found
+        faults = [fault for viewer in viewers for fault in viewer.faults()]
+        faults += [f"{viewer.name} shows something else" for viewer in viewers if viewer.screen.tasks != wanted]
+        return reader.snapshots, duration, faults
 
 
 @pytest.fixture
@@ -194,9 +194,9 @@ def reconnecting(new_deployment: Callable[..., Deployment]) -> Deployment:
 
 @pytest.mark.service
 def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(reconnecting: Deployment) -> None:
-    read, took, found = reconnect_together(reconnecting)
-    assert found == []
-    assert read <= 1 + took / 10
+    read, duration, faults = reconnect_together(reconnecting)
+    assert faults == []
+    assert read <= 1 + duration / 10
 
 
 @contextmanager
@@ -216,5 +216,5 @@ def continuing_from_now() -> Iterator[None]:
 @pytest.mark.service
 def test_control_going_on_from_the_present_is_caught(reconnecting: Deployment) -> None:
     with continuing_from_now():
-        _, _, found = reconnect_together(reconnecting)
-    assert found
+        _, _, faults = reconnect_together(reconnecting)
+    assert faults

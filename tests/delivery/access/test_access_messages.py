@@ -63,7 +63,7 @@ class Pair:
         self.processes = [Process(deployment.runtime(), self.tenants.tokens, clock) for clock in self.clocks]
         for process in self.processes:
             process.hub.start()
-            wait_until(lambda process=process: process.hub.is_subscribed, "Redis is heard")  # type: ignore[misc]
+            wait_until(lambda process=process: process.hub.is_subscribed, "Redis is connected")  # type: ignore[misc]
             process.monitor.start()
             for name, token in (("vera", self.vera), ("page", self.page)):
                 process.connect(name, token)
@@ -78,7 +78,7 @@ class Pair:
                     process.hub.permissions.version == process.reader.read_permission_version() and not clock.is_set()
                 )
 
-            wait_until(rests, "the monitor has seen what there is")
+            wait_until(rests, "the monitor is up to date")
 
     def await_end(self, client: str, last: str) -> None:
         for process in self.processes:

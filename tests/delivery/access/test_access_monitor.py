@@ -1,4 +1,4 @@
-"""Clients lose what they may no longer see, whatever races with the review; each race is also run with a mistake.
+"""Clients lose what they may no longer see, also when changes race with the review; each race is also run with a mistake.
 
 A real database and the real hub; the tests run each step, and choose what interrupts it.
 """
@@ -27,13 +27,13 @@ def test_a_token_that_is_revoked_during_a_subscription_leaves_nothing_of_it(s: M
         s.process.reader.meanwhile = lambda: s.revoke_and_review(token)
         with pytest.raises(NotFound):
             s.process.subscribe("page")
-        told = ["expelled: revoked"]
+        expected = ["expelled: revoked"]
     else:
         s.process.subscribe("page", then=lambda: s.revoke_and_review(token))
-        told = ["subscribed", "expelled: revoked"]
+        expected = ["subscribed", "expelled: revoked"]
     write(s.rt)
     assert s.story("witness")[-1] == "1"
-    assert s.story("page") == told
+    assert s.story("page") == expected
     assert "page" not in s.hub.clients.by_id
     assert len(s.hub.streams.by_instance["mine"].intake.groups) == 1
 
@@ -109,7 +109,7 @@ def test_a_membership_that_ends_and_begins_again_before_anybody_looks_costs_noth
     assert s.story("ann") == ["subscribed", "1"]
 
 
-def look_and_look_again(s: MonitoredInstance) -> list[str]:
+def review_twice(s: MonitoredInstance) -> list[str]:
     """The database goes away in the middle of a review, and is back for the next."""
     token = s.page()
     s.process.connect("page", token)
@@ -127,12 +127,12 @@ def look_and_look_again(s: MonitoredInstance) -> list[str]:
 
 
 def test_a_look_that_could_not_be_finished_is_made_again(s: MonitoredInstance) -> None:
-    assert look_and_look_again(s) == ["subscribed", "reset revoked", "expelled: revoked"]
+    assert review_twice(s) == ["subscribed", "reset revoked", "expelled: revoked"]
 
 
 def test_control_taking_an_unfinished_look_for_one_is_caught(s: MonitoredInstance) -> None:
     s.hub.permissions.mark_stale = lambda: None  # type: ignore[method-assign]
-    assert look_and_look_again(s) == ["subscribed"]
+    assert review_twice(s) == ["subscribed"]
 
 
 def test_one_that_cannot_be_cut_off_keeps_nobody_else(s: MonitoredInstance) -> None:

@@ -53,37 +53,37 @@ def test_control_ending_whoever_has_another_token_by_now_is_caught(s: MonitoredI
     assert refreshed_as_it_expires(s) == ["subscribed", "reset expired", "expelled: expired"]
 
 
-def begin_again_while_expelled(s: MonitoredInstance) -> list[str]:
+def subscribe_while_expelled(s: MonitoredInstance) -> list[str]:
     """A client tries to subscribe between losing its subscriptions and its disconnection."""
     token, new = s.page(), s.bench.tokens.read(s.page())
     s.process.connect("page", token)
     s.process.subscribe("page")
-    got: list[str] = []
+    results: list[str] = []
 
     def go_on(client: str) -> None:
-        deeds: list[Action] = [
+        actions: list[Action] = [
             lambda: s.hub.permissions.replace_token(s.hub.clients.find(client), new),
             lambda: s.process.subscribe(client),
         ]
-        for action in deeds:
+        for action in actions:
             try:
                 action()
             except NotFound:
                 continue
-            got.append("went on")
+            results.append("went on")
 
     s.process.before_expulsion = go_on
     s.revoke_and_review(token)
-    return got + s.story("page")
+    return results + s.story("page")
 
 
 def test_nothing_begins_for_a_client_that_is_being_cut_off(s: MonitoredInstance) -> None:
-    assert begin_again_while_expelled(s) == ["subscribed", "reset revoked", "expelled: revoked"]
+    assert subscribe_while_expelled(s) == ["subscribed", "reset revoked", "expelled: revoked"]
 
 
 def test_control_going_on_while_being_cut_off_is_caught(s: MonitoredInstance) -> None:
     s.hub.permissions.end = lambda client, actor: True  # type: ignore[method-assign]
-    assert begin_again_while_expelled(s)[:2] == ["went on", "went on"]
+    assert subscribe_while_expelled(s)[:2] == ["went on", "went on"]
 
 
 def test_a_token_expires_while_the_database_is_away(s: MonitoredInstance) -> None:

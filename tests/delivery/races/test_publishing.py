@@ -78,20 +78,20 @@ def come_while_events_are_written(deployment: Deployment, **broken: Any) -> list
 
 def verdict(domain: Domain, author: Author, viewers: list[Viewer], *, patience: float = 60.0) -> list[str]:
     """Return the faults once writing has ended: forbidden messages, missing events, events that are not in the log."""
-    found = []
+    faults = []
     try:
         domain.settle(*viewers, timeout=patience)
     except GaveUp as late:
-        found.append(str(late))
-    told = {event["seq"]: event for event in author.told}
+        faults.append(str(late))
+    published = {event["seq"]: event for event in author.told}
     for viewer in viewers:
-        found += viewer.faults()
-        if any(event != told.get(event["seq"]) for event in viewer.log):
-            found.append(f"{viewer.name} was told what is not in the log")
+        faults += viewer.faults()
+        if any(event != published.get(event["seq"]) for event in viewer.log):
+            faults.append(f"{viewer.name} received an event that is not in the log")
         numbers = [event["seq"] for event in viewer.log]
         if numbers != list(range(numbers[0], numbers[0] + len(numbers)) if numbers else ()):
-            found.append(f"{viewer.name} applied {numbers}")
-    return found
+            faults.append(f"{viewer.name} applied {numbers}")
+    return faults
 
 
 def test_two_hundred_viewers_that_come_while_events_are_written_miss_nothing(deployment: Deployment) -> None:
@@ -136,19 +136,19 @@ def roll_back(deployment: Deployment, announce_early: bool) -> list[str]:
         viewer = domain.viewer("v", author.instance_id)
         viewer.subscribe()
         task_id = author.submit()
-        rt = _tells_too_early(domain) if announce_early else domain.rt
+        rt = _publishes_too_early(domain) if announce_early else domain.rt
         for _ in range(5):
             note_and_undo(rt, task_id, 2)
             if announce_early:
-                wait_until(lambda: domain.transport.numbers("v.0")[-1:] > [author.head], "the rumour arrives")
+                wait_until(lambda: domain.transport.numbers("v.0")[-1:] > [author.head], "the early message arrives")
             note(domain.rt, task_id, 3)
-        found = verdict(domain, author, [viewer], patience=BROKEN if announce_early else 60.0)
+        faults = verdict(domain, author, [viewer], patience=BROKEN if announce_early else 60.0)
         if len(domain.transport.numbers("v.0")) != author.head:
-            found.append("the viewer got more or less than there is")
-        return found
+            faults.append("the viewer received more or fewer events than there are")
+        return faults
 
 
-def _tells_too_early(domain: Domain) -> Runtime:
+def _publishes_too_early(domain: Domain) -> Runtime:
     """Return a runtime that publishes inside the transaction."""
     rt = domain.rt
     commit = rt.commit
@@ -156,17 +156,17 @@ def _tells_too_early(domain: Domain) -> Runtime:
     class Early:
         @staticmethod
         def commit(work: Callable[[Any], Any]) -> Any:
-            def and_tell(change: Any) -> Any:
+            def and_publish(change: Any) -> Any:
                 number = change.number
-                change.number = lambda: _tell(domain, number())
+                change.number = lambda: _publish(domain, number())
                 return work(change)
 
-            return commit(and_tell)
+            return commit(and_publish)
 
     return Early  # type: ignore[return-value] # all that a note needs
 
 
-def _tell(domain: Domain, events: Any) -> Any:
+def _publish(domain: Domain, events: Any) -> Any:
     domain.rt.broadcast.publish(events)
     return events
 
@@ -176,7 +176,7 @@ def test_a_rollback_is_silence(deployment: Deployment) -> None:
 
 
 def test_control_announcing_before_the_commit_is_caught(deployment: Deployment) -> None:
-    assert "v was told what is not in the log" in roll_back(deployment, announce_early=True)
+    assert "v received an event that is not in the log" in roll_back(deployment, announce_early=True)
 
 
 def die_before_publishing(deployment: Deployment, reader: type[DatabaseReader] = DatabaseReader) -> list[str]:

@@ -50,12 +50,12 @@ class SocketClient:
             if self.since is not None:
                 wanted["since"] = self.since
             line.send("420" + json.dumps(["subscribe_instance", wanted]))
-            (answer,) = line.take_ack(0)
+            (reply,) = line.take_ack(0)
             if self.since is None:
-                self.since = {"epoch": answer["epoch"], "seq": answer["head"]}
-                self.first = answer["head"] + 1
-            elif answer["mode"] != "replay":
-                self.faults.append(f"a {answer['mode']} instead of a replay")
+                self.since = {"epoch": reply["epoch"], "seq": reply["head"]}
+                self.first = reply["head"] + 1
+            elif reply["mode"] != "replay":
+                self.faults.append(f"a {reply['mode']} instead of a replay")
             if stall:
                 time.sleep(STALL)
             self._read(line, may_end)
@@ -67,10 +67,10 @@ class SocketClient:
             if packet == "2":
                 line.send("3")
             elif isinstance(packet, str) and packet.startswith("42["):
-                name, given = json.loads(packet[2:])
-                if "id" in given:
-                    self.seqs.append(given["seq"])
-                    self.since = {"epoch": given["epoch"], "seq": given["seq"]}
+                name, payload = json.loads(packet[2:])
+                if "id" in payload:
+                    self.seqs.append(payload["seq"])
+                    self.since = {"epoch": payload["epoch"], "seq": payload["seq"]}
                 elif name in ("reset", "error"):
                     self.faults.append(packet)
 

@@ -64,14 +64,14 @@ def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> Non
 class DroppingReader(DatabaseReader):
     """Runs an action after a subscription's start was read and before it is used."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.in_the_middle: Callable[[], None] = lambda: None
 
     def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        answer = super().read_start(instance_id, since)
+        start = super().read_start(instance_id, since)
         self.in_the_middle()
-        return answer
+        return start
 
 
 def always_reading(hub: type[Hub]) -> type[Hub]:
@@ -133,8 +133,8 @@ def test_control_forgetting_who_is_gone_is_caught(deployment: Deployment) -> Non
 class PrunedReader(DatabaseReader):
     """Prunes the log between two pages of a replay."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.pages = 0
         self.strike: Callable[[], None] = lambda: None
 
@@ -169,8 +169,8 @@ def prune_during_replay(deployment: Deployment) -> tuple[list[str], list[str]]:
         note(author.rt, task_id, 3)
         domain.settle(*viewers, slow)
         assert reader.pages >= 3
-        found = [fault for viewer in (*viewers, slow) for fault in viewer.faults()]
-        return found + _wrong_screens(domain, [*viewers, slow]), _resets(domain)
+        faults = [fault for viewer in (*viewers, slow) for fault in viewer.faults()]
+        return faults + _wrong_screens(domain, [*viewers, slow]), _resets(domain)
 
 
 def _wrong_screens(domain: Domain, viewers: list[Viewer]) -> list[str]:
@@ -192,16 +192,16 @@ def _resets(domain: Domain) -> list[str]:
 
 
 def test_retention_during_a_replay_is_told_and_never_a_silent_gap(deployment: Deployment) -> None:
-    found, resets = prune_during_replay(deployment)
-    assert found == []
+    faults, resets = prune_during_replay(deployment)
+    assert faults == []
     assert resets
     assert set(resets) <= {"too_old", "lag"}
 
 
 def test_control_stepping_over_what_was_pruned_is_caught(deployment: Deployment) -> None:
     with silent_skips():
-        found, _ = prune_during_replay(deployment)
-    assert any("after" in fault for fault in found)
+        faults, _ = prune_during_replay(deployment)
+    assert any("after" in fault for fault in faults)
 
 
 def restart(
@@ -224,8 +224,8 @@ def restart(
             domain.settle(timeout=60 if reader is DatabaseReader else BROKEN)
         except GaveUp as late:
             return [str(late)]
-        found = [fault for viewer in viewers for fault in viewer.faults()]
-        return found + _wrong_screens(domain, viewers)
+        faults = [fault for viewer in viewers for fault in viewer.faults()]
+        return faults + _wrong_screens(domain, viewers)
 
 
 def test_another_epoch_is_told_and_everybody_begins_again(deployment: Deployment) -> None:
