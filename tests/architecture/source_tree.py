@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -131,6 +131,17 @@ def read_tree() -> SourceTree:
     paths = sorted(path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file())
     texts = {path: (ROOT / path).read_text(encoding="utf-8", errors="replace") for path in paths}
     return SourceTree(texts, {path: Source(path, text) for path, text in texts.items() if path.endswith(".py")})
+
+
+def added(rule: Callable[[SourceTree], list[str]], path: str, code: str) -> list[str]:
+    """Return what a rule finds once a file ends with `code`, and did not find before."""
+    before = _before(rule)
+    return [wrong for wrong in rule(read_tree().appended(path, code)) if wrong not in before]
+
+
+@cache
+def _before(rule: Callable[[SourceTree], list[str]]) -> frozenset[str]:
+    return frozenset(rule(read_tree()))
 
 
 def dotted(node: ast.expr) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from swallowtail.app.core.process.library_check import INTERNALS
 from tests.architecture import library_internals
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 
 def test_private_names_of_libraries_are_used_in_the_listed_files() -> None:
@@ -56,13 +56,14 @@ def test_every_listed_file_uses_private_names() -> None:
     ],
 )
 def test_a_private_name_in_another_file_is_found(path: str, code: str) -> None:
-    found = library_internals.find_internals(read_tree().appended(path, code))
+    found = added(library_internals.find_internals, path, code)
     assert {wrong.split(":")[0] for wrong in found} == {path}
 
 
 def test_a_private_name_that_the_check_lacks_is_found() -> None:
-    tree = read_tree().appended("app/web/engineio/polling.py", "def f(eio): eio._generate_sid_cookie('a', {})")
-    assert [wrong.split()[-1] for wrong in library_internals.find_unchecked_names(tree)] == ["_generate_sid_cookie"]
+    code = "def f(eio): eio._generate_sid_cookie('a', {})"
+    found = added(library_internals.find_unchecked_names, "app/web/engineio/polling.py", code)
+    assert [wrong.split()[-1] for wrong in found] == ["_generate_sid_cookie"]
 
 
 def test_a_listed_name_without_a_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,5 +81,4 @@ def test_a_listed_name_without_a_use_is_found(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_other_names_are_not_found(code: str) -> None:
-    tree = read_tree().appended("app/web/pages/views.py", code)
-    assert library_internals.find_internals(tree) == []
+    assert added(library_internals.find_internals, "app/web/pages/views.py", code) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.architecture import one_writer
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 _IMPORT = (
     "from sqlalchemy import delete, insert, select, text, update\nfrom swallowtail.app.core.tables import tasks as models\n"
@@ -45,8 +45,8 @@ def test_every_listed_writer_outside_the_ledger_exists() -> None:
     ],
 )
 def test_a_write_outside_the_ledger_is_found(path: str, code: str) -> None:
-    tree = read_tree().appended(path, _IMPORT + code)
-    assert [wrong.split(":")[0] for wrong in one_writer.find_writes(tree)] == [path]
+    found = added(one_writer.find_writes, path, _IMPORT + code)
+    assert [wrong.split(":")[0] for wrong in found] == [path]
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,4 @@ def test_a_write_outside_the_ledger_is_found(path: str, code: str) -> None:
     ],
 )
 def test_a_use_of_the_transitions_outside_the_ledger_is_found(code: str) -> None:
-    tree = read_tree().appended("app/web/socketio/handlers.py", code)
-    assert len(one_writer.find_uses_of_transitions(tree)) == 1
+    assert len(added(one_writer.find_uses_of_transitions, "app/web/socketio/handlers.py", code)) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tests.architecture import package_graph
 from tests.architecture.arrows import ARROWS
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 
 def test_every_import_between_packages_has_an_arrow() -> None:
@@ -46,13 +46,13 @@ def test_client_libraries_do_not_import_the_product() -> None:
     ],
 )
 def test_an_import_without_an_arrow_is_found(path: str, code: str) -> None:
-    tree = read_tree().appended(path, code)
-    assert [wrong.split(":")[0] for wrong in package_graph.find_forbidden_imports(tree)] == [path]
+    found = added(package_graph.find_forbidden_imports, path, code)
+    assert [wrong.split(":")[0] for wrong in found] == [path]
 
 
 def test_a_package_outside_the_table_is_found() -> None:
-    tree = read_tree().appended("app/core/extras/file.py", "import os")
-    assert package_graph.find_unlisted_packages(tree) == ["core.extras is present only"]
+    found = added(package_graph.find_unlisted_packages, "app/core/extras/file.py", "import os")
+    assert found == ["core.extras is present only"]
 
 
 def test_an_arrow_that_points_down_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,10 +62,9 @@ def test_an_arrow_that_points_down_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("code", ["from . import errors", "import app.core.errors", "from workers import run_task"])
 def test_a_relative_import_or_one_under_a_bare_folder_name_is_found(code: str) -> None:
-    tree = read_tree().appended("tests/core/test_new.py", code)
-    assert len(package_graph.find_relative_imports(tree)) == 1
+    assert len(added(package_graph.find_relative_imports, "tests/core/test_new.py", code)) == 1
 
 
 def test_a_client_library_that_imports_the_product_is_found() -> None:
-    tree = read_tree().appended("clients/python/new.py", "import swallowtail.app.core.errors")
-    assert len(package_graph.find_imports_of_ours_by_clients(tree)) == 1
+    code = "import swallowtail.app.core.errors"
+    assert len(added(package_graph.find_imports_of_ours_by_clients, "clients/python/new.py", code)) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.architecture import sizes
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 _PYTHON_FUNCTION = "def long():\n" + "    x = 1\n" * 40
 _PYTHON_CLASS = "class Long:\n" + "".join(f"    def m{n}(self):\n" + "        x = 1\n" * 10 for n in range(19))
@@ -29,7 +29,7 @@ def test_files_functions_and_classes_are_within_the_limits() -> None:
     ],
 )
 def test_python_above_a_limit_is_found(top: str, code: str, what: str) -> None:
-    found = sizes.find_oversized(read_tree().appended(f"{top}/new.py", code))
+    found = added(sizes.find_oversized, f"{top}/new.py", code)
     assert [(wrong.split(":")[0], wrong.endswith(what)) for wrong in found] == [(f"{top}/new.py", True)]
 
 
@@ -46,9 +46,9 @@ def test_python_above_a_limit_is_found(top: str, code: str, what: str) -> None:
     ],
 )
 def test_javascript_above_a_limit_is_found(path: str, code: str) -> None:
-    assert len(sizes.find_oversized(read_tree().appended(path, code))) == 1
+    assert len(added(sizes.find_oversized, path, code)) == 1
 
 
 def test_a_long_style_sheet_is_found() -> None:
-    tree = read_tree().appended("app/web/static/css/new.css", "a { color: red; }\n" * 301)
-    assert len(sizes.find_oversized(tree)) == 1
+    code = "a { color: red; }\n" * 301
+    assert len(added(sizes.find_oversized, "app/web/static/css/new.css", code)) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from tests.architecture import texts
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 _SETTINGS = list(Settings.model_fields)
 
@@ -38,26 +38,26 @@ def test_every_setting_is_documented_and_the_example_names_only_settings() -> No
 
 @pytest.mark.parametrize("word", [texts.REGISTRIES[0], texts.CDNS[0], texts.MACHINE_PATHS[0] + "x"])
 def test_a_forbidden_text_is_found(word: str) -> None:
-    assert len(texts.find_forbidden_texts(read_tree().appended("docs/walkthrough.md", f"see {word}"))) == 1
+    assert len(added(texts.find_forbidden_texts, "docs/walkthrough.md", f"see {word}")) == 1
 
 
 @pytest.mark.parametrize(("path", "code"), [("app/web/new.py", "x = 1"), ("app/core/__init__.py", "x = 1")])
 def test_a_module_without_a_docstring_or_a_package_file_with_code_is_found(path: str, code: str) -> None:
-    assert len(texts.find_modules_without_docstring(read_tree().appended(path, code))) == 1
+    assert len(added(texts.find_modules_without_docstring, path, code)) == 1
 
 
 def test_a_vague_file_name_is_found() -> None:
-    assert texts.find_vague_names(read_tree().appended("app/web/utils.py", "")) == ["app/web/utils.py"]
+    assert added(texts.find_vague_names, "app/web/utils.py", "") == ["app/web/utils.py"]
 
 
 def test_a_package_that_is_not_installed_is_found() -> None:
-    tree = read_tree().appended("app/core/extras/file.py", '"""New."""')
-    assert texts.find_unpacked_packages(tree) == ["swallowtail.app.core.extras"]
+    found = added(texts.find_unpacked_packages, "app/core/extras/file.py", '"""New."""')
+    assert found == ["swallowtail.app.core.extras"]
 
 
 def test_a_missing_file_in_the_walkthrough_is_found() -> None:
-    tree = read_tree().appended("docs/walkthrough.md", "see `app/core/gone.py`")
-    assert texts.find_missing_walkthrough_files(tree) == ["app/core/gone.py"]
+    found = added(texts.find_missing_walkthrough_files, "docs/walkthrough.md", "see `app/core/gone.py`")
+    assert found == ["app/core/gone.py"]
 
 
 def test_an_undocumented_setting_is_found() -> None:

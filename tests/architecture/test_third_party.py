@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.architecture import third_party
-from tests.architecture.source_tree import read_tree
+from tests.architecture.source_tree import added, read_tree
 
 
 def test_packages_import_only_the_libraries_that_they_may_use() -> None:
@@ -41,14 +41,13 @@ def test_eventlet_and_gevent_are_imported_only_by_the_files_that_serve_with_them
     ],
 )
 def test_an_import_of_another_library_is_found(path: str, code: str) -> None:
-    tree = read_tree().appended(path, code)
-    assert [wrong.split(":")[0] for wrong in third_party.find_forbidden_libraries(tree)] == [path]
+    found = added(third_party.find_forbidden_libraries, path, code)
+    assert [wrong.split(":")[0] for wrong in found] == [path]
 
 
 @pytest.mark.parametrize("path", ["app/web/websocket/event_loop.py", "tests/web/conftest.py"])
 def test_an_import_of_eventlet_elsewhere_is_found(path: str) -> None:
-    tree = read_tree().appended(path, "import eventlet")
-    assert len(third_party.find_concurrency_libraries(tree)) == 1
+    assert len(added(third_party.find_concurrency_libraries, path, "import eventlet")) == 1
 
 
 def test_an_allowance_without_a_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,5 +180,5 @@ class StockWebsocket:
 def system_socket(sock: Any) -> socket.socket:
     """Return the operating system's socket inside a library's, which waits, or wakes others with an exception."""
     # eventlet's socket calls it `fd`, gevent's `_sock`; eventlet's has a `_sock` too.
-    found: socket.socket = getattr(sock, "fd", None) or getattr(sock, "_sock", sock)
-    return found
+    inner: socket.socket = getattr(sock, "fd", None) or getattr(sock, "_sock", sock)
+    return inner

@@ -40,10 +40,10 @@ class MonitoredInstance:
         actor = Actor("user", user.id, user.name, user_id=user.id)
         return api_tokens.mint_personal(self.bench.by(actor), PersonalWish("test")).secret
 
-    def page(self, minter: str | None = None, **wish: Any) -> str:
+    def page(self, minter: str | None = None, **options: Any) -> str:
         user = None if minter is None else self.bench.user(minter)
         rt = self.rt if user is None else self.bench.by(Actor("user", user.id, user.name, user_id=user.id))
-        return api_tokens.mint_front_end(rt, self.bench.tokens, FrontEndWish("page", "mine", **wish)).secret
+        return api_tokens.mint_front_end(rt, self.bench.tokens, FrontEndWish("page", "mine", **options)).secret
 
     def revoke(self, token: str) -> None:
         actor = self.bench.tokens.read(token)

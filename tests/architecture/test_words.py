@@ -1,0 +1,74 @@
+"""Names and texts use the field's nouns, and stop labels agree with the walkthrough; controls add violations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architecture import stops, words
+from tests.architecture.source_tree import added, read_tree
+
+_PATH = "app/web/serving/listener.py"
+
+
+def test_texts_contain_none_of_the_listed_words() -> None:
+    assert words.find_text_words(read_tree()) == []
+
+
+def test_names_contain_none_of_the_listed_words() -> None:
+    assert words.find_name_words(read_tree()) == []
+
+
+def test_stop_labels_agree_with_the_walkthrough() -> None:
+    assert stops.find_wrong_stops(read_tree()) == []
+    assert len(stops.walkthrough_stops(read_tree())) <= stops.MOST_STOPS
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (_PATH, "# Whoever comes is let in."),
+        (_PATH, 'def f():\n    """Tells whether it is open."""'),
+        (_PATH, 'class A:\n    """The door."""'),
+        (_PATH, "raise ValueError(f'{1} is told to nobody')"),
+        (_PATH, "log.warning('the herd is heard')"),
+        ("scripts/cli/new.py", '"""What somebody wishes."""'),
+        ("bench/peers/new.py", "x = 1  # a road"),
+        ("clients/python/new.py", '"""A client that hears."""'),
+        ("tests/web/serving/new.py", '"""What is told."""'),
+        ("app/web/static/js/new.js", "/** What somebody wrote. */"),
+        ("clients/javascript/new.js", "call(); // whatever it is"),
+        ("docs/new.md", "Nobody waits."),
+    ],
+)
+def test_a_listed_word_in_a_text_is_found(path: str, code: str) -> None:
+    found = added(words.find_text_words, path, code)
+    assert {wrong.split(":")[0].split()[0] for wrong in found} == {path}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (_PATH, "found = 1"),
+        (_PATH, "def f(given): ..."),
+        (_PATH, "class EventWarden: ..."),
+        (_PATH, "def hear_reply(): ..."),
+        (_PATH, "a.told = 1"),
+        ("app/web/serving/pulse.py", ""),
+        ("tests/web/serving/test_heard.py", ""),
+    ],
+)
+def test_a_listed_word_in_a_name_is_found(path: str, code: str) -> None:
+    assert len(added(words.find_name_words, path, code)) == 1
+
+
+@pytest.mark.parametrize("code", ["found_at = 1", "def test_what_is_told(): ...", "x = 'told'", "a = f('nobody')"])
+def test_other_names_are_not_found(code: str) -> None:
+    assert added(words.find_text_words, _PATH, code) + added(words.find_name_words, _PATH, code) == []
+
+
+@pytest.mark.parametrize(
+    "docstring", ["Stop 13 of 13: listens.", "Listens. Third stop of an event.", "Listens (see stop 4)."]
+)
+def test_a_label_that_the_walkthrough_lacks_is_found(docstring: str) -> None:
+    found = added(stops.find_wrong_stops, "app/web/serving/new.py", f'"""{docstring}"""')
+    assert "app/web/serving/new.py" in {wrong.split()[0] for wrong in found}

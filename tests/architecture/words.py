@@ -1,0 +1,172 @@
+"""Finds words in names and texts that say less than the field's own nouns."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+
+from tests.architecture.reword_later import REWORD_LATER
+from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
+
+_TOPS = (*PRODUCT, "clients", "bench", "tests")
+#: Texts that keep the words of their time: released migrations, records of decisions, and this rule with its controls.
+_KEPT = ("app/migrations/versions/", "docs/decisions/", "tests/architecture/")
+
+#: Words that no docstring, comment, log message or error message contains.
+TEXT_WORDS = [
+    "anybody",
+    "deed",
+    "deeds",
+    "door",
+    "doors",
+    "doorbell",
+    "ear",
+    "ears",
+    "herd",
+    "house",
+    "lens",
+    "nobody",
+    "outline",
+    "pulse",
+    "pulses",
+    "road",
+    "roads",
+    "sight",
+    "somebody",
+    "tell",
+    "telling",
+    "tells",
+    "told",
+    "turnstile",
+    "warden",
+    "whatever",
+    "whoever",
+    "wish",
+    "wishes",
+    "hear",
+    "heard",
+    "hears",
+]
+#: Words that no file, class, function, argument or variable is called, alone or as a part of its name.
+NAME_WORDS = [
+    "deed",
+    "doorbell",
+    "farewell",
+    "given",
+    "heard",
+    "hear",
+    "lens",
+    "pulse",
+    "told",
+    "turnstile",
+    "warden",
+    "wish",
+]
+#: Words that no variable is called.
+VARIABLES = ("found", "given", "told")
+
+_TEXT = re.compile(rf"\b(?:{'|'.join(TEXT_WORDS)})\b", re.IGNORECASE)
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_SCRIPT_COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
+#: Calls whose text arguments a person reads.
+_MESSAGES = ("debug", "info", "warning", "error", "exception", "critical", "write", "print", "exit", "fail", "skip")
+
+
+def find_text_words(tree: SourceTree) -> list[str]:
+    """Return such words in docstrings, comments and messages of Python, in script comments and in the documents."""
+    found = [f"{source.path}:{line} {word}" for source in _sources(tree) for line, word in _words_of(source)]
+    for path, text in tree.texts.items():
+        if _is_excepted(path):
+            continue
+        if path.endswith((".js", ".mjs", ".css")) and "/vendor/" not in path:
+            found += [f"{path} {word}" for comment in _SCRIPT_COMMENT.findall(text) for word in _TEXT.findall(comment)]
+        elif path.endswith(".md") and path != "CHANGELOG.md":
+            found += [f"{path}:{number} {word}" for number, word in _in_lines(1, text)]
+    return found
+
+
+def find_name_words(tree: SourceTree) -> list[str]:
+    """Return files, classes, functions, arguments and variables with such words in their names."""
+    found = [path for path in tree.texts if path.startswith(_TOPS) and not _is_excepted(path) and _is_bad(path)]
+    for source in _sources(tree):
+        found += [f"{source.path}:{line} {name}" for line, name in _bad_names(source)]
+    return found
+
+
+def _sources(tree: SourceTree) -> list[Source]:
+    return [source for source in tree.python(*_TOPS) if not _is_excepted(source.path)]
+
+
+def _is_excepted(path: str) -> bool:
+    return path.startswith(_KEPT) or path in REWORD_LATER or f"{path.rpartition('/')[0]}/" in REWORD_LATER
+
+
+@cache
+def _words_of(source: Source) -> list[tuple[int, str]]:
+    if not _TEXT.search(source.text):
+        return []
+    return [
+        item
+        for line, text in [*_documentation(source), *_comments(source), *_messages(source)]
+        for item in _in_lines(line, text)
+    ]
+
+
+def _in_lines(first: int, text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), first):
+        # Code in backquotes keeps its names.
+        yield from ((number, word) for word in _TEXT.findall(re.sub(r"`[^`]*`", "", line)))
+
+
+def _documentation(source: Source) -> Iterator[tuple[int, str]]:
+    for node in source.nodes:
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        match node.body[:1]:
+            case [ast.Expr(value=ast.Constant(value=str() as text))]:
+                yield node.body[0].lineno, text
+
+
+def _comments(source: Source) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def _messages(source: Source) -> Iterator[tuple[int, str]]:
+    for node in source.nodes:
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            yield from _texts_in(node.exc)
+        elif isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _MESSAGES:
+            yield from _texts_in(node)
+
+
+def _texts_in(node: ast.expr) -> Iterator[tuple[int, str]]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and " " in part.value:
+            yield part.lineno, part.value
+
+
+@cache
+def _bad_names(source: Source) -> list[tuple[int, str]]:
+    return sorted({(line, name) for line, name in _names(source) if _is_bad(name) or name in VARIABLES})
+
+
+def _names(source: Source) -> Iterator[tuple[int, str]]:
+    for node in source.nodes:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # A test is called by a sentence.
+            if not node.name.startswith("test_"):
+                yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+
+
+def _is_bad(name: str) -> bool:
+    return any(part.lower() in NAME_WORDS for part in _PART.findall(name))
