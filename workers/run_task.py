@@ -1,4 +1,4 @@
-"""Runs one attempt of a task: claims it, calls its agent and writes how it ended. This is the only Celery task.
+"""Stop 6 of 12: Runs one attempt of a task, as the only Celery task: claims it, calls its agent, writes its end.
 
 No exception of a run reaches Celery, neither SystemExit nor MemoryError: Celery only learns that the message was
 handled. What a run does not write, the sweeper finds.

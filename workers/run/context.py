@@ -1,4 +1,4 @@
-"""The context that an agent receives: it performs steps, reports progress and streams text.
+"""Stop 7 of 12: The context that an agent receives: it performs steps, reports progress and streams text.
 
 An agent is a function `(ctx, task_input)`. Work that is long, costly or may fail belongs into `ctx.step(key, fn, …)`:
 its output is saved in the same transaction as its event, so a killed run resumes at its first unfinished step, and a

@@ -1,4 +1,4 @@
-"""The relay: turns entries in the outbox into Celery messages. Fourth stop on the road, between the ledger and a worker.
+"""Stop 5 of 12: The relay, which turns entries in the outbox into Celery messages.
 
 An entry stays until its task is claimed. Sending is at least once: an entry is reserved, sent, and only then marked;
 a relay that dies in between lets the reservation lapse and another sends again, and a claim ignores the second message.

@@ -1,4 +1,4 @@
-"""Publishes one process's signals to Redis from a thread, in the order in which they were sent.
+"""Stop 9 of 12: Publishes one process's signals to Redis from a thread, in the order in which they were sent.
 
 A writer never waits for Redis. What a slow Redis makes the queue drop is found by the web processes' head check.
 """

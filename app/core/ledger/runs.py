@@ -1,4 +1,4 @@
-"""Writes what a run does to its own task: the claim, heartbeats, steps and the end, fenced by the claim's token.
+"""Stop 8 of 12: Writes what a run does to its own task: claim, heartbeats, steps and end, fenced by a token.
 
 A run whose token is no longer on the row gets `LeaseLost` from its next write, which changes nothing.
 """

@@ -1,4 +1,4 @@
-"""Writes what happens to tasks outside their runs: submission, queueing, cancels, retries and expiry.
+"""Stop 3 of 12: Writes what happens to tasks outside their runs: submission, queueing, cancels, retries, expiry.
 
 Every method is one transaction, or takes part in one: rows, outbox entries and numbered events are stored together.
 Calling a method twice has the effect of once. What a run writes about its own task is in `core/ledger/runs`.

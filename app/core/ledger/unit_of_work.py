@@ -1,4 +1,4 @@
-"""Runs one change of the database in one transaction: audits it, numbers its events, and sends them after the commit.
+"""Stop 4 of 12: Changes the database in one transaction, which audits, numbers and, once committed, sends events.
 
 The task writer, the run writer, identity and the services all write through a `UnitOfWork`.
 """

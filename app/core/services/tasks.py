@@ -1,4 +1,4 @@
-"""Creates instances, and submits, cancels and retries tasks; REST, the UI, the command line and beat call this module.
+"""Stop 2 of 12: Creates instances, and submits, cancels and retries tasks, for every entry point.
 
 Each action is one transaction, which checks the caller's permission with the rows that it reads.
 """

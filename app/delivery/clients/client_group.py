@@ -1,4 +1,4 @@
-"""Moves the cursors of clients with the same view of one instance, and sends them the events that they are due.
+"""Stop 11 of 12: Moves the cursors of clients with the same view of one instance, and sends them their events.
 
 Clients that have everything are current and share one cursor: an event costs one encoding, and one write per client.
 A client that cannot take a message lags behind with a cursor of its own, and is current again once it has caught up.

@@ -1,4 +1,4 @@
-"""Delivers the events of one instance to its clients, in order and once, from Redis or else from the database.
+"""Stop 10 of 12: Delivers the events of one instance to its clients, in order and once.
 
 Messages, heads and departures go into a mailbox; the stream takes them out, reads missing events from the database,
 and moves every cursor as far as it can. A thread that holds the lock of a stream waits for no other lock, so that a

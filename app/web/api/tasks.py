@@ -1,4 +1,4 @@
-"""REST endpoints of tasks and their steps; a submission goes from here to `core/services/tasks`."""
+"""Stop 1 of 12: REST endpoints of tasks and their steps; they call `core/services/tasks`."""
 
 from __future__ import annotations
 

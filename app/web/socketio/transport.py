@@ -1,4 +1,4 @@
-"""Sends delivery's messages to the Socket.IO clients of this process.
+"""Stop 12 of 12: Sends delivery's messages to the Socket.IO clients of this process.
 
 Nothing here goes through Redis, and nothing blocks. A client with a `Connection` is written to directly. For the others
 (long polling, and servers other than eventlet's) a message goes into the library's queue, which the library writes out.
