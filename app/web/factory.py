@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     _register_http(app, settings, container.limits)
     app.wsgi_app = count_responses(app.wsgi_app, container.budgets.outgoing)  # type: ignore[method-assign]
     # Outermost: around Socket.IO, which wraps Flask.
-    app.wsgi_app = RequestGuard(settings).around(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = RequestGuard(settings).wrap(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -1,9 +1,9 @@
 """Accepts connections: websocket upgrades go to the Engine.IO engine, all other requests to the WSGI server.
 
 The acceptor peeks at a request without removing it from the socket. It dispatches the connection once the head is
-complete; until then the connection needs no greenlet, no thread and no server place. With too many incomplete heads, the
-oldest goes. When the process is full, the connection that has waited longest for the rest of its request goes. Health
-checks have reserved places.
+complete; until then the connection needs no greenlet, no thread and no server place. With too many incomplete heads,
+the oldest goes. When the process is full, the connection that has waited longest for the rest of its request goes.
+Health checks have reserved places.
 """
 
 from __future__ import annotations

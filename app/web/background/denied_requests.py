@@ -57,7 +57,7 @@ class DeniedRequestQueue:
             self._enqueue(lambda: self._write_unseen(caller, action, kind, object_id))
 
     def close(self, timeout: float = 2.0) -> None:
-        """Write what is queued, for at most `timeout` seconds, and end the thread; the next refusal starts a new one."""
+        """Write what is queued, for at most `timeout` seconds, and end the thread."""
         self._thread.stop(lambda: self._enqueue_end(timeout), timeout)
 
     def _enqueue_end(self, timeout: float) -> None:

@@ -180,7 +180,7 @@ class FastEngine:
 
     def is_allowed(self, upgrade: UpgradeRequest) -> bool:
         """Return whether the host and origin of a websocket request are allowed; its client is not authenticated."""
-        self._request_guard.settle(upgrade.environ)
+        self._request_guard.apply_proxies(upgrade.environ)
         return self._request_guard.find_refusal(upgrade.environ) is None
 
     def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:

@@ -1,7 +1,7 @@
-"""Whose name a request is for. Before the road: a request for somebody else's name is not answered.
+"""Checks the `Host` header of a request against the names of this server.
 
-A page of another site can have its own name point to this machine (DNS rebinding); its requests then are of the same
-origin as their target, and nothing but the name in `Host` tells them from those of our pages.
+A page of another site can point its own host name to this machine (DNS rebinding). Its requests then have the same
+origin as their target; only the name in `Host` tells them from requests of our own pages.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from swallowtail.app.core.config.settings import Settings
 
 
 class AllowedHosts:
-    """The names under which a web process answers.
+    """The host names of a web process.
 
-    Loopback's are always among them, and numeric addresses where it can be reached from elsewhere: nobody can make
-    those point to another machine.
+    Loopback names are always allowed. Numeric addresses are allowed on a server that other machines can reach: they
+    cannot be pointed to another machine.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._names = [name.lower() for name in list_words(settings.allowed_hosts)]
         self._by_address = not is_loopback(settings.host)
-        #: Tell whether a `Host` header is one of ours, whatever its port.
-        self.admits = lru_cache(maxsize=1024)(self._admits)
+        #: Returns whether a `Host` header is allowed, with any port.
+        self.allows = lru_cache(maxsize=1024)(self._allows)
 
-    def _admits(self, host: str | None) -> bool:
+    def _allows(self, host: str | None) -> bool:
         if host is None or not host_is_trusted(host):
             return False
         if "*" in self._names:

@@ -1,7 +1,7 @@
-"""Everything that goes wrong in HTTP, in one form: problem details (RFC 9457). The road's way out for refusals.
+"""Responds to every HTTP error in one format: problem details (RFC 9457).
 
-A problem is `{type, title, status, detail, code}`, with `field` and `errors` when a part of the input is to blame, and
-`error_id`, which is in the log, when it is not the caller's fault.
+A problem is `{type, title, status, detail, code}`; with `field` and `errors` if a part of the input is invalid, and
+with `error_id`, which is also in the log, for an unexpected error.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from swallowtail.app.core.errors import InvalidInput, NotSetUp, SwallowtailError
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-#: Findings that one problem lists at most.
-_MOST_FINDINGS = 20
-#: A field's name may be as long as the body, and a detail quotes it; nobody needs to read all of it.
-_LONGEST_FIELD = 200
-_LONGEST_DETAIL = 500
+#: Most validation errors in one problem.
+_MAX_ERRORS = 20
+#: A field's name may be as long as the body, and a detail quotes it.
+_MAX_FIELD = 200
+_MAX_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One kind of problem: its code on the wire, its HTTP status, its title, and what the caller can do."""
+    """One kind of problem: code on the wire, HTTP status, title, and what the caller can do."""
 
     code: str
     status: int
@@ -88,13 +88,13 @@ KINDS = {
         ProblemKind("not_set_up", 503, "Not configured", "Ask the operator to configure what `detail` names."),
     )
 }
-#: Those that share their status with a kind that is less special.
+#: Kinds that share their status with a more general kind.
 _SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up", "not_from_here")
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}
 
 
 class Gone(SwallowtailError):
-    """The log cannot be read on from this position: `code` says why, `more` where it can."""
+    """The log cannot be read from this position: `code` has the reason, `more` the readable positions."""
 
     def __init__(self, code: str, message: str, more: Mapping[str, Any]) -> None:
         super().__init__(message, field="since")
@@ -111,32 +111,32 @@ def answer_problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return the answer for one problem: as problem details, or as a page to a browser that asked for a page."""
-    if _is_for_people():
+    """Return the response for one problem: problem details, or a page if the browser asked for a page."""
+    if _wants_page():
         page = render_template("error.html", title=kind.title, message=detail, **(more or {}))
         return Response(page, kind.status, headers, mimetype="text/html")
     body = describe_problem(kind, detail)
     if field is not None:
-        body["field"] = field[:_LONGEST_FIELD]
+        body["field"] = field[:_MAX_FIELD]
     if errors:
-        body["errors"] = [{**found, "field": found["field"][:_LONGEST_FIELD]} for found in errors[:_MOST_FINDINGS]]
+        body["errors"] = [{**found, "field": found["field"][:_MAX_FIELD]} for found in errors[:_MAX_ERRORS]]
     body |= more or {}
     return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
 
 
 def describe_problem(kind: ProblemKind, detail: str) -> dict[str, Any]:
-    """Return the members that every problem has."""
+    """Return the members that all problems have."""
     return {
         "type": f"/api/docs#problem-{kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…",
+        "detail": detail if len(detail) <= _MAX_DETAIL else f"{detail[:_MAX_DETAIL]}…",
         "code": kind.code,
     }
 
 
 def register(app: Flask) -> None:
-    """Have every error of the application answered as a problem."""
+    """Respond to every error of the application with a problem."""
     app.register_error_handler(SwallowtailError, answer_domain_error)
     app.register_error_handler(HTTPError, _answer_library_error)
     app.register_error_handler(HTTPException, _answer_http_error)
@@ -146,7 +146,7 @@ def register(app: Flask) -> None:
 
 
 def answer_domain_error(error: SwallowtailError) -> Response:
-    """Answer a refusal of the domain."""
+    """Respond to an error of the domain."""
     kind = KINDS.get(error.code)
     if kind is None or kind.status == 500:
         return _answer_unexpected(error)
@@ -161,7 +161,7 @@ def answer_domain_error(error: SwallowtailError) -> Response:
 
 
 def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
-    # What nobody has set up is not there a moment later either.
+    # A feature that is not configured will not be available a moment later.
     if isinstance(error, Unavailable) and not isinstance(error, NotSetUp):
         return {"Retry-After": "1"}
     if error.retry_after is not None:
@@ -172,36 +172,36 @@ def _headers_for(error: SwallowtailError) -> dict[str, str] | None:
 
 
 def _challenge(error: Unauthenticated) -> str:
-    """Return what RFC 6750 wants to be told: that a token is missing, or what is wrong with the one shown."""
-    asked = 'Bearer realm="swallowtail"'
+    """Return the challenge of RFC 6750: a token is missing, or what is wrong with the token."""
+    challenge = 'Bearer realm="swallowtail"'
     if not request.headers.get("Authorization", "").lower().startswith("bearer"):
-        return asked
-    return f'{asked}, error="invalid_token", error_description="{error.message}"'
+        return challenge
+    return f'{challenge}, error="invalid_token", error_description="{error.message}"'
 
 
 def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
     if isinstance(error, Gone):
         return error.more
-    told = error.as_dict()
-    return {"retry_after_ms": told["retry_after_ms"]} if "retry_after_ms" in told else None
+    shape = error.as_dict()
+    return {"retry_after_ms": shape["retry_after_ms"]} if "retry_after_ms" in shape else None
 
 
-def read_findings(invalid: ValidationError) -> list[dict[str, str]]:
-    """Return what Pydantic found as `{field, message}`, the field spelled as in `input.platforms[0]`."""
-    found = invalid.errors(include_url=False, include_context=False, include_input=False)
-    return [{"field": _spell(finding["loc"]), "message": _word(finding["type"], finding["msg"])} for finding in found]
+def read_errors(invalid: ValidationError) -> list[dict[str, str]]:
+    """Return Pydantic's errors as `{field, message}`, with fields such as `input.platforms[0]`."""
+    errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+    return [{"field": _format_field(error["loc"]), "message": _reword(error["type"], error["msg"])} for error in errors]
 
 
-def _spell(path: tuple[int | str, ...]) -> str:
-    spelled = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "Idempotency-Key" if spelled == ".idempotency_key" else spelled.removeprefix(".") or "body"
+def _format_field(path: tuple[int | str, ...]) -> str:
+    formatted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "Idempotency-Key" if formatted == ".idempotency_key" else formatted.removeprefix(".") or "body"
 
 
-def _word(kind: str, message: str) -> str:
+def _reword(kind: str, message: str) -> str:
     return {"missing": "this field is required", "extra_forbidden": "there is no such field"}.get(kind, message)
 
 
-def _is_for_people() -> bool:
+def _wants_page() -> bool:
     offered = [MEDIA_TYPE, "application/json", "text/html"]
     wanted = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
     return wanted == "text/html" and not request.path.startswith("/api/")
@@ -209,10 +209,10 @@ def _is_for_people() -> bool:
 
 def _answer_library_error(error: HTTPError) -> Response:
     if isinstance(error.__cause__, ValidationError):
-        findings = read_findings(error.__cause__)
-        first = findings[0]
+        errors = read_errors(error.__cause__)
+        first = errors[0]
         detail = f"{first['field']}: {first['message']}"
-        return answer_problem(KINDS["invalid_input"], detail, field=first["field"], errors=findings)
+        return answer_problem(KINDS["invalid_input"], detail, field=first["field"], errors=errors)
     return _answer_status(error.status_code, str(error.message), {})
 
 
@@ -233,11 +233,11 @@ def _answer_status(status: int, detail: str, headers: Mapping[str, str]) -> Resp
 
 
 def _answer_database_error(error: DBAPIError | PoolTimeout) -> Response:
-    told = unavailable(error) if isinstance(error, DBAPIError) else Unavailable("every connection is in use")
-    if told is None:
+    refusal = unavailable(error) if isinstance(error, DBAPIError) else Unavailable("every connection is in use")
+    if refusal is None:
         return _answer_unexpected(error)
     log.warning("database_away", reason=str(error))
-    return answer_domain_error(told)
+    return answer_domain_error(refusal)
 
 
 def _answer_unexpected(error: Exception) -> Response:

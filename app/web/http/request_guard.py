@@ -1,7 +1,7 @@
-"""What every request and every websocket passes first: where it is from, whom it is for, which page sent it.
+"""Checks host, origin and proxies of each request and websocket, before Flask and Socket.IO.
 
-Before the road, and outside of Flask: long polling and the library's own websockets come through `around`; those that
-`web/accept/acceptor` takes are asked about by `web/engineio/fast_engine`, with the same `settle` and `find_refusal`.
+WSGI requests, long polling and the library's own websockets pass `wrap`. For websockets that `web/accept/acceptor`
+takes, `web/engineio/fast_engine` calls `apply_proxies` and `find_refusal` itself.
 """
 
 from __future__ import annotations
@@ -24,24 +24,22 @@ from swallowtail.app.web.http.trusted_proxies import PREFIX, TrustedProxies, fin
 
 log = structlog.get_logger(__name__)
 
-#: Where an environment keeps what tells that a request to an open server took a detour.
-_DETOUR = "swallowtail.detour"
-
-
-#: Refused origins that are logged.
-_MOST_NOTED = 100
+#: Key in the environment: what shows that a request to an open server came through a proxy.
+_PROXY_TRACE = "swallowtail.detour"
+#: Most rejected origins that are logged.
+_MAX_LOGGED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not let in."""
+    """Why a request is rejected."""
 
     kind: ProblemKind
     detail: str
 
 
 class RequestGuard:
-    """The door of one web process."""
+    """The checks of one web process."""
 
     def __init__(self, settings: Settings) -> None:
         self._is_open = settings.is_open
@@ -49,60 +47,59 @@ class RequestGuard:
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._origins = AllowedOrigins(settings)
         self._prefix = settings.url_prefix
-        self._noted: set[str] = set()
+        self._logged: set[str] = set()
         self._hsts_seconds = settings.hsts_seconds
 
-    def settle(self, environ: dict[str, Any]) -> None:
-        """Put the caller's own address and scheme into a WSGI environment."""
-        if self._is_open and (detour := find_proxy_trace(environ)) is not None:
-            # Noted before it is removed.
-            environ[_DETOUR] = detour
-        self._proxies.settle(environ)
+    def apply_proxies(self, environ: dict[str, Any]) -> None:
+        """Put the client's own address, scheme and path prefix into a WSGI environment."""
+        if self._is_open and (trace := find_proxy_trace(environ)) is not None:
+            # Recorded before the headers are removed.
+            environ[_PROXY_TRACE] = trace
+        self._proxies.apply(environ)
         set_script_name(environ, environ.pop(PREFIX, None) or self._prefix)
 
     def find_refusal(self, environ: dict[str, Any]) -> Refusal | None:
-        """Return why a request that is settled is not let in; None when it is."""
-        if _DETOUR in environ:
+        """Return why to reject a request; None to accept it. Call `apply_proxies` first."""
+        if _PROXY_TRACE in environ:
             kind = KINDS["not_from_here"]
-            return Refusal(
-                kind, f"{environ[_DETOUR]}: this server lets anybody of this machine in, and nobody else. {kind.remedy}"
-            )
+            detail = f"{environ[_PROXY_TRACE]}: this server accepts local requests only, without sign-in. {kind.remedy}"
+            return Refusal(kind, detail)
         host = environ.get("HTTP_HOST")
-        if not self._hosts.admits(host):
-            return Refusal(KINDS["unknown_host"], f"this server does not answer for {(host or 'no name')[:200]}")
+        if not self._hosts.allows(host):
+            return Refusal(KINDS["unknown_host"], f"this server is not called {(host or '(no name)')[:200]}")
         if _is_jsonp(environ):
-            return Refusal(KINDS["bad_request"], "JSONP is not served: a script may be read by any page")
-        if self._origins.refuses(environ):
-            self._note_origin(environ["HTTP_ORIGIN"][:200])
-            return Refusal(KINDS["foreign_origin"], f"pages of {environ['HTTP_ORIGIN'][:200]} may not do this here")
+            return Refusal(KINDS["bad_request"], "JSONP is not supported: pages of any origin can read a script")
+        if self._origins.rejects(environ):
+            self._log_origin(environ["HTTP_ORIGIN"][:200])
+            return Refusal(KINDS["foreign_origin"], f"the origin {environ['HTTP_ORIGIN'][:200]} is not allowed")
         return None
 
-    def _note_origin(self, origin: str) -> None:
-        """Log an origin once: its page sees nothing but a failed request, and asks again and again."""
-        if origin not in self._noted and len(self._noted) < _MOST_NOTED:
-            self._noted.add(origin)
-            log.warning("origin_refused", origin=origin, remedy="list it in SWALLOWTAIL_CORS_ORIGINS if it is yours")
+    def _log_origin(self, origin: str) -> None:
+        """Log an origin once: its page sees only a failed request, and may retry often."""
+        if origin not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(origin)
+            log.warning("origin_refused", origin=origin, remedy="add it to SWALLOWTAIL_CORS_ORIGINS if it is yours")
 
-    def around(self, app: Any) -> Any:
-        """Return a WSGI application that lets in what may come in, and puts the headers of care on every answer."""
+    def wrap(self, app: Any) -> Any:
+        """Return a WSGI application that rejects bad requests and adds the security headers to every response."""
 
         def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            self.settle(environ)
-            is_safe = environ["wsgi.url_scheme"] == "https"
+            self.apply_proxies(environ)
+            is_tls = environ["wsgi.url_scheme"] == "https"
 
-            def start(status: str, given: list[tuple[str, str]], *more: Any) -> Any:
-                headers = Headers(given)
-                secure(headers, self._hsts_seconds if is_safe else 0)
+            def start(status: str, response_headers: list[tuple[str, str]], *more: Any) -> Any:
+                headers = Headers(response_headers)
+                secure(headers, self._hsts_seconds if is_tls else 0)
                 return start_response(status, headers.to_wsgi_list(), *more)
 
             refusal = self.find_refusal(environ)
-            return app(environ, start) if refusal is None else _answer(refusal, start)
+            return app(environ, start) if refusal is None else _respond(refusal, start)
 
         return serve
 
 
 def set_script_name(environ: dict[str, Any], prefix: str) -> None:
-    """Say where the application is, when it is reached under a path, whether or not a proxy has taken that off."""
+    """Set the path prefix of the application, whether or not a proxy has removed it from the path."""
     if not prefix:
         return
     path = environ.get("PATH_INFO") or ""
@@ -112,13 +109,13 @@ def set_script_name(environ: dict[str, Any], prefix: str) -> None:
 
 
 def _is_jsonp(environ: dict[str, Any]) -> bool:
-    """Tell whether a poll asks for an answer that is a script: those run in pages of any origin."""
+    """Return whether a poll asks for a script as its response, which pages of any origin could run."""
     query = environ.get("QUERY_STRING") or ""
     return (environ.get("PATH_INFO") or "").startswith("/socket.io") and "j" in parse_qs(query, keep_blank_values=True)
 
 
-def _answer(refusal: Refusal, start: Any) -> Iterable[bytes]:
-    log.debug("refused_at_the_door", code=refusal.kind.code, detail=refusal.detail)
+def _respond(refusal: Refusal, start: Any) -> Iterable[bytes]:
+    log.debug("request_rejected", code=refusal.kind.code, detail=refusal.detail)
     body = orjson.dumps(describe_problem(refusal.kind, refusal.detail))
     status = f"{refusal.kind.status} {refusal.kind.title}"
     start(status, [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body)))])

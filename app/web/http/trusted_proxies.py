@@ -1,7 +1,7 @@
-"""Where a request really comes from, when it came through proxies. Before the road.
+"""Finds the client's own address and scheme behind proxies.
 
-Anybody can write `X-Forwarded-…` headers. They count only when a proxy that is trusted has added to them, and are
-removed in any case, so that nothing later reads them by itself. Where anybody is let in, they give a detour away.
+Any client can send `X-Forwarded-…` headers. They count only if a trusted proxy added to them, and are removed in any
+case, so that no later code reads them. On an open server they show that a request did not come directly.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from swallowtail.app.core.config.http import list_words
 
-#: Some proxies name a websocket's scheme.
+#: Schemes that proxies report; some report a websocket's.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-#: What proxies, tunnels, load balancers and content networks add to a request that they pass on.
+#: Headers that proxies, tunnels, load balancers and content delivery networks add to requests.
 _NAMES = (
     "FORWARDED FORWARDED_FOR X_FORWARD_FOR X_ORIGINAL_FORWARDED_FOR VIA X_VIA X_REAL_IP X_REAL_HOST "
     "X_CLIENT_IP CLIENT_IP X_CLUSTER_CLIENT_IP TRUE_CLIENT_IP X_REMOTE_IP X_REMOTE_ADDR X_ORIGINATING_IP "
@@ -26,20 +26,20 @@ _NAMES = (
     "X_CLOUD_TRACE_CONTEXT X_NF_CLIENT_CONNECTION_IP X_VARNISH MAX_FORWARDS "
 )
 _TRACES = frozenset(_NAMES.split())
-#: Beginnings of the names that some of them have for theirs.
+#: Prefixes of header names of some of them.
 _BEGINNINGS = "X_FORWARDED CF_ CDN_ FASTLY_ FLY_ X_ENVOY_ X_AZURE_ X_APPENGINE_ X_VERCEL_ X_AKAMAI_ TAILSCALE_ "
 _FAMILIES = tuple(_BEGINNINGS.split())
 
 
-#: Where an environment keeps the path that a trusted proxy says we are reached under.
+#: Key in the environment: the path prefix that a trusted proxy reports.
 PREFIX = "swallowtail.prefix"
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,100}){1,10}")
-#: In an environment that is settled: the caller's address is that of the connection, which was counted as its.
+#: Key in the environment: the client connected directly, so its accepted socket already counts for its address.
 DIRECT = "swallowtail.direct"
 
 
 class TrustedProxies:
-    """The proxies that are trusted: those with certain addresses, or a number of them whoever they are."""
+    """The trusted proxies: those with listed addresses, or a number of them with any address."""
 
     def __init__(self, trusted: str) -> None:
         """`trusted` is `SWALLOWTAIL_TRUSTED_PROXIES`."""
@@ -48,18 +48,18 @@ class TrustedProxies:
         self._networks = [] if is_number else [ip_network(word) for word in list_words(trusted)]
 
     def may_be(self, peer: str) -> bool:
-        """Tell whether a connection from this address may be a trusted proxy's, and carry anybody's requests."""
+        """Return whether a connection from this address may be a trusted proxy's, with requests of many clients."""
         return bool(self._count) or self._trusts(peer)
 
-    def settle(self, environ: dict[str, Any]) -> None:
-        """Put the caller's own address and scheme into a WSGI environment, as far as trusted proxies tell them."""
+    def apply(self, environ: dict[str, Any]) -> None:
+        """Put the client's address and scheme into a WSGI environment, as trusted proxies report them."""
         peer, scheme = environ.get("REMOTE_ADDR", ""), environ["wsgi.url_scheme"]
         hops = self._count or self._count_hops(peer, environ)
         if hops:
-            given = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
-            if _PREFIX.fullmatch(given):
-                environ[PREFIX] = given
-            ProxyFix(_answer_nothing, x_for=hops, x_proto=1)(environ, _ignore)
+            prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
+            if _PREFIX.fullmatch(prefix):
+                environ[PREFIX] = prefix
+            ProxyFix(_empty_app, x_for=hops, x_proto=1)(environ, _ignore)
             environ["REMOTE_ADDR"] = _read_address(environ["REMOTE_ADDR"]) or peer
             environ["wsgi.url_scheme"] = _SCHEMES.get(environ["wsgi.url_scheme"].lower(), scheme)
         elif not self.may_be(peer):
@@ -68,7 +68,7 @@ class TrustedProxies:
             del environ[name]
 
     def _count_hops(self, peer: str, environ: dict[str, Any]) -> int:
-        """Return how many addresses at the end of the chain are to be believed: one that each trusted proxy added."""
+        """Return how many addresses at the end of the chain are trustworthy: each trusted proxy added one."""
         if not self._trusts(peer):
             return 0
         chain = parse_list_header(environ.get("HTTP_X_FORWARDED_FOR", ""))
@@ -83,20 +83,20 @@ class TrustedProxies:
 
 
 def find_proxy_trace(environ: dict[str, Any]) -> str | None:
-    """Return what tells that a request does not come straight from this machine: a header, or its address.
+    """Return what shows that a request does not come directly from this machine: a header, or its address.
 
-    For an environment that is not settled yet.
+    Call it before `TrustedProxies.apply`.
     """
     for name in environ:
         bare = name.removeprefix("HTTP_")
         if name.startswith("HTTP_") and (bare in _TRACES or bare.startswith(_FAMILIES)):
             return bare.replace("_", "-").title()
     address = _read_address(environ.get("REMOTE_ADDR") or "")
-    return None if address is not None and ip_address(address).is_loopback else "an address elsewhere"
+    return None if address is not None and ip_address(address).is_loopback else "a remote address"
 
 
 def _read_address(text: str) -> str | None:
-    """Return the address in `text`, without the port that some proxies add; None when there is none."""
+    """Return the address in `text`, without the port that some proxies add; None if there is none."""
     bare = text.strip()
     for candidate in (bare, bare.rpartition(":")[0].strip("[]")):
         try:
@@ -108,9 +108,9 @@ def _read_address(text: str) -> str | None:
     return None
 
 
-def _answer_nothing(environ: Any, start_response: Any) -> list[bytes]:
+def _empty_app(environ: Any, start_response: Any) -> list[bytes]:
     return []
 
 
 def _ignore(*_: Any) -> Any:
-    """Stand in for a server."""
+    """Stand in for `start_response`."""

@@ -2,8 +2,8 @@
 
 The process's own token bucket decides at once. Once a key has used a twentieth of its rate, a thread adds that to the
 count in Redis and reads what all processes have used together; a key above its rate is blocked here until it has room
-again. So with P processes a rate is exceeded by at most P twentieths, plus what arrives while Redis is asked. When Redis
-is slow or unavailable, uses that could not be reported are dropped, and each process limits alone.
+again. So with P processes a rate is exceeded by at most P twentieths, plus what arrives while Redis is asked. When
+Redis is slow or unavailable, uses that could not be reported are dropped, and each process limits alone.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def finish_provider_sign_in() -> Response:
     try:
         attempt, following = _read_attempt()
         identity = provider.finish(attempt, request.args.to_dict())
-        runtime = password_login.act_as_nobody()
+        runtime = password_login.act_anonymously()
         user = meet(runtime, identity, provision=runtime.settings.oidc_provision)
         if user is None or user.disabled_at is not None:
             raise Unauthenticated("there is no account for this identity; ask for one")

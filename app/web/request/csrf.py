@@ -1,9 +1,9 @@
-"""The proof that a request comes from a page of ours. Before the road.
+"""Protects requests that a session cookie authenticates against cross-site request forgery.
 
-A browser sends its cookies along with whatever any page asks. So a request that is made by a cookie and could change
-something has to show what only our own pages can know: a text made of the cookie's secret, which they find in
-themselves. `register` has that looked at in one place. Requests that show a token need no such proof: nobody sends one
-without meaning to.
+A browser sends its cookies with requests of any page. So a request that uses the cookie and could change something has
+to show a token that only our own pages know: an HMAC of the cookie's secret. One check before every view covers all
+routes. A request with a bearer token needs no CSRF token, because no browser adds that header by itself
+(docs/decisions, 63).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from swallowtail.app.web.request import session_cookie
 from swallowtail.app.web.request.current_caller import get_caller
 
 _HEADER, _FIELD = "X-CSRF-Token", "csrf"
-_ASKING_ONLY = ("GET", "HEAD", "OPTIONS")
-#: What is sent before anybody is known, and the pages that it is sent from.
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+#: The login form, which is sent without a session, and the pages that show it.
 _FORM = "login.sign_in"
 _FORM_PAGES = frozenset({_FORM, "login.show_sign_in", "login.finish_provider_sign_in"})
 
 
 class CsrfFailed(SwallowtailError):
-    """This request does not come from a page of ours; load the page again."""
+    """The CSRF token is missing or invalid; reload the page."""
 
     code = "csrf"
 
 
 def register(app: Flask) -> None:
-    """Refuse what a foreign page has a browser ask, and let templates print the proof."""
-    app.before_request(_check_proof)
+    """Check the CSRF token of each request by cookie, and let templates print it."""
+    app.before_request(_check_token)
     app.after_request(_keep_visit)
     app.jinja_env.globals.update(csrf=make_csrf_token, who=find_signed_in)
 
 
 def find_signed_in() -> Actor | None:
-    """Return who makes the present request by a cookie."""
+    """Return the user who is signed in by a cookie, if the current request uses it."""
     try:
         actor = get_caller().actor
     except SwallowtailError:
@@ -49,18 +49,18 @@ def find_signed_in() -> Actor | None:
 
 
 def make_csrf_token() -> str:
-    """Return what a page of ours shows with a request that could change something; empty where it needs none."""
+    """Return the CSRF token for the forms and scripts of the current page; empty where none is needed."""
     if find_signed_in() is not None:
-        return _prove(session_cookie.read_session() or "")
+        return _token_of(session_cookie.read_session() or "")
     if request.endpoint not in _FORM_PAGES:
         return ""
     if "visit" not in g:
         g.visit = session_cookie.read_visit() or secrets.token_urlsafe(32)
-    return _prove(g.visit)
+    return _token_of(g.visit)
 
 
-def _check_proof() -> None:
-    if request.method in _ASKING_ONLY:
+def _check_token() -> None:
+    if request.method in _SAFE_METHODS:
         return
     if request.endpoint == _FORM:
         secret = session_cookie.read_visit()
@@ -68,8 +68,8 @@ def _check_proof() -> None:
         return
     else:
         secret = session_cookie.read_session()
-    shown = request.headers.get(_HEADER) or request.form.get(_FIELD, "")
-    if not secret or not hmac.compare_digest(_prove(secret).encode(), shown.encode()):
+    token = request.headers.get(_HEADER) or request.form.get(_FIELD, "")
+    if not secret or not hmac.compare_digest(_token_of(secret).encode(), token.encode()):
         raise CsrfFailed
 
 
@@ -79,5 +79,5 @@ def _keep_visit(response: Response) -> Response:
     return response
 
 
-def _prove(secret: str) -> str:
+def _token_of(secret: str) -> str:
     return hmac.new(secret.encode(), b"a page of ours", hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
-"""Who asks: found out once for each request, before `web/api` and the pages do anything. First gate of the road.
+"""Finds the caller of each request once, from its bearer token or its session cookie.
 
-Everything that a request does, it does as its caller: `act()` is the domain on the caller's behalf.
+`act()` returns the runtime that does everything on the caller's behalf.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from swallowtail.app.web.request import session_cookie
 
 
 def get_caller() -> Caller:
-    """Return who makes the present request."""
+    """Return the caller of the current request."""
     if "caller" not in g:
         g.caller = replace(get_anonymous_caller(), actor=get_runtime().db.patiently(identify))
     caller: Caller = g.caller
@@ -24,25 +24,25 @@ def get_caller() -> Caller:
 
 
 def get_anonymous_caller() -> Caller:
-    """Return where the present request comes from, before it is known who makes it."""
+    """Return the caller of the current request before authentication: its address and entrance only."""
     entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
     return Caller(NOBODY, entrance, request.remote_addr or "")
 
 
 def act() -> Runtime:
-    """Return the domain, acting for the caller of the present request."""
+    """Return the runtime, acting for the caller of the current request."""
     return get_runtime().by(get_caller())
 
 
 def identify() -> Actor:
-    """Return who the request says it comes from. A token in its address is never looked at.
+    """Return the actor of the current request. A token in the URL is ignored.
 
     Raises:
-        Unauthenticated: it shows a token that is worth nothing, also where nobody has to show one.
-        Unavailable: the database, or the identity provider, is away.
+        Unauthenticated: its token is invalid, also where sign-in is not required.
+        Unavailable: the database or the identity provider is unavailable.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    # Other schemes are for others, such as a proxy in front that asks for a password of its own.
+    # Other schemes are not ours, such as the password of a proxy in front.
     if scheme.lower() == "bearer":
         return get_container().tokens.read(token.strip())
     if get_runtime().settings.is_open:

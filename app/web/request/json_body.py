@@ -1,4 +1,4 @@
-"""JSON in and out of HTTP: read with every limit applied, written fast. First metres of the road, before `web/api`."""
+"""Reads JSON bodies with all limits applied, and writes JSON responses with orjson."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class InvalidJson(SwallowtailError):
 
 
 class ApiRequest(Request):
-    """A request whose `get_json` is strict: media type, size, syntax, depth, numbers and control characters."""
+    """A request whose `get_json` checks media type, size, syntax, depth, numbers and control characters."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """Return the body, or an empty object when there is none. The arguments are Flask's and change nothing.
+        """Return the body, or an empty object if there is none. The arguments are Flask's and have no effect.
 
         Raises:
-            InvalidJson, InvalidInput, TooLarge: the body cannot be used.
+            InvalidJson, InvalidInput, TooLarge: the body is not acceptable.
             HTTPException: 411, 413 or 415.
         """
         body = self.get_data()
@@ -40,7 +40,7 @@ class ApiRequest(Request):
             self._refuse_unreadable()
             return {}
         if self.content_length is None and len(body) >= get_runtime().settings.max_body_bytes:
-            # A body without a length is cut off at the limit instead of refused.
+            # Werkzeug truncates a body without a length at the limit instead of rejecting it.
             raise RequestEntityTooLarge("the body is too large")
         if not self.is_json:
             raise UnsupportedMediaType("send the body as application/json")
@@ -49,7 +49,7 @@ class ApiRequest(Request):
         return read(read_json, body, runtime.settings)
 
     def _refuse_unreadable(self) -> None:
-        # A server that does not say where the body ends makes it look empty.
+        # Under a server that does not mark the end of the body, a chunked body looks empty.
         if "chunked" in self.headers.get("Transfer-Encoding", "") and "wsgi.input_terminated" not in self.environ:
             raise LengthRequired("send the body with a Content-Length")
 
@@ -58,12 +58,11 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 def read_json(body: bytes, settings: Settings) -> Any:
-    """Return the value of a JSON text. A key that is there twice counts with its last value.
+    """Return the value of a JSON text. Of a duplicate key the last value counts.
 
     Raises:
-        InvalidJson: this is no JSON, by RFC 8259 (so NaN and Infinity are not), or it is nested a thousand deep.
-        InvalidInput, TooLarge: see `check_json`; the field is the path below the top. An `input` is not looked at: who
-            takes one does that (`core/services/tasks`), for every entrance.
+        InvalidJson: the text is not JSON by RFC 8259 (no NaN, no Infinity), or it is nested a thousand deep.
+        InvalidInput, TooLarge: see `check_json`; `core/services/tasks` checks `input`.
     """
     try:
         value = orjson.loads(body)
@@ -81,7 +80,7 @@ def read_json(body: bytes, settings: Settings) -> Any:
 
 
 def _read_exactly(body: bytes) -> Any:
-    """Read JSON that may have integers of more than 64 bits, which are refused later and would be rounded otherwise."""
+    """Parse integers of more than 64 bits exactly: orjson would round them, and a later check rejects them."""
     try:
         return json.loads(body)
     except (RecursionError, ValueError):
@@ -89,14 +88,14 @@ def _read_exactly(body: bytes) -> Any:
 
 
 def write_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer with `value`, which is JSON-ready, as its body."""
-    if headers and "Location" in headers:  # a path, which begins with that under which we are reached
+    """Return a response with a JSON-ready value as its body."""
+    if headers and "Location" in headers:  # A path below the URL prefix.
         headers = {**headers, "Location": request.script_root + headers["Location"]}
     return Response(orjson.dumps(value, default=_show_bytes), status, headers, mimetype="application/json")
 
 
 def _show_bytes(value: object) -> str:
-    """Return what SQLite has in a damaged row where there should be text; it keeps no other row from being shown."""
+    """Return readable text for bytes in a damaged row of SQLite, so that the other rows can be shown."""
     if isinstance(value, bytes):
         return "\ufffd" + value.decode(errors="replace")
     raise TypeError(f"{type(value).__name__} has no JSON form")

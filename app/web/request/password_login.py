@@ -1,6 +1,6 @@
-"""Where names and passwords come in, from REST and from the page alike. Before the road; what limits tries is here.
+"""Signs users in by name and password, for REST and the login page, and limits the attempts.
 
-Nobody has said yet who they are: what is written down about a try is by nobody, from an address.
+The caller is still anonymous: audit entries about an attempt have an address and no user.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from swallowtail.app.web.request.current_caller import act, get_anonymous_caller
 
 
 def sign_in(name: str, password: str) -> SignedIn:
-    """Begin a session for whoever knows this name and its password.
+    """Start a session for a user name and its password.
 
     Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
-        TooFast: too many tried, or too many passwords are being checked.
+        Unauthenticated: the name is unknown, the password wrong, or the user disabled; the caller does not learn which.
+        TooFast: too many attempts, or too many passwords are being checked.
     """
     web, address = get_container(), request.remote_addr or ""
     web.limits.count_login(name, address)
     try:
-        signed_in = sessions.sign_in(act_as_nobody(), web.tokens, name, password)
+        signed_in = sessions.sign_in(act_anonymously(), web.tokens, name, password)
     except Unauthenticated:
-        web.denials.note_failed_login(act_as_nobody().caller, name)
+        web.denials.note_failed_login(act_anonymously().caller, name)
         raise
     web.limits.clear_login(name, address)
     return signed_in
 
 
 def change_password(present: str, new: str) -> None:
-    """Give the caller another password: a try at the present one counts as one to sign in. Raises as `sign_in` does.
+    """Change the caller's password; the attempt counts as a login. Raises as `sign_in` does.
 
     Raises:
-        Forbidden: the present password is wrong, or the caller shows a token that allows less than everything.
-        InvalidInput: the new password cannot be used.
-        Conflict: an identity provider vouches for this user.
+        Forbidden: the present password is wrong, or the caller's token has restricted permissions.
+        InvalidInput: the new password is not acceptable.
+        Conflict: an identity provider authenticates this user.
     """
     web, caller = get_container(), get_caller()
     web.limits.count_login(caller.actor.name, caller.address)
@@ -48,10 +48,10 @@ def change_password(present: str, new: str) -> None:
 
 
 def refresh(session_token: str) -> SignedIn:
-    """Go on with a session. Raises Unauthenticated."""
-    return sessions.refresh(act_as_nobody(), get_container().tokens, session_token)
+    """Renew a session. Raises Unauthenticated."""
+    return sessions.refresh(act_anonymously(), get_container().tokens, session_token)
 
 
-def act_as_nobody() -> Runtime:
-    """Return the domain for whoever makes the request and is not known yet."""
+def act_anonymously() -> Runtime:
+    """Return the runtime, acting for the unauthenticated caller of the current request."""
     return get_container().rt.by(get_anonymous_caller())

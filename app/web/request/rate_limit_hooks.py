@@ -1,7 +1,4 @@
-"""Counts every request before anything is done for it, and the connections that the gate does not see. Before the road.
-
-What the counts mean is in `web/limits/limits`.
-"""
+"""Applies the rate limits to every HTTP request and to new Socket.IO sessions on the WSGI path."""
 
 from __future__ import annotations
 
@@ -20,16 +17,16 @@ from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.request.current_caller import get_anonymous_caller, get_caller
 
 _READS = ("GET", "HEAD", "OPTIONS")
-#: What is asked for by machines that watch over this one, or costs next to nothing.
+#: Endpoints without limits: monitoring, and static files.
 _FREE = ("static", "health.", "metrics.")
-#: What is asked for, by its name in an address; the first that an address has is what it is about.
+#: Kinds of objects by the name of the URL parameter; the first one in a URL is the object of the request.
 _NAMES = {"artifact_id": "artifact", "task_id": "task", "schedule_id": "schedule", "instance_id": "instance"}
-#: Why somebody was refused, by the status of the answer.
-_WHY: dict[int, type[SwallowtailError]] = {HTTPStatus.FORBIDDEN: Forbidden, HTTPStatus.NOT_FOUND: NotFound}
+#: Errors that are written to the audit log, by the status of the response.
+_DENIED: dict[int, type[SwallowtailError]] = {HTTPStatus.FORBIDDEN: Forbidden, HTTPStatus.NOT_FOUND: NotFound}
 
 
 def register(app: Flask, limits: Limits) -> None:
-    """Have every request counted before anything is done for it."""
+    """Count every request before its view runs, and write denied requests to the audit log."""
 
     @app.before_request
     def count() -> None:
@@ -42,26 +39,26 @@ def register(app: Flask, limits: Limits) -> None:
             caller = get_caller()
         except Unauthenticated as refusal:
             get_container().denied_requests.note(refusal, get_anonymous_caller(), _describe(), "", "")
-            # Whether it matters who asks is for the view to say.
+            # The view decides whether it needs a caller.
             return
         limits.check_caller(caller.actor, address, is_read=is_read)
 
     @app.after_request
-    def note(response: Response) -> Response:
-        if (why := _WHY.get(response.status_code)) is not None:
-            _note_refusal(why())
+    def record(response: Response) -> Response:
+        if (error := _DENIED.get(response.status_code)) is not None:
+            _note_refusal(error())
         return response
 
     app.wsgi_app = limit_session_opens(app.wsgi_app, limits)  # type: ignore[method-assign]
 
 
 def _note_refusal(refusal: SwallowtailError) -> None:
-    """Have it in the audit log who was refused what, in the instance that it was about."""
-    given = request.view_args or {}
-    name = next((name for name in _NAMES if name in given), "")
+    """Write a denied request to the audit log of its instance."""
+    arguments = request.view_args or {}
+    name = next((name for name in _NAMES if name in arguments), "")
     with suppress(Unauthenticated, Unavailable):
         get_container().denied_requests.note(
-            refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(given.get(name, ""))
+            refusal, get_caller(), _describe(), _NAMES.get(name, ""), str(arguments.get(name, ""))
         )
 
 
@@ -70,7 +67,7 @@ def _describe() -> str:
 
 
 def limit_session_opens(serve: Any, limits: Limits) -> Any:
-    """Count what opens a connection on the stock path: long polling, and websockets that the gate did not take."""
+    """Limit new Socket.IO sessions on the WSGI path: polling, and websockets that the acceptor did not take."""
 
     def limited(environ: dict[str, Any], start_response: Any) -> Any:
         own = 1 if DIRECT in environ else 0
@@ -84,7 +81,7 @@ def limit_session_opens(serve: Any, limits: Limits) -> Any:
 
 
 def _opens(environ: dict[str, Any]) -> bool:
-    # Read as python-engineio reads it, so that nothing looks like an old connection here and like a new one there.
+    # Parsed as python-engineio does, so that both agree on what is a new session.
     return environ.get("PATH_INFO", "").startswith("/socket.io") and "sid" not in parse_qs(
         environ.get("QUERY_STRING", "")
     )

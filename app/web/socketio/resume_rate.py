@@ -1,7 +1,7 @@
 """Limits how many clients resume per second, and gives the others a time to come back.
 
-After a restart thousands of clients resume at the same moment. Each one is cheap; all of them together would delay every
-other client. A client without a position is not delayed, because it may not know the `retry_after_ms` answer.
+After a restart thousands of clients resume at the same moment. Each one is cheap; all of them together would delay
+every other client. A client without a position is not delayed, because it may not know the `retry_after_ms` answer.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> Soc
         transports=["websocket"] if settings.processes > 1 else None,
         # Handles a client's events in order, without a greenlet or thread for each.
         async_handlers=False,
-        cors_allowed_origins=AllowedOrigins(settings).admits,
+        cors_allowed_origins=AllowedOrigins(settings).allows,
         cors_credentials=False,
         manage_session=False,
         max_http_buffer_size=_max_message(settings),

@@ -1,7 +1,7 @@
 """Encodes and decodes websocket frames (RFC 6455, section 5) on the server's side.
 
-A message is framed once for all clients. Decoding is incremental: `feed` takes what has arrived, `next` returns complete
-messages.
+A message is framed once for all clients. Decoding is incremental: `feed` takes what has arrived, `next` returns
+complete messages.
 """
 
 from __future__ import annotations

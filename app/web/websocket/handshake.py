@@ -1,8 +1,8 @@
 """Parses the HTTP request that opens a websocket, and makes the 101 response.
 
-It accepts only the unambiguous case: the first request of a Socket.IO client that wants a websocket at once. Every other
-request (polling, an upgrade from polling, a missing or doubtful header, another version) goes to the WSGI server
-unread.
+It accepts only the unambiguous case: the first request of a Socket.IO client that wants a websocket at once. Every
+other request (polling, an upgrade from polling, a missing or doubtful header, another version) goes to the WSGI
+server unread.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def placed(path: str, prefix: str = "", trusted: str = "127.0.0.1", **headers: s
         "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.5",
         **{f"HTTP_{name}": value for name, value in headers.items()},
     }  # fmt: skip
-    RequestGuard(make_settings(url_prefix=prefix, trusted_proxies=trusted)).settle(environ)
+    RequestGuard(make_settings(url_prefix=prefix, trusted_proxies=trusted)).apply_proxies(environ)
     return environ["SCRIPT_NAME"], environ["PATH_INFO"]
 
 

@@ -14,7 +14,7 @@ def settle(trusted: str, peer: str, forwarded: str | None, **more: str) -> tuple
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
     environ |= {f"HTTP_{name}": value for name, value in more.items()}
-    TrustedProxies(trusted).settle(environ)
+    TrustedProxies(trusted).apply(environ)
     assert not [name for name in environ if "FORWARDED" in name], "nobody reads them again"
     assert environ["HTTP_HOST"] == "a.example"
     return environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]
