@@ -143,7 +143,7 @@ class Subscriptions:
     def unsubscribe_task(self, client_id: str, task_id: str) -> None:
         """Stop delivering a task's text to a client."""
         client = self._clients.find(client_id)
-        self._clients.forget_task(client, task_id)
+        client.tasks.pop(task_id, None)
         self._texts.remove(client, task_id)
 
     def disconnect(self, client_id: str) -> None:
@@ -160,16 +160,20 @@ class Subscriptions:
     def withdraw(self, client: Client, instance_id: str, reason: Reason) -> list[str]:
         """Send a client `reset`, and nothing more of an instance; returns the tasks whose text it read."""
         frame = self._transport.frame(RESET, reset_payload(instance_id, reason))
-        tasks = self._clients.forget_tasks_of(client, instance_id)
+        tasks = [task_id for task_id, its in list(client.tasks.items()) if its == instance_id]
         for task_id in tasks:
+            client.tasks.pop(task_id, None)
             self._texts.remove(client, task_id)
         RESETS.labels(reason).inc()
         self._end(client, instance_id, lambda: self._transport.send(client.id, [frame]))
         return tasks
 
     def _end(self, client: Client, instance_id: str, on_end: Callable[[], None]) -> None:
-        was_subscribed = self._clients.forget_instance(client, instance_id)
-        stream = self._streams.by_instance.get(instance_id) if was_subscribed else None
+        stream = None
+        # Discarded only if it is there: another thread may be about to record a new subscription.
+        if instance_id in client.instances:
+            client.instances.discard(instance_id)
+            stream = self._streams.by_instance.get(instance_id)
         if stream is None:
             on_end()
         else:

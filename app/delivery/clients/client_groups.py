@@ -9,7 +9,6 @@ from swallowtail.app.delivery.clients.live_states import LiveStates
 from swallowtail.app.delivery.clients.masked_view import MaskedView
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.event_buffer import EventBuffer
-from swallowtail.app.delivery.wire import Entry, Reason
 
 
 class ClientGroups:
@@ -24,12 +23,12 @@ class ClientGroups:
         self._masked: dict[object, ClientGroup] = {}
 
     def __len__(self) -> int:
-        return sum(len(group) for group in self._all())
+        return sum(len(group) for group in self.all())
 
     @property
     def behind(self) -> int:
         """The number of clients that do not have everything."""
-        return sum(group.behind for group in self._all())
+        return sum(group.behind for group in self.all())
 
     def admit(self, client: Client, seq: int, *, move: bool) -> None:
         """See `ClientGroup.admit`."""
@@ -54,43 +53,18 @@ class ClientGroups:
         """See `LaggingCursors.hindmost`."""
         if not self._masked:
             return self._full.hindmost()
-        return min((seq for group in self._all() if (seq := group.hindmost()) is not None), default=None)
+        return min((seq for group in self.all() if (seq := group.hindmost()) is not None), default=None)
 
     def rest(self) -> float:
         """See `ClientGroup.rest`."""
-        return min(group.rest() for group in self._all())
-
-    def advance(self) -> None:
-        """See `ClientGroup.advance`."""
-        for group in self._all():
-            group.advance()
-
-    def feed(self, entries: list[Entry]) -> None:
-        """See `ClientGroup.feed`."""
-        for group in self._all():
-            group.feed(entries)
-
-    def send_head(self) -> None:
-        """See `ClientGroup.send_head`."""
-        for group in self._all():
-            group.send_head()
-
-    def lose(self, after: int, before: int) -> None:
-        """See `ClientGroup.lose`."""
-        for group in self._all():
-            group.lose(after, before)
-
-    def reset_all(self, reason: Reason) -> None:
-        """See `ClientGroup.reset_all`."""
-        for group in self._all():
-            group.reset_all(reason)
+        return min(group.rest() for group in self.all())
 
     def revoke(self) -> None:
         """See `ClientGroup.revoke`."""
-        for group in self._all():
+        for group in self.all():
             group.revoke()
         self._masked.clear()
 
-    def _all(self) -> list[ClientGroup]:
-        # A list: callers without the lock iterate over it too.
+    def all(self) -> list[ClientGroup]:
+        """Return every group. A list: callers without the lock iterate over it too."""
         return [self._full, *self._masked.values()]

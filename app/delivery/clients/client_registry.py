@@ -61,23 +61,3 @@ class ClientRegistry:
         with self._lock:
             client.tasks[task_id] = instance_id
             return not client.gone
-
-    def forget_task(self, client: Client, task_id: str) -> None:
-        """Record that a client no longer reads a task's text."""
-        with self._lock:
-            client.tasks.pop(task_id, None)
-
-    def forget_instance(self, client: Client, instance_id: str) -> bool:
-        """Record that a client is no longer subscribed to an instance; returns whether it was."""
-        with self._lock:
-            was_subscribed = instance_id in client.instances
-            client.instances.discard(instance_id)
-        return was_subscribed
-
-    def forget_tasks_of(self, client: Client, instance_id: str) -> list[str]:
-        """Record that a client no longer reads text of an instance's tasks; returns the tasks that it read."""
-        with self._lock:
-            tasks = [task_id for task_id, its in client.tasks.items() if its == instance_id]
-            for task_id in tasks:
-                del client.tasks[task_id]
-        return tasks

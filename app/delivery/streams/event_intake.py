@@ -47,7 +47,8 @@ class EventIntake:
 
     def advance(self) -> None:
         """Pass new events to the clients, and measure how long that took since they were recorded."""
-        self.groups.advance()
+        for group in self.groups.all():
+            group.advance()
         if self._fresh:
             observe_delivery([entry.at for entry in self._fresh if entry.seq > self._old] if self.groups else [])
             self._fresh.clear()
@@ -86,7 +87,8 @@ class EventIntake:
         before = entries[0].seq - 1 if entries else page.head.seq
         if before > after:
             self._skip(after, before)
-        self.groups.feed(entries)
+        for group in self.groups.all():
+            group.feed(entries)
         if self.buffer.target == self.asked_for:
             # No message came since the database was asked: an event that it does not have does not exist.
             self.buffer.correct(page.head.seq)
@@ -107,7 +109,8 @@ class EventIntake:
         self._fresh.clear()
         self._live.clear()
         self.gap.close()
-        self.groups.reset_all("epoch")
+        for group in self.groups.all():
+            group.reset_all("epoch")
 
     def _receive_events(self, message: EventsMessage) -> None:
         if message.epoch != self.buffer.epoch:
@@ -130,7 +133,8 @@ class EventIntake:
         """Step over the events above `after` and up to `before`, which are no longer stored."""
         if after <= self.buffer.last < before:
             self.buffer.restart(self.buffer.epoch, before)
-        self.groups.lose(after, before)
+        for group in self.groups.all():
+            group.lose(after, before)
 
     def _append(self, entries: list[Entry], cause: str | None) -> None:
         added = self.buffer.offer(entries)

@@ -153,7 +153,8 @@ class InstanceStream:
             # Lets the writing threads run, so that a long replay does not fill its client's backlog at once.
             time.sleep(0)
         with self._lock:
-            self._groups.send_head()
+            for group in self._groups.all():
+                group.send_head()
 
     def _turn_lightly(self) -> bool:
         """Do the part of `turn` that waits for nothing; returns whether that was all of it."""
