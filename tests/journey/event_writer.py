@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any, Self
 
+from swallowtail import signals
 from swallowtail.app.core.events import LiveState, StepText, step_id
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import NewTask
@@ -48,12 +49,12 @@ class Author:
         """Publish progress inside a step."""
         data = {"progress": progress, "message": "working", "timestamp": "2026-01-01T00:00:00.000Z"}
         state = LiveState(self.instance_id, claim.task_id, claim.attempt, rev, base_seq, data, claim.epoch)
-        self.rt.broadcast.publish_live(state)
+        signals.send(signals.progressed, self.rt.db, state=state)
 
     def tell_text(self, task_id: str, key: str, text: str, *, offset: int, rev: int) -> None:
         """Publish a piece of the text of a step in the first attempt."""
         piece = StepText(self.instance_id, task_id, step_id(task_id, key), 1, rev, offset, text)
-        self.rt.broadcast.publish_text(piece)
+        signals.send(signals.text_produced, self.rt.db, text=piece)
 
     @property
     def told(self) -> list[dict[str, Any]]:
