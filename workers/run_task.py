@@ -45,7 +45,15 @@ from swallowtail.workers.run.outcomes import End, Outcome, RunStopped
 from swallowtail.workers.run.retry_policy import outcome_of_error
 from swallowtail.workers.run.run_state import RunState
 from swallowtail.workers.run.threads import inherit_context
-from swallowtail.workers.runtime.worker_runtime import agents, heartbeat_writer, runtime, settings, shared_memory, slot
+from swallowtail.workers.runtime.worker_runtime import (
+    agents,
+    close_runtime,
+    heartbeat_writer,
+    runtime,
+    settings,
+    shared_memory,
+    slot,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +66,12 @@ def prepare_child(**_: object) -> None:
     inherit_context()
     allow_multiprocessing()
     exit_after_failed_restore()
+
+
+@signals.worker_process_shutdown.connect
+def close_child(**_: object) -> None:
+    """Publish what waits and close the connections of a pool child that ends."""
+    close_runtime()
 
 
 @celery_app.task(name=RUN_TASK, acks_late=False, ignore_result=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.tasks import Outbox
 from swallowtail.workers import receivers, run_task
+from swallowtail.workers.runtime import worker_runtime
 from tests.harness.event_lines import BEGINNING
 from tests.workers.conftest import Harness
 
@@ -111,3 +113,11 @@ def test_what_is_committed_or_said_is_published_in_its_order(harness: Harness) -
     queue.close()
     *before, ended = harness.events
     assert published == [*before, *harness.live, *harness.text, ended]
+
+
+def test_a_pool_child_that_ends_closes_its_runtime(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    ending = SimpleNamespace(close=lambda: closed.append("closed"))
+    monkeypatch.setattr(worker_runtime, "_runtimes", {os.getpid(): ending})
+    celery_signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+    assert closed == ["closed"]
