@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from swallowtail.app.core.config.settings import Settings
-    from swallowtail.app.web.serving.web_process import Serve
+    from swallowtail.app.web.serving.web_process import Server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,19 +95,21 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
     return run(listener, settings, _import_server(mode))
 
 
-def _import_server(mode: str) -> Serve:
+def _import_server(mode: str) -> Server:
     """Import the server of the mode; those of the other modes need libraries that may not be installed."""
+    from swallowtail.app.web.serving.web_process import Server
+
     if mode == "gevent":
         from swallowtail.app.web.serving import gevent_server
 
-        return gevent_server.serve
+        return Server(gevent_server.serve, gevent_server.make_offloads)
     if mode == "threading":
         from swallowtail.app.web.serving import threaded_server
 
-        return threaded_server.serve
+        return Server(threaded_server.serve, threaded_server.make_offloads)
     from swallowtail.app.web.serving import eventlet_server
 
-    return eventlet_server.serve
+    return Server(eventlet_server.serve, eventlet_server.make_offloads)
 
 
 def _report_address(settings: Settings, error: OSError) -> int:

@@ -30,7 +30,7 @@ class CallContext:
     #: Called after a commit that left an outbox entry due now.
     hurry: Callable[[], object]
     caller: Caller = THE_SYSTEM
-    #: Where to compute what takes long; a process of greenlets has a thread pool.
+    #: Where to compute what takes long with payloads.
     offload: Offload = here
 
     def by(self, caller: Caller) -> Self:

@@ -20,6 +20,7 @@ from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.maintenance.sweeper import Sweeper
+from swallowtail.app.core.process.worker_thread import NO_OFFLOADS, Offloads
 from swallowtail.app.core.security.passwords import Passwords
 
 
@@ -47,6 +48,7 @@ class Runtime(CallContext):
         publish: bool = True,
         has_sweeper: bool = False,
         for_runs: bool = True,
+        offloads: Offloads = NO_OFFLOADS,
     ) -> Self:
         """Construct the parts without opening a connection or starting a thread.
 
@@ -55,9 +57,10 @@ class Runtime(CallContext):
             driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
             publish: whether signals are published to Redis.
             has_sweeper: whether a `Sweeper` sends what is due; otherwise the writer sends it itself.
+            offloads: where to compute what takes long.
             for_runs: whether it may use the connections to PostgreSQL that are kept for runs.
         """
-        db = Database(settings, driver, for_runs=for_runs)
+        db = Database(settings, driver, for_runs=for_runs, offload=offloads.payloads)
         broadcast, due = Broadcaster(settings), threading.Event()
         publisher = PublishQueue(broadcast, db) if publish else None
         unit = UnitOfWork(db) if publisher is None else UnitOfWork(db, publisher.publish_access)
@@ -68,7 +71,7 @@ class Runtime(CallContext):
             db=db,
             unit=unit,
             ledger=ledger,
-            passwords=Passwords(settings),
+            passwords=Passwords(settings, offloads.passwords),
             hurry=due.set if has_sweeper else relay.run_due,
             broadcast=broadcast,
             publisher=publisher,
@@ -78,6 +81,7 @@ class Runtime(CallContext):
             reaper=Reaper(db, proposals, settings),
             clock=ClockWatch(db),
             due=due,
+            offload=offloads.payloads,
         )
 
     def make_sweeper(self) -> Sweeper:

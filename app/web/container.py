@@ -10,7 +10,6 @@ from flask_socketio import SocketIO
 
 from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.process.worker_thread import Offload
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
@@ -42,12 +41,6 @@ class WebContainer:
     budgets: MemoryBudgets
     #: The fast websocket engine; None if the stock engine serves.
     engine: FastEngine | None = None
-
-    def offload(self, passwords: Offload, snapshots: Offload) -> None:
-        """Move password hashing and snapshots to threads, so that they do not block a process of greenlets."""
-        self.rt.passwords.offload = passwords
-        self.rt.offload = self.hub.reader.offload = snapshots
-        self.rt.db.compute_by(snapshots)
 
     def close(self) -> None:
         """Close all connections at the end of the process, after the sweeper and the hub have stopped."""

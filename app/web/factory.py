@@ -13,6 +13,7 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.process.worker_thread import NO_OFFLOADS, Offloads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
@@ -51,7 +52,7 @@ _BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> Flask:
+def create_app(settings: Settings, *, driver: PostgresDriver | None = None, offloads: Offloads = NO_OFFLOADS) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
     `app/web/serving/web_process.py` starts its hub, and a `Sweeper` that relays submissions. Raises SettingsError.
@@ -59,9 +60,10 @@ def create_app(settings: Settings, *, driver: PostgresDriver | None = None) -> F
     Args:
         settings: the frozen settings.
         driver: PostgreSQL driver; psycopg2 if eventlet has patched the process.
+        offloads: where to compute what takes long.
     """
     app = _make_flask(settings)
-    runtime = Runtime.build(settings, driver=driver, has_sweeper=True, for_runs=False)
+    runtime = Runtime.build(settings, driver=driver, has_sweeper=True, for_runs=False, offloads=offloads)
     container = _build_container(app, settings, runtime)
     app.extensions["swallowtail"] = container
     _register_http(app, settings, container.limits)
@@ -76,7 +78,7 @@ def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebCon
     token_reader.check_keys()
     budgets = MemoryBudgets(settings)
     sio = socket_server.make_socketio(app, settings, budgets)
-    reader = DatabaseReader(runtime.db, settings)
+    reader = DatabaseReader(runtime.db, settings, runtime.offload)
     access_changed = threading.Event()
     hub = Hub(settings, reader, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
     limits = Limits(settings)

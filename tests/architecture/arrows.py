@@ -57,7 +57,7 @@ ARROWS = {
     "core.runtime": (
         "core.call_context core.config core.coordination core.database core.ledger.leases core.ledger.outbox "
         "core.ledger.proposals core.ledger.publish_queue core.ledger.publisher core.ledger.runs core.ledger.tasks "
-        "core.ledger.unit_of_work core.maintenance core.security"
+        "core.ledger.unit_of_work core.maintenance core.process core.security"
     ),
     "migrations": "core.config core.database core.tables",
     "delivery.metrics": "",
@@ -91,8 +91,8 @@ ARROWS = {
     "web.engineio": "core.config core.errors web.http web.websocket",
     "web.accept": "core.config web.engineio web.http web.limits web.websocket",
     "web.container": (
-        "core.audit core.identity core.process core.runtime delivery.access_monitor delivery.hub web.background "
-        "web.engineio web.limits web.websocket"
+        "core.audit core.identity core.runtime delivery.access_monitor delivery.hub web.background web.engineio "
+        "web.limits web.websocket"
     ),
     "web.request": (
         "core.config core.errors core.identity core.process core.runtime core.security core.validation "
@@ -116,9 +116,9 @@ ARROWS = {
         "web.container web.engineio web.http web.limits web.websocket"
     ),
     "web.factory": (
-        "core.audit core.config core.database core.identity core.runtime delivery.access_monitor delivery.hub "
-        "delivery.log web.accept web.api web.background web.container web.engineio web.http web.limits web.ops "
-        "web.pages web.request web.socketio web.websocket"
+        "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "
+        "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio web.http "
+        "web.limits web.ops web.pages web.request web.socketio web.websocket"
     ),
     "web.serving": (
         "core.config core.database core.deployment core.errors core.maintenance core.process core.security "

@@ -21,6 +21,7 @@ from swallowtail.app.core.ledger.leases import Seen
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
+from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload
 from swallowtail.app.core.queries.rows import list_steps, read_step
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.tasks import create_instance
@@ -189,6 +190,11 @@ def new_task(instance_id: str = "demo", **values: Any) -> NewTask:
     """A submission that has been checked."""
     given = {"kind": "probe", "title": "Probe", "input": {"n": 1}, "fingerprint": "f", "id": str(uuid.uuid4())}
     return NewTask(instance_id=instance_id, **{**given, **values})
+
+
+def compute_by(domain: Domain, offload: Offload) -> None:
+    """Have the domain compute what takes long elsewhere."""
+    domain.rt.offload = domain.db._info[OFFLOAD] = offload
 
 
 def numbers(events: Sequence[EventRecord]) -> list[int]:

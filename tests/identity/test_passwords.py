@@ -47,7 +47,7 @@ def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(passwords: Pass
 
     kept = passwords.hash(PASSWORD)
     passwords.verify(None, "warm up")
-    passwords.offload = note
+    passwords._offload = note
     for known, given in ((kept, "wrong password"), (None, PASSWORD), (None, ""), (kept, "x" * 5000), (kept, "\ud800")):
         assert not passwords.verify(known, given)
     assert [hashed.split("$")[3] for hashed in worked] == ["m=8,t=1,p=1"] * 5
@@ -80,7 +80,7 @@ def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again
         assert go_on.wait(20)
         return work(*arguments)
 
-    passwords.offload = hold
+    passwords._offload = hold
     first = threading.Thread(target=passwords.verify, args=(kept, PASSWORD))
     first.start()
     assert busy.wait(20)

@@ -34,7 +34,7 @@ from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
 from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
 from swallowtail.app.core.payload_redaction.rules import POLICIES, Policies
 from swallowtail.app.core.privacy.keyring import Keyring
-from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload
+from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload, here
 from swallowtail.app.core.tables import artifacts, audit, auth, instances, schedules, system, tasks  # noqa: F401 - registers every table
 from swallowtail.app.core.tables.base import Moment
 from swallowtail.app.core.tables.column_encryption import KEYRING
@@ -81,10 +81,18 @@ def _postgres_now(element: _Clock, compiler: SQLCompiler, **options: Any) -> str
 class Database:
     """One process's access to the database. Safe to share between threads and greenlets, not across a fork."""
 
-    def __init__(self, settings: Settings, driver: PostgresDriver | None = None, *, for_runs: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        driver: PostgresDriver | None = None,
+        *,
+        for_runs: bool = True,
+        offload: Offload = here,
+    ) -> None:
         """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support.
 
-        Without `for_runs`, `database_reserve` connections are reserved for processes that perform runs.
+        Without `for_runs`, `database_reserve` connections are reserved for processes that perform runs. `offload` runs
+        the long computations of transactions.
 
         Raises:
             SettingsError: the driver is not installed.
@@ -98,11 +106,12 @@ class Database:
         self._writer_queue = None if settings.database_file is None else WriterQueue(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
-        self._info: dict[str, Any] = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings}
-
-    def compute_by(self, offload: Offload) -> None:
-        """Set where transactions run long computations."""
-        self._info[OFFLOAD] = offload
+        self._info: dict[str, Any] = {
+            KEYRING: self.keyring,
+            POLICIES: self.policies,
+            LIMITS: settings,
+            OFFLOAD: offload,
+        }
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -23,6 +24,18 @@ class Offload(Protocol):
 def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
     """Run it where it is asked for: right for a process of threads."""
     return work(*arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Offloads:
+    """Where a process computes what takes long: its greenlets, if it has any, would wait for it otherwise."""
+
+    passwords: Offload = here
+    payloads: Offload = here
+
+
+#: Computes where it is called: for a process of ordinary threads.
+NO_OFFLOADS = Offloads()
 
 
 def looks_small(value: Any) -> bool:

@@ -26,14 +26,14 @@ _TURN = 5.0
 class Passwords:
     """Hashes and checks passwords, a few at a time: each takes its memory and its share of a processor."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, offload: Offload = here) -> None:
+        """`offload` computes the hashes."""
         self._settings = settings
         self._hasher = PasswordHasher(
             time_cost=settings.password_rounds, memory_cost=settings.password_memory_kib, parallelism=1
         )
         self._turns = threading.BoundedSemaphore(settings.password_checks)
-        #: A process of greenlets puts its thread pool here (`app/web/serving`): a hash would stop all of them.
-        self.offload: Offload = here
+        self._offload = offload
 
     def check(self, password: object, field: str = "password") -> str:
         """Return a password that may be set. Raises InvalidInput."""
@@ -75,7 +75,7 @@ class Passwords:
         if not self._turns.acquire(timeout=_TURN):
             raise TooFast("too many passwords are being checked; try again in a moment", retry_after=_TURN)
         try:
-            return self.offload(work, *arguments)
+            return self._offload(work, *arguments)
         finally:
             self._turns.release()
 

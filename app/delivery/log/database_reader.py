@@ -45,11 +45,11 @@ class Page:
 class DatabaseReader:
     """The reads of one web process. Every method raises Unavailable when the database stays away."""
 
-    def __init__(self, db: Database, settings: Settings) -> None:
+    def __init__(self, db: Database, settings: Settings, offload: Offload = here) -> None:
+        """`offload` encodes snapshots."""
         self._db = db
         self._settings = settings
-        #: A process of greenlets sets its thread pool here (`app/web/serving`): encoding a snapshot would block all of them.
-        self.offload: Offload = here
+        self._offload = offload
 
     def read_page(self, instance_id: str, after: int) -> Page:
         """Return the first events after a number."""
@@ -79,7 +79,7 @@ class DatabaseReader:
             if self.can_replay(head, since):
                 return SubscriptionStart(instance_id, "replay", head, since.seq)
             read = read_outline(session, instance_id, Bounds.of(self._settings), view.task_id)
-        return SubscriptionStart(instance_id, "snapshot", head, head.seq, self.offload(read.encode, view))
+        return SubscriptionStart(instance_id, "snapshot", head, head.seq, self._offload(read.encode, view))
 
     def authorize_instance(self, actor: Actor, instance_id: str) -> int:
         """Raise as `permissions.require` does unless an actor may read an instance; returns the permission version."""

@@ -12,6 +12,7 @@ from eventlet import greenio, hubs, patcher, tpool, wsgi
 from flask import Flask
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import PeekingAcceptor
 from swallowtail.app.web.accept.blocking_acceptor import Acceptor, BlockingAcceptor
 from swallowtail.app.web.accept.eventlet_handler import make_eventlet_handler
@@ -35,7 +36,6 @@ Dispatch = Callable[[Any, tuple[str, int], bool], None]
 def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
     web: WebContainer = app.extensions["swallowtail"]
-    _use_native_threads(web, settings)
     requests, health = (QueueListener(listener, eventlet.Queue()) for _ in range(2))
 
     def dispatch(sock: Any, address: tuple[str, int], is_health: bool) -> None:
@@ -59,11 +59,11 @@ def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[
     return stop
 
 
-def _use_native_threads(web: WebContainer, settings: Settings) -> None:
-    """Compute passwords and snapshots in native threads: they take many milliseconds, in which no greenlet runs."""
+def make_offloads(settings: Settings) -> Offloads:
+    """Compute passwords and payloads in native threads: they take many milliseconds, in which no greenlet runs."""
     threading, queue = patcher.original("threading"), patcher.original("queue")
     hashing = NativeThreads(settings.password_checks, threading, queue, tpool.execute)
-    web.offload(hashing.run, tpool.execute)
+    return Offloads(hashing.run, tpool.execute)
 
 
 def _end_http() -> None:

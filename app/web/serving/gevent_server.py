@@ -15,6 +15,7 @@ from gevent.socket import wait_read
 from gevent.threadpool import ThreadPool
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
@@ -22,11 +23,19 @@ from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE
 
 
+def make_offloads(settings: Settings) -> Offloads:
+    """Compute passwords and payloads in a pool of native threads."""
+    threads = ThreadPool(settings.password_checks)
+
+    def offload(work: Callable[..., Any], /, *arguments: Any) -> Any:
+        return threads.apply(work, arguments)
+
+    return Offloads(offload, offload)
+
+
 def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
     web: WebContainer = app.extensions["swallowtail"]
-    threads = ThreadPool(settings.password_checks)
-    web.offload(*[lambda work, *arguments: threads.apply(work, arguments)] * 2)
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
     handler = make_gevent_handler(WSGIHandler, deadlines, KEEPALIVE)
     answer_once = _close_after_one_request(handler)

@@ -15,6 +15,7 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.blocking_acceptor import Acceptor
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
@@ -48,11 +49,14 @@ class _Server(ThreadedWSGIServer):
             self.acceptor.connection_closed(address)
 
 
+def make_offloads(settings: Settings) -> Offloads:
+    """Compute passwords in a few threads, which keep the memory that a hash takes."""
+    return Offloads(NativeThreads(settings.password_checks, threading, queue, lambda get: get()).run)
+
+
 def serve(listener: socket.socket, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
     web: WebContainer = app.extensions["swallowtail"]
-    hashing = NativeThreads(settings.password_checks, threading, queue, lambda get: get())
-    web.rt.passwords.offload = hashing.run
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
     handler = make_werkzeug_handler(deadlines, KEEPALIVE)
     server = _Server(settings.host, settings.port, report_responses(app), handler, fd=listener.fileno())

@@ -6,6 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from socket import socket
 from typing import Any
 
@@ -16,6 +17,7 @@ from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.process.library_check import WEB, check_libraries
+from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.factory import create_app
@@ -34,11 +36,17 @@ DRAIN_SECONDS = 0.3
 
 #: Stops accepting connections.
 Stop = Callable[[], None]
-#: Serves an application on a listening socket from now on.
-Serve = Callable[[socket, Flask, Settings], Stop]
 
 
-def run(listener: socket, settings: Settings, serve: Serve) -> int:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How one `async_mode` serves an application on a listening socket, and where it computes what takes long."""
+
+    serve: Callable[[socket, Flask, Settings], Stop]
+    make_offloads: Callable[[Settings], Offloads]
+
+
+def run(listener: socket, settings: Settings, server: Server) -> int:
     """Construct the process's parts and serve until SIGTERM or SIGINT; the exit code.
 
     Raises:
@@ -53,7 +61,7 @@ def run(listener: socket, settings: Settings, serve: Serve) -> int:
     SigningKeys(settings).check()
     driver: PostgresDriver | None = "psycopg2" if settings.async_mode == "eventlet" else None
     settings = join(settings, driver)
-    app = create_app(settings, driver=driver)
+    app = create_app(settings, driver=driver, offloads=server.make_offloads(settings))
     app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign]
     web: WebContainer = app.extensions["swallowtail"]
     sweeper = web.rt.make_sweeper()
@@ -61,7 +69,7 @@ def run(listener: socket, settings: Settings, serve: Serve) -> int:
     # Objects that exist now live as long as the process: a collection that visits them takes a tenth of a second.
     gc.collect()
     gc.freeze()
-    stop = serve(listener, app, settings)
+    stop = server.serve(listener, app, settings)
     web.hub.start(web.engine.loop if web.engine is not None else None)
     web.access_monitor.start()
     sys.stdout.write(f"listening on {name_of(listener)}\n")

@@ -20,7 +20,7 @@ from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
-from tests.core.domain import Away, Domain
+from tests.core.domain import Away, Domain, compute_by
 
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 GIVEN = {"text": "x" * 2000, "street": "Main Road 1", "password": "open sesame"}
@@ -137,7 +137,7 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
         ("swallowtail.app.core.ledger.artifacts", "_open"),
     ):
         watch(module, name)
-    domain.db.compute_by(away)
+    compute_by(domain, away)
     with domain.db.read() as session:
         read_task(session, claim.task_id)
         for step in session.query(Step):

@@ -30,7 +30,7 @@ from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
-from tests.core.domain import Away, Domain
+from tests.core.domain import Away, Domain, compute_by
 
 GIVEN = {"text": "x" * 20_000, "street": "Main Road 1", "password": "open sesame"}
 KEYS = [f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for number, name in enumerate(("old", "new"))]
@@ -310,8 +310,7 @@ def test_nothing_large_is_walked_where_it_would_hold_others_up(
 
     for module, name in ((redaction, "_redact"), (redaction_rules, "_secret_texts")):
         monkeypatch.setattr(module, name, watch(getattr(module, name)))
-    domain.rt.offload = away
-    domain.db.compute_by(away)
+    compute_by(domain, away)
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     task_id = submit(domain.rt, Submission("demo", "any", {"said": given})).task["id"]
     domain.ledger.request_cancel(task_id)
@@ -348,8 +347,7 @@ def locked(new_domain: NewDomain) -> tuple[Domain, list[bool]]:
             other.close()
         return work(*arguments)
 
-    domain.rt.offload = offload
-    domain.db.compute_by(offload)
+    compute_by(domain, offload)
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     return domain, found
 

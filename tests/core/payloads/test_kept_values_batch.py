@@ -15,7 +15,7 @@ from swallowtail.app.core.queries.rows import list_tasks
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
 from tests.core.conftest import NewDomain
-from tests.core.domain import Away, Domain
+from tests.core.domain import Away, Domain, compute_by
 
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 
@@ -71,7 +71,7 @@ def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_
 
     keep = Keyring.open
     monkeypatch.setattr(Keyring, "open", watched)
-    domain.db.compute_by(away)
+    compute_by(domain, away)
     with domain.db.read() as session:
         assert len(list_tasks(session, "demo", limit=100)[0]) == 60
     assert opened == [True] * 60

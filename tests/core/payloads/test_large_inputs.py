@@ -22,7 +22,7 @@ from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, r
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
-from tests.core.domain import ERROR, Domain
+from tests.core.domain import ERROR, Domain, compute_by
 
 TOKEN = "ghp_" + "a1B2" * 9
 GIVEN = {"text": "x" * 2000, "said": TOKEN, "password": "open sesame"}
@@ -109,7 +109,7 @@ def test_work_on_it_is_done_where_it_holds_nobody_up(domain: Domain) -> None:
         done.append(work.__name__)
         return work(*given)
 
-    domain.db.compute_by(offload)
+    compute_by(domain, offload)
     task_id = domain.submit(input=GIVEN)
     assert done == ["tell"]
     with domain.db.read() as session:

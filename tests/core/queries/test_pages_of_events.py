@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.tables.unreadable import deserialize
-from tests.core.domain import Domain
+from tests.core.domain import Domain, compute_by
 
 OUTPUT: list[Any] = [[] for _ in range(8000)]
 
@@ -31,7 +31,7 @@ def test_events_are_parsed_off_the_loop(domain: Domain, monkeypatch: pytest.Monk
         return deserialize(text)
 
     monkeypatch.setattr("swallowtail.app.core.ledger.event_log.deserialize", note)
-    domain.db.compute_by(offload)
+    compute_by(domain, offload)
     with domain.db.read() as session:
         events = read_events(session, "demo", 0, 100)
     assert [event.data["output"] for event in events if event.data.get("completed_at")] == [OUTPUT]
