@@ -1,1 +1,1 @@
-"""Swallowtail beside its peers: the same load, the same client, one run."""
+"""Benchmark of Swallowtail and comparable systems: the same load and the same client in one run."""

@@ -1,6 +1,6 @@
-"""What a load client was sent, kept as it came and read afterwards: reading it at once would slow what is measured.
+"""Stores what a load client receives, and parses it after the measurement, so that parsing costs no time during it.
 
-An event is recognised by the mark `@<number>:<nanoseconds since 1970>@` in its text; frames are not parsed one by one.
+Events are recognised by the mark `@<number>:<nanoseconds since 1970>@` in their text; frames are not parsed.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 MARK = re.compile(rb"@(\d+):(\d+)@")
-#: The sign that begins and ends a mark. It is nowhere else in what a server sends here.
+#: Begins and ends a mark. It occurs nowhere else in what a server sends here.
 SIGN = b"@"
-#: When events were committed, in nanoseconds since 1970, by room and number (as JSON has it: text).
+#: When events were committed, in nanoseconds since 1970, by room and number (as text, as in JSON).
 Commits = dict[str, dict[str, int]]
-#: Where a client of the peer with connection state recovery stands: the last argument of each of its events.
+#: The offset of a client of the peer with connection state recovery: the last argument of each of its events.
 OFFSET = re.compile(rb',"([0-9]+-[0-9]+)"\]')
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """The pieces that came, with the time of each in nanoseconds since 1970."""
+    """Received pieces, each with its time in nanoseconds since 1970."""
 
     pieces: list[bytes] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Forget what came."""
+        """Discard the pieces."""
         self.pieces.clear()
         self.times.clear()
 
 
 @dataclass(slots=True)
 class Reading:
-    """What one client was sent after event number `last`, in its order: numbers, and when each was sent and came."""
+    """The events that a client received after number `last`, in order, and when each was sent and received."""
 
     last: int
     numbers: list[int] = field(default_factory=list)
@@ -46,20 +46,20 @@ class Reading:
     offset: str = ""
 
     def latencies(self, commits: Mapping[str, int]) -> list[int]:
-        """Return how long each took: from when it was committed, by number, or else from when it was sent."""
+        """Return the latency of each event: since its commit, by number, or else since it was sent."""
         return [
             came - commits.get(str(number), sent)
             for number, sent, came in zip(self.numbers, self.sent, self.came, strict=True)
         ]
 
     def pauses(self, commits: Mapping[str, int]) -> list[int]:
-        """Return how long each that was committed took from when it was sent until then."""
-        found = ((commits.get(str(number)), sent) for number, sent in zip(self.numbers, self.sent, strict=True))
-        return [moment - sent for moment, sent in found if moment is not None]
+        """Return for each committed event how long it took from the commit until it was sent."""
+        times = ((commits.get(str(number)), sent) for number, sent in zip(self.numbers, self.sent, strict=True))
+        return [moment - sent for moment, sent in times if moment is not None]
 
 
 def read(arrivals: Arrivals, last: int) -> Reading:
-    """Read what arrived at a client whose last event was number `last`."""
+    """Parse what a client received whose last event was number `last`."""
     reading = Reading(last)
     text = b"".join(arrivals.pieces)
     ends = list(accumulate(map(len, arrivals.pieces)))
@@ -79,5 +79,5 @@ def read(arrivals: Arrivals, last: int) -> Reading:
 
 
 def percentile(ordered: Sequence[int], share: float) -> float:
-    """Return, in milliseconds, what that share of sorted nanoseconds does not exceed."""
+    """Return a percentile of sorted nanoseconds, in milliseconds."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] / 1e6 if ordered else float("nan")

@@ -1,4 +1,4 @@
-"""One raw websocket client of the load: its handshake, its subscription, and where it stands."""
+"""One raw WebSocket client of the load: handshake, subscription and position in the stream."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CURSOR = re.compile(rb'"epoch":"([^"]*)","head":(\d+)')
 _PID = re.compile(rb'"pid":"([^"]+)"')
 
 
-class Domain(Enum):
-    """How far a client's connection is."""
+class Phase(Enum):
+    """The phase of a client's connection."""
 
     NEW = auto()
     CONNECTING = auto()
@@ -32,11 +32,11 @@ class Domain(Enum):
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """A connection and its place in the stream. `head` and `epoch` are those of our log, `pid` and `offset` Node's."""
+    """A connection and its position: `head` and `epoch` in our log, `pid` and `offset` in Node."""
 
     room: str
     sock: socket.socket = field(init=False)
-    domain: Domain = Domain.NEW
+    phase: Phase = Phase.NEW
     carry: bytes = b""
     resuming: bool = False
     last: int = 0
@@ -52,34 +52,34 @@ class Client:
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.connect_ex(("127.0.0.1", port))
-        self.domain, self.carry = Domain.CONNECTING, b""
+        self.phase, self.carry = Phase.CONNECTING, b""
 
-    def greet(self, port: int) -> bool:
-        """Ask for a websocket once the connection stands; tells whether it does."""
+    def send_upgrade(self, port: int) -> bool:
+        """Send the WebSocket request once the connection is established; return whether it is."""
         if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return False
         self.sock.send(handshake(port))
-        self.domain = Domain.UPGRADING
+        self.phase = Phase.UPGRADING
         return True
 
     def advance(self, piece: bytes) -> bool:
-        """Take what came before the subscription stood; tells whether it stands now."""
+        """Handle what arrives before the subscription is complete; return whether it is."""
         text = self.carry + piece
-        if self.domain is Domain.UPGRADING and b'"sid"' in text:
-            self.domain, text = Domain.JOINING, b""
+        if self.phase is Phase.UPGRADING and b'"sid"' in text:
+            self.phase, text = Phase.JOINING, b""
             auth = json.dumps({"pid": self.pid, "offset": self.offset}) if self.resuming and self.pid else ""
             self.sock.send(frame("40" + auth))
-        elif self.domain is Domain.JOINING and b'40{"sid"' in text:
-            found = _PID.search(text)
-            self.pid = found[1].decode() if found else ""
-            self.domain, text = Domain.SUBSCRIBING, b""
+        elif self.phase is Phase.JOINING and b'40{"sid"' in text:
+            match = _PID.search(text)
+            self.pid = match[1].decode() if match else ""
+            self.phase, text = Phase.SUBSCRIBING, b""
             self.sock.send(frame("420" + json.dumps(["subscribe_instance", self._wanted()])))
-        elif self.domain is Domain.SUBSCRIBING and b"430[" in text:
+        elif self.phase is Phase.SUBSCRIBING and b"430[" in text:
             self._note_cursor(text)
-            self.domain, text = Domain.LIVE, b""
-        # Of what was missed, which may come before the answer, only as much as an answer may be cut in two.
-        self.carry = text[-512:] if self.domain is Domain.SUBSCRIBING else text
-        return self.domain is Domain.LIVE
+            self.phase, text = Phase.LIVE, b""
+        # Missed events may arrive before the answer; only the part that could hold a cut answer is kept.
+        self.carry = text[-512:] if self.phase is Phase.SUBSCRIBING else text
+        return self.phase is Phase.LIVE
 
     def _wanted(self) -> dict[str, Any]:
         wanted: dict[str, Any] = {"instance_id": self.room}
@@ -88,13 +88,13 @@ class Client:
         return wanted
 
     def _note_cursor(self, text: bytes) -> None:
-        found = None if self.resuming else _CURSOR.search(text)
-        if found is not None:
-            self.epoch, self.head = found[1].decode(), int(found[2]) - self.last
+        match = None if self.resuming else _CURSOR.search(text)
+        if match is not None:
+            self.epoch, self.head = match[1].decode(), int(match[2]) - self.last
 
 
 def frame(text: str) -> bytes:
-    """Return a masked text frame; the mask is zero, which is a mask like any other and costs nothing."""
+    """Return a masked text frame; the mask is zero, which is valid and costs nothing."""
     payload = text.encode()
     short = len(payload) < 126
     head = bytes((0x81, 0x80 | len(payload))) if short else b"\x81\xfe" + len(payload).to_bytes(2, "big")
@@ -102,7 +102,7 @@ def frame(text: str) -> bytes:
 
 
 def handshake(port: int) -> bytes:
-    """Return the request that asks for a websocket at once."""
+    """Return the request for an immediate WebSocket handshake."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
         f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"

@@ -1,10 +1,10 @@
-"""Emitters of the Python systems: marked events into rooms, at a rate or as fast as it goes.
+"""Emits marked events into rooms with the Python systems, at a rate or as fast as possible.
 
 `python -m bench.emit SYSTEM FROM TO RATE COUNT FIRST`: rooms FROM up to, but not including, TO; RATE is events per room
-and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then announced), `stock`
-(`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Says `ready`, begins when it reads a line,
-and prints as JSON the CPU seconds that it used since then, and when each event was committed, in nanoseconds since
-1970, by room and number; nothing of those that are committed nowhere.
+and second, 0 for a burst. SYSTEM is `ours` (each event is committed to the log, then published), `stock`
+(`socketio.RedisManager`) or `bare` (a plain publish of the finished packet). Prints `ready`, begins when it reads a
+line, and prints as JSON the CPU seconds that it used since then, and when each event was committed, in nanoseconds
+since 1970, by room and number; nothing for systems that commit nowhere.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.tables.tasks import Task
 
-#: Events of a burst that one transaction holds: what a bulk change would do.
+#: Events per transaction in a burst, as in a bulk change.
 BATCH = 100
 
-#: The shape that every system sends: what a client of the promised protocol gets.
+#: The payload that every system sends: what a client of the promised protocol receives.
 PAYLOAD: dict[str, Any] = {
     "instance_id": "",
     "task_id": "00000000-0000-4000-8000-000000000000",
@@ -48,7 +48,7 @@ PAYLOAD: dict[str, Any] = {
 
 
 def mark(number: int) -> str:
-    """Return the mark that the load client looks for."""
+    """Return the mark that the load client searches for."""
     return f"@{number}:{time.time_ns()}@"
 
 
@@ -58,12 +58,12 @@ def make_data(number: int) -> dict[str, Any]:
 
 
 def make_payload(room: int, number: int) -> dict[str, Any]:
-    """Return what a client of a room gets."""
+    """Return the payload for a client of a room."""
     return {**PAYLOAD, "instance_id": f"room-{room}", "data": make_data(number)}
 
 
 class Sender(ABC):
-    """Emits into some rooms; keeps nothing."""
+    """Emits into rooms and stores nothing."""
 
     def __init__(self, rooms: range) -> None:
         self.rooms = rooms
@@ -73,12 +73,12 @@ class Sender(ABC):
         """Send an event for each number into each room."""
 
     def commits(self) -> Commits:
-        """Return when each event was committed; nothing of those that were committed nowhere."""
+        """Return when each event was committed; nothing for events that were not."""
         return {}
 
 
 class Ours(Sender):
-    """Commits events to the log of each room and announces them, as a worker does."""
+    """Commits events to the log of each room and publishes them, as a worker does."""
 
     def __init__(self, rooms: range) -> None:
         super().__init__(rooms)
@@ -99,12 +99,12 @@ class Ours(Sender):
 
     def commits(self) -> Commits:
         """See `Sender`."""
-        found: Commits = {}
+        committed: Commits = {}
         for moment, events in self._committed:
             for event in events:
                 number = event.data["message"].split(":")[0].removeprefix("@")
-                found.setdefault(event.instance_id, {})[number] = moment
-        return found
+                committed.setdefault(event.instance_id, {})[number] = moment
+        return committed
 
     def _receive(self, sender: object, events: Sequence[EventRecord]) -> None:
         self._committed.append((time.time_ns(), events))
@@ -112,7 +112,7 @@ class Ours(Sender):
 
 
 class Stock(Sender):
-    """Emits through python-socketio's Redis manager, as its documentation tells external processes to."""
+    """Emits through python-socketio's Redis manager, as its documentation recommends for external processes."""
 
     def __init__(self, rooms: range) -> None:
         super().__init__(rooms)
@@ -144,7 +144,7 @@ SYSTEMS: dict[str, type[Sender]] = {"ours": Ours, "stock": Stock, "bare": Bare}
 
 
 def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> None:
-    """Send `count` numbers from `first` on, `rate` a second, or in batches as fast as it goes when that is 0."""
+    """Send `count` numbers from `first` on at `rate` per second, or in batches as fast as possible if it is 0."""
     began, sent = time.monotonic(), 0
     while sent < count:
         due = min(count, int((time.monotonic() - began) * rate) + 1) if rate else min(count, sent + BATCH)
@@ -156,7 +156,7 @@ def pace(send: Callable[[range], None], rate: float, count: int, first: int) -> 
 
 
 def main() -> None:
-    """Emit as the arguments say."""
+    """Emit with the arguments of this process."""
     system, low, high, rate, count, first = sys.argv[1], *map(int, sys.argv[2:7])
     rooms = range(low, high)
     emitter = SYSTEMS[system](rooms)

@@ -1,18 +1,18 @@
-"""The load client: thousands of raw websocket connections in one epoll loop, cheap enough not to be what is measured.
+"""The load client: thousands of raw WebSocket connections in one epoll loop, cheap enough not to limit the measurement.
 
-Run as a process of its own (`python -m bench.load`), driven by JSON lines on stdin, answering by JSON lines on stdout:
+Runs as a process of its own (`python -m bench.load`) that reads commands as JSON lines and answers with JSON lines:
 
 - `{"do": "connect", "port", "clients", "rooms", "window"}` opens clients, client i in room `room-<i mod rooms>`, at
-  most `window` handshakes at a time; answers `{"seconds", "connected"}` once every one is subscribed.
-- `{"do": "collect", "per_client", "patience"}` reads until every client has got `per_client` events more, or nothing
-  has come for `patience` seconds; answers counts and its own CPU seconds.
-- `{"do": "time", "commits"}` answers the latencies, in milliseconds, of what was read last: from when each event was
-  committed, or from when it was sent where `commits` does not tell.
-- `{"do": "drop"}` closes every connection but remembers where each client stands; `{"do": "resume", …}` reconnects all.
+  most `window` handshakes at a time; answers `{"seconds", "connected"}` once all are subscribed.
+- `{"do": "collect", "per_client", "patience"}` reads until every client has received `per_client` more events, or
+  nothing has arrived for `patience` seconds; answers counts and its own CPU seconds.
+- `{"do": "time", "commits"}` answers the latencies of the last reading in milliseconds: since the commit of each event,
+  or since it was sent if `commits` does not contain it.
+- `{"do": "drop"}` closes every connection and stores each client's position; `{"do": "resume", …}` reconnects all.
 - `{"do": "quit"}`.
 
-What comes is kept with its time and read when all has come (`bench/arrivals.py`): a client that reads more slowly than
-the server writes would measure itself.
+Received data is stored with its time and parsed later (`bench/arrivals.py`): a client that is slower than the server
+would measure itself.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import time
 from typing import Any
 
 from bench.arrivals import SIGN, Commits, Reading, percentile, read
-from bench.client import PING, PONG, Client, Domain, frame
+from bench.client import PING, PONG, Client, Phase, frame
 
-#: Sockets that are served in one turn.
+#: Sockets that are handled in one iteration.
 AT_ONCE = 1024
-#: Seconds without any new connection after which the rest is given up.
+#: Seconds without a new connection after which the remaining clients are abandoned.
 PATIENCE = 20.0
 
 
@@ -45,18 +45,18 @@ class Load:
         self.ready = 0
         self.opening = 0
         self.signs = 0
-        #: By client, as they are in `clients`.
+        #: By client, in the order of `clients`.
         self.readings: list[Reading] = []
         self.buffer = bytearray(1 << 18)
         self.view = memoryview(self.buffer)
 
     def connect(self, clients: int, rooms: int | list[str], window: int) -> dict[str, Any]:
-        """Open clients until all are subscribed; `rooms` are how many there are, or their names."""
+        """Open clients until all are subscribed; `rooms` is the number of rooms, or their names."""
         names = [f"room-{place}" for place in range(rooms)] if isinstance(rooms, int) else rooms
         self.clients = [Client(names[place % len(names)]) for place in range(clients)]
         used = _cpu()
         answer = self._open_all(window)
-        self._settle()
+        self._store_positions()
         return {**answer, "client_cpu_s": _cpu() - used}
 
     def _open_all(self, window: int) -> dict[str, Any]:
@@ -78,12 +78,12 @@ class Load:
         self.poller.register(client.sock.fileno(), select.EPOLLOUT)
 
     def _turn(self, timeout: float) -> None:
-        """Take what has come. The one loop that is measured with the server: it does as little as it can."""
-        by_fd, buffer, view, clock, live = self.by_fd, self.buffer, self.view, time.time_ns, Domain.LIVE
+        """Receive what has arrived. This loop runs during the measurement, so it does as little as possible."""
+        by_fd, buffer, view, clock, live = self.by_fd, self.buffer, self.view, time.time_ns, Phase.LIVE
         for fd, _ in self.poller.poll(timeout, AT_ONCE):
             client = by_fd[fd]
-            if client.domain is Domain.CONNECTING:
-                self._greet(client)
+            if client.phase is Phase.CONNECTING:
+                self._send_upgrade(client)
                 continue
             try:
                 size = client.sock.recv_into(buffer)
@@ -101,11 +101,11 @@ class Load:
             self.signs += piece.count(SIGN)
             if PING in piece:
                 client.sock.send(frame(PONG))
-            if client.domain is not live and client.advance(piece):
+            if client.phase is not live and client.advance(piece):
                 self.ready += 1
 
-    def _greet(self, client: Client) -> None:
-        if client.greet(self.port):
+    def _send_upgrade(self, client: Client) -> None:
+        if client.send_upgrade(self.port):
             self.poller.modify(client.sock.fileno(), select.EPOLLIN)
         else:
             self._lose(client)
@@ -116,10 +116,10 @@ class Load:
         self.poller.unregister(fd)
         del self.by_fd[fd]
         client.sock.close()
-        client.domain = Domain.LOST
+        client.phase = Phase.LOST
 
-    def _settle(self) -> None:
-        """Note where every client stands, and forget what it was sent so far."""
+    def _store_positions(self) -> None:
+        """Store the position of every client, and discard what it has received."""
         for client in self.clients:
             self._read(client)
         self.signs = 0
@@ -131,8 +131,8 @@ class Load:
         return reading
 
     def collect(self, per_client: int, patience: float) -> dict[str, Any]:
-        """Read until every client has `per_client` events more, or nothing comes any more."""
-        self._settle()
+        """Read until every client has `per_client` more events, or nothing arrives any more."""
+        self._store_positions()
         return self._take(per_client, patience, time.monotonic(), _cpu())
 
     def _take(self, per_client: int, patience: float, began: float, used: float) -> dict[str, Any]:
@@ -156,15 +156,15 @@ class Load:
             "lost": goal - delivered,
             "repeated": sum(reading.repeats for reading in self.readings),
             "gaps": sum(reading.gaps for reading in self.readings),
-            "disconnected": sum(client.domain is Domain.LOST for client in self.clients),
+            "disconnected": sum(client.phase is Phase.LOST for client in self.clients),
         }
 
     def time(self, commits: Commits) -> dict[str, Any]:
-        """Tell how long what was read last took, given when events were committed, by room and number."""
+        """Return the latencies of the last reading, from commit times by room and number."""
         rooms = [commits.get(client.room, {}) for client in self.clients]
         pairs = list(zip(self.readings, rooms, strict=True))
-        latencies = sorted(found for reading, room in pairs for found in reading.latencies(room))
-        pauses = sorted(found for reading, room in pairs for found in reading.pauses(room))
+        latencies = sorted(value for reading, room in pairs for value in reading.latencies(room))
+        pauses = sorted(value for reading, room in pairs for value in reading.pauses(room))
         return {
             "p50_ms": percentile(latencies, 0.5),
             "p99_ms": percentile(latencies, 0.99),
@@ -173,15 +173,15 @@ class Load:
         }
 
     def drop(self) -> dict[str, Any]:
-        """Close every connection, keeping each client's place."""
-        self._settle()
+        """Close every connection, keeping each client's position."""
+        self._store_positions()
         for client in self.clients:
-            if client.domain is not Domain.LOST:
+            if client.phase is not Phase.LOST:
                 self._lose(client)
         return {"dropped": len(self.clients)}
 
     def resume(self, per_client: int, window: int, patience: float) -> dict[str, Any]:
-        """Reconnect every client where it stood and read `per_client` missed events each."""
+        """Reconnect every client at its position and read `per_client` missed events each."""
         began, used = time.monotonic(), _cpu()
         for client in self.clients:
             client.resuming = True
@@ -195,7 +195,7 @@ def _cpu() -> float:
 
 
 def main() -> None:
-    """Obey the lines on stdin until `quit` or the end."""
+    """Execute the commands on stdin until `quit` or the end."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     load = Load()

@@ -1,4 +1,4 @@
-"""How a load is measured on a system: the load client in one process, the emitters in others, and the server's CPU."""
+"""Measures a load on a system: the load client in one process, emitters in others, and the server's CPU time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class LoadProcess:
             [sys.executable, "-m", "bench.load"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def tell(self, do: str, **order: Any) -> None:
-        """Give an order without waiting for the answer."""
+    def send(self, do: str, **order: Any) -> None:
+        """Send a command without waiting for its answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": do, "port": self._port, **order}) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
-        """Wait for the answer to the last order."""
+        """Wait for the answer to the last command."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -40,8 +40,8 @@ class LoadProcess:
         return answer
 
     def ask(self, do: str, **order: Any) -> dict[str, Any]:
-        """Give an order and wait for its answer."""
-        self.tell(do, **order)
+        """Send a command and wait for its answer."""
+        self.send(do, **order)
         return self.answer()
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class LoadProcess:
 
 
 def measure(kind: type[System], scenario: Scenario, redis_url: str, scratch: Path) -> Figures:
-    """Run one load on a fresh server. Raises RuntimeError or OSError when the system cannot do it."""
+    """Run one load on a fresh server. Raises RuntimeError or OSError if the system fails."""
     system = kind(redis_url, scratch, scenario.rooms)
     try:
         system.start()
@@ -66,7 +66,7 @@ def measure(kind: type[System], scenario: Scenario, redis_url: str, scratch: Pat
 
 
 def _prepare(system: System, scenario: Scenario, first: int) -> list[Emitter]:
-    """Start the scenario's emitters, each with its share of the rooms, and wait until all could begin."""
+    """Start the scenario's emitters, each with its share of the rooms, and wait until all are ready."""
     share = scenario.rooms // scenario.emitters
     ranges = [range(place * share, (place + 1) * share) for place in range(scenario.emitters)]
     emitters = [system.emitter(rooms, scenario.rate, scenario.events, first) for rooms in ranges]
@@ -81,18 +81,18 @@ def _begin(emitters: list[Emitter]) -> None:
 
 
 def _finish(emitters: list[Emitter]) -> tuple[float, Commits]:
-    """Wait for emitters and return the CPU seconds that they used, and when what they sent was committed."""
-    told = [emitter.finish() for emitter in emitters]
-    commits = {room: moments for one in told for room, moments in one.get("commits", {}).items()}
-    return sum(float(one["cpu_s"]) for one in told), commits
+    """Wait for the emitters; return the CPU seconds that they used, and when their events were committed."""
+    reports = [emitter.finish() for emitter in emitters]
+    commits = {room: moments for one in reports for room, moments in one.get("commits", {}).items()}
+    return sum(float(one["cpu_s"]) for one in reports), commits
 
 
 def _warm_up(system: System, load: LoadProcess, scenario: Scenario) -> int:
-    """Send single events until one has reached everybody; returns the number of the next."""
+    """Send single events until one has reached every client; return the number of the next event."""
     for number in range(1, 11):
         emitter = system.emitter(range(scenario.rooms), 0, 1, number)
         emitter.ready()
-        load.tell("collect", per_client=1, patience=3)
+        load.send("collect", per_client=1, patience=3)
         _begin([emitter])
         _finish([emitter])
         if load.answer()["lost"] == 0:
@@ -105,7 +105,7 @@ def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
     load.ask("connect", clients=scenario.clients, rooms=scenario.rooms, window=200)
     first = _warm_up(system, load, scenario)
     emitters = _prepare(system, scenario, first)
-    load.tell("collect", per_client=scenario.events, patience=10)
+    load.send("collect", per_client=scenario.events, patience=10)
     before = system.cpu_seconds()
     _begin(emitters)
     seen = load.answer()
@@ -124,12 +124,12 @@ def _fan_out(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
 
 
 def _connect(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
-    """Measure how long it takes to have all clients subscribed, and what an idle one costs."""
+    """Measure how long it takes to subscribe all clients, and what an idle one costs."""
     empty, before = system.memory(), system.cpu_seconds()
     opened = load.ask("connect", clients=scenario.clients, rooms=1, window=500)
     connected = opened["connected"]
     if not connected:
-        raise RuntimeError("nobody could connect")
+        raise RuntimeError("no client could connect")
     return {
         "seconds": opened["seconds"],
         "per_s": connected / opened["seconds"],
@@ -141,7 +141,7 @@ def _connect(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
 
 
 def _resume(system: System, load: LoadProcess, scenario: Scenario) -> Figures:
-    """Measure how long it takes to give every client what it missed while all were away."""
+    """Measure how long it takes to send every client what it missed while all were disconnected."""
     load.ask("connect", clients=scenario.clients, rooms=1, window=200)
     first = _warm_up(system, load, scenario)
     load.ask("drop")
@@ -166,7 +166,7 @@ def _losses(seen: dict[str, Any]) -> Figures:
 
 
 def _share(seen: dict[str, Any]) -> float:
-    """How much of one core the load client used: far below 100, or it is what was measured."""
+    """Return the share of one core that the load client used: near 100, it limited the measurement."""
     return float(100 * seen["client_cpu_s"] / seen["seconds"])
 
 

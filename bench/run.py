@@ -1,7 +1,7 @@
-"""The benchmark: every load on every system, several times over, and a table of ratios.
+"""Runs every load on every system several times, and prints tables of ratios.
 
-`./scripts/bench` installs what is missing and runs this. Server CPU is that of the web process alone; the load client's
-own CPU is in the table too, to show that it was not what held anything back.
+`./scripts/bench` installs what is missing and runs this. Server CPU is that of the web process alone; the CPU of the
+load client is in the table too, to show that it did not limit the measurement.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def median(runs: list[Figures]) -> Figures:
 
 
 def run_load(scenario: Scenario, kinds: list[type[System]], repeat: int, url: str) -> dict[str, Figures | str]:
-    """Run one load on each system in turn, `repeat` times; a system that fails is told of, and the others go on."""
+    """Run one load on each system in turn, `repeat` times; a failing system is reported, and the others continue."""
     runs: dict[str, list[Figures]] = {kind.name: [] for kind in kinds}
     faults: dict[str, str] = {}
     for number in range(repeat):
@@ -53,7 +53,7 @@ def run_load(scenario: Scenario, kinds: list[type[System]], repeat: int, url: st
                 except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
                     faults[kind.name] = str(fault)
                     console.print(f"  {kind.name}, run {number + 1}: failed: {fault}")
-    return {name: median(found) if found else faults[name] for name, found in runs.items()}
+    return {name: median(measured) if measured else faults[name] for name, measured in runs.items()}
 
 
 def main(

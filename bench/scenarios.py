@@ -1,4 +1,4 @@
-"""The loads of the benchmark, and what is to be reached with each."""
+"""Defines the loads of the benchmark, and the goal of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from bench.systems import Bare, Node, NodeStreams, Stock, Swallowtail, System
 
 Figures = dict[str, float]
-#: By system; one that failed every time has none.
+#: By system; one that always failed has none.
 Outcome = Mapping[str, Figures]
 
 OURS, STOCK, NODE = Swallowtail.name, Stock.name, Node.name
@@ -16,14 +16,14 @@ OURS, STOCK, NODE = Swallowtail.name, Stock.name, Node.name
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure to reach. `reached` is asked only when every system that it compares with has figures."""
+    """A figure to reach. `reached` is only called if every system that it compares has figures."""
 
     text: str
     reached: Callable[[Outcome], bool]
     beside: Sequence[str] = ()
 
     def judge(self, outcome: Outcome) -> bool | None:
-        """Tell whether it is reached; None when nobody can tell."""
+        """Return whether the goal is reached; None if figures are missing."""
         if not all(outcome.get(name) for name in (OURS, *self.beside)):
             return None
         return self.reached(outcome)
@@ -46,11 +46,11 @@ class Scenario:
 
     @property
     def events(self) -> int:
-        """How many events each room gets."""
+        """The number of events for each room."""
         return self.burst or round(self.rate * self.seconds)
 
     def shortened(self) -> Scenario:
-        """Return the same load for a quick look."""
+        """Return the same load, shortened."""
         return replace(self, seconds=3.0)
 
 

@@ -1,7 +1,7 @@
-"""How long a second `scripts/up` takes until a request is served. The goal is 5 seconds on two idle cores.
+"""Measures how long a second `scripts/up` takes until a request is served. The goal is 5 seconds on two idle cores.
 
-Run `python bench/second_start.py` in the virtual environment, on a machine that does nothing else. It starts
-Swallowtail on a directory of its own, once to prepare it and then as often as asked, and prints a line for each start.
+Run `python bench/second_start.py` in the virtual environment, on a machine without other load. It starts Swallowtail in
+a new directory, once to prepare it and then as often as requested, and prints a line for each start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GOAL = 5.0
 
 
 def main() -> None:
-    """Measure; the exit code is 1 when the median misses the goal."""
+    """Measure; the exit code is 1 if the median misses the goal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--times", type=int, default=5, help="starts to measure")
     times = parser.parse_args().times
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def start_once(var: Path) -> float:
-    """Start, wait for the first served request, stop; seconds from the start to that request's answer."""
+    """Start, wait for the first served request, stop; return the seconds from the start to the answer."""
     port = find_port()
     env = {**os.environ, "SWALLOWTAIL_VAR_DIR": str(var), "SWALLOWTAIL_PORT": str(port)}
     began = time.perf_counter()
@@ -57,7 +57,7 @@ def start_once(var: Path) -> float:
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered, with whatever status."""
+    """Return whether a GET is answered, with any status."""
     try:
         urllib.request.urlopen(url, timeout=5).close()
     except urllib.error.HTTPError:

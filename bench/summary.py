@@ -1,6 +1,6 @@
-"""The table of the README: some figures of the last benchmark, beside those of the peers.
+"""Writes the benchmark table of the README, with figures of the last run beside those of the peers.
 
-`python -m bench.summary` writes it anew, between two marks in `README.md`, from what `./scripts/bench` left in
+`python -m bench.summary` replaces it between two marks in `README.md`, from the results of `./scripts/bench` in
 `var/bench.json`; `./scripts/bench --readme README.md` does both.
 """
 
@@ -22,13 +22,13 @@ LATENCY = ("p50_ms", "p99_ms")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of one load; one that stands alone is compared with ours."""
+    """Figures of one load; a single figure is compared with ours."""
 
     load: str
     text: str
     unit: str
     figures: Sequence[str] = ("cpu_us",)
-    #: What stands for a system that was not measured.
+    #: The text for a system that was not measured.
     instead: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ ROWS = [
 
 
 def make_table(results: Results) -> str:
-    """Return the table as Markdown. Raises KeyError when a load is missing."""
+    """Return the table as Markdown. Raises KeyError if a load is missing."""
     lines = ["| load | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     lines += [f"| {row.text} | " + " | ".join(_cell(results[row.load], row, name) for name in COLUMNS) + " |"
               for row in ROWS]  # fmt: skip
@@ -59,7 +59,7 @@ def make_table(results: Results) -> str:
 
 
 def put_in(page: str, table: str) -> str:
-    """Return a page with the table between its marks. Raises ValueError when they are not there."""
+    """Return a page with the table between its marks. Raises ValueError if they are missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -72,12 +72,12 @@ def write(readme: Path, results: Results) -> None:
     readme.write_text(put_in(readme.read_text(encoding="utf-8"), make_table(results)), encoding="utf-8")
 
 
-def _cell(found: Mapping[str, Figures | str], row: Row, name: str) -> str:
-    figures = found.get(name)
+def _cell(results: Mapping[str, Figures | str], row: Row, name: str) -> str:
+    figures = results.get(name)
     if not isinstance(figures, dict):
         return "failed" if figures else row.instead.get(name, "")
     cell = " / ".join(_number(figures[figure]) for figure in row.figures) + f" {row.unit}"
-    ours = found.get(OURS)
+    ours = results.get(OURS)
     if name == OURS or len(row.figures) > 1 or not isinstance(ours, dict):
         return cell
     (figure,) = row.figures

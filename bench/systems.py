@@ -1,4 +1,4 @@
-"""The systems of the benchmark, each started as a process of its own on a free port of this machine."""
+"""Starts each system of the benchmark as a process on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from swallowtail.app.core.services.tasks import create_instance
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
 TICKS = os.sysconf("SC_CLK_TCK")
-#: Seconds that a process may take to do what it was started for.
+#: Seconds that a process may take to perform its task.
 PATIENCE = 60.0
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody listens. Raises RuntimeError when the process has ended instead, or takes a minute."""
+    """Wait until a process listens. Raises RuntimeError if the process ends instead, or takes a minute."""
     end = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < end:
         with socket.socket() as probe:
@@ -49,42 +49,42 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 class Emitter:
-    """A process that emits once it is told to: to start one takes longer than many a measurement."""
+    """A process that emits on command: starting it would take longer than many measurements."""
 
     def __init__(self, line: list[str], environment: dict[str, str]) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(line, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True)
 
     def ready(self) -> None:
-        """Wait until it could begin. Raises RuntimeError when it has ended instead."""
+        """Wait until it is ready. Raises RuntimeError if it ends instead."""
         assert self._process.stdout is not None
         if not self._process.stdout.readline():
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
 
     def go(self) -> None:
-        """Have it begin."""
+        """Let it begin."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
     def finish(self) -> dict[str, Any]:
-        """Wait for its end and return what it says then (see `bench/emit.py`)."""
+        """Wait for its end and return its output (see `bench/emit.py`)."""
         try:
-            said = self._process.communicate(timeout=2 * PATIENCE)[0].splitlines()
+            lines = self._process.communicate(timeout=2 * PATIENCE)[0].splitlines()
         except subprocess.TimeoutExpired:
             self._process.kill()
-            said = self._process.communicate()[0].splitlines()[:0]
-        if not said:
+            lines = self._process.communicate()[0].splitlines()[:0]
+        if not lines:
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
-        told: dict[str, Any] = json.loads(said[-1])
-        return told
+        report: dict[str, Any] = json.loads(lines[-1])
+        return report
 
 
 class System(ABC):
     """One system under measurement: a server process, and how to emit to it."""
 
     name = ""
-    #: What `bench.emit` calls it.
+    #: Its name in `bench.emit`.
     emits_as = ""
 
     def __init__(self, redis_url: str, scratch: Path, rooms: int) -> None:
@@ -113,7 +113,7 @@ class System(ABC):
         wait_for_port(self.port, self.process)
 
     def emitter(self, rooms: range, rate: int, count: int, first: int) -> Emitter:
-        """Start an emitter, which waits for its `go`."""
+        """Start an emitter, which waits for `go`."""
         return Emitter(self.emit_command(rooms, rate, count, first), self.environment)
 
     def cpu_seconds(self) -> float:
@@ -123,7 +123,7 @@ class System(ABC):
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def memory(self) -> int:
-        """Return the bytes of memory that are the server's own (proportional set size)."""
+        """Return the bytes of memory of the server alone (proportional set size)."""
         assert self.process is not None
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -143,7 +143,7 @@ class System(ABC):
 
 
 class Swallowtail(System):
-    """Ours: one web process on SQLite, with the same Redis as the others."""
+    """Swallowtail: one web process on SQLite, with the same Redis as the others."""
 
     name = "swallowtail"
     emits_as = "ours"
@@ -171,12 +171,12 @@ class Swallowtail(System):
             create_instance(runtime, f"Room {room}", f"room-{room}")
             task_id = f"bench-{room}"
             runtime.ledger.submit(NewTask(f"room-{room}", "bench", "Bench", {}, "", id=task_id))
-            # Ended at once: the task is there to hang events on, not to be run.
+            # Ended at once: the task only exists so that events can refer to it.
             runtime.ledger.request_cancel(task_id)
         runtime.close()
 
     def start(self) -> None:
-        """Start the server and wait until it answers: it listens before it has read its modules, the others after."""
+        """Start the server and wait until it answers: it listens before its modules are loaded, the others later."""
         super().start()
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=60) as answer:
             answer.read()
@@ -198,7 +198,7 @@ class Stock(System):
 
 
 class Bare(System):
-    """No system at all: the sends alone, so that it is known what of a figure is the machine's."""
+    """The sends alone, without a server, as a reference for the machine."""
 
     name = "bare sends"
     emits_as = "bare"
@@ -233,9 +233,9 @@ class NodeStreams(Node):
 
 
 def find_node() -> str:
-    """Return the path of Node: the one that was installed beside Python, or any."""
+    """Return the path of Node: the one installed beside Python, or any."""
     beside = Path(sys.executable).parent / "node"
-    found = str(beside) if beside.exists() else shutil.which("node")
-    if found is None:
+    path = str(beside) if beside.exists() else shutil.which("node")
+    if path is None:
         raise RuntimeError("there is no node: run scripts/bench, which installs it")
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""What the benchmark found, as tables: for a terminal, and as Markdown for the documentation."""
+"""Formats the results of the benchmark as tables, for a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORDS = {True: "reached", False: "not reached", None: "cannot be told"}
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what the figures were measured with."""
+    """Return a description of the machine and its software."""
     node = subprocess.run([find_node(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
     names = ("python-socketio", "Flask-SocketIO", "eventlet", "redis", "hiredis")
     return {
@@ -44,7 +44,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def show(console: Console, results: Results, scenarios: Iterable[Scenario]) -> None:
-    """Print a table for each load, each figure with its ratio to ours, and what was to be reached."""
+    """Print a table for each load, with each figure's ratio to ours, and the goals."""
     for scenario in scenarios:
         heads, rows = _table(results[scenario.name])
         table = Table(title=scenario.name, title_justify="left", title_style="bold")
@@ -64,7 +64,7 @@ def judge(outcome: dict[str, Figures | str], scenario: Scenario) -> list[tuple[s
 
 
 def as_markdown(results: Results, scenarios: Iterable[Scenario], machine: dict[str, Any], runs: int) -> str:
-    """Return the whole of it as a page of Markdown."""
+    """Return everything as a page of Markdown."""
     return "\n".join(_lines(results, list(scenarios), machine, runs)) + "\n"
 
 
@@ -94,7 +94,7 @@ def _lines(results: Results, scenarios: list[Scenario], machine: dict[str, Any],
 
 
 def _table(outcome: dict[str, Figures | str]) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and the rows: a row for each figure, a column for each system."""
+    """Return header and rows: a row for each figure, a column for each system."""
     names = list(outcome)
     ours = outcome.get(OURS)
     figures = next((list(found) for found in outcome.values() if isinstance(found, dict)), [])

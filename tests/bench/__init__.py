@@ -1,1 +1,1 @@
-"""The benchmark's own arithmetic: what it says of a system must be true of it."""
+"""Tests of the benchmark's arithmetic."""

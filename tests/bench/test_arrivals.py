@@ -1,4 +1,4 @@
-"""What a load client was sent is read as it came: numbers in order, times of the piece that ended each, losses."""
+"""What a load client received is parsed correctly: numbers in order, times of pieces, losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark runs: one load on our own system, by the command that measures, with nothing lost or sent twice."""
+"""The benchmark command runs one load on our own system, without lost or repeated events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the README is made from what was measured, and stands between its marks."""
+"""The table of the README is made from the measurements and replaced between its marks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A goal is reached, is not, or cannot be told; a peer that failed is shown as failed."""
+"""A goal is reached, missed or unknown; a failed peer is shown as failed."""
 
 from __future__ import annotations
 
