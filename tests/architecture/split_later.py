@@ -2,12 +2,9 @@
 
 SPLIT_LATER = {
     "app/core/identity/api_tokens.py",
-    "app/core/identity/authenticate.py",
     "app/core/identity/users.py",
     "app/core/queries/authorized.py",
     "app/core/security/permissions.py",
-    "clients/javascript/task_websocket_client.js",
-    "clients/python/task_websocket_client.py",
     "tests/clients/test_python_client.py",
     "tests/conformance/echo.py",
     "tests/core/audit/test_audit_log.py",

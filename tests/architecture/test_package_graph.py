@@ -17,6 +17,10 @@ def test_the_table_lists_every_package_and_no_other() -> None:
     assert package_graph.find_unlisted_packages(read_tree()) == []
 
 
+def test_every_arrow_is_used() -> None:
+    assert package_graph.find_unused_arrows(read_tree()) == []
+
+
 def test_every_arrow_points_up_in_the_table() -> None:
     assert package_graph.find_cycles() == []
 
@@ -53,6 +57,11 @@ def test_an_import_without_an_arrow_is_found(path: str, code: str) -> None:
 def test_a_package_outside_the_table_is_found() -> None:
     found = added(package_graph.find_unlisted_packages, "app/core/extras/file.py", "import os")
     assert found == ["core.extras is present only"]
+
+
+def test_an_arrow_without_an_import_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARROWS, "core.errors", "core.ledger.tasks")
+    assert package_graph.find_unused_arrows(read_tree()) == ["core.errors -> core.ledger.tasks"]
 
 
 def test_an_arrow_that_points_down_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
