@@ -1,4 +1,4 @@
-"""Every error of the domain. The road crosses here whenever something is refused.
+"""Defines the errors of the domain.
 
 The docstring of a class is its default message; `code` is its name on the wire (REST problem details, Socket.IO
 `error`, CLI). `field` names the part of the input that was wrong, such as `input.platforms[0]`.
@@ -14,7 +14,7 @@ WHEN_FULL = 5.0
 
 
 class SwallowtailError(Exception):
-    """Something went wrong."""
+    """The operation failed."""
 
     code = "error"
     #: Seconds after which it is worth trying again, where that is known.
@@ -46,7 +46,7 @@ class NotReleased(SettingsError):
 
 
 class InvalidInput(SwallowtailError):
-    """The input is not valid."""
+    """Invalid input."""
 
     code = "invalid_input"
 
@@ -65,7 +65,7 @@ class TooLarge(SwallowtailError):
 
 
 class TooMany(SwallowtailError):
-    """This is more than one caller may have at once."""
+    """Too many at once for one caller."""
 
     code = "too_many"
 
@@ -77,7 +77,7 @@ class TooMany(SwallowtailError):
 
 
 class TooFast(SwallowtailError):
-    """This is more than one caller may ask for in this time."""
+    """Too many requests."""
 
     code = "rate_limited"
     retry_after: float
@@ -88,7 +88,7 @@ class TooFast(SwallowtailError):
 
 
 class Unauthenticated(SwallowtailError):
-    """Say who you are: a token is missing, unknown, expired or revoked."""
+    """Sign-in required: the token is missing, unknown, expired or revoked."""
 
     code = "unauthenticated"
     #: Whether a token was shown, and its id where its bearer proved to have it. For the audit log, not for them.
@@ -97,41 +97,41 @@ class Unauthenticated(SwallowtailError):
 
 
 class Forbidden(SwallowtailError):
-    """You may not do this here."""
+    """Permission denied."""
 
     code = "forbidden"
 
 
 class NotFound(SwallowtailError):
-    """There is no such thing, or it is not yours to see."""
+    """Not found, or not visible to you."""
 
     code = "not_found"
 
 
 class Conflict(SwallowtailError):
-    """The thing is not in a state that allows this."""
+    """The current state does not allow this."""
 
     code = "conflict"
 
 
 class Unavailable(SwallowtailError):
-    """A service that this needs is away; try again later."""
+    """A required service is unavailable; try again later."""
 
     code = "unavailable"
 
 
 class CutOff(Unavailable):
-    """The database went away in the middle of something; nothing of it was stored, unless that was being done."""
+    """The database connection broke; nothing was stored, unless the commit had begun."""
 
 
 class NotSetUp(Unavailable):
-    """This deployment is not set up for it."""
+    """This server is not configured for it."""
 
     code = "not_set_up"
 
 
 class Busy(SwallowtailError):
-    """More come at once than can be let in; come back a little later."""
+    """Too many connections at once; try again later."""
 
     code = "busy"
 

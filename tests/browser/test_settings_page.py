@@ -109,7 +109,7 @@ def delete_instance(page: Page, complaints: Complaints, pages: InstancePages) ->
     with forgiving(complaints, "422"):
         form.get_by_role("textbox").fill("not this one")
         form.get_by_role("button").click()
-        expect(form.locator("[data-field=confirm] > .field-error")).to_contain_text("id once more")
+        expect(form.locator("[data-field=confirm] > .field-error")).to_contain_text("must be the instance's id")
     assert pages.deployment.events(pages.instance) != []
     assert nothing_ran(page)
     form.get_by_role("textbox").fill(pages.instance)

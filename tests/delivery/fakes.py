@@ -174,7 +174,7 @@ class FakeReader(DatabaseReader):
 
     def _check(self) -> None:
         if self.away:
-            raise Unavailable("the database is locked or away")
+            raise Unavailable("the database is locked or unavailable")
 
 
 def make_event(

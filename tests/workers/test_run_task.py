@@ -191,7 +191,7 @@ def test_an_absent_database_is_no_ones_error(
         return complete(*end) if len(tries) > 2 else away()
 
     def away(*_: object) -> None:
-        raise Unavailable("the database is locked or away")
+        raise Unavailable("the database is locked or unavailable")
 
     with monkeypatch.context() as patched:
         patched.setattr(type(harness.rt.runs), "claim", away)

@@ -275,5 +275,5 @@ def _check_end(found: Verdict, end: Any, anchor: Anchor | None) -> None:
 
 def _read_cursor(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise InvalidInput("this is not a cursor that a list gave out", field="cursor")
+        raise InvalidInput("this is not a valid cursor", field="cursor")
     return int(cursor)

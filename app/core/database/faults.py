@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from swallowtail.app.core.errors import NotSetUp, Unavailable
 
-AWAY = "the database is locked or away"
+AWAY = "the database is locked or unavailable"
 FULL = "the database's disk is full"
 READ_ONLY = "the database takes no writes"
 BROKEN_DISK = "the database cannot read or write its disk"

@@ -84,7 +84,7 @@ def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
         raise Forbidden("only users have personal tokens")
     acts = None if wish.acts is None else _check_acts(wish.acts, frozenset(Act))
     if actor.acts is not None and (acts is None or not acts <= actor.acts):
-        raise Forbidden("a token cannot be used to mint one that allows more")
+        raise Forbidden("a token cannot create a token with more permissions")
     instance_id = None if wish.instance_id is None else check_instance_id(wish.instance_id)
 
     def check(change: Change) -> None:

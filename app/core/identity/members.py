@@ -111,7 +111,7 @@ def _check_owners(
         # Locked in one order, so that two who remove each other cannot both succeed.
         ids = session.scalars(select(Membership.user_id).where(*owners).order_by(Membership.user_id).with_for_update())
         if len(ids.all()) == 1:
-            raise Conflict("this is the last owner; make somebody else one first", field="name")
+            raise Conflict("this is the last owner; make another member an owner first", field="name")
 
 
 def _settle(change: Change, instance_id: str, user: User, before: Role | None, after: Role | None) -> None:

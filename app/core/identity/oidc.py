@@ -102,7 +102,7 @@ class Provider:
         """
         settings = self._settings
         if not hmac.compare_digest(attempt.state.encode(), told.get("state", "").encode()):
-            raise Unauthenticated("this sign-in was not begun here; begin again")
+            raise Unauthenticated("this sign-in was started elsewhere; try again")
         if told.get("iss", settings.oidc_issuer) != settings.oidc_issuer:
             raise Unauthenticated(_WRONG)
         if "code" not in told:
@@ -151,7 +151,7 @@ class Provider:
         issuer = self._settings.oidc_issuer
         found = self._read_json(client, issuer.rstrip("/") + _DISCOVERY)
         if found.get("issuer") != issuer:
-            raise Unavailable("the identity provider calls itself by another name than SWALLOWTAIL_OIDC_ISSUER")
+            raise Unavailable("the issuer of the identity provider differs from SWALLOWTAIL_OIDC_ISSUER")
         addresses = {name: found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         for name, address in addresses.items():
             if not isinstance(address, str) or not is_safe_address(address):
@@ -201,4 +201,4 @@ def is_safe_address(address: str) -> bool:
 
 
 def _away(fault: Exception) -> Unavailable:
-    return Unavailable(f"the identity provider cannot be asked ({type(fault).__name__})")
+    return Unavailable(f"the identity provider cannot be reached ({type(fault).__name__})")

@@ -154,11 +154,11 @@ def sign_out(runtime: CallContext) -> None:
     actor = runtime.caller.actor
     require_known(actor)
     if actor.kind == "front_end":
-        raise Forbidden("a front end's token is ended by an admin of its instance")
+        raise Forbidden("only an admin of the instance can revoke an API token of a front end")
     with runtime.db.read() as session:
         token = session.get(AccessToken, actor.token_id or "")
     if token is None:
-        raise Conflict("this token was not issued here, so that it cannot be ended here")
+        raise Conflict("this token was not issued here and cannot be revoked here")
     if token.kind == "session":
         close_session(runtime, token.id)
     else:

@@ -145,7 +145,7 @@ def set_password(runtime: CallContext, name: str, password: str) -> UserView:
         Unauthenticated, Forbidden: the caller is no superuser.
         NotFound: there is no such user.
         InvalidInput: the password cannot be used.
-        Conflict: an identity provider vouches for this user.
+        Conflict: this user signs in through an identity provider.
     """
     require_outside(runtime.caller.actor, Act.KEEP_USERS)
     return _change_password(runtime, Act.KEEP_USERS, User.name == clean(name.strip().lower()), password)
@@ -155,7 +155,7 @@ def change_own_password(runtime: CallContext, present: str, new: str) -> UserVie
     """Give the caller another password; everything issued to them before is revoked, this session too.
 
     Raises:
-        Unauthenticated: the caller is no user, or the present password is wrong.
+        Unauthenticated: the caller is no user, or the current password is wrong.
         Forbidden: the caller shows a token that allows less than everything.
         InvalidInput, Conflict: see `set_password`.
     """
@@ -168,7 +168,7 @@ def change_own_password(runtime: CallContext, present: str, new: str) -> UserVie
         user = session.get(User, actor.user_id)
     if not runtime.passwords.verify(None if user is None else user.password_hash, present):
         runtime.commit(lambda change: _note(change, "user.password_refuse", user))
-        raise Forbidden("the present password is wrong", field="password")
+        raise Forbidden("the current password is wrong", field="password")
     return _change_password(runtime, Act.KEEP_OWN_TOKENS, User.id == actor.user_id, new)
 
 
@@ -289,7 +289,7 @@ def _change_password(runtime: CallContext, act: Act, which: ColumnElement[bool],
         if user is None:
             raise NotFound("there is no such user", field="name")
         if user.issuer is not None:
-            raise Conflict("an identity provider vouches for this user", field="name")
+            raise Conflict("this user signs in through an identity provider", field="name")
         user.password_hash = kept
         _void(change, user)
         _note(change, "user.password", user)

@@ -58,7 +58,7 @@ def count_creation(session: Session, actor: Actor, most: int) -> str | None:
     if user_id is None or actor.is_superuser:
         return user_id
     if most == 0:
-        raise Forbidden("only superusers create instances here; ask one for yours")
+        raise Forbidden("only superusers can create instances")
     # Two who create at the same moment take turns here, so that the second counts the first one's.
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
     has = session.scalar(select(func.count()).select_from(Instance).where(Instance.created_by == user_id)) or 0

@@ -155,7 +155,7 @@ def list_schedules(
         (last,) = _decode(cursor, (str,))
         after = session.scalar(select(Schedule.name).where(Schedule.id == last, Schedule.instance_id == instance_id))
         if after is None:
-            raise InvalidInput("the schedule that this cursor names is gone; begin again", field="cursor")
+            raise InvalidInput("the cursor's schedule was deleted; start again from the first page", field="cursor")
         query = query.where(Schedule.name > after)
     rows = session.scalars(query.order_by(Schedule.name).limit(limit + 1)).all()
     more = _encode([rows[limit - 1].id]) if len(rows) > limit else None
@@ -191,10 +191,10 @@ def _decode(cursor: str, shape: tuple[type, ...]) -> list[Any]:
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as fault:
-        raise InvalidInput("this is not a cursor that a list gave out", field="cursor") from fault
+        raise InvalidInput("this is not a valid cursor", field="cursor") from fault
     # PostgreSQL refuses text with NUL.
     if not isinstance(parts, list) or [type(part) for part in parts] != list(shape) or "\x00" in str(parts[-1]):
-        raise InvalidInput("this is not a cursor that a list gave out", field="cursor")
+        raise InvalidInput("this is not a valid cursor", field="cursor")
     return parts
 
 
@@ -202,4 +202,4 @@ def _moment(micros: int) -> datetime:
     try:
         return datetime.fromtimestamp(micros / 1_000_000, UTC)
     except (OverflowError, ValueError, OSError) as fault:
-        raise InvalidInput("this is not a cursor that a list gave out", field="cursor") from fault
+        raise InvalidInput("this is not a valid cursor", field="cursor") from fault

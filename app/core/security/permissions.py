@@ -168,7 +168,7 @@ def require(session: Session, actor: Actor, act: Act, instance_id: str, *, hold:
     if act not in OF_ONE_TASK:
         require_whole(actor)
     if actor.kind != "front_end" and _RANK[role] < _RANK[LEAST_ROLE[act]]:
-        raise Forbidden(f"this takes the role {LEAST_ROLE[act]}; yours is {role}")
+        raise Forbidden(f"this requires the role {LEAST_ROLE[act]}; your role is {role}")
 
 
 def require_task(session: Session, actor: Actor, act: Act, task_id: str, *, hold: bool = False) -> str:
@@ -249,7 +249,7 @@ def require_outside(actor: Actor, act: Act) -> None:
     if narrow or (actor.acts is not None and act not in actor.acts and allowed not in actor.acts):
         raise Forbidden(f"this token does not allow {act}")
     if act in SUPERUSERS_ONLY and not actor.is_superuser:
-        raise Forbidden("this takes a superuser")
+        raise Forbidden("this requires a superuser")
 
 
 def read_role(session: Session, actor: Actor, instance_id: str, *, hold: bool = False) -> Role | None:

@@ -81,7 +81,7 @@ def check_cron(expression: str) -> str:
     except CronSimError as fault:
         raise InvalidInput(f"cron is not valid: {str(fault).lower()}", field="cron") from None
     if first is None:
-        raise InvalidInput("cron names a time that never comes", field="cron")
+        raise InvalidInput("cron matches no date", field="cron")
     return " ".join(fields)
 
 

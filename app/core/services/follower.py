@@ -114,7 +114,7 @@ class Follower:
         try:
             page: _Page = self._runtime.db.run(self._read, write=False)
         except DBAPIError as fault:
-            raise Unavailable("the database is locked or away") from fault
+            raise Unavailable("the database is locked or unavailable") from fault
         self.cursor, self._epoch, self.task = page.cursor, page.epoch, page.task
         self._wants_all = False
         return page

@@ -92,7 +92,7 @@ class _Doomed:
         query = select(Instance.epoch).where(Instance.id == self.instance_id)
         found = change.session.scalar(query.with_for_update(read=share, key_share=share))
         if found is not None and found != self.epoch:
-            raise Conflict("the instance has begun another log meanwhile", field="instance_id")
+            raise Conflict("the instance's log was restarted meanwhile", field="instance_id")
         return found is not None
 
 
@@ -113,7 +113,7 @@ def delete_instance(runtime: CallContext, instance_id: str, confirm: str) -> Rem
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")
     if confirm != instance_id:
-        raise InvalidInput("say the instance's id once more, to be sure", field="confirm")
+        raise InvalidInput("confirm must be the instance's id", field="confirm")
     doomed = _Doomed(runtime, instance_id, head.epoch)
     doomed.commit(_close)
     doomed.repeat(_delete_schedules)

@@ -80,7 +80,7 @@ def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | No
             raise NotFound("there is no such instance", field="instance_id")
         same = (Schedule.instance_id == instance_id, Schedule.name == name)
         if change.session.scalar(select(Schedule.id).where(*same)) is not None:
-            raise Conflict("there is a schedule of this name", field="name")
+            raise Conflict("a schedule with this name exists", field="name")
         row.created_at = clock(change.session, at)
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
@@ -97,7 +97,7 @@ def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | No
     try:
         return _view(runtime, runtime.commit(work))
     except IntegrityError:
-        raise Conflict("there is a schedule of this name", field="name") from None
+        raise Conflict("a schedule with this name exists", field="name") from None
 
 
 def _tell(session: Session, runtime: CallContext, row: Schedule, payload: Any) -> Told:

@@ -52,7 +52,7 @@ def check_submission(session: Session, context: CallContext, wanted: Submission)
     check_instance_id(wanted.instance_id)
     kind = check_line(wanted.kind, "kind", longest=100)
     if kind == PROBE and not settings.has_probe:
-        raise InvalidInput("the agent 'probe' is off here; SWALLOWTAIL_PROBE=on turns it on", field="kind")
+        raise InvalidInput("the agent 'probe' is disabled; SWALLOWTAIL_PROBE=on enables it", field="kind")
     compute = here if looks_small(wanted.input) else context.offload
     compute(check_json, wanted.input, "input", settings)
     key = wanted.idempotency_key

@@ -119,4 +119,4 @@ class DatabaseReader:
         except DBAPIError as fault:
             if not is_transient(fault):
                 raise
-            raise Unavailable("the database is locked or away") from fault
+            raise Unavailable("the database is locked or unavailable") from fault

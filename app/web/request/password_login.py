@@ -37,7 +37,7 @@ def change_password(present: str, new: str) -> None:
     """Change the caller's password; the attempt counts as a login. Raises as `sign_in` does.
 
     Raises:
-        Forbidden: the present password is wrong, or the caller's token has restricted permissions.
+        Forbidden: the current password is wrong, or the caller's token has restricted permissions.
         InvalidInput: the new password is not acceptable.
         Conflict: an identity provider authenticates this user.
     """
