@@ -41,9 +41,10 @@ def test_an_admin_keeps_members(callers_app: CallersApp) -> None:
 def test_a_front_ends_token_shows_what_it_was_minted_for_until_it_is_revoked(callers_app: CallersApp) -> None:
     tokens = "/api/v1/instances/acme/front-end-tokens"
     new_token = {"name": "page", "task_id": callers_app.task_id, "fields": ["message"], "lifetime": 60.0}
+    before = expect_json(callers_app.request("admin", "GET", tokens))["items"]
     minted = expect_json(callers_app.request("admin", "POST", tokens, new_token), 201)
     listed = expect_json(callers_app.request("admin", "GET", tokens))["items"]
-    assert [one["id"] for one in listed] == [minted["token"]["id"]]
+    assert [one["id"] for one in listed] == [minted["token"]["id"], *(one["id"] for one in before)]
     assert minted["secret"] not in str(listed)
     actor = callers_app.web_app.web.tokens.read(minted["secret"])
     assert (actor.instance_id, actor.task_id, actor.fields) == ("acme", callers_app.task_id, frozenset({"message"}))
