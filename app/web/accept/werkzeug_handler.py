@@ -53,7 +53,7 @@ def make_werkzeug_handler(deadlines: ReadDeadlines, keepalive: float) -> type[WS
 
 
 def report_responses(app: Any) -> Any:
-    """Return the application; it tells the handler when a response is complete and the server reads on."""
+    """Return the application; it notifies the handler when a response is complete."""
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         response = app(environ, start_response)

@@ -1,7 +1,7 @@
 """Checks the `Host` header of a request against the names of this server.
 
 A page of another site can point its own host name to this machine (DNS rebinding). Its requests then have the same
-origin as their target; only the name in `Host` tells them from requests of our own pages.
+origin as their target; only the name in `Host` distinguishes them from requests of our own pages.
 """
 
 from __future__ import annotations

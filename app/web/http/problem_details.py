@@ -119,7 +119,7 @@ def answer_problem(
     if field is not None:
         body["field"] = field[:_MAX_FIELD]
     if errors:
-        body["errors"] = [{**found, "field": found["field"][:_MAX_FIELD]} for found in errors[:_MAX_ERRORS]]
+        body["errors"] = [{**error, "field": error["field"][:_MAX_FIELD]} for error in errors[:_MAX_ERRORS]]
     body |= more or {}
     return Response(orjson.dumps(body), kind.status, headers, mimetype=MEDIA_TYPE)
 

@@ -66,8 +66,8 @@ def read_json(body: bytes, settings: Settings) -> Any:
     """
     try:
         value = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
-        raise InvalidJson(f"the body is not JSON: {fault}") from None
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"the body is not JSON: {error}") from None
     if _LONG_NUMBER.search(body):
         value = _read_exactly(body)
     if not isinstance(value, dict):

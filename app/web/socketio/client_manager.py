@@ -1,9 +1,9 @@
-"""Flask-SocketIO's message queue, for other programs' emits into our rooms (docs/protocol.md, section 4).
+"""Manages rooms, and receives other programs' emits from Redis (docs/protocol.md, section 4).
 
-Beside the road: our own events never travel here. What differs from the stock manager: Redis may be away at any time
-and for any while, and is heard again within a second of its return; a publish takes at most `publish_timeout`; and the
-server learns the moment at which a connection has been accepted, which is when it may be told so. Under strict delivery
-processes of ours sign what they say here; of what others say, only emits of the names that were set are taken.
+The server's own events do not use this channel. It differs from the stock manager in three ways: it survives any outage
+of Redis and receives again within a second, a publish takes at most `publish_timeout`, and the server learns when a
+connection is accepted. Under strict delivery our own processes sign their messages here; of other messages, only emits
+of configured names count.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from swallowtail.app.delivery.metrics import MESSAGES
 
 log = structlog.get_logger(__name__)
 
-#: Events that only we send; under strict delivery nobody may use their names here, where nothing of ours travels.
+#: Events that only the server sends, on other channels; under strict delivery nothing else may use their names here.
 OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
-#: Names that mean something to Socket.IO's clients.
+#: Event names with a meaning in Socket.IO's clients.
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
-#: What is taken of another program's emit; no callback, for which we would have to answer.
-_OF_AN_EMIT = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
+#: Members of another program's emit that count; a callback does not, since the server would have to answer it.
+_EMIT_MEMBERS = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 
 
-class _Over(BaseException):
-    """The listening is over. No `Exception`: the library takes every one of these for a reason to begin again."""
+class _Stopped(BaseException):
+    """Ends the listening thread. Not an `Exception`: the library listens again after each of those."""
 
 
 class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library has no types
-    """The client manager of a web process: rooms here, emits of others from Redis."""
+    """The client manager of a web process: its rooms, and emits of other programs from Redis."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError when others may emit a name of ours, or the key that is needed is missing."""
+        """Raises SettingsError if a foreign event has a reserved name, or the signing key is missing."""
         super().__init__(settings.redis, channel=settings.socketio_channel)
         self._settings = settings
         self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
         self._foreign = _read_names(settings.foreign_events)
-        #: Called with the id of every connection that has just been accepted.
+        #: Called with the id of each accepted connection.
         self.on_accepted: Callable[[str], None] = _ignore
-        #: The rooms of each connection: the stock manager goes through all rooms there are to find them.
+        #: The rooms of each connection: the stock manager would search all rooms for them.
         self._rooms_of: dict[str, set[str | None]] = {}
         self._subscriber = RedisSubscriber(settings, settings.socketio_channel)
         self._stopping, self._stopped = threading.Event(), threading.Event()
 
     def stop(self) -> None:
-        """Hear nothing any more, and end the thread that listens."""
+        """End the listening thread."""
         self._stopping.set()
         # The library starts the thread with the first client.
         if hasattr(self, "thread"):
@@ -67,24 +67,24 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
     def _thread(self) -> None:
         try:
             super()._thread()
-        except _Over:
+        except _Stopped:
             self._stopped.set()
 
-    def admit(self, heard: bytes) -> Any:
-        """Return what is to be done of a message that came by Redis: its JSON, or a part of it; None for nothing."""
-        bare = self._voucher.unwrap(self.channel, heard)
-        if bare is not None:
-            return bare
+    def verify(self, data: bytes) -> Any:
+        """Return the JSON of a message from Redis, or its allowed members; None to ignore the message."""
+        content = self._voucher.unwrap(self.channel, data)
+        if content is not None:
+            return content
         try:
-            told = orjson.loads(heard)
+            message = orjson.loads(data)
         except ValueError:
-            told = None
-        if isinstance(told, dict) and told.get("method") == "emit":
-            name = told.get("event")
+            message = None
+        if isinstance(message, dict) and message.get("method") == "emit":
+            name = message.get("event")
             if isinstance(name, str) and name in self._foreign:
-                return {part: told[part] for part in _OF_AN_EMIT if part in told}
+                return {member: message[member] for member in _EMIT_MEMBERS if member in message}
         MESSAGES.labels("forged").inc()
-        log.warning("foreign_message_refused", size=len(heard))
+        log.warning("foreign_message_refused", size=len(data))
         return None
 
     def _handle_emit(self, message: Any) -> None:
@@ -93,9 +93,9 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
             return
         try:
             super()._handle_emit(message)
-        except Exception as fault:
-            # The library tells nobody.
-            reason = f"{type(fault).__name__}: {fault}"[:200]
+        except Exception as error:
+            # The library does not log it.
+            reason = f"{type(error).__name__}: {error}"[:200]
             log.warning("foreign_emit_not_sent", name=message.get("event"), room=message.get("room"), reason=reason)
 
     def _publish(self, data: Any) -> None:
@@ -103,27 +103,27 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
             super()._publish(data)
             return
         if not self._subscriber.is_connected:
-            log.warning("message_queue_publish_failed", reason="Redis is away")
+            log.warning("message_queue_publish_failed", reason="Redis is unavailable")
             return
         if not self.connected:
             self._redis_connect()
         try:
             self.redis.publish(self.channel, self._voucher.wrap(self.channel, self.json.dumps(data).encode()))
-        except (redis.RedisError, OSError) as fault:
-            log.warning("message_queue_publish_failed", reason=str(fault))
+        except (redis.RedisError, OSError) as error:
+            log.warning("message_queue_publish_failed", reason=str(error))
 
     def _listen(self) -> Iterator[Any]:
         for reply in self._subscriber.replies(self._stopping):
             if reply is not None and reply[0] == b"message":
-                content = self.admit(reply[2])
+                content = self.verify(reply[2])
                 if isinstance(content, bytes):
                     content = _read(content)
                 if content is not None:
                     yield content
-        raise _Over
+        raise _Stopped
 
     def connect(self, sid: str, namespace: str) -> str:
-        """Note an accepted connection. The library calls this right after it has told the client."""
+        """Record an accepted connection. The library calls this right after it has sent CONNECT to the client."""
         accepted: str = super().connect(sid, namespace)
         if namespace == "/":
             self.on_accepted(accepted)
@@ -160,28 +160,28 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         self.connected = True
 
 
-def _read(heard: bytes) -> Any:
-    """Return a message as JSON; None, and a line in the log, for one that is none.
+def _read(data: bytes) -> Any:
+    """Return a message as JSON; None, and a log line, if it is not JSON.
 
-    Python's own programs write NaN and lone surrogates, which are no JSON: those are read, and sent on as null and as
+    Python programs write NaN and lone surrogates, which are not JSON: those are accepted, and sent as null and as
     escapes.
     """
     try:
-        return orjson.loads(heard)
+        return orjson.loads(data)
     except ValueError:
         pass
     try:
-        return json.loads(heard)
-    except (ValueError, RecursionError) as fault:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
         MESSAGES.labels("unreadable").inc()
-        log.warning("foreign_message_unreadable", size=len(heard), reason=str(fault)[:200])
+        log.warning("foreign_message_unreadable", size=len(data), reason=str(error)[:200])
         return None
 
 
 def _read_names(listed: str) -> frozenset[str]:
     names = frozenset(filter(None, (name.strip() for name in listed.split(","))))
     if wrong := sorted(names & (OURS | RESERVED)):
-        message = f"SWALLOWTAIL_FOREIGN_EVENTS: nobody else may emit {wrong[0]}"
+        message = f"SWALLOWTAIL_FOREIGN_EVENTS: {wrong[0]} is reserved"
         raise SettingsError(message, field="SWALLOWTAIL_FOREIGN_EVENTS")
     return names
 

@@ -23,7 +23,7 @@ def announce_restart(web: WebContainer) -> None:
 def close_connections(web: WebContainer) -> None:
     """Close every connection of this process, after what is queued for it.
 
-    Clients see a lost transport and reconnect to another process; a Socket.IO disconnect would tell them to stay away.
+    Clients see a lost transport and reconnect to another process; after a Socket.IO disconnect they would stay away.
     """
     if web.engine is not None:
         web.engine.close_all()

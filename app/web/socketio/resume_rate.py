@@ -25,7 +25,7 @@ class ResumeRate:
         self._lock = threading.Lock()
         #: Until when the started resumptions use up the rate.
         self._used_until = 0.0
-        #: The latest time that was given to a client.
+        #: The latest time that a client got.
         self._latest = 0.0
 
     def acquire(self, now: float | None = None) -> float:

@@ -112,7 +112,7 @@ class OutgoingBudget:
 
 
 class QueuedWrite:
-    """Counts one blocking write in the budget until it is written or given up."""
+    """Counts one blocking write in the budget until it is written or aborted."""
 
     def __init__(self, budget: OutgoingBudget, receiver: SlowReceiver) -> None:
         self._budget = budget

@@ -13,7 +13,7 @@ from swallowtail.app.web.websocket.batch import Batch
 from swallowtail.app.web.websocket.event_loop import READ, WRITE, EventLoop
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, OutgoingBudget, Piece
 
-#: Pieces that may wait for one client whatever their size: pings, and the answer to its last request.
+#: Pieces that of any size that may wait for one client: pings, and the answer to its last request.
 _MIN_PIECES = 18
 #: Pieces per write; the kernel takes at most 1024.
 _PIECES_PER_WRITE = 64

@@ -1,4 +1,4 @@
-"""Floods from one address: they are refused at the door, and an honest client elsewhere gets every event."""
+"""Floods from one address are refused, and an honest client elsewhere gets every event."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-#: Connections that are all begun before one of them is looked at, and how often: what a second brings of a flood of
-#: 2,000 a second, at once. How long a machine takes for them is its own business.
+#: Connections that start before the first of them is served, and how often: one second of a flood of 2,000 per second.
 AT_ONCE, WAVES = 2000, 3
-#: New connections that an address may have in a minute.
+#: New connections that an address may open per minute.
 ALLOWED = 60
 
 
 class Flood:
-    """Begins very many connections at the same time, and keeps what each of them was answered."""
+    """Opens very many connections at the same time, and keeps the response to each."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.address = address
-        self.begun = 0
+        self.opened = 0
         self.answers: list[bytes] = []
         self.seconds = 0.0
-        #: Of them, those in which connections were begun.
-        self.beginning = 0.0
+        #: Seconds of them in which connections were opened.
+        self.opening_seconds = 0.0
 
     def run(self) -> None:
         began = time.monotonic()
@@ -54,36 +53,36 @@ class Flood:
         with selectors.DefaultSelector() as selector:
             began = time.monotonic()
             for _ in range(AT_ONCE):
-                selector.register(self.begin(), selectors.EVENT_WRITE, bytearray())
-            self.beginning += time.monotonic() - began
+                selector.register(self.open(), selectors.EVENT_WRITE, bytearray())
+            self.opening_seconds += time.monotonic() - began
             end = time.monotonic() + PATIENCE
             while selector.get_map() and time.monotonic() < end:
                 for key, _ in selector.select(1.0):
-                    self.go_on(selector, key)
+                    self.advance(selector, key)
             for key in list(selector.get_map().values()):
                 self.finish(selector, key)
 
-    def begin(self) -> socket.socket:
+    def open(self) -> socket.socket:
         line = socket.socket()
         line.setblocking(False)
         line.bind((ATTACKER, 0))
         assert line.connect_ex(self.address) in (0, errno.EINPROGRESS)
-        self.begun += 1
+        self.opened += 1
         return line
 
-    def go_on(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-        """Ask for a websocket once the connection stands, then take the answer."""
+    def advance(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+        """Request a websocket once the connection is open, then read the response."""
         line = cast("socket.socket", key.fileobj)
         try:
             if key.events == selectors.EVENT_WRITE:
                 line.send(UPGRADE)
                 selector.modify(line, selectors.EVENT_READ, key.data)
                 return
-            told = line.recv(4096)
+            received = line.recv(4096)
         except OSError:
-            told = b""
-        key.data.extend(told)
-        if not told or b"\r\n\r\n" in key.data:
+            received = b""
+        key.data.extend(received)
+        if not received or b"\r\n\r\n" in key.data:
             self.finish(selector, key)
 
     def finish(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
@@ -101,7 +100,7 @@ def open_line(address: tuple[str, int]) -> socket.socket:
 
 
 def send_ten_megabytes(line: socket.socket) -> None:
-    """Begin a frame of ten megabytes and send it until the server has had enough."""
+    """Start a frame of ten megabytes and send it until the server closes."""
     size = 10 * 1024 * 1024
     try:
         line.sendall(b"\x81\xff" + size.to_bytes(8, "big") + b"\0\0\0\0")
@@ -128,7 +127,7 @@ def test_an_honest_client_is_served_while_others_flood(new_deployment: Callable[
         with BusyAuthor(author):
             for thread in threads:
                 thread.start()
-            # Somebody honest comes in the middle of it all.
+            # An honest client connects in the middle of the flood.
             late = ResumingRecorder(web.url).connect()
             head = late.follow(author.instance_id)["head"]
             for thread in threads:
@@ -139,23 +138,23 @@ def test_an_honest_client_is_served_while_others_flood(new_deployment: Callable[
         late.disconnect()
         for line in large:
             line.close()
-    # For whoever wants to know how strong it was on this machine (`pytest -rP`).
-    begun, answered = (round(flood.begun / seconds) for seconds in (flood.beginning, flood.seconds))
-    sys.stdout.write(f"{begun} connections a second begun, {answered} a second answered\n")
-    # Every one was begun, and every one answered: let in, or refused with the reason and when to come back.
-    assert flood.begun == len(flood.answers) == AT_ONCE * WAVES
+    # Shows how strong the flood was on this machine (`pytest -rP`).
+    opened, answered = (round(flood.opened / seconds) for seconds in (flood.opening_seconds, flood.seconds))
+    sys.stdout.write(f"{opened} connections a second opened, {answered} a second answered\n")
+    # Every connection got a response: accepted, or refused with the time to try again.
+    assert flood.opened == len(flood.answers) == AT_ONCE * WAVES
     assert Counter(map(read_answer, flood.answers)).keys() == {"101", "429"}
-    # What came back in the time that it took, and not more.
-    let_in = sum(read_answer(answer) == "101" for answer in flood.answers)
-    assert let_in <= ALLOWED + math.ceil(flood.seconds * ALLOWED / 60)
+    # Only what refilled in that time was accepted.
+    accepted = sum(read_answer(answer) == "101" for answer in flood.answers)
+    assert accepted <= ALLOWED + math.ceil(flood.seconds * ALLOWED / 60)
     assert "Traceback" not in web.log_text()
 
 
 def read_answer(answer: bytes) -> str:
-    """The status of an answer; a refusal says after how many whole seconds to come back."""
+    """Return the status of a response; a refusal has whole seconds in Retry-After."""
     status = answer[9:12].decode()
     if status == "429":
-        told = re.search(rb"^Retry-After: (\d+)\r$", answer, re.MULTILINE)
-        assert told is not None
-        assert 1 <= int(told[1]) <= 60
+        received = re.search(rb"^Retry-After: (\d+)\r$", answer, re.MULTILINE)
+        assert received is not None
+        assert 1 <= int(received[1]) <= 60
     return status

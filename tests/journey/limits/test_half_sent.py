@@ -1,4 +1,4 @@
-"""Requests that never come whole: nobody else waits for them, and they do not stay."""
+"""Requests that never arrive completely delay no other client, and are closed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.waiting import wait_until
 from tests.journey.limits.test_floods import UPGRADE
 
 pytestmark = [pytest.mark.journey, pytest.mark.long]
-#: Every way to serve: two on the fast path's gate, two on their own.
+#: Every server mode: two engines under eventlet, and the other servers.
 WAYS: dict[str, dict[str, Any]] = {
     "fast": {},
     "stock": {"engine": "stock"},
@@ -28,7 +28,7 @@ HALF_BODY = (
     b"POST /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b"Content-Length: 999\r\n\r\n{"
 )
-#: Whole heads of whose bodies nothing comes, or a little.
+#: Complete heads with an incomplete body.
 ENDLESS = {
     "a little": HALF_BODY,
     "nothing": HALF_BODY[:-1],
@@ -47,10 +47,10 @@ class Crowd:
     def __init__(self, web: WebProcess) -> None:
         self._web = web
         self.open: list[socket.socket] = []
-        # Each request on a connection of its own, and the certificates of no authority are read for it.
+        # One connection per request, and no certificate store is loaded for it.
         self.client = httpx2.Client(verify=False, timeout=30, headers={"Connection": "close"})
 
-    def say(self, what: bytes, times: int = 1) -> list[socket.socket]:
+    def send(self, what: bytes, times: int = 1) -> list[socket.socket]:
         made = [socket.create_connection(("127.0.0.1", self._web.port), timeout=30) for _ in range(times)]
         self.open += made
         for one in made:
@@ -82,7 +82,7 @@ def ask(crowd: Crowd, path: str) -> int:
 
 
 def has_ended(one: socket.socket, drip: bytes = b"") -> bool:
-    """Whether the server has closed it, while it goes on with a byte now and then."""
+    """Return whether the server has closed a connection that sends a byte now and then."""
     try:
         if drip:
             one.sendall(drip)
@@ -95,52 +95,50 @@ def has_ended(one: socket.socket, drip: bytes = b"") -> bool:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_half_sent_requests_keep_nobody_out(way: str, crowd_of: Callable[..., Crowd]) -> None:
+def test_incomplete_requests_keep_no_client_out(way: str, crowd_of: Callable[..., Crowd]) -> None:
     crowd = crowd_of(way, max_connections=20, request_seconds=600)
-    crowd.say(HALF_HEAD, 60)
+    crowd.send(HALF_HEAD, 60)
     assert [ask(crowd, path) for path in ("/healthz", "/readyz", "/api/v1/instances")] == [200, 200, 200]
     for what in ENDLESS.values():
-        crowd.say(what, 25)
+        crowd.send(what, 25)
         assert [ask(crowd, path) for path in ("/healthz", "/api/v1/instances", "/readyz")] == [200, 200, 200], what
     assert "Traceback" not in crowd._web.log_text()
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_health_is_answered_when_every_place_is_taken(way: str, crowd_of: Callable[..., Crowd]) -> None:
+def test_health_checks_are_served_when_all_connections_are_in_use(way: str, crowd_of: Callable[..., Crowd]) -> None:
     crowd = crowd_of(way, max_connections=20, request_seconds=600)
-    assert {one.recv(4096)[:12] for one in crowd.say(UPGRADE, 20)} == {b"HTTP/1.1 101"}
-    crowd.say(HALF_HEAD, 60)
+    assert {one.recv(4096)[:12] for one in crowd.send(UPGRADE, 20)} == {b"HTTP/1.1 101"}
+    crowd.send(HALF_HEAD, 60)
     assert ask(crowd, "/api/v1/instances") == 503
     assert [ask(crowd, path) for path in ("/healthz", "/readyz") * 5] == [200] * 10
     crowd.close()
-    wait_until(lambda: ask(crowd, "/api/v1/instances") == 200, "there is room again")
+    wait_until(lambda: ask(crowd, "/api/v1/instances") == 200, "a connection is free again")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_address_has_only_so_many_connections_whatever_they_ask_for(
-    way: str, crowd_of: Callable[..., Crowd]
-) -> None:
+def test_an_address_has_a_limited_number_of_connections_of_any_kind(way: str, crowd_of: Callable[..., Crowd]) -> None:
     crowd = crowd_of(way, limits="on", max_address_connections=10)
-    first = crowd.say(HALF_HEAD, 3) + crowd.say(HALF_BODY, 4)
-    sockets = crowd.say(UPGRADE, 3)
+    first = crowd.send(HALF_HEAD, 3) + crowd.send(HALF_BODY, 4)
+    sockets = crowd.send(UPGRADE, 3)
     assert {one.recv(4096)[:12] for one in sockets} == {b"HTTP/1.1 101"}
-    (refused,) = crowd.say(b"")
+    (refused,) = crowd.send(b"")
     assert refused.recv(1000).startswith(b"HTTP/1.1 429 ")
     first[0].close()
 
-    def is_let_in() -> bool:
+    def is_served() -> bool:
         with contextlib.suppress(OSError):
-            (one,) = crowd.say(WHOLE)
+            (one,) = crowd.send(WHOLE)
             answer = one.recv(1000)
             one.close()
             return answer.startswith(b"HTTP/1.1 200 ")
         return False
 
-    wait_until(is_let_in, "one that is closed counts no more")
-    # The connection that asked may be counted for a moment after its client has closed it.
-    wait_until(lambda: has_stayed(*crowd.say(HALF_BODY)), "another takes its place")
+    wait_until(is_served, "a closed connection no longer counts")
+    # The last connection may count for a moment after its client has closed it.
+    wait_until(lambda: has_stayed(*crowd.send(HALF_BODY)), "another connection is accepted")
     sockets[0].close()
-    wait_until(is_let_in, "nor does a websocket")
+    wait_until(is_served, "a closed websocket no longer counts")
 
 
 def has_stayed(one: socket.socket) -> bool:
@@ -148,20 +146,20 @@ def has_stayed(one: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("way", ["fast", "gevent", "threading"])
-def test_connections_of_a_trusted_proxy_are_everybodys(way: str, crowd_of: Callable[..., Crowd]) -> None:
+def test_connections_of_a_trusted_proxy_are_not_limited(way: str, crowd_of: Callable[..., Crowd]) -> None:
     settings = {"limits": "on", "max_address_connections": 5, "trusted_proxies": "127.0.0.1", "auth": "required"}
     crowd = crowd_of(way, **settings)
-    crowd.say(HALF_HEAD, 20)
+    crowd.send(HALF_HEAD, 20)
     assert ask(crowd, "/healthz") == 200
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_byte_now_and_then_keeps_no_connection(way: str, crowd_of: Callable[..., Crowd]) -> None:
     crowd = crowd_of(way, request_seconds=1)
-    (later,) = crowd.say(b"GET /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    (later,) = crowd.send(b"GET /api/v1/instances HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert later.recv(100).startswith(b"HTTP/1.1 200 ")
     later.sendall(HALF_BODY)
-    slow = [*crowd.say(HALF_HEAD), *crowd.say(HALF_BODY), later]
+    slow = [*crowd.send(HALF_HEAD), *crowd.send(HALF_BODY), later]
     for one in slow:
         wait_until(lambda one=one: has_ended(one, b"a"), "it is closed")  # type: ignore[misc]
     assert ask(crowd, "/healthz") == 200

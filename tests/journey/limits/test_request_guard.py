@@ -1,4 +1,4 @@
-"""The door of a real web process, in every mode: hosts, origins, proxies, and what is too large, on every transport."""
+"""A web process checks hosts, origins, proxies and sizes, in every server mode and on every transport."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.harness.processes import WebProcess
 from tests.harness.program import memory_of
 from tests.harness.servers import RedisBinary
 
-#: How the web process serves websockets: at the gate, by the library, and in the other modes.
+#: How the web process serves websockets: by its own engine, by the library, and under the other servers.
 MODES: dict[str, dict[str, object]] = {
     "fast": {},
     "stock": {"engine": "stock"},
     "threading": {"async_mode": "threading"},
     "gevent": {"async_mode": "gevent"},
 }
-DOOR = {
+GUARD = {
     "auth": "required",
     "allowed_hosts": "app.example.org",
     "trusted_proxies": "127.0.0.1",
@@ -34,37 +34,37 @@ BODY = {"max_body_bytes": 20_000}
 
 @pytest.fixture(scope="module", params=MODES)
 def web(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[WebProcess]:
-    """One web process that answers for one more name, behind a proxy of this machine."""
-    with Deployment(redis_binary=redis_binary, env={**DOOR, **BODY, **MODES[request.param]}) as deployment:
+    """One web process with one more host name, behind a proxy on this machine."""
+    with Deployment(redis_binary=redis_binary, env={**GUARD, **BODY, **MODES[request.param]}) as deployment:
         yield deployment.start_web()
 
 
 @pytest.fixture(scope="module", params=MODES)
 def open_web(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[WebProcess]:
-    """One web process that lets anybody in."""
+    """One open web process."""
     with Deployment(redis_binary=redis_binary, env=MODES[request.param]) as deployment:
         yield deployment.start_web()
 
 
-def connect(web: WebProcess, *, origin: str | None = None, host: str | None = None, **told: str) -> str:
-    """Ask for a websocket; the first message."""
+def connect(web: WebProcess, *, origin: str | None = None, host: str | None = None, **headers: str) -> str:
+    """Open a websocket; return its first message."""
     options: dict[str, Any] = {"host": host} if host else {}
     options |= {"origin": origin} if origin else {"suppress_origin": True}
     line = websocket.create_connection(
         f"ws://127.0.0.1:{web.port}/socket.io/?EIO=4&transport=websocket",
         timeout=60,
-        header={name.replace("_", "-"): value for name, value in told.items()},
+        header={name.replace("_", "-"): value for name, value in headers.items()},
         **options,
     )
     try:
         return str(line.recv())
     finally:
-        # Not `close`: it leaves a connection that the other side has closed to the garbage collector.
+        # `close` would leave a connection that the server has closed to the garbage collector.
         line.shutdown()  # type: ignore[no-untyped-call]
 
 
 def exchange(web: WebProcess, request: bytes) -> bytes:
-    """Everything that the server says to these bytes until it closes the connection."""
+    """Return everything that the server sends until it closes the connection."""
     with socket.create_connection(("127.0.0.1", web.port), timeout=60) as line:
         line.sendall(request)
         answer = b""
@@ -74,7 +74,7 @@ def exchange(web: WebProcess, request: bytes) -> bytes:
 
 
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: app.example.org\r\nConnection: close\r\n\r\n"
-DOUBTFUL = {
+AMBIGUOUS = {
     "no colon": b"nonsense\r\nContent-Length: %d",
     "a blank before the colon": b"Content-Length : %d",
     "a carriage return within": b"X-A: 1\rContent-Length: %d",
@@ -85,7 +85,7 @@ DOUBTFUL = {
 }
 
 
-@pytest.mark.parametrize("header", list(DOUBTFUL.values()), ids=list(DOUBTFUL))
+@pytest.mark.parametrize("header", list(AMBIGUOUS.values()), ids=list(AMBIGUOUS))
 def test_the_body_below_a_malformed_header_is_never_a_request_of_its_own(web: WebProcess, header: bytes) -> None:
     head = b"POST /api/v1/instances HTTP/1.1\r\nHost: app.example.org\r\n" + header % len(SMUGGLED) + b"\r\n\r\n"
     answer = exchange(web, head + SMUGGLED)
@@ -94,7 +94,7 @@ def test_the_body_below_a_malformed_header_is_never_a_request_of_its_own(web: We
 
 
 @pytest.mark.parametrize("size", [b"0x2", b"+2", b"0_2", b" 2", b"2;" + b"a" * 9000, b"2"], ids=str)
-def test_what_follows_a_body_in_chunks_is_never_a_request(web: WebProcess, size: bytes) -> None:
+def test_bytes_after_a_chunked_body_are_never_a_request(web: WebProcess, size: bytes) -> None:
     head = b"POST /api/v1/nothing HTTP/1.1\r\nHost: app.example.org\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = exchange(web, head + size + b"\r\n{}\r\n0\r\n\r\n" + SMUGGLED)
     assert (answer.startswith(b"HTTP/1.1 4"), answer.count(b"HTTP/1.")) == (True, 1)
@@ -105,7 +105,7 @@ def test_what_follows_a_body_in_chunks_is_never_a_request(web: WebProcess, size:
     [b"GET\x0b/healthz HTTP/1.1", b"GET /healthz\xa0HTTP/1.1", b" GET /healthz HTTP/1.1", b"GET /healthz"],
     ids=str,
 )
-def test_a_request_line_that_others_read_otherwise_is_refused(web: WebProcess, line: bytes) -> None:
+def test_an_ambiguous_request_line_is_refused(web: WebProcess, line: bytes) -> None:
     assert exchange(web, line + b"\r\nHost: app.example.org\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
@@ -116,22 +116,22 @@ def test_a_poll_is_never_answered_with_a_script(web: WebProcess) -> None:
 
 
 def test_failed_sign_ins_leave_no_memory_behind(web: WebProcess) -> None:
-    """The kind: what many callers can have done for nothing costs memory by the limit, not by the caller."""
+    """Work for many anonymous callers takes memory by its limit, not by the number of callers."""
     before = memory_of(web.pid)
-    bodies = [{"name": f"nobody{number}", "password": "correct horse battery"} for number in range(18)]
+    bodies = [{"name": f"unknown{number}", "password": "correct horse battery"} for number in range(18)]
     with ThreadPoolExecutor(9) as pool:
         answers = pool.map(lambda body: httpx2.post(f"{web.url}/api/v1/auth/login", json=body, timeout=60), bodies)
         assert {answer.status_code for answer in answers} == {401}
-    # A hash takes 19 MiB, and two are made at a time.
+    # A hash takes 19 MiB, and two are computed at a time.
     assert memory_of(web.pid) - before < 100 * 1024
 
 
 def refused(web: WebProcess, status: int, **options: Any) -> bool:
-    """Whether a websocket is not given, with a status."""
+    """Return whether a websocket is refused with a status."""
     try:
         connect(web, **options)
-    except websocket.WebSocketBadStatusException as fault:
-        return int(fault.status_code) == status
+    except websocket.WebSocketBadStatusException as error:
+        return int(error.status_code) == status
     return False
 
 
@@ -145,7 +145,7 @@ def test_our_own_pages_listed_ones_and_programs_get_a_websocket(web: WebProcess)
 def test_other_pages_get_none(web: WebProcess) -> None:
     for origin in ("https://evil.example", "null", f"https://127.0.0.1:{web.port}", "http://127.0.0.1:1"):
         assert refused(web, 403, origin=origin), origin
-    # A name that was made to point here is its own origin; the host gives it away.
+    # A host name that points here has its own origin; only the Host header reveals it.
     assert refused(web, 421, host="evil.example", origin="http://evil.example")
     assert refused(web, 421, host="evil.example")
 
@@ -173,7 +173,7 @@ def test_long_polling_has_the_same_rule(web: WebProcess) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_body_that_is_too_large_is_refused_whatever_it_is_said_to_be(web: WebProcess) -> None:
+def test_a_body_that_is_too_large_is_refused_with_any_media_type(web: WebProcess) -> None:
     for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         headers = {"Content-Type": kind} if kind else {}
         answer = httpx2.post(f"{web.url}/api/v1/instances", content=b"x" * 30_000, headers=headers, timeout=60)
@@ -190,7 +190,7 @@ def test_headers_that_are_too_large_are_refused_and_others_served(web: WebProces
 
 
 @pytest.mark.long
-def test_whoever_comes_to_an_open_server_by_a_detour_is_told_what_to_set(open_web: WebProcess) -> None:
+def test_a_request_through_a_proxy_to_an_open_server_gets_the_remedy(open_web: WebProcess) -> None:
     assert connect(open_web).startswith("0{")
     for name in ("X_Forwarded_For", "X_Forwarded_Proto", "Forwarded", "Via", "X_Real_Ip"):
         assert refused(open_web, 421, **{name: "127.0.0.1"}), name
@@ -202,7 +202,7 @@ def test_whoever_comes_to_an_open_server_by_a_detour_is_told_what_to_set(open_we
 
 
 @pytest.mark.long
-def test_pages_of_this_machine_get_a_websocket_of_an_open_server_and_no_other_pages_do(open_web: WebProcess) -> None:
+def test_only_pages_of_this_machine_get_a_websocket_of_an_open_server(open_web: WebProcess) -> None:
     address = f"{open_web.url}/socket.io/?EIO=4&transport=polling"
     for origin in ("http://localhost:5173", "http://127.0.0.1:1", "https://[::1]:3000"):
         assert connect(open_web, origin=origin).startswith("0{"), origin

@@ -1,4 +1,4 @@
-"""For whose name a request may be: our own addresses and what is listed, so that no other site's name reaches us."""
+"""Only loopback names, our addresses and listed names are accepted in `Host`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_no_other_name_is_ours_on_loopback(host: str | None) -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "192.0.2.7:8000", "[2001:db8::1]:8000"])
-def test_numeric_addresses_are_ours_where_others_reach_us(host: str) -> None:
+def test_numeric_addresses_are_ours_on_a_reachable_server(host: str) -> None:
     assert make_hosts(host="0.0.0.0").allows(host)  # noqa: S104
 
 
@@ -53,7 +53,7 @@ def test_listed_names_are_ours_and_a_dot_stands_for_all_below() -> None:
         assert not hosts.allows(host), host
 
 
-def test_a_star_is_any_name_that_is_one() -> None:
+def test_a_star_allows_every_valid_name() -> None:
     hosts = make_hosts("*")
     assert hosts.allows("evil.example:8000")
     assert not hosts.allows("a b")
@@ -61,10 +61,10 @@ def test_a_star_is_any_name_that_is_one() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/instances", "/healthz", "/static/api_docs.css", "/socket.io/?EIO=4"])
-def test_a_request_for_another_name_is_answered_with_nothing_else(web_app: WebApp, path: str) -> None:
+def test_a_request_for_another_name_gets_421_only(web_app: WebApp, path: str) -> None:
     answer = web_app.fetch(path, headers={"Host": "evil.example"})
-    told = expect_problem(answer, 421, "unknown_host")
-    assert told["detail"] == "this server is not called evil.example"
+    problem = expect_problem(answer, 421, "unknown_host")
+    assert problem["detail"] == "this server is not called evil.example"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 

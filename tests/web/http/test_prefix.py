@@ -1,4 +1,4 @@
-"""The web process under a path: by its setting or a trusted proxy, whether or not the proxy takes the path off."""
+"""The web process works under a URL prefix, from its setting or a trusted proxy, removed by the proxy or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = ["/", "/instances/acme", "/instances/acme/new", "/instances/acme/schedul
 
 
 def placed(path: str, prefix: str = "", trusted: str = "127.0.0.1", **headers: str) -> tuple[str, str]:
-    """Where the application is, and which of its paths is asked for."""
+    """Return the script name and the path of a request."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET", "PATH_INFO": path, "SCRIPT_NAME": "", "wsgi.url_scheme": "http",
         "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.5",
@@ -49,35 +49,35 @@ def test_a_request_is_placed_under_the_path(
     assert placed(path, prefix, **headers) == expected
 
 
-def test_only_a_trusted_proxy_says_where_we_are() -> None:
+def test_only_a_trusted_proxy_sets_the_prefix() -> None:
     assert placed("/tasks", trusted="10.0.0.1", X_FORWARDED_PREFIX="/team") == ("", "/tasks")
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_address_on_a_page_begins_with_the_path(web_app: WebApp, path: str) -> None:
+def test_every_url_on_a_page_has_the_prefix(web_app: WebApp, path: str) -> None:
     answer = web_app.app.test_client().get(path, environ_overrides={"SCRIPT_NAME": "/team"})
     assert answer.status_code == 200
     addresses = re.findall(r'(?:src|href|action)="([^"]*)"', answer.text)
     assert len(addresses) > 5
-    assert [found for found in addresses if not found.startswith(("/team/", "#", "?"))] == []
+    assert [address for address in addresses if not address.startswith(("/team/", "#", "?"))] == []
     assert '<meta name="base" content="/team">' in answer.text
 
 
-def test_no_script_of_the_pages_has_an_address_of_its_own() -> None:
+def test_no_script_of_the_pages_has_an_absolute_url() -> None:
     own = re.compile(r"""["'`]/(?:api/v1|static|clients|session|login|socket\.io)\b|assign\(["'`]/|from ["']/""")
     scripts = sorted((ROOT / "app/web/static/js").glob("*.js"))
     found = [(path.name, line) for path in scripts for line in path.read_text().splitlines() if own.search(line)]
     assert [line for _, line in found if not line.strip().startswith("*")] == []
 
 
-def test_what_is_made_is_told_with_the_path(web_app: WebApp) -> None:
+def test_the_location_of_a_new_object_has_the_prefix(web_app: WebApp) -> None:
     answer = web_app.app.test_client().post(
         "/api/v1/instances", json={"id": "new", "name": "New"}, environ_overrides={"SCRIPT_NAME": "/team"}
     )
     assert (answer.status_code, answer.headers["Location"]) == (201, "/team/api/v1/instances/new")
 
 
-def test_a_websocket_under_the_path_is_taken_at_the_gate() -> None:
+def test_the_acceptor_takes_a_websocket_under_the_prefix() -> None:
     text = "\r\n".join(LINES).replace("/socket.io/", "/team/socket.io/").encode() + b"\r\n\r\n"
     upgrade = read_upgrade(text + b"more", ADDRESS, "/team")
     assert upgrade is not None
@@ -88,6 +88,6 @@ def test_a_websocket_under_the_path_is_taken_at_the_gate() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["team", "/team/", "//team", "/a b", "/../a", "/a?b"])
-def test_a_path_that_is_none_is_refused(prefix: str) -> None:
+def test_an_invalid_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="url_prefix"):
         make_settings(url_prefix=prefix)

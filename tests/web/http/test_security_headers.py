@@ -1,4 +1,4 @@
-"""Headers: careful browsers, closed origins, and files that keep."""
+"""Responses have security headers, CORS headers for listed origins only, and cache rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATHS = ["/", "/api/v1/instances", "/api/v1/nothing", "/api/docs", "/api/openapi
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_answer_tells_browsers_to_be_careful(web_app: WebApp, path: str) -> None:
+def test_every_response_has_the_security_headers(web_app: WebApp, path: str) -> None:
     headers = web_app.client.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
@@ -30,18 +30,18 @@ def test_every_answer_tells_browsers_to_be_careful(web_app: WebApp, path: str) -
     assert "Set-Cookie" not in headers
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(31_536_000, "max-age=31536000"), (60, "max-age=60"), (0, None)])
-def test_browsers_that_came_by_tls_are_told_to_keep_to_it(tmp_path: Path, seconds: int, told: str | None) -> None:
+@pytest.mark.parametrize(("seconds", "expected"), [(31_536_000, "max-age=31536000"), (60, "max-age=60"), (0, None)])
+def test_responses_over_tls_have_hsts(tmp_path: Path, seconds: int, expected: str | None) -> None:
     more = {"trusted_proxies": "127.0.0.1", "hsts_seconds": seconds}
     web_app = WebApp(make_settings(var_dir=tmp_path, async_mode="threading", **more))
     for path in (*PATHS, "/static/api_docs.css", "/socket.io/?EIO=4"):
         safe = web_app.fetch(path, headers={"X-Forwarded-Proto": "https"})
-        assert safe.headers.get("Strict-Transport-Security") == told
+        assert safe.headers.get("Strict-Transport-Security") == expected
         assert "Strict-Transport-Security" not in web_app.fetch(path).headers
     web_app.close()
 
 
-def test_nobody_but_a_trusted_proxy_can_say_that_it_was_tls(web_app: WebApp) -> None:
+def test_only_a_trusted_proxy_can_report_tls(web_app: WebApp) -> None:
     assert "Strict-Transport-Security" not in web_app.fetch("/", headers={"X-Forwarded-Proto": "https"}).headers
 
 
@@ -50,7 +50,7 @@ def test_debugging_is_off(web_app: WebApp) -> None:
     assert web_app.app.testing is False
 
 
-def test_static_files_keep_under_an_address_that_names_their_content(web_app: WebApp) -> None:
+def test_static_files_are_cached_under_a_url_with_their_hash(web_app: WebApp) -> None:
     with web_app.app.test_request_context():
         address = web_app.app.url_for("static", filename="api_docs.css")
     assert "?v=" in address

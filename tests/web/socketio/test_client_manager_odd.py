@@ -1,4 +1,4 @@
-"""What another program emits arrives, or leaves a line in the log: never neither."""
+"""An emit of another program arrives, or leaves a line in the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EMIT = {"method": "emit", "event": "note", "namespace": "/", "room": "instance_a
 
 
 class Received(RedisSubscriber):
-    """A subscription that receives the given messages, and ends with an error that the library does not catch."""
+    """A subscription that receives `messages`, and ends with an error that the library does not catch."""
 
     messages: Sequence[bytes] = ()
 
@@ -33,29 +33,29 @@ def listen(*messages: bytes) -> tuple[list[Any], list[str]]:
     manager._subscriber = subscriber = Received(make_settings(), "")
     subscriber.messages = messages
     received: list[Any] = []
-    with structlog.testing.capture_logs() as logs, contextlib.suppress(client_manager._Over):
+    with structlog.testing.capture_logs() as logs, contextlib.suppress(client_manager._Stopped):
         received.extend(manager._listen())
     return received, [line["event"] for line in logs]
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", '"\\ud800"', "1e400", "123456789012345678901234567890"])
-def test_what_python_writes_though_it_is_no_json_is_read(value: str) -> None:
+def test_pythons_extensions_of_json_are_accepted(value: str) -> None:
     message = json.dumps({**EMIT, "data": 0}).replace('"data": 0', f'"data": {value}')
-    taken, lines = listen(message.encode())
-    assert [told["event"] for told in taken] == ["note"]
+    emits, lines = listen(message.encode())
+    assert [emit["event"] for emit in emits] == ["note"]
     assert lines == []
 
 
 @pytest.mark.parametrize("message", [b"", b"\xff", b"{", b"[" * 5000, b"nan", b"\x80\x04K\x01."], ids=repr)
-def test_what_is_no_json_leaves_a_line_and_what_comes_after_it_is_heard(message: bytes) -> None:
-    taken, lines = listen(message, json.dumps(EMIT).encode())
-    assert taken == [EMIT]
+def test_a_message_that_is_not_json_leaves_a_line_and_the_next_is_received(message: bytes) -> None:
+    emits, lines = listen(message, json.dumps(EMIT).encode())
+    assert emits == [EMIT]
     assert lines == ["foreign_message_unreadable"]
 
 
 def test_an_emit_that_cannot_be_sent_leaves_a_line() -> None:
-    queue = ClientManager(make_settings())
+    manager = ClientManager(make_settings())
     with structlog.testing.capture_logs() as logs:
         # It names no event.
-        queue._handle_emit({"method": "emit", "room": "instance_a"})
+        manager._handle_emit({"method": "emit", "room": "instance_a"})
     assert [line["event"] for line in logs] == ["foreign_emit_not_sent"]

@@ -1,4 +1,4 @@
-"""The rooms of the message queue: what the stock manager knows, at a cost that does not grow with everybody else's."""
+"""The client manager keeps rooms as the stock one does, at a cost that does not grow with other clients' rooms."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from swallowtail.app.web.socketio.client_manager import ClientManager
 from tests.harness.settings import make_settings
 
 
-def make_queue() -> ClientManager:
-    queue = ClientManager(make_settings())
+def make_manager() -> ClientManager:
+    manager = ClientManager(make_settings())
     ids = iter(f"sid{number}" for number in range(100))
-    queue.server = SimpleNamespace(eio=SimpleNamespace(generate_id=lambda: next(ids)))
-    return queue
+    manager.server = SimpleNamespace(eio=SimpleNamespace(generate_id=lambda: next(ids)))
+    return manager
 
 
-def test_a_connection_that_is_gone_leaves_nothing_behind() -> None:
-    queue = make_queue()
-    one, two = (queue.connect(f"eio{number}", "/") for number in range(2))
+def test_a_closed_connection_leaves_nothing_behind() -> None:
+    manager = make_manager()
+    one, two = (manager.connect(f"eio{number}", "/") for number in range(2))
     for sid in (one, two):
-        queue.enter_room(sid, "/", "instance_a")
-    queue.enter_room(one, "/", "instance_b")
-    queue.leave_room(two, "/", "instance_a")
-    assert set(queue.get_rooms(one, "/")) == {one, "instance_a", "instance_b"}
-    assert set(queue.get_rooms(two, "/")) == {two}
-    queue.pre_disconnect(one, "/")
-    queue.disconnect(one, "/", ignore_queue=True)
-    assert queue.get_rooms(one, "/") == []
-    assert set(queue.rooms["/"]) == {None, two}
-    assert (queue.pending_connect, queue.pending_disconnect) == ({}, {})
-    queue.disconnect(two, "/", ignore_queue=True)
-    assert queue.rooms == {}
+        manager.enter_room(sid, "/", "instance_a")
+    manager.enter_room(one, "/", "instance_b")
+    manager.leave_room(two, "/", "instance_a")
+    assert set(manager.get_rooms(one, "/")) == {one, "instance_a", "instance_b"}
+    assert set(manager.get_rooms(two, "/")) == {two}
+    manager.pre_disconnect(one, "/")
+    manager.disconnect(one, "/", ignore_queue=True)
+    assert manager.get_rooms(one, "/") == []
+    assert set(manager.rooms["/"]) == {None, two}
+    assert (manager.pending_connect, manager.pending_disconnect) == ({}, {})
+    manager.disconnect(two, "/", ignore_queue=True)
+    assert manager.rooms == {}

@@ -1,4 +1,4 @@
-"""Under strict delivery the message queue takes what our processes have signed, and emits of names that were set."""
+"""Under strict delivery the client manager accepts signed messages, and emits of configured names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EMIT = {"method": "emit", "event": "note", "data": [1], "namespace": "/", "room"
 
 
 def strict_settings(**more: Any) -> Settings:
-    given = {"strict_delivery": True, "secret_key": KEY, "foreign_events": "note, tick", **more}
-    return make_settings(**given)
+    values = {"strict_delivery": True, "secret_key": KEY, "foreign_events": "note, tick", **more}
+    return make_settings(**values)
 
 
 def sign(message: Any, key: str = KEY, channel: str = CHANNEL) -> bytes:
@@ -29,10 +29,10 @@ def sign(message: Any, key: str = KEY, channel: str = CHANNEL) -> bytes:
     return voucher.wrap(channel, json.dumps(message).encode())
 
 
-def test_an_emit_of_a_name_that_was_set_is_taken_without_its_callback() -> None:
-    queue = ClientManager(strict_settings())
-    told = {**EMIT, "callback": ["instance_a", "/", 1], "host_id": "elsewhere", "more": "x"}
-    assert queue.admit(json.dumps(told).encode()) == {**EMIT, "host_id": "elsewhere"}
+def test_an_emit_of_a_configured_name_is_accepted_without_its_callback() -> None:
+    manager = ClientManager(strict_settings())
+    message = {**EMIT, "callback": ["instance_a", "/", 1], "host_id": "elsewhere", "more": "x"}
+    assert manager.verify(json.dumps(message).encode()) == {**EMIT, "host_id": "elsewhere"}
 
 
 @pytest.mark.parametrize(
@@ -52,46 +52,51 @@ def test_an_emit_of_a_name_that_was_set_is_taken_without_its_callback() -> None:
     ],
     ids=str,
 )
-def test_nothing_else_that_is_not_signed_is_taken(message: Any) -> None:
-    assert ClientManager(strict_settings()).admit(json.dumps(message).encode()) is None
+def test_no_other_unsigned_message_is_accepted(message: Any) -> None:
+    assert ClientManager(strict_settings()).verify(json.dumps(message).encode()) is None
 
 
-@pytest.mark.parametrize("heard", [b"", b"~", b"\xff", b"{", b"[" * 5000, b"~" + b"0" * 64 + b"{}"], ids=repr)
-def test_what_cannot_be_read_is_not_taken(heard: bytes) -> None:
-    assert ClientManager(strict_settings()).admit(heard) is None
+@pytest.mark.parametrize("data", [b"", b"~", b"\xff", b"{", b"[" * 5000, b"~" + b"0" * 64 + b"{}"], ids=repr)
+def test_an_unreadable_message_is_not_accepted(data: bytes) -> None:
+    assert ClientManager(strict_settings()).verify(data) is None
 
 
-def test_what_one_of_ours_has_signed_is_taken_and_what_others_have_is_not() -> None:
-    queue = ClientManager(strict_settings())
-    away = {"method": "disconnect", "sid": "s", "namespace": "/"}
-    assert json.loads(queue.admit(sign(away))) == away
+def test_a_message_is_accepted_with_our_signature_and_no_other() -> None:
+    manager = ClientManager(strict_settings())
+    disconnect = {"method": "disconnect", "sid": "s", "namespace": "/"}
+    assert json.loads(manager.verify(sign(disconnect))) == disconnect
     assert (
-        json.loads(ClientManager(strict_settings(secret_key=OTHER, secret_key_previous=KEY)).admit(sign(away))) == away
+        json.loads(ClientManager(strict_settings(secret_key=OTHER, secret_key_previous=KEY)).verify(sign(disconnect)))
+        == disconnect
     )
-    for forged in (sign(away, OTHER), sign(away, channel="another"), sign(away).replace(b'"s"', b'"t"')):
-        assert queue.admit(forged) is None
+    for forged in (
+        sign(disconnect, OTHER),
+        sign(disconnect, channel="another"),
+        sign(disconnect).replace(b'"s"', b'"t"'),
+    ):
+        assert manager.verify(forged) is None
 
 
-def test_with_no_names_nobody_else_emits() -> None:
-    assert ClientManager(strict_settings(foreign_events="")).admit(json.dumps(EMIT).encode()) is None
+def test_without_configured_names_no_other_program_emits() -> None:
+    assert ClientManager(strict_settings(foreign_events="")).verify(json.dumps(EMIT).encode()) is None
 
 
-def test_without_strict_delivery_everything_is_taken_signed_or_not() -> None:
-    queue = ClientManager(strict_settings(strict_delivery=False))
+def test_without_strict_delivery_every_message_is_accepted() -> None:
+    manager = ClientManager(strict_settings(strict_delivery=False))
     for message in (EMIT, {"method": "disconnect", "sid": "s"}):
-        bare = json.dumps(message).encode()
-        assert queue.admit(bare) == bare
-        assert json.loads(queue.admit(sign(message))) == message
+        data = json.dumps(message).encode()
+        assert manager.verify(data) == data
+        assert json.loads(manager.verify(sign(message))) == message
 
 
 @pytest.mark.parametrize("name", sorted(OURS | RESERVED))
-def test_a_name_of_ours_cannot_be_set(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"nobody else may emit {name}") as refused:
+def test_a_reserved_name_cannot_be_configured(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is reserved") as refused:
         ClientManager(strict_settings(foreign_events=f"note,{name}"))
     assert refused.value.field == "SWALLOWTAIL_FOREIGN_EVENTS"
 
 
-def test_a_key_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
-    given = {"var_dir": tmp_path, "secret_key": "", "database_url": "postgresql://db.example/x"}
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    values = {"var_dir": tmp_path, "secret_key": "", "database_url": "postgresql://db.example/x"}
     with pytest.raises(SettingsError, match="SWALLOWTAIL_SECRET_KEY"):
-        ClientManager(strict_settings(**given))
+        ClientManager(strict_settings(**values))
