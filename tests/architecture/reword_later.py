@@ -36,7 +36,6 @@ REWORD_LATER = {
     "docs/durability.md",
     "docs/glossary.md",
     "docs/limits.md",
-    "docs/metrics.md",
     "docs/privacy.md",
     "docs/protocol.md",
     "docs/retention.md",
