@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from swallowtail.app.core.errors import SettingsError, SwallowtailError
 from swallowtail.app.core.maintenance.sweeper import Sweeper
-from swallowtail.app.core.queries.system_status import VitalsCollector
+from swallowtail.app.core.queries.system_status import SystemStatusCollector
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.workers import metrics_server
@@ -52,7 +52,7 @@ class DatabaseScheduler(Scheduler):
         except SettingsError as error:
             sys.exit(f"settings: {error.message}")
         if self._settings.beat_metrics_port:
-            REGISTRY.register(VitalsCollector(runtime.db, self._settings, lambda: runtime.relay.depth))
+            REGISTRY.register(SystemStatusCollector(runtime.db, self._settings, lambda: runtime.relay.depth))
             metrics_server.serve(self._runtime, self._settings.beat_metrics_port)
         self._sweeper = runtime.make_sweeper()
         self._sweeper.start()

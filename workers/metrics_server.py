@@ -20,7 +20,9 @@ from swallowtail.app.core.config.auth import is_loopback
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import Forbidden, SwallowtailError, Unauthenticated
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import NOBODY, OPEN, Act, Actor, require_outside
+from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.workers import metrics
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _identify(environ: dict[str, Any], tokens: Tokens) -> Actor:
     if scheme.lower() == "bearer":
         return tokens.read(token.strip())
     # Open access is limited to this machine.
-    return OPEN if tokens.settings.is_open and is_loopback(tokens.settings.metrics_host) else NOBODY
+    return OPEN if tokens.settings.is_open and is_loopback(tokens.settings.metrics_host) else ANONYMOUS
 
 
 def _refuse(start_response: Callable[..., Any], status: str, reason: str, *headers: tuple[str, str]) -> Iterable[bytes]:

@@ -12,8 +12,8 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.passwords import Passwords
-from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class CallContext:
     passwords: Passwords
     #: Called after a commit that left an outbox entry due now.
     hurry: Callable[[], object]
-    caller: Caller = THE_SYSTEM
+    caller: Caller = SYSTEM_CALLER
     #: Where to compute what takes long with payloads.
     offload: Offload = here
 

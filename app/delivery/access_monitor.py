@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.periodic_thread import PeriodicThread
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader

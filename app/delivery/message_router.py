@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.ledger.publisher import access_channel, instance_channel, task_channel
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.delivery.metrics import MESSAGES
 from swallowtail.app.delivery.redis.self_check import SelfCheck
 from swallowtail.app.delivery.streams.head_check import HeadCheck
@@ -34,7 +34,7 @@ class MessageRouter:
         self._self_check = self_check
         self._head_check = head_check
         self._on_access = on_access
-        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
         self.access = access_channel(settings)
         self._instances = instance_channel(settings, "")
         self._tasks = task_channel(settings, "")

@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.logs.setup import configure_logging
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.scripts.cli.token_store import find_token
 
 

@@ -4,7 +4,6 @@ SPLIT_LATER = {
     "app/core/identity/api_tokens.py",
     "app/core/identity/users.py",
     "app/core/queries/authorized.py",
-    "app/core/security/permissions.py",
     "tests/clients/test_python_client.py",
     "tests/conformance/echo.py",
     "tests/core/audit/test_audit_log.py",

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.tables.auth import Membership
 from tests.harness.browser import Complaints, open_page
 from tests.harness.deployment import Deployment

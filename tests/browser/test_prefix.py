@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.security.roles import Role
 from tests.browser.signed_in_users import make_member, note_requests, watch_an_echo
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK

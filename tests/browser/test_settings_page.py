@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.security.roles import Role
 from tests.browser.page_actions import InstancePages, forgiving
 from tests.browser.signed_in_users import another_browser, make_member, sign_in
 from tests.harness.browser import Complaints

@@ -14,7 +14,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.security.actors import Caller
 from swallowtail.scripts.cli.commands import tasks
 from swallowtail.scripts.enqueue import app
 from tests.web.callers import CallersApp

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from swallowtail.app.core.audit.writer import AuditRecord, append
 from swallowtail.app.core.events import now
-from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.app.core.security.actors import OPEN, Caller
 from swallowtail.scripts.cli.exit_codes import ExitCode
 from tests.harness.deployment import Deployment
 

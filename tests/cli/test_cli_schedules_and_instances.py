@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command_line import CommandLine, open_command_line
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
+ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 ADD = ("schedule", "add", "Morning", "echo", "--instance", "demo", "--set", "message=hello")
 
 
@@ -82,7 +82,7 @@ def test_a_bad_schedule_is_refused_in_one_line(cli: CommandLine, options: list[s
 def test_a_name_twice_is_a_conflict_and_an_unknown_schedule_not_found(cli: CommandLine) -> None:
     assert [cli.run(*ADD, "--every", "5m").exit_code for _ in range(2)] == [0, 7]
     for command in ("pause", "resume", "remove"):
-        assert cli.run("schedule", command, NOBODY).exit_code == 6
+        assert cli.run("schedule", command, ANONYMOUS).exit_code == 6
         assert cli.run("schedule", command, "1").exit_code == 2
 
 
@@ -96,7 +96,7 @@ def test_slots_are_listed_with_their_outcome(cli: CommandLine) -> None:
     assert (first["planned_at"], first["outcome"]) == ("2026-06-01T08:01:00.000Z", "fired")
     assert (later["outcome"], later["reason"]) == ("skipped", f"task {first['task_id']} is still SUBMITTED")
     assert later["reason"] in cli.run("schedule", "slots", plan).stdout
-    assert cli.run("schedule", "slots", NOBODY).exit_code == 6
+    assert cli.run("schedule", "slots", ANONYMOUS).exit_code == 6
 
 
 def test_agents_are_listed_and_shown_with_the_fields_of_their_input(cli: CommandLine) -> None:

@@ -15,7 +15,7 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.tasks import Task
 from tests.cli.command_line import CommandLine, open_command_line
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
+ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -141,11 +141,11 @@ def test_an_error_cannot_control_the_terminal(cli: CommandLine) -> None:
 
 def test_an_unknown_id_ends_with_6_and_an_invalid_one_with_2(cli: CommandLine) -> None:
     for command in ("show", "cancel", "retry"):
-        assert cli.run(command, NOBODY).exit_code == 6
+        assert cli.run(command, ANONYMOUS).exit_code == 6
         refused = cli.run(command, "7")
         assert (refused.exit_code, refused.stderr) == (2, "swallowtail: TASK must be a UUID\n")
     assert cli.run("watch", "nobody").exit_code == 6
-    assert cli.run("watch", "demo", "--task", NOBODY).exit_code == 6
+    assert cli.run("watch", "demo", "--task", ANONYMOUS).exit_code == 6
     assert cli.run("watch", "demo", "--since", "-1").exit_code == 2
     assert cli.run("agents", "nobody").exit_code == 6
 

@@ -11,7 +11,7 @@ import pytest
 from swallowtail.app.core.audit.writer import AuditRecord, append
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
-from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.app.core.security.actors import OPEN, Caller
 from swallowtail.scripts.cli.exit_codes import ExitCode
 from tests.cli.command_line import open_command_line
 

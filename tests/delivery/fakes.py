@@ -13,8 +13,8 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.field_mask import View
-from swallowtail.app.core.security.permissions import Actor
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Frame, Since, SubscriptionStart

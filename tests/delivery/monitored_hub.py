@@ -17,7 +17,7 @@ from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.access_monitor import AccessMonitor, EndReason
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader

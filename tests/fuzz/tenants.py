@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from swallowtail.app.core.events import now
-from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership
 from swallowtail.app.core.tables.instances import Instance

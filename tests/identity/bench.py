@@ -15,7 +15,8 @@ from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.sessions import SignedIn, sign_in
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.security.actors import Actor, Caller
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User

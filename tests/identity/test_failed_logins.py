@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, event, select
 
 from swallowtail.app.core.audit.denied_requests import Denials
-from swallowtail.app.core.security.permissions import NOBODY, Caller
+from swallowtail.app.core.security.actors import ANONYMOUS, Caller
 from swallowtail.app.core.tables.audit import AuditEntry
 from tests.identity.bench import Bench
 
-CALLER = Caller(NOBODY, "rest", "192.0.2.7")
+CALLER = Caller(ANONYMOUS, "rest", "192.0.2.7")
 
 
 @contextmanager

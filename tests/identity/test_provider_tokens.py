@@ -22,7 +22,7 @@ from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.jwks import ProviderKeys
 from swallowtail.app.core.identity.users import Identity
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from tests.identity.bench import AUDIENCE, ISSUER, JWKS, PROVIDER, Bench, Provider
 from tests.identity.conftest import NewBench
 

@@ -12,17 +12,18 @@ import time_machine
 from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, SwallowtailError, TooMany, Unauthenticated
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.api_tokens import (
-    FrontEndWish,
-    PersonalWish,
+    FrontEndTokenRequest,
+    PersonalTokenRequest,
+    issue_front_end,
+    issue_personal,
     list_front_ends,
     list_own,
-    mint_front_end,
-    mint_personal,
     revoke_front_end,
     revoke_own,
 )
 from swallowtail.app.core.identity.sessions import open_session, refresh
-from swallowtail.app.core.security.permissions import NOBODY, Act, Role
+from swallowtail.app.core.security.actors import ANONYMOUS
+from swallowtail.app.core.security.roles import Act, Role
 from tests.core.domain import new_task
 from tests.identity.bench import Bench
 from tests.identity.conftest import NewBench
@@ -59,7 +60,7 @@ def test_a_session_secret_is_no_bearer_token_and_a_bearer_token_opens_no_session
         signed_in.access_token,
         "",
         "sws_x_y",
-        mint_personal(bench.by(signed_in.actor), PersonalWish("a")).secret,
+        issue_personal(bench.by(signed_in.actor), PersonalTokenRequest("a")).secret,
     ):
         with pytest.raises(Unauthenticated):
             bench.tokens.read_session(other)
@@ -132,7 +133,7 @@ def test_who_was_disabled_since_they_were_known_begins_no_session(bench: Bench) 
     ann, signed_in = bench.user(), bench.sign_in()
     users.disable_user(bench.rt, "ann")
     with pytest.raises(Unauthenticated):
-        open_session(bench.by(NOBODY), bench.tokens, ann)
+        open_session(bench.by(ANONYMOUS), bench.tokens, ann)
     with pytest.raises(Unauthenticated):
         refresh(bench.rt, bench.tokens, signed_in.session_secret)
 
@@ -140,7 +141,7 @@ def test_who_was_disabled_since_they_were_known_begins_no_session(bench: Bench) 
 def test_personal_tokens_are_listed_and_revoked_by_their_owner_alone(bench: Bench) -> None:
     bench.add("bob")
     ann, bob = bench.by(bench.sign_in().actor), bench.by(bench.sign_in("bob").actor)
-    minted = mint_personal(ann, PersonalWish("ci", acts=["task.submit", "instance.read"]))
+    minted = issue_personal(ann, PersonalTokenRequest("ci", acts=["task.submit", "instance.read"]))
     assert minted.secret not in str(minted.view)
     assert list_own(ann) == [minted.view]
     assert list_own(bob) == []
@@ -154,24 +155,24 @@ def test_personal_tokens_are_listed_and_revoked_by_their_owner_alone(bench: Benc
 
 def test_a_token_mints_none_that_allows_more_or_lives_longer(admin: Bench, clock: time_machine.Traveller) -> None:
     adam = admin.by(admin.sign_in("adam").actor)
-    acts = [Act.READ, Act.KEEP_OWN_TOKENS]
-    first = admin.by(admin.tokens.read(mint_personal(adam, PersonalWish("a", acts=acts, lifetime=600)).secret))
+    acts = [Act.READ, Act.MANAGE_OWN_TOKENS]
+    first = admin.by(admin.tokens.read(issue_personal(adam, PersonalTokenRequest("a", acts=acts, lifetime=600)).secret))
     with pytest.raises(Forbidden):
-        mint_personal(first, PersonalWish("b"))
+        issue_personal(first, PersonalTokenRequest("b"))
     with pytest.raises(Forbidden):
-        mint_personal(first, PersonalWish("b", acts=[Act.READ, Act.SUBMIT]))
+        issue_personal(first, PersonalTokenRequest("b", acts=[Act.READ, Act.SUBMIT]))
     with pytest.raises(InvalidInput, match=r"lifetime must end by 2026-06-01T08:10:00\.000Z") as refused:
-        mint_personal(first, PersonalWish("b", acts=[Act.READ], lifetime=1200))
+        issue_personal(first, PersonalTokenRequest("b", acts=[Act.READ], lifetime=1200))
     assert refused.value.field == "lifetime"
-    second = mint_personal(first, PersonalWish("b", acts=[Act.READ]))
+    second = issue_personal(first, PersonalTokenRequest("b", acts=[Act.READ]))
     assert admin.tokens.read(second.secret).expires_at == START + timedelta(seconds=600)
     reader = admin.by(admin.tokens.read(second.secret))
-    for deed in (lambda: mint_personal(reader, PersonalWish("c", acts=[Act.READ])), lambda: list_own(reader)):
+    for deed in (lambda: issue_personal(reader, PersonalTokenRequest("c", acts=[Act.READ])), lambda: list_own(reader)):
         with pytest.raises(Forbidden):
             deed()
-    narrow = mint_personal(adam, PersonalWish("d", instance_id="mine"))
+    narrow = issue_personal(adam, PersonalTokenRequest("d", instance_id="mine"))
     with pytest.raises(Forbidden):
-        mint_personal(admin.by(admin.tokens.read(narrow.secret)), PersonalWish("e"))
+        issue_personal(admin.by(admin.tokens.read(narrow.secret)), PersonalTokenRequest("e"))
     # What one shows one may always give back.
     revoke_own(reader, second.view["id"])
     with pytest.raises(Unauthenticated):
@@ -194,13 +195,13 @@ def test_a_token_mints_none_that_allows_more_or_lives_longer(admin: Bench, clock
 )
 def test_a_personal_token_that_makes_no_sense_is_refused(bench: Bench, values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        mint_personal(bench.by(bench.sign_in().actor), PersonalWish(**{"name": "a", **values}))
+        issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest(**{"name": "a", **values}))
     assert refused.value.field == field
 
 
 def test_nobody_mints_a_personal_token_for_an_instance_that_they_do_not_see(bench: Bench) -> None:
     with pytest.raises(NotFound):
-        mint_personal(bench.by(bench.sign_in().actor), PersonalWish("a", instance_id="mine"))
+        issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest("a", instance_id="mine"))
 
 
 def test_there_are_only_so_many_tokens(new_bench: NewBench, clock: time_machine.Traveller) -> None:
@@ -208,24 +209,24 @@ def test_there_are_only_so_many_tokens(new_bench: NewBench, clock: time_machine.
     bench.add("adam", role=Role.ADMIN)
     adam = bench.by(bench.sign_in("adam").actor)
     for lifetime in (60, 600):
-        mint_personal(adam, PersonalWish("a", lifetime=lifetime))
+        issue_personal(adam, PersonalTokenRequest("a", lifetime=lifetime))
     with pytest.raises(TooMany):
-        mint_personal(adam, PersonalWish("b"))
-    mint_front_end(adam, bench.tokens, FrontEndWish("p", "mine", lifetime=60))
+        issue_personal(adam, PersonalTokenRequest("b"))
+    issue_front_end(adam, bench.tokens, FrontEndTokenRequest("p", "mine", lifetime=60))
     with pytest.raises(TooMany):
-        mint_front_end(adam, bench.tokens, FrontEndWish("q", "mine"))
+        issue_front_end(adam, bench.tokens, FrontEndTokenRequest("q", "mine"))
     clock.shift(timedelta(seconds=61))
-    mint_personal(adam, PersonalWish("b"))
-    mint_front_end(adam, bench.tokens, FrontEndWish("q", "mine"))
+    issue_personal(adam, PersonalTokenRequest("b"))
+    issue_front_end(adam, bench.tokens, FrontEndTokenRequest("q", "mine"))
 
 
 def test_an_admin_mints_lists_and_revokes_tokens_of_front_ends(admin: Bench) -> None:
     adam = admin.by(admin.sign_in("adam").actor)
     task_id = admin.rt.ledger.submit(new_task("mine"))[0].id
-    wish = FrontEndWish(
+    wish = FrontEndTokenRequest(
         "shop", "mine", task_id=task_id, acts=["instance.read", "task.cancel"], fields=["output", "error", "output"]
     )
-    minted = mint_front_end(adam, admin.tokens, wish)
+    minted = issue_front_end(adam, admin.tokens, wish)
     actor = admin.tokens.read(minted.secret)
     assert (actor.kind, actor.instance_id, actor.task_id) == ("front_end", "mine", task_id)
     assert (actor.acts, actor.fields) == (frozenset({Act.READ, Act.CANCEL}), frozenset({"error", "output"}))
@@ -239,7 +240,7 @@ def test_an_admin_mints_lists_and_revokes_tokens_of_front_ends(admin: Bench) -> 
 
 
 def test_a_front_ends_token_rests_while_its_minter_is_disabled(admin: Bench) -> None:
-    minted = mint_front_end(admin.by(admin.sign_in("adam").actor), admin.tokens, FrontEndWish("shop", "mine"))
+    minted = issue_front_end(admin.by(admin.sign_in("adam").actor), admin.tokens, FrontEndTokenRequest("shop", "mine"))
     actor = admin.tokens.read(minted.secret)
     users.disable_user(admin.rt, "adam")
     with pytest.raises(Unauthenticated):
@@ -272,16 +273,16 @@ def test_a_token_for_a_front_end_is_refused(
     admin: Bench, who: str | None, values: dict[str, Any], error: type[SwallowtailError]
 ) -> None:
     admin.add("olga", role=Role.OPERATOR)
-    rt = admin.by(admin.sign_in(who).actor if who else NOBODY)
+    rt = admin.by(admin.sign_in(who).actor if who else ANONYMOUS)
     with pytest.raises(error):
-        mint_front_end(rt, admin.tokens, FrontEndWish(**{"name": "p", "instance_id": "mine", **values}))
+        issue_front_end(rt, admin.tokens, FrontEndTokenRequest(**{"name": "p", "instance_id": "mine", **values}))
     assert list_front_ends(admin.by(admin.sign_in("adam").actor), "mine") == []
 
 
 def test_a_personal_token_mints_for_front_ends_only_what_it_may_itself(admin: Bench) -> None:
     adam = admin.by(admin.sign_in("adam").actor)
-    token = mint_personal(adam, PersonalWish("minter", acts=[Act.READ, Act.MINT]))
+    token = issue_personal(adam, PersonalTokenRequest("minter", acts=[Act.READ, Act.ISSUE_TOKENS]))
     minter = admin.by(admin.tokens.read(token.secret))
-    mint_front_end(minter, admin.tokens, FrontEndWish("p", "mine"))
+    issue_front_end(minter, admin.tokens, FrontEndTokenRequest("p", "mine"))
     with pytest.raises(Forbidden):
-        mint_front_end(minter, admin.tokens, FrontEndWish("p", "mine", acts=[Act.READ, Act.SUBMIT]))
+        issue_front_end(minter, admin.tokens, FrontEndTokenRequest("p", "mine", acts=[Act.READ, Act.SUBMIT]))

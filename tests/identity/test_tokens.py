@@ -14,14 +14,15 @@ from sqlalchemy import event, update
 
 from swallowtail.app.core.errors import Unauthenticated
 from swallowtail.app.core.identity.api_tokens import (
-    FrontEndWish,
-    PersonalWish,
-    mint_front_end,
-    mint_personal,
+    FrontEndTokenRequest,
+    PersonalTokenRequest,
+    issue_front_end,
+    issue_personal,
     revoke_own,
 )
 from swallowtail.app.core.identity.sessions import close_session, refresh
-from swallowtail.app.core.security.permissions import OPEN, SYSTEM, Act, Actor
+from swallowtail.app.core.security.actors import OPEN, SYSTEM, Actor
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import AccessToken, User
 from tests.harness.signed_tokens import read_part, sign_token
 from tests.identity.bench import KEY, Bench
@@ -209,7 +210,7 @@ def test_what_is_no_token_is_refused_and_breaks_nothing(bench: Bench, text: str)
 
 def test_a_personal_token_is_a_secret_of_which_only_the_hash_is_kept(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    minted = mint_personal(bench.by(signed_in.actor), PersonalWish("ci", lifetime=3600))
+    minted = issue_personal(bench.by(signed_in.actor), PersonalTokenRequest("ci", lifetime=3600))
     prefix, _, secret = minted.secret.split("_", 2)
     assert (prefix, len(base64.urlsafe_b64decode(secret + "="))) == ("swt", 32)
     with bench.rt.db.read() as session:
@@ -226,7 +227,7 @@ def test_a_personal_token_ends_when_it_expires_and_when_it_is_revoked(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
     rt = bench.by(bench.sign_in().actor)
-    brief, revoked = (mint_personal(rt, PersonalWish(name, lifetime=60)) for name in ("brief", "revoked"))
+    brief, revoked = (issue_personal(rt, PersonalTokenRequest(name, lifetime=60)) for name in ("brief", "revoked"))
     actors = {minted.view["name"]: bench.tokens.read(minted.secret) for minted in (brief, revoked)}
     revoke_own(rt, revoked.view["id"])
     refused(bench, revoked.secret, REVOKED)
@@ -241,7 +242,7 @@ def test_a_personal_token_ends_when_it_expires_and_when_it_is_revoked(
 def test_when_a_personal_token_was_last_used_is_noted_once_a_minute(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
-    minted = mint_personal(bench.by(bench.sign_in().actor), PersonalWish("ci"))
+    minted = issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest("ci"))
 
     def used() -> datetime | None:
         with bench.rt.db.read() as session:
@@ -258,7 +259,7 @@ def test_when_a_personal_token_was_last_used_is_noted_once_a_minute(
 
 
 def test_a_token_is_read_while_the_database_is_locked_for_writing(bench: Bench) -> None:
-    minted = mint_personal(bench.by(bench.sign_in().actor), PersonalWish("ci"))
+    minted = issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest("ci"))
     with bench.rt.db.write() as session:
         session.execute(update(User).values(generation=1))
         assert bench.tokens.read(minted.secret).name == "ann"
@@ -267,8 +268,8 @@ def test_a_token_is_read_while_the_database_is_locked_for_writing(bench: Bench) 
 def test_a_front_end_is_known_by_its_token_and_ends_with_it_or_with_who_minted_it(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
-    wish = FrontEndWish("page", "mine", fields=("status",), lifetime=60)
-    minted = mint_front_end(bench.by(Actor("open", "o", "o")), bench.tokens, wish)
+    wish = FrontEndTokenRequest("page", "mine", fields=("status",), lifetime=60)
+    minted = issue_front_end(bench.by(Actor("open", "o", "o")), bench.tokens, wish)
     actor = bench.tokens.read(minted.secret)
     assert actor == Actor(
         "front_end",
@@ -299,7 +300,7 @@ def test_what_never_was_a_token_of_anybodys_is_told_apart_from_one_that_is_good_
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
     token = bench.sign_in().access_token
-    secret = mint_personal(bench.by(bench.tokens.read(token)), PersonalWish("ci")).secret
+    secret = issue_personal(bench.by(bench.tokens.read(token)), PersonalTokenRequest("ci")).secret
     clock.shift(timedelta(days=900))
     assert [bench.tokens.is_of_ours(one) for one in (token, secret, f"{secret}x")] == [True] * 3
     foreign = sign_token({"sub": "ann"}, KEY, headers={})

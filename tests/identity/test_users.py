@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.users import Identity
+from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.permission_version import read_version
-from swallowtail.app.core.security.permissions import NOBODY, Act, Actor
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import User
 from tests.identity.bench import PASSWORD, Bench
 from tests.identity.conftest import NewBench
@@ -53,7 +54,7 @@ def test_a_name_twice_is_a_conflict_and_nothing_is_written(bench: Bench) -> None
 
 def test_only_superusers_keep_users(bench: Bench) -> None:
     ann = bench.sign_in().actor
-    for actor, error in ((ann, Forbidden), (NOBODY, Unauthenticated)):
+    for actor, error in ((ann, Forbidden), (ANONYMOUS, Unauthenticated)):
         rt = bench.by(actor)
         with pytest.raises(error):
             users.create_user(rt, "eve", PASSWORD)
@@ -121,7 +122,7 @@ def test_one_changes_ones_own_password_with_the_present_one(bench: Bench) -> Non
     assert refused.value.field == "password"
     with pytest.raises(InvalidInput):
         users.change_own_password(ann, PASSWORD, "short")
-    script = bench.by(replace(ann.caller.actor, acts=frozenset({Act.KEEP_OWN_TOKENS})))
+    script = bench.by(replace(ann.caller.actor, acts=frozenset({Act.MANAGE_OWN_TOKENS})))
     with pytest.raises(Forbidden):
         users.change_own_password(script, PASSWORD, NEW)
     users.change_own_password(ann, PASSWORD, NEW)
@@ -161,11 +162,11 @@ def test_a_login_hashes_the_password_anew_when_the_parameters_have_changed(bench
 
 def test_whom_a_provider_vouches_for_is_met_only_when_they_are_known_or_may_become_so(bench: Bench) -> None:
     ada = Identity("https://id.example", "42", "Ada@Example.com")
-    assert users.meet(bench.rt, ada, provision=False) is None
-    met = users.meet(bench.rt, ada, provision=True)
+    assert users.find_or_create_user(bench.rt, ada, provision=False) is None
+    met = users.find_or_create_user(bench.rt, ada, provision=True)
     assert met is not None
     assert (met.name, met.is_superuser) == ("ada@example.com", False)
-    again = users.meet(bench.rt, ada, provision=False)
+    again = users.find_or_create_user(bench.rt, ada, provision=False)
     assert again is not None
     assert again.id == met.id
     assert bench.audit()[-1] == ("ada@example.com", "user.create")
@@ -173,12 +174,12 @@ def test_whom_a_provider_vouches_for_is_met_only_when_they_are_known_or_may_beco
 
 @pytest.mark.parametrize("wish", ["ann", None, "<script>", "x" * 500, "A\x00"])
 def test_nobody_is_taken_for_somebody_else_because_of_a_name(bench: Bench, wish: str | None) -> None:
-    met = users.meet(bench.rt, Identity("https://id.example", "42", wish), provision=True)
+    met = users.find_or_create_user(bench.rt, Identity("https://id.example", "42", wish), provision=True)
     assert met is not None
     assert met.id != bench.user().id
     assert met.name.startswith("user-")
     for strange in ("x" * 301, "a\x00b"):
-        assert users.meet(bench.rt, Identity("https://id.example", strange), provision=True) is None
+        assert users.find_or_create_user(bench.rt, Identity("https://id.example", strange), provision=True) is None
     with bench.rt.db.read() as session:
         assert session.scalar(select(func.count()).select_from(User)) == 2
 
@@ -201,16 +202,16 @@ def test_a_superuser_is_made_and_unmade_at_once_and_it_is_written_down(bench: Be
     root, ann = bench.sign_in("root").actor, bench.sign_in()
     before = _version(bench)
 
-    assert users.make_superuser(bench.by(root), "ANN")["is_superuser"] is True
+    assert users.promote_user(bench.by(root), "ANN")["is_superuser"] is True
     assert bench.tokens.read(ann.access_token).is_superuser
-    assert users.make_superuser(bench.by(root), "ann")["is_superuser"] is True
+    assert users.promote_user(bench.by(root), "ann")["is_superuser"] is True
     assert _version(bench) == before + 1
 
-    assert users.make_ordinary(bench.by(root), "ann")["is_superuser"] is False
+    assert users.demote_user(bench.by(root), "ann")["is_superuser"] is False
     assert not bench.tokens.read(ann.access_token).is_superuser
     assert _version(bench) == before + 2
     assert bench.audit()[-2:] == [("root", "user.promote"), ("root", "user.demote")]
-    for change in (users.make_superuser, users.make_ordinary):
+    for change in (users.promote_user, users.demote_user):
         with pytest.raises(Forbidden):
             change(bench.by(ann.actor), "ann")
 
@@ -220,9 +221,9 @@ def test_the_last_superuser_who_can_come_in_stays_one(bench: Bench) -> None:
     bench.add("other", is_superuser=True)
     users.disable_user(bench.rt, "other")
     with pytest.raises(Conflict):
-        users.make_ordinary(bench.rt, "root")
-    assert users.make_ordinary(bench.rt, "other")["is_superuser"] is False
+        users.demote_user(bench.rt, "root")
+    assert users.demote_user(bench.rt, "other")["is_superuser"] is False
     users.enable_user(bench.rt, "other")
     with pytest.raises(Conflict):
-        users.make_ordinary(bench.rt, "root")
+        users.demote_user(bench.rt, "root")
     assert bench.user("root").is_superuser

@@ -12,10 +12,10 @@ import pytest
 from swallowtail.app.core.errors import Conflict, SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.sessions import refresh
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
-from swallowtail.app.core.security.permissions import NOBODY, Actor
+from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.tables.auth import AccessToken
 from tests.identity.bench import PASSWORD, Bench
 
@@ -56,14 +56,14 @@ def test_of_those_who_take_a_name_at_the_same_time_one_gets_it(bench: Bench) -> 
 
 def test_two_superusers_who_unmake_each_other_leave_one(bench: Bench) -> None:
     bench.add("boss", is_superuser=True)
-    found = race(lambda: users.make_ordinary(bench.rt, "root"), lambda: users.make_ordinary(bench.rt, "boss"))
+    found = race(lambda: users.demote_user(bench.rt, "root"), lambda: users.demote_user(bench.rt, "boss"))
     assert found == ["conflict", "done"]
     assert bench.user("root").is_superuser is not bench.user("boss").is_superuser
 
 
 def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    personal = api_tokens.mint_personal(bench.by(signed_in.actor), PersonalWish("script"))
+    personal = api_tokens.issue_personal(bench.by(signed_in.actor), PersonalTokenRequest("script"))
     actors = [signed_in.actor, bench.tokens.read(personal.secret), bench.sign_in("root").actor]
     assert bench.tokens.find_ended(actors) == {}
     generation = bench.user().generation
@@ -80,7 +80,7 @@ def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
 
 def test_a_session_token_is_good_once_also_for_two_at_the_same_time(bench: Bench) -> None:
     secret = bench.sign_in().session_secret
-    found = race(*[lambda: refresh(bench.by(NOBODY), bench.tokens, secret)] * 2)
+    found = race(*[lambda: refresh(bench.by(ANONYMOUS), bench.tokens, secret)] * 2)
     assert found == ["done", "unauthenticated"]
     assert bench.audit()[-1][1] == "session.replay"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import TooFast, TooMany
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.limits.limits import Limits
 from tests.harness.servers import RedisServer
 from tests.harness.settings import make_settings

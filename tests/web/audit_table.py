@@ -11,8 +11,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from swallowtail.app.core.identity import api_tokens, members, sessions, users
-from swallowtail.app.core.identity.api_tokens import PersonalWish
-from swallowtail.app.core.security.permissions import NOBODY, Actor, Caller
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.security.actors import ANONYMOUS, Actor, Caller
 from swallowtail.app.core.tables.auth import User
 from swallowtail.app.web.request import current_caller
 from tests.identity.bench import PASSWORD
@@ -54,7 +54,7 @@ def _make_known(callers_app: CallersApp) -> tuple[str, str]:
 
 def _login(callers_app: CallersApp) -> tuple[TestResponse, str]:
     name, user_id = _make_known(callers_app)
-    return callers_app.request(NOBODY, "POST", "/api/v1/auth/login", {"name": name, "password": PASSWORD}), user_id
+    return callers_app.request(ANONYMOUS, "POST", "/api/v1/auth/login", {"name": name, "password": PASSWORD}), user_id
 
 
 def _sign_in(callers_app: CallersApp) -> tuple[Actor, str]:
@@ -77,7 +77,7 @@ def _change_password(callers_app: CallersApp) -> tuple[TestResponse, str]:
 
 def _login_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
     name, user_id = _make_known(callers_app)
-    callers_app.caller = NOBODY
+    callers_app.caller = ANONYMOUS
     client = callers_app.web_app.app.test_client()
     form = {"name": name, "password": PASSWORD, "csrf": csrf_token_of(client.get("/login"))}
     return client.post("/login", data=form), user_id
@@ -97,7 +97,7 @@ def _logout_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
 
 def _own_token(callers_app: CallersApp) -> str:
     mine = callers_app.rt.by(Caller(callers_app.actors["viewer"], "system"))
-    return f"/api/v1/tokens/{api_tokens.mint_personal(mine, PersonalWish('ci')).view['id']}"
+    return f"/api/v1/tokens/{api_tokens.issue_personal(mine, PersonalTokenRequest('ci')).view['id']}"
 
 
 def _paused(callers_app: CallersApp) -> str:
@@ -115,8 +115,8 @@ def _disabled(callers_app: CallersApp) -> str:
 def _superuser(callers_app: CallersApp) -> str:
     """Return the path to demote a superuser who is not the last one."""
     other, name = callers_app.new_user(), callers_app.new_user()
-    users.make_superuser(callers_app.rt, other)
-    users.make_superuser(callers_app.rt, name)
+    users.promote_user(callers_app.rt, other)
+    users.promote_user(callers_app.rt, name)
     return f"/api/v1/users/{name}/demote"
 
 

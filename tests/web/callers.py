@@ -16,7 +16,8 @@ from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.core.ledger.artifacts import keep
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.security.permissions import NOBODY, Act, Actor, Role
+from swallowtail.app.core.security.actors import ANONYMOUS, Actor
+from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
@@ -57,7 +58,7 @@ class CallersApp:
         settings = make_settings(var_dir=var, async_mode="threading", **options)
         self.web_app = WebApp(settings)
         self.rt = self.web_app.rt
-        self.caller = NOBODY
+        self.caller = ANONYMOUS
         monkeypatch.setattr(current_caller, "identify", lambda: self.caller)
         for name in ("acme", "other"):
             task_service.create_instance(self.rt, name.title(), name)
@@ -79,8 +80,8 @@ class CallersApp:
             session.add(Membership(instance_id="other", user_id="stranger", role="owner", created_at=now()))
             session.add(AccessToken(id="page-acme", kind="front_end", instance_id="acme", created_at=now()))
         return actors | {
-            "nobody": NOBODY,
-            "expired": NOBODY,
+            "nobody": ANONYMOUS,
+            "expired": ANONYMOUS,
             "page": make_front_end("acme"),
             "task_page": make_front_end("acme", self.task_id),
         }
@@ -113,8 +114,8 @@ class CallersApp:
 
     def new_token(self) -> str:
         """Create an API token for `acme`; return its id."""
-        new_token = api_tokens.FrontEndWish("page", "acme")
-        return api_tokens.mint_front_end(self.rt, self.web_app.web.tokens, new_token).view["id"]
+        new_token = api_tokens.FrontEndTokenRequest("page", "acme")
+        return api_tokens.issue_front_end(self.rt, self.web_app.web.tokens, new_token).view["id"]
 
     def new_failure(self) -> str:
         """Submit a task that fails; return its id."""

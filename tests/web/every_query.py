@@ -20,9 +20,9 @@ from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.maintenance import key_rotation, retention
 from swallowtail.app.core.maintenance.audit_cleanup import delete_old_entries
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
-from swallowtail.app.core.queries.system_status import VitalsCollector
+from swallowtail.app.core.queries.system_status import SystemStatusCollector
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.app.core.security.actors import OPEN, Caller
 from swallowtail.app.core.services import instance_deletion, log_epochs, schedule_firing
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.wire import Since
@@ -136,7 +136,7 @@ def sweep_all(callers_app: CallersApp) -> None:
     worker_registry.announce(rt.db, "one", ["brief"], 10)
     schedule_firing.fire_due(rt, at=now() + timedelta(hours=1))
     worker_registry.retire(rt.db, "one")
-    list(VitalsCollector(rt.db, rt.settings, lambda: rt.relay.depth).collect())
+    list(SystemStatusCollector(rt.db, rt.settings, lambda: rt.relay.depth).collect())
     _follow(callers_app)
 
 
@@ -165,8 +165,8 @@ def sign_in_all(callers_app: CallersApp) -> None:
     sessions.close_session(rt, signed.session_id)
     users.set_password(rt, "ann", _PASSWORD + "!")
     for name in ("ann", "superuser"):
-        users.make_superuser(rt, name)
-    users.make_ordinary(rt, "ann")
+        users.promote_user(rt, name)
+    users.demote_user(rt, "ann")
     users.disable_user(rt, "ann")
     users.enable_user(rt, "ann")
 

@@ -17,7 +17,7 @@ from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.ledger.runs import RunWriter
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.workers.registry.catalogue import AgentSpec, load_agents
 from swallowtail.workers.run.shared_memory import RunSlot, SharedMemory
 
@@ -43,9 +43,9 @@ def agents() -> dict[str, AgentSpec]:
 
 
 @functools.cache
-def signer() -> Voucher:
+def signer() -> MessageSigner:
     """Return what checks the signatures of wake-up messages."""
-    return Voucher(settings(), is_strict=settings().sign_messages)
+    return MessageSigner(settings(), is_strict=settings().sign_messages)
 
 
 @functools.cache

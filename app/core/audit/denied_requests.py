@@ -25,7 +25,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.events import clean, now
-from swallowtail.app.core.security.permissions import NOBODY, Caller
+from swallowtail.app.core.security.actors import ANONYMOUS, Caller
 from swallowtail.app.core.tables.auth import User
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ class Denials:
         except SQLAlchemyError as fault:
             log.warning("denials_not_written", count=1, reason=str(fault))
         detail = {"name": clean(name).strip().lower()} if user_id else {}
-        caller = Caller(NOBODY, caller.entrance, caller.address)
+        caller = Caller(ANONYMOUS, caller.entrance, caller.address)
         wanted = clean(name).strip().lower().encode()
         self._take(
             caller,
@@ -154,7 +154,7 @@ class Denials:
     def _count_the_rest(self, action: str) -> None:
         rest = AuditRecord(SYSTEM_SCOPE, action, "", "", {"others": True})
         key = ("", "", "", SYSTEM_SCOPE, action, "others")
-        kind = self._kinds.setdefault(key, _Kind(Caller(NOBODY, "system"), rest, self._clock()))
+        kind = self._kinds.setdefault(key, _Kind(Caller(ANONYMOUS, "system"), rest, self._clock()))
         kind.more += 1
 
     def _write(self, due: list[tuple[Caller, AuditRecord]]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.events import plain, to_json
-from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 
 #: The chain of what belongs to no instance.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from swallowtail.app.core.security.permissions import Act, Actor
+from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import AccessToken, User
 
 

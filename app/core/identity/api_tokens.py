@@ -24,7 +24,8 @@ from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.schemas.identities import TokenView
 from swallowtail.app.core.security.field_mask import KEPT, NAMEABLE
 from swallowtail.app.core.security.permission_version import raise_version
-from swallowtail.app.core.security.permissions import LEAST_ROLE, Act, require, require_outside
+from swallowtail.app.core.security.permissions import require, require_outside
+from swallowtail.app.core.security.roles import LEAST_ROLE, Act
 from swallowtail.app.core.security.token_secrets import make_secret
 from swallowtail.app.core.tables.auth import AccessToken
 from swallowtail.app.core.tables.tasks import Task
@@ -40,7 +41,7 @@ _WITH_A_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class IssuedToken:
     """A new token: `secret` is shown this once and not kept."""
 
     view: TokenView
@@ -48,7 +49,7 @@ class Minted:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonalWish:
+class PersonalTokenRequest:
     """A personal token to mint. `acts` None: all that its user may; `lifetime` in seconds, None: the longest."""
 
     name: str
@@ -58,7 +59,7 @@ class PersonalWish:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontEndWish:
+class FrontEndTokenRequest:
     """A front end's token to mint. `fields` None: all of `data`; `lifetime` in seconds, None: the longest."""
 
     name: str
@@ -69,7 +70,7 @@ class FrontEndWish:
     lifetime: float | None = None
 
 
-def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
+def issue_personal(runtime: CallContext, wish: PersonalTokenRequest) -> IssuedToken:
     """Mint a token with which a program acts as the caller.
 
     Raises:
@@ -79,7 +80,7 @@ def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
         TooMany: the caller has as many as one may have.
     """
     actor = runtime.caller.actor
-    require_outside(actor, Act.KEEP_OWN_TOKENS)
+    require_outside(actor, Act.MANAGE_OWN_TOKENS)
     if actor.user_id is None:
         raise Forbidden("only users have personal tokens")
     acts = None if wish.acts is None else _check_acts(wish.acts, frozenset(Act))
@@ -88,7 +89,7 @@ def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
     instance_id = None if wish.instance_id is None else check_instance_id(wish.instance_id)
 
     def check(change: Change) -> None:
-        change.require_outside(Act.KEEP_OWN_TOKENS)
+        change.require_outside(Act.MANAGE_OWN_TOKENS)
         if instance_id is not None:
             change.require(Act.READ, instance_id)
 
@@ -99,10 +100,10 @@ def mint_personal(runtime: CallContext, wish: PersonalWish) -> Minted:
     secret = make_secret("personal", row.id)
     row.secret_hash = secret.hash
     mine = (AccessToken.kind == "personal", AccessToken.user_id == actor.user_id)
-    return Minted(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check), secret.text)
+    return IssuedToken(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check), secret.text)
 
 
-def mint_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndWish) -> Minted:
+def issue_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndTokenRequest) -> IssuedToken:
     """Mint a token that lets a page see one instance, or one task in it.
 
     Raises:
@@ -114,14 +115,14 @@ def mint_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndWish) -> 
     actor = runtime.caller.actor
     instance_id = check_instance_id(wish.instance_id)
     with runtime.db.read() as session:
-        require(session, actor, Act.MINT, instance_id)
+        require(session, actor, Act.ISSUE_TOKENS, instance_id)
         acts = _check_acts(wish.acts, FOR_FRONT_ENDS if wish.task_id is None else _WITH_A_TASK)
         for act in acts:
             require(session, actor, act, instance_id)
         task_id = None if wish.task_id is None else _check_task(session, instance_id, wish.task_id)
 
     def check(change: Change) -> None:
-        for act in (Act.MINT, *acts):
+        for act in (Act.ISSUE_TOKENS, *acts):
             change.require(act, instance_id)
 
     row = AccessToken(kind="front_end", instance_id=instance_id, task_id=task_id, acts=_names(acts))
@@ -131,20 +132,20 @@ def mint_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndWish) -> 
     row.expires_at = expires
     signed = tokens.sign_front_end(row, expires)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
-    return Minted(_store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id, check), signed)
+    return IssuedToken(_store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id, check), signed)
 
 
 def list_own(runtime: CallContext) -> list[TokenView]:
-    """Return the caller's personal tokens that are good, the latest first. Raises as `mint_personal` does."""
+    """Return the caller's personal tokens that are good, the latest first. Raises as `issue_personal` does."""
     actor = runtime.caller.actor
-    require_outside(actor, Act.KEEP_OWN_TOKENS)
+    require_outside(actor, Act.MANAGE_OWN_TOKENS)
     return _list(runtime, AccessToken.kind == "personal", AccessToken.user_id == (actor.user_id or ""))
 
 
 def list_front_ends(runtime: CallContext, instance_id: str) -> list[TokenView]:
-    """Return an instance's front-end tokens that are good, the latest first. Raises as `mint_front_end` does."""
+    """Return an instance's front-end tokens that are good, the latest first. Raises as `issue_front_end` does."""
     with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.MINT, check_instance_id(instance_id))
+        require(session, runtime.caller.actor, Act.ISSUE_TOKENS, check_instance_id(instance_id))
     return _list(runtime, AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
 
 
@@ -152,7 +153,7 @@ def revoke_own(runtime: CallContext, token_id: str) -> None:
     """Revoke a personal token of the caller's; again changes nothing.
 
     Raises:
-        Unauthenticated, Forbidden, InvalidInput: see `mint_personal`.
+        Unauthenticated, Forbidden, InvalidInput: see `issue_personal`.
         NotFound: the caller has no such token.
     """
     actor = runtime.caller.actor
@@ -160,17 +161,17 @@ def revoke_own(runtime: CallContext, token_id: str) -> None:
     def check(change: Change) -> None:
         # Giving back the token that one shows takes no permission.
         if token_id != actor.token_id:
-            change.require_outside(Act.KEEP_OWN_TOKENS)
+            change.require_outside(Act.MANAGE_OWN_TOKENS)
 
     mine = (AccessToken.kind == "personal", AccessToken.user_id == (actor.user_id or ""))
     _revoke(runtime, check_task_id(token_id, "token_id"), mine, SYSTEM_SCOPE, check)
 
 
 def revoke_front_end(runtime: CallContext, instance_id: str, token_id: str) -> None:
-    """Revoke a front end's token; again changes nothing. Raises as `mint_front_end` does; NotFound without one."""
+    """Revoke a front end's token; again changes nothing. Raises as `issue_front_end` does; NotFound without one."""
     instance_id = check_instance_id(instance_id)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
-    check = partial(Change.require, act=Act.MINT, instance_id=instance_id)
+    check = partial(Change.require, act=Act.ISSUE_TOKENS, instance_id=instance_id)
     _revoke(runtime, token_id, theirs, instance_id, check)
 
 

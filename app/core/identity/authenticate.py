@@ -25,7 +25,7 @@ from swallowtail.app.core.identity.ended_tokens import Reason, find_ended
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_header, secret_key, sign, verify
 from swallowtail.app.core.identity.jwks import ALGORITHMS, ProviderKeys
 from swallowtail.app.core.identity.provider_tokens import ProviderTokens
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.core.security.token_secrets import (
     LONGEST,

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.events import now
-from swallowtail.app.core.security.permissions import Actor, batched
+from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.visibility import batched
 from swallowtail.app.core.tables.auth import AccessToken, User
 
 Reason = Literal["expired", "revoked", "disabled"]

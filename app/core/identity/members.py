@@ -14,8 +14,10 @@ from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.schemas.identities import MemberView
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version
-from swallowtail.app.core.security.permissions import Act, Actor, Role, read_role, require
+from swallowtail.app.core.security.permissions import read_role, require
+from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from swallowtail.app.core.validation import check_instance_id, check_line
 
@@ -52,7 +54,7 @@ def set_member(runtime: CallContext, instance_id: str, name: str, role: str) -> 
     instance_id, wanted = check_instance_id(instance_id), _check_role(role)
 
     def work(change: Change) -> MemberView:
-        change.require(Act.KEEP_MEMBERS, instance_id)
+        change.require(Act.MANAGE_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
         user = _find_user(change.session, runtime.caller.actor, name)
         member = _find(change.session, instance_id, user)
@@ -83,7 +85,7 @@ def remove_member(runtime: CallContext, instance_id: str, name: str) -> None:
 
     def work(change: Change) -> None:
         leaves = actor.kind == "user" and actor.acts is None and clean(name.strip().lower()) == actor.name
-        change.require(Act.READ if leaves else Act.KEEP_MEMBERS, instance_id)
+        change.require(Act.READ if leaves else Act.MANAGE_MEMBERS, instance_id)
         _check_instance(change.session, instance_id)
         user = _find_user(change.session, actor, name)
         member = _find(change.session, instance_id, user)
@@ -126,7 +128,7 @@ def _settle(change: Change, instance_id: str, user: User, before: Role | None, a
             .execution_options(synchronize_session=False)
         )
     told = {"name": user.name, "before": before and before.value, "after": after and after.value}
-    change.audit(instance_id, Act.KEEP_MEMBERS, "user", user.id, told)
+    change.audit(instance_id, Act.MANAGE_MEMBERS, "user", user.id, told)
 
 
 def _check_role(role: object) -> Role:

@@ -13,8 +13,8 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.json_web_tokens import EXPIRED, Expected, read_moment, verify
 from swallowtail.app.core.identity.jwks import ProviderKeys
-from swallowtail.app.core.identity.users import Identity, meet
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.identity.users import Identity, find_or_create_user
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.token_secrets import UNUSABLE
 
 _TYPES = ("JWT", "AT+JWT", "APPLICATION/AT+JWT")
@@ -48,7 +48,7 @@ class ProviderTokens:
         expires = _limit_lifetime(claims, expires, self._settings)
         name = claims.get("preferred_username") or claims.get("email")
         identity = Identity(self._settings.jwt_issuer, claims["sub"], name if isinstance(name, str) else None)
-        user = meet(self._runtime, identity, provision=self._settings.jwt_provision)
+        user = find_or_create_user(self._runtime, identity, provision=self._settings.jwt_provision)
         if user is None or user.disabled_at is not None:
             raise Unauthenticated(UNUSABLE)
         return user_actor(user, expires_at=expires)

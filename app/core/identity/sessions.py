@@ -21,8 +21,9 @@ from swallowtail.app.core.identity.api_tokens import revoke_own
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.users import authenticate
 from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version
-from swallowtail.app.core.security.permissions import Actor, require_known
+from swallowtail.app.core.security.permissions import require_authenticated
 from swallowtail.app.core.security.token_secrets import split_secret
 from swallowtail.app.core.tables.auth import AccessToken, User
 
@@ -152,7 +153,7 @@ def sign_out(runtime: CallContext) -> None:
         Conflict: there is nothing to end here: an identity provider issued the token, or none is needed.
     """
     actor = runtime.caller.actor
-    require_known(actor)
+    require_authenticated(actor)
     if actor.kind == "front_end":
         raise Forbidden("only an admin of the instance can revoke an API token of a front end")
     with runtime.db.read() as session:

@@ -23,8 +23,10 @@ from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.schemas.identities import UserView
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version
-from swallowtail.app.core.security.permissions import Act, Actor, require_outside
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import AccessToken, User
 from swallowtail.app.core.validation import check_line
 
@@ -57,7 +59,7 @@ def create_user(
         InvalidInput: the name or the password cannot be used, or there is neither a password nor an identity.
         Conflict: the name or the identity is taken.
     """
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
+    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
     name = check_name(name)
     if (password is None) == (identity is None):
         raise InvalidInput("give either a password or issuer and subject", field="password")
@@ -65,12 +67,12 @@ def create_user(
     if identity is not None:
         identity = _check_identity(identity)
     new = _new_user(name, kept, identity, is_superuser=is_superuser)
-    return view_user(_store(runtime, new, partial(Change.require_outside, act=Act.KEEP_USERS)))
+    return view_user(_store(runtime, new, partial(Change.require_outside, act=Act.MANAGE_USERS)))
 
 
 def list_users(runtime: CallContext, *, limit: int, after: str | None = None) -> tuple[list[UserView], str | None]:
     """Return users by name, from after the name `after`, and the name to go on from. Raises as `create_user` does."""
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
+    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
     query = select(User).order_by(User.name)
     if after is not None:
         query = query.where(User.name > clean(after))
@@ -81,7 +83,7 @@ def list_users(runtime: CallContext, *, limit: int, after: str | None = None) ->
 
 def read_user(runtime: CallContext, name: str) -> UserView:
     """Return the user of a name. Raises NotFound, and as `create_user` does."""
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
+    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
     with runtime.db.read() as session:
         return view_user(_find(session, name))
 
@@ -101,7 +103,7 @@ def disable_user(runtime: CallContext, name: str) -> UserView:
     """
 
     def work(change: Change) -> User:
-        change.require_outside(Act.KEEP_USERS)
+        change.require_outside(Act.MANAGE_USERS)
         user = _find(change.session, name)
         if user.disabled_at is None:
             _check_others(change.session, user)
@@ -117,7 +119,7 @@ def enable_user(runtime: CallContext, name: str) -> UserView:
     """Let somebody in again; what was revoked stays so. Raises as `disable_user` does, but Conflict."""
 
     def work(change: Change) -> User:
-        change.require_outside(Act.KEEP_USERS)
+        change.require_outside(Act.MANAGE_USERS)
         user = _find(change.session, name)
         if user.disabled_at is not None:
             user.disabled_at = None
@@ -128,12 +130,12 @@ def enable_user(runtime: CallContext, name: str) -> UserView:
     return view_user(runtime.commit(work))
 
 
-def make_superuser(runtime: CallContext, name: str) -> UserView:
+def promote_user(runtime: CallContext, name: str) -> UserView:
     """Have somebody keep users and the deployment. Raises as `enable_user` does."""
     return _change_standing(runtime, name, is_superuser=True)
 
 
-def make_ordinary(runtime: CallContext, name: str) -> UserView:
+def demote_user(runtime: CallContext, name: str) -> UserView:
     """Have somebody be a superuser no more. Raises as `disable_user` does."""
     return _change_standing(runtime, name, is_superuser=False)
 
@@ -147,8 +149,8 @@ def set_password(runtime: CallContext, name: str, password: str) -> UserView:
         InvalidInput: the password cannot be used.
         Conflict: this user signs in through an identity provider.
     """
-    require_outside(runtime.caller.actor, Act.KEEP_USERS)
-    return _change_password(runtime, Act.KEEP_USERS, User.name == clean(name.strip().lower()), password)
+    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
+    return _change_password(runtime, Act.MANAGE_USERS, User.name == clean(name.strip().lower()), password)
 
 
 def change_own_password(runtime: CallContext, present: str, new: str) -> UserView:
@@ -160,7 +162,7 @@ def change_own_password(runtime: CallContext, present: str, new: str) -> UserVie
         InvalidInput, Conflict: see `set_password`.
     """
     actor = runtime.caller.actor
-    require_outside(actor, Act.KEEP_OWN_TOKENS)
+    require_outside(actor, Act.MANAGE_OWN_TOKENS)
     if actor.user_id is None or actor.acts is not None:
         raise Forbidden("sign in with your password to change it")
     runtime.passwords.check(new, "new_password")
@@ -169,7 +171,7 @@ def change_own_password(runtime: CallContext, present: str, new: str) -> UserVie
     if not runtime.passwords.verify(None if user is None else user.password_hash, present):
         runtime.commit(lambda change: _note(change, "user.password_refuse", user))
         raise Forbidden("the current password is wrong", field="password")
-    return _change_password(runtime, Act.KEEP_OWN_TOKENS, User.id == actor.user_id, new)
+    return _change_password(runtime, Act.MANAGE_OWN_TOKENS, User.id == actor.user_id, new)
 
 
 def authenticate(runtime: CallContext, name: str, password: str) -> User:
@@ -189,7 +191,7 @@ def authenticate(runtime: CallContext, name: str, password: str) -> User:
     return user
 
 
-def meet(runtime: CallContext, identity: Identity, *, provision: bool) -> User | None:
+def find_or_create_user(runtime: CallContext, identity: Identity, *, provision: bool) -> User | None:
     """Return the user whom an identity provider vouches for; make them known if `provision` says so.
 
     They are called what they wish if nobody else is: nobody is taken for somebody else because of a name.
@@ -329,7 +331,7 @@ def _find(session: Session, name: str) -> User:
 
 def _change_standing(runtime: CallContext, name: str, *, is_superuser: bool) -> UserView:
     def work(change: Change) -> User:
-        change.require_outside(Act.KEEP_USERS)
+        change.require_outside(Act.MANAGE_USERS)
         user = _find(change.session, name)
         if user.is_superuser is not is_superuser:
             if not is_superuser:

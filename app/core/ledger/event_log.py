@@ -23,17 +23,9 @@ from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
 from swallowtail.app.core.process.worker_thread import place
-from swallowtail.app.core.security.permissions import (
-    THE_SYSTEM,
-    Act,
-    Actor,
-    Caller,
-    confirm,
-    require,
-    require_outside,
-    require_schedule,
-    require_task,
-)
+from swallowtail.app.core.security.actors import SYSTEM_CALLER, Actor, Caller
+from swallowtail.app.core.security.permissions import confirm, require, require_outside, require_schedule, require_task
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
 from swallowtail.app.core.tables.instances import Instance
@@ -87,7 +79,7 @@ class _Pending:
 class Change:
     """The facts of one transaction. Record them as the rows change; `number` gives them their numbers at its end."""
 
-    def __init__(self, session: Session, caller: Caller = THE_SYSTEM) -> None:
+    def __init__(self, session: Session, caller: Caller = SYSTEM_CALLER) -> None:
         self.session = session
         self.caller = caller
         #: One moment for everything in this transaction.

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import Conflict, Forbidden, TooMany
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.security.permissions import Act, Actor, Role
+from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.instances import Instance
 

@@ -28,7 +28,7 @@ from swallowtail.app.core.config.tls import read_address
 from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import Database, db_now, db_now_once
 from swallowtail.app.core.ledger.tasks import TaskWriter
-from swallowtail.app.core.security.message_signing import Voucher, wakeup
+from swallowtail.app.core.security.message_signing import MessageSigner, wakeup
 from swallowtail.app.core.tables.tasks import Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone
 
@@ -99,7 +99,7 @@ class Relay:
         self._db = db
         self._tasks = tasks
         self._sender = sender or make_sender(settings)
-        self._voucher = Voucher(settings, is_strict=settings.sign_messages)
+        self._voucher = MessageSigner(settings, is_strict=settings.sign_messages)
         #: How many messages waited in the broker's queue when `look` asked; None when it did not answer.
         self.depth: int | None = None
         #: When `look` asked last, in seconds of the monotonic clock; None before that.

@@ -19,7 +19,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.events import EventRecord, LiveState, StepText, to_json
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
 from swallowtail.app.core.redis.connection import connect
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Broadcaster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._client: redis.Redis | None = None
         self._lock = threading.Lock()
         # Work must not wait a second for every event of an outage.

@@ -29,7 +29,7 @@ from swallowtail.app.core.ledger.transitions import (
     record_status,
 )
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
-from swallowtail.app.core.security.permissions import Act
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStatus
 from swallowtail.app.core.tables.tasks import IS_UNCLAIMED, Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone

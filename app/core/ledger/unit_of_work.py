@@ -18,8 +18,8 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.event_order import EventOrder, Place
 from swallowtail.app.core.ledger.metrics import measure_events
+from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.permission_version import is_raised
-from swallowtail.app.core.security.permissions import THE_SYSTEM, Caller
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class UnitOfWork:
         self._order = EventOrder(self._send)
 
     def commit(
-        self, work: Callable[[Change], T], caller: Caller = THE_SYSTEM, *, wait: float | None = None
+        self, work: Callable[[Change], T], caller: Caller = SYSTEM_CALLER, *, wait: float | None = None
     ) -> tuple[T, list[EventRecord]]:
         """Run `work` in one transaction for `caller`; return its outcome and the numbered events.
 

@@ -19,7 +19,7 @@ from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import delete_in_batches
-from swallowtail.app.core.security.permissions import THE_SYSTEM
+from swallowtail.app.core.security.actors import SYSTEM_CALLER
 from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 
 #: The name of the turn.
@@ -71,7 +71,7 @@ def _prune_batch(runtime: CallContext, scope: str, before: datetime) -> int:
             return 0
         _forget(session, scope, last.number, last.hash)
         detail = {"scope": scope, "count": count, "number": last.number, "hash": last.hash}
-        append(session, THE_SYSTEM, [AuditRecord(SYSTEM_SCOPE, PRUNE, "audit", scope, detail)], now())
+        append(session, SYSTEM_CALLER, [AuditRecord(SYSTEM_SCOPE, PRUNE, "audit", scope, detail)], now())
         return count
 
     done: int = runtime.db.run(work)

@@ -23,7 +23,8 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
-from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import (
@@ -92,12 +93,12 @@ def rotate_all(runtime: CallContext) -> Iterator[tuple[str, int]]:
         Unauthenticated, Forbidden: the caller does not keep the deployment.
         SettingsError, KeyMissing, Tampered: see `rotate`.
     """
-    require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+    require_outside(runtime.caller.actor, Act.MANAGE_DEPLOYMENT)
     key_id = runtime.db.keyring.current
     if key_id is not None:
 
         def note(change: Change) -> None:
-            change.require_outside(Act.KEEP_DEPLOYMENT)
+            change.require_outside(Act.MANAGE_DEPLOYMENT)
             change.audit(SYSTEM_SCOPE, "keys.rotate", "key", key_id)
 
         runtime.commit(note)

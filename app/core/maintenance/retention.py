@@ -24,7 +24,8 @@ from swallowtail.app.core.coordination.periodic_lock import take_turn
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, Head, read_head
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL
 from swallowtail.app.core.tables.instances import Instance, InstancePolicy
 from swallowtail.app.core.tables.tasks import Event, Task

@@ -19,31 +19,29 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.artifacts import Content, find_owner, is_input, read_artifact
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.queries import rows
-from swallowtail.app.core.queries.snapshot import Bounds, Outline, read_outline
+from swallowtail.app.core.queries.snapshot import Bounds, SnapshotRows, read_snapshot_rows
 from swallowtail.app.core.schemas.identities import AuditEntryView
 from swallowtail.app.core.schemas.instances import AgentView, InstanceView
 from swallowtail.app.core.schemas.schedules import ScheduleSummary, ScheduleView, SlotView
 from swallowtail.app.core.schemas.tasks import StepSummary, StepView, TaskSummary, TaskView
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.field_mask import View, view_of
 from swallowtail.app.core.security.permissions import (
-    Act,
-    Actor,
-    Role,
-    list_allowed,
     read_role,
-    refuse_nobody,
     require,
+    require_all_tasks,
+    require_authenticated,
     require_outside,
     require_schedule,
     require_task,
-    require_whole,
-    visible,
 )
+from swallowtail.app.core.security.roles import Act, Role
+from swallowtail.app.core.security.visibility import list_allowed, visible
 from swallowtail.app.core.states import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AuthorizedReads:
     """The reads of one transaction for one actor. Every method raises as `access.require` does."""
 
     session: Session
@@ -80,10 +78,10 @@ class Sight:
         require(self.session, self.actor, Act.READ, instance_id)
         return read_role(self.session, self.actor, instance_id)
 
-    def outline(self, instance_id: str, bounds: Bounds) -> Outline:
+    def outline(self, instance_id: str, bounds: Bounds) -> SnapshotRows:
         """Return what a snapshot of an instance is made of; `view` says how much of it is shown."""
         require(self.session, self.actor, Act.READ, instance_id)
-        return read_outline(self.session, instance_id, bounds, self.view.task_id)
+        return read_snapshot_rows(self.session, instance_id, bounds, self.view.task_id)
 
     def head(self, instance_id: str) -> Head:
         """Return where an instance's log stands."""
@@ -141,7 +139,7 @@ class Sight:
     def artifact(self, artifact_id: str) -> Content:
         """Return a large input or output of a task, or input of a schedule."""
         missing = NotFound("there is no such artifact", field="artifact_id")
-        refuse_nobody(self.actor)
+        require_authenticated(self.actor)
         fields = self.actor.fields
         wanted = {"input"} if is_input(self.session, artifact_id) else {"output", "result"}
         if fields is not None and not fields & wanted:
@@ -161,7 +159,7 @@ class Sight:
     ) -> tuple[list[ScheduleSummary], str | None]:
         """Return an instance's schedules in outline, by name, and the cursor of the next page."""
         require(self.session, self.actor, Act.READ, instance_id)
-        require_whole(self.actor)
+        require_all_tasks(self.actor)
         return rows.list_schedules(self.session, instance_id, limit=limit, cursor=cursor)
 
     def schedule(self, schedule_id: str) -> ScheduleView:

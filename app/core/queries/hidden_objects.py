@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.errors import NotFound, SwallowtailError
 from swallowtail.app.core.events import clean
-from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.security.permissions import Act, Actor, require, require_schedule, require_task
+from swallowtail.app.core.queries.authorized import AuthorizedReads
+from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.permissions import require, require_schedule, require_task
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.auth import AccessToken
 from swallowtail.app.core.tables.instances import Instance
@@ -35,24 +37,24 @@ _ASKED: dict[str, Callable[[Session, Actor, str], object]] = {
     "instance": lambda session, actor, value: require(session, actor, Act.READ, value),
     "task": lambda session, actor, value: require_task(session, actor, Act.READ, value),
     "schedule": lambda session, actor, value: require_schedule(session, actor, Act.READ, value),
-    "artifact": lambda session, actor, value: Sight(session, actor).artifact(value),
+    "artifact": lambda session, actor, value: AuthorizedReads(session, actor).artifact(value),
 }
 #: What can be looked for.
 KINDS = frozenset(_ASKED)
 
 
-def find_scope(session: Session, kind: str, object_id: str) -> str | None:
+def find_instance(session: Session, kind: str, object_id: str) -> str | None:
     """Return the id of the instance that something of a kind is in; None when it is in none, or not there."""
     found: str | None = session.scalar(_SCOPES[kind](clean(object_id))) if kind in _SCOPES else None
     return found
 
 
-def find_unseen(session: Session, actor: Actor, kind: str, object_id: str) -> str | None:
+def find_hidden_instance(session: Session, actor: Actor, kind: str, object_id: str) -> str | None:
     """Return the id of the instance that something is in which is there, and which an actor may not see.
 
     None when it is not there, or theirs to see, so that nothing was withheld from them.
     """
-    scope = find_scope(session, kind, object_id) if kind in KINDS else None
+    scope = find_instance(session, kind, object_id) if kind in KINDS else None
     if scope is None:
         return None
     try:

@@ -40,7 +40,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class SnapshotRows:
     """What a snapshot is made of, as it was read: at most as many tasks and steps as the bounds allow."""
 
     head: Head
@@ -78,10 +78,10 @@ def snapshot(session: Session, instance_id: str, bounds: Bounds, task_id: str | 
     bounds goes to their steps, those of the latest task first, and of a task whose steps do not all fit to its latest;
     `steps_complete` tells whether they are all. With `task_id`, that task is all there is. Raises NotFound.
     """
-    return read_outline(session, instance_id, bounds, task_id).build()
+    return read_snapshot_rows(session, instance_id, bounds, task_id).build()
 
 
-def read_outline(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> Outline:
+def read_snapshot_rows(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> SnapshotRows:
     """Read what a snapshot is made of. Raises NotFound."""
     head = read_head(session, instance_id)
     if head is None:
@@ -91,7 +91,7 @@ def read_outline(session: Session, instance_id: str, bounds: Bounds, task_id: st
     tasks = [task for task, _ in rows[: bounds.tasks]]
     steps = _read_steps(session, counts, bounds.steps)
     rules = rules_among(session, instance_id, tasks)
-    return Outline(head, instance_id, bounds, tasks, steps, counts, rules, len(rows) == len(tasks))
+    return SnapshotRows(head, instance_id, bounds, tasks, steps, counts, rules, len(rows) == len(tasks))
 
 
 def _read_tasks(session: Session, instance_id: str, limit: int, task_id: str | None) -> Sequence[Row[Task, int]]:
@@ -137,7 +137,7 @@ def _read_steps(session: Session, counts: dict[str, int], limit: int) -> Sequenc
     return sorted(rows, key=lambda row: row.position, reverse=True)
 
 
-def _add_steps(outlines: list[TaskSummary], read: Outline, room: int) -> list[dict[str, Any]]:
+def _add_steps(outlines: list[TaskSummary], read: SnapshotRows, room: int) -> list[dict[str, Any]]:
     """Return the tasks with the outlines of the steps that fit into `room` bytes."""
     rows: dict[str, list[Step]] = {}
     for row in read.steps:

@@ -32,7 +32,7 @@ _OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class SystemStatus:
     """Live workers; how many tasks wait for one, and how long the first has; beat's lag. Times are in seconds."""
 
     workers: int
@@ -41,7 +41,7 @@ class Vitals:
     beat_lag: float
 
 
-def read_vitals(session: Session, most: int) -> Vitals:
+def read_system_status(session: Session, most: int) -> SystemStatus:
     """Look at what waits, and count no more of it than `most`: what is asked every few seconds costs no more then."""
     due = select(Outbox.due_at).where(Outbox.due_at <= db_now_once()).order_by(Outbox.due_at)
     waiting = session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
@@ -50,7 +50,7 @@ def read_vitals(session: Session, most: int) -> Vitals:
     slot = session.scalar(select(Schedule.next_slot_at).where(*late).order_by(Schedule.next_slot_at).limit(1))
     clock = session.scalars(select(db_now())).one()
     workers = session.scalar(select(func.count()).where(Worker.good_until > db_now_once())) or 0
-    return Vitals(workers, waiting, _seconds(clock, since), _seconds(clock, slot))
+    return SystemStatus(workers, waiting, _seconds(clock, since), _seconds(clock, slot))
 
 
 def count_open(session: Session, most: int) -> dict[str, int]:
@@ -69,7 +69,7 @@ def _seconds(clock: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, (clock - since).total_seconds())
 
 
-class VitalsCollector(Collector):
+class SystemStatusCollector(Collector):
     """The vitals as gauges, read whenever somebody asks for metrics."""
 
     def __init__(self, db: Database, settings: Settings, queue_depth: Callable[[], int | None]) -> None:
@@ -93,7 +93,7 @@ class VitalsCollector(Collector):
         most = self._settings.count_limit
         try:
             with self._db.read(wait=PATIENCE) as session:
-                seen, open_tasks = read_vitals(session, most), count_open(session, most)
+                seen, open_tasks = read_system_status(session, most), count_open(session, most)
         except (SwallowtailError, SQLAlchemyError) as away:
             log.info("vitals_unknown", reason=type(away).__name__)
             yield _gauge("database_readable", "1 when the database could be read for these metrics", 0)

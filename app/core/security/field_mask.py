@@ -1,7 +1,7 @@
-"""What is left of a task, a step or an event for somebody who is not shown all of it. Beside the road, after access.
+"""Masks the fields of tasks, steps and events that a token does not show.
 
-A view is one task or all of them, and some fields or all of them. What is withheld is null, so that every shape keeps
-its keys. What clients need to keep their place and to draw a state is never withheld.
+A view has one task or all, and some fields or all. Masked fields are null, so that every shape keeps its keys. Fields
+that clients need for their position and for drawing a state are never masked.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 
-#: Fields that every view shows: which thing, which state, how far, when. None of them holds what anybody wrote.
+#: Fields that every view shows: ids, states, progress and times. None of them has text of users or agents.
 KEPT = frozenset(
     {
         "id", "instance_id", "task_id", "step_id", "steps", "steps_complete", "kind", "status", "previous_status",
@@ -22,11 +22,11 @@ KEPT = frozenset(
         "finished_at", "updated_at", "expires_at", "$unreadable", "$damaged",
     }
 )  # fmt: skip
-#: Fields that a view may name: all others are kept, or withheld from every view that has fields.
+#: Fields that a view may name. Other fields are shown always, or masked in every view with fields.
 NAMEABLE = frozenset(
     {"title", "message", "input", "result", "error", "submitted_by", "agent", "action", "key", "output"}
 )
-#: The field that a step's streamed text becomes.
+#: The field of a step's streamed text.
 TEXT = "output"
 
 M = TypeVar("M", bound=Mapping[str, Any])
@@ -34,14 +34,14 @@ M = TypeVar("M", bound=Mapping[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What of an instance somebody is shown. Without arguments: everything."""
+    """What a token shows of an instance. Without arguments: everything."""
 
     task_id: str | None = None
     fields: frozenset[str] | None = None
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is withheld."""
+        """Whether nothing is masked."""
         return self.task_id is None and self.fields is None
 
     @property
@@ -50,11 +50,11 @@ class View:
         return self.fields is None or TEXT in self.fields
 
     def shows(self, task_id: str) -> bool:
-        """Tell whether a task is part of the view."""
+        """Return whether a task is part of the view."""
         return self.task_id in (None, task_id)
 
     def project(self, shape: M) -> M:
-        """Return a task, a step, or an event's `data` with null for what is withheld; a task's steps likewise."""
+        """Return a task, a step, or an event's `data`, masked; a task's steps likewise."""
         if self.fields is None:
             return shape
         shown: dict[str, Any] = {
@@ -65,11 +65,11 @@ class View:
         return cast("M", shown)
 
     def project_event(self, event: EventRecord) -> EventRecord:
-        """Return an event of a task that is shown, without what is withheld of its `data`."""
+        """Return an event with its `data` masked."""
         return event if self.fields is None else replace(event, data=self.project(event.data))
 
     def project_wire(self, wire: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the payload of an event or of live progress, without what is withheld of its `data`."""
+        """Return the payload of an event or of live progress with its `data` masked."""
         return wire if self.fields is None else {**wire, "data": self.project(wire["data"])}
 
 
@@ -77,5 +77,5 @@ FULL = View()
 
 
 def view_of(actor: Actor) -> View:
-    """Return what an actor is shown of the instances that they may read."""
+    """Return the view of an actor."""
     return FULL if actor.task_id is None and actor.fields is None else View(actor.task_id, actor.fields)

@@ -1,6 +1,6 @@
-"""Passwords: argon2id, so that whoever gets hold of a hash has to work for each guess. Beside the road.
+"""Hashes and verifies passwords with argon2id.
 
-An unknown user costs the same work as a wrong password, so that the time of the answer tells nothing.
+An unknown user costs the same work as a wrong password, so that the response time reveals nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, TooFast
 from swallowtail.app.core.process.worker_thread import Offload, here
 
-#: Seconds that somebody waits for their turn before they are asked to come again.
-_TURN = 5.0
+#: Longest wait for a free slot, in seconds.
+_LONGEST_WAIT = 5.0
 
 
 class Passwords:
-    """Hashes and checks passwords, a few at a time: each takes its memory and its share of a processor."""
+    """Hashes and verifies passwords, a few at a time: each needs memory and a processor."""
 
     def __init__(self, settings: Settings, offload: Offload = here) -> None:
         """`offload` computes the hashes."""
@@ -32,7 +32,7 @@ class Passwords:
         self._hasher = PasswordHasher(
             time_cost=settings.password_rounds, memory_cost=settings.password_memory_kib, parallelism=1
         )
-        self._turns = threading.BoundedSemaphore(settings.password_checks)
+        self._slots = threading.BoundedSemaphore(settings.password_checks)
         self._offload = offload
 
     def check(self, password: object, field: str = "password") -> str:
@@ -45,39 +45,39 @@ class Passwords:
         return password
 
     def hash(self, password: str) -> str:
-        """Return what to keep of a password. Raises TooFast when too many others are being hashed."""
-        return str(self._take_turn(self._hasher.hash, _normal(password)))
+        """Return the hash of a password. Raises TooFast while too many others are hashed."""
+        return str(self._run_in_slot(self._hasher.hash, _normal(password)))
 
-    def verify(self, kept: str | None, password: str) -> bool:
-        """Tell whether it is the password of which `kept` was kept; None has none, which takes as long to find out.
+    def verify(self, stored: str | None, password: str) -> bool:
+        """Return whether a password matches a hash; None never matches, in the same time.
 
         Raises:
-            TooFast: too many others are being checked.
+            TooFast: too many others are being verified.
         """
-        nobody = self._hash_of_nobody
+        dummy = self._dummy_hash
         usable = len(password) <= self._settings.password_max_length and _is_text(password)
-        given = _normal(password) if usable else ""
+        normal = _normal(password) if usable else ""
         try:
-            fits = bool(self._take_turn(self._hasher.verify, kept or nobody, given))
+            fits = bool(self._run_in_slot(self._hasher.verify, stored or dummy, normal))
         except (VerificationError, InvalidHashError):
             return False
-        return fits and kept is not None and usable
+        return fits and stored is not None and usable
 
-    def is_outdated(self, kept: str) -> bool:
-        """Tell whether a hash was made with other parameters than those that are set now."""
-        return self._hasher.check_needs_rehash(kept)
+    def is_outdated(self, stored: str) -> bool:
+        """Return whether a hash was made with other parameters than the current ones."""
+        return self._hasher.check_needs_rehash(stored)
 
     @cached_property
-    def _hash_of_nobody(self) -> str:
+    def _dummy_hash(self) -> str:
         return self.hash(secrets.token_urlsafe(32))
 
-    def _take_turn(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        if not self._turns.acquire(timeout=_TURN):
-            raise TooFast("too many passwords are being checked; try again in a moment", retry_after=_TURN)
+    def _run_in_slot(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if not self._slots.acquire(timeout=_LONGEST_WAIT):
+            raise TooFast("too many passwords are being checked; try again in a moment", retry_after=_LONGEST_WAIT)
         try:
             return self._offload(work, *arguments)
         finally:
-            self._turns.release()
+            self._slots.release()
 
 
 def _is_text(password: str) -> bool:
@@ -85,5 +85,5 @@ def _is_text(password: str) -> bool:
 
 
 def _normal(password: str) -> str:
-    # The same password, typed on another keyboard, may come as other code points.
+    # Keyboards may send the same password as different code points.
     return unicodedata.normalize("NFKC", password)

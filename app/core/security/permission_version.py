@@ -1,6 +1,6 @@
-"""The number that every change of who may see what raises, so that web processes look at their clients again.
+"""The version number of all permissions: every change raises it, so that web processes check their clients again.
 
-Beside the road: `core/identity/users`, `core/identity/api_tokens` and the memberships raise it inside their transactions.
+`core/identity` raises it inside the transactions of its changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RAISED = "access_raised"
 
 
 def raise_version(session: Session) -> None:
-    """Say that somebody may see less, or more, than before. Part of the transaction that makes it so."""
+    """Raise the version, in the transaction that changes a permission."""
     session.info[_RAISED] = True
     while not _add_one(session):
         try:
@@ -24,17 +24,17 @@ def raise_version(session: Session) -> None:
                 session.execute(insert(AccessVersion).values(id=_THE_ROW, version=1))
             return
         except IntegrityError:
-            # Somebody else began it at the same time.
+            # Another transaction inserted the row at the same time.
             continue
 
 
 def is_raised(session: Session) -> bool:
-    """Tell whether the number was raised in this session."""
+    """Return whether the version was raised in this session."""
     return _RAISED in session.info
 
 
 def read_version(session: Session) -> int:
-    """Return the present number; 0 before the first change."""
+    """Return the current version; 0 before the first change."""
     return session.scalar(select(AccessVersion.version).where(AccessVersion.id == _THE_ROW)) or 0
 
 

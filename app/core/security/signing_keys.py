@@ -1,7 +1,6 @@
-"""The keys that sign what we issue: the present one, and those before it, which are good for reading only.
+"""The keys that sign sessions and tokens: the current one, and the previous one for reading.
 
-Off the road, below `core/identity/authenticate`. On the embedded default the key is made once and kept in `var/secret.key`, so that
-every process on the machine has the same.
+An embedded deployment creates its key once and stores it in `var/secret.key`, so that every process has the same key.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from swallowtail.app.core.errors import SettingsError
 
 FILE_NAME = "secret.key"
 _NEEDED = (
-    "SWALLOWTAIL_SECRET_KEY: needed where callers must say who they are and the database is not the embedded one; "
-    "give every process the same, such as the output of `openssl rand -hex 32`"
+    "SWALLOWTAIL_SECRET_KEY: needed where callers must authenticate and the database is not the embedded one; "
+    "give every process the same value, such as the output of `openssl rand -hex 32`"
 )
 
 
 class SigningKeys:
-    """The keys by their id, the present one first. Nothing is read or made before it is needed."""
+    """The keys by id, the current one first. Nothing is read or created before it is needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def check(self) -> None:
-        """Make sure of what a process will need later. Raises SettingsError."""
+        """Check at the start that the keys a process needs exist. Raises SettingsError."""
         settings = self._settings
         if settings.is_open:
             return
@@ -42,47 +41,47 @@ class SigningKeys:
 
     @property
     def is_set(self) -> bool:
-        """Whether there is a key that every process has: without one, only what others signed can be read."""
+        """Whether every process has the same key. Without one, only tokens of a provider can be verified."""
         return bool(self._settings.secret_key.get_secret_value()) or self._settings.database_url is None
 
     @property
     def present(self) -> tuple[str, str]:
-        """The id and the key to sign with. Raises SettingsError."""
+        """The id and the key for signing. Raises SettingsError."""
         return next(iter(self.by_id.items()))
 
     @cached_property
     def by_id(self) -> dict[str, str]:
-        """Every key to read with. Raises SettingsError."""
+        """Every key for verifying. Raises SettingsError."""
         settings = self._settings
         keys = [settings.secret_key.get_secret_value()]
         if not keys[0]:
             if not self.is_set:
                 raise SettingsError(_NEEDED, field="SWALLOWTAIL_SECRET_KEY")
-            keys = [_keep_key(settings.var / FILE_NAME)]
+            keys = [_load_key(settings.var / FILE_NAME)]
         keys += [key for key in [settings.secret_key_previous.get_secret_value()] if key]
         return {_name(key): key for key in keys}
 
 
 def _name(key: str) -> str:
-    """Return the id of a key, from which the key cannot be found."""
+    """Return the id of a key, which does not reveal the key."""
     return hashlib.sha256(b"swallowtail key id\0" + key.encode()).hexdigest()[:16]
 
 
-def _keep_key(path: Path) -> str:
-    """Return the key in a file; make the file if it is not there. However many processes do so, there is one key."""
+def _load_key(path: Path) -> str:
+    """Return the key in a file, created by the first of all processes."""
     try:
         if not path.exists():
-            _make_key(path)
+            _create_key(path)
         _check_privacy(path)
         key = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as fault:
         raise SettingsError(f"SWALLOWTAIL_SECRET_KEY: {path} cannot be used: {fault}") from None
     if len(key) < 32:
-        raise SettingsError(f"SWALLOWTAIL_SECRET_KEY: {path} holds no key; remove it to have one made")
+        raise SettingsError(f"SWALLOWTAIL_SECRET_KEY: {path} has no key; remove it to create a new one")
     return key
 
 
-def _make_key(path: Path) -> None:
+def _create_key(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
@@ -90,7 +89,7 @@ def _make_key(path: Path) -> None:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link appears with its content, and for the first process only.
+        # A link appears with its content, and only the first process succeeds.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:

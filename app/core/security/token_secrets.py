@@ -1,8 +1,7 @@
-"""The secrets of sessions and personal tokens: makes them, takes them apart, proves who issued them.
+"""Creates, parses and verifies the secrets of sessions and personal tokens.
 
-Off the road, below `core/identity/authenticate`. The database keeps only the SHA-256 of a secret. A session's secret also carries an
-HMAC: the session's id stands in access tokens and in the audit log, so that the HMAC alone shows that a secret opened
-the session once.
+The database has the SHA-256 of a secret only. A session's secret also has an HMAC: the id of a session is public (in
+access tokens and in the audit log), so that only the HMAC proves that a secret was issued for the session.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from swallowtail.app.core.errors import Unauthenticated
 
 Kind = Literal["session", "personal", "front_end"]
 
-#: Characters of the longest token that is looked at.
+#: Longest token in characters.
 LONGEST = 8192
 UNUSABLE = "this is not a token that is accepted here"
 
-#: What is written in front of a secret, so that it is known again wherever it turns up.
+#: Prefixes of secrets, so that they are recognized anywhere.
 _PREFIXES: dict[str, Kind] = {"sws": "session", "swt": "personal"}
 #: Characters of the proof at the end of a session's secret.
 _PROOF = 22
@@ -32,32 +31,32 @@ _PROOF = 22
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A new secret: `text` is for its bearer and is not kept, `hash` is."""
+    """A new secret: `text` for its bearer, `hash` for the database."""
 
     text: str
     hash: str
 
 
 def make_secret(kind: Kind, token_id: str) -> Secret:
-    """Return a new secret for the token of this id."""
+    """Return a new secret for a token."""
     return _secret(kind, token_id, secrets.token_urlsafe(32))
 
 
 def make_proven_secret(session_id: str, key: str) -> Secret:
-    """Return a new secret of a session, which ends with a proof by this key that it was issued."""
+    """Return a new secret of a session with an HMAC by this key."""
     rest = secrets.token_urlsafe(24)
     return _secret("session", session_id, rest + _prove(key, session_id, rest))
 
 
 def is_proven(text: str, keys: Iterable[str]) -> bool:
-    """Tell whether a session's secret was issued with one of the keys. Raises Unauthenticated if it is none."""
+    """Return whether a session's secret has an HMAC by one of the keys. Raises Unauthenticated if it is malformed."""
     session_id, secret = _split(text, "session")
     rest, proof = secret[:-_PROOF], secret[-_PROOF:]
     return any(hmac.compare_digest(_prove(key, session_id, rest), proof) for key in keys)
 
 
 def split_secret(text: str, kind: Kind) -> tuple[str, str]:
-    """Return the id of the token that a secret is of, and the secret's hash. Raises Unauthenticated."""
+    """Return the token id and the hash of a secret. Raises Unauthenticated."""
     token_id, secret = _split(text, kind)
     return token_id, _hash(secret)
 

@@ -20,12 +20,12 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import instance_channel
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.redis.messages import LiveMessage, read_message
 from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
 from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.security.field_mask import view_of
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 
 #: Most events that one read of the log returns.
@@ -82,7 +82,7 @@ class Follower:
         settings = runtime.settings
         self._interval = min(settings.head_check, 1.0)
         self._channel = instance_channel(settings, instance_id)
-        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._epoch: str | None = None
         #: The latest event of each task.
         self._latest: dict[str, int] = {}
@@ -120,7 +120,7 @@ class Follower:
         return page
 
     def _read(self, session: Session) -> _Page:
-        sight = Sight(session, self._runtime.caller.actor)
+        sight = AuthorizedReads(session, self._runtime.caller.actor)
         head = sight.head(self._instance_id)
         task = None if self._task_id is None else sight.task(self._task_id)
         if task is not None and task["instance_id"] != self._instance_id:

@@ -19,7 +19,8 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.security.permission_version import raise_version
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from swallowtail.app.core.tables.base import Moment

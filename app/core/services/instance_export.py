@@ -26,7 +26,7 @@ from swallowtail.app.core.privacy.keyring import KeyMissing, Tampered
 from swallowtail.app.core.queries import rows as queries_rows
 from swallowtail.app.core.queries.views import view_schedule, view_slot, view_step, view_task
 from swallowtail.app.core.schemas.tasks import StepView
-from swallowtail.app.core.security.permissions import Act
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_policy import read_own_policy
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.audit import AuditEntry

@@ -15,7 +15,8 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.privacy.redaction_rules import normal
 from swallowtail.app.core.schemas.instances import PolicyView
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.validation import check_instance_id, check_line
 
@@ -50,7 +51,7 @@ def show_policy(runtime: CallContext, instance_id: str) -> PolicyView:
     """
     instance_id = check_instance_id(instance_id)
     with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.KEEP_POLICY, instance_id)
+        require(session, runtime.caller.actor, Act.MANAGE_POLICY, instance_id)
         return read_own_policy(session, instance_id)
 
 
@@ -69,7 +70,7 @@ def put_policy(runtime: CallContext, instance_id: str, wish: PolicyWish) -> Poli
         raise InvalidInput("hide_emails must be true, false or null", field="hide_emails")
 
     def work(change: Change) -> PolicyView:
-        change.require(Act.KEEP_POLICY, instance_id)
+        change.require(Act.MANAGE_POLICY, instance_id)
         if read_head(change.session, instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
         row = change.session.get(InstancePolicy, instance_id, with_for_update=True)
@@ -81,7 +82,7 @@ def put_policy(runtime: CallContext, instance_id: str, wish: PolicyWish) -> Poli
         change.session.flush()
         view = view_policy(instance_id, row)
         told = {name: value for name, value in view.items() if name not in ("instance_id", "updated_at")}
-        change.audit(instance_id, Act.KEEP_POLICY, "policy", instance_id, told)
+        change.audit(instance_id, Act.MANAGE_POLICY, "policy", instance_id, told)
         return view
 
     view: PolicyView = runtime.commit(work)

@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, Head, read_head
-from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.instances import Instance
 from swallowtail.app.core.tables.tasks import Event
 from swallowtail.app.core.validation import check_instance_id
@@ -41,10 +42,10 @@ def renew_every_epoch(runtime: CallContext) -> Iterator[tuple[str, Head]]:
         Unauthenticated, Forbidden: the caller does not keep the deployment.
         Unavailable: the database stayed away; those before have another epoch.
     """
-    require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+    require_outside(runtime.caller.actor, Act.MANAGE_DEPLOYMENT)
     with runtime.db.read() as session:
         instances = session.scalars(select(Instance.id).order_by(Instance.id)).all()
-    check = partial(Change.require_outside, act=Act.KEEP_DEPLOYMENT)
+    check = partial(Change.require_outside, act=Act.MANAGE_DEPLOYMENT)
     for instance_id in instances:
         try:
             yield instance_id, _renew(runtime, instance_id, check)

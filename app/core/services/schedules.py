@@ -25,7 +25,8 @@ from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.process.worker_thread import place_for
 from swallowtail.app.core.queries.views import view_schedule
 from swallowtail.app.core.schemas.schedules import ScheduleView
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.cron import Cron, Interval, Once, Timing, check_cron, check_zone, next_slot
 from swallowtail.app.core.services.submissions import Submission, check_submission
 from swallowtail.app.core.tables.schedules import Schedule

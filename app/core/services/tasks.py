@@ -22,7 +22,8 @@ from swallowtail.app.core.process.worker_thread import looks_small
 from swallowtail.app.core.queries.views import view_instance, view_task
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import TaskView, WarningView
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.submissions import Submission, check_submission
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id

@@ -45,7 +45,7 @@ class Membership(Base):
 
     instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
-    #: One of `core/security/permissions.Role`.
+    #: One of `core/security/roles.Role`.
     role: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)
 
@@ -65,7 +65,7 @@ class AccessToken(Base):
     secret_hash: Mapped[str | None] = mapped_column(String(64))
     #: Whose it is; for a front end, who minted it.
     user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
-    #: What it may do at most, as names of `core/security/permissions.Act`; None for all that its user may.
+    #: What it may do at most, as names of `core/security/roles.Act`; None for all that its user may.
     acts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     #: The one instance, and the one task in it, that it is for.
     instance_id: Mapped[str | None] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))

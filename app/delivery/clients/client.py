@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from swallowtail.app.core.security.actors import OPEN, Actor
 from swallowtail.app.core.security.field_mask import FULL, View
-from swallowtail.app.core.security.permissions import OPEN, Actor
 
 
 @dataclass(slots=True, eq=False)

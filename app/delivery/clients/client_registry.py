@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from swallowtail.app.core.errors import NotFound
+from swallowtail.app.core.security.actors import OPEN, Actor
 from swallowtail.app.core.security.field_mask import view_of
-from swallowtail.app.core.security.permissions import OPEN, Actor
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.metrics import CLIENTS

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from swallowtail.app.core.errors import Forbidden, NotFound
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 
@@ -84,7 +84,7 @@ class PermissionCache:
             NotFound: the client is being disconnected, or its subscriptions are not allowed for this token.
             Forbidden: the token stands for another bearer, or has other rights.
         """
-        if not actor.is_same_bearer(client.actor):
+        if not actor.has_same_bearer(client.actor):
             raise Forbidden("this token belongs to another user or has other rights", field="token")
         for instance_id in client.scope:
             self.authorize(actor, instance_id)

@@ -20,10 +20,13 @@ from swallowtail.app.core.errors import NotFound, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head, read_heads
 from swallowtail.app.core.process.worker_thread import Offload, here
-from swallowtail.app.core.queries.snapshot import Bounds, read_outline
+from swallowtail.app.core.queries.snapshot import Bounds, read_snapshot_rows
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.core.security.permission_version import read_version
-from swallowtail.app.core.security.permissions import Act, Actor, find_readable, require, require_task
+from swallowtail.app.core.security.permissions import require, require_task
+from swallowtail.app.core.security.roles import Act
+from swallowtail.app.core.security.visibility import find_readable
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 
 #: Most events in one page.
@@ -78,7 +81,7 @@ class DatabaseReader:
                 return SubscriptionStart(instance_id, "live", head, head.seq)
             if self.can_replay(head, since):
                 return SubscriptionStart(instance_id, "replay", head, since.seq)
-            read = read_outline(session, instance_id, Bounds.of(self._settings), view.task_id)
+            read = read_snapshot_rows(session, instance_id, Bounds.of(self._settings), view.task_id)
         return SubscriptionStart(instance_id, "snapshot", head, head.seq, self._offload(read.encode, view))
 
     def authorize_instance(self, actor: Actor, instance_id: str) -> int:

@@ -8,7 +8,7 @@ from flask import Response
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.sessions import SignedIn
-from swallowtail.app.core.security.permissions import require_known
+from swallowtail.app.core.security.permissions import require_authenticated
 from swallowtail.app.web.api.schemas.identity_requests import Login, PasswordChange, RefreshRequest
 from swallowtail.app.web.api.schemas.responses import CallerView, SessionTokens, response
 from swallowtail.app.web.request import password_login
@@ -61,7 +61,7 @@ def logout() -> Response:
 def whoami() -> Response:
     """Show the caller and the limits of their token"""
     actor = get_caller().actor
-    require_known(actor)
+    require_authenticated(actor)
     caller = CallerView(
         kind=actor.kind,
         id=actor.id,

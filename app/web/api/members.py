@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.api_tokens import FrontEndWish
+from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest
 from swallowtail.app.core.schemas.identities import MemberView
 from swallowtail.app.web.api.paging import write_page
 from swallowtail.app.web.api.schemas.identity_requests import NewFrontEndToken, NewRole
@@ -67,7 +67,7 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
     A front end uses it to read the instance, or one task in it, by REST and Socket.IO. It cannot have more permissions
     than its creator.
     """
-    wish = FrontEndWish(
+    wish = FrontEndTokenRequest(
         body.name,
         instance_id,
         task_id=body.task_id,
@@ -75,7 +75,7 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
         fields=body.fields,
         lifetime=body.lifetime,
     )
-    minted = api_tokens.mint_front_end(act(), get_container().tokens, wish)
+    minted = api_tokens.issue_front_end(act(), get_container().tokens, wish)
     address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
     return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
 

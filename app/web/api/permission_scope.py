@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.security.permissions import Act, require, require_outside, require_schedule, require_task
+from swallowtail.app.core.queries.authorized import AuthorizedReads
+from swallowtail.app.core.security.permissions import require, require_outside, require_schedule, require_task
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.request.current_caller import get_caller
 
 
 @contextmanager
-def open_reader() -> Iterator[Sight]:
+def open_reader() -> Iterator[AuthorizedReads]:
     """Open a read transaction that returns only what the caller may see."""
     with get_runtime().db.read() as session:
-        yield Sight(session, get_caller().actor)
+        yield AuthorizedReads(session, get_caller().actor)
 
 
 def enter_instance(instance_id: str, act: Act = Act.READ) -> str:

@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.web.api.paging import write_page
 from swallowtail.app.web.api.schemas.identity_requests import NewToken
 from swallowtail.app.web.api.schemas.responses import CreatedToken, TokenList, response
@@ -36,8 +36,8 @@ def mint_token(body: NewToken) -> Response:
 
     It never has more permissions than its user, nor than the token that was used to create it.
     """
-    wish = PersonalWish(body.name, body.acts, body.instance_id, body.lifetime)
-    minted = api_tokens.mint_personal(act(), wish)
+    wish = PersonalTokenRequest(body.name, body.acts, body.instance_id, body.lifetime)
+    minted = api_tokens.issue_personal(act(), wish)
     address = f"/api/v1/tokens/{minted.view['id']}"
     return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
 

@@ -17,8 +17,8 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
-from swallowtail.app.core.queries.hidden_objects import KINDS, find_scope, find_unseen
-from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.queries.hidden_objects import KINDS, find_hidden_instance, find_instance
+from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
@@ -89,12 +89,12 @@ class DeniedRequestQueue:
 
     def _write_forbidden(self, caller: Caller, action: str, kind: str, object_id: str) -> None:
         with self._db.read() as session:
-            scope = find_scope(session, kind, object_id)
+            scope = find_instance(session, kind, object_id)
         self._denials.note(caller, scope or SYSTEM_SCOPE, action, kind, object_id)
 
     def _write_unseen(self, caller: Caller, action: str, kind: str, object_id: str) -> None:
         with self._db.read() as session:
-            scope = find_unseen(session, caller.actor, kind, object_id)
+            scope = find_hidden_instance(session, caller.actor, kind, object_id)
         if scope is not None:
             self._denials.note(caller, scope, action, kind, object_id)
 
@@ -102,5 +102,5 @@ class DeniedRequestQueue:
         scope = None
         if token_id:
             with self._db.read() as session:
-                scope = find_scope(session, "token", token_id)
+                scope = find_instance(session, "token", token_id)
         self._denials.note_token(caller, scope or SYSTEM_SCOPE, action, token_id, reason)

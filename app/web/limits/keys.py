@@ -7,7 +7,7 @@ import ipaddress
 from functools import lru_cache
 
 from swallowtail.app.core.config.auth import is_loopback
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 
 
 def key_of(actor: Actor) -> str:

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import WHEN_FULL, TooFast, TooMany
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.http.trusted_proxies import TrustedProxies
 from swallowtail.app.web.limits.connection_quota import ConnectionQuota
 from swallowtail.app.web.limits.deferred_rate import DeferredRate, Settlement

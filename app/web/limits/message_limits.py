@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from swallowtail.app.core.errors import TooFast
-from swallowtail.app.core.security.permissions import NOBODY, Actor
+from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.web.limits.deferred_rate import DeferredRate
 from swallowtail.app.web.limits.keys import key_of, network_of
 from swallowtail.app.web.limits.limits import LIMITED, Limits
@@ -37,7 +37,7 @@ class MessageLimits:
 
     def check(self, sid: str, event: str) -> None:
         """Count a message. Raises TooFast; disconnects a client that goes on regardless."""
-        actor, address = self._callers.get(sid, (NOBODY, ""))
+        actor, address = self._callers.get(sid, (ANONYMOUS, ""))
         if not self._limits.applies_to(address):
             return
         rates = self._list(sid, key_of(actor), network_of(address), event in _SUBSCRIBE)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from swallowtail.app.core.database.connection_budget import Budget, count_pool
 from swallowtail.app.core.database.faults import reason_of
 from swallowtail.app.core.errors import SwallowtailError, Unavailable
-from swallowtail.app.core.queries.system_status import PATIENCE, read_vitals
+from swallowtail.app.core.queries.system_status import PATIENCE, read_system_status
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.api.schemas.responses import Component, Health, response
@@ -124,7 +124,7 @@ def check_work(runtime: Runtime) -> dict[str, Component]:
     """Check that tasks start and schedule slots fire in time."""
     try:
         with runtime.db.read(wait=PATIENCE) as session:
-            seen = read_vitals(session, runtime.settings.count_limit)
+            seen = read_system_status(session, runtime.settings.count_limit)
     except (SwallowtailError, SQLAlchemyError):
         return {name: _state(DEGRADED, "unknown without the database") for name in ("workers", "tasks", "schedules")}
     most = runtime.settings.ready_wait

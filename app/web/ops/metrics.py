@@ -23,8 +23,8 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from swallowtail.app.core.queries.system_status import VitalsCollector
-from swallowtail.app.core.security.permissions import Act
+from swallowtail.app.core.queries.system_status import SystemStatusCollector
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.web.api.permission_scope import enter_outside
 from swallowtail.app.web.container import WebContainer, get_container
 
@@ -65,7 +65,7 @@ def show_metrics() -> Response:
     # Metrics of the whole deployment: computed now, and not summed over processes.
     deployment = CollectorRegistry()
     rt = get_container().rt
-    deployment.register(VitalsCollector(rt.db, rt.settings, lambda: rt.relay.depth))
+    deployment.register(SystemStatusCollector(rt.db, rt.settings, lambda: rt.relay.depth))
     text = generate_latest(_registry()) + generate_latest(deployment)
     return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

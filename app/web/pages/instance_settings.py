@@ -10,14 +10,15 @@ from typing import Any
 
 from swallowtail.app.core.identity.api_tokens import FOR_FRONT_ENDS, list_front_ends
 from swallowtail.app.core.identity.members import list_members
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.field_mask import NAMEABLE
-from swallowtail.app.core.security.permissions import Act, Role, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services.instance_policy import show_policy
 
 #: Each of these permissions gives access to the page.
-_MANAGING = frozenset({Act.READ_MEMBERS, Act.MINT, Act.KEEP_POLICY, Act.EXPORT, Act.DELETE})
+_MANAGING = frozenset({Act.READ_MEMBERS, Act.ISSUE_TOKENS, Act.MANAGE_POLICY, Act.EXPORT, Act.DELETE})
 
 
 def has_settings(may: Collection[str]) -> bool:
@@ -25,7 +26,7 @@ def has_settings(may: Collection[str]) -> bool:
     return any(act in _MANAGING for act in may)
 
 
-def read_caller(reader: Sight, instance_id: str) -> dict[str, Any]:
+def read_caller(reader: AuthorizedReads, instance_id: str) -> dict[str, Any]:
     """Return the caller's part of the page's state: `{instance, me, roles, may}`.
 
     `roles` are the roles that the caller may assign. Raises the errors of `permissions.require`.
@@ -54,8 +55,8 @@ def read_state(runtime: Runtime, caller: dict[str, Any]) -> dict[str, Any]:
     }
     if Act.READ_MEMBERS in may:
         state["members"] = list_members(runtime, instance_id)
-    if Act.MINT in may:
+    if Act.ISSUE_TOKENS in may:
         state["tokens"] = list_front_ends(runtime, instance_id)
-    if Act.KEEP_POLICY in may:
+    if Act.MANAGE_POLICY in may:
         state["policy"] = show_policy(runtime, instance_id)
     return state

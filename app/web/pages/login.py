@@ -17,7 +17,7 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.oidc import Attempt, Provider
 from swallowtail.app.core.identity.sessions import SignedIn
-from swallowtail.app.core.identity.users import meet
+from swallowtail.app.core.identity.users import find_or_create_user
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.container import get_container, get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
@@ -96,7 +96,7 @@ def finish_provider_sign_in() -> Response:
         attempt, following = _read_attempt()
         identity = provider.finish(attempt, request.args.to_dict())
         runtime = password_login.act_anonymously()
-        user = meet(runtime, identity, provision=runtime.settings.oidc_provision)
+        user = find_or_create_user(runtime, identity, provision=runtime.settings.oidc_provision)
         if user is None or user.disabled_at is not None:
             raise Unauthenticated("there is no account for this identity; ask for one")
         response = _start_session(sessions.open_session(runtime, get_container().tokens, user), following)

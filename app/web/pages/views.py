@@ -26,8 +26,9 @@ from swallowtail.app.core.errors import (
     Unavailable,
 )
 from swallowtail.app.core.identity.api_tokens import list_own
-from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.queries.authorized import AuthorizedReads
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.web.api.permission_scope import open_reader
@@ -186,7 +187,7 @@ def show_task(task_id: str) -> str:
 def show_account() -> str:
     """Show the caller's account: name, personal tokens, password form."""
     with _open_page_reader() as reader:
-        require_outside(reader.actor, Act.KEEP_OWN_TOKENS)
+        require_outside(reader.actor, Act.MANAGE_OWN_TOKENS)
     return render_template("account.html", me=get_caller().actor, tokens=list_own(act()))
 
 
@@ -254,7 +255,7 @@ def _read_status(value: str | None) -> TaskStatus | None:
 
 
 @contextmanager
-def _open_page_reader() -> Iterator[Sight]:
+def _open_page_reader() -> Iterator[AuthorizedReads]:
     """Open a read transaction for the caller. Raises Forbidden for API tokens of front ends."""
     if get_caller().actor.kind == "front_end":
         raise Forbidden("an API token cannot open pages; sign in as a user")
@@ -262,7 +263,7 @@ def _open_page_reader() -> Iterator[Sight]:
         yield reader
 
 
-def _since(reader: Sight, instance_id: str) -> dict[str, Any]:
+def _since(reader: AuthorizedReads, instance_id: str) -> dict[str, Any]:
     head = reader.head(instance_id)
     return {"epoch": head.epoch, "seq": head.seq}
 

@@ -15,7 +15,7 @@ import secrets
 from flask import Flask, Response, g, request
 
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.request import session_cookie
 from swallowtail.app.web.request.current_caller import get_caller
 

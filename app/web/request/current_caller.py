@@ -10,7 +10,7 @@ from dataclasses import replace
 from flask import g, request
 
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Caller, Entrance
+from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor, Caller, Entrance
 from swallowtail.app.web.container import get_container, get_runtime
 from swallowtail.app.web.request import session_cookie
 
@@ -26,7 +26,7 @@ def get_caller() -> Caller:
 def get_anonymous_caller() -> Caller:
     """Return the caller of the current request before authentication: its address and entrance only."""
     entrance: Entrance = "rest" if request.path.startswith("/api/") else "ui"
-    return Caller(NOBODY, entrance, request.remote_addr or "")
+    return Caller(ANONYMOUS, entrance, request.remote_addr or "")
 
 
 def act() -> Runtime:
@@ -47,4 +47,4 @@ def identify() -> Actor:
         return get_container().tokens.read(token.strip())
     if get_runtime().settings.is_open:
         return OPEN
-    return session_cookie.identify() or NOBODY
+    return session_cookie.identify() or ANONYMOUS

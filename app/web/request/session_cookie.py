@@ -12,7 +12,7 @@ from datetime import datetime
 from flask import Response, g, request
 
 from swallowtail.app.core.errors import Unauthenticated
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.container import get_container
 from swallowtail.app.web.http.cors import is_same_origin
 

@@ -23,7 +23,7 @@ from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.events import EXECUTION_STEP, STEP_OUTPUT, TASK_UPDATE
 from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.delivery import wire
 from swallowtail.app.delivery.metrics import MESSAGES
 
@@ -48,7 +48,7 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         """Raises SettingsError if a foreign event has a reserved name, or the signing key is missing."""
         super().__init__(settings.redis, channel=settings.socketio_channel)
         self._settings = settings
-        self._voucher = Voucher(settings, is_strict=settings.strict_delivery)
+        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._foreign = _read_names(settings.foreign_events)
         #: Called with the id of each accepted connection.
         self.on_accepted: Callable[[str], None] = _ignore

@@ -20,7 +20,7 @@ from socketio import packet as stock
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor, Caller
+from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor, Caller
 from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.limits.limits import Limits
@@ -77,7 +77,7 @@ class ConnectAuth:
 
     def pop_accepted(self, eio_sid: str) -> tuple[Actor, int]:
         """Return the actor of a session being accepted, and the permission version of that decision."""
-        return self._accepting.pop(eio_sid, (NOBODY, 0))
+        return self._accepting.pop(eio_sid, (ANONYMOUS, 0))
 
     def read_token(self, token: Any) -> tuple[Actor, int]:
         """Return the actor of a token, and the permission version at which it was read. Raises as `Tokens.read`."""
@@ -113,7 +113,7 @@ class ConnectAuth:
             actor, version = self._identify(eio_sid, auth)
         except SwallowtailError as refusal:
             self._refuse(eio_sid, refusal)
-            caller = Caller(NOBODY, "socket", self.find_address(eio_sid))
+            caller = Caller(ANONYMOUS, "socket", self.find_address(eio_sid))
             self._denied_requests.note(refusal, caller, "connect", "", "")
         except Exception:
             log.exception("connect_failed")

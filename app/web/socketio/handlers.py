@@ -18,7 +18,7 @@ from socketio import Server
 
 from swallowtail.app.core.errors import Busy, NotFound, SwallowtailError, Unauthenticated, Unavailable
 from swallowtail.app.core.events import stamp
-from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.delivery.access_monitor import EndReason
 from swallowtail.app.delivery.hub import Hub

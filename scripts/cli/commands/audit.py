@@ -12,8 +12,9 @@ import typer
 from swallowtail.app.core.audit.reader import Anchor, Verdict, Wanted, list_scopes, verify
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import Sight
-from swallowtail.app.core.security.permissions import Act, require, require_outside
+from swallowtail.app.core.queries.authorized import AuthorizedReads
+from swallowtail.app.core.security.permissions import require, require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup, ExitCode
 from swallowtail.scripts.cli.open_runtime import open_runtime
@@ -49,8 +50,8 @@ def show_entries(
     wanted = Wanted(action, actor, object_id, _parse_time(since, "--since"), _parse_time(until, "--until"))
     scope = _scope(instance)
     with open_runtime() as runtime, runtime.db.read() as session:
-        sight = Sight(session, runtime.caller.actor)
-        read = sight.system_audit if scope == SYSTEM_SCOPE else partial(sight.audit, scope)
+        reads = AuthorizedReads(session, runtime.caller.actor)
+        read = reads.system_audit if scope == SYSTEM_SCOPE else partial(reads.audit, scope)
         entries = read_pages(lambda size, cursor: read(wanted, limit=size, cursor=cursor), PAGE_SIZE, limit)
     print_list(entries, as_json, print_audit)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate_all
-from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime_as
 from swallowtail.scripts.cli.options import AsJson, AsOperator
@@ -18,7 +19,7 @@ commands = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Manage the 
 def status(operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Show how many values each key encrypts. A key that encrypts none may be removed from the setting."""
     with open_runtime_as(operator) as runtime:
-        require_outside(runtime.caller.actor, Act.KEEP_DEPLOYMENT)
+        require_outside(runtime.caller.actor, Act.MANAGE_DEPLOYMENT)
         current, uses = runtime.db.keyring.current, count_use(runtime.db)
     if as_json:
         for use in uses:

@@ -12,10 +12,11 @@ from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, users
 from swallowtail.app.core.identity.actors import user_actor
-from swallowtail.app.core.identity.api_tokens import PersonalWish
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import NOBODY, require_known
+from swallowtail.app.core.security.actors import ANONYMOUS
+from swallowtail.app.core.security.permissions import require_authenticated
 from swallowtail.app.core.tables.auth import User
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import make_caller, open_anonymous_runtime, open_runtime
@@ -40,12 +41,12 @@ def login(
     with open_anonymous_runtime() as runtime:
         settings = runtime.settings
         name = ask_name() if name is None else name
-        user = _authenticate(runtime.by(make_caller(NOBODY)), name)
+        user = _authenticate(runtime.by(make_caller(ANONYMOUS)), name)
         as_user = runtime.by(make_caller(user_actor(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
         lifetime_seconds = longest if seconds is None else seconds
-        request = PersonalWish(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
-        created = api_tokens.mint_personal(as_user, request)
+        request = PersonalTokenRequest(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
+        created = api_tokens.issue_personal(as_user, request)
         _revoke_stored_token(runtime)
         path = store_token(settings, created.secret)
     print_note(f"Signed in as {user.name} until {created.view['expires_at']}. The token is stored in {path}.")
@@ -63,7 +64,7 @@ def whoami(as_json: AsJson = False) -> None:
     """Show which user the command acts as."""
     with open_runtime() as runtime:
         actor = runtime.caller.actor
-    require_known(actor)
+    require_authenticated(actor)
     acts = None if actor.acts is None else sorted(actor.acts)
     identity = {
         "kind": actor.kind,
@@ -108,7 +109,7 @@ def create(
     """Create an API token with which a program acts as you. Its secret is printed only once."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
     with open_runtime() as runtime:
-        created = api_tokens.mint_personal(runtime, PersonalWish(name, acts or None, instance, seconds))
+        created = api_tokens.issue_personal(runtime, PersonalTokenRequest(name, acts or None, instance, seconds))
     if as_json:
         print_json({"token": created.view, "secret": created.secret})
     else:

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.schemas.instances import PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
@@ -89,7 +89,7 @@ def artifact(
 ) -> None:
     """Write a large output as JSON or text. Events only refer to such outputs."""
     with open_runtime() as runtime, runtime.db.read() as session:
-        stored = Sight(session, runtime.caller.actor).artifact(check_task_id(artifact_id, "ARTIFACT"))
+        stored = AuthorizedReads(session, runtime.caller.actor).artifact(check_task_id(artifact_id, "ARTIFACT"))
     with _open_output(output) as file:
         file.write(stored.content)
 

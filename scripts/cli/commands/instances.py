@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.services import tasks as task_service
@@ -32,8 +32,8 @@ def agents(
 ) -> None:
     """List the agents that can run tasks."""
     with open_runtime() as runtime, runtime.db.read() as session:
-        sight = Sight(session, runtime.caller.actor)
-        cards = sight.agents() if kind is None else [sight.agent(kind)]
+        reads = AuthorizedReads(session, runtime.caller.actor)
+        cards = reads.agents() if kind is None else [reads.agent(kind)]
     print_list(cards, as_json, print_agents if kind is None else lambda only: print_agent(only[0]))
 
 
@@ -67,6 +67,6 @@ def read_all_instances(runtime: Runtime) -> list[InstanceView]:
 
     def read(size: int, cursor: Any) -> tuple[list[InstanceView], Any]:
         with runtime.db.read() as session:
-            return Sight(session, runtime.caller.actor).instances(limit=size, cursor=cursor)
+            return AuthorizedReads(session, runtime.caller.actor).instances(limit=size, cursor=cursor)
 
     return read_pages(read, runtime.settings.max_page_size)

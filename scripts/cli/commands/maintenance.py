@@ -12,7 +12,8 @@ from swallowtail.app.core.ledger.event_log import Head
 from swallowtail.app.core.maintenance.retention import Policy, foresee, prune, read_policy
 from swallowtail.app.core.queries.rows import read_instance
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Act, require
+from swallowtail.app.core.security.permissions import require
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services.instance_policy import check_days
 from swallowtail.app.core.services.log_epochs import renew_epoch, renew_every_epoch
 from swallowtail.scripts.cli.open_runtime import open_runtime_as

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.api_tokens import FrontEndWish
+from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.schemas.identities import MemberView, TokenView
 from swallowtail.app.core.validation import check_instance_id
@@ -86,7 +86,7 @@ def create_token(
 ) -> None:
     """Create a token. Its secret is printed only once."""
     with open_runtime() as runtime:
-        request = FrontEndWish(
+        request = FrontEndTokenRequest(
             name,
             check_instance_id(instance, "INSTANCE"),
             task_id=task,
@@ -94,7 +94,7 @@ def create_token(
             fields=fields,
             lifetime=None if lifetime is None else parse_duration(lifetime, "--for"),
         )
-        created = api_tokens.mint_front_end(runtime, Tokens(runtime), request)
+        created = api_tokens.issue_front_end(runtime, Tokens(runtime), request)
     if as_json:
         print_json({"token": created.view, "secret": created.secret})
     else:

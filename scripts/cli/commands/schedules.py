@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.schemas.schedules import ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
@@ -74,7 +74,7 @@ def show_schedules(
     """List an instance's schedules by name."""
     check_instance_id(instance, "INSTANCE")
     with open_runtime() as runtime, runtime.db.read() as session:
-        read = partial(Sight(session, runtime.caller.actor).schedules, instance)
+        read = partial(AuthorizedReads(session, runtime.caller.actor).schedules, instance)
         size = runtime.settings.max_page_size
         listed = read_pages(lambda limit, cursor: read(limit=limit, cursor=cursor), size)
     print_list(listed, as_json, print_schedules)
@@ -89,7 +89,7 @@ def show_slots(
     """List a schedule's slots and their outcomes, latest first."""
     schedule_id = check_task_id(schedule, "SCHEDULE")
     with open_runtime() as runtime, runtime.db.read() as session:
-        print_list(Sight(session, runtime.caller.actor).slots(schedule_id, limit), as_json, print_slots)
+        print_list(AuthorizedReads(session, runtime.caller.actor).slots(schedule_id, limit), as_json, print_slots)
 
 
 @commands.command("pause")

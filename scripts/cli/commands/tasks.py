@@ -9,11 +9,12 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import find_card
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.views import view_agent
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskSummary, TaskView
-from swallowtail.app.core.security.permissions import Act, require_outside
+from swallowtail.app.core.security.permissions import require_outside
+from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome, Submission
 from swallowtail.app.core.states import TaskStatus
@@ -81,9 +82,9 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
     """Show a task with its steps and its result."""
     task_id = check_task_id(task, "TASK")
     with open_runtime() as runtime, runtime.db.read() as session:
-        sight = Sight(session, runtime.caller.actor)
-        view, steps = sight.task(task_id), sight.steps(task_id)
-        complete = [sight.step(task_id, step["step_id"]) for step in steps] if as_json else []
+        reads = AuthorizedReads(session, runtime.caller.actor)
+        view, steps = reads.task(task_id), reads.steps(task_id)
+        complete = [reads.step(task_id, step["step_id"]) for step in steps] if as_json else []
     if as_json:
         print_json({**view, "steps": complete})
     else:
@@ -150,7 +151,7 @@ def _wait_until_sent(runtime: Runtime, task: TaskView) -> TaskView:
     until = time.monotonic() + SENT_WITHIN
     while task["status"] == waiting and time.monotonic() < until:
         with runtime.db.read() as session:
-            task = Sight(session, runtime.caller.actor).task(task["id"])
+            task = AuthorizedReads(session, runtime.caller.actor).task(task["id"])
         time.sleep(0.02)
     if task["status"] == waiting:
         print_note("Stored. The broker is unavailable: the task will be sent when it is back.")
@@ -162,8 +163,8 @@ def _read_tasks(
 ) -> list[TaskSummary]:
     def read(size: int, cursor: Any) -> tuple[list[TaskSummary], Any]:
         with runtime.db.read() as session:
-            sight = Sight(session, runtime.caller.actor)
-            return sight.tasks(instance, limit=size, cursor=cursor, status=status, kind=kind)
+            reads = AuthorizedReads(session, runtime.caller.actor)
+            return reads.tasks(instance, limit=size, cursor=cursor, status=status, kind=kind)
 
     return read_pages(read, runtime.settings.max_page_size, limit)
 

@@ -84,7 +84,7 @@ def enable(name: Name, operator: AsOperator = False, as_json: AsJson = False) ->
 def promote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Make a user a superuser. Superusers manage users and the deployment."""
     with open_runtime_as(operator) as runtime:
-        view = users.make_superuser(runtime, name)
+        view = users.promote_user(runtime, name)
     _print(view, f"{view['name']} is a superuser.", as_json=as_json)
 
 
@@ -92,7 +92,7 @@ def promote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -
 def demote(name: Name, operator: AsOperator = False, as_json: AsJson = False) -> None:
     """Make a superuser an ordinary user. The last superuser cannot be demoted."""
     with open_runtime_as(operator) as runtime:
-        view = users.make_ordinary(runtime, name)
+        view = users.demote_user(runtime, name)
     _print(view, f"{view['name']} is no longer a superuser.", as_json=as_json)
 
 

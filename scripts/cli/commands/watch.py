@@ -8,7 +8,7 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.tasks import TaskSummary
 from swallowtail.app.core.services.follower import Follower, Live, Reset
@@ -87,7 +87,7 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
             task_id_of_item = item.payload["task_id"] if isinstance(item, Live) else item.task_id
             if not display.has_task(task_id_of_item):
                 with runtime.db.read() as session:
-                    display.add_task(Sight(session, runtime.caller.actor).task(task_id_of_item))
+                    display.add_task(AuthorizedReads(session, runtime.caller.actor).task(task_id_of_item))
             if isinstance(item, Live):
                 display.show_live(item.payload)
             else:
@@ -97,16 +97,16 @@ def _show(runtime: Runtime, follower: Follower, instance_id: str, task_id: str |
 def _running_tasks(runtime: Runtime, instance_id: str, task_id: str | None) -> list[TaskSummary]:
     """Return the tasks that get a progress bar from the beginning."""
     with runtime.db.read() as session:
-        sight = Sight(session, runtime.caller.actor)
+        reads = AuthorizedReads(session, runtime.caller.actor)
         if task_id is not None:
-            return [sight.task(task_id)]
-        latest, _ = sight.tasks(instance_id, limit=runtime.settings.page_size)
+            return [reads.task(task_id)]
+        latest, _ = reads.tasks(instance_id, limit=runtime.settings.page_size)
     return [task for task in latest if TaskStatus(task["status"]) in ACTIVE]
 
 
 def _head(runtime: Runtime, instance_id: str) -> int:
     with runtime.db.read() as session:
-        return Sight(session, runtime.caller.actor).head(instance_id).seq
+        return AuthorizedReads(session, runtime.caller.actor).head(instance_id).seq
 
 
 def _print_how_to_continue(follower: Follower, instance_id: str, task_id: str | None) -> None:

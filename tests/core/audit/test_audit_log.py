@@ -19,7 +19,7 @@ from swallowtail.app.core.audit.writer import BEGINNING, SYSTEM_SCOPE, AuditReco
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.maintenance.retention import Policy, prune
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import User

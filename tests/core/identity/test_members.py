@@ -12,8 +12,9 @@ from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.members import list_members, remove_member, set_member
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.permission_version import read_version
-from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User

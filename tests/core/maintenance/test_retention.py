@@ -15,7 +15,7 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Forbidden, NotFound
 from swallowtail.app.core.ledger.event_log import Head, read_events, read_head
 from swallowtail.app.core.maintenance.retention import DUTY, Policy, Pruned, foresee, prune, prune_due, read_policy
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.audit import AuditEntry

@@ -13,9 +13,9 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.artifacts import find_owner, read_artifact
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.rows import list_tasks, read_schedule, read_task
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, remove_schedule
@@ -90,9 +90,9 @@ def test_who_may_see_outputs_only_does_not_get_the_input_for_that(domain: Domain
         assert made not in (None, given)
         for field, mine, other in (("output", made, given), ("input", given, made)):
             actor = Actor("open", "t", "t", fields=frozenset({field}))
-            assert Sight(session, actor).artifact(str(mine)).task_id == claim.task_id
+            assert AuthorizedReads(session, actor).artifact(str(mine)).task_id == claim.task_id
             with pytest.raises(NotFound):
-                Sight(session, actor).artifact(str(other))
+                AuthorizedReads(session, actor).artifact(str(other))
 
 
 def test_the_same_submission_twice_keeps_one_input(domain: Domain) -> None:
@@ -148,9 +148,9 @@ def test_the_large_input_of_a_schedule_is_for_whoever_may_see_the_schedule_and_g
         artifact_id = read_schedule(session, plan)["input"]["$artifact"]["id"]
         for fields, task_id in ((frozenset({"output"}), None), (None, domain.submit())):
             with pytest.raises(NotFound):
-                Sight(session, Actor("open", "t", "t", fields=fields, task_id=task_id)).artifact(artifact_id)
-        sight = Sight(session, Actor("open", "t", "t", fields=frozenset({"input"})))
-        assert sight.artifact(artifact_id).schedule_id == plan
+                AuthorizedReads(session, Actor("open", "t", "t", fields=fields, task_id=task_id)).artifact(artifact_id)
+        reads = AuthorizedReads(session, Actor("open", "t", "t", fields=frozenset({"input"})))
+        assert reads.artifact(artifact_id).schedule_id == plan
     remove_schedule(domain.rt, plan)
     with domain.db.read() as session:
         assert session.query(Artifact).all() == []

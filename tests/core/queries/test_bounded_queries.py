@@ -22,7 +22,7 @@ from swallowtail.app.core.ledger.outbox import LONG_QUEUE
 from swallowtail.app.core.maintenance.retention import Policy, is_due, prune
 from swallowtail.app.core.queries import rows as queries_rows
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
-from swallowtail.app.core.queries.system_status import count_open, read_vitals
+from swallowtail.app.core.queries.system_status import count_open, read_system_status
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.instances import Instance
@@ -158,7 +158,7 @@ WORK: dict[str, tuple[Callable[[Domain], Any], str]] = {
     "audit by somebody on a thing": (
         _audit(object_id="much", actor="nobody", since=LONG_AGO), "ix_audit_entry_object|ix_audit_entry_list",
     ),
-    "what waits": (lambda domain: _read(domain, lambda s: read_vitals(s, 10)), "ix_outbox_due_at"),
+    "what waits": (lambda domain: _read(domain, lambda s: read_system_status(s, 10)), "ix_outbox_due_at"),
     "open tasks": (lambda domain: _read(domain, lambda s: count_open(s, 10)), "ix_task_open"),
     "steps of snapshots": (
         lambda domain: _read(domain, lambda s: snapshot(s, "demo", Bounds(tasks=10, steps=5))), "ix_step_position",

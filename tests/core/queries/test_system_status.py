@@ -12,15 +12,20 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.events import now
 from swallowtail.app.core.ledger.metrics import MOVES, STEP_RETRIES, STEP_SECONDS
-from swallowtail.app.core.queries.system_status import Vitals, VitalsCollector, count_open, read_vitals
+from swallowtail.app.core.queries.system_status import (
+    SystemStatus,
+    SystemStatusCollector,
+    count_open,
+    read_system_status,
+)
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import ERROR, Domain
 
 
-def _look(domain: Domain, most: int = 100) -> Vitals:
+def _look(domain: Domain, most: int = 100) -> SystemStatus:
     with domain.db.read() as session:
-        return read_vitals(session, most)
+        return read_system_status(session, most)
 
 
 def _count(domain: Domain, most: int = 100) -> dict[str, int]:
@@ -31,7 +36,7 @@ def _count(domain: Domain, most: int = 100) -> dict[str, int]:
 def _samples(domain: Domain) -> dict[str, float]:
     return {
         sample.name + "".join(sample.labels.values()): sample.value
-        for metric in VitalsCollector(domain.rt.db, domain.rt.settings, lambda: domain.rt.relay.depth).collect()
+        for metric in SystemStatusCollector(domain.rt.db, domain.rt.settings, lambda: domain.rt.relay.depth).collect()
         for sample in metric.samples
     }
 

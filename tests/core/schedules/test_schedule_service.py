@@ -14,7 +14,7 @@ from swallowtail.app.core.queries.rows import list_schedules
 from swallowtail.app.core.services import schedules as schedule_service
 from tests.core.schedule_domain import Bench, moment, open_bench
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
+ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_removed_schedule_leaves_its_tasks(bench: Bench) -> None:
 def test_a_schedule_that_is_not_there_is_not_found(bench: Bench) -> None:
     for act in (schedule_service.pause_schedule, schedule_service.resume_schedule, schedule_service.remove_schedule):
         with pytest.raises(NotFound):
-            act(bench.runtime, NOBODY)
+            act(bench.runtime, ANONYMOUS)
         with pytest.raises(SwallowtailError) as refused:
             act(bench.runtime, "'; drop table schedule")
         assert refused.value.field == "schedule_id"

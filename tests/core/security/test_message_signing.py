@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from swallowtail.app.core.errors import SettingsError
-from swallowtail.app.core.security.message_signing import Voucher, wakeup
+from swallowtail.app.core.security.message_signing import MessageSigner, wakeup
 from tests.harness.settings import make_settings
 
 KEY, OTHER = "k" * 32, "o" * 32
 
 
-def make(key: str = KEY, previous: str = "", *, strict: bool = True) -> Voucher:
-    return Voucher(make_settings(secret_key=key, secret_key_previous=previous), is_strict=strict)
+def make(key: str = KEY, previous: str = "", *, strict: bool = True) -> MessageSigner:
+    return MessageSigner(make_settings(secret_key=key, secret_key_previous=previous), is_strict=strict)
 
 
 def test_what_one_of_us_sent_arrives_as_it_was() -> None:
@@ -50,9 +50,9 @@ def test_without_strictness_everything_is_taken() -> None:
 
 def test_a_key_that_is_needed_and_missing_is_named(tmp_path: Path) -> None:
     settings = make_settings(var_dir=tmp_path, database_url="postgresql://db.example/x")
-    Voucher(settings, is_strict=False)
+    MessageSigner(settings, is_strict=False)
     with pytest.raises(SettingsError, match="SWALLOWTAIL_SECRET_KEY"):
-        Voucher(settings, is_strict=True)
+        MessageSigner(settings, is_strict=True)
 
 
 def test_a_wake_up_is_good_for_its_own_attempt_and_limits() -> None:

@@ -13,18 +13,10 @@ from swallowtail.app.core.audit.writer import BEGINNING, seal
 from swallowtail.app.core.errors import Forbidden, NotFound, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import (
-    LEAST_ROLE,
-    NOBODY,
-    SYSTEM,
-    Act,
-    Actor,
-    Caller,
-    Role,
-    require,
-    require_outside,
-    visible,
-)
+from swallowtail.app.core.security.actors import ANONYMOUS, SYSTEM, Actor, Caller
+from swallowtail.app.core.security.permissions import require, require_outside
+from swallowtail.app.core.security.roles import LEAST_ROLE, Act, Role
+from swallowtail.app.core.security.visibility import visible
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
@@ -74,11 +66,11 @@ def test_what_one_is_no_member_of_looks_as_if_it_were_not_there(runtime: Runtime
 
 def test_nobody_is_asked_who_they_are(runtime: Runtime) -> None:
     with runtime.db.read() as session, pytest.raises(Unauthenticated):
-        require(session, NOBODY, Act.READ, "mine")
+        require(session, ANONYMOUS, Act.READ, "mine")
     with pytest.raises(Unauthenticated):
-        require_outside(NOBODY, Act.READ_AGENTS)
+        require_outside(ANONYMOUS, Act.READ_AGENTS)
     with pytest.raises(Unauthenticated):
-        visible(NOBODY)
+        visible(ANONYMOUS)
 
 
 def test_a_token_allows_no_more_than_it_says(runtime: Runtime) -> None:
@@ -94,7 +86,9 @@ def test_a_token_allows_no_more_than_it_says(runtime: Runtime) -> None:
         require_outside(narrow, Act.CREATE_INSTANCE)
 
 
-@pytest.mark.parametrize("acts", [{Act.READ_METRICS}, {Act.KEEP_USERS, Act.CREATE_INSTANCE}, {Act.READ_AGENTS}, set()])
+@pytest.mark.parametrize(
+    "acts", [{Act.READ_METRICS}, {Act.MANAGE_USERS, Act.CREATE_INSTANCE}, {Act.READ_AGENTS}, set()]
+)
 def test_a_token_that_allows_no_reading_learns_of_no_instance(runtime: Runtime, acts: set[Act]) -> None:
     """The kind: lists and single questions alike, for what its user owns, what others own and what is not there."""
     join(runtime, Role.OWNER)
@@ -132,9 +126,9 @@ def test_lists_hold_what_one_may_read(runtime: Runtime, actor: Actor, seen: list
 
 
 def test_superusers_alone_keep_users(runtime: Runtime) -> None:
-    require_outside(replace(USER, is_superuser=True), Act.KEEP_USERS)
+    require_outside(replace(USER, is_superuser=True), Act.MANAGE_USERS)
     with pytest.raises(Forbidden):
-        require_outside(USER, Act.KEEP_USERS)
+        require_outside(USER, Act.MANAGE_USERS)
     require_outside(USER, Act.CREATE_INSTANCE)
 
 

@@ -14,7 +14,7 @@ from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import EventRecord, LiveState
 from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import instance_channel
-from swallowtail.app.core.queries.authorized import Sight
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.redis.connection import connect
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
@@ -126,7 +126,7 @@ def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path
             bench.runtime.broadcast.publish_live(state)
 
         with bench.runtime.db.read() as session:
-            epoch = Sight(session, bench.runtime.caller.actor).head("demo").epoch
+            epoch = AuthorizedReads(session, bench.runtime.caller.actor).head("demo").epoch
         other = LiveState("demo", first, 1, 1, 1, {"progress": 5.0}, "another log of this name")
         bench.runtime.broadcast.publish_live(other)
         live(first, 0)  # measured before the task's last event: no news any more

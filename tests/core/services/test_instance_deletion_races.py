@@ -13,11 +13,11 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, LeaseLost, NotFound
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.api_tokens import FrontEndWish, mint_front_end
+from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, issue_front_end
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services.instance_deletion import Removed, delete_instance
 from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy
 from swallowtail.app.core.services.schedule_firing import fire_due
@@ -47,7 +47,7 @@ WRITES: dict[str, Write] = {
     "a schedule": lambda context: add_schedule(context, PLAN),
     "a member": lambda context: set_member(context, "demo", "max", "viewer"),
     "a policy": lambda context: put_policy(context, "demo", PolicyWish(secret_fields=["iban"])),
-    "a token": lambda context: mint_front_end(context, Tokens(context), FrontEndWish("page", "demo")),
+    "a token": lambda context: issue_front_end(context, Tokens(context), FrontEndTokenRequest("page", "demo")),
 }
 #: What each of them stores first.
 FIRST = {

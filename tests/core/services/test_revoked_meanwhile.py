@@ -10,11 +10,11 @@ from sqlalchemy import delete, update
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.api_tokens import PersonalWish, mint_personal
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest, issue_personal
 from swallowtail.app.core.identity.members import remove_member, set_member
-from swallowtail.app.core.identity.users import disable_user, make_ordinary
+from swallowtail.app.core.identity.users import demote_user, disable_user
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, pause_schedule
 from swallowtail.app.core.services.tasks import Submission, cancel, create_instance, retry, submit
@@ -115,8 +115,8 @@ def test_a_change_is_refused_when_the_right_to_it_ended_before_its_transaction(
     "what",
     [
         lambda context: disable_user(context, "max"),
-        lambda context: make_ordinary(context, "max"),
-        lambda context: mint_personal(context, PersonalWish("script")),
+        lambda context: demote_user(context, "max"),
+        lambda context: issue_personal(context, PersonalTokenRequest("script")),
         lambda context: create_instance(context, "New", "new"),
         lambda context: remove_member(context, "demo", "ann"),
     ],
@@ -132,7 +132,7 @@ def test_a_disabled_superuser_changes_nothing_any_more(
 def test_a_superuser_who_was_made_ordinary_meanwhile_keeps_no_users(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before_next_commit(monkeypatch, lambda: make_ordinary(domain.rt, "ann"))
+    before_next_commit(monkeypatch, lambda: demote_user(domain.rt, "ann"))
     with pytest.raises(Forbidden):
         disable_user(domain.rt.by(Caller(ANN, "rest")), "max")
 

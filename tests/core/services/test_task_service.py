@@ -29,7 +29,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["topic"],
     "additionalProperties": False,
 }
-NOBODY = "00000000-0000-4000-8000-000000000000"
+ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -247,7 +247,9 @@ def test_cancels_and_retries_tell_the_number_of_their_event(door: Domain) -> Non
     assert {cancelled.epoch, retried.epoch} == {door.events()[0].epoch}
 
 
-@pytest.mark.parametrize("task_id", ["", "x", None, 5, "{" + NOBODY + "}", NOBODY.replace("-", ""), NOBODY + "\n"])
+@pytest.mark.parametrize(
+    "task_id", ["", "x", None, 5, "{" + ANONYMOUS + "}", ANONYMOUS.replace("-", ""), ANONYMOUS + "\n"]
+)
 def test_a_task_id_that_is_none_is_refused(door: Domain, task_id: Any) -> None:
     for act in (task_service.cancel, task_service.retry):
         with pytest.raises(InvalidInput) as refused:
@@ -258,7 +260,7 @@ def test_a_task_id_that_is_none_is_refused(door: Domain, task_id: Any) -> None:
 def test_a_task_id_of_nothing_is_not_found(door: Domain) -> None:
     for act in (task_service.cancel, task_service.retry):
         with pytest.raises(NotFound) as refused:
-            act(door.rt, NOBODY)
+            act(door.rt, ANONYMOUS)
         assert refused.value.field == "task_id"
 
 
@@ -299,5 +301,5 @@ def test_a_bad_name_or_id_of_an_instance_is_refused(door: Domain, name: Any, ins
 def test_lines_and_ids_come_back_as_they_are_kept() -> None:
     assert check_line("  x ", "f", longest=3) == "x"
     assert check_line("", "f", longest=3, least=0) == ""
-    assert check_task_id(NOBODY.replace("0", "a").replace("4", "4").upper()) == NOBODY.replace("0", "a")
+    assert check_task_id(ANONYMOUS.replace("0", "a").replace("4", "4").upper()) == ANONYMOUS.replace("0", "a")
     assert check_instance_id("A-_9") == "A-_9"

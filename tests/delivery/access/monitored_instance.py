@@ -9,9 +9,10 @@ from typing import Any
 from swallowtail import signals
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
+from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.members import remove_member
-from swallowtail.app.core.security.permissions import Actor, Role
+from swallowtail.app.core.security.actors import Actor
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.delivery.clients.client import Client
 from tests.delivery.monitored_hub import Process
 from tests.identity.bench import Bench
@@ -38,12 +39,12 @@ class MonitoredInstance:
     def personal(self, name: str) -> str:
         user = self.bench.user(name)
         actor = Actor("user", user.id, user.name, user_id=user.id)
-        return api_tokens.mint_personal(self.bench.by(actor), PersonalWish("test")).secret
+        return api_tokens.issue_personal(self.bench.by(actor), PersonalTokenRequest("test")).secret
 
     def page(self, minter: str | None = None, **options: Any) -> str:
         user = None if minter is None else self.bench.user(minter)
         rt = self.rt if user is None else self.bench.by(Actor("user", user.id, user.name, user_id=user.id))
-        return api_tokens.mint_front_end(rt, self.bench.tokens, FrontEndWish("page", "mine", **options)).secret
+        return api_tokens.issue_front_end(rt, self.bench.tokens, FrontEndTokenRequest("page", "mine", **options)).secret
 
     def revoke(self, token: str) -> None:
         actor = self.bench.tokens.read(token)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from swallowtail.app.core.errors import NotFound, Unavailable
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.clients.client import Client
 from tests.delivery.access.monitored_instance import MonitoredInstance
 from tests.delivery.monitored_hub import Action, write

@@ -15,8 +15,8 @@ import pytest
 import websocket
 
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalWish
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.security.actors import Actor, Caller
 from tests.harness.deployment import Deployment
 from tests.harness.ports import answers, free_port
 from tests.harness.program import ROOT, Program, make_directory
@@ -117,7 +117,7 @@ def boss(three: Deployment) -> dict[str, str]:
     """The headers of a superuser."""
     view = users.create_user(three.runtime(), "boss", "correct horse battery", is_superuser=True)
     caller = Caller(Actor("user", view["id"], "boss", user_id=view["id"], is_superuser=True), "rest")
-    minted = api_tokens.mint_personal(three.runtime().by(caller), PersonalWish("test"))
+    minted = api_tokens.issue_personal(three.runtime().by(caller), PersonalTokenRequest("test"))
     return {"Authorization": f"Bearer {minted.secret}"}
 
 

@@ -17,7 +17,7 @@ from tests.harness.servers import RedisBinary
 from tests.journey.event_writer import Author
 
 LIMITS = {"max_subscriptions": 3, "max_body_bytes": 20_000}
-NOBODY = "00000000-0000-4000-8000-000000000000"
+ANONYMOUS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -99,12 +99,12 @@ def test_what_does_not_exist_is_refused_alike(author: Author, url: str) -> None:
         for event, payload in (
             ("subscribe_instance", {"instance_id": "nobody"}),
             ("subscribe_instance", {"instance_id": "nobody", "since": {"epoch": "x", "seq": 1}}),
-            ("subscribe_task", {"task_id": NOBODY}),
+            ("subscribe_task", {"task_id": ANONYMOUS}),
         ):
             answer = client.call(event, payload)
             assert (answer["ok"], answer["error"]["code"]) == (False, "not_found")
         assert client.call("unsubscribe_instance", {"instance_id": "nobody"})["ok"]
-        assert client.call("unsubscribe_task", {"task_id": NOBODY})["ok"]
+        assert client.call("unsubscribe_task", {"task_id": ANONYMOUS})["ok"]
         assert_still_served(client, author)
 
 

@@ -14,7 +14,7 @@ from kombu import Connection
 
 from swallowtail.app.core.ledger.outbox import RUN_TASK, OutboxEntry
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from tests.harness.deployment import Deployment
 from tests.harness.recorder import Recorder, ResumingRecorder
 from tests.harness.servers import RedisBinary
@@ -110,7 +110,7 @@ def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_
         for name in ("rumour", "disconnect", "connect_error", "task_update", "execution_step", "step_output", "error"):
             say("emit", event=name, data=[{"message": "forged"}], room=room)
             say("emit", event=name, data=[{"message": "forged"}])
-        wrong = Voucher(make_settings(secret_key="x" * 40), is_strict=True)
+        wrong = MessageSigner(make_settings(secret_key="x" * 40), is_strict=True)
         redis.publish(QUEUE, wrong.wrap(QUEUE, json.dumps({"method": "close_room", "room": room}).encode()))
         other.play()
         say("emit", event="note", data=[{"text": "true"}], room=room)
@@ -125,7 +125,7 @@ def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_
 
 def test_a_process_of_ours_is_believed_there(deployment: Deployment) -> None:
     web = deployment.start_web()
-    ours = Voucher(deployment.settings, is_strict=True)
+    ours = MessageSigner(deployment.settings, is_strict=True)
     with Recorder(web.url) as client, deployment.redis.client() as redis:
         message = {"method": "disconnect", "sid": client._client.get_sid(), "namespace": "/", "host_id": "another"}
 

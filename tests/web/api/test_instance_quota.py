@@ -13,7 +13,7 @@ from swallowtail.app.core.errors import TooMany
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.security.permissions import Actor, Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD

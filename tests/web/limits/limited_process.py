@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.limits.limits import Limits
 from tests.harness.settings import make_settings
 from tests.web.limits.test_token_bucket import Clock

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from swallowtail.app.core.errors import TooFast, TooMany
-from swallowtail.app.core.security.permissions import NOBODY, OPEN, Actor
+from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor
 from swallowtail.app.web.limits.keys import network_of
 from tests.harness.settings import make_settings
 from tests.web.limits.limited_process import ANN, BOB, HERE, THERE, make_limits
@@ -51,7 +51,7 @@ def test_requests_of_an_address_and_of_a_caller_are_counted_apart(tmp_path: Path
     with pytest.raises(TooFast):
         limits.check_caller(ANN, THERE, is_read=True)
     limits.check_caller(BOB, HERE, is_read=True)
-    for actor in (OPEN, NOBODY) * 5:
+    for actor in (OPEN, ANONYMOUS) * 5:
         limits.check_caller(actor, HERE, is_read=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import TooFast, TooMany
-from swallowtail.app.core.security.permissions import OPEN
+from swallowtail.app.core.security.actors import OPEN
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.message_limits import MessageLimits
 from swallowtail.app.web.limits.session_count import count_sessions

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.identity import api_tokens, members, users
-from swallowtail.app.core.security.permissions import Act, Role
+from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.settings import make_settings
 from tests.identity.bench import CHEAP, KEY, PASSWORD
@@ -71,7 +71,7 @@ def test_only_owners_are_offered_to_make_owners(callers_app: CallersApp) -> None
 
 
 def test_a_token_that_allows_less_shows_less(callers_app: CallersApp) -> None:
-    scanty = make_user("owner", acts=frozenset({Act.READ, Act.MINT}))
+    scanty = make_user("owner", acts=frozenset({Act.READ, Act.ISSUE_TOKENS}))
     page = callers_app.request(scanty, "GET", PAGE)
     assert parts_of(page.text) == {"tokens", "mint"}
     state = state_of(page.text)
@@ -108,7 +108,9 @@ def test_a_tokens_secret_is_not_on_the_page(callers_app: CallersApp) -> None:
 def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
     mine = task_service.create_instance(callers_app.rt, EVIL, "evil")["id"]
     members.set_member(callers_app.rt, mine, "owner", "owner")
-    api_tokens.mint_front_end(callers_app.rt, callers_app.web_app.web.tokens, api_tokens.FrontEndWish(EVIL, mine))
+    api_tokens.issue_front_end(
+        callers_app.rt, callers_app.web_app.web.tokens, api_tokens.FrontEndTokenRequest(EVIL, mine)
+    )
     path = f"/api/v1/instances/{mine}/policy"
     assert callers_app.request("owner", "PUT", path, {"secret_fields": [EVIL]}).status_code == 200
     page = callers_app.request("owner", "GET", f"/instances/{mine}/settings").text

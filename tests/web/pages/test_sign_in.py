@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.security.permissions import Role
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.web.pages.login import find_own_path

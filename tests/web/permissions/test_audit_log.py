@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from swallowtail.app.core.audit.writer import AuditRecord, append
 from swallowtail.app.core.events import now
-from swallowtail.app.core.security.permissions import OPEN, Caller
+from swallowtail.app.core.security.actors import OPEN, Caller
 from swallowtail.app.core.tables.auth import User
 from tests.web.app_fixture import WebApp, expect_json, expect_problem
 from tests.web.callers import CallersApp

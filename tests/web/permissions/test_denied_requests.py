@@ -13,9 +13,9 @@ from sqlalchemy import select, text
 
 from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import FrontEndWish, PersonalWish
+from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.security.permissions import Caller
+from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.web.background.denied_requests import BACKLOG, DeniedRequestQueue
 from swallowtail.app.web.request import current_caller
@@ -94,8 +94,8 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
 ) -> None:
     tokens, rt = Tokens(callers_app.rt), callers_app.rt
     mine = rt.by(Caller(callers_app.actors["viewer"], "system"))
-    personal = api_tokens.mint_personal(mine, PersonalWish("ci"))
-    page = api_tokens.mint_front_end(rt, tokens, FrontEndWish("page", "acme"))
+    personal = api_tokens.issue_personal(mine, PersonalTokenRequest("ci"))
+    page = api_tokens.issue_front_end(rt, tokens, FrontEndTokenRequest("page", "acme"))
     api_tokens.revoke_own(mine, personal.view["id"])
     api_tokens.revoke_front_end(rt, "acme", page.view["id"])
     monkeypatch.setattr(current_caller, "identify", IDENTIFY)

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalWish
-from swallowtail.app.core.security.permissions import Actor, Caller, Role
+from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.security.actors import Actor, Caller
+from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.tasks import create_instance
 from swallowtail.app.core.tables.auth import AccessToken, Membership
 from tests.harness.settings import make_settings
@@ -57,7 +58,7 @@ def personal(web_app: WebApp) -> dict[str, str]:
     """Return the header with a personal token of `ann`, which needs no key."""
     view = next(one for one in users.list_users(web_app.rt, limit=10)[0] if one["name"] == "ann")
     actor = Actor("user", view["id"], "ann", user_id=view["id"])
-    minted = api_tokens.mint_personal(web_app.rt.by(Caller(actor, "rest")), PersonalWish("script"))
+    minted = api_tokens.issue_personal(web_app.rt.by(Caller(actor, "rest")), PersonalTokenRequest("script"))
     return {"Authorization": f"Bearer {minted.secret}"}
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from tests.delivery.fakes import FakeTransport

@@ -10,7 +10,7 @@ import pytest
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
-from swallowtail.app.core.security.message_signing import Voucher
+from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.web.socketio.client_manager import OURS, RESERVED, ClientManager
 from tests.harness.settings import make_settings
 
@@ -25,7 +25,7 @@ def strict_settings(**more: Any) -> Settings:
 
 
 def sign(message: Any, key: str = KEY, channel: str = CHANNEL) -> bytes:
-    voucher = Voucher(strict_settings(secret_key=key), is_strict=True)
+    voucher = MessageSigner(strict_settings(secret_key=key), is_strict=True)
     return voucher.wrap(channel, json.dumps(message).encode())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.errors import TooMany
-from swallowtail.app.core.security.permissions import Actor
+from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.web.socketio.connect_auth import ConnectAuth
 from tests.harness.settings import make_settings
 
