@@ -128,7 +128,7 @@ class System(ABC):
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("the kernel does not tell Pss")
+        raise RuntimeError("the kernel does not report Pss")
 
     def stop(self) -> None:
         """End the server."""

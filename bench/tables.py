@@ -59,7 +59,7 @@ def show(console: Console, results: Results, scenarios: Iterable[Scenario]) -> N
 
 def judge(outcome: dict[str, Figures | str], scenario: Scenario) -> list[tuple[str, str]]:
     """Return the goals of a load, each with whether it was reached."""
-    figures = {name: found for name, found in outcome.items() if isinstance(found, dict)}
+    figures = {name: measured for name, measured in outcome.items() if isinstance(measured, dict)}
     return [(goal.text, _WORDS[goal.judge(figures)]) for goal in scenario.goals]
 
 
@@ -97,19 +97,19 @@ def _table(outcome: dict[str, Figures | str]) -> tuple[list[str], list[list[str]
     """Return header and rows: a row for each figure, a column for each system."""
     names = list(outcome)
     ours = outcome.get(OURS)
-    figures = next((list(found) for found in outcome.values() if isinstance(found, dict)), [])
+    figures = next((list(measured) for measured in outcome.values() if isinstance(measured, dict)), [])
     rows = []
     for figure in figures:
         row = [TITLES.get(figure, figure)]
         for name in names:
-            found = outcome[name]
-            if isinstance(found, str):
+            measured = outcome[name]
+            if isinstance(measured, str):
                 row.append("failed")
             else:
-                row.append(_cell(found[figure], ours[figure] if isinstance(ours, dict) and name != OURS else 0.0))
+                row.append(_cell(measured[figure], ours[figure] if isinstance(ours, dict) and name != OURS else 0.0))
         rows.append(row)
-    rows += [[f"why {name} failed", *(found if name == one else "" for one in names)]
-             for name, found in outcome.items() if isinstance(found, str)]  # fmt: skip
+    rows += [[f"why {name} failed", *(measured if name == one else "" for one in names)]
+             for name, measured in outcome.items() if isinstance(measured, str)]  # fmt: skip
     return ["", *names], rows
 
 

@@ -40,9 +40,9 @@ def read_pip_audit(answer: str, problem: str) -> AuditResult:
     checked = [package for package in packages if isinstance(_dig(package, "vulns"), list)]
     unchecked = [package for package in packages if package not in checked]
     known = [
-        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(found, 'id')}, fixed in {_fixed_in(found)}"
+        f"pip-audit: {_name(package)} {_dig(package, 'version')}: {_dig(vulnerability, 'id')}, fixed in {_fixed_in(vulnerability)}"
         for package in checked
-        for found in package["vulns"]
+        for vulnerability in package["vulns"]
     ]
     if not checked:
         reason = _dig(unchecked[0], "skip_reason") if unchecked else "there are no packages"
@@ -58,12 +58,12 @@ def read_pip_audit(answer: str, problem: str) -> AuditResult:
 
 def read_npm_audit(answer: str, problem: str) -> AuditResult:
     """Return the result in npm's JSON, `{vulnerabilities: {name: {severity}}, metadata: {dependencies: {total}}}`."""
-    found = _parse(answer)
-    known = found.get("vulnerabilities")
+    report = _parse(answer)
+    known = report.get("vulnerabilities")
     if not isinstance(known, dict):
-        reason = found.get("message") or _dig(found, "error", "summary") or _last(problem)
+        reason = report.get("message") or _dig(report, "error", "summary") or _last(problem)
         return AuditResult(NOT_CHECKED, (f"npm audit: NOT CHECKED: {reason}",))
-    total = _dig(found, "metadata", "dependencies", "total")
+    total = _dig(report, "metadata", "dependencies", "total")
     if not (type(total) is int and total > 0) and not known:
         return AuditResult(NOT_CHECKED, ("npm audit: NOT CHECKED: npm audited no package",))
     lines = [f"npm audit: {name}: {_dig(entry, 'severity') or 'unknown severity'}" for name, entry in known.items()]
@@ -104,25 +104,25 @@ def _run(*command: str) -> tuple[str, str]:
 
 def _parse(answer: str) -> dict[str, Any]:
     try:
-        found = json.loads(answer)
+        report = json.loads(answer)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return report if isinstance(report, dict) else {}
 
 
-def _dig(found: Any, *names: str) -> Any:
+def _dig(value: Any, *names: str) -> Any:
     """Return the value under these nested names, or None."""
     for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _name(package: Any) -> str:
     return str(_dig(package, "name") or "unnamed")
 
 
-def _fixed_in(found: Any) -> str:
-    versions = _dig(found, "fix_versions")
+def _fixed_in(vulnerability: Any) -> str:
+    versions = _dig(vulnerability, "fix_versions")
     return ", ".join(map(str, versions)) if versions and isinstance(versions, list) else "no version"
 
 

@@ -24,7 +24,7 @@ from swallowtail.app.core.errors import SettingsError
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-#: Environment variable that tells prometheus_client, and the sweeper process, the directory of the metrics.
+#: Environment variable that names, for prometheus_client and the sweeper process, the directory of the metrics.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 #: Prefix of the directories, and the file in each that its worker keeps locked.
 PREFIX, LOCK = "swallowtail-worker-", "lock"

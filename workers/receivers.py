@@ -40,7 +40,7 @@ def log_step_end(sender: object, claim: Claim, key: str, status: str, **_: objec
 
 @celery_signals.worker_shutting_down.connect
 def on_shutdown(**_: object) -> None:
-    """Tell the runs that the worker stops. Called in a signal handler, which must not log."""
+    """Announce to the runs that the worker stops. Called in a signal handler, which must not log."""
     shared_memory().announce_stop()
 
 

@@ -55,13 +55,13 @@ class Server:
         while True:
             for fd, _ in self.poller.poll():
                 if fd == self.ear:
-                    self.hear()
+                    self.forward_all()
                 elif fd == self.listener.fileno():
                     self.accept()
                 else:
                     self.answer(fd)
 
-    def hear(self) -> None:
+    def forward_all(self) -> None:
         """Pass on what has been published."""
         while (message := self.events.get_message()) is not None:
             data = frame(message["data"])

@@ -26,7 +26,7 @@ io.on("connection", (socket) => {
   });
 });
 if (process.env.BENCH_ADAPTER === "streams") {
-  // The streams adapter has no emitter of its own process, so the server emits what it is told on a plain channel.
+  // The streams adapter has no emitter of its own process, so the server emits what it receives on a plain channel.
   const orders = client.duplicate();
   await orders.connect();
   await orders.subscribe("bench-emit", (line) => {

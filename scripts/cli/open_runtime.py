@@ -24,7 +24,7 @@ def open_runtime() -> Iterator[Runtime]:
 
     Raises:
         SettingsError: a setting cannot be used.
-        Unauthenticated: nobody is signed in, or the token has expired or was revoked.
+        Unauthenticated: there is no token, or it has expired or was revoked.
         Unavailable: there is no database file.
     """
     with open_anonymous_runtime() as runtime:

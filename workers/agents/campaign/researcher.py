@@ -51,7 +51,7 @@ def _read(task_input: CampaignInput) -> tuple[Reading, str]:
         fetched = fetch_document(task_input.brief_url)
         return read_apart(fetched.body, fetched.content_type, fetched.charset, fetched.url), fetched.url
     if task_input.brief_file is None:
-        text = (task_input.brief or "").replace("\0", " ")  # plain text, whatever it contains
+        text = (task_input.brief or "").replace("\0", " ")  # plain text, even if it looks like another format
         return read_apart(text.encode("utf-8", "replace"), charset="utf-8"), "brief"
     try:
         body = base64.b64decode("".join(task_input.brief_file.split()), validate=True)
