@@ -1,8 +1,8 @@
-"""Refusals in the audit log: who tried what they may not, and who could not sign in. Beside the road.
+"""Writes denied requests and failed sign-ins to the audit log, and counts repetitions instead of writing each.
 
-Somebody who is refused a thousand times must not fill the disk: the first refusal of a kind (who, from where, what,
-which object) is written at once, those that follow it are counted and written together, and a process writes no more
-than `max_refusals` of them in a `refusal_window`.
+A caller who is denied a thousand times must not fill the disk: the first denial of a kind (who, from where, what, which
+object) is written at once, those that follow are counted and written together, and a process writes at most
+`max_refusals` entries in a `refusal_window`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from swallowtail.app.core.tables.auth import User
 
 log = structlog.get_logger(__name__)
 
-#: Kinds that are told apart at once; what else is refused then is told as one.
+#: Kinds that are distinguished at once; further denials are counted as one kind.
 MOST_KINDS = 1000
 #: Actions in the log.
 DENIED, LOGIN_FAILED, TOKEN_REFUSED = "denied", "login.failed", "token.refused"
@@ -65,15 +65,15 @@ class Denials:
         self._written = 0
 
     def note(self, caller: Caller, scope: str, act: str, object_type: str, object_id: str) -> None:
-        """Note that somebody was refused. Nothing that goes wrong here is the caller's business."""
+        """Note a denied request. Errors here are logged and not raised."""
         object_id = clean(object_id)[:_LONGEST]
         record = AuditRecord(scope, DENIED, object_type, object_id, {"act": clean(act)[:_LONGEST]})
         self._take(caller, record)
 
     def note_failed_login(self, caller: Caller, name: str) -> None:
-        """Note that somebody could not prove to be who they said.
+        """Note a failed sign-in.
 
-        A name that nobody has is left out: now and then it is somebody's password. It costs what a known one costs,
+        An unknown name is left out: now and then it is a password. It costs what a known one costs,
         each name by itself, or the time that the answer takes would tell which names there are.
         """
         user_id = ""
@@ -92,7 +92,7 @@ class Denials:
         )
 
     def note_token(self, caller: Caller, scope: str, act: str, token_id: str, why: str) -> None:
-        """Note that somebody showed a token that is worth nothing; `token_id` where it is known to have been theirs."""
+        """Note a refused token; `token_id` where it is known to have been the caller's."""
         record = AuditRecord(
             scope, TOKEN_REFUSED, "token", clean(token_id)[:_LONGEST], {"act": clean(act)[:_LONGEST], "why": why}
         )
@@ -110,14 +110,14 @@ class Denials:
         self._write(due)
 
     def flush(self) -> None:
-        """Write down what has been counted and not yet told; for the end of the process."""
+        """Write what was counted and not written yet; for the end of the process."""
         with self._lock:
             due = [kind for kind in self._kinds.values() if kind.more]
             self._kinds.clear()
         self._write([(kind.caller, _told_again(kind)) for kind in due])
 
     def _take(self, caller: Caller, record: AuditRecord, about: str | None = None) -> None:
-        """Write a refusal down or count it; `about` tells kinds apart, what its entry tells by default."""
+        """Write a refusal down or count it; `about` distinguishes kinds, by default the detail of the entry."""
         actor, about = caller.actor, str(sorted(record.detail.items())) if about is None else about
         key = (actor.kind, actor.id, caller.address, record.scope, record.action, record.object_id, about)
         with self._lock:

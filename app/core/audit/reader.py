@@ -1,8 +1,8 @@
-"""Reading the audit log, and finding out whether it is whole. Reads only; `core/audit/writer` writes.
+"""Lists the entries of the audit log and verifies its hash chains.
 
-A chain proves that nothing in it was changed, left out, put in or moved: each entry holds the hash of the one before.
-That its end was cut off shows only against something kept elsewhere: an anchor, which is an earlier `verify`'s answer.
-Where its oldest entries were pruned, it begins after the last of them, as its row and the system's chain both say.
+A chain proves that no entry was changed, removed, inserted or moved: each holds the hash of the one before. A cut end is
+found only with an anchor, which is the result of an earlier `verify` that was stored elsewhere. Where the oldest entries
+were pruned, the chain begins after the last of them, as its row and the system's chain both record.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from swallowtail.app.core.tables.base import Moment
 
 #: Entries read at once, and those about one object that are looked through for one page.
 PAGE, LOOK = 500, 1000
-#: Faults told at most: one wrong entry is enough to know, and a thousand help nobody.
+#: Most faults that are listed.
 MOST_FAULTS = 20
-#: Where somebody's id or name may be.
+#: Columns with the id or the name of an actor.
 _ACTOR = (AuditEntry.actor_id, AuditEntry.actor_name)
 _COLUMNS = [column.name for column in AuditEntry.__table__.columns]
 
@@ -53,10 +53,10 @@ class Anchor:
     @classmethod
     def parse(cls, text: str) -> Anchor:
         """Read `NUMBER:HASH`. Raises InvalidInput."""
-        number, _, told = text.partition(":")
-        if not (number.isascii() and number.isdigit() and len(number) < 19 and len(told) == 64):
+        number, _, digest = text.partition(":")
+        if not (number.isascii() and number.isdigit() and len(number) < 19 and len(digest) == 64):
             raise InvalidInput("give an anchor as NUMBER:HASH, as verify prints it", field="anchor")
-        return cls(int(number), told.lower())
+        return cls(int(number), digest.lower())
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def list_entries(
 ) -> tuple[list[AuditEntryView], str | None]:
     """Return entries of a chain, the latest first, and the cursor of the next page. Raises InvalidInput.
 
-    Of those about one object that also have to be of an action or somebody's, a page may have few, and yet a next one.
+    With a filter by object and by action or actor, a page may have few entries and still a next page.
     """
     wants = [AuditEntry.scope == scope, *_conditions(wanted)]
     if cursor is not None:
@@ -93,7 +93,7 @@ def list_entries(
             # It was pruned, and with it all that came before.
             return [], None
         wants.append(tuple_(AuditEntry.at, AuditEntry.number) < tuple_(literal(at, Moment()), number))
-    # By time first: each filter has an index that is in this order, whatever times are asked for.
+    # By time first: each filter has an index that is in this order, for every range of times.
     latest = (AuditEntry.at.desc(), AuditEntry.number.desc())
     query = select(AuditEntry).where(*wants).order_by(*latest).limit(limit + 1)
     if wanted.object_id is not None and (wanted.action, wanted.actor) != (None, None):
@@ -154,8 +154,8 @@ def list_scopes(session: Session) -> list[str]:
 
 def view_entry(row: AuditEntry) -> AuditEntryView:
     """Return the view of one row."""
-    told = {name: getattr(row, name) for name in AuditEntryView.__annotations__}
-    return AuditEntryView(**{**told, "at": stamp(row.at)})  # type: ignore[typeddict-item]
+    values = {name: getattr(row, name) for name in AuditEntryView.__annotations__}
+    return AuditEntryView(**{**values, "at": stamp(row.at)})  # type: ignore[typeddict-item]
 
 
 def verify(session: Session, scope: str, *, after: int = 0, anchor: Anchor | None = None) -> Verdict:
@@ -212,12 +212,12 @@ def _check_start(session: Session, found: Verdict, number: int, last_hash: str, 
     )
     if left is not None:
         found.faults.append(f"entry {left} is there, and the chain should begin after entry {number}")
-    told = _read_pruning(session, scope)
-    if told is not None and (told.get("number"), told.get("hash")) != (number, last_hash):
+    pruning = _read_pruning(session, scope)
+    if pruning is not None and (pruning.get("number"), pruning.get("hash")) != (number, last_hash):
         found.faults.append(
-            f"the chain should begin after entry {told.get('number')}, as {PRUNE} says, and begins after entry {number}"
+            f"the chain should begin after entry {pruning.get('number')}, as {PRUNE} says, and begins after entry {number}"
         )
-    elif told is None and number and not _forgets_prunings(session, scope):
+    elif pruning is None and number and not _forgets_prunings(session, scope):
         found.faults.append(f"the chain begins after entry {number}, and no {PRUNE} says so")
     if number:
         found.notes.append(f"the entries up to {number} were pruned")
@@ -228,7 +228,7 @@ def _check_start(session: Session, found: Verdict, number: int, last_hash: str, 
 
 
 def _read_pruning(session: Session, scope: str) -> dict[str, Any] | None:
-    """Return what the system's chain tells of the latest pruning of a chain."""
+    """Return the detail of the entry in the system's chain about the latest pruning of a chain."""
     about = (AuditEntry.scope == SYSTEM_SCOPE, AuditEntry.action == PRUNE, AuditEntry.object_id == scope)
     latest = session.execute(select(AuditEntry.detail).where(*about).order_by(AuditEntry.number.desc()).limit(1))
     row = latest.one_or_none()

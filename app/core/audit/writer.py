@@ -1,8 +1,8 @@
-"""The audit log: who did what to which object, from where. Written in the transaction of what it describes.
+"""Appends entries to the audit log, in the transaction of the change that they describe.
 
-Entries are chained: each holds the hash of the one before it, so that none can be changed, left out or put in between
-without every later hash being wrong. There is a chain for each instance and one for what is in none. The end of a
-chain is a row that is locked until the commit, as the counter of the event log is.
+Entries are chained: each holds the hash of the one before it, so that no entry can be changed, removed or inserted
+without every later hash being wrong. There is a chain for each instance and one for changes that are in none. The end of
+a chain is a row that is locked until the commit, as the counter of the event log is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swallowtail.app.core.tables.audit import AuditChain, AuditEntry
 
 #: The chain of what belongs to no instance.
 SYSTEM_SCOPE = ""
-#: The action that tells, in the system's chain, that the oldest entries of a chain were deleted.
+#: The action of the entry in the system's chain about the deletion of a chain's oldest entries.
 PRUNE = "audit.prune"
 #: What the first entry of a chain has for the hash before it.
 BEGINNING = "0" * 64
@@ -60,7 +60,7 @@ def append(session: Session, caller: Caller, records: Sequence[AuditRecord], at:
 
 def seal(entry: Mapping[str, Any]) -> str:
     """Return the hash of an entry: SHA-256, in hex, of its fields but `hash` as a JSON array."""
-    told = [
+    fields = [
         entry["scope"],
         entry["number"],
         entry["at"].astimezone(UTC).isoformat(timespec="microseconds"),
@@ -75,11 +75,11 @@ def seal(entry: Mapping[str, Any]) -> str:
         _sorted(entry["detail"]),
         entry["previous_hash"],
     ]
-    return hashlib.sha256(to_json(told)).hexdigest()
+    return hashlib.sha256(to_json(fields)).hexdigest()
 
 
 def take_end(session: Session, scope: str) -> tuple[int, str]:
-    """Return the number and hash of a chain's last entry; nobody else appends to it, or prunes it, until the commit."""
+    """Return the number and hash of a chain's last entry; the chain is locked until the commit."""
     query = select(AuditChain.number, AuditChain.hash).where(AuditChain.scope == scope).with_for_update()
     found = session.execute(query).one_or_none()
     if found is None:

@@ -1,10 +1,9 @@
-"""The database's clock, watched: delays survive that somebody sets it, or that the machine sleeps. Beside the road.
+"""Detects jumps of the database's clock and moves what waits for a time: outbox entries and periodic locks.
 
-Each sweep compares the database's clock with this process's steady one. When it has jumped, whatever waits for a moment
-is moved by as much: a wish in the outbox, a turn at a duty. Which of the processes does it is decided by a row that
-holds the latest time that anybody has seen: who finds it ahead of the clock, or behind by the jump, is the first to
-know. After a restart the row alone tells of a clock that was set back; and where nobody has seen it, nothing waits for
-longer than its own delay, and no lease is longer than leases are.
+Each sweep compares the database's clock with this process's steady one. A row holds the latest time that any process has
+seen: the process that finds it ahead of the clock, or behind it by the jump, is the first to know and moves the rest.
+After a restart only that row shows that the clock was set back. No entry waits for longer than its own delay, and no
+lease is longer than leases are.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from swallowtail.app.core.validation import LIMITS
 
 log = structlog.get_logger(__name__)
 
-#: The row among the duties that holds the latest time that anybody has seen.
+#: The row among the duties that holds the latest time that any process has seen.
 CLOCK = "clock"
 #: Seconds that clocks may differ from one look to the next without being called a jump.
 TOLERANCE = 2.0
@@ -101,7 +100,7 @@ def _jump_between(last: _Reading, this: _Reading) -> _Jump:
 
 
 def _unsettled(now: datetime, latest: datetime, jump: _Jump) -> float:
-    """Return the seconds of a jump that nobody has made up for yet: `latest` was seen before it, and not after."""
+    """Return the seconds of a jump that no process has compensated yet: `latest` was seen before it, and not after."""
     ahead = (latest - now).total_seconds()
     if ahead > TOLERANCE:
         return jump.seconds if jump.seconds < 0 else -ahead
@@ -109,7 +108,7 @@ def _unsettled(now: datetime, latest: datetime, jump: _Jump) -> float:
 
 
 def _settle(session: Session, jump: _Jump) -> float:
-    """Make up for the jump unless somebody has, and note the time. Returns by how many seconds all was moved."""
+    """Compensate the jump unless another process has, and note the time. Returns the seconds of the move."""
     latest = session.scalar(_LATEST.with_for_update())
     now = session.scalars(select(db_now())).one()
     if latest is None:
@@ -172,7 +171,7 @@ def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, wh
 def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[type[Base], ColumnElement[bool], Any]]:
     """Yield what lies further ahead than its own delay, or its lease, allows, and what it is to be instead.
 
-    So no jump that nobody saw holds anything up. `whole`: with what has to be looked for in the whole outbox.
+    So a jump that no process saw delays nothing. `whole`: with what has to be looked for in the whole outbox.
     """
     limits = session.info[LIMITS]
     soon = now + timedelta(seconds=TOLERANCE)

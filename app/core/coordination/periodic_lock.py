@@ -1,7 +1,7 @@
-"""Turns at what one process at a time does for all, such as pruning. Beside the road.
+"""Gives one process at a time the turn at a periodic duty, such as pruning.
 
-A turn is a moment in the database: who moves it on has the turn, and nobody else until that moment has come. Whoever
-dies with it costs the others one interval of waiting.
+A turn is a time in the database: the process that moves it on has the turn until then. When it dies, the others wait for
+one interval.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from swallowtail.app.core.tables.system import Duty
 
 
 def take_turn(db: Database, name: str, seconds: float) -> bool:
-    """Take the turn at a duty for so many seconds; False when somebody has had it more recently.
+    """Take the turn at a duty for so many seconds; False when another process had it more recently.
 
     Raises:
         Unavailable: the database stayed away.
@@ -29,7 +29,7 @@ def take_turn(db: Database, name: str, seconds: float) -> bool:
 
 
 def _is_due(seconds: float) -> ColumnElement[bool]:
-    # Further ahead than anybody may have moved it: the clock was set back since.
+    # Further ahead than any process moves it: the clock was set back.
     return (Duty.next_at <= db_now()) | (Duty.next_at > db_now(seconds))
 
 

@@ -1,7 +1,7 @@
-"""Which workers live, and which kinds of task they know: each says so in the database, again and again.
+"""Registers live workers and the kinds of task that they know; each repeats its registration in the database.
 
-Beside the road. A card (`core/ledger/agent_cards`) says that a kind exists; only this says that somebody would take it. Workers
-that fell silent are remembered for a day, so that a deployment whose workers are gone is told from one that had none.
+A card (`core/ledger/agent_cards`) says that a kind exists; only this shows that a worker would run it. Workers
+that fell silent are remembered for a day, so that a deployment whose workers are gone differs from one that had none.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def live_kinds(session: Session) -> dict[str, int]:
     """Return the kinds that live workers know, each with their number."""
     numbers: dict[str, int] = {}
     for kinds in session.scalars(select(Worker.kinds).where(Worker.good_until > db_now())):
-        # A row that is damaged keeps nobody from submitting.
+        # A damaged row must not prevent submissions.
         for kind in filter(_is_name, kinds if isinstance(kinds, list) else ()):
             numbers[kind] = numbers.get(kind, 0) + 1
     return numbers
 
 
 def find_doubt(session: Session, kind: str) -> str | None:
-    """Return what somebody should be told who submits a task of a kind that no live worker knows.
+    """Return a warning about tasks of a kind that no live worker knows.
 
     None when one knows it, and where no worker has ever said anything: then this is a beginning, and not an end.
     """

@@ -1,6 +1,6 @@
-"""The agents' cards: how the web, the CLI and beat know what may be submitted without importing any agent.
+"""Stores the agents' cards, and checks inputs against the JSON Schema of a card.
 
-Workers publish their cards at `release` and at every start; submissions are checked against the card's JSON Schema.
+Workers publish their cards at `release` and at every start, so that the web, the CLI and beat import no agent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now
 from swallowtail.app.core.tables.system import Agent
 
-#: The agent that does what it is told to, for tests and operators (`SWALLOWTAIL_PROBE`).
+#: The agent that follows its input step by step, for tests and operators (`SWALLOWTAIL_PROBE`).
 PROBE = "probe"
 _FORMATS = FormatChecker()
 #: Findings that one refusal lists at most.
@@ -48,7 +48,7 @@ _Validator = extend(Draft202012Validator, {"uniqueItems": _check_unique})  # typ
 
 @dataclass(frozen=True, slots=True)
 class AgentCard:
-    """What a worker tells of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds or None."""
+    """The description of one agent. `input_schema` is JSON Schema 2020-12; limits are seconds or None."""
 
     kind: str
     title: str
@@ -146,7 +146,7 @@ def _message(finding: ValidationError) -> str:
     if finding.validator in ("oneOf", "anyOf") and all("required" in option for option in rule):
         names = " or ".join(" and ".join(option["required"]) for option in rule)
         return f"give exactly one of {names}" if finding.validator == "oneOf" else f"give {names}"
-    # The library quotes the whole instance; a megabyte of it helps nobody.
+    # The library quotes the whole instance, which may be a megabyte.
     return finding.message if len(finding.message) <= 200 else f"{finding.message[:120]} … {finding.message[-60:]}"
 
 

@@ -1,8 +1,7 @@
-"""Large inputs and outputs, kept apart from rows and events. On the road beside `core/ledger/runs`, which stores them.
+"""Stores inputs and outputs that are too large for rows and events, and reads what may be shown of them.
 
-A row holds a reference to what is too large for it, `{"$artifact": {id, size, sha256, media_type, preview}}`, and
-events and views tell the same. What is stored is the whole value, for the run that goes on from it; what anybody else
-gets is redacted as everything is.
+A row holds a reference to such a value, `{"$artifact": {id, size, sha256, media_type, preview}}`, and so do events and
+views. The whole value is stored for the run that continues from it; everything else shows the redacted value.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What somebody gets of an artifact: its bytes, what kind they are, and their SHA-256 in hex."""
+    """The part of an artifact that may be shown: its bytes, their media type, and their SHA-256 in hex."""
 
     id: str
     task_id: str | None
@@ -55,8 +54,8 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is told of an input, made before the transaction that stores it, which holds a lock.
+class ShownInput:
+    """What may be shown of an input, computed before the transaction that stores it, which holds a lock.
 
     Args:
         rules: those for all of its agent's payloads, by which it was made.
@@ -73,13 +72,13 @@ class Told:
     apart: Shown | None = None
 
 
-def tell(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> Told:
-    """Return what is told of a checked input, as JSON; `learning`: of a schedule's. It only computes."""
+def show_input(encoded: bytes, rules: Rules, settings: Settings, *, learning: bool = False) -> ShownInput:
+    """Return what may be shown of a checked input, which is JSON; `learning`: the input of a schedule."""
     given = orjson.loads(encoded)
     own = rules if learning else rules.hiding(given)
     if len(encoded) <= settings.inline_input_bytes:
-        return Told(rules, own, encoded, kept=make(given, own, encoded, learning=learning))
-    return Told(rules, own, encoded, apart=_show(given, own, encoded, learning=learning))
+        return ShownInput(rules, own, encoded, kept=make(given, own, encoded, learning=learning))
+    return ShownInput(rules, own, encoded, apart=_show(given, own, encoded, learning=learning))
 
 
 def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[Any, str | None, Any]:
@@ -97,7 +96,7 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     else:
         encoded = to_json(output)
         check_kept(encoded, "output", settings)
-    # As it will be read back, and nobody else's: whoever made it may change it.
+    # As it will be read back, in a copy: the agent may change its own.
     output = orjson.loads(encoded)
     if output is None:
         return None, None, None
@@ -113,10 +112,10 @@ def keep(change: Change, settings: Settings, task: Task, output: Any) -> tuple[A
     return reference, artifact_id, None
 
 
-def part_input(change: Change, settings: Settings, task: Task, told: Told | None) -> Artifact | None:
+def separate_input(change: Change, settings: Settings, task: Task, shown_input: ShownInput | None) -> Artifact | None:
     """Take an input that is too large for it out of the row of a new task, which then holds a reference.
 
-    What is `told` of the input is made here only where it was not made before, or by other rules.
+    What may be shown of the input is computed here only if it was not computed before by the same rules.
 
     Returns the artifact, which is to be added after the task. The row is given what is kept of what is shown.
 
@@ -124,28 +123,30 @@ def part_input(change: Change, settings: Settings, task: Task, told: Told | None
         InvalidInput, TooLarge: see `check_kept`.
     """
     rules = rules_for(change.session, task.instance_id, task.kind)
-    if told is None or told.rules != rules:
+    if shown_input is None or shown_input.rules != rules:
         encoded = to_json(task.input)
         check_kept(encoded, "input", settings)
-        told = place(change.session, len(encoded))(tell, encoded, rules, settings)
-    remember_new(change.session, task, rules, told.own)
-    if told.apart is None:
-        task.input_shown = told.kept
+        shown_input = place(change.session, len(encoded))(show_input, encoded, rules, settings)
+    remember_new(change.session, task, rules, shown_input.own)
+    if shown_input.apart is None:
+        task.input_shown = shown_input.kept
         return None
-    # No output's, whatever it is: who may see outputs may not see inputs for that.
+    # An id that no output has: who may see outputs may not see inputs.
     artifact_id = str(uuid.uuid5(uuid.UUID(task.id), "input"))
-    row, reference = _make(change, settings, task, artifact_id, told.encoded, told.apart)
+    row, reference = _make(change, settings, task, artifact_id, shown_input.encoded, shown_input.apart)
     task.input, task.input_artifact_id = reference, artifact_id
     return row
 
 
-def part_plan(change: Change, settings: Settings, schedule: Schedule, told: Told) -> Artifact | None:
+def separate_schedule_input(
+    change: Change, settings: Settings, schedule: Schedule, shown_input: ShownInput
+) -> Artifact | None:
     """Give a new schedule its input, or a reference to it where it is too large; returns the artifact, as above."""
-    if told.apart is None:
-        schedule.input, schedule.input_shown = orjson.loads(told.encoded), told.kept
+    if shown_input.apart is None:
+        schedule.input, schedule.input_shown = orjson.loads(shown_input.encoded), shown_input.kept
         return None
     artifact_id = str(uuid.uuid5(uuid.UUID(schedule.id), "input"))
-    row, reference = _make(change, settings, schedule, artifact_id, told.encoded, told.apart)
+    row, reference = _make(change, settings, schedule, artifact_id, shown_input.encoded, shown_input.apart)
     # No preview: a schedule stays, and what may be shown of it can become less.
     del reference["$artifact"]["preview"]
     schedule.input, schedule.input_artifact_id = reference, artifact_id
@@ -191,7 +192,7 @@ def whole(session: Session, row: Task | Step) -> Any:
 
 
 def read_artifact(session: Session, artifact_id: str) -> Content:
-    """Return what anybody may see of an artifact. Raises NotFound."""
+    """Return what may be shown of an artifact. Raises NotFound."""
     row = _find(session, artifact_id)
     keyring, learning = keyring_of(session), row.task_id is None
     if learning:
@@ -241,16 +242,16 @@ def _show(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -
     """Return what an artifact shows of a value, which is `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
     kept = make(value, rules, encoded, learning=learning)
     if "as" in kept:
-        told = told_by(kept, value)
-        # As the text that is sent: nobody parses it again.
-        kept["as"] = told if isinstance(told, str) else to_json(told).decode()
+        text = told_by(kept, value)
+        # As the text that is sent, which is not parsed again.
+        kept["as"] = text if isinstance(text, str) else to_json(text).decode()
     return Shown(*_open(kept, encoded), kept)
 
 
 def _open(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
     """Return the media type and the bytes that are shown: text as it is, anything else as JSON."""
     is_text = encoded.startswith(b'"')
-    told: str | None = told_by(kept, None)
-    if told is None:
+    text: str | None = told_by(kept, None)
+    if text is None:
         return (TEXT, orjson.loads(encoded).encode()) if is_text else (JSON, encoded)
-    return TEXT if is_text else JSON, told.encode()
+    return TEXT if is_text else JSON, text.encode()

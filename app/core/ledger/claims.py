@@ -1,7 +1,4 @@
-"""What a claim gives to its run: the task's input and the journal of its finished steps, read once and checked.
-
-On the road between `core/ledger/runs`, which claims, and `workers/run_task`. Only here does the ledger read payloads.
-"""
+"""Reads what a claim gives to its run: the task's input and the journal of its finished steps, both checked."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ class Claim:
     saved: dict[str, SavedStep] = field(default_factory=dict)
     #: That of the log in which `base_seq` is a number.
     epoch: str = ""
-    #: What nobody is to see of what the run tells beside its events.
+    #: Rules for what the run shows beside its events.
     rules: Rules = PATTERNS_ONLY
 
 
@@ -81,7 +78,7 @@ def reached(change: Change, task: Task) -> float:
 
 
 def is_late(change: Change, task: Task) -> bool:
-    """Tell whether nobody claimed a task before its `expires_at`."""
+    """Return whether the task has expired without a claim."""
     if task.attempt > 0 or task.expires_at is None:
         return False
     clock = change.session.scalar(select(db_now()))

@@ -1,4 +1,4 @@
-"""The event log: numbering facts inside a transaction, and reading them back. The road's one source of order.
+"""Records events in a transaction, numbers them, and reads them back.
 
 Numbers are per instance, contiguous and in commit order, because the counter on the instance row is taken last in the
 transaction and held until its commit: a reader that sees number n sees every number below it.
@@ -122,7 +122,7 @@ class Change:
     ) -> None:
         """Note one fact about `task`, to be sent as event `name`; `fact` and `step` set it apart within the attempt.
 
-        What nobody is to see is hidden here. The fields in `shown` are JSON values that were checked, and are as they
+        Secrets are hidden here. The fields in `shown` are JSON values that were checked, and are as they
         may be seen already: not looked at again.
 
         Raises:
@@ -130,7 +130,7 @@ class Change:
         """
         kind = f"{fact}@{task.retries}" if task.retries else fact
         identity = event_id(task.id, task.attempt, step, kind)
-        # As it will be read back: who is told of it now and who replays it later must get the same.
+        # As it will be read back: live clients and those that replay must get the same.
         encoded = to_json({field: value for field, value in data.items() if field not in shown})
         check_kept(encoded, name, self.session.info[LIMITS], around=1)
         told = data | redact_facts(orjson.loads(encoded), rules_of(self.session, task), encoded)
@@ -163,7 +163,7 @@ class Change:
             if not fresh:
                 return []
             try:
-                # The savepoint gives the numbers back when somebody stored the same fact since we looked.
+                # The savepoint gives the numbers back when another transaction has stored the same event.
                 with connection.begin_nested():
                     return self._insert(connection, instance_id, fresh)
             except IntegrityError:
@@ -232,7 +232,7 @@ def read_events(
     if task_id is not None:
         query = query.where(Event.task_id == task_id)
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
-    # As text, which is parsed where it holds nobody up: a page of events may be megabytes.
+    # As text, which is parsed in a thread: a page of events may be megabytes.
     size = sum(len(row[-1] or "") for row in rows)
     records: list[EventRecord] = place(session, size)(_records, rows, keyring_of(session))
     return records

@@ -72,7 +72,7 @@ class EventOrder:
                 place = line.places.popleft()
                 if place.is_committed:
                     return place.events
-            # In one step with the look: whoever settles next finds that nobody sends.
+            # Under the same lock as the check: the next thread that settles a place sends it.
             line.is_moving = False
             if not line.places:
                 self._lines.pop(instance_id, None)

@@ -1,6 +1,6 @@
 """Creates instances, and limits how many each user may create.
 
-The limit counts the instances that the user created and that still exist, whoever owns them now: handing one over frees
+The limit counts the instances that the user created and that still exist, also under other owners: handing one over frees
 nothing, deleting it does.
 """
 
@@ -49,7 +49,7 @@ def add_instance(change: Change, name: str, instance_id: str, epoch: str, most: 
 
 
 def count_creation(session: Session, actor: Actor, most: int) -> str | None:
-    """Return the id of the user who creates an instance; None for the system and where nobody signs in.
+    """Return the id of the user who creates an instance; None for the system and without sign-in.
 
     Raises:
         Forbidden: only superusers, who are not counted, may create instances.

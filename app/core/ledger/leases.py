@@ -1,9 +1,9 @@
-"""The reaper: finds runs whose lease nobody renews any more. Beside the road; the sweep drives it.
+"""Finds runs whose lease is no longer renewed, and proposes that they are lost.
 
-Clocks jump: a machine sleeps, somebody sets the time. So no lease is compared with a clock. Every look notes the lease
-of each run; one that has stayed the same for its length, by this process's own steady clock, is over. What passed while
-this process itself did not look, stopped or without the database, counts for little: those who hold leases may have
-been stopped too, and get the time to renew them. So do those whom a database refused that took no writes.
+Clocks jump: a machine sleeps, an operator sets the time. So no lease is compared with a clock. Every check notes the
+lease of each run; a lease that has stayed the same for its length, by this process's own steady clock, is over. Time in
+which this process did not check, because it was stopped or had no database, counts for little: the holders may have been
+stopped too, and get the time to renew. So do those whose database took no writes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Reaper:
         self._looked_at: float | None = None
         #: Those who live have renewed their lease once the database has taken writes for so long.
         self._grace = 2 * settings.heartbeat_seconds
-        #: Since when it is known to take them, while there is somebody to reap.
+        #: Since when it is known to take writes, while there are runs to end.
         self.writable_since: float | None = None
         #: By task id.
         self.seen: dict[str, Seen] = {}
@@ -64,7 +64,7 @@ class Reaper:
         """Look at every lease; give runs whose is over their next attempt or their end. Returns how many there were.
 
         Raises:
-            Unavailable: the database is away or takes no writes, so that nobody could renew a lease either.
+            Unavailable: the database is away or takes no writes, so that no lease could be renewed.
         """
         self._look()
         lapsed = [(task_id, seen) for task_id, seen in self.seen.items() if seen.unrenewed >= self._lease]

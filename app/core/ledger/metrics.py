@@ -1,4 +1,4 @@
-"""What is counted and measured of tasks and steps as they are committed, for `/metrics`. Beside the road.
+"""Counts and measures committed tasks and steps for `/metrics`.
 
 A process counts what it writes itself: most of it is in the workers' numbers, submissions and cancels in those of the
 web processes. docs/metrics.md is the table.

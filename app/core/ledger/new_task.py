@@ -1,4 +1,4 @@
-"""A submission on its way from `core/services/tasks` to `core/ledger/tasks`, and the row that it becomes."""
+"""Defines a checked submission and the task row that is made of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from swallowtail.app.core.ledger.artifacts import Told
+from swallowtail.app.core.ledger.artifacts import ShownInput
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.tables.tasks import Task
 
@@ -16,7 +16,7 @@ from swallowtail.app.core.tables.tasks import Task
 class NewTask:
     """A submission that has been checked. Times are moments in UTC, limits seconds.
 
-    `told` is what is told of the input, where that is made already.
+    `shown_input` is what may be shown of the input, if that was computed already.
     """
 
     instance_id: str
@@ -29,7 +29,7 @@ class NewTask:
     expires_at: datetime | None = None
     soft_time_limit: float | None = None
     hard_time_limit: float | None = None
-    told: Told | None = field(default=None, repr=False)
+    shown_input: ShownInput | None = field(default=None, repr=False)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

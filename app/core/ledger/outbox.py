@@ -44,7 +44,7 @@ SEND_FAILURES = Counter("swallowtail_wakeup_failures_total", "Wake-up messages t
 RESERVE_SECONDS = 5.0
 #: The name of the turn at asking for the queue's depth.
 DUTY = "queue"
-#: Messages in the queue beyond which nobody counts whether one is missing: counting takes as long as there are many.
+#: Messages in the queue above which the relay does not count missing ones: counting takes time for each.
 LONG_QUEUE = 1000
 #: When to try again what the broker did not take.
 GIVE_BACK_SECONDS = 1.0
@@ -65,13 +65,13 @@ def make_sender(settings: Settings) -> Celery:
     """Return a Celery application that can only send, quickly or not at all."""
     sender = Celery("swallowtail-relay", set_as_current=False)
     sender.conf.update(broker_settings(settings))
-    # Kombu would try again after two seconds; whoever submits should not wait for that, the next sweep will do.
+    # Kombu would try again after two seconds; the next sweep does so without making the submission wait.
     sender.conf.broker_transport_options = {**sender.conf.broker_transport_options, "max_retries": 0}
     return sender
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
-    """Return the Celery settings that whoever sends and whoever runs must agree on (design decision 7)."""
+    """Return the Celery settings that senders and workers must share (design decision 7)."""
     limit = settings.send_timeout
     redis_like = not settings.broker.startswith(("amqp", "pyamqp"))
     address = read_address(settings.broker)
@@ -198,7 +198,7 @@ class Relay:
         return max(int(number) - depth, 0)
 
     def _depth(self) -> int | None:
-        """Return how many messages wait in the broker's queue; None when nobody knows."""
+        """Return how many messages wait in the broker's queue; None when it does not answer."""
         try:
             with self._sender.connection_for_write() as connection, connection.channel() as channel:
                 return int(_declare(channel, self._settings.queue).message_count)
@@ -218,7 +218,7 @@ class Relay:
                 args=self._address(entry, name, limits),
                 task_id=name,
                 queue=self._settings.queue,
-                # It goes to the queue by name, so no exchange is needed; bindings in Redis are anybody's to spoil.
+                # It goes to the queue by name, so no exchange is needed; any client of Redis can change bindings.
                 declare=[Queue(self._settings.queue)],
                 time_limit=limits[0],
                 soft_time_limit=limits[1],

@@ -38,7 +38,7 @@ class PublishQueue:
         signals.text_produced.connect(self._receive_text)
 
     def publish_access(self) -> None:
-        """Publish that somebody's access has changed; returns at once."""
+        """Publish that permissions have changed; returns at once."""
         self._put(self._broadcaster.publish_access)
 
     def close(self, timeout: float = 1.0) -> None:

@@ -1,8 +1,7 @@
-"""The doorbell: channel names, and publishing committed events, live state and text to Redis.
+"""Publishes committed events, live state and text to Redis channels, and names the channels.
 
-On the road between `workers/signals` (or `core/services/tasks`) and `delivery/hub`. A publish is a hint: it may be lost, it
-may not take longer than `publish_timeout`, and it never raises into the work. What is lost is found by the hub's head
-check.
+A publication is a hint: it may be lost, it takes at most `publish_timeout` seconds, and it never raises. The head check
+of the web processes finds what was lost.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def task_channel(settings: Settings, task_id: str) -> str:
 
 
 def access_channel(settings: Settings) -> str:
-    """Return the name of the channel on which it is told that somebody's access has changed."""
+    """Return the name of the channel that announces changed permissions."""
     return f"{settings.channel_prefix}:access"
 
 
@@ -56,8 +55,8 @@ class Broadcaster:
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Publish committed events, one message for each instance among them, in their order."""
         for instance_id in dict.fromkeys(event.instance_id for event in events):
-            told = [event for event in events if event.instance_id == instance_id]
-            message = {"kind": "events", "at": told[0].at, "events": [event.wire() for event in told]}
+            group = [event for event in events if event.instance_id == instance_id]
+            message = {"kind": "events", "at": group[0].at, "events": [event.wire() for event in group]}
             self._send("events", instance_channel(self._settings, instance_id), message)
 
     def publish_live(self, state: LiveState) -> None:
@@ -70,7 +69,7 @@ class Broadcaster:
         self._send("text", task_channel(self._settings, text.task_id), {"kind": "text", "text": text.wire()})
 
     def publish_access(self) -> None:
-        """Tell every web process that somebody's access has changed; what has is in the database."""
+        """Announce to every web process that permissions have changed; the database has the details."""
         self._send("access", access_channel(self._settings), {"kind": "access"})
 
     def close(self) -> None:

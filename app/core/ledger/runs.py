@@ -137,7 +137,7 @@ class RunWriter:
         """Save a step's output, its event and the lease in one transaction.
 
         `progress` is the percent of the task that is now done, `message` stays with the step; where one is given, a
-        `task_update` of its own tells both.
+        `task_update` of its own carries both.
 
         Raises:
             LeaseLost: the task is not ours any more; the output was not saved.

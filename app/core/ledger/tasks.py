@@ -16,7 +16,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.database import db_now, db_now_once
 from swallowtail.app.core.errors import Conflict, NotFound
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.artifacts import part_input
+from swallowtail.app.core.ledger.artifacts import separate_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.new_task import NewTask, row_of
 from swallowtail.app.core.ledger.transitions import (
@@ -72,7 +72,7 @@ class TaskWriter:
         try:
             with change.session.begin_nested():
                 task = row_of(new, change.now)
-                apart = part_input(change, self._settings, task, new.told)
+                apart = separate_input(change, self._settings, task, new.shown_input)
                 change.session.add(task)
                 change.session.flush()
                 if apart is not None:

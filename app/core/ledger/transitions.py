@@ -1,6 +1,6 @@
-"""One move of one task: a conditional UPDATE, a look at the row count, and the fact that tells of it.
+"""Moves one task from one status to another: a conditional UPDATE, its row count, and the event that records it.
 
-The ledger's inner half. Nothing outside `core/ledger/tasks` and `core/ledger/runs` calls it.
+Only the writers in `core/ledger` call it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swallowtail.app.core.tables.tasks import Outbox, Step, Task
 from swallowtail.app.core.tables.unreadable import is_unreadable
 from swallowtail.app.core.validation import LONGEST_MESSAGE
 
-#: What a watcher reads when nobody said it better.
+#: The message of a task when the move brings none.
 _MESSAGES = {
     TaskStatus.SUBMITTED: "Submitted",
     TaskStatus.QUEUED: "Queued",
@@ -45,7 +45,7 @@ CANCELLED = {"code": "cancelled", "message": "Cancelled"}
 UNFINISHED = {"code": "unfinished", "message": "The run ended before this step did"}
 
 
-#: What a move from outside can do without, so that a task can be moved whose payloads nobody can read.
+#: Columns that a move does not need, so that a task whose payloads cannot be read can still be moved.
 _PAYLOADS = ("input", "result", "error")
 _KEPT = ("input_shown", "secrets", "result_shown")
 _PLAIN = [name for name in Task.__table__.columns.keys() if name not in (*_PAYLOADS, *_KEPT)]  # noqa: SIM118 - keys
@@ -117,12 +117,12 @@ def move(
 
 
 def hide(error: dict[str, Any] | None, rules: Rules) -> dict[str, Any] | None:
-    """Return an error as it may be seen: nobody needs what was hidden in it."""
+    """Return an error with its secrets hidden."""
     return None if error is None else redact_fields({"error": error}, rules)["error"]
 
 
 def say(message: str, rules: Rules) -> str:
-    """Return a message as it may be stored: of bounded length, without what nobody is to see."""
+    """Return a message as it may be stored: of bounded length, with its secrets hidden."""
     return redact_text(clean(message[:LONGEST_MESSAGE]), rules)
 
 
@@ -194,7 +194,7 @@ def enqueue(change: Change, task: Task, delay: float = 0.0) -> None:
     change.session.flush()
     change.session.execute(delete(Outbox).where(Outbox.task_id == task.id))
     row = Outbox(task_id=task.id, attempt=task.attempt + 1, sends=0)
-    # By one clock, so that the delay is known whatever happens to the clock (`core/coordination/database_clock`).
+    # By one clock, so that the delay stays known when the clock jumps (`core/coordination/database_clock`).
     row.created_at, row.available_at, row.due_at = db_now(), db_now(delay), db_now(delay)
     change.session.add(row)
     change.session.flush()
@@ -209,9 +209,9 @@ def may_wait(change: Change, task: Task, settings: Settings) -> bool:
 
 
 def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
-    """Give a locked task back that this worker cannot begin: its wish comes up again after a pause that grows.
+    """Give a locked task back that this worker cannot begin: its outbox entry is due again after a growing pause.
 
-    The reason is told once, and stays on the row: the task waits as it did, and nothing of it is used up.
+    The reason is recorded once and stays on the row; the task keeps its attempts.
     """
     mine = (Outbox.task_id == task.id, Outbox.attempt == task.attempt + 1)
     row = change.session.execute(select(Outbox.held_since, db_now().label("clock")).where(*mine)).one_or_none()
@@ -234,7 +234,7 @@ def hold(change: Change, task: Task, settings: Settings, reason: str) -> None:
 
 
 def end_run(change: Change, task: Task, after: TaskStatus, error: dict[str, Any] | None, **values: Any) -> TaskStatus:
-    """End the run of a locked task; a cancel that was requested before wins over whatever it was to become."""
+    """End the run of a locked task; a cancel that was requested before wins over every other end."""
     if task.cancel_requested_at is not None:
         close_open_steps(change, task, CANCELLED)
         move(change, task, TaskStatus.CANCELLED)

@@ -1,7 +1,7 @@
-"""Entries of the audit log that are no longer kept: deleted from the old end of each chain, in the thread that prunes.
+"""Deletes audit entries that are older than `audit_keep_days`, from the old end of each chain.
 
-The chain's row notes the last entry that is gone in the transaction that deletes it, and an entry of the system's chain
-tells of it, so that `core/audit/reader` can still find out whether the rest is whole.
+The chain's row notes the last deleted entry in the same transaction, and an entry of the system's chain records it, so
+that `core/audit/reader` can still verify the rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Sealing again what is stored: with the current key what another key sealed, or nothing did. Off the road.
+"""Encrypts stored values again with the current key, and counts which key encrypts how many.
 
-Each batch is a transaction of its own, of rows in the order of their keys. What is sealed with the current key already
-is passed over, so a rotation that was interrupted is simply begun again. Whole tables are read, in parts: no question
-takes longer than a part, and nobody waits for one.
+Each batch is a transaction of its own, of rows in the order of their keys. Values that the current key encrypts are
+skipped, so an interrupted rotation is simply started again. Whole tables are read, in parts of bounded size.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What is no longer kept: old events, and tasks that ended long ago. Beside the road; docs/retention.md is its text.
+"""Deletes old events, and tasks that ended long ago (docs/retention.md).
 
-Replay stays honest: `min_seq` on the instance's row moves in the transaction that deletes the events up to it, so that
-whoever asks for one of them is told that it is gone and takes a snapshot. A task goes only after its last event: no
-replay brings a task back that is not stored.
+Replay stays correct: `min_seq` on the instance's row moves in the transaction that deletes the events up to it, so that a
+client that asks for one of them takes a snapshot. A task goes only after its last event.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _ENDED = [status.value for status in TERMINAL]
 class Policy:
     """How much an instance keeps: days of events, a number of events, days of ended tasks. None keeps everything.
 
-    `floor` is the age in seconds below which no event is pruned, whatever the rest says.
+    `floor` is the age in seconds below which no event is pruned.
     """
 
     event_days: float | None = None
@@ -224,7 +223,7 @@ def _prune_events(session: Session, instance_id: str, policy: Policy, limit: int
     if least == head.min_seq:
         return 0, least
     session.execute(_quietly(delete(Event).where(Event.instance_id == instance_id, Event.seq <= least)))
-    # Last, as whoever numbers an event takes this row last: they wait for each other as shortly as can be.
+    # Last, as in the numbering of events: the two wait for each other as briefly as possible.
     same = (Instance.id == instance_id, Instance.epoch == head.epoch, Instance.min_seq == head.min_seq)
     moved = session.execute(_quietly(update(Instance).where(*same).values(min_seq=least).returning(Instance.id)))
     if moved.one_or_none() is None:

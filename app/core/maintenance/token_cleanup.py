@@ -1,6 +1,6 @@
-"""Tokens that were good long ago: their rows are deleted. Beside the road, in the thread that prunes (`core/maintenance/sweeper`).
+"""Deletes the rows of tokens that expired or were revoked `token_keep_days` ago.
 
-A token whose row is gone is refused as one that never was; until then, whoever shows it is told what became of it.
+A token without a row is refused as unknown; until then the refusal says whether it expired or was revoked.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""One function per command of a user: every entrance (REST, CLI, beat, UI) calls these."""
+"""The actions of a caller: REST, the UI, the command line and beat all call these functions."""

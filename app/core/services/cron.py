@@ -1,4 +1,4 @@
-"""When a schedule's slots are. Beside the road: `core/services/schedules` asks here, and `workers/beat_scheduler` asks planning.
+"""Computes the slots of a schedule from its cron expression, interval or single moment.
 
 Pure arithmetic on moments, without clock or database. docs/schedules.md says the same for users.
 

@@ -1,9 +1,9 @@
-"""Deleting an instance: everything in it, in bounded transactions. Beside `core/services/tasks`.
+"""Deletes an instance and everything in it, in bounded transactions.
 
-First nobody but the caller may enter any more and no schedule fires; then what runs is cancelled, and tasks, events and
-the instance itself go. A run that has not noticed finds that its task is no longer its own. What remains is the audit
-log. Broken off, it is begun again. An instance that is created later under the same id has another epoch, and of two
-who delete at once, the slower one finds nothing and leaves what came after alone.
+The first transaction removes every other member and token; then schedules go, running tasks are cancelled, and tasks,
+events and the instance itself are deleted. A run that has not noticed finds that its task is gone. The audit log stays.
+A deletion that was interrupted is started again. An instance that is created later under the same id has another epoch,
+so that of two concurrent deletions the slower one leaves it alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class _Doomed:
-    """The instance that is being deleted; by its epoch it is told from one that got its id since."""
+    """The instance that is being deleted; its epoch distinguishes it from a later one with the same id."""
 
     runtime: CallContext
     instance_id: str
@@ -84,7 +84,7 @@ class _Doomed:
                 _finish(change, self.instance_id, done)
             elif len(tries) == 1:
                 raise NotFound("there is no such instance", field="instance_id")
-            # Otherwise nobody knew whether the commit before had happened: it had.
+            # Otherwise the commit of an earlier try, whose fate was unknown, had happened.
 
         self.runtime.commit(guarded)
 
@@ -102,7 +102,7 @@ def delete_instance(runtime: CallContext, instance_id: str, confirm: str) -> Rem
 
     Raises:
         InvalidInput: this is no id, or `confirm` is not the same.
-        NotFound: there is no such instance for the caller, or somebody else has deleted it meanwhile.
+        NotFound: there is no such instance for the caller, or it was deleted meanwhile.
         Conflict: its log has another epoch now; nothing of that one was deleted.
         Unauthenticated, Forbidden: the caller may not.
         Unavailable: the database stayed away; what is gone is gone, begin again.
@@ -126,7 +126,7 @@ def delete_instance(runtime: CallContext, instance_id: str, confirm: str) -> Rem
 
 
 def _close(runtime: CallContext, change: Change, instance_id: str) -> None:
-    """Let nobody in any more but the caller, who may have to begin again."""
+    """Remove every member and token but those of the caller, who may have to start the deletion again."""
     actor = runtime.caller.actor
     others = [Membership.instance_id == instance_id]
     tokens = [AccessToken.instance_id == instance_id]
@@ -216,7 +216,7 @@ def _delete_events(runtime: CallContext, change: Change, instance_id: str) -> in
 
 
 def _finish(change: Change, instance_id: str, done: Removed) -> None:
-    """Delete the instance, with whatever came in since."""
+    """Delete the instance and the rows that were added meanwhile."""
     change.session.execute(delete(Instance).where(Instance.id == instance_id).execution_options(**_QUIETLY))
     raise_version(change.session)
     detail = {"what": "done", "tasks": done.tasks, "events": done.events}

@@ -1,8 +1,8 @@
-"""All of an instance as lines of JSON, for whoever leaves or keeps a copy. Beside `core/services/tasks`.
+"""Exports an instance as lines of JSON.
 
-The first line says what and when, the last is the manifest: how many lines of each kind, and the SHA-256 of every byte
-before it. A file without it is not whole. Nothing is held for long: every page is a transaction of its own, events go
-up to the head that the first line names, and other rows are as they are when their page is read.
+The first line says what was exported and when, the last is the manifest: the number of lines of each kind, and the
+SHA-256 of every byte before it. A file without it is not whole. Every page is a transaction of its own: events go up to
+the head that the first line names, and other rows are as they are when their page is read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _Read = Callable[[Session, Any], tuple[Sequence[Any], Any]]
 
 
 def export_instance(runtime: CallContext, instance_id: str) -> Iterator[bytes]:
-    """Return an instance's export, line by line; what nobody is to see is hidden as everywhere.
+    """Return an instance's export, line by line, with secrets hidden.
 
     Whether the caller may is decided, and noted in the audit log, before the first line.
 

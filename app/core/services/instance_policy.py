@@ -1,4 +1,4 @@
-"""An instance's policy as its admins keep it: how long it keeps what, and what it hides. Beside `core/services/tasks`."""
+"""Reads and changes an instance's policy: how long it keeps events and tasks, and what it hides."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_own_policy(session: Session, instance_id: str) -> PolicyView:
 
 
 def show_policy(runtime: CallContext, instance_id: str) -> PolicyView:
-    """Return an instance's policy to whoever may keep it.
+    """Return an instance's policy to a caller who may change it.
 
     Raises:
         InvalidInput, NotFound, Unauthenticated, Forbidden: see `put_policy`.
@@ -81,8 +81,8 @@ def put_policy(runtime: CallContext, instance_id: str, wish: PolicyWish) -> Poli
         change.session.add(row)
         change.session.flush()
         view = view_policy(instance_id, row)
-        told = {name: value for name, value in view.items() if name not in ("instance_id", "updated_at")}
-        change.audit(instance_id, Act.MANAGE_POLICY, "policy", instance_id, told)
+        entry = {name: value for name, value in view.items() if name not in ("instance_id", "updated_at")}
+        change.audit(instance_id, Act.MANAGE_POLICY, "policy", instance_id, entry)
         return view
 
     view: PolicyView = runtime.commit(work)

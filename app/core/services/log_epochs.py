@@ -1,7 +1,7 @@
-"""Beginning another epoch of a log: what an operator does after a database was restored. Beside the road.
+"""Begins another epoch of an instance's log, as an operator does after a database was restored.
 
-A restored log stands where it stood when the backup was made, and its next events get numbers that clients have seen on
-others. Another epoch tells them so: they forget their position and begin again with a snapshot.
+A restored log ends where it ended when the backup was made, and its next events get numbers that clients have seen on
+others. The new epoch makes clients forget their position and begin with a snapshot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The firing of due slots. On the road beside `core/services/tasks`: `workers/beat_scheduler` → here → `core/ledger/tasks`.
+"""Decides the due slots of schedules and submits their tasks, for `workers/beat_scheduler`.
 
-A slot is decided in one transaction: its row, its task with the wish to run, and the schedule's next slot. The
+A slot is decided in one transaction: its row, its task with its outbox entry, and the schedule's next slot. The
 schedule's row is moved on first and conditionally, so that of two beats one decides and the other finds nothing to do.
 """
 
@@ -40,7 +40,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """What is to become of one slot; `reason` tells why it does not fire."""
+    """The decision about one slot; `reason` says why it does not fire."""
 
     planned_at: datetime
     reason: str | None = None
@@ -67,7 +67,7 @@ def fire_due(runtime: CallContext, limit: int = 100, *, at: datetime | None = No
             if row is not None and row.next_slot_at is not None:
                 tasks += _fire(runtime, row, at)
             decided += 1
-        except Exception as fault:  # whatever is wrong with one schedule must not stop the others
+        except Exception as fault:  # an error in one schedule must not stop the others
             if isinstance(fault, Unavailable) and not is_unreadable(fault):
                 raise
             log.exception("schedule_not_fired", schedule_id=schedule_id)
@@ -104,7 +104,7 @@ def _template(runtime: CallContext, row: Schedule) -> NewTask | str:
 
 
 def _advance(runtime: CallContext, change: Change, seen: Schedule, at: datetime | None) -> list[_Decision]:
-    """Move the schedule past its due slots, unless another beat has done so or somebody paused it, and decide these."""
+    """Move the schedule past its due slots, unless another beat has done so or it was paused, and decide these."""
     assert seen.next_slot_at is not None
     timing, moment = timing_of(seen), clock(change.session, at)
     most = runtime.settings.max_catch_up

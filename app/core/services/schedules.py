@@ -1,6 +1,6 @@
-"""The one door for schedules: add, pause, resume, remove. Beside `core/services/tasks` on the road; `core/services/schedule_firing` goes on.
+"""Adds, pauses, resumes and removes schedules.
 
-What a schedule submits is checked when it is added, exactly as a submission is, and again at every slot.
+The submission of a schedule is checked when the schedule is added, and again at every slot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.events import to_json
-from swallowtail.app.core.ledger.artifacts import Told, part_plan, tell
+from swallowtail.app.core.ledger.artifacts import ShownInput, separate_schedule_input, show_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.process.worker_thread import place_for
@@ -42,7 +42,7 @@ _LONGEST_INTERVAL = 366 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class NewSchedule:
-    """What somebody wants submitted again and again: exactly one of `cron`, `interval_seconds` and `run_at` is given.
+    """A schedule to add: exactly one of `cron`, `interval_seconds` and `run_at` is given.
 
     `run_at` is an aware moment; `timezone` is the IANA name of the clock that `cron` is read from.
     """
@@ -73,7 +73,7 @@ def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | No
         name = check_line(wanted.name, "name", longest=200)
         check_submission(session, runtime, Submission(instance_id, wanted.kind, wanted.input, title=name))
         row = _row(wanted, name)
-        told = _tell(session, runtime, row, wanted.input)
+        shown = _tell(session, runtime, row, wanted.input)
 
     def work(change: Change) -> Schedule:
         change.require(Act.SCHEDULE, instance_id)
@@ -86,7 +86,7 @@ def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | No
         row.next_slot_at = next_slot(timing_of(row), row.created_at)
         if row.next_slot_at is None:
             raise InvalidInput("run_at must lie in the future", field="run_at")
-        apart = part_plan(change, runtime.settings, row, told)
+        apart = separate_schedule_input(change, runtime.settings, row, shown)
         stored = change.session.merge(row)
         change.session.flush()
         if apart is not None:
@@ -101,12 +101,14 @@ def add_schedule(runtime: CallContext, wanted: NewSchedule, *, at: datetime | No
         raise Conflict("a schedule with this name exists", field="name") from None
 
 
-def _tell(session: Session, runtime: CallContext, row: Schedule, payload: Any) -> Told:
+def _tell(session: Session, runtime: CallContext, row: Schedule, payload: Any) -> ShownInput:
     """Return what is shown of a new schedule's input, computed before anything is locked."""
     payload = {} if payload is None else payload
     rules = rules_for(session, row.instance_id, row.kind)
-    told: Told = place_for(session, payload)(lambda: tell(to_json(payload), rules, runtime.settings, learning=True))
-    return told
+    shown: ShownInput = place_for(session, payload)(
+        lambda: show_input(to_json(payload), rules, runtime.settings, learning=True)
+    )
+    return shown
 
 
 def pause_schedule(runtime: CallContext, schedule_id: str) -> ScheduleView:

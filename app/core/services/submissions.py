@@ -1,4 +1,4 @@
-"""Checks what somebody submits against its agent's card and makes the task of it that the ledger stores."""
+"""Checks a submission against its agent's card and makes the task that the ledger stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.events import now, to_json
 from swallowtail.app.core.ledger.agent_cards import PROBE, find_card, validate_input
-from swallowtail.app.core.ledger.artifacts import Told, tell
+from swallowtail.app.core.ledger.artifacts import ShownInput, show_input
 from swallowtail.app.core.ledger.tasks import NewTask
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.text_redaction import redact_text
@@ -62,14 +62,14 @@ def check_submission(session: Session, context: CallContext, wanted: Submission)
     card = find_card(session, kind)
     payload, encoded = compute(_complete, card, wanted.input, settings)
     rules = rules_for(session, wanted.instance_id, kind)
-    told: Told = compute(tell, encoded, rules, settings)
+    shown: ShownInput = compute(show_input, encoded, rules, settings)
     title = card.title if wanted.title is None else check_line(wanted.title, "title", longest=_LONGEST_TITLE)
     identity = [kind, payload, title, wanted.expires_in]
     return NewTask(
         instance_id=wanted.instance_id,
         kind=kind,
         # It is shown in many places, so secrets are hidden in it as well.
-        title=redact_text(title, told.own)[:_LONGEST_TITLE],
+        title=redact_text(title, shown.own)[:_LONGEST_TITLE],
         input=payload,
         fingerprint=compute(lambda: hashlib.sha256(to_json(identity)).hexdigest()),
         submitted_by=check_line(wanted.submitted_by, "submitted_by", longest=100),
@@ -77,7 +77,7 @@ def check_submission(session: Session, context: CallContext, wanted: Submission)
         expires_at=expires_at,
         soft_time_limit=card.soft_time_limit,
         hard_time_limit=card.hard_time_limit,
-        told=told,
+        shown_input=shown,
     )
 
 

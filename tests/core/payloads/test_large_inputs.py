@@ -111,10 +111,10 @@ def test_work_on_it_is_done_where_it_holds_nobody_up(domain: Domain) -> None:
 
     compute_by(domain, offload)
     task_id = domain.submit(input=GIVEN)
-    assert done == ["tell"]
+    assert done == ["show_input"]
     with domain.db.read() as session:
         read_artifact(session, _reference(domain, task_id)["id"])
-    assert done == ["tell", "work"]
+    assert done == ["show_input", "work"]
 
 
 def _plan(domain: Domain, given: Any = GIVEN) -> str:
