@@ -1,4 +1,4 @@
-"""Tells the clients of a process that ends when to reconnect, and closes their connections."""
+"""Asks the clients of a process that ends to reconnect at different times, and closes their connections."""
 
 from __future__ import annotations
 

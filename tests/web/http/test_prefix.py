@@ -66,8 +66,8 @@ def test_every_url_on_a_page_has_the_prefix(web_app: WebApp, path: str) -> None:
 def test_no_script_of_the_pages_has_an_absolute_url() -> None:
     own = re.compile(r"""["'`]/(?:api/v1|static|clients|session|login|socket\.io)\b|assign\(["'`]/|from ["']/""")
     scripts = sorted((ROOT / "app/web/static/js").glob("*.js"))
-    found = [(path.name, line) for path in scripts for line in path.read_text().splitlines() if own.search(line)]
-    assert [line for _, line in found if not line.strip().startswith("*")] == []
+    urls = [(path.name, line) for path in scripts for line in path.read_text().splitlines() if own.search(line)]
+    assert [line for _, line in urls if not line.strip().startswith("*")] == []
 
 
 def test_the_location_of_a_new_object_has_the_prefix(web_app: WebApp) -> None:
