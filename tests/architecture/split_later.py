@@ -2,7 +2,6 @@
 
 SPLIT_LATER = {
     "app/core/identity/api_tokens.py",
-    "app/core/identity/users.py",
     "app/core/queries/authorized.py",
     "tests/clients/test_python_client.py",
     "tests/conformance/echo.py",

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
-from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.permission_version import read_version
@@ -65,7 +65,7 @@ def test_only_superusers_keep_users(bench: Bench) -> None:
         with pytest.raises(error):
             users.enable_user(rt, "ann")
         with pytest.raises(error):
-            users.set_password(rt, "ann", NEW)
+            user_passwords.set_password(rt, "ann", NEW)
 
 
 def test_users_are_listed_by_name_in_pages(bench: Bench) -> None:
@@ -107,7 +107,7 @@ def test_the_last_superuser_cannot_be_disabled(bench: Bench) -> None:
 
 def test_a_new_password_ends_what_the_old_one_began(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    users.set_password(bench.rt, "ann", NEW)
+    user_passwords.set_password(bench.rt, "ann", NEW)
     with pytest.raises(Unauthenticated):
         bench.tokens.read(signed_in.access_token)
     with pytest.raises(Unauthenticated):
@@ -118,14 +118,14 @@ def test_a_new_password_ends_what_the_old_one_began(bench: Bench) -> None:
 def test_one_changes_ones_own_password_with_the_present_one(bench: Bench) -> None:
     ann = bench.by(bench.sign_in().actor)
     with pytest.raises(Forbidden) as refused:
-        users.change_own_password(ann, "wrong password", NEW)
+        user_passwords.change_own_password(ann, "wrong password", NEW)
     assert refused.value.field == "password"
     with pytest.raises(InvalidInput):
-        users.change_own_password(ann, PASSWORD, "short")
+        user_passwords.change_own_password(ann, PASSWORD, "short")
     script = bench.by(replace(ann.caller.actor, acts=frozenset({Act.MANAGE_OWN_TOKENS})))
     with pytest.raises(Forbidden):
-        users.change_own_password(script, PASSWORD, NEW)
-    users.change_own_password(ann, PASSWORD, NEW)
+        user_passwords.change_own_password(script, PASSWORD, NEW)
+    user_passwords.change_own_password(ann, PASSWORD, NEW)
     assert bench.sign_in(password=NEW).actor.name == "ann"
     assert bench.audit()[1:] == [
         ("ann", "user.password_refuse"),
@@ -190,7 +190,7 @@ def test_a_user_of_a_provider_is_created_without_a_password(bench: Bench) -> Non
     with pytest.raises(Unauthenticated):
         bench.sign_in("ada", "")
     with pytest.raises(Conflict):
-        users.set_password(bench.rt, "ada", NEW)
+        user_passwords.set_password(bench.rt, "ada", NEW)
     with pytest.raises(Conflict):
         users.create_user(bench.rt, "ida", identity=Identity("https://id.example", "42"))
     with pytest.raises(InvalidInput):

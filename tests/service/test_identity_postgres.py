@@ -11,7 +11,7 @@ import pytest
 
 from swallowtail.app.core.errors import Conflict, SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity import api_tokens, users
+from swallowtail.app.core.identity import api_tokens, user_passwords, users
 from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.sessions import refresh
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
@@ -68,7 +68,7 @@ def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     assert bench.tokens.find_ended(actors) == {}
     generation = bench.user().generation
 
-    users.set_password(bench.rt, "ann", NEW)
+    user_passwords.set_password(bench.rt, "ann", NEW)
 
     assert bench.user().generation == generation + 1
     assert bench.tokens.find_ended(actors) == {actors[0]: "revoked", actors[1]: "revoked"}

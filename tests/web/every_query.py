@@ -14,7 +14,7 @@ from sqlalchemy import text
 from swallowtail.app.core.audit.reader import list_scopes, verify
 from swallowtail.app.core.coordination import worker_registry
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity import sessions, users
+from swallowtail.app.core.identity import sessions, user_passwords, users
 from swallowtail.app.core.ledger import proposals
 from swallowtail.app.core.ledger.runs import Claim
 from swallowtail.app.core.maintenance import key_rotation, retention
@@ -163,7 +163,7 @@ def sign_in_all(callers_app: CallersApp) -> None:
     tokens.read(again.access_token)
     tokens.read_session(again.session_secret)
     sessions.close_session(rt, signed.session_id)
-    users.set_password(rt, "ann", _PASSWORD + "!")
+    user_passwords.set_password(rt, "ann", _PASSWORD + "!")
     for name in ("ann", "superuser"):
         users.promote_user(rt, name)
     users.demote_user(rt, "ann")

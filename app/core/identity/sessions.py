@@ -19,7 +19,7 @@ from swallowtail.app.core.events import now
 from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import revoke_own
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.identity.users import authenticate
+from swallowtail.app.core.identity.user_passwords import authenticate
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.permission_version import raise_version

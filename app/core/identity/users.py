@@ -1,7 +1,7 @@
-"""Who is known here: users come, change their passwords and go. The only writer of their rows.
+"""Creates, lists, disables and promotes users.
 
-Beside the road: REST (`web/api/users`) and the command line call the same functions. Every change is one transaction
-with its entry in the audit log, and raises the access version, so that live connections are looked at again.
+Every change is one transaction with its audit entry, and raises the permission version, so that live connections are
+checked again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.call_context import CallContext
-from swallowtail.app.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
+from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.events import clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.schemas.identities import UserView
@@ -32,12 +32,11 @@ from swallowtail.app.core.validation import check_line
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,98}[a-z0-9])?")
 _LONGEST_SUBJECT = 300
-_REFUSED = "the name or the password is wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody as an identity provider knows them; `wish` is what they would like to be called here."""
+    """A user of an identity provider; `wish` is the preferred name here."""
 
     issuer: str
     subject: str
@@ -52,7 +51,7 @@ def create_user(
     is_superuser: bool = False,
     identity: Identity | None = None,
 ) -> UserView:
-    """Make somebody known, by a password or as whom an identity provider knows.
+    """Create a user with a password or with an identity of a provider.
 
     Raises:
         Unauthenticated, Forbidden: the caller is no superuser.
@@ -89,17 +88,17 @@ def read_user(runtime: CallContext, name: str) -> UserView:
 
 
 def has_users(session: Session) -> bool:
-    """Tell whether anybody is known yet."""
+    """Return whether there is any user."""
     return session.scalar(select(User.id).limit(1)) is not None
 
 
 def disable_user(runtime: CallContext, name: str) -> UserView:
-    """Let somebody in no more: their sessions and personal tokens are revoked, their front ends' tokens suspended.
+    """Disable a user: sessions and personal tokens are revoked, and the user's API tokens suspended.
 
     Raises:
         Unauthenticated, Forbidden: the caller is no superuser.
         NotFound: there is no such user.
-        Conflict: nobody would be left who can enable users.
+        Conflict: the user is the last superuser.
     """
 
     def work(change: Change) -> User:
@@ -108,15 +107,15 @@ def disable_user(runtime: CallContext, name: str) -> UserView:
         if user.disabled_at is None:
             _check_others(change.session, user)
             user.disabled_at = change.now
-            _void(change, user)
-            _note(change, "user.disable", user)
+            revoke_all(change, user)
+            note_user(change, "user.disable", user)
         return user
 
     return view_user(runtime.commit(work))
 
 
 def enable_user(runtime: CallContext, name: str) -> UserView:
-    """Let somebody in again; what was revoked stays so. Raises as `disable_user` does, but Conflict."""
+    """Enable a user again; revoked tokens stay revoked. Raises as `disable_user` does, except Conflict."""
 
     def work(change: Change) -> User:
         change.require_outside(Act.MANAGE_USERS)
@@ -124,77 +123,26 @@ def enable_user(runtime: CallContext, name: str) -> UserView:
         if user.disabled_at is not None:
             user.disabled_at = None
             raise_version(change.session)
-            _note(change, "user.enable", user)
+            note_user(change, "user.enable", user)
         return user
 
     return view_user(runtime.commit(work))
 
 
 def promote_user(runtime: CallContext, name: str) -> UserView:
-    """Have somebody keep users and the deployment. Raises as `enable_user` does."""
+    """Make a user a superuser. Raises as `enable_user` does."""
     return _change_standing(runtime, name, is_superuser=True)
 
 
 def demote_user(runtime: CallContext, name: str) -> UserView:
-    """Have somebody be a superuser no more. Raises as `disable_user` does."""
+    """Make a superuser an ordinary user. Raises as `disable_user` does."""
     return _change_standing(runtime, name, is_superuser=False)
 
 
-def set_password(runtime: CallContext, name: str, password: str) -> UserView:
-    """Give somebody another password; their sessions and personal tokens are revoked.
-
-    Raises:
-        Unauthenticated, Forbidden: the caller is no superuser.
-        NotFound: there is no such user.
-        InvalidInput: the password cannot be used.
-        Conflict: this user signs in through an identity provider.
-    """
-    require_outside(runtime.caller.actor, Act.MANAGE_USERS)
-    return _change_password(runtime, Act.MANAGE_USERS, User.name == clean(name.strip().lower()), password)
-
-
-def change_own_password(runtime: CallContext, present: str, new: str) -> UserView:
-    """Give the caller another password; everything issued to them before is revoked, this session too.
-
-    Raises:
-        Unauthenticated: the caller is no user, or the current password is wrong.
-        Forbidden: the caller shows a token that allows less than everything.
-        InvalidInput, Conflict: see `set_password`.
-    """
-    actor = runtime.caller.actor
-    require_outside(actor, Act.MANAGE_OWN_TOKENS)
-    if actor.user_id is None or actor.acts is not None:
-        raise Forbidden("sign in with your password to change it")
-    runtime.passwords.check(new, "new_password")
-    with runtime.db.read() as session:
-        user = session.get(User, actor.user_id)
-    if not runtime.passwords.verify(None if user is None else user.password_hash, present):
-        runtime.commit(lambda change: _note(change, "user.password_refuse", user))
-        raise Forbidden("the current password is wrong", field="password")
-    return _change_password(runtime, Act.MANAGE_OWN_TOKENS, User.id == actor.user_id, new)
-
-
-def authenticate(runtime: CallContext, name: str, password: str) -> User:
-    """Return the user of this name and password. Whoever asks notes a refusal (`core/audit/denied_requests`).
-
-    Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
-        TooFast: too many passwords are being checked.
-    """
-    with runtime.db.read() as session:
-        user = session.scalars(select(User).where(User.name == clean(name.strip().lower()))).one_or_none()
-    fits = runtime.passwords.verify(None if user is None else user.password_hash, password)
-    if user is None or not fits or user.disabled_at is not None:
-        raise Unauthenticated(_REFUSED)
-    if runtime.passwords.is_outdated(user.password_hash or ""):
-        _rehash(runtime, user, password)
-    return user
-
-
 def find_or_create_user(runtime: CallContext, identity: Identity, *, provision: bool) -> User | None:
-    """Return the user whom an identity provider vouches for; make them known if `provision` says so.
+    """Return the user of a provider's identity, created if `provision` is set.
 
-    They are called what they wish if nobody else is: nobody is taken for somebody else because of a name.
+    Uses the preferred name unless it is taken.
     """
     if not 0 < len(identity.subject) <= _LONGEST_SUBJECT or identity.subject != clean(identity.subject):
         return None
@@ -266,14 +214,14 @@ def _store(runtime: CallContext, new: User, check: Callable[[Change], object]) -
         check(change)
         known = change.session.get(User, new.id)
         if known is not None:
-            # The commit of an earlier try went through after all.
+            # The commit of an earlier try succeeded.
             return known
         values = {column.name: getattr(new, column.name) for column in User.__table__.columns}
         row = User(**{**values, "created_at": change.now})
         change.session.add(row)
         change.session.flush()
         raise_version(change.session)
-        _note(change, "user.create", row)
+        note_user(change, "user.create", row)
         return row
 
     try:
@@ -282,36 +230,8 @@ def _store(runtime: CallContext, new: User, check: Callable[[Change], object]) -
         raise Conflict("this name, or this identity, is taken", field="name") from None
 
 
-def _change_password(runtime: CallContext, act: Act, which: ColumnElement[bool], password: str) -> UserView:
-    kept = runtime.passwords.hash(runtime.passwords.check(password))
-
-    def work(change: Change) -> User:
-        change.require_outside(act)
-        user = change.session.scalars(select(User).where(which).with_for_update()).one_or_none()
-        if user is None:
-            raise NotFound("there is no such user", field="name")
-        if user.issuer is not None:
-            raise Conflict("this user signs in through an identity provider", field="name")
-        user.password_hash = kept
-        _void(change, user)
-        _note(change, "user.password", user)
-        return user
-
-    return view_user(runtime.commit(work))
-
-
-def _rehash(runtime: CallContext, user: User, password: str) -> None:
-    kept = runtime.passwords.hash(password)
-    with runtime.db.write() as session:
-        # Unless somebody has changed the password meanwhile.
-        same = (User.id == user.id, User.password_hash == user.password_hash)
-        session.execute(
-            update(User).where(*same).values(password_hash=kept).execution_options(synchronize_session=False)
-        )
-
-
-def _void(change: Change, user: User) -> None:
-    """Make sessions and personal tokens worth nothing. A front end's token depends on its minter not being disabled."""
+def revoke_all(change: Change, user: User) -> None:
+    """Revoke a user's sessions and personal tokens. API tokens are valid while their creator is not disabled."""
     user.generation += 1
     change.session.execute(
         update(AccessToken)
@@ -338,20 +258,21 @@ def _change_standing(runtime: CallContext, name: str, *, is_superuser: bool) -> 
                 _check_others(change.session, user)
             user.is_superuser = is_superuser
             raise_version(change.session)
-            _note(change, "user.promote" if is_superuser else "user.demote", user)
+            note_user(change, "user.promote" if is_superuser else "user.demote", user)
         return user
 
     return view_user(runtime.commit(work))
 
 
 def _check_others(session: Session, user: User) -> None:
-    """Refuse what would leave nobody who can keep users."""
+    """Raise Conflict if the user is the last superuser."""
     able = (User.is_superuser.is_(True), User.disabled_at.is_(None))
-    # Locked in one order, so that two who end each other cannot both succeed.
+    # Locked in one order, so that two superusers who disable each other cannot both succeed.
     ids = session.scalars(select(User.id).where(*able).order_by(User.id).with_for_update()).all()
     if list(ids) == [user.id]:
         raise Conflict("this is the last superuser", field="name")
 
 
-def _note(change: Change, action: str, user: User | None) -> None:
+def note_user(change: Change, action: str, user: User | None) -> None:
+    """Add an audit entry about a user; None for a user that does not exist."""
     change.audit(SYSTEM_SCOPE, action, "user", user.id if user else "", {"name": user.name} if user else {})

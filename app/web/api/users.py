@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.schemas.identities import UserView
 from swallowtail.app.web.api.paging import choose_limit, write_page
@@ -102,4 +102,4 @@ def set_password(user_name: str, body: PasswordReset) -> Response:
 
     Revokes their sessions and personal tokens.
     """
-    return write_json(users.set_password(act(), user_name, body.password))
+    return write_json(user_passwords.set_password(act(), user_name, body.password))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import request
 
 from swallowtail.app.core.errors import Unauthenticated
-from swallowtail.app.core.identity import sessions, users
+from swallowtail.app.core.identity import sessions, user_passwords
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.web.container import get_container
@@ -43,7 +43,7 @@ def change_password(present: str, new: str) -> None:
     """
     web, caller = get_container(), get_caller()
     web.limits.count_login(caller.actor.name, caller.address)
-    users.change_own_password(act(), present, new)
+    user_passwords.change_own_password(act(), present, new)
     web.limits.clear_login(caller.actor.name, caller.address)
 
 

@@ -10,7 +10,7 @@ import typer
 from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
-from swallowtail.app.core.identity import api_tokens, users
+from swallowtail.app.core.identity import api_tokens, user_passwords
 from swallowtail.app.core.identity.actors import user_actor
 from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
@@ -127,7 +127,7 @@ def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Id of 
 
 def _authenticate(runtime: Runtime, name: str) -> User:
     try:
-        return users.authenticate(runtime, name, ask_password())
+        return user_passwords.authenticate(runtime, name, ask_password())
     except Unauthenticated:
         Denials(runtime.db, runtime.settings).note_failed_login(runtime.caller, name)
         raise

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.errors import InvalidInput
-from swallowtail.app.core.identity import users
+from swallowtail.app.core.identity import user_passwords, users
 from swallowtail.app.core.identity.users import Identity
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.schemas.identities import UserView
@@ -106,9 +106,9 @@ def password(
     with open_runtime_as(operator) as runtime:
         if name is None:
             current = ask_password("Current password")
-            view = users.change_own_password(runtime, current, ask_password("New password", twice=True))
+            view = user_passwords.change_own_password(runtime, current, ask_password("New password", twice=True))
         else:
-            view = users.set_password(runtime, name, ask_password("New password", twice=True))
+            view = user_passwords.set_password(runtime, name, ask_password("New password", twice=True))
     _print(view, f"Changed the password of {view['name']}; sessions and tokens have ended.", as_json=as_json)
 
 
