@@ -1,1 +1,1 @@
-"""Faults, and what becomes of tasks that meet them."""
+"""Tests of tasks and delivery under faults."""

@@ -1,4 +1,4 @@
-"""Deployments whose leases, sweeps and pauses are short, with the agents that only tests need."""
+"""Deployments with short leases, sweeps and delays, and with agents for tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness.servers import RedisBinary
 
 @pytest.fixture
 def fast_deployment(new_deployment: Callable[..., Deployment]) -> Callable[..., Deployment]:
-    """Make a deployment with one worker of one child; settings may be added, `worker=False` leaves the worker out."""
+    """Return a factory of deployments with one worker of one child; `worker=False` leaves the worker out."""
 
     def make(*, worker: bool = True, database_url: str | None = None, **settings: Any) -> Deployment:
         deployment = new_deployment(env={**BRISK, **settings}, database_url=database_url)
@@ -27,7 +27,7 @@ def fast_deployment(new_deployment: Callable[..., Deployment]) -> Callable[..., 
 
 @pytest.fixture(scope="module")
 def limited_deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
-    """One deployment with short time limits for all faults that leave its worker alive."""
+    """A deployment with short time limits, for all faults that leave its worker alive."""
     with Deployment(env={**BRISK, "soft_time_limit": 3, "hard_time_limit": 8}, redis_binary=redis_binary) as deployment:
         deployment.start_worker(concurrency=1)
         yield deployment

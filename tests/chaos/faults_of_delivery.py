@@ -1,4 +1,4 @@
-"""What befalls delivery, the same for ours and for the stock path: each fault strikes, lasts, and is mended."""
+"""Faults of delivery, for Swallowtail and for stock Flask-SocketIO: each begins, lasts, and is repaired."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ Fault = Callable[[Program, RedisServer], None]
 
 
 def kill_web(web: Program, redis: RedisServer) -> None:
-    """The web process is killed and started again."""
+    """Kill the web process and start it again."""
     web.kill()
     web.start()
 
 
 def terminate_web(web: Program, redis: RedisServer) -> None:
-    """The web process is asked to end, as at a deployment, and started again."""
+    """Terminate the web process, as at a deployment, and start it again."""
     web.terminate()
     web.start()
 
 
 def kill_redis_briefly(web: Program, redis: RedisServer) -> None:
-    """Redis is away for 0.2 s and has forgotten everything."""
+    """Restart Redis without its data after 0.2 s."""
     redis.kill()
     time.sleep(0.2)
     redis.start()
 
 
 def kill_redis(web: Program, redis: RedisServer) -> None:
-    """Redis is away for 3 s and has forgotten everything."""
+    """Restart Redis without its data after 3 s."""
     redis.kill()
     time.sleep(3)
     redis.start()
 
 
 def stop_redis(web: Program, redis: RedisServer) -> None:
-    """Redis hangs for 10 s: connections stand, nothing answers."""
+    """Suspend Redis for 10 s: connections stay open, nothing answers."""
     redis.pause()
     time.sleep(10)
     redis.resume()
 
 
 def cut_subscribers(web: Program, redis: RedisServer) -> None:
-    """Redis closes every subscriber's connection."""
+    """Close the Redis connection of every subscriber."""
     with redis.client() as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # type: ignore[no-untyped-call]
 

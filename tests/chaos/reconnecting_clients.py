@@ -1,8 +1,8 @@
-"""Thousands of raw websockets in one process that come back by themselves and check every number they get.
+"""Thousands of raw WebSocket clients in one process that reconnect by themselves and check every event number.
 
-Run as `python -m tests.chaos.reconnecting_clients PORT CLIENTS INSTANCE…`; client i watches instance i modulo their number. Each keeps
-the appointments that a server gives (`restarting`, `busy`); after any other loss it comes back at a moment within a
-second. A line on its input asks for a report, one line of JSON on its output; the end of the input ends it.
+Run as `python -m tests.chaos.reconnecting_clients PORT CLIENTS INSTANCE…`; client i watches instance i modulo their
+number. Each reconnects when the server asks for it (`restarting`, `busy`); after any other loss it reconnects within a
+second. A line on standard input requests a report as one line of JSON; the end of the input ends the process.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import time
 from collections import Counter
 from typing import Any
 
-#: Seconds within which a client comes back that was given no appointment.
+#: Seconds within which a client reconnects if the server named no delay.
 SPREAD = 1.0
 HANDSHAKE_END = b"\r\n\r\n"
 
 
 def frame(text: str) -> bytes:
-    """Return a text frame of a client; the mask is zero, which is a mask like any other and costs nothing."""
+    """Return a text frame of a client; the mask is zero, which is valid and costs nothing."""
     payload = text.encode()
     size = len(payload)
     head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
@@ -34,7 +34,7 @@ def frame(text: str) -> bytes:
 
 
 def handshake(port: int) -> bytes:
-    """Return the request that asks for a websocket at once."""
+    """Return the request for an immediate WebSocket handshake."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
         f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
@@ -43,7 +43,7 @@ def handshake(port: int) -> bytes:
 
 
 class Client:
-    """One client over all its connections: the last number it got, and whether each was the one due."""
+    """One client over all its connections: the last number it received, and whether each was the expected one."""
 
     __slots__ = ("appointment", "data", "epoch", "instance_id", "last", "phase", "sock", "upgraded")
 
@@ -56,14 +56,14 @@ class Client:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what belonged to a connection."""
+        """Reset the state of the connection."""
         self.data = b""
         self.upgraded = False
         self.phase = "away"
 
 
-class Herd:
-    """All of them, in one loop."""
+class Clients:
+    """All clients, in one loop."""
 
     def __init__(self, port: int, clients: list[Client]) -> None:
         self.port = port
@@ -75,7 +75,7 @@ class Herd:
         self._order = itertools.count()
 
     def run(self) -> None:
-        """Live until the input ends."""
+        """Run until the input ends."""
         self.selector.register(sys.stdin, selectors.EVENT_READ)
         for client in self.clients:
             self._later(random.uniform(0, SPREAD), lambda client=client: self._open(client))
@@ -194,7 +194,7 @@ class Herd:
             if client.sock is not None:
                 client.sock.send(frame(packet))
         except OSError:
-            # What is left to read comes first; then its end.
+            # Remaining data is read before the end of the connection.
             self.counts["unsent"] += 1
 
     def _take_answer(self, client: Client, answer: dict[str, Any]) -> None:
@@ -220,9 +220,9 @@ class Herd:
 
 
 def main() -> None:
-    """Obey."""
+    """Run the clients that the arguments describe."""
     port, count, *instances = sys.argv[1:]
-    Herd(int(port), [Client(instances[number % len(instances)]) for number in range(int(count))]).run()
+    Clients(int(port), [Client(instances[number % len(instances)]) for number in range(int(count))]).run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The stock path, for comparison: Flask-SocketIO with its Redis message queue, as its documentation sets it up.
+"""Stock Flask-SocketIO with its Redis message queue, for comparison, set up as in its documentation.
 
-The server is in `stock_server`; here it is as a process, with the emitter and the client that the same documentation
-recommends. Numbered notes stand for events.
+The server is in `stock_server`; this module starts it as a process, with the emitter and the client that the same
+documentation recommends. Numbered notes stand for events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.harness.program import Program
 from tests.harness.servers import RedisServer
 
 ROOM, NOTE = "instance_demo", "note"
-#: As its documentation demands: the standard library is patched before anything else is imported.
+#: The standard library is patched before any other import, as the documentation requires.
 PROGRAM = (
     "import eventlet; eventlet.monkey_patch(); "
     "import runpy; runpy.run_module('tests.chaos.stock_server', run_name='__main__')"
@@ -42,12 +42,12 @@ class StockServer(Program):
         )
 
     def ready(self) -> bool:
-        """It accepts connections."""
+        """Return whether it accepts connections."""
         return answers(self.port)
 
 
 class StockEmitter:
-    """Another process's half: emits numbered notes through Redis in a thread until the end of its block."""
+    """Emits numbered notes through Redis, as another process would, in a thread until the end of its block."""
 
     def __init__(self, redis: RedisServer, pause: float) -> None:
         # The first argument of the library's own manager; the server listens on the same channel.
@@ -58,7 +58,7 @@ class StockEmitter:
         self.sent = 0
 
     def emit(self) -> int:
-        """Emit the next note; its number."""
+        """Emit the next note; return its number."""
         self.sent += 1
         number = self.sent
         self._manager.emit(NOTE, {"n": number}, room=ROOM)
@@ -80,7 +80,7 @@ class StockEmitter:
 
 
 class StockClient:
-    """A client that connects again by itself and then joins its room again."""
+    """A client that reconnects by itself and then joins its room again."""
 
     def __init__(self, url: str) -> None:
         self.notes: list[int] = []
@@ -94,7 +94,7 @@ class StockClient:
         self._client.connect(url, transports=["websocket"], wait_timeout=30)
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.shutdown()
 

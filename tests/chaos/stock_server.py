@@ -24,7 +24,7 @@ server = SocketIO(
 
 @server.on("subscribe_instance")  # type: ignore[untyped-decorator] # the library has no types
 def subscribe(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Join the room and say so."""
+    """Join the room and confirm it."""
     join_room(f"instance_{wanted['instance_id']}")
     emit("subscribed", wanted)
     return {"ok": True}

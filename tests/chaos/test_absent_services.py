@@ -1,4 +1,4 @@
-"""Redis and the database away, locked or restarted: the last part of the fault table."""
+"""Redis or the database is unavailable, locked or restarted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBED = [*BEGINNING, "1: step-1 in_progress", "1: step-1 completed", "1: 100%",
 
 @contextmanager
 def locked(deployment: Deployment) -> Iterator[None]:
-    """Hold the write lock of the SQLite database, as a backup or a stuck program would."""
+    """Hold the write lock of the SQLite database, as a backup or a blocked program does."""
     connection = sqlite3.connect(deployment.root / "swallowtail.db", isolation_level=None, timeout=30)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -36,13 +36,13 @@ def locked(deployment: Deployment) -> Iterator[None]:
 
 
 def wait_for_count(deployment: Deployment, text: str, times: int) -> None:
-    """Wait until the worker has logged something so many times."""
+    """Wait until the worker has logged an event so many times."""
     worker = deployment.workers[0]
     worker.wait_for(lambda: worker.log_text().count(text) == times, f"the worker logs {text!r} {times} times")
 
 
 def still_works(deployment: Deployment, instance: str) -> None:
-    """The worker that was there all along performs a new task."""
+    """Assert that the same worker performs a new task."""
     assert all(worker.is_running for worker in deployment.workers)
     task_id = deployment.submit(instance, "probe", {"steps": 1})
     assert deployment.wait_for_task(task_id)["status"] == "COMPLETED"
@@ -113,7 +113,7 @@ def test_a_run_stops_itself_when_the_database_is_locked_for_longer_than_its_leas
     deployment = fast_deployment(lease_seconds=4)
     instance, task_id, gate = at_the_gate(deployment)
     with locked(deployment):
-        # Nobody can have told it: it knows by its own clock that the lease is over.
+        # It received no message: its own clock shows that the lease is over.
         deployment.workers[0].wait_for_log("how=gone")
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     assert let_through(deployment, task_id, gate) == 2
@@ -151,7 +151,7 @@ def test_a_run_waits_with_a_finished_step_while_postgres_takes_no_writes(fast_de
         instance, task_id, gate = at_the_gate(deployment)
         set_read_only("on")
         gate.touch()
-        # Each of these tries lasts for `database_wait`: together longer than a lease.
+        # Each try lasts for `database_wait`: together they exceed a lease.
         wait_for_count(deployment, "run_paused", 3)
         set_read_only("off")
         assert let_through(deployment, task_id, gate) == 1

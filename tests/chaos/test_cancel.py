@@ -1,4 +1,4 @@
-"""Cancelling before, during and at the end of a run: the third part of the fault table."""
+"""Cancelling before, during and at the end of a run."""
 
 from __future__ import annotations
 

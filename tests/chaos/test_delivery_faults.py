@@ -1,7 +1,7 @@
-"""Whatever breaks between the log and the clients, everybody gets every event once; the stock path does not.
+"""Every client receives every event once, despite any fault between log and clients; with stock Flask-SocketIO not.
 
-Durable events keep being committed all the while. The clients are the published ones, in Python and in JavaScript, and
-connect again by themselves. How long the first event after the recovery takes is printed (`-s`), not asserted.
+Durable events are committed all the time. The clients are the published ones, in Python and JavaScript, and reconnect
+by themselves. The delay of the first event after the recovery is printed (`-s`), not asserted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tests.journey.event_writer import Author, BusyAuthor
 
 NewDeployment = Callable[..., Deployment]
 Record = Callable[[str, object], None]
-#: Pause between two tasks of ten events each, and between two notes of the stock path.
+#: Seconds between two tasks of ten events each, and between two stock notes.
 TASK_PAUSE, NOTE_PAUSE = 0.1, 0.02
 
 
 @pytest.fixture
 def record(record_property: Record, request: pytest.FixtureRequest) -> Record:
-    """Write a measurement into the report and the output."""
+    """Add a measurement to the report and the output."""
 
     def write(name: str, value: object) -> None:
         record_property(name, value)
@@ -62,7 +62,7 @@ def last_seq(subject: Subject) -> int | None:
 
 
 def measure(author: Author, subjects: dict[str, Subject]) -> dict[str, float]:
-    """Commit a task; the seconds until its first event is at each client, or what came after it."""
+    """Commit a task; return the seconds until each client has its first event, or a later one."""
     began = time.monotonic()
     author.submit()
     seq, delays = author.head, {}
@@ -80,7 +80,7 @@ def measure(author: Author, subjects: dict[str, Subject]) -> dict[str, float]:
     return delays
 
 
-#: All that befalls our own websockets, and of the library's what each would survive in a way of its own.
+#: All faults for our own WebSockets, and for those of the library the faults that it handles differently.
 CASES = [(fault, "eventlet") for fault in FAULTS] + [
     (fault, way) for way in WAYS if way != "eventlet" for fault in ("kill_web", "kill_redis", "cut_subscribers")
 ]
@@ -107,18 +107,18 @@ def test_nothing_is_lost_or_doubled(fault: str, way: str, new_deployment: NewDep
 
 
 def assert_all_after(author: Author, subjects: dict[str, Subject], first: dict[str, int]) -> None:
-    """Everybody has everything after the event they began at, once, in order, without a snapshot."""
+    """Assert that every client has all events after its first one, once, in order, without a snapshot."""
     head = author.head
     for kind, subject in subjects.items():
         wait_for(subject, head)
         got = subject.inbox.events()
         assert [event["seq"] for event in got] == list(range(first[kind] + 1, first[kind] + len(got) + 1)), kind
-        # Read again: the web process' relay goes on telling which tasks it has queued.
+        # Read again: the relay of the web process still writes events of queued tasks.
         assert got == author.told[first[kind] : first[kind] + len(got)]
         assert subject.inbox.count("snapshot") == 0
 
 
-#: What the stock path survives by luck is not asserted: a Redis that hangs holds its emitter up as well.
+#: Faults that stock Flask-SocketIO survives by chance are not asserted: a hanging Redis also blocks its emitter.
 LOSING = ("kill_web", "terminate_web", "kill_redis_briefly", "kill_redis", "cut_subscribers")
 
 
@@ -147,10 +147,10 @@ def test_the_stock_path_loses_events(fault: str, new_deployment: NewDeployment, 
 
 
 @pytest.mark.parametrize("seconds", [15, 60])
-def test_a_client_that_stalls_gets_everything_and_holds_nobody_up(
+def test_a_client_that_stalls_gets_everything_and_delays_no_other(
     seconds: int, new_deployment: NewDeployment, record: Record
 ) -> None:
-    """15 s is a stall within one connection, 60 s outlasts the ping: the client comes back and resumes."""
+    """15 s is within one connection, 60 s exceeds the ping timeout: the client reconnects and resumes."""
     deployment = new_deployment(env={"ring_events": 50})
     web = deployment.start_web()
     author = Author(deployment)

@@ -1,4 +1,4 @@
-"""What an agent's code can do to its run, and what becomes of the task: the first half of the fault table."""
+"""Faults of an agent's code, and the resulting status of the task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness.event_lines import BEGINNING, steps, story
 
 
 def end_of(deployment: Deployment, kind: str, given: object) -> tuple[dict[str, Any], list[str]]:
-    """Submit, wait for the end, and return the task with its whole story."""
+    """Submit, wait for the end, and return the task with all its events."""
     instance = deployment.new_instance()
     task_id = deployment.submit(instance, kind, given)
     task = deployment.wait_for_task(task_id)
@@ -82,7 +82,7 @@ def test_the_hard_limit_kills_a_step_that_ignores_the_soft_one(limited_deploymen
         "1: wait failed hard_time_limit",
         "1: FAILED hard_time_limit",
     ]
-    # The pool has a new child, and it works.
+    # The pool has a new child that works.
     assert end_of(limited_deployment, "probe", {"steps": 1})[0]["status"] == "COMPLETED"
 
 

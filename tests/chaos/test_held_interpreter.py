@@ -1,4 +1,4 @@
-"""Steps that hold the interpreter, as C code may: no other thread of their process runs meanwhile."""
+"""Steps that hold the interpreter, as C code may, so that no other thread of their process runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_step_that_holds_the_interpreter_can_be_cancelled(fast_deployment: Mak
     deployment.wait_for_step(instance, task_id, "hold")
     task_service.cancel(deployment.runtime(), task_id)
     assert deployment.wait_for_task(task_id)["status"] == "CANCELLED"
-    # Another child took the place of the one that heard nothing.
+    # Another child replaced the one that did not react.
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
 
 

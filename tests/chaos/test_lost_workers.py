@@ -1,4 +1,4 @@
-"""Workers that are killed or frozen in the middle of a step: the second part of the fault table."""
+"""Workers that are killed or suspended in the middle of a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeDeployment = Callable[..., Deployment]
 
 
 def command_line(pid: int) -> bytes:
-    """The words a process was started with; nothing when it is gone."""
+    """Return the command line of a process; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -24,7 +24,7 @@ def command_line(pid: int) -> bytes:
 
 
 def freeze(deployment: Deployment, worker: WorkerProcess) -> None:
-    """Freeze a worker, but not in the middle of a write: that would freeze everybody on SQLite."""
+    """Suspend a worker, but not during a write, which would block all others on SQLite."""
     connection = sqlite3.connect(deployment.root / "swallowtail.db", isolation_level=None, timeout=1)
 
     def frozen() -> bool:
@@ -55,7 +55,7 @@ def test_a_killed_worker_is_lost_when_its_lease_lapses(fast_deployment: MakeDepl
     instance, task_id, gate = at_the_gate(deployment)
     children = deployment.workers[0].descendants()
     deployment.workers[0].kill_main()
-    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in children), "children and reaper end too")
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in children), "children and sweeper end too")
     deployment.start_worker(concurrency=1)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     assert let_through(deployment, task_id, gate) == 2
@@ -76,7 +76,7 @@ def test_a_zombie_changes_nothing(fast_deployment: MakeDeployment) -> None:
     zombie.resume()
     zombie.wait_for_log("run_ended")
     assert story(deployment.events(instance)) == told
-    # It is a worker again, not a wreck.
+    # The worker works again.
     deployment.workers[1].terminate()
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
 
@@ -94,16 +94,16 @@ def test_a_task_that_keeps_killing_its_worker_fails(fast_deployment: MakeDeploym
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, *again, *ending]
 
 
-def test_the_reaper_is_started_again(fast_deployment: MakeDeployment) -> None:
+def test_the_sweeper_process_is_restarted(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment()
     worker = deployment.workers[0]
 
-    def reapers() -> list[int]:
+    def sweepers() -> list[int]:
         return [pid for pid in worker.descendants() if b"swallowtail.workers.sweeper_process" in command_line(pid)]
 
-    (first,) = wait_until(reapers, "the worker has a reaper")
+    (first,) = wait_until(sweepers, "the worker has a sweeper process")
     deployment.run(["-c", f"import os; os.kill({first}, 9)"])
-    (second,) = wait_until(lambda: [pid for pid in reapers() if pid != first], "the worker has another reaper")
+    (second,) = wait_until(lambda: [pid for pid in sweepers() if pid != first], "the worker has another one")
     assert second != first
     assert (
         deployment.wait_for_task(deployment.submit(deployment.new_instance(), "probe", {"steps": 1}))["status"]

@@ -1,4 +1,4 @@
-"""Two thousand clients lose their web process at once and come back: each tail is read once, nobody misses anything."""
+"""Two thousand clients lose their web process at once and reconnect: each log is read once, no event is missed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.journey.event_writer import Author
 
 NewDeployment = Callable[..., Deployment]
 CLIENTS = 2000
-#: Instances, and tasks of 24 events each that are written to every one of them while nobody can hear it.
+#: Instances, and tasks of 24 events each that are written to every instance while no client is connected.
 INSTANCES, MISSED = 4, 6
 PATIENCE = 180.0
 
 
-class Herd:
-    """The process of the clients."""
+class ClientsProcess:
+    """The process with the clients."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def report(self) -> dict[str, Any]:
-        """How they are."""
+        """Return the state of the clients."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -41,7 +41,7 @@ class Herd:
         return dict(json.loads(self._process.stdout.readline()))
 
     def wait_until_all_are_at(self, heads: dict[str, int]) -> dict[str, Any]:
-        """Wait until every client is connected and has every event; how they are then."""
+        """Wait until every client is connected and has every event; return their state."""
 
         def arrived() -> bool:
             report = self.report()
@@ -52,20 +52,20 @@ class Herd:
 
 
 @contextmanager
-def herd_of(web: WebProcess, instances: list[str]) -> Iterator[Herd]:
-    """Two thousand clients of a web process."""
+def start_clients(web: WebProcess, instances: list[str]) -> Iterator[ClientsProcess]:
+    """Start two thousand clients of a web process."""
     command = [sys.executable, "-m", "tests.chaos.reconnecting_clients", str(web.port), str(CLIENTS), *instances]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=clean_environment({})
     ) as process:
         try:
-            yield Herd(process)
+            yield ClientsProcess(process)
         finally:
             process.kill()
 
 
 def reads(web: WebProcess) -> dict[str, float]:
-    """Pages of events that the process has read, by cause."""
+    """Return the pages of events that the process has read, by cause."""
     text = httpx2.get(web.url + "/metrics", timeout=60).text
     found = {family.name: family for family in text_string_to_metric_families(text)}
     samples = found["swallowtail_delivery_reads"].samples
@@ -93,17 +93,17 @@ def test_two_thousand_come_back_and_each_tail_is_read_once(
     def heads() -> dict[str, int]:
         return {author.instance_id: author.head for author in authors}
 
-    with herd_of(web, [author.instance_id for author in authors]) as herd:
-        herd.wait_until_all_are_at(heads())
+    with start_clients(web, [author.instance_id for author in authors]) as clients:
+        clients.wait_until_all_are_at(heads())
         for author in authors:
             author.play()
-        before = herd.wait_until_all_are_at(heads())
+        before = clients.wait_until_all_are_at(heads())
         end(web)
         for author in authors:
             for _ in range(MISSED):
                 author.play(10)
         web.start()
-        after = herd.wait_until_all_are_at(heads())
+        after = clients.wait_until_all_are_at(heads())
         assert after["faults"] == []
         assert after["losses"] == CLIENTS
         assert after["events"] - before["events"] == CLIENTS * MISSED * 24
@@ -112,5 +112,5 @@ def test_two_thousand_come_back_and_each_tail_is_read_once(
         assert (after.get("busy", 0) > 0) == (rate < 2000)
         for author in authors:
             author.play()
-        last = herd.wait_until_all_are_at(heads())
+        last = clients.wait_until_all_are_at(heads())
         assert (last["faults"], last["losses"]) == ([], CLIENTS)

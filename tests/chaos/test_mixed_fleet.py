@@ -1,4 +1,4 @@
-"""A new agent is rolled out: workers that do not know it yet leave its tasks to those that do."""
+"""A new agent is rolled out: workers that do not know it leave its tasks to workers that do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on the queue that no relay of ours sent: the worker throws them away, says so, and goes on."""
+"""Messages on the queue that our relays did not send: the worker discards and logs them, and continues."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RawMessage(amqp.Message):
 
 
 def item(body: Any = None, **changed: Any) -> bytes:
-    """An item of a Redis queue as Kombu makes it, but for what is changed; None leaves a part out."""
+    """Return an item of a Redis queue as Kombu creates it, with changes; None leaves a part out."""
     given = json.dumps([[NOBODY, 1], {}, {}] if body is None else body).encode()
     place = {"exchange": "", "routing_key": "odd"}
     properties = {"delivery_tag": str(uuid.uuid4()), "delivery_info": place, "body_encoding": "base64"}
@@ -128,7 +128,7 @@ def test_no_item_of_a_redis_queue_ends_the_worker(limited_deployment: Deployment
 def test_nothing_in_the_keys_of_kombu_stops_a_worker(
     new_deployment: Callable[..., Deployment], of_another_type: bool
 ) -> None:
-    """Not when it starts, and not later: neither what it keeps of other workers, nor its tables, nor the queue."""
+    """Neither at its start nor later: unacknowledged messages, bindings and queues of other programs."""
     deployment = new_deployment(env=BRISK)
     queue = deployment.runtime().settings.queue
     tables = ("celery.pidbox", "reply.celery.pidbox", "celeryev", "celery", queue, f"{queue}.direct")
@@ -138,7 +138,7 @@ def test_nothing_in_the_keys_of_kombu_stops_a_worker(
     def spoil() -> None:
         with deployment.redis.client() as redis:
             if of_another_type:
-                # Kombu's own mark is a string; everything else is not.
+                # Kombu's own value is a string; all others are not.
                 redis.delete("unacked", "unacked_index", "unacked_mutex", *sets)
                 redis.lpush("unacked_mutex", "junk")
                 redis.mset(dict.fromkeys(["unacked", "unacked_index", *lists, *sets], "junk"))
@@ -163,8 +163,8 @@ def test_nothing_in_the_keys_of_kombu_stops_a_worker(
     assert ("keys_unusable" in worker.log_text()) is of_another_type
 
 
-def test_a_message_that_nobody_began_is_put_back(new_deployment: Callable[..., Deployment]) -> None:
-    """By a worker that stops: it is in the queue again as it was, and not in a key that others read."""
+def test_a_message_that_no_child_began_is_returned(new_deployment: Callable[..., Deployment]) -> None:
+    """A stopping worker returns it to the queue unchanged, and not to a key that others read."""
     deployment = new_deployment(env=BRISK)
     settings = deployment.runtime().settings
     raw = json.loads(item([[NOBODY, 1], {}, {}]))
@@ -179,7 +179,7 @@ def test_a_message_that_nobody_began_is_put_back(new_deployment: Callable[..., D
 
 
 def test_what_is_added_to_a_wakeup_changes_nothing(limited_deployment: Deployment) -> None:
-    """Not when it is run, not for how long it is good, and not what is run after it."""
+    """Neither the time of the run, nor its expiry, nor callbacks."""
     instance = limited_deployment.new_instance()
     task = limited_deployment.submit(instance, "probe", {"steps": 1})
     more = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "group": "x", "retries": "many"}
@@ -219,7 +219,7 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
         channel: Any = connection.channel()
         for properties in unreadable:
             channel.basic_publish(RawMessage(properties), exchange="", routing_key=queue)
-        # To a queue that is not there, with a copy to ours.
+        # To a missing queue, with a copy to ours.
         channel.basic_publish(amqp.Message("[]", application_headers={"CC": [queue]}), exchange="", routing_key=b"\xff")
     instance = deployment.new_instance()
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
@@ -228,7 +228,7 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
 
 
 def test_a_revoked_message_cancels_its_task(limited_deployment: Deployment) -> None:
-    """Revoking is Celery's own way to cancel; an operator may use it, and the watchers are told."""
+    """Revoking is Celery's way to cancel; an operator may use it, and watchers see it."""
     instance = limited_deployment.new_instance()
     task = limited_deployment.submit(instance, "probe", {"steps": 1, "seconds": 600, "blocking": True})
     limited_deployment.wait_for_step(instance, task, "step-1")

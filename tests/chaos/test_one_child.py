@@ -1,4 +1,4 @@
-"""Two runs in one pool child: neither finds what the other changed, and both may use processes of their own."""
+"""Two runs in one pool child: neither sees changes of the other, and both may start processes."""
 
 from __future__ import annotations
 

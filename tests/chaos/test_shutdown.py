@@ -1,4 +1,4 @@
-"""Workers that are sent away in the middle of a run: it goes on elsewhere at once."""
+"""Workers that stop in the middle of a run: another worker continues it at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.paused_step import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE,
 
 MakeDeployment = Callable[..., Deployment]
 
-#: A gate task whose worker was told to stop at the gate, and that passed it in time.
+#: A task that waits at a gate when its worker stops, and that passes it in time.
 LEFT_AFTER_GATE = [
     "1: wait completed",
     "1: RETRYING worker_stopped",
@@ -28,7 +28,7 @@ LEFT_AFTER_GATE = [
 
 
 def counted(deployment: Deployment, task_id: str) -> tuple[int, dict[str, int]]:
-    """The losses of a task, and the failures of each of its steps."""
+    """Return the losses of a task and the failures of each step."""
     with deployment.runtime().db.read() as session:
         losses = session.scalar(select(Task.losses).where(Task.id == task_id))
         steps = session.execute(select(Step.key, Step.failures).where(Step.task_id == task_id)).all()

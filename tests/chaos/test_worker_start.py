@@ -1,4 +1,4 @@
-"""What a worker needs to start, and says when it has not got it."""
+"""What a worker requires to start, and its message if that is missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def moved(ctx, task_input):
 
 
 def start(deployment: Deployment, *flags: str, **settings: object) -> Program:
-    """Start a worker with flags and settings of one's own; it is expected to end."""
+    """Start a worker with options and settings; it is expected to exit."""
     return deployment.command(
         "odd-worker", ["-m", "celery", "-A", "swallowtail.workers.celery_app", "worker", *flags], env=settings
     )
@@ -81,7 +81,7 @@ def test_release_and_worker_end_with_a_line_and_not_with_success(fast_deployment
         program = deployment.command(name, command, env=env)
         assert program.wait() == 1
         assert "SWALLOWTAIL_AGENTS: odd_agents: cannot be loaded: " in program.log_text()
-        assert "take it out of SWALLOWTAIL_AGENTS" in program.log_text()
+        assert "remove it from SWALLOWTAIL_AGENTS" in program.log_text()
 
 
 @pytest.mark.long
@@ -101,5 +101,5 @@ def test_the_database_of_the_start_is_used_though_a_module_goes_elsewhere(fast_d
         with deployment.runtime().db.read() as session:
             return "moved" in live_kinds(session)
 
-    wait_until(is_announced, "the worker's reaper uses the same database")
+    wait_until(is_announced, "the worker's sweeper process uses the same database")
     assert list(elsewhere.iterdir()) == []

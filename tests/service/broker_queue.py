@@ -1,4 +1,4 @@
-"""Beside the road: what lies in a broker's queue, as a worker would find it."""
+"""Reads the messages in a broker's queue, as a worker does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swallowtail.app.core.config.settings import Settings
 
 @dataclass(frozen=True)
 class Wakeup:
-    """One message of Celery's."""
+    """One message of Celery."""
 
     task: str
     args: list[Any]
@@ -35,5 +35,5 @@ def _read(message: Any) -> Wakeup:
 
 
 def ids(wakeups: list[Wakeup]) -> list[tuple[str, int]]:
-    """The tasks and attempts that messages ask for, in order of the tasks."""
+    """Return the tasks and attempts that messages name, in order of the tasks."""
     return sorted((wakeup.args[0], wakeup.args[1]) for wakeup in wakeups)

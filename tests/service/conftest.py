@@ -27,14 +27,14 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["redis", "rabbit"])
 def broker_url(request: pytest.FixtureRequest) -> str:
-    """A broker: Redis and RabbitMQ in turn."""
+    """The URL of a broker: Redis, then RabbitMQ."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def new_domain(migrated: Path, tmp_path: Path) -> Iterator[NewDomain]:
-    """Make domains on one SQLite database and a queue of this test's own."""
+    """Return a factory of domains on one SQLite database and one queue of the test."""
     shutil.copy(migrated, tmp_path)
     domains: list[Domain] = []
     queue = f"test-{uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL are kept for runs: a crowd at a web process gets all others, and no more."""
+"""Connections to PostgreSQL are reserved for runs: a web process can only use the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_tasks_run_while_a_crowd_has_all_the_connections_it_may(
     page = f"{web.url}/api/v1/instances/{instance}/audit"
 
     with psycopg.connect(url) as lock, ThreadPoolExecutor(CROWD) as pool:
-        # Nothing but the pages of the audit log waits for this, each with a connection in its hands.
+        # Only the pages of the audit log wait for this lock, each with a connection.
         lock.execute("LOCK TABLE audit_entry IN ACCESS EXCLUSIVE MODE")
         asked = [pool.submit(httpx2.get, page, timeout=120) for _ in range(CROWD)]
         with psycopg.connect(url, autocommit=True) as watch:
@@ -72,14 +72,14 @@ def test_tasks_run_while_a_crowd_has_all_the_connections_it_may(
         detail: str = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["database"]["detail"]
         return detail
 
-    # A write that was refused meanwhile is told of until the next one.
+    # A write that was refused meanwhile is reported until the next one.
     wait_until(lambda: told in ready(), "readiness tells the budget", seen=ready)
     assert f" of at most {CROWD}" in ready()
 
 
 @pytest.fixture
 def role(postgres: str) -> Iterator[str]:
-    """The URL of a database for a role that is no superuser and may connect ten times."""
+    """The URL of a database for an ordinary role with at most ten connections."""
     with psycopg.connect(postgres, autocommit=True) as owner:
         owner.execute("CREATE ROLE ten LOGIN CONNECTION LIMIT 10")
         owner.execute(sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO ten"))
@@ -99,7 +99,7 @@ def test_a_process_without_runs_leaves_what_is_kept_and_of_few_at_most_half(role
     held += [runs.engine.connect() for _ in range(10 - gets)]
     for connection in held:
         connection.close()
-    # What it has, it goes on with.
+    # It continues with its open connections.
     with db.read(wait=0.0):
         pass
     db.dispose()
@@ -128,6 +128,6 @@ def test_sessions_of_other_roles_are_counted(role: str, postgres: str) -> None:
         after = db.read_budget()
     assert after is not None
     assert (before.most, after.most) == (10, 5)
-    # Its own, and the owner's.
+    # Its own and those of the owner.
     assert after.left == 3
     db.dispose()

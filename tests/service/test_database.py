@@ -1,4 +1,4 @@
-"""The database, when it is locked, away or restarted: waited for, but not forever; and reads that see one moment."""
+"""The database is locked, unavailable or restarted: writes wait for a limited time, and reads see one snapshot."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.service
 NewDomain = Callable[..., Domain]
 DRIVERS: tuple[PostgresDriver, ...] = ("psycopg", "psycopg2")
 
-#: Another process that holds a database's write lock until its input ends.
+#: Program that holds a database's write lock until its input ends.
 HOLDER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -45,7 +45,7 @@ connection.execute("ROLLBACK")
 
 @pytest.fixture(params=["sqlite", *DRIVERS])
 def on(request: pytest.FixtureRequest, new_domain: NewDomain) -> Iterator[Callable[..., Domain]]:
-    """Make domains on SQLite and on PostgreSQL with either driver."""
+    """Return a factory of domains on SQLite, and on PostgreSQL with each driver."""
     if request.param == "sqlite":
         yield new_domain
         return
@@ -55,7 +55,7 @@ def on(request: pytest.FixtureRequest, new_domain: NewDomain) -> Iterator[Callab
 
 @pytest.fixture
 def domain_on() -> Iterator[Callable[..., Domain]]:
-    """Make domains on a PostgreSQL database of the test's choice, with a driver of its choice."""
+    """Return a factory of domains on the given PostgreSQL database and driver."""
     domains: list[Domain] = []
 
     def make(url: str, driver: PostgresDriver, **values: Any) -> Domain:
@@ -156,7 +156,7 @@ def test_postgres_may_be_restarted_under_a_writer(
 ) -> None:
     url = own_postgres.create_database()
     with psycopg.connect(url, autocommit=True) as connection:
-        # The test server's own setting forgets the last commits when it is killed.
+        # With its own setting, the test server would lose the last commits when it is killed.
         name = url.rpartition("/")[2]
         connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name)))
     migrate(make_settings(database_url=url))
@@ -185,7 +185,7 @@ def test_postgres_may_be_restarted_under_a_writer(
     assert not writer.is_alive()
     assert {domain.task(task_id).status for task_id in done} == {"COMPLETED"}
     told = domain.events()
-    # Two fates are hidden by a lost connection: of the whole task, or of none of it. Never of a part.
+    # After a lost connection, either the whole task was committed or nothing of it.
     assert len(told) == 7 * len(done)
     assert [event.seq for event in domain.announced] == [event.seq for event in told]
 

@@ -1,4 +1,4 @@
-"""A row that belongs to nothing is refused by every database and driver in the same words."""
+"""Every database and driver refuses a row with a missing parent with the same error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def store(domain: Domain, *rows: Any) -> None:
 
 
 def make_rows() -> dict[tuple[str, str], Any]:
-    """Rows by what they lack, and by the field that says so."""
+    """Return rows by the missing parent, with the field of the error."""
     step = {"key": "one", "position": 1, "agent": "A", "action": "work", "status": "in_progress", "attempt": 1}
     slot = {"name": "n", "kind": "echo", "input": {}, "timing": "once", "catch_up": "all", "overlap": "allow"}
     return {
@@ -63,7 +63,7 @@ def test_sqlite_says_that_something_is_missing(migrated: Path, tmp_path: Path) -
 
 
 def check_other_faults(domain: Domain) -> None:
-    """What is there twice is no row that lacks something."""
+    """A duplicate is not reported as a missing parent."""
     store(domain, User(id="a", name="ann", is_superuser=False, generation=1, created_at=now()))
     for row in (
         User(id="b", name="ann", is_superuser=False, generation=1, created_at=now()),

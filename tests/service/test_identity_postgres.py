@@ -1,4 +1,4 @@
-"""Users, sessions and tokens on PostgreSQL, where their statements, or who waits for whom, could differ from SQLite."""
+"""Users, sessions and tokens on PostgreSQL, where statements and locking could differ from SQLite."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bench(postgres: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def race(*deeds: Callable[[], object]) -> list[str]:
-    """Do several things at the same time; what became of each: `done`, or the code of its refusal."""
+    """Run several actions at the same time; return `done` or the error code of each."""
 
     def do(deed: Callable[[], object]) -> str:
         try:

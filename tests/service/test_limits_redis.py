@@ -99,7 +99,7 @@ def test_a_redis_that_hangs_is_asked_by_one_caller_a_second(redis_server: RedisS
         began = time.monotonic()
         limits.check_request(f"198.51.100.{number % 250}", is_read=True)
         waits.append(time.monotonic() - began)
-    # Each question takes the whole limit: at most one of them falls into each second that this took.
+    # Each request uses the whole limit, so at most one is allowed in each second.
     assert sum(wait >= 0.2 for wait in waits) <= 1 + sum(waits)
     redis_server.resume()
 

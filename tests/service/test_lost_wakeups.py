@@ -1,4 +1,4 @@
-"""Messages that the broker lost: the idle get them again at once, and none hides behind another's duplicates."""
+"""Messages that the broker lost are sent again at once to an idle queue, and duplicates of one hide no other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NewDomain = Callable[..., Domain]
 
 
 def let_time_pass(domain: Domain, seconds: float) -> None:
-    """Let what was sent have been sent so much earlier. The next turn at asking comes at once."""
+    """Move the send times into the past, and let the next check follow at once."""
     with domain.db.write() as session:
         session.execute(update(Outbox).where(Outbox.sends > 0).values(sent_at=db_now(-seconds)))
 
@@ -30,7 +30,7 @@ def test_what_is_not_claimed_though_the_queue_is_empty_is_sent_again_at_once(
     tasks = sorted(domain.submit() for _ in range(3))
     assert domain.rt.relay.run_due() == 3
     for _ in range(5):
-        # However often it was lost before, nobody waits any longer for it.
+        # Even after many losses, it is sent again without a longer delay.
         assert domain.rt.relay.find_lost() == 0, "they may still be on their way"
         let_time_pass(domain, 4.0)
         assert domain.rt.relay.find_lost() == 0, "they are in the queue"
@@ -80,7 +80,7 @@ def test_messages_sent_because_one_was_lost_do_not_hide_the_loss_of_another(
     take_all(domain.settings)
     domain.make_due(first)
     assert domain.rt.relay.run_due() == 1, "the first one's is sent again"
-    # There are as many messages in the queue now as there would be if both of the second's were.
+    # The queue now holds as many messages as if both of the second task were in it.
     for _ in range(2):
         domain.make_due(first)
         domain.rt.relay.run_due()

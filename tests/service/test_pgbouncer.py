@@ -1,4 +1,4 @@
-"""PostgreSQL behind PgBouncer in transaction mode, and PostgreSQL that has no connection left."""
+"""PostgreSQL behind PgBouncer in transaction mode, and PostgreSQL without free connections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 
 @pytest.fixture
 def new_domain_behind(bouncer: PgBouncer, postgres: str) -> Iterator[NewDomain]:
-    """Make domains on an emptied database behind PgBouncer."""
+    """Return a factory of domains on an empty database behind PgBouncer."""
     domains: list[Domain] = []
     url = bouncer.url(make_url(postgres).database or "")
 
@@ -101,7 +101,7 @@ def test_who_prepares_statements_behind_pgbouncer_is_told_what_to_set(new_domain
 
 @pytest.fixture
 def limited(postgres: str) -> Iterator[str]:
-    """The URL of a database for a role that may connect five times; of those, three are taken."""
+    """The URL of a database for a role with at most five connections, of which three are in use."""
     url = make_url(postgres)
     with psycopg.connect(postgres, autocommit=True) as owner:
         owner.execute("DROP ROLE IF EXISTS few")

@@ -1,4 +1,4 @@
-"""The doorbell: what is published has the promised shape, and an absent or silent Redis never reaches the work."""
+"""Publishing to Redis: messages have the documented shape, and an unavailable Redis does not affect the writer."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def caster(redis_server: RedisServer) -> Iterator[Broadcaster]:
 
 
 class Counted:
-    """How much the counters have grown since."""
+    """The increase of the counters since its creation."""
 
     def __init__(self) -> None:
         self._before = self._now()
 
     def __call__(self, kind: str) -> tuple[float, float]:
-        """Published and failed, of one kind."""
+        """Return the published and failed messages of one kind."""
         sent, failed = self._now()[kind], self._before[kind]
         return sent[0] - failed[0], sent[1] - failed[1]
 

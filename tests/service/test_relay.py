@@ -1,4 +1,4 @@
-"""The relay: every wish becomes a message, whatever the broker, the relay or the database does meanwhile."""
+"""The relay: every outbox entry becomes a message, despite faults of the broker, the relay or the database."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_broker_that_refuses_costs_nothing_but_time(
         domain.make_due(task)
     assert domain.rt.relay.run_due() == 3
     messages = ids(take_all(domain.settings))
-    # What a silent broker had taken before the relay gave up may be there as well; a claim ignores it.
+    # Messages that a hanging broker accepted before the relay gave up may be there too; a claim ignores them.
     assert set(messages) - {(warm, 1)} == {(task, 1) for task in tasks}
 
 
@@ -208,7 +208,7 @@ def test_a_queue_that_redis_lost_in_a_restart_is_filled_again(new_domain: NewDom
     sent: list[int] = []
 
     def send() -> bool:
-        # The relay's own connection broke; it may learn of it with its next message.
+        # The relay's own connection broke; it may notice that with its next message.
         for task in tasks:
             if domain.wishes()[task][1] == 1:
                 domain.make_due(task)

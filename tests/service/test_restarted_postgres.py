@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped and started under a web process: whoever writes waits for it, as the documentation promises."""
+"""PostgreSQL restarts under a web process: writes wait for it, as documented."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def deployment(own_postgres: PostgresServer, new_deployment: Callable[..., Deplo
 
 
 class Writers:
-    """Several who submit without a pause, each after its own last answer; `answers` is of all of them."""
+    """Several clients that submit without a pause, each after its last answer; `answers` holds all answers."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -54,7 +54,7 @@ def test_posts_are_answered_201_after_every_kind_of_restart(
             for stop in ("fast", "kill", "fast"):
                 _see_answers(writers)
                 _stop(own_postgres, stop)
-                # Nobody is answered while it is away, so that each of them has begun a request by then.
+                # No request is answered while it is unavailable, so each client has one open by then.
                 answered = len(writers.answers)
                 wait_until(lambda: writers.begun >= len(writers.answers) + WRITERS, "all wait")
                 assert len(writers.answers) <= answered + WRITERS

@@ -1,4 +1,4 @@
-"""A Redis behind TLS: whoever connects, client or broker, comes to the same verdict on its certificate."""
+"""Redis with TLS: every client and the broker connection verify its certificate in the same way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Reach = Callable[[Settings], object]
 
 
 class TlsRedis(Program):
-    """A Redis that speaks TLS only, wants a password, and shows a certificate that nobody signed but itself."""
+    """A Redis with TLS only, a password and a self-signed certificate."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.port = free_port()
@@ -54,18 +54,18 @@ class TlsRedis(Program):
 
 
 def by_client(settings: Settings) -> object:
-    """As all of ours that speak with Redis do."""
+    """Connect as our Redis clients do."""
     with connect(settings) as client:
         return client.ping()
 
 
 def by_relay(settings: Settings) -> object:
-    """As whoever submits does."""
+    """Connect as the relay does."""
     return _reach_broker(make_sender(settings))
 
 
 def by_worker(settings: Settings) -> object:
-    """As a worker does."""
+    """Connect as a worker does."""
     app = Celery("worker", amqp=CheckedAMQP, set_as_current=False)
     app.conf.update(worker_settings(settings))
     return _reach_broker(app)
@@ -82,7 +82,7 @@ WAYS = [by_client, by_relay, by_worker]
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[TlsRedis, TlsRedis]]:
-    """One whose certificate names the address that it is at, and one whose names another."""
+    """A server whose certificate names its address, and one whose certificate names another."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     here, elsewhere = make_directory(), make_directory()
@@ -93,7 +93,7 @@ def servers() -> Iterator[tuple[TlsRedis, TlsRedis]]:
 
 
 def is_reached(way: Reach, settings: Settings) -> bool:
-    """Whether the server is believed and answers."""
+    """Return whether the certificate is accepted and the server answers."""
     try:
         return bool(way(settings))
     except (redis.ConnectionError, OperationalError) as fault:
@@ -120,7 +120,7 @@ def test_the_name_in_a_certificate_counts_too(servers: tuple[TlsRedis, TlsRedis]
 
 
 class TlsListener:
-    """Shakes hands by TLS and then says nothing: enough to see what a client of RabbitMQ thinks of a certificate."""
+    """Performs a TLS handshake and then sends nothing: a client of RabbitMQ shows whether it accepts the certificate."""
 
     def __init__(self, server: TlsRedis) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -137,8 +137,8 @@ class TlsListener:
                 with suppress(OSError), self.context.wrap_socket(sock, server_side=True) as line:
                     self.heard.append(line.recv(100))
 
-    def is_believed(self, query: str) -> bool:
-        """Whether a client goes on after the handshake."""
+    def is_accepted(self, query: str) -> bool:
+        """Return whether a client continues after the handshake."""
         url = f"amqps://web:secret@127.0.0.1:{self.port}//{query}"
         self.heard.clear()
         with (
@@ -152,7 +152,7 @@ class TlsListener:
 
 def test_rabbitmq_gets_the_same_verdict(servers: tuple[TlsRedis, TlsRedis]) -> None:
     right, wrong = servers
-    for server, query, is_believed in (
+    for server, query, is_accepted in (
         (right, "", False),
         (right, f"?ssl_ca_certs={right.certificate}", True),
         (wrong, f"?ssl_ca_certs={wrong.certificate}", False),
@@ -160,5 +160,5 @@ def test_rabbitmq_gets_the_same_verdict(servers: tuple[TlsRedis, TlsRedis]) -> N
         (wrong, "?ssl_cert_reqs=none", True),
     ):
         listener = TlsListener(server)
-        assert listener.is_believed(query) is is_believed, query
+        assert listener.is_accepted(query) is is_accepted, query
         listener.listener.close()
