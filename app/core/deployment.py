@@ -1,9 +1,8 @@
-"""The deployment's identity: part of the name of each of its channels, keys and queues. Before the road.
+"""The identity of a deployment, a part of the names of its channels, keys and queues.
 
-The identity is a row of the database, so that all processes of one deployment agree on it, however they reach the
-database. Two deployments on one Redis, with other databases behind them, then share no name; pub/sub channels know no
-database number. Each process also notes itself in Redis, so that a start can say when a copy of the database is used
-beside the original.
+The identity is a row of the database, so that all processes agree on it. Two deployments with different databases on one
+Redis share no name; pub/sub channels ignore database numbers. Each process also registers itself in Redis, so that a
+start can report that a copy of the database is in use.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from swallowtail.app.core.tables.system import Deployment
 
 log = structlog.get_logger(__name__)
 
-#: Seconds after which a process that noted itself no more is taken for gone, and how often it does so.
+#: Seconds after which a silent process counts as gone, and the interval of its registrations.
 FORGOTTEN_AFTER, NOTED_EVERY = 60.0, 20.0
 _THE_ONE = 1
 _EMPTY = "the database is not set up; run python -m swallowtail.workers.release first"
@@ -37,13 +36,13 @@ _BEHIND = "the database is not up to date; run python -m swallowtail.workers.rel
 
 
 def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
-    """Return the settings with the names of this deployment: `channel_prefix` and `queue` end with its identity.
+    """Return the settings with `channel_prefix` and `queue` extended by the deployment's identity.
 
-    For the start of a process; the first one makes the identity. Joining again changes nothing.
+    Each process calls it at its start; the first one creates the identity. A second call changes nothing.
 
     Raises:
-        NotReleased: the database has no such table yet, or older ones.
-        Unavailable: the database is away.
+        NotReleased: the database has no tables, or older ones.
+        Unavailable: the database is down.
     """
     if settings.deployment and settings.queue.endswith(f".{settings.deployment}"):
         return settings
@@ -53,7 +52,7 @@ def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
 
 
 class Presence:
-    """Notes in Redis that a process of this deployment runs on this database, and looks who else uses its names."""
+    """Registers this process and its database in Redis, and detects other databases under the same names."""
 
     def __init__(self, settings: Settings, db: Database) -> None:
         self._settings = settings
@@ -61,10 +60,10 @@ class Presence:
         self._key = f"{settings.channel_prefix}:databases"
         self._place = ""
         self._due = 0.0
-        self._told = False
+        self._is_reported = False
 
     def note(self) -> None:
-        """Note this process if it is time to, and say once when another database is behind the same names."""
+        """Register this process if it is time, and log once if another database uses the same names."""
         if not self._settings.deployment or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + NOTED_EVERY
@@ -73,13 +72,13 @@ class Presence:
             with connect(self._settings) as client:
                 client.hset(self._key, self._place, repr(time.time()))
                 client.expire(self._key, int(FORGOTTEN_AFTER * 10))
-                noted: dict[bytes, bytes] = client.hgetall(self._key)
+                registered: dict[bytes, bytes] = client.hgetall(self._key)
         except (redis.RedisError, OSError) as fault:
             log.debug("presence_not_noted", reason=str(fault))
             return
-        others = sorted(place.decode() for place, moment in noted.items() if self._is_other(place, moment))
-        if others and not self._told:
-            self._told = True
+        others = sorted(place.decode() for place, moment in registered.items() if self._is_other(place, moment))
+        if others and not self._is_reported:
+            self._is_reported = True
             log.error(
                 "another_database_uses_these_names",
                 databases=others,
@@ -104,10 +103,10 @@ def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
 
 
 def _check_revision(db: Database) -> None:
-    """Refuse tables that are older than this code: every query of theirs would fail by itself, without a hint."""
+    """Raise NotReleased for tables older than this code."""
     with db.read() as session:
-        there = session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    if max(there, default="") < latest_revision():
+        revisions = session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if max(revisions, default="") < latest_revision():
         raise NotReleased(_BEHIND)
 
 
@@ -128,17 +127,17 @@ def _make(db: Database) -> str:
 
 
 def _find_place(db: Database, settings: Settings) -> str:
-    """Return a name of this very database, however it is reached: of no meaning but to tell it from its copies."""
-    found: Sequence[Any]
+    """Return a name that tells this database from its copies, however it is reached."""
+    parts: Sequence[Any]
     if settings.database_file is not None:
         file = settings.database_file.stat()
-        found = (file.st_dev, file.st_ino)
+        parts = (file.st_dev, file.st_ino)
     else:
         with db.read() as session:
-            found = session.execute(
+            parts = session.execute(
                 text(
                     "SELECT d.oid, s.system_identifier FROM pg_database d, pg_control_system() s "
                     "WHERE d.datname = current_database()"
                 )
             ).one()
-    return hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Defines the errors of the domain.
+"""Every error of the domain.
 
-The docstring of a class is its default message; `code` is its name on the wire (REST problem details, Socket.IO
-`error`, CLI). `field` names the part of the input that was wrong, such as `input.platforms[0]`.
+The docstring of a class is its default message; `code` is its name in REST problem details, in Socket.IO `error` events
+and in the CLI. `field` names the wrong part of the input, such as `input.platforms[0]`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-#: When to try again, in seconds, what waits for somebody to give something up.
+#: Seconds until a retry when a limit is reached.
 WHEN_FULL = 5.0
 
 
@@ -17,7 +17,7 @@ class SwallowtailError(Exception):
     """The operation failed."""
 
     code = "error"
-    #: Seconds after which it is worth trying again, where that is known.
+    #: Seconds after which a retry may succeed, if known.
     retry_after: float | None = None
 
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
@@ -26,7 +26,7 @@ class SwallowtailError(Exception):
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return `{code, message, field?, retry_after_ms?}`, the shape of an error inside events and answers."""
+        """Return `{code, message, field?, retry_after_ms?}`, the form of an error in events and answers."""
         shape: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field is not None:
             shape["field"] = self.field
@@ -54,7 +54,7 @@ class InvalidInput(SwallowtailError):
         self, message: str | None = None, *, field: str | None = None, errors: list[dict[str, str]] | None = None
     ) -> None:
         super().__init__(message, field=field)
-        #: Every finding as `{field, message}`; the first is the one in `message`.
+        #: Every fault as `{field, message}`; `message` is the first.
         self.errors = errors or ([{"field": field, "message": self.message}] if field else [])
 
 
@@ -91,7 +91,7 @@ class Unauthenticated(SwallowtailError):
     """Sign-in required: the token is missing, unknown, expired or revoked."""
 
     code = "unauthenticated"
-    #: Whether a token was shown, and its id where its bearer proved to have it. For the audit log, not for them.
+    #: Whether a token was sent, and its id if the caller proved to have it: for the audit log only.
     is_of_token = False
     token_id: str | None = None
 

@@ -1,6 +1,6 @@
-"""Facts on the road: numbered events, live state and streamed text, and the JSON they travel as.
+"""Numbered events, live state and streamed text, and the JSON that they are sent as.
 
-`wire()` gives the payload that a Socket.IO client receives; docs/protocol.md is its text.
+`wire()` returns the payload that a Socket.IO client receives; docs/protocol.md specifies it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from pydantic import BaseModel
 TASK_UPDATE = "task_update"
 EXECUTION_STEP = "execution_step"
 STEP_OUTPUT = "step_output"
-#: Fields that the data of every such event has.
+#: Fields in the data of every event of a type.
 PROMISED = {
     TASK_UPDATE: ("progress", "message", "timestamp"),
     EXECUTION_STEP: ("step_id", "agent", "action", "status", "output", "started_at", "completed_at"),
 }
 
-#: Levels that events, views, snapshots and pages put around a value, at most; and where one is cut that is too deep.
+#: Most levels that events, views, snapshots and pages add around a value, and the depth at which a value is cut.
 _CARRIERS, _DEEPEST = 16, 200
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
 
-#: Name space of deterministic ids; never change it, or a repeat would no longer be seen as one.
+#: Name space of deterministic ids. It must never change, or repeats would get other ids.
 _NAMESPACE = uuid.UUID("5f0c9a52-6a3c-5b0e-9a5e-0b7b1d9c5e11")
 
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """One committed, numbered fact in an instance's log. `data` is the promised `data` of the wire."""
+    """A committed, numbered event in an instance's log. `data` is the `data` of the protocol."""
 
     instance_id: str
     seq: int
@@ -48,7 +48,7 @@ class EventRecord:
     type: str
     attempt: int
     data: dict[str, Any]
-    #: When its transaction noted it, in Unix seconds by the author's clock; 0 when nobody said.
+    #: When it was recorded, in Unix seconds by the writer's clock; 0 if unknown.
     at: float = field(default=0.0, compare=False)
 
     def wire(self) -> dict[str, Any]:
@@ -67,10 +67,10 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """The latest progress inside a step: never numbered, conflated at need, void once a later event is out.
+    """The latest progress inside a step: not numbered, conflated, and outdated by the next event of the task.
 
-    `base_seq` is the number of the task's last event when this was measured: a client that has not got that far
-    must not see it yet, and one that has seen a later event of the task must not see it any more.
+    `base_seq` is the number of the task's last event when this was measured: a client must not receive it before that
+    event, nor after a later one.
     """
 
     instance_id: str
@@ -79,7 +79,7 @@ class LiveState:
     rev: int
     base_seq: int
     data: dict[str, Any]
-    #: That of the log in which `base_seq` is a number.
+    #: Epoch of the log that `base_seq` refers to.
     epoch: str = ""
 
     def wire(self) -> dict[str, Any]:
@@ -113,8 +113,8 @@ class StepText:
 
 
 def event_id(task_id: str, attempt: int, step: str, kind: str) -> str:
-    """Return the id of one fact: the same fact told twice has the same id, and the log keeps the first."""
-    # As JSON, since a step's key may hold any separator.
+    """Return the id of an event: a repeat of the event has the same id, and the log keeps the first."""
+    # As JSON, because a step's key may contain any separator.
     return str(uuid.uuid5(_NAMESPACE, to_json([task_id, attempt, step, kind]).decode()))
 
 
@@ -154,39 +154,39 @@ def to_json(value: Any) -> bytes:
     try:
         encoded = orjson.dumps(value, default=_default, option=_OPTIONS)
     except orjson.JSONEncodeError:
-        encoded = _mended(value)
+        encoded = _encode_odd(value)
     if b"\\u0000" in encoded:
         encoded = orjson.dumps(_cleaned(orjson.loads(encoded)))
     return encoded
 
 
-def _mended(value: Any) -> bytes:
-    """Encode a value with keys that are no text, or with lone surrogates: the faults that can be mended."""
+def _encode_odd(value: Any) -> bytes:
+    """Encode a value with keys that are no text, or with lone surrogates."""
     options = _OPTIONS | orjson.OPT_NON_STR_KEYS
     try:
         encoded = orjson.dumps(value, default=_default, option=options)
     except orjson.JSONEncodeError:
         encoded = orjson.dumps(_clean_all(value), default=_clean_default, option=options)
-    # Two keys may have become the same text: the last of them counts, as for whoever reads it.
+    # Two keys may have become the same text: the last one wins, as in every JSON reader.
     return orjson.dumps(orjson.loads(encoded))
 
 
 def clean(text: str) -> str:
     """Return `text` with U+FFFD for each NUL character and lone surrogate."""
-    # UTF-16 also joins surrogates that stand next to each other as the pair they were meant to be.
-    mended = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return mended.replace("\x00", "\ufffd")
+    # UTF-16 also joins two adjacent surrogates to the pair that they form.
+    cleaned = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return cleaned.replace("\x00", "\ufffd")
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as it will be read back: through JSON and out again."""
+    """Return `value` as it is read back from JSON."""
     return orjson.loads(to_json(value))
 
 
 def bearable(value: Any) -> Any:
-    """Return a JSON value as any carrier can hold it: as it is, or cut off where it is too deep to be encoded.
+    """Return a JSON value, cut where it is too deep to be encoded.
 
-    Nothing so deep is stored any more; what an older version stored is still there, and must spoil no read.
+    Such values are no longer accepted, but an older version may have stored some.
     """
     carried = value
     for _ in range(_CARRIERS):

@@ -1,11 +1,11 @@
-"""The states of a task and of a step, and the moves between them (docs/states.md draws them).
+"""The states of tasks and steps, and the moves between them (docs/states.md has the diagram).
 
 SUBMITTED -a-> QUEUED -b-> IN_PROGRESS -c-> COMPLETED
                  ^             |-d-> FAILED
                  |             |-e-> RETRYING -f-> (outbox, available_at) -> QUEUED
                  |             '-g-> WAITING -h-> QUEUED
 any non-terminal -x-> CANCELLED      not yet claimed -y-> EXPIRED
-FAILED, CANCELLED, EXPIRED -r-> RETRYING (somebody asked for a retry)
+FAILED, CANCELLED, EXPIRED -r-> RETRYING (on request)
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from enum import StrEnum
 class TaskStatus(StrEnum):
     """What a user sees of a task. Upper case, on the wire and in the database."""
 
-    #: Stored with its wish to run; no message has been sent yet.
+    #: Stored with its outbox entry; no message has been sent yet.
     SUBMITTED = "SUBMITTED"
     #: A wake-up message has been handed to the broker.
     QUEUED = "QUEUED"
     #: One worker holds the lease and performs steps.
     IN_PROGRESS = "IN_PROGRESS"
-    #: Parked between steps until an approval, a timer or child tasks let it go on.
+    #: Waits between steps for an approval, a timer or child tasks.
     WAITING = "WAITING"
-    #: The last attempt ended early; the next one waits in the outbox until its time.
+    #: The last attempt ended early; the next one waits in the outbox.
     RETRYING = "RETRYING"
     #: Finished with a result.
     COMPLETED = "COMPLETED"
     #: Finished with an error.
     FAILED = "FAILED"
-    #: Finished because somebody asked for it.
+    #: Finished by a cancel request.
     CANCELLED = "CANCELLED"
     #: Never started before its `expires_at`.
     EXPIRED = "EXPIRED"
@@ -41,7 +41,7 @@ class StepStatus(StrEnum):
 
     #: A run is inside the step.
     IN_PROGRESS = "in_progress"
-    #: The step's output is in the journal and will not be computed again.
+    #: The step's output is in the journal and is not computed again.
     COMPLETED = "completed"
     #: The step ended with an error; the next attempt runs it again.
     FAILED = "failed"
@@ -49,19 +49,19 @@ class StepStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-#: No move leads out of these but a retry that somebody asks for.
+#: Only a requested retry leads out of these.
 TERMINAL: frozenset[TaskStatus] = frozenset(
     {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}
 )
 ACTIVE: frozenset[TaskStatus] = frozenset(TaskStatus) - TERMINAL
 
-#: A wake-up message for the next attempt may find the task in any of these: the relay marks QUEUED after it has sent.
+#: States of a task when its wake-up message arrives: the relay marks QUEUED only after sending.
 CLAIMABLE: frozenset[TaskStatus] = frozenset(
     {TaskStatus.SUBMITTED, TaskStatus.QUEUED, TaskStatus.RETRYING, TaskStatus.WAITING}
 )
 RETRYABLE: frozenset[TaskStatus] = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED})
 
-#: From each state, where it may go. The ledger refuses every other move.
+#: The allowed moves from each state. The ledger refuses all others.
 MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.SUBMITTED: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
     TaskStatus.QUEUED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
@@ -84,7 +84,7 @@ MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
 
 
 def may_move(before: TaskStatus | None, after: TaskStatus) -> bool:
-    """Tell whether a task in `before` (None: not stored yet) may become `after`."""
+    """Return whether a task may move from `before` (None: not stored yet) to `after`."""
     if before is None:
         return after is TaskStatus.SUBMITTED
     return after in MOVES[before]

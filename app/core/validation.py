@@ -1,4 +1,4 @@
-"""What any input must satisfy before the domain looks at it: depth, text without control characters, ids, sizes."""
+"""Validates input before the domain uses it: ids, lines of text, and the depth and size of JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from swallowtail.app.core.errors import InvalidInput, TooLarge
 from swallowtail.app.core.events import to_json
 
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-#: C0 controls but tab, line feed and carriage return; DEL and C1; and lone surrogates.
+#: C0 controls except tab, line feed and carriage return; DEL and C1; lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-#: What has 64 bits, with a sign or without: what JSON is written and read with here keeps these as they are.
+#: Integers of 64 bits, signed or unsigned: orjson preserves these.
 _INTEGERS = range(-(2**63), 2**64)
-#: Where the path that names a field stops growing, in characters.
+#: Longest path of a field in an error, in characters.
 _LONGEST_PATH = 200
-#: Bytes that a fact may have beside its value, and a message's longest text in characters.
+#: Bytes that an event may have beside its payload, and the longest message in characters.
 _MORE, LONGEST_MESSAGE = 65_536, 2000
 #: Key in `Session.info` of the settings.
 LIMITS = "limits"
@@ -31,14 +31,14 @@ _DEEP, _MANY = "nested deeper than {} levels", "{} has more than {} values"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A value that may be kept, as `check_kept` has found, and the same as JSON: nobody encodes it again."""
+    """A value that `check_kept` accepted, with its JSON, so that it is encoded only once."""
 
     value: Any
     encoded: bytes
 
 
 def check_instance_id(value: object, field: str = "instance_id") -> str:
-    """Return `value` if it can be an instance's id. Raises InvalidInput."""
+    """Return `value` if it is a valid instance id. Raises InvalidInput."""
     if not isinstance(value, str) or not _INSTANCE_ID.fullmatch(value):
         raise InvalidInput(f"{field} must be 1 to 64 letters, digits, '-' or '_'", field=field)
     return value
@@ -67,10 +67,10 @@ def check_line(value: object, field: str, *, longest: int, least: int = 1) -> st
 
 
 def check_json(value: Any, field: str, settings: Settings) -> None:
-    """Check that `value` is JSON of bearable depth and size, with text that every store takes. Works without recursion.
+    """Check the depth, size and text of JSON. Works without recursion.
 
     Raises:
-        InvalidInput: too deep, a number that JSON has not, or control characters; the field is the path to it.
+        InvalidInput: too deep, an invalid number, or control characters; the field is the path to it.
         TooLarge: more than `max_body_bytes` as JSON, or more than `max_json_nodes` values.
     """
     nodes = 0
@@ -95,9 +95,9 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
 
 
 def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
-    """Check that a value, as JSON, is of bearable depth and size before it is stored or told.
+    """Check the depth and size of encoded JSON before it is stored or sent.
 
-    `around` is how many levels of a fact are not the value's own: a fact holds a little more than its value.
+    `around` is the number of levels of an event around its payload.
 
     Raises:
         InvalidInput: nested deeper than `max_json_depth`.
@@ -106,7 +106,7 @@ def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 
     largest = settings.max_body_bytes if field == "input" else settings.max_output_bytes
     if len(encoded) > largest + _MORE * bool(around):
         raise TooLarge(f"{field} is {len(encoded)} bytes; {largest} are allowed", field=field)
-    # At most so deep, and so many: nearly always, this is all that is done.
+    # Upper bounds: for nearly all values, these are enough.
     levels = encoded.count(b"[") + encoded.count(b"{")
     deepest, most = settings.max_json_depth + around, settings.max_json_nodes + 100 * around
     if levels < deepest and levels + encoded.count(b",") < most:
@@ -119,7 +119,7 @@ def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 
 
 
 def _measure(value: Any) -> tuple[int, int]:
-    """Return how many values a value consists of, and how many levels it has; a plain one has one of each."""
+    """Return the number of values and levels; a plain value has one of each."""
     nodes = depth = 0
     level = [value]
     while level:
@@ -139,7 +139,7 @@ def _inside(level: list[Any]) -> list[Any]:
 
 
 def _join(path: str, part: str) -> str:
-    # A long key above a long list would otherwise be copied for every item of the list: gigabytes from 256 KiB.
+    # Otherwise a long key would be copied for every item of a list below it: gigabytes from 256 KiB.
     return path if len(path) > _LONGEST_PATH else path + part[:_LONGEST_PATH]
 
 

@@ -12,10 +12,10 @@ from swallowtail.app.core.tables.base import Base, Moment
 
 
 class AuditChain(Base):
-    """Where one chain of the audit log ends, and how far it was pruned.
+    """The end of one chain of the audit log, and how far it was pruned.
 
-    There is one for each instance, and one (`""`) for what is in none.
-    It refers to no instance: what was done outlives what it was done to.
+    There is one chain for each instance, and one (`""`) for everything else. It has no foreign key: the log outlives
+    the instance.
     """
 
     __tablename__ = "audit_chain"
@@ -23,7 +23,7 @@ class AuditChain(Base):
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, default=0)
     hash: Mapped[str] = mapped_column(String(64))
-    #: Number and hash of the last entry that is no longer kept; the chain begins after it.
+    #: Number and hash of the last deleted entry; the chain begins after it.
     pruned_number: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     pruned_hash: Mapped[str] = mapped_column(String(64), default="0" * 64, server_default="0" * 64)
 

@@ -1,6 +1,4 @@
-"""The tables of who may see and do what: users, their memberships, and tokens. Only `core/identity` and its
-neighbours write them.
-"""
+"""The tables of users, memberships and tokens. `core/identity` writes them."""
 
 from __future__ import annotations
 
@@ -13,22 +11,22 @@ from swallowtail.app.core.tables.base import Base, Moment
 
 
 class User(Base):
-    """Somebody who can be known again: by password, by a personal token, or by an identity provider."""
+    """A user, who signs in by password, by a personal token, or at an identity provider."""
 
     __tablename__ = "user_account"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     #: What the user signs in with; lower case.
     name: Mapped[str] = mapped_column(String(100), unique=True)
-    #: argon2id; None for those who sign in elsewhere.
+    #: argon2id; None for users of an identity provider.
     password_hash: Mapped[str | None] = mapped_column(Text)
-    #: The identity provider's name and its name for the user.
+    #: The identity provider and its id of the user.
     issuer: Mapped[str | None] = mapped_column(String(300))
     subject: Mapped[str | None] = mapped_column(String(300))
-    #: May create users and see what belongs to no instance; is no member of any instance by that.
+    #: May manage users and what is outside of instances; this makes the user no member of an instance.
     is_superuser: Mapped[bool] = mapped_column(Boolean, default=False)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
-    #: Raised when everything that was issued to the user before is to be worth nothing.
+    #: Raised to invalidate everything issued to the user before.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
@@ -53,7 +51,7 @@ class Membership(Base):
 
 
 class AccessToken(Base):
-    """Something issued that lets its bearer in: a session, a personal token, or a token for a front end."""
+    """A session, a personal token or an API token."""
 
     __tablename__ = "access_token"
 
@@ -61,16 +59,16 @@ class AccessToken(Base):
     #: `session`, `personal` or `front_end`.
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(200), default="")
-    #: SHA-256 of the secret, in hex; None where a signature stands for it.
+    #: SHA-256 of the secret, in hex; None for signed tokens.
     secret_hash: Mapped[str | None] = mapped_column(String(64))
-    #: Whose it is; for a front end, who minted it.
+    #: The owner; for an API token, its creator.
     user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
-    #: What it may do at most, as names of `core/security/roles.Act`; None for all that its user may.
+    #: The allowed acts (`core/security/roles.Act`); None for all acts of the user.
     acts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    #: The one instance, and the one task in it, that it is for.
+    #: The only instance, and the only task, that it is for.
     instance_id: Mapped[str | None] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"))
     task_id: Mapped[str | None] = mapped_column(String(36))
-    #: The fields of `data` that it may see; None for all.
+    #: The visible fields of `data`; None for all.
     fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     expires_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
@@ -84,7 +82,7 @@ class AccessToken(Base):
 
 
 class AccessVersion(Base):
-    """One row: raised by every change of who may see what, so that every web process looks at its clients again."""
+    """One row, raised by every change of permissions, so that web processes check their clients again."""
 
     __tablename__ = "access_version"
 

@@ -18,7 +18,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Encode; a naive moment is refused, since nobody could say which clock it was read from."""
+        """Encode. Raises ValueError for a naive datetime: its time zone is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -26,7 +26,7 @@ class Moment(TypeDecorator[datetime]):
         return (value - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Decode. What is no moment, as in a damaged row, is the first one, so that the other rows can be read."""
+        """Decode. An invalid value of a damaged row becomes 1970-01-01, so that other rows can be read."""
         try:
             return None if value is None else _EPOCH + timedelta(microseconds=value)
         except (TypeError, OverflowError):
@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """Base of every table; constraint names are fixed so that migrations can name them."""
+    """Base of every table, with fixed names of constraints for migrations."""
 
     metadata = MetaData(
         naming_convention={

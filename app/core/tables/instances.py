@@ -21,24 +21,24 @@ class Instance(Base):
     seq: Mapped[int] = mapped_column(BigInteger, default=0)
     #: Number of the latest event that is no longer stored: replay is possible from here on.
     min_seq: Mapped[int] = mapped_column(BigInteger, default=0)
-    #: Random name of this log; another one means that numbers may be used again.
+    #: Random name of this log. It changes when event numbers may be used again.
     epoch: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(Moment)
-    #: The user who created it, for counting; they need not be a member any more.
+    #: The user who created it, for the quota; not necessarily a member any more.
     created_by: Mapped[str | None] = mapped_column(String(36), index=True)
 
 
 class InstancePolicy(Base):
-    """What an instance has decided for itself; None means: as the settings say. No row means None everywhere."""
+    """The policy of an instance; None means the value of the settings. No row means None everywhere."""
 
     __tablename__ = "instance_policy"
 
     instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True)
-    #: Days after which events, and tasks that have ended, are no longer kept.
+    #: Days after which events, and ended tasks, are deleted.
     event_days: Mapped[float | None] = mapped_column(Float)
     task_days: Mapped[float | None] = mapped_column(Float)
-    #: Names of fields, at any depth, whose values are hidden before anything is stored or sent.
+    #: Names of fields, at any depth, whose values are redacted.
     secret_fields: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    #: Whether e-mail addresses are hidden as keys and card numbers are.
+    #: Whether e-mail addresses are redacted.
     hide_emails: Mapped[bool | None] = mapped_column(Boolean)
     updated_at: Mapped[datetime] = mapped_column(Moment)

@@ -21,9 +21,9 @@ class Schedule(Base):
     name: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(100))
     input: Mapped[Any] = mapped_column(JSON)
-    #: What is shown of the input (see `core/payload_redaction/kept_values`).
+    #: The redacted input (see `core/payload_redaction/kept_values`).
     input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    #: Where the input is, when it is too large for the row, which then holds the reference to it.
+    #: The artifact of an input that is too large for the row.
     input_artifact_id: Mapped[str | None] = mapped_column(String(36))
     #: `cron`, `interval` or `once`; exactly the fields of that one are set.
     timing: Mapped[str] = mapped_column(String(16))
@@ -31,7 +31,7 @@ class Schedule(Base):
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     interval_seconds: Mapped[float | None] = mapped_column(Float)
     run_at: Mapped[datetime | None] = mapped_column(Moment)
-    #: What to do with slots that passed while nobody looked: `skip`, `latest` or `all`.
+    #: What to do with missed slots: `skip`, `latest` or `all`.
     catch_up: Mapped[str] = mapped_column(String(16), default="latest")
     #: What to do when the last slot's task still runs: `allow` or `skip`.
     overlap: Mapped[str] = mapped_column(String(16), default="allow")
@@ -49,7 +49,7 @@ class Schedule(Base):
 
 
 class Slot(Base):
-    """One planned firing of a schedule; its key is what makes two beats fire it once."""
+    """One planned firing of a schedule; its key makes two beats fire it only once."""
 
     __tablename__ = "slot"
 
@@ -58,6 +58,6 @@ class Slot(Base):
     #: `fired` or `skipped`.
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(String(200), default="")
-    #: With an index: a task that is deleted is looked for here.
+    #: Indexed for the deletion of tasks.
     task_id: Mapped[str | None] = mapped_column(ForeignKey("task.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)

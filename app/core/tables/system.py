@@ -12,7 +12,7 @@ from swallowtail.app.core.tables.base import Base, Moment
 
 
 class Duty(Base):
-    """What one process at a time does for all; who moves `next_at` on has the turn until then."""
+    """A periodic job that one process at a time does for all: the process that moves `next_at` has the job until then."""
 
     __tablename__ = "duty"
 
@@ -21,7 +21,7 @@ class Duty(Base):
 
 
 class Deployment(Base):
-    """One row: what tells this deployment's channels, keys and queues from those of others (`core/deployment`)."""
+    """One row: the identity in the names of this deployment's channels, keys and queues (`core/deployment`)."""
 
     __tablename__ = "deployment"
 
@@ -30,7 +30,7 @@ class Deployment(Base):
 
 
 class Agent(Base):
-    """What the web, the CLI and beat know of an agent: the card that workers publish."""
+    """The card of an agent that workers publish, for the web process, the CLI and beat."""
 
     __tablename__ = "agent"
 
@@ -39,7 +39,7 @@ class Agent(Base):
     description: Mapped[str] = mapped_column(Text)
     version: Mapped[str] = mapped_column(String(50))
     input_schema: Mapped[dict[str, Any]] = mapped_column(JSON)
-    #: What the agent's outputs look like; None when it does not say.
+    #: JSON Schema of the agent's outputs, if it has one.
     output_schema: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     soft_time_limit: Mapped[float | None] = mapped_column(Float)
     hard_time_limit: Mapped[float | None] = mapped_column(Float)
@@ -47,11 +47,11 @@ class Agent(Base):
 
 
 class Worker(Base):
-    """A worker that said it lives, and which kinds of task it knows."""
+    """A live worker with the kinds of tasks that it knows."""
 
     __tablename__ = "worker"
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     kinds: Mapped[list[str]] = mapped_column(JSON)
-    #: Until when it counts as living, if it says nothing more.
+    #: When it counts as lost, without another announcement.
     good_until: Mapped[datetime] = mapped_column(Moment)

@@ -38,31 +38,32 @@ class Task(Base):
     kind: Mapped[str] = mapped_column(String(100))
     title: Mapped[str] = mapped_column(String(200))
     input: Mapped[Any] = mapped_column(JSON)
-    #: What is shown of the input (see `core/payload_redaction/kept_values`), and the texts in its secret fields (see `core/payload_redaction/input_secrets`).
+    #: The redacted input (see `core/payload_redaction/kept_values`), and the texts of its secret fields
+    #: (see `core/payload_redaction/input_secrets`).
     input_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     secrets: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    #: Where the input is, when it is too large for the row, which then holds the reference to it.
+    #: The artifact of an input that is too large for the row.
     input_artifact_id: Mapped[str | None] = mapped_column(String(36))
     status: Mapped[str] = mapped_column(String(16))
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     message: Mapped[str] = mapped_column(Text, default="")
     #: How many claims there have been; the next wake-up message carries `attempt + 1`.
     attempt: Mapped[int] = mapped_column(Integer, default=0)
-    #: Claims in a row that ended without a trace and without a newly finished step.
+    #: Claims in a row whose worker was lost without a newly finished step.
     losses: Mapped[int] = mapped_column(Integer, default=0)
-    #: Errors of the agent outside of any step, since the last clean slate.
+    #: Errors of the agent outside of steps, since the last reset.
     failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    #: How often somebody asked for a retry after the end; keeps the ids of repeated moves apart.
+    #: How often a retry was requested after the end; it makes the ids of repeated moves unique.
     retries: Mapped[int] = mapped_column(Integer, default=0)
-    #: Random secret of the present claim: who does not know it may not write.
+    #: Random fencing token of the current claim: a writer needs it.
     token: Mapped[str | None] = mapped_column(String(36))
     worker: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(Moment)
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
-    #: What is shown of the result (see `core/payload_redaction/kept_values`).
+    #: The redacted result (see `core/payload_redaction/kept_values`).
     result_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    #: Where the result is, when it is too large for the row, which then holds the reference to it.
+    #: The artifact of a result that is too large for the row.
     artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     #: Number of the task's latest event.
@@ -71,7 +72,7 @@ class Task(Base):
     hard_time_limit: Mapped[float | None] = mapped_column(Float)
     submitted_by: Mapped[str] = mapped_column(String(100), default="api")
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
-    #: SHA-256 of what was submitted, to tell a repeat from a clash of keys.
+    #: SHA-256 of the submission, to tell a repeat from another use of the idempotency key.
     fingerprint: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
@@ -100,27 +101,27 @@ class Step(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(String(200))
-    #: 1 for the first step that the task ever started, and so on.
+    #: Order of the first starts, from 1 on.
     position: Mapped[int] = mapped_column(Integer)
     agent: Mapped[str] = mapped_column(String(100))
     action: Mapped[str] = mapped_column(String(100))
     status: Mapped[str] = mapped_column(String(16))
     #: The attempt that last started it.
     attempt: Mapped[int] = mapped_column(Integer)
-    #: Which try this is: one more than there were failures when it was started; 0 after a clean slate.
+    #: Number of this try: one more than the failures at its start; 0 after a reset.
     tries: Mapped[int] = mapped_column(Integer, default=1)
-    #: Tries that ended in an error of the step's own, since it last had a clean slate. A lost worker is none.
+    #: Tries that ended in an error of the step since the last reset. Lost workers do not count.
     failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    #: Whether `output` may stand in for running the step again; a retry from an earlier step takes it back.
+    #: Whether `output` replaces running the step again; a retry from an earlier step resets it.
     saved: Mapped[bool] = mapped_column(Boolean, default=False)
     #: Percent of the task that is done once this step is.
     progress: Mapped[float | None] = mapped_column(Float)
-    #: What the agent said when it was done; None when it said nothing.
+    #: The agent's message at the end of the step, if any.
     message: Mapped[str | None] = mapped_column(Text)
     output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
-    #: What is shown of the output (see `core/payload_redaction/kept_values`).
+    #: The redacted output (see `core/payload_redaction/kept_values`).
     output_shown: Mapped[Any | None] = mapped_column(JSON(none_as_null=True), deferred=True)
-    #: Where the output is, when it is too large for the row, which then holds the reference to it.
+    #: The artifact of an output that is too large for the row.
     artifact_id: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     started_at: Mapped[datetime] = mapped_column(Moment)
@@ -130,13 +131,13 @@ class Step(Base):
 
 
 class Event(Base):
-    """One numbered fact; rows are only ever added, and pruned from the old end."""
+    """One numbered event; rows are only added, and deleted from the oldest on."""
 
     __tablename__ = "event"
 
     instance_id: Mapped[str] = mapped_column(ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    #: Deterministic (see `core/events.event_id`), so that a fact told twice is stored once.
+    #: Deterministic (see `core/events.event_id`), so that a repeat is stored once.
     id: Mapped[str] = mapped_column(String(36), unique=True)
     epoch: Mapped[str] = mapped_column(String(32))
     task_id: Mapped[str] = mapped_column(String(36))
@@ -149,20 +150,20 @@ class Event(Base):
 
 
 class Outbox(Base):
-    """The wish to wake a worker for a task's next attempt. It stays until the claim that fulfils it."""
+    """The entry that wakes a worker for a task's next attempt. The claim deletes it."""
 
     __tablename__ = "outbox"
 
     task_id: Mapped[str] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
     #: The attempt that the message asks for.
     attempt: Mapped[int] = mapped_column(Integer)
-    #: When to send it, or to doubt that it arrived.
+    #: When to send it, or to send it again.
     available_at: Mapped[datetime] = mapped_column(Moment, index=True)
     sends: Mapped[int] = mapped_column(Integer, default=0)
-    #: When it was last handed to the broker; None before that.
+    #: When it was last sent to the broker.
     sent_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
-    #: Since when workers have given it back, because they could not begin it.
+    #: Since when workers have returned it, because they could not begin.
     held_since: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    #: Since when it waits for a worker: when it was to be sent first, whatever happened since.
+    #: When it was first due: since then the task waits for a worker.
     due_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
