@@ -72,3 +72,8 @@ def test_other_names_are_not_found(code: str) -> None:
 def test_a_label_that_the_walkthrough_lacks_is_found(docstring: str) -> None:
     found = added(stops.find_wrong_stops, "app/web/serving/new.py", f'"""{docstring}"""')
     assert "app/web/serving/new.py" in {wrong.split()[0] for wrong in found}
+
+
+def test_a_stop_without_a_label_is_found() -> None:
+    found = added(stops.find_wrong_stops, "docs/walkthrough.md", "## 13. The end\n\n`app/core/errors.py`")
+    assert "app/core/errors.py has no label (13, 13)" in found

@@ -127,7 +127,7 @@ def separate_input(change: Change, settings: Settings, task: Task, shown_input: 
         encoded = to_json(task.input)
         check_kept(encoded, "input", settings)
         shown_input = place(change.session, len(encoded))(show_input, encoded, rules, settings)
-    remember_new(change.session, task, rules, shown_input.own)
+    task.secrets = remember_new(change.session, task, rules, shown_input.own)
     if shown_input.apart is None:
         task.input_shown = shown_input.kept
         return None

@@ -148,12 +148,13 @@ def rules_of(session: Session, task: Task) -> Rules:
     return Rules() if policies is None else policies.task_rules(session, task)
 
 
-def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> None:
-    """Keep with a task that is being stored what was learned from its input: `own` of the `rules` of its agent's."""
+def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> Any:
+    """Remember the secrets of a new task's input, `own`, and return what the ledger stores of them with the task."""
     policies: Policies | None = session.info.get(POLICIES)
-    if policies is not None:
-        task.secrets = describe(rules, own)
-        policies.remember(task, rules, own)
+    if policies is None:
+        return None
+    policies.remember(task, rules, own)
+    return describe(rules, own)
 
 
 def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
