@@ -220,7 +220,7 @@ def test_ctrl_c_prints_how_to_continue_and_ends_with_130(cli: CommandLine, monke
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("swallowtail.app.core.services.follower.Follower._listen", interrupt)
+    monkeypatch.setattr("swallowtail.app.core.services.follower.Follower._wait", interrupt)
     result = cli.run("watch", "demo", "--task", task_id, "--json")
 
     assert result.exit_code == 130
