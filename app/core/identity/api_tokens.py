@@ -1,7 +1,6 @@
-"""Tokens that one gives to programs and pages: personal ones for one's own scripts, others for front ends.
+"""Issues, lists and revokes personal tokens (for scripts) and API tokens (for front ends).
 
-Before the road: REST, the pages and the command line mint, list and revoke here. No token can do more than whoever
-mints it; what a front end's token may do at all is `FOR_FRONT_ENDS`.
+No token allows more than its creator may do. `FOR_FRONT_ENDS` lists what an API token may allow.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from swallowtail.app.core.validation import check_instance_id, check_line, check
 #: Checks, in the transaction of a change, whether the caller may make it.
 Check = Callable[[Change], object]
 
-#: All that a page of somebody else's may be allowed.
+#: Acts that an API token may allow.
 FOR_FRONT_ENDS = frozenset({Act.READ, Act.SUBMIT, Act.CANCEL, Act.RETRY})
-#: What makes sense with one task.
+#: Acts that an API token for one task may allow.
 _WITH_A_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 
 
@@ -70,7 +69,7 @@ class FrontEndTokenRequest:
     lifetime: float | None = None
 
 
-def issue_personal(runtime: CallContext, wish: PersonalTokenRequest) -> IssuedToken:
+def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> IssuedToken:
     """Mint a token with which a program acts as the caller.
 
     Raises:
@@ -83,10 +82,10 @@ def issue_personal(runtime: CallContext, wish: PersonalTokenRequest) -> IssuedTo
     require_outside(actor, Act.MANAGE_OWN_TOKENS)
     if actor.user_id is None:
         raise Forbidden("only users have personal tokens")
-    acts = None if wish.acts is None else _check_acts(wish.acts, frozenset(Act))
+    acts = None if request.acts is None else _check_acts(request.acts, frozenset(Act))
     if actor.acts is not None and (acts is None or not acts <= actor.acts):
         raise Forbidden("a token cannot create a token with more permissions")
-    instance_id = None if wish.instance_id is None else check_instance_id(wish.instance_id)
+    instance_id = None if request.instance_id is None else check_instance_id(request.instance_id)
 
     def check(change: Change) -> None:
         change.require_outside(Act.MANAGE_OWN_TOKENS)
@@ -95,15 +94,15 @@ def issue_personal(runtime: CallContext, wish: PersonalTokenRequest) -> IssuedTo
 
     row = AccessToken(kind="personal", user_id=actor.user_id, acts=_names(acts), instance_id=instance_id)
     longest = timedelta(days=runtime.settings.personal_token_days)
-    row.expires_at = _expiry(wish.lifetime, longest, _end_of_personal(runtime, actor.token_id))
-    row.id, row.name = str(uuid.uuid4()), check_line(wish.name, "name", longest=200)
+    row.expires_at = _expiry(request.lifetime, longest, _end_of_personal(runtime, actor.token_id))
+    row.id, row.name = str(uuid.uuid4()), check_line(request.name, "name", longest=200)
     secret = make_secret("personal", row.id)
     row.secret_hash = secret.hash
     mine = (AccessToken.kind == "personal", AccessToken.user_id == actor.user_id)
     return IssuedToken(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check), secret.text)
 
 
-def issue_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndTokenRequest) -> IssuedToken:
+def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndTokenRequest) -> IssuedToken:
     """Mint a token that lets a page see one instance, or one task in it.
 
     Raises:
@@ -113,22 +112,22 @@ def issue_front_end(runtime: CallContext, tokens: Tokens, wish: FrontEndTokenReq
         NotSetUp: there is no key to sign with.
     """
     actor = runtime.caller.actor
-    instance_id = check_instance_id(wish.instance_id)
+    instance_id = check_instance_id(request.instance_id)
     with runtime.db.read() as session:
         require(session, actor, Act.ISSUE_TOKENS, instance_id)
-        acts = _check_acts(wish.acts, FOR_FRONT_ENDS if wish.task_id is None else _WITH_A_TASK)
+        acts = _check_acts(request.acts, FOR_FRONT_ENDS if request.task_id is None else _WITH_A_TASK)
         for act in acts:
             require(session, actor, act, instance_id)
-        task_id = None if wish.task_id is None else _check_task(session, instance_id, wish.task_id)
+        task_id = None if request.task_id is None else _check_task(session, instance_id, request.task_id)
 
     def check(change: Change) -> None:
         for act in (Act.ISSUE_TOKENS, *acts):
             change.require(act, instance_id)
 
     row = AccessToken(kind="front_end", instance_id=instance_id, task_id=task_id, acts=_names(acts))
-    row.id, row.name, row.user_id = str(uuid.uuid4()), check_line(wish.name, "name", longest=200), actor.user_id
-    row.fields = None if wish.fields is None else _check_fields(wish.fields)
-    expires = _expiry(wish.lifetime, timedelta(hours=runtime.settings.front_end_token_hours), None)
+    row.id, row.name, row.user_id = str(uuid.uuid4()), check_line(request.name, "name", longest=200), actor.user_id
+    row.fields = None if request.fields is None else _check_fields(request.fields)
+    expires = _expiry(request.lifetime, timedelta(hours=runtime.settings.front_end_token_hours), None)
     row.expires_at = expires
     signed = tokens.sign_front_end(row, expires)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
@@ -211,8 +210,8 @@ def _store(
         row = AccessToken(**{**values, "created_at": change.now})
         change.session.add(row)
         change.session.flush()
-        told = {"kind": row.kind, "name": row.name, "acts": row.acts, "expires_at": stamp(row.expires_at)}
-        change.audit(scope, "token.mint", "token", row.id, told)
+        detail = {"kind": row.kind, "name": row.name, "acts": row.acts, "expires_at": stamp(row.expires_at)}
+        change.audit(scope, "token.mint", "token", row.id, detail)
         return row
 
     return view_token(runtime.commit(work))

@@ -1,6 +1,6 @@
-"""Who is what in an instance: list, set, remove. Before the road; REST and the command line come through here.
+"""Lists, sets and removes the members of instances.
 
-Every change is audited and raises the access version, so that live connections are looked at again. An instance that
+Every change is audited and raises the permission version, so that live connections are checked again. An instance that
 has an owner always keeps one.
 """
 
@@ -127,8 +127,8 @@ def _settle(change: Change, instance_id: str, user: User, before: Role | None, a
             .values(revoked_at=change.now)
             .execution_options(synchronize_session=False)
         )
-    told = {"name": user.name, "before": before and before.value, "after": after and after.value}
-    change.audit(instance_id, Act.MANAGE_MEMBERS, "user", user.id, told)
+    detail = {"name": user.name, "before": before and before.value, "after": after and after.value}
+    change.audit(instance_id, Act.MANAGE_MEMBERS, "user", user.id, detail)
 
 
 def _check_role(role: object) -> Role:
@@ -147,7 +147,7 @@ def _check_instance(session: Session, instance_id: str) -> None:
 def _find_user(session: Session, actor: Actor, who: str) -> User:
     """Return a user by id, or by name if the caller knows them: otherwise names could be tried until one exists."""
     wanted = check_line(who, "name", longest=100).lower()
-    # A name may look like the id of somebody else: the id counts.
+    # A name may look like the id of another user: the id counts.
     found = session.scalars(select(User).where(or_(User.id == wanted, User.name == wanted))).all()
     user = min(found, key=lambda one: one.id != wanted, default=None)
     if user is None or (user.id != wanted and not _knows(session, actor, user)):

@@ -1,7 +1,7 @@
-"""Signing in at an identity provider: OpenID Connect's code flow with PKCE, spoken by Authlib. Before the road.
+"""Signs users in at an identity provider by OpenID Connect: the code flow with PKCE, through Authlib.
 
-What the provider is and which keys it has is asked with each sign-in: that is rare, and nothing kept can become wrong.
-Nothing here touches the database, so nobody waits for it while the provider thinks.
+Each sign-in reads the provider's configuration and keys again, so that no cached copy can be wrong. Nothing here uses the
+database, so that a slow provider blocks no transaction.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from swallowtail.app.core.errors import Unauthenticated, Unavailable
 from swallowtail.app.core.identity.jwks import PLAIN
 from swallowtail.app.core.identity.users import Identity
 
-#: What an ID token may be signed with, whatever the provider says that it can do: never a shared secret, never nothing.
+#: Accepted algorithms of ID tokens, whatever the provider offers: no shared secrets, no unsigned tokens.
 ALGORITHMS = ["RS256", "ES256"]
 _DISCOVERY = "/.well-known/openid-configuration"
-#: Characters of a secret that stands for one try to sign in; PKCE wants 43 to 128.
+#: Length of each secret of a sign-in; PKCE requires 43 to 128 characters.
 _LENGTH = 48
 _WRONG = "the identity provider's answer cannot be used; sign in again"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to sign in: what has to come back, and where the provider sends the browser."""
+    """One sign-in: the secrets that the provider returns, and the address for its answer."""
 
     state: str
     nonce: str
@@ -49,7 +49,7 @@ class Attempt:
 
     @classmethod
     def begin(cls, redirect_uri: str) -> Self:
-        """Return a new one with secrets of its own."""
+        """Return a new sign-in with new secrets."""
         return cls(generate_token(_LENGTH), generate_token(_LENGTH), generate_token(_LENGTH), redirect_uri)
 
 
@@ -89,36 +89,36 @@ class Provider:
             )
         return str(url)
 
-    def finish(self, attempt: Attempt, told: Mapping[str, str]) -> Identity:
-        """Return whom the provider vouches for.
+    def finish(self, attempt: Attempt, query: Mapping[str, str]) -> Identity:
+        """Return the identity that the provider confirms.
 
         Args:
-            attempt: what was begun in the same browser.
-            told: the query with which the browser came back.
+            attempt: the sign-in that the same browser began.
+            query: the query of the browser's request after the sign-in.
 
         Raises:
-            Unauthenticated: this is not the answer to the attempt, or its token is not right in every part.
-            Unavailable: the provider is away, or answers what nobody can read.
+            Unauthenticated: the answer is not for this sign-in, or its token is invalid.
+            Unavailable: the provider is down, or its answer cannot be read.
         """
         settings = self._settings
-        if not hmac.compare_digest(attempt.state.encode(), told.get("state", "").encode()):
+        if not hmac.compare_digest(attempt.state.encode(), query.get("state", "").encode()):
             raise Unauthenticated("this sign-in was started elsewhere; try again")
-        if told.get("iss", settings.oidc_issuer) != settings.oidc_issuer:
+        if query.get("iss", settings.oidc_issuer) != settings.oidc_issuer:
             raise Unauthenticated(_WRONG)
-        if "code" not in told:
-            raise Unauthenticated(f"the identity provider refused: {told.get('error', 'without a reason')[:100]}")
+        if "code" not in query:
+            raise Unauthenticated(f"the identity provider refused: {query.get('error', 'without a reason')[:100]}")
         with self._client(attempt) as client:
             found = self._discover(client)
             try:
-                tokens = client.fetch_token(found["token_endpoint"], code=told["code"], code_verifier=attempt.verifier)
+                tokens = client.fetch_token(found["token_endpoint"], code=query["code"], code_verifier=attempt.verifier)
             except AuthlibBaseError:
                 raise Unauthenticated(_WRONG) from None
             except (httpx2.HTTPError, ValueError) as fault:
                 raise _away(fault) from None
             keys = self._read_json(client, found["jwks_uri"])
         claims = self._read(tokens, keys, attempt)
-        wish = claims.get("preferred_username") or claims.get("email")
-        return Identity(settings.oidc_issuer, claims["sub"], wish if isinstance(wish, str) else None)
+        name = claims.get("preferred_username") or claims.get("email")
+        return Identity(settings.oidc_issuer, claims["sub"], name if isinstance(name, str) else None)
 
     def _client(self, attempt: Attempt) -> Any:
         settings = self._settings
@@ -195,7 +195,7 @@ class Provider:
 
 
 def is_safe_address(address: str) -> bool:
-    """Tell whether what is said to an address can be read by nobody else: https, or a server on this machine."""
+    """Return whether an address is confidential: https, or a server on this machine."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 

@@ -1,7 +1,7 @@
-"""Sessions: from signing in to signing out. Before the road: REST, the pages and the command line begin them here.
+"""Opens, refreshes and closes sessions, for REST, the pages and the command line.
 
-A session is a row and a secret. The pages keep the secret in a cookie; a program keeps it to get access tokens with,
-and gets another secret with each, so that a stolen one that is used is noticed: whoever comes with an old one ends it.
+A session is a row and a secret. The pages keep the secret in a cookie. A program exchanges it for an access token and
+the next secret; a secret that is used twice was stolen, and ends the session.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from swallowtail.app.core.tables.auth import AccessToken, User
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What somebody gets who signed in. Neither token is kept here."""
+    """The result of a sign-in. Neither token is stored."""
 
     actor: Actor
     session_id: str
@@ -45,7 +45,7 @@ def sign_in(runtime: CallContext, tokens: Tokens, name: str, password: str) -> S
     """Begin a session by name and password.
 
     Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; nobody learns which.
+        Unauthenticated: the name is unknown, the password wrong, or the user disabled; the message is the same.
         TooFast: too many passwords are being checked.
         NotSetUp: there is no key to sign with.
     """
@@ -54,7 +54,7 @@ def sign_in(runtime: CallContext, tokens: Tokens, name: str, password: str) -> S
 
 
 def open_session(runtime: CallContext, tokens: Tokens, user: User) -> SignedIn:
-    """Begin a session of a user whom somebody has made sure of, such as an identity provider.
+    """Open a session of an authenticated user.
 
     Raises:
         Unauthenticated: the user was disabled, or all that was issued to them voided, since `user` was read.
@@ -97,12 +97,12 @@ def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
             return None
         row, user = found
         if row.secret_hash not in (secret_hash, following.hash):
-            # Only an earlier secret shows that somebody else has one. A session's id is not secret: tokens name it.
+            # Only an earlier secret proves a theft. The id of a session is not secret.
             if row.revoked_at is None and was_issued:
                 row.revoked_at = change.now
                 raise_version(change.session)
-                told = {"name": user.name, "session": session_id}
-                change.audit(SYSTEM_SCOPE, "session.replay", "user", user.id, told)
+                detail = {"name": user.name, "session": session_id}
+                change.audit(SYSTEM_SCOPE, "session.replay", "user", user.id, detail)
             return None
         if row.revoked_at is not None or row.expires_at is None or row.expires_at <= change.now or user.disabled_at:
             return None
@@ -117,7 +117,7 @@ def refresh(runtime: CallContext, tokens: Tokens, secret: str) -> SignedIn:
 
 
 def give_access(runtime: CallContext, tokens: Tokens, actor: Actor) -> tuple[str, datetime]:
-    """Return an access token for whoever has opened a session with its secret, and when it expires.
+    """Return an access token for the owner of a session, and when it expires.
 
     Raises:
         Unauthenticated: the user is gone or disabled.
@@ -148,7 +148,7 @@ def sign_out(runtime: CallContext) -> None:
     """End the session whose token the caller shows, or the personal token itself.
 
     Raises:
-        Unauthenticated: nobody said who they are.
+        Unauthenticated: the caller is anonymous.
         Forbidden: a front end's token is not its bearer's to end.
         Conflict: there is nothing to end here: an identity provider issued the token, or none is needed.
     """

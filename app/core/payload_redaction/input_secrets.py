@@ -1,7 +1,7 @@
-"""The texts in the secret fields of tasks' inputs, which are hidden in all that is told of them. Beside `core/payload_redaction/rules`.
+"""Finds the texts in the secret fields of tasks' inputs, and stores them with the task.
 
-They are learned from an input once and kept with its task, in the column `secrets`: `{"by": rules, "values": […]}`, or
-`{"by": rules, "mute": true}` where there are more than are looked for. By other rules they are learned anew.
+The column `secrets` has `{"by": rules, "values": […]}`, or `{"by": rules, "mute": true}` if there are too many. For
+other rules they are found again.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, un
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.tables.unreadable import deserialize, is_unreadable, sound
 
-#: Large inputs that are read at once.
+#: Most artifacts in one query.
 _APART = 20
-#: Tasks whose secret texts are read at once: all of a snapshot.
+#: Most tasks in one query: all of a snapshot.
 _TOGETHER = 200
 
-#: A task's id, and what reads its input.
+#: The id of a task, and a reader of its input.
 _Source = tuple[str, Callable[[], Any]]
 
 
 def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
-    """Return what is hidden in all that is told of stored tasks, by id, for what is hidden in all of their agents'.
+    """Return the rules of stored tasks by id; `wanted` has the rules of their agents.
 
-    Those whose input cannot be read are left out.
+    Tasks whose input cannot be read are left out.
     """
     if not wanted:
         return {}
@@ -44,7 +44,7 @@ def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
     ids = list(wanted)
     for start in range(0, len(ids), _TOGETHER):
         some = Task.id.in_(ids[start : start + _TOGETHER])
-        # As text, which is parsed where it holds nobody up: it is as large as what is secret in the inputs.
+        # As text, which a worker thread parses: it may be large.
         rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
         size = sum(len(text or "") for _, text in rows)
         found |= place(session, size)(_recognise_all, keyring_of(session), rows, wanted)
@@ -57,7 +57,7 @@ def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
 
 
 def describe(rules: Rules, own: Rules) -> dict[str, Any]:
-    """Return what is kept with a task of what was learned: `own` of `rules`."""
+    """Return the content of the column `secrets`: `own` was made of `rules`."""
     return {"by": fingerprint(rules), **({"mute": True} if own.mute else {"values": own.values})}
 
 
@@ -79,7 +79,7 @@ def _recognise(kept: Any, rules: Rules) -> Rules | None:
 
 
 def _read_inputs(session: Session, task_ids: Sequence[str]) -> Iterator[tuple[list[_Source], int]]:
-    """Give what reads some of the inputs, and how many bytes these are: they are parsed where they are learned."""
+    """Yield readers of some of the inputs with their total size. A worker thread parses them."""
     if not task_ids:
         return
     keyring, inside, sources = keyring_of(session), 0, list[_Source]()
@@ -114,7 +114,7 @@ def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[
         try:
             found[task_id] = wanted[task_id].hiding(sound(read(), "the input"))
         except Exception as fault:
-            # Nobody can tell what it says, and neither can a run: there is nothing to hide, and nothing to remember.
+            # A run cannot read it either, so that there is nothing to hide.
             if not is_unreadable(fault):
                 raise
     return found

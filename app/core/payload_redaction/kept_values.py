@@ -1,8 +1,7 @@
-"""What is shown of a payload, kept beside it in its row: redacted once, and again only by other rules. Beside the road.
+"""Redacts payloads once and stores the result beside them, until the rules change.
 
-A column `…_shown` holds `{"of": hash}` where nothing is hidden in the value, and `{"of": hash, "as": redacted}` where
-something is. The hash is of the value and of all that decides what is hidden in it: what is kept of another value, or
-was made by other rules or another version of ours, is not looked at, and made anew.
+A column `…_shown` has `{"of": hash}` if nothing in the value is hidden, else `{"of": hash, "as": redacted}`. The hash is
+of the value and of everything that decides what is hidden. A stored redaction with another hash is made again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark
 
-#: Key in `Session.info` of what was made in a session and is to be kept: by model, id and column.
+#: Key in `Session.info` of the redactions to store, by model, id and column.
 MADE = "made"
 Made = dict[tuple[type[Base], str, str], Any]
 
@@ -35,50 +34,50 @@ _PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.found.pattern) for one
 
 @lru_cache(maxsize=256)
 def fingerprint(rules: Rules) -> str:
-    """Return what tells rules, and this version's way of going by them, from all others, in hex."""
-    told = [sorted(rules.names), rules.emails, rules.values, rules.all, rules.mute, rules.most_values]
+    """Return a hash of the rules and of this version's patterns, in hex."""
+    parts = [sorted(rules.names), rules.emails, rules.values, rules.all, rules.mute, rules.most_values]
     digest = _PATTERNS.copy()
-    digest.update(to_json(told))
+    digest.update(to_json(parts))
     return digest.hexdigest()
 
 
 def make(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> dict[str, Any]:
-    """Return what is to be kept of a JSON value that is `encoded` as JSON.
+    """Return the redaction to store of a JSON value; `encoded` is its JSON.
 
-    `learning`: the texts in its own secret fields are hidden wherever else they are in it.
+    `learning`: the texts in its own secret fields are hidden everywhere in it.
     """
-    told = redact(value, rules.hiding(value) if learning else rules, encoded)
+    redacted = redact(value, rules.hiding(value) if learning else rules, encoded)
     kept = {_OF: _hash(encoded, rules)}
-    return kept if told == value else {**kept, _AS: told}
+    return kept if redacted == value else {**kept, _AS: redacted}
 
 
 def is_good(kept: Any, rules: Rules, encoded: bytes) -> bool:
-    """Tell whether what is kept was made of a value, which is `encoded` as JSON, by these rules."""
+    """Return whether a stored redaction is of this value, `encoded` as JSON, and of these rules."""
     return isinstance(kept, dict) and kept.get(_OF) == _hash(encoded, rules)
 
 
 def told_by(kept: Any, value: Any) -> Any:
-    """Return what may be seen of a value by what is kept of it; the value itself where nothing is."""
+    """Return the redacted value by its stored redaction; the value itself if there is none."""
     return value if kept is None else kept.get(_AS, value)
 
 
 def show(session: Session, row: Any, column: str, rules: Rules, *, learning: bool = False) -> Any:
-    """Return what may be seen of a row's payload; what is not kept yet is made and noted. It holds nobody up.
+    """Return a row's redacted payload, which is made and noted for storing if needed. Large values use a worker thread.
 
-    `row` may have been read in another session. `learning`: see `make`.
+    `row` may be of another session. `learning`: see `make`.
     """
     value, name = getattr(row, column), f"{column}_shown"
     if value is None:
         return None
     find = _found(session, row, name)
-    told, made = place_for(session, value)(_show, value, rules, find, learning)
+    shown, made = place_for(session, value)(_show, value, rules, find, learning)
     if made is not None:
         note(session, type(row), row.id, name, made)
-    return told
+    return shown
 
 
 def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> tuple[Any, Any]:
-    """Return what may be seen of a value, and what is to be kept of it, None where that is kept already."""
+    """Return the redacted value, and the redaction to store, None if it is stored already."""
     value = bearable(value)
     encoded = to_json(value)
     if is_mark(value):
@@ -91,13 +90,13 @@ def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> 
 
 
 def note(session: Session, model: type[Base], row_id: str, column: str, kept: Any) -> None:
-    """Have something kept with its row after the transaction of this session."""
+    """Note a redaction that is stored after the transaction of this session."""
     made: Made = session.info.setdefault(MADE, {})
     made[model, row_id, column] = kept
 
 
 def store(session: Session, made: Made) -> None:
-    """Keep what was made with those of the rows that are still there. Waits for no row that somebody else holds."""
+    """Store redactions with the rows that still exist, except rows that are locked."""
     keyring = keyring_of(session)
     for model, column in {(model, column) for model, _, column in made}:
         table: Any = model.__table__
@@ -113,7 +112,7 @@ def store(session: Session, made: Made) -> None:
 
 
 def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
-    """Return what is kept, as it was made; None where that cannot be opened. `stored` is its column's text."""
+    """Return a stored redaction; None if it cannot be decrypted. `stored` is the text of its column."""
     try:
         return None if stored is None else unseal(keyring, model, row_id, column, deserialize(stored))
     except (KeyMissing, Tampered):
@@ -125,13 +124,13 @@ def _hash(encoded: bytes, rules: Rules) -> str:
 
 
 def _found(session: Session, row: Any, name: str) -> Callable[[], Any]:
-    """Return what gives what is kept: it is parsed and opened where the value is looked at."""
+    """Return a function that reads the stored redaction, for the worker thread."""
     if name in row.__dict__:
         return partial(row.__dict__.get, name)
     return partial(unsealed, keyring_of(session), type(row), row.id, name, find_text(session, type(row), row.id, name))
 
 
 def find_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
-    """Return the text of a row's column as it is stored."""
+    """Return the stored text of a row's column."""
     text: str | None = session.scalar(select(cast(getattr(model, column), Text)).where(model.id == row_id))
     return text

@@ -1,8 +1,4 @@
-"""What an instance has decided about its payloads, and the rules that come of it for what is told of a task.
-
-Beside the road: whoever records or shows something asks for its rules here. They come from the settings, the
-instance's policy and the agent's schemas, and are remembered for `policy_seconds`.
-"""
+"""Combines instance policies, settings and agents' schemas into redaction rules, cached for `policy_seconds`."""
 
 from __future__ import annotations
 
@@ -28,12 +24,12 @@ from swallowtail.app.core.tables.unreadable import Unreadable
 
 #: Key in `Session.info`.
 POLICIES = "policies"
-#: Rules that are remembered at most, of instances and agents, and of tasks.
+#: Most cached rules of agents in instances, and of tasks.
 _MOST = 2000
 
 
 class Policies:
-    """One process's memory of policies and schemas."""
+    """The cache of rules of one process."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = settings.policy_seconds
@@ -51,11 +47,11 @@ class Policies:
         return Rules(self._names, self._emails, most_values=self._most)
 
     def rules(self, session: Session, instance_id: str, kind: str) -> Rules:
-        """Return what is hidden in all of an agent's payloads in an instance."""
+        """Return the rules of an agent in an instance."""
         return self.rules_by_kind(session, instance_id, {kind})[kind]
 
     def rules_by_kind(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
-        """Return what is hidden in all payloads of several agents in an instance, with one query at most."""
+        """Return the rules of several agents in an instance, with one query at most."""
         moment = self._clock()
         with self._lock:
             known = {kind: self._known.get((instance_id, kind)) for kind in kinds}
@@ -72,19 +68,19 @@ class Policies:
         return found
 
     def task_rules(self, session: Session, task: Task) -> Rules:
-        """Return what is hidden in all that is told of a task: also the values of its secret fields, wherever."""
+        """Return the rules of a task, which also hide the values of its secret fields everywhere."""
         rules = self.rules(session, task.instance_id, task.kind)
         return self._recall(task.id, rules) or self._learn(session, {task.id: rules})[task.id]
 
     def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
-        """Return what `task_rules` does for tasks of one instance, by id; their inputs are read only as need be."""
+        """Return the rules of tasks of one instance by id. Inputs are read only if needed."""
         by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
         found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
         missing = {task.id: by_kind[task.kind] for task in tasks if found[task.id] is None}
         return {task_id: rules for task_id, rules in found.items() if rules is not None} | self._learn(session, missing)
 
     def remember(self, task: Task, rules: Rules, own: Rules) -> None:
-        """Remember that `own` of `rules` is what `task_rules` is for a task that is being stored."""
+        """Cache the rules `own` of a task that is being stored, made of the agent's `rules`."""
         with self._lock:
             _remember(self._tasks, task.id, (rules, own))
 
@@ -101,13 +97,13 @@ class Policies:
         return wanted | learned
 
     def forget(self) -> None:
-        """Look again at the next question: a policy was changed here."""
+        """Clear the cache after a change of a policy."""
         with self._lock:
             self._known.clear()
             self._tasks.clear()
 
     def _read(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
-        # A row at least, though there be neither policy nor cards.
+        # At least one row, even without a policy and cards.
         anchor = select(literal(1).label("one")).subquery()
         own = (InstancePolicy.secret_fields, InstancePolicy.hide_emails)
         query = select(*own, Agent.kind, Agent.input_schema, Agent.output_schema).select_from(anchor)
@@ -125,7 +121,7 @@ class Policies:
 
 
 def whole_input(session: Session, row: Task | Schedule) -> Any:
-    """Return an input as it was submitted, wherever it is. Raises Unreadable, KeyMissing, Tampered."""
+    """Return an input as it was submitted, from its row or artifact. Raises Unreadable, KeyMissing, Tampered."""
     return row.input if row.input_artifact_id is None else _read_apart(session, row.input_artifact_id)
 
 
@@ -137,13 +133,13 @@ def _read_apart(session: Session, artifact_id: str) -> Any:
 
 
 def rules_for(session: Session, instance_id: str, kind: str) -> Rules:
-    """Return what is hidden in all of an agent's payloads in an instance, by the memory of the session's database."""
+    """Return the rules of an agent in an instance, from the cache of the session's database."""
     policies: Policies | None = session.info.get(POLICIES)
     return Rules() if policies is None else policies.rules(session, instance_id, kind)
 
 
 def rules_of(session: Session, task: Task) -> Rules:
-    """Return what is hidden in all that is told of a task."""
+    """Return the rules of a task."""
     policies: Policies | None = session.info.get(POLICIES)
     return Rules() if policies is None else policies.task_rules(session, task)
 
@@ -158,7 +154,7 @@ def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> Any:
 
 
 def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
-    """Return what `rules_of` does for tasks of one instance, by id. Their inputs need not be loaded."""
+    """Return the rules of tasks of one instance by id. Their inputs need not be loaded."""
     policies: Policies | None = session.info.get(POLICIES)
     if policies is None:
         return {task.id: Rules() for task in tasks}

@@ -1,7 +1,7 @@
-"""Keeps what is under the var directory from other users of the machine. Off the road, at the start of each process.
+"""Makes the var directory and our files in it private to the user, at the start of each process.
 
-The database, the embedded server's socket and the key that signs are in it. Neither the umask nor the mode that a
-directory already has may open them to others.
+It has the database, the embedded server's socket and the signing key. Neither the umask nor the directory's earlier mode
+may open them to other users.
 """
 
 from __future__ import annotations

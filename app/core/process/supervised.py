@@ -1,6 +1,6 @@
-"""Beside the road: one process under a supervisor, kept alive until it is told to stop.
+"""Runs one child process for a supervisor and restarts it until it is stopped.
 
-`scripts/supervise` has one for each line of the Procfile, `app/web/serving/multiprocess` one for each web process of several.
+`scripts/supervise` has one for each line of the Procfile, `app/web/serving/multiprocess` one for each web process.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LineSplitter:
 class Child:
     """Runs one command apart from the terminal, so that Ctrl-C reaches the supervisor only.
 
-    `say(text)` is told what happens to it, `show(name, line)` is given every line of its output; without `show` the
+    `say(text)` receives what happens to it, `show(name, line)` every line of its output; without `show` the
     output goes where the supervisor's does. With `own_session` it is the first of a session of its own, else only of a
     group in the supervisor's.
     """
@@ -80,7 +80,7 @@ class Child:
         """Run the command to its end and return how it ended: the exit code, or minus the signal's number."""
         process = await self._start()
         if self._stopping.is_set():
-            # `stop` came while it was being started, and found nobody to ask.
+            # `stop` was called during the start, before there was a process.
             process.terminate()
         code = await process.wait()
         await self._clear(process)
@@ -89,7 +89,7 @@ class Child:
     async def keep_running(self, final: Collection[int] = ()) -> int:
         """Run the command again whenever it ends, after a pause that grows while it keeps ending soon.
 
-        Returns how it ended once it was told to stop (0 when it did not run then), or at once an end that is `final`.
+        Returns the exit code after `stop` (0 if it was not running), or at once an exit code in `final`.
         """
         clock = asyncio.get_running_loop().time
         pause = self._patience.pause
@@ -158,7 +158,7 @@ class Child:
         )
 
     async def _clear(self, process: asyncio.subprocess.Process) -> None:
-        """End what the process left behind: a pool, say, has nobody to work for any more. Then show its last lines."""
+        """End the processes that it left behind, such as a pool, and show its last lines."""
         _signal_group(process.pid, signal.SIGKILL)
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=self._patience.grace)

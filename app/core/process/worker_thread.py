@@ -1,4 +1,4 @@
-"""Where a process does what only computes, for long: in a real thread, where greenlets would wait. Beside the road."""
+"""Chooses where to run long computations: in a worker thread, so that greenlets do not wait."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sqlalchemy.orm import Session
 
 #: Key in `Session.info`.
 OFFLOAD = "offload"
-#: Bytes of JSON that are looked at where they are: what is made to be slow costs up to 5 µs for each of them.
+#: Bytes of JSON up to which no worker thread is used: the slowest input takes 5 µs per byte.
 SMALL = 1024
 
 
 class Offload(Protocol):
-    """Runs a function that only computes, where it holds nobody up."""
+    """Runs a function that only computes, without blocking greenlets."""
 
     def __call__(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
         """Return what `work(*arguments)` returns, or raise what it raises."""
 
 
 def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Run it where it is asked for: right for a process of threads."""
+    """Run the function at once: right for a process of threads."""
     return work(*arguments)
 
 
@@ -39,7 +39,7 @@ NO_OFFLOADS = Offloads()
 
 
 def looks_small(value: Any) -> bool:
-    """Tell whether a value is of `SMALL` bytes of JSON or so at most, without a look at more of it than that."""
+    """Return whether a value has at most about `SMALL` bytes of JSON, without reading more of it."""
     room, pending = SMALL, [value]
     while pending and room >= 0:
         item = pending.pop()
@@ -55,11 +55,11 @@ def looks_small(value: Any) -> bool:
 
 
 def place(session: Session, size: int = SMALL + 1) -> Offload:
-    """Return where to compute in a transaction with so many bytes, or with nobody knows how many."""
+    """Return where to compute with `size` bytes; large by default."""
     offload: Offload = session.info.get(OFFLOAD, here)
     return here if size <= SMALL else offload
 
 
 def place_for(session: Session, value: Any) -> Offload:
-    """Return where to compute in a transaction with a value that is not encoded yet."""
+    """Return where to compute with a value that is not encoded yet."""
     return here if looks_small(value) else place(session)

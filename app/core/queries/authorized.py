@@ -1,7 +1,7 @@
-"""What somebody may see: every read of REST, the pages and the CLI, allowed by `core/security/permissions` before it is answered.
+"""Reads for one caller: checks the permission, reads the rows and masks the fields.
 
-Beside the road. `core/queries/rows` knows the rows; here it is decided whose they are, and `core/security/field_mask` says how much of
-them is shown. What is in no instance of the caller's is as unknown as what does not exist.
+`core/queries/rows` reads the rows, `core/security/permissions` decides, and `core/security/field_mask` masks. An object of
+another tenant looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from swallowtail.app.core.states import TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedReads:
-    """The reads of one transaction for one actor. Every method raises as `access.require` does."""
+    """The reads of one transaction for one actor. Every method raises as `permissions.require` does."""
 
     session: Session
     actor: Actor
 
     @property
     def view(self) -> View:
-        """What the actor is shown of an instance."""
+        """The field mask of the actor."""
         return view_of(self.actor)
 
     def may(self, act: Act, instance_id: str) -> bool:
-        """Tell whether the actor may do something in an instance."""
+        """Return whether the actor may do something in an instance."""
         try:
             require(self.session, self.actor, act, instance_id)
         except (NotFound, Forbidden, Unauthenticated):
@@ -70,21 +70,21 @@ class AuthorizedReads:
         return rows.read_instance(self.session, instance_id)
 
     def allowed(self, instance_id: str) -> list[str]:
-        """Return the names of what the actor may do in an instance, for menus."""
+        """Return the names of the acts that the actor may do in an instance, for menus."""
         return sorted(list_allowed(self.session, self.actor, instance_id))
 
     def role(self, instance_id: str) -> Role | None:
-        """Return what the actor is to an instance that they may read."""
+        """Return the actor's role in an instance."""
         require(self.session, self.actor, Act.READ, instance_id)
         return read_role(self.session, self.actor, instance_id)
 
     def outline(self, instance_id: str, bounds: Bounds) -> SnapshotRows:
-        """Return what a snapshot of an instance is made of; `view` says how much of it is shown."""
+        """Return the rows of a snapshot; `view` masks them."""
         require(self.session, self.actor, Act.READ, instance_id)
         return read_snapshot_rows(self.session, instance_id, bounds, self.view.task_id)
 
     def head(self, instance_id: str) -> Head:
-        """Return where an instance's log stands."""
+        """Return the head of an instance's log."""
         require(self.session, self.actor, Act.READ, instance_id)
         head = read_head(self.session, instance_id)
         if head is None:
@@ -178,7 +178,7 @@ class AuthorizedReads:
         return rows.list_agents(self.session)
 
     def doubts(self, agents: Iterable[AgentView]) -> dict[str, str | None]:
-        """Return what to tell of each agent's kind that no running worker knows."""
+        """Return a warning for each kind that no live worker knows."""
         return {agent["kind"]: find_doubt(self.session, agent["kind"]) for agent in agents}
 
     def agent(self, kind: str) -> AgentView:
@@ -202,6 +202,6 @@ class AuthorizedReads:
     def system_audit(
         self, wanted: Wanted, *, limit: int, cursor: str | None = None
     ) -> tuple[list[AuditEntryView], str | None]:
-        """Return entries about what is in no instance, likewise."""
+        """Return audit entries outside of instances, likewise."""
         require_outside(self.actor, Act.READ_SYSTEM_AUDIT)
         return list_entries(self.session, SYSTEM_SCOPE, wanted, limit=limit, cursor=cursor)

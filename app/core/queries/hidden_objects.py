@@ -1,7 +1,7 @@
-"""Whose something is that somebody was not shown: for the audit log, after they were told that it is not there.
+"""Finds which instance a hidden object belongs to, for the audit log.
 
-Beside the road. What is not there and what is not theirs look the same to them (`core/security/permissions`), and must go on doing
-so: nothing here is asked before they have their answer.
+A caller cannot tell a hidden object from a missing one (`core/security/permissions`). To keep it so, these functions run
+only after the answer was sent.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _ASKED: dict[str, Callable[[Session, Actor, str], object]] = {
     "schedule": lambda session, actor, value: require_schedule(session, actor, Act.READ, value),
     "artifact": lambda session, actor, value: AuthorizedReads(session, actor).artifact(value),
 }
-#: What can be looked for.
+#: Kinds of objects that can be hidden.
 KINDS = frozenset(_ASKED)
 
 
 def find_instance(session: Session, kind: str, object_id: str) -> str | None:
-    """Return the id of the instance that something of a kind is in; None when it is in none, or not there."""
+    """Return the id of an object's instance; None if the object has none or does not exist."""
     found: str | None = session.scalar(_SCOPES[kind](clean(object_id))) if kind in _SCOPES else None
     return found
 
 
 def find_hidden_instance(session: Session, actor: Actor, kind: str, object_id: str) -> str | None:
-    """Return the id of the instance that something is in which is there, and which an actor may not see.
+    """Return the instance of an object that exists and is hidden from an actor.
 
-    None when it is not there, or theirs to see, so that nothing was withheld from them.
+    None if the object does not exist, or if the actor may see it.
     """
     scope = find_instance(session, kind, object_id) if kind in KINDS else None
     if scope is None:

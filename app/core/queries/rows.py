@@ -1,4 +1,4 @@
-"""What callers see of the rows: single rows, lists with cursors, and snapshots. Reads only."""
+"""Reads rows as views: single objects, and lists with cursors."""
 
 from __future__ import annotations
 

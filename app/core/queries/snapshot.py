@@ -1,7 +1,7 @@
-"""Snapshots: the present state of an instance in outline, read at one moment, of bounded size. Reads only.
+"""Reads snapshots: the current tasks and steps of an instance at one moment, of bounded size.
 
-Beside the road, for `delivery/log/database_reader` and REST. A snapshot has no inputs, results and outputs: whoever needs one asks
-for its task or step. The number of queries does not depend on how many tasks, steps and kinds there are.
+A snapshot has no inputs, results and outputs; clients read these by task or step. The number of queries does not depend
+on the number of tasks, steps and kinds.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
-        """Return the bounds that the settings give."""
+        """Return the bounds of the settings."""
         return cls(settings.snapshot_tasks, settings.snapshot_steps, settings.snapshot_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRows:
-    """What a snapshot is made of, as it was read: at most as many tasks and steps as the bounds allow."""
+    """The rows of a snapshot, within the bounds."""
 
     head: Head
     instance_id: str
@@ -54,7 +54,7 @@ class SnapshotRows:
     is_whole: bool
 
     def build(self, view: View = FULL) -> dict[str, Any]:
-        """Return the snapshot with what a view shows of it. Only computes, and needs no session any more."""
+        """Return the snapshot, masked by a view. Needs no session."""
         outlines, room = _outline_tasks(self.tasks, self.rules, self.bounds.size)
         shown = _add_steps(outlines, self, room)
         return {
@@ -67,7 +67,7 @@ class SnapshotRows:
         }
 
     def encode(self, view: View = FULL) -> bytes:
-        """Return what `build` does as JSON."""
+        """Return the snapshot as JSON."""
         return to_json(self.build(view))
 
 
@@ -82,7 +82,7 @@ def snapshot(session: Session, instance_id: str, bounds: Bounds, task_id: str | 
 
 
 def read_snapshot_rows(session: Session, instance_id: str, bounds: Bounds, task_id: str | None = None) -> SnapshotRows:
-    """Read what a snapshot is made of. Raises NotFound."""
+    """Read the rows of a snapshot. Raises NotFound."""
     head = read_head(session, instance_id)
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")

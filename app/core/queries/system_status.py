@@ -1,6 +1,6 @@
-"""How the whole deployment is doing, as the database and the broker say: for readiness and metrics. Beside the road.
+"""Reads the state of the deployment from database and broker, for readiness and metrics.
 
-Reads only, and only what is open: what has ended is counted as it ends (`core/ledger/metrics`), never by looking.
+Reads open tasks only; ended tasks are counted as they end (`core/ledger/metrics`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swallowtail.app.core.tables.tasks import IS_OPEN, Outbox, Task
 
 log = structlog.get_logger(__name__)
 
-#: Longest that a look waits for the database, in seconds.
+#: Longest wait for the database, in seconds.
 PATIENCE = 1.0
 _OPEN = [status.value for status in TaskStatus if status not in TERMINAL]
 
@@ -42,7 +42,7 @@ class SystemStatus:
 
 
 def read_system_status(session: Session, most: int) -> SystemStatus:
-    """Look at what waits, and count no more of it than `most`: what is asked every few seconds costs no more then."""
+    """Read the system status; no count exceeds `most`, so that frequent reads stay cheap."""
     due = select(Outbox.due_at).where(Outbox.due_at <= db_now_once()).order_by(Outbox.due_at)
     waiting = session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
     since = session.scalar(due.limit(1))
@@ -54,7 +54,7 @@ def read_system_status(session: Session, most: int) -> SystemStatus:
 
 
 def count_open(session: Session, most: int) -> dict[str, int]:
-    """Return how many tasks have each status that is no end; of none are more counted than `most`."""
+    """Return the number of tasks by open status; no count exceeds `most`."""
     return {status: _count_open(session, status, most) for status in _OPEN}
 
 
@@ -70,7 +70,7 @@ def _seconds(clock: datetime, since: datetime | None) -> float:
 
 
 class SystemStatusCollector(Collector):
-    """The vitals as gauges, read whenever somebody asks for metrics."""
+    """The system status as gauges, read at each request for metrics."""
 
     def __init__(self, db: Database, settings: Settings, queue_depth: Callable[[], int | None]) -> None:
         """`queue_depth` returns how many messages wait in the broker's queue, None when that is unknown."""
@@ -79,11 +79,11 @@ class SystemStatusCollector(Collector):
         self._queue_depth = queue_depth
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing: to register is not to ask."""
+        """Return nothing, so that registration reads nothing."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Look now. What cannot be read is left out, and `swallowtail_database_readable` is 0."""
+        """Read the status. Without the database, gauges are left out and `swallowtail_database_readable` is 0."""
         yield from self._look()
         depth = self._queue_depth()
         if depth is not None:

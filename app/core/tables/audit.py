@@ -1,4 +1,4 @@
-"""The tables of the audit log. Only `core/audit/writer` adds to them, and only `core/maintenance/audit_cleanup` deletes."""
+"""The tables of the audit log. `core/audit/writer` adds entries, and `core/maintenance/audit_cleanup` deletes them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Sealing of payloads at rest: what the columns of `SEALED` hold in the database, beside what the program sees of it.
+"""Encrypts the payload columns listed in `SEALED`: ciphertext in the database, plain values in memory.
 
-Beside the road, below `core/database/database`. A row in memory is open, a row in the database sealed: listeners open what is loaded
-and seal what is flushed, once it was found of bearable depth and size: no entrance can forget that. Two kinds of
-statement pass them by and seal for themselves: bulk inserts of events (`core/ledger/event_log`), which are checked as they are
-recorded, and updates of columns (`core/ledger/transitions`), which are recorded.
+Listeners decrypt loaded rows and encrypt flushed ones, after checking depth and size, so that no writer can forget it.
+Two kinds of statements bypass the listeners and encrypt for themselves: bulk inserts of events (`core/ledger/event_log`)
+and updates of columns (`core/ledger/transitions`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from swallowtail.app.core.tables.tasks import Event, Step, Task
 from swallowtail.app.core.tables.unreadable import Placeholder
 from swallowtail.app.core.validation import LIMITS, check_kept
 
-#: The columns that are sealed, all of JSON; an artifact's content, which is bytes, is sealed beside them.
+#: The encrypted JSON columns. An artifact's content, which is bytes, is encrypted separately.
 SEALED: Mapping[type[Base], tuple[str, ...]] = {
     Task: ("input", "input_shown", "secrets", "result", "result_shown", "error"),
     Step: ("output", "output_shown", "error"),
@@ -118,7 +117,7 @@ def _open_row(target: Any, columns: Iterable[str]) -> None:
             try:
                 value = unseal(keyring, type(target), target.id, column, loaded[column])
             except (KeyMissing, Tampered) as fault:
-                # Nobody is to take what is sealed for what was sealed; and the other rows can be read all the same.
+                # The ciphertext must not be used as the value, and the other rows must stay readable.
                 value = Placeholder(fault)
             set_committed_value(target, column, value)
 

@@ -1,7 +1,7 @@
-"""Payloads that cannot be read: damaged in the database, changed, or sealed with a key that this process does not have.
+"""Handles payloads that cannot be read: damaged, changed, or encrypted with a missing key.
 
-Beside the road, below the ledger. Whatever is done to a task from outside needs none of its payloads and must not fail
-for them; only a claim reads the input and the saved outputs, and it sets the one task aside whose cannot be read.
+Operations on a task from outside do not need its payloads and must not fail for them. Only a claim reads the input and the
+saved outputs, and it fails the one task whose payloads cannot be read.
 """
 
 from __future__ import annotations
