@@ -1,4 +1,4 @@
-"""What a worker's processes and beat count can be scraped: children, their parent and the reaper added up."""
+"""What a worker's processes and beat count can be scraped: children, their parent and the sweeper process added up."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _check_counts(port: int) -> None:
 def _check_pools(*ports: int) -> None:
     """Each process has connections, and none of them more than it may."""
     for port in ports:
-        # A worker is ready before its reaper serves.
+        # A worker is ready before its sweeper process serves.
         told = wait_until(lambda port=port: _read(port), "it serves its numbers")  # type: ignore[misc]
         name = "swallowtail_database_connections"
         assert 0 < told[f"{name} in_use"] + told[f"{name} idle"] <= told["swallowtail_database_pool_limit"]
