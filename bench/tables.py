@@ -26,7 +26,7 @@ TITLES = {
     "per_s": "connections per s", "connected": "connected", "connect_cpu_us": "server CPU, µs per connection",
     "kb_per_client": "memory, KB per client",
 }  # fmt: skip
-_WORDS = {True: "reached", False: "not reached", None: "cannot be text"}
+_WORDS = {True: "reached", False: "not reached", None: "unknown"}
 
 
 def describe_machine() -> dict[str, Any]:

@@ -16,7 +16,7 @@ def test_goals_beside_a_peer_are_judged_by_its_figures() -> None:
 
 def test_nobody_can_tell_what_is_reached_beside_a_peer_that_failed() -> None:
     verdicts = [verdict for _, verdict in judge({OURS: QUICK, NODE: "it ended with 1"}, CONNECT)]
-    assert verdicts == ["cannot be told"] * 2
+    assert verdicts == ["unknown"] * 2
 
 
 def test_the_page_tells_ratios_and_failures() -> None:
