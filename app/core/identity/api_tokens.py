@@ -41,7 +41,7 @@ _WITH_A_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new token: `secret` is shown this once and not kept."""
+    """A new token. `secret` is shown once and not stored."""
 
     view: TokenView
     secret: str
@@ -49,7 +49,7 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class PersonalTokenRequest:
-    """A personal token to mint. `acts` None: all that its user may; `lifetime` in seconds, None: the longest."""
+    """A personal token to issue. `acts` None: all acts of the user; `lifetime` in seconds, None: the longest."""
 
     name: str
     acts: Collection[str] | None = None
@@ -59,7 +59,7 @@ class PersonalTokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class FrontEndTokenRequest:
-    """A front end's token to mint. `fields` None: all of `data`; `lifetime` in seconds, None: the longest."""
+    """An API token to issue. `fields` None: all of `data`; `lifetime` in seconds, None: the longest."""
 
     name: str
     instance_id: str
@@ -70,7 +70,7 @@ class FrontEndTokenRequest:
 
 
 def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> IssuedToken:
-    """Mint a token with which a program acts as the caller.
+    """Issue a token with which a program acts as the caller.
 
     Raises:
         Unauthenticated, Forbidden: the caller is no user, or shows a token that allows less.
@@ -92,7 +92,9 @@ def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> Issue
         if instance_id is not None:
             change.require(Act.READ, instance_id)
 
-    row = AccessToken(kind="personal", user_id=actor.user_id, acts=_names(acts), instance_id=instance_id)
+    row = AccessToken(
+        kind="personal", user_id=actor.user_id, acts=None if acts is None else sorted(acts), instance_id=instance_id
+    )
     longest = timedelta(days=runtime.settings.personal_token_days)
     row.expires_at = _expiry(request.lifetime, longest, _end_of_personal(runtime, actor.token_id))
     row.id, row.name = str(uuid.uuid4()), check_line(request.name, "name", longest=200)
@@ -103,7 +105,7 @@ def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> Issue
 
 
 def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndTokenRequest) -> IssuedToken:
-    """Mint a token that lets a page see one instance, or one task in it.
+    """Issue a token that shows one instance, or one task, to a front end.
 
     Raises:
         Unauthenticated, NotFound, Forbidden: the caller may not mint, or not do what the token is to allow.
@@ -124,7 +126,7 @@ def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndToken
         for act in (Act.ISSUE_TOKENS, *acts):
             change.require(act, instance_id)
 
-    row = AccessToken(kind="front_end", instance_id=instance_id, task_id=task_id, acts=_names(acts))
+    row = AccessToken(kind="front_end", instance_id=instance_id, task_id=task_id, acts=sorted(acts))
     row.id, row.name, row.user_id = str(uuid.uuid4()), check_line(request.name, "name", longest=200), actor.user_id
     row.fields = None if request.fields is None else _check_fields(request.fields)
     expires = _expiry(request.lifetime, timedelta(hours=runtime.settings.front_end_token_hours), None)
@@ -142,14 +144,14 @@ def list_own(runtime: CallContext) -> list[TokenView]:
 
 
 def list_front_ends(runtime: CallContext, instance_id: str) -> list[TokenView]:
-    """Return an instance's front-end tokens that are good, the latest first. Raises as `issue_front_end` does."""
+    """Return an instance's valid API tokens, the latest first. Raises as `issue_front_end` does."""
     with runtime.db.read() as session:
         require(session, runtime.caller.actor, Act.ISSUE_TOKENS, check_instance_id(instance_id))
     return _list(runtime, AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
 
 
 def revoke_own(runtime: CallContext, token_id: str) -> None:
-    """Revoke a personal token of the caller's; again changes nothing.
+    """Revoke a personal token of the caller; a second call changes nothing.
 
     Raises:
         Unauthenticated, Forbidden, InvalidInput: see `issue_personal`.
@@ -167,7 +169,7 @@ def revoke_own(runtime: CallContext, token_id: str) -> None:
 
 
 def revoke_front_end(runtime: CallContext, instance_id: str, token_id: str) -> None:
-    """Revoke a front end's token; again changes nothing. Raises as `issue_front_end` does; NotFound without one."""
+    """Revoke an API token; a second call changes nothing. Raises as `issue_front_end` does; NotFound without one."""
     instance_id = check_instance_id(instance_id)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
     check = partial(Change.require, act=Act.ISSUE_TOKENS, instance_id=instance_id)
@@ -175,7 +177,7 @@ def revoke_front_end(runtime: CallContext, instance_id: str, token_id: str) -> N
 
 
 def view_token(row: AccessToken) -> TokenView:
-    """Return what its owner sees of a token."""
+    """Return the view of a token for its owner."""
     return TokenView(
         id=row.id,
         kind=row.kind,
@@ -200,7 +202,7 @@ def _store(
         check(change)
         known = change.session.get(AccessToken, new.id)
         if known is not None:
-            # The commit of an earlier try went through after all.
+            # The commit of an earlier try succeeded.
             return known
         if new.instance_id is not None and read_head(change.session, new.instance_id) is None:
             raise NotFound("there is no such instance", field="instance_id")
@@ -275,17 +277,14 @@ def _check_task(session: Session, instance_id: str, task_id: str) -> str:
 
 
 def _end_of_personal(runtime: CallContext, token_id: str | None) -> datetime | None:
-    """Return when the token ends that the caller shows, if it is a personal one: it must not outlive itself."""
+    """Return when the caller's personal token expires: a token issued with it must not live longer."""
     with runtime.db.read() as session:
         same = (AccessToken.id == (token_id or ""), AccessToken.kind == "personal")
         return session.scalar(select(AccessToken.expires_at).where(*same))
 
 
 def _expiry(lifetime: float | None, longest: timedelta, until: datetime | None) -> datetime:
-    """Return when a token expires that is to live so many seconds; never after what it is made of, `until`.
-
-    Raises InvalidInput where that is not what was asked for; who asked for nothing gets as much as there is.
-    """
+    """Return when a new token expires: at `until` at the latest. Raises InvalidInput for a longer `lifetime`."""
     if lifetime is not None and not 1 <= lifetime <= longest.total_seconds():
         most = f"{longest.total_seconds():.0f}"
         raise InvalidInput(f"lifetime must be seconds, at least 1 and at most {most}", field="lifetime")
@@ -299,7 +298,3 @@ def _expiry(lifetime: float | None, longest: timedelta, until: datetime | None) 
             field="lifetime",
         )
     return until
-
-
-def _names(acts: frozenset[Act] | None) -> list[str] | None:
-    return None if acts is None else sorted(acts)
