@@ -1,1 +1,1 @@
-"""The client classes that are given to others: the client rule, fake sockets, and the real web process."""
+"""The client classes: the client rule, fake connections, and a real web process."""

@@ -1,4 +1,4 @@
-"""A stand-in for the Python client's connection: the test plays the server."""
+"""A fake connection for the Python client, with which a test acts as the server."""
 
 from __future__ import annotations
 

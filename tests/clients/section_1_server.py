@@ -1,4 +1,4 @@
-"""A server that knows section 1 of docs/protocol.md and nothing else: no numbers, no acknowledgements, no replay.
+"""A server that implements only section 1 of docs/protocol.md: no numbers, no acknowledgements, no replay.
 
 Run as `python -m tests.clients.section_1_server PORT`. Whoever subscribes is sent three events.
 """

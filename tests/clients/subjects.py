@@ -1,4 +1,4 @@
-"""The client classes as a test drives them: both record what their handlers were told."""
+"""Drives the client classes of both languages, and records the calls of their handlers."""
 
 from __future__ import annotations
 

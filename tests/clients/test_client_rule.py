@@ -1,4 +1,4 @@
-"""The client rule, the same cases for the Python and the JavaScript client."""
+"""The client rule, with the same cases for the Python and the JavaScript client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client classes and the real system: every event once and in order, whatever happens to the connection."""
+"""The client classes with real processes: every event once and in order, through lost connections."""
 
 from __future__ import annotations
 

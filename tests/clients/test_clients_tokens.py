@@ -1,4 +1,4 @@
-"""The client classes where callers say who they are: tokens are shown and refreshed in place, and skips followed."""
+"""The client classes where callers authenticate: they show and renew tokens, and follow skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JavaScript client against a server that the test plays: the cases are in task_websocket_client.test.mjs."""
+"""The JavaScript client with a fake socket; the cases are in task_websocket_client.test.mjs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python client against a server that the test plays: what it asks for, what it hands on, and what it survives."""
+"""The Python client with a fake connection: its requests, the events that it passes on, the faults it survives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Socket.IO application that echoes, as the documents' own suites ask for, beside what a server already answers."""
+"""A Socket.IO application that echoes messages, as the test suites of the protocols require."""
 
 from __future__ import annotations
 

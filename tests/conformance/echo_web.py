@@ -1,4 +1,4 @@
-"""The web process as it is served, with the events of `echo` added: a program for the conformance cases."""
+"""The web process with the events of `echo` added, as a program for the conformance cases."""
 
 from __future__ import annotations
 

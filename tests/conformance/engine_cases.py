@@ -1,4 +1,4 @@
-"""What the document of the Engine.IO protocol, v4, has servers do, case by case as its own test suite has them.
+"""Cases of the Engine.IO protocol, v4, from its document and its own test suite.
 
 Its suite speaks to a server that echoes; here a server is asked to connect a namespace, which it answers as well.
 """

@@ -1,4 +1,4 @@
-"""Events, acknowledgements and rooms: both ways, with binary. See `socket_cases`."""
+"""Cases of events, acknowledgements and rooms in both directions, with binary data; see `socket_cases`."""
 
 from __future__ import annotations
 

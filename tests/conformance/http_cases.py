@@ -1,4 +1,4 @@
-"""What an answer to a request over HTTP looks like, as the tests of Node's engine.io have it; see `engine_cases`."""
+"""Cases of HTTP responses, from the tests of Node's engine.io; see `engine_cases`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection byte for byte: what the protocol documents say is said here, not by a library that knows better."""
+"""A connection that sends and receives bytes of the protocol without a client library."""
 
 from __future__ import annotations
 

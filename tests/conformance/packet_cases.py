@@ -1,4 +1,4 @@
-"""Packets that cannot be read: what they do to their sender's connection. See `socket_cases`."""
+"""Cases of malformed packets, and their effect on the connection; see `socket_cases`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers under examination as processes: ours in each of its modes, stock Flask-SocketIO, and Node's socket.io."""
+"""The tested servers as processes: Swallowtail in each mode, stock Flask-SocketIO, Node's socket.io."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages by long polling, as the document of the Engine.IO protocol and the suites have them; see `engine_cases`."""
+"""Cases of messages by long polling, from the Engine.IO document and test suites; see `engine_cases`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP by hand: a poll that is under way while something else happens, and requests that no client library makes."""
+"""HTTP requests by hand: a poll in progress, and requests that no client library sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document of the Socket.IO protocol, v5, has servers do, case by case as its own test suite has them.
+"""Cases of the Socket.IO protocol, v5, from its document and its own test suite.
 
 Its suite's server has a namespace `/custom` and events of its own, which `echo` gives to each server.
 """

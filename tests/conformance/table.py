@@ -1,4 +1,4 @@
-"""The rows of the tables in docs/conformance.md: a case, what it says, and whether each server passes."""
+"""The rows of the tables in docs/conformance.md: a case, its text, and the result of each server."""
 
 from __future__ import annotations
 

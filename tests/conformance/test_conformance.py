@@ -1,4 +1,4 @@
-"""Every case of the documents on our web process, Node's socket.io and stock Flask-SocketIO, and the table of it."""
+"""Runs every case on Swallowtail, Node's socket.io and stock Flask-SocketIO, and checks the table."""
 
 from __future__ import annotations
 

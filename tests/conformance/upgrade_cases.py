@@ -1,4 +1,4 @@
-"""From long polling to a websocket, as the document of the Engine.IO protocol and Node's tests have it."""
+"""Cases of the upgrade from long polling to a websocket; see `engine_cases`."""
 
 from __future__ import annotations
 

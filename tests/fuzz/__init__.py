@@ -1,1 +1,1 @@
-"""Generated input by the thousand: nothing breaks, nothing of another tenant comes to light. `--cases N` of each."""
+"""Generated input: nothing breaks, and no tenant sees another's data. `--cases N` sets their number."""

@@ -1,4 +1,4 @@
-"""How many cases there are."""
+"""The number of generated cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: two tenants on a real deployment that asks who they are, each with an owner who has a token.
+"""Two tenants on a real deployment with authentication, each with an owner who has a token.
 
 Each is told the other's marker, and looks for it in every byte that comes.
 """

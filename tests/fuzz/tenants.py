@@ -1,4 +1,4 @@
-"""Beside the road: two tenants, one of whom asks; nothing of the other's may ever be in an answer."""
+"""Two tenants, one of which sends requests; no response may hold data of the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The REST API under generated requests, by its own document: no 5xx, no traceback, nothing of the other tenant."""
+"""Generated requests from the OpenAPI document: no 5xx, no traceback, no data of the other tenant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Socket.IO under generated events: every one is answered, the connection stays, nothing of others is shown."""
+"""Generated Socket.IO events: each is answered, the connection stays open, no data of others is shown."""
 
 from __future__ import annotations
 

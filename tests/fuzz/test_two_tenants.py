@@ -1,4 +1,4 @@
-"""Two tenants do random things, to themselves and to each other; neither is ever sent a byte of the other's texts."""
+"""Two tenants perform random actions on themselves and each other; neither receives the other's data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Real programs for tests: servers, the system's own processes, and clients that record what they receive."""
+"""Real programs for tests: servers, the processes of Swallowtail, and clients that record what they receive."""

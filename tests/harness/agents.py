@@ -1,4 +1,4 @@
-"""Beside the road: agents that tests need and nobody else does. Loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents`."""
+"""Agents for tests only, loaded by `SWALLOWTAIL_AGENTS=tests.harness.agents`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: clients of httpx2 that are made by the hundred, without reading the same certificates for each."""
+"""Reads the certificates of httpx2 once, for the hundreds of clients that tests create."""
 
 from __future__ import annotations
 

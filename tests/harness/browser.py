@@ -1,4 +1,4 @@
-"""Beside the road: its far end as a person sees it, a real Chromium without a window."""
+"""A real Chromium without a window, and the errors of its pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: the main job, on a real document, and every event that it makes."""
+"""A social campaign on a real document, and every event that it records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: a line that tears. A TCP proxy that cuts Socket.IO connections in the middle of an event.
+"""A TCP proxy that cuts Socket.IO connections in the middle of an event.
 
 Whatever the client and however fast the events come, the same number of connections is lost, each inside a message.
 """

@@ -1,4 +1,4 @@
-"""Beside the road: a whole Swallowtail in a directory of its own: database, Redis, and any number of processes."""
+"""A whole deployment in a directory of its own: database, Redis, and any number of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: an event log as a list of short lines, so that a test can state all of it."""
+"""An event log as a list of short lines, so that a test can assert all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: settings for tests of faults, with short sweeps and pauses and the agents that only tests need."""
+"""Settings for tests of faults: short intervals and pauses, and the agents of the tests."""
 
 from __future__ import annotations
 

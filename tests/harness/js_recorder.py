@@ -1,4 +1,4 @@
-"""Beside the road: its far end in JavaScript; records what the npm client received, in order."""
+"""A JavaScript client in a process of its own, and the events that it receives, in order."""
 
 from __future__ import annotations
 

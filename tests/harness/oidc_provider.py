@@ -1,4 +1,4 @@
-"""Beside the road: an identity provider of OpenID Connect, a real server that does right or wrong as it is told.
+"""A real OpenID Connect provider, which a test can make answer wrongly.
 
     python -m tests.harness.oidc_provider PORT
 

@@ -1,4 +1,4 @@
-"""Beside the road: a task that stands in the middle of a step until the test opens its gate. (Agent: `agents.gate`.)"""
+"""A task that waits inside a step until the test lets it continue, by the agent `agents.gate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: loopback ports for test servers that nobody else on the machine is likely to take."""
+"""Loopback ports for test servers, which no other program is likely to use."""
 
 from __future__ import annotations
 

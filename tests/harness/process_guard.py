@@ -1,4 +1,4 @@
-"""Beside the road: the guard that ends a test run's processes when the test run itself is killed.
+"""Ends the processes of a test run when the test run itself is killed.
 
 Run as `python guard.py` with a pipe as its input. Lines `+PID` and `-PID` add and remove a session, `/PATH` adds a
 directory; when the pipe closes, however that came about, every process of the sessions still listed is killed and every

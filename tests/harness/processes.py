@@ -1,4 +1,4 @@
-"""Beside the road: Swallowtail's own processes as a test starts, freezes and kills them."""
+"""The processes of Swallowtail, which a test starts, freezes and kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: one real program a test started, with its log, its signals and its certain end."""
+"""One program that a test starts, with its log and signals; it ends with the test."""
 
 from __future__ import annotations
 

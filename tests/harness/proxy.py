@@ -1,4 +1,4 @@
-"""Beside the road: a TCP proxy on a loopback port, for lines that go wrong. What passes is its children's to say."""
+"""A TCP proxy on a loopback port; its subclasses decide what it forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: what statements a database was given, and which of them it would read a whole table for."""
+"""Collects the statements that a database executes, and finds those that read a whole table."""
 
 from __future__ import annotations
 

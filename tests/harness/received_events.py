@@ -1,4 +1,4 @@
-"""Beside the road: what a client received, in order, and ways to look at it."""
+"""The messages that a client received, in order, and queries on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: its far end, clients that record every event they receive, in order.
+"""Clients that record every event they receive, in order.
 
 `Recorder` knows section 1 of the protocol only. `ResumingRecorder` follows the client rule of section 2: it keeps
 the number of the last event, continues from there on another connection, and takes a snapshot when told to.

@@ -1,4 +1,4 @@
-"""Beside the road: a database that refuses writes, in the words of the real one."""
+"""A database that refuses writes, with the errors of the real one."""
 
 from __future__ import annotations
 

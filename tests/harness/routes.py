@@ -1,4 +1,4 @@
-"""Beside the road: applications that are made by the hundred, without compiling the same addresses for each."""
+"""Compiles the routes of Flask once, for the hundreds of applications that tests create."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: whether work on four times as much costs at most six times the processor time."""
+"""Checks that four times as much work takes at most six times the processor time."""
 
 from __future__ import annotations
 

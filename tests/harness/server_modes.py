@@ -1,4 +1,4 @@
-"""Beside the road: the ways in which a web process can serve sockets, by name: what a test of delivery is run in."""
+"""The modes in which a web process serves sockets, as parameters of tests."""
 
 from __future__ import annotations
 

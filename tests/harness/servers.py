@@ -1,4 +1,4 @@
-"""Beside the road: real Redis, PostgreSQL and RabbitMQ servers on private addresses, one call to start each."""
+"""Real Redis, PostgreSQL and RabbitMQ servers on private addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: which real services this machine has, and what happens to a test that needs a missing one."""
+"""Finds the services of this machine, and skips or fails tests whose service is missing."""
 
 from __future__ import annotations
 

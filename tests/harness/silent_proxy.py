@@ -1,4 +1,4 @@
-"""Beside the road: a line to Redis on which subscribers go deaf. A TCP proxy that swallows what they are sent.
+"""A TCP proxy to Redis that drops what subscribers are sent, without closing their connections.
 
 The connection stays up, commands are answered on every other connection, and what is published is taken: only the
 messages do not come. That is what a half-open connection or a filter in between looks like.

@@ -1,4 +1,4 @@
-"""Beside the road: all tables in an empty database, for the many tests that need no migration."""
+"""Creates all tables in an empty database, for tests that need no migration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the road: waiting for a condition of the running system, with a generous limit and a clear complaint."""
+"""Waits for a condition of the running system, with a generous limit and a clear error."""
 
 from __future__ import annotations
 

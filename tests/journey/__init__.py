@@ -1,1 +1,1 @@
-"""Real processes and real clients."""
+"""Tests with real processes and real clients."""

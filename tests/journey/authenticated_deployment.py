@@ -1,4 +1,4 @@
-"""Beside the road: a deployment where callers say who they are, with users, tokens and clients that show them."""
+"""A deployment where callers authenticate, with users, tokens and clients that show them."""
 
 from __future__ import annotations
 

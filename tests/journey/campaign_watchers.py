@@ -1,4 +1,4 @@
-"""What every watcher of a campaign on the example brief is told, and a client that loses its connection on the way."""
+"""The clients that watch a campaign on the example brief, one of which loses its connection."""
 
 from __future__ import annotations
 

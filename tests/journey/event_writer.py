@@ -1,4 +1,4 @@
-"""Writes tasks into a deployment's log as a worker would, without Celery: for tests of what happens to events afterwards."""
+"""Writes tasks into a deployment's log as a worker does, without Celery, for tests of delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of documentation name is there: files, links between them, settings."""
+"""The files, links and settings that the documentation names exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded server: where it listens, who may reach it, and one only per var directory."""
+"""The embedded server: its address, its permissions, and one server per var directory."""
 
 from __future__ import annotations
 

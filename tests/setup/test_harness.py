@@ -1,4 +1,4 @@
-"""The harness itself: what the journeys rely on."""
+"""The harness: what the journey tests rely on."""
 
 from __future__ import annotations
 

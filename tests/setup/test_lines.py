@@ -1,4 +1,4 @@
-"""What the supervisor shows of its children."""
+"""The output that the supervisor prints of its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the Procfile."""
+"""The Procfile is read by name, and errors in it are reported by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recording clients against a real deployment: each sees the whole of a task, in order."""
+"""The recording clients with a real deployment: each records all events of a task, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of what four times the size costs: a square fails, and the clock and garbage count for nothing."""
+"""The check of costs at four times the size: quadratic work fails it, and garbage collection does not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which the supervisor starts things, with programs that note when they begin and end."""
+"""The order in which the supervisor starts processes, with programs that record their start and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor with the real Procfile: what dies comes back, and nothing is left behind."""
+"""The supervisor with the real Procfile: it restarts processes that end, and leaves none running."""
 
 from __future__ import annotations
 

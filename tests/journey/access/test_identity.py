@@ -1,4 +1,4 @@
-"""Signing in on a real web process, in every mode; and no secret in any log, nor in the database as it is."""
+"""Sign-in at a real web process, in every mode; no secret is in a log or the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not numbered, for clients that are shown less: live progress, text, heads and resets, on real processes."""
+"""Live progress, text, heads and resets for clients with a restricted view, on real processes."""
 
 from __future__ import annotations
 

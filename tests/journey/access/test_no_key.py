@@ -1,4 +1,4 @@
-"""A real web process without a key of ours: who is let in by Socket.IO, and what is said to the others."""
+"""A web process without a signing key: whom Socket.IO accepts, and what the others receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in at a real identity provider, by a real web process: who is let in, and every way in which nobody is."""
+"""Sign-in at a real identity provider: who is accepted, and every way to be refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of long polling are let in, cut off, warned and refreshed like those of a websocket."""
+"""Long-polling clients are accepted, disconnected, warned and refreshed like websocket clients."""
 
 from __future__ import annotations
 

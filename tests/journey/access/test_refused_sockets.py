@@ -1,4 +1,4 @@
-"""Who was refused over Socket.IO is in the audit log: at the connection, at a subscription, when a token is renewed."""
+"""The audit log holds refusals by Socket.IO: of a connection, a subscription, a renewed token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords and keys of a deployment are in no process's arguments and in no log, also when what they open is away."""
+"""No process argument and no log holds a deployment's passwords and keys, also when a service is away."""
 
 from __future__ import annotations
 

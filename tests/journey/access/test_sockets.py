@@ -1,4 +1,4 @@
-"""Who is let in by Socket.IO, and who may watch what, on real web processes of every kind."""
+"""Whom Socket.IO accepts, and who may subscribe to what, in every mode of serving."""
 
 from __future__ import annotations
 

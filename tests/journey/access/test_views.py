@@ -1,4 +1,4 @@
-"""Clients that are shown less: one task, some fields; and clients whose token ends or is refreshed."""
+"""Clients with a restricted view (one task, some fields), and clients whose token ends or is renewed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following from the command line through what goes wrong: Redis away, failures, cancels, Ctrl-C, a closed pipe."""
+"""Following from the command line through faults: Redis away, failures, cancels, Ctrl-C, a closed pipe."""
 
 from __future__ import annotations
 

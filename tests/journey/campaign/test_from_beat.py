@@ -1,4 +1,4 @@
-"""The main job by schedule: real beats and a worker; each slot once, and told alike to everybody who watches."""
+"""A campaign by schedule: real beats and a worker; each slot fires once, and all clients receive the same."""
 
 from __future__ import annotations
 

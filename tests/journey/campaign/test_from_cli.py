@@ -1,4 +1,4 @@
-"""The main job from the command line: a campaign on a real document, told alike to everybody who watches."""
+"""A campaign from the command line on a real document: all clients receive the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job over REST: a campaign on a real document, told alike to everybody who watches."""
+"""A campaign over REST on a real document: all clients receive the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks over REST with real processes: cancelled, retried, submitted to two processes at once and without Redis."""
+"""Tasks over REST with real processes: cancels, retries, a double submission, and Redis away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both engines of the websockets under eventlet serve the same stream."""
+"""Both websocket engines under eventlet serve the same stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other programs send events of their own into our rooms with the stock API, and ours never travel that way."""
+"""Other programs emit into rooms with the stock API, and Swallowtail's events never use that channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Five thousand instances are joined by the clients of one web process, at a cost that grows with their number."""
+"""Clients of one web process subscribe to five thousand instances, at a linear cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web processes behind a real nginx as in the example: websockets anywhere, polling where it began.
+"""Web processes behind a real nginx, as in the example: websockets to any, polling to the same one.
 
 There are four at three addresses, the first of which two share, with the settings that the example's head exports and
 no others: so everybody has to say who they are.

@@ -1,4 +1,4 @@
-"""Bad input over long polling: the same refusals as by websocket; the session goes on, unless it was no packet."""
+"""Bad input over long polling is refused as by websocket, and the session continues if it was a packet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock clients that poll say and hear as much at once as those with a websocket."""
+"""Stock clients that poll send and receive as much at once as clients with a websocket."""
 
 from __future__ import annotations
 

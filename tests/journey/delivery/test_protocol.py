@@ -1,4 +1,4 @@
-"""What a client says and is told: the promised shapes, subscriptions with and without a past, live state."""
+"""The promised payloads, subscriptions with and without `since`, and live state."""
 
 from __future__ import annotations
 

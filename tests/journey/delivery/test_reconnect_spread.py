@@ -1,4 +1,4 @@
-"""Clients that would all come back at once are told to spread out: before a process ends, and when too many resume."""
+"""The server spreads reconnecting clients: before a process ends, and when too many resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client must not send: each is refused by name, and the connection stays up."""
+"""What a client must not send is refused with an error, and the connection stays open."""
 
 from __future__ import annotations
 

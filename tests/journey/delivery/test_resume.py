@@ -1,4 +1,4 @@
-"""Whatever breaks between the log and a client, the client has every event once and in order in the end."""
+"""After faults between log and client, the client has every event once and in order."""
 
 from __future__ import annotations
 

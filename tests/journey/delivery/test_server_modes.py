@@ -1,4 +1,4 @@
-"""The web process under each kind of concurrency: served, patched, started and ended alike."""
+"""The web process in each mode of serving: it starts, serves and ends alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real web process that has gone deaf says so, hears again by itself, and loses nothing of it."""
+"""A web process whose Redis subscription became silent reports it, recovers, and loses no event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that takes nothing costs the same after a thousand events and after more; the others miss nothing."""
+"""A stalled client has a constant cost, and the other clients miss no event."""
 
 from __future__ import annotations
 

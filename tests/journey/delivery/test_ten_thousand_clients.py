@@ -1,4 +1,4 @@
-"""Ten thousand clients in one web process: each is subscribed, and each gets the event."""
+"""Ten thousand clients in one web process: each is subscribed and receives the event."""
 
 from __future__ import annotations
 

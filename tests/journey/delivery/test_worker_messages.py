@@ -1,4 +1,4 @@
-"""What a real worker publishes while a task runs: events, live progress and text, each on its channel."""
+"""The messages that a real worker publishes while a task runs: events, live progress and text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The distributed deployment: PostgreSQL, Redis on a port and RabbitMQ by settings, and several of each process."""
+"""A distributed deployment by settings: PostgreSQL, Redis, RabbitMQ, and several of each process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody who may publish and enqueue can make a strict deployment do: nothing that is not in its database."""
+"""Forged messages in a strict deployment show and run nothing that is not in its database."""
 
 from __future__ import annotations
 

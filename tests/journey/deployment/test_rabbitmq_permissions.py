@@ -1,4 +1,4 @@
-"""The permissions in the documentation let every process do its work on RabbitMQ, and nothing that is not its own."""
+"""The documented permissions let every process use RabbitMQ, within its own queues only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every recipe of the documentation and the examples is run as it is written, here or by a test that is named here."""
+"""Every recipe of the documentation and examples is run as written, here or by a test named here."""
 
 from __future__ import annotations
 

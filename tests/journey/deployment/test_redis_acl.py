@@ -1,4 +1,4 @@
-"""The example of an ACL file lets every process do its work, and nothing that is not its own."""
+"""The example ACL file lets every process do its work, and nothing else."""
 
 from __future__ import annotations
 

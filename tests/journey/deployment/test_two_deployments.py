@@ -1,4 +1,4 @@
-"""Two deployments on one Redis: neither takes the other's wake-ups nor hears its events."""
+"""Two deployments on one Redis: neither runs the other's tasks nor receives its events."""
 
 from __future__ import annotations
 

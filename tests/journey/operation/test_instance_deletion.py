@@ -1,4 +1,4 @@
-"""The end of an instance, with a real web process and a worker in the middle of a run."""
+"""The deletion of an instance, with a real web process and a worker in the middle of a run."""
 
 from __future__ import annotations
 

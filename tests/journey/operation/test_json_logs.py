@@ -1,4 +1,4 @@
-"""With `SWALLOWTAIL_LOG_FORMAT=json` every line that a process writes is one JSON object, whoever wrote it."""
+"""With `SWALLOWTAIL_LOG_FORMAT=json`, every line that a process writes is one JSON object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a real web process measures of real clients."""
+"""The metrics that a real web process measures of real clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three web processes on one address, without a proxy: spread, counted together, replaced when killed, ended as one."""
+"""Three web processes on one address: connections are spread, metrics added up, killed processes replaced."""
 
 from __future__ import annotations
 

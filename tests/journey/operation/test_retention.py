@@ -1,4 +1,4 @@
-"""Pruning and another epoch, seen by clients of a real web process and done by the command line and the sweep."""
+"""Retention and a new epoch, as clients of a real web process see them."""
 
 from __future__ import annotations
 
