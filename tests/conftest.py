@@ -125,11 +125,11 @@ def _put_the_long_first(items: list[pytest.Item]) -> None:
 
 def _give_tier(item: pytest.Item) -> str | None:
     """Mark the item; what is wrong with it, if anything."""
-    given = sorted({mark.name for mark in item.iter_markers() if mark.name in TIERS})
-    if len(given) > 1:
-        return f"{item.nodeid} is marked {' and '.join(given)}: one tier each"
-    tier = given[0] if given else _tier_of(item.path)
-    if not given:
+    tiers = sorted({mark.name for mark in item.iter_markers() if mark.name in TIERS})
+    if len(tiers) > 1:
+        return f"{item.nodeid} is marked {' and '.join(tiers)}: one tier each"
+    tier = tiers[0] if tiers else _tier_of(item.path)
+    if not tiers:
         item.add_marker(tier)
     if any(name in text for text in (item.nodeid, *getattr(item, "fixturenames", ())) for name in EXTERNAL):
         item.add_marker("external")
@@ -146,7 +146,7 @@ def _give_tier(item: pytest.Item) -> str | None:
 
 
 def _tier_of(path: Path) -> str:
-    # Below the tests only: what a clone is called is nobody's tier.
+    # Relative to the tests: the name of the clone's directory is no tier.
     parts = path.relative_to(TESTS).parts
     return next((TIER_OF_DIRECTORY[part] for part in parts if part in TIER_OF_DIRECTORY), "unit")
 
@@ -164,7 +164,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tell the programs that run already that a new test begins."""
+    """Announce a new test to the programs that run."""
     for program in running():
         program.begin_test()
 
@@ -287,7 +287,7 @@ def browser(chromium: Browser) -> Iterator[tuple[Page, Complaints]]:
     """A page as in a new Chromium, and its complaints, which the test may empty but must not leave behind."""
     with open_page(chromium) as (page, complaints):
         yield page, complaints
-        assert complaints.found == []
+        assert complaints.problems == []
 
 
 @pytest.fixture

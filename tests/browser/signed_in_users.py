@@ -56,4 +56,4 @@ def another_browser(page: Page) -> Iterator[tuple[Page, Complaints]]:
     assert page.context.browser is not None
     with open_page(page.context.browser) as (other, complaints):
         yield other, complaints
-        assert complaints.found == []
+        assert complaints.problems == []

@@ -1,5 +1,5 @@
 /**
- * The JavaScript client, driven by JSON lines: `{subscribe, snapshot}`. Writes what its handlers are told as
+ * The JavaScript client, driven by JSON lines: `{subscribe, snapshot}`. Writes the calls of its handlers as
  * `[name, payload]`. Usage: node javascript_subject.mjs URL [FILE WITH A TOKEN]
  */
 
@@ -10,31 +10,31 @@ import { io } from "socket.io-client";
 
 import { TaskWebSocketClient } from "../../clients/javascript/task_websocket_client.js";
 
-const tell = (name, payload) => process.stdout.write(JSON.stringify([name, payload]) + "\n");
+const write = (name, payload) => process.stdout.write(JSON.stringify([name, payload]) + "\n");
 
 class Subject extends TaskWebSocketClient {
   handleTaskUpdate(event) {
-    tell("task_update", event);
+    write("task_update", event);
   }
 
   handleExecutionStep(event) {
-    tell("execution_step", event);
+    write("execution_step", event);
   }
 
   handleSnapshot(instanceId, snapshot) {
-    tell("snapshot", snapshot);
+    write("snapshot", snapshot);
   }
 
   handleDisconnected(reason) {
-    tell("disconnected", { reason });
+    write("disconnected", { reason });
   }
 
   handleError(error) {
-    tell("error", error);
+    write("error", error);
   }
 
   handleState(state) {
-    tell("state", { state });
+    write("state", { state });
   }
 }
 
@@ -46,7 +46,7 @@ await client.connect();
 for await (const line of createInterface({ input: process.stdin })) {
   const { subscribe, snapshot } = JSON.parse(line);
   client.subscribe(subscribe, { snapshot });
-  // Tell the state even when it stays the same, so that the test can wait for it.
-  if (client.state === "live") tell("state", { state: "live" });
+  // Write the state even when it stays the same, so that the test can wait for it.
+  if (client.state === "live") write("state", { state: "live" });
 }
 client.disconnect();

@@ -1,6 +1,6 @@
 """A server that implements only section 1 of docs/protocol.md: no numbers, no acknowledgements, no replay.
 
-Run as `python -m tests.clients.section_1_server PORT`. Whoever subscribes is sent three events.
+Run as `python -m tests.clients.section_1_server PORT`. Each subscriber receives three events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def greet(sid: str, environ: object, auth: object = None) -> None:
 
 
 def subscribe(sid: str, payload: dict[str, Any]) -> None:
-    """Confirm, then tell a little."""
+    """Confirm the subscription, then send the events."""
     server.emit("subscribed", {"instance_id": payload["instance_id"]}, to=sid)
     about = {"instance_id": payload["instance_id"], "task_id": "t"}
     for progress in (0, 100):

@@ -47,21 +47,21 @@ class FakeSocket {
   }
 }
 
-/** A client that writes down what it is told, and the socket it made. */
+/** A client that records the calls of its handlers, and the socket it made. */
 async function makeClient(context, times = {}) {
   let socket;
   const io = (url, options) => (socket = new FakeSocket(url, options));
   const client = new TaskWebSocketClient("http://server", { io, times: { retryAfter: 1, retryAtMost: 2, ...times } });
-  const told = [];
-  client.handleTaskUpdate = (event) => told.push(["update", event.seq ?? event.rev]);
-  client.handleExecutionStep = (event) => told.push(["step", event.seq]);
-  client.handleStepOutput = (piece, stream) => told.push(["text", stream.text]);
-  client.handleSnapshot = (instanceId, snapshot) => told.push(["snapshot", snapshot.head]);
-  client.handleRevoked = (instanceId) => told.push(["revoked", instanceId]);
-  client.handleDisconnected = (reason) => told.push(["disconnected", reason]);
+  const calls = [];
+  client.handleTaskUpdate = (event) => calls.push(["update", event.seq ?? event.rev]);
+  client.handleExecutionStep = (event) => calls.push(["step", event.seq]);
+  client.handleStepOutput = (piece, stream) => calls.push(["text", stream.text]);
+  client.handleSnapshot = (instanceId, snapshot) => calls.push(["snapshot", snapshot.head]);
+  client.handleRevoked = (instanceId) => calls.push(["revoked", instanceId]);
+  client.handleDisconnected = (reason) => calls.push(["disconnected", reason]);
   await client.connect();
   context.after(() => client.disconnect());
-  return { client, socket, told };
+  return { client, socket, calls };
 }
 
 function event(seq, more = {}) {
@@ -83,14 +83,14 @@ test("it uses a websocket alone", async (context) => {
 });
 
 test("it subscribes and hands on events in order", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   assert.deepEqual(socket.sent[0].payload, { instance_id: "i" });
   socket.sent[0].answer(live(4));
   for (const seq of [5, 6, 6, 7]) socket.say("task_update", event(seq));
   socket.say("execution_step", event(8, { type: "execution_step", data: { status: "completed", step_id: "s" } }));
   socket.say("task_update", event(9, { instance_id: "other" }));
-  assert.deepEqual(told, [["update", 5], ["update", 6], ["update", 7], ["step", 8]]);
+  assert.deepEqual(calls, [["update", 5], ["update", 6], ["update", 7], ["step", 8]]);
   assert.deepEqual(client.position("i"), { epoch: "a", seq: 8 });
 });
 
@@ -112,7 +112,7 @@ test("handlers may be overridden in a subclass", async (context) => {
 });
 
 test("a gap is asked for with since, at growing intervals while nothing comes", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
   socket.say("task_update", event(6));
@@ -121,11 +121,11 @@ test("a gap is asked for with since, at growing intervals while nothing comes", 
   socket.sent[1].answer(replay(6));
   socket.say("task_update", event(5));
   socket.say("task_update", event(6));
-  assert.deepEqual(told, [["update", 5], ["update", 6]]);
+  assert.deepEqual(calls, [["update", 5], ["update", 6]]);
 });
 
 test("after a lost connection it goes on where it was", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   client.subscribeTask("t");
   socket.sent[0].answer(live(4));
@@ -142,7 +142,7 @@ test("after a lost connection it goes on where it was", async (context) => {
   socket.sent[1].answer(replay(6));
   socket.say("task_update", event(6));
   assert.equal(client.state, "live");
-  assert.deepEqual(told, [["update", 5], ["disconnected", "transport close"], ["update", 6]]);
+  assert.deepEqual(calls, [["update", 5], ["disconnected", "transport close"], ["update", 6]]);
 });
 
 test("an answer of a lost connection is not listened to", async (context) => {
@@ -163,7 +163,7 @@ test("a server that closes the connection itself is tried again", async (context
 });
 
 test("it comes back when a restarting server says", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
   socket.say("task_update", event(5));
@@ -174,7 +174,7 @@ test("it comes back when a restarting server says", async (context) => {
   await until(() => socket.connected);
   assert.ok(performance.now() - began >= 49);
   assert.deepEqual(socket.sent[1].payload, since(5));
-  assert.deepEqual(told, [
+  assert.deepEqual(calls, [
     ["update", 5],
     ["disconnected", "io client disconnect"],
   ]);
@@ -189,12 +189,12 @@ test("it does not come back to a restarting server that it has left", async (con
 });
 
 test("a snapshot comes first when it is asked for", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i", { snapshot: true });
   assert.deepEqual(socket.sent[0].payload, { instance_id: "i", since: { epoch: "", seq: 0 } });
   socket.say("task_update", event(5));
   socket.sent[0].answer({ ...live(4), mode: "snapshot", snapshot: { head: 4, tasks: [] } });
-  assert.deepEqual(told, [["snapshot", 4], ["update", 5]]);
+  assert.deepEqual(calls, [["snapshot", 4], ["update", 5]]);
 });
 
 test("a head tells of a lost tail", async (context) => {
@@ -208,7 +208,7 @@ test("a head tells of a lost tail", async (context) => {
 });
 
 test("a reset asks again, a revoked subscription is given up", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
   socket.say("reset", { instance_id: "i", reason: "lag" });
@@ -216,7 +216,7 @@ test("a reset asks again, a revoked subscription is given up", async (context) =
   socket.sent[1].answer(replay(4));
   socket.say("reset", { instance_id: "i", reason: "revoked" });
   socket.say("task_update", event(5));
-  assert.deepEqual(told, [["revoked", "i"]]);
+  assert.deepEqual(calls, [["revoked", "i"]]);
   assert.equal(client.position("i"), null);
 });
 
@@ -231,18 +231,18 @@ test("a refused subscription is given up, a passing refusal is tried again", asy
 });
 
 test("it waits for an event", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
-  const waiting = client.waitFor("i", 6).then(() => told.push(["waited", 6]));
+  const waiting = client.waitFor("i", 6).then(() => calls.push(["waited", 6]));
   socket.sent[0].answer(live(4));
   socket.say("task_update", event(5));
   socket.say("task_update", event(6));
   await waiting;
-  assert.deepEqual(told, [["update", 5], ["update", 6], ["waited", 6]]);
+  assert.deepEqual(calls, [["update", 5], ["update", 6], ["waited", 6]]);
 });
 
 test("a server of section 1 works and is not asked twice", async (context) => {
-  const { client, socket, told } = await makeClient(context, { answerWithin: 5 });
+  const { client, socket, calls } = await makeClient(context, { answerWithin: 5 });
   client.subscribe("i");
   socket.say("subscribed", { instance_id: "i" });
   client.subscribe("silent");
@@ -251,33 +251,33 @@ test("a server of section 1 works and is not asked twice", async (context) => {
   await until(() => socket.sent.length >= 4);
   client.disconnect();
   assert.deepEqual(socket.sent.slice(0, 4).map(({ payload }) => payload.instance_id), ["i", "silent", "silent", "silent"]);
-  assert.deepEqual(told[0], ["update", undefined]);
+  assert.deepEqual(calls[0], ["update", undefined]);
 });
 
 test("streamed text is joined", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   const piece = { instance_id: "i", task_id: "t", step_id: "s", attempt: 1, rev: 1, offset: 0, text: "Desk " };
   client.subscribeTask("t");
   socket.say("step_output", piece);
   socket.say("step_output", { ...piece, rev: 2, offset: 5, text: "lamp" });
   socket.say("step_output", { ...piece, task_id: "another" });
-  assert.deepEqual(told, [["text", "Desk "], ["text", "Desk lamp"]]);
+  assert.deepEqual(calls, [["text", "Desk "], ["text", "Desk lamp"]]);
 });
 
 test("a handler's fault costs no event and does not go unseen", async (context) => {
-  const { client, socket, told } = await makeClient(context);
+  const { client, socket, calls } = await makeClient(context);
   const thrown = [];
   context.mock.method(globalThis, "setTimeout", (callback) => thrown.push(callback));
   client.subscribe("i");
   client.handleTaskUpdate = ({ seq }) => {
-    told.push(["update", seq]);
+    calls.push(["update", seq]);
     throw new Error("clumsy");
   };
   socket.sent[0].answer(live(4));
   thrown.length = 0;
   socket.say("task_update", event(5));
   socket.say("task_update", event(6));
-  assert.deepEqual(told, [["update", 5], ["update", 6]]);
+  assert.deepEqual(calls, [["update", 5], ["update", 6]]);
   assert.throws(thrown[0], /clumsy/);
 });
 

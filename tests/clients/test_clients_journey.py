@@ -108,8 +108,8 @@ def test_a_server_of_section_1_is_enough(kind: str, subjects: Closing, tmp_path:
         subject.inbox.wait_until(lambda: len(subject.inbox.events()) == 6, "they come again after the loss")
         subject.wait_until_live()
         assert subject.losses == 1
-    told = [(event["type"], event["data"].get("progress")) for event in subject.inbox.events()]
-    assert told == [("task_update", 0), ("task_update", 100), ("execution_step", None)] * 2
+    received = [(event["type"], event["data"].get("progress")) for event in subject.inbox.events()]
+    assert received == [("task_update", 0), ("task_update", 100), ("execution_step", None)] * 2
 
 
 class OldServer(Program):

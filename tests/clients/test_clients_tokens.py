@@ -60,7 +60,7 @@ def test_a_client_that_is_shown_one_task_stays_through_its_tokens_end(
 
 
 def shown(author: Author, task_id: str, head: int) -> list[Wire]:
-    return [event for event in author.told if event["task_id"] == task_id and event["seq"] > head]
+    return [event for event in author.events if event["task_id"] == task_id and event["seq"] > head]
 
 
 def has_ended(tenants: Tenants, token: str) -> bool:

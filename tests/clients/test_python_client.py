@@ -16,38 +16,40 @@ from tests.harness.waiting import wait_until
 
 
 class Notes(TaskWebSocketClient):
-    """Writes down what it is told, as `(what, detail)`."""
+    """Records the calls of its handlers, as `(what, detail)`."""
 
     def __init__(self, server: FakeServer, **options: Any) -> None:
         options = {"retry_after": 0.01, "retry_at_most": 0.02, **options}
         super().__init__("http://server", make_connection=server.make_connection, **options)
-        self.told: list[tuple[str, Any]] = []
+        self.calls: list[tuple[str, Any]] = []
 
     def handle_task_update(self, event: Payload) -> None:
-        self.told.append(("update", event.get("seq", event.get("rev"))))
+        self.calls.append(("update", event.get("seq", event.get("rev"))))
 
     def handle_execution_step(self, event: Payload) -> None:
-        self.told.append(("step", event["seq"]))
+        self.calls.append(("step", event["seq"]))
 
     def handle_step_output(self, piece: Payload, stream: StepText) -> None:
-        self.told.append(("text", stream.text))
+        self.calls.append(("text", stream.text))
 
     def handle_snapshot(self, instance_id: str, snapshot: Payload) -> None:
-        self.told.append(("snapshot", snapshot["head"]))
+        self.calls.append(("snapshot", snapshot["head"]))
 
     def handle_disconnected(self, reason: str) -> None:
-        self.told.append(("disconnected", reason))
+        self.calls.append(("disconnected", reason))
 
     def handle_revoked(self, instance_id: str, reason: str) -> None:
-        self.told.append(("revoked", instance_id))
+        self.calls.append(("revoked", instance_id))
 
     def handle_error(self, error: Payload) -> None:
-        self.told.append(("error", error["message"]))
+        self.calls.append(("error", error["message"]))
 
-    def wait_for_told(self, *expected: tuple[str, Any]) -> None:
-        """Wait until exactly this has been told."""
-        wait_until(lambda: len(self.told) >= len(expected), f"{expected} is told", seen=lambda: self.told)
-        assert self.told == list(expected)
+    def wait_for_calls(self, *expected: tuple[str, Any]) -> None:
+        """Wait until the handlers received exactly these calls."""
+        wait_until(
+            lambda: len(self.calls) >= len(expected), f"the handlers receive {expected}", seen=lambda: self.calls
+        )
+        assert self.calls == list(expected)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_it_subscribes_and_hands_on_events_in_order(client: Notes, connection: F
     for seq in (5, 6, 6, 7):
         connection.say("task_update", event(seq))
     client.wait_for("i", 7)
-    assert client.told == [("update", 5), ("update", 6), ("update", 7)]
+    assert client.calls == [("update", 5), ("update", 6), ("update", 7)]
     assert client.position("i") == {"epoch": "a", "seq": 7}
 
 
@@ -93,7 +95,7 @@ def test_events_of_instances_that_it_does_not_watch_are_dropped(client: Notes, c
     connection.answer(1, live(4))
     connection.say("task_update", event(5))
     connection.say("task_update", {**event(5), "instance_id": "other"})
-    client.wait_for_told(("update", 5))
+    client.wait_for_calls(("update", 5))
 
 
 def test_a_gap_is_asked_for_with_since(client: Notes, connection: FakeConnection) -> None:
@@ -107,7 +109,7 @@ def test_a_gap_is_asked_for_with_since(client: Notes, connection: FakeConnection
     for seq in (6, 7, 8):
         connection.say("task_update", event(seq))
     client.wait_for("i", 8)
-    assert client.told == [("update", seq) for seq in (5, 6, 7, 8)]
+    assert client.calls == [("update", seq) for seq in (5, 6, 7, 8)]
 
 
 def test_after_a_lost_connection_it_goes_on_where_it_was(
@@ -131,7 +133,7 @@ def test_after_a_lost_connection_it_goes_on_where_it_was(
     second.answer(2, replay(6))
     second.say("task_update", event(6))
     client.wait_for("i", 6)
-    assert client.told == [("update", 5), ("disconnected", "transport error"), ("update", 6)]
+    assert client.calls == [("update", 5), ("disconnected", "transport error"), ("update", 6)]
 
 
 def test_it_comes_back_when_a_restarting_server_says(
@@ -181,7 +183,7 @@ def test_a_refusal_is_not_tried_again(server: FakeServer) -> None:
     with pytest.raises(Refused, match="your token has expired"):
         client.connect()
     assert server.connections == []
-    assert client.told == [("error", "your token has expired")]
+    assert client.calls == [("error", "your token has expired")]
 
 
 def test_a_snapshot_comes_first_when_it_is_asked_for(client: Notes, connection: FakeConnection) -> None:
@@ -189,7 +191,7 @@ def test_a_snapshot_comes_first_when_it_is_asked_for(client: Notes, connection: 
     assert connection.wait_for_sent(1) == {"instance_id": "i", "since": {"epoch": "", "seq": 0}}
     connection.say("task_update", event(5))
     connection.answer(1, {**live(4), "mode": "snapshot", "snapshot": {"head": 4, "tasks": []}})
-    client.wait_for_told(("snapshot", 4), ("update", 5))
+    client.wait_for_calls(("snapshot", 4), ("update", 5))
 
 
 def test_a_position_of_another_process_is_continued(client: Notes, connection: FakeConnection) -> None:
@@ -232,7 +234,7 @@ def test_a_revoked_subscription_is_given_up(client: Notes, connection: FakeConne
     connection.answer(1, live(4))
     connection.say("reset", {"instance_id": "i", "reason": "revoked"})
     connection.say("task_update", event(5))
-    client.wait_for_told(("revoked", "i"))
+    client.wait_for_calls(("revoked", "i"))
     assert client.position("i") is None
 
 
@@ -242,7 +244,7 @@ def test_a_refused_subscription_is_given_up(client: Notes, connection: FakeConne
     connection.say("error", {"code": "not_found", "message": "there is no such instance"})
     connection.answer(1, {"ok": False, "error": {"code": "not_found", "message": "there is no such instance"}})
     client.wait_until_live()
-    assert client.told == [("error", "there is no such instance")]
+    assert client.calls == [("error", "there is no such instance")]
     assert len(connection.sent) == 1
 
 
@@ -263,7 +265,7 @@ def test_a_server_of_section_1_works(client: Notes, connection: FakeConnection) 
     plain = {"instance_id": "i", "task_id": "t", "type": "task_update", "data": {"progress": 5, "message": ""}}
     connection.say("task_update", plain)
     connection.say("task_update", plain)
-    client.wait_for_told(("update", None), ("update", None))
+    client.wait_for_calls(("update", None), ("update", None))
 
 
 def test_a_server_of_section_1_is_not_asked_twice(server: FakeServer) -> None:
@@ -289,7 +291,7 @@ def test_unsubscribing_ends_the_events(client: Notes, connection: FakeConnection
     assert connection.sent[1] == ("unsubscribe_instance", {"instance_id": "i"})
     connection.say("task_update", event(5))
     client.wait_until_live()
-    assert client.told == []
+    assert client.calls == []
 
 
 def test_streamed_text_is_joined(client: Notes, connection: FakeConnection) -> None:
@@ -299,7 +301,7 @@ def test_streamed_text_is_joined(client: Notes, connection: FakeConnection) -> N
     connection.say("step_output", piece)
     connection.say("step_output", {**piece, "rev": 2, "offset": 5, "text": "lamp"})
     connection.say("step_output", {**piece, "task_id": "another"})
-    client.wait_for_told(("text", "Desk "), ("text", "Desk lamp"))
+    client.wait_for_calls(("text", "Desk "), ("text", "Desk lamp"))
 
 
 def test_a_fault_in_a_handler_is_logged_and_costs_no_event(
@@ -321,7 +323,7 @@ def test_a_fault_in_a_handler_is_logged_and_costs_no_event(
         connection.say("task_update", event(6))
         client.wait_for("i", 6)
     client.disconnect()
-    assert client.told[:2] == [("update", 5), ("update", 6)]
+    assert client.calls[:2] == [("update", 5), ("update", 6)]
     assert "handle_task_update failed" in caplog.text
 
 
@@ -331,7 +333,7 @@ def test_a_handler_may_disconnect_but_not_wait(server: FakeServer) -> None:
             try:
                 self.wait_for("i", 99)
             except RuntimeError as fault:
-                self.told.append(("fault", str(fault)))
+                self.calls.append(("fault", str(fault)))
             self.disconnect()
 
     client = Leaver(server)
@@ -341,7 +343,7 @@ def test_a_handler_may_disconnect_but_not_wait(server: FakeServer) -> None:
     connection.wait_for_sent(1)
     connection.answer(1, live(4))
     connection.say("task_update", event(5))
-    client.wait_for_told(
+    client.wait_for_calls(
         ("fault", "a handler cannot wait for what only comes after it"), ("disconnected", "client disconnect")
     )
 

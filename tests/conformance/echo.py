@@ -15,21 +15,21 @@ CUSTOM, CLOSED = "/custom", "/closed"
 def add_echo(server: Any) -> None:
     """Have a python-socketio server echo, greet those who come to `/custom`, and refuse those who come to `/closed`."""
 
-    def emit(sid: str, name: str, *given: Any, namespace: str = "/") -> None:
-        server.manager.emit(name, given, namespace=namespace, room=sid, ignore_queue=True)
+    def emit(sid: str, name: str, *arguments: Any, namespace: str = "/") -> None:
+        server.manager.emit(name, arguments, namespace=namespace, room=sid, ignore_queue=True)
 
-    def message(sid: str, *given: Any) -> None:
-        emit(sid, "message-back", *given)
+    def message(sid: str, *arguments: Any) -> None:
+        emit(sid, "message-back", *arguments)
 
-    def message_in_custom(sid: str, *given: Any) -> None:
-        emit(sid, "message-back", *given, namespace=CUSTOM)
+    def message_in_custom(sid: str, *arguments: Any) -> None:
+        emit(sid, "message-back", *arguments, namespace=CUSTOM)
 
-    def message_with_ack(sid: str, *given: Any, namespace: str = "/") -> Any:
-        *told, last = given
+    def message_with_ack(sid: str, *arguments: Any, namespace: str = "/") -> Any:
+        *fields, last = arguments
         if not isinstance(last, Ack):
             # A server that acknowledges with what its handlers return.
-            return given
-        answer = server.packet_class(packet.ACK, namespace=namespace, id=last.id, data=told)
+            return arguments
+        answer = server.packet_class(packet.ACK, namespace=namespace, id=last.id, data=fields)
         server._send_packet(server.manager.eio_sid_from_sid(sid, namespace), answer)
         return None
 
@@ -37,18 +37,18 @@ def add_echo(server: Any) -> None:
         for number in range(count):
             emit(sid, "note", number)
 
-    def ask(sid: str, *given: Any) -> None:
-        def answered(*told: Any) -> None:
-            emit(sid, "answered", *told)
+    def ask(sid: str, *arguments: Any) -> None:
+        def answered(*fields: Any) -> None:
+            emit(sid, "answered", *fields)
 
-        server.manager.emit("question", given, namespace="/", room=sid, callback=answered, ignore_queue=True)
+        server.manager.emit("question", arguments, namespace="/", room=sid, callback=answered, ignore_queue=True)
 
     def enter(sid: str, name: str, last: Any = None) -> Any:
         server.enter_room(sid, name)
         return message_with_ack(sid, last) if isinstance(last, Ack) else []
 
-    def tell(sid: str, rooms: list[str], *given: Any) -> None:
-        server.manager.emit("told", given, namespace="/", room=rooms, ignore_queue=True)
+    def tell(sid: str, rooms: list[str], *arguments: Any) -> None:
+        server.manager.emit("told", arguments, namespace="/", room=rooms, ignore_queue=True)
 
     def leave_me(sid: str) -> None:
         emit(sid, "last")

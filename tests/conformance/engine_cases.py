@@ -25,11 +25,11 @@ def polling_opens(peer: Peer) -> None:
     """A GET without a sid opens a session."""
     answer = peer.get()
     expect(answer.status_code, 200, "status")
-    told = read_open(answer.text)
-    expect(set(told), HANDSHAKE, "fields")
-    expect(told["upgrades"], ["websocket"], "upgrades")
-    if not all(isinstance(told[name], int) and told[name] > 0 for name in ("pingInterval", "pingTimeout")):
-        raise Surprise(f"intervals: {told}")
+    fields = read_open(answer.text)
+    expect(set(fields), HANDSHAKE, "fields")
+    expect(fields["upgrades"], ["websocket"], "upgrades")
+    if not all(isinstance(fields[name], int) and fields[name] > 0 for name in ("pingInterval", "pingTimeout")):
+        raise Surprise(f"intervals: {fields}")
 
 
 def polling_wrong_version(peer: Peer) -> None:
@@ -51,7 +51,7 @@ def polling_wrong_method(peer: Peer) -> None:
 
 
 def polling_unknown_session(peer: Peer) -> None:
-    """A sid that nobody gave out is refused."""
+    """An unknown sid is refused."""
     expect(peer.get("nobody").status_code, 400, "status of GET")
     expect(peer.post("40", "nobody").status_code, 400, "status of POST")
 
@@ -59,9 +59,9 @@ def polling_unknown_session(peer: Peer) -> None:
 def websocket_opens(peer: Peer) -> None:
     """A websocket without a sid opens a session that cannot be upgraded any further."""
     with peer.socket() as line:
-        told = line.take_open()
-        expect(set(told), HANDSHAKE, "fields")
-        expect(told["upgrades"], [], "upgrades")
+        fields = line.take_open()
+        expect(set(fields), HANDSHAKE, "fields")
+        expect(fields["upgrades"], [], "upgrades")
 
 
 def websocket_wrong_version(peer: Peer) -> None:
@@ -77,19 +77,19 @@ def websocket_wrong_transport(peer: Peer) -> None:
 
 
 def websocket_unknown_session(peer: Peer) -> None:
-    """A websocket for a sid that nobody gave out ends."""
+    """A websocket for an unknown sid is closed."""
     expect_no_socket(peer, sid="nobody")
 
 
 def websocket_text(peer: Peer) -> None:
-    """Text is heard and answered."""
+    """Text is received and answered."""
     with peer.opened() as line:
         line.send("40")
         line.take_connect()
 
 
 def websocket_binary(peer: Peer) -> None:
-    """Binary is heard as what it is."""
+    """Binary data is received as binary data."""
     with peer.connected() as line:
         line.send('451-["message",{"_placeholder":true,"num":0}]', b"\x01\x02\x03\x04")
         line.take_packet('451-["message-back"', 4)
@@ -132,9 +132,9 @@ def polling_ping(peer: Peer) -> None:
 
 def polling_ping_timeout(peer: Peer) -> None:
     """A client that never answers a ping is gone."""
-    told = read_open(peer.get().text)
-    end = time.monotonic() + (told["pingInterval"] + told["pingTimeout"]) / 1000 + GRACE
-    while (status := peer.post("6", told["sid"]).status_code) == 200 and time.monotonic() < end:
+    fields = read_open(peer.get().text)
+    end = time.monotonic() + (fields["pingInterval"] + fields["pingTimeout"]) / 1000 + GRACE
+    while (status := peer.post("6", fields["sid"]).status_code) == 200 and time.monotonic() < end:
         time.sleep(1)
     expect(status, 400, "status afterwards")
 
@@ -148,9 +148,9 @@ def websocket_ping(peer: Peer) -> None:
 def websocket_ping_timeout(peer: Peer) -> None:
     """A client that never answers a ping is cut off."""
     with peer.socket() as line:
-        told = line.take_open()
+        fields = line.take_open()
         line.send("40")
-        line.expect_end((told["pingInterval"] + told["pingTimeout"]) / 1000 + GRACE)
+        line.expect_end((fields["pingInterval"] + fields["pingTimeout"]) / 1000 + GRACE)
 
 
 def websocket_close(peer: Peer) -> None:

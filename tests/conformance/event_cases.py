@@ -17,7 +17,7 @@ def event(peer: Peer) -> None:
 
 
 def event_with_attachments(peer: Peer) -> None:
-    """An event with attachments is heard once they are there, and one with attachments comes back."""
+    """An event with attachments is received once they are complete, and one with attachments is sent back."""
     with peer.connected() as line:
         line.send(_binary("message"), b"\x01\x02\x03", b"\x04\x05\x06")
         expect(line.take(), _binary("message-back"), "event")
@@ -49,8 +49,8 @@ def binary_ack(peer: Peer) -> None:
     """An acknowledgement may have attachments: what was sent comes back with its number."""
     with peer.connected() as line:
         line.send(_binary("message-with-ack", "789"), b"\x01\x02\x03", b"\x04\x05\x06")
-        told = line.take_packet("462-789", 7)
-        expect(told, [{"_placeholder": True, "num": 0}, {"_placeholder": True, "num": 1}], "placeholders")
+        fields = line.take_packet("462-789", 7)
+        expect(fields, [{"_placeholder": True, "num": 0}, {"_placeholder": True, "num": 1}], "placeholders")
         expect([line.take(), line.take()], [b"\x01\x02\x03", b"\x04\x05\x06"], "attachments")
 
 
@@ -64,11 +64,11 @@ def text_after_binary(peer: Peer) -> None:
 def binary_among_others(peer: Peer) -> None:
     """Attachments may stand anywhere among the arguments, also inside of them."""
     holes = [f'{{"_placeholder":true,"num":{number}}}' for number in range(4)]
-    told = f'1,{holes[0]},"3",[4],{holes[1]},[{holes[2]},"swag",{{"b":["c",{holes[3]}]}}]]'
+    fields = f'1,{holes[0]},"3",[4],{holes[1]},[{holes[2]},"swag",{{"b":["c",{holes[3]}]}}]]'
     attachments: list[str | bytes] = [b"\x00", b"asdf", b"\xff" * 5, b"end"]
     with peer.connected() as line:
-        line.send('454-["message",' + told, *attachments)
-        expect(line.take(), '454-["message-back",' + told, "event")
+        line.send('454-["message",' + fields, *attachments)
+        expect(line.take(), '454-["message-back",' + fields, "event")
         expect([line.take() for _ in attachments], attachments, "attachments")
 
 
@@ -107,7 +107,7 @@ def null_argument(peer: Peer) -> None:
 
 
 def name_that_is_a_number(peer: Peer) -> None:
-    """The name of an event may be a number; one that nobody handles hurts nothing."""
+    """The name of an event may be a number; one without a handler has no effect."""
     with peer.connected() as line:
         line.send('42[1,"a",{}]', "421" + peer.wants())
         line.take_ack(1)
@@ -137,8 +137,8 @@ def asked(peer: Peer) -> None:
     """The server may ask for an acknowledgement: it gets what the client answers under that number."""
     with peer.connected() as line:
         line.send('42["ask",1,"2"]')
-        number, told = _read_question(line)
-        expect(told, ["question", 1, "2"], "question")
+        number, fields = _read_question(line)
+        expect(fields, ["question", 1, "2"], "question")
         line.send(f'43{number}[3,{{"4":null}}]')
         expect(line.take(), '42["answered",3,{"4":null}]', "what the server heard")
 
@@ -148,8 +148,8 @@ def asked_in_binary(peer: Peer) -> None:
     hole = '{"_placeholder":true,"num":0}'
     with peer.connected() as line:
         line.send(f'451-["ask",{hole}]', b"\x01\x02")
-        number, told = _read_question(line, "451-")
-        expect(told, ["question", {"_placeholder": True, "num": 0}], "question")
+        number, fields = _read_question(line, "451-")
+        expect(fields, ["question", {"_placeholder": True, "num": 0}], "question")
         expect(line.take(), b"\x01\x02", "its attachment")
         line.send(f"461-{number}[{hole}]", b"\x03\x04")
         expect(line.take(), f'451-["answered",{hole}]', "what the server heard")
@@ -164,14 +164,14 @@ def _read_question(line: Line, beginning: str = "42") -> tuple[str, Any]:
 
 
 def ack_of_nothing(peer: Peer) -> None:
-    """An acknowledgement that nobody asked for hurts nothing."""
+    """An acknowledgement without a request has no effect."""
     with peer.connected() as line:
         line.send("4399[1]", "421" + peer.wants())
         line.take_ack(1)
 
 
 def room(peer: Peer) -> None:
-    """What is sent into several rooms comes once to each who is in any of them, and to nobody else."""
+    """A message to several rooms reaches each client in any of them once, and no other client."""
     with peer.connected() as inside, peer.connected() as outside:
         for number, name in enumerate(("woot", "test")):
             inside.send(f'42{number}["enter","{name}-{id(inside)}"]')

@@ -10,7 +10,7 @@ import httpx2
 from tests.conformance.line import GRACE, PAGE, Peer, Surprise, expect, read_open
 from tests.conformance.raw import WANTS_SOCKET, Raw
 
-#: A page that nobody has allowed.
+#: A page of an origin that is not allowed.
 STRANGER = "http://bad-domain.example"
 
 
@@ -75,7 +75,7 @@ def _encoding(peer: Peer, accepted: str, size: int) -> str | None:
 
 
 def page_of_another_origin(peer: Peer) -> None:
-    """A page of an origin that is allowed may read answers, and is told so before it sends anything unusual."""
+    """A page of an allowed origin may read responses, and learns this from the preflight response."""
     answer = peer.get(headers={"Origin": PAGE})
     expect((answer.status_code, answer.headers.get("access-control-allow-origin")), (200, PAGE), "answer to GET")
     expect(answer.headers.get("access-control-allow-methods"), None, "methods named in the answer to GET")
@@ -103,7 +103,7 @@ def websocket_without_a_transport(peer: Peer) -> None:
 
 
 def websocket_and_garbage(peer: Peer) -> None:
-    """Bytes behind the request for a websocket that are no frame hurt nobody else."""
+    """Bytes after a websocket request that are no frame do not affect other clients."""
     for sid in ("", peer.session()):
         with Raw(peer, peer.http(transport="websocket", sid=sid), WANTS_SOCKET, b"test"):
             peer.settle()

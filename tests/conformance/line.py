@@ -45,8 +45,8 @@ class Peer:
 
     def http(self, **query: str) -> str:
         """The address of a polling request; EIO and transport unless said otherwise."""
-        given = {"EIO": "4", "transport": "polling", **query}
-        return f"{self.url}/socket.io/?" + "&".join(f"{k}={v}" for k, v in given.items() if v)
+        arguments = {"EIO": "4", "transport": "polling", **query}
+        return f"{self.url}/socket.io/?" + "&".join(f"{k}={v}" for k, v in arguments.items() if v)
 
     def socket(self, **query: str) -> Line:
         """A websocket. Raises Surprise when the server refuses it."""
@@ -81,8 +81,8 @@ class Peer:
 
     def post(self, body: str | Iterable[bytes], sid: str, headers: dict[str, str] | None = None) -> httpx2.Response:
         """One request that brings packets; in chunks when the body is no text."""
-        told = {"Content-Type": "text/plain", **(headers or {})}
-        return httpx2.post(self.http(sid=sid), content=body, timeout=GRACE, headers=told, verify=False)
+        fields = {"Content-Type": "text/plain", **(headers or {})}
+        return httpx2.post(self.http(sid=sid), content=body, timeout=GRACE, headers=fields, verify=False)
 
     def session(self) -> str:
         """The sid of a new polling session."""
@@ -105,15 +105,15 @@ class Peer:
             self.post("3", sid)
         return [packet for packet in packets if packet != "2"]
 
-    def poll_until(self, sid: str, found: Callable[[list[str]], bool]) -> list[str]:
+    def poll_until(self, sid: str, matches: Callable[[list[str]], bool]) -> list[str]:
         """Poll until what has come is as wanted; all of it. However few each poll brings, they come in the end."""
         end = time.monotonic() + GRACE
-        heard: list[str] = []
-        while not found(heard):
+        received: list[str] = []
+        while not matches(received):
             if time.monotonic() > end:
-                raise Surprise(f"polled {heard}")
-            heard += self.poll(sid)
-        return heard
+                raise Surprise(f"polled {received}")
+            received += self.poll(sid)
+        return received
 
     def settle(self) -> None:
         """Wait until a request that was sent before is being served: the server has answered later ones, one by one."""
@@ -170,8 +170,8 @@ class Line:
         packet = self.take()
         if not isinstance(packet, str) or not packet.startswith("40{"):
             raise Surprise(f"not a CONNECT: {packet!r}")
-        told: dict[str, Any] = json.loads(packet[2:])
-        return told
+        fields: dict[str, Any] = json.loads(packet[2:])
+        return fields
 
     def take_event(self, name: str) -> list[Any]:
         """Read up to the event of this name; its arguments. Room heads and notes may come in between."""
@@ -198,13 +198,13 @@ class Line:
             packet = self.take()
             seen.append(packet)
             if isinstance(packet, str) and packet.startswith(beginning):
-                told: list[Any] = json.loads(packet[skip:])
-                return told
+                fields: list[Any] = json.loads(packet[skip:])
+                return fields
             if len(seen) > 20:
                 raise Surprise(f"no {beginning} among {seen}")
 
     def expect_end(self, timeout: float = PATIENCE) -> None:
-        """Read until the server ends the connection. Raises Surprise if it does not, whatever it says instead."""
+        """Read until the server ends the connection. Raises Surprise if it does not."""
         self._socket.settimeout(1.0)
         end, said = time.monotonic() + timeout, []
         while time.monotonic() < end:
@@ -232,8 +232,8 @@ def read_open(packet: str) -> dict[str, Any]:
     """The handshake in an OPEN packet."""
     if not packet.startswith("0{"):
         raise Surprise(f"not an OPEN: {packet!r}")
-    told: dict[str, Any] = json.loads(packet[1:])
-    return told
+    fields: dict[str, Any] = json.loads(packet[1:])
+    return fields
 
 
 def expect(seen: object, wanted: object, what: str) -> None:

@@ -87,7 +87,7 @@ def _expect_end_after(peer: Peer, *packets: str | bytes) -> None:
 
 
 def wrong_packet_elsewhere(peer: Peer) -> None:
-    """What cannot be read closes the connection whatever namespace it names."""
+    """A malformed packet closes the connection, in every namespace."""
     _expect_end_after(peer, '40/custom,"invalid"')
     for packet in ('42/custom,"invalid', "42/custom,{}", "41/custom,{}", '42/custom,["connect"]', '45/custom,["a"]'):
         with peer.connected() as line:

@@ -10,13 +10,13 @@ from tests.conformance.raw import start_poll
 
 
 def polling_one_packet(peer: Peer) -> None:
-    """A packet that is posted is heard, and what it causes is polled."""
+    """A posted packet is received, and the reply is polled."""
     sid = peer.session()
     pushed = peer.post("40", sid)
     expect((pushed.status_code, pushed.text), (200, "ok"), "answer to POST")
-    heard = peer.poll_until(sid, bool)
-    if not heard[0].startswith("40{"):
-        raise Surprise(f"polled {heard!r}")
+    received = peer.poll_until(sid, bool)
+    if not received[0].startswith("40{"):
+        raise Surprise(f"polled {received!r}")
 
 
 def polling_several_packets(peer: Peer) -> None:
@@ -24,29 +24,29 @@ def polling_several_packets(peer: Peer) -> None:
     sid = peer.joined()
     wants = ['42["message","one"]', '42["message","two"]', '42["message","three"]']
     expect(peer.post(SEPARATOR.join(wants), sid).status_code, 200, "status of POST")
-    heard = peer.poll_until(sid, lambda packets: len(packets) >= len(wants))
-    expect(heard, [packet.replace("message", "message-back") for packet in wants], "packets")
+    received = peer.poll_until(sid, lambda packets: len(packets) >= len(wants))
+    expect(received, [packet.replace("message", "message-back") for packet in wants], "packets")
 
 
 def polling_binary(peer: Peer) -> None:
-    """Binary travels as base64 behind a b, both ways; what belongs together is heard as one event."""
+    """Binary data travels as base64 after a b, both ways, and its packets form one event."""
     sid = peer.joined()
     event = '451-["message",{"_placeholder":true,"num":0}]'
     expect(peer.post(SEPARATOR.join([event, "bAQIDBA=="]), sid).status_code, 200, "status of POST")
-    heard = peer.poll_until(sid, lambda packets: "bAQIDBA==" in packets)
-    expect(heard[-2:], [event.replace("message", "message-back"), "bAQIDBA=="], "packets")
+    received = peer.poll_until(sid, lambda packets: "bAQIDBA==" in packets)
+    expect(received[-2:], [event.replace("message", "message-back"), "bAQIDBA=="], "packets")
 
 
 def polling_unicode(peer: Peer) -> None:
-    """Text of any script is heard and comes back as it was, by the poll and by the websocket."""
-    told = ["石室詩士施氏，嗜獅", "utf8 — string", "🌍"]
-    event = "42" + json.dumps(["message", *told], ensure_ascii=False)
+    """Text of any script is received and sent back unchanged, by polling and by websocket."""
+    fields = ["石室詩士施氏，嗜獅", "utf8 — string", "🌍"]
+    event = "42" + json.dumps(["message", *fields], ensure_ascii=False)
     sid = peer.joined()
     expect(peer.post(event, sid).status_code, 200, "status of POST")
-    expect(json.loads(peer.poll_until(sid, bool)[0][2:]), ["message-back", *told], "packet")
+    expect(json.loads(peer.poll_until(sid, bool)[0][2:]), ["message-back", *fields], "packet")
     with peer.connected() as line:
         line.send(event)
-        expect(line.take_event("message-back"), told, "answer")
+        expect(line.take_event("message-back"), fields, "answer")
 
 
 def polling_many_packets(peer: Peer) -> None:
@@ -55,20 +55,20 @@ def polling_many_packets(peer: Peer) -> None:
     numbers = range(100, 200)
     body = SEPARATOR.join(f'42{number}["message-with-ack",{number}]' for number in numbers)
     expect(peer.post(body, sid).status_code, 200, "status of POST")
-    heard = peer.poll_until(sid, lambda packets: f"43{numbers[-1]}[{numbers[-1]}]" in packets)
-    expect([p for p in heard if p.startswith("43")], [f"43{number}[{number}]" for number in numbers], "packets")
+    received = peer.poll_until(sid, lambda packets: f"43{numbers[-1]}[{numbers[-1]}]" in packets)
+    expect([p for p in received if p.startswith("43")], [f"43{number}[{number}]" for number in numbers], "packets")
 
 
 def polling_many_answers(peer: Peer) -> None:
     """What a client is sent in one go is polled whole and in order, however much it is."""
     sid = peer.joined()
     expect(peer.post('42["burst",200]', sid).status_code, 200, "status of POST")
-    heard = peer.poll_until(sid, lambda packets: '42["note",199]' in packets)
-    expect([p for p in heard if "note" in p], [f'42["note",{number}]' for number in range(200)], "packets")
+    received = peer.poll_until(sid, lambda packets: '42["note",199]' in packets)
+    expect([p for p in received if "note" in p], [f'42["note",{number}]' for number in range(200)], "packets")
 
 
 def polling_large(peer: Peer) -> None:
-    """A large payload is heard whole, and one that comes in chunks without a length too."""
+    """A large payload is received whole, also in chunks without a length."""
     sid = peer.joined()
     large = "a" * 200_000
     expect(peer.post(f'42["message","{large}"]', sid).status_code, 200, "status of POST")
@@ -80,8 +80,8 @@ def polling_large(peer: Peer) -> None:
 
 def polling_too_large(peer: Peer) -> None:
     """A payload above the handshake's maxPayload is refused."""
-    told = read_open(peer.get().text)
-    answer = peer.post("4" + "a" * (told["maxPayload"] + 1), told["sid"])
+    fields = read_open(peer.get().text)
+    answer = peer.post("4" + "a" * (fields["maxPayload"] + 1), fields["sid"])
     expect(answer.status_code, 413, "status of POST")
 
 
@@ -120,17 +120,17 @@ def polling_wrong_packet(peer: Peer) -> None:
 
 
 def polling_wrong_message(peer: Peer) -> None:
-    """A message that is no Socket.IO packet closes the session: the client is told CLOSE, after what it was sent."""
+    """A message that is no Socket.IO packet closes the session: the client receives CLOSE after its messages."""
     sid = peer.joined()
     expect(peer.post('42["message","before"]', sid).status_code, 200, "status of POST")
     peer.post("4abc", sid)
-    heard = peer.poll_until(sid, lambda packets: "1" in packets)
-    expect(heard[0], '42["message-back","before"]', "the first word")
+    received = peer.poll_until(sid, lambda packets: "1" in packets)
+    expect(received[0], '42["message-back","before"]', "the first word")
     expect(peer.get(sid).status_code, 400, "status of GET afterwards")
 
 
 def polling_twice_at_once(peer: Peer) -> None:
-    """Two polls at once: the second is refused, the first is told CLOSE, and the session is over."""
+    """Two polls at once: the second is refused, the first receives CLOSE, and the session ends."""
     sid = peer.joined()
     with start_poll(peer, sid) as first:
         second = peer.get(sid).status_code

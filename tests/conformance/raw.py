@@ -26,8 +26,8 @@ class Raw:
     def __init__(self, peer: Peer, url: str, headers: dict[str, str] | None = None, after: bytes = b"") -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=GRACE)
-        told = {"Host": address.netloc, **(headers or {})}
-        head = f"GET {address.path}?{address.query} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in told.items())
+        fields = {"Host": address.netloc, **(headers or {})}
+        head = f"GET {address.path}?{address.query} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items())
         self._socket.sendall(head.encode() + b"\r\n" + after)
 
     def answer(self) -> tuple[int, str]:
@@ -40,7 +40,7 @@ class Raw:
             return 0, ""
 
     def ends(self) -> bool:
-        """Tell whether the server ends the connection, whatever it says before."""
+        """Return whether the server ends the connection, after any response."""
         try:
             while self._socket.recv(65536):
                 continue

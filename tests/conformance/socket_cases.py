@@ -22,8 +22,8 @@ def connect(peer: Peer) -> None:
     """CONNECT to the main namespace is answered with a CONNECT that holds a sid, and nothing else."""
     with peer.opened() as line:
         line.send("40")
-        told = line.take_connect()
-        expect(set(told), {"sid"}, "fields")
+        fields = line.take_connect()
+        expect(set(fields), {"sid"}, "fields")
 
 
 def connect_with_payload(peer: Peer) -> None:
@@ -62,8 +62,8 @@ def _read_custom(line: Line) -> dict[str, Any]:
     packet = line.take()
     if not isinstance(packet, str) or not packet.startswith("40/custom,"):
         raise Surprise(f"not a CONNECT: {packet!r}")
-    told: dict[str, Any] = json.loads(packet.removeprefix("40/custom,"))
-    return told
+    fields: dict[str, Any] = json.loads(packet.removeprefix("40/custom,"))
+    return fields
 
 
 def unknown_namespace(peer: Peer) -> None:
@@ -85,9 +85,9 @@ def unknown_namespace_beside(peer: Peer) -> None:
 def _expect_refusal(packet: str | bytes) -> None:
     if not isinstance(packet, str) or not packet.startswith("44/random,"):
         raise Surprise(f"not a CONNECT_ERROR: {packet!r}")
-    told = json.loads(packet.removeprefix("44/random,"))
-    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
-        raise Surprise(f"no object with a message: {told!r}")
+    fields = json.loads(packet.removeprefix("44/random,"))
+    if not isinstance(fields, dict) or not isinstance(fields.get("message"), str):
+        raise Surprise(f"no object with a message: {fields!r}")
 
 
 def wrong_handshake(peer: Peer) -> None:
@@ -155,8 +155,8 @@ def connect_as_somebody_known(peer: Peer) -> None:
     """A CONNECT that asks to go on with a session of unknown id opens a new one."""
     with peer.opened() as line:
         line.send('40{"pid":"foo","offset":"bar"}')
-        told = line.take_connect()
-        expect((set(told), told["sid"] != "foo"), ({"sid"}, True), "fields, and whether the sid is new")
+        fields = line.take_connect()
+        expect((set(fields), fields["sid"] != "foo"), ({"sid"}, True), "fields, and whether the sid is new")
 
 
 def connect_twice(peer: Peer) -> None:
@@ -167,21 +167,21 @@ def connect_twice(peer: Peer) -> None:
 
 
 def connect_twice_by_polling(peer: Peer) -> None:
-    """A client that polls and connects twice is told CLOSE, after the answer to the first."""
+    """A client that polls and connects twice receives CLOSE after the answer to the first."""
     sid = peer.session()
     expect(peer.post("40", sid).status_code, 200, "status of POST")
     peer.post("40", sid)
-    heard = peer.poll_until(sid, lambda packets: "1" in packets)
-    expect(heard[0][:3], "40{", "the first word")
-    expect(len([packet for packet in heard if packet.startswith("40")]), 1, "answers to CONNECT")
+    received = peer.poll_until(sid, lambda packets: "1" in packets)
+    expect(received[0][:3], "40{", "the first word")
+    expect(len([packet for packet in received if packet.startswith("40")]), 1, "answers to CONNECT")
 
 
 def refused_by_a_namespace(peer: Peer) -> None:
     """A namespace may refuse whom it wants: CONNECT_ERROR says why, in an object with a message and data."""
     with peer.connected() as line:
         line.send("40/closed,")
-        told = line.take_packet("44/closed,", len("44/closed,"))
-        expect(told, {"message": "Authentication error", "data": {"a": "b", "c": 3}}, "why")
+        fields = line.take_packet("44/closed,", len("44/closed,"))
+        expect(fields, {"message": "Authentication error", "data": {"a": "b", "c": 3}}, "why")
         line.send("421" + peer.wants())
         line.take_ack(1)
 
@@ -205,7 +205,7 @@ def event_after_disconnect(peer: Peer) -> None:
 
 
 def sent_away(peer: Peer) -> None:
-    """A client that the server sends away is told DISCONNECT, after what it was sent before."""
+    """A client that the server disconnects receives DISCONNECT after its earlier messages."""
     with peer.connected() as line:
         line.send('42["leave-me"]')
         expect([line.take(), line.take()], ['42["last"]', "41"], "packets")

@@ -31,15 +31,15 @@ def upgrade_in_a_burst(peer: Peer) -> None:
     """What is on its way while a session is upgraded comes whole and in order, by the poll or by the websocket."""
     sid = peer.joined()
     peer.post('42["burst",60]', sid)
-    heard: list[str] = []
+    received: list[str] = []
     with peer.socket(sid=sid) as line:
         line.send("2probe")
         expect(line.take(), "3probe", "answer to the probe")
-        heard += peer.poll_until(sid, lambda packets: "6" in packets)
+        received += peer.poll_until(sid, lambda packets: "6" in packets)
         line.send("5")
-        while '42["note",59]' not in heard:
-            heard.append(str(line.take()))
-    expect([p for p in heard if "note" in p], [f'42["note",{number}]' for number in range(60)], "packets")
+        while '42["note",59]' not in received:
+            received.append(str(line.take()))
+    expect([p for p in received if "note" in p], [f'42["note",{number}]' for number in range(60)], "packets")
 
 
 def upgrade_then_polling(peer: Peer) -> None:
@@ -63,20 +63,20 @@ def upgrade_twice(peer: Peer) -> None:
 
 
 def upgrade_while_sending(peer: Peer) -> None:
-    """What a client sends while its session is upgraded is heard whole and in order, and so is what it is answered."""
+    """Messages during an upgrade arrive complete and in order, in both directions."""
     sid = peer.joined()
     _post_notes(peer, sid, range(5))
-    heard: list[str] = []
+    received: list[str] = []
     with peer.socket(sid=sid) as line:
         line.send("2probe")
         expect(line.take(), "3probe", "answer to the probe")
         _post_notes(peer, sid, range(5, 10))
-        heard += peer.poll_until(sid, lambda packets: "6" in packets)
+        received += peer.poll_until(sid, lambda packets: "6" in packets)
         line.send("5", *(f'42["message",{number}]' for number in range(10, 15)))
-        while '42["message-back",14]' not in heard:
-            heard.append(str(line.take()))
+        while '42["message-back",14]' not in received:
+            received.append(str(line.take()))
     notes = [f'42["message-back",{number}]' for number in range(15)]
-    expect([packet for packet in heard if packet.startswith("42")], notes, "packets")
+    expect([packet for packet in received if packet.startswith("42")], notes, "packets")
 
 
 def _post_notes(peer: Peer, sid: str, numbers: range) -> None:
@@ -140,7 +140,7 @@ class _upgraded:  # noqa: N801 - reads like a function
     def __enter__(self) -> _upgraded:
         return self
 
-    def __exit__(self, *given: object) -> None:
+    def __exit__(self, *arguments: object) -> None:
         self.line.__exit__(None, None, None)
 
 

@@ -1,6 +1,6 @@
 """Two tenants on a real deployment with authentication, each with an owner who has a token.
 
-Each is told the other's marker, and looks for it in every byte that comes.
+Each knows the other's marker, and searches for it in every byte that it receives.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ KEPT, SHOWN = 10_000, 6
 
 
 class Tenant:
-    """One owner: what they ask and hear, and what of it was another's."""
+    """One owner: requests, received messages, and those with data of the other."""
 
     def __init__(self, deployment: Deployment, url: str, name: str, other: str) -> None:
         self.name, self.url = name, url
         #: Stands in every text of this tenant's, and nowhere else.
         self.marker = mark(name)
         self.leaked: list[str] = []
-        self.heard_own = False
+        self.received_own = False
         self._others = mark(other)
-        self.told: deque[str] = deque(maxlen=KEPT)
+        self.received: deque[str] = deque(maxlen=KEPT)
         self._listened_at = time.monotonic()
         created = users.create_user(deployment.runtime(), name, "correct horse battery")
         self.actor = Actor("user", created["id"], name, user_id=created["id"])
@@ -86,29 +86,29 @@ class Tenant:
         while pings < PINGS:
             packet = self._take()
             if packet.startswith("437["):
-                told: dict[str, Any] = json.loads(packet[3:])[0]
-                return told
+                reply: dict[str, Any] = json.loads(packet[3:])[0]
+                return reply
             pings += packet == "2"
         raise AssertionError(f"{event} was not answered while {PINGS} pings came")
 
-    def hear_until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
-        """Hear what comes, up to an event that is the last."""
+    def receive_until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
+        """Receive messages up to the last event."""
         while True:
             packet = self._take()
             if packet.startswith("42[") and is_last(json.loads(packet[2:])[1]):
                 return
 
-    def hear_waiting(self) -> None:
-        """Hear what has come, as every client does that has nothing else to do; a ping is answered."""
+    def receive_waiting(self) -> None:
+        """Receive the messages that have arrived, and answer a ping."""
         if time.monotonic() - self._listened_at > SILENCE:
             self.reconnect()
-        self._hear_all()
+        self._receive_all()
 
     def reconnect(self) -> None:
-        """Hear what has come, drop the connection and make a new one."""
-        # What has ended already cannot be told that a ping is answered.
+        """Receive the messages that have arrived, and connect again."""
+        # A closed connection accepts no answer to a ping.
         with contextlib.suppress(Surprise, OSError, websocket.WebSocketException), self.line:
-            self._hear_all()
+            self._receive_all()
         self.line = self._connect()
         self._listened_at = time.monotonic()
 
@@ -124,7 +124,7 @@ class Tenant:
         line.take_connect()
         return line
 
-    def _hear_all(self) -> None:
+    def _receive_all(self) -> None:
         while self.line.has_come():
             self._take()
         self._listened_at = time.monotonic()
@@ -134,8 +134,10 @@ class Tenant:
         try:
             packet = self.line.take(pings=True)
         except Surprise as end:
-            last = [told[:500] for told in list(self.told)[-SHOWN:]]
-            raise Surprise(f"{self.name}: {end}, {silent:.1f} s after anybody listened; the last was {last}") from end
+            last = [text[:500] for text in list(self.received)[-SHOWN:]]
+            raise Surprise(
+                f"{self.name}: {end}, {silent:.1f} s after the last read; the last messages were {last}"
+            ) from end
         self._listened_at = time.monotonic()
         if packet == "2":
             self.line.send("3")
@@ -144,8 +146,8 @@ class Tenant:
         return text
 
     def _look_at(self, text: str) -> None:
-        self.told.append(text)
-        self.heard_own = self.heard_own or self.marker in text
+        self.received.append(text)
+        self.received_own = self.received_own or self.marker in text
         if self._others in text:
             self.leaked.append(text)
 

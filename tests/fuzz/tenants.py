@@ -28,9 +28,9 @@ class Tenants(CallersApp):
             session.execute(update(Instance).where(Instance.id == "other").values(name=f"The {MARKER}"))
         for title in (f"{MARKER} one", f"{MARKER} two"):
             wanted = task_service.Submission("other", CARD.kind, {"text": f"About the {MARKER}"}, title=title)
-            told = task_service.submit(self.rt, wanted).task["id"]
-            self.web_app.perform(told)
-        self.failed = told
+            task_id = task_service.submit(self.rt, wanted).task["id"]
+            self.web_app.perform(task_id)
+        self.failed = task_id
         self.schedule = self.new_schedule()
         self.other_schedule = self.new_schedule("other")
 

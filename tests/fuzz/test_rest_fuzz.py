@@ -43,10 +43,10 @@ def check(case: Any, answer: Any, tenants: Tenants) -> None:
     label = f"{case.method} {case.formatted_path}"
     assert answer.status_code < 500 or (case.path, answer.status_code) == UNREADY, (label, answer.text[:500])
     assert "Traceback" not in answer.text, label
-    told = answer.text + repr(dict(answer.headers))
-    assert MARKER not in told, label
+    received = answer.text + repr(dict(answer.headers))
+    assert MARKER not in received, label
     for secret in (tenants.other_task_id, tenants.failed, tenants.other_schedule):
-        assert secret not in told or secret in case.formatted_path or secret in repr(case.body), label
+        assert secret not in received or secret in case.formatted_path or secret in repr(case.body), label
     assert answer.status_code != 200 or "other" not in (case.path_parameters or {}).values(), label
 
 
@@ -84,8 +84,8 @@ def test_no_request_breaks_the_server_or_shows_another_tenants(
     # What takes no input cannot be asked wrongly.
     operations = [
         operation
-        for found in schema.get_all_operations()
-        if (operation := found.ok()) and (mode is GenerationMode.POSITIVE or takes_input(operation))
+        for result in schema.get_all_operations()
+        if (operation := result.ok()) and (mode is GenerationMode.POSITIVE or takes_input(operation))
     ]
     times = max(1, cases // 8 // len(operations))
     assert sum(ask_often(tenants, who, operation, mode, times) for operation in operations) >= len(operations)

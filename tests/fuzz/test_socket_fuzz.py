@@ -55,8 +55,8 @@ def packets(draw: st.DrawFn, payload: st.SearchStrategy[Any]) -> str:
         return "4" + draw(st.text(max_size=60))
     name = draw(st.sampled_from(EVENTS) | st.text(max_size=20))
     number = draw(st.sampled_from(["", "1", "99", "-1", "99999999999999999999"]))
-    told = [name, *draw(st.lists(payload, min_size=0, max_size=2))]
-    return f"42{number}" + json.dumps(told)
+    event = [name, *draw(st.lists(payload, min_size=0, max_size=2))]
+    return f"42{number}" + json.dumps(event)
 
 
 @pytest.mark.long
@@ -73,7 +73,7 @@ def test_no_event_breaks_the_server_or_shows_another_tenants(
     @given(packets(payloads(ann, bob)))
     def tell(packet: str) -> None:
         nonlocal ended
-        ann.told.clear()
+        ann.received.clear()
         try:
             ann.line.send(packet)
             if packet.startswith("41"):
@@ -83,11 +83,11 @@ def test_no_event_breaks_the_server_or_shows_another_tenants(
             # What is no packet at all ends a connection, by the protocol's own document.
             ended += 1
             ann.reconnect()
-        assert len(ann.told) < KEPT
-        for told in ann.told:
-            assert bob.marker not in told
-            assert '"code":"error"' not in told, (packet, told)
-            assert bob.tasks[0] not in told or bob.tasks[0] in packet
+        assert len(ann.received) < KEPT
+        for text in ann.received:
+            assert bob.marker not in text
+            assert '"code":"error"' not in text, (packet, text)
+            assert bob.tasks[0] not in text or bob.tasks[0] in packet
 
     tell()
     assert deployment.webs[0].is_running

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import given as given_all
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.pair import ENV, Tenant
@@ -16,7 +15,7 @@ from tests.harness.deployment import Deployment
 
 pytestmark = pytest.mark.journey
 
-Deed = Callable[[Tenant, Tenant], None]
+Action = Callable[[Tenant, Tenant], None]
 
 
 @pytest.fixture
@@ -38,8 +37,8 @@ def submit(one: Tenant, other: Tenant) -> None:
 
 
 def submit_failure(one: Tenant, other: Tenant) -> None:
-    given = {"steps": 2, "fail_at": 2, "error": "permanent"}
-    body = {"kind": "probe", "title": one.marker, "input": given}
+    payload = {"steps": 2, "fail_at": 2, "error": "permanent"}
+    body = {"kind": "probe", "title": one.marker, "input": payload}
     one.tasks.append(one.ask("POST", f"/instances/{one.instance}/tasks", body).json()["task"]["id"])
 
 
@@ -115,7 +114,7 @@ def come_back(one: Tenant, other: Tenant) -> None:
     one.reconnect()
 
 
-DEEDS: list[Deed] = [
+ACTIONS: list[Action] = [
     submit, submit_failure, submit_nonsense, submit_to_the_other, plan, read_own, read_the_others, meddle, watch_own,
     watch_from_the_start, watch_the_others, cancel_and_retry, come_back,
 ]  # fmt: skip
@@ -133,23 +132,23 @@ def test_no_byte_of_one_tenants_texts_reaches_the_other(pair: tuple[Deployment, 
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given_all(st.lists(st.tuples(st.sampled_from(DEEDS), st.booleans()), min_size=4, max_size=12))
-    def act(deeds: list[tuple[Deed, bool]]) -> None:
-        for deed, is_ann in deeds:
+    @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.booleans()), min_size=4, max_size=12))
+    def act(actions: list[tuple[Action, bool]]) -> None:
+        for action, is_ann in actions:
             # Both, before each: a client that answers no pings while the other is busy would be given up.
-            ann.hear_waiting()
-            bob.hear_waiting()
-            deed(*((ann, bob) if is_ann else (bob, ann)))
+            ann.receive_waiting()
+            bob.receive_waiting()
+            action(*((ann, bob) if is_ann else (bob, ann)))
 
     act()
     for one in (ann, bob):
         submit(one, one)
         watch_from_the_start(one, one)
         last = one.tasks[-1]
-        one.hear_until(lambda p, last=last: p.get("task_id") == last and p["data"].get("status") == "COMPLETED")  # type: ignore[misc]
+        one.receive_until(lambda p, last=last: p.get("task_id") == last and p["data"].get("status") == "COMPLETED")  # type: ignore[misc]
 
     for one in (ann, bob):
-        assert one.heard_own, "the marker was not even sent to whom it belongs"
+        assert one.received_own, "the marker was not even sent to whom it belongs"
         assert one.leaked == []
     for tenant in (ann, bob):
         for program in deployment.programs():

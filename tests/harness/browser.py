@@ -27,18 +27,18 @@ class Complaints:
     """What went wrong in a page that its user may not have seen: script errors, console errors, requests elsewhere."""
 
     def __init__(self, page: Page) -> None:
-        self.found: list[str] = []
-        page.on("pageerror", lambda error: self.found.append(f"script error: {error}"))
-        page.on("console", self._hear)
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(f"script error: {error}"))
+        page.on("console", self._on_console)
         page.on("request", self._see)
 
-    def _hear(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.found.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text}")
 
     def _see(self, request: Request) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:", "file:")):
-            self.found.append(f"request to another machine: {request.url}")
+            self.problems.append(f"request to another machine: {request.url}")
 
 
 @contextmanager

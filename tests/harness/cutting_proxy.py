@@ -1,6 +1,6 @@
 """A TCP proxy that cuts Socket.IO connections in the middle of an event.
 
-Whatever the client and however fast the events come, the same number of connections is lost, each inside a message.
+For every client and speed, the same number of connections is cut, each inside a message.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Deployment:
 
     @property
     def settings(self) -> Settings:
-        """The settings that this deployment's processes are given; `runtime().settings` has the deployment's names too."""
+        """The settings that this deployment's processes are stdin; `runtime().settings` has the deployment's names too."""
         fields = {k.removeprefix("SWALLOWTAIL_").lower(): v for k, v in self.env.items()}
         return make_settings(**fields)
 
@@ -106,15 +106,15 @@ class Deployment:
         return beat.start(wait=wait)
 
     def run(
-        self, arguments: Sequence[str], *, given: str | None = None, check: bool = True, timeout: float = PATIENCE * 2
+        self, arguments: Sequence[str], *, stdin: str | None = None, check: bool = True, timeout: float = PATIENCE * 2
     ) -> subprocess.CompletedProcess[str]:
-        """Run `python ARGUMENTS…` in the deployment to its end, with `given` as its input.
+        """Run `python ARGUMENTS…` in the deployment to its end, with `stdin` as its input.
 
         Raises AssertionError with its output if it fails and `check` is set.
         """
         done = subprocess.run(
             [sys.executable, *arguments],
-            input=given or "",
+            input=stdin or "",
             env=clean_environment(self.env),
             cwd=self.root,
             capture_output=True,
@@ -125,9 +125,9 @@ class Deployment:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
 
-    def cli(self, *arguments: str, given: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the `swallowtail` command in the deployment."""
-        return self.run(["-m", "swallowtail.scripts.enqueue", *arguments], given=given, check=check)
+        return self.run(["-m", "swallowtail.scripts.enqueue", *arguments], stdin=stdin, check=check)
 
     def command(self, name: str, arguments: Sequence[str], *, env: Mapping[str, object] | None = None) -> Program:
         """Start `python ARGUMENTS…` in the deployment as a program that goes on; `wait`, `terminate` or `kill` it."""
@@ -139,9 +139,9 @@ class Deployment:
         self._instances += 1
         return task_service.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
 
-    def submit(self, instance_id: str, kind: str, given: object, **more: Any) -> str:
-        """Submit a task through the domain's door; its id. `more` goes into the Submission."""
-        submission = task_service.Submission(instance_id=instance_id, kind=kind, input=given, **more)
+    def submit(self, instance_id: str, kind: str, payload: object, **more: Any) -> str:
+        """Submit a task by the service; returns its id. `more` goes into the Submission."""
+        submission = task_service.Submission(instance_id=instance_id, kind=kind, input=payload, **more)
         return task_service.submit(self.runtime(), submission).task["id"]
 
     def task(self, task_id: str) -> dict[str, Any]:
@@ -157,37 +157,37 @@ class Deployment:
             task = self.task(task_id)
             return task if task["status"] in wanted else None
 
-        found = wait_until(
+        task = wait_until(
             reached,
             f"task {task_id} is {' or '.join(wanted)}",
             timeout=timeout,
             every=0.1,
             seen=lambda: self.task(task_id),
         )
-        assert found is not None
-        return found
+        assert task is not None
+        return task
 
     def wait_for_event(
         self, instance_id: str, matches: Callable[[dict[str, Any]], bool], what: str, *, timeout: float = PATIENCE
     ) -> dict[str, Any]:
         """Wait until the log has an event that matches; the first such event."""
 
-        def found() -> dict[str, Any] | None:
+        def find_event() -> dict[str, Any] | None:
             return next((event for event in self.events(instance_id) if matches(event)), None)
 
-        event = wait_until(found, what, timeout=timeout, every=0.1, seen=lambda: self.events(instance_id))
+        event = wait_until(find_event, what, timeout=timeout, every=0.1, seen=lambda: self.events(instance_id))
         assert event is not None
         return event
 
     def wait_for_step(
         self, instance_id: str, task_id: str, key: str, status: str = "in_progress", *, attempt: int | None = None
     ) -> dict[str, Any]:
-        """Wait until a step of the task is told to have this status (in this attempt); the event."""
+        """Wait until the log has an event with this status of a step (in this attempt). Returns the event."""
 
         def matches(event: dict[str, Any]) -> bool:
             data = event["data"]
-            told = event["type"] == "execution_step" and (data["key"], data["status"]) == (key, status)
-            return told and event["task_id"] == task_id and attempt in (None, event["attempt"])
+            is_step = event["type"] == "execution_step" and (data["key"], data["status"]) == (key, status)
+            return is_step and event["task_id"] == task_id and attempt in (None, event["attempt"])
 
         return self.wait_for_event(instance_id, matches, f"step {key} of {task_id} is {status}")
 

@@ -1,4 +1,4 @@
-// Beside the road: the far end in JavaScript, with the Socket.IO client that browsers use.
+// A JavaScript client in a process of its own, with the Socket.IO client that browsers use.
 //
 // Reads commands as JSON lines, writes what happens as JSON lines:
 //   {"do": "connect", "url": …, "auth": …}   {"do": "emit", "event": …, "payload": …}   {"do": "drop"}   {"do": "disconnect"}

@@ -3,7 +3,7 @@
     python -m tests.harness.oidc_provider PORT
 
 It signs in `ada` without asking, checks PKCE, the client's secret and the address that the browser is sent back to, and
-signs RS256. `/misbehave?how=…` tells it what to do wrong from then on.
+signs RS256. `/misbehave?how=…` makes it answer wrongly from then on.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ class Provider:
         state = "another" if self.how == "wrong_state" else state
         return f"{back}?{urlencode({'code': code, 'state': state})}"
 
-    def exchange(self, given: Mapping[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
+    def exchange(self, payload: Mapping[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
         """The tokens for a code, and the status."""
-        asked = self.codes.pop(given.get("code", ""), None)
+        asked = self.codes.pop(payload.get("code", ""), None)
         expected = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         if self.how == "broken":
             return 500, {}
         if asked is None or authorization != f"Basic {expected}":
             return 400, {"error": "invalid_grant"}
-        digest = hashlib.sha256(given.get("code_verifier", "").encode()).digest()
+        digest = hashlib.sha256(payload.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        if challenge != asked["code_challenge"] or given.get("redirect_uri") != asked["redirect_uri"]:
+        if challenge != asked["code_challenge"] or payload.get("redirect_uri") != asked["redirect_uri"]:
             return 400, {"error": "invalid_grant"}
         token = self.sign(asked["nonce"])
         return 200, {"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": token}
@@ -120,7 +120,7 @@ class OidcProvider(Program):
         return answers(self.port)
 
     def settings(self) -> dict[str, object]:
-        """What a web process has to be told."""
+        """The settings of a web process."""
         return {"oidc_issuer": self.issuer, "oidc_client_id": CLIENT_ID, "oidc_client_secret": CLIENT_SECRET}
 
 

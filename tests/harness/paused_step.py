@@ -12,14 +12,14 @@ UNTIL_GATE = [*BEGINNING, "1: first in_progress", "1: first completed", "1: 10%"
 #: The same when it was lost there and has been picked up again.
 LOST_THERE = ["1: wait failed worker_lost", "1: RETRYING worker_lost", "1: QUEUED", "2: IN_PROGRESS"]
 
-#: The same when its worker was told to stop.
+#: The same when its worker was asked to stop.
 HANDED_OVER_THERE = [line.replace("worker_lost", "worker_stopped") for line in LOST_THERE]
 
 
 def after_gate(attempt: int) -> list[str]:
     """The rest of a gate task once the gate is open."""
-    told = ["wait completed", "last in_progress", "last completed", "COMPLETED"]
-    return [f"{attempt}: {line}" for line in told]
+    received = ["wait completed", "last in_progress", "last completed", "COMPLETED"]
+    return [f"{attempt}: {line}" for line in received]
 
 
 def at_the_gate(deployment: Deployment, manner: str = "asks") -> tuple[str, str, Path]:

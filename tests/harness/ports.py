@@ -11,15 +11,15 @@ from swallowtail.scripts.free_ports import is_free
 #: moment finds its port free again.
 RANGE = range(12_000, 32_000)
 
-_given: set[int] = set()
+_assigned: set[int] = set()
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that is free now and was not given out before in this process."""
     while True:
         port = random.choice(RANGE)
-        if port not in _given and is_free(port):
-            _given.add(port)
+        if port not in _assigned and is_free(port):
+            _assigned.add(port)
             return port
 
 

@@ -2,7 +2,7 @@
 
 Run as `python guard.py` with a pipe as its input. Lines `+PID` and `-PID` add and remove a session, `/PATH` adds a
 directory; when the pipe closes, however that came about, every process of the sessions still listed is killed and every
-directory removed. A finalizer cannot do this (nobody runs it after kill -9), and a parent-death signal would miss the
+directory removed. A finalizer cannot do this (it does not run after kill -9), and a parent-death signal would miss the
 children of the processes and fire at the end of a mere thread.
 """
 
@@ -19,13 +19,13 @@ from pathlib import Path
 
 def session_pids(leader: int) -> list[int]:
     """The processes of the session that `leader` began, itself included, also those whose parent is gone."""
-    found = []
+    pids = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[3]) == leader and fields[0] != "Z":
-                found.append(int(stat.parent.name))
-    return found
+                pids.append(int(stat.parent.name))
+    return pids
 
 
 def kill_session(leader: int, number: signal.Signals = signal.SIGKILL) -> None:
@@ -50,7 +50,7 @@ class Guard:
         self._say(f"+{leader}")
 
     def release(self, leader: int) -> None:
-        """This session has ended; its number may be somebody else's soon."""
+        """Forget a session that has ended: its number may be used again."""
         self._say(f"-{leader}")
 
     def remove(self, directory: Path) -> None:

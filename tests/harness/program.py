@@ -72,7 +72,7 @@ class Program:
         if self.is_running:
             raise RuntimeError(f"{self.name} is running already")
         self._log_start = self._log_size()
-        identity = self.user if os.geteuid() == 0 else None  # only root may run a program as somebody else
+        identity = self.user if os.geteuid() == 0 else None  # only root may run a program as another user
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command,
@@ -239,21 +239,21 @@ def make_directory(user: str | None = None) -> Path:
 
 
 def remove_directory(path: Path) -> None:
-    """Remove what `make_directory` made once nobody uses it any more: what still ends writes and deletes in it."""
+    """Remove the directory of `make_directory` once no process uses it: an ending process still writes to it."""
     wait_until(lambda: not users_of(path), f"nobody uses {path}", seen=lambda: users_of(path))
     shutil.rmtree(path)
 
 
 def users_of(directory: Path) -> list[str]:
     """The other processes, each as its id and command, that work in the directory or were given it to work with."""
-    found = []
+    open_files = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
             known = [command, (process / "environ").read_bytes(), os.fsencode((process / "cwd").readlink())]
             if any(os.fsencode(directory) in text for text in known) and process.name != str(os.getpid()):
-                found.append(f"{process.name} {command.decode(errors='replace')}")
-    return found
+                open_files.append(f"{process.name} {command.decode(errors='replace')}")
+    return open_files
 
 
 def running() -> list[Program]:

@@ -49,8 +49,8 @@ class Proxy:
         """Begin to pass on what a new connection brings."""
         raise NotImplementedError
 
-    def _start(self, work: Callable[..., None], *given: Any) -> None:
-        thread = threading.Thread(target=work, args=given, daemon=True)
+    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -32,9 +32,9 @@ _ONLY_INDEXES = ("seqscan", "sort", "incremental_sort", "hashjoin", "mergejoin",
 def overheard(engine: Engine, said: Said) -> Iterator[None]:
     """Note each statement that is given to the database."""
 
-    def note(_: Any, __: Any, statement: str, given: Any, ___: Any, is_many: bool) -> None:
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, is_many: bool) -> None:
         if statement.lstrip().upper().startswith(_PLANNED):
-            said.setdefault(statement, given[0] if is_many else given)
+            said.setdefault(statement, parameters[0] if is_many else parameters)
 
     event.listen(engine, "before_cursor_execute", note)
     try:
@@ -46,18 +46,18 @@ def overheard(engine: Engine, said: Said) -> Iterator[None]:
 def find_on_sqlite(engine: Engine, said: Said) -> Faults:
     """Return the statements that read a table that grows from end to end, or sort its rows.
 
-    SQLite plans alike for empty and for large tables, as long as nobody has it gather statistics.
+    SQLite plans alike for empty and for large tables, as long as it has no statistics.
     """
-    found: Faults = {}
+    faulty: Faults = {}
     connection = engine.raw_connection()
     try:
-        for statement, given in said.items():
-            rows = connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()
+        for statement, parameters in said.items():
+            rows = connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
             if faults := _faults_of_steps(statement, [row[3] for row in rows]):
-                found[statement] = faults
+                faulty[statement] = faults
     finally:
         connection.close()
-    return found
+    return faulty
 
 
 def _faults_of_steps(statement: str, steps: list[str]) -> list[str]:
@@ -75,19 +75,19 @@ def _faults_of_steps(statement: str, steps: list[str]) -> list[str]:
 
 def find_on_postgresql(engine: Engine, said: Said) -> Faults:
     """Do the same on PostgreSQL, as it plans when it may neither read tables as they lie nor sort."""
-    found: Faults = {}
+    faulty: Faults = {}
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
         for what in _ONLY_INDEXES:
             cursor.execute(f"SET LOCAL enable_{what} = off")
-        for statement, given in said.items():
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", given)
+        for statement, parameters in said.items():
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             if faults := list(_faults_of_node(statement, cursor.fetchall()[0][0][0]["Plan"])):
-                found[statement] = faults
+                faulty[statement] = faults
     finally:
         connection.close()
-    return found
+    return faulty
 
 
 def _faults_of_node(statement: str, node: dict[str, Any]) -> Iterator[str]:
@@ -120,6 +120,6 @@ def _grows(table: str) -> bool:
 
 
 def _takes_the_first(statement: str) -> bool:
-    """Tell whether a statement takes the first few rows of a table, whatever they are."""
+    """Return whether a statement reads the first few rows of a table in any order."""
     words = statement.split()
     return "LIMIT" in words and "WHERE" not in words and "GROUP" not in words

@@ -65,11 +65,11 @@ class Inbox:
     def wait_for_status(self, task_id: str, *statuses: str, timeout: float = PATIENCE) -> Wire:
         """Wait for a durable update of the task with one of these statuses; the event."""
 
-        def told() -> list[Wire]:
+        def received() -> list[Wire]:
             return [e for e in self.events(task_id) if e["data"].get("status") in statuses]
 
-        self.wait_until(told, f"task {task_id} is told to be {' or '.join(statuses)}", timeout=timeout)
-        return told()[-1]
+        self.wait_until(received, f"task {task_id} is told to be {' or '.join(statuses)}", timeout=timeout)
+        return received()[-1]
 
     def wait_for_seq(self, instance_id: str, seq: int, *, timeout: float = PATIENCE) -> None:
         """Wait until the instance's event with this number has arrived."""

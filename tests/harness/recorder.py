@@ -1,7 +1,7 @@
 """Clients that record every event they receive, in order.
 
 `Recorder` knows section 1 of the protocol only. `ResumingRecorder` follows the client rule of section 2: it keeps
-the number of the last event, continues from there on another connection, and takes a snapshot when told to.
+the number of the last event, continues from there on another connection, and reads a snapshot when the server sends one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _OrderedClient(socketio.Client):  # type: ignore[misc] # the library has n
 
 
 class Recorder(Inbox):
-    """A client of section 1: websocket only if not told otherwise, no acknowledgements needed, no memory."""
+    """A client of section 1: by default websocket only, without acknowledgements, without positions."""
 
     def __init__(self, url: str, *, auth: Wire | None = None, transports: Sequence[str] = ("websocket",)) -> None:
         super().__init__()

@@ -32,9 +32,9 @@ PLACES = {
 def find(program: str) -> str | None:
     """The path of a program, from its usual places or PATH; None if this machine lacks it."""
     for pattern in PLACES.get(program, []):
-        found = sorted(Path("/").glob(pattern.lstrip("/")))
-        if found:
-            return str(found[-1])
+        paths = sorted(Path("/").glob(pattern.lstrip("/")))
+        if paths:
+            return str(paths[-1])
     # Node.js may have been installed into the virtual environment.
     return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
 

@@ -36,7 +36,7 @@ class DeafWire(Proxy):
             self._lasting = what if lasting else None
 
     def heal(self) -> None:
-        """Let subscribers to come hear again; what was swallowed is lost."""
+        """Forward messages to new subscribers again; dropped messages are lost."""
         with self._lock:
             self._lasting = None
 

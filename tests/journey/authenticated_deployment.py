@@ -16,7 +16,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.received_events import Wire
 from tests.harness.recorder import ResumingRecorder
 
-#: Callers must say who they are; what is changed is noticed soon.
+#: Callers must authenticate; changes take effect soon.
 GUARDED = {"auth": "required", "secret_key": "k" * 40, "access_check": 0.5}
 #: What every token shows of `data`.
 KEPT = {
@@ -41,16 +41,16 @@ class Tenants:
         actor = Actor("user", view["id"], name, user_id=view["id"])
         return api_tokens.issue_personal(self.rt.by(Caller(actor, "rest")), PersonalTokenRequest("test")).secret
 
-    def page(self, instance_id: str, **wish: Any) -> str:
+    def page(self, instance_id: str, **options: Any) -> str:
         """A front end's token."""
-        return self.mint(instance_id, **wish).secret
+        return self.mint(instance_id, **options).secret
 
-    def mint(self, instance_id: str, **wish: Any) -> api_tokens.IssuedToken:
+    def mint(self, instance_id: str, **options: Any) -> api_tokens.Minted:
         """A front end's token with its row."""
-        return api_tokens.issue_front_end(self.rt, self.tokens, FrontEndTokenRequest("page", instance_id, **wish))
+        return api_tokens.mint_front_end(self.rt, self.tokens, FrontEndWish("page", instance_id, **options))
 
     def revoke(self, token: str) -> None:
-        """Revoke a token of whatever kind."""
+        """Revoke a token of any kind."""
         actor = self.tokens.read(token)
         if actor.kind == "front_end":
             api_tokens.revoke_front_end(self.rt, actor.instance_id or "", actor.token_id or "")
@@ -75,16 +75,16 @@ def blinded(event: Wire, *shown: str) -> Wire:
 
 def find_refusal(url: str, auth: Any = None, *, transports: tuple[str, ...] = ("websocket",)) -> Any:
     """Try to connect; what the server says in its CONNECT_ERROR."""
-    told: list[Any] = []
+    received: list[Any] = []
     client = socketio.Client(reconnection=False)
-    client.on("connect_error", told.append)
+    client.on("connect_error", received.append)
     greeted: list[Any] = []
     client.on("connected", greeted.append)
     try:
         client.connect(url, transports=list(transports), auth=auth, wait_timeout=20)
     except socketio.exceptions.ConnectionError:
         assert greeted == []
-        return told[0]
+        return received[0]
     finally:
         client.disconnect()
     raise AssertionError("it was let in")

@@ -14,7 +14,7 @@ from tests.harness.deployment import Deployment
 
 
 class Author:
-    """One instance, and tasks in it that do as they are told."""
+    """One instance, and tasks in it whose events the test decides."""
 
     def __init__(self, deployment: Deployment, instance_id: str | None = None) -> None:
         self.deployment = deployment
@@ -33,7 +33,7 @@ class Author:
         return claim
 
     def step(self, claim: Claim, key: str, *, progress: float | None = None) -> None:
-        """Perform a step: two events, and a third if it tells progress."""
+        """Perform a step: two events, and a third if it reports progress."""
         self.rt.runs.start_step(claim, key, "Author", "write")
         self.rt.runs.finish_step(claim, key, {"text": f"{key} äöü ☃"}, progress=progress)
 
@@ -57,19 +57,19 @@ class Author:
         signals.send(signals.text_produced, self.rt.db, text=piece)
 
     @property
-    def told(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         """The instance's whole log."""
         return self.deployment.events(self.instance_id)
 
     @property
     def head(self) -> int:
         """The number of the latest event."""
-        return len(self.told)
+        return len(self.events)
 
     @property
     def epoch(self) -> str:
         """The epoch of the log; it must have an event."""
-        return str(self.told[0]["epoch"])
+        return str(self.events[0]["epoch"])
 
 
 class BusyAuthor:

@@ -66,8 +66,10 @@ def test_what_ends_is_started_again_after_growing_pauses() -> None:
         await watched.until(lambda: len(watched.said) >= 4)
         await watched.child.stop()
         await keeper
-        told = [f"child ended with exit code 7; starting it again in {p} s" for p in ("0.01", "0.02", "0.04", "0.04")]
-        assert watched.said[:4] == told
+        received = [
+            f"child ended with exit code 7; starting it again in {p} s" for p in ("0.01", "0.02", "0.04", "0.04")
+        ]
+        assert watched.said[:4] == received
 
     run(scene)
 

@@ -58,9 +58,9 @@ def test_where_logs_are_json_each_line_is_an_object_with_the_process_in_it(monke
     lines.show("web", '{"event":"step_started","level":"info"}')
     lines.show("redis", "Ready to accept connections")
     lines.say("stopping\nstopped")
-    told = [json.loads(line) for line in real.getvalue().splitlines()]
-    assert told[0] == {"event": "step_started", "level": "info", "process": "web"}
-    assert [(line["process"], line["event"]) for line in told[1:]] == [
+    received = [json.loads(line) for line in real.getvalue().splitlines()]
+    assert received[0] == {"event": "step_started", "level": "info", "process": "web"}
+    assert [(line["process"], line["event"]) for line in received[1:]] == [
         ("redis", "Ready to accept connections"),
         ("up", "stopping"),
         ("up", "stopped"),

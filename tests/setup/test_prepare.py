@@ -28,9 +28,9 @@ def programs(tmp_path: Path) -> Path:
     directory = tmp_path / "bin"
     directory.mkdir()
     for name in ("cat", "cksum", "dirname", "rm"):
-        found = shutil.which(name)
-        assert found is not None
-        (directory / name).symlink_to(found)
+        matches = shutil.which(name)
+        assert matches is not None
+        (directory / name).symlink_to(matches)
     return directory
 
 

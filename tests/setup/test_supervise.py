@@ -56,7 +56,7 @@ class Up(Program):
 
 
 def children_of(parent: int) -> dict[int, str]:
-    found = {}
+    matches = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
@@ -64,8 +64,8 @@ def children_of(parent: int) -> dict[int, str]:
         except OSError:
             continue
         if int(ppid) == parent and state != "Z":
-            found[int(stat.parent.name)] = line
-    return found
+            matches[int(stat.parent.name)] = line
+    return matches
 
 
 def left(sessions: list[int]) -> list[int]:
@@ -118,10 +118,10 @@ def test_a_run_that_it_stops_is_handed_over_before_anything_is_killed(var: Path)
         assert up.terminate() == 0
         assert "killing it" not in up.log_text()
     with closing(sqlite3.connect(var / "swallowtail.db")) as database:
-        told = database.execute("SELECT status, losses FROM task WHERE id = ?", [made["id"]]).fetchone()
+        received = database.execute("SELECT status, losses FROM task WHERE id = ?", [made["id"]]).fetchone()
         steps = database.execute("SELECT status, failures FROM step WHERE task_id = ?", [made["id"]]).fetchall()
-    assert told[0] in ("RETRYING", "QUEUED")
-    assert (told[1], steps) == (0, [("failed", 0)])
+    assert received[0] in ("RETRYING", "QUEUED")
+    assert (received[1], steps) == (0, [("failed", 0)])
 
 
 @pytest.mark.long

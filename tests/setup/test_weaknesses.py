@@ -123,7 +123,12 @@ def test_an_answer_that_is_nested_without_end_is_none() -> None:
 
 def test_a_weakness_goes_before_not_having_asked() -> None:
     fine, weak, silent = (AuditResult(code, ()) for code in (CLEAN, VULNERABLE, NOT_CHECKED))
-    assert [combine(found) for found in ([fine, fine], [fine, silent], [silent, weak], [weak, fine])] == [0, 3, 1, 1]
+    assert [combine(matches) for matches in ([fine, fine], [fine, silent], [silent, weak], [weak, fine])] == [
+        0,
+        3,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(("ended", "verdict"), [(0, 0), (3, 0), (1, 1), (2, 1)])

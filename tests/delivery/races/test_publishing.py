@@ -83,7 +83,7 @@ def verdict(domain: Domain, author: Author, viewers: list[Viewer], *, patience: 
         domain.settle(*viewers, timeout=patience)
     except GaveUp as late:
         faults.append(str(late))
-    published = {event["seq"]: event for event in author.told}
+    published = {event["seq"]: event for event in author.events}
     for viewer in viewers:
         faults += viewer.faults()
         if any(event != published.get(event["seq"]) for event in viewer.log):

@@ -25,11 +25,11 @@ WRONG = "incorrect zebra dynamo clip"
 def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
     new_deployment: NewDeployment, mode: str, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {"auth": "required", "async_mode": mode, "token_file": tmp_path / "token"}
-    deployment = new_deployment(env={**given, "log_level": "DEBUG", "log_format": "json"})
+    settings: dict[str, Any] = {"auth": "required", "async_mode": mode, "token_file": tmp_path / "token"}
+    deployment = new_deployment(env={**settings, "log_level": "DEBUG", "log_format": "json"})
     web = deployment.start_web()
-    created = deployment.cli("users", "create", "boss", "--superuser", given=PASSWORD + "\n")
-    signed_in = deployment.cli("login", "boss", given=PASSWORD + "\n")
+    created = deployment.cli("users", "create", "boss", "--superuser", stdin=PASSWORD + "\n")
+    signed_in = deployment.cli("login", "boss", stdin=PASSWORD + "\n")
     script = deployment.cli("tokens", "create", "ci").stdout.strip()
     kept = (tmp_path / "token").read_text().strip()
     secrets = {PASSWORD, WRONG, script, kept}
@@ -51,23 +51,23 @@ def test_one_signs_in_and_no_log_and_no_table_holds_a_secret(
     assert deployment.cli("logout").returncode == 0
     web.terminate()
 
-    told = created.stdout + created.stderr + signed_in.stdout + signed_in.stderr
+    received = created.stdout + created.stderr + signed_in.stdout + signed_in.stderr
     logs = {
         path.name: path.read_bytes() for path in deployment.root.rglob("*") if path.suffix in (".log", ".db", ".db-wal")
     }
     assert any(name.endswith(".log") for name in logs)
     assert any(name.endswith(".db") for name in logs)
     for secret in secrets:
-        # Of an access token, its signature: the rest is in nobody's interest to repeat, but is no secret.
+        # Only the signature of an access token is secret.
         part = secret.rpartition(".")[2]
-        assert part not in told
+        assert part not in received
         assert [name for name, content in logs.items() if part.encode() in content] == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["eventlet", "gevent"])
 def test_others_are_answered_while_passwords_are_checked(new_deployment: NewDeployment, mode: str) -> None:
-    # Each check takes seconds of a processor; a process of greenlets that did it itself would answer nobody meanwhile.
+    # Each check takes seconds of a processor; a process of greenlets that did it itself would answer no request meanwhile.
     deployment = new_deployment(env={"auth": "required", "async_mode": mode, "password_rounds": 30, "limits": "off"})
     web = deployment.start_web()
     answered: list[int] = []

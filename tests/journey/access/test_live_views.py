@@ -32,27 +32,27 @@ class Scene:
         self.revs = dict.fromkeys((self.own.task_id, self.other.task_id), 0)
 
     def tell(self, claim: Claim, progress: float) -> Wire:
-        """Tell of progress, and wait until the viewer has heard; what the viewer was sent."""
+        """Publish progress, and wait until the viewer receives it. Returns the messages of the viewer."""
         self.revs[claim.task_id] += 1
         rev = self.revs[claim.task_id]
         self.author.tell_live(claim, progress, rev=rev, base_seq=self.author.head)
 
-        def heard() -> list[Wire]:
+        def messages() -> list[Wire]:
             return [wire for wire in live(self.viewer) if (wire["task_id"], wire["rev"]) == (claim.task_id, rev)]
 
-        self.viewer.wait_until(heard, f"progress {progress} is heard")
-        (found,) = heard()
-        return found
+        self.viewer.wait_until(messages, f"progress {progress} is received")
+        (matches,) = messages()
+        return matches
 
     def await_ear(self) -> None:
-        """Have the process hear the instance's channel: tell of the other task until somebody has heard."""
+        """Wait until the process is subscribed: publish progress of the other task until it arrives."""
 
-        def heard() -> bool:
+        def messages() -> bool:
             self.revs[self.other.task_id] += 1
             self.author.tell_live(self.other, 0.0, rev=self.revs[self.other.task_id], base_seq=self.author.head)
             return bool(live(self.viewer))
 
-        self.viewer.wait_until(heard, "live state is heard")
+        self.viewer.wait_until(messages, "live state is received")
 
     def await_place(self) -> None:
         for client in (self.page, self.viewer):
@@ -90,7 +90,7 @@ def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothin
         s.await_place()
         expected.append(s.tell(s.own, 30.0))
         s.tell(s.other, 30.0)
-        # By the head check: nobody tells of it.
+        # By the head check: no message announces it.
         s.deployment.redis.kill()
         s.author.step(s.other, "second")
         s.author.step(s.own, "second")
@@ -98,7 +98,7 @@ def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothin
 
         assert live(page) == [blinded(wire, "output") for wire in expected]
         assert {wire["data"]["message"] for wire in expected} == {"working"}
-        own = [blinded(e, "output") for e in s.author.told if e["task_id"] == s.own.task_id and e["seq"] > start]
+        own = [blinded(e, "output") for e in s.author.events if e["task_id"] == s.own.task_id and e["seq"] > start]
         assert page.log(s.instance_id) == own
         assert names(page) == {"connected", "subscribed", "task_update", "execution_step", "skip"}
         assert all(set(p) == {"instance_id", "epoch", "after", "seq"} for p in page.payloads("skip"))
@@ -113,7 +113,7 @@ def test_a_page_of_one_task_is_told_its_live_progress_with_its_fields_and_nothin
 
 
 def assert_shows_the_task_alone(answer: Wire, s: Scene) -> None:
-    """A snapshot holds the one task, whatever was written about it withheld."""
+    """A snapshot holds the one task, without hidden fields."""
     assert answer["mode"] == "snapshot"
     snapshot: dict[str, Any] = answer["snapshot"]
     assert set(snapshot) == {"instance_id", "epoch", "head", "min_seq", "tasks", "complete"}
@@ -122,7 +122,7 @@ def assert_shows_the_task_alone(answer: Wire, s: Scene) -> None:
     withheld = ("title", "message", "error", "submitted_by")
     assert [task[name] for name in withheld] == [None] * len(withheld)
     assert [(step["key"], step["agent"], step["action"]) for step in task["steps"]] == [(None, None, None)] * 2
-    # In outline, to everybody; what is shown of outputs is in the events, and for whoever asks for a step.
+    # Snapshots hold no outputs; the events do, and the REST API of a step.
     assert {"input", "result"}.isdisjoint(task)
     assert not any("output" in step for step in task["steps"])
 
@@ -154,12 +154,12 @@ def test_text_is_shown_of_the_one_task_and_to_those_who_may_see_output(new_deplo
 
 
 def s_tell(s: Scene, viewer: ResumingRecorder, task_id: str, text: str, rev: int) -> None:
-    """Tell a piece of text until the viewer has heard it: the process may not hear the channel yet."""
+    """Publish a piece of text until the viewer receives it: the process may not be subscribed yet."""
 
-    def heard() -> bool:
+    def messages() -> bool:
         if any(p["text"] == text for p in viewer.payloads("step_output")):
             return True
         s.author.tell_text(task_id, "draft", text, offset=0, rev=rev)
         return False
 
-    viewer.wait_until(heard, f"{text!r} is heard")
+    viewer.wait_until(messages, f"{text!r} is received")

@@ -38,7 +38,7 @@ def test_personal_tokens_let_in_and_what_a_key_of_ours_would_have_signed_does_no
         vera.subscribe(author.instance_id)
         task_id = author.play()
         vera.wait_for_status(task_id, "COMPLETED")
-        assert vera.events() == author.told
+        assert vera.events() == author.events
         # In place, too, it is no token; the one before stays good.
         assert vera.call("refresh_token", {"token": signed[0]})["error"]["code"] == "unauthenticated"
         assert vera.is_connected

@@ -37,7 +37,7 @@ def test_a_token_ends_and_is_refreshed_alike_on_every_transport(
         for client in everybody:
             client.follow(author.instance_id)
         author.play()
-        first = author.told
+        first = author.events
         for client in everybody:
             assert client.wait_for_log(author.instance_id, author.head) == first
         for client in (stays, goes):
@@ -55,7 +55,7 @@ def test_a_token_ends_and_is_refreshed_alike_on_every_transport(
         assert_ended(goes, author.instance_id, "expired")
 
         author.play()
-        assert stays.wait_for_log(author.instance_id, author.head) == author.told
+        assert stays.wait_for_log(author.instance_id, author.head) == author.events
         assert stays.payloads("reset") == []
         for client in (member, revoked, goes):
             assert client.events() == first
@@ -67,7 +67,7 @@ def test_a_token_ends_and_is_refreshed_alike_on_every_transport(
 
 
 def assert_ended(client: ResumingRecorder, instance_id: str, reason: str) -> None:
-    """It is told why, once, and disconnected."""
+    """It receives the reason once, and is disconnected."""
     client.wait_until(lambda: not client.is_connected, f"it is {reason}")
     assert client.payloads("reset") == [{"instance_id": instance_id, "reason": reason}]
     assert [(e["code"], e["reason"]) for e in client.payloads("error")] == [("unauthenticated", reason)]

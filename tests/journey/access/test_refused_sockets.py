@@ -49,9 +49,9 @@ def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewD
     wait_until(
         lambda: len(read_refused(deployment)) >= 5, "refusals are written", seen=lambda: len(read_refused(deployment))
     )
-    found = read_refused(deployment)
-    told = sorted((e.scope, e.action, e.object_type, e.object_id, e.actor_name, e.detail["act"]) for e in found)
-    assert told == sorted(
+    matches = read_refused(deployment)
+    received = sorted((e.scope, e.action, e.object_type, e.object_id, e.actor_name, e.detail["act"]) for e in matches)
+    assert received == sorted(
         [
             (other.instance_id, "token.refused", "token", page.view["id"], "", "connect"),
             ("", "token.refused", "token", "", "", "connect"),
@@ -60,9 +60,9 @@ def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewD
             ("", "denied", "", "", "vera", "refresh_token"),
         ]
     )
-    assert {(e.entrance, e.address) for e in found} == {("socket", "127.0.0.1")}
+    assert {(e.entrance, e.address) for e in matches} == {("socket", "127.0.0.1")}
     web.terminate()
-    # What was counted is told at the end of the process.
+    # Counted refusals are written at the end of the process.
     assert [entry.detail["more"] for entry in read_refused(deployment) if "more" in entry.detail] == [2] * 5
 
 
@@ -81,6 +81,6 @@ def test_refusals_over_sockets_do_not_fill_the_log(new_deployment: NewDeployment
                 assert not vera.call("subscribe_instance", {"instance_id": instance_id})["ok"]
         assert vera.call("subscribe_instance", {"instance_id": author.instance_id})["ok"]
     web.terminate()
-    found = read_refused(deployment)
-    assert sum(entry.detail.get("more", 1) for entry in found) == 50 * len(others)
-    assert len(found) <= 2 * most + 1
+    matches = read_refused(deployment)
+    assert sum(entry.detail.get("more", 1) for entry in matches) == 50 * len(others)
+    assert len(matches) <= 2 * most + 1

@@ -46,8 +46,8 @@ def test_clients_are_let_in_by_their_token_and_watch_what_is_theirs(new_deployme
         no_task = vera.call("subscribe_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
         assert vera.call("subscribe_task", {"task_id": other_task}) == no_task
         assert vera.call("subscribe_task", {"task_id": task_id})["ok"]
-        assert vera.wait_for_log(author.instance_id, author.head) == author.told
-        assert bearer.wait_for_log(other.instance_id, other.head) == other.told
+        assert vera.wait_for_log(author.instance_id, author.head) == author.events
+        assert bearer.wait_for_log(other.instance_id, other.head) == other.events
         for name in ("enter_room", "join", "join_room"):
             assert vera.call(name, {"room": f"instance_{other.instance_id}"})["error"]["code"] == "invalid_input"
     assert "Traceback" not in web.log_text()
@@ -84,7 +84,7 @@ def test_what_is_no_longer_theirs_is_cut_off_in_every_process(new_deployment: Ne
         author.play()
         bearer.wait_for_log(author.instance_id, author.head)
         assert here.events() == there.events() == []
-        # Without Redis the database alone tells.
+        # Without Redis, only the database shows it.
         deployment.redis.kill()
         tenants.revoke(page)
         bearer.wait_until(lambda: not bearer.is_connected, "the token is cut off")

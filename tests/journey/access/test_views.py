@@ -40,7 +40,7 @@ def test_a_token_for_one_task_and_some_fields_shows_these_and_skips_the_rest(
         for client in (one, two):
             await_place(client, author.instance_id, head)
         for client, start in begun.items():
-            own = [blinded(e, "message") for e in author.told if e["task_id"] == task_id and e["seq"] > start]
+            own = [blinded(e, "message") for e in author.events if e["task_id"] == task_id and e["seq"] > start]
             assert client.log(author.instance_id) == own
         assert one.payloads("skip") != []
         # Replay from the start is the same view.
@@ -51,9 +51,9 @@ def test_a_token_for_one_task_and_some_fields_shows_these_and_skips_the_rest(
         unknown = one.call("subscribe_task", {"task_id": "00000000-0000-4000-8000-000000000000"})
         for hidden in (before, other):
             assert one.call("subscribe_task", {"task_id": hidden}) == unknown
-        told = str(one.messages) + str(two.messages)
-        assert before not in told
-        assert other not in told
+        received = str(one.messages) + str(two.messages)
+        assert before not in received
+        assert other not in received
     assert "Traceback" not in web.log_text()
 
 
@@ -66,10 +66,10 @@ def test_a_replay_leaves_out_what_a_view_does(new_deployment: NewDeployment) -> 
     author.play()
     page = Tenants(deployment).page(author.instance_id, task_id=task_id, fields=["output"])
     with show_resuming(page, web.url) as client:
-        epoch = author.told[0]["epoch"]
+        epoch = author.events[0]["epoch"]
         assert client.follow(author.instance_id, epoch=epoch, seq=0)["mode"] == "replay"
         client.wait_until(lambda: stands_at(client, author.instance_id, author.head), "it has everything")
-        own = [blinded(event, "output") for event in author.told if event["task_id"] == task_id]
+        own = [blinded(event, "output") for event in author.events if event["task_id"] == task_id]
         assert client.log(author.instance_id) == own
         first, last = own[0]["seq"], own[-1]["seq"]
         where = {"instance_id": author.instance_id, "epoch": epoch}
@@ -105,7 +105,7 @@ def test_a_token_that_expires_is_warned_of_and_can_be_refreshed_in_place(
         assert goes.payloads("reset") == [{"instance_id": author.instance_id, "reason": "expired"}]
         assert [(e["code"], e["reason"]) for e in goes.payloads("error")] == [("unauthenticated", "expired")]
         author.play()
-        assert stays.wait_for_log(author.instance_id, author.head)[-1] == author.told[-1]
+        assert stays.wait_for_log(author.instance_id, author.head)[-1] == author.events[-1]
         assert stays.payloads("reset") == []
         refused: Any = find_refusal(web.url, goes.auth)
         assert refused["data"]["code"] == "unauthenticated"

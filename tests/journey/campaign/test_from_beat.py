@@ -22,9 +22,9 @@ from tests.harness.waiting import wait_until
 from tests.journey.campaign_watchers import BRIEF, CAMPAIGN, PATIENT, drop_on_the_way
 
 
-def add(deployment: Deployment, instance: str, kind: str, given: Any, **timing: Any) -> str:
+def add(deployment: Deployment, instance: str, kind: str, payload: Any, **timing: Any) -> str:
     """Add a schedule that makes up for every slot, however long this machine stalls; its id."""
-    wanted = NewSchedule(instance, "plan", kind, given, catch_up="all", **timing)
+    wanted = NewSchedule(instance, "plan", kind, payload, catch_up="all", **timing)
     return schedule_service.add_schedule(deployment.runtime(), wanted)["id"]
 
 
@@ -80,13 +80,13 @@ def test_two_beats_fire_each_slot_of_a_campaign_once_and_everybody_is_told_alike
         assert len(tasks) >= 3
         for task in tasks:
             assert deployment.wait_for_task(task)["submitted_by"] == f"schedule:{schedule}"
-        told = deployment.events(instance)
-        assert_contiguous(told)
+        received = deployment.events(instance)
+        assert_contiguous(received)
         assert [shape(deployment.events(instance, task)) for task in tasks] == [CAMPAIGN] * len(tasks)
-        assert {event["task_id"] for event in told} == set(tasks)
-        assert resuming.wait_for_log(instance, len(told)) == told
-        old.wait_for_seq(instance, len(told))
-        assert old.events() == told
+        assert {event["task_id"] for event in received} == set(tasks)
+        assert resuming.wait_for_log(instance, len(received)) == received
+        old.wait_for_seq(instance, len(received))
+        assert old.events() == received
         assert len(set(stood_at)) == 4
     assert [beat.terminate() for beat in beats] == [0, 0]
     assert list(deployment.root.glob("celerybeat*")) == []

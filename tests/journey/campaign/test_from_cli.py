@@ -42,18 +42,18 @@ def test_a_campaign_is_told_alike_at_the_command_and_to_clients_old_and_resuming
         stood_at = drop_on_the_way(deployment, resuming, instance, [first.url, second.url, first.url, second.url])
 
         assert command.wait() == 0
-        told = deployment.events(instance)
-        assert shape(told) == CAMPAIGN
-        assert_contiguous(told)
-        assert printed(command) == told
-        old.wait_for_seq(instance, len(told))
-        assert old.events() == told
-        assert resuming.wait_for_log(instance, len(told)) == told
+        received = deployment.events(instance)
+        assert shape(received) == CAMPAIGN
+        assert_contiguous(received)
+        assert printed(command) == received
+        old.wait_for_seq(instance, len(received))
+        assert old.events() == received
+        assert resuming.wait_for_log(instance, len(received)) == received
         assert len(set(stood_at)) == 4
         assert resuming.positions[instance].snapshots == []
         assert not old.errors
         assert not resuming.errors
-    result = told[-1]["data"]["result"]
+    result = received[-1]["data"]["result"]
     assert [post["platform"] for post in result["posts"]] == ["x", "linkedin", "instagram"]
     assert "Aurora One" in result["markdown"]
 
@@ -80,7 +80,7 @@ def test_a_document_from_standard_input_with_settings_and_the_file_run_by_itself
 
     done = shared_deployment.run(
         [str(ROOT / "scripts" / "enqueue.py"), *arguments, "--follow", "--json"],
-        given=BRIEF.read_text(encoding="utf-8"),
+        stdin=BRIEF.read_text(encoding="utf-8"),
         check=False,
     )
 

@@ -66,31 +66,31 @@ def test_a_campaign_is_told_alike_over_rest_and_to_clients_old_and_resuming(
         stood_at = drop_on_the_way(busy_deployment, resuming, instance, [first.url, second.url, first.url, second.url])
 
         busy_deployment.wait_for_task(task_id, "COMPLETED")
-        told = read_log(rest, instance)
-        assert shape(told) == CAMPAIGN
-        assert_contiguous(told)
-        assert told == busy_deployment.events(instance)
-        old.wait_for_seq(instance, len(told))
-        assert old.events() == told
-        assert resuming.wait_for_log(instance, len(told)) == told
+        received = read_log(rest, instance)
+        assert shape(received) == CAMPAIGN
+        assert_contiguous(received)
+        assert received == busy_deployment.events(instance)
+        old.wait_for_seq(instance, len(received))
+        assert old.events() == received
+        assert resuming.wait_for_log(instance, len(received)) == received
         assert len(set(stood_at)) == 4
         assert resuming.positions[instance].snapshots == []
         assert not old.errors
         assert not resuming.errors
 
     task = rest.get(f"/tasks/{task_id}").raise_for_status().json()
-    assert (task["status"], task["progress"], task["last_seq"]) == ("COMPLETED", 100.0, len(told))
-    assert task["result"] == told[-1]["data"]["result"]
+    assert (task["status"], task["progress"], task["last_seq"]) == ("COMPLETED", 100.0, len(received))
+    assert task["result"] == received[-1]["data"]["result"]
     assert "Aurora One" in task["result"]["markdown"]
     steps = rest.get(f"/tasks/{task_id}/steps").raise_for_status().json()["items"]
-    ended = [event["data"] for event in told if event["data"].get("completed_at")]
+    ended = [event["data"] for event in received if event["data"].get("completed_at")]
     wholes = [rest.get(f"/tasks/{task_id}/steps/{step['step_id']}").raise_for_status().json() for step in steps]
     assert [(step["key"], step["agent"], step["output"]) for step in wholes] == [
         (data["key"], data["agent"], data["output"]) for data in ended
     ]
     repeated = rest.post(f"/instances/{instance}/tasks", json=submission, headers={"Idempotency-Key": "launch"})
     assert (repeated.status_code, repeated.json()["task"]) == (200, task)
-    assert read_log(rest, instance) == told
+    assert read_log(rest, instance) == received
 
 
 @pytest.mark.long
@@ -98,13 +98,13 @@ def test_a_bad_brief_is_refused_with_its_field_and_nobody_is_told(
     busy_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = busy_deployment.new_instance()
-    for given, field in (
+    for payload, field in (
         ({}, "input"),
         ({"brief": "A lamp", "platforms": ["fax"]}, "input.platforms[0]"),
         ({"brief": 5}, "input.brief"),
         ({"brief": "A lamp", "mood": "good"}, "input.mood"),
     ):
-        answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "social_campaign", "input": given})
+        answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "social_campaign", "input": payload})
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
     assert busy_deployment.events(instance) == []

@@ -26,8 +26,8 @@ def rest(shared_deployment: Deployment) -> Iterator[httpx2.Client]:
         yield client
 
 
-def _submit(rest: httpx2.Client, instance: str, **given: Any) -> str:
-    answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "probe", "input": given}).raise_for_status()
+def _submit(rest: httpx2.Client, instance: str, **payload: Any) -> str:
+    answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "probe", "input": payload}).raise_for_status()
     return str(answer.json()["task"]["id"])
 
 
@@ -37,8 +37,12 @@ def test_a_running_task_is_cancelled_and_then_begun_again(shared_deployment: Dep
         client.subscribe(instance)
         task_id = _submit(rest, instance, steps=2, seconds=3600)
         shared_deployment.wait_for_step(instance, task_id, "step-1")
-        told = rest.post(f"/tasks/{task_id}/cancel").raise_for_status().json()
-        assert (told["task"]["status"], told["task"]["cancel_requested"], told["seq"]) == ("IN_PROGRESS", True, 5)
+        received = rest.post(f"/tasks/{task_id}/cancel").raise_for_status().json()
+        assert (received["task"]["status"], received["task"]["cancel_requested"], received["seq"]) == (
+            "IN_PROGRESS",
+            True,
+            5,
+        )
         client.wait_for_status(task_id, "CANCELLED")
 
         again = rest.post(f"/tasks/{task_id}/retry").raise_for_status().json()
@@ -153,13 +157,13 @@ def test_a_large_input_is_referred_to_and_given_whole_to_its_run(
     shared_deployment: Deployment, rest: httpx2.Client
 ) -> None:
     instance = shared_deployment.new_instance()
-    given: dict[str, Any] = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}
-    answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": given}).raise_for_status()
+    payload: dict[str, Any] = {"message": "large", "data": {"lines": ["x" * 1000] * 60, "said": "ghp_" + "a1B2" * 9}}
+    answer = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": payload}).raise_for_status()
     task = answer.json()["task"]
-    found = rest.get(f"/artifacts/{task['input']['$artifact']['id']}").raise_for_status().json()
-    assert found == {**given, "data": {**given["data"], "said": "[redacted:token]"}}
+    matches = rest.get(f"/artifacts/{task['input']['$artifact']['id']}").raise_for_status().json()
+    assert matches == {**payload, "data": {**payload["data"], "said": "[redacted:token]"}}
     assert shared_deployment.wait_for_task(task["id"])["status"] == "COMPLETED"
-    refused = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": {**given, "message": 5}})
+    refused = rest.post(f"/instances/{instance}/tasks", json={"kind": "echo", "input": {**payload, "message": 5}})
     assert (refused.status_code, refused.json()["field"]) == (422, "input.message")
     (listed,) = rest.get(f"/instances/{instance}/tasks").raise_for_status().json()["items"]
     assert "input" not in listed

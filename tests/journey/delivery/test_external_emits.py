@@ -20,9 +20,9 @@ CHANNEL = "flask-socketio"
 
 def listen(client: Recorder, event: str) -> list[object]:
     """Have a client note an event that is not of the protocol."""
-    heard: list[object] = []
-    client._client.on(event, heard.append)
-    return heard
+    messages: list[object] = []
+    client._client.on(event, messages.append)
+    return messages
 
 
 @pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "unix"])
@@ -134,4 +134,4 @@ def test_a_message_that_makes_no_sense_does_not_deafen_the_queue(deployment: Dep
         client.wait_until(arrives, "a note arrives")
         task_id = author.play()
         client.wait_for_status(task_id, "COMPLETED")
-        assert client.events() == author.told
+        assert client.events() == author.events

@@ -122,9 +122,9 @@ def test_five_thousand_instances_are_joined_at_a_cost_that_grows_with_their_numb
     try:
         for step in STEPS:
             join(company, web.port, names[len(company.clients) * EACH : step])
-            wait_until(partial(heard_of, store, step), "Redis sends what is told of each", timeout=240)
+            wait_until(partial(announces, store, step), "Redis sends what is told of each", timeout=240)
             costs.append(cpu_of(web.url) - before)
-            # For whoever wants to know how long it took on this machine (`pytest -rP`).
+            # Shows how long it took on this machine (`pytest -rP`).
             sys.stdout.write(f"{step} joined after {time.monotonic() - began:.1f} s, {costs[-1]:.2f} s of CPU\n")
         assert sum(client.joined for client in company.clients) == STEPS[-1]
     finally:
@@ -145,6 +145,6 @@ def join(company: Company, port: int, names: list[str]) -> None:
     company.clients += fresh
 
 
-def heard_of(store: redis.Redis, number: int) -> bool:
-    """Tell whether Redis sends what is told of so many instances."""
+def announces(store: redis.Redis, number: int) -> bool:
+    """Return whether Redis delivers the messages of so many instances."""
     return len(store.pubsub_channels("*many-*")) == number

@@ -46,7 +46,7 @@ class Nginx(Program):
         )
         for number, web in enumerate(deployment.webs, start=1):
             ours = ours.replace(f"127.0.0.1:800{number}", f"127.0.0.1:{web.port}")
-        # Not the deployment's directory, which nobody else may enter: nginx's own processes are other users.
+        # Not the deployment's directory, which is closed to other users, such as nginx's processes.
         root = make_directory()
         root.chmod(0o755)
         path = root / "nginx.conf"
@@ -108,7 +108,7 @@ def three(redis_binary: RedisBinary) -> Iterator[Deployment]:
 
 
 def watcher(deployment: Deployment, instance_id: str) -> dict[str, str]:
-    """What somebody shows who may watch an instance."""
+    """The credentials of a member of an instance."""
     return {"token": Tenants(deployment).add(f"watcher-of-{instance_id}", "viewer", instance_id)}
 
 
@@ -129,11 +129,11 @@ def nginx(three: Deployment) -> Iterator[Nginx]:
 
 def connections(deployment: Deployment, boss: dict[str, str]) -> list[int]:
     """How many clients there are at each address."""
-    found = []
+    matches = []
     for web in deployment.webs:
         lines = httpx2.get(web.url + "/metrics", headers=boss, timeout=30).text.splitlines()
-        found += [int(float(line.split()[1])) for line in lines if line.startswith("swallowtail_clients ")]
-    return found
+        matches += [int(float(line.split()[1])) for line in lines if line.startswith("swallowtail_clients ")]
+    return matches
 
 
 def test_websockets_go_anywhere_and_come_back_anywhere(three: Deployment, nginx: Nginx, boss: dict[str, str]) -> None:
@@ -150,7 +150,7 @@ def test_websockets_go_anywhere_and_come_back_anywhere(three: Deployment, nginx:
             client.drop_and_resume()
             client.wait_for_log(author.instance_id, author.head + 5)
     for client in clients:
-        assert client.wait_for_log(author.instance_id, author.head) == author.told
+        assert client.wait_for_log(author.instance_id, author.head) == author.events
         assert (client.positions[author.instance_id].snapshots, client.positions[author.instance_id].repeats) == ([], 0)
         client.disconnect()
 
@@ -174,7 +174,7 @@ def test_clients_of_a_killed_address_go_on_at_the_others(new_deployment: Callabl
                 client.resume()
         author.play()
         for client in clients:
-            assert client.wait_for_log(author.instance_id, author.head) == author.told
+            assert client.wait_for_log(author.instance_id, author.head) == author.events
             assert_contiguous(client.log(author.instance_id))
             client.disconnect()
 
@@ -190,7 +190,7 @@ def test_polling_stays_where_it_began(three: Deployment, nginx: Nginx, upgrade: 
         for _ in range(10):
             author.play()
         client.wait_for_seq(author.instance_id, author.head)
-        assert client.events() == author.told
+        assert client.events() == author.events
 
 
 def test_polling_without_stickiness_does_not_work(three: Deployment) -> None:

@@ -37,16 +37,16 @@ def test_a_replay_of_any_length_comes_whole_and_in_order(
     shared_deployment: Deployment, client: socketio.Client
 ) -> None:
     author = Author(shared_deployment)
-    while len(author.told) < MANY:
+    while len(author.events) < MANY:
         author.play()
-    heard: list[int] = []
+    messages: list[int] = []
     for event in ("task_update", "execution_step"):
-        client.on(event, lambda told: heard.append(told["seq"]))
+        client.on(event, lambda received: messages.append(received["seq"]))
     answer = client.call(
         "subscribe_instance",
         {"instance_id": author.instance_id, "since": {"epoch": author.epoch, "seq": 0}},
         timeout=30,
     )
     assert answer["mode"] == "replay"
-    wait_until(lambda: len(heard) >= author.head, "everything came", seen=lambda: heard)
-    assert heard == list(range(1, author.head + 1))
+    wait_until(lambda: len(messages) >= author.head, "everything came", seen=lambda: messages)
+    assert messages == list(range(1, author.head + 1))

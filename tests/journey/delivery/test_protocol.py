@@ -24,7 +24,7 @@ LIMITS = {"head_interval": 0.5, "replay_limit": 30}
 
 @pytest.fixture(scope="module", params=WAYS)
 def deployment(request: pytest.FixtureRequest, redis_binary: RedisBinary) -> Iterator[Deployment]:
-    """One web process of each way for all tests here, with small limits and a head told twice a second."""
+    """One web process of each way for all tests here, with small limits and a head twice a second."""
     with Deployment(redis_binary=redis_binary, env={**LIMITS, **WAYS[request.param]}) as opened:
         opened.start_web()
         yield opened
@@ -58,10 +58,10 @@ def test_a_client_of_the_promised_protocol_is_told_a_task(author: Author, url: s
             "unsubscribed",
         ]
         assert client.errors == []
-    told = client.events()
-    assert told == author.told
-    assert_contiguous(told)
-    assert shape(told) == [
+    received = client.events()
+    assert received == author.events
+    assert_contiguous(received)
+    assert shape(received) == [
         "SUBMITTED",
         "QUEUED",
         "IN_PROGRESS",
@@ -70,12 +70,12 @@ def test_a_client_of_the_promised_protocol_is_told_a_task(author: Author, url: s
         "progress 60",
         "COMPLETED",
     ]
-    check_shapes(told, author.instance_id, task_id)
+    check_shapes(received, author.instance_id, task_id)
 
 
-def check_shapes(told: list[dict[str, Any]], instance_id: str, task_id: str) -> None:
+def check_shapes(received: list[dict[str, Any]], instance_id: str, task_id: str) -> None:
     """Section 1, key by key and type by type."""
-    for event in told:
+    for event in received:
         assert {"instance_id", "task_id", "type", "data", "seq", "epoch", "id", "attempt"} == set(event)
         assert (event["instance_id"], event["task_id"]) == (instance_id, task_id)
         data = event["data"]
@@ -89,12 +89,12 @@ def check_shapes(told: list[dict[str, Any]], instance_id: str, task_id: str) -> 
             assert promised <= set(data)
             assert STAMP.fullmatch(data["started_at"])
         assert isinstance(data["progress"], float | int)
-    start, end = (event["data"] for event in told if event["type"] == "execution_step")
+    start, end = (event["data"] for event in received if event["type"] == "execution_step")
     assert start["step_id"] == end["step_id"]
     assert (start["status"], start["output"], start["completed_at"]) == ("in_progress", None, None)
     assert (end["status"], end["output"]) == ("completed", {"text": "write äöü ☃"})
     assert STAMP.fullmatch(end["completed_at"])
-    updates = [event for event in told if event["type"] == "task_update"]
+    updates = [event for event in received if event["type"] == "task_update"]
     changes = [(e["data"]["previous_status"], e["data"]["status"]) for e in updates if "status" in e["data"]]
     assert changes == [
         (None, "SUBMITTED"),
@@ -102,7 +102,7 @@ def check_shapes(told: list[dict[str, Any]], instance_id: str, task_id: str) -> 
         ("QUEUED", "IN_PROGRESS"),
         ("IN_PROGRESS", "COMPLETED"),
     ]
-    progress = [event["data"]["progress"] for event in told]
+    progress = [event["data"]["progress"] for event in received]
     assert progress == sorted(progress)
     assert (progress[0], progress[-1]) == (0, 100)
 
@@ -140,7 +140,7 @@ def test_everything_since_a_number_comes_after_the_answer_and_in_order(author: A
         assert order == ["subscribed", "replay", "event"]
     with ResumingRecorder(url) as client:
         assert client.follow(author.instance_id, epoch=author.epoch, seq=0)["mode"] == "replay"
-        assert client.wait_for_log(author.instance_id, 8) == author.told
+        assert client.wait_for_log(author.instance_id, 8) == author.events
 
 
 def test_the_same_number_again_is_sent_again_and_no_number_changes_nothing(author: Author, url: str) -> None:
@@ -201,10 +201,10 @@ def test_an_idle_room_is_told_its_head(author: Author, url: str) -> None:
             "seq": 8,
         }
         client.unsubscribe(author.instance_id)
-        told = client.count("head")
+        received = client.count("head")
         author.play()
         time.sleep(1.5)
-        assert (client.count("head"), client.events()) == (told, [])
+        assert (client.count("head"), client.events()) == (received, [])
 
 
 def test_another_epoch_resets_the_watchers(author: Author, url: str) -> None:
@@ -273,5 +273,5 @@ def test_long_polling_is_served_too(author: Author, url: str) -> None:
     client.subscribe(author.instance_id)
     author.play()
     client.wait_for_seq(author.instance_id, 8)
-    assert client.events() == author.told
+    assert client.events() == author.events
     client.disconnect()

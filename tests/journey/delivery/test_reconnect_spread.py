@@ -36,10 +36,10 @@ def test_the_last_word_of_a_process_tells_each_client_when_to_come_back(
         wait_until(lambda client=client: not client.is_connected, "the connection ends")  # type: ignore[misc]
         name, payload = client.messages[-1]
         assert (name, set(payload)) == ("restarting", {"retry_after_ms"})
-        assert client.events() == author.told
+        assert client.events() == author.events
         client.drop()
     pauses = [client.payloads("restarting")[0]["retry_after_ms"] for client in clients]
-    # Twenty clients at ten a second: two seconds, of which nobody is given the same moment but by chance.
+    # Twenty clients at ten a second: two seconds, in which no two have the same time except by chance.
     assert all(0 <= pause <= 2000 for pause in pauses)
     assert len(set(pauses)) > 15
 
@@ -63,7 +63,7 @@ def test_who_resumes_beyond_the_rate_is_given_an_appointment_and_others_are_not(
         assert refused
         assert min(refused) > 0
         assert client.is_connected
-        # Whoever knows nothing of positions knows nothing of appointments.
+        # A client without positions gets no assigned time.
         for _ in range(6):
             assert client.call("subscribe_instance", {"instance_id": author.instance_id})["ok"]
     time.sleep(max(refused) / 1000)

@@ -36,8 +36,8 @@ def author(pair: Deployment) -> Author:
 
 def assert_complete(client: ResumingRecorder, author: Author, *, after: int = 0) -> None:
     """The client has everything after a number, once, in order, without ever starting again."""
-    told = author.told
-    assert client.wait_for_log(author.instance_id, len(told)) == told[after:]
+    received = author.events
+    assert client.wait_for_log(author.instance_id, len(received)) == received[after:]
     assert_contiguous(client.log(author.instance_id), after=after)
     position = client.positions[author.instance_id]
     assert (position.snapshots, position.repeats, client.count("reset"), client.errors) == ([], 0, 0, [])
@@ -79,7 +79,7 @@ def test_a_client_that_drops_four_times_goes_on_at_the_other_process_without_a_g
     with ResumingRecorder(first) as late:
         late.follow(author.instance_id, epoch=author.epoch, seq=0)
         assert_complete(late, author)
-    assert client.log(author.instance_id) == author.told[: len(client.log(author.instance_id))]
+    assert client.log(author.instance_id) == author.events[: len(client.log(author.instance_id))]
     position = client.positions[author.instance_id]
     assert [answer["mode"] for answer in position.answers] == ["replay"] * 5
     assert (position.snapshots, position.repeats, client.errors) == ([], 0, [])
@@ -95,7 +95,7 @@ def test_both_processes_tell_the_same_to_old_and_new_clients(author: Author, pai
             author.play()
         for client in (old, other):
             client.wait_for_seq(author.instance_id, author.head)
-            assert client.events() == author.told
+            assert client.events() == author.events
         assert_complete(new, author)
 
 

@@ -36,9 +36,9 @@ def test_a_task_is_told_resumed_and_found_without_redis(new_deployment: NewDeplo
             deployment.redis.kill()
             client.wait_for_log(author.instance_id, author.head + 10)
         head = author.head
-        assert client.wait_for_log(author.instance_id, head) == author.told
+        assert client.wait_for_log(author.instance_id, head) == author.events
         old.wait_for_seq(author.instance_id, head)
-        assert old.events() == author.told
+        assert old.events() == author.events
         deployment.redis.start()
         answer = client.call("subscribe_instance", {"instance_id": "\x00"})
         assert answer["error"]["field"] == "instance_id"
@@ -74,7 +74,7 @@ def test_the_javascript_client_of_the_promised_protocol_works_by_websocket_alone
         client.subscribe(author.instance_id)
         task_id = author.play()
         client.wait_for_status(task_id, "COMPLETED")
-        assert client.events() == author.told
+        assert client.events() == author.events
         answer = client.call(
             "subscribe_instance", {"instance_id": author.instance_id, "since": {"epoch": "", "seq": 0}}
         )
@@ -114,7 +114,7 @@ def test_it_ends_cleanly_with_clients_connected(
     web.start()
     with ResumingRecorder(web.url) as again:
         again.follow(author.instance_id, epoch=author.epoch, seq=3)
-        assert again.wait_for_log(author.instance_id, 8) == author.told[3:]
+        assert again.wait_for_log(author.instance_id, 8) == author.events[3:]
 
 
 @every_mode
@@ -137,10 +137,10 @@ def test_compression_is_not_agreed_to(new_deployment: NewDeployment, mode: str) 
 def test_it_tells_the_port_that_it_chose(deployment: Deployment, mode: str) -> None:
     program = deployment.command("chosen", ["-m", "swallowtail.app.wsgi"], env={"async_mode": mode, "port": 0})
     program.wait_for_log("listening on http://127.0.0.1:")
-    told = re.search(r"^listening on (http://127\.0\.0\.1:(\d+))$", program.log_text(), re.MULTILINE)
-    assert told is not None
-    assert int(told[2]) > 0
-    with Recorder(told[1]) as client:
+    received = re.search(r"^listening on (http://127\.0\.0\.1:(\d+))$", program.log_text(), re.MULTILINE)
+    assert received is not None
+    assert int(received[2]) > 0
+    with Recorder(received[1]) as client:
         assert client.count("connected") == 1
     assert program.terminate() == 0
 

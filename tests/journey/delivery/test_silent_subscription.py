@@ -38,8 +38,8 @@ def test_a_deaf_process_hears_again_and_catches_up(
         author = Author(deployment)
 
         def redis() -> dict[str, Any]:
-            told: dict[str, Any] = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
-            return told
+            received: dict[str, Any] = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["redis"]
+            return received
 
         wait_until(lambda: redis()["status"] == "ok", "the process hears itself", seen=redis)
         with Recorder(web.url) as client:

@@ -80,9 +80,11 @@ class Reader(threading.Thread):
                 return
             if packet == "2":
                 self.line.send("3")
-            elif isinstance(packet, str) and packet.startswith("42[") and "id" in (told := json.loads(packet[2:])[1]):
+            elif (
+                isinstance(packet, str) and packet.startswith("42[") and "id" in (received := json.loads(packet[2:])[1])
+            ):
                 with self.grown:
-                    self.seqs.append(told["seq"])
+                    self.seqs.append(received["seq"])
                     self.grown.notify()
 
     def wait_for(self, seq: int) -> None:

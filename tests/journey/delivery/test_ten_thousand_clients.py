@@ -55,5 +55,5 @@ def test_ten_thousand_clients_of_one_process_get_every_event(new_deployment: Cal
     seen = load.collect(per_client=3, patience=60)
     writer.join()
     load.drop()
-    told = {name: seen[name] for name in ("delivered", "repeated", "gaps", "disconnected")}
-    assert told == {"delivered": 3 * CLIENTS, "repeated": 0, "gaps": 0, "disconnected": 0}
+    received = {name: seen[name] for name in ("delivered", "repeated", "gaps", "disconnected")}
+    assert received == {"delivered": 3 * CLIENTS, "repeated": 0, "gaps": 0, "disconnected": 0}

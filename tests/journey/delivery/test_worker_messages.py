@@ -18,46 +18,46 @@ def test_a_run_publishes_events_live_progress_and_text(new_deployment: Callable[
     deployment = new_deployment()
     deployment.start_worker(concurrency=1)
     instance = deployment.new_instance()
-    heard: list[tuple[str, dict[str, Any]]] = []
+    messages: list[tuple[str, dict[str, Any]]] = []
     with deployment.redis.client() as client, client.pubsub() as listener:  # type: ignore[no-untyped-call]
         listener.psubscribe(f"{deployment.runtime().settings.channel_prefix}:*")
         wait_until(lambda: listener.get_message(timeout=1), "the subscription stands")
-        given = {"steps": 2, "seconds": 0.6, "updates": 3, "text_bytes": 100}
-        task_id = deployment.submit(instance, "probe", given)
+        payload = {"steps": 2, "seconds": 0.6, "updates": 3, "text_bytes": 100}
+        task_id = deployment.submit(instance, "probe", payload)
 
-        def hear() -> bool:
+        def receive() -> bool:
             message = listener.get_message(timeout=1)
             if message:
-                heard.append((message["channel"].decode(), json.loads(message["data"])))
-            return "COMPLETED" in str(heard[-1:])
+                messages.append((message["channel"].decode(), json.loads(message["data"])))
+            return "COMPLETED" in str(messages[-1:])
 
-        wait_until(hear, "the end is published")
-    events = [event for _, told in heard if told["kind"] == "events" for event in told["events"]]
+        wait_until(receive, "the end is published")
+    events = [event for _, received in messages if received["kind"] == "events" for event in received["events"]]
     assert events == deployment.events(instance)
-    check_live(heard, instance_channel(deployment.runtime().settings, instance), task_id)
-    check_text(heard, task_channel(deployment.runtime().settings, task_id), events)
+    check_live(messages, instance_channel(deployment.runtime().settings, instance), task_id)
+    check_text(messages, task_channel(deployment.runtime().settings, task_id), events)
 
 
-def check_live(heard: list[tuple[str, dict[str, Any]]], channel: str, task_id: str) -> None:
+def check_live(messages: list[tuple[str, dict[str, Any]]], channel: str, task_id: str) -> None:
     """Live progress goes up, with revisions, and was never measured after an event that came before it."""
-    live = [(place, told) for place, told in heard if told["kind"] == "live"]
+    live = [(place, received) for place, received in messages if received["kind"] == "live"]
     assert {place for place, _ in live} == {channel}
-    assert [told["live"]["rev"] for _, told in live] == [1, 2, 3, 4, 5, 6]
-    percents = [told["live"]["data"]["progress"] for _, told in live]
+    assert [received["live"]["rev"] for _, received in live] == [1, 2, 3, 4, 5, 6]
+    percents = [received["live"]["data"]["progress"] for _, received in live]
     assert percents == sorted(percents)
     assert percents[-1] == 100
-    assert {told["live"]["task_id"] for _, told in live} == {task_id}
+    assert {received["live"]["task_id"] for _, received in live} == {task_id}
     seen = 0
-    for _, told in heard:
-        if told["kind"] == "events":
-            seen = told["events"][-1]["seq"]
-        elif told["kind"] == "live":
-            assert told["base_seq"] == seen
+    for _, received in messages:
+        if received["kind"] == "events":
+            seen = received["events"][-1]["seq"]
+        elif received["kind"] == "live":
+            assert received["base_seq"] == seen
 
 
-def check_text(heard: list[tuple[str, dict[str, Any]]], channel: str, events: list[dict[str, Any]]) -> None:
+def check_text(messages: list[tuple[str, dict[str, Any]]], channel: str, events: list[dict[str, Any]]) -> None:
     """Each step's text is whole, in order, and starts at 0."""
-    pieces = [(place, told["text"]) for place, told in heard if told["kind"] == "text"]
+    pieces = [(place, received["text"]) for place, received in messages if received["kind"] == "text"]
     assert {place for place, _ in pieces} == {channel}
     steps = dict.fromkeys(event["data"]["step_id"] for event in events if event["type"] == "execution_step")
     for step in steps:

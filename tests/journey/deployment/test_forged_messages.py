@@ -40,7 +40,7 @@ def deployment(redis_binary: RedisBinary) -> Iterator[Deployment]:
 
 def forge(author: Author, task_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Messages as a publisher of ours would make them, had they happened."""
-    settings, events = author.deployment.runtime().settings, author.told
+    settings, events = author.deployment.runtime().settings, author.events
     channel, head = instance_channel(settings, author.instance_id), events[-1]["seq"]
 
     def event(seq: int, **more: Any) -> dict[str, Any]:
@@ -63,34 +63,34 @@ def test_a_forged_publish_reaches_no_client(deployment: Deployment) -> None:
     author = Author(deployment)
     claim = author.claim(author.submit())
     with ResumingRecorder(web.url) as client, deployment.redis.client() as redis:
-        before = len(author.told)
+        before = len(author.events)
         client.follow(author.instance_id)
         assert client.call("subscribe_task", {"task_id": claim.task_id})["ok"]
         author.step(claim, "first")
         for channel, message in forge(author, claim.task_id):
             assert redis.publish(channel, json.dumps(message)) >= 1
         for name in ("task_update", "execution_step", "head", "reset"):
-            told = {"method": "emit", "event": name, "namespace": "/", "room": f"instance_{author.instance_id}"}
-            redis.publish(QUEUE, json.dumps({**told, "data": [{"message": "forged"}]}))
+            received = {"method": "emit", "event": name, "namespace": "/", "room": f"instance_{author.instance_id}"}
+            redis.publish(QUEUE, json.dumps({**received, "data": [{"message": "forged"}]}))
         author.tell_live(claim, 50, rev=1, base_seq=author.head)
         author.tell_text(claim.task_id, "first", "true", offset=0, rev=1)
         author.step(claim, "second")
         author.rt.runs.complete(claim, {"done": True})
-        assert client.wait_for_log(author.instance_id, author.head) == author.told[before:]
-        heard = json.dumps([payload for _, payload in list(client.messages)])
-    assert "forged" not in heard
-    assert "true" in heard
+        assert client.wait_for_log(author.instance_id, author.head) == author.events[before:]
+        messages = json.dumps([payload for _, payload in list(client.messages)])
+    assert "forged" not in messages
+    assert "true" in messages
 
 
 def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_nothing(deployment: Deployment) -> None:
-    """Whatever Flask-SocketIO's processes tell each other, in the form in which they do."""
+    """The messages that Flask-SocketIO's processes exchange, in their format."""
     first, second = deployment.start_web(wait=False), deployment.start_web(wait=False)
     first.wait_ready()
     second.wait_ready()
     author, other = Author(deployment), Author(deployment)
     room, foreign = f"instance_{author.instance_id}", f"instance_{other.instance_id}"
     with Recorder(first.url) as one, Recorder(second.url) as two, deployment.redis.client() as redis:
-        heard = [listen(client, "*") for client in (one, two)]
+        messages = [listen(client, "*") for client in (one, two)]
         one.subscribe(author.instance_id)
         two.subscribe(author.instance_id)
         wait_until(lambda: redis.pubsub_numsub(QUEUE)[0][1] == 2, "both processes listen to the queue")
@@ -115,9 +115,9 @@ def test_a_forged_message_to_the_queue_ends_no_connection_moves_nobody_and_says_
         other.play()
         say("emit", event="note", data=[{"text": "true"}], room=room)
         task_id = author.play()
-        for client, others in zip((one, two), heard, strict=True):
+        for client, others in zip((one, two), messages, strict=True):
             client.wait_for_status(task_id, "COMPLETED")
-            assert client.events() == author.told
+            assert client.events() == author.events
             assert client.is_connected
             wait_until(partial(others.__contains__, ("note", {"text": "true"})), "the note arrives")
             assert "forged" not in repr((others, client.payloads("error")))
@@ -138,9 +138,9 @@ def test_a_process_of_ours_is_believed_there(deployment: Deployment) -> None:
 
 def listen(client: Recorder, event: str) -> list[tuple[Any, ...]]:
     """Have a client note events that are not of the protocol."""
-    heard: list[tuple[Any, ...]] = []
-    client._client.on(event, lambda *told: heard.append(told))
-    return heard
+    messages: list[tuple[Any, ...]] = []
+    client._client.on(event, lambda *received: messages.append(received))
+    return messages
 
 
 def enqueue(
@@ -151,8 +151,8 @@ def enqueue(
     body: Any = None,
     **more: Any,
 ) -> None:
-    told = {"lang": "py", "task": RUN_TASK, "id": "forged", "argsrepr": "", "kwargsrepr": "", "origin": "elsewhere"}
-    headers = {**told, **more}
+    received = {"lang": "py", "task": RUN_TASK, "id": "forged", "argsrepr": "", "kwargsrepr": "", "origin": "elsewhere"}
+    headers = {**received, **more}
     with Connection(deployment.settings.broker) as connection, connection.Producer() as producer:
         producer.publish(
             body if body is not None else json.dumps([arguments, {}, {}]),
@@ -166,7 +166,7 @@ def enqueue(
 
 
 class Bomb:
-    """Leaves a file behind when somebody unpickles it."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -194,15 +194,15 @@ def test_a_worker_runs_what_was_signed_and_nothing_else(
     changed: list[dict[str, Any]] = [{"id": "other"}, {"timelimit": [1, 600]}, {"timelimit": [660, 1]}]
     changed += [{"timelimit": None}, {"timelimit": [660.0, 600.0]}]
     for change in changed:
-        told: dict[str, Any] = {"id": "true", "timelimit": limits, **change}
-        enqueue(deployment, true, **told)
+        received: dict[str, Any] = {"id": "true", "timelimit": limits, **change}
+        enqueue(deployment, true, **received)
     enqueue(deployment, [], content_type="application/x-python-serialize", body=pickle.dumps([[Bomb(bomb)], {}, {}]))
     task_id = deployment.submit(author.instance_id, "echo", {"message": "hello"})
     assert deployment.wait_for_task(task_id)["status"] == "COMPLETED"
     wait_until(lambda: worker.log_text().count("wakeup_forged") == 9, "the forged messages are thrown away")
     assert deployment.task(hidden)["status"] == "QUEUED"
     assert not bomb.exists()
-    # What is not signed has no say: not when it runs, not what runs after it, and not whether it is told.
+    # Unsigned fields have no effect: neither the time, nor callbacks, nor errbacks.
     unsigned: dict[str, Any] = {"eta": "2999-01-01T00:00:00Z", "expires": "2001-01-01T00:00:00Z", "retries": 99,
                 "group": "g", "shadow": "x", "ignore_result": False, "stamps": {}, "stamped_headers": []}  # fmt: skip
     enqueue(deployment, true, id="true", timelimit=limits, **unsigned)

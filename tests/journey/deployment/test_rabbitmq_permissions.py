@@ -33,11 +33,11 @@ def documented() -> list[dict[str, str]]:
     """The permissions that docs/brokers.md gives, as RabbitMQ takes them."""
     page = (ROOT / "docs/brokers.md").read_text(encoding="utf-8")
     commands = re.findall(r"^\$ (rabbitmqctl set_permissions(?:.*\\\n)*.*)$", page, re.MULTILINE)
-    found = []
+    matches = []
     for command in commands:
         *_, user, configure, write, read = shlex.split(command.replace("\\\n", " "))
-        found.append({"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read})
-    return found
+        matches.append({"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read})
+    return matches
 
 
 def hashed(password: str) -> str:
@@ -106,10 +106,10 @@ def channel_of(server: RabbitServer, name: str) -> Iterator[Any]:
         yield connection.channel()
 
 
-def is_refused(server: RabbitServer, name: str, deed: Callable[[Any], object]) -> bool:
+def is_refused(server: RabbitServer, name: str, action: Callable[[Any], object]) -> bool:
     try:
         with channel_of(server, name) as channel:
-            deed(channel)
+            action(channel)
     except AccessRefused:
         return True
     return False
@@ -145,7 +145,7 @@ WORKERS = {
 
 @pytest.fixture
 def furnished(guarded: RabbitServer) -> RabbitServer:
-    """The broker with the queues and exchanges that there are beside running workers, and one of somebody else's."""
+    """The broker with the queues and exchanges of running workers, and one of another program."""
     with channel_of(guarded, "root") as channel:
         for name in (QUEUE, "someone@somewhere.celery.pidbox", "theirs"):
             channel.queue_declare(name, durable=name == QUEUE, auto_delete=False)
@@ -157,7 +157,7 @@ def furnished(guarded: RabbitServer) -> RabbitServer:
 @pytest.mark.parametrize("name", USERS)
 def test_nobody_may_do_what_is_not_theirs(furnished: RabbitServer, name: str) -> None:
     allowed = WORKERS if name == "worker" else set()
-    done = {what for what, deed in FORBIDDEN.items() if not is_refused(furnished, name, deed)}
+    done = {what for what, action in FORBIDDEN.items() if not is_refused(furnished, name, action)}
     assert done == allowed
 
 

@@ -38,17 +38,17 @@ EXAMPLES = {
 }
 PASSWORD = "correct horse battery"
 ANCHOR = "1287:5b0f…e1"
-#: Where README begins to tell of a deployment on several machines, which `tests/browser/test_for_real.py` follows.
+#: Where README begins to describe a deployment on several machines, which `tests/browser/test_for_real.py` follows.
 FOR_REAL = "./scripts/prepare && source .venv/bin/activate"
 
 
 def read_commands(page: Path) -> list[str]:
     """The commands of a page, one string each, without their prompts, remarks and output."""
-    found = []
+    matches = []
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         lines = re.sub(r"\\\n\s*", "", block).splitlines()
-        found += [re.sub(r"\s+# .*$", "", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
-    return found
+        matches += [re.sub(r"\s+# .*$", "", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
+    return matches
 
 
 def is_elsewhere(command: str) -> bool:
@@ -62,7 +62,7 @@ def write_script(commands: list[str], port: int) -> str:
     for command in commands:
         ours = command.replace("localhost:8000", f"127.0.0.1:{port}").replace(ANCHOR, '"$anchor"')
         if ours.startswith("swallowtail watch"):
-            # It goes on until somebody presses Ctrl-C.
+            # It runs until Ctrl-C.
             ours = f"timeout -s INT 10 {ours} || [ $? = 124 ]"
         if ours.startswith("swallowtail audit verify") and "$anchor" not in ours:
             ours = f"told=$({ours}); anchor=$(grep -o '^[0-9]*:[0-9a-f]*' <<< \"$told\")"

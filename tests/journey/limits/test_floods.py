@@ -133,8 +133,8 @@ def test_an_honest_client_is_served_while_others_flood(new_deployment: Callable[
             for thread in threads:
                 thread.join()
         client.wait_for_log(author.instance_id, author.head)
-        assert client.log(author.instance_id) == author.told
-        assert late.wait_for_log(author.instance_id, author.head) == author.told[head:]
+        assert client.log(author.instance_id) == author.events
+        assert late.wait_for_log(author.instance_id, author.head) == author.events[head:]
         late.disconnect()
         for line in large:
             line.close()

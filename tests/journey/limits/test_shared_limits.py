@@ -87,7 +87,7 @@ def test_connections_of_a_user_are_capped_over_all_processes(
     assert find_refusal(webs[1].url, {"token": token})["data"]["code"] == "too_many"
     author.play()
     for client in staying:
-        assert client.wait_for_log(author.instance_id, author.head) == author.told
+        assert client.wait_for_log(author.instance_id, author.head) == author.events
     assert "Traceback" not in "".join(web.log_text() for web in webs)
 
 
@@ -161,7 +161,7 @@ def test_connections_of_a_token_share_a_rate_over_all_processes(
     if event != "unsubscribe_instance":
         author.play()
         for client in (here, there):
-            assert client.wait_for_log(author.instance_id, author.head) == author.told
+            assert client.wait_for_log(author.instance_id, author.head) == author.events
     assert here.is_connected
     assert there.is_connected
 
@@ -185,7 +185,7 @@ def test_without_redis_messages_are_limited_by_each_process_and_clients_are_serv
         assert use_up(client, "subscribe_instance", author.instance_id, 30) == 29
     author.play()
     for client in clients:
-        assert client.wait_for_log(author.instance_id, author.head) == author.told
+        assert client.wait_for_log(author.instance_id, author.head) == author.events
         assert client.is_connected
 
 

@@ -34,8 +34,8 @@ def export_and_delete(deployment: Deployment) -> None:
     base = f"{deployment.webs[0].url}/api/v1"
     with httpx2.Client(base_url=base, timeout=60) as rest, Recorder(deployment.webs[1].url) as client:
         client.subscribe(instance)
-        given = {"kind": "probe", "input": {"steps": 2, "seconds": 3600}}
-        task_id = rest.post(f"/instances/{instance}/tasks", json=given).raise_for_status().json()["task"]["id"]
+        payload = {"kind": "probe", "input": {"steps": 2, "seconds": 3600}}
+        task_id = rest.post(f"/instances/{instance}/tasks", json=payload).raise_for_status().json()["task"]["id"]
         deployment.wait_for_step(instance, task_id, "step-1")
         epoch = rest.get(f"/instances/{instance}").json()["epoch"]
 

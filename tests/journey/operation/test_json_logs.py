@@ -38,9 +38,9 @@ if "celery" in " ".join(__import__("sys").orig_argv) or "wsgi" in " ".join(__imp
 
 
 def _parse(text: str) -> list[dict[str, Any]]:
-    told = [json.loads(line) for line in text.splitlines()]
-    assert all(isinstance(line, dict) and "event" in line for line in told)
-    return told
+    received = [json.loads(line) for line in text.splitlines()]
+    assert all(isinstance(line, dict) and "event" in line for line in received)
+    return received
 
 
 def test_every_line_of_web_worker_beat_and_release_is_an_object(new_deployment: Callable[..., Deployment]) -> None:
@@ -79,8 +79,8 @@ def test_every_line_of_web_worker_beat_and_release_is_an_object(new_deployment: 
         (["-m", "swallowtail.scripts.supervise"], {"lease_seconds": "-1"}),
     ],
 )
-def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], given: dict[str, str], tmp_path: Any) -> None:
-    env = {f"SWALLOWTAIL_{name.upper()}": value for name, value in given.items()}
+def test_a_refusal_at_the_start_is_an_object_too(arguments: list[str], payload: dict[str, str], tmp_path: Any) -> None:
+    env = {f"SWALLOWTAIL_{name.upper()}": value for name, value in payload.items()}
     env = {**env, "SWALLOWTAIL_LOG_FORMAT": "json", "SWALLOWTAIL_VAR_DIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -38,16 +38,16 @@ def test_a_delivered_event_and_its_connections_are_measured(
             author.play()
             one.wait_until(lambda: len(one.events()) == 8, "every event came")
             two.wait_until(lambda: len(two.events()) == 8, "every event came")
-            found = measures(web.url)
-            assert found["swallowtail_commit_to_client_seconds_count"] == 8
-            assert 0 < found["swallowtail_commit_to_client_seconds_sum"] < 8 * 30
-            assert found['swallowtail_delivered_total{kind="durable"}'] == 16
-            assert found["swallowtail_cursors_behind"] == 0
-            assert found["swallowtail_deaf"] == 0
-            assert found["swallowtail_probe_seconds_count"] >= 1
+            matches = measures(web.url)
+            assert matches["swallowtail_commit_to_client_seconds_count"] == 8
+            assert 0 < matches["swallowtail_commit_to_client_seconds_sum"] < 8 * 30
+            assert matches['swallowtail_delivered_total{kind="durable"}'] == 16
+            assert matches["swallowtail_cursors_behind"] == 0
+            assert matches["swallowtail_deaf"] == 0
+            assert matches["swallowtail_probe_seconds_count"] >= 1
             name = "swallowtail_connections"
-            assert found[f'{name}{{engine="{engine}",transport="websocket"}}'] == 2
-            assert found[f'{name}{{engine="stock",transport="polling"}}'] == 1
+            assert matches[f'{name}{{engine="{engine}",transport="websocket"}}'] == 2
+            assert matches[f'{name}{{engine="stock",transport="polling"}}'] == 1
     finally:
         polling.disconnect()
     wait_until(lambda: measures(web.url)["swallowtail_clients"] == 0, "nobody is left")

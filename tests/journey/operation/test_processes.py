@@ -45,8 +45,8 @@ def count(web: WebProcess, name: str, **labels: str) -> float:
 def clients_of_each(deployment: Deployment, web: WebProcess) -> list[int]:
     """How many clients each process has, from the files that they count in."""
     files = sorted((deployment.root / "metrics" / f"127.0.0.1-{web.port}").glob("gauge_livesum_*.db"))
-    found = [list(MmapedDict.read_all_values_from_file(str(f))) for f in files]  # type: ignore[no-untyped-call]
-    return [int(value) for values in found for key, value, *_ in values if '"swallowtail_clients"' in key]
+    matches = [list(MmapedDict.read_all_values_from_file(str(f))) for f in files]  # type: ignore[no-untyped-call]
+    return [int(value) for values in matches for key, value, *_ in values if '"swallowtail_clients"' in key]
 
 
 def most_connections(deployment: Deployment) -> int:
@@ -86,9 +86,9 @@ def test_clients_are_spread_and_every_one_gets_every_event(
         clients[0].wait_for_log(author.instance_id, author.head + 20)
         clients[1].drop_and_resume()
         clients[0].wait_for_log(author.instance_id, author.head + 20)
-    told = author.told
+    received = author.events
     for client in clients:
-        assert client.wait_for_log(author.instance_id, len(told)) == told
+        assert client.wait_for_log(author.instance_id, len(received)) == received
         assert (client.positions[author.instance_id].snapshots, client.positions[author.instance_id].repeats) == ([], 0)
     # Whichever process answers, it answers for all.
     wait_until(
@@ -97,7 +97,7 @@ def test_clients_are_spread_and_every_one_gets_every_event(
     all_of_them = 3 * most_connections(deployment)
     wait_until(lambda: count(web, "swallowtail_database_pool_limit") == all_of_them, "all pools are counted")
     durable = count(web, "swallowtail_delivered_total", kind="durable")
-    assert durable >= CLIENTS * len(told)
+    assert durable >= CLIENTS * len(received)
     answering = {httpx2.get(web.url + "/readyz", timeout=30).json()["process"] for _ in range(40)}
     assert answering <= set(web.members())
     assert len(answering) > 1
@@ -153,10 +153,10 @@ def test_clients_of_a_killed_process_come_back_to_the_address_and_miss_nothing(
             web.wait_for_log("ended by SIGKILL; starting it again in 0.1 s")
             wait_until(lambda: len(web.members()) == 3 and victim not in web.members(), "there are three again")
             web.wait_for(lambda: web.log_text().count("listening on") == 4, "the new process listens")
-        told = author.told[first:]
+        received = author.events[first:]
         for client in clients:
             client.wait_for(author.instance_id, author.head, timeout=60)
-            assert client.inbox.events() == told
+            assert client.inbox.events() == received
             assert client.inbox.count("snapshot") == 1
         assert 0 < sum(client.losses for client in clients) < len(clients)
         wait_until(lambda: count(web, "swallowtail_clients") == len(clients), "the dead one's clients are not counted")
@@ -208,10 +208,12 @@ def test_long_polling_is_refused_and_not_left_to_luck(new_deployment: NewDeploym
 def test_the_port_may_be_chosen_by_the_system(deployment: Deployment) -> None:
     program = deployment.command("chosen", ["-m", "swallowtail.app.wsgi", "--processes", "2"], env={"port": 0})
     program.wait_for(lambda: program.log_text().count("listening on") == 2, "both listen")
-    told = re.findall(r"^(?:2 web processes|listening) on (http://127\.0\.0\.1:\d+)$", program.log_text(), re.MULTILINE)
-    assert len(told) == 3
-    assert len(set(told)) == 1
-    with Recorder(told[0]) as client:
+    received = re.findall(
+        r"^(?:2 web processes|listening) on (http://127\.0\.0\.1:\d+)$", program.log_text(), re.MULTILINE
+    )
+    assert len(received) == 3
+    assert len(set(received)) == 1
+    with Recorder(received[0]) as client:
         assert client.count("connected") == 1
     assert program.terminate() == 0
 

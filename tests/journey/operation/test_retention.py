@@ -35,20 +35,20 @@ def test_what_the_command_line_pruned_is_told_to_whoever_needs_it(new_deployment
         foreseen = deployment.cli("prune", "--instance", author.instance_id, "--events", "3", "--dry-run", "--json")
         assert min_seq(deployment, author.instance_id) == 0
         done = deployment.cli("prune", "--instance", author.instance_id, "--events", "3", "--json")
-        told = json.loads(done.stdout)
-        assert told == {**json.loads(foreseen.stdout), "dry_run": False}
-        assert (told["events"], told["min_seq"]) == (live["head"] - 3, live["head"] - 3)
+        received = json.loads(done.stdout)
+        assert received == {**json.loads(foreseen.stdout), "dry_run": False}
+        assert (received["events"], received["min_seq"]) == (live["head"] - 3, live["head"] - 3)
 
         def answer() -> dict[str, object]:
-            found: dict[str, object] = late.call("subscribe_instance", {"instance_id": author.instance_id})
-            return found
+            matches: dict[str, object] = late.call("subscribe_instance", {"instance_id": author.instance_id})
+            return matches
 
-        wait_until(lambda: answer()["min_seq"] == told["min_seq"], "the web process knows", seen=answer)
+        wait_until(lambda: answer()["min_seq"] == received["min_seq"], "the web process knows", seen=answer)
         with Recorder(web.url) as newcomer:
             fresh = newcomer.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})
-            assert (fresh["mode"], fresh["head"], fresh["min_seq"]) == ("snapshot", live["head"], told["min_seq"])
+            assert (fresh["mode"], fresh["head"], fresh["min_seq"]) == ("snapshot", live["head"], received["min_seq"])
         rest = httpx2.get(f"{web.url}/api/v1/instances/{author.instance_id}/events", params={"since": 2}, timeout=30)
-        assert (rest.status_code, rest.json()["code"], rest.json()["min_seq"]) == (410, "too_old", told["min_seq"])
+        assert (rest.status_code, rest.json()["code"], rest.json()["min_seq"]) == (410, "too_old", received["min_seq"])
         author.play()
         witness.wait_until(
             lambda: [event["seq"] for event in witness.events()] == list(range(live["head"] + 1, live["head"] + 9)),
@@ -86,12 +86,12 @@ def test_another_epoch_by_the_command_line_resets_everybody(new_deployment: NewD
     with Recorder(web.url) as client:
         before = client.call("subscribe_instance", {"instance_id": author.instance_id})
         renewed = deployment.cli("instances", "renew-epoch", author.instance_id, "--json")
-        told = json.loads(renewed.stdout)
+        received = json.loads(renewed.stdout)
         client.wait_until(lambda: client.count("reset") == 1, "it is told to begin again")
         assert client.payloads("reset") == [{"instance_id": author.instance_id, "reason": "epoch"}]
         since = {"epoch": before["epoch"], "seq": before["head"]}
         again = client.call("subscribe_instance", {"instance_id": author.instance_id, "since": since})
-        assert (again["mode"], again["epoch"], again["head"]) == ("snapshot", told["epoch"], before["head"])
+        assert (again["mode"], again["epoch"], again["head"]) == ("snapshot", received["epoch"], before["head"])
         author.play()
         client.wait_until(lambda: len(client.events()) == 8, "it goes on")
-        assert {event["epoch"] for event in client.events()} == {told["epoch"]}
+        assert {event["epoch"] for event in client.events()} == {received["epoch"]}

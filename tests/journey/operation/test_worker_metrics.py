@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.long]
 
 
 #: What is to be seen of a deployment: by which metric, of which type, and where.
-TOLD = {
+METRICS = {
     "tasks by state": ("swallowtail_tasks", "gauge", "web beat"),
     "queue depth": ("swallowtail_queue_depth", "gauge", "web beat"),
     "oldest age": ("swallowtail_tasks_oldest_wait_seconds", "gauge", "web beat"),
@@ -40,7 +40,7 @@ TOLD = {
     "sweeps": ("swallowtail_sweeps", "counter", "web worker beat"),
 }
 #: One task of each kind of end, besides those that expire; `cancelled` is cancelled by hand.
-GIVEN: dict[str, dict[str, object]] = {
+INPUTS: dict[str, dict[str, object]] = {
     "COMPLETED": {"steps": 2, "fail_at": 1},
     "FAILED": {"steps": 1, "fail_at": 1, "error": "permanent"},
     "CANCELLED": {"steps": 1, "seconds": 300},
@@ -59,9 +59,9 @@ def _families(port: int) -> dict[str, Metric]:
 
 def _read(port: int) -> dict[str, float]:
     samples = [sample for family in _families(port).values() for sample in family.samples]
-    told = {s.name + "".join(f" {value}" for _, value in sorted(s.labels.items())): s.value for s in samples}
-    assert len(told) == len(samples)
-    return told
+    received = {s.name + "".join(f" {value}" for _, value in sorted(s.labels.items())): s.value for s in samples}
+    assert len(received) == len(samples)
+    return received
 
 
 def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
@@ -77,29 +77,29 @@ def test_web_worker_and_beat_tell_what_is_to_be_seen_of_a_deployment(
     deployment.start_beat()
     deployment.wait_for_task(deployment.submit(instance, "echo", {"message": "hi"}, expires_in=0.2), "EXPIRED")
     assert _states(web)["workers"] == "degraded"
-    # Of somebody else's: a worker counts in no directory that another may count in.
+    # Of another worker: no two workers count in the same directory.
     worker = deployment.start_worker(concurrency=2, env={"PROMETHEUS_MULTIPROC_DIR": tmp_path, "TMPDIR": tmp_path})
-    tasks = {status: deployment.submit(instance, "probe", given) for status, given in GIVEN.items()}
+    tasks = {status: deployment.submit(instance, "probe", payload) for status, payload in INPUTS.items()}
     deployment.wait_for_step(instance, tasks["CANCELLED"], "step-1")
     _check_pools(web.port, *ports)
     task_service.cancel(deployment.runtime(), tasks["CANCELLED"])
     for status, task_id in tasks.items():
         deployment.wait_for_task(task_id, status)
-    _wait_for_runs(ports[0], dict.fromkeys(("RETRYING", *GIVEN), 1))
+    _wait_for_runs(ports[0], dict.fromkeys(("RETRYING", *INPUTS), 1))
     _check_counts(ports[0])
     files = set(tmp_path.rglob("*_child*.db"))
     assert files
     _replace_children(worker)
     for _ in range(4):
         deployment.wait_for_task(deployment.submit(instance, "echo", {"message": "hi"}), "COMPLETED")
-    _wait_for_runs(ports[0], {**dict.fromkeys(("RETRYING", *GIVEN), 1), "COMPLETED": 5})
+    _wait_for_runs(ports[0], {**dict.fromkeys(("RETRYING", *INPUTS), 1), "COMPLETED": 5})
     # What takes the place of a child goes on with its numbers, in its files.
     assert set(tmp_path.rglob("*_child*.db")) == files
     for port in (web.port, ports[1]):
         wait_until(lambda port=port: _read(port).get("swallowtail_queue_depth") == 0, "the queue is empty")  # type: ignore[misc]
-        told = _read(port)
-        assert (told["swallowtail_workers"], told["swallowtail_beat_lag_seconds"]) == (1, 0)
-        assert (told["swallowtail_tasks QUEUED"], told["swallowtail_tasks_oldest_wait_seconds"]) == (0, 0)
+        received = _read(port)
+        assert (received["swallowtail_workers"], received["swallowtail_beat_lag_seconds"]) == (1, 0)
+        assert (received["swallowtail_tasks QUEUED"], received["swallowtail_tasks_oldest_wait_seconds"]) == (0, 0)
     with deployment.runtime().db.read() as session:
         # By more than the name of its host, which several containers may share.
         assert session.scalars(select(Worker.id)).one().endswith(f":{pid_namespace()}:{worker.pid}")
@@ -124,13 +124,13 @@ def _wait_for_runs(port: int, wanted: dict[str, int]) -> None:
 
 
 def _check_counts(port: int) -> None:
-    told = _read(port)
-    assert {told[f"swallowtail_task_moves_total {status}"] for status in ("RETRYING", *GIVEN)} == {1}
-    assert told["swallowtail_step_retries_total"] == 1
-    assert told["swallowtail_step_seconds_count completed"] == 2
+    received = _read(port)
+    assert {received[f"swallowtail_task_moves_total {status}"] for status in ("RETRYING", *INPUTS)} == {1}
+    assert received["swallowtail_step_retries_total"] == 1
+    assert received["swallowtail_step_seconds_count completed"] == 2
     # By the names of their labels: what a run became stands before a bucket's limit, the status of a step after it.
-    assert told["swallowtail_run_seconds_bucket COMPLETED +Inf"] == 1
-    assert told["swallowtail_step_seconds_bucket +Inf completed"] == 2
+    assert received["swallowtail_run_seconds_bucket COMPLETED +Inf"] == 1
+    assert received["swallowtail_step_seconds_bucket +Inf completed"] == 2
 
 
 def _check_pools(*ports: int) -> None:
@@ -139,7 +139,7 @@ def _check_pools(*ports: int) -> None:
         # A worker is ready before its sweeper process serves.
         told = wait_until(lambda port=port: _read(port), "it serves its numbers")  # type: ignore[misc]
         name = "swallowtail_database_connections"
-        assert 0 < told[f"{name} in_use"] + told[f"{name} idle"] <= told["swallowtail_database_pool_limit"]
+        assert 0 < received[f"{name} in_use"] + received[f"{name} idle"] <= received["swallowtail_database_pool_limit"]
 
 
 def _replace_children(worker: WorkerProcess) -> None:
@@ -150,7 +150,7 @@ def _replace_children(worker: WorkerProcess) -> None:
 
 
 def _check_table(ports: dict[str, int]) -> None:
-    for what, (name, kind, places) in TOLD.items():
+    for what, (name, kind, places) in METRICS.items():
         for place in places.split():
             family = _families(ports[place]).get(name)
             assert family is not None, (what, place)
