@@ -54,8 +54,6 @@ REWORD_LATER = {
     "tests/core/security/test_permissions.py",
     "tests/core/security/test_private_files.py",
     "tests/core/services/",
-    "tests/fuzz/",
-    "tests/harness/",
     "tests/identity/",
     "tests/journey/",
     "tests/journey/access/",
@@ -64,7 +62,6 @@ REWORD_LATER = {
     "tests/journey/deployment/",
     "tests/journey/operation/",
     "tests/service/",
-    "tests/setup/",
     "tests/web/api/test_instance_data.py",
     "tests/web/ops/test_every_query.py",
 }
