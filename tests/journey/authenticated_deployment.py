@@ -45,9 +45,9 @@ class Tenants:
         """A front end's token."""
         return self.mint(instance_id, **options).secret
 
-    def mint(self, instance_id: str, **options: Any) -> api_tokens.Minted:
+    def mint(self, instance_id: str, **options: Any) -> api_tokens.IssuedToken:
         """A front end's token with its row."""
-        return api_tokens.mint_front_end(self.rt, self.tokens, FrontEndWish("page", instance_id, **options))
+        return api_tokens.issue_front_end(self.rt, self.tokens, FrontEndTokenRequest("page", instance_id, **options))
 
     def revoke(self, token: str) -> None:
         """Revoke a token of any kind."""
@@ -75,16 +75,16 @@ def blinded(event: Wire, *shown: str) -> Wire:
 
 def find_refusal(url: str, auth: Any = None, *, transports: tuple[str, ...] = ("websocket",)) -> Any:
     """Try to connect; what the server says in its CONNECT_ERROR."""
-    received: list[Any] = []
+    refusals: list[Any] = []
     client = socketio.Client(reconnection=False)
-    client.on("connect_error", received.append)
+    client.on("connect_error", refusals.append)
     greeted: list[Any] = []
     client.on("connected", greeted.append)
     try:
         client.connect(url, transports=list(transports), auth=auth, wait_timeout=20)
     except socketio.exceptions.ConnectionError:
         assert greeted == []
-        return received[0]
+        return refusals[0]
     finally:
         client.disconnect()
     raise AssertionError("it was let in")
