@@ -137,7 +137,7 @@ def _check_pools(*ports: int) -> None:
     """Each process has connections, and none of them more than it may."""
     for port in ports:
         # A worker is ready before its sweeper process serves.
-        told = wait_until(lambda port=port: _read(port), "it serves its numbers")  # type: ignore[misc]
+        received = wait_until(lambda port=port: _read(port), "it serves its numbers")  # type: ignore[misc]
         name = "swallowtail_database_connections"
         assert 0 < received[f"{name} in_use"] + received[f"{name} idle"] <= received["swallowtail_database_pool_limit"]
 
