@@ -76,7 +76,7 @@ def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path) -
     path.chmod(0o600)
     assert SigningKeys(settings).present[1] == KEY
     path.write_text("")
-    with pytest.raises(SettingsError, match="holds no key"):
+    with pytest.raises(SettingsError, match="has no key"):
         _ = SigningKeys(settings).present
     path.write_bytes(b"\xff" * 64)
     with pytest.raises(SettingsError, match="cannot be used"):

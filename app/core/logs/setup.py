@@ -31,6 +31,7 @@ _NOISY = (
     "werkzeug",
     "markdown_it",
     "openai",
+    "alembic.runtime.plugins",
 )
 
 
