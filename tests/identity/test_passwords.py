@@ -69,7 +69,7 @@ def test_a_hash_of_other_parameters_is_outdated(passwords: Passwords) -> None:
 def test_only_so_many_are_checked_at_a_time_and_the_rest_are_asked_to_come_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("swallowtail.app.core.security.passwords._TURN", 0.05)
+    monkeypatch.setattr("swallowtail.app.core.security.passwords._LONGEST_WAIT", 0.05)
     passwords = Passwords(make_settings(password_checks=1, **CHEAP))
     kept = passwords.hash(PASSWORD)
     passwords.verify(kept, PASSWORD)

@@ -173,7 +173,7 @@ def revoke_front_end(runtime: CallContext, instance_id: str, token_id: str) -> N
     instance_id = check_instance_id(instance_id)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
     check = partial(Change.require, act=Act.ISSUE_TOKENS, instance_id=instance_id)
-    _revoke(runtime, token_id, theirs, instance_id, check)
+    _revoke(runtime, check_task_id(token_id, "token_id"), theirs, instance_id, check)
 
 
 def view_token(row: AccessToken) -> TokenView:

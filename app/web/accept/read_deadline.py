@@ -127,11 +127,13 @@ class ReadDeadlines:
                     self._due[reader] = due
                     skipped += 1
                     continue
+                # Counted first: once it is cut, its handler may end and forget it at any moment.
+                peer = self._peers.get(reader)
+                self._shed |= {peer} - {None}
             if self._cut_off(reader):
-                with self._lock:
-                    if reader in self._peers:
-                        self._shed.add(self._peers[reader])
                 return True
+            with self._lock:
+                self._shed.discard(peer)
         return False
 
     def _cut_off(self, reader: RequestReader) -> bool:

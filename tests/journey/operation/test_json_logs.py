@@ -69,7 +69,7 @@ def test_every_line_of_web_worker_beat_and_release_is_an_object(new_deployment: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "given"),
+    ("arguments", "payload"),
     [
         (command("web")[1:], {"port": "no number"}),
         (command("web")[1:], {"database_url": "sqlite:////nowhere/at/all.db", "database_wait": "0.1"}),

@@ -93,7 +93,7 @@ def test_what_it_shows_is_what_the_api_says(callers_app: CallersApp) -> None:
     assert state["policy"] == expect_json(callers_app.request("admin", "GET", f"{API}/policy"))
     assert (state["me"], state["instance"]) == ("admin", "acme")
     assert state["acts"] == ["task.cancel", "task.retry", "task.submit"]
-    for part, number in (("members", 5), ("tokens", 1)):
+    for part, number in (("members", 5), ("tokens", 2)):
         assert len(state[part]) == number
 
 
