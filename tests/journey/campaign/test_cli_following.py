@@ -42,7 +42,7 @@ def test_a_task_enqueued_while_redis_is_away_is_kept_and_sent_when_it_is_back(de
 
     away = deployment.cli("enqueue", "echo", "--instance", instance, "--set", "message=hello")
 
-    assert "will be sent as soon as it is back" in away.stderr
+    assert "the task will be sent when it is back" in away.stderr
     task_id = away.stdout.strip()
     assert deployment.task(task_id)["status"] == "SUBMITTED"
     watching = start(deployment, "watch", instance, "--task", task_id, "--json")
