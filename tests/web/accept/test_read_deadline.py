@@ -114,3 +114,22 @@ def test_a_client_that_reads_nothing_of_a_response_is_disconnected_under_gevent(
         with pytest.raises(TimeoutError):
             handler._sendall(b"x" * 10**7)
         assert client_side.recv(6) == b"little"
+
+
+def test_a_connection_that_is_forgotten_while_it_is_shed_is_not_counted_for_ever() -> None:
+    """The kind: a count that is raised after its end was seen. The acceptor forgets from another thread."""
+    deadlines, peer = ReadDeadlines(600, 75), ("192.0.2.1", 1)
+
+    class ForgottenWhileShed:
+        def is_reading(self) -> bool:
+            return True
+
+        def is_waiting(self) -> bool:
+            return True
+
+        def cut(self, how: int) -> None:
+            deadlines.forget(peer)
+
+    deadlines.begin(ForgottenWhileShed(), peer)
+    assert deadlines.shed()
+    assert deadlines.shed_count == 0
