@@ -114,7 +114,7 @@ def test_a_run_stops_itself_when_the_database_is_locked_for_longer_than_its_leas
     instance, task_id, gate = at_the_gate(deployment)
     with locked(deployment):
         # It received no message: its own clock shows that the lease is over.
-        deployment.workers[0].wait_for_log("how=gone")
+        deployment.workers[0].wait_for_log("how=abandon")
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     assert let_through(deployment, task_id, gate) == 2
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]

@@ -171,7 +171,7 @@ def test_a_message_that_no_child_began_is_returned(new_deployment: Callable[...,
     with CheckedConnection(settings.broker) as connection, deployment.redis.client() as redis:
         channel: Any = connection.channel()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redis_channel, "named", lambda: settings)
+            patch.setattr(redis_channel, "deployment_settings", lambda: settings)
             channel.qos.append(redis_channel.Message(raw, channel), "tag")
             channel.close()
         assert [json.loads(one) for one in redis.lrange(settings.queue, 0, -1)] == [raw]
