@@ -97,19 +97,17 @@ def _serve(settings: Settings, mode: str, member: int | None) -> int:
 
 def _import_server(mode: str) -> Server:
     """Import the server of the mode; those of the other modes need libraries that may not be installed."""
-    from swallowtail.app.web.serving.web_process import Server
-
     if mode == "gevent":
         from swallowtail.app.web.serving import gevent_server
 
-        return Server(gevent_server.serve, gevent_server.make_offloads)
+        return gevent_server
     if mode == "threading":
         from swallowtail.app.web.serving import threaded_server
 
-        return Server(threaded_server.serve, threaded_server.make_offloads)
+        return threaded_server
     from swallowtail.app.web.serving import eventlet_server
 
-    return Server(eventlet_server.serve, eventlet_server.make_offloads)
+    return eventlet_server
 
 
 def _report_address(settings: Settings, error: OSError) -> int:

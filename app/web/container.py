@@ -15,8 +15,10 @@ from swallowtail.app.delivery.access_monitor import AccessMonitor
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.fast_engine import FastEngine
+from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.engineio.shutdown import ServerThreads
 from swallowtail.app.web.limits.limits import Limits
+from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
@@ -27,6 +29,8 @@ class WebContainer:
     rt: Runtime
     tokens: Tokens
     socketio: SocketIO
+    sessions: Sessions
+    transport: SocketTransport
     #: Delivers events to clients; `app/web/serving/web_process.py` starts it.
     hub: Hub
     limits: Limits
@@ -40,7 +44,7 @@ class WebContainer:
     background: ServerThreads
     budgets: MemoryBudgets
     #: The fast websocket engine; None if the stock engine serves.
-    engine: FastEngine | None = None
+    engine: FastEngine | None
 
     def close(self) -> None:
         """Close all connections at the end of the process, after the sweeper and the hub have stopped."""

@@ -34,6 +34,8 @@ from swallowtail.app.web.api import (
 )
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.container import WebContainer, get_runtime
+from swallowtail.app.web.engineio.fast_engine import FastEngine
+from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.engineio.shutdown import ServerThreads
 from swallowtail.app.web.http import problem_details, security_headers
 from swallowtail.app.web.http.request_guard import RequestGuard
@@ -45,6 +47,7 @@ from swallowtail.app.web.request.json_body import ApiRequest, FastJson
 from swallowtail.app.web.socketio import server as socket_server
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
+from swallowtail.app.web.websocket.event_loop import EventLoop
 
 _BLUEPRINTS = (
     *(instances, members, instance_data, tasks, artifacts, agents, schedules, audit, auth, users, tokens),
@@ -52,61 +55,79 @@ _BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings, *, driver: PostgresDriver | None = None, offloads: Offloads = NO_OFFLOADS) -> Flask:
+def create_app(
+    settings: Settings,
+    *,
+    driver: PostgresDriver | None = None,
+    offloads: Offloads = NO_OFFLOADS,
+    loop: EventLoop | None = None,
+) -> Flask:
     """Build the application without opening a connection or starting a thread.
 
-    `app/web/serving/web_process.py` starts its hub, and a `Sweeper` that relays submissions. Raises SettingsError.
+    `web/serving/web_process` starts its hub, and a `Sweeper` that relays submissions. Raises SettingsError.
 
     Args:
         settings: the frozen settings.
-        driver: PostgreSQL driver; psycopg2 if eventlet has patched the process.
+        driver: psycopg2 if eventlet has patched the process.
         offloads: where to compute what takes long.
+        loop: serves websockets under eventlet, unless the settings choose the stock engine; else the WSGI server does.
     """
     app = _make_flask(settings)
     runtime = Runtime.build(settings, driver=driver, has_sweeper=True, for_runs=False, offloads=offloads)
-    container = _build_container(app, settings, runtime)
+    guard = RequestGuard(settings)
+    container = _build_container(app, settings, runtime, guard, loop)
     app.extensions["swallowtail"] = container
-    _register_http(app, settings, container.limits)
+    _register_http(app, guard, container.limits)
     app.wsgi_app = count_responses(app.wsgi_app, container.budgets.outgoing)  # type: ignore[method-assign]
     # Outermost: around Socket.IO, which wraps Flask.
-    app.wsgi_app = RequestGuard(settings).wrap(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = guard.wrap(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
-def _build_container(app: Flask, settings: Settings, runtime: Runtime) -> WebContainer:
+def _build_container(
+    app: Flask, settings: Settings, runtime: Runtime, guard: RequestGuard, loop: EventLoop | None
+) -> WebContainer:
     token_reader = Tokens(runtime)
     token_reader.check_keys()
     budgets = MemoryBudgets(settings)
-    sio = socket_server.make_socketio(app, settings, budgets)
+    sio = socket_server.make_socketio(app, settings, budgets, guard.origins)
+    sessions = Sessions(sio.server)
+    transport = SocketTransport(sessions, settings.client_backlog)
     reader = DatabaseReader(runtime.db, settings, runtime.offload)
     access_changed = threading.Event()
-    hub = Hub(settings, reader, SocketTransport(sio.server, settings.client_backlog), access_changed.set)
+    hub = Hub(settings, reader, transport, access_changed.set)
+    engine = None
+    if loop is not None and settings.async_mode == "eventlet" and settings.engine == "fast":
+        engine = FastEngine(sessions, settings, loop, budgets, guard, hub.subscriptions.resume)
     limits = Limits(settings)
     denials = Denials(runtime.db, settings)
     denied_requests = DeniedRequestQueue(runtime.db, denials)
-    socket_handlers = socket_server.register(sio, hub, settings, token_reader, limits, denied_requests)
-    access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, socket_handlers, access_changed)
-    background = ServerThreads(sio.server, sio.server.manager.stop, socket_handlers.close)
+    handlers = socket_server.register(sessions, transport, hub, settings, token_reader, limits, denied_requests)
+    access_monitor = AccessMonitor(settings, hub, reader, token_reader.find_ended, handlers, access_changed)
+    background = ServerThreads(sessions, sio.server.manager.stop, handlers.close)
     return WebContainer(
         runtime,
         token_reader,
         sio,
+        sessions,
+        transport,
         hub,
         limits,
         access_monitor,
-        socket_handlers.events,
+        handlers.events,
         denials,
         denied_requests,
         background,
         budgets,
+        engine,
     )
 
 
-def _register_http(app: APIFlask, settings: Settings, limits: Limits) -> None:
+def _register_http(app: APIFlask, guard: RequestGuard, limits: Limits) -> None:
     metrics.register(app)
     rate_limit_hooks.register(app, limits)
     csrf.register(app)
-    security_headers.register(app, settings)
+    security_headers.register(app, guard.origins)
     problem_details.register(app)
     openapi.register(app)
     vendored.register(app)

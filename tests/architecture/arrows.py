@@ -84,15 +84,20 @@ ARROWS = {
     ),
     "delivery.access_monitor": "core.config core.process core.security delivery.clients delivery.hub delivery.log",
     "web.api.schemas": "core.schemas core.states",
-    "web.background": "core.audit core.database core.errors core.queries core.security",
+    "web.background": "core.audit core.database core.errors core.process core.queries core.security",
     "web.http": "core.config core.database core.errors",
     "web.limits": "core.config core.errors core.process core.redis core.security web.http",
     "web.websocket": "core.config",
-    "web.engineio": "core.config core.errors web.http web.websocket",
+    "web.engineio": "core.config core.errors web.http web.limits web.websocket",
     "web.accept": "core.config web.engineio web.http web.limits web.websocket",
+    "web.socketio": (
+        "core.config core.errors core.events core.identity core.redis core.security core.validation "
+        "delivery.access_monitor delivery.clients delivery.hub delivery.metrics delivery.wire web.background "
+        "web.engineio web.http web.limits web.websocket"
+    ),
     "web.container": (
         "core.audit core.identity core.runtime delivery.access_monitor delivery.hub web.background web.engineio "
-        "web.limits web.websocket"
+        "web.limits web.socketio web.websocket"
     ),
     "web.request": (
         "core.config core.errors core.identity core.process core.runtime core.security core.validation "
@@ -110,11 +115,6 @@ ARROWS = {
         "core.audit core.errors core.events core.identity core.queries core.runtime core.security core.services "
         "core.states core.validation web.api web.container web.http web.request"
     ),
-    "web.socketio": (
-        "core.config core.errors core.events core.identity core.redis core.security core.validation "
-        "delivery.access_monitor delivery.clients delivery.hub delivery.metrics delivery.wire web.background "
-        "web.container web.engineio web.http web.limits web.websocket"
-    ),
     "web.factory": (
         "core.audit core.config core.database core.identity core.process core.runtime delivery.access_monitor "
         "delivery.hub delivery.log web.accept web.api web.background web.container web.engineio web.http "
@@ -122,7 +122,7 @@ ARROWS = {
     ),
     "web.serving": (
         "core.config core.database core.deployment core.errors core.maintenance core.process core.security "
-        "web.accept web.background web.container web.engineio web.factory web.ops web.socketio web.websocket"
+        "delivery.wire web.accept web.background web.container web.factory web.ops web.socketio web.websocket"
     ),
     "wsgi": "core.config core.errors core.logs web.serving",
     "workers.isolation": "",

@@ -18,13 +18,7 @@ from tests.architecture.source_tree import PRODUCT, Source, SourceTree, dotted
 FILES = (
     "app/web/engineio/",
     "app/web/accept/gevent_handler.py",
-    "app/web/limits/session_count.py",
-    "app/web/ops/metrics.py",
     "app/web/socketio/client_manager.py",
-    "app/web/socketio/connect_auth.py",
-    "app/web/socketio/process_end.py",
-    "app/web/socketio/packet_order.py",
-    "app/web/socketio/transport.py",
     "app/core/database/connection_budget.py",
     "app/core/database/migrate.py",
     "app/delivery/redis/subscriber.py",

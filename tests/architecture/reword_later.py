@@ -56,5 +56,4 @@ REWORD_LATER = {
     "tests/identity/",
     "tests/service/",
     "tests/web/api/test_instance_data.py",
-    "tests/web/ops/test_every_query.py",
 }

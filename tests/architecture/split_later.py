@@ -22,5 +22,4 @@ SPLIT_LATER = {
     "tests/journey/campaign/test_from_rest.py",
     "tests/journey/operation/test_worker_metrics.py",
     "tests/service/test_connection_reserve.py",
-    "tests/web/accept/test_acceptor.py",
 }

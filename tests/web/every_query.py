@@ -97,7 +97,7 @@ def work_all(callers_app: CallersApp) -> None:
         rt.runs.start_step(failing, "plan", "Manager", "plan")
         rt.runs.fail_step(failing, "plan", _ERROR)
         rt.runs.retry_later(failing, _ERROR, delay)
-    again = rt.runs.claim(failing.task_id, 2, "hand")
+    again = rt.runs.claim(failing.task_id, 2, "test")
     assert again is not None
     rt.runs.start_step(again, "plan", "Manager", "plan")
     rt.runs.fail(again, _ERROR)
@@ -112,7 +112,7 @@ def work_all(callers_app: CallersApp) -> None:
 def _claimed(callers_app: CallersApp) -> Claim:
     task_id = callers_app.new_task()
     callers_app.rt.ledger.mark_queued(task_id, 1, 60.0)
-    claim: Claim | None = callers_app.rt.runs.claim(task_id, 1, "hand")
+    claim: Claim | None = callers_app.rt.runs.claim(task_id, 1, "test")
     assert claim is not None
     return claim
 

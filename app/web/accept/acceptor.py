@@ -11,23 +11,20 @@ from __future__ import annotations
 import errno
 import math
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any
 
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.accept.blocking_acceptor import Acceptor, BlockingAcceptor
+from swallowtail.app.web.accept.blocking_acceptor import BlockingAcceptor
 from swallowtail.app.web.accept.pending_connection import Address, PendingConnection, is_health_request
-from swallowtail.app.web.accept.read_deadline import ReadDeadlines
+from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.engineio.fast_engine import FastEngine
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.limits import TOO_MANY_CONNECTIONS, Limits
-from swallowtail.app.web.websocket.event_loop import EventLoop, Poller
+from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import UpgradeRequest, read_upgrade
 
 log = structlog.get_logger(__name__)
@@ -40,8 +37,6 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LIMITED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-#: Most connections that are shed and not closed yet. Each holds a descriptor until its handler returns.
-MAX_SHED = 64
 _HEALTH_PATHS = (b"/healthz", b"/readyz")
 
 #: Serves a connection whose head is complete; the flag marks a health check.
@@ -57,26 +52,24 @@ class PeekingAcceptor:
         loop: EventLoop,
         engine: FastEngine | None,
         dispatch: Dispatch,
+        served: ServedConnections,
         limits: Limits,
-        deadlines: ReadDeadlines,
         settings: Settings,
     ) -> None:
-        """`deadlines` are the WSGI server's. Without an engine, the server gets websocket upgrades too."""
+        """Without an engine, the WSGI server gets websocket upgrades too."""
         listener.setblocking(False)
         self._listener = listener
         self._loop = loop
         self._engine = engine
         self._dispatch = dispatch
+        self._served = served
         self._limits = limits
-        self._deadlines = deadlines
         self._max_connections = settings.max_connections
         self._health_reserve = settings.health_reserve
         self._head_timeout = settings.request_seconds
         self._health_paths = {settings.url_prefix.encode() + path for path in _HEALTH_PATHS}.union(_HEALTH_PATHS)
         #: Incomplete requests by descriptor, the oldest first.
         self._pending: dict[int, PendingConnection] = {}
-        self._dispatched = 0
-        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start to accept."""
@@ -85,13 +78,6 @@ class PeekingAcceptor:
     def close(self) -> None:
         """Accept no more connections."""
         self._loop.close_socket(self._listener)
-
-    def connection_closed(self, address: Address) -> None:
-        """Release the place of a dispatched connection. Thread-safe."""
-        with self._lock:
-            self._dispatched -= 1
-        self._deadlines.forget(address)
-        self._limits.release_socket(address[0])
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
@@ -142,13 +128,12 @@ class PeekingAcceptor:
         self._loop.call_later(ACCEPT_PAUSE, self.start)
 
     def _count(self) -> int:
-        return self._dispatched - self._deadlines.shed_count + (len(self._engine) if self._engine is not None else 0)
+        return self._served.count + (len(self._engine) if self._engine is not None else 0)
 
     def _has_capacity(self, *, is_health: bool) -> bool:
         """Return whether one more connection may be served; this may shed one that waits for its client."""
-        if self._count() < self._max_connections + (self._health_reserve if is_health else 0):
-            return True
-        return self._deadlines.shed_count < MAX_SHED and self._deadlines.shed()
+        places = self._max_connections + (self._health_reserve if is_health else 0)
+        return self._count() < places or self._served.shed()
 
     def _wait_for_head(self, pending: PendingConnection) -> None:
         """Wait for the rest of a head. Most heads are complete when their connection is accepted."""
@@ -162,7 +147,7 @@ class PeekingAcceptor:
     def _read_more(self, fd: int, pending: PendingConnection) -> None:
         try:
             if self._try_route(pending):
-                # The new owner may watch the descriptor already.
+                # The loop may already serve the descriptor for its new owner.
                 self._pending.pop(fd, None)
         except Exception:
             self._fail(pending)
@@ -204,7 +189,7 @@ class PeekingAcceptor:
         elif engine is not None and upgrade is not None and engine.is_allowed(upgrade):
             self._adopt(engine, pending, upgrade)
         else:
-            self._hand_over(pending, is_health)
+            self._dispatch_to_server(pending, is_health)
 
     def _adopt(self, engine: FastEngine, pending: PendingConnection, upgrade: UpgradeRequest) -> None:
         # From here on the engine counts it, for the address that a trusted proxy may have named.
@@ -218,18 +203,16 @@ class PeekingAcceptor:
         pending.sock.recv(upgrade.size)
         engine.adopt(pending.sock, upgrade)
 
-    def _hand_over(self, pending: PendingConnection, is_health: bool) -> None:
+    def _dispatch_to_server(self, pending: PendingConnection, is_health: bool) -> None:
         self._loop.forget(pending.sock.fileno())
         pending.restore()
-        self._deadlines.expect(pending.address, pending.since)
-        # From here on `connection_closed` releases it.
+        # From here on `served` releases it.
         pending.is_counted = False
-        with self._lock:
-            self._dispatched += 1
+        self._served.add(pending.address, pending.since)
         try:
             self._dispatch(pending.sock, pending.address, is_health)
         except Exception:
-            self.connection_closed(pending.address)
+            self._served.remove(pending.address)
             raise
 
     def _reject(self, pending: PendingConnection, response: bytes) -> None:
@@ -245,25 +228,23 @@ class PeekingAcceptor:
 
 def start_acceptor(
     listener: socket.socket,
-    epoll: Callable[[], Poller] | None,
-    wait: Callable[[Any, float], Any],
-    start: Callable[[Callable[[], None]], object],
+    loop: EventLoop | None,
+    engine: FastEngine | None,
     dispatch: Dispatch,
+    served: ServedConnections,
     limits: Limits,
-    deadlines: ReadDeadlines,
     settings: Settings,
-) -> Acceptor:
-    """Accept connections for a WSGI server that serves websockets too.
+    start: Callable[[Callable[[], None]], object],
+) -> Callable[[], None]:
+    """Accept connections from now on; return a function that stops it. `start(work)` starts a thread or greenlet.
 
-    `wait(poller, seconds)` returns once the poller has an event; `start(work)` runs work in a thread or greenlet.
+    Without a loop the kernel has no epoll, and each connection is dispatched before its request has arrived.
     """
-    if epoll is None:
-        blocking = BlockingAcceptor(listener, dispatch, limits)
+    if loop is None:
+        blocking = BlockingAcceptor(listener, dispatch, served, limits)
         start(blocking.run)
-        return blocking
-    poller = epoll()
-    loop = EventLoop(poller, partial(wait, poller), start)
-    acceptor = PeekingAcceptor(listener, loop, None, dispatch, limits, deadlines, settings)
+        return blocking.close
+    acceptor = PeekingAcceptor(listener, loop, engine, dispatch, served, limits, settings)
     acceptor.start()
     start(loop.run)
-    return acceptor
+    return acceptor.close

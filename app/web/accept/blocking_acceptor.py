@@ -5,30 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
+from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.limits.limits import TOO_MANY_CONNECTIONS, Limits
 
 #: Pause, in seconds, after a connection could not be accepted.
 _RETRY_PAUSE = 0.05
 
 
-class Acceptor(Protocol):
-    """What accepts the connections of a process."""
-
-    def close(self) -> None:
-        """Accept no more connections."""
-
-    def connection_closed(self, address: Any) -> None:
-        """Release the place of a dispatched connection."""
-
-
 class BlockingAcceptor:
     """Accepts in a thread or greenlet of its own."""
 
-    def __init__(self, listener: Any, dispatch: Callable[[Any, Any, bool], None], limits: Limits) -> None:
+    def __init__(
+        self, listener: Any, dispatch: Callable[[Any, Any, bool], None], served: ServedConnections, limits: Limits
+    ) -> None:
         self._listener = listener
         self._dispatch = dispatch
+        self._served = served
         self._limits = limits
         self._stopping = False
 
@@ -42,16 +36,13 @@ class BlockingAcceptor:
                 time.sleep(_RETRY_PAUSE)
                 continue
             if self._limits.acquire_socket(address[0]):
+                self._served.add(address, time.monotonic())
                 self._dispatch(sock, address, False)
                 continue
             with suppress(OSError):
                 sock.sendall(TOO_MANY_CONNECTIONS)
             sock.close()
 
-    def connection_closed(self, address: Any) -> None:
-        """See `Acceptor`."""
-        self._limits.release_socket(address[0])
-
     def close(self) -> None:
-        """See `Acceptor`."""
+        """Accept no more connections."""
         self._stopping = True

@@ -13,13 +13,9 @@ from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET
 def make_eventlet_handler(
     handler: type[Any], deadlines: ReadDeadlines, end_http: Callable[[], None], on_close: Callable[[Any], None]
 ) -> type[Any]:
-    """Return eventlet's `HttpProtocol` with a read deadline and the strict head check.
+    """Return `eventlet.wsgi.HttpProtocol` with a read deadline and the strict head check.
 
-    Args:
-        handler: `eventlet.wsgi.HttpProtocol`.
-        deadlines: those of the process.
-        end_http: makes the server expect no further request: the connection was a websocket.
-        on_close: called with the address of each connection that has ended.
+    `end_http` makes the server expect no further request; `on_close` gets the address of each ended connection.
     """
 
     class Handler(guard_http_server_handler(handler, deadlines)):  # type: ignore[misc] # made at run time

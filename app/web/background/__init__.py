@@ -1,1 +1,1 @@
-"""Threads of the web process: publication, audit of denied requests."""
+"""Threads of the web process: audit of denied requests, password hashes."""

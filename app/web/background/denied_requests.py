@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 from collections.abc import Callable
 
 import structlog
@@ -17,9 +18,9 @@ from swallowtail.app.core.audit.denied_requests import Denials
 from swallowtail.app.core.audit.writer import SYSTEM_SCOPE
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
+from swallowtail.app.core.process.periodic_thread import PeriodicThread
 from swallowtail.app.core.queries.hidden_objects import KINDS, find_hidden_instance, find_instance
 from swallowtail.app.core.security.actors import Caller
-from swallowtail.app.web.background.lazy_thread import LazyThread
 
 log = structlog.get_logger(__name__)
 
@@ -33,18 +34,13 @@ class DeniedRequestQueue:
     def __init__(self, db: Database, denials: Denials) -> None:
         self._db = db
         self._denials = denials
-        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
-        self._thread = LazyThread("denied-requests", self._write_forever)
+        self._waiting: queue.Queue[Callable[[], None]] = queue.Queue(BACKLOG)
+        self._thread = PeriodicThread("denied_requests", self._write_waiting, lambda: denials.window)
 
     def note(self, refusal: SwallowtailError, caller: Caller, action: str, kind: str, object_id: str) -> None:
         """Enqueue a denied request; returns at once. Only refusals for want of permissions are written.
 
-        Args:
-            refusal: the error that the caller got.
-            caller: who made the request.
-            action: the request, such as `subscribe_instance`.
-            kind: the kind of object that it names, such as `task`; empty for none.
-            object_id: the object's id, as the caller wrote it.
+        `action` is the request, such as `subscribe_instance`; `kind` the kind of its object, such as `task`, or empty.
         """
         if isinstance(refusal, Unauthenticated):
             if refusal.is_of_token:
@@ -58,11 +54,13 @@ class DeniedRequestQueue:
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued, for at most `timeout` seconds, and end the thread."""
-        self._thread.stop(lambda: self._enqueue_end(timeout), timeout)
-
-    def _enqueue_end(self, timeout: float) -> None:
-        with contextlib.suppress(queue.Full):
-            self._waiting.put(None, timeout=timeout)
+        if self._thread.is_running:
+            written = threading.Event()
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(written.set, timeout=timeout)
+                self._thread.wake()
+                written.wait(timeout)
+        self._thread.stop()
 
     def _enqueue(self, write: Callable[[], None]) -> None:
         try:
@@ -70,22 +68,23 @@ class DeniedRequestQueue:
         except queue.Full:
             self._denials.count_unwritten()
         self._thread.start()
+        self._thread.wake()
 
-    def _write_forever(self) -> None:
-        while True:
-            try:
-                write = self._waiting.get(timeout=self._denials.window)
-            except queue.Empty:
-                # Nothing arrives any more: write what was only counted.
-                write = self._denials.tell_due
-            if write is None:
-                return
-            try:
-                write()
-            except (SwallowtailError, SQLAlchemyError) as error:
-                log.warning("refusal_not_written", reason=str(error))
-            except Exception:
-                log.exception("refusal_failed")
+    def _write_waiting(self) -> None:
+        if not self._thread.was_woken:
+            # Nothing arrives any more: write what was only counted.
+            self._write(self._denials.tell_due)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._write(self._waiting.get_nowait())
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (SwallowtailError, SQLAlchemyError) as error:
+            log.warning("refusal_not_written", reason=str(error))
+        except Exception:
+            log.exception("refusal_failed")
 
     def _write_forbidden(self, caller: Caller, action: str, kind: str, object_id: str) -> None:
         with self._db.read() as session:

@@ -12,9 +12,10 @@ from typing import Any
 
 import structlog
 
+from swallowtail.app.web.engineio.sessions import Sessions
+
 log = structlog.get_logger(__name__)
 
-NAMESPACE = "/"
 #: Seconds between two checks.
 CHECK_SECONDS = 0.5
 
@@ -22,15 +23,16 @@ CHECK_SECONDS = 0.5
 class ConnectTimeouts:
     """The connections of one Socket.IO server that are in no namespace, the oldest first."""
 
-    def __init__(self, server: Any, seconds: float) -> None:
-        """`server` is python-socketio's; each of its connections has `seconds` to connect to the namespace."""
-        self._server = server
+    def __init__(self, sessions: Sessions, seconds: float) -> None:
+        """Each connection has `seconds` to connect to the namespace."""
+        self._sessions = sessions
+        self._server: Any = sessions.server
         self._seconds = seconds
         self._deadlines: dict[str, float] = {}
         self._lock = threading.Lock()
         self._is_running = False
         self._stopping = False
-        server.eio.on("connect", self._open)
+        self._server.eio.on("connect", self._open)
 
     def __len__(self) -> int:
         return len(self._deadlines)
@@ -48,17 +50,14 @@ class ConnectTimeouts:
 
     def namespace_left(self, sid: str) -> None:
         """Start the timeout of a client that leaves the namespace and may keep its connection."""
-        try:
-            eio_sid = self._server.manager.eio_sid_from_sid(sid, NAMESPACE)
-        except KeyError:
-            return
+        eio_sid = self._sessions.find_id(sid)
         if eio_sid is not None:
             self.start(eio_sid)
 
     def close_due(self, now: float) -> None:
         """Close the connections whose timeout has passed."""
         for eio_sid in self._pop_due(now):
-            if self._server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) is None:
+            if self._sessions.find_client(eio_sid) is None:
                 self._close(eio_sid)
 
     def stop(self) -> None:
@@ -83,11 +82,8 @@ class ConnectTimeouts:
 
     def _close(self, eio_sid: str) -> None:
         try:
-            connection = self._server.eio._get_socket(eio_sid)
-            connection.close(wait=False, abort=True, reason=self._server.reason.SERVER_DISCONNECT)
-        except KeyError:
-            # The client has closed it meanwhile.
-            return
+            if (session := self._sessions.find(eio_sid)) is not None:
+                session.close(wait=False, abort=True, reason=self._server.reason.SERVER_DISCONNECT)
         except Exception:
             log.exception("close_failed")
 

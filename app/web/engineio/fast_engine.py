@@ -1,8 +1,7 @@
 """Serves websockets without python-engineio's queues and threads, behind the interface that python-socketio expects.
 
 python-engineio gives every websocket a queue and two greenlets. Here a websocket is a `Connection`, and python-socketio
-gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep the library's class. docs/decisions
-lists the internals that this relies on ("the fast path").
+gets a `FastSocket` where it looks up an `engineio.Socket`. Polling clients keep the library's class.
 """
 
 from __future__ import annotations
@@ -10,37 +9,30 @@ from __future__ import annotations
 import socket as sockets
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
-import structlog
 from engineio import exceptions, packet
 from engineio.socket import Socket
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.packets import CLIENT_TYPES, SharedFrame, TextFrame, read_packet
+from swallowtail.app.web.engineio.packets import (
+    CLIENT_TYPES,
+    PacketJson,
+    SharedFrame,
+    TextFrame,
+    open_payload,
+    read_packet,
+)
+from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.frames import BINARY, INVALID_TEXT, TEXT, pack
-from swallowtail.app.web.websocket.handshake import UpgradeRequest
+from swallowtail.app.web.websocket.handshake import UpgradeRequest, accept_key
 from swallowtail.app.web.websocket.heartbeat import PingSchedule
 
-log = structlog.get_logger(__name__)
-
-#: Versions with known internals: from the first, below the second.
-KNOWN = {"python-engineio": ((4, 13), (5, 0)), "python-socketio": ((5, 16), (6, 0))}
 _PING, _CLOSE = pack(b"2"), pack(b"1")
-
-
-def find_unknown_version() -> str | None:
-    """Return which library has a version whose internals are not known here; None when all are known."""
-    for name, (first, end) in KNOWN.items():
-        installed = version(name)
-        if not first <= tuple(int(part) for part in installed.split(".")[:2]) < end:
-            return f"{name} {installed} is not known here"
-    return None
 
 
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types
@@ -153,19 +145,26 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
 class FastEngine:
     """The fast sockets of one Engine.IO server."""
 
-    def __init__(self, server: Any, settings: Settings, loop: EventLoop, budgets: MemoryBudgets) -> None:
-        """`server` is python-socketio's."""
-        self._server = server
-        eio = self.eio = server.eio
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: Settings,
+        loop: EventLoop,
+        budgets: MemoryBudgets,
+        guard: RequestGuard,
+        on_drained: Callable[[str], None],
+    ) -> None:
+        """`on_drained` is called with the id of each client that can receive messages again."""
+        self._sessions = sessions
+        eio = self.eio = sessions.server.eio
         self.loop = loop
         self.ping_schedule = PingSchedule(eio.ping_interval + eio.ping_interval_grace_period, eio.ping_timeout)
-        #: Called with the id of each client that can receive messages again.
-        self.on_drained: Callable[[str], None] = _ignore
+        self._on_drained = on_drained
         self._settings = settings
         #: A path prefix that websocket requests may have.
         self.prefix = settings.url_prefix
         self._budgets = budgets
-        self._request_guard = RequestGuard(settings)
+        self._guard = guard
         self._sockets: dict[str, FastSocket] = {}
         self._library_get_socket = eio._get_socket
         # Fast sockets are not in `eio.sockets`: the library's monitor would visit each of them in turn.
@@ -180,8 +179,8 @@ class FastEngine:
 
     def is_allowed(self, upgrade: UpgradeRequest) -> bool:
         """Return whether the host and origin of a websocket request are allowed; its client is not authenticated."""
-        self._request_guard.apply_proxies(upgrade.environ)
-        return self._request_guard.find_refusal(upgrade.environ) is None
+        self._guard.apply_proxies(upgrade.environ)
+        return self._guard.find_refusal(upgrade.environ) is None
 
     def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
         """Serve a websocket on a socket whose request has been read."""
@@ -216,7 +215,7 @@ class FastEngine:
             connection.abort()
             return
         connection.start()
-        connection.enqueue(upgrade.accept() + pack(self._open_packet(sid)))
+        connection.enqueue(accept_key(upgrade.key) + pack(self._open_packet(sid)))
         self.ping_schedule.add(fast, self.loop.now)
 
     def forget(self, sid: str) -> None:
@@ -225,9 +224,9 @@ class FastEngine:
 
     def drained(self, sid: str) -> None:
         """Report that a client can receive messages again."""
-        client = self._server.manager.sid_from_eio_sid(sid, "/")
+        client = self._sessions.find_client(sid)
         if client is not None:
-            self.on_drained(client)
+            self._on_drained(client)
 
     def close_all(self) -> None:
         """Close every connection after what is queued."""
@@ -238,13 +237,4 @@ class FastEngine:
         return self._sockets.get(sid) or self._library_get_socket(sid)
 
     def _open_packet(self, sid: str) -> bytes:
-        eio = self.eio
-        pause = int(eio.ping_interval + eio.ping_interval_grace_period) * 1000
-        return (
-            f'0{{"sid":"{sid}","upgrades":[],"pingTimeout":{int(eio.ping_timeout * 1000)},'
-            f'"pingInterval":{pause},"maxPayload":{eio.max_http_buffer_size}}}'
-        ).encode()
-
-
-def _ignore(sid: str) -> None:
-    """Do nothing until `on_drained` is set."""
+        return b"0" + PacketJson.encode(open_payload(self.eio, sid, []))

@@ -8,6 +8,7 @@ of an acknowledgement is the last argument of an event, so that its handler deci
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from swallowtail.app.web.websocket.frames import head, pack, payload_of
 #: Name of the event that replaces an invalid packet. Its argument is the error.
 INVALID_EVENT = "swallowtail.refused"
 #: Names that the library uses internally; no client may send them as events.
-RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
+RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 #: Binary attachments that one event may have, as with the reference server. No event of the protocol has any.
 MAX_ATTACHMENTS = 10
 #: From so many brackets on, JSON that cannot be parsed is reported as nested too deeply rather than as invalid.
@@ -46,37 +47,11 @@ class Ack:
     id: int
 
 
-class TextFrame(engine.Packet):  # type: ignore[misc] # the library has no types
-    """A text message as a complete websocket frame, `wire`, that any number of clients share."""
+class _MessageFrame(engine.Packet):  # type: ignore[misc] # the library has no types
+    """A text message that is a complete websocket frame already; `data` is decoded on demand, for clients that poll."""
 
-    def __init__(self, text: bytes) -> None:
-        # Without the library's: `data` is decoded on demand, for clients that poll.
-        self.packet_type = engine.MESSAGE
-        self.binary = False
-        self.wire = pack(b"4" + text)
-
-    def __len__(self) -> int:
-        return len(self.wire)
-
-    @property
-    def data(self) -> str:
-        """The text."""
-        return payload_of(self.wire)[1:].decode()
-
-    def encode(self, b64: bool = False) -> str:
-        """Return the message as the library's transports send it."""
-        return payload_of(self.wire).decode()
-
-
-class SharedFrame(engine.Packet):  # type: ignore[misc] # the library has no types
-    """A text message with a large part that other clients get too: `parts` form the frame, without copying."""
-
-    def __init__(self, before: bytes, shared: bytes, after: bytes) -> None:
-        # Without the library's: see `TextFrame`.
-        self.packet_type = engine.MESSAGE
-        self.binary = False
-        size = 1 + len(before) + len(shared) + len(after)
-        self.parts = (head(size) + b"4" + before, shared, after)
+    packet_type = engine.MESSAGE
+    binary = False
 
     @property
     def data(self) -> str:
@@ -85,6 +60,34 @@ class SharedFrame(engine.Packet):  # type: ignore[misc] # the library has no typ
 
     def encode(self, b64: bool = False) -> str:
         """Return the message as the library's transports send it."""
+        raise NotImplementedError
+
+
+class TextFrame(_MessageFrame):
+    """A message in one piece, `wire`, that any number of clients share."""
+
+    def __init__(self, text: bytes) -> None:
+        # Without the library's, which would set `data`.
+        self.wire = pack(b"4" + text)
+
+    def __len__(self) -> int:
+        return len(self.wire)
+
+    def encode(self, b64: bool = False) -> str:
+        """See `_MessageFrame`."""
+        return payload_of(self.wire).decode()
+
+
+class SharedFrame(_MessageFrame):
+    """A message with a large part that other clients get too: `parts` form the frame, without copying."""
+
+    def __init__(self, before: bytes, shared: bytes, after: bytes) -> None:
+        # Without the library's, which would set `data`.
+        size = 1 + len(before) + len(shared) + len(after)
+        self.parts = (head(size) + b"4" + before, shared, after)
+
+    def encode(self, b64: bool = False) -> str:
+        """See `_MessageFrame`."""
         return payload_of(b"".join(self.parts)).decode()
 
 
@@ -186,7 +189,7 @@ class CheckedPacket(stock.Packet):  # type: ignore[misc] # the library has no ty
 
     def _refuse(self, refusal: SwallowtailError) -> int:
         if self.packet_type == stock.CONNECT:
-            # An oversized payload counts as none; an invalid packet ends the connection (`socketio/packet_order`).
+            # An oversized payload counts as none; an invalid packet ends the connection (`engineio/packet_order`).
             self.data = refusal if isinstance(refusal, InvalidPacket) else None
             return 0
         if self.packet_type not in (stock.ACK, stock.BINARY_ACK):
@@ -197,6 +200,19 @@ class CheckedPacket(stock.Packet):  # type: ignore[misc] # the library has no ty
         self.data = [INVALID_EVENT, refusal]
         self._move_ack_id()
         return 0
+
+
+def frame_event(event: str, payload: Mapping[str, Any]) -> TextFrame:
+    """Return the message of an event."""
+    return TextFrame(b"%d%s" % (stock.EVENT, PacketJson.encode([event, payload])))
+
+
+def frame_ack(ack: Ack, answer: Mapping[str, Any], snapshot: bytes | None) -> TextFrame | SharedFrame:
+    """Return the message of an acknowledgement, with a snapshot as the last member of the answer if there is one."""
+    encoded = PacketJson.encode(answer)
+    if snapshot is None:
+        return TextFrame(b"%d%d[%s]" % (stock.ACK, ack.id, encoded))
+    return SharedFrame(b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, encoded[:-1]), snapshot, b"}]")
 
 
 def make_packet_class(settings: Settings) -> type[CheckedPacket]:
@@ -217,6 +233,17 @@ def _check_event(data: Any) -> list[Any]:
 def _check_connection_payload(kind: int, data: Any) -> None:
     if data is not None and (kind == stock.DISCONNECT or not isinstance(data, dict)):
         raise InvalidPacket("a CONNECT has an object for its payload, and a DISCONNECT has none")
+
+
+def open_payload(eio: Any, sid: str, upgrades: list[str]) -> dict[str, Any]:
+    """Return the payload of the packet that opens a session of an Engine.IO server."""
+    return {
+        "sid": sid,
+        "upgrades": upgrades,
+        "pingTimeout": int(eio.ping_timeout * 1000),
+        "pingInterval": int(eio.ping_interval + eio.ping_interval_grace_period) * 1000,
+        "maxPayload": eio.max_http_buffer_size,
+    }
 
 
 def read_packet(text: str) -> Any:

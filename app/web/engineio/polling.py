@@ -16,12 +16,13 @@ import socketio
 from engineio import exceptions, packet
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.compression import compress
-from swallowtail.app.web.engineio.polling_errors import (
+from swallowtail.app.web.engineio.packets import open_payload
+from swallowtail.app.web.engineio.polling_responses import (
     BAD_REQUEST,
     UNKNOWN_SESSION,
     UNKNOWN_TRANSPORT,
     asks_for_websocket,
+    compress,
     refuse,
     refuse_opening,
 )
@@ -33,6 +34,7 @@ class PollingHandler:
     """Answers the requests of one Engine.IO server, except those that open a session or upgrade one."""
 
     def __init__(self, server: socketio.Server, settings: Settings, budgets: MemoryBudgets) -> None:
+        """`server` answers polling requests and reads the websockets of its sessions with this package from now on."""
         self._budgets = budgets
         self._eio = server.eio
         self._settings = settings
@@ -133,7 +135,7 @@ class PollingHandler:
             eio.service_task_handle = eio.start_background_task(eio._service_task)
         sid = eio.generate_id()
         session = eio.sockets[sid] = PollingSession(eio, sid, self._settings, self._budgets)
-        session.send(packet.Packet(packet.OPEN, self._open_payload(sid, transport)))
+        session.send(packet.Packet(packet.OPEN, open_payload(eio, sid, eio._upgrades(sid, transport))))
         refusal = eio._trigger_event("connect", sid, environ, run_async=False)
         if refusal is not None and refusal is not True:
             eio.sockets.pop(sid, None)
@@ -147,16 +149,6 @@ class PollingHandler:
         session.connected = True
         return self._ok(session.poll())
 
-    def _open_payload(self, sid: str, transport: str) -> dict[str, Any]:
-        eio = self._eio
-        return {
-            "sid": sid,
-            "upgrades": eio._upgrades(sid, transport),
-            "pingTimeout": int(eio.ping_timeout * 1000),
-            "pingInterval": int(eio.ping_interval + eio.ping_interval_grace_period) * 1000,
-            "maxPayload": eio.max_http_buffer_size,
-        }
-
     def _disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, without waiting for the next poll of a session."""
         session: Any = None if sid is None else self._eio.sockets.get(sid)
@@ -164,8 +156,3 @@ class PollingHandler:
             self._library_disconnect(sid)
         else:
             session.close(wait=False, reason=self._eio.reason.SERVER_DISCONNECT)
-
-
-def install_polling(server: socketio.Server, settings: Settings, budgets: MemoryBudgets) -> None:
-    """Make a Socket.IO server answer polling requests, and read the websockets of its sessions, with this package."""
-    PollingHandler(server, settings, budgets)

@@ -10,7 +10,7 @@ from engineio import exceptions, packet
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.engineio.counted_socket import CountedSocket
 from swallowtail.app.web.engineio.packets import CLIENT_TYPES, read_packet
-from swallowtail.app.web.engineio.polling_errors import BAD_REQUEST, refuse
+from swallowtail.app.web.engineio.polling_responses import BAD_REQUEST, refuse
 from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET, StockWebsocket
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.handshake import accept_key, is_key
@@ -44,11 +44,7 @@ class PollingSession(CountedSocket):
         return self._wait_for_packets(is_poll=False) if self.upgraded else self.answer_poll()
 
     def answer_poll(self) -> list[Any]:
-        """Wait for packets, also during the probe of a websocket.
-
-        Raises:
-            EngineIOError: another poll waits already, or no packet came within the time of a ping; the session ends.
-        """
+        """Wait for packets, also during the probe of a websocket. An EngineIOError ends the session."""
         try:
             if not self._polling.acquire(blocking=False):
                 raise exceptions.EngineIOError("two polls at once")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+
+from swallowtail.app.web.engineio.sessions import Sessions
 
 #: Seconds between two checks whether a started thread has begun to run.
 _CHECK_SECONDS = 0.01
@@ -17,9 +18,10 @@ _CHECK_SECONDS = 0.01
 class ServerThreads:
     """The threads (or greenlets) of one Socket.IO server; each of `ends` is called when they have to end."""
 
-    def __init__(self, server: Any, *ends: Callable[[], None]) -> None:
-        """`server` is python-socketio's; its threads sleep in `sleep` from now on."""
-        self._eio = server.eio
+    def __init__(self, sessions: Sessions, *ends: Callable[[], None]) -> None:
+        """The server's threads sleep in `sleep` from now on."""
+        self._sessions = sessions
+        self._eio = sessions.server.eio
         self._ends = ends
         self._stopping = threading.Event()
         self._sleep: Callable[[float], None] = self._eio.sleep
@@ -34,15 +36,13 @@ class ServerThreads:
 
     def stop(self) -> None:
         """Close every connection and end every thread."""
-        eio = self._eio
         # First: a thread that the following calls wake checks whether it has to end.
         for end in self._ends:
             end()
         self._stopping.set()
-        for socket in list(eio.sockets.values()):
-            socket.close(wait=False, abort=True, reason=eio.reason.SERVER_DISCONNECT)
-        if eio.service_task_handle is not None:
+        self._sessions.close_stock()
+        if self._eio.service_task_handle is not None:
             # The thread itself creates the event that ends it.
-            while eio.service_task_event is None:
+            while self._eio.service_task_event is None:
                 self._sleep(_CHECK_SECONDS)
-            eio.shutdown()
+            self._eio.shutdown()

@@ -29,6 +29,7 @@ from swallowtail.app.web.websocket.frames import (
     FrameReader,
     pack,
     pack_close,
+    reply_code,
 )
 from swallowtail.app.web.websocket.outgoing_budget import QueuedWrite
 
@@ -151,8 +152,7 @@ class StockWebsocket:
 
     def _handle_control(self, kind: int, payload: bytes) -> None:
         if kind == CLOSE:
-            code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else GOING_AWAY
-            self._close(code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY)
+            self._close(reply_code(payload))
         elif kind == PING:
             try:
                 self._write(pack(payload, PONG))

@@ -45,7 +45,7 @@ class RequestGuard:
         self._is_open = settings.is_open
         self._hosts = AllowedHosts(settings)
         self._proxies = TrustedProxies(settings.trusted_proxies)
-        self._origins = AllowedOrigins(settings)
+        self.origins = AllowedOrigins(settings)
         self._prefix = settings.url_prefix
         self._logged: set[str] = set()
         self._hsts_seconds = settings.hsts_seconds
@@ -69,7 +69,7 @@ class RequestGuard:
             return Refusal(KINDS["unknown_host"], f"this server is not called {(host or '(no name)')[:200]}")
         if _is_jsonp(environ):
             return Refusal(KINDS["bad_request"], "JSONP is not supported: pages of any origin can read a script")
-        if self._origins.rejects(environ):
+        if self.origins.rejects(environ):
             self._log_origin(environ["HTTP_ORIGIN"][:200])
             return Refusal(KINDS["foreign_origin"], f"the origin {environ['HTTP_ORIGIN'][:200]} is not allowed")
         return None

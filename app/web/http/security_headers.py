@@ -10,7 +10,6 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.web.http.cors import AllowedOrigins
 
 #: A view that needs another value sets the header itself.
@@ -33,9 +32,8 @@ _EXPOSED = "Location, Retry-After"
 _YEAR = 365 * 24 * 3600
 
 
-def register(app: Flask, settings: Settings) -> None:
+def register(app: Flask, origins: AllowedOrigins) -> None:
     """Add CORS and cache headers to every response, and reject bodies whose declared length is too large."""
-    origins = AllowedOrigins(settings)
     versions = _Versions(Path(app.static_folder or "static"))
     app.before_request(_refuse_large_body)
     app.url_defaults(versions.add)

@@ -29,8 +29,6 @@ _TRACES = frozenset(_NAMES.split())
 #: Prefixes of header names of some of them.
 _BEGINNINGS = "X_FORWARDED CF_ CDN_ FASTLY_ FLY_ X_ENVOY_ X_AZURE_ X_APPENGINE_ X_VERCEL_ X_AKAMAI_ TAILSCALE_ "
 _FAMILIES = tuple(_BEGINNINGS.split())
-
-
 #: Key in the environment: the path prefix that a trusted proxy reports.
 PREFIX = "swallowtail.prefix"
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,100}){1,10}")

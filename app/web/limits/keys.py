@@ -33,10 +33,8 @@ def network_of(address: str) -> str:
     return str(mapped) if mapped is not None else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
-@lru_cache(maxsize=4096)
-def is_local(address: str) -> bool:
-    """Return whether an address is a loopback address."""
-    return is_loopback(address)
+#: Returns whether an address is a loopback address.
+is_local = lru_cache(maxsize=4096)(is_loopback)
 
 
 def hash_of(name: str) -> str:

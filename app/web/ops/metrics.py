@@ -12,14 +12,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Flask, Response, g, request
-from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -40,8 +33,6 @@ CONNECTIONS = Gauge(
 #: The environment variable that prometheus_client reads for the directory of the metrics files.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
 _TAG = {"name": "Metrics", "description": "Metrics of the processes that share this address."}
 _TEXT: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     200: {"description": "Text for Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -81,12 +72,11 @@ def _registry() -> CollectorRegistry:
 def measure(web: WebContainer) -> None:
     """Refresh gauges that are computed on demand."""
     web.hub.refresh_gauges()
-    stock = list(web.socketio.server.eio.sockets.values())
-    upgraded = sum(socket.upgraded for socket in stock)
+    websockets, polling = web.sessions.count_stock()
     CONNECTIONS.labels("fast", "websocket").set(0 if web.engine is None else len(web.engine))
     web.budgets.measure()
-    CONNECTIONS.labels("stock", "websocket").set(upgraded)
-    CONNECTIONS.labels("stock", "polling").set(len(stock) - upgraded)
+    CONNECTIONS.labels("stock", "websocket").set(websockets)
+    CONNECTIONS.labels("stock", "polling").set(polling)
 
 
 def _start() -> None:

@@ -26,47 +26,29 @@ A list is `{items, next_cursor}`: send `next_cursor` as `cursor` until it is nul
 Timestamps are RFC 3339 in UTC. Errors are problem details (RFC 9457)."""
 
 _TASK = "0b7a2c9e-53f4-4c0e-9d5e-2f1f6f0a6a11"
+
+
+def _describe_id(noun: str, example: str) -> Node:
+    return {"description": f"Id of the {noun}", "schema": {"type": "string", "format": "uuid"}, "example": example}
+
+
+def _describe_name(what: str, example: str) -> Node:
+    return {"description": what, "schema": {"type": "string", "maxLength": 100}, "example": example}
+
+
 _IN_PATHS: dict[str, Node] = {
     "instance_id": {
         "description": "Id of the instance",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
         "example": "demo",
     },
-    "task_id": {
-        "description": "Id of the task",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": _TASK,
-    },
-    "step_id": {
-        "description": "Id of the step",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": "51c0f9b6-3f0e-5a57-9f0e-6a7f2f1c9d11",
-    },
-    "schedule_id": {
-        "description": "Id of the schedule",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": "6f1d7a52-8a0b-4f37-9a63-1f4a52c7c9d0",
-    },
-    "user_name": {
-        "description": "Name of the user",
-        "schema": {"type": "string", "maxLength": 100},
-        "example": "ann",
-    },
-    "token_id": {
-        "description": "Id of the token",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": "9c1d3f6e-6f0e-4c57-8a2f-0d7f3a1b5e42",
-    },
-    "artifact_id": {
-        "description": "Id of the artifact",
-        "schema": {"type": "string", "format": "uuid"},
-        "example": "2d8f0f0a-7a52-5f0e-8a55-0b7b1d9c5e11",
-    },
-    "kind": {
-        "description": "Kind of the agent",
-        "schema": {"type": "string", "maxLength": 100},
-        "example": "echo",
-    },
+    "task_id": _describe_id("task", _TASK),
+    "step_id": _describe_id("step", "51c0f9b6-3f0e-5a57-9f0e-6a7f2f1c9d11"),
+    "schedule_id": _describe_id("schedule", "6f1d7a52-8a0b-4f37-9a63-1f4a52c7c9d0"),
+    "user_name": _describe_name("Name of the user", "ann"),
+    "token_id": _describe_id("token", "9c1d3f6e-6f0e-4c57-8a2f-0d7f3a1b5e42"),
+    "artifact_id": _describe_id("artifact", "2d8f0f0a-7a52-5f0e-8a55-0b7b1d9c5e11"),
+    "kind": _describe_name("Kind of the agent", "echo"),
 }
 _BEARER = {
     "type": "http",

@@ -35,12 +35,7 @@ def act() -> Runtime:
 
 
 def identify() -> Actor:
-    """Return the actor of the current request. A token in the URL is ignored.
-
-    Raises:
-        Unauthenticated: its token is invalid, also where sign-in is not required.
-        Unavailable: the database or the identity provider is unavailable.
-    """
+    """Return the actor of the current request; a token in the URL is ignored. Raises Unauthenticated, Unavailable."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     # Other schemes are not ours, such as the password of a proxy in front.
     if scheme.lower() == "bearer":

@@ -31,9 +31,7 @@ class ApiRequest(Request):
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """Return the body, or an empty object if there is none. The arguments are Flask's and have no effect.
 
-        Raises:
-            InvalidJson, InvalidInput, TooLarge: the body is not acceptable.
-            HTTPException: 411, 413 or 415.
+        Raises InvalidJson, InvalidInput, TooLarge, or HTTPException with 411, 413 or 415.
         """
         body = self.get_data()
         if not body:
@@ -58,11 +56,9 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 def read_json(body: bytes, settings: Settings) -> Any:
-    """Return the value of a JSON text. Of a duplicate key the last value counts.
+    """Return the value of a JSON text (RFC 8259). Of a duplicate key the last value counts.
 
-    Raises:
-        InvalidJson: the text is not JSON by RFC 8259 (no NaN, no Infinity), or it is nested a thousand deep.
-        InvalidInput, TooLarge: see `check_json`; `core/services/tasks` checks `input`.
+    Raises InvalidJson, and InvalidInput and TooLarge as `check_json`; `core/services/tasks` checks `input`.
     """
     try:
         value = orjson.loads(body)

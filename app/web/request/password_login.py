@@ -18,9 +18,7 @@ from swallowtail.app.web.request.current_caller import act, get_anonymous_caller
 def sign_in(name: str, password: str) -> SignedIn:
     """Start a session for a user name and its password.
 
-    Raises:
-        Unauthenticated: the name is unknown, the password wrong, or the user disabled; the caller does not learn which.
-        TooFast: too many attempts, or too many passwords are being checked.
+    Raises TooFast, or Unauthenticated, which hides whether the name, the password or the account is the reason.
     """
     web, address = get_container(), request.remote_addr or ""
     web.limits.count_login(name, address)
@@ -34,13 +32,7 @@ def sign_in(name: str, password: str) -> SignedIn:
 
 
 def change_password(present: str, new: str) -> None:
-    """Change the caller's password; the attempt counts as a login. Raises as `sign_in` does.
-
-    Raises:
-        Forbidden: the current password is wrong, or the caller's token has restricted permissions.
-        InvalidInput: the new password is not acceptable.
-        Conflict: an identity provider authenticates this user.
-    """
+    """Change the caller's password; counts as a login. Raises TooFast, Forbidden, InvalidInput, Conflict."""
     web, caller = get_container(), get_caller()
     web.limits.count_login(caller.actor.name, caller.address)
     user_passwords.change_own_password(act(), present, new)

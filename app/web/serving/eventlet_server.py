@@ -13,50 +13,19 @@ from flask import Flask
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.worker_thread import Offloads
-from swallowtail.app.web.accept.acceptor import PeekingAcceptor
-from swallowtail.app.web.accept.blocking_acceptor import Acceptor, BlockingAcceptor
+from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.eventlet_handler import make_eventlet_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
-from swallowtail.app.web.accept.wsgi_listener import QueueListener
+from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.background.native_threads import NativeThreads
 from swallowtail.app.web.container import WebContainer
-from swallowtail.app.web.engineio import fast_engine
 from swallowtail.app.web.serving.listener import KEEPALIVE
 from swallowtail.app.web.websocket.event_loop import EventLoop
-from swallowtail.app.web.websocket.eventlet_wait import DescriptorWait
 
 log = structlog.get_logger(__name__)
 
 #: Seconds that one read or write of a request may take. Websockets have limits of their own, from the ping settings.
 REQUEST_TIMEOUT = 60
-
-Dispatch = Callable[[Any, tuple[str, int], bool], None]
-
-
-def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
-    """Serve from now on; returns a function that stops accepting connections."""
-    web: WebContainer = app.extensions["swallowtail"]
-    requests, health = (QueueListener(listener, eventlet.Queue()) for _ in range(2))
-
-    def dispatch(sock: Any, address: tuple[str, int], is_health: bool) -> None:
-        green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
-        (health if is_health else requests).queue.put((green, address))
-
-    deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
-    acceptor = _start_acceptor(listener, web, settings, deadlines, dispatch)
-    protocol = make_eventlet_handler(wsgi.HttpProtocol, deadlines, _end_http, acceptor.connection_closed)
-    # The acceptor admits at most max_connections; connections that are being closed overlap with new ones.
-    _start_wsgi_server(requests, app, protocol, 2 * settings.max_connections, KEEPALIVE)
-    # A health request is answered once, so that its connection does not occupy a reserved place.
-    _start_wsgi_server(health, app, protocol, settings.health_reserve, 0)
-    eventlet.spawn(deadlines.run, eventlet.sleep)
-
-    def stop() -> None:
-        # The WSGI servers continue: if they ended, their connections would end before clients get the restart notice.
-        acceptor.close()
-        listener.close()
-
-    return stop
 
 
 def make_offloads(settings: Settings) -> Offloads:
@@ -66,11 +35,51 @@ def make_offloads(settings: Settings) -> Offloads:
     return Offloads(hashing.run, tpool.execute)
 
 
+def make_loop() -> EventLoop | None:
+    """Return the event loop of this process; None on a system without epoll."""
+    epoll = getattr(patcher.original("select"), "epoll", None)
+    if epoll is None:
+        log.info("stock_engine", reason="the system has no epoll")
+        return None
+    poller = epoll()
+    return EventLoop(poller, _DescriptorWait(poller.fileno()).wait, eventlet.spawn_n)
+
+
+def serve(listener: Any, loop: EventLoop | None, app: Flask, settings: Settings) -> Callable[[], None]:
+    """Serve from now on; returns a function that stops accepting connections."""
+    web: WebContainer = app.extensions["swallowtail"]
+    requests, health = (_QueueListener(listener) for _ in range(2))
+
+    def dispatch(sock: Any, address: tuple[str, int], is_health: bool) -> None:
+        green = sock if isinstance(sock, greenio.GreenSocket) else greenio.GreenSocket(sock)
+        (health if is_health else requests).queue.put((green, address))
+
+    deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    served = ServedConnections(web.limits, deadlines)
+    protocol = make_eventlet_handler(wsgi.HttpProtocol, deadlines, _end_http, served.remove)
+    # The acceptor admits at most max_connections; connections that are being closed overlap with new ones.
+    _start_wsgi_server(requests, app, protocol, 2 * settings.max_connections, KEEPALIVE)
+    # A health request is answered once, so that its connection does not occupy a reserved place.
+    _start_wsgi_server(health, app, protocol, settings.health_reserve, 0)
+    eventlet.spawn(deadlines.run, eventlet.sleep)
+    if web.engine is not None:
+        web.engine.start()
+    accepted_from: sockets.socket = listener if loop is None else listener.fd
+    close = start_acceptor(accepted_from, loop, web.engine, dispatch, served, web.limits, settings, eventlet.spawn_n)
+
+    def stop() -> None:
+        # The WSGI servers continue: if they ended, their connections would end before clients get the restart notice.
+        close()
+        listener.close()
+
+    return stop
+
+
 def _end_http() -> None:
     wsgi.WSGI_LOCAL.already_handled = True
 
 
-def _start_wsgi_server(listener: QueueListener, app: Flask, protocol: type[Any], size: int, keepalive: float) -> None:
+def _start_wsgi_server(listener: _QueueListener, app: Flask, protocol: type[Any], size: int, keepalive: float) -> None:
     eventlet.spawn(
         wsgi.server,
         listener,
@@ -85,31 +94,49 @@ def _start_wsgi_server(listener: QueueListener, app: Flask, protocol: type[Any],
     )
 
 
-def _start_acceptor(
-    listener: Any, web: WebContainer, settings: Settings, deadlines: ReadDeadlines, dispatch: Dispatch
-) -> Acceptor:
-    """Accept connections, and serve websockets without the WSGI server where that is possible.
+class _QueueListener:
+    """Passes accepted connections to a WSGI server that expects a listening socket."""
 
-    The WSGI server gets the websockets too if the setting, a library's version or the kernel requires it.
+    def __init__(self, listener: Any) -> None:
+        self.queue = eventlet.Queue()
+        self.family = listener.family
+        self.getsockname = listener.getsockname
+        self.accept = self.queue.get
+
+    def close(self) -> None:
+        """Do nothing: the acceptor closes the real listening socket."""
+
+
+class _DescriptorWait:
+    """Lets one greenlet wait for a descriptor again and again, with one registration and one timer in eventlet's hub.
+
+    The library's own wait registers the descriptor and a timer anew each time, which costs more than sending a message
+    to a dozen clients.
     """
-    epoll = getattr(patcher.original("select"), "epoll", None)
-    reason = "it is set" if settings.engine == "stock" else fast_engine.find_unknown_version()
-    if epoll is None:
-        reason = reason or "the system has no epoll"
-    if reason is not None:
-        log.info("stock_engine", reason=reason)
-    if epoll is None:
-        blocking = BlockingAcceptor(listener, dispatch, web.limits)
-        eventlet.spawn(blocking.run)
-        return blocking
-    poller = epoll()
-    wait = DescriptorWait(hubs.get_hub(), eventlet.getcurrent, poller.fileno()).wait
-    loop = EventLoop(poller, wait, eventlet.spawn_n)
-    if reason is None:
-        web.engine = fast_engine.FastEngine(web.socketio.server, settings, loop, web.budgets)
-        web.engine.on_drained = web.hub.subscriptions.resume
-        web.engine.start()
-    acceptor = PeekingAcceptor(listener.fd, loop, web.engine, dispatch, web.limits, deadlines, settings)
-    acceptor.start()
-    eventlet.spawn_n(loop.run)
-    return acceptor
+
+    def __init__(self, fd: int) -> None:
+        self._hub = hubs.get_hub()
+        self._sleeper: Any = None
+        self._timer: Any = None
+        self._due = 0.0
+        self._hub.add(self._hub.READ, fd, self._wake, self._wake, lambda: None)
+
+    def wait(self, seconds: float) -> None:
+        """Return once the descriptor is ready or the time is over. May return early."""
+        due = self._hub.clock() + seconds
+        if self._timer is None or due < self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due, self._timer = due, self._hub.schedule_call_global(seconds, self._time_out)
+        self._sleeper = eventlet.getcurrent()
+        self._hub.switch()
+
+    def _time_out(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _wake(self, *_: Any) -> None:
+        # The greenlet may be waiting elsewhere. Then the descriptor stays ready and the next wait returns at once.
+        sleeper, self._sleeper = self._sleeper, None
+        if sleeper is not None:
+            sleeper.switch()

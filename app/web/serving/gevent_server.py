@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket as sockets
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -19,8 +20,10 @@ from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
 from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
+from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE
+from swallowtail.app.web.websocket.event_loop import EventLoop
 
 
 def make_offloads(settings: Settings) -> Offloads:
@@ -33,10 +36,20 @@ def make_offloads(settings: Settings) -> Offloads:
     return Offloads(offload, offload)
 
 
-def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[[], None]:
+def make_loop() -> EventLoop | None:
+    """Return the event loop of this process; None on a system without epoll."""
+    try:
+        poller = get_original("select", "epoll")()
+    except AttributeError:
+        return None
+    return EventLoop(poller, partial(_wait, poller.fileno()), spawn)
+
+
+def serve(listener: sockets.socket, loop: EventLoop | None, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
     web: WebContainer = app.extensions["swallowtail"]
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    served = ServedConnections(web.limits, deadlines)
     handler = make_gevent_handler(WSGIHandler, deadlines, KEEPALIVE)
     answer_once = _close_after_one_request(handler)
     server = WSGIServer(listener, app, handler_class=handler, log=None)
@@ -47,16 +60,14 @@ def serve(listener: sockets.socket, app: Flask, settings: Settings) -> Callable[
             (answer_once if is_health else handler)(sock, address, server).handle()
         finally:
             sock.close()
-            acceptor.connection_closed(address)
+            served.remove(address)
 
-    def dispatch(*connection: Any) -> None:
-        spawn(handle, *connection)
-
-    acceptor = start_acceptor(listener, _find_epoll(), _wait, spawn, dispatch, web.limits, deadlines, settings)
+    dispatch = partial(spawn, handle)
+    close = start_acceptor(listener, loop, None, dispatch, served, web.limits, settings, spawn)
     spawn(deadlines.run, sleep)
 
     def stop() -> None:
-        acceptor.close()
+        close()
         listener.close()
 
     return stop
@@ -73,13 +84,6 @@ def _close_after_one_request(handler: type[Any]) -> type[Any]:
     return AnswerOnce
 
 
-def _find_epoll() -> Any:
-    try:
-        return get_original("select", "epoll")
-    except AttributeError:
-        return None
-
-
-def _wait(poller: Any, seconds: float) -> None:
+def _wait(fd: int, seconds: float) -> None:
     with suppress(TimeoutError):
-        wait_read(poller.fileno(), seconds, TimeoutError())
+        wait_read(fd, seconds, TimeoutError())

@@ -17,11 +17,7 @@ KEEPALIVE = 75
 
 
 def listen(settings: Settings, *, shared: bool) -> socket.socket:
-    """Return a listening socket on the configured address; other processes may listen there too if it is `shared`.
-
-    Raises:
-        OSError: the address is taken, or is not an address of this machine.
-    """
+    """Return a listening socket on the address; other processes may listen there too if `shared`. Raises OSError."""
     # Sets SO_REUSEADDR, so that a restart need not wait until the kernel forgets old connections.
     listener = socket.create_server(
         (settings.host, settings.port), family=_family(settings), backlog=BACKLOG, reuse_port=shared
@@ -32,11 +28,7 @@ def listen(settings: Settings, *, shared: bool) -> socket.socket:
 
 
 def reserve(settings: Settings) -> socket.socket:
-    """Return a socket that reserves the address without listening; for port 0 the kernel chooses one.
-
-    Raises:
-        OSError: the address is taken, or is not an address of this machine.
-    """
+    """Return a socket that reserves the address without listening; for port 0 the kernel chooses. Raises OSError."""
     with socket.socket(_family(settings)) as probe:
         # Without SO_REUSEPORT: the address counts as taken if another Swallowtail uses it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -84,12 +84,7 @@ class _WebProcess(Child):
 
 
 def supervise(settings: Settings) -> int:
-    """Serve with several processes until SIGTERM or SIGINT; the exit code.
-
-    Raises:
-        OSError: the address is taken, or is not an address of this machine.
-        SettingsError: this is not Linux, the var directory cannot be written to, or a key is missing.
-    """
+    """Serve with several processes until SIGTERM or SIGINT; the exit code. Raises OSError, SettingsError."""
     if not sys.platform.startswith("linux"):
         raise SettingsError("SWALLOWTAIL_PROCESSES: several processes on one address need Linux")
     # Not in each child: a problem is reported once, and a key that does not exist yet is generated once.
@@ -98,13 +93,9 @@ def supervise(settings: Settings) -> int:
         metrics = _make_directory(settings, reserved)
         _say(f"{settings.processes} web processes on {name_of(reserved)}")
         try:
-            return asyncio.run(_run(settings, metrics, reserved.getsockname()[1]))
+            return asyncio.run(ProcessGroup(settings, metrics, reserved.getsockname()[1]).run())
         finally:
             shutil.rmtree(metrics, ignore_errors=True)
-
-
-async def _run(settings: Settings, metrics: Path, port: int) -> int:
-    return await ProcessGroup(settings, metrics, port).run()
 
 
 def _make_directory(settings: Settings, reserved: socket.socket) -> Path:

@@ -17,26 +17,30 @@ from werkzeug.serving import ThreadedWSGIServer
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
-from swallowtail.app.web.accept.blocking_acceptor import Acceptor
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
+from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.accept.werkzeug_handler import make_werkzeug_handler, report_responses
 from swallowtail.app.web.background.native_threads import NativeThreads
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE
+from swallowtail.app.web.websocket.event_loop import EventLoop
 
 log = structlog.get_logger(__name__)
 
 
 class _Server(ThreadedWSGIServer):
     daemon_threads = True
-    acceptor: Acceptor
+
+    def __init__(self, settings: Settings, app: Any, handler: Any, fd: int, served: ServedConnections) -> None:
+        super().__init__(settings.host, settings.port, app, handler, fd=fd)
+        self._served = served
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             request.setblocking(True)
             super().process_request_thread(request, client_address)
         finally:
-            self.acceptor.connection_closed(client_address)
+            self._served.remove(client_address)
 
     def dispatch(self, sock: socket.socket, address: tuple[str, int], is_health: bool) -> None:
         """Serve an accepted connection in a thread of its own."""
@@ -46,7 +50,7 @@ class _Server(ThreadedWSGIServer):
             # The system starts no more threads.
             log.warning("thread_refused", reason=str(error))
             sock.close()
-            self.acceptor.connection_closed(address)
+            self._served.remove(address)
 
 
 def make_offloads(settings: Settings) -> Offloads:
@@ -54,28 +58,31 @@ def make_offloads(settings: Settings) -> Offloads:
     return Offloads(NativeThreads(settings.password_checks, threading, queue, lambda get: get()).run)
 
 
-def serve(listener: socket.socket, app: Flask, settings: Settings) -> Callable[[], None]:
+def make_loop() -> EventLoop | None:
+    """Return the event loop of this process; None on a system without epoll."""
+    epoll = getattr(select, "epoll", None)
+    if epoll is None:
+        return None
+    poller = epoll()
+    return EventLoop(poller, lambda seconds: poller.poll(seconds, 1), _start_thread)
+
+
+def serve(listener: socket.socket, loop: EventLoop | None, app: Flask, settings: Settings) -> Callable[[], None]:
     """Serve from now on; returns a function that stops accepting connections."""
     web: WebContainer = app.extensions["swallowtail"]
     deadlines = ReadDeadlines(settings.request_seconds, KEEPALIVE)
+    served = ServedConnections(web.limits, deadlines)
     handler = make_werkzeug_handler(deadlines, KEEPALIVE)
-    server = _Server(settings.host, settings.port, report_responses(app), handler, fd=listener.fileno())
-    epoll = getattr(select, "epoll", None)
-    server.acceptor = start_acceptor(
-        listener, epoll, _wait, _start_thread, server.dispatch, web.limits, deadlines, settings
-    )
+    server = _Server(settings, report_responses(app), handler, listener.fileno(), served)
+    close = start_acceptor(listener, loop, None, server.dispatch, served, web.limits, settings, _start_thread)
     threading.Thread(target=deadlines.run, args=(time.sleep,), name="read deadlines", daemon=True).start()
 
     def stop() -> None:
-        server.acceptor.close()
+        close()
         server.server_close()
         listener.close()
 
     return stop
-
-
-def _wait(poller: Any, seconds: float) -> None:
-    poller.poll(seconds, 1)
 
 
 def _start_thread(work: Callable[[], None]) -> None:

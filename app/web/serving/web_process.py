@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from socket import socket
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask
 
@@ -19,13 +19,15 @@ from swallowtail.app.core.maintenance.sweeper import Sweeper
 from swallowtail.app.core.process.library_check import WEB, check_libraries
 from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.core.security.signing_keys import SigningKeys
+from swallowtail.app.delivery.wire import RESTARTING
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.factory import create_app
 from swallowtail.app.web.ops.metrics import measure
 from swallowtail.app.web.serving.fd_limit import raise_limit
 from swallowtail.app.web.serving.listener import name_of
 from swallowtail.app.web.serving.shutdown_signals import catch_signals
-from swallowtail.app.web.socketio.process_end import announce_restart, close_connections
+from swallowtail.app.web.socketio.resume_rate import spread_reconnects
+from swallowtail.app.web.websocket.event_loop import EventLoop
 
 #: Seconds between two checks for a signal.
 CHECK_SECONDS = 0.1
@@ -34,25 +36,22 @@ CHECKS_PER_MEASUREMENT = 10
 #: Seconds that clients have to receive what is queued for them when the process ends.
 DRAIN_SECONDS = 0.3
 
-#: Stops accepting connections.
-Stop = Callable[[], None]
 
+class Server(Protocol):
+    """The module of one `async_mode`."""
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """How one `async_mode` serves an application on a listening socket, and where it computes what takes long."""
+    def make_offloads(self, settings: Settings) -> Offloads:
+        """Return where to compute what takes long."""
 
-    serve: Callable[[socket, Flask, Settings], Stop]
-    make_offloads: Callable[[Settings], Offloads]
+    def make_loop(self) -> EventLoop | None:
+        """Return the event loop of the process; None on a system without epoll."""
+
+    def serve(self, listener: Any, loop: EventLoop | None, app: Flask, settings: Settings) -> Callable[[], None]:
+        """Serve an application on a listening socket; return a function that stops accepting connections."""
 
 
 def run(listener: socket, settings: Settings, server: Server) -> int:
-    """Construct the process's parts and serve until SIGTERM or SIGINT; the exit code.
-
-    Raises:
-        SettingsError: a setting, a key or a library cannot be used.
-        Unavailable: the database is not reachable.
-    """
+    """Construct the parts and serve until SIGTERM or SIGINT; the exit code. Raises SettingsError, Unavailable."""
     check_libraries(*WEB, *(["gevent"] if settings.async_mode == "gevent" else []))
     stopping: list[int] = []
     catch_signals(stopping)
@@ -61,7 +60,8 @@ def run(listener: socket, settings: Settings, server: Server) -> int:
     SigningKeys(settings).check()
     driver: PostgresDriver | None = "psycopg2" if settings.async_mode == "eventlet" else None
     settings = join(settings, driver)
-    app = create_app(settings, driver=driver, offloads=server.make_offloads(settings))
+    loop = server.make_loop()
+    app = create_app(settings, driver=driver, offloads=server.make_offloads(settings), loop=loop)
     app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign]
     web: WebContainer = app.extensions["swallowtail"]
     sweeper = web.rt.make_sweeper()
@@ -69,8 +69,8 @@ def run(listener: socket, settings: Settings, server: Server) -> int:
     # Objects that exist now live as long as the process: a collection that visits them takes a tenth of a second.
     gc.collect()
     gc.freeze()
-    stop = server.serve(listener, app, settings)
-    web.hub.start(web.engine.loop if web.engine is not None else None)
+    stop = server.serve(listener, loop, app, settings)
+    web.hub.start(loop if web.engine is not None else None)
     web.access_monitor.start()
     sys.stdout.write(f"listening on {name_of(listener)}\n")
     sys.stdout.flush()
@@ -90,13 +90,23 @@ def _wait_for_signal(stopping: list[int], web: WebContainer, settings: Settings)
 
 
 def _close(web: WebContainer, sweeper: Sweeper) -> None:
-    announce_restart(web)
-    close_connections(web)
+    _announce_restart(web)
+    # Clients see a lost transport and reconnect to another process; after a Socket.IO disconnect they would stay away.
+    if web.engine is not None:
+        web.engine.close_all()
+    web.sessions.close_stock()
     time.sleep(DRAIN_SECONDS)
     web.access_monitor.stop()
     web.hub.stop()
     sweeper.stop()
     web.close()
+
+
+def _announce_restart(web: WebContainer) -> None:
+    """Send each client of this process a different time to reconnect."""
+    clients = web.sessions.list_clients()
+    for client, delay in zip(clients, spread_reconnects(len(clients), web.rt.settings.resume_rate), strict=True):
+        web.transport.emit(client, RESTARTING, {"retry_after_ms": math.ceil(delay * 1000)})
 
 
 def _without_compression(app: Any) -> Any:

@@ -1,16 +1,15 @@
 """Manages rooms, and receives other programs' emits from Redis (docs/protocol.md, section 4).
 
-The server's own events do not use this channel. It differs from the stock manager in three ways: it survives any outage
-of Redis and receives again within a second, a publish takes at most `publish_timeout`, and the server learns when a
-connection is accepted. Under strict delivery our own processes sign their messages here; of other messages, only emits
-of configured names count.
+The server's own events do not use this channel. Unlike the stock manager, it survives any outage of Redis and receives
+again within a second, and a publish takes at most `publish_timeout`. Under strict delivery our own processes sign their
+messages here; of other messages, only emits of configured names count.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -26,13 +25,12 @@ from swallowtail.app.core.redis.subscriber import WAIT, RedisSubscriber
 from swallowtail.app.core.security.message_signing import MessageSigner
 from swallowtail.app.delivery import wire
 from swallowtail.app.delivery.metrics import MESSAGES
+from swallowtail.app.web.engineio.packets import RESERVED
 
 log = structlog.get_logger(__name__)
 
 #: Events that only the server sends, on other channels; under strict delivery nothing else may use their names here.
 OURS = frozenset({TASK_UPDATE, EXECUTION_STEP, STEP_OUTPUT, *wire.OWN})
-#: Event names with a meaning in Socket.IO's clients.
-RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 #: Members of another program's emit that count; a callback does not, since the server would have to answer it.
 _EMIT_MEMBERS = ("method", "event", "data", "binary", "namespace", "room", "skip_sid", "host_id")
 
@@ -50,8 +48,6 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
         self._settings = settings
         self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._foreign = _read_names(settings.foreign_events)
-        #: Called with the id of each accepted connection.
-        self.on_accepted: Callable[[str], None] = _ignore
         #: The rooms of each connection: the stock manager would search all rooms for them.
         self._rooms_of: dict[str, set[str | None]] = {}
         self._subscriber = RedisSubscriber(settings, settings.socketio_channel)
@@ -122,13 +118,6 @@ class ClientManager(socketio.RedisManager):  # type: ignore[misc] # the library 
                     yield content
         raise _Stopped
 
-    def connect(self, sid: str, namespace: str) -> str:
-        """Record an accepted connection. The library calls this right after it has sent CONNECT to the client."""
-        accepted: str = super().connect(sid, namespace)
-        if namespace == "/":
-            self.on_accepted(accepted)
-        return accepted
-
     def basic_enter_room(self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None) -> None:
         """Put a connection into a room."""
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
@@ -184,7 +173,3 @@ def _read_names(listed: str) -> frozenset[str]:
         message = f"SWALLOWTAIL_FOREIGN_EVENTS: {wrong[0]} is reserved"
         raise SettingsError(message, field="SWALLOWTAIL_FOREIGN_EVENTS")
     return names
-
-
-def _ignore(sid: str) -> None:
-    """Stand in until the handlers are registered."""

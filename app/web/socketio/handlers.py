@@ -18,7 +18,7 @@ from socketio import Server
 
 from swallowtail.app.core.errors import Busy, NotFound, SwallowtailError, Unauthenticated, Unavailable
 from swallowtail.app.core.events import stamp
-from swallowtail.app.core.security.actors import Caller
+from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.app.delivery.access_monitor import EndReason
 from swallowtail.app.delivery.hub import Hub
@@ -36,7 +36,7 @@ from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
 from swallowtail.app.web.engineio.packets import Ack, InvalidPacket
 from swallowtail.app.web.limits.message_limits import MessageLimits
-from swallowtail.app.web.socketio.connect_auth import ConnectAuth
+from swallowtail.app.web.socketio.client_tokens import ClientTokens
 from swallowtail.app.web.socketio.event_input import Payload, read_payload, read_since, refusal_of
 from swallowtail.app.web.socketio.resume_rate import ResumeRate
 from swallowtail.app.web.socketio.rooms import Rooms
@@ -66,7 +66,7 @@ class SocketHandlers:
         transport: SocketTransport,
         rooms: Rooms,
         connect_timeout: ConnectTimeouts,
-        auth: ConnectAuth,
+        tokens: ClientTokens,
         limits: MessageLimits,
         resume_rate: ResumeRate,
         denied_requests: DeniedRequestQueue,
@@ -74,7 +74,7 @@ class SocketHandlers:
     ) -> None:
         """`sizes`: most bytes of a message before a client has joined the namespace, and after."""
         self._max_first_message, self._max_message = sizes
-        self._auth = auth
+        self._tokens = tokens
         self._hub = hub
         self._transport = transport
         self._rooms = rooms
@@ -99,9 +99,8 @@ class SocketHandlers:
         """Stop the connect timeouts, for the end of the process."""
         self._connect_timeout.stop()
 
-    def connect(self, sid: str) -> None:
-        """Handle an accepted connection."""
-        actor, version = self._auth.pop_accepted(self._transport.find_session(sid) or "")
+    def connect(self, sid: str, actor: Actor, version: int) -> None:
+        """Handle an accepted connection; `version`: the permission version of that decision."""
         self._limits.begin(sid, actor)
         self._hub.clients.add(sid, actor)
         self._hub.permissions.confirm(version)
@@ -193,7 +192,7 @@ class SocketHandlers:
         token = payload.get("token")
 
         def refresh() -> None:
-            actor, version = self._auth.read_token(token)
+            actor, version = self._tokens.read(token)
             self._hub.permissions.replace_token(self._hub.clients.find(sid), actor)
             self._hub.permissions.confirm(version)
             self._transport.acknowledge(sid, ack, {"ok": True, "expires_at": stamp(actor.expires_at)})
@@ -223,7 +222,7 @@ class SocketHandlers:
         """Write a refusal for want of permissions to the audit log."""
         if event not in self._handlers:
             return
-        address = self._auth.find_address(self._transport.find_session(sid) or "")
+        address = self._transport.find_address(sid)
         with suppress(NotFound):
             caller = Caller(self._hub.clients.find(sid).actor, "socket", address)
             self._denied_requests.note(refusal, caller, event, _KINDS.get(event, ""), object_id)

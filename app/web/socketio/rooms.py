@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socketio
 
-NAMESPACE = "/"
+from swallowtail.app.web.engineio.sessions import NAMESPACE
 
 
 class Rooms:

@@ -10,23 +10,25 @@ from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
+from swallowtail.app.web.engineio.packet_order import PacketOrder
 from swallowtail.app.web.engineio.packets import PacketJson, make_packet_class
-from swallowtail.app.web.engineio.polling import install_polling
+from swallowtail.app.web.engineio.polling import PollingHandler
+from swallowtail.app.web.engineio.session_count import count_sessions
+from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.http.cors import AllowedOrigins
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.limits.message_limits import MessageLimits
-from swallowtail.app.web.limits.session_count import count_sessions
 from swallowtail.app.web.socketio.client_manager import ClientManager
+from swallowtail.app.web.socketio.client_tokens import ClientTokens
 from swallowtail.app.web.socketio.connect_auth import ConnectAuth
 from swallowtail.app.web.socketio.handlers import SocketHandlers
-from swallowtail.app.web.socketio.packet_order import PacketOrder
 from swallowtail.app.web.socketio.resume_rate import ResumeRate
 from swallowtail.app.web.socketio.rooms import Rooms
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
 
-def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> SocketIO:
+def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets, origins: AllowedOrigins) -> SocketIO:
     """Return the Socket.IO server of one web process. It connects to Redis with its first client.
 
     Messages above `max_body_bytes` are refused; frames above `max_frame_bytes` close the connection unread.
@@ -41,39 +43,44 @@ def make_socketio(app: Flask, settings: Settings, budgets: MemoryBudgets) -> Soc
         transports=["websocket"] if settings.processes > 1 else None,
         # Handles a client's events in order, without a greenlet or thread for each.
         async_handlers=False,
-        cors_allowed_origins=AllowedOrigins(settings).allows,
+        cors_allowed_origins=origins.allows,
         cors_credentials=False,
         manage_session=False,
         max_http_buffer_size=_max_message(settings),
         http_compression=False,
         serve_client=False,
     )
-    install_polling(socketio.server, settings, budgets)
+    PollingHandler(socketio.server, settings, budgets)
     return socketio
 
 
 def register(
-    socketio: SocketIO, hub: Hub, settings: Settings, tokens: Tokens, limits: Limits, denied: DeniedRequestQueue
+    sessions: Sessions,
+    transport: SocketTransport,
+    hub: Hub,
+    settings: Settings,
+    tokens: Tokens,
+    limits: Limits,
+    denied: DeniedRequestQueue,
 ) -> SocketHandlers:
     """Register the handlers on a Socket.IO server; return them."""
-    server = socketio.server
-    connect_timeout = ConnectTimeouts(server, settings.connect_timeout)
+    server = sessions.server
+    client_tokens = ClientTokens(settings, tokens, hub.permissions)
+    connect_timeout = ConnectTimeouts(sessions, settings.connect_timeout)
     count_sessions(server, limits)
-    transport = SocketTransport(server, settings.client_backlog)
-    auth = ConnectAuth(server, settings, tokens, hub.permissions, transport, limits, denied)
-    PacketOrder(server, transport)
     handlers = SocketHandlers(
         hub,
         transport,
         Rooms(server),
         connect_timeout,
-        auth,
+        client_tokens,
         MessageLimits(limits, server),
         ResumeRate(settings.resume_rate),
         denied,
         (settings.max_opening_bytes, _max_message(settings)),
     )
-    server.manager.on_accepted = handlers.connect
+    auth = ConnectAuth(sessions, client_tokens, transport, limits, denied, handlers.connect)
+    PacketOrder(sessions, auth.authenticate)
     server.on("disconnect", handlers.disconnect)
     server.on("*", handlers.receive)
     return handlers

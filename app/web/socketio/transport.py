@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
-import socketio
 from engineio.exceptions import EngineIOError
-from socketio import packet as stock
 
 from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
-from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame
-from swallowtail.app.web.socketio.rooms import NAMESPACE
-from swallowtail.app.web.socketio.stock_connection import StockConnection
+from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame, frame_ack, frame_event
+from swallowtail.app.web.engineio.sessions import Sessions
+from swallowtail.app.web.engineio.stock_connection import StockConnection
 from swallowtail.app.web.websocket.batch import Batch
 from swallowtail.app.web.websocket.connection import Connection
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
@@ -27,14 +25,14 @@ from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE
 class SocketTransport:
     """The `Transport` of the hub, on a python-socketio server."""
 
-    def __init__(self, server: socketio.Server, limit: int) -> None:
+    def __init__(self, sessions: Sessions, limit: int) -> None:
         """`limit`: most messages in the queue of a client of the library."""
-        self._server = server
+        self._sessions = sessions
         self._limit = limit
 
     def frame(self, event: str, payload: Mapping[str, Any]) -> TextFrame:
         """Encode one message."""
-        return _encode(stock.EVENT, [event, payload], None)
+        return frame_event(event, payload)
 
     def read(self, frame: Frame) -> Mapping[str, Any]:
         """Return the payload of an encoded message."""
@@ -43,13 +41,11 @@ class SocketTransport:
 
     def line(self, client: str) -> Connection | StockConnection:
         """Return the connection through which messages reach a client."""
-        eio_sid = self.find_session(client) or ""
-        socket = self._socket(eio_sid)
-        return (
-            socket.connection
-            if isinstance(socket, FastSocket)
-            else StockConnection(self._server.eio, eio_sid, self._limit)
-        )
+        eio_sid = self._sessions.find_id(client) or ""
+        session = self._sessions.find(eio_sid)
+        if isinstance(session, FastSocket):
+            return session.connection
+        return StockConnection(self._sessions, eio_sid, self._limit)
 
     def spread(self, clients: Collection[Client], frames: Sequence[Frame]) -> list[tuple[Client, int]]:
         """Send the same messages to all clients; return those that took fewer, with the number each took."""
@@ -80,16 +76,16 @@ class SocketTransport:
 
     def send(self, client: str, frames: Sequence[Frame | SharedFrame]) -> None:
         """Queue messages for a client. A client that is gone is no error; one with a far too long queue is closed."""
-        socket = self._socket(self.find_session(client))
-        if socket is None:
+        session = self._find(client)
+        if session is None:
             return
         try:
-            if not isinstance(socket, FastSocket) and socket.queue.qsize() > 2 * self._limit:
+            if not isinstance(session, FastSocket) and session.queue.qsize() > 2 * self._limit:
                 OWN_QUEUE.inc()
-                socket.close(wait=False, abort=True)
+                session.close(wait=False, abort=True)
                 return
             for frame in frames:
-                socket.send(frame)
+                session.send(frame)
         except EngineIOError:
             return
 
@@ -101,59 +97,37 @@ class SocketTransport:
         self, client: str, ack: Ack | None, answer: Mapping[str, Any], snapshot: bytes | None = None
     ) -> None:
         """Queue the acknowledgement of an event, if the client asked for one. Many clients may share a snapshot."""
-        if ack is None:
-            return
-        if snapshot is None:
-            self.send(client, [_encode(stock.ACK, [answer], ack.id)])
-        else:
-            before = b'%d%d[%s,"snapshot":' % (stock.ACK, ack.id, PacketJson.encode(answer)[:-1])
-            self.send(client, [SharedFrame(before, snapshot, b"}]")])
+        if ack is not None:
+            self.send(client, [frame_ack(ack, answer, snapshot)])
 
     def defer(self, client: str, work: Callable[[], None]) -> None:
         """Run work that may block; messages of the client wait until it is done.
 
         A client of the library has a thread or greenlet of its own, which may block.
         """
-        self.defer_session(self.find_session(client), work)
+        self.defer_session(self._sessions.find_id(client), work)
 
     def defer_session(self, eio_sid: str | None, work: Callable[[], None]) -> None:
         """Do what `defer` does, for a session that has not joined the namespace yet."""
-        socket = self._socket(eio_sid)
-        if isinstance(socket, FastSocket):
-            socket.defer(work)
+        session = self._sessions.find(eio_sid)
+        if isinstance(session, FastSocket):
+            session.defer(work)
         else:
             work()
 
     def set_max_message(self, client: str, size: int) -> None:
         """Accept messages of at most `size` bytes from a client from now on."""
-        socket = self._socket(self.find_session(client))
-        if socket is not None:
-            socket.set_max_message(size)
+        session = self._find(client)
+        if session is not None:
+            session.set_max_message(size)
 
     def close_client(self, client: str) -> None:
         """Close a client's connection, after what is queued for it; it may connect again."""
-        self.close_session(self.find_session(client))
+        self._sessions.close(self._sessions.find_id(client))
 
-    def close_session(self, eio_sid: str | None) -> None:
-        """Close a session, after what is queued for it. A polling client gets a CLOSE packet."""
-        socket = self._socket(eio_sid)
-        if socket is not None:
-            socket.close(wait=False, abort=socket.upgraded, reason=self._server.reason.SERVER_DISCONNECT)
+    def find_address(self, client: str) -> str:
+        """Return the address of a client."""
+        return self._sessions.find_address(self._sessions.find_id(client))
 
-    def _socket(self, eio_sid: str | None) -> Any:
-        try:
-            return self._server.eio._get_socket(eio_sid)
-        except KeyError:
-            return None
-
-    def find_session(self, client: str) -> str | None:
-        """Return the Engine.IO session id of a client; None when it is gone."""
-        try:
-            return cast("str | None", self._server.manager.eio_sid_from_sid(client, NAMESPACE))
-        except KeyError:
-            return None
-
-
-def _encode(kind: int, data: list[Any], ack_id: int | None) -> TextFrame:
-    number = b"" if ack_id is None else b"%d" % ack_id
-    return TextFrame(b"%d%s%s" % (kind, number, PacketJson.encode(data)))
+    def _find(self, client: str) -> Any:
+        return self._sessions.find(self._sessions.find_id(client))

@@ -17,6 +17,7 @@ from swallowtail.app.web.websocket.frames import (
     FrameReader,
     pack,
     pack_close,
+    reply_code,
 )
 from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
@@ -210,7 +211,6 @@ class Connection(SendQueue):
         if kind == PING:
             self.enqueue(pack(payload, PONG))
         elif kind == CLOSE:
-            code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else GOING_AWAY
-            self.close(code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY)
+            self.close(reply_code(payload))
         elif kind != PONG:
             self._owner.message_received(kind, payload)

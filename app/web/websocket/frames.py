@@ -48,6 +48,12 @@ def pack_close(code: int) -> bytes:
     return pack(code.to_bytes(2, "big"), CLOSE)
 
 
+def reply_code(payload: bytes) -> int:
+    """Return the code that answers a client's close frame: its own, if a client may send it."""
+    code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else GOING_AWAY
+    return code if 1000 <= code < 5000 and code not in (1005, 1006, 1015) else GOING_AWAY
+
+
 def payload_of(frame: bytes) -> bytes:
     """Return the payload of a frame that `pack` made."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
@@ -94,10 +100,7 @@ class FrameReader:
     def next(self) -> tuple[int, bytes] | None:
         """Return kind and payload of the next message or control frame; None while it is incomplete.
 
-        A fragment that is not the last of its message is returned as `FRAGMENT` without payload.
-
-        Raises:
-            FrameError: the client violated the protocol or the size limit.
+        A fragment that is not the last of its message is returned as `FRAGMENT` without payload. Raises FrameError.
         """
         if self._arrived or (frame := self._decode()) is None:
             return None

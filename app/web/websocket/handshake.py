@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -27,19 +28,13 @@ _HOP_HEADERS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class UpgradeRequest:
-    """A request for a websocket: the key of its handshake, its WSGI environment, and its size in bytes."""
+    """A request for a websocket: its WSGI environment, the key of its handshake, and its size in bytes."""
 
-    __slots__ = ("environ", "key", "size")
-
-    def __init__(self, environ: dict[str, Any], key: bytes, size: int) -> None:
-        self.environ = environ
-        self.key = key
-        self.size = size
-
-    def accept(self) -> bytes:
-        """Return the response head that accepts the websocket."""
-        return accept_key(self.key)
+    environ: dict[str, Any]
+    key: bytes
+    size: int
 
 
 def read_upgrade(head: bytes, address: tuple[str, int], prefix: str = "") -> UpgradeRequest | None:

@@ -13,7 +13,7 @@ from swallowtail.app.web.websocket.batch import Batch
 from swallowtail.app.web.websocket.event_loop import READ, WRITE, EventLoop
 from swallowtail.app.web.websocket.outgoing_budget import OWN_QUEUE, OutgoingBudget, Piece
 
-#: Pieces that of any size that may wait for one client: pings, and the answer to its last request.
+#: Pieces of any size that may wait for one client: pings, and the answer to its last request.
 _MIN_PIECES = 18
 #: Pieces per write; the kernel takes at most 1024.
 _PIECES_PER_WRITE = 64
@@ -40,25 +40,16 @@ class SendQueue:
         #: How many pieces, from the first, the process's budget counts.
         self._held = 0
         self._budget = budget
+        #: Bytes that wait until the client reads.
         self._waiting = 0
         self._events = READ
         self._state = OPEN
         self._corked = False
 
     @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent."""
-        return self._state == OPEN
-
-    @property
     def is_ready(self) -> bool:
         """Whether the socket would take at least a part of a message now."""
         return not self._events & WRITE
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that wait until the client reads."""
-        return self._waiting
 
     def enqueue(self, *pieces: bytes) -> None:
         """Send a message to this client alone, or queue it. Aborts a connection with far too much in its queue."""

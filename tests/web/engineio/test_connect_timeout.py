@@ -8,6 +8,7 @@ import pytest
 
 from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
 from swallowtail.app.web.engineio.packets import make_packet_class
+from swallowtail.app.web.engineio.sessions import Sessions
 from tests.harness.settings import make_settings
 
 
@@ -64,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_connections_that_join_no_namespace_are_closed(server: FakeServer, clock: list[float]) -> None:
-    timeouts = ConnectTimeouts(server, 10)
+    timeouts = ConnectTimeouts(Sessions(server), 10)
     for name in ("outside", "inside", "gone"):
         assert server.open(name, {}) == "answer"
     server.joined["inside"] = "sid"
@@ -84,7 +85,7 @@ def test_connections_that_join_no_namespace_are_closed(server: FakeServer, clock
 
 
 def test_a_client_that_leaves_the_namespace_gets_the_same_timeout(server: FakeServer, clock: list[float]) -> None:
-    timeouts = ConnectTimeouts(server, 10)
+    timeouts = ConnectTimeouts(Sessions(server), 10)
     server.open("a", {})
     server.joined["a"] = "sid"
     timeouts.close_due(clock[0] + 11)

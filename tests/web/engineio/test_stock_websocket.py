@@ -175,13 +175,13 @@ import _socket, socket
 from swallowtail.app.web.engineio.stock_websocket import system_socket
 ours, theirs = socket.socketpair()
 {wrapped}
-found = system_socket(sock)
-assert isinstance(found, _socket.socket), found
-assert found.fileno() == sock.fileno()
-found.setblocking(True)
+inner = system_socket(sock)
+assert isinstance(inner, _socket.socket), inner
+assert inner.fileno() == sock.fileno()
+inner.setblocking(True)
 try:
     while True:
-        found.send(bytes(65_536), socket.MSG_DONTWAIT)
+        inner.send(bytes(65_536), socket.MSG_DONTWAIT)
 except BlockingIOError:
     print("would block")
 """

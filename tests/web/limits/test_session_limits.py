@@ -9,9 +9,9 @@ import pytest
 
 from swallowtail.app.core.errors import TooFast, TooMany
 from swallowtail.app.core.security.actors import OPEN
+from swallowtail.app.web.engineio.session_count import count_sessions
 from swallowtail.app.web.http.trusted_proxies import DIRECT
 from swallowtail.app.web.limits.message_limits import MessageLimits
-from swallowtail.app.web.limits.session_count import count_sessions
 from tests.web.limits.limited_process import ANN, BOB, HERE, THERE, make_limits
 from tests.web.limits.limited_process import clock as clock
 from tests.web.limits.test_token_bucket import Clock

@@ -35,13 +35,13 @@ def _states(body: Json) -> dict[str, str]:
     return {name: component["status"] for name, component in body["components"].items()}
 
 
-def test_without_a_running_hub_nobody_gets_events(web_app: WebApp) -> None:
+def test_without_a_running_hub_no_client_gets_events(web_app: WebApp) -> None:
     body = expect_json(web_app.client.get("/readyz"), 503)
     assert body["status"] == "down"
     assert _states(body) == {**WORK, "database": "ok", "hub": "down", "redis": "degraded"}
 
 
-def test_without_a_database_nobody_gets_events(web_app: WebApp, tmp_path: Path) -> None:
+def test_without_a_database_no_client_gets_events(web_app: WebApp, tmp_path: Path) -> None:
     web_app.web.hub.start()
     web_app.rt.db.dispose()
     for file in tmp_path.glob("swallowtail.db*"):
@@ -93,7 +93,7 @@ def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_serv
 
 
 @pytest.mark.service
-def test_a_deaf_process_says_that_it_is(tmp_path: Path, redis_binary: RedisBinary) -> None:
+def test_a_process_that_receives_nothing_reports_it(tmp_path: Path, redis_binary: RedisBinary) -> None:
     redis = RedisServer(tmp_path, binary=redis_binary, tcp=True)
     with redis.start(), DeafWire(redis.url) as wire:
         options = make_settings(var_dir=tmp_path, async_mode="threading", redis_url=wire.url)
@@ -138,7 +138,7 @@ def test_a_redis_that_hangs_is_noticed_and_forgotten_when_it_is_back(
     wait_until(is_well, "delivery works again", every=0.2)
 
 
-def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -> None:
+def test_what_waits_too_long_is_reported_and_sends_no_client_away(web_app: WebApp) -> None:
     web_app.web.hub.start()
     try:
         task_id = web_app.submit()["task"]["id"]
@@ -154,7 +154,7 @@ def test_what_waits_too_long_is_told_and_sends_no_client_away(web_app: WebApp) -
     assert body["components"]["workers"]["detail"] == "1 running"
 
 
-def test_a_broker_that_does_not_answer_is_told_once_it_was_asked(web_app: WebApp) -> None:
+def test_a_broker_that_does_not_answer_is_reported_once_it_was_asked(web_app: WebApp) -> None:
     def broker() -> dict[str, str]:
         body: dict[str, str] = web_app.client.get("/readyz").get_json()["components"]["broker"]
         return body

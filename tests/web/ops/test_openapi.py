@@ -121,7 +121,7 @@ class DocumentChecker:
         return body
 
 
-def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
+def test_the_responses_have_the_schemas_that_the_document_describes(web_app: WebApp, document: Json) -> None:
     checker = DocumentChecker(document)
     checker.check("create_instance", web_app.post("/instances", {"name": "B", "id": "b"}))
     task_id = checker.check("submit_task", web_app.post("/instances/acme/tasks", SUBMISSION))["task"]["id"]
@@ -161,7 +161,7 @@ def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp,
     checker.check("show_readiness", web_app.client.get("/readyz"))
 
 
-def test_the_refusals_have_the_shapes_that_the_document_tells_of(web_app: WebApp, document: Json) -> None:
+def test_the_errors_have_the_schemas_that_the_document_describes(web_app: WebApp, document: Json) -> None:
     checker = DocumentChecker(document)
     checker.check("create_instance", web_app.post("/instances", {"name": "B", "id": "acme"}))
     checker.check("create_instance", web_app.post("/instances", {}))
@@ -205,7 +205,7 @@ def test_the_examples_can_be_sent(web_app: WebApp, document: Json) -> None:
                 expect_problem(response, status, code, field)
 
 
-def test_the_page_tells_of_every_operation_and_problem_and_loads_nothing_from_elsewhere(
+def test_the_page_describes_every_operation_and_problem_and_loads_nothing_from_elsewhere(
     web_app: WebApp, document: Json
 ) -> None:
     response = web_app.client.get("/api/docs")

@@ -59,7 +59,9 @@ def test_what_a_role_does_not_allow_is_written_in_the_log_of_the_instance(caller
     assert entry.detail == {"act": "POST /api/v1/tasks/<task_id>/cancel"}
 
 
-def test_what_is_somebody_elses_is_written_in_their_log_and_what_is_not_there_in_none(callers_app: CallersApp) -> None:
+def test_a_hidden_object_is_written_in_the_log_of_its_instance_and_a_missing_one_in_none(
+    callers_app: CallersApp,
+) -> None:
     schedule_id, artifact_id = callers_app.new_schedule(), callers_app.new_artifact()
     asked = {
         "instance": ("/api/v1/instances/{}/tasks", "acme"),
@@ -131,7 +133,7 @@ def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> 
     ]
 
 
-def test_nobody_waits_for_it_and_what_there_is_no_time_for_is_counted(callers_app: CallersApp) -> None:
+def test_no_caller_waits_for_it_and_what_there_is_no_time_for_is_counted(callers_app: CallersApp) -> None:
     caller = Caller(callers_app.actors["stranger"], "socket", "192.0.2.1")
     refusals: DeniedRequestQueue = callers_app.web_app.web.denied_requests
     held, let_go = threading.Event(), threading.Event()
@@ -180,7 +182,7 @@ def test_what_goes_wrong_while_it_is_written_stops_nothing(
     assert [entry.detail["act"] for entry in await_refused(callers_app, 1)] == ["second"]
 
 
-def test_counts_are_written_when_nobody_comes_any_more(callers_app: CallersApp) -> None:
+def test_counts_are_written_when_no_more_requests_arrive(callers_app: CallersApp) -> None:
     callers_app.web_app.web.denials.window = 0.05
     caller = Caller(callers_app.actors["viewer"], "socket")
     for _ in range(5):

@@ -148,7 +148,7 @@ def test_a_token_in_the_address_or_in_a_cookie_of_that_name_is_never_read(web_ap
     ["Bearer", "Bearer ", "Bearer x", "bearer a.b.c", "Bearer swt_0_0", "BEARER \u00e9", "Bearer " + "x" * 9000],
     ids=lambda text: ascii(text)[:20],
 )
-def test_a_bad_token_is_refused_also_where_nobody_has_to_show_one(tmp_path: Path, header: str) -> None:
+def test_a_bad_token_is_refused_also_where_none_is_required(tmp_path: Path, header: str) -> None:
     web_app = _open(tmp_path, auth="open")
     try:
         unauthenticated(
@@ -226,7 +226,7 @@ def test_a_personal_token_signs_itself_out(web_app: WebApp) -> None:
     unauthenticated(web_app.get("/auth/whoami", headers=bearer(minted["secret"])), "revoked")
 
 
-def test_the_answers_have_the_shapes_that_the_document_tells_of(web_app: WebApp) -> None:
+def test_the_responses_have_the_schemas_that_the_document_describes(web_app: WebApp) -> None:
     checker = DocumentChecker(expect_json(web_app.client.get("/api/openapi.json")))
     tokens = checker.check("login", web_app.post("/auth/login", {"name": "boss", "password": PASSWORD}))
     root = {"headers": bearer(tokens["access_token"])}

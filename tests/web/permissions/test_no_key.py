@@ -119,7 +119,7 @@ def test_the_page_to_sign_in_shows_what_is_missing_and_keeps_no_cookie(web_app: 
     assert tokens(web_app) == 0
 
 
-def test_nobody_is_sent_to_the_provider_to_come_back_to_a_closed_door(new_web_app: Callable[..., WebApp]) -> None:
+def test_without_a_key_no_browser_is_redirected_to_the_provider(new_web_app: Callable[..., WebApp]) -> None:
     web_app = new_web_app(**OIDC)
     for path in ("/login/provider", "/login/provider/back?code=x&state=y"):
         response = web_app.client.get(path, headers=HTML)

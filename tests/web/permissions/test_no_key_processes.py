@@ -13,7 +13,7 @@ from tests.harness.program import ROOT
 
 
 @pytest.mark.service
-def test_the_parent_says_once_that_a_key_is_missing_and_starts_nobody(tmp_path: Path) -> None:
+def test_the_parent_reports_once_that_a_key_is_missing_and_starts_no_process(tmp_path: Path) -> None:
     options = {
         "AUTH": "required",
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",

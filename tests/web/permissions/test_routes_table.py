@@ -81,8 +81,8 @@ def test_fields_that_a_token_does_not_show_are_null(callers_app: CallersApp) -> 
     assert whole == {**step, "output": None}
     snapshot = callers_app.request(page, "GET", "/api/v1/instances/acme/snapshot").get_json()
     # A snapshot contains task and step summaries.
-    outline = {name: value for name, value in task.items() if name not in ("input", "result")}
-    assert snapshot["tasks"] == [{**outline, "steps": [step], "steps_complete": True}]
+    summary = {name: value for name, value in task.items() if name not in ("input", "result")}
+    assert snapshot["tasks"] == [{**summary, "steps": [step], "steps_complete": True}]
     events = callers_app.request(page, "GET", "/api/v1/instances/acme/events").get_json()["items"]
     assert [event["data"].get("status") for event in events] == [
         "SUBMITTED", "QUEUED", "IN_PROGRESS", "in_progress", "completed", "COMPLETED",

@@ -18,15 +18,15 @@ from tests.web.callers import CallersApp
 
 READERS = "unauthenticated not_found ok ok ok ok not_found ok ok unauthenticated"
 #: Unsubscribing is always allowed.
-ANYBODY = " ".join(["ok"] * len(CALLERS))
+EVERY_CALLER = " ".join(["ok"] * len(CALLERS))
 #: Connected callers have a token to replace; anonymous callers have none.
 BEARERS = "forbidden ok ok ok ok ok ok ok ok forbidden"
 
 TABLE = {
     "subscribe_instance": READERS,
-    "unsubscribe_instance": ANYBODY,
+    "unsubscribe_instance": EVERY_CALLER,
     "subscribe_task": READERS,
-    "unsubscribe_task": ANYBODY,
+    "unsubscribe_task": EVERY_CALLER,
     "refresh_token": BEARERS,
 }
 
@@ -69,7 +69,7 @@ def test_everybody_gets_what_is_theirs(callers_app: CallersApp, event: str) -> N
     assert dict(zip(CALLERS, result, strict=True)) == dict(zip(CALLERS, TABLE[event].split(), strict=True))
 
 
-def test_a_token_cannot_be_refreshed_by_somebody_elses(callers_app: CallersApp) -> None:
+def test_a_token_cannot_be_refreshed_by_the_token_of_another_user(callers_app: CallersApp) -> None:
     hub = Hub(callers_app.rt.settings, DatabaseReader(callers_app.rt.db, callers_app.rt.settings), FakeTransport())
     for mine, other in (("viewer", "owner"), ("page", "task_page"), ("task_page", "page"), ("page", "viewer")):
         hub.clients.add("c", callers_app.actors[mine])

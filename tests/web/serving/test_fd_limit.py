@@ -14,7 +14,10 @@ PROGRAM = """
 import json, resource, structlog
 from swallowtail.app.web.serving.fd_limit import raise_limit
 logged = []
-structlog.configure(processors=[lambda _, __, event: logged.append(event) or (_ for _ in ()).throw(structlog.DropEvent)])
+def record(_, __, event):
+    logged.append(event)
+    raise structlog.DropEvent
+structlog.configure(processors=[record])
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 raise_limit({connections})
 print(json.dumps([resource.getrlimit(resource.RLIMIT_NOFILE), logged]))

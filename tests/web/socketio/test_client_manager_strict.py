@@ -11,7 +11,8 @@ import pytest
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.security.message_signing import MessageSigner
-from swallowtail.app.web.socketio.client_manager import OURS, RESERVED, ClientManager
+from swallowtail.app.web.engineio.packets import RESERVED
+from swallowtail.app.web.socketio.client_manager import OURS, ClientManager
 from tests.harness.settings import make_settings
 
 KEY, OTHER = "k" * 40, "o" * 40

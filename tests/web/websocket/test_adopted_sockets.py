@@ -10,6 +10,8 @@ import pytest
 import socketio
 
 from swallowtail.app.web.engineio.fast_engine import FastEngine
+from swallowtail.app.web.engineio.sessions import Sessions
+from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 from swallowtail.app.web.websocket.event_loop import EventLoop
 from swallowtail.app.web.websocket.handshake import UpgradeRequest
@@ -20,7 +22,8 @@ def make_engine() -> tuple[FastEngine, EventLoop]:
     server = socketio.Server(async_mode="threading", async_handlers=False)
     settings = make_settings()
     loop = EventLoop(select.epoll(), lambda _: None, lambda work: work())
-    return FastEngine(server, settings, loop, MemoryBudgets(settings)), loop
+    budgets, guard = MemoryBudgets(settings), RequestGuard(settings)
+    return FastEngine(Sessions(server), settings, loop, budgets, guard, lambda client: None), loop
 
 
 @pytest.mark.parametrize("broken", ["the greeting", "the poller"])

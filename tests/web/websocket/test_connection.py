@@ -27,6 +27,7 @@ from swallowtail.app.web.websocket.frames import (
 )
 from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
+from swallowtail.app.web.websocket.send_queue import CLOSED
 from tests.harness.waiting import wait_until
 from tests.web.websocket.test_frames import client_frame
 
@@ -134,7 +135,7 @@ def test_of_what_a_client_does_not_read_only_the_rest_of_one_message_is_kept(sce
     assert 0 < out < 200
     assert not s.connection.can_send
     assert not s.connection.is_ready
-    assert s.connection.waiting < len(many.frames[0].wire)
+    assert s.connection._waiting < len(many.frames[0].wire)
     assert [s.connection.offer(many) for _ in range(3)] == [0, 0, 0]
     data = b""
     while s.owner.drains == 0:
@@ -142,7 +143,7 @@ def test_of_what_a_client_does_not_read_only_the_rest_of_one_message_is_kept(sce
         s.loop.run_once()
     data += s.read()
     assert data == b"".join(frame.wire for frame in many.frames[:out])
-    assert (s.connection.can_send, s.connection.is_ready, s.connection.waiting) == (True, True, 0)
+    assert (s.connection.can_send, s.connection.is_ready, s.connection._waiting) == (True, True, 0)
 
 
 def test_a_message_for_one_client_waits_behind_the_others_and_arrives_in_order(scene: type[Scene]) -> None:
@@ -162,7 +163,7 @@ def test_a_client_that_reads_nothing_of_far_too_much_is_disconnected(scene: type
     s.connection.offer(batch(200, 1000))
     for _ in range(100):
         s.connection.enqueue(pack(b"x" * 1000))
-    assert (s.owner.ends, s.connection.is_open, s.connection.waiting) == (1, False, 0)
+    assert (s.owner.ends, s.connection._state, s.connection._waiting) == (1, CLOSED, 0)
     assert s.connection.offer(batch(2, 10)) == 2, "a closed connection takes everything"
 
 
@@ -194,7 +195,7 @@ def test_a_client_that_closes_gets_a_close_frame_and_is_lost_once(scene: type[Sc
     assert s.read() == pack_close(1000)
     s.client.close()
     s.loop.run_once()
-    assert (s.owner.ends, s.connection.is_open) == (1, False)
+    assert (s.owner.ends, s.connection._state) == (1, CLOSED)
 
 
 def test_a_client_that_violates_the_protocol_gets_the_code_after_earlier_messages(scene: type[Scene]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engineio.exceptions import EngineIOError
 
+from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.websocket.batch import Batch
 
 
@@ -15,28 +16,28 @@ class StockConnection:
     #: There is no socket that could be written to directly.
     can_send = False
 
-    __slots__ = ("_eio", "_limit", "_sid")
+    __slots__ = ("_eio", "_eio_sid", "_limit")
 
-    def __init__(self, eio: Any, sid: str, limit: int) -> None:
-        self._eio = eio
-        self._sid = sid
+    def __init__(self, sessions: Sessions, eio_sid: str, limit: int) -> None:
+        self._eio: Any = sessions.server.eio
+        self._eio_sid = eio_sid
         self._limit = limit
 
     @property
     def is_ready(self) -> bool:
         """Whether the queue takes a message."""
-        socket = self._eio.sockets.get(self._sid)
-        return socket is None or socket.queue.qsize() < self._limit
+        session = self._eio.sockets.get(self._eio_sid)
+        return session is None or session.queue.qsize() < self._limit
 
     def offer(self, batch: Batch) -> int:
         """Queue messages as far as there is room; return how many. A closed session takes all."""
-        socket = self._eio.sockets.get(self._sid)
-        if socket is None or socket.closed:
+        session = self._eio.sockets.get(self._eio_sid)
+        if session is None or session.closed:
             return batch.count
-        taken: int = min(batch.count, max(0, self._limit - socket.queue.qsize()))
+        taken: int = min(batch.count, max(0, self._limit - session.queue.qsize()))
         try:
             for frame in batch.frames[:taken]:
-                socket.send(frame)
+                session.send(frame)
         except EngineIOError:
             # Closed since the lookup; the library reports its disconnection soon.
             return batch.count
