@@ -18,7 +18,6 @@ from contextlib import suppress
 import structlog
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.accept.blocking_acceptor import BlockingAcceptor
 from swallowtail.app.web.accept.pending_connection import Address, PendingConnection, is_health_request
 from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.engineio.fast_engine import FastEngine
@@ -33,6 +32,8 @@ log = structlog.get_logger(__name__)
 _ACCEPTS_PER_TURN = 128
 #: Pause, in seconds, when the process has no descriptors left.
 ACCEPT_PAUSE = 0.5
+#: Pause, in seconds, after a connection could not be accepted on a system without epoll.
+_RETRY_PAUSE = 0.05
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LIMITED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -226,6 +227,38 @@ class PeekingAcceptor:
         self._loop.close_socket(pending.sock)
 
 
+class BlockingAcceptor:
+    """Accepts on systems without epoll, in its own thread or greenlet, and dispatches before a request has arrived."""
+
+    def __init__(self, listener: socket.socket, dispatch: Dispatch, served: ServedConnections, limits: Limits) -> None:
+        self._listener = listener
+        self._dispatch = dispatch
+        self._served = served
+        self._limits = limits
+        self._stopping = False
+
+    def run(self) -> None:
+        """Accept until `close`."""
+        while not self._stopping:
+            try:
+                sock, address = self._listener.accept()
+            except OSError:
+                # The process has no descriptor left, or the client has gone.
+                time.sleep(_RETRY_PAUSE)
+                continue
+            if self._limits.acquire_socket(address[0]):
+                self._served.add(address, time.monotonic())
+                self._dispatch(sock, address, False)
+                continue
+            with suppress(OSError):
+                sock.sendall(TOO_MANY_CONNECTIONS)
+            sock.close()
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._stopping = True
+
+
 def start_acceptor(
     listener: socket.socket,
     loop: EventLoop | None,
@@ -236,10 +269,7 @@ def start_acceptor(
     settings: Settings,
     start: Callable[[Callable[[], None]], object],
 ) -> Callable[[], None]:
-    """Accept connections from now on; return a function that stops it. `start(work)` starts a thread or greenlet.
-
-    Without a loop the kernel has no epoll, and each connection is dispatched before its request has arrived.
-    """
+    """Accept connections from now on; return a function that stops it. `start(work)` starts a thread or greenlet."""
     if loop is None:
         blocking = BlockingAcceptor(listener, dispatch, served, limits)
         start(blocking.run)

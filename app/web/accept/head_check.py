@@ -56,60 +56,35 @@ def is_chunked(lines: Sequence[bytes]) -> bool:
     return any((match := _FRAMING.fullmatch(line)) and match[1].lower() == b"transfer-encoding" for line in lines)
 
 
-class _RecordedLines:
-    """The source of header lines; records each line."""
+class RecordedLines:
+    """The byte source of a handler; records each line that is read."""
 
     def __init__(self, source: Any) -> None:
         self._source = source
         self.lines: list[bytes] = []
 
     def readline(self, *limit: int) -> bytes:
+        """Read a line."""
         line: bytes = self._source.readline(*limit)
         self.lines.append(line)
         return line
+
+    def find_error(self, request_line: bytes) -> str | None:
+        """Return what is wrong with a request line and the recorded lines; None if nothing is."""
+        return find_request_line_error(request_line) or find_header_error(self.lines)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
 
-def with_strict_head(handler: type[Any]) -> type[Any]:
-    """Return a handler of `http.server`'s family (eventlet's, Werkzeug's) that responds 400 to an ambiguous head.
-
-    A connection with a chunked body ends after its response: what follows the body is never parsed as a request.
-    """
-
-    class Strict(handler):  # type: ignore[misc] # eventlet has no types
-        rfile: Any
-        raw_requestline: bytes
-
-        def parse_request(self) -> bool:
-            source, recorded = self.rfile, _RecordedLines(self.rfile)
-            self.rfile = recorded
-            try:
-                parsed = bool(super().parse_request())
-            finally:
-                self.rfile = source
-            error = (
-                (find_request_line_error(self.raw_requestline) or find_header_error(recorded.lines)) if parsed else None
-            )
-            if error is not None or is_chunked(recorded.lines):
-                self.close_connection = True
-            if error is not None:
-                self.wfile.write(REFUSAL % (len(error), error.encode()))
-                self.wfile.flush()
-            return parsed and error is None
-
-    return Strict
-
-
 def with_strict_head_in_gevent(handler: type[Any]) -> type[Any]:
-    """Return gevent's handler with the same checks; the server responds 400 to a ValueError."""
+    """Return gevent's handler with these checks; the server responds 400 to a ValueError."""
 
     class Strict(handler):  # type: ignore[misc] # the library has no types
         rfile: Any
 
         def read_request(self, raw_requestline: str) -> Any:
-            source, recorded = self.rfile, _RecordedLines(self.rfile)
+            source, recorded = self.rfile, RecordedLines(self.rfile)
             self.rfile = recorded
             try:
                 result = super().read_request(raw_requestline)
@@ -118,7 +93,7 @@ def with_strict_head_in_gevent(handler: type[Any]) -> type[Any]:
                 raise ValueError(str(problem)) from None
             finally:
                 self.rfile = source
-            error = find_request_line_error(raw_requestline.encode("latin-1")) or find_header_error(recorded.lines)
+            error = recorded.find_error(raw_requestline.encode("latin-1"))
             if error is not None:
                 raise ValueError(error)
             if is_chunked(recorded.lines):

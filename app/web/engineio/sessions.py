@@ -35,6 +35,10 @@ class Sessions:
         """Return the client of a session; None when it has not joined the namespace."""
         return cast("str | None", self.server.manager.sid_from_eio_sid(eio_sid, NAMESPACE))
 
+    def is_connected(self, client: str) -> bool:
+        """Return whether a client is in the namespace."""
+        return bool(self.server.manager.is_connected(client, NAMESPACE))
+
     def list_clients(self) -> list[str]:
         """Return all clients in the namespace."""
         return [client for client, _ in self.server.manager.get_participants(NAMESPACE, None)]

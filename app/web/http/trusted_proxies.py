@@ -57,7 +57,7 @@ class TrustedProxies:
             prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
             if _PREFIX.fullmatch(prefix):
                 environ[PREFIX] = prefix
-            ProxyFix(_empty_app, x_for=hops, x_proto=1)(environ, _ignore)
+            ProxyFix(lambda *_: [], x_for=hops, x_proto=1)(environ, lambda *_: lambda data: None)
             environ["REMOTE_ADDR"] = _read_address(environ["REMOTE_ADDR"]) or peer
             environ["wsgi.url_scheme"] = _SCHEMES.get(environ["wsgi.url_scheme"].lower(), scheme)
         elif not self.may_be(peer):
@@ -104,11 +104,3 @@ def _read_address(text: str) -> str | None:
         mapped = getattr(address, "ipv4_mapped", None)
         return str(mapped or address)
     return None
-
-
-def _empty_app(environ: Any, start_response: Any) -> list[bytes]:
-    return []
-
-
-def _ignore(*_: Any) -> Any:
-    """Stand in for `start_response`."""

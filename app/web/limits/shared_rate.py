@@ -51,8 +51,8 @@ class RedisCounts:
         """Whether the latest call of Redis failed."""
         return self._breaker.has_failed
 
-    def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float | None:
-        """Count one use. Returns 0, after how many seconds to try again, or None when Redis is unavailable.
+    def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float:
+        """Count one use. Returns 0, also when Redis is unavailable, or after how many seconds to try again.
 
         `exact` remembers the time of every use instead of the numbers of two windows.
         """
@@ -63,7 +63,7 @@ class RedisCounts:
 
         return self._attempt(ask)
 
-    def add(self, rate: RateLimitItem, key: str, number: int) -> float | None:
+    def add(self, rate: RateLimitItem, key: str, number: int) -> float:
         """Count uses that were allowed. Returns 0 when there is room for more, else what `hit` returns.
 
         It uses fixed windows, since the other strategies do not count uses above the limit.
@@ -78,32 +78,29 @@ class RedisCounts:
 
     def clear(self, rate: RateLimitItem, key: str, *, exact: bool) -> None:
         """Forget what a key has used."""
-        if not self._breaker.allows():
-            return
-        try:
+
+        def ask() -> float:
             self._strategy("moving" if exact else "sliding").clear(rate, key)
-        except (redis.RedisError, OSError) as error:
-            self._record_failure(error)
+            return 0.0
+
+        self._attempt(ask)
 
     def close(self) -> None:
         """Close the connections to Redis."""
         if self._client is not None:
             self._client.close()
 
-    def _attempt(self, ask: Callable[[], float]) -> float | None:
+    def _attempt(self, ask: Callable[[], float]) -> float:
         if not self._breaker.allows():
-            return None
+            return 0.0
         try:
             wait = ask()
         except (redis.RedisError, OSError) as error:
-            self._record_failure(error)
-            return None
+            if self._breaker.record_failure():
+                log.warning("limits_without_redis", reason=str(error))
+            return 0.0
         self._breaker.record_success()
         return wait
-
-    def _record_failure(self, error: Exception) -> None:
-        if self._breaker.record_failure():
-            log.warning("limits_without_redis", reason=str(error))
 
     def _strategy(self, name: Strategy) -> RateLimiter:
         with self._lock:
@@ -149,7 +146,7 @@ class SharedRate:
             self._counts.clear(bucket.rate, f"{self._name}:{key}", exact=self._exact)
 
     def _ask(self, bucket: TokenBucket, key: str) -> float:
-        wait = self._counts.hit(bucket.rate, f"{self._name}:{key}", exact=self._exact) or 0.0
+        wait = self._counts.hit(bucket.rate, f"{self._name}:{key}", exact=self._exact)
         if wait:
             bucket.block(key, wait)
         return wait

@@ -14,7 +14,7 @@ from flask import Flask
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
-from swallowtail.app.web.accept.eventlet_handler import make_eventlet_handler
+from swallowtail.app.web.accept.http_server_handlers import make_eventlet_handler
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.accept.served_connections import ServedConnections
 from swallowtail.app.web.background.native_threads import NativeThreads

@@ -17,9 +17,9 @@ from werkzeug.serving import ThreadedWSGIServer
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.worker_thread import Offloads
 from swallowtail.app.web.accept.acceptor import start_acceptor
+from swallowtail.app.web.accept.http_server_handlers import make_werkzeug_handler, report_responses
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
 from swallowtail.app.web.accept.served_connections import ServedConnections
-from swallowtail.app.web.accept.werkzeug_handler import make_werkzeug_handler, report_responses
 from swallowtail.app.web.background.native_threads import NativeThreads
 from swallowtail.app.web.container import WebContainer
 from swallowtail.app.web.serving.listener import KEEPALIVE

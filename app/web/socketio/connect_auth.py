@@ -1,25 +1,88 @@
 """Authenticates Socket.IO clients at CONNECT, as `web/request/current_caller` does for HTTP requests.
 
+A client sends its token in the `auth` of its CONNECT packet, never in the URL. A refused client gets CONNECT_ERROR.
 Reading a token in the database and counting connections in Redis may block, so under the fast engine the session is set
-aside for it. A refused client gets CONNECT_ERROR.
+aside for it. A token that was read before is not read again while no permissions have changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import structlog
 
-from swallowtail.app.core.errors import SwallowtailError
-from swallowtail.app.core.security.actors import ANONYMOUS, Actor, Caller
+from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.errors import InvalidInput, SwallowtailError, Unauthenticated
+from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.security.actors import ANONYMOUS, OPEN, Actor, Caller
+from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.limits.limits import Limits
-from swallowtail.app.web.socketio.client_tokens import ClientTokens
 from swallowtail.app.web.socketio.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
+
+#: Query parameters that would hold a token.
+_TOKEN_PARAMETERS = ("token", "access_token", "auth")
+#: Most tokens that are remembered.
+_MAX_TOKENS = 10_000
+
+
+class ClientTokens:
+    """The tokens of the clients of one process. Each actor comes with the permission version at which it was read."""
+
+    def __init__(self, settings: Settings, tokens: Tokens, permissions: PermissionCache) -> None:
+        self._is_open = settings.is_open
+        self._tokens = tokens
+        self._permissions = permissions
+        self._known: OrderedDict[str, tuple[int, Actor]] = OrderedDict()
+
+    def read(self, token: Any) -> tuple[Actor, int]:
+        """Return the actor of a token. Raises as `Tokens.read`."""
+        if not isinstance(token, str):
+            raise InvalidInput("token must be text", field="token")
+        version = self._permissions.version
+        actor = self._tokens.read(token)
+        self._known[_digest(token)] = (version, actor)
+        while len(self._known) > _MAX_TOKENS:
+            self._known.popitem(last=False)
+        return actor, version
+
+    def recall(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int] | None:
+        """Return the actor of a CONNECT packet with this payload, if the database need not be read for it."""
+        if _has_token_in_url(environ):
+            return None
+        token = self._find_token(auth)
+        if token is None:
+            return (OPEN, self._permissions.version) if self._is_open else None
+        known = self._known.get(_digest(token)) if isinstance(token, str) else None
+        if known is None or known[0] != self._permissions.version:
+            return None
+        expires = known[1].expires_at
+        return None if expires is not None and expires <= datetime.now(UTC) else (known[1], known[0])
+
+    def identify(self, environ: Mapping[str, Any], auth: Any) -> tuple[Actor, int]:
+        """Return the actor of a CONNECT packet with this payload. Raises as `Tokens.read`."""
+        if _has_token_in_url(environ):
+            raise InvalidInput("a token must not be in the URL; send it as auth: {token}", field="auth.token")
+        token = self._find_token(auth)
+        if token is not None:
+            return self.read(token)
+        version = self._permissions.version
+        if self._is_open:
+            return OPEN, version
+        raise Unauthenticated
+
+    def _find_token(self, auth: Any) -> Any:
+        token = auth.get("token") if isinstance(auth, dict) else None
+        # Without required sign-in, a client may go on sending a foreign token, which is ignored.
+        return None if self._is_open and not self._tokens.is_of_ours(token) else token
 
 
 class ConnectAuth:
@@ -86,3 +149,15 @@ class ConnectAuth:
     def _refuse(self, eio_sid: str, refusal: SwallowtailError) -> None:
         shape = refusal.as_dict()
         self._sessions.refuse(eio_sid, {"message": shape.pop("message"), "data": shape})
+
+
+def _has_token_in_url(environ: Mapping[str, Any]) -> bool:
+    query = environ.get("QUERY_STRING") or ""
+    # Most queries have none of these, and need no parsing.
+    if "token" not in query and "auth" not in query and "%" not in query:
+        return False
+    return any(name in parse_qs(query, keep_blank_values=True) for name in _TOKEN_PARAMETERS)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

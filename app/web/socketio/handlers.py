@@ -36,10 +36,9 @@ from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
 from swallowtail.app.web.engineio.packets import Ack, InvalidPacket
 from swallowtail.app.web.limits.message_limits import MessageLimits
-from swallowtail.app.web.socketio.client_tokens import ClientTokens
+from swallowtail.app.web.socketio.connect_auth import ClientTokens
 from swallowtail.app.web.socketio.event_input import Payload, read_payload, read_since, refusal_of
 from swallowtail.app.web.socketio.resume_rate import ResumeRate
-from swallowtail.app.web.socketio.rooms import Rooms
 from swallowtail.app.web.socketio.transport import SocketTransport
 
 log = structlog.get_logger(__name__)
@@ -64,7 +63,6 @@ class SocketHandlers:
         self,
         hub: Hub,
         transport: SocketTransport,
-        rooms: Rooms,
         connect_timeout: ConnectTimeouts,
         tokens: ClientTokens,
         limits: MessageLimits,
@@ -77,7 +75,6 @@ class SocketHandlers:
         self._tokens = tokens
         self._hub = hub
         self._transport = transport
-        self._rooms = rooms
         self._connect_timeout = connect_timeout
         self._limits = limits
         self._resume_rate = resume_rate
@@ -151,7 +148,7 @@ class SocketHandlers:
         def on_start(start: SubscriptionStart) -> None:
             # Other programs' messages into the room are about the whole instance and cannot be masked.
             if self._hub.clients.find(sid).view.is_full:
-                self._rooms.enter(sid, room_of(instance_id))
+                self._transport.enter_room(sid, room_of(instance_id))
             self._transport.emit(sid, SUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, start.wire(), start.snapshot)
 
@@ -163,7 +160,7 @@ class SocketHandlers:
         instance_id = check_instance_id(payload.get("instance_id"))
 
         def on_end() -> None:
-            self._rooms.leave(sid, room_of(instance_id))
+            self._transport.leave_room(sid, room_of(instance_id))
             self._transport.emit(sid, UNSUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, {"ok": True, "instance_id": instance_id})
 
@@ -174,7 +171,7 @@ class SocketHandlers:
 
         def enter() -> None:
             if self._hub.clients.find(sid).view.fields is None:
-                self._rooms.enter(sid, task_room_of(task_id))
+                self._transport.enter_room(sid, task_room_of(task_id))
 
         def subscribe() -> None:
             self._hub.subscriptions.subscribe_task(sid, task_id, enter)
@@ -185,7 +182,7 @@ class SocketHandlers:
     def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
         self._hub.subscriptions.unsubscribe_task(sid, task_id)
-        self._rooms.leave(sid, task_room_of(task_id))
+        self._transport.leave_room(sid, task_room_of(task_id))
         self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
     def _refresh_token(self, sid: str, payload: Payload, ack: Ack | None) -> None:
@@ -202,7 +199,7 @@ class SocketHandlers:
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
         """See `Connections`."""
         for room in (room_of(instance_id), *map(task_room_of, task_ids)):
-            self._rooms.leave(client_id, room)
+            self._transport.leave_room(client_id, room)
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
         """See `Connections`."""
@@ -212,7 +209,7 @@ class SocketHandlers:
         """See `Connections`."""
         refusal = Unauthenticated(_ENDS[reason]).as_dict()
         self._transport.emit(client_id, ERROR, {**refusal, "reason": "expired" if reason == "expired" else "revoked"})
-        self._rooms.disconnect(client_id)
+        self._transport.disconnect(client_id)
 
     def _defer(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None], object_id: str = "") -> None:
         """Run work that may block on the database."""

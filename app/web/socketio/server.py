@@ -19,11 +19,9 @@ from swallowtail.app.web.http.cors import AllowedOrigins
 from swallowtail.app.web.limits.limits import Limits
 from swallowtail.app.web.limits.message_limits import MessageLimits
 from swallowtail.app.web.socketio.client_manager import ClientManager
-from swallowtail.app.web.socketio.client_tokens import ClientTokens
-from swallowtail.app.web.socketio.connect_auth import ConnectAuth
+from swallowtail.app.web.socketio.connect_auth import ClientTokens, ConnectAuth
 from swallowtail.app.web.socketio.handlers import SocketHandlers
 from swallowtail.app.web.socketio.resume_rate import ResumeRate
-from swallowtail.app.web.socketio.rooms import Rooms
 from swallowtail.app.web.socketio.transport import SocketTransport
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
@@ -71,7 +69,6 @@ def register(
     handlers = SocketHandlers(
         hub,
         transport,
-        Rooms(server),
         connect_timeout,
         client_tokens,
         MessageLimits(limits, server),

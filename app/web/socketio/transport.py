@@ -15,7 +15,7 @@ from swallowtail.app.delivery.clients.client import Client
 from swallowtail.app.delivery.wire import Frame
 from swallowtail.app.web.engineio.fast_engine import FastSocket
 from swallowtail.app.web.engineio.packets import Ack, PacketJson, SharedFrame, TextFrame, frame_ack, frame_event
-from swallowtail.app.web.engineio.sessions import Sessions
+from swallowtail.app.web.engineio.sessions import NAMESPACE, Sessions
 from swallowtail.app.web.engineio.stock_connection import StockConnection
 from swallowtail.app.web.websocket.batch import Batch
 from swallowtail.app.web.websocket.connection import Connection
@@ -124,6 +124,22 @@ class SocketTransport:
     def close_client(self, client: str) -> None:
         """Close a client's connection, after what is queued for it; it may connect again."""
         self._sessions.close(self._sessions.find_id(client))
+
+    def enter_room(self, client: str, room: str) -> None:
+        """Put a client into a Socket.IO room, for the emits of other programs."""
+        # For a client that is not here, the library would ask the other processes by Redis.
+        if self._sessions.is_connected(client):
+            self._sessions.server.enter_room(client, room, namespace=NAMESPACE)
+
+    def leave_room(self, client: str, room: str) -> None:
+        """Take a client out of a Socket.IO room."""
+        if self._sessions.is_connected(client):
+            self._sessions.server.leave_room(client, room, namespace=NAMESPACE)
+
+    def disconnect(self, client: str) -> None:
+        """Disconnect a client from the namespace, after what is queued for it."""
+        if self._sessions.is_connected(client):
+            self._sessions.server.disconnect(client, namespace=NAMESPACE, ignore_queue=True)
 
     def find_address(self, client: str) -> str:
         """Return the address of a client."""

@@ -46,14 +46,7 @@ class Connection(SendQueue):
     """A client's websocket."""
 
     __slots__ = (
-        "_fragment_budget",
-        "_fragment_bytes",
-        "_max_frames",
-        "_owner",
-        "_paused",
-        "_reader",
-        "_received",
-        "_second",
+        "_fragment_budget", "_fragment_bytes", "_max_frames", "_owner", "_paused", "_reader", "_received", "_second",
     )  # fmt: skip
 
     def __init__(

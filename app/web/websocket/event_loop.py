@@ -11,9 +11,12 @@ import itertools
 import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import structlog
+
+if TYPE_CHECKING:
+    from select import epoll
 
 log = structlog.get_logger(__name__)
 
@@ -25,27 +28,11 @@ _SOCKETS_PER_TURN = 256
 MAX_WAIT = 0.25
 
 
-class Poller(Protocol):
-    """The part of `select.epoll` that the loop uses."""
-
-    def register(self, fd: int, eventmask: int, /) -> None:
-        """Start to watch a descriptor."""
-
-    def modify(self, fd: int, eventmask: int, /) -> None:
-        """Watch a descriptor for other events."""
-
-    def unregister(self, fd: int, /) -> None:
-        """Stop watching a descriptor."""
-
-    def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
-        """Return descriptors with the events that they are ready for."""
-
-
 class EventLoop:
     """One loop over all sockets of a process."""
 
     def __init__(
-        self, poller: Poller, wait: Callable[[float], None], spawn: Callable[[Callable[[], None]], object]
+        self, poller: epoll, wait: Callable[[float], None], spawn: Callable[[Callable[[], None]], object]
     ) -> None:
         """`wait(seconds)` returns once the poller has an event; `spawn(work)` runs work that may block."""
         self.spawn = spawn

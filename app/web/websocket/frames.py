@@ -10,14 +10,8 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 #: The kind that `FrameReader.next` returns for a frame that is a fragment of a message and not its last.
 FRAGMENT = 0x0
 #: Codes of close frames (section 7.4.1).
-GOING_AWAY, PROTOCOL_ERROR, INVALID_TEXT, POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = (
-    1001,
-    1002,
-    1007,
-    1008,
-    1009,
-    1013,
-)
+GOING_AWAY, PROTOCOL_ERROR, INVALID_TEXT = 1001, 1002, 1007
+POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = 1008, 1009, 1013
 _MAX_CONTROL_PAYLOAD = 125
 
 

@@ -13,8 +13,8 @@ from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
 from swallowtail.app.web.accept.gevent_handler import make_gevent_handler
+from swallowtail.app.web.accept.http_server_handlers import make_werkzeug_handler, report_responses
 from swallowtail.app.web.accept.read_deadline import ReadDeadlines
-from swallowtail.app.web.accept.werkzeug_handler import make_werkzeug_handler, report_responses
 from tests.harness.waiting import wait_until
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n"

@@ -11,8 +11,7 @@ import pytest
 
 from swallowtail.app.core.errors import TooMany
 from swallowtail.app.core.security.actors import Actor
-from swallowtail.app.web.socketio.client_tokens import ClientTokens
-from swallowtail.app.web.socketio.connect_auth import ConnectAuth
+from swallowtail.app.web.socketio.connect_auth import ClientTokens, ConnectAuth
 from tests.harness.settings import make_settings
 
 ANN = Actor("user", "u1", "ann", user_id="u1")
