@@ -217,7 +217,6 @@ class PeekingAcceptor:
             raise
 
     def _reject(self, pending: PendingConnection, response: bytes) -> None:
-        """Respond, if there is a response, and close."""
         self._release(pending)
         try:
             if response:

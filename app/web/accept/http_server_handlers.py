@@ -127,7 +127,6 @@ def _guard_handler(handler: type[Any], deadlines: ReadDeadlines) -> type[Any]:
                 self.rfile = source
             error = recorded.find_error(self.raw_requestline) if parsed else None
             if error is not None or is_chunked(recorded.lines):
-                # What follows a chunked body is never parsed as a request.
                 self.close_connection = True
             if error is not None:
                 _refuse(self.wfile, error)

@@ -37,7 +37,6 @@ class _CountedResponse:
                 self._write.end()
 
     def close(self) -> None:
-        """Close the application's iterable."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()

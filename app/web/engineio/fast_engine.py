@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket as sockets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engineio import exceptions, packet
@@ -38,9 +39,7 @@ _PING, _CLOSE = pack(b"2"), pack(b"1")
 class FastSocket(Socket):  # type: ignore[misc] # the library has no types
     """An Engine.IO socket that is a websocket from the start."""
 
-    connection: Connection
-
-    def __init__(self, engine: FastEngine, sid: str) -> None:
+    def __init__(self, engine: FastEngine, sid: str, connect: Callable[[FastSocket], Connection]) -> None:
         # Without the library's, which would create a queue.
         self.engine = engine
         self.server = engine.eio
@@ -49,6 +48,7 @@ class FastSocket(Socket):  # type: ignore[misc] # the library has no types
         self.connected = self.upgraded = True
         self.upgrading = self.closing = self.closed = False
         self.session: dict[str, Any] = {}
+        self.connection = connect(self)
 
     def message_received(self, kind: int, payload: bytes) -> None:
         """See `ConnectionOwner`. A message that is no Engine.IO packet ends the connection."""
@@ -185,23 +185,22 @@ class FastEngine:
     def adopt(self, sock: sockets.socket, upgrade: UpgradeRequest) -> None:
         """Serve a websocket on a socket whose request has been read."""
         sid = self.eio.generate_id()
-        fast = FastSocket(self, sid)
-        connection = fast.connection = Connection(
+        connect = partial(
+            Connection,
             self.loop,
             sock,
-            fast,
             max_message=self._settings.max_opening_bytes,
             max_waiting=self._settings.client_bytes,
             max_frames=self._settings.client_rate,
             outgoing=self._budgets.outgoing,
             incoming=self._budgets.incoming,
         )
-        self._sockets[sid] = fast
+        fast = self._sockets[sid] = FastSocket(self, sid, connect)
         try:
             self._connect(fast, upgrade)
         except Exception:
             # No other code refers to it: it would be kept and counted forever.
-            connection.abort()
+            fast.connection.abort()
             self.forget(sid)
             raise
 

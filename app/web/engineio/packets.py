@@ -55,7 +55,6 @@ class _MessageFrame(engine.Packet):  # type: ignore[misc] # the library has no t
 
     @property
     def data(self) -> str:
-        """The text."""
         return self.encode()[1:]
 
     def encode(self, b64: bool = False) -> str:

@@ -98,7 +98,6 @@ class PollingHandler:
         return self._ok(packets)
 
     def _answer_closed(self, session: Any) -> dict[str, Any]:
-        """Return packets that are left in a session that the server closed."""
         packets = [] if session.upgraded else session.remaining_packets()
         return self._ok(packets) if packets else self._forget(session)
 
@@ -128,7 +127,6 @@ class PollingHandler:
         return response
 
     def _connect(self, environ: dict[str, Any], start_response: Any, transport: str, _: Any = None) -> Any:
-        """Open a session, as python-engineio does."""
         eio = self._eio
         if eio.start_service_task:
             eio.start_service_task = False

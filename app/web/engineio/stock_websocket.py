@@ -14,23 +14,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.web.websocket import frames
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
-from swallowtail.app.web.websocket.frames import (
-    BINARY,
-    CLOSE,
-    FRAGMENT,
-    GOING_AWAY,
-    INVALID_TEXT,
-    PING,
-    PONG,
-    TEXT,
-    TRY_AGAIN_LATER,
-    FrameError,
-    FrameReader,
-    pack,
-    pack_close,
-    reply_code,
-)
 from swallowtail.app.web.websocket.outgoing_budget import QueuedWrite
 
 #: Keys of the WSGI environment: the connection's socket, and a function to call when its websocket has ended.
@@ -61,7 +46,7 @@ class StockWebsocket:
         self._session = session
         self._incoming = budgets.incoming
         self._write_budget = QueuedWrite(budgets.outgoing, self)
-        self._reader = FrameReader(session.max_message)
+        self._reader = frames.FrameReader(session.max_message)
         self._max_frames = settings.client_rate
         self._second, self._frames = 0, 0
         self._is_open = True
@@ -79,7 +64,7 @@ class StockWebsocket:
             self._reader.max_message = self._session.max_message
             try:
                 frame = self._reader.next()
-            except FrameError as error:
+            except frames.FrameError as error:
                 self._close(error.code)
                 break
             self._incoming.set_size(self, self._reader.buffered)
@@ -89,13 +74,13 @@ class StockWebsocket:
                 continue
             self._limit_rate()
             kind, payload = frame
-            if kind == BINARY:
+            if kind == frames.BINARY:
                 return payload
-            if kind == TEXT:
+            if kind == frames.TEXT:
                 with suppress(UnicodeDecodeError):
                     return payload.decode()
-                self._close(INVALID_TEXT)
-            elif kind != FRAGMENT:
+                self._close(frames.INVALID_TEXT)
+            elif kind != frames.FRAGMENT:
                 self._handle_control(kind, payload)
         self._incoming.set_size(self, 0)
         return None
@@ -103,7 +88,7 @@ class StockWebsocket:
     def send(self, message: str | bytes) -> None:
         """Send a message and wait until it is written. Raises OSError."""
         self.has_sent = True
-        data = pack(message.encode()) if isinstance(message, str) else pack(message, BINARY)
+        data = frames.pack(message.encode()) if isinstance(message, str) else frames.pack(message, frames.BINARY)
         try:
             self._write_budget.begin(data)
             self._write(data)
@@ -112,12 +97,12 @@ class StockWebsocket:
 
     def close(self) -> None:
         """Send a close frame if that is possible at once, and end `wait`."""
-        self._close(GOING_AWAY)
+        self._close(frames.GOING_AWAY)
 
     def close_oversized(self) -> None:
         """See `FragmentSender`."""
-        self._reader = FrameReader(0)
-        self._close(TRY_AGAIN_LATER)
+        self._reader = frames.FrameReader(0)
+        self._close(frames.TRY_AGAIN_LATER)
 
     def abort(self) -> None:
         """See `SlowReceiver`."""
@@ -151,13 +136,13 @@ class StockWebsocket:
             time.sleep(1 - now % 1)
 
     def _handle_control(self, kind: int, payload: bytes) -> None:
-        if kind == CLOSE:
-            self._close(reply_code(payload))
-        elif kind == PING:
+        if kind == frames.CLOSE:
+            self._close(frames.reply_code(payload))
+        elif kind == frames.PING:
             try:
-                self._write(pack(payload, PONG))
+                self._write(frames.pack(payload, frames.PONG))
             except OSError:
-                self._close(GOING_AWAY)
+                self._close(frames.GOING_AWAY)
 
     def _write(self, data: bytes) -> None:
         with self._writing:
@@ -171,7 +156,7 @@ class StockWebsocket:
             # Not inside a message that is being written, and without waiting for that.
             if self._writing.acquire(blocking=False):
                 try:
-                    self._system_socket.send(pack_close(code), socket.MSG_DONTWAIT)
+                    self._system_socket.send(frames.pack_close(code), socket.MSG_DONTWAIT)
                 finally:
                     self._writing.release()
         self.abort()

@@ -44,50 +44,41 @@ class ProblemKind:
     remedy: str
 
 
-KINDS = {
-    kind.code: kind
-    for kind in (
-        ProblemKind("bad_request", 400, "Malformed request", "Correct the request."),
-        ProblemKind("invalid_json", 400, "Invalid JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
-        ProblemKind("unauthenticated", 401, "Sign-in required", "Send a valid token as `Authorization: Bearer …`."),
-        ProblemKind(
-            "foreign_origin", 403, "Cross-origin request denied", "Add the origin to `SWALLOWTAIL_CORS_ORIGINS`."
-        ),
-        ProblemKind("csrf", 403, "CSRF token missing or invalid", "Reload the page."),
-        ProblemKind("forbidden", 403, "Permission denied", "Ask an admin of the instance for the required role."),
-        ProblemKind(
-            "not_found", 404, "Not found", "Check the URL; objects that you may not see are reported as not found."
-        ),
-        ProblemKind("method_not_allowed", 405, "Method not allowed", "Use a method that the `Allow` header lists."),
-        ProblemKind("conflict", 409, "Conflict with the current state", "Read the current state and decide again."),
-        ProblemKind("too_old", 410, "Events no longer stored", "Read a snapshot and continue from its `head`."),
-        ProblemKind(
-            "epoch", 410, "Log restarted", "Discard the position, read a snapshot and continue from its `head`."
-        ),
-        ProblemKind("length_required", 411, "Length required", "Send a `Content-Length`."),
-        ProblemKind("too_large", 413, "Input too large", "Send less data, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
-        ProblemKind("unsupported_media_type", 415, "Unsupported media type", "Send `Content-Type: application/json`."),
-        ProblemKind("unknown_host", 421, "Unknown host name", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
-        ProblemKind(
-            "not_from_here",
-            421,
-            "Only local access allowed",
-            "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
-            "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
-        ),
-        ProblemKind("too_many", 429, "Too many at once", "Close or delete something first."),
-        ProblemKind("rate_limited", 429, "Too many requests", "Try again after `Retry-After` seconds."),
-        ProblemKind("invalid_input", 422, "Invalid input", "Correct the fields that `field` and `errors` name."),
-        ProblemKind(
-            "internal",
-            500,
-            "Internal server error",
-            "Report the `error_id` to the operator; it is in the server's log.",
-        ),
-        ProblemKind("unavailable", 503, "Service unavailable", "Try again after `Retry-After` seconds."),
-        ProblemKind("not_set_up", 503, "Not configured", "Ask the operator to configure what `detail` names."),
-    )
-}
+_ALL_KINDS = (
+    ProblemKind("bad_request", 400, "Malformed request", "Correct the request."),
+    ProblemKind("invalid_json", 400, "Invalid JSON", "Send one JSON text, in UTF-8, without NaN or Infinity."),
+    ProblemKind("unauthenticated", 401, "Sign-in required", "Send a valid token as `Authorization: Bearer …`."),
+    ProblemKind("foreign_origin", 403, "Cross-origin request denied", "Add the origin to `SWALLOWTAIL_CORS_ORIGINS`."),
+    ProblemKind("csrf", 403, "CSRF token missing or invalid", "Reload the page."),
+    ProblemKind("forbidden", 403, "Permission denied", "Ask an admin of the instance for the required role."),
+    ProblemKind(
+        "not_found", 404, "Not found", "Check the URL; objects that you may not see are reported as not found."
+    ),
+    ProblemKind("method_not_allowed", 405, "Method not allowed", "Use a method that the `Allow` header lists."),
+    ProblemKind("conflict", 409, "Conflict with the current state", "Read the current state and decide again."),
+    ProblemKind("too_old", 410, "Events no longer stored", "Read a snapshot and continue from its `head`."),
+    ProblemKind("epoch", 410, "Log restarted", "Discard the position, read a snapshot and continue from its `head`."),
+    ProblemKind("length_required", 411, "Length required", "Send a `Content-Length`."),
+    ProblemKind("too_large", 413, "Input too large", "Send less data, or raise `SWALLOWTAIL_MAX_BODY_BYTES`."),
+    ProblemKind("unsupported_media_type", 415, "Unsupported media type", "Send `Content-Type: application/json`."),
+    ProblemKind("unknown_host", 421, "Unknown host name", "Add it to `SWALLOWTAIL_ALLOWED_HOSTS`."),
+    ProblemKind(
+        "not_from_here",
+        421,
+        "Only local access allowed",
+        "Set `SWALLOWTAIL_AUTH=required`; behind a proxy, `SWALLOWTAIL_TRUSTED_PROXIES` and "
+        "`SWALLOWTAIL_ALLOWED_HOSTS` too.",
+    ),
+    ProblemKind("too_many", 429, "Too many at once", "Close or delete something first."),
+    ProblemKind("rate_limited", 429, "Too many requests", "Try again after `Retry-After` seconds."),
+    ProblemKind("invalid_input", 422, "Invalid input", "Correct the fields that `field` and `errors` name."),
+    ProblemKind(
+        "internal", 500, "Internal server error", "Report the `error_id` to the operator; it is in the server's log."
+    ),
+    ProblemKind("unavailable", 503, "Service unavailable", "Try again after `Retry-After` seconds."),
+    ProblemKind("not_set_up", 503, "Not configured", "Ask the operator to configure what `detail` names."),
+)
+KINDS = {kind.code: kind for kind in _ALL_KINDS}
 #: Kinds that share their status with a more general kind.
 _SPECIAL = ("invalid_json", "epoch", "rate_limited", "foreign_origin", "csrf", "not_set_up", "not_from_here")
 _CODES = {kind.status: kind.code for kind in KINDS.values() if kind.code not in _SPECIAL}

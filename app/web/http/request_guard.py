@@ -7,7 +7,6 @@ takes, `web/engineio/fast_engine` calls `apply_proxies` and `find_refusal` itsel
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,12 +29,8 @@ _PROXY_TRACE = "swallowtail.detour"
 _MAX_LOGGED = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is rejected."""
-
-    kind: ProblemKind
-    detail: str
+#: Why a request is rejected: a kind of problem, and its detail.
+Refusal = tuple[ProblemKind, str]
 
 
 class RequestGuard:
@@ -63,15 +58,15 @@ class RequestGuard:
         if _PROXY_TRACE in environ:
             kind = KINDS["not_from_here"]
             detail = f"{environ[_PROXY_TRACE]}: this server accepts local requests only, without sign-in. {kind.remedy}"
-            return Refusal(kind, detail)
+            return kind, detail
         host = environ.get("HTTP_HOST")
         if not self._hosts.allows(host):
-            return Refusal(KINDS["unknown_host"], f"this server is not called {(host or '(no name)')[:200]}")
+            return KINDS["unknown_host"], f"this server is not called {(host or '(no name)')[:200]}"
         if _is_jsonp(environ):
-            return Refusal(KINDS["bad_request"], "JSONP is not supported: pages of any origin can read a script")
+            return KINDS["bad_request"], "JSONP is not supported: pages of any origin can read a script"
         if self.origins.rejects(environ):
             self._log_origin(environ["HTTP_ORIGIN"][:200])
-            return Refusal(KINDS["foreign_origin"], f"the origin {environ['HTTP_ORIGIN'][:200]} is not allowed")
+            return KINDS["foreign_origin"], f"the origin {environ['HTTP_ORIGIN'][:200]} is not allowed"
         return None
 
     def _log_origin(self, origin: str) -> None:
@@ -93,7 +88,7 @@ class RequestGuard:
                 return start_response(status, headers.to_wsgi_list(), *more)
 
             refusal = self.find_refusal(environ)
-            return app(environ, start) if refusal is None else _respond(refusal, start)
+            return app(environ, start) if refusal is None else _respond(*refusal, start)
 
         return serve
 
@@ -114,9 +109,9 @@ def _is_jsonp(environ: dict[str, Any]) -> bool:
     return (environ.get("PATH_INFO") or "").startswith("/socket.io") and "j" in parse_qs(query, keep_blank_values=True)
 
 
-def _respond(refusal: Refusal, start: Any) -> Iterable[bytes]:
-    log.debug("request_rejected", code=refusal.kind.code, detail=refusal.detail)
-    body = orjson.dumps(describe_problem(refusal.kind, refusal.detail))
-    status = f"{refusal.kind.status} {refusal.kind.title}"
+def _respond(kind: ProblemKind, detail: str, start: Any) -> Iterable[bytes]:
+    log.debug("request_rejected", code=kind.code, detail=detail)
+    body = orjson.dumps(describe_problem(kind, detail))
+    status = f"{kind.status} {kind.title}"
     start(status, [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body)))])
     return [body]

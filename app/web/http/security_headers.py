@@ -92,7 +92,6 @@ class _Versions:
         self._hashes: dict[str, tuple[float, str]] = {}
 
     def add(self, endpoint: str, values: dict[str, Any]) -> None:
-        """Add the version unless the file is missing."""
         name = values.get("filename")
         if endpoint != "static" or not isinstance(name, str) or "v" in values:
             return

@@ -12,6 +12,8 @@ import secrets
 import threading
 import time
 from collections import Counter as Tally
+from concurrent.futures import Future
+from contextlib import suppress
 
 import redis
 import structlog
@@ -52,16 +54,6 @@ return others
 """
 
 
-class _Question:
-    """How many connections a user has in other processes; 0 until Redis answers."""
-
-    __slots__ = ("answered", "others")
-
-    def __init__(self) -> None:
-        self.others = 0
-        self.answered = threading.Event()
-
-
 class ConnectionQuota:
     """The connections of users in one process, and the numbers of other processes. Connects at its first use."""
 
@@ -71,7 +63,8 @@ class ConnectionQuota:
         self._prefix = f"{settings.channel_prefix}:limit"
         self._open: Tally[str] = Tally()
         self._changed: set[str] = set()
-        self._questions: dict[str, list[_Question]] = {}
+        #: Callers that wait for the number of a user's connections in other processes.
+        self._questions: dict[str, list[Future[int]]] = {}
         self._lock = threading.Lock()
         self._thread = PeriodicThread("connection_quota", self._synchronize_or_pause, settings.connection_lease / 3)
         self._client: redis.Redis | None = None
@@ -137,8 +130,7 @@ class ConnectionQuota:
         finally:
             for waiting, number in zip(questions, others, strict=True):
                 for question in waiting:
-                    question.others = number
-                    question.answered.set()
+                    question.set_result(number)
         if renews_lease:
             self._next_lease = now + self._settings.connection_lease / 3
 
@@ -147,12 +139,13 @@ class ConnectionQuota:
         if self.is_unavailable:
             self._mark_changed(key)
             return 0
-        question = _Question()
+        question: Future[int] = Future()
         with self._lock:
             self._questions.setdefault(key, []).append(question)
         self._mark_changed(key)
-        question.answered.wait(self._settings.limit_timeout)
-        return question.others
+        with suppress(TimeoutError):
+            return question.result(self._settings.limit_timeout)
+        return 0
 
     def _mark_changed(self, key: str) -> None:
         with self._lock:

@@ -98,11 +98,7 @@ class DeferredRate:
     """One limit, which may have several rates (`5/minute;20/hour`)."""
 
     def __init__(
-        self,
-        name: str,
-        rates: str,
-        settlement: Settlement | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, name: str, rates: str, settlement: Settlement | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`name` separates its counts from those of other limits. Without a settlement, only this process counts."""
         self._buckets = make_buckets(rates, clock)

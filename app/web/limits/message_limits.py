@@ -67,7 +67,6 @@ class MessageLimits:
         self._subscriptions.clear(sid)
 
     def _list(self, sid: str, caller: str, source: str, subscribes: bool) -> list[tuple[DeferredRate, str]]:
-        """Return the rates that count a message, each with its key."""
         limits = self._limits
         rates = [(self._messages, sid), (limits.address_messages, source)]
         if caller:

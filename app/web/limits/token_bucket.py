@@ -20,15 +20,12 @@ MAX_KEYS = 65_536
 class TokenBucket:
     """The buckets of one rate for any number of keys. Thread-safe."""
 
-    def __init__(
-        self, rate: RateLimitItem, clock: Callable[[], float] = time.monotonic, max_keys: int = MAX_KEYS
-    ) -> None:
+    def __init__(self, rate: RateLimitItem, clock: Callable[[], float] = time.monotonic) -> None:
         """A full bucket has `rate.amount` tokens, and refills within the period of the rate."""
         self.rate = rate
         self._capacity = float(rate.amount)
         self._per_second = rate.amount / rate.get_expiry()
         self._clock = clock
-        self._max_keys = max_keys
         self._lock = threading.Lock()
         #: Tokens, and when they were counted; the least recently used key comes first.
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -70,7 +67,7 @@ class TokenBucket:
     def _store(self, key: str, level: float, now: float) -> None:
         self._levels[key] = (level, now)
         self._levels.move_to_end(key)
-        if len(self._levels) > self._max_keys:
+        if len(self._levels) > MAX_KEYS:
             self._levels.popitem(last=False)
 
 

@@ -73,7 +73,7 @@ def register(app: APIFlask) -> None:
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
     )
-    app.spec_callback = lambda spec: finish_document(cast("Node", spec))
+    app.spec_processor(lambda spec: finish_document(cast("Node", spec)))
 
     @app.get("/api/docs")
     @app.doc(hide=True)
@@ -153,7 +153,6 @@ def _list_problems(operation: Node) -> set[int]:
 
 
 def _is_described(response: Node) -> bool:
-    """Return whether the view itself describes this response."""
     schemas = [media["schema"] for media in response.get("content", {}).values()]
     return bool(schemas) and all("HTTPError" not in schema.get("$ref", "") for schema in schemas)
 

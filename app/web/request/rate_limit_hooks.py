@@ -53,7 +53,6 @@ def register(app: Flask, limits: Limits) -> None:
 
 
 def _note_refusal(refusal: SwallowtailError) -> None:
-    """Write a denied request to the audit log of its instance."""
     arguments = request.view_args or {}
     name = next((name for name in _NAMES if name in arguments), "")
     with suppress(Unauthenticated, Unavailable):

@@ -43,7 +43,6 @@ class _Server(ThreadedWSGIServer):
             self._served.remove(client_address)
 
     def dispatch(self, sock: socket.socket, address: tuple[str, int], is_health: bool) -> None:
-        """Serve an accepted connection in a thread of its own."""
         try:
             self.process_request(sock, address)
         except RuntimeError as error:

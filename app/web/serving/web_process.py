@@ -62,7 +62,6 @@ def run(listener: socket, settings: Settings, server: Server) -> int:
     settings = join(settings, driver)
     loop = server.make_loop()
     app = create_app(settings, driver=driver, offloads=server.make_offloads(settings), loop=loop)
-    app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign]
     web: WebContainer = app.extensions["swallowtail"]
     sweeper = web.rt.make_sweeper()
     sweeper.start()
@@ -107,13 +106,3 @@ def _announce_restart(web: WebContainer) -> None:
     clients = web.sessions.list_clients()
     for client, delay in zip(clients, spread_reconnects(len(clients), web.rt.settings.resume_rate), strict=True):
         web.transport.emit(client, RESTARTING, {"retry_after_ms": math.ceil(delay * 1000)})
-
-
-def _without_compression(app: Any) -> Any:
-    """Hide a client's offer to compress a websocket: it costs more time and memory than small messages save."""
-
-    def serve(environ: dict[str, Any], start_response: Any) -> Any:
-        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        return app(environ, start_response)
-
-    return serve

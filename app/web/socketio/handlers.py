@@ -216,7 +216,6 @@ class SocketHandlers:
         self._transport.defer(sid, lambda: self._attempt(sid, ack, event, work, object_id))
 
     def _note(self, sid: str, refusal: SwallowtailError, event: str, object_id: str) -> None:
-        """Write a refusal for want of permissions to the audit log."""
         if event not in self._handlers:
             return
         address = self._transport.find_address(sid)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
-from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
+from swallowtail.app.web.websocket import incoming_budget, outgoing_budget
 
 
 class MemoryBudgets:
@@ -12,11 +11,11 @@ class MemoryBudgets:
 
     def __init__(self, settings: Settings) -> None:
         #: Bytes that wait for clients to read them.
-        self.outgoing = OutgoingBudget(settings.outbound_bytes)
+        self.outgoing = outgoing_budget.OutgoingBudget(settings.outbound_bytes)
         #: Bytes of incomplete messages from clients.
-        self.incoming = IncomingBudget(settings.partial_bytes)
+        self.incoming = incoming_budget.IncomingBudget(settings.partial_bytes)
 
     def measure(self) -> None:
         """Update the gauges."""
-        self.outgoing.measure()
-        self.incoming.measure()
+        outgoing_budget.BYTES.set(self.outgoing.used)
+        incoming_budget.BYTES.set(self.incoming.used)

@@ -101,13 +101,11 @@ class EventLoop:
             sock.close()
         self._to_close.clear()
         while self._timers and self._timers[0][0] <= self.now:
-            self._call(heapq.heappop(self._timers)[2])
-
-    def _call(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception:
-            log.exception("timer_failed")
+            call = heapq.heappop(self._timers)[2]
+            try:
+                call()
+            except Exception:
+                log.exception("timer_failed")
 
     def _next_wait(self) -> float:
         if not self._timers:

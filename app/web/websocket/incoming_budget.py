@@ -48,10 +48,6 @@ class IncomingBudget:
             CLOSED.inc()
             largest.close_oversized()
 
-    def measure(self) -> None:
-        """Update the gauge."""
-        BYTES.set(self.used)
-
     def _pop_largest(self) -> FragmentSender | None:
         with self._lock:
             largest = max(self._sizes, key=self._sizes.__getitem__, default=None)

@@ -99,10 +99,6 @@ class OutgoingBudget:
             OVER_BUDGET.inc(closed)
             log.warning("outbound_budget", closed=closed, waiting_bytes=self.used, limit=self._limit)
 
-    def measure(self) -> None:
-        """Update the gauge."""
-        BYTES.set(self.used)
-
     def _pop_slowest(self) -> SlowReceiver | None:
         with self._lock:
             slowest = next(iter(self._receivers), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from limits import parse
 
+from swallowtail.app.web.limits import token_bucket
 from swallowtail.app.web.limits.token_bucket import TokenBucket, acquire_all, make_buckets
 
 
@@ -61,8 +62,9 @@ def test_a_block_by_another_process_applies(clock: Clock) -> None:
     assert bucket.acquire("a") > 0
 
 
-def test_the_least_recently_used_keys_are_forgotten(clock: Clock) -> None:
-    bucket = TokenBucket(parse("1/minute"), clock, max_keys=3)
+def test_the_least_recently_used_keys_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_bucket, "MAX_KEYS", 3)
+    bucket = TokenBucket(parse("1/minute"), clock)
     for key in "abcd":
         bucket.acquire(key)
     assert len(bucket) == 3
