@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def patch_standard_library(mode: str) -> None:
     """Replace the blocking functions of the standard library by those of the mode's greenlets."""
     if mode == "eventlet":
-        # eventlet announces that it is in maintenance; decision 9 says why it is used. Other warnings are shown.
+        # eventlet announces that it is in maintenance; decision 9 explains why it is used. Other warnings are shown.
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 

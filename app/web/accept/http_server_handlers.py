@@ -14,7 +14,7 @@ from swallowtail.app.web.accept.request_input import CountedBody, InputTracking,
 from swallowtail.app.web.engineio.stock_websocket import HANDLED, SOCKET
 
 #: Key in the WSGI environment: a function to call after the response, before the server reads the rest of the body.
-_RESPONDED = "swallowtail.answered"
+_RESPONDED = "swallowtail.responded"
 
 
 def make_eventlet_handler(

@@ -38,7 +38,7 @@ class DeniedRequestQueue:
         self._thread = PeriodicThread("denied_requests", self._write_waiting, lambda: denials.window)
 
     def note(self, refusal: SwallowtailError, caller: Caller, action: str, kind: str, object_id: str) -> None:
-        """Enqueue a denied request; returns at once. Only refusals for want of permissions are written.
+        """Enqueue a denied request; returns at once. Only refusals for lack of permission are written.
 
         `action` is the request, such as `subscribe_instance`; `kind` the kind of its object, such as `task`, or empty.
         """

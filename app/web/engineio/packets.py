@@ -128,7 +128,7 @@ class CheckedPacket(stock.Packet):  # type: ignore[misc] # the library has no ty
         super().__init__(*args, encoded_packet=encoded_packet, **options)
         if encoded_packet is not None and not encoded_packet:
             # The library's class does not parse an empty packet.
-            self._refuse(InvalidPacket("an empty packet says nothing"))
+            self._refuse(InvalidPacket("the packet is empty"))
         if encoded_packet is None and self.packet_type == stock.CONNECT_ERROR and isinstance(self.data, str):
             # For an unknown namespace the library sends a string; the protocol's document and clients expect an object.
             self.data = {"message": "Invalid namespace"}
@@ -168,7 +168,7 @@ class CheckedPacket(stock.Packet):  # type: ignore[misc] # the library has no ty
         count = int(super().decode(text) or 0)
         binary = self.packet_type in (stock.BINARY_EVENT, stock.BINARY_ACK)
         if binary and count < 1:
-            raise InvalidPacket("a binary event says how many attachments it has")
+            raise InvalidPacket("a binary event names the number of its attachments")
         if binary and count > MAX_ATTACHMENTS:
             raise InvalidInput(f"a binary event has at most {MAX_ATTACHMENTS} attachments")
         if self.packet_type not in (stock.CONNECT, stock.DISCONNECT, stock.ACK, stock.EVENT) and not binary:

@@ -24,7 +24,7 @@ from swallowtail.app.web.http.trusted_proxies import PREFIX, TrustedProxies, fin
 log = structlog.get_logger(__name__)
 
 #: Key in the environment: what shows that a request to an open server came through a proxy.
-_PROXY_TRACE = "swallowtail.detour"
+_PROXY_TRACE = "swallowtail.proxy_trace"
 #: Most rejected origins that are logged.
 _MAX_LOGGED = 100
 

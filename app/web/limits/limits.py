@@ -2,8 +2,8 @@
 
 All web processes count together. HTTP requests and login attempts ask Redis first (`shared_rate`). Connects and
 messages are decided by this process and reported to Redis later (`deferred_rate`), because the event loop must not
-block. The number of connections of a user is looked up while the new connection is set aside (`connection_quota`).
-Every refusal says after how many seconds to try again.
+block. The number of connections of a user is looked up while the new connection waits (`connection_quota`).
+Every refusal names the number of seconds after which to try again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks rates over all web processes: first this process's own token bucket, then the count in Redis.
 
-A caller waits for Redis at most `limit_timeout`. After a failure Redis is left alone for a moment, and the process's
-own bucket decides. So during an outage of Redis each process limits alone; it neither allows nor refuses everything.
+A caller waits for Redis at most `limit_timeout`. For a moment after a failure, only the process's own bucket decides.
+So during an outage of Redis each process limits alone; it neither allows nor refuses everything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Opens the listening sockets of one web process, or of several on one address.
 
 Each of several processes listens on a socket of its own (`SO_REUSEPORT`), and the kernel distributes new connections
-evenly among them. docs/decisions says why they do not share one socket.
+evenly among them. docs/decisions explains why they do not share one socket.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Authenticates Socket.IO clients at CONNECT, as `web/request/current_caller` does for HTTP requests.
 
 A client sends its token in the `auth` of its CONNECT packet, never in the URL. A refused client gets CONNECT_ERROR.
-Reading a token in the database and counting connections in Redis may block, so under the fast engine the session is set
-aside for it. A token that was read before is not read again while no permissions have changed.
+Reading a token in the database and counting connections in Redis may block, so the fast engine does it in a greenlet,
+and handles no message of the client meanwhile. A token is read again only after permissions have changed.
 """
 
 from __future__ import annotations
