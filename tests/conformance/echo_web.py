@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from swallowtail.app import wsgi
 
 if TYPE_CHECKING:
-    from swallowtail.app.web.serving.web_process import Server, Stop
+    from swallowtail.app.web.serving.web_process import Server
 
 _import_server = wsgi._import_server
 
 
-def import_echo_server(mode: str) -> Server:
-    """Return the mode's server, which adds the echo events to the application."""
-    server = _import_server(mode)
+class EchoServer:
+    """A mode's server, which adds the echo events to the application."""
 
-    def serve_echo(listener: Any, app: Any, settings: Any) -> Stop:
+    def __init__(self, server: Server) -> None:
+        self._serve = server.serve
+        self.make_offloads = server.make_offloads
+        self.make_loop = server.make_loop
+
+    def serve(self, listener: Any, loop: Any, app: Any, settings: Any) -> Callable[[], None]:
         # Imported now, after the standard library has been patched.
         from tests.conformance.echo import add_echo
 
         add_echo(app.extensions["swallowtail"].socketio.server)
-        return server.serve(listener, app, settings)
-
-    return replace(server, serve=serve_echo)
+        return self._serve(listener, loop, app, settings)
 
 
 if __name__ == "__main__":
-    wsgi._import_server = import_echo_server
+    wsgi._import_server = lambda mode: EchoServer(_import_server(mode))
     sys.exit(wsgi.main([]))

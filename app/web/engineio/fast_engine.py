@@ -16,14 +16,7 @@ from engineio import exceptions, packet
 from engineio.socket import Socket
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.web.engineio.packets import (
-    CLIENT_TYPES,
-    PacketJson,
-    SharedFrame,
-    TextFrame,
-    open_payload,
-    read_packet,
-)
+from swallowtail.app.web.engineio.packets import CLIENT_TYPES, SharedFrame, TextFrame, open_payload, read_packet
 from swallowtail.app.web.engineio.sessions import Sessions
 from swallowtail.app.web.http.request_guard import RequestGuard
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
@@ -236,4 +229,5 @@ class FastEngine:
         return self._sockets.get(sid) or self._library_get_socket(sid)
 
     def _open_packet(self, sid: str) -> bytes:
-        return b"0" + PacketJson.encode(open_payload(self.eio, sid, []))
+        opening: str = packet.Packet(packet.OPEN, open_payload(self.eio, sid, [])).encode()
+        return opening.encode()

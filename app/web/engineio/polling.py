@@ -16,16 +16,8 @@ import socketio
 from engineio import exceptions, packet
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.web.engineio import polling_responses as responses
 from swallowtail.app.web.engineio.packets import open_payload
-from swallowtail.app.web.engineio.polling_responses import (
-    BAD_REQUEST,
-    UNKNOWN_SESSION,
-    UNKNOWN_TRANSPORT,
-    asks_for_websocket,
-    compress,
-    refuse,
-    refuse_opening,
-)
 from swallowtail.app.web.engineio.polling_session import PollingSession
 from swallowtail.app.web.websocket.budgets import MemoryBudgets
 
@@ -50,7 +42,7 @@ class PollingHandler:
         if response is None:
             body: Iterable[bytes] = self._library_handle(environ, start_response)
             return body
-        compress(response, environ.get("HTTP_ACCEPT_ENCODING", ""))
+        responses.compress(response, environ.get("HTTP_ACCEPT_ENCODING", ""))
         content = response["response"]
         length = ("Content-Length", str(len(content)))
         start_response(response["status"], [*response["headers"], *self._eio._cors_headers(environ), length])
@@ -64,12 +56,12 @@ class PollingHandler:
         if method == "OPTIONS":
             return None
         if transport not in self._eio.transports:
-            return refuse(*UNKNOWN_TRANSPORT)
+            return responses.refuse(*responses.UNKNOWN_TRANSPORT)
         if not sid:
-            return refuse_opening(environ, transport, query.get("EIO"))
+            return responses.refuse_opening(environ, transport, query.get("EIO"))
         session = self._eio.sockets.get(sid)
         if session is None:
-            return refuse(*UNKNOWN_SESSION)
+            return responses.refuse(*responses.UNKNOWN_SESSION)
         return self._answer_session(session, environ, transport)
 
     def _answer_session(self, session: Any, environ: dict[str, Any], transport: str) -> dict[str, Any] | None:
@@ -79,14 +71,14 @@ class PollingHandler:
         if not session.check_ping_timeout():
             return self._forget(session)
         if session.upgraded or not session.connected:
-            return refuse(*BAD_REQUEST)
+            return responses.refuse(*responses.BAD_REQUEST)
         if method == "GET":
-            if (is_upgrade := asks_for_websocket(environ)) != (transport == "websocket"):
-                return refuse(*BAD_REQUEST)
+            if (is_upgrade := responses.asks_for_websocket(environ)) != (transport == "websocket"):
+                return responses.refuse(*responses.BAD_REQUEST)
             return None if is_upgrade else self._answer_poll(session)
         if method == "POST" and transport == "polling":
             return self._answer_post(session, environ)
-        return None if method != "POST" else refuse(*BAD_REQUEST)
+        return None if method != "POST" else responses.refuse(*responses.BAD_REQUEST)
 
     def _answer_poll(self, session: Any) -> dict[str, Any]:
         try:
@@ -120,7 +112,7 @@ class PollingHandler:
     def _forget(self, session: Any) -> dict[str, Any]:
         """Remove a session; return the error for a request that names it."""
         self._eio.sockets.pop(session.sid, None)
-        return refuse(*UNKNOWN_SESSION)
+        return responses.refuse(*responses.UNKNOWN_SESSION)
 
     def _ok(self, packets: list[Any]) -> dict[str, Any]:
         response: dict[str, Any] = self._eio._ok(packets)

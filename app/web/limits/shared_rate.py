@@ -13,14 +13,8 @@ from typing import Literal
 
 import redis
 import structlog
-from limits import RateLimitItem
+from limits import RateLimitItem, strategies
 from limits.storage import RedisStorage
-from limits.strategies import (
-    FixedWindowRateLimiter,
-    MovingWindowRateLimiter,
-    RateLimiter,
-    SlidingWindowCounterRateLimiter,
-)
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.process.circuit_breaker import CircuitBreaker
@@ -44,7 +38,7 @@ class RedisCounts:
         self._breaker = CircuitBreaker(clock=clock)
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
-        self._strategies: dict[Strategy, RateLimiter] = {}
+        self._strategies: dict[Strategy, strategies.RateLimiter] = {}
 
     @property
     def is_unavailable(self) -> bool:
@@ -102,16 +96,16 @@ class RedisCounts:
         self._breaker.record_success()
         return wait
 
-    def _strategy(self, name: Strategy) -> RateLimiter:
+    def _strategy(self, name: Strategy) -> strategies.RateLimiter:
         with self._lock:
             if self._client is None:
                 self._client = connect(self._settings, timeout=self._settings.limit_timeout)
                 prefix = f"{self._settings.channel_prefix}:limit"
                 storage = RedisStorage("redis://", connection_pool=self._client.connection_pool, key_prefix=prefix)
                 self._strategies = {
-                    "moving": MovingWindowRateLimiter(storage),
-                    "sliding": SlidingWindowCounterRateLimiter(storage),
-                    "fixed": FixedWindowRateLimiter(storage),
+                    "moving": strategies.MovingWindowRateLimiter(storage),
+                    "sliding": strategies.SlidingWindowCounterRateLimiter(storage),
+                    "fixed": strategies.FixedWindowRateLimiter(storage),
                 }
             return self._strategies[name]
 
@@ -152,6 +146,6 @@ class SharedRate:
         return wait
 
 
-def _read_wait(strategy: RateLimiter, rate: RateLimitItem, key: str) -> float:
+def _read_wait(strategy: strategies.RateLimiter, rate: RateLimitItem, key: str) -> float:
     # The library uses wall-clock time.
     return max(strategy.get_window_stats(rate, key).reset_time - time.time(), MIN_WAIT)

@@ -20,18 +20,9 @@ from swallowtail.app.core.errors import Busy, NotFound, SwallowtailError, Unauth
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.validation import check_instance_id, check_task_id
+from swallowtail.app.delivery import wire
 from swallowtail.app.delivery.access_monitor import EndReason
 from swallowtail.app.delivery.hub import Hub
-from swallowtail.app.delivery.wire import (
-    CONNECTED,
-    ERROR,
-    EXPIRING,
-    SUBSCRIBED,
-    UNSUBSCRIBED,
-    SubscriptionStart,
-    room_of,
-    task_room_of,
-)
 from swallowtail.app.web.background.denied_requests import DeniedRequestQueue
 from swallowtail.app.web.engineio.connect_timeout import ConnectTimeouts
 from swallowtail.app.web.engineio.packets import Ack, InvalidPacket
@@ -102,7 +93,7 @@ class SocketHandlers:
         self._hub.clients.add(sid, actor)
         self._hub.permissions.confirm(version)
         self._transport.set_max_message(sid, self._max_message)
-        self._transport.emit(sid, CONNECTED, {"message": "Connected"})
+        self._transport.emit(sid, wire.CONNECTED, {"message": "Connected"})
 
     def disconnect(self, sid: str, reason: str) -> None:
         """Handle a closed connection, or a client that has left the namespace and may keep its connection."""
@@ -145,11 +136,11 @@ class SocketHandlers:
         if since is not None and (wait := self._resume_rate.acquire()):
             raise Busy(wait)
 
-        def on_start(start: SubscriptionStart) -> None:
+        def on_start(start: wire.SubscriptionStart) -> None:
             # Other programs' messages into the room are about the whole instance and cannot be masked.
             if self._hub.clients.find(sid).view.is_full:
-                self._transport.enter_room(sid, room_of(instance_id))
-            self._transport.emit(sid, SUBSCRIBED, {"instance_id": instance_id})
+                self._transport.enter_room(sid, wire.room_of(instance_id))
+            self._transport.emit(sid, wire.SUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, start.wire(), start.snapshot)
 
         if not self._hub.subscriptions.subscribe_now(sid, instance_id, since, on_start):
@@ -160,8 +151,8 @@ class SocketHandlers:
         instance_id = check_instance_id(payload.get("instance_id"))
 
         def on_end() -> None:
-            self._transport.leave_room(sid, room_of(instance_id))
-            self._transport.emit(sid, UNSUBSCRIBED, {"instance_id": instance_id})
+            self._transport.leave_room(sid, wire.room_of(instance_id))
+            self._transport.emit(sid, wire.UNSUBSCRIBED, {"instance_id": instance_id})
             self._transport.acknowledge(sid, ack, {"ok": True, "instance_id": instance_id})
 
         self._hub.subscriptions.unsubscribe(sid, instance_id, on_end)
@@ -171,7 +162,7 @@ class SocketHandlers:
 
         def enter() -> None:
             if self._hub.clients.find(sid).view.fields is None:
-                self._transport.enter_room(sid, task_room_of(task_id))
+                self._transport.enter_room(sid, wire.task_room_of(task_id))
 
         def subscribe() -> None:
             self._hub.subscriptions.subscribe_task(sid, task_id, enter)
@@ -182,7 +173,7 @@ class SocketHandlers:
     def _unsubscribe_task(self, sid: str, payload: Payload, ack: Ack | None) -> None:
         task_id = check_task_id(payload.get("task_id"))
         self._hub.subscriptions.unsubscribe_task(sid, task_id)
-        self._transport.leave_room(sid, task_room_of(task_id))
+        self._transport.leave_room(sid, wire.task_room_of(task_id))
         self._transport.acknowledge(sid, ack, {"ok": True, "task_id": task_id})
 
     def _refresh_token(self, sid: str, payload: Payload, ack: Ack | None) -> None:
@@ -198,17 +189,19 @@ class SocketHandlers:
 
     def leave_rooms(self, client_id: str, instance_id: str, task_ids: Sequence[str]) -> None:
         """See `Connections`."""
-        for room in (room_of(instance_id), *map(task_room_of, task_ids)):
+        for room in (wire.room_of(instance_id), *map(wire.task_room_of, task_ids)):
             self._transport.leave_room(client_id, room)
 
     def warn(self, client_id: str, expires_at: datetime) -> None:
         """See `Connections`."""
-        self._transport.emit(client_id, EXPIRING, {"expires_at": stamp(expires_at)})
+        self._transport.emit(client_id, wire.EXPIRING, {"expires_at": stamp(expires_at)})
 
     def expel(self, client_id: str, reason: EndReason) -> None:
         """See `Connections`."""
         refusal = Unauthenticated(_ENDS[reason]).as_dict()
-        self._transport.emit(client_id, ERROR, {**refusal, "reason": "expired" if reason == "expired" else "revoked"})
+        self._transport.emit(
+            client_id, wire.ERROR, {**refusal, "reason": "expired" if reason == "expired" else "revoked"}
+        )
         self._transport.disconnect(client_id)
 
     def _defer(self, sid: str, ack: Ack | None, event: str, work: Callable[[], None], object_id: str = "") -> None:
@@ -227,5 +220,5 @@ class SocketHandlers:
         shape = refusal.as_dict()
         if isinstance(refusal, Unavailable):
             shape["retry_after_ms"] = RETRY_AFTER_MS
-        self._transport.emit(sid, ERROR, shape)
+        self._transport.emit(sid, wire.ERROR, shape)
         self._transport.acknowledge(sid, ack, {"ok": False, "error": shape})

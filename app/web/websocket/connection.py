@@ -5,20 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
+from swallowtail.app.web.websocket import frames
 from swallowtail.app.web.websocket.event_loop import BROKEN, READ, WRITE, EventLoop
-from swallowtail.app.web.websocket.frames import (
-    CLOSE,
-    FRAGMENT,
-    GOING_AWAY,
-    PING,
-    PONG,
-    TRY_AGAIN_LATER,
-    FrameError,
-    FrameReader,
-    pack,
-    pack_close,
-    reply_code,
-)
 from swallowtail.app.web.websocket.incoming_budget import IncomingBudget
 from swallowtail.app.web.websocket.outgoing_budget import OutgoingBudget
 from swallowtail.app.web.websocket.send_queue import CLOSED, CLOSING, OPEN, SendQueue
@@ -64,7 +52,7 @@ class Connection(SendQueue):
         """Limits: bytes of a message, bytes queued for the client, frames received per second."""
         super().__init__(loop, sock, max_waiting, outgoing)
         self._owner = owner
-        self._reader = FrameReader(max_message)
+        self._reader = frames.FrameReader(max_message)
         self._fragment_budget = incoming
         #: Bytes of an incomplete message, as the process's budget counts them.
         self._fragment_bytes = 0
@@ -80,8 +68,8 @@ class Connection(SendQueue):
     def close_oversized(self) -> None:
         """See `FragmentSender`."""
         self._fragment_bytes = 0
-        self._reader = FrameReader(0)
-        self.close(TRY_AGAIN_LATER)
+        self._reader = frames.FrameReader(0)
+        self.close(frames.TRY_AGAIN_LATER)
 
     def start(self) -> None:
         """Start to read."""
@@ -96,13 +84,13 @@ class Connection(SendQueue):
         self._paused = False
         self._process()
 
-    def close(self, code: int = GOING_AWAY) -> None:
+    def close(self, code: int = frames.GOING_AWAY) -> None:
         """Close after what is queued."""
         if self._state != OPEN:
             return
         self._state = CLOSING
         self.can_send = False
-        self._out.append(pack_close(code))
+        self._out.append(frames.pack_close(code))
         self._waiting += len(self._out[-1])
         self._loop.call_later(_LINGER, self.abort)
         if not self._corked:
@@ -167,9 +155,9 @@ class Connection(SendQueue):
         try:
             while self._state == OPEN and self._may_receive() and (frame := self._reader.next()) is not None:
                 self._received += 1
-                if frame[0] != FRAGMENT:
+                if frame[0] != frames.FRAGMENT:
                     self._receive(*frame)
-        except FrameError as error:
+        except frames.FrameError as error:
             self.close(error.code)
         finally:
             self._corked = False
@@ -201,9 +189,9 @@ class Connection(SendQueue):
         return True
 
     def _receive(self, kind: int, payload: bytes) -> None:
-        if kind == PING:
-            self.enqueue(pack(payload, PONG))
-        elif kind == CLOSE:
-            self.close(reply_code(payload))
-        elif kind != PONG:
+        if kind == frames.PING:
+            self.enqueue(frames.pack(payload, frames.PONG))
+        elif kind == frames.CLOSE:
+            self.close(frames.reply_code(payload))
+        elif kind != frames.PONG:
             self._owner.message_received(kind, payload)

@@ -34,10 +34,10 @@ def _left(faults: Faults) -> Faults:
 @pytest.mark.long
 def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> None:
     queries: Said = {}
-    with open_callers_app(tmp_path, **KEEPS) as gallery:
-        engine: Engine = gallery.rt.db.engine
+    with open_callers_app(tmp_path, **KEEPS) as callers:
+        engine: Engine = callers.rt.db.engine
         with overheard(engine, queries):
-            do_everything(gallery)
+            do_everything(callers)
         assert len(queries) > 250
         assert _left(find_on_sqlite(engine, queries)) == {}
 
@@ -45,19 +45,19 @@ def test_sqlite_finds_all_that_it_is_asked_for_by_indexes(tmp_path: Path) -> Non
 @pytest.mark.service
 def test_postgresql_can_find_all_that_it_is_asked_for_by_indexes(tmp_path: Path, postgres_url: str) -> None:
     queries: Said = {}
-    with open_callers_app(tmp_path, database_url=postgres_url, **KEEPS) as gallery:
-        engine: Engine = gallery.rt.db.engine
+    with open_callers_app(tmp_path, database_url=postgres_url, **KEEPS) as callers:
+        engine: Engine = callers.rt.db.engine
         with overheard(engine, queries):
-            do_everything(gallery)
+            do_everything(callers)
         assert len(queries) > 250
         assert _left(find_on_postgresql(engine, queries)) == {}
 
 
 def test_the_sweep_notices_what_reads_and_sorts_whole_tables(tmp_path: Path) -> None:
     queries: Said = {}
-    with open_callers_app(tmp_path) as gallery:
-        engine: Engine = gallery.rt.db.engine
-        with overheard(engine, queries), gallery.rt.db.read() as session:
+    with open_callers_app(tmp_path) as callers:
+        engine: Engine = callers.rt.db.engine
+        with overheard(engine, queries), callers.rt.db.read() as session:
             session.scalars(select(Task.id).where(Task.message == "x").limit(1)).all()
             session.scalars(select(Step.id).where(Step.task_id == "x").order_by(Step.agent)).all()
             session.execute(text("SELECT count(*) FROM event"))

@@ -26,7 +26,7 @@ def make_engine() -> tuple[FastEngine, EventLoop]:
     return FastEngine(Sessions(server), settings, loop, budgets, guard, lambda client: None), loop
 
 
-@pytest.mark.parametrize("broken", ["the greeting", "the poller"])
+@pytest.mark.parametrize("broken", ["the open packet", "the poller"])
 def test_a_websocket_whose_setup_fails_leaves_nothing_behind(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, loop = make_engine()
     known: list[str] = []
@@ -36,7 +36,7 @@ def test_a_websocket_whose_setup_fails_leaves_nothing_behind(broken: str, monkey
     def fail(*_: Any) -> None:
         raise OSError("no space left")
 
-    if broken == "the greeting":
+    if broken == "the open packet":
         monkeypatch.setattr(engine, "_open_packet", fail)
     else:
         monkeypatch.setattr(loop, "watch", fail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swallowtail.app.web.websocket.handshake import read_upgrade
+from swallowtail.app.web.websocket.handshake import accept_key, read_upgrade
 
 ADDRESS = ("192.0.2.7", 4711)
 LINES = [
@@ -31,7 +31,7 @@ def test_the_response_is_the_one_of_the_specification() -> None:
     """RFC 6455, section 1.3, has this key and this response."""
     upgrade = read_upgrade(request() + b"more", ADDRESS)
     assert upgrade is not None
-    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in upgrade.accept()
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in accept_key(upgrade.key)
     assert upgrade.size == len(request())
 
 
