@@ -1,8 +1,7 @@
 """Reviews connected clients whenever permissions change, and ends the subscriptions that they no longer allow.
 
 Each web process compares the permission version with the database every `access_check`, and at once after a message
-through Redis. A client whose token is no longer valid is disconnected; one that is no longer a member of an instance
-loses its subscription to it.
+through Redis.
 """
 
 from __future__ import annotations

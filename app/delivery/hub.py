@@ -1,8 +1,4 @@
-"""Puts the delivery half of one web process together: its clients, their subscriptions, and the Redis subscription.
-
-`web/socketio/handlers` calls its parts; delivery does not know Socket.IO. Redis may be away for any time: the head check
-compares every stream with the database.
-"""
+"""Constructs the delivery half of one web process: its clients, their subscriptions, and the Redis subscription."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
 from swallowtail.app.delivery.message_router import MessageRouter
 from swallowtail.app.delivery.metrics import CURSORS_BEHIND
 from swallowtail.app.delivery.redis.loop_reader import Loop
-from swallowtail.app.delivery.redis.self_check import RedisState, SelfCheck
+from swallowtail.app.delivery.redis.self_check import SelfCheck
 from swallowtail.app.delivery.redis.subscriber import Subscriber
 from swallowtail.app.delivery.streams.head_check import HeadCheck
 from swallowtail.app.delivery.streams.stream_registry import StreamRegistry
@@ -47,42 +43,24 @@ class Hub:
             settings, reader, transport, self.clients, self.permissions, self.streams, self.texts, snapshots
         )
         self.head_check = HeadCheck(settings, reader, self.streams.by_instance, snapshots.tidy)
-        self._self_check = SelfCheck(settings, self.subscriber)
+        self.self_check = SelfCheck(settings, self.subscriber)
         self.router = MessageRouter(
-            settings, self.subscriber.own, self.streams, self.texts, self._self_check, self.head_check, on_access
+            settings, self.subscriber.own, self.streams, self.texts, self.self_check, self.head_check, on_access
         )
-
-    @property
-    def is_running(self) -> bool:
-        """Whether events are being delivered."""
-        return self.head_check.is_running
-
-    @property
-    def is_subscribed(self) -> bool:
-        """Whether messages arrive; without them events are still delivered, up to `head_check` later."""
-        return self.subscriber.is_connected
-
-    @property
-    def redis_state(self) -> RedisState:
-        """The result of the self-check."""
-        return self._self_check.state
 
     def refresh_gauges(self) -> None:
         """Refresh the gauges that are computed on demand."""
         CURSORS_BEHIND.set(sum(stream.behind for stream in list(self.streams.by_instance.values())))
 
     def start(self, loop: Loop | None = None) -> None:
-        """Start to receive messages and to compare with the database; neither service has to be there yet.
-
-        Redis is read in `loop` if there is one, otherwise in a thread.
-        """
+        """Start to receive messages, in `loop` if there is one, and to compare with the database; both may be away."""
         self.subscriber.add(self.router.access)
         self.subscriber.start(self.router.receive, self.router.joined, loop)
-        self._self_check.start()
+        self.self_check.start()
         self.head_check.start()
 
     def stop(self) -> None:
         """Stop receiving and comparing; streams end with their clients."""
         self.head_check.stop()
-        self._self_check.stop()
+        self.self_check.stop()
         self.subscriber.stop()

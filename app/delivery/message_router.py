@@ -34,7 +34,7 @@ class MessageRouter:
         self._self_check = self_check
         self._head_check = head_check
         self._on_access = on_access
-        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
+        self._signer = MessageSigner(settings, is_strict=settings.strict_delivery)
         self.access = access_channel(settings)
         self._instances = instance_channel(settings, "")
         self._tasks = task_channel(settings, "")
@@ -43,7 +43,7 @@ class MessageRouter:
         """Pass a message on. Does not block."""
         if channel == self._own:
             self._self_check.receive(signed)
-        elif (message := self._voucher.unwrap(channel, signed)) is None:
+        elif (message := self._signer.unwrap(channel, signed)) is None:
             MESSAGES.labels("forged").inc()
         elif channel.startswith(self._instances):
             stream = self._streams.get(channel.removeprefix(self._instances))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from swallowtail.app.core.config.settings import Settings
@@ -11,7 +12,6 @@ from swallowtail.app.delivery.clients.client_registry import ClientRegistry
 from swallowtail.app.delivery.clients.permission_cache import PermissionCache
 from swallowtail.app.delivery.clients.transport import Transport
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
-from swallowtail.app.delivery.log.single_flight import SingleFlight
 from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
 from swallowtail.app.delivery.metrics import RESETS, SNAPSHOTS
 from swallowtail.app.delivery.streams.instance_stream import InstanceStream
@@ -20,6 +20,8 @@ from swallowtail.app.delivery.streams.text_streams import TextStreams
 from swallowtail.app.delivery.wire import RESET, Reason, Since, SubscriptionStart, reset_payload
 
 OnStart = Callable[[SubscriptionStart], None]
+#: Locks for lookups; instances that share one by chance wait for each other.
+_LOOKUPS = 256
 
 
 class Subscriptions:
@@ -44,35 +46,30 @@ class Subscriptions:
         self._streams = streams
         self._texts = texts
         self._snapshots = snapshots
-        self._lookups = SingleFlight()
+        #: By hash of the instance: one client at a time looks up an instance, and the others find its result.
+        self._lookups = [threading.Lock() for _ in range(_LOOKUPS)]
 
     def subscribe(self, client_id: str, instance_id: str, since: Since | None, on_start: OnStart) -> None:
         """Start to deliver an instance to a client, after `since` or from now on.
 
         `on_start` is called before anything that follows the start is sent. A client that is subscribed already
-        continues where it stands, or after `since` if that is set.
-
-        Raises:
-            NotFound: the instance does not exist or is hidden from this client, or the connection is closed.
-            Unauthenticated, Forbidden: the client is not allowed.
-            TooMany: the client has as many subscriptions as it may.
-            Unavailable: the database is away.
+        continues where it stands, or after `since` if that is set. Raises NotFound for a hidden or missing instance or
+        a closed connection, Unauthenticated, Forbidden, TooMany when it has all its subscriptions, Unavailable.
         """
         client = self._clients.find(client_id)
         version = self._permissions.authorize(client.actor, instance_id)
         if self.subscribe_now(client_id, instance_id, since, on_start):
             return
-        with self._lookups.enter(instance_id):
+        with self._lookups[hash(instance_id) % _LOOKUPS]:
             # A client that reconnected at the same time may have started the stream or read a snapshot meanwhile.
             if self.subscribe_now(client_id, instance_id, since, on_start):
                 return
             client = self._clients.find(client_id)
-            if client.view.is_full:
-                start = self._snapshots.keep(self._reader.read_start(instance_id, since))
-            else:
-                start = self._reader.read_start_for(client.view, instance_id, since)
+            start = self._reader.read_start(instance_id, since, client.view)
             if start.snapshot is not None:
                 SNAPSHOTS.labels("read").inc()
+                if client.view.is_full:
+                    self._snapshots.keep(start)
             stream = self._streams.hold(instance_id, start)
             try:
                 stream.admission.admit(client, start, move=since is not None, on_start=on_start)
@@ -82,12 +79,7 @@ class Subscriptions:
             stream.wake()
 
     def subscribe_now(self, client_id: str, instance_id: str, since: Since | None, on_start: OnStart) -> bool:
-        """Do what `subscribe` does if that needs no read, and return whether it was done. Does not block.
-
-        Raises:
-            NotFound: the connection is closed.
-            TooMany: the client has as many subscriptions as it may.
-        """
+        """Do what `subscribe` does if that needs no read; returns whether it did. Does not block; raises likewise."""
         client = self._clients.find(client_id)
         version = self._permissions.version
         if not self._permissions.allows(client.actor, instance_id):
@@ -117,14 +109,7 @@ class Subscriptions:
         self._end(self._clients.find(client_id), instance_id, on_end)
 
     def subscribe_task(self, client_id: str, task_id: str, on_start: Callable[[], None]) -> None:
-        """Start to deliver a task's text to a client; `on_start` is called once the client is allowed.
-
-        Raises:
-            NotFound: the task does not exist or is hidden from this client, or the connection is closed.
-            Unauthenticated, Forbidden: the client is not allowed, or its token does not show texts.
-            TooMany: the client has as many subscriptions as it may.
-            Unavailable: the database is away.
-        """
+        """Start to deliver a task's text to a client, after `on_start`. Raises as `subscribe`."""
         client = self._clients.find(client_id)
         self._check_number(client, task_id in client.tasks)
         version = self._permissions.version

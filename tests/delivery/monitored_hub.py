@@ -98,7 +98,7 @@ class Process:
         return actor
 
     def subscribe(self, client: str, since: Since | None = None, *, then: Action = nothing) -> None:
-        """Subscribe to the instance `mine`, as `web/socketio/handlers` does; `then` runs before the subscription is recorded."""
+        """Subscribe to the instance `mine`, as the handlers do; `then` runs before the subscription is recorded."""
 
         def on_start(start: SubscriptionStart) -> None:
             if self.hub.clients.find(client).view.is_full:
@@ -146,5 +146,5 @@ class Process:
 
 def write(rt: Runtime) -> str:
     """Commit one event in the instance `mine`: a new task; its id."""
-    task, _, _ = rt.ledger.submit(NewTask("mine", "echo", "Told", {}, fingerprint=""))
+    task, _, _ = rt.ledger.submit(NewTask("mine", "echo", "Task", {}, fingerprint=""))
     return task.id

@@ -23,7 +23,7 @@ def numbers(added: list[Entry] | None) -> list[int] | None:
     return None if added is None else [entry.seq for entry in added]
 
 
-def test_takes_what_continues_the_line() -> None:
+def test_appends_what_continues_the_sequence() -> None:
     buffer = make_buffer(7)
     assert numbers(buffer.offer(entries(8, 9))) == [8, 9]
     assert (buffer.first, buffer.last, buffer.target, buffer.has_gap) == (8, 9, 9, False)
@@ -85,7 +85,7 @@ def test_forgets_the_oldest_beyond_its_size_but_never_the_last() -> None:
     assert (len(buffer), buffer.first) == (1, 5)
 
 
-def test_an_empty_ring_serves_only_who_is_abreast() -> None:
+def test_an_empty_buffer_serves_only_a_position_at_its_end() -> None:
     buffer = make_buffer(7)
     assert (buffer.first, buffer.last) == (8, 7)
     assert numbers(buffer.after(7, 10)) == []

@@ -58,7 +58,7 @@ def _comparisons(instances: int) -> int:
 
 
 @pytest.mark.parametrize("instances", [50, 200])
-def test_who_joins_many_instances_has_each_compared_once(instances: int) -> None:
+def test_many_new_subscriptions_have_each_instance_compared_once(instances: int) -> None:
     assert _comparisons(instances) == instances
 
 
@@ -74,7 +74,7 @@ def test_a_connection_that_was_made_again_has_all_compared_in_one_comparison() -
     subscribed.close()
 
 
-def test_confirmations_that_never_stop_do_not_put_off_the_look_at_all() -> None:
+def test_confirmations_that_never_stop_do_not_postpone_the_comparison_of_all() -> None:
     subscribed = SubscribedHub(head_check=0.05)
     for name in ("confirmed", "silent"):
         subscribed.hub.subscriptions.subscribe("a", name, None, lambda _: None)
@@ -86,12 +86,12 @@ def test_confirmations_that_never_stop_do_not_put_off_the_look_at_all() -> None:
         return subscribed.hub.streams.by_instance["silent"].intake.head.seq == 3
 
     subscribed.reader.write(3)
-    wait_until(both_were_compared, "the one that nobody confirms is compared too")
+    wait_until(both_were_compared, "the one without a confirmation is compared too")
     assert subscribed.reader.compared > before
     subscribed.close()
 
 
-def test_an_instance_that_nobody_watches_any_more_is_not_compared() -> None:
+def test_an_instance_without_clients_is_not_compared() -> None:
     subscribed = SubscribedHub()
     subscribed.join("i")
     subscribed.hub.subscriptions.unsubscribe("a", "i", lambda: None)
@@ -101,7 +101,7 @@ def test_an_instance_that_nobody_watches_any_more_is_not_compared() -> None:
     subscribed.close()
 
 
-def test_what_could_not_be_compared_is_compared_with_all() -> None:
+def test_an_instance_that_could_not_be_compared_is_compared_with_all() -> None:
     subscribed = SubscribedHub()
     subscribed.join("i")
     subscribed.reader.away = True

@@ -12,6 +12,7 @@ import pytest
 from swallowtail.app.core.errors import NotFound, TooMany, Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.publisher import instance_channel, task_channel
+from swallowtail.app.core.security.field_mask import View
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
 from tests.delivery.fakes import INSTANCE, FakeReader, FakeTransport, events_message
@@ -90,7 +91,7 @@ def scene() -> Iterator[Callable[..., Scene]]:
         each.await_end()
 
 
-def test_listens_to_an_instance_only_while_somebody_watches_it(scene: Callable[..., Scene]) -> None:
+def test_subscribes_to_an_instances_channel_only_while_it_has_clients(scene: Callable[..., Scene]) -> None:
     s = scene()
     for name in "ab":
         s.hub.clients.add(name)
@@ -127,7 +128,7 @@ def test_goes_on_checking_after_the_database_was_away(scene: Callable[..., Scene
     s.await_story("a", ["subscribed live", "1", "2"])
 
 
-def test_an_unknown_instance_is_not_watched(scene: Callable[..., Scene]) -> None:
+def test_an_unknown_instance_has_no_stream(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.hub.clients.add("a")
     with pytest.raises(NotFound):
@@ -157,7 +158,7 @@ def test_a_closed_connection_cannot_subscribe(scene: Callable[..., Scene]) -> No
         s.hub.subscriptions.subscribe_task("a", TASK, do_nothing)
 
 
-def test_a_connection_watches_only_so_much(scene: Callable[..., Scene]) -> None:
+def test_a_connection_has_at_most_so_many_subscriptions(scene: Callable[..., Scene]) -> None:
     s = scene(max_subscriptions=2)
     s.hub.clients.add("a")
     s.subscribe("a")
@@ -180,9 +181,9 @@ def test_a_connection_that_drops_during_its_subscription_leaves_nothing(scene: C
     s.hub.clients.add("b")
     reading = s.reader.read_start
 
-    def drop(instance_id: str, since: Since | None) -> SubscriptionStart:
+    def drop(instance_id: str, since: Since | None, view: View) -> SubscriptionStart:
         s.hub.subscriptions.disconnect("b")
-        return reading(instance_id, since)
+        return reading(instance_id, since, view)
 
     s.reader.read_start = drop  # type: ignore[method-assign]
     s.subscribe("b")

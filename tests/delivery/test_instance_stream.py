@@ -40,7 +40,7 @@ def test_a_long_replay_comes_in_pages_and_in_order(scene: Callable[..., Scene]) 
     assert s.reader.reads == [0, 200, 400, 600, 800]
 
 
-def test_one_reading_serves_everybody_at_the_same_place(scene: Callable[..., Scene]) -> None:
+def test_one_read_serves_every_client_at_the_same_position(scene: Callable[..., Scene]) -> None:
     s = scene(client_backlog=10_000)
     s.reader.write(350)
     for number in range(30):
@@ -68,7 +68,7 @@ def test_a_subscription_again_with_since_moves_the_cursor(scene: Callable[..., S
     assert s.story("a") == ["subscribed", "1", "2", "3", "4", "subscribed", "2", "3", "4", "5"]
 
 
-def test_nothing_follows_a_farewell(scene: Callable[..., Scene]) -> None:
+def test_nothing_follows_an_unsubscription(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.join("b")
@@ -106,7 +106,7 @@ def test_a_lost_hint_is_read_from_the_database(scene: Callable[..., Scene]) -> N
     assert s.reader.reads == [1]
 
 
-def test_the_head_check_finds_what_no_hint_told(scene: Callable[..., Scene]) -> None:
+def test_the_head_check_finds_what_no_hint_announced(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.reader.write(3)
@@ -152,7 +152,7 @@ def test_hints_are_delivered_while_the_database_is_away(scene: Callable[..., Sce
     assert s.story("a") == ["subscribed", "1", "2", "3"]
 
 
-def test_another_epoch_resets_everybody_and_goes_on(scene: Callable[..., Scene]) -> None:
+def test_another_epoch_resets_every_client_and_goes_on(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish(3)
@@ -165,7 +165,7 @@ def test_another_epoch_resets_everybody_and_goes_on(scene: Callable[..., Scene])
     assert s.story("a")[-2:] == ["subscribed", "3"]
 
 
-def test_a_hint_of_another_epoch_is_looked_into(scene: Callable[..., Scene]) -> None:
+def test_a_hint_of_another_epoch_makes_the_stream_ask_the_database(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish(3)
@@ -200,7 +200,7 @@ def test_a_replay_that_meets_pruned_events_is_reset(scene: Callable[..., Scene])
     assert s.story("b") == ["subscribed", "21"]
 
 
-def test_events_that_were_pruned_before_anybody_heard_of_them_reset_everybody(scene: Callable[..., Scene]) -> None:
+def test_events_that_were_pruned_before_they_arrived_reset_every_client(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.join("a")
     s.publish()
@@ -275,7 +275,7 @@ def test_the_departure_of_an_old_connection_leaves_a_new_one_of_the_same_name_al
     assert s.story("a") == ["subscribed", "1"]
 
 
-def test_an_idle_room_is_told_its_head(scene: Callable[..., Scene]) -> None:
+def test_an_idle_room_is_sent_its_head(scene: Callable[..., Scene]) -> None:
     s = scene(head_interval=0.000001)
     s.reader.write(4)
     s.join("a")
@@ -283,7 +283,7 @@ def test_an_idle_room_is_told_its_head(scene: Callable[..., Scene]) -> None:
     assert s.story("a") == ["subscribed", "head 4"]
 
 
-def test_a_room_with_events_is_not_told_its_head(scene: Callable[..., Scene]) -> None:
+def test_a_room_with_events_is_not_sent_its_head(scene: Callable[..., Scene]) -> None:
     s = scene(head_interval=3600.0)
     s.join("a")
     for _ in range(10):

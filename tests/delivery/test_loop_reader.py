@@ -41,7 +41,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, redis
 
 
-def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_replies_arrive_whole_however_they_are_cut(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, received = Loop(), list[Any]()
     reader = LoopReader(loop, pair[0], received.append)
     reader.open()
@@ -52,7 +52,7 @@ def test_replies_are_heard_whole_however_they_are_cut(pair: tuple[socket.socket,
     reader.close()
 
 
-def test_many_replies_in_one_piece_are_heard_in_their_order(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_many_replies_in_one_piece_arrive_in_their_order(pair: tuple[socket.socket, socket.socket]) -> None:
     loop, received = Loop(), list[Any]()
     reader = LoopReader(loop, pair[0], received.append)
     reader.open()
@@ -62,7 +62,7 @@ def test_many_replies_in_one_piece_are_heard_in_their_order(pair: tuple[socket.s
     reader.close()
 
 
-def test_the_end_of_the_connection_is_told_and_nothing_is_watched_any_more(
+def test_the_end_of_the_connection_is_reported_and_its_descriptor_forgotten(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     loop, received = Loop(), list[Any]()
@@ -88,7 +88,7 @@ def test_what_is_not_the_protocol_ends_it(pair: tuple[socket.socket, socket.sock
     reader.close()
 
 
-def test_a_fault_of_the_hearer_ends_it_with_that_fault(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_fault_of_the_receiver_ends_it_with_that_fault(pair: tuple[socket.socket, socket.socket]) -> None:
     def take(reply: Any) -> None:
         raise KeyError(reply[0])
 

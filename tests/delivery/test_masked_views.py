@@ -111,7 +111,7 @@ def test_a_gap_is_filled_with_the_one_task_only(scene: Callable[..., Scene]) -> 
     assert received(s, "page")[-1] == skip(6, 8)
 
 
-def test_heads_and_resets_tell_a_place_and_nothing_else(scene: Callable[..., Scene]) -> None:
+def test_heads_and_resets_show_a_position_and_nothing_else(scene: Callable[..., Scene]) -> None:
     s = scene(head_interval=0.000001)
     s.reader.write(4, task=OTHERS)
     s.join("page", view=PAGE)
@@ -208,7 +208,7 @@ def test_live_states_that_a_view_took_in_part_are_not_sent_again(scene: Callable
     assert [payload["task_id"] for _, payload in received(s, "page")[1:]] == [f"t{number}" for number in range(5)]
 
 
-def test_what_a_lens_keeps_is_bounded_in_bytes_and_in_number() -> None:
+def test_what_a_masked_view_keeps_is_bounded_in_bytes_and_in_number() -> None:
     transport = FakeTransport()
     view = View(None, frozenset({"output"}))
     mask = MaskedView(INSTANCE, view, transport, 1000)

@@ -54,7 +54,7 @@ def aged(message: bytes, at: Any) -> bytes:
     return orjson.dumps({**orjson.loads(message), "at": at})
 
 
-def test_the_time_from_commit_to_client_is_measured_once_per_event_however_many_watch(
+def test_the_time_from_commit_to_client_is_measured_once_per_event_for_any_number_of_clients(
     scene: Callable[..., Scene],
 ) -> None:
     count, total = (
@@ -86,7 +86,7 @@ def test_an_event_that_the_database_brought_is_measured_too(scene: Callable[...,
     assert total() >= 2 * AGE
 
 
-def test_what_was_old_before_anybody_watched_is_not_measured(scene: Callable[..., Scene]) -> None:
+def test_events_older_than_the_first_subscription_are_not_measured(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
     s.reader.events = [replace(event, at=1.0) for event in s.reader.events]
@@ -152,7 +152,7 @@ def test_a_gap_of_several_pages_is_one_gap(scene: Callable[..., Scene]) -> None:
     assert fills() == {"lost_hint": 1}
 
 
-def test_a_gap_that_nobody_told_of_is_the_head_checks(scene: Callable[..., Scene]) -> None:
+def test_a_gap_that_no_message_showed_is_the_head_checks(scene: Callable[..., Scene]) -> None:
     fills = Fills()
     s = scene()
     s.join("a")
@@ -161,7 +161,7 @@ def test_a_gap_that_nobody_told_of_is_the_head_checks(scene: Callable[..., Scene
     assert fills() == {"head_check": 1}
 
 
-def test_a_gap_from_before_the_channel_was_heard_is_the_subscriptions_and_later_the_reconnections(
+def test_a_gap_older_than_the_channels_subscription_is_the_subscriptions_and_later_the_reconnections(
     scene: Callable[..., Scene],
 ) -> None:
     fills = Fills()
@@ -175,7 +175,7 @@ def test_a_gap_from_before_the_channel_was_heard_is_the_subscriptions_and_later_
     assert fills() == {"subscribe": 1, "reconnect": 1}
 
 
-def test_a_subscriber_that_knows_more_than_the_ring_shows_a_gap(scene: Callable[..., Scene]) -> None:
+def test_a_subscriber_that_knows_more_than_the_buffer_shows_a_gap(scene: Callable[..., Scene]) -> None:
     fills = Fills()
     s = scene()
     s.join("a")
@@ -196,7 +196,7 @@ def test_the_first_clients_resumption_is_read_for_all(scene: Callable[..., Scene
     assert fills() == {"resume": 1}
 
 
-def test_another_epoch_is_looked_into_and_resets_are_counted_by_reason(scene: Callable[..., Scene]) -> None:
+def test_another_epoch_is_read_from_the_database_and_resets_are_counted_by_reason(scene: Callable[..., Scene]) -> None:
     fills, resets = Fills(), Growth("swallowtail_resets_total", reason="epoch")
     s = scene()
     s.join("a")
@@ -209,7 +209,7 @@ def test_another_epoch_is_looked_into_and_resets_are_counted_by_reason(scene: Ca
     assert (fills(), resets()) == ({"epoch": 1}, 2)
 
 
-def test_a_subscription_that_the_ring_cannot_serve_is_a_miss(scene: Callable[..., Scene]) -> None:
+def test_a_subscription_that_the_buffer_cannot_serve_is_a_miss(scene: Callable[..., Scene]) -> None:
     misses = Growth("swallowtail_ring_misses_total", of="subscription")
     s = scene(ring_events=10)
     s.join("a")
@@ -222,7 +222,7 @@ def test_a_subscription_that_the_ring_cannot_serve_is_a_miss(scene: Callable[...
     assert misses() == 1
 
 
-def test_a_cursor_that_has_fallen_out_of_the_ring_is_one_miss(scene: Callable[..., Scene]) -> None:
+def test_a_cursor_behind_the_buffer_is_one_miss(scene: Callable[..., Scene]) -> None:
     misses = Growth("swallowtail_ring_misses_total", of="cursor")
     s = scene(client_backlog=16, ring_events=20)
     s.join("slow")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.delivery.clients.cursor import Cursor
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
@@ -84,8 +85,8 @@ class StaleSnapshotReader(DatabaseReader):
         super().__init__(*parts)
         self._before: Any = None
 
-    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        start = super().read_start(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+        start = super().read_start(instance_id, since, view)
         if start.snapshot is None:
             return start
         before, self._before = self._before or start.snapshot, start.snapshot

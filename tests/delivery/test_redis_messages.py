@@ -52,5 +52,5 @@ def spoiled(**fields: Any) -> bytes:
         live_message(40, base=3, rev=2).replace(b'"rev":2', b'"rev":"2"'),
     ],
 )
-def test_leaves_alone_what_it_cannot_use(message: bytes) -> None:
+def test_ignores_unusable_messages(message: bytes) -> None:
     assert read_message(message, INSTANCE) is None

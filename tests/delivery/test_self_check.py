@@ -52,10 +52,12 @@ def count(name: str, **labels: str) -> float:
 
 
 def await_state(hub: Hub, state: State) -> None:
-    wait_until(lambda: hub.redis_state.state == state, f"the hub is {state}", seen=lambda: hub.redis_state)
+    wait_until(lambda: hub.self_check.state.state == state, f"the hub is {state}", seen=lambda: hub.self_check.state)
 
 
-def test_a_probe_comes_back_and_its_way_is_measured(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
+def test_a_probe_comes_back_and_its_round_trip_is_measured(
+    new_hub: Callable[..., Hub], redis_server: RedisServer
+) -> None:
     returned, timed = count("swallowtail_probes_total", outcome="heard"), count("swallowtail_probe_seconds_count")
     hub = new_hub(redis_server.url)
     await_state(hub, "receives")
@@ -65,7 +67,7 @@ def test_a_probe_comes_back_and_its_way_is_measured(new_hub: Callable[..., Hub],
 
 
 @pytest.mark.parametrize("what", ["all", "messages"])
-def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
+def test_a_dead_subscription_of_a_living_redis_is_detected_and_replaced(
     new_hub: Callable[..., Hub], wire: DeafWire, what: What
 ) -> None:
     hub = new_hub(wire.url)
@@ -83,7 +85,7 @@ def test_a_dead_subscription_of_a_living_redis_is_noticed_and_made_anew(
     assert count("swallowtail_deaf") == 0
 
 
-def test_one_deaf_connection_is_replaced_by_one_that_hears(new_hub: Callable[..., Hub], wire: DeafWire) -> None:
+def test_one_deaf_connection_is_replaced_by_one_that_receives(new_hub: Callable[..., Hub], wire: DeafWire) -> None:
     hub = new_hub(wire.url, deaf_after=0.2)
     await_state(hub, "receives")
     subscribers, lost = wire.subscribers, count("swallowtail_probes_total", outcome="lost")
@@ -93,7 +95,7 @@ def test_one_deaf_connection_is_replaced_by_one_that_hears(new_hub: Callable[...
     assert wire.subscribers > subscribers
 
 
-def test_a_redis_that_stands_still_is_away_and_heard_again(
+def test_a_redis_that_is_suspended_is_away_and_its_messages_arrive_again(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)
@@ -106,7 +108,7 @@ def test_a_redis_that_stands_still_is_away_and_heard_again(
     await_state(hub, "receives")
 
 
-def test_a_redis_that_pauses_its_clients_is_away_and_heard_again(
+def test_a_redis_that_pauses_its_clients_is_away_and_its_messages_arrive_again(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url, publish_timeout=0.3)
@@ -118,9 +120,7 @@ def test_a_redis_that_pauses_its_clients_is_away_and_heard_again(
     await_state(hub, "receives")
 
 
-def test_killed_connections_are_made_again_without_deafness(
-    new_hub: Callable[..., Hub], redis_server: RedisServer
-) -> None:
+def test_killed_connections_are_replaced_and_never_deaf(new_hub: Callable[..., Hub], redis_server: RedisServer) -> None:
     hub = new_hub(redis_server.url)
     await_state(hub, "receives")
     reconnects = count("swallowtail_redis_reconnects_total")
@@ -130,18 +130,18 @@ def test_killed_connections_are_made_again_without_deafness(
     wait_until(lambda: count("swallowtail_redis_reconnects_total") > reconnects, "the listener connects again")
     returned = count("swallowtail_probes_total", outcome="heard")
     wait_until(lambda: count("swallowtail_probes_total", outcome="heard") > returned, "probes come back again")
-    assert hub.redis_state.state == "receives"
+    assert hub.self_check.state.state == "receives"
     assert count("swallowtail_probes_total", outcome="lost") == lost
 
 
-def test_a_redis_that_is_gone_is_away_and_heard_when_it_is_back(
+def test_a_redis_that_is_gone_is_away_and_its_messages_arrive_when_it_is_back(
     new_hub: Callable[..., Hub], redis_server: RedisServer
 ) -> None:
     hub = new_hub(redis_server.url)
     await_state(hub, "receives")
     redis_server.kill()
     await_state(hub, "away")
-    assert not hub.is_subscribed
+    assert not hub.subscriber.is_connected
     redis_server.start()
     await_state(hub, "receives")
 
@@ -156,7 +156,7 @@ def test_what_others_publish_to_the_probes_channel_proves_nothing(
     await_state(hub, "deaf")
     for message in (b"", b"x", b"0", b"999999", b"\xff"):
         hub.router.receive(channel, message)
-    assert hub.redis_state.state == "deaf"
+    assert hub.self_check.state.state == "deaf"
     with tcp_redis.client() as client:
         assert client.publish(channel, b"1") >= 1
-    assert hub.redis_state.state == "deaf"
+    assert hub.self_check.state.state == "deaf"

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
+from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader
 from swallowtail.app.delivery.log.snapshot_cache import SnapshotCache
@@ -38,9 +39,9 @@ class Scene:
         self.read = 0
         read_start = self.reader.read_start
 
-        def count(instance_id: str, since: Since | None) -> SubscriptionStart:
+        def count(instance_id: str, since: Since | None, view: View) -> SubscriptionStart:
             self.read += 1
-            return read_start(instance_id, since)
+            return read_start(instance_id, since, view)
 
         self.reader.read_start = count  # type: ignore[method-assign]
 
@@ -69,7 +70,7 @@ def scene() -> Iterator[Callable[..., Scene]]:
             each.hub.subscriptions.disconnect(name)
 
 
-def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) -> None:
+def test_clients_that_come_together_share_one_read(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
     starts = [s.come(f"c{number}", Since("old", number)) for number in range(50)]
@@ -78,7 +79,7 @@ def test_those_who_come_together_share_one_reading(scene: Callable[..., Scene]) 
     assert len({id(start.snapshot) for start in starts}) == 1
 
 
-def test_each_goes_on_from_the_head_of_what_it_was_given(scene: Callable[..., Scene]) -> None:
+def test_each_client_continues_from_the_head_of_its_snapshot(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
     s.come("first")
@@ -90,7 +91,7 @@ def test_each_goes_on_from_the_head_of_what_it_was_given(scene: Callable[..., Sc
     assert s.read == 1
 
 
-def test_a_snapshot_that_the_ring_does_not_reach_back_to_is_read_anew(scene: Callable[..., Scene]) -> None:
+def test_a_snapshot_older_than_the_buffer_is_read_again(scene: Callable[..., Scene]) -> None:
     s = scene(ring_events=10)
     s.come("first")
     for _ in range(11):
@@ -99,7 +100,7 @@ def test_a_snapshot_that_the_ring_does_not_reach_back_to_is_read_anew(scene: Cal
     assert s.read == 2
 
 
-def test_who_can_be_replayed_or_is_ahead_of_it_is_given_no_snapshot_of_others(scene: Callable[..., Scene]) -> None:
+def test_a_client_that_can_be_replayed_or_is_ahead_gets_no_shared_snapshot(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
     s.reader.prune(2)
@@ -112,7 +113,7 @@ def test_who_can_be_replayed_or_is_ahead_of_it_is_given_no_snapshot_of_others(sc
     assert s.come("another epoch", Since("two", 6)).mode == "snapshot"
 
 
-def test_a_snapshot_of_an_epoch_that_is_over_is_given_to_nobody(scene: Callable[..., Scene]) -> None:
+def test_a_snapshot_of_an_epoch_that_is_over_is_not_shared(scene: Callable[..., Scene]) -> None:
     s = scene()
     s.reader.write(5)
     s.come("first")
@@ -128,7 +129,8 @@ def test_a_snapshot_is_shared_for_its_time_only_and_then_forgotten() -> None:
     reader = FakeReader()
     reader.write(1)
     snapshots = SnapshotCache(reader, 0.05)
-    kept = snapshots.keep(reader.read_start(INSTANCE, FROM_NOTHING))
+    kept = reader.read_start(INSTANCE, FROM_NOTHING)
+    snapshots.keep(kept)
     assert snapshots.find(INSTANCE, FROM_NOTHING) is kept
     until = time.monotonic() + 0.06
     while time.monotonic() < until:
@@ -150,14 +152,14 @@ class CountingReader(DatabaseReader):
 
     snapshots = 0
 
-    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        start = super().read_start(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+        start = super().read_start(instance_id, since, view)
         self.snapshots += start.snapshot is not None
         return start
 
 
 def reconnect_together(deployment: Deployment, clients: int = 100) -> tuple[int, float, list[str]]:
-    """Let clients come in ten threads while events are written; return the snapshots read, the duration, and the faults."""
+    """Subscribe clients in ten threads while events are written; return snapshots read, seconds and faults."""
     author = Author(deployment)
     author.play()
     with Domain(deployment, reader=CountingReader) as domain:
@@ -193,7 +195,7 @@ def reconnecting(new_deployment: Callable[..., Deployment]) -> Deployment:
 
 
 @pytest.mark.service
-def test_a_herd_amid_continuous_publishing_is_told_the_truth_by_few_readings(reconnecting: Deployment) -> None:
+def test_many_clients_at_once_amid_continuous_publishing_get_the_truth_from_few_reads(reconnecting: Deployment) -> None:
     read, duration, faults = reconnect_together(reconnecting)
     assert faults == []
     assert read <= 1 + duration / 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Connection, Text, bindparam, cast, select
@@ -64,6 +64,12 @@ class Head:
     epoch: str
     seq: int
     min_seq: int
+
+    def check(self, epoch: str | None, seq: int) -> Literal["epoch", "too_old"] | None:
+        """Return why the log cannot be continued after a position; None if it can."""
+        if epoch not in (None, self.epoch) or seq > self.seq:
+            return "epoch"
+        return "too_old" if seq < self.min_seq else None
 
 
 @dataclass(frozen=True, slots=True)

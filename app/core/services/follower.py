@@ -125,11 +125,11 @@ class Follower:
         task = None if self._task_id is None else sight.task(self._task_id)
         if task is not None and task["instance_id"] != self._instance_id:
             raise NotFound("there is no such task", field="task_id")
-        after, reset = self.cursor, None
-        if self._epoch not in (None, head.epoch) or after > head.seq:
-            after, reset = head.min_seq, Reset(self._instance_id, "epoch")
-        elif after < head.min_seq:
-            after, reset = head.min_seq, None if self._wants_all else Reset(self._instance_id, "too_old")
+        reason = head.check(self._epoch, self.cursor)
+        after = self.cursor if reason is None else head.min_seq
+        reset = None
+        if reason == "epoch" or (reason == "too_old" and not self._wants_all):
+            reset = Reset(self._instance_id, reason)
         events = sight.events(self._instance_id, after, PAGE, self._task_id)
         is_full = len(events) == PAGE
         return _Page(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)

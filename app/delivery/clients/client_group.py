@@ -123,10 +123,10 @@ class ClientGroup:
 
     def _settle(self, cursor: Cursor) -> None:
         """Make a client current if its cursor has everything, and lagging otherwise."""
+        shared = self._shared
         if not self._current:
-            shared = self._shared
             shared.epoch, shared.seq, shared.stamp = self._buffer.epoch, self._buffer.last, self._live.stamp
-        if cursor.equals(self._shared):
+        if (cursor.seq, cursor.stamp, cursor.epoch) == (shared.seq, shared.stamp, shared.epoch):
             self._lagging.by_client.pop(cursor.client.id, None)
             self._current[cursor.client.id] = cursor.client
         else:

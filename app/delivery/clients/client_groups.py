@@ -1,4 +1,4 @@
-"""The clients of one instance, grouped by what they see: one group sees everything, and each restricted view has one."""
+"""Groups the clients of one instance by what they see: one group sees everything, each restricted view has its own."""
 
 from __future__ import annotations
 

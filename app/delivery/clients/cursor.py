@@ -24,19 +24,14 @@ class Cursor:
     pace: float = 0.0
     missed: bool = False
 
-    def equals(self, other: Cursor) -> bool:
-        """Return whether two cursors stand at the same position."""
-        return self.seq == other.seq and self.stamp == other.stamp and self.epoch == other.epoch
-
     def copy_for(self, client: Client) -> Cursor:
         """Return a cursor of another client at the same position."""
         return Cursor(client, self.epoch, self.seq, self.stamp)
 
     def collect(self, entries: Iterable[Entry], limit: int) -> list[Frame]:
-        """Return the frames of up to `limit` entries that follow the cursor, and move it past them.
+        """Return the frames of up to `limit` contiguous entries that follow the cursor, and move it past them.
 
-        `entries` are contiguous. Entries that were sent already are left out; the result is empty when they start
-        beyond the next number.
+        Entries that were sent already are left out; the result is empty when they start beyond the next number.
         """
         frames: list[Frame] = []
         for entry in entries:

@@ -42,12 +42,8 @@ class LiveStates:
         self._latest: dict[str, _Live] = {}
         self._marks: dict[str, _Mark] = {}
         self._tidy_at = _TIDY
-        self._stamp = 0
-
-    @property
-    def stamp(self) -> int:
-        """The stamp of the latest state; a cursor with this stamp is due nothing."""
-        return self._stamp
+        #: The stamp of the latest state; a cursor with this stamp is due nothing.
+        self.stamp = 0
 
     def settle(self, entries: Iterable[Entry], first: int) -> None:
         """Record new events, which void the live states before them. `first` is the earliest event in the buffer."""
@@ -74,14 +70,14 @@ class LiveStates:
         elif attempt == mark.attempt and (rev <= mark.rev or progress < mark.progress):
             return False
         mark.attempt, mark.rev, mark.progress = attempt, rev, progress
-        self._stamp += 1
+        self.stamp += 1
         self._latest.pop(task_id, None)
-        self._latest[task_id] = _Live(base_seq, self._stamp, frame)
+        self._latest[task_id] = _Live(base_seq, self.stamp, frame)
         return True
 
     def collect(self, cursor: Cursor, mask: MaskedView | None = None) -> list[Frame]:
         """Return the states that the cursor may see and was not sent, oldest first, and move its stamp past them."""
-        if cursor.stamp >= self._stamp:
+        if cursor.stamp >= self.stamp:
             return []
         frames = []
         for task_id, live in self._latest.items():

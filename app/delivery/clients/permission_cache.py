@@ -27,13 +27,9 @@ class PermissionCache:
         self._on_stale = on_stale
         self._lock = threading.Lock()
         self._allowed: set[tuple[Actor, str]] = set()
-        self._version = 0
+        #: The latest permission version that this process knows.
+        self.version = 0
         self._is_stale = False
-
-    @property
-    def version(self) -> int:
-        """The latest permission version that this process knows."""
-        return self._version
 
     def allows(self, actor: Actor, instance_id: str) -> bool:
         """Return whether an actor is known to be allowed; on False only the database can decide."""
@@ -42,22 +38,20 @@ class PermissionCache:
     def authorize(self, actor: Actor, instance_id: str) -> int:
         """Ask the database whether an actor may subscribe; returns the permission version of the decision.
 
-        Raises:
-            Unauthenticated, NotFound, Forbidden: see `permissions.require`.
-            Unavailable: the database is away.
+        Raises as `permissions.require`, and Unavailable.
         """
         if actor.is_trusted:
-            return self._version
+            return self.version
         version = self._reader.authorize_instance(actor, instance_id)
         with self._lock:
-            if version >= self._version and len(self._allowed) < _MOST:
+            if version >= self.version and len(self._allowed) < _MOST:
                 self._allowed.add((actor, instance_id))
         return version
 
     def confirm(self, version: int) -> None:
         """Record that a subscription started by a decision of a version; an old one makes all clients be reviewed."""
         with self._lock:
-            is_old = version < self._version
+            is_old = version < self.version
         if is_old:
             self.mark_stale()
             self._on_stale()
@@ -70,19 +64,17 @@ class PermissionCache:
     def update(self, version: int) -> bool:
         """Record the present version; returns whether clients have to be reviewed."""
         with self._lock:
-            changed = version != self._version or self._is_stale
+            changed = version != self.version or self._is_stale
             self._is_stale = False
-            if version != self._version:
+            if version != self.version:
                 self._allowed.clear()
-                self._version = version
+                self.version = version
         return changed
 
     def replace_token(self, client: Client, actor: Actor) -> None:
-        """Give a client a new token, which must stand for the same bearer as its present one.
+        """Give a client a new token, which must stand for the same bearer as its present one, with the same rights.
 
-        Raises:
-            NotFound: the client is being disconnected, or its subscriptions are not allowed for this token.
-            Forbidden: the token stands for another bearer, or has other rights.
+        Raises NotFound when the client is being disconnected or its subscriptions are not allowed, and Forbidden.
         """
         if not actor.has_same_bearer(client.actor):
             raise Forbidden("this token belongs to another user or has other rights", field="token")

@@ -1,7 +1,4 @@
-"""Reads an instance's head, events and subscription starts from the database, and asks it who has access.
-
-Reads wait only briefly: while the database is away, messages from Redis are still delivered, and the caller asks again.
-"""
+"""Reads heads, events, subscription starts and permissions from the database, waiting only briefly while it is away."""
 
 from __future__ import annotations
 
@@ -67,12 +64,8 @@ class DatabaseReader:
                 heads |= read_heads(session, instance_ids[start : start + HEADS_PER_QUERY])
         return heads
 
-    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        """Return how a subscription starts. Raises NotFound when the instance does not exist."""
-        return self.read_start_for(FULL, instance_id, since)
-
-    def read_start_for(self, view: View, instance_id: str, since: Since | None) -> SubscriptionStart:
-        """Return how the subscription of a client with a view starts. Raises as `read_start` does."""
+    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+        """Return how the subscription of a client starts. Raises NotFound when the instance does not exist."""
         with self._reading() as session:
             head = read_head(session, instance_id)
             if head is None:
@@ -109,8 +102,7 @@ class DatabaseReader:
 
     def can_replay(self, head: Head, since: Since) -> bool:
         """Return whether every event after a position can be replayed."""
-        inside = head.min_seq <= since.seq <= head.seq
-        return since.epoch == head.epoch and inside and head.seq - since.seq <= self._settings.replay_limit
+        return head.check(since.epoch, since.seq) is None and head.seq - since.seq <= self._settings.replay_limit
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:

@@ -20,12 +20,10 @@ class SnapshotCache:
         self._seconds = seconds
         self._kept: dict[str, tuple[float, SubscriptionStart]] = {}
 
-    def keep(self, start: SubscriptionStart) -> SubscriptionStart:
-        """Keep a start that was just read if it has a snapshot; returns it."""
-        if start.snapshot is None or not self._seconds:
-            return start
-        self._kept[start.instance_id] = (time.monotonic() + self._seconds, start)
-        return start
+    def keep(self, start: SubscriptionStart) -> None:
+        """Keep a start with a snapshot that was just read."""
+        if self._seconds:
+            self._kept[start.instance_id] = (time.monotonic() + self._seconds, start)
 
     def find(self, instance_id: str, since: Since | None) -> SubscriptionStart | None:
         """Return a kept snapshot that a subscription with this position may start from."""

@@ -86,7 +86,7 @@ class SelfCheck:
     def _check(self) -> None:
         try:
             self._publish()
-            self._judge()
+            self._replace_if_silent()
         except Exception:
             self._set_state("away", "the self-check failed; the log says why")
             raise
@@ -111,7 +111,7 @@ class SelfCheck:
             if self._number in self._pending and self._silent_since is None:
                 self._silent_since = sent_at
 
-    def _judge(self) -> None:
+    def _replace_if_silent(self) -> None:
         with self._lock:
             since = self._silent_since
         if since is None or (silence := time.monotonic() - since) < self._settings.deaf_after:

@@ -1,7 +1,6 @@
 """Subscribes one web process to the Redis channels that its clients need, in a thread or in the event loop.
 
-After each reconnection, within a second of Redis's return, it reports every channel: what was published meanwhile did not
-arrive.
+After each reconnection it reports every channel: what was published meanwhile did not arrive.
 """
 
 from __future__ import annotations
@@ -38,11 +37,10 @@ class Subscriber(RedisSubscriber):
     def start(
         self, receive: Callable[[str, bytes], None], joined: Callable[[str], None], loop: Loop | None = None
     ) -> None:
-        """Start to receive; Redis may be away.
+        """Start to receive, in `loop` if there is one; the thread then only keeps the connection. Redis may be away.
 
         `receive(channel, message)` and `joined(channel)` must not block. `joined` is called whenever a subscription has
-        started: earlier messages did not arrive. With a loop, messages are received in it, and the thread only keeps
-        the connection.
+        started: earlier messages did not arrive.
         """
         self._receive, self._joined, self._loop = receive, joined, loop
         self._thread = threading.Thread(target=self._run, name="redis_subscriber", daemon=True)

@@ -1,4 +1,4 @@
-"""Takes messages from Redis and reads from the database into one instance's buffer, and passes the events to clients."""
+"""Takes messages from Redis and pages from the database into one instance's buffer, and passes events to clients."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Compares the heads of all streams with the database, which finds every event that no message announced.
 
 All streams are compared every `head_check` seconds; in between, only those whose channel was just subscribed to, since
-earlier messages did not arrive. A process that subscribes to thousands of instances thus compares each of them once
-soon, and not all of them each time.
+earlier messages did not arrive.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -31,17 +31,6 @@ log = structlog.get_logger(__name__)
 READ_PAUSE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _HeadResult:
-    head: Head | None
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Departure:
-    client: Client
-
-
 class InstanceStream:
     """One instance with its mailbox, its clients and its position in the log. Safe for threads."""
 
@@ -55,9 +44,7 @@ class InstanceStream:
         *,
         after: int | None = None,
     ) -> None:
-        """`after` is where the first client stands if that is behind the head: the buffer starts there, so that it
-        serves all clients that reconnect at once.
-        """
+        """`after`: where the first client stands if behind the head; the buffer starts there, also for the others."""
         self.instance_id = instance_id
         #: Subscriptions being started, which keep the stream from ending. Guarded by the lock of the registry.
         self.holds = 0
@@ -65,7 +52,8 @@ class InstanceStream:
         self._join_seconds = settings.join_seconds
         self._lock = threading.RLock()
         self._woken = threading.Event()
-        self._mailbox: deque[bytes | _HeadResult | _Departure] = deque()
+        #: Messages, and what else to do in turn.
+        self._mailbox: deque[bytes | Callable[[], None]] = deque()
         self.intake = EventIntake(instance_id, head, settings, transport, after)
         self.admission = Admission(self.intake, self._lock, self._woken.set, settings.replay_limit)
         # Bound once: every message uses them.
@@ -103,14 +91,14 @@ class InstanceStream:
             cause = "reconnect" if self._was_joined else "subscribe"
             self._is_joined_anew, self._was_joined = False, True
         if head is None or head.epoch != buffer.epoch or head.seq > buffer.last or buffer.has_gap:
-            self._post(_HeadResult(head, cause))
+            self._post(partial(self.intake.receive_head, head, cause))
         else:
             # No event is missing: the thread need not wake.
             self.intake.head = head
 
     def leave(self, client: Client) -> None:
         """Remove a client whose connection is gone. Takes no lock: it may be called in the middle of a send."""
-        self._post(_Departure(client))
+        self._post(partial(self._groups.dismiss, client))
 
     def wake(self) -> None:
         """Make the thread run at once."""
@@ -135,11 +123,7 @@ class InstanceStream:
                 return
 
     def turn(self) -> None:
-        """Take what has arrived, read missing events, and send everything that is due.
-
-        Raises:
-            Unavailable: the database is away; what is in the buffer has been sent.
-        """
+        """Take what has arrived, read missing events, and send what is due. Raises Unavailable once that is sent."""
         with self._lock:
             self._turned_at = time.monotonic()
             self._read_mailbox()
@@ -174,12 +158,10 @@ class InstanceStream:
     def _read_mailbox(self) -> None:
         while self._mailbox:
             item = self._mailbox.popleft()
-            if isinstance(item, _Departure):
-                self._groups.dismiss(item.client)
-            elif isinstance(item, _HeadResult):
-                self.intake.receive_head(item.head, item.cause)
-            else:
+            if isinstance(item, bytes):
                 self._receive_message(item)
+            else:
+                item()
 
     def _next_read(self) -> int | None:
         """Return the number after which to read: the end of the buffer if it has a gap, or the hindmost cursor."""
@@ -196,8 +178,8 @@ class InstanceStream:
                 READS.labels("replay").inc()
             return hindmost
 
-    def _post(self, item: _HeadResult | _Departure) -> None:
-        self._mailbox.append(item)
+    def _post(self, change: Callable[[], None]) -> None:
+        self._mailbox.append(change)
         self._woken.set()
 
     def _pause(self) -> float:

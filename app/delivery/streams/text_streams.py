@@ -1,7 +1,6 @@
 """Passes the streamed text of tasks on to the clients that read it.
 
-Text is live state: a slow reader misses pieces, notices by their offsets, and finds the whole text in the step's durable
-event.
+A slow reader misses pieces, notices by their offsets, and finds the whole text in the step's durable event.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def list_events(instance_id: str, query: EventQuery) -> Response:
 
 def _check_position(head: Head, query: EventQuery) -> None:
     details = {"epoch": head.epoch, "head": head.seq, "min_seq": head.min_seq}
-    if query.since > head.seq or query.epoch not in (None, head.epoch):
-        raise Gone("epoch", "this position belongs to another log", details)
-    if query.since < head.min_seq:
-        raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", details)
+    match head.check(query.epoch, query.since):
+        case "epoch":
+            raise Gone("epoch", "this position belongs to another log", details)
+        case "too_old":
+            raise Gone("too_old", f"events up to {head.min_seq} are no longer stored", details)

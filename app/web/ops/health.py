@@ -95,16 +95,16 @@ def _count_connections(runtime: Runtime, budget: Budget) -> Component:
 
 def check_hub(hub: Hub) -> Component:
     """Check that the hub runs and receives messages from Redis."""
-    if not hub.is_running:
+    if not hub.head_check.is_running:
         return _state(DOWN, "not running")
-    if not hub.is_subscribed:
+    if not hub.subscriber.is_connected:
         return _state(DEGRADED, "running without Redis messages; events are found by the head check")
     return _state(OK, "running")
 
 
 def check_redis(hub: Hub) -> Component:
     """Check that messages of this process return through Redis. Opens no connection."""
-    redis = hub.redis_state
+    redis = hub.self_check.state
     if redis.state == "receives":
         return _state(OK, redis.detail)
     return _state(DEGRADED, f"{redis.detail}; events are found by the head check")

@@ -63,7 +63,7 @@ class Pair:
         self.processes = [Process(deployment.runtime(), self.tenants.tokens, clock) for clock in self.clocks]
         for process in self.processes:
             process.hub.start()
-            wait_until(lambda process=process: process.hub.is_subscribed, "Redis is connected")  # type: ignore[misc]
+            wait_until(lambda process=process: process.hub.subscriber.is_connected, "Redis is connected")  # type: ignore[misc]
             process.monitor.start()
             for name, token in (("vera", self.vera), ("page", self.page)):
                 process.connect(name, token)
@@ -96,7 +96,7 @@ def pair(new_deployment: Callable[..., Deployment]) -> Iterator[Pair]:
     pair.close()
 
 
-def test_news_through_redis_cut_off_in_every_process_without_the_clock(pair: Pair) -> None:
+def test_access_messages_cut_off_clients_in_every_process_before_the_next_check(pair: Pair) -> None:
     pair.tenants.remove(pair.instance_id, "vera")
     pair.await_end("vera", "reset revoked")
     pair.tenants.revoke(pair.page)
@@ -116,15 +116,15 @@ def test_news_through_redis_cut_off_in_every_process_without_the_clock(pair: Pai
         assert process.transport.story("page") == ["reset revoked", "expelled: revoked"]
 
 
-def test_the_clock_cannot_be_set_slower_than_what_is_promised() -> None:
+def test_the_access_check_cannot_be_set_slower_than_promised() -> None:
     with pytest.raises(ValidationError, match="access_check"):
         make_settings(access_check=2.1)
 
 
-def test_without_redis_the_clock_alone_cuts_off_within_what_is_set(pair: Pair) -> None:
+def test_without_redis_the_access_check_alone_cuts_off_within_its_interval(pair: Pair) -> None:
     pair.deployment.redis.kill()
     for process in pair.processes:
-        wait_until(lambda process=process: not process.hub.is_subscribed, "Redis is missed")  # type: ignore[misc]
+        wait_until(lambda process=process: not process.hub.subscriber.is_connected, "Redis is missed")  # type: ignore[misc]
     pair.await_rest()
     pair.tenants.revoke(pair.page)
     for process in pair.processes:

@@ -1,4 +1,4 @@
-"""Clients lose what they may no longer see, also when changes race with the review; each race is also run with a mistake.
+"""Clients lose what they may no longer see, also when changes race with the review; each race also runs with a fault.
 
 A real database and the real hub; the tests run each step, and choose what interrupts it.
 """
@@ -69,7 +69,7 @@ def test_control_a_subscription_on_an_old_decision_is_caught(s: MonitoredInstanc
     assert removed_while_subscribing(s, moment) == ["subscribed", "1"]
 
 
-def test_a_text_that_is_no_longer_theirs_is_left_with_its_room(s: MonitoredInstance) -> None:
+def test_a_client_that_loses_access_to_a_text_leaves_its_room(s: MonitoredInstance) -> None:
     task_id = write(s.rt)
     s.process.connect("ann", s.ann)
     s.process.reader.meanwhile = s.remove_and_review
@@ -98,7 +98,7 @@ def test_a_role_that_is_lowered_and_raised_again_costs_its_member_nothing(s: Mon
     assert s.process.rooms == {("witness", "mine"), ("ann", "mine")}
 
 
-def test_a_membership_that_ends_and_begins_again_before_anybody_looks_costs_nothing(s: MonitoredInstance) -> None:
+def test_a_membership_that_ends_and_begins_again_before_a_review_costs_nothing(s: MonitoredInstance) -> None:
     s.process.connect("ann", s.ann)
     s.process.subscribe("ann")
     s.remove()
@@ -126,16 +126,16 @@ def review_twice(s: MonitoredInstance) -> list[str]:
     return s.story("page")
 
 
-def test_a_look_that_could_not_be_finished_is_made_again(s: MonitoredInstance) -> None:
+def test_a_review_that_could_not_be_finished_is_repeated(s: MonitoredInstance) -> None:
     assert review_twice(s) == ["subscribed", "reset revoked", "expelled: revoked"]
 
 
-def test_control_taking_an_unfinished_look_for_one_is_caught(s: MonitoredInstance) -> None:
+def test_control_counting_an_unfinished_review_is_caught(s: MonitoredInstance) -> None:
     s.hub.permissions.mark_stale = lambda: None  # type: ignore[method-assign]
     assert review_twice(s) == ["subscribed"]
 
 
-def test_one_that_cannot_be_cut_off_keeps_nobody_else(s: MonitoredInstance) -> None:
+def test_a_client_that_cannot_be_cut_off_does_not_keep_the_others(s: MonitoredInstance) -> None:
     token = s.page()
     for name in ("one", "two", "three"):
         s.process.connect(name, token)

@@ -1,4 +1,4 @@
-"""A client's token expires, is revoked or is replaced while the monitor reviews it; each race is also run with a mistake."""
+"""A token expires, is revoked or is replaced while the monitor reviews its client; each race also runs with a fault."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_token_that_is_refreshed_as_it_expires_stays(s: MonitoredInstance) -> 
     assert refreshed_as_it_expires(s) == ["subscribed", "1"]
 
 
-def test_control_ending_whoever_has_another_token_by_now_is_caught(s: MonitoredInstance) -> None:
+def test_control_ending_a_client_that_has_another_token_by_now_is_caught(s: MonitoredInstance) -> None:
     s.hub.permissions.end = lambda client, actor: True  # type: ignore[method-assign]
     assert refreshed_as_it_expires(s) == ["subscribed", "reset expired", "expelled: expired"]
 

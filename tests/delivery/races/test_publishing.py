@@ -171,7 +171,7 @@ def _publish(domain: Domain, events: Any) -> Any:
     return events
 
 
-def test_a_rollback_is_silence(deployment: Deployment) -> None:
+def test_a_rollback_publishes_nothing(deployment: Deployment) -> None:
     assert roll_back(deployment, announce_early=False) == []
 
 

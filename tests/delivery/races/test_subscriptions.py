@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from swallowtail.app.core.security.field_mask import FULL, View
 from swallowtail.app.delivery.hub import Hub
 from swallowtail.app.delivery.log.database_reader import DatabaseReader, Page
 from swallowtail.app.delivery.wire import Since, SubscriptionStart
@@ -53,11 +54,11 @@ def come_and_go(deployment: Deployment, hub: type[Hub]) -> list[str]:
         return [fault for viewer in viewers for fault in viewer.faults()]
 
 
-def test_nothing_follows_a_goodbye_and_the_last_word_counts(deployment: Deployment) -> None:
+def test_nothing_follows_an_unsubscription_and_the_last_request_counts(deployment: Deployment) -> None:
     assert come_and_go(deployment, Hub) == []
 
 
-def test_control_goodbye_before_the_end_is_caught(deployment: Deployment) -> None:
+def test_control_confirming_an_unsubscription_before_the_end_is_caught(deployment: Deployment) -> None:
     assert any("without a subscription" in fault for fault in come_and_go(deployment, TalkativeHub))
 
 
@@ -68,8 +69,8 @@ class DroppingReader(DatabaseReader):
         super().__init__(*parts)
         self.in_the_middle: Callable[[], None] = lambda: None
 
-    def read_start(self, instance_id: str, since: Since | None) -> SubscriptionStart:
-        start = super().read_start(instance_id, since)
+    def read_start(self, instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
+        start = super().read_start(instance_id, since, view)
         self.in_the_middle()
         return start
 
@@ -191,7 +192,7 @@ def _resets(domain: Domain) -> list[str]:
     ]
 
 
-def test_retention_during_a_replay_is_told_and_never_a_silent_gap(deployment: Deployment) -> None:
+def test_retention_during_a_replay_is_a_reset_and_never_a_silent_gap(deployment: Deployment) -> None:
     faults, resets = prune_during_replay(deployment)
     assert faults == []
     assert resets
@@ -228,11 +229,11 @@ def restart(
         return faults + _wrong_screens(domain, viewers)
 
 
-def test_another_epoch_is_told_and_everybody_begins_again(deployment: Deployment) -> None:
+def test_another_epoch_resets_every_client(deployment: Deployment) -> None:
     assert restart(deployment, mistake=nullcontext()) == []
 
 
-def test_control_another_epoch_without_a_word_is_caught(deployment: Deployment) -> None:
+def test_control_another_epoch_without_a_reset_is_caught(deployment: Deployment) -> None:
     assert any("after" in fault for fault in restart(deployment, mistake=silent_epochs()))
 
 

@@ -74,7 +74,7 @@ def delivering(tmp_path: Path, redis_server: RedisServer) -> Iterator[WebApp]:
 
 @pytest.mark.service
 def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
-    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub receives its own messages")
+    wait_until(lambda: delivering.web.hub.self_check.state.state == "receives", "the hub receives its own messages")
     body = expect_json(delivering.client.get("/readyz"))
     assert (body["status"], _states(body)) == (
         "ok",
@@ -84,7 +84,7 @@ def test_with_everything_there_delivery_works(delivering: WebApp) -> None:
 
 @pytest.mark.service
 def test_readiness_opens_no_connection_of_its_own(delivering: WebApp, redis_server: RedisServer) -> None:
-    wait_until(lambda: delivering.web.hub.redis_state.state == "receives", "the hub receives its own messages")
+    wait_until(lambda: delivering.web.hub.self_check.state.state == "receives", "the hub receives its own messages")
     with redis_server.client() as client:
         before = client.info("stats")["total_connections_received"]
         for _ in range(20):
@@ -101,7 +101,9 @@ def test_a_process_that_receives_nothing_reports_it(tmp_path: Path, redis_binary
         announce(web_app.rt.db, "worker", [], interval=10_000)
         web_app.web.hub.start()
         try:
-            wait_until(lambda: web_app.web.hub.redis_state.state == "receives", "the hub receives its own messages")
+            wait_until(
+                lambda: web_app.web.hub.self_check.state.state == "receives", "the hub receives its own messages"
+            )
             wire.deafen("messages", lasting=True)
 
             def reason() -> str:
