@@ -14,19 +14,19 @@ io.on("connection", (socket) => {
     socket.emit("subscribed", { instance_id: wanted.instance_id });
     ack?.({ ok: true });
   });
-  socket.on("message", (...given) => socket.emit("message-back", ...given));
-  socket.on("message-with-ack", (...given) => given.pop()(...given));
+  socket.on("message", (...fields) => socket.emit("message-back", ...fields));
+  socket.on("message-with-ack", (...fields) => fields.pop()(...fields));
   socket.on("burst", (count) => {
     for (let number = 0; number < count; number++) socket.emit("note", number);
   });
-  socket.on("ask", (...given) => {
-    socket.emit("question", ...given, (...told) => socket.emit("answered", ...told));
+  socket.on("ask", (...fields) => {
+    socket.emit("question", ...fields, (...answer) => socket.emit("answered", ...answer));
   });
   socket.on("enter", (name, ack) => {
     socket.join(name);
     ack();
   });
-  socket.on("tell", (rooms, ...given) => io.in(rooms).emit("told", ...given));
+  socket.on("send", (rooms, ...fields) => io.in(rooms).emit("sent", ...fields));
   socket.on("leave-me", () => {
     socket.emit("last");
     socket.disconnect();
@@ -37,7 +37,7 @@ io.of("/closed").use((socket, next) => {
 });
 io.of("/custom").on("connection", (socket) => {
   socket.emit("auth", socket.handshake.auth);
-  socket.on("message", (...given) => socket.emit("message-back", ...given));
-  socket.on("message-with-ack", (...given) => given.pop()(...given));
+  socket.on("message", (...fields) => socket.emit("message-back", ...fields));
+  socket.on("message-with-ack", (...fields) => fields.pop()(...fields));
 });
 server.listen(Number(process.env.ECHO_PORT), "127.0.0.1", () => console.log("listening"));

@@ -49,7 +49,7 @@ export class ConnectionKeeper {
     listen("connect", () => this.#opened());
     listen("disconnect", (reason) => this.#lost(reason));
     listen("connect_error", (fault) => this.#refused(fault));
-    listen("restarting", ({ retry_after_ms: pause }) => this.#stepAside(pause));
+    listen("restarting", ({ retry_after_ms: pause }) => this.#closeAndReconnect(pause));
     for (const [name, handler] of Object.entries(handlers)) listen(name, handler);
     return new Promise((resolve, reject) => {
       socket.once("connect", () => resolve());
@@ -120,7 +120,7 @@ export class ConnectionKeeper {
   }
 
   /** The server restarts, and assigns each client a time of its own to reconnect. */
-  #stepAside(pause) {
+  #closeAndReconnect(pause) {
     // A connection that this side closes is not opened again by socket.io-client at a time of its own.
     this.#socket.disconnect();
     this.#reconnectIn(pause);

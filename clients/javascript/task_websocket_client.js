@@ -135,7 +135,7 @@ export class TaskWebSocketClient {
 
   // --- Methods to override --------------------------------------------------------------------------------------
 
-  /** The server sent its greeting. @param {object} payload */
+  /** The server confirmed the connection. @param {object} payload */
   handleConnected(payload) {}
 
   /** The connection is gone; it comes back by itself unless `disconnect` was called. @param {string} reason */

@@ -17,7 +17,7 @@ class Handlers:
     """All do nothing until overridden. They run one at a time, in the order of events."""
 
     def handle_connected(self, payload: Payload) -> None:
-        """The server sent its greeting."""
+        """The server confirmed the connection."""
 
     def handle_disconnected(self, reason: str) -> None:
         """The connection is gone; it comes back by itself unless `disconnect` was called."""

@@ -46,7 +46,7 @@ class SubscriptionBook:
     ) -> None:
         """Begin without subscriptions.
 
-        `post` has a function called in the thread of the book; `changed` is called when a position or state may have changed.
+        `post` calls a function in the thread of the book; `changed` is called when a position or state may differ.
         """
         self._handlers = handlers
         self._times = times

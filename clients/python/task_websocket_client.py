@@ -13,8 +13,8 @@
 
 Needs `python-socketio[client]` and the files beside this one. Each numbered event reaches the handlers once and in
 order; after a lost connection the client subscribes again from the last number that it applied. A server without
-numbers (section 1 of docs/protocol.md) works too, without that guarantee. All handlers run in one thread that the client
-starts; any thread may call its methods.
+numbers (section 1 of docs/protocol.md) works too, without that guarantee. All handlers run in one thread of the client;
+any thread may call its methods.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ REWORD_LATER = {
     "docs/serving.md",
     "docs/states.md",
     "tests/browser/page_actions.py",
-    "tests/chaos/",
     "tests/cli/test_cli_audit.py",
     "tests/cli/test_pruned_audit.py",
     "tests/core/",

@@ -2,8 +2,6 @@
 
 SPLIT_LATER = {
     "app/core/queries/authorized.py",
-    "tests/clients/test_python_client.py",
-    "tests/conformance/echo.py",
     "tests/core/audit/test_audit_log.py",
     "tests/core/config/test_settings.py",
     "tests/core/coordination/test_clock_jumps.py",

@@ -1,8 +1,8 @@
 """Thousands of raw WebSocket clients in one process that reconnect by themselves and check every event number.
 
-Run as `python -m tests.chaos.reconnecting_clients PORT CLIENTS INSTANCE…`; client i watches instance i modulo their
-number. Each reconnects when the server asks for it (`restarting`, `busy`); after any other loss it reconnects within a
-second. A line on standard input requests a report as one line of JSON; the end of the input ends the process.
+Run as `python -m tests.chaos.reconnecting_clients PORT CLIENTS INSTANCE…`; client i subscribes to instance i modulo
+their number. Each reconnects when the server asks for it (`restarting`, `busy`); after any other loss it reconnects
+within a second. A line on standard input requests a report as one line of JSON; the end of the input ends the process.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def handshake(port: int) -> bytes:
 class Client:
     """One client over all its connections: the last number it received, and whether each was the expected one."""
 
-    __slots__ = ("appointment", "data", "epoch", "instance_id", "last", "phase", "sock", "upgraded")
+    __slots__ = ("data", "epoch", "instance_id", "last", "phase", "reconnect_in", "sock", "upgraded")
 
     def __init__(self, instance_id: str) -> None:
         self.instance_id = instance_id
         self.sock: socket.socket | None = None
         self.epoch = ""
         self.last: int | None = None
-        self.appointment: float | None = None
+        self.reconnect_in: float | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -87,7 +87,7 @@ class Clients:
                     sys.stdout.write(json.dumps(self._report()) + "\n")
                     sys.stdout.flush()
                 elif mask & selectors.EVENT_WRITE:
-                    self._greet(key.data)
+                    self._send_handshake(key.data)
                 else:
                     self._read(key.data)
             while self._plans and self._plans[0][0] <= time.monotonic():
@@ -114,7 +114,7 @@ class Clients:
         client.sock.connect_ex(("127.0.0.1", self.port))
         self.selector.register(client.sock, selectors.EVENT_WRITE, client)
 
-    def _greet(self, client: Client) -> None:
+    def _send_handshake(self, client: Client) -> None:
         assert client.sock is not None
         try:
             client.sock.send(handshake(self.port) + frame("40"))
@@ -130,7 +130,7 @@ class Clients:
         if client.phase == "live":
             self.counts["losses"] += 1
         client.phase, client.sock = "away", None
-        wait, client.appointment = client.appointment, None
+        wait, client.reconnect_in = client.reconnect_in, None
         self._later(random.uniform(0, SPREAD) if wait is None else wait, lambda: self._open(client))
 
     def _read(self, client: Client) -> None:
@@ -144,42 +144,42 @@ class Clients:
             return
         client.data += chunk
         if not client.upgraded:
-            _, found, rest = client.data.partition(HANDSHAKE_END)
-            if not found:
+            _, separator, rest = client.data.partition(HANDSHAKE_END)
+            if not separator:
                 return
             client.upgraded, client.data = True, rest
-        for packet in self._take_frames(client):
-            self._take(client, packet)
+        for packet in self._split_frames(client):
+            self._receive(client, packet)
 
-    def _take_frames(self, client: Client) -> list[bytes]:
-        packets, data, place = [], client.data, 0
-        while len(data) - place >= 2:
-            size, start = data[place + 1], place + 2
+    def _split_frames(self, client: Client) -> list[bytes]:
+        packets, data, start_at = [], client.data, 0
+        while len(data) - start_at >= 2:
+            size, start = data[start_at + 1], start_at + 2
             if size >= 126:
                 width = 2 if size == 126 else 8
                 size, start = int.from_bytes(data[start : start + width], "big"), start + width
             if len(data) < start + size:
                 break
-            if data[place] == 0x81:
+            if data[start_at] == 0x81:
                 packets.append(data[start : start + size])
-            place = start + size
-        client.data = data[place:]
+            start_at = start + size
+        client.data = data[start_at:]
         return packets
 
-    def _take(self, client: Client, packet: bytes) -> None:
+    def _receive(self, client: Client, packet: bytes) -> None:
         if packet == b"2":
             self._send(client, "3")
         elif packet.startswith(b"40"):
             self._subscribe(client)
         elif packet.startswith(b"43"):
-            self._take_answer(client, json.loads(packet[packet.index(b"[") :])[0])
+            self._receive_answer(client, json.loads(packet[packet.index(b"[") :])[0])
         elif packet.startswith(b"42"):
             name, payload = json.loads(packet[2:])
             if "id" in payload:
-                self._take_event(client, payload)
+                self._receive_event(client, payload)
             elif name == "restarting":
                 self.counts["restarting"] += 1
-                client.appointment = payload["retry_after_ms"] / 1000
+                client.reconnect_in = payload["retry_after_ms"] / 1000
             elif name == "reset":
                 self.faults.append(f"reset: {payload['reason']}")
 
@@ -197,7 +197,7 @@ class Clients:
             # Remaining data is read before the end of the connection.
             self.counts["unsent"] += 1
 
-    def _take_answer(self, client: Client, answer: dict[str, Any]) -> None:
+    def _receive_answer(self, client: Client, answer: dict[str, Any]) -> None:
         if answer["ok"]:
             if client.last is None:
                 client.epoch, client.last = answer["epoch"], answer["head"]
@@ -212,7 +212,7 @@ class Clients:
         else:
             self.faults.append(f"refused: {answer['error']}")
 
-    def _take_event(self, client: Client, event: dict[str, Any]) -> None:
+    def _receive_event(self, client: Client, event: dict[str, Any]) -> None:
         if client.last is None or event["seq"] != client.last + 1 or event["epoch"] != client.epoch:
             self.faults.append(f"{event['seq']} after {client.last}")
         client.last = event["seq"]

@@ -84,7 +84,7 @@ class StockClient:
 
     def __init__(self, url: str) -> None:
         self.notes: list[int] = []
-        self.joined = 0
+        self.subscriptions = 0
         self._client = socketio.Client(
             reconnection_delay=0.05, reconnection_delay_max=0.2, handle_sigint=False, logger=False
         )
@@ -99,4 +99,4 @@ class StockClient:
         self._client.shutdown()
 
     def _count(self, _: Any) -> None:
-        self.joined += 1
+        self.subscriptions += 1

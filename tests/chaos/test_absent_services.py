@@ -24,7 +24,7 @@ PROBED = [*BEGINNING, "1: step-1 in_progress", "1: step-1 completed", "1: 100%",
 
 
 @contextmanager
-def locked(deployment: Deployment) -> Iterator[None]:
+def database_locked(deployment: Deployment) -> Iterator[None]:
     """Hold the write lock of the SQLite database, as a backup or a blocked program does."""
     connection = sqlite3.connect(deployment.root / "swallowtail.db", isolation_level=None, timeout=30)
     try:
@@ -41,7 +41,7 @@ def wait_for_count(deployment: Deployment, text: str, times: int) -> None:
     worker.wait_for(lambda: worker.log_text().count(text) == times, f"the worker logs {text!r} {times} times")
 
 
-def still_works(deployment: Deployment, instance: str) -> None:
+def check_worker(deployment: Deployment, instance: str) -> None:
     """Assert that the same worker performs a new task."""
     assert all(worker.is_running for worker in deployment.workers)
     task_id = deployment.submit(instance, "probe", {"steps": 1})
@@ -61,7 +61,7 @@ def test_a_step_survives_a_restart_of_redis(fast_deployment: MakeDeployment, slo
         wait_for_count(deployment, "Connected to", outage + 1)
     assert let_through(deployment, task_id, gate) == 1
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
-    still_works(deployment, instance)
+    check_worker(deployment, instance)
 
 
 def test_a_step_survives_a_redis_that_hangs(fast_deployment: MakeDeployment) -> None:
@@ -71,7 +71,7 @@ def test_a_step_survives_a_redis_that_hangs(fast_deployment: MakeDeployment) -> 
     assert let_through(deployment, task_id, gate) == 1
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
     deployment.redis.resume()
-    still_works(deployment, instance)
+    check_worker(deployment, instance)
 
 
 def test_a_task_submitted_while_redis_is_away_runs_when_it_is_back(fast_deployment: MakeDeployment) -> None:
@@ -100,7 +100,7 @@ def test_a_message_that_redis_forgot_is_sent_again(fast_deployment: MakeDeployme
 def test_a_step_outlasts_a_short_lock_of_the_database(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=60)
     instance, task_id, gate = at_the_gate(deployment)
-    with locked(deployment):
+    with database_locked(deployment):
         gate.touch()
         deployment.workers[0].wait_for_log("heartbeat_failed")
     assert let_through(deployment, task_id, gate) == 1
@@ -112,7 +112,7 @@ def test_a_run_stops_itself_when_the_database_is_locked_for_longer_than_its_leas
 ) -> None:
     deployment = fast_deployment(lease_seconds=4)
     instance, task_id, gate = at_the_gate(deployment)
-    with locked(deployment):
+    with database_locked(deployment):
         # It received no message: its own clock shows that the lease is over.
         deployment.workers[0].wait_for_log("how=abandon")
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
@@ -132,7 +132,7 @@ def test_a_step_outlasts_a_restart_of_postgres(fast_deployment: MakeDeployment) 
         server.start()
         assert let_through(deployment, task_id, gate) == 1
         assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
-        still_works(deployment, instance)
+        check_worker(deployment, instance)
     finally:
         server.discard()
 
@@ -156,12 +156,12 @@ def test_a_run_waits_with_a_finished_step_while_postgres_takes_no_writes(fast_de
         set_read_only("off")
         assert let_through(deployment, task_id, gate) == 1
         assert story(deployment.events(instance)) == [*UNTIL_GATE, *after_gate(1)]
-        still_works(deployment, instance)
+        check_worker(deployment, instance)
     finally:
         server.discard()
 
 
-def test_rabbitmq_may_be_killed_too(fast_deployment: MakeDeployment) -> None:
+def test_a_step_survives_a_restart_of_rabbitmq(fast_deployment: MakeDeployment) -> None:
     server = RabbitServer()
     try:
         server.start()
@@ -183,7 +183,9 @@ def test_a_worker_that_starts_before_redis_waits_for_it(fast_deployment: MakeDep
     deployment = fast_deployment(worker=False)
     deployment.redis.kill()
     worker = deployment.start_worker(concurrency=1, wait=False)
-    wait_until(lambda: "Cannot connect" in worker.log_text(), "the worker misses Redis", seen=worker.tail)
+    wait_until(
+        lambda: "Cannot connect" in worker.log_text(), "the worker reports that Redis is absent", seen=worker.tail
+    )
     deployment.redis.start()
     worker.wait_ready()
-    still_works(deployment, deployment.new_instance())
+    check_worker(deployment, deployment.new_instance())

@@ -67,15 +67,15 @@ def test_a_cancel_that_races_the_end_is_obeyed_or_refused(fast_deployment: MakeD
         except Conflict:
             expected = "COMPLETED"
         assert deployment.wait_for_task(task_id)["status"] == expected
-        told = story(deployment.events(instance, task_id))
-        outcomes.add(told[-1])
+        lines = story(deployment.events(instance, task_id))
+        outcomes.add(lines[-1])
         if expected == "COMPLETED":
-            assert told == [*BEGINNING, *step, "1: COMPLETED"]
+            assert lines == [*BEGINNING, *step, "1: COMPLETED"]
         else:
-            assert told.count("1: CANCELLED") + told.count("CANCELLED") == 1
-            assert "1: COMPLETED" not in told
-            assert told.count("1: step-1 in_progress") == sum(
-                line in ("1: step-1 completed", "1: step-1 failed cancelled") for line in told
+            assert lines.count("1: CANCELLED") + lines.count("CANCELLED") == 1
+            assert "1: COMPLETED" not in lines
+            assert lines.count("1: step-1 in_progress") == sum(
+                line in ("1: step-1 completed", "1: step-1 failed cancelled") for line in lines
             )
     assert outcomes <= {"CANCELLED", "1: CANCELLED", "1: COMPLETED"}
 
@@ -94,9 +94,10 @@ def test_the_same_message_twice_is_one_run(fast_deployment: MakeDeployment) -> N
     sender.send_task(RUN_TASK, args=[task_id, 1], queue=deployment.runtime().settings.queue)
     sender.send_task(RUN_TASK, args=["no such task", 1], queue=deployment.runtime().settings.queue)
     sender.send_task(RUN_TASK, args=[{"not": "an id"}, None], queue=deployment.runtime().settings.queue)
-    sender.send_task("somebody.elses", args=[task_id, 1], queue=deployment.runtime().settings.queue)
+    sender.send_task("another.task", args=[task_id, 1], queue=deployment.runtime().settings.queue)
     deployment.workers[0].wait_for(
-        lambda: deployment.workers[0].log_text().count("message_unreadable") == 2, "what is no wake-up is thrown away"
+        lambda: deployment.workers[0].log_text().count("message_unreadable") == 2,
+        "messages that are no wake-ups are discarded",
     )
     sender.close()
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
@@ -106,13 +107,13 @@ def test_the_same_message_twice_is_one_run(fast_deployment: MakeDeployment) -> N
 def test_an_operator_who_terminates_the_message_cancels_the_task(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600)
     instance, task_id, _ = at_the_gate(deployment, "blocks")
-    found = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", deployment.workers[0].log_text())
-    assert found
+    received = re.search(r"swallowtail\.run\[([0-9a-f-]+)\] received", deployment.workers[0].log_text())
+    assert received
     sender = make_sender(deployment.settings)
-    sender.control.revoke(found[1], terminate=True)
+    sender.control.revoke(received[1], terminate=True)
     sender.close()
     assert deployment.wait_for_task(task_id, "CANCELLED")
-    told = story(deployment.events(instance))
-    assert told[: len(UNTIL_GATE)] == UNTIL_GATE
-    assert told[-1] == "1: CANCELLED"
+    lines = story(deployment.events(instance))
+    assert lines[: len(UNTIL_GATE)] == UNTIL_GATE
+    assert lines[-1] == "1: CANCELLED"
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"

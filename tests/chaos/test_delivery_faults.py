@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.chaos.faults_of_delivery import FAULTS
+from tests.chaos.delivery_faults import FAULTS
 from tests.chaos.stock_peer import StockClient, StockEmitter, StockServer
 from tests.clients.subjects import SUBJECTS, Closing, JavaScriptSubject, Subject
 from tests.harness.deployment import Deployment
@@ -43,8 +43,8 @@ def record(record_property: Record, request: pytest.FixtureRequest) -> Record:
 
 
 @contextmanager
-def watching(deployment: Deployment, url: str, author: Author) -> Iterator[dict[str, Subject]]:
-    """One client of each kind, caught up."""
+def subscribed_clients(deployment: Deployment, url: str, author: Author) -> Iterator[dict[str, Subject]]:
+    """Yield one client of each kind, which has caught up."""
     with Closing() as closing:
         subjects = {kind: closing.add(kind, url) for kind in SUBJECTS}
         for subject in subjects.values():
@@ -54,10 +54,12 @@ def watching(deployment: Deployment, url: str, author: Author) -> Iterator[dict[
 
 
 def wait_for(subject: Subject, seq: int) -> None:
+    """Wait until a client has received an event."""
     subject.inbox.wait_until(lambda: (last_seq(subject) or 0) >= seq, f"event {seq} arrives")
 
 
 def last_seq(subject: Subject) -> int | None:
+    """Return the number of the last event that a client received."""
     return next((p["seq"] for _, p in reversed(subject.inbox.messages) if "id" in p and "seq" in p), None)
 
 
@@ -67,11 +69,11 @@ def measure(author: Author, subjects: dict[str, Subject]) -> dict[str, float]:
     author.submit()
     seq, delays = author.head, {}
 
-    def take(kind: str, subject: Subject) -> None:
+    def await_event(kind: str, subject: Subject) -> None:
         wait_for(subject, seq)
         delays[kind] = round(time.monotonic() - began, 2)
 
-    threads = [threading.Thread(target=take, args=given) for given in subjects.items()]
+    threads = [threading.Thread(target=await_event, args=pair) for pair in subjects.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -92,7 +94,7 @@ def test_nothing_is_lost_or_doubled(fault: str, way: str, new_deployment: NewDep
     web = deployment.start_web()
     author = Author(deployment)
     author.play()
-    with watching(deployment, web.url, author) as subjects:
+    with subscribed_clients(deployment, web.url, author) as subjects:
         first = dict.fromkeys(subjects, author.head)
         with BusyAuthor(author, pause=TASK_PAUSE):
             for subject in subjects.values():
@@ -111,10 +113,12 @@ def assert_all_after(author: Author, subjects: dict[str, Subject], first: dict[s
     head = author.head
     for kind, subject in subjects.items():
         wait_for(subject, head)
-        got = subject.inbox.events()
-        assert [event["seq"] for event in got] == list(range(first[kind] + 1, first[kind] + len(got) + 1)), kind
+        received = subject.inbox.events()
+        assert [event["seq"] for event in received] == list(range(first[kind] + 1, first[kind] + len(received) + 1)), (
+            kind
+        )
         # Read again: the relay of the web process still writes events of queued tasks.
-        assert got == author.events[first[kind] : first[kind] + len(got)]
+        assert received == author.events[first[kind] : first[kind] + len(received)]
         assert subject.inbox.count("snapshot") == 0
 
 
@@ -155,7 +159,7 @@ def test_a_client_that_stalls_gets_everything_and_delays_no_other(
     web = deployment.start_web()
     author = Author(deployment)
     author.play()
-    with watching(deployment, web.url, author) as subjects:
+    with subscribed_clients(deployment, web.url, author) as subjects:
         first = dict.fromkeys(subjects, author.head)
         stalled = subjects["javascript"]
         assert isinstance(stalled, JavaScriptSubject)

@@ -45,7 +45,7 @@ def test_a_step_that_holds_the_interpreter_can_be_cancelled(fast_deployment: Mak
 
 
 @pytest.mark.long
-def test_a_step_that_holds_the_interpreter_is_handed_over_when_its_worker_stops(
+def test_a_step_that_holds_the_interpreter_is_retried_elsewhere_when_its_worker_stops(
     fast_deployment: MakeDeployment,
 ) -> None:
     deployment = fast_deployment(lease_seconds=600, cancel_grace=0.5, shutdown_grace=0.5)
@@ -53,9 +53,7 @@ def test_a_step_that_holds_the_interpreter_is_handed_over_when_its_worker_stops(
     task_id = deployment.submit(instance, "odd", {"thing": "hold 600"})
     deployment.wait_for_step(instance, task_id, "hold")
     deployment.workers[0].stop_warm()
-    deployment.wait_for_event(
-        instance, lambda event: event["data"].get("status") == "RETRYING", "the task is handed over"
-    )
+    deployment.wait_for_event(instance, lambda event: event["data"].get("status") == "RETRYING", "the task is released")
     assert deployment.workers[0].wait() == 0
-    told = story(deployment.events(instance))
-    assert told[3:6] == ["1: hold in_progress", "1: hold failed worker_stopped", "1: RETRYING worker_stopped"]
+    lines = story(deployment.events(instance))
+    assert lines[3:6] == ["1: hold in_progress", "1: hold failed worker_stopped", "1: RETRYING worker_stopped"]

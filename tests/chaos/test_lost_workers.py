@@ -23,11 +23,11 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def freeze(deployment: Deployment, worker: WorkerProcess) -> None:
+def suspend(deployment: Deployment, worker: WorkerProcess) -> None:
     """Suspend a worker, but not during a write, which would block all others on SQLite."""
     connection = sqlite3.connect(deployment.root / "swallowtail.db", isolation_level=None, timeout=1)
 
-    def frozen() -> bool:
+    def is_suspended() -> bool:
         worker.pause()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -37,7 +37,7 @@ def freeze(deployment: Deployment, worker: WorkerProcess) -> None:
         connection.execute("ROLLBACK")
         return True
 
-    wait_until(frozen, "the worker is frozen outside of a write", every=0.1)
+    wait_until(is_suspended, "the worker is suspended outside of a write", every=0.1)
     connection.close()
 
 
@@ -62,21 +62,21 @@ def test_a_killed_worker_is_lost_when_its_lease_lapses(fast_deployment: MakeDepl
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
 
 
-def test_a_zombie_changes_nothing(fast_deployment: MakeDeployment) -> None:
+def test_a_suspended_worker_that_resumes_changes_nothing(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=5)
     instance, task_id, gate = at_the_gate(deployment)
-    zombie = deployment.workers[0]
-    freeze(deployment, zombie)
+    suspended = deployment.workers[0]
+    suspend(deployment, suspended)
     deployment.start_worker(concurrency=1)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
     gate.touch()
     deployment.wait_for_task(task_id, "COMPLETED")
-    told = [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
-    assert story(deployment.events(instance)) == told
-    zombie.resume()
-    zombie.wait_for_log("run_ended")
-    assert story(deployment.events(instance)) == told
-    # The worker works again.
+    expected = [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]
+    assert story(deployment.events(instance)) == expected
+    suspended.resume()
+    suspended.wait_for_log("run_ended")
+    assert story(deployment.events(instance)) == expected
+    # The resumed worker runs tasks again.
     deployment.workers[1].terminate()
     assert deployment.wait_for_task(deployment.submit(instance, "probe", {"steps": 1}))["status"] == "COMPLETED"
 

@@ -43,11 +43,11 @@ class ClientsProcess:
     def wait_until_all_are_at(self, heads: dict[str, int]) -> dict[str, Any]:
         """Wait until every client is connected and has every event; return their state."""
 
-        def arrived() -> bool:
+        def have_arrived() -> bool:
             report = self.report()
             return bool(report["faults"]) or (report["live"] == CLIENTS and report["hindmost"] == heads)
 
-        wait_until(arrived, f"all are at {heads}", timeout=PATIENCE, every=0.5, seen=self.report)
+        wait_until(have_arrived, f"all are at {heads}", timeout=PATIENCE, every=0.5, seen=self.report)
         return self.report()
 
 
@@ -64,11 +64,11 @@ def start_clients(web: WebProcess, instances: list[str]) -> Iterator[ClientsProc
             process.kill()
 
 
-def reads(web: WebProcess) -> dict[str, float]:
+def count_reads(web: WebProcess) -> dict[str, float]:
     """Return the pages of events that the process has read, by cause."""
     text = httpx2.get(web.url + "/metrics", timeout=60).text
-    found = {family.name: family for family in text_string_to_metric_families(text)}
-    samples = found["swallowtail_delivery_reads"].samples
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = families["swallowtail_delivery_reads"].samples
     return {s.labels["cause"]: s.value for s in samples if s.name.endswith("_total") and s.value}
 
 
@@ -80,8 +80,8 @@ def terminate(web: WebProcess) -> None:
     assert web.terminate() == 0
 
 
-@pytest.mark.parametrize(("end", "rate"), [(terminate, 2000), (kill, 250)], ids=["asked to end", "killed"])
-def test_two_thousand_come_back_and_each_tail_is_read_once(
+@pytest.mark.parametrize(("end", "rate"), [(terminate, 2000), (kill, 250)], ids=["terminated", "killed"])
+def test_two_thousand_clients_reconnect_and_each_log_is_read_once(
     new_deployment: NewDeployment, end: Callable[[WebProcess], None], rate: int
 ) -> None:
     deployment = new_deployment(env={"resume_rate": rate, "limits": "off"})
@@ -107,7 +107,7 @@ def test_two_thousand_come_back_and_each_tail_is_read_once(
         assert after["faults"] == []
         assert after["losses"] == CLIENTS
         assert after["events"] - before["events"] == CLIENTS * MISSED * 24
-        assert sum(reads(web).values()) == INSTANCES
+        assert sum(count_reads(web).values()) == INSTANCES
         assert (after.get("restarting", 0) == CLIENTS) == (end is terminate)
         assert (after.get("busy", 0) > 0) == (rate < 2000)
         for author in authors:

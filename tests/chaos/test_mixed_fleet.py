@@ -1,4 +1,4 @@
-"""A new agent is rolled out: workers that do not know it leave its tasks to workers that do."""
+"""A new agent is rolled out: workers without the agent leave its tasks to workers with it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ def kinds_of(deployment: Deployment) -> dict[str, int]:
 def test_no_task_of_a_new_kind_fails_during_a_rolling_start(new_deployment: Callable[..., Deployment]) -> None:
     deployment = new_deployment(env={**BRISK, "announce_interval": 0.2})
     old = deployment.start_worker(concurrency=2, env={"agents": ""})
-    wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has said what it knows")
+    wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has announced its agents")
     instance = deployment.new_instance()
-    said = json.loads(deployment.cli("enqueue", "odd", "--instance", instance, "--set", "thing=twice", "--json").stdout)
-    assert [warning["code"] for warning in said["warnings"]] == ["no_worker"]
-    given = {"path": str(deployment.root)}
-    tasks = [deployment.submit(instance, "gate", given) for _ in range(12)]
+    answer = json.loads(
+        deployment.cli("enqueue", "odd", "--instance", instance, "--set", "thing=twice", "--json").stdout
+    )
+    assert [warning["code"] for warning in answer["warnings"]] == ["no_worker"]
+    payload = {"path": str(deployment.root)}
+    tasks = [deployment.submit(instance, "gate", payload) for _ in range(12)]
     wait_until(
         lambda: any(deployment.task(task)["message"].startswith("Waiting for a worker") for task in tasks),
-        "the old worker has given some back",
+        "the old worker has returned some",
     )
     deployment.start_worker(concurrency=2)
     assert [deployment.wait_for_task(task)["status"] for task in tasks] == ["COMPLETED"] * 12
     old.stop_warm()
     assert old.wait() == 0
-    wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has said that it goes")
+    wait_until(lambda: kinds_of(deployment).get("echo") == 1, "the old worker has announced that it stops")
     assert kinds_of(deployment)["gate"] == 1

@@ -20,7 +20,7 @@ from tests.harness.event_lines import BEGINNING, steps, story
 from tests.harness.fast_settings import BRISK
 from tests.workers.broker.test_amqp_channel import ODD as UNREADABLE
 
-NOBODY = str(uuid.uuid4())
+UNKNOWN_ID = str(uuid.uuid4())
 HEADERS = {"lang": "py", "task": RUN_TASK, "id": "odd"}
 
 
@@ -37,11 +37,11 @@ class RawMessage(amqp.Message):
 
 def item(body: Any = None, **changed: Any) -> bytes:
     """Return an item of a Redis queue as Kombu creates it, with changes; None leaves a part out."""
-    given = json.dumps([[NOBODY, 1], {}, {}] if body is None else body).encode()
-    place = {"exchange": "", "routing_key": "odd"}
-    properties = {"delivery_tag": str(uuid.uuid4()), "delivery_info": place, "body_encoding": "base64"}
+    encoded = json.dumps([[UNKNOWN_ID, 1], {}, {}] if body is None else body).encode()
+    address = {"exchange": "", "routing_key": "odd"}
+    properties = {"delivery_tag": str(uuid.uuid4()), "delivery_info": address, "body_encoding": "base64"}
     whole = {
-        "body": base64.b64encode(given).decode(),
+        "body": base64.b64encode(encoded).decode(),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": HEADERS,
@@ -72,10 +72,10 @@ JUNK = [
     ),
     item(5),
     item([5]),
-    item([[NOBODY, "1"], {}, {}]),
-    item([[NOBODY, True], {}, {}]),
-    item([[NOBODY, 1], {"mark": 1}, {}]),
-    item([[NOBODY, 1], {}, {"callbacks": [{"task": RUN_TASK, "args": [NOBODY, 1], "kwargs": {}}]}]),
+    item([[UNKNOWN_ID, "1"], {}, {}]),
+    item([[UNKNOWN_ID, True], {}, {}]),
+    item([[UNKNOWN_ID, 1], {"mark": 1}, {}]),
+    item([[UNKNOWN_ID, 1], {}, {"callbacks": [{"task": RUN_TASK, "args": [UNKNOWN_ID, 1], "kwargs": {}}]}]),
     item(headers={**HEADERS, "task": "celery.accumulate"}),
     item(headers={**HEADERS, "task": "celery.backend_cleanup"}),
     item(properties={"delivery_tag": []}),
@@ -89,9 +89,9 @@ JUNK = [
 @pytest.mark.parametrize(
     ("name", "args"),
     [
-        ("somebody.else", [NOBODY, 1]),
-        (RUN_TASK, [NOBODY, 1]),
-        (RUN_TASK, [NOBODY]),
+        ("another.task", [UNKNOWN_ID, 1]),
+        (RUN_TASK, [UNKNOWN_ID, 1]),
+        (RUN_TASK, [UNKNOWN_ID]),
         (RUN_TASK, ["no id", "no number", {}]),
     ],
     ids=["unknown task", "no such row", "too few arguments", "wrong arguments"],
@@ -167,7 +167,7 @@ def test_a_message_that_no_child_began_is_returned(new_deployment: Callable[...,
     """A stopping worker returns it to the queue unchanged, and not to a key that others read."""
     deployment = new_deployment(env=BRISK)
     settings = deployment.runtime().settings
-    raw = json.loads(item([[NOBODY, 1], {}, {}]))
+    raw = json.loads(item([[UNKNOWN_ID, 1], {}, {}]))
     with CheckedConnection(settings.broker) as connection, deployment.redis.client() as redis:
         channel: Any = connection.channel()
         with pytest.MonkeyPatch.context() as patch:
@@ -178,7 +178,7 @@ def test_a_message_that_no_child_began_is_returned(new_deployment: Callable[...,
         assert not redis.keys("unacked*")
 
 
-def test_what_is_added_to_a_wakeup_changes_nothing(limited_deployment: Deployment) -> None:
+def test_extra_fields_of_a_wakeup_change_nothing(limited_deployment: Deployment) -> None:
     """Neither the time of the run, nor its expiry, nor callbacks."""
     instance = limited_deployment.new_instance()
     task = limited_deployment.submit(instance, "probe", {"steps": 1})
@@ -195,7 +195,7 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
 ) -> None:
     deployment = new_deployment(broker_url=rabbit_url)
     worker = deployment.start_worker(concurrency=1)
-    bodies = [b"junk", b"\xff\xfe", b"", b"5", b"[[]]", b"null", json.dumps([[NOBODY, "1"], {}, {}]).encode()]
+    bodies = [b"junk", b"\xff\xfe", b"", b"5", b"[[]]", b"null", json.dumps([[UNKNOWN_ID, "1"], {}, {}]).encode()]
     odd: list[dict[str, Any]] = [{"headers": {}}, {"headers": {"task": "celery.accumulate", "id": "odd"}}]
     odd += [
         {"headers": {**HEADERS, "id": 5}},
@@ -208,8 +208,13 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
     with Connection(rabbit_url) as connection, connection.Producer() as producer:
         for body in bodies:
             for changed in [{}, *odd]:
-                told = {"headers": HEADERS, "content_type": "application/json", "content_encoding": "utf-8", **changed}
-                producer.publish(body, exchange="", routing_key=deployment.runtime().settings.queue, **told)
+                message = {
+                    "headers": HEADERS,
+                    "content_type": "application/json",
+                    "content_encoding": "utf-8",
+                    **changed,
+                }
+                producer.publish(body, exchange="", routing_key=deployment.runtime().settings.queue, **message)
         squeezed: dict[str, Any] = {
             "headers": {**HEADERS, "compression": "application/x-gzip"},
             "content_type": "application/json",
@@ -228,7 +233,7 @@ def test_no_message_of_a_rabbitmq_queue_ends_the_worker(
 
 
 def test_a_revoked_message_cancels_its_task(limited_deployment: Deployment) -> None:
-    """Revoking is Celery's way to cancel; an operator may use it, and watchers see it."""
+    """Revoking is Celery's way to cancel; an operator may use it, and clients see it."""
     instance = limited_deployment.new_instance()
     task = limited_deployment.submit(instance, "probe", {"steps": 1, "seconds": 600, "blocking": True})
     limited_deployment.wait_for_step(instance, task, "step-1")

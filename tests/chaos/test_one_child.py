@@ -12,10 +12,10 @@ from tests.harness.deployment import Deployment
 
 @pytest.mark.long
 def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_deployment: Deployment) -> None:
-    do = partial(_do, limited_deployment, limited_deployment.new_instance())
-    before = do("look")
-    assert do("change") == ["/", "changed", 5000, True, 50, "changed"]
-    assert do("look") == before
+    run_thing = partial(_do, limited_deployment, limited_deployment.new_instance())
+    before = run_thing("look")
+    assert run_thing("change") == ["/", "changed", 5000, True, 50, "changed"]
+    assert run_thing("look") == before
     assert before[1] is None
 
 
@@ -23,13 +23,13 @@ def test_what_a_run_changes_in_its_process_does_not_reach_the_next(limited_deplo
 def test_a_child_with_a_thread_that_cannot_be_ended_is_replaced_before_the_next_run(
     limited_deployment: Deployment,
 ) -> None:
-    do = partial(_do, limited_deployment, limited_deployment.new_instance())
-    first, has_thread = do("leave a thread")
+    run_thing = partial(_do, limited_deployment, limited_deployment.new_instance())
+    first, has_thread = run_thing("leave a thread")
     assert has_thread
-    second = do("look for a thread")
+    second = run_thing("look for a thread")
     assert second[0] != first
     assert second[1] is False
-    assert do("look for a thread") == second, "another run that leaves nothing is no reason for another child"
+    assert run_thing("look for a thread") == second, "another run that leaves nothing is no reason for another child"
 
 
 def _do(deployment: Deployment, instance: str, thing: str) -> list[object]:

@@ -15,7 +15,7 @@ from tests.harness.paused_step import HANDED_OVER_THERE, LOST_THERE, UNTIL_GATE,
 
 MakeDeployment = Callable[..., Deployment]
 
-#: A task that waits at a gate when its worker stops, and that passes it in time.
+#: A task whose step is paused when its worker stops, and ends in time.
 LEFT_AFTER_GATE = [
     "1: wait completed",
     "1: RETRYING worker_stopped",
@@ -27,7 +27,7 @@ LEFT_AFTER_GATE = [
 ]
 
 
-def counted(deployment: Deployment, task_id: str) -> tuple[int, dict[str, int]]:
+def count_failures(deployment: Deployment, task_id: str) -> tuple[int, dict[str, int]]:
     """Return the losses of a task and the failures of each step."""
     with deployment.runtime().db.read() as session:
         losses = session.scalar(select(Task.losses).where(Task.id == task_id))
@@ -36,7 +36,7 @@ def counted(deployment: Deployment, task_id: str) -> tuple[int, dict[str, int]]:
     return losses, {step.key: step.failures for step in steps}
 
 
-def test_a_warm_shutdown_hands_over_at_the_next_step_boundary(fast_deployment: MakeDeployment) -> None:
+def test_a_warm_shutdown_releases_the_task_at_the_next_step_boundary(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
     instance, task_id, gate = at_the_gate(deployment)
     deployment.workers[0].stop_warm()
@@ -44,7 +44,7 @@ def test_a_warm_shutdown_hands_over_at_the_next_step_boundary(fast_deployment: M
     gate.touch()
     assert deployment.workers[0].wait() == 0
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
-    assert counted(deployment, task_id) == (0, {"first": 0, "wait": 0})
+    assert count_failures(deployment, task_id) == (0, {"first": 0, "wait": 0})
     deployment.start_worker(concurrency=1)
     assert let_through(deployment, task_id, gate) == 2
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *LEFT_AFTER_GATE]
@@ -56,7 +56,7 @@ def test_a_step_that_outlasts_the_grace_is_performed_elsewhere(fast_deployment: 
     instance, task_id, gate = at_the_gate(deployment, manner)
     assert deployment.workers[0].terminate() == 0
     deployment.wait_for_task(task_id, "RETRYING", "QUEUED")
-    assert counted(deployment, task_id) == (0, {"first": 0, "wait": 0})
+    assert count_failures(deployment, task_id) == (0, {"first": 0, "wait": 0})
     gate.touch()
     deployment.start_worker(concurrency=1)
     assert let_through(deployment, task_id, gate) == 2
@@ -68,7 +68,7 @@ def test_a_step_that_outlasts_the_grace_is_performed_elsewhere(fast_deployment: 
     ]
 
 
-def test_a_step_that_heeds_the_notice_keeps_what_it_has(fast_deployment: MakeDeployment) -> None:
+def test_a_step_that_ends_at_the_notice_keeps_its_output(fast_deployment: MakeDeployment) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5, cancel_grace=600)
     instance, task_id, gate = at_the_gate(deployment, "tidies")
     assert deployment.workers[0].terminate() == 0
@@ -80,7 +80,7 @@ def test_a_step_that_heeds_the_notice_keeps_what_it_has(fast_deployment: MakeDep
 
 
 @pytest.mark.parametrize("manner", ["asks", "blocks"])
-def test_a_cold_shutdown_gives_the_task_back_at_once(fast_deployment: MakeDeployment, manner: str) -> None:
+def test_a_cold_shutdown_releases_the_task_at_once(fast_deployment: MakeDeployment, manner: str) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=600)
     instance, task_id, gate = at_the_gate(deployment, manner)
     deployment.workers[0].stop_cold()
@@ -93,7 +93,9 @@ def test_a_cold_shutdown_gives_the_task_back_at_once(fast_deployment: MakeDeploy
 
 
 @pytest.mark.parametrize("manner", ["warm", "cold"])
-def test_a_deaf_step_does_not_keep_a_shutdown_waiting_for_ever(fast_deployment: MakeDeployment, manner: str) -> None:
+def test_a_step_that_ignores_every_request_does_not_delay_a_shutdown_for_ever(
+    fast_deployment: MakeDeployment, manner: str
+) -> None:
     deployment = fast_deployment(lease_seconds=600, shutdown_grace=0.5)
     instance, task_id, _ = at_the_gate(deployment, "deaf")
     (deployment.workers[0].stop_warm if manner == "warm" else deployment.workers[0].stop_cold)()
@@ -109,6 +111,6 @@ def test_a_child_that_is_ended_while_its_worker_stays_counts_as_a_loss(fast_depl
     (child,) = deployment.workers[0].pool()
     os.kill(child, 15)
     deployment.wait_for_step(instance, task_id, "wait", attempt=2)
-    assert counted(deployment, task_id)[0] == 1
+    assert count_failures(deployment, task_id)[0] == 1
     assert let_through(deployment, task_id, gate) == 2
     assert story(deployment.events(instance)) == [*UNTIL_GATE, *LOST_THERE, "2: wait in_progress", *after_gate(2)]

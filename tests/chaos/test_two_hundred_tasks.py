@@ -55,36 +55,37 @@ def kills(deployment: Deployment) -> Iterator[Killer]:
         raise killer.fault
 
 
-def check_story(told: list[str]) -> None:
+def check_story(lines: list[str]) -> None:
     """Check the events of one task: each step is completed once, and none stays open."""
-    assert told[:2] == BEGINNING[:2]
-    assert told[-1].endswith(": COMPLETED")
-    lines = [line.partition(": ")[2] or line for line in told]
+    assert lines[:2] == BEGINNING[:2]
+    assert lines[-1].endswith(": COMPLETED")
+    facts = [line.partition(": ")[2] or line for line in lines]
     for key in ("step-1", "step-2"):
-        assert lines.count(f"{key} completed") == 1
-        assert lines.count(f"{key} in_progress") == 1 + lines.count(f"{key} failed worker_lost")
-    attempts = int(told[-1].partition(":")[0])
-    assert lines.count("IN_PROGRESS") == lines.count("QUEUED") == attempts
-    assert lines.count("RETRYING worker_lost") == attempts - 1
+        assert facts.count(f"{key} completed") == 1
+        assert facts.count(f"{key} in_progress") == 1 + facts.count(f"{key} failed worker_lost")
+    attempts = int(lines[-1].partition(":")[0])
+    assert facts.count("IN_PROGRESS") == facts.count("QUEUED") == attempts
+    assert facts.count("RETRYING worker_lost") == attempts - 1
     assert (
-        len(lines)
+        len(facts)
         == 1
         + 2 * attempts
         + (attempts - 1)
-        + 2 * lines.count("step-1 in_progress")
-        + 2 * lines.count("step-2 in_progress")
+        + 2 * facts.count("step-1 in_progress")
+        + 2 * facts.count("step-2 in_progress")
         + 2
         + 1
     )
 
 
-def finished(deployment: Deployment, tasks: list[str]) -> int:
+def count_ended(deployment: Deployment, tasks: list[str]) -> int:
+    """Return how many of the tasks have ended."""
     return sum(deployment.task(task_id)["status"] in ("COMPLETED", "FAILED") for task_id in tasks)
 
 
 # On a busy machine, a worker that is killed soon after its start gets little done.
 @pytest.mark.timeout(900)
-def test_two_hundred_tasks_survive_and_nobody_misses_an_event(fast_deployment: Callable[..., Deployment]) -> None:
+def test_two_hundred_tasks_survive_and_no_client_misses_an_event(fast_deployment: Callable[..., Deployment]) -> None:
     # A task may be lost many times in a row; another test covers the failure after that.
     deployment = fast_deployment(worker=False, lease_seconds=4, max_losses=30)
     webs = [deployment.start_web(wait=False), deployment.start_web(wait=False)]
@@ -122,7 +123,7 @@ def wait_for_share(deployment: Deployment, tasks: list[str], share: float, kille
     """Wait until this share of the tasks has ended."""
 
     def enough() -> bool:
-        return killer.fault is not None or finished(deployment, tasks) >= share * TASKS
+        return killer.fault is not None or count_ended(deployment, tasks) >= share * TASKS
 
     wait_until(enough, f"{share:.0%} of the tasks have ended", timeout=LONG, every=0.5, seen=lambda: killer.kills)
 

@@ -70,7 +70,7 @@ def test_a_worker_replaces_its_children_after_so_many_runs(fast_deployment: Make
 
 @pytest.mark.long
 @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise KeyboardInterrupt"])
-def test_release_and_worker_end_with_a_line_and_not_with_success(fast_deployment: MakeDeployment, source: str) -> None:
+def test_release_and_worker_end_with_a_message_and_an_error_code(fast_deployment: MakeDeployment, source: str) -> None:
     deployment = fast_deployment(worker=False)
     (deployment.root / "odd_agents.py").write_text(source)
     env = {"agents": "odd_agents", "PYTHONPATH": f"{deployment.root}:{os.getcwd()}"}
@@ -85,7 +85,9 @@ def test_release_and_worker_end_with_a_line_and_not_with_success(fast_deployment
 
 
 @pytest.mark.long
-def test_the_database_of_the_start_is_used_though_a_module_goes_elsewhere(fast_deployment: MakeDeployment) -> None:
+def test_the_database_of_the_start_is_used_although_a_module_changes_the_directory(
+    fast_deployment: MakeDeployment,
+) -> None:
     deployment = fast_deployment(worker=False)
     elsewhere = deployment.root / "elsewhere"
     elsewhere.mkdir()

@@ -82,7 +82,7 @@ test("it uses a websocket alone", async (context) => {
   assert.equal(socket.options.upgrade, false);
 });
 
-test("it subscribes and hands on events in order", async (context) => {
+test("it subscribes and passes events on in order", async (context) => {
   const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   assert.deepEqual(socket.sent[0].payload, { instance_id: "i" });
@@ -96,13 +96,13 @@ test("it subscribes and hands on events in order", async (context) => {
 
 test("handlers may be overridden in a subclass", async (context) => {
   const seen = [];
-  class Watcher extends TaskWebSocketClient {
+  class LoggingClient extends TaskWebSocketClient {
     handleTaskUpdate({ seq }) {
       seen.push(seq);
     }
   }
   let socket;
-  const client = new Watcher("http://server", { io: (url, options) => (socket = new FakeSocket(url, options)) });
+  const client = new LoggingClient("http://server", { io: (url, options) => (socket = new FakeSocket(url, options)) });
   await client.connect();
   client.subscribe("i");
   socket.sent[0].answer(live(4));
@@ -124,7 +124,7 @@ test("a gap is asked for with since, at growing intervals while nothing comes", 
   assert.deepEqual(calls, [["update", 5], ["update", 6]]);
 });
 
-test("after a lost connection it goes on where it was", async (context) => {
+test("after a lost connection it continues where it was", async (context) => {
   const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   client.subscribeTask("t");
@@ -145,7 +145,7 @@ test("after a lost connection it goes on where it was", async (context) => {
   assert.deepEqual(calls, [["update", 5], ["disconnected", "transport close"], ["update", 6]]);
 });
 
-test("an answer of a lost connection is not listened to", async (context) => {
+test("an answer of a lost connection is ignored", async (context) => {
   const { client, socket } = await makeClient(context);
   client.subscribe("i");
   const late = socket.sent[0];
@@ -162,7 +162,7 @@ test("a server that closes the connection itself is tried again", async (context
   assert.equal(client.state, "live");
 });
 
-test("it comes back when a restarting server says", async (context) => {
+test("it reconnects after the delay that a restarting server named", async (context) => {
   const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
@@ -180,7 +180,7 @@ test("it comes back when a restarting server says", async (context) => {
   ]);
 });
 
-test("it does not come back to a restarting server that it has left", async (context) => {
+test("it does not reconnect to a restarting server that it has left", async (context) => {
   const { client, socket } = await makeClient(context);
   socket.say("restarting", { retry_after_ms: 1 });
   client.disconnect();
@@ -197,7 +197,7 @@ test("a snapshot comes first when it is asked for", async (context) => {
   assert.deepEqual(calls, [["snapshot", 4], ["update", 5]]);
 });
 
-test("a head tells of a lost tail", async (context) => {
+test("a head shows a lost tail", async (context) => {
   const { client, socket } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
@@ -207,7 +207,7 @@ test("a head tells of a lost tail", async (context) => {
   assert.deepEqual(socket.sent[1].payload, since(4));
 });
 
-test("a reset asks again, a revoked subscription is given up", async (context) => {
+test("a reset asks again, a revoked subscription ends", async (context) => {
   const { client, socket, calls } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer(live(4));
@@ -220,7 +220,7 @@ test("a reset asks again, a revoked subscription is given up", async (context) =
   assert.equal(client.position("i"), null);
 });
 
-test("a refused subscription is given up, a passing refusal is tried again", async (context) => {
+test("a refused subscription ends, a passing refusal is tried again", async (context) => {
   const { client, socket } = await makeClient(context);
   client.subscribe("i");
   socket.sent[0].answer({ ok: false, error: { code: "unavailable", message: "", retry_after_ms: 1 } });
@@ -264,7 +264,7 @@ test("streamed text is joined", async (context) => {
   assert.deepEqual(calls, [["text", "Desk "], ["text", "Desk lamp"]]);
 });
 
-test("a handler's fault costs no event and does not go unseen", async (context) => {
+test("a handler's fault loses no event and is reported", async (context) => {
   const { client, socket, calls } = await makeClient(context);
   const thrown = [];
   context.mock.method(globalThis, "setTimeout", (callback) => thrown.push(callback));

@@ -63,7 +63,7 @@ def test_a_client_outlives_the_server(kind: str, new_deployment: Callable[..., D
     deployment.start_worker()
     subject.inbox.wait_until(
         lambda: sum(event["data"].get("status") == "COMPLETED" for event in subject.inbox.events()) == 3,
-        "all three tasks are told to be completed",
+        "all three tasks are completed",
     )
     assert_contiguous(subject.inbox.events())
     assert subject.inbox.events() == deployment.events(instance)
@@ -90,7 +90,7 @@ def test_a_client_may_begin_with_a_snapshot(kind: str, shared_deployment: Deploy
 def test_an_unknown_instance_is_an_error(kind: str, shared_deployment: Deployment, subjects: Closing) -> None:
     subject = subjects.add(kind, shared_deployment.webs[0].url)
     subject.subscribe("nowhere")
-    subject.inbox.wait_until(lambda: subject.inbox.count("error"), "an error is told")
+    subject.inbox.wait_until(lambda: subject.inbox.count("error"), "an error arrives")
     (error,) = subject.inbox.payloads("error")
     assert error["code"] == "not_found"
 

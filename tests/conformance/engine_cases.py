@@ -52,8 +52,8 @@ def polling_wrong_method(peer: Peer) -> None:
 
 def polling_unknown_session(peer: Peer) -> None:
     """An unknown sid is refused."""
-    expect(peer.get("nobody").status_code, 400, "status of GET")
-    expect(peer.post("40", "nobody").status_code, 400, "status of POST")
+    expect(peer.get("unknown").status_code, 400, "status of GET")
+    expect(peer.post("40", "unknown").status_code, 400, "status of POST")
 
 
 def websocket_opens(peer: Peer) -> None:
@@ -78,7 +78,7 @@ def websocket_wrong_transport(peer: Peer) -> None:
 
 def websocket_unknown_session(peer: Peer) -> None:
     """A websocket for an unknown sid is closed."""
-    expect_no_socket(peer, sid="nobody")
+    expect_no_socket(peer, sid="unknown")
 
 
 def websocket_text(peer: Peer) -> None:

@@ -57,7 +57,7 @@ def binary_ack(peer: Peer) -> None:
 def text_after_binary(peer: Peer) -> None:
     """An event with attachments leaves the connection as it was."""
     with peer.connected() as line:
-        line.send(_binary("nobody-hears-this", "1"), b"\x01", b"\x02", "422" + peer.wants())
+        line.send(_binary("no-handler-for-this", "1"), b"\x01", b"\x02", "422" + peer.wants())
         line.take_ack(2)
 
 
@@ -140,7 +140,7 @@ def asked(peer: Peer) -> None:
         number, fields = _read_question(line)
         expect(fields, ["question", 1, "2"], "question")
         line.send(f'43{number}[3,{{"4":null}}]')
-        expect(line.take(), '42["answered",3,{"4":null}]', "what the server heard")
+        expect(line.take(), '42["answered",3,{"4":null}]', "what the server received")
 
 
 def asked_in_binary(peer: Peer) -> None:
@@ -152,7 +152,7 @@ def asked_in_binary(peer: Peer) -> None:
         expect(fields, ["question", {"_placeholder": True, "num": 0}], "question")
         expect(line.take(), b"\x01\x02", "its attachment")
         line.send(f"461-{number}[{hole}]", b"\x03\x04")
-        expect(line.take(), f'451-["answered",{hole}]', "what the server heard")
+        expect(line.take(), f'451-["answered",{hole}]', "what the server received")
         expect(line.take(), b"\x03\x04", "its attachment")
 
 
@@ -177,8 +177,8 @@ def room(peer: Peer) -> None:
             inside.send(f'42{number}["enter","{name}-{id(inside)}"]')
             inside.take_ack(number)
         rooms = f'["woot-{id(inside)}","test-{id(inside)}"]'
-        outside.send(f'42["tell",{rooms},"a"]', f'42["tell",{rooms},"b"]', '42["message","end"]')
-        expect([inside.take(), inside.take()], ['42["told","a"]', '42["told","b"]'], "what comes inside")
+        outside.send(f'42["send",{rooms},"a"]', f'42["send",{rooms},"b"]', '42["message","end"]')
+        expect([inside.take(), inside.take()], ['42["sent","a"]', '42["sent","b"]'], "what comes inside")
         expect(outside.take(), '42["message-back","end"]', "what comes outside")
 
 
@@ -188,8 +188,8 @@ def room_in_binary(peer: Peer) -> None:
     with peer.connected() as inside, peer.connected() as outside:
         inside.send(f'421["enter","bin-{id(inside)}"]')
         inside.take_ack(1)
-        outside.send(f'451-["tell",["bin-{id(inside)}"],{hole}]', b"\x05" * 5)
-        expect([inside.take(), inside.take()], [f'451-["told",{hole}]', b"\x05" * 5], "what comes inside")
+        outside.send(f'451-["send",["bin-{id(inside)}"],{hole}]', b"\x05" * 5)
+        expect([inside.take(), inside.take()], [f'451-["sent",{hole}]', b"\x05" * 5], "what comes inside")
 
 
 def _binary(name: str, number: str = "") -> str:

@@ -20,7 +20,7 @@ def refusals_say_why(peer: Peer) -> None:
         (peer.get(transport="tobi"), 0, "Transport unknown"),
         (peer.get(transport="constructor"), 0, "Transport unknown"),
         (peer.get(transport="__proto__"), 0, "Transport unknown"),
-        (peer.get("nobody"), 1, "Session ID unknown"),
+        (peer.get("unknown"), 1, "Session ID unknown"),
         (httpx2.post(peer.http(), timeout=GRACE), 2, "Bad handshake method"),
         (peer.get(transport="websocket"), 3, "Bad request"),
         (peer.get(EIO="3"), 5, "Unsupported protocol version"),

@@ -30,7 +30,7 @@ class Surprise(AssertionError):
 
 @dataclass(frozen=True)
 class Peer:
-    """A server under examination; `greets` says whether it sends `connected` to everybody who connects."""
+    """A server under examination; `greets`: whether it sends `connected` at each connection."""
 
     name: str
     url: str

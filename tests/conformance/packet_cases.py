@@ -97,7 +97,7 @@ def wrong_packet_elsewhere(peer: Peer) -> None:
             line.expect_end()
 
 
-def nobody_else_is_hurt(peer: Peer) -> None:
+def no_other_client_is_affected(peer: Peer) -> None:
     """What one client sends that cannot be read is not noticed by another."""
     with peer.connected() as other:
         for packet in ('42["a"', "45", '44["handle me please"]'):
@@ -144,7 +144,7 @@ PACKET_CASES: tuple[Callable[[Peer], None], ...] = (
     attachment_of_nothing,
     text_for_an_attachment,
     wrong_packet_elsewhere,
-    nobody_else_is_hurt,
+    no_other_client_is_affected,
     answers_what_it_cannot_read,
     empty_acknowledgement_takes_nothing,
 )

@@ -1,4 +1,4 @@
-"""HTTP requests by hand: a poll in progress, and requests that no client library sends."""
+"""HTTP requests on plain sockets: a poll in progress, and requests that no client library sends."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Servers = dict[str, EchoWeb | EchoNode | StockServer]
 
 
 def examine(peer: Peer) -> Verdicts:
-    """Run every case; what was wrong in each, nothing where it held."""
+    """Run every case; return the fault of each, empty where it passed."""
 
     def run(name: str) -> str:
         try:
@@ -49,7 +49,7 @@ def examine(peer: Peer) -> Verdicts:
 
 @pytest.fixture(scope="module")
 def verdicts(redis_binary: RedisBinary) -> Iterator[dict[str, Verdicts]]:
-    """What each server was found to do."""
+    """The results of each server."""
     with Deployment(redis_binary=redis_binary, tcp=True) as deployment, contextlib.ExitStack() as started:
         programs: Servers = {
             "ours": EchoWeb(deployment, "ours", BRIEF),
@@ -76,7 +76,7 @@ def test_what_node_passes_we_pass(case: str, verdicts: dict[str, Verdicts]) -> N
     assert verdicts["node"][case] or not [way for way in ("ours", *MODES) if verdicts[way][case]]
 
 
-def test_the_table_says_what_was_found(verdicts: dict[str, Verdicts]) -> None:
+def test_the_table_has_these_results(verdicts: dict[str, Verdicts]) -> None:
     """When this fails, the expected lines are those to put into docs/conformance.md."""
     text = (ROOT / "docs/conformance.md").read_text(encoding="utf-8").partition("## Whose test is which case")[0]
     assert [line for line in text.splitlines() if line.startswith("| `")] == rows(verdicts)

@@ -38,7 +38,7 @@ def kill_redis(web: Program, redis: RedisServer) -> None:
 
 
 def stop_redis(web: Program, redis: RedisServer) -> None:
-    """Suspend Redis for 10 s: connections stay open, nothing answers."""
+    """Suspend Redis for 10 s: connections stay open, and Redis does not reply."""
     redis.pause()
     time.sleep(10)
     redis.resume()
