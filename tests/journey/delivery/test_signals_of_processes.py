@@ -1,0 +1,134 @@
+"""A receiver of `swallowtail.signals` sees every event once, in the process that wrote it, and Redis receives it too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from swallowtail.app.core.ledger.publisher import instance_channel
+from tests.harness.deployment import Deployment
+from tests.harness.fast_settings import BRISK
+from tests.harness.program import ROOT
+from tests.harness.waiting import wait_until
+
+#: Connects a receiver when a process imports the runtime: a web process has patched the standard library by then.
+RECEIVER = """
+import json, os, sys
+from importlib.abc import MetaPathFinder
+
+class AtRuntimeImport(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "swallowtail.app.core.runtime":
+            sys.meta_path.remove(self)
+            from swallowtail import signals
+            signals.event_recorded.connect(receive)
+
+def receive(sender, events):
+    record = {"pid": os.getpid(), "command": " ".join(sys.orig_argv), "seqs": [event.seq for event in events]}
+    with open(%r, "a") as file:
+        file.write(json.dumps(record) + "\\n")
+
+sys.meta_path.insert(0, AtRuntimeImport())
+"""
+#: A part of each process's command line.
+COMMANDS = {
+    "web": "swallowtail.app.wsgi",
+    "beat": "swallowtail.workers.beat_scheduler",
+    "sweeper": "swallowtail.workers.sweeper_process",
+    "command line": "swallowtail.scripts.enqueue",
+    "pool child": "celery_app worker",
+}
+KINDS = {*COMMANDS, "worker"}
+
+
+def connect_receiver(deployment: Deployment) -> Path:
+    """Have every process that is started from now on write the events that it is sent to a file; return the file."""
+    deployment.runtime()
+    records = deployment.root / "received.jsonl"
+    (deployment.root / "sitecustomize.py").write_text(RECEIVER % str(records))
+    deployment.env["PYTHONPATH"] = f"{deployment.root}:{ROOT}"
+    return records
+
+
+def read_records(path: Path, worker_pid: int) -> dict[int, tuple[str, list[int]]]:
+    """Return the kind of each process, and the numbers that it received, in their order."""
+    received: dict[int, tuple[str, list[int]]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        pid = record["pid"]
+        kind = next(name for name, part in COMMANDS.items() if part in record["command"])
+        received.setdefault(pid, ("worker" if pid == worker_pid else kind, []))[1].extend(record["seqs"])
+    return received
+
+
+@contextmanager
+def published_numbers(deployment: Deployment, instance: str) -> Iterator[Callable[[], list[int]]]:
+    """Subscribe to an instance's channel; yield a function that returns the numbers published so far, in their order."""
+    numbers: list[int] = []
+    with deployment.redis.client() as client, client.pubsub() as subscription:  # type: ignore[no-untyped-call]
+        subscription.subscribe(instance_channel(deployment.runtime().settings, instance))
+        wait_until(lambda: subscription.get_message(timeout=1), "the subscription stands")
+
+        def read() -> list[int]:
+            while (message := subscription.get_message(timeout=0.1)) is not None:
+                content: dict[str, Any] = json.loads(message["data"])
+                numbers.extend(event["seq"] for event in content.get("events", ()))
+            return numbers
+
+        yield read
+
+
+def enqueue(deployment: Deployment, instance: str, kind: str, value: str) -> str:
+    """Submit a task by the command line; return its id."""
+    done = deployment.cli("enqueue", kind, "--instance", instance, "--set", value)
+    return done.stdout.split()[0]
+
+
+@pytest.mark.long
+def test_every_process_that_writes_sends_and_publishes_each_event_once(
+    new_deployment: Callable[..., Deployment],
+) -> None:
+    deployment = new_deployment(env=BRISK)
+    instance = deployment.new_instance()
+    records = connect_receiver(deployment)
+    with published_numbers(deployment, instance) as published:
+        # Alone, so that no other process's sweeper repeats the lost attempt.
+        worker = deployment.start_worker(concurrency=1)
+        opened = deployment.root / "opened"
+        lost = enqueue(deployment, instance, "gate", f"path={opened}")
+        deployment.wait_for_step(instance, lost, "wait")
+        worker.kill_child()
+        deployment.wait_for_step(instance, lost, "wait", attempt=2)
+        opened.touch()
+        deployment.wait_for_task(lost, "COMPLETED")
+
+        web = deployment.start_web()
+        body = {"kind": "echo", "input": {"message": "hello"}}
+        answer = httpx2.post(f"{web.url}/api/v1/instances/{instance}/tasks", json=body, timeout=60)
+        assert answer.status_code == 201, answer.text
+        beat = deployment.start_beat()
+        add = "schedule add hello echo --every 1s --set message=hello --instance"
+        schedule = deployment.cli(*add.split(), instance).stdout.strip()
+        beat.wait_for(lambda: "beat" in {kind for kind, _ in read_records(records, worker.pid).values()}, "it fires")
+        deployment.cli("schedule", "pause", schedule)
+        for task_id in {event["task_id"] for event in deployment.events(instance)}:
+            deployment.wait_for_task(task_id, "COMPLETED")
+
+        expected = list(range(1, len(deployment.events(instance)) + 1))
+
+        def have_arrived() -> bool:
+            counts = [len(numbers) for _, numbers in read_records(records, worker.pid).values()]
+            return min(sum(counts), len(published())) >= len(expected)
+
+        wait_until(have_arrived, "every event is received and published")
+        received, messages = read_records(records, worker.pid), sorted(published())
+    assert sorted(seq for _, numbers in received.values() for seq in numbers) == expected
+    assert all(numbers == sorted(numbers) for _, numbers in received.values())
+    assert {kind for kind, _ in received.values()} == KINDS
+    assert messages == expected
