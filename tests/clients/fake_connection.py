@@ -52,7 +52,7 @@ class FakeConnection:
         self._end.put(reason)
 
     def wait_for_sent(self, count: int) -> Payload:
-        """Wait until the client has emitted so many events; the payload of the last of them."""
+        """Wait until the client has emitted so many events; return the payload of the last of them."""
         wait_until(lambda: len(self.sent) >= count, f"the client emits {count} events", seen=lambda: self.sent)
         return self.sent[count - 1][1]
 
@@ -81,7 +81,7 @@ class FakeServer:
 
 
 def event(seq: int, epoch: str = "a", **data: Any) -> Payload:
-    """A numbered `task_update` of instance `i`, task `t`."""
+    """Return a numbered `task_update` of instance `i`, task `t`."""
     full = {"progress": 0, "message": "", "timestamp": "2026-01-01T00:00:00.000Z", **data}
     return {
         "instance_id": "i",

@@ -15,7 +15,7 @@ server = socketio.Server(async_mode="threading")
 
 
 def greet(sid: str, environ: object, auth: object = None) -> None:
-    """Say hello."""
+    """Send `connected`."""
     server.emit("connected", {}, to=sid)
 
 

@@ -24,7 +24,7 @@ class Subject(Protocol):
     losses: int
 
     def subscribe(self, instance_id: str, *, snapshot: bool = False) -> None:
-        """Watch an instance."""
+        """Subscribe to an instance."""
 
     def wait_until_live(self) -> None:
         """Wait until every subscription has caught up."""
@@ -135,7 +135,7 @@ class Closing(contextlib.ExitStack):
     """Subjects that end with the test."""
 
     def add(self, name: str, url: str, token_file: Path | None = None) -> Subject:
-        """Start a client of this kind, which shows what is in a file, if there is one."""
+        """Start a client of this kind, with the token in a file if there is one."""
         subject = SUBJECTS[name](url, token_file)
         self.callback(subject.close)
         return subject

@@ -23,7 +23,7 @@ def _named(case: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def javascript() -> dict[str, Any]:
-    """What the JavaScript client makes of every case."""
+    """Return the results of the JavaScript client for every case."""
     command = [require("node"), str(HERE / "client_rule.mjs")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

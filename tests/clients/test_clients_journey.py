@@ -116,7 +116,7 @@ class OldServer(Program):
     """The server of section 1 as a process."""
 
     def ready(self) -> bool:
-        """It answers HTTP, be it with an error."""
+        """Return whether it answers HTTP, maybe with an error."""
         try:
             httpx2.get(f"http://127.0.0.1:{self.env['TEST_PORT']}/", timeout=5)
         except httpx2.TransportError:

@@ -25,16 +25,16 @@ PAGE = "http://localhost:5173"
 
 
 class Surprise(AssertionError):
-    """A server did something else than the document says."""
+    """A server does not do what the document requires."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A server under examination; `greets`: whether it sends `connected` at each connection."""
+    """A tested server; `sends_connected`: whether it sends `connected` at each connection."""
 
     name: str
     url: str
-    greets: bool = True
+    sends_connected: bool = True
     #: Bytes that the client's side of a connection takes in before it is full; the system's choice when None.
     receive_buffer: int | None = None
     #: Bytes of a segment: with small ones, the server's side of a connection is full soon too.
@@ -44,12 +44,12 @@ class Peer:
     auth: dict[str, Any] | None = None
 
     def http(self, **query: str) -> str:
-        """The address of a polling request; EIO and transport unless said otherwise."""
+        """Return the address of a polling request; the arguments replace or add to EIO and transport."""
         arguments = {"EIO": "4", "transport": "polling", **query}
         return f"{self.url}/socket.io/?" + "&".join(f"{k}={v}" for k, v in arguments.items() if v)
 
     def socket(self, **query: str) -> Line:
-        """A websocket. Raises Surprise when the server refuses it."""
+        """Open a websocket. Raises Surprise when the server refuses it."""
         address = self.http(**{"transport": "websocket", **query}).replace("http://", "ws://")
         try:
             sockopt = [(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)] if self.receive_buffer else []
@@ -60,44 +60,44 @@ class Peer:
             raise Surprise(f"no websocket: {refusal}") from refusal
 
     def opened(self) -> Line:
-        """A websocket on which Engine.IO has said hello."""
+        """Open a websocket and read the Engine.IO handshake."""
         line = self.socket()
         line.take_open()
         return line
 
     def connected(self) -> Line:
-        """A websocket that is connected to the main namespace and has been greeted."""
+        """Open a websocket and connect to the main namespace."""
         line = self.opened()
         line.send("40" + (json.dumps(self.auth) if self.auth else ""))
         line.take_connect()
-        if self.greets:
+        if self.sends_connected:
             line.take_event("connected")
         return line
 
     def get(self, sid: str = "", headers: dict[str, str] | None = None, **query: str) -> httpx2.Response:
-        """One polling request."""
+        """Send one polling request."""
         # Without certificates, which take longer to read than a poll.
         return httpx2.get(self.http(sid=sid, **query), timeout=GRACE, headers=headers, verify=False)
 
     def post(self, body: str | Iterable[bytes], sid: str, headers: dict[str, str] | None = None) -> httpx2.Response:
-        """One request that brings packets; in chunks when the body is no text."""
+        """Send packets in one request; in chunks when the body is no text."""
         fields = {"Content-Type": "text/plain", **(headers or {})}
         return httpx2.post(self.http(sid=sid), content=body, timeout=GRACE, headers=fields, verify=False)
 
     def session(self) -> str:
-        """The sid of a new polling session."""
+        """Open a polling session; return its sid."""
         return str(read_open(self.get().text)["sid"])
 
     def joined(self) -> str:
-        """The sid of a new polling session that is connected to the main namespace, with nothing left to poll."""
+        """Open a polling session, connect to the main namespace and poll everything; return its sid."""
         sid = self.session()
         self.post("40", sid)
-        wanted = '"connected"' if self.greets else "40{"
+        wanted = '"connected"' if self.sends_connected else "40{"
         self.poll_until(sid, lambda packets: any(wanted in packet for packet in packets))
         return sid
 
     def poll(self, sid: str) -> list[str]:
-        """What one poll brings; a ping is answered and left out. Raises Surprise when it is refused."""
+        """Return the packets of one poll; a ping is answered and left out. Raises Surprise when it is refused."""
         answer = self.get(sid)
         expect(answer.status_code, 200, "status of GET")
         packets = answer.text.split(SEPARATOR)
@@ -106,7 +106,7 @@ class Peer:
         return [packet for packet in packets if packet != "2"]
 
     def poll_until(self, sid: str, matches: Callable[[list[str]], bool]) -> list[str]:
-        """Poll until what has come is as wanted; all of it. However few each poll brings, they come in the end."""
+        """Poll until the packets are as wanted; return them."""
         end = time.monotonic() + GRACE
         received: list[str] = []
         while not matches(received):
@@ -116,12 +116,12 @@ class Peer:
         return received
 
     def settle(self) -> None:
-        """Wait until a request that was sent before is being served: the server has answered later ones, one by one."""
+        """Wait until an earlier request is being served: the server has answered later ones, one by one."""
         for _ in range(3):
             self.session()
 
     def wants(self, event: str = "subscribe_instance") -> str:
-        """An event that both servers know, as JSON."""
+        """Return an event that both servers handle, as JSON."""
         return json.dumps([event, {"instance_id": self.instance_id}], separators=(",", ":"))
 
 
@@ -132,7 +132,7 @@ class Line:
         self._socket = connection
 
     def send(self, *packets: str | bytes) -> None:
-        """Send each in a message of its own."""
+        """Send each packet in a message of its own."""
         for packet in packets:
             if isinstance(packet, bytes):
                 self._socket.send_binary(packet)
@@ -140,11 +140,11 @@ class Line:
                 self._socket.send(packet)
 
     def has_come(self) -> bool:
-        """Whether something waits to be taken: the beginning of a message, or the end of the connection."""
+        """Return whether there is something to read: the beginning of a message, or the end of the connection."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def take(self, *, pings: bool = False) -> str | bytes:
-        """The next message; pings are answered and left out unless they are asked for. Raises Surprise at the end."""
+        """Return the next message; pings are answered and left out unless requested. Raises Surprise at the end."""
         end = time.monotonic() + GRACE
         while time.monotonic() < end:
             try:
@@ -161,12 +161,12 @@ class Line:
         raise Surprise("timed out: nothing but pings came")
 
     def take_open(self) -> dict[str, Any]:
-        """The Engine.IO handshake."""
+        """Return the Engine.IO handshake."""
         packet = self.take()
         return read_open(packet if isinstance(packet, str) else "")
 
     def take_connect(self) -> dict[str, Any]:
-        """The answer to a CONNECT of the main namespace."""
+        """Connect to the main namespace; return the answer."""
         packet = self.take()
         if not isinstance(packet, str) or not packet.startswith("40{"):
             raise Surprise(f"not a CONNECT: {packet!r}")
@@ -174,11 +174,11 @@ class Line:
         return fields
 
     def take_event(self, name: str) -> list[Any]:
-        """Read up to the event of this name; its arguments. Room heads and notes may come in between."""
+        """Read up to the event of this name; return its arguments. Heads and notes may come in between."""
         return list(self.take_packet(f'42["{name}"', 2)[1:])
 
     def outlive_pings(self, peer: Peer) -> None:
-        """Answer two pings, and see that the session lives."""
+        """Answer two pings, and check that the session is open."""
         self._socket.settimeout(GRACE)
         for _ in range(2):
             while self.take(pings=True) != "2":
@@ -188,11 +188,11 @@ class Line:
         self.take_ack(1)
 
     def take_ack(self, number: int) -> list[Any]:
-        """Read up to the acknowledgement of this number; its arguments."""
+        """Read up to the acknowledgement of this number; return its arguments."""
         return self.take_packet(f"43{number}[", 2 + len(str(number)))
 
     def take_packet(self, beginning: str, skip: int) -> list[Any]:
-        """Read up to the packet that begins like this; its JSON."""
+        """Read up to the packet that begins like this; return its JSON."""
         seen = []
         while True:
             packet = self.take()
@@ -229,7 +229,7 @@ class Line:
 
 
 def read_open(packet: str) -> dict[str, Any]:
-    """The handshake in an OPEN packet."""
+    """Return the handshake in an OPEN packet."""
     if not packet.startswith("0{"):
         raise Surprise(f"not an OPEN: {packet!r}")
     fields: dict[str, Any] = json.loads(packet[1:])

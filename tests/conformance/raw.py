@@ -31,7 +31,7 @@ class Raw:
         self._socket.sendall(head.encode() + b"\r\n" + after)
 
     def answer(self) -> tuple[int, str]:
-        """Status and text, in the end; 0 when the connection ends without an answer."""
+        """Return status and text at the end of the response; 0 when the connection ends without one."""
         response = http.client.HTTPResponse(self._socket)
         try:
             response.begin()
@@ -51,7 +51,7 @@ class Raw:
         return True
 
     def close(self) -> None:
-        """Give up."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._socket.close()
 

@@ -136,7 +136,7 @@ def connect_to_several(peer: Peer) -> None:
     with peer.opened() as line:
         line.send("40")
         first = line.take_connect()["sid"]
-        if peer.greets:
+        if peer.sends_connected:
             line.take_event("connected")
         line.send("40/custom,")
         second = _read_custom(line)["sid"]

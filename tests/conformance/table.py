@@ -28,13 +28,13 @@ Verdicts = dict[str, str]
 
 
 def rows(verdicts: Mapping[str, Verdicts]) -> list[str]:
-    """Every row, as the document has it."""
+    """Return every row of the document's tables."""
     words = {name: " | ".join(_word(name, verdicts, peer) for peer in COLUMNS) for name in CASES}
     return [f"| `{name}` | {case.__doc__} | {words[name]} |" for name, case in CASES.items()]
 
 
 def summary(verdicts: Mapping[str, Verdicts]) -> str:
-    """How many cases each server passes; the stock one without those that vary."""
+    """Return how many cases each server passes; the stock one without those that vary."""
     passed = {peer: sum(_word(name, verdicts, peer) == "yes" for name in CASES) for peer in COLUMNS}
     return f"Of {len(CASES)} cases ours passes {passed['ours']}, Node's {passed['node']} and stock {passed['stock']}"
 

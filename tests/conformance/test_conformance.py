@@ -61,7 +61,7 @@ def verdicts(redis_binary: RedisBinary) -> Iterator[dict[str, Verdicts]]:
             started.enter_context(program.start(wait=False))
         for program in programs.values():
             program.wait_ready()
-        peers = [Peer(name, program.url, greets=name != "stock") for name, program in programs.items()]
+        peers = [Peer(name, program.url, sends_connected=name != "stock") for name, program in programs.items()]
         with ThreadPoolExecutor(len(peers)) as pool:
             yield dict(zip(programs, pool.map(examine, peers), strict=True))
 

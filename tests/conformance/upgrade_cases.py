@@ -48,7 +48,7 @@ def upgrade_then_polling(peer: Peer) -> None:
         line.line.send("40")
         line.line.take_connect()
         expect(peer.get(line.sid).status_code, 400, "status of GET")
-        if peer.greets:
+        if peer.sends_connected:
             line.line.take_event("connected")
         line.line.send("421" + peer.wants())
         line.line.take_ack(1)

@@ -14,6 +14,7 @@ import pytest
 from swallowtail.app.core.ledger.publisher import instance_channel
 from tests.harness.deployment import Deployment
 from tests.harness.fast_settings import BRISK
+from tests.harness.processes import WorkerProcess
 from tests.harness.program import ROOT
 from tests.harness.waiting import wait_until
 
@@ -90,6 +91,19 @@ def enqueue(deployment: Deployment, instance: str, kind: str, value: str) -> str
     return done.stdout.split()[0]
 
 
+def run_with_lost_child(deployment: Deployment, instance: str) -> WorkerProcess:
+    """Run a task whose pool child is killed, with no other process whose sweeper would repeat it; return the worker."""
+    worker = deployment.start_worker(concurrency=1)
+    opened = deployment.root / "opened"
+    task_id = enqueue(deployment, instance, "gate", f"path={opened}")
+    deployment.wait_for_step(instance, task_id, "wait")
+    worker.kill_child()
+    deployment.wait_for_step(instance, task_id, "wait", attempt=2)
+    opened.touch()
+    deployment.wait_for_task(task_id, "COMPLETED")
+    return worker
+
+
 @pytest.mark.long
 def test_every_process_that_writes_sends_and_publishes_each_event_once(
     new_deployment: Callable[..., Deployment],
@@ -98,16 +112,7 @@ def test_every_process_that_writes_sends_and_publishes_each_event_once(
     instance = deployment.new_instance()
     records = connect_receiver(deployment)
     with published_numbers(deployment, instance) as published:
-        # Alone, so that no other process's sweeper repeats the lost attempt.
-        worker = deployment.start_worker(concurrency=1)
-        opened = deployment.root / "opened"
-        lost = enqueue(deployment, instance, "gate", f"path={opened}")
-        deployment.wait_for_step(instance, lost, "wait")
-        worker.kill_child()
-        deployment.wait_for_step(instance, lost, "wait", attempt=2)
-        opened.touch()
-        deployment.wait_for_task(lost, "COMPLETED")
-
+        worker = run_with_lost_child(deployment, instance)
         web = deployment.start_web()
         body = {"kind": "echo", "input": {"message": "hello"}}
         answer = httpx2.post(f"{web.url}/api/v1/instances/{instance}/tasks", json=body, timeout=60)
