@@ -39,7 +39,7 @@ class Scene:
         self.read = 0
         read_start = self.reader.read_start
 
-        def count(instance_id: str, since: Since | None, view: View) -> SubscriptionStart:
+        def count(instance_id: str, since: Since | None, view: View = FULL) -> SubscriptionStart:
             self.read += 1
             return read_start(instance_id, since, view)
 
