@@ -1,4 +1,4 @@
-"""Alembic's entrance: runs the migrations on the database of the settings, or on a connection handed in by a caller."""
+"""Runs the migrations for Alembic, on the database of the settings or on a connection that the caller passes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def migrate(connection: Connection) -> None:
 
 def main() -> None:
     """Run on the caller's connection if there is one, otherwise on the database of the settings."""
-    given = context.config.attributes.get("connection")
-    if given is not None:
-        migrate(given)
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        migrate(connection)
         return
     database = Database(load_settings())
     try:

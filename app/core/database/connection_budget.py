@@ -1,8 +1,8 @@
 """Counts PostgreSQL connections: how many are left, how many are reserved for runs, and how many this process has.
 
-Without a reserve, runs would wait for a connection whenever many clients take all that the server has. So a process that
-performs no runs checks the rest after each connection that it opens, and closes the connection if too few are left.
-Behind a pooler in transaction mode the check is not possible: the pooler decides which connections exist.
+Without a reserve, runs would wait whenever many clients use all connections of the server. So a process that performs
+no runs checks the rest after each connection that it opens, and closes the connection if too few are left. Behind a
+pooler in transaction mode the check is not possible: the pooler decides which connections exist.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ POOL_LIMIT = Gauge(
 #: Looked up once: they are set twice in every transaction.
 _IN_USE, _IDLE = POOLED.labels("in_use"), POOLED.labels("idle")
 
-RESERVED = "the remaining connections of the database are reserved for runs"
+#: Also a value of the label `reason` of `core/database/faults.REFUSALS`.
+RESERVED = "the connections that the database has left are kept for runs"
 #: The limit and the rest, by the limits of the server, the role and the database. Later connections are not counted:
 #: of many that are opened at once, each would be one too many. Other roles' sessions may hide their kind and start.
 BUDGET = """
@@ -109,11 +110,7 @@ class Reserve:
         self._breaker = CircuitBreaker()
 
     def connect(self, dialect: Any, record: object, args: Any, options: Any) -> Any:
-        """Return a new connection: the listener of SQLAlchemy's `do_connect`.
-
-        Raises:
-            Unavailable: too few are left.
-        """
+        """Return a new connection, as a listener of `do_connect`. Raises Unavailable if too few are left."""
         if not self._breaker.allows():
             raise Unavailable(RESERVED)
         connection = dialect.connect(*args, **options)

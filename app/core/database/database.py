@@ -1,8 +1,7 @@
 """Runs transactions, with retries while the database is locked or down, and reads the database's clock.
 
-SQLite: writers queue (`core/database/write_lock`), and they wait by short sleeps: SQLite's own busy handler would block
-every greenlet of a web process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and its head are of one
-moment.
+SQLite: writers queue (`core/database/write_lock`) and wait by short sleeps; SQLite's own busy handler would block every
+greenlet of a web process. PostgreSQL: reads are REPEATABLE READ, so that a snapshot and its head are of one moment.
 """
 
 from __future__ import annotations
@@ -24,11 +23,17 @@ from sqlalchemy.sql.expression import ColumnElement, ScalarSelect
 from sqlalchemy.sql.functions import FunctionElement
 
 from swallowtail.app.core.config.settings import Settings
+from swallowtail.app.core.database.backoff import Backoff
 from swallowtail.app.core.database.connection_budget import BUDGET, RESERVED, Budget, measure_pool
 from swallowtail.app.core.database.engines import PostgresDriver, make_engine, writing_at_once
-from swallowtail.app.core.database.faults import AWAY, REFUSALS, is_read_only, is_transient, unavailable
-from swallowtail.app.core.database.foreign_key_errors import find_missing
-from swallowtail.app.core.database.patience import Patience
+from swallowtail.app.core.database.faults import (
+    AWAY,
+    REFUSALS,
+    find_missing_parent,
+    is_read_only,
+    is_transient,
+    unavailable,
+)
 from swallowtail.app.core.database.write_lock import WriterQueue
 from swallowtail.app.core.errors import CutOff, SwallowtailError, Unavailable
 from swallowtail.app.core.payload_redaction.kept_values import MADE, Made, store
@@ -44,7 +49,7 @@ from swallowtail.app.core.validation import LIMITS
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-#: Whether the work of `Database.patiently` has begun a commit, so that its outcome may be unknown.
+#: Whether the work of `Database.patiently` has begun a commit, whose outcome may be unknown.
 _has_stored: ContextVar[bool] = ContextVar("has_stored", default=False)
 
 
@@ -91,11 +96,8 @@ class Database:
     ) -> None:
         """`driver` is the PostgreSQL driver: psycopg2 under eventlet, which psycopg 3 does not support.
 
-        Without `for_runs`, `database_reserve` connections are reserved for processes that perform runs. `offload` runs
-        the long computations of transactions.
-
-        Raises:
-            SettingsError: the driver is not installed.
+        Without `for_runs`, `database_reserve` connections are reserved for processes that perform runs. Raises
+        SettingsError if the driver is not installed.
         """
         self.wait = settings.database_wait
         #: Reason of the last refusal, until the next write succeeds.
@@ -106,22 +108,14 @@ class Database:
         self._writer_queue = None if settings.database_file is None else WriterQueue(settings.database_file)
         self.keyring = Keyring.parse(settings.encryption_keys.get_secret_value())
         self.policies = Policies(settings)
-        self._info: dict[str, Any] = {
-            KEYRING: self.keyring,
-            POLICIES: self.policies,
-            LIMITS: settings,
-            OFFLOAD: offload,
-        }
+        self._info = {KEYRING: self.keyring, POLICIES: self.policies, LIMITS: settings, OFFLOAD: offload}
 
     @contextmanager
     def read(self, *, wait: float | None = None) -> Iterator[Session]:
         """Yield a session that sees one moment of the database.
 
-        Args:
-            wait: seconds to wait for a locked or absent database; `database_wait` when None.
-
         Raises:
-            Unavailable: the database stayed down for that long.
+            Unavailable: the database stayed locked or down for `wait` seconds, `database_wait` by default.
             CutOff: it went down meanwhile.
         """
         with self._translating_faults(), self._transaction(write=False, wait=wait) as session:
@@ -129,54 +123,42 @@ class Database:
 
     @contextmanager
     def write(self, *, wait: float | None = None) -> Iterator[Session]:
-        """Yield a session that commits at the end of the block, or rolls back when the block raises.
-
-        Args:
-            wait: seconds to wait for a locked or absent database; `database_wait` when None.
-
-        Raises:
-            Unavailable: the database stayed locked or down for that long.
-            CutOff: it went down meanwhile.
-        """
+        """Yield a session that commits at the end of the block, or rolls back if the block raises. See `read`."""
         with self._translating_faults(), self._transaction(write=True, wait=wait) as session:
             yield session
 
     def run(self, work: Callable[[Session], Any], *, write: bool = True, wait: float | None = None) -> Any:
         """Run `work` in a transaction, again while the database is locked or down.
 
-        `work` must be repeatable: when a connection breaks during a commit, the outcome is unknown.
+        `work` must be repeatable: if the connection breaks during a commit, the outcome is unknown.
 
         Raises:
             NotFound: the parent of a new row was deleted meanwhile.
-            Unavailable: the database stayed locked or down for `wait` seconds, by default `database_wait`.
+            Unavailable: the database stayed locked or down for `wait` seconds, `database_wait` by default.
         """
-        patience = Patience(self.wait if wait is None else wait)
+        backoff = Backoff(self.wait if wait is None else wait)
         while True:
             try:
                 with self._transaction(write=write, wait=wait) as session:
                     return work(session)
             except DBAPIError as fault:
                 if not is_transient(fault):
-                    error = find_missing(fault) or self._translate(fault)
+                    error = find_missing_parent(fault) or self._translate(fault)
                     if error is None:
                         raise
                     raise error from fault
-                if not patience.pause():
+                if not backoff.pause():
                     raise (self._translate(fault) or Unavailable(AWAY)) from fault
 
     def patiently(self, work: Callable[[], T]) -> T:
-        """Run `work` of several transactions, again while one is cut off before the first commit.
-
-        Raises:
-            Unavailable: the database stayed down for `database_wait`, or went down after a commit.
-        """
-        patience = Patience(self.wait)
+        """Run `work` of several transactions, again while it is cut off before the first commit. Raises Unavailable."""
+        backoff = Backoff(self.wait)
         while True:
             before = _has_stored.set(False)
             try:
                 return work()
             except CutOff:
-                if _has_stored.get() or not patience.pause():
+                if _has_stored.get() or not backoff.pause():
                     raise
             finally:
                 _has_stored.reset(before)
@@ -187,11 +169,7 @@ class Database:
             connection.execution_options(**_options(self.engine, write=False)).execute(select(Instance.id).limit(1))
 
     def read_budget(self) -> Budget | None:
-        """Return the limit of connections and the rest; None on SQLite, which has no limit.
-
-        Raises:
-            Unavailable: the database is down, or has no connection left.
-        """
+        """Return the limit of connections and the rest; None on SQLite, which has no limit. Raises Unavailable."""
         if self.engine.dialect.name != "postgresql":
             return None
         with self.read(wait=0.0) as session:
@@ -204,10 +182,10 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, write: bool, wait: float | None = None) -> Iterator[Session]:
-        patience = Patience(self.wait if wait is None else wait)
+        backoff = Backoff(self.wait if wait is None else wait)
         made: Made = {}
-        with self._turn(patience) if write else nullcontext():
-            connection = self._begin(patience, write=write)
+        with self._turn(backoff) if write else nullcontext():
+            connection = self._begin(backoff, write=write)
             measure_pool(self.engine)
             session = Session(bind=connection, expire_on_commit=False, autoflush=True, info={**self._info, MADE: made})
             try:
@@ -219,22 +197,22 @@ class Database:
                 if write:
                     self.trouble = None
                 if made:
-                    _store_redactions(connection, made, self._turn(Patience(0.0)), self._info)
+                    _store_redactions(connection, made, self._turn(Backoff(0.0)), self._info)
             except DBAPIError as fault:
                 # A write in a read transaction is a programming error, and no retry helps.
                 if not write and is_read_only(fault):
-                    raise InvalidRequestError(f"a transaction that reads was to write: {fault.orig}") from fault
+                    raise InvalidRequestError(f"a read transaction cannot write: {fault.orig}") from fault
                 raise
             finally:
                 session.close()
                 connection.close()
                 measure_pool(self.engine)
 
-    def _turn(self, patience: Patience) -> AbstractContextManager[None]:
+    def _turn(self, backoff: Backoff) -> AbstractContextManager[None]:
         # Before the connection: waiting writers leave the connections to readers.
-        return nullcontext() if self._writer_queue is None else self._writer_queue.entered(lambda: patience.is_left)
+        return nullcontext() if self._writer_queue is None else self._writer_queue.entered(lambda: backoff.is_left)
 
-    def _begin(self, patience: Patience, *, write: bool) -> Connection:
+    def _begin(self, backoff: Backoff, *, write: bool) -> Connection:
         while True:
             connection: Connection | None = None
             try:
@@ -245,11 +223,11 @@ class Database:
             except (OperationalError, InterfaceError) as fault:
                 if connection is not None:
                     connection.close()
-                if not patience.pause():
+                if not backoff.pause():
                     raise (self._translate(fault) or Unavailable(AWAY)) from fault
             except Unavailable:
                 # Meanwhile this process may free a connection of its own.
-                if not patience.pause():
+                if not backoff.pause():
                     REFUSALS.labels(RESERVED).inc()
                     raise
             except PoolTimeout as fault:
@@ -280,12 +258,10 @@ def _options(engine: Engine, *, write: bool) -> dict[str, Any]:
 
 
 def _store_redactions(connection: Connection, made: Made, turn: AbstractContextManager[None], info: Any) -> None:
-    """Store the redactions that a transaction computed with their rows, after it and on its connection.
-
-    Does not wait, and ignores a refusal: the next reader computes them again.
-    """
+    """Store the redactions that a transaction computed, after it and on its connection, without waiting for locks."""
     try:
         with turn, writing_at_once(connection), Session(bind=connection, info=info) as session:
             store(session, made)
     except (SQLAlchemyError, SwallowtailError) as fault:
-        log.info("not_kept", reason=str(fault))
+        # The next reader computes them again.
+        log.info("redactions_not_stored", reason=str(fault))

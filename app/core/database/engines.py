@@ -32,12 +32,9 @@ _BUSY = 20
 
 
 def make_engine(settings: Settings, driver: PostgresDriver, *, reserve: int = 0) -> Engine:
-    """Return an engine for the database of the settings, without a connection yet.
+    """Return an engine without a connection yet. Raises SettingsError if the driver is not installed.
 
     `reserve` PostgreSQL connections are left to other processes (`core/database/connection_budget`).
-
-    Raises:
-        SettingsError: the driver is not installed.
     """
     url, file = make_url(settings.database), settings.database_file
     if file is None:
@@ -68,8 +65,8 @@ def _make_postgres_engine(url: URL, settings: Settings) -> Engine:
         pool_timeout=settings.database_wait,
         connect_args={"connect_timeout": 5, **own},
     )
-    # The first limits the wait for a locked row. By the second, no acknowledged commit is lost with the server,
-    # whatever the default of the role or the database is.
+    # The first limits the wait for a locked row. With the second, no acknowledged commit is lost with the server, for
+    # any default of the role or the database.
     configure = (
         f"SELECT set_config('lock_timeout', '{math.ceil(settings.database_wait * 1000)}', {threshold is None}), "
         "CASE current_setting('synchronous_commit') WHEN 'off' "
@@ -128,11 +125,7 @@ def _make_sqlite_engine(url: URL, file: Path, settings: Settings) -> Engine:
 
 @contextmanager
 def writing_at_once(connection: Connection) -> Iterator[None]:
-    """Write in a second transaction on a connection, without waiting for locks.
-
-    Raises:
-        DBAPIError: a row or the database is locked.
-    """
+    """Write in a second transaction on a connection, without waiting for locks. Raises DBAPIError."""
     if connection.dialect.name == "postgresql":
         level: Any = connection.default_isolation_level
         connection.execution_options(isolation_level=level, postgresql_readonly=False)
@@ -151,10 +144,7 @@ def writing_at_once(connection: Connection) -> Iterator[None]:
 
 
 def _read_text(stored: bytes) -> str:
-    """Return a text of SQLite. Invalid UTF-8 gets U+FFFD in front, so that it is no JSON.
-
-    The driver would fail the whole statement, and with it every other row.
-    """
+    # Invalid UTF-8 gets U+FFFD in front, so that it is no JSON; the driver would fail the statement for every row.
     try:
         return stored.decode()
     except UnicodeDecodeError:

@@ -1,16 +1,18 @@
-"""Classifies database errors: which of them a retry may solve, and the message for callers.
+"""Classifies database errors: which of them a retry may solve, and which error the caller gets.
 
-None of them is the caller's fault, and none says anything about a task: writes wait, requests get 503, and runs pause.
+Those that a retry may solve are not the caller's fault and do not fail a task: writes wait, requests get 503, and runs
+pause. A broken foreign key means that the parent row was deleted between the check and the write.
 """
 
 from __future__ import annotations
 
 from prometheus_client import Counter
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from swallowtail.app.core.errors import NotSetUp, Unavailable
+from swallowtail.app.core.errors import NotFound, NotSetUp, Unavailable
 
-AWAY = "the database is locked or unavailable"
+# These messages are also the values of the metric's label `reason`: they must not change.
+AWAY = "the database is locked or away"
 FULL = "the database's disk is full"
 READ_ONLY = "the database takes no writes"
 BROKEN_DISK = "the database cannot read or write its disk"
@@ -50,6 +52,15 @@ _WORDS = {
     "locked": AWAY,
     "connect": AWAY,
     "closed": AWAY,
+}
+
+_FOREIGN_KEY = "23503"
+#: Noun and field of each parent table. A constraint's name ends with the table (see `core/tables/base.Base`).
+_PARENTS = {
+    "_instance": ("instance", "instance_id"),
+    "_task": ("task", "task_id"),
+    "_schedule": ("schedule", "schedule_id"),
+    "_user_account": ("user", "name"),
 }
 
 REFUSALS = Counter("swallowtail_database_refusals_total", "Transactions given up as the database refused", ["reason"])
@@ -97,11 +108,24 @@ def is_transient(fault: DBAPIError) -> bool:
 
 def unavailable(fault: DBAPIError) -> Unavailable | None:
     """Return the domain error of a fault and count it; None for a fault that no retry solves."""
-    code = getattr(fault.orig, "sqlstate", None)
-    if code in ("26000", "42P05"):
+    if _code_of(fault) in ("26000", "42P05"):
         return NotSetUp(_NOT_PREPARED)
     reason = reason_of(fault)
     if reason is None:
         return None
     REFUSALS.labels(reason).inc()
     return Unavailable(reason)
+
+
+def find_missing_parent(fault: DBAPIError) -> NotFound | None:
+    """Return the error for a row whose parent is gone; None for any other fault."""
+    code = _code_of(fault)
+    # SQLite has no code, and does not name the constraint.
+    is_broken = code == _FOREIGN_KEY or (code is None and "FOREIGN KEY" in str(fault.orig))
+    if not (isinstance(fault, IntegrityError) and is_broken):
+        return None
+    constraint = str(getattr(getattr(fault.orig, "diag", None), "constraint_name", None) or "")
+    for end, (noun, field) in _PARENTS.items():
+        if constraint.endswith(end):
+            return NotFound(f"there is no such {noun}", field=field)
+    return NotFound("the parent of this object was deleted")

@@ -30,12 +30,9 @@ _LOCK_WAIT = 200
 
 
 def migrate(settings: Settings) -> None:
-    """Migrate the database to the latest revision. Concurrent releases alternate, revision by revision.
+    """Migrate the database to the latest revision. Tables of a later version stay unchanged. Raises Unavailable.
 
-    Tables of a later version stay unchanged.
-
-    Raises:
-        Unavailable: the database stayed locked or down for `database_wait`.
+    Concurrent releases alternate, revision by revision.
     """
     database = Database(settings)
     config = Config()

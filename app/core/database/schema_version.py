@@ -14,10 +14,7 @@ _VERSIONS = Path(__file__).resolve().parents[2] / "migrations" / "versions"
 
 
 def is_up_to_date(settings: Settings) -> bool:
-    """Return whether the tables are known to be of the latest revision.
-
-    False also for PostgreSQL, and for a database that is locked or cannot be read.
-    """
+    """Return whether an SQLite database is known to have the latest revision; False if it is locked or unreadable."""
     path = settings.database_file
     return path is not None and path.is_file() and _read_revision(path) == latest_revision()
 

@@ -1,4 +1,4 @@
-"""Faults of the database inside a transaction: done again when nothing was stored, and not again when it was."""
+"""Faults of the database inside a transaction: it runs again if nothing was stored, and only then."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NewDomain = Callable[..., Domain]
 
 
 class Breaker:
-    """Breaks the next commits of writes: before they happen, or after, when nobody is told that they did."""
+    """Breaks the next commits of writes: before the commit, or after it without a confirmation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
@@ -75,7 +75,7 @@ def of_any_log(wrote: Wrote) -> Wrote:
 
 ACTS: dict[str, Callable[[Domain, Scene], Any]] = {
     "submit": lambda domain, scene: domain.submit(id="00000000-0000-4000-8000-000000000009"),
-    "submit, told as new": lambda domain, scene: domain.ledger.submit(new_task(id="0" * 36))[2],
+    "submit, with its outcome": lambda domain, scene: domain.ledger.submit(new_task(id="0" * 36))[2],
     "mark_queued": lambda domain, scene: domain.ledger.mark_queued(scene.submitted, 1, 60.0),
     "claim": lambda domain, scene: domain.claim(scene.queued).base_seq,
     "heartbeat": lambda domain, scene: domain.runs.heartbeat(scene.run, 20.0, "on"),
@@ -118,7 +118,7 @@ def twins(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Domain, Domai
 @pytest.mark.long
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("act", ACTS)
-def test_a_broken_commit_changes_nothing_that_anybody_sees(
+def test_a_broken_commit_changes_nothing_that_a_reader_sees(
     twins: tuple[Domain, Domain], breaker: Breaker, act: str, after: bool
 ) -> None:
     outcomes = []
@@ -128,8 +128,8 @@ def test_a_broken_commit_changes_nothing_that_anybody_sees(
         breaker.left, breaker.after = (2, after) if domain is twins[0] else (0, False)
         outcome = ACTS[act](domain, scene)
         assert breaker.left == 0
-        wishes = {task_id: (*wish, domain.due_in(task_id) > 1.0) for task_id, wish in domain.wishes().items()}
-        outcomes.append((outcome, domain.story(), story(domain.announced), wishes))
+        entries = {task_id: (*entry, domain.due_in(task_id) > 1.0) for task_id, entry in domain.wishes().items()}
+        outcomes.append((outcome, domain.story(), story(domain.announced), entries))
         assert domain.announced == domain.events()[len(domain.events()) - len(domain.announced) :]
     assert outcomes[0] == outcomes[1]
 

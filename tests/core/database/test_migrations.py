@@ -226,7 +226,7 @@ def test_a_change_of_a_table_that_is_in_use_lets_others_pass(postgres_server: Po
 
 
 def _await_waiting(connection: Connection) -> None:
-    """Until somebody waits for a table."""
+    """Wait until another connection waits for a table."""
     asked = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
     deadline = time.monotonic() + 60
     while not connection.scalar(asked):

@@ -1,4 +1,4 @@
-"""Whether the tables are up to date, as those tell it who start processes."""
+"""The supervisor reads whether the tables are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WriterQueue at SQLite's write lock: who asks first writes first, and nobody who is gone or stopped holds the others up."""
+"""Writers get SQLite's write lock in order of arrival, and one that ended or stopped does not block the others."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def _start(program: str, domain: Domain) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    _hear(process, "ready")
+    _await_line(process, "ready")
     return process
 
 
-def _hear(process: subprocess.Popen[str], word: str) -> None:
+def _await_line(process: subprocess.Popen[str], word: str) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == f"{word}\n"
 
@@ -123,7 +123,7 @@ def test_a_writer_that_is_killed_loses_its_turn(new_domain: NewDomain) -> None:
     domain = new_domain()
     killed = _start(WRITER, domain)
     _tell_to_write(killed)
-    _hear(killed, "writes")
+    _await_line(killed, "writes")
     done = threading.Thread(target=domain.submit)
     done.start()
     wait_until(lambda: queued(domain) == 2, "both stand in the queue")
@@ -147,7 +147,7 @@ def test_one_that_is_stopped_while_it_waits_holds_nobody_up(new_domain: NewDomai
             domain.submit()
         assert queued(domain) == 1
         stopped.send_signal(signal.SIGCONT)
-        _hear(stopped, "writes")
+        _await_line(stopped, "writes")
     finally:
         stopped.send_signal(signal.SIGCONT)
         stopped.communicate()
@@ -160,8 +160,8 @@ def test_a_web_process_goes_on_while_one_of_its_writes_waits_for_its_turn(new_do
     web = _start(LOOP, domain)
     with domain.db.write():
         _tell_to_write(web)
-        _hear(web, "turns")
-    _hear(web, "wrote")
+        _await_line(web, "turns")
+    _await_line(web, "wrote")
     web.communicate()
     assert domain.story() == ["SUBMITTED"]
 

@@ -6,8 +6,8 @@ import random
 import time
 
 
-class Patience:
-    """The time that a caller waits for a locked or absent database."""
+class Backoff:
+    """The pauses of a caller that waits for a locked or absent database for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
