@@ -11,10 +11,7 @@ from swallowtail.app.core.config.tls import read_address
 
 
 def connect(settings: Settings, *, timeout: float | None = None, silence: float | None = None) -> redis.Redis:
-    """Return a client whose calls fail after `timeout` seconds (default: `publish_timeout`).
-
-    `silence` is the longest wait of one read, where that differs.
-    """
+    """Return a client whose calls fail after `timeout` seconds (default: `publish_timeout`), reads after `silence`."""
     limit = settings.publish_timeout if timeout is None else timeout
     address = read_address(settings.redis)
     return redis.Redis.from_url(

@@ -19,7 +19,7 @@ class EventsMessage:
 
     epoch: str
     wires: list[dict[str, Any]]
-    #: When they were recorded, in Unix seconds by the author's clock; 0 when unknown.
+    #: When they were recorded, in Unix seconds by the writer's clock; 0 if unknown.
     at: float = 0.0
 
 

@@ -1,4 +1,4 @@
-"""Receives the messages of Redis channels, and reconnects and subscribes again whenever Redis was away.
+"""Receives the messages of Redis channels, and reconnects and subscribes again when the connection is lost.
 
 Messages that are published meanwhile are lost.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -47,30 +48,27 @@ class RedisSubscriber:
         return self._pubsub is not None
 
     def add(self, channel: str) -> None:
-        """Subscribe to a channel, as soon as Redis is there."""
+        """Subscribe to a channel, now or after the next connection."""
         with self._lock:
             self._wanted.add(channel)
-            self._command("subscribe", channel)
+            self._send(lambda pubsub: pubsub.subscribe(channel))
 
     def discard(self, channel: str, is_wanted: Callable[[], bool]) -> None:
-        """Unsubscribe from a channel, unless `is_wanted` says that another client needs it by now."""
+        """Unsubscribe from a channel, unless `is_wanted` returns true by now."""
         with self._lock:
             self._wanted.discard(channel)
-            self._command("unsubscribe", channel)
+            self._send(lambda pubsub: pubsub.unsubscribe(channel))
         if is_wanted():
             self.add(channel)
 
     def renew(self, reason: str) -> None:
-        """Replace the connection within one `wait`. Does nothing while there is none."""
+        """Replace the connection within one `wait`, if there is one."""
         with self._lock:
             if self._pubsub is not None:
                 self._renewal = reason
 
     def replies(self, stopping: threading.Event) -> Generator[Any]:
-        """Yield the replies of Redis until `stopping` is set, and None after each wait without one.
-
-        A message is `[b"message", channel, data]`. Redis may be away.
-        """
+        """Yield replies, such as `[b"message", channel, data]`, until `stopping` is set, and None after a vain wait."""
         pause = FIRST_PAUSE
         while not stopping.is_set():
             try:
@@ -116,11 +114,7 @@ class RedisSubscriber:
             yield reply
 
     def _read(self) -> Any:
-        """Wait for a reply.
-
-        Not by `get_message`, which polls the socket before it reads: that took longer than sending the message to fifty
-        clients.
-        """
+        # Not `get_message`, which polls the socket before it reads: that took longer than sending to fifty clients.
         try:
             return self._pubsub.connection.read_response(disconnect_on_error=False)
         except redis.TimeoutError:
@@ -138,21 +132,16 @@ class RedisSubscriber:
                 self._pubsub.ping()
             self._pinged_at = now
 
-    def _command(self, name: str, channel: str) -> None:
-        if self._pubsub is None:
-            return
-        try:
-            getattr(self._pubsub, name)(channel)
-        except (redis.RedisError, OSError):
-            # The reading thread meets the same fault, reconnects, and subscribes to all wanted channels.
-            return
+    def _send(self, command: Callable[[Any], object]) -> None:
+        if self._pubsub is not None:
+            # After an error, the reading thread reconnects and subscribes to all wanted channels.
+            with suppress(redis.RedisError, OSError):
+                command(self._pubsub)
 
     def _close(self) -> None:
         with self._lock:
             connections, self._pubsub, self._client = (self._pubsub, self._client), None, None
         for connection in connections:
             if connection is not None:
-                try:
+                with suppress(redis.RedisError, OSError):
                     connection.close()
-                except (redis.RedisError, OSError):
-                    continue
