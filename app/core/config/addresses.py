@@ -18,10 +18,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def check_server(url: str, *, several: bool = False) -> str:
-    """Return the URL of a server after checking host and port. `several` allows a comma separated list of hosts.
-
-    No message repeats a user or a password.
-    """
+    """Return the URL of a server after checking its hosts, one or `several`. No message repeats a user or password."""
     parts = _split(url)
     _, at, address = parts.netloc.rpartition("@")
     if not several and "," in address:
@@ -90,10 +87,10 @@ def plain_origin(text: str) -> str:
             or parts.fragment
             or "@" in parts.netloc
         ):
-            raise ValueError("give it as https://app.example.org, with a port if it has one")
+            raise ValueError("write it as https://app.example.org, with a port if it has one")
         _check_address(parts.netloc)
         if not parts.hostname:
-            raise ValueError("it names no host")
+            raise ValueError("it has no host")
         host = f"[{ip_address(parts.hostname)}]" if parts.netloc.startswith("[") else parts.hostname
     except ValueError as fault:
         raise ValueError(f"{shown} is no origin: {fault}") from None
@@ -118,7 +115,7 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         # Python's own message may repeat the password.
-        raise ValueError("its host cannot be read; give one such as host.example.org or [::1]") from None
+        raise ValueError("its host is invalid; use one such as host.example.org or [::1]") from None
 
 
 def _check_address(address: str) -> None:
@@ -129,4 +126,4 @@ def _check_address(address: str) -> None:
             f"{host[:100]!r} is no host name" + ("" if host.isascii() else "; write it in ASCII, as xn--…")
         )
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{port[:20]!r} is no port: give a number from 1 to 65535")
+        raise ValueError(f"{port[:20]!r} is no port: use a number from 1 to 65535")

@@ -17,8 +17,8 @@ class AgentSettings(BaseModel):
     agents: str = basic("", description="Modules with further agents, comma separated")
     probe: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether the agent `probe` exists, which sleeps, fails and produces output on request, for tests and "
-        "operators; `auto` means on open deployments only",
+        description="Whether the agent `probe` exists, which sleeps, fails and produces output on request, for tests "
+        "and operators; `auto` means on open deployments only",
     )
     llm_provider: Literal["offline", "openai"] = basic("offline", description="Language model of the agents")
     openai_base_url: str = basic("https://api.openai.com/v1", description="OpenAI-compatible endpoint")

@@ -25,8 +25,7 @@ class AuthSettings(BaseModel):
         SecretStr(""), description="Key that signs sessions and tokens; created and stored under `var` when unset"
     )
     secret_key_previous: SecretStr = Field(
-        SecretStr(""),
-        description="The previous key; what it signed stays valid until it expires",
+        SecretStr(""), description="The previous key; what it signed stays valid until it expires"
     )
     token_issuer: str = Field("swallowtail", min_length=1, max_length=200, description="Issuer in our signed tokens")
     token_audience: str = Field("swallowtail", min_length=1, max_length=200, description="Audience in these tokens")

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import Field
-from pydantic.fields import FieldInfo
 
 
 def basic(default: Any, **options: Any) -> Any:
     """Return a `Field` that is marked as basic."""
     return Field(default, json_schema_extra={"basic": True}, **options)
-
-
-def is_basic(field: FieldInfo) -> bool:
-    """Return whether a field is marked as basic."""
-    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("basic") is True

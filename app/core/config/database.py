@@ -22,10 +22,7 @@ class DatabaseSettings(BaseModel):
         10, ge=0, le=1000, description="Further connections that it opens under load and closes afterwards"
     )
     database_prepare_threshold: int = Field(
-        5,
-        ge=0,
-        description="Executions after which a statement is prepared; 0 for never, "
-        "as behind PgBouncer in transaction mode",
+        5, ge=0, description="Executions after which a statement is prepared; 0 for never, as behind PgBouncer"
     )
     database_spare: int = Field(
         10, ge=0, description="Free connections of PostgreSQL below which readiness reports `degraded`"

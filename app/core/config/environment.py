@@ -12,18 +12,16 @@ from dotenv import dotenv_values
 PREFIX = "SWALLOWTAIL_"
 #: Kubernetes sets these in every container beside a service whose name begins with `swallowtail`.
 _KUBERNETES = re.compile(r"SWALLOWTAIL_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT)(?:_[A-Z0-9_]+)?|PORT(?:_\d+_.*)?)")
-#: Celery prefers these to the broker URL of the settings, and ignores what the settings say of TLS. So does `celery -b`.
+#: Celery prefers these to the broker URL of the settings, and then ignores their TLS options. So does `celery -b`.
 _CELERY = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 
-def read_variables() -> dict[str, str]:
-    """Return the variables of `.env` and of the environment, which wins. Names are upper case."""
+def read_values(known: Iterable[str]) -> dict[str, str]:
+    """Return the values of the settings by field name, from `.env` and the environment, which wins.
+
+    Names may have any case. `PORT` sets `port` too, if `SWALLOWTAIL_PORT` does not.
+    """
     variables = {**_upper(dotenv_values(".env", encoding="utf-8")), **_upper(os.environ)}
-    return {name: value for name, value in variables.items() if value is not None}
-
-
-def select_values(variables: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-    """Return the values of the settings by field name. `PORT` sets `port` too, if `SWALLOWTAIL_PORT` does not."""
     values = {name: variables[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in variables}
     if "PORT" in variables:
         values.setdefault("port", variables["PORT"])
@@ -31,7 +29,7 @@ def select_values(variables: Mapping[str, str], known: Iterable[str]) -> dict[st
 
 
 def find_unknown(known: Iterable[str]) -> list[str]:
-    """Return a message for each variable that looks like a setting and is none, with the nearest name."""
+    """Return a message for each variable with our prefix that is no setting, with the nearest name."""
     names = {name.upper() for name in known}
     variables = {**dotenv_values(".env", encoding="utf-8"), **os.environ}
     messages = [
@@ -52,5 +50,5 @@ def _is_kubernetes(name: str, value: str) -> bool:
     return _KUBERNETES.fullmatch(name) is not None or value.startswith(("tcp://", "udp://"))
 
 
-def _upper(variables: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {name.upper(): value for name, value in variables.items()}
+def _upper(variables: Mapping[str, str | None]) -> dict[str, str]:
+    return {name.upper(): value for name, value in variables.items() if value is not None}

@@ -75,9 +75,7 @@ class HttpSettings(BaseModel):
         "`X-Forwarded-Prefix` goes before it",
     )
     hsts_seconds: int = Field(
-        31_536_000,
-        ge=0,
-        description="How long browsers that came by TLS must use TLS only; 0 sends no such header",
+        31_536_000, ge=0, description="How long browsers that came by TLS must use TLS only; 0 sends no such header"
     )
 
     # Sign-in on the pages
@@ -112,7 +110,7 @@ class HttpSettings(BaseModel):
     def _check_hosts(cls, value: str) -> str:
         for word in list_words(value):
             if not _HOST.fullmatch(word):
-                raise ValueError(f"{word!r} is no host name: give names such as app.example.org or .example.org, or *")
+                raise ValueError(f"{word!r} is no host name: use names such as app.example.org or .example.org, or *")
         return value
 
     @field_validator("trusted_proxies")
@@ -123,7 +121,7 @@ class HttpSettings(BaseModel):
                 try:
                     ip_network(word)
                 except ValueError as fault:
-                    raise ValueError(f"give addresses, networks or one number: {fault}") from None
+                    raise ValueError(f"must be addresses, networks or one number: {fault}") from None
         return value
 
 

@@ -33,8 +33,8 @@ class LocationSettings(BaseModel):
     deployment: str = Field(
         "",
         pattern=r"^[A-Za-z0-9]{0,32}$",
-        description="Name of the deployment, at the end of its channels, keys and queue; created once and stored in the "
-        "database when empty",
+        description="Name of the deployment, at the end of its channels, keys and queue; created once and stored in "
+        "the database when empty",
     )
     queue: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Celery queue of the tasks")
 

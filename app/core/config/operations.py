@@ -34,9 +34,7 @@ class OperationSettings(BaseModel):
     beat_metrics_port: int = Field(0, ge=0, le=65535, description="Port on which beat serves its metrics; 0 for none")
     broker_check: float = Field(5.0, gt=0, description="How often a process asks the broker how many messages wait")
     count_limit: int = Field(
-        10_000,
-        ge=1,
-        description="Largest number of tasks that metrics and readiness count; this number means: or more",
+        10_000, ge=1, description="Largest number of tasks that metrics and readiness count; this number means: or more"
     )
     ready_wait: float = Field(
         60.0, gt=0, description="How long a task or a slot may wait before readiness reports `degraded`"

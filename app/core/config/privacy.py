@@ -22,9 +22,7 @@ class PrivacySettings(BaseModel):
         30.0, ge=0, description="Days that tokens are kept after they expired or were revoked; 0 for ever"
     )
     audit_keep_days: float = Field(
-        0.0,
-        ge=0,
-        description="Days, rounded up to whole ones (UTC), that audit entries are kept; 0 for ever",
+        0.0, ge=0, description="Days, rounded up to whole ones (UTC), that audit entries are kept; 0 for ever"
     )
     prune_interval: float = Field(60.0, gt=0, description="How often expired rows are deleted")
     prune_batch: int = Field(
@@ -40,8 +38,7 @@ class PrivacySettings(BaseModel):
         "policy may name more",
     )
     hide_emails: bool = Field(
-        False,
-        description="Whether e-mail addresses are redacted; an instance's policy overrides it",
+        False, description="Whether e-mail addresses are redacted; an instance's policy overrides it"
     )
     max_hidden_values: int = Field(
         100,

@@ -15,7 +15,7 @@ from swallowtail.app.core.config.agents import AgentSettings
 from swallowtail.app.core.config.auth import AuthSettings, is_loopback
 from swallowtail.app.core.config.database import DatabaseSettings
 from swallowtail.app.core.config.delivery import DeliverySettings
-from swallowtail.app.core.config.environment import PREFIX, find_unknown, read_variables, select_values
+from swallowtail.app.core.config.environment import PREFIX, find_unknown, read_values
 from swallowtail.app.core.config.http import HttpSettings, WebSettings
 from swallowtail.app.core.config.limits import LimitSettings
 from swallowtail.app.core.config.locations import LocationSettings
@@ -28,7 +28,7 @@ from swallowtail.app.core.errors import SettingsError
 _LONGEST_SECONDS, _LONGEST_DAYS, _MOST = 1e9, 36_525.0, 10**15
 #: Settings outside `AuthSettings` and `HttpSettings` that make sense only beyond this machine.
 _BEYOND = frozenset({"database_url", "redis_url", "broker_url", "host", "cors_origins"})
-#: Settings of those two classes that say nothing about who has access.
+#: Settings of those two classes that do not decide who has access.
 _NEUTRAL = frozenset({"auth", "token", "token_file", "access_check", "token_warning", "refusal_window", "max_refusals"})
 
 
@@ -45,7 +45,7 @@ class Settings(
     WebSettings,
     LocationSettings,
 ):
-    """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name says otherwise."""
+    """The frozen settings of one process. Times are in seconds, sizes in bytes, unless a name has another unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -63,7 +63,7 @@ class Settings(
     @field_validator("database_url", "redis_url", "broker_url", "var_dir", "openai_base_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
-        # An empty path would be the working directory, and all of it would become private.
+        # An empty path would mean the working directory, which would become private.
         return cls.model_fields[str(info.field_name)].default if value == "" else value
 
     @model_validator(mode="after")
@@ -91,13 +91,9 @@ class Settings(
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment and `.env`.
-
-    Raises:
-        SettingsError: a value cannot be used, or a name is unknown; the message names the variable.
-    """
+    """Read the settings from the environment and `.env`. Raises SettingsError, whose message names the variable."""
     unknown = find_unknown(Settings.model_fields)
-    values: dict[str, Any] = dict(select_values(read_variables(), Settings.model_fields))
+    values: dict[str, Any] = dict(read_values(Settings.model_fields))
     try:
         settings = Settings(**values)
     except ValidationError as invalid:

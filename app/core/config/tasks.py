@@ -22,14 +22,14 @@ class TaskSettings(BaseModel):
         5.0, ge=0, description="How long a step may continue once its worker stops, before the step is interrupted"
     )
     sweep_interval: float = Field(
-        1.0, gt=0, description="How often the sweeper looks for lost messages, lost leases and expired tasks"
+        1.0, gt=0, description="How often the sweeper finds lost messages, lost leases and expired tasks"
     )
     resend_idle: float = Field(
         3.0, gt=0, description="When an unclaimed wake-up message is sent again if the broker's queue is empty"
     )
     resend_after: float = Field(10.0, gt=0, description="When an unclaimed wake-up message is first sent again")
     resend_max: float = Field(300.0, gt=0, description="Longest pause between two sends of one message")
-    send_timeout: float = Field(2.0, gt=0, description="Longest time to hand one message to the broker")
+    send_timeout: float = Field(2.0, gt=0, description="Longest time to send one message to the broker")
     max_losses: int = Field(5, ge=0, description="Workers that a task may lose in a row without finishing a step")
     step_tries: int = Field(3, ge=1, description="Tries of a step before its task fails")
     backoff_base: float = Field(1.0, ge=0, description="Pause before the second try; doubles with each further one")
@@ -52,7 +52,7 @@ class TaskSettings(BaseModel):
     )
     worker_concurrency: int = basic(2, ge=1, description="Runs that one worker performs at once")
     worker_max_runs: int = Field(0, ge=0, description="Runs after which a pool process is replaced; 0 for never")
-    beat_interval: float = Field(1.0, gt=0, description="How often beat looks for due schedules")
+    beat_interval: float = Field(1.0, gt=0, description="How often beat fires due schedules")
     catch_up_after: float = Field(
         60.0, gt=0, description="How late a slot may be when beat first sees it before it counts as missed"
     )

@@ -34,10 +34,7 @@ class ServerAddress:
 
 
 def read_address(url: str) -> ServerAddress:
-    """Read a URL. Its server is verified, certificate and name, unless it says `ssl_cert_reqs=none`.
-
-    Raises ValueError with a message that fits after the name of a setting.
-    """
+    """Read a URL. Raises ValueError with a message that fits after the name of a setting."""
     parts = urlsplit(url)
     parameters = parse_qsl(parts.query, keep_blank_values=True)
     if ";" in url:
@@ -69,10 +66,7 @@ def read_address(url: str) -> ServerAddress:
 
 
 def _name_database(url: str, parameters: list[tuple[str, str]]) -> str:
-    """Return the URL with the number of the database where both libraries read it.
-
-    Raises ValueError for any other parameter, for two databases, and for an invalid number.
-    """
+    """Return the URL with the number of the database where both libraries read it. Raises ValueError."""
     parts, (bare, _, _) = urlsplit(url), url.partition("?")
     known = _MORE.get(parts.scheme)
     for name, _ in parameters:

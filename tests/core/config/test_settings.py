@@ -1,36 +1,17 @@
-"""Settings: read strictly, named in every complaint, frozen, and documented one by one in docs/settings.md."""
+"""Settings are read strictly from the environment and `.env`, and every message names its variable."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from swallowtail.app.core.config import settings as module
-from swallowtail.app.core.config.basic import is_basic
 from swallowtail.app.core.config.locations import SOCKET_PATH_LIMIT
 from swallowtail.app.core.config.settings import Settings, load_settings
-from swallowtail.app.core.errors import SettingsError
-from tests.harness.program import ROOT
+from tests.core.config.refused_settings import load_refused
 from tests.harness.settings import make_settings
-
-
-@pytest.fixture(autouse=True)
-def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variable of the developer's and no `.env` file of theirs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PORT", raising=False)
-
-
-def _complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as refused:
-        load_settings()
-    return refused.value.message
 
 
 def test_everything_has_a_default_and_the_defaults_are_those_of_one_machine(tmp_path: Path) -> None:
@@ -93,10 +74,10 @@ def test_a_value_that_cannot_be_used_is_refused_with_the_name_of_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     variable = f"SWALLOWTAIL_{name.upper()}"
-    complaint = _complaint(monkeypatch, **{variable: UNUSABLE.get(name, "-1")})
-    assert complaint.startswith(variable)
-    assert "\n" not in complaint
-    assert "Value error" not in complaint
+    message = load_refused(monkeypatch, **{variable: UNUSABLE.get(name, "-1")})
+    assert message.startswith(variable)
+    assert "\n" not in message
+    assert "Value error" not in message
 
 
 @pytest.mark.parametrize(
@@ -104,23 +85,23 @@ def test_a_value_that_cannot_be_used_is_refused_with_the_name_of_its_variable(
 )
 @pytest.mark.parametrize("value", ["many", "", "1e", "0x10"])
 def test_a_number_must_be_one(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    assert _complaint(monkeypatch, **{f"SWALLOWTAIL_{name.upper()}": value}).startswith(f"SWALLOWTAIL_{name.upper()}")
+    assert load_refused(monkeypatch, **{f"SWALLOWTAIL_{name.upper()}": value}).startswith(f"SWALLOWTAIL_{name.upper()}")
 
 
-def test_every_complaint_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    complaint = _complaint(monkeypatch, SWALLOWTAIL_PORT="x", SWALLOWTAIL_DATABASE_URL="oracle://")
-    assert complaint == (
+def test_one_message_names_every_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = load_refused(monkeypatch, SWALLOWTAIL_PORT="x", SWALLOWTAIL_DATABASE_URL="oracle://")
+    assert message == (
         "SWALLOWTAIL_DATABASE_URL: must start with sqlite:/// or postgresql://; "
         "SWALLOWTAIL_PORT (or PORT): Input should be a valid integer, unable to parse string as an integer"
     )
 
 
-def test_a_secret_is_neither_shown_nor_complained_about(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_and_no_repr_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(openai_api_key=SecretStr("hush"))
     assert "hush" not in repr(settings)
     assert settings.openai_api_key.get_secret_value() == "hush"
-    complaint = _complaint(monkeypatch, SWALLOWTAIL_OPENAI_API_KEY="hush", SWALLOWTAIL_REDIS_URL="http://user:hush@x")
-    assert "hush" not in complaint
+    message = load_refused(monkeypatch, SWALLOWTAIL_OPENAI_API_KEY="hush", SWALLOWTAIL_REDIS_URL="http://user:hush@x")
+    assert "hush" not in message
 
 
 def test_port_is_read_too_and_our_own_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +110,7 @@ def test_port_is_read_too_and_our_own_variable_wins(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SWALLOWTAIL_PORT", "6000")
     assert load_settings().port == 6000
     monkeypatch.delenv("SWALLOWTAIL_PORT")
-    assert "PORT" in _complaint(monkeypatch, PORT="none")
+    assert "PORT" in load_refused(monkeypatch, PORT="none")
 
 
 def test_a_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,14 +124,14 @@ def test_a_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch
     assert (settings.queue, settings.host, settings.channel_prefix) == ("from-environment", "0.0.0.0", "abc")  # noqa: S104
 
 
-def test_a_complaint_about_a_value_from_a_file_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_about_a_value_from_a_file_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("SWALLOWTAIL_PAGE_SIZE=0\n", encoding="utf-8")
-    assert _complaint(monkeypatch) == "SWALLOWTAIL_PAGE_SIZE: Input should be greater than or equal to 1"
+    assert load_refused(monkeypatch) == "SWALLOWTAIL_PAGE_SIZE: Input should be greater than or equal to 1"
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(make_settings(), "port", 1)  # noqa: B010 - as code that no checker has seen would
+        setattr(make_settings(), "port", 1)  # noqa: B010 - as code without a type checker does
 
 
 @pytest.mark.parametrize("name", ["database_url", "redis_url", "broker_url"])
@@ -161,7 +142,7 @@ def test_an_empty_url_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> Non
 
 @pytest.mark.parametrize("url", ["sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true"])
 def test_a_database_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert "must name a file" in _complaint(monkeypatch, SWALLOWTAIL_DATABASE_URL=url)
+    assert "must name a file" in load_refused(monkeypatch, SWALLOWTAIL_DATABASE_URL=url)
 
 
 def test_a_postgres_url_may_be_spelled_in_the_old_way() -> None:
@@ -180,13 +161,13 @@ def test_a_postgres_url_may_be_spelled_in_the_old_way() -> None:
         (None, "unix:///run/other.sock", "redis+socket:///run/other.sock"),
     ],
 )
-def test_the_broker_is_spelled_as_celery_wants_it(redis: str | None, broker: str | None, spelled: str) -> None:
+def test_the_broker_url_has_the_form_that_celery_expects(redis: str | None, broker: str | None, spelled: str) -> None:
     assert make_settings(redis_url=redis, broker_url=broker).broker == spelled
 
 
-def test_a_socket_path_that_fits_is_used_and_a_longer_one_is_replaced_by_what_the_server_wrote(tmp_path: Path) -> None:
-    room = SOCKET_PATH_LIMIT - len(bytes(tmp_path)) - len("//redis.sock")
-    for length, fits in ((room, True), (room + 1, False)):
+def test_a_socket_path_that_is_too_long_is_replaced_by_the_address_that_the_server_wrote(tmp_path: Path) -> None:
+    limit = SOCKET_PATH_LIMIT - len(bytes(tmp_path)) - len("//redis.sock")
+    for length, fits in ((limit, True), (limit + 1, False)):
         directory = tmp_path / ("d" * length)
         directory.mkdir()
         settings = make_settings(var_dir=directory)
@@ -214,122 +195,4 @@ def test_settings_that_contradict_each_other_are_refused(
     monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], name: str
 ) -> None:
     variables = {f"SWALLOWTAIL_{key.upper()}": str(value) for key, value in values.items()}
-    assert _complaint(monkeypatch, **variables).startswith(f"SWALLOWTAIL_{name.upper()}")
-
-
-def test_the_tables_in_the_docs_list_the_basic_settings_first_and_then_every_other_in_its_group() -> None:
-    """When this fails, the expected lines are those to put into docs/settings.md."""
-    written = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    rows, expected = [line for line in written.splitlines() if line.startswith(("##", "| `"))], _expected_rows()
-    missing, extra = [row for row in expected if row not in rows], [row for row in rows if row not in expected]
-    assert rows == expected, "\n".join(["missing:", *missing, "too many:", *extra])
-
-
-def test_the_readme_and_the_example_show_the_basic_settings_and_no_others() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    basic = _basic_names()
-    assert [line for line in readme.splitlines() if line.startswith("| `SWALLOWTAIL_")] == [
-        _row(name) for name in basic
-    ]
-    assert sorted(re.findall(r"^# SWALLOWTAIL_(\w+)=", example, flags=re.MULTILINE)) == sorted(map(str.upper, basic))
-    assert 15 <= len(basic) <= 25
-
-
-def _basic_names() -> list[str]:
-    return [name for _, name in _fields() if name and is_basic(Settings.model_fields[name])]
-
-
-def _fields() -> list[tuple[str, str]]:
-    """The comment above each group of settings, and the names of the settings, in the order of the docs."""
-    parts = (
-        "locations", "http", "auth", "agents", "tasks", "operations", "delivery", "database", "limits", "privacy",
-    )  # fmt: skip
-    source = "\n".join(Path(module.__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in parts)
-    return re.findall(r"^    (?:# (.+)|(\w+): .+? = (?:Field|basic)\()", source, flags=re.MULTILINE)
-
-
-def _expected_rows() -> list[str]:
-    rows = ["## Basic settings", *(_row(name) for name in _basic_names()), "## Advanced settings"]
-    group = ""
-    for heading, name in _fields():
-        group = heading or group
-        if name and not is_basic(Settings.model_fields[name]):
-            rows += ([f"### {group}"] if group else []) + [_row(name)]
-            group = ""
-    return rows
-
-
-def _row(name: str) -> str:
-    field = Settings.model_fields[name]
-    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-    if isinstance(default, bool):
-        default = str(default).lower()
-    if isinstance(default, float):
-        default = f"{default:g}"
-    shown = "" if default in (None, "") else f"`{default}`"
-    return f"| `SWALLOWTAIL_{name.upper()}` | {shown} | {field.description} |"
-
-
-def test_every_setting_is_described_in_a_sentence_that_fits_a_table() -> None:
-    for name, field in Settings.model_fields.items():
-        assert field.description, name
-        assert "|" not in field.description
-        assert not field.description.endswith(".")
-
-
-@pytest.mark.parametrize(
-    ("variables", "is_open"),
-    [
-        ({}, True),
-        ({"host": "::1"}, True),
-        ({"host": "192.0.2.7"}, False),
-        ({"redis_url": "redis://127.0.0.1/0"}, False),
-        ({"database_url": "postgresql://db/x"}, False),
-        ({"broker_url": "amqp://rabbit//"}, False),
-        ({"auth": "required"}, False),
-        ({"auth": "open", "redis_url": "redis://127.0.0.1/0"}, True),
-        ({"auth": "open", "allowed_hosts": "app.example.org", "jwt_issuer": "https://id.example.org"}, True),
-        ({"port": 8001, "processes": 4, "var_dir": "elsewhere", "token": "swt_x", "access_check": 0.5}, True),
-    ],
-)
-def test_anybody_may_come_in_on_the_embedded_default_bound_to_loopback_only(
-    variables: dict[str, Any], is_open: bool
-) -> None:
-    assert make_settings(**variables).is_open is is_open
-
-
-CLOSING: dict[str, Any] = {
-    "trusted_proxies": "127.0.0.1",
-    "allowed_hosts": "app.example.org",
-    "cors_origins": "https://app.example.org",
-    "hsts_seconds": 0,
-    "secret_key": "k" * 32,
-    "secret_key_previous": "k" * 32,
-    "token_issuer": "ours",
-    "token_audience": "ours",
-    "password_min_length": 20,
-    "session_idle_hours": 1,
-    **dict.fromkeys(("jwt_issuer", "jwt_audience"), "https://id.example.org"),
-    "jwks_url": "http://127.0.0.1:9/keys",
-    "jwt_provision": True,
-    "jwks_ttl": 1,
-    "oidc_client_id": "swallowtail",
-    "oidc_client_secret": "hush",
-    "oidc_issuer": "http://127.0.0.1:9",
-    "oidc_scopes": "openid",
-    "oidc_provision": True,
-}
-NEEDED = {"jwks_url": {"jwt_issuer": "i", "jwt_audience": "a"}, "oidc_issuer": {"oidc_client_id": "c"}}
-
-
-@pytest.mark.parametrize("name", CLOSING)
-def test_whatever_is_set_about_proxies_hosts_origins_or_identity_has_callers_say_who_they_are(name: str) -> None:
-    settings = make_settings(**NEEDED.get(name, {}), **{name: CLOSING[name]})
-    assert name in settings.closing
-    assert not settings.is_open
-
-
-def test_open_access_on_an_address_that_others_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    complaint = _complaint(monkeypatch, SWALLOWTAIL_AUTH="open", SWALLOWTAIL_HOST="192.0.2.7")
-    assert complaint == "SWALLOWTAIL_AUTH: open is possible on a loopback SWALLOWTAIL_HOST only"
+    assert load_refused(monkeypatch, **variables).startswith(f"SWALLOWTAIL_{name.upper()}")
