@@ -18,7 +18,7 @@ from swallowtail.app.core.config.settings import Settings, load_settings
 from swallowtail.app.core.database.schema_version import is_up_to_date
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.logs.unlogged_output import Arguments, begin
-from swallowtail.app.core.process.supervised import Child, Patience, describe
+from swallowtail.app.core.process.supervised import Child, RestartPolicy, describe
 from swallowtail.scripts.banner import wait_for_answer, welcome
 from swallowtail.scripts.embedded_redis import prepare_address, prepare_directory
 from swallowtail.scripts.free_ports import is_free
@@ -121,7 +121,7 @@ class Supervisor:
             name,
             command,
             env=make_environment(),
-            patience=Patience(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
+            policy=RestartPolicy(s.stop_grace, s.restart_pause, s.restart_pause_max, s.restart_forget),
             show=self._lines.show,
             say=self._lines.say,
         )

@@ -1,4 +1,4 @@
-"""What one call of the domain needs: settings, database and writers, and the caller for whom it acts."""
+"""The context of one call of the domain: settings, database, writers and the caller on whose behalf it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class CallContext:
-    """The argument of the services, of identity and of maintenance. Their permissions are those of `caller`."""
+    """The first argument of the services, of identity and of maintenance, which have the permissions of `caller`."""
 
     settings: Settings
     db: Database
@@ -30,7 +30,7 @@ class CallContext:
     #: Called after a commit that left an outbox entry due now.
     hurry: Callable[[], object]
     caller: Caller = SYSTEM_CALLER
-    #: Where to compute what takes long with payloads.
+    #: Runs long computations with payloads.
     offload: Offload = here
 
     def by(self, caller: Caller) -> Self:

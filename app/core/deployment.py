@@ -1,8 +1,8 @@
 """The identity of a deployment, a part of the names of its channels, keys and queues.
 
-The identity is a row of the database, so that all processes agree on it. Two deployments with different databases on one
-Redis share no name; pub/sub channels ignore database numbers. Each process also registers itself in Redis, so that a
-start can report that a copy of the database is in use.
+The identity is a row of the database, so that all processes agree on it. Two deployments with different databases on
+one Redis share no name; pub/sub channels ignore database numbers. Each process also registers its database in Redis, so
+that it can report a copy of the database under the same names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -29,8 +30,8 @@ from swallowtail.app.core.tables.system import Deployment
 log = structlog.get_logger(__name__)
 
 #: Seconds after which a silent process counts as gone, and the interval of its registrations.
-FORGOTTEN_AFTER, NOTED_EVERY = 60.0, 20.0
-_THE_ONE = 1
+_EXPIRES_AFTER, _REGISTER_EVERY = 60.0, 20.0
+_ONLY_ID = 1
 _EMPTY = "the database is not set up; run python -m swallowtail.workers.release first"
 _BEHIND = "the database is not up to date; run python -m swallowtail.workers.release first"
 
@@ -38,11 +39,7 @@ _BEHIND = "the database is not up to date; run python -m swallowtail.workers.rel
 def join(settings: Settings, driver: PostgresDriver | None = None) -> Settings:
     """Return the settings with `channel_prefix` and `queue` extended by the deployment's identity.
 
-    Each process calls it at its start; the first one creates the identity. A second call changes nothing.
-
-    Raises:
-        NotReleased: the database has no tables, or older ones.
-        Unavailable: the database is down.
+    Each process calls it at its start; the first one creates the identity. Raises NotReleased and Unavailable.
     """
     if settings.deployment and settings.queue.endswith(f".{settings.deployment}"):
         return settings
@@ -62,19 +59,19 @@ class Presence:
         self._due = 0.0
         self._is_reported = False
 
-    def note(self) -> None:
+    def register(self) -> None:
         """Register this process if it is time, and log once if another database uses the same names."""
         if not self._settings.deployment or time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + NOTED_EVERY
+        self._due = time.monotonic() + _REGISTER_EVERY
         self._place = _find_place(self._db, self._settings)
         try:
             with connect(self._settings) as client:
                 client.hset(self._key, self._place, repr(time.time()))
-                client.expire(self._key, int(FORGOTTEN_AFTER * 10))
+                client.expire(self._key, int(_EXPIRES_AFTER * 10))
                 registered: dict[bytes, bytes] = client.hgetall(self._key)
         except (redis.RedisError, OSError) as fault:
-            log.debug("presence_not_noted", reason=str(fault))
+            log.debug("presence_not_registered", reason=str(fault))
             return
         others = sorted(place.decode() for place, moment in registered.items() if self._is_other(place, moment))
         if others and not self._is_reported:
@@ -88,7 +85,7 @@ class Presence:
             )
 
     def _is_other(self, place: bytes, moment: bytes) -> bool:
-        return place.decode() != self._place and time.time() - float(moment) < FORGOTTEN_AFTER
+        return place.decode() != self._place and time.time() - float(moment) < _EXPIRES_AFTER
 
 
 def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
@@ -103,7 +100,6 @@ def _look_up(settings: Settings, driver: PostgresDriver | None) -> str:
 
 
 def _check_revision(db: Database) -> None:
-    """Raise NotReleased for tables older than this code."""
     with db.read() as session:
         revisions = session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     if max(revisions, default="") < latest_revision():
@@ -112,22 +108,19 @@ def _check_revision(db: Database) -> None:
 
 def _find(db: Database) -> str | None:
     with db.read() as session:
-        identity: str | None = session.scalar(select(Deployment.identity).where(Deployment.id == _THE_ONE))
+        identity: str | None = session.scalar(select(Deployment.identity).where(Deployment.id == _ONLY_ID))
     return identity
 
 
 def _make(db: Database) -> str:
-    try:
-        with db.write() as session:
-            session.execute(insert(Deployment).values(id=_THE_ONE, identity=secrets.token_hex(4)))
-    except IntegrityError:
-        # Another process was first.
-        pass
+    # An IntegrityError means that another process was first.
+    with suppress(IntegrityError), db.write() as session:
+        session.execute(insert(Deployment).values(id=_ONLY_ID, identity=secrets.token_hex(4)))
     return str(_find(db))
 
 
 def _find_place(db: Database, settings: Settings) -> str:
-    """Return a name that tells this database from its copies, however it is reached."""
+    """Return a name of this database that differs from those of its copies, whichever URL it has."""
     parts: Sequence[Any]
     if settings.database_file is not None:
         file = settings.database_file.stat()

@@ -20,13 +20,17 @@ class SwallowtailError(Exception):
     #: Seconds after which a retry may succeed, if known.
     retry_after: float | None = None
 
-    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, field: str | None = None, retry_after: float | None = None
+    ) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.field = field
+        if retry_after is not None:
+            self.retry_after = retry_after
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return `{code, message, field?, retry_after_ms?}`, the form of an error in events and answers."""
+        """Return `{code, message, field?, retry_after_ms?}`, the form of an error in events and responses."""
         shape: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field is not None:
             shape["field"] = self.field
@@ -69,22 +73,12 @@ class TooMany(SwallowtailError):
 
     code = "too_many"
 
-    def __init__(
-        self, message: str | None = None, *, retry_after: float | None = None, field: str | None = None
-    ) -> None:
-        super().__init__(message, field=field)
-        self.retry_after = retry_after
-
 
 class TooFast(SwallowtailError):
     """Too many requests."""
 
     code = "rate_limited"
-    retry_after: float
-
-    def __init__(self, message: str | None = None, *, retry_after: float = 1.0, field: str | None = None) -> None:
-        super().__init__(message, field=field)
-        self.retry_after = retry_after
+    retry_after: float = 1.0
 
 
 class Unauthenticated(SwallowtailError):
@@ -134,10 +128,6 @@ class Busy(SwallowtailError):
     """Too many connections at once; try again later."""
 
     code = "busy"
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__()
-        self.retry_after = retry_after
 
 
 class LeaseLost(SwallowtailError):

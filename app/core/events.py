@@ -69,7 +69,7 @@ class EventRecord:
 class LiveState:
     """The latest progress inside a step: not numbered, conflated, and outdated by the next event of the task.
 
-    `base_seq` is the number of the task's last event when this was measured: a client must not receive it before that
+    `base_seq` is the number of the task's last event at that time: a client must not receive the progress before that
     event, nor after a later one.
     """
 
@@ -149,7 +149,7 @@ def to_json(value: Any) -> bytes:
     which PostgreSQL and JSON refuse, become U+FFFD.
 
     Raises:
-        TypeError: the value holds something that has no JSON form, an integer of more than 64 bits, or itself.
+        TypeError: the value has a part without a JSON form, an integer of more than 64 bits, or a reference to itself.
     """
     try:
         encoded = orjson.dumps(value, default=_default, option=_OPTIONS)
@@ -184,10 +184,7 @@ def plain(value: Any) -> Any:
 
 
 def bearable(value: Any) -> Any:
-    """Return a JSON value, cut where it is too deep to be encoded.
-
-    Such values are no longer accepted, but an older version may have stored some.
-    """
+    """Return a JSON value, cut where it is too deep to be encoded, such as one that an older version stored."""
     carried = value
     for _ in range(_CARRIERS):
         carried = [carried]
@@ -232,7 +229,7 @@ def _decode(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise TypeError("bytes that are not UTF-8 have no JSON form; encode them, in base64 say") from None
+        raise TypeError("bytes that are not UTF-8 have no JSON form; encode them, as base64 for example") from None
 
 
 def _clean_default(value: Any) -> Any:
@@ -243,7 +240,7 @@ def _clean_all(value: Any) -> Any:
     try:
         return _cleaned(value)
     except RecursionError:
-        raise TypeError("the value is nested too deeply, or holds itself") from None
+        raise TypeError("the value is nested too deeply, or contains itself") from None
 
 
 def _cleaned(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Self
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.coordination.database_clock import ClockWatch
+from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.database.engines import PostgresDriver
 from swallowtail.app.core.ledger.leases import Reaper
@@ -26,7 +26,7 @@ from swallowtail.app.core.security.passwords import Passwords
 
 @dataclass(slots=True, kw_only=True)
 class Runtime(CallContext):
-    """The domain in one process. Build one per process, after any fork."""
+    """The domain in one process. Each process builds one, after any fork."""
 
     broadcast: Broadcaster
     #: None in a process that publishes nothing.
@@ -35,7 +35,7 @@ class Runtime(CallContext):
     proposals: Proposals
     relay: Relay
     reaper: Reaper
-    clock: ClockWatch
+    clock: ClockMonitor
     #: Set when an outbox entry is due now; the process's sweeper waits for it.
     due: threading.Event
 
@@ -56,9 +56,9 @@ class Runtime(CallContext):
             settings: the frozen settings.
             driver: PostgreSQL driver; psycopg2 in a process that eventlet patched.
             publish: whether signals are published to Redis.
-            has_sweeper: whether a `Sweeper` sends what is due; otherwise the writer sends it itself.
-            offloads: where to compute what takes long.
-            for_runs: whether it may use the connections to PostgreSQL that are kept for runs.
+            has_sweeper: whether a `Sweeper` sends due outbox entries; otherwise the writer sends them itself.
+            for_runs: whether it may use the PostgreSQL connections that are reserved for runs.
+            offloads: where long computations run.
         """
         db = Database(settings, driver, for_runs=for_runs, offload=offloads.payloads)
         broadcast, due = Broadcaster(settings), threading.Event()
@@ -79,17 +79,17 @@ class Runtime(CallContext):
             proposals=proposals,
             relay=relay,
             reaper=Reaper(db, proposals, settings),
-            clock=ClockWatch(db),
+            clock=ClockMonitor(db),
             due=due,
             offload=offloads.payloads,
         )
 
     def make_sweeper(self) -> Sweeper:
-        """Return the sweeper of this process; for a runtime that was built to have one."""
+        """Return the sweeper of a runtime that was built with `has_sweeper`."""
         return Sweeper(self, self.clock, self.relay, self.reaper, self.due)
 
     def close(self) -> None:
-        """Publish what waits, and close every connection."""
+        """Publish what is queued, and close every connection."""
         self.relay.close()
         if self.publisher is not None:
             self.publisher.close()

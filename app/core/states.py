@@ -18,7 +18,7 @@ class TaskStatus(StrEnum):
 
     #: Stored with its outbox entry; no message has been sent yet.
     SUBMITTED = "SUBMITTED"
-    #: A wake-up message has been handed to the broker.
+    #: A wake-up message was sent to the broker.
     QUEUED = "QUEUED"
     #: One worker holds the lease and performs steps.
     IN_PROGRESS = "IN_PROGRESS"
@@ -66,13 +66,7 @@ MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.SUBMITTED: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
     TaskStatus.QUEUED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED, TaskStatus.EXPIRED}),
     TaskStatus.IN_PROGRESS: frozenset(
-        {
-            TaskStatus.COMPLETED,
-            TaskStatus.FAILED,
-            TaskStatus.RETRYING,
-            TaskStatus.WAITING,
-            TaskStatus.CANCELLED,
-        }
+        {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.RETRYING, TaskStatus.WAITING, TaskStatus.CANCELLED}
     ),
     TaskStatus.WAITING: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED}),
     TaskStatus.RETRYING: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED}),
@@ -88,8 +82,3 @@ def may_move(before: TaskStatus | None, after: TaskStatus) -> bool:
     if before is None:
         return after is TaskStatus.SUBMITTED
     return after in MOVES[before]
-
-
-def sources_of(after: TaskStatus) -> frozenset[TaskStatus]:
-    """Return the states from which `after` can be reached in one move."""
-    return frozenset(before for before, targets in MOVES.items() if after in targets)

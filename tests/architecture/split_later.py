@@ -3,13 +3,9 @@
 SPLIT_LATER = {
     "app/core/queries/authorized.py",
     "tests/core/audit/test_audit_log.py",
-    "tests/core/config/test_settings.py",
-    "tests/core/coordination/test_clock_jumps.py",
     "tests/core/domain.py",
     "tests/core/ledger/test_ledger_machine.py",
     "tests/core/ledger/test_submission.py",
-    "tests/core/maintenance/test_retention.py",
-    "tests/core/payloads/test_kept_redaction.py",
     "tests/core/queries/test_bounded_queries.py",
     "tests/core/services/test_task_service.py",
     "tests/harness/deployment.py",

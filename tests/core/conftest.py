@@ -50,7 +50,7 @@ def empty_postgres(migrated_postgres: str) -> str:
 
 @pytest.fixture
 def new_domain(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[NewDomain]:
-    """Make domains on a migrated SQLite database of this test's own, all on the same one; they are closed at its end."""
+    """Make domains on one migrated SQLite database of this test; they are closed at its end."""
     shutil.copy(sqlite_template / "swallowtail.db", tmp_path)
     yield from _make_domains({"var_dir": tmp_path})
 

@@ -12,27 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from swallowtail.app.core.process.supervised import Child, Patience, describe
+from swallowtail.app.core.process.supervised import Child, RestartPolicy, describe
 from tests.harness.process_guard import session_pids
 from tests.harness.waiting import PATIENCE
 
 pytestmark = pytest.mark.service
 
-SHORT = Patience(grace=0.5, pause=0.01, pause_max=0.04, forget=60.0)
-LONG = Patience(grace=PATIENCE, pause=0.01, pause_max=0.04, forget=60.0)
+SHORT = RestartPolicy(grace=0.5, pause=0.01, pause_max=0.04, forget=60.0)
+LONG = RestartPolicy(grace=PATIENCE, pause=0.01, pause_max=0.04, forget=60.0)
 
 
 class Watched:
     """A child and all it says; `seen` waits for a line of its output."""
 
-    def __init__(self, script: str, patience: Patience = LONG) -> None:
+    def __init__(self, script: str, policy: RestartPolicy = LONG) -> None:
         self.lines: list[str] = []
         self.said: list[str] = []
         self.child = Child(
             "child",
             f"{shlex.quote(sys.executable)} -uc {shlex.quote(script)}",
             env=os.environ,
-            patience=patience,
+            policy=policy,
             show=lambda name, line: self.lines.append(line),
             say=self.said.append,
         )
@@ -167,7 +167,9 @@ def test_what_a_dead_one_leaves_behind_is_ended_before_the_next_start() -> None:
 
 def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
     async def scene() -> None:
-        watched = Watched("pass", Patience(grace=PATIENCE, pause=PATIENCE * 10, pause_max=PATIENCE * 10, forget=60.0))
+        watched = Watched(
+            "pass", RestartPolicy(grace=PATIENCE, pause=PATIENCE * 10, pause_max=PATIENCE * 10, forget=60.0)
+        )
         keeper = asyncio.create_task(watched.child.keep_running())
         await watched.until(lambda: watched.said)
         await watched.child.stop()
@@ -181,12 +183,12 @@ def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
 def test_it_ends_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
-from swallowtail.app.core.process.supervised import Child, Patience
+from swallowtail.app.core.process.supervised import Child, RestartPolicy
 def show(name, line):
     print(line, flush=True)
     os.kill(os.getpid(), 9)
 child = Child("child", "{sys.executable} -uc 'import os, time; print(os.getpid()); time.sleep(600)'",
-    env=os.environ, patience=Patience(1, 1, 1, 1), show=show, say=print)
+    env=os.environ, policy=RestartPolicy(1, 1, 1, 1), show=show, say=print)
 asyncio.run(child.run_once())
 """
 

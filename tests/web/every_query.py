@@ -132,7 +132,7 @@ def sweep_all(callers_app: CallersApp) -> None:
     late = callers_app.new_task()
     _write(rt, "UPDATE task SET expires_at = 1 WHERE id = :id", id=late)
     rt.make_sweeper().run_once()
-    rt.clock.look()
+    rt.clock.check()
     worker_registry.announce(rt.db, "one", ["brief"], 10)
     schedule_firing.fire_due(rt, at=now() + timedelta(hours=1))
     worker_registry.retire(rt.db, "one")
@@ -182,7 +182,7 @@ def keep_all(callers_app: CallersApp) -> None:
     _write(rt, f"UPDATE event SET created_at = created_at - {_MICROS}")
     _write(rt, f"UPDATE task SET finished_at = finished_at - {_MICROS}")
     _write(rt, f"UPDATE access_token SET expires_at = expires_at - 100 * {_MICROS}, revoked_at = 1")
-    retention.foresee(rt, "acme")
+    retention.preview_pruning(rt, "acme")
     assert retention.prune_due(rt, lambda: True)
     assert delete_spent(rt, lambda: True)
     with pytest.MonkeyPatch.context() as patch:

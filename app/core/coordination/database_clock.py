@@ -1,9 +1,9 @@
-"""Detects jumps of the database's clock and moves what waits for a time: outbox entries and periodic locks.
+"""Detects jumps of the database's clock and corrects the times of outbox entries, periodic locks and leases.
 
-Each sweep compares the database's clock with this process's steady one. A row holds the latest time that any process has
-seen: the process that finds it ahead of the clock, or behind it by the jump, is the first to know and moves the rest.
-After a restart only that row shows that the clock was set back. No entry waits for longer than its own delay, and no
-lease is longer than leases are.
+Each sweep compares the database's clock with this process's steady one. A row stores the latest time that any process
+has read. If it is ahead of the clock, or behind it by the jump, no process has corrected the jump yet. After a restart,
+only that row shows that the clock was set back. No entry waits for longer than its own delay, and no lease is longer
+than `lease_seconds`.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from swallowtail.app.core.validation import LIMITS
 
 log = structlog.get_logger(__name__)
 
-#: The row among the duties that holds the latest time that any process has seen.
+#: Name of the row, among the periodic locks, with the latest time that any process has read.
 CLOCK = "clock"
-#: Seconds that clocks may differ from one look to the next without being called a jump.
+#: Seconds by which the clocks may differ between two checks without counting as a jump.
 TOLERANCE = 2.0
-#: How old the row may be, in seconds. A jump back by less is not noticed after a restart.
+#: How old the row may be, in seconds. A jump back by less is not detected after a restart.
 STALE = 10.0
 
-JUMPS = Counter("swallowtail_clock_jumps_total", "Jumps of the database's clock that this process made up for")
+JUMPS = Counter("swallowtail_clock_jumps_total", "Jumps of the database's clock that this process corrected")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The database's clock, and between which moments of the steady clock it was read."""
+    """The database's clock, and the moments of the steady clock between which it was read."""
 
     at: datetime
     after: float
@@ -51,36 +51,32 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Jump:
-    """By how many seconds the clock has jumped, back when negative, and how long ago that was at most."""
+    """By how many seconds the clock jumped, back if negative, and at most how long ago."""
 
     seconds: float = 0.0
     ago: float = 0.0
 
 
-class ClockWatch:
-    """One process's eye on the database's clock."""
+class ClockMonitor:
+    """Compares the database's clock with the steady clock of one process."""
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
         self._clock = clock
         self._last: _Reading | None = None
 
-    def look(self) -> None:
-        """Read the clock, and move what waits for it when it has jumped.
-
-        Raises:
-            Unavailable: the database stayed away.
-        """
+    def check(self) -> None:
+        """Read the clock, and correct the stored times after a jump. Raises Unavailable."""
         is_first, after = self._last is None, self._clock()
         with self._db.read() as session:
             now, latest = session.execute(select(db_now(), _LATEST.scalar_subquery())).one()
             reading = _Reading(now, after, self._clock())
             jump = _Jump() if self._last is None else _jump_between(self._last, reading)
             is_due = is_first or latest is None or (now - latest).total_seconds() > STALE
-            # Looked for before anything is locked: there hardly ever is any.
+            # Before any row is locked: there is hardly ever one to correct.
             is_ahead = is_due and _is_ahead(session, now, whole=is_first)
-        if is_due or _unsettled(now, latest, jump):
-            moved: float = self._db.run(lambda session: _make_up(session, jump, is_ahead=is_ahead))
+        if is_due or _uncorrected(now, latest, jump):
+            moved: float = self._db.run(lambda session: _correct(session, jump, is_ahead=is_ahead))
             if moved:
                 JUMPS.inc()
                 log.warning("database_clock_jumped", seconds=round(moved, 1))
@@ -91,7 +87,7 @@ _LATEST = select(Duty.next_at).where(Duty.name == CLOCK)
 
 
 def _jump_between(last: _Reading, this: _Reading) -> _Jump:
-    """Return the jump that there was for certain; none when the clock may have gone on as it should."""
+    """Return the jump, if the two readings prove one."""
     passed = (this.at - last.at).total_seconds()
     least, most = passed - (this.before - last.after), passed - (this.after - last.before)
     if least > TOLERANCE or most < -TOLERANCE:
@@ -99,84 +95,78 @@ def _jump_between(last: _Reading, this: _Reading) -> _Jump:
     return _Jump()
 
 
-def _unsettled(now: datetime, latest: datetime, jump: _Jump) -> float:
-    """Return the seconds of a jump that no process has compensated yet: `latest` was seen before it, and not after."""
+def _uncorrected(now: datetime, latest: datetime, jump: _Jump) -> float:
+    """Return the seconds of a jump that no process has corrected yet: `latest` was read before it."""
     ahead = (latest - now).total_seconds()
     if ahead > TOLERANCE:
         return jump.seconds if jump.seconds < 0 else -ahead
     return jump.seconds if jump.seconds > 0 and -ahead > jump.seconds / 2 else 0.0
 
 
-def _settle(session: Session, jump: _Jump) -> float:
-    """Compensate the jump unless another process has, and note the time. Returns the seconds of the move."""
+def _correct_jump(session: Session, jump: _Jump) -> float:
+    """Correct the jump unless another process has, and store the time. Returns the seconds of the correction."""
     latest = session.scalar(_LATEST.with_for_update())
     now = session.scalars(select(db_now())).one()
     if latest is None:
-        # Somebody else may be the first at the same time.
+        # Another process may insert it at the same time.
         with suppress(IntegrityError), session.begin_nested():
             session.execute(insert(Duty).values(name=CLOCK, next_at=now))
         return 0.0
-    moved = _unsettled(now, latest, jump)
+    moved = _uncorrected(now, latest, jump)
     if moved:
         _move(session, now, _Jump(moved, jump.ago))
     session.execute(update(Duty).where(Duty.name == CLOCK).values(next_at=now))
     return moved
 
 
-def _make_up(session: Session, jump: _Jump, *, is_ahead: bool) -> float:
-    moved = _settle(session, jump)
+def _correct(session: Session, jump: _Jump, *, is_ahead: bool) -> float:
+    moved = _correct_jump(session, jump)
     if moved or is_ahead:
         now = session.scalars(select(db_now())).one()
-        for model, ahead, values in _bounds(session, now, whole=True):
-            _quietly(session, update(model).where(ahead).values(values))
+        for model, ahead, values in _limits(session, now, whole=True):
+            _execute(session, update(model).where(ahead).values(values))
     return moved
 
 
 def _is_ahead(session: Session, now: datetime, *, whole: bool) -> bool:
-    found = (
-        select(literal(1)).select_from(model).where(ahead).limit(1)
-        for model, ahead, _ in _bounds(session, now, whole=whole)
+    limits = _limits(session, now, whole=whole)
+    return any(
+        session.scalar(select(literal(1)).select_from(model).where(ahead).limit(1)) for model, ahead, _ in limits
     )
-    return any(session.scalar(one) for one in found)
 
 
-def note_time(session: Session) -> None:
-    """Write the time that it is, if no more than to see whether the database takes writes."""
-    _settle(session, _Jump())
+def store_time(session: Session) -> None:
+    """Store the present time: a write that shows whether the database accepts writes."""
+    _correct_jump(session, _Jump())
 
 
 def _move(session: Session, now: datetime, jump: _Jump) -> None:
-    """Move what is to come and what is counted from; but what is younger than the jump has the right time already."""
+    """Move times of before the jump, due times and start times; later ones are right already."""
     begun, ended = now - timedelta(seconds=jump.seconds), now - timedelta(seconds=jump.ago)
     for column in (Outbox.available_at, Duty.next_at):
-        # Put forward: what became due by the jump alone.
+        # After a jump forward: what became due by the jump alone.
         _shift(session, column, jump, column > now if jump.seconds < 0 else (column > begun) & (column <= ended))
     for since in (Outbox.created_at, Outbox.sent_at, Outbox.held_since):
         _shift(session, since, jump, (since > now) | (since <= ended) if jump.seconds < 0 else since <= begun)
-    # Counted from once it has come.
-    _shift(
-        session,
-        Outbox.due_at,
-        jump,
-        (Outbox.due_at > now) | (Outbox.due_at <= ended) if jump.seconds < 0 else Outbox.due_at <= ended,
-    )
+    # A start time once it has passed.
+    passed = Outbox.due_at <= ended
+    _shift(session, Outbox.due_at, jump, (Outbox.due_at > now) | passed if jump.seconds < 0 else passed)
 
 
 def _shift(session: Session, column: InstrumentedAttribute[Any], jump: _Jump, which: ColumnElement[bool]) -> None:
     later = type_coerce(type_coerce(column, BigInteger) + round(jump.seconds * 1_000_000), Moment)
-    moving = update(column.class_).where(which).values({column: later})
-    _quietly(session, moving)
+    _execute(session, update(column.class_).where(which).values({column: later}))
 
 
-def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[type[Base], ColumnElement[bool], Any]]:
-    """Yield what lies further ahead than its own delay, or its lease, allows, and what it is to be instead.
+def _limits(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[type[Base], ColumnElement[bool], Any]]:
+    """Yield the rows that are further ahead than their delay or lease allows, and their corrected values.
 
-    So a jump that no process saw delays nothing. `whole`: with what has to be looked for in the whole outbox.
+    So a jump that no process detected delays nothing. `whole`: with conditions that scan the whole outbox.
     """
     limits = session.info[LIMITS]
     soon = now + timedelta(seconds=TOLERANCE)
     for since in (Outbox.sent_at, Outbox.created_at) if whole else (Outbox.sent_at,):
-        # What has just happened did not happen in the future: the delay that began then begins now.
+        # An entry of the future: its delay begins now.
         delay = type_coerce(Outbox.available_at, BigInteger) - type_coerce(since, BigInteger)
         present = literal(now, Moment)
         begun = {
@@ -194,7 +184,7 @@ def _bounds(session: Session, now: datetime, *, whole: bool) -> Iterator[tuple[t
     held = now + timedelta(seconds=limits.lease_seconds)
     too_long = Task.lease_until > held + timedelta(seconds=TOLERANCE)
     yield Task, and_(IS_RUNNING, too_long), {Task.lease_until: held}
-    # Of one that lives no longer; those that live say again how long they are counted on.
+    # Dead workers only: live ones write this time again.
     silent = now + timedelta(seconds=limits.announce_interval * MISSED)
     yield Worker, Worker.good_until > silent + timedelta(seconds=TOLERANCE), {Worker.good_until: silent}
 
@@ -207,5 +197,5 @@ def _microseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def _quietly(session: Session, statement: Any) -> None:
+def _execute(session: Session, statement: Any) -> None:
     session.execute(statement.execution_options(synchronize_session=False))

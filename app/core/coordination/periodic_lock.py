@@ -1,7 +1,7 @@
-"""Gives one process at a time the turn at a periodic duty, such as pruning.
+"""Gives one process at a time the right to do periodic work, such as pruning.
 
-A turn is a time in the database: the process that moves it on has the turn until then. When it dies, the others wait for
-one interval.
+The lock is a time in the database: the process that moves it forward holds the lock until then. When that process dies,
+the others wait for one interval.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from swallowtail.app.core.database.database import Database, db_now
 from swallowtail.app.core.tables.system import Duty
 
 
-def take_turn(db: Database, name: str, seconds: float) -> bool:
-    """Take the turn at a duty for so many seconds; False when another process had it more recently.
-
-    Raises:
-        Unavailable: the database stayed away.
-    """
+def acquire_periodic_lock(db: Database, name: str, seconds: float) -> bool:
+    """Acquire a lock for so many seconds; False while another process has it. Raises Unavailable."""
     with db.read() as session:
-        due = session.scalar(select(_is_due(seconds)).where(Duty.name == name))
-    if due is not None and not due:
+        is_due = session.scalar(select(_is_due(seconds)).where(Duty.name == name))
+    if is_due is not None and not is_due:
         return False
-    taken: bool = db.run(lambda session: _take(session, name, seconds))
-    return taken
+    acquired: bool = db.run(lambda session: _acquire(session, name, seconds))
+    return acquired
 
 
 def _is_due(seconds: float) -> ColumnElement[bool]:
@@ -33,15 +29,9 @@ def _is_due(seconds: float) -> ColumnElement[bool]:
     return (Duty.next_at <= db_now()) | (Duty.next_at > db_now(seconds))
 
 
-def _take(session: Session, name: str, seconds: float) -> bool:
-    moved = session.execute(
-        update(Duty)
-        .where(Duty.name == name, _is_due(seconds))
-        .values(next_at=db_now(seconds))
-        .returning(Duty.name)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if moved is not None:
+def _acquire(session: Session, name: str, seconds: float) -> bool:
+    moved = update(Duty).where(Duty.name == name, _is_due(seconds)).values(next_at=db_now(seconds)).returning(Duty.name)
+    if session.scalar(moved.execution_options(synchronize_session=False)) is not None:
         return True
     if session.scalar(select(Duty.name).where(Duty.name == name)) is not None:
         return False
@@ -49,6 +39,6 @@ def _take(session: Session, name: str, seconds: float) -> bool:
         with session.begin_nested():
             session.execute(insert(Duty).values(name=name, next_at=db_now(seconds)))
     except IntegrityError:
-        # Somebody else was the first at the same time.
+        # Another process inserted the row at the same time.
         return False
     return True

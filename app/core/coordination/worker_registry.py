@@ -1,7 +1,7 @@
-"""Registers live workers and the kinds of task that they know; each repeats its registration in the database.
+"""Registers live workers and the kinds of task that they know; each worker repeats its registration in the database.
 
-A card (`core/ledger/agent_cards`) says that a kind exists; only this shows that a worker would run it. Workers
-that fell silent are remembered for a day, so that a deployment whose workers are gone differs from one that had none.
+A card (`core/ledger/agent_cards`) means that a kind exists; a registration, that a worker runs it. Lost workers stay
+registered for a day, so that a deployment whose workers are gone differs from one that had none.
 """
 
 from __future__ import annotations
@@ -15,17 +15,13 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.database.database import Database, db_now
 from swallowtail.app.core.tables.system import Worker
 
-#: A worker that has not said anything for so many of its intervals is no longer counted on.
+#: Intervals without a registration after which a worker counts as lost.
 MISSED = 6
 _FORGET_SECONDS = 24 * 3600.0
 
 
 def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float) -> None:
-    """Say that a worker lives and knows these kinds, and will say so again after `interval` seconds.
-
-    Raises:
-        Unavailable: the database stayed away.
-    """
+    """Register a worker and its kinds; it does so again after `interval` seconds. Raises Unavailable."""
     known = sorted(kinds)
 
     def work(session: Session) -> None:
@@ -37,12 +33,12 @@ def announce(db: Database, worker_id: str, kinds: Iterable[str], interval: float
     try:
         db.run(work)
     except IntegrityError:
-        # The same one, from a process before this that was about to end.
+        # The same id, inserted by an earlier process that was about to end.
         db.run(work)
 
 
 def retire(db: Database, worker_id: str) -> None:
-    """Say that a worker is going. Raises Unavailable."""
+    """Mark a worker as gone. Raises Unavailable."""
     gone = update(Worker).where(Worker.id == worker_id, Worker.good_until > db_now()).values(good_until=db_now())
     db.run(lambda session: session.execute(gone.execution_options(synchronize_session=False)))
 
@@ -52,16 +48,14 @@ def live_kinds(session: Session) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for kinds in session.scalars(select(Worker.kinds).where(Worker.good_until > db_now())):
         # A damaged row must not prevent submissions.
-        for kind in filter(_is_name, kinds if isinstance(kinds, list) else ()):
-            numbers[kind] = numbers.get(kind, 0) + 1
+        for kind in kinds if isinstance(kinds, list) else ():
+            if isinstance(kind, str):
+                numbers[kind] = numbers.get(kind, 0) + 1
     return numbers
 
 
 def find_doubt(session: Session, kind: str) -> str | None:
-    """Return a warning about tasks of a kind that no live worker knows.
-
-    None when one knows it, and where no worker has ever said anything: then this is a beginning, and not an end.
-    """
+    """Return a warning about tasks of a kind that no live worker knows; None if no worker was ever registered."""
     numbers = live_kinds(session)
     if kind in numbers:
         return None
@@ -70,7 +64,3 @@ def find_doubt(session: Session, kind: str) -> str | None:
     if session.scalar(select(Worker.id).limit(1)) is None:
         return None
     return "No worker is running: the task waits for one"
-
-
-def _is_name(kind: object) -> bool:
-    return isinstance(kind, str)

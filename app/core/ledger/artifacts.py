@@ -19,7 +19,7 @@ from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.events import bearable, to_json
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.payload_redaction.kept_values import find_text, is_good, make, note, told_by, unsealed
+from swallowtail.app.core.payload_redaction.kept_values import is_fresh, make, note, read_text, shown_value, unseal_kept
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import place
@@ -200,12 +200,12 @@ def read_artifact(session: Session, artifact_id: str) -> Content:
         rules = rules_for(session, schedule.instance_id, schedule.kind)
     else:
         rules = rules_of(session, session.get_one(Task, row.task_id))
-    stored = find_text(session, Artifact, row.id, "content_shown")
+    stored = read_text(session, Artifact, row.id, "content_shown")
 
     def work() -> tuple[Content, Any]:
         encoded = unseal_bytes(keyring, row.id, row.content, row.key_id)
-        kept = unsealed(keyring, Artifact, row.id, "content_shown", stored)
-        is_new = not is_good(kept, rules, encoded)
+        kept = unseal_kept(keyring, Artifact, row.id, "content_shown", stored)
+        is_new = not is_fresh(kept, rules, encoded)
         if is_new:
             kept = _show(bearable(orjson.loads(encoded)), rules, encoded, learning=learning).kept
         media_type, shown = _open(kept, encoded)
@@ -242,7 +242,7 @@ def _show(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -
     """Return what an artifact shows of a value, which is `encoded` as JSON; `learning`: see `core/payload_redaction/kept_values.make`."""
     kept = make(value, rules, encoded, learning=learning)
     if "as" in kept:
-        text = told_by(kept, value)
+        text = shown_value(kept, value)
         # As the text that is sent, which is not parsed again.
         kept["as"] = text if isinstance(text, str) else to_json(text).decode()
     return Shown(*_open(kept, encoded), kept)
@@ -251,7 +251,7 @@ def _show(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -
 def _open(kept: dict[str, Any], encoded: bytes) -> tuple[str, bytes]:
     """Return the media type and the bytes that are shown: text as it is, anything else as JSON."""
     is_text = encoded.startswith(b'"')
-    text: str | None = told_by(kept, None)
+    text: str | None = shown_value(kept, None)
     if text is None:
         return (TEXT, orjson.loads(encoded).encode()) if is_text else (JSON, encoded)
     return TEXT if is_text else JSON, text.encode()

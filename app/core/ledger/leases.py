@@ -17,7 +17,7 @@ from functools import partial
 from sqlalchemy import literal, select
 
 from swallowtail.app.core.config.settings import Settings
-from swallowtail.app.core.coordination.database_clock import note_time
+from swallowtail.app.core.coordination.database_clock import store_time
 from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.ledger.proposals import WORKER_LOST, Proposals
@@ -81,7 +81,7 @@ class Reaper:
             self.writable_since = None
             return True
         try:
-            self._db.run(note_time)
+            self._db.run(store_time)
         except Unavailable:
             self.writable_since, self.seen = None, {}
             raise

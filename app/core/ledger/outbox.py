@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.config.tls import read_address
-from swallowtail.app.core.coordination.periodic_lock import take_turn
+from swallowtail.app.core.coordination.periodic_lock import acquire_periodic_lock
 from swallowtail.app.core.database.database import Database, db_now, db_now_once
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.security.message_signing import MessageSigner, wakeup
@@ -126,7 +126,7 @@ class Relay:
         with self._db.read() as session:
             if session.scalar(select(Outbox.task_id).where(*mine).limit(1)) is None:
                 return 0
-        if not take_turn(self._db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
+        if not acquire_periodic_lock(self._db, DUTY, self._settings.sweep_interval) or self._depth() != 0:
             return 0
         # As if it had never been sent: whether any message of it is left is no longer a question.
         again = (

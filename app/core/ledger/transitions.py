@@ -15,7 +15,7 @@ from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, InvalidInput
 from swallowtail.app.core.events import EXECUTION_STEP, TASK_UPDATE, clean, stamp
 from swallowtail.app.core.ledger.event_log import Change
-from swallowtail.app.core.payload_redaction.kept_values import told_by
+from swallowtail.app.core.payload_redaction.kept_values import shown_value
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.redaction import redact_fields
 from swallowtail.app.core.privacy.redaction_rules import Rules
@@ -140,7 +140,7 @@ def record_status(change: Change, task: Task, before: TaskStatus | None, kept: A
     if task.error is not None:
         data["error"] = task.error
     if task.result is not None:
-        data["result"] = told_by(kept, task.result)
+        data["result"] = shown_value(kept, task.result)
     shown = () if task.artifact_id is None and kept is None else ("result",)
     change.record(task, TASK_UPDATE, data, fact=f"status:{task.status}", shown=shown)
 
@@ -162,7 +162,7 @@ def record_step(change: Change, task: Task, step: Step, *, fact: str) -> None:
         "agent": step.agent,
         "action": step.action,
         "status": step.status,
-        "output": told_by(kept, step.output),
+        "output": shown_value(kept, step.output),
         "started_at": stamp(step.started_at),
         "completed_at": stamp(step.completed_at),
         "key": step.key,

@@ -1,8 +1,7 @@
-"""Writes what a process's descriptors 1 and 2 receive as JSON log lines: output of C code and of child processes.
+"""Turns the output of C code and child processes, on descriptors 1 and 2, into JSON log lines, in its own process.
 
-A process of its own that `core/logs/unlogged_output` starts, as a plain file without the application. It ends when the
-last writer of its pipes has ended, so that it also logs how a process crashed. Secrets are hidden by their patterns
-(`core/privacy/secret_patterns`).
+`core/logs/unlogged_output` starts it as a plain file without the application. It ends when the last writer of its pipes
+has ended, so that it also logs how a process crashed. Secrets are hidden by their patterns (`core/privacy`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LONGEST = 65_536
 
 
 def encode(line: bytes, name: str, level: str) -> bytes:
-    """Return a log line; a line that is a JSON object already is returned unchanged."""
+    """Return a line as a JSON log line; one that is a JSON object already stays unchanged."""
     text = line.decode(errors="replace").rstrip("\r")
     if text.startswith("{"):
         try:
@@ -84,7 +83,7 @@ def pump(pipes: dict[int, tuple[int, str, str]]) -> None:
 
 
 def main() -> None:
-    """Serve the pipes whose descriptors are the arguments: two for output, two for errors."""
+    """Read the pipes whose descriptors are the arguments: pipe and target of output, then of errors."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     output, output_target, errors, errors_target = map(int, sys.argv[1:])

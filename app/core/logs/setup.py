@@ -20,18 +20,7 @@ from swallowtail.app.core.privacy.redaction_rules import Rules
 
 #: Libraries that log too much at INFO.
 _NOISY = (
-    "httpx",
-    "httpcore",
-    "httpx2",
-    "httpcore2",
-    "kombu",
-    "amqp",
-    "engineio",
-    "socketio",
-    "werkzeug",
-    "markdown_it",
-    "openai",
-    "alembic.runtime.plugins",
+    "httpx httpcore httpx2 httpcore2 kombu amqp engineio socketio werkzeug markdown_it openai alembic.runtime.plugins"
 )
 
 
@@ -68,7 +57,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     if isinstance(sys.stderr, LineStream):
         # Only once there is a handler: warnings that are logged without one are lost.
         logging.captureWarnings(True)
-    for name in _NOISY:
+    for name in _NOISY.split():
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

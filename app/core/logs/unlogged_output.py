@@ -1,8 +1,8 @@
 """Turns output that bypasses the logger into JSON log lines: prints, warnings and uncaught exceptions.
 
 `begin` is the first call of each `main`. It replaces standard output and standard error by streams whose lines go
-through logging, where secrets are hidden. Output that goes to the descriptors themselves, from C code, a crash or a
-child process, goes through a pipe to `core/logs/descriptor_capture`.
+through logging, where secrets are hidden. Direct output to the descriptors, from C code, a crash or a child process,
+goes through a pipe to `core/logs/descriptor_capture`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class LineStream(io.TextIOBase):
         self._log.setLevel(level)
         self._level = level
         self._descriptor = 1 if name == "stdout" else 2
-        # By thread or greenlet. Not a ContextVar: a coroutine's context ends before its line does. Not `threading.local`:
-        # eventlet's version is gone when the interpreter flushes this at its end.
+        # By thread or greenlet. Not a ContextVar: a coroutine's context ends before its line. Not `threading.local`:
+        # eventlet's version is gone when the interpreter flushes this stream at its end.
         self._rests: dict[int, str] = {}
         self._busy: ContextVar[bool] = ContextVar("busy", default=False)
 
@@ -94,7 +94,7 @@ class LineStream(io.TextIOBase):
 
 
 def begin() -> None:
-    """Make every line of this process JSON, if the setting says so. A second call does nothing."""
+    """Make every line of this process JSON, if the setting requires it. A second call does nothing."""
     if is_json() and not isinstance(sys.stderr, LineStream):
         take_descriptors()
         take_streams()
@@ -161,7 +161,7 @@ def find_real(stream: TextIO) -> TextIO:
 
 
 class Arguments(argparse.ArgumentParser):
-    """An argument parser whose errors are one line where logs are JSON."""
+    """An argument parser that reports errors in one line if logs are JSON."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error, with the usage on terminals only, and exit with 2."""

@@ -1,7 +1,7 @@
-"""Encrypts stored values again with the current key, and counts which key encrypts how many.
+"""Encrypts stored values again with the current key, and counts how many values each key encrypts.
 
-Each batch is a transaction of its own, of rows in the order of their keys. Values that the current key encrypts are
-skipped, so an interrupted rotation is simply started again. Whole tables are read, in parts of bounded size.
+Each batch is a transaction of its own. Values that the current key encrypts are skipped, so an interrupted rotation is
+simply started again. Whole tables are read, in parts of bounded size.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from swallowtail.app.core.tables.column_encryption import (
 )
 from swallowtail.app.core.tables.unreadable import is_damaged
 
-#: Rows that are sealed in one transaction, and those that are looked at by one question.
-BATCH, LOOK = 100, 1000
+#: Rows that one transaction encrypts, and rows that one query reads.
+BATCH, PART = 100, 1000
 
 
 @dataclass(slots=True)
 class KeyUse:
-    """How many values of one column are sealed with which key; under `unsealed` those that are not."""
+    """How many values of one column each key encrypts; `unsealed` counts those that are not encrypted."""
 
     table: str
     column: str
@@ -53,14 +53,14 @@ class KeyUse:
 
 
 def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
-    """Seal everything with the current key; gives the table's name and the number of rows after each batch.
+    """Encrypt all values with the current key. Yields the table's name and the number of rows after each batch.
 
     Raises:
         SettingsError: there is no key.
-        KeyMissing, Tampered: a value that cannot be made again cannot be opened; the rows before it are done.
+        KeyMissing, Tampered: a value cannot be decrypted, nor computed again; the rows before it are done.
     """
     if db.keyring.current is None:
-        message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to seal with"
+        message = "SWALLOWTAIL_ENCRYPTION_KEYS: there is no key to encrypt with"
         raise SettingsError(message, field="SWALLOWTAIL_ENCRYPTION_KEYS")
     for model in SEALED:
         for part in _parts(db, model):
@@ -72,11 +72,11 @@ def rotate(db: Database, batch: int = BATCH) -> Iterator[tuple[str, int]]:
 
 
 def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
-    """Give the conditions that divide a table into parts of at most `LOOK` rows, in the order of their keys."""
+    """Yield the conditions that divide a table into parts of at most `PART` rows, in the order of their ids."""
     key: ColumnElement[str] = model.__table__.c.id
     after = ""
     while True:
-        some = select(key).where(key > after).order_by(key).limit(LOOK).subquery()
+        some = select(key).where(key > after).order_by(key).limit(PART).subquery()
         with db.read() as session:
             last = session.scalar(select(func.max(some.c.id)))
         if last is None:
@@ -85,33 +85,28 @@ def _parts(db: Database, model: type[Base]) -> Iterator[ColumnElement[bool]]:
         after = last
 
 
-def rotate_all(runtime: CallContext) -> Iterator[tuple[str, int]]:
-    """Rotate as `rotate` does for a caller, and write down that they did.
-
-    Raises:
-        Unauthenticated, Forbidden: the caller does not keep the deployment.
-        SettingsError, KeyMissing, Tampered: see `rotate`.
-    """
-    require_outside(runtime.caller.actor, Act.MANAGE_DEPLOYMENT)
-    key_id = runtime.db.keyring.current
+def rotate_all(context: CallContext) -> Iterator[tuple[str, int]]:
+    """Rotate as `rotate` does, for a caller, and record it in the audit log. Also raises Unauthenticated, Forbidden."""
+    require_outside(context.caller.actor, Act.MANAGE_DEPLOYMENT)
+    key_id = context.db.keyring.current
     if key_id is not None:
 
-        def note(change: Change) -> None:
+        def record(change: Change) -> None:
             change.require_outside(Act.MANAGE_DEPLOYMENT)
             change.audit(SYSTEM_SCOPE, "keys.rotate", "key", key_id)
 
-        runtime.commit(note)
-    yield from rotate(runtime.db)
+        context.commit(record)
+    yield from rotate(context.db)
 
 
 def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], batch: int) -> tuple[int, str | None]:
-    """Return how many rows were looked at, and the last of them; None at the end of the part."""
+    """Encrypt a batch. Returns how many rows it has, and the id of the last; None at the end of the part."""
     table = cast_type("Table", model.__table__)
     beside = ("content", "key_id") if model is Artifact else ()
     stale = _stale_json(model, db.keyring)
     stale = stale | _stale_content(db.keyring) if model is Artifact else stale
     with db.read() as session:
-        # Before anything is locked: most of what is looked at was sealed by an earlier rotation, or is new.
+        # Before anything is locked: the current key encrypts most rows already.
         if session.scalar(select(table.c.id).where(part, stale).limit(1)) is None:
             return 0, None
 
@@ -122,7 +117,7 @@ def _rotate_batch(db: Database, model: type[Base], part: ColumnElement[bool], ba
         for row in rows:
             values = _seal_row(db.keyring, model, row)
             values |= _seal_artifact(db.keyring, row) if model is Artifact else {}
-            if values:  # what is damaged stays as it is
+            if values:  # damaged values stay unchanged
                 session.execute(update(table).where(table.c.id == row.id).values(**values))
         return len(rows), rows[-1].id if len(rows) == batch else None
 
@@ -135,14 +130,14 @@ def _seal_row(keyring: Keyring, model: type[Base], row: Any) -> dict[str, Any]:
     for name in SEALED[model]:
         stored = getattr(row, name)
         if stored is None or is_damaged(stored):
-            # Sealed, the mark of a damaged value would become a value.
+            # Encrypted, the mark of a damaged value would become a value.
             continue
         try:
             value = unseal(keyring, model, row.id, name, stored)
         except (KeyMissing, Tampered):
             if name not in DERIVED:
                 raise
-            # Made again at the next view.
+            # The next view computes it again.
             value = None
         sealed[name] = seal(keyring, model, row.id, name, value)
     return sealed
@@ -173,25 +168,25 @@ def _begins(model: type[Base], name: str, beginning: str) -> ColumnElement[bool]
 
 
 def _has_value(model: type[Base], name: str) -> ColumnElement[bool]:
-    # JSON's null is no value either, and is never sealed.
+    # JSON's null is no value either, and is never encrypted.
     return and_(model.__table__.c[name].is_not(None), _text(model, name) != "null")
 
 
 def count_use(db: Database) -> list[KeyUse]:
-    """Return how many values are sealed with which key, column by column; `?` stands for keys that are not here."""
-    found = []
+    """Return how many values of each column each key encrypts; an unreadable key id counts as `?`."""
+    counted = []
     for model, names in SEALED.items():
         uses = [KeyUse(model.__tablename__, name, dict.fromkeys(db.keyring.ids, 0)) for name in names]
         for part in _parts(db, model):
             with db.read() as session:
                 for use in uses:
                     _count_json(session, db.keyring, model, use, part)
-        found += uses
+        counted += uses
     artifacts = KeyUse(Artifact.__tablename__, "content")
     for part in _parts(db, Artifact):
         with db.read() as session:
             _count_artifacts(session, artifacts, part)
-    return [*found, artifacts]
+    return [*counted, artifacts]
 
 
 def _count_json(session: Session, keyring: Keyring, model: type[Base], use: KeyUse, part: ColumnElement[bool]) -> None:

@@ -1,4 +1,4 @@
-"""Sweeps for work that a message, a signal or a process lost, and prunes old data. Runs in web processes and beside workers."""
+"""Finds work that a message, a signal or a process lost, and prunes old data: in web processes and beside workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from swallowtail.app.core.call_context import CallContext
-from swallowtail.app.core.coordination.database_clock import ClockWatch
+from swallowtail.app.core.coordination.database_clock import ClockMonitor
 from swallowtail.app.core.deployment import Presence
 from swallowtail.app.core.errors import SwallowtailError
 from swallowtail.app.core.ledger.leases import Reaper
@@ -33,26 +33,26 @@ class Sweeper:
     """Sends due outbox entries when it is woken, and handles everything overdue every `sweep_interval`."""
 
     def __init__(
-        self, runtime: CallContext, clock: ClockWatch, relay: Relay, reaper: Reaper, due: threading.Event
+        self, context: CallContext, clock: ClockMonitor, relay: Relay, reaper: Reaper, due: threading.Event
     ) -> None:
         """`due` is set when an outbox entry is due now."""
-        self._runtime = runtime
+        self._context = context
         self._clock = clock
         self._relay = relay
         self._reaper = reaper
-        self._presence = Presence(runtime.settings, runtime.db)
-        interval = runtime.settings.prune_interval
-        self._sweeps = PeriodicThread("sweep", self.sweep, runtime.settings.sweep_interval, woken=due)
+        self._presence = Presence(context.settings, context.db)
+        interval = context.settings.prune_interval
+        self._sweeps = PeriodicThread("sweep", self.sweep, context.settings.sweep_interval, woken=due)
         # Not all processes prune at the same moment.
         self._prunings = PeriodicThread("pruning", self._prune, lambda: interval * random.uniform(0.5, 1.0))
 
     def run_once(self) -> int:
         """Send due outbox entries, reap lapsed leases, expire overdue tasks. Returns how many there were."""
-        self._clock.look()
+        self._clock.check()
         self._relay.find_lost()
         relayed = self._send_due()
         reaped = self._reaper.run()
-        expired = self._runtime.ledger.expire()
+        expired = self._context.ledger.expire()
         if reaped:
             relayed += self._send_due()
         return relayed + reaped + expired
@@ -73,12 +73,12 @@ class Sweeper:
     def stop(self) -> None:
         """End the threads; wait for the sweep that runs."""
         self._prunings.stop()
-        self._sweeps.stop(timeout=self._runtime.settings.send_timeout + 1.0)
+        self._sweeps.stop(timeout=self._context.settings.send_timeout + 1.0)
 
     def sweep(self) -> None:
         """Send due outbox entries after a wake-up, and do all of `run_once` after the interval."""
         try:
-            self._presence.note()
+            self._presence.register()
             self._send_due() if self._sweeps.was_woken else self.run_once()
         except Exception as fault:
             SWEEPS.labels("away" if isinstance(fault, SwallowtailError) else "failed").inc()
@@ -93,7 +93,7 @@ class Sweeper:
         for prune in (delete_spent, delete_old_entries, prune_due):
             # An error of one, such as a missing right to delete, does not stop the others.
             try:
-                prune(self._runtime, self._may_continue_for(self._runtime.settings.prune_interval / 2))
+                prune(self._context, self._may_continue_for(self._context.settings.prune_interval / 2))
             except SwallowtailError as fault:
                 log.warning("pruning_postponed", reason=fault.message)
             except Exception:

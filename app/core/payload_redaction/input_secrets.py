@@ -1,7 +1,7 @@
 """Finds the texts in the secret fields of tasks' inputs, and stores them with the task.
 
-The column `secrets` has `{"by": rules, "values": […]}`, or `{"by": rules, "mute": true}` if there are too many. For
-other rules they are found again.
+The column `secrets` has `{"by": rules, "values": […]}`, or `{"by": rules, "mute": true}` if there are too many. When
+the rules change, the texts are searched again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unsealed
+from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unseal_kept
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.process.worker_thread import place
@@ -34,26 +34,23 @@ _Source = tuple[str, Callable[[], Any]]
 
 
 def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
-    """Return the rules of stored tasks by id; `wanted` has the rules of their agents.
-
-    Tasks whose input cannot be read are left out.
-    """
+    """Return the rules of stored tasks with readable inputs, by id; `wanted` has the rules of their agents."""
     if not wanted:
         return {}
-    found: dict[str, Rules] = {}
+    learned: dict[str, Rules] = {}
     ids = list(wanted)
     for start in range(0, len(ids), _TOGETHER):
         some = Task.id.in_(ids[start : start + _TOGETHER])
-        # As text, which a worker thread parses: it may be large.
+        # As text, since a worker thread parses it: it may be large.
         rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
         size = sum(len(text or "") for _, text in rows)
-        found |= place(session, size)(_recognise_all, keyring_of(session), rows, wanted)
-    for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in found]):
+        learned |= place(session, size)(_recognise_all, keyring_of(session), rows, wanted)
+    for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in learned]):
         fresh: dict[str, Rules] = place(session, size)(_learn_all, sources, wanted)
         for task_id, own in fresh.items():
             note(session, Task, task_id, "secrets", describe(wanted[task_id], own))
-        found |= fresh
-    return found
+        learned |= fresh
+    return learned
 
 
 def describe(rules: Rules, own: Rules) -> dict[str, Any]:
@@ -62,12 +59,12 @@ def describe(rules: Rules, own: Rules) -> dict[str, Any]:
 
 
 def _recognise_all(keyring: Keyring, rows: Sequence[Sequence[Any]], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
-    found: dict[str, Rules] = {}
+    recognised: dict[str, Rules] = {}
     for task_id, text in rows:
-        own = _recognise(unsealed(keyring, Task, task_id, "secrets", text), wanted[task_id])
+        own = _recognise(unseal_kept(keyring, Task, task_id, "secrets", text), wanted[task_id])
         if own is not None:
-            found[task_id] = own
-    return found
+            recognised[task_id] = own
+    return recognised
 
 
 def _recognise(kept: Any, rules: Rules) -> Rules | None:
@@ -109,12 +106,12 @@ def _open_apart(keyring: Keyring, artifact_id: str, content: bytes, key_id: str 
 
 
 def _learn_all(sources: Sequence[_Source], wanted: Mapping[str, Rules]) -> dict[str, Rules]:
-    found: dict[str, Rules] = {}
+    learned: dict[str, Rules] = {}
     for task_id, read in sources:
         try:
-            found[task_id] = wanted[task_id].hiding(sound(read(), "the input"))
+            learned[task_id] = wanted[task_id].hiding(sound(read(), "the input"))
         except Exception as fault:
-            # A run cannot read it either, so that there is nothing to hide.
+            # A run cannot read it either, so there is nothing to hide.
             if not is_unreadable(fault):
                 raise
-    return found
+    return learned

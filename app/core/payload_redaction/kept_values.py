@@ -1,7 +1,7 @@
 """Redacts payloads once and stores the result beside them, until the rules change.
 
-A column `…_shown` has `{"of": hash}` if nothing in the value is hidden, else `{"of": hash, "as": redacted}`. The hash is
-of the value and of everything that decides what is hidden. A stored redaction with another hash is made again.
+A column `…_shown` has `{"of": hash}` if nothing in the value is hidden, else `{"of": hash, "as": redacted}`. The hash
+covers the value and all that decides what is hidden. With another hash, the redaction is computed again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MADE = "made"
 Made = dict[tuple[type[Base], str, str], Any]
 
 _OF, _AS = "of", "as"
-_PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.found.pattern) for one in (*PATTERNS, EMAIL)])).encode())
+_PATTERNS = hashlib.sha256(repr((EDITION, [(one.kind, one.secret.pattern) for one in (*PATTERNS, EMAIL)])).encode())
 
 
 @lru_cache(maxsize=256)
@@ -42,34 +42,28 @@ def fingerprint(rules: Rules) -> str:
 
 
 def make(value: Any, rules: Rules, encoded: bytes, *, learning: bool = False) -> dict[str, Any]:
-    """Return the redaction to store of a JSON value; `encoded` is its JSON.
-
-    `learning`: the texts in its own secret fields are hidden everywhere in it.
-    """
+    """Return the redaction to store of a value, `encoded` as JSON. `learning`: it hides its own secrets everywhere."""
     redacted = redact(value, rules.hiding(value) if learning else rules, encoded)
     kept = {_OF: _hash(encoded, rules)}
     return kept if redacted == value else {**kept, _AS: redacted}
 
 
-def is_good(kept: Any, rules: Rules, encoded: bytes) -> bool:
+def is_fresh(kept: Any, rules: Rules, encoded: bytes) -> bool:
     """Return whether a stored redaction is of this value, `encoded` as JSON, and of these rules."""
     return isinstance(kept, dict) and kept.get(_OF) == _hash(encoded, rules)
 
 
-def told_by(kept: Any, value: Any) -> Any:
-    """Return the redacted value by its stored redaction; the value itself if there is none."""
+def shown_value(kept: Any, value: Any) -> Any:
+    """Return the redacted value from its stored redaction; the value itself if there is none."""
     return value if kept is None else kept.get(_AS, value)
 
 
 def show(session: Session, row: Any, column: str, rules: Rules, *, learning: bool = False) -> Any:
-    """Return a row's redacted payload, which is made and noted for storing if needed. Large values use a worker thread.
-
-    `row` may be of another session. `learning`: see `make`.
-    """
+    """Return a row's redacted payload, stored or computed. `row` may be of another session. `learning`: see `make`."""
     value, name = getattr(row, column), f"{column}_shown"
     if value is None:
         return None
-    find = _found(session, row, name)
+    find = _stored_reader(session, row, name)
     shown, made = place_for(session, value)(_show, value, rules, find, learning)
     if made is not None:
         note(session, type(row), row.id, name, made)
@@ -77,20 +71,20 @@ def show(session: Session, row: Any, column: str, rules: Rules, *, learning: boo
 
 
 def _show(value: Any, rules: Rules, find: Callable[[], Any], learning: bool) -> tuple[Any, Any]:
-    """Return the redacted value, and the redaction to store, None if it is stored already."""
+    """Return the redacted value, and the redaction to store unless it is stored already."""
     value = bearable(value)
     encoded = to_json(value)
     if is_mark(value):
         return redact(value, rules, encoded), None
     kept = find()
-    if is_good(kept, rules, encoded):
-        return told_by(kept, value), None
+    if is_fresh(kept, rules, encoded):
+        return shown_value(kept, value), None
     made = make(value, rules, encoded, learning=learning)
-    return told_by(made, value), made
+    return shown_value(made, value), made
 
 
 def note(session: Session, model: type[Base], row_id: str, column: str, kept: Any) -> None:
-    """Note a redaction that is stored after the transaction of this session."""
+    """Schedule a redaction to be stored after the transaction of this session."""
     made: Made = session.info.setdefault(MADE, {})
     made[model, row_id, column] = kept
 
@@ -111,7 +105,7 @@ def store(session: Session, made: Made) -> None:
             session.connection().execute(statement, rows)
 
 
-def unsealed(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
+def unseal_kept(keyring: Keyring, model: type[Base], row_id: str, column: str, stored: str | None) -> Any:
     """Return a stored redaction; None if it cannot be decrypted. `stored` is the text of its column."""
     try:
         return None if stored is None else unseal(keyring, model, row_id, column, deserialize(stored))
@@ -123,14 +117,15 @@ def _hash(encoded: bytes, rules: Rules) -> str:
     return hashlib.sha256(fingerprint(rules).encode() + encoded).hexdigest()
 
 
-def _found(session: Session, row: Any, name: str) -> Callable[[], Any]:
+def _stored_reader(session: Session, row: Any, name: str) -> Callable[[], Any]:
     """Return a function that reads the stored redaction, for the worker thread."""
     if name in row.__dict__:
         return partial(row.__dict__.get, name)
-    return partial(unsealed, keyring_of(session), type(row), row.id, name, find_text(session, type(row), row.id, name))
+    text = read_text(session, type(row), row.id, name)
+    return partial(unseal_kept, keyring_of(session), type(row), row.id, name, text)
 
 
-def find_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
+def read_text(session: Session, model: Any, row_id: str, column: str) -> str | None:
     """Return the stored text of a row's column."""
     text: str | None = session.scalar(select(cast(getattr(model, column), Text)).where(model.id == row_id))
     return text

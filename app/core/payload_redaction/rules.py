@@ -55,17 +55,17 @@ class Policies:
         moment = self._clock()
         with self._lock:
             known = {kind: self._known.get((instance_id, kind)) for kind in kinds}
-        found = {kind: entry[1] for kind, entry in known.items() if entry is not None and moment < entry[0]}
-        missing = [kind for kind in kinds if kind not in found]
+        current = {kind: entry[1] for kind, entry in known.items() if entry is not None and moment < entry[0]}
+        missing = [kind for kind in kinds if kind not in current]
         if not missing:
-            return found
+            return current
         fresh = self._read(session, instance_id, missing)
         with self._lock:
             for kind, rules in fresh.items():
                 entry = known[kind]
-                found[kind] = entry[1] if entry is not None and entry[1] == rules else rules
-                _remember(self._known, (instance_id, kind), (moment + self._seconds, found[kind]))
-        return found
+                current[kind] = entry[1] if entry is not None and entry[1] == rules else rules
+                _remember(self._known, (instance_id, kind), (moment + self._seconds, current[kind]))
+        return current
 
     def task_rules(self, session: Session, task: Task) -> Rules:
         """Return the rules of a task, which also hide the values of its secret fields everywhere."""
@@ -75,9 +75,9 @@ class Policies:
     def task_rules_among(self, session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
         """Return the rules of tasks of one instance by id. Inputs are read only if needed."""
         by_kind = self.rules_by_kind(session, instance_id, {task.kind for task in tasks})
-        found = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
-        missing = {task.id: by_kind[task.kind] for task in tasks if found[task.id] is None}
-        return {task_id: rules for task_id, rules in found.items() if rules is not None} | self._learn(session, missing)
+        known = {task.id: self._recall(task.id, by_kind[task.kind]) for task in tasks}
+        missing = {task.id: by_kind[task.kind] for task in tasks if known[task.id] is None}
+        return {task_id: rules for task_id, rules in known.items() if rules is not None} | self._learn(session, missing)
 
     def remember(self, task: Task, rules: Rules, own: Rules) -> None:
         """Cache the rules `own` of a task that is being stored, made of the agent's `rules`."""
@@ -103,7 +103,7 @@ class Policies:
             self._tasks.clear()
 
     def _read(self, session: Session, instance_id: str, kinds: Collection[str]) -> dict[str, Rules]:
-        # At least one row, even without a policy and cards.
+        # One row at least, even without a policy and without cards.
         anchor = select(literal(1).label("one")).subquery()
         own = (InstancePolicy.secret_fields, InstancePolicy.hide_emails)
         query = select(*own, Agent.kind, Agent.input_schema, Agent.output_schema).select_from(anchor)
@@ -132,33 +132,30 @@ def _read_apart(session: Session, artifact_id: str) -> Any:
     return orjson.loads(unseal_bytes(keyring_of(session), row.id, row.content, row.key_id))
 
 
+def _policies(session: Session) -> Policies:
+    policies: Policies = session.info[POLICIES]
+    return policies
+
+
 def rules_for(session: Session, instance_id: str, kind: str) -> Rules:
     """Return the rules of an agent in an instance, from the cache of the session's database."""
-    policies: Policies | None = session.info.get(POLICIES)
-    return Rules() if policies is None else policies.rules(session, instance_id, kind)
+    return _policies(session).rules(session, instance_id, kind)
 
 
 def rules_of(session: Session, task: Task) -> Rules:
     """Return the rules of a task."""
-    policies: Policies | None = session.info.get(POLICIES)
-    return Rules() if policies is None else policies.task_rules(session, task)
+    return _policies(session).task_rules(session, task)
 
 
 def remember_new(session: Session, task: Task, rules: Rules, own: Rules) -> Any:
-    """Remember the secrets of a new task's input, `own`, and return what the ledger stores of them with the task."""
-    policies: Policies | None = session.info.get(POLICIES)
-    if policies is None:
-        return None
-    policies.remember(task, rules, own)
+    """Cache the rules `own` of a new task, and return the content of its column `secrets`."""
+    _policies(session).remember(task, rules, own)
     return describe(rules, own)
 
 
 def rules_among(session: Session, instance_id: str, tasks: Sequence[Task]) -> dict[str, Rules]:
     """Return the rules of tasks of one instance by id. Their inputs need not be loaded."""
-    policies: Policies | None = session.info.get(POLICIES)
-    if policies is None:
-        return {task.id: Rules() for task in tasks}
-    return policies.task_rules_among(session, instance_id, tasks)
+    return _policies(session).task_rules_among(session, instance_id, tasks)
 
 
 def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:

@@ -39,11 +39,7 @@ class Keyring:
 
     @classmethod
     def parse(cls, text: str) -> Keyring:
-        """Read `id:base64, id:base64, …`.
-
-        Raises:
-            ValueError: names the part that cannot be used, never the key.
-        """
+        """Read `id:base64, id:base64, …`. Raises ValueError, whose message never contains a key."""
         keys: dict[str, bytes] = {}
         for number, part in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
             key_id, colon, encoded = part.partition(":")
@@ -72,18 +68,13 @@ class Keyring:
         return nonce + self._ciphers[self.current].encrypt(nonce, content, place.encode())
 
     def open(self, place: str, key_id: str, sealed: bytes) -> bytes:
-        """Return the content of a ciphertext.
-
-        Raises:
-            KeyMissing: there is no such key; the message names it.
-            Tampered: the key did not encrypt this at this place.
-        """
+        """Return the content of a ciphertext. Raises KeyMissing, and Tampered if it was not encrypted for `place`."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise KeyMissing(f"sealed with the key {key_id!r}, which is not in SWALLOWTAIL_ENCRYPTION_KEYS")
+            raise KeyMissing(f"encrypted with the key {key_id!r}, which is not in SWALLOWTAIL_ENCRYPTION_KEYS")
         try:
             return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError):
             raise Tampered(
-                f"{place} cannot be opened with the key {key_id!r}: changed, or moved from elsewhere"
+                f"{place} cannot be decrypted with the key {key_id!r}: changed, or moved from elsewhere"
             ) from None

@@ -19,31 +19,15 @@ from swallowtail.app.core.privacy.text_redaction import find_all, find_spans, se
 #: Payloads of agents and submitters; every other field is our own text about them.
 PAYLOADS = frozenset({"input", "output", "result"})
 #: Fields of an event's data that need no redaction: ids, states, numbers, times, and names of agents and steps.
-OUR_FIELDS = frozenset(
-    {
-        "progress",
-        "timestamp",
-        "status",
-        "previous_status",
-        "cancel_requested",
-        "attempt",
-        "step_id",
-        "agent",
-        "action",
-        "started_at",
-        "completed_at",
-        "key",
-        "position",
-        "tries",
-    }
+_OUR_NAMES = (
+    "progress timestamp status previous_status cancel_requested attempt step_id agent action started_at completed_at "
+    "key position tries"
 )
+OUR_FIELDS = frozenset(_OUR_NAMES.split())
 
 
 def redact(value: Any, rules: Rules, encoded: bytes | None = None) -> Any:
-    """Return a JSON value with everything hidden that the rules and the common patterns match. Works without recursion.
-
-    `encoded` is the value as JSON, if it is known: what it does not contain is not searched for in each text.
-    """
+    """Return a JSON value without what the rules and patterns hide. `encoded` is its JSON, if known. Not recursive."""
     return _redact(value, _narrow(to_json(value) if encoded is None else encoded, rules))
 
 
@@ -118,10 +102,7 @@ class _Narrowed:
         return item
 
     def key(self, taken: Mapping[str, Any], numbers: dict[str, int], key: str) -> str:
-        """Return the replacement of a key. Equal replacements get a number, so that no key is lost.
-
-        `numbers` has the last number of each replacement.
-        """
+        """Return the replacement of a key. Equal ones get a number, of which `numbers` has the last."""
         first = shown = self._text(key)
         if shown not in taken:
             return shown

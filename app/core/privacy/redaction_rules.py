@@ -1,4 +1,4 @@
-"""The rules of redaction: which fields, e-mail addresses and texts are hidden, and what JSON Schemas say of it."""
+"""The rules of redaction: which fields, e-mail addresses and texts are hidden, and which fields a JSON Schema marks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-#: Shorter values of secret fields are not hidden elsewhere: half of all text would be.
+#: Shorter values of secret fields are not hidden elsewhere: too much text contains them.
 SHORTEST_VALUE = 6
-#: Raised when the same rules and patterns hide something else than before: stored redactions are then made again.
+#: Increased when the same rules and patterns hide something else than before: redactions are then computed again.
 EDITION = 1
 #: Replacement of a hidden text.
 HIDDEN = "[redacted:secret]"
@@ -18,7 +18,7 @@ _NOT_NAMED = re.compile(r"[^a-z0-9]")
 
 
 def normal(name: str) -> str:
-    """Return a field's name as names are compared: `apiKey`, `API-Key` and `api_key` are equal."""
+    """Return a field's name in the form for comparisons: `apiKey`, `API-Key` and `api_key` are equal."""
     return _normal(name[:200])
 
 
@@ -29,21 +29,16 @@ def _normal(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is hidden from all readers.
+    """What is hidden from all readers."""
 
-    Args:
-        names: fields whose values are hidden at any depth; as `normal` returns them.
-        emails: whether e-mail addresses are hidden.
-        values: texts that are hidden wherever they are, such as the values of a task's secret fields.
-        all: whether every value is hidden.
-        mute: whether all text is hidden, keys and messages too: there are more than `most_values` values.
-        most_values: how many values are searched for.
-    """
-
+    #: Fields whose values are hidden at any depth, as `normal` returns them.
     names: frozenset[str] = frozenset()
     emails: bool = False
+    #: Texts that are hidden wherever they are, such as the values of a task's secret fields.
     values: tuple[str, ...] = ()
+    #: Whether every value is hidden.
     all: bool = False
+    #: Whether all text is hidden, keys and messages too: there are more than `most_values` values.
     mute: bool = False
     most_values: int = 100
 

@@ -13,22 +13,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One kind of secret.
-
-    Args:
-        kind: its name in the marker.
-        triggers: the possible beginnings, in lower case; without any, the whole text is searched.
-        found: the whole secret; the groups `keep` before it and `end` after it stay visible.
-        opened: text at the end that may become a secret when more text follows.
-        check: whether a match really is one.
-        lead: longest part of `opened` before its part of any length.
-    """
+    """One kind of secret. `kind` is its name in the marker."""
 
     kind: str
+    #: The possible beginnings, in lower case; without any, the whole text is searched.
     triggers: tuple[str, ...]
-    found: re.Pattern[str]
+    #: The whole secret; the groups `keep` before it and `end` after it stay visible.
+    secret: re.Pattern[str]
+    #: Text at the end that may become a secret when more text follows.
     opened: re.Pattern[str]
+    #: Whether a match really is a secret.
     check: Callable[[str], bool] | None = None
+    #: Longest part of `opened` before its part of any length.
     lead: int = 0
     #: A character of every such secret; cheaper to search for than the triggers.
     needs: str = ""
@@ -48,12 +44,12 @@ class Span:
 def _word(kind: str, triggers: Iterable[str], start: str, rest: str, least: int, *, digit: bool = False) -> Pattern:
     """Return the pattern of a word: `start`, then at least `least` characters of `rest`, with a digit if `digit`."""
     begin = rf"(?<![A-Za-z0-9_-])(?:{start})"
-    look = rf"(?=[{rest}]*\d)" if digit else ""
-    found, opened = rf"{begin}{look}[{rest}]{{{least},}}", rf"{begin}[{rest}]*"
+    ahead = rf"(?=[{rest}]*\d)" if digit else ""
+    secret, opened = rf"{begin}{ahead}[{rest}]{{{least},}}", rf"{begin}[{rest}]*"
     listed = tuple(triggers)
     lead = max(map(len, listed))
     needs = next((char for char in "_-." if all(char in trigger for trigger in listed)), "")
-    return Pattern(kind, listed, re.compile(found), re.compile(opened), lead=lead, needs=needs)
+    return Pattern(kind, listed, re.compile(secret), re.compile(opened), lead=lead, needs=needs)
 
 
 def is_card(text: str) -> bool:
@@ -69,7 +65,7 @@ _KEY_NAMES = r"(?<![a-z0-9])(?:password|passwd|pwd|secret|token|api[_-]?key|acce
 _SCHEMES = r"(?:basic|bearer|token|digest|negotiate|apikey)"
 _AUTHORIZATION = r"(?i:authorization)[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
 _ARMOUR = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-#: A digit in its first characters tells a credential from a word.
+#: A credential has a digit in its first characters, a word has none.
 _DIGIT_AHEAD = r"(?=[A-Za-z._~+/=-]{0,256}\d)"
 _VALUE = r"[^\s\"'&,;<>()\[\]{}]"
 _USER, _PASSWORD = r"[^\s/:@\"'<>\[\]]{0,100}", r"[^\s/@\"'<>\[\]]"
@@ -177,14 +173,14 @@ def fold(text: str) -> str:
 def find(pattern: Pattern, text: str, folded: str, begin: int = 0) -> Iterator[Span]:
     """Yield every match of one pattern in a text from `begin` on; `folded` is `fold(text)`."""
     if not pattern.triggers:
-        for match in pattern.found.finditer(text, begin):
+        for match in pattern.secret.finditer(text, begin):
             if pattern.check is None or pattern.check(match[0]):
                 yield Span(match.start(), match.end(), pattern.kind, *match.span())
         return
     for trigger in pattern.triggers:
         place = folded.find(trigger, begin)
         while place >= 0:
-            at_trigger = pattern.found.match(text, place)
+            at_trigger = pattern.secret.match(text, place)
             if at_trigger is not None:
                 yield _span(pattern, at_trigger)
             place = folded.find(trigger, at_trigger.end() if at_trigger is not None else place + 1)
@@ -196,7 +192,7 @@ def find_open(pattern: Pattern, text: str, begin: int = 0) -> int | None:
     while match := pattern.opened.search(text, place):
         if match.end() == len(text):
             return match.start()
-        # Matches inside it end with it, except within its lead. Skipping it keeps the time linear.
+        # Matches inside this one end with it, except within its lead. Skipping it keeps the time linear.
         place = max(match.start() + 1, match.end() - pattern.lead)
     return None
 
@@ -226,6 +222,6 @@ def replace(text: str, spans: Sequence[Span]) -> str:
 
 
 def _span(pattern: Pattern, match: re.Match[str]) -> Span:
-    names = pattern.found.groupindex
+    names = pattern.secret.groupindex
     start = match.end("keep") if "keep" in names and match["keep"] is not None else match.start()
     return Span(start, match.start("end") if "end" in names else match.end(), pattern.kind, *match.span())

@@ -2,7 +2,7 @@
 
 Text that may be the beginning of a secret is held until the next piece, or the end, decides. Readers get every
 character at most once and in order; offsets count what readers get. Held text is searched again once it has grown by a
-fraction of itself, so that the time is linear in the length of the text, however small the pieces are.
+fraction of itself, so that the time is linear in the length of the text for pieces of any size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from swallowtail.app.core.privacy.redaction_rules import Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS, PRIVATE_KEY, STARTS, Pattern, find_open, fold
 from swallowtail.app.core.privacy.text_redaction import find_spans, redact_text
 
-#: Most characters that are held; a longer word is no secret, or has been recognized as one.
+#: Most characters that are held; a longer word is no secret, or was recognized as one.
 MOST_HELD = 8192
 #: The rest of a word, and the end of a private key, after more than `MOST_HELD` characters of it.
 _WORD = re.compile(r"[A-Za-z0-9._~+/=-]*")

@@ -1,4 +1,4 @@
-"""Stops calls to a service for a moment after it has failed, so that no caller waits for it again and again."""
+"""Stops calls to a service for a moment after a failure, so that callers do not wait for its timeouts one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Open for `seconds` after a failure; then one caller tries the service for all. Safe for threads."""
+    """Open for `seconds` after a failure; then one caller tries the service. Thread-safe."""
 
     def __init__(self, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -19,19 +19,19 @@ class CircuitBreaker:
         self.has_failed = False
 
     def allows(self) -> bool:
-        """Return whether to call the service now."""
+        """Return whether the caller may call the service now."""
         if not self.has_failed:
             return True
         with self._lock:
             now = self._clock()
             if now < self._closed_at:
                 return False
-            # This caller tries it; the others go on without.
+            # This caller tries the service; the others do not wait for it.
             self._closed_at = now + self._seconds
             return True
 
     def record_failure(self) -> bool:
-        """Open the circuit; returns whether this is the first failure after a success."""
+        """Open the circuit. Returns whether this is the first failure after a success."""
         with self._lock:
             is_first, self.has_failed = not self.has_failed, True
             self._closed_at = self._clock() + self._seconds

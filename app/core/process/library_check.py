@@ -57,15 +57,15 @@ def _missing(owner: str, names: list[str]) -> str:
     """Return the first name that a class lacks, or the class if it is missing itself."""
     module, _, attribute = owner.rpartition(".")
     try:
-        found = getattr(import_module(module), attribute)
+        loaded = getattr(import_module(module), attribute)
     except (ImportError, AttributeError):
         return owner
-    present = {*_set_by_methods(found)}
-    return next((f"{owner}.{name}" for name in names if not hasattr(found, name) and name not in present), "")
+    present = {*_set_by_methods(loaded)}
+    return next((f"{owner}.{name}" for name in names if not hasattr(loaded, name) and name not in present), "")
 
 
 def _set_by_methods(owner: type[Any]) -> Iterator[str]:
-    """Return the names that the methods of a class mention: attributes of its objects are among them."""
+    """Yield the names in the methods of a class: the attributes of its objects are among them."""
     for part in getmro(owner):
         for method in vars(part).values():
             if isfunction(method):

@@ -1,4 +1,4 @@
-"""Runs work in a thread again and again: after each interval, and at once when another thread wakes it."""
+"""Runs work in a thread periodically: after each interval, and at once when another thread wakes it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PeriodicThread:
         settle: float = 0.0,
         woken: threading.Event | None = None,
     ) -> None:
-        """`interval` in seconds; a function is asked before each wait. Wake-ups within `settle` seconds make one run.
+        """`interval` is in seconds, or a function that returns them before each wait.
 
-        Setting `woken` wakes the thread as `wake` does.
+        Setting `woken` wakes the thread as `wake` does. Wake-ups within `settle` seconds cause one run.
         """
         self._name = name
         self._postponed, self._failed = f"{name}_postponed", f"{name}_failed"
@@ -36,7 +36,7 @@ class PeriodicThread:
         self._woken = woken or threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        #: Whether the present run was started by a wake-up, and not by the interval.
+        #: Whether a wake-up started the present run, not the interval.
         self.was_woken = False
         self._thread: threading.Thread | None = None
 
@@ -47,11 +47,11 @@ class PeriodicThread:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether `stop` was called; long work asks this."""
+        """Whether `stop` was called; long work checks this."""
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Start the thread unless it has started; it runs after the first interval, or when it is woken."""
+        """Start the thread, unless it has started. The first run comes after the interval, or when it is woken."""
         if self._thread is not None:
             return
         with self._lock:
@@ -64,11 +64,11 @@ class PeriodicThread:
         self._woken.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait inside the work, unless the thread is being stopped."""
+        """Sleep inside the work; `stop` ends the pause."""
         self._stopping.wait(seconds)
 
     def stop(self, timeout: float = 0.0) -> None:
-        """End the thread after the run it is in, and wait up to `timeout` seconds for that."""
+        """End the thread after its present run, and wait up to `timeout` seconds for it."""
         self._stopping.set()
         self._woken.set()
         if self._thread is not None and timeout:

@@ -20,8 +20,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds: how long a stopping process may take, and the pauses before a restart (see the settings)."""
+class RestartPolicy:
+    """In seconds: how long a stopping process may take, and the pauses before a restart (see the settings)."""
 
     grace: float
     pause: float
@@ -30,16 +30,16 @@ class Patience:
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines of text, however it arrives and whatever its bytes are."""
+    """Splits a stream of bytes into lines of text; invalid UTF-8 is replaced."""
 
-    #: A line without an end is passed on in pieces of this many bytes.
+    #: A line without an end is returned in pieces of this many bytes.
     LONGEST = 65_536
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """Take the next bytes and return the lines that they complete; empty bytes mean the end of the stream."""
+        """Add the next bytes and return the completed lines; empty bytes mean the end of the stream."""
         *whole, self._rest = (self._rest + data).split(b"\n")
         if self._rest and (not data or len(self._rest) > self.LONGEST):
             whole, self._rest = [*whole, self._rest], b""
@@ -47,11 +47,10 @@ class LineSplitter:
 
 
 class Child:
-    """Runs one command apart from the terminal, so that Ctrl-C reaches the supervisor only.
+    """Runs one command in a session or process group of its own, so that Ctrl-C reaches the supervisor only.
 
-    `say(text)` receives what happens to it, `show(name, line)` every line of its output; without `show` the
-    output goes where the supervisor's does. With `own_session` it is the first of a session of its own, else only of a
-    group in the supervisor's.
+    `say(text)` receives messages about restarts and ends, `show(name, line)` every line of output; without `show`, the
+    output goes where the supervisor's output goes.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Child:
         command: str,
         *,
         env: Mapping[str, str],
-        patience: Patience,
+        policy: RestartPolicy,
         say: Callable[[str], None],
         show: Callable[[str, str], None] | None = None,
         own_session: bool = True,
@@ -68,7 +67,7 @@ class Child:
         self.name = name
         self._command = command
         self._env = dict(env)
-        self._patience = patience
+        self._policy = policy
         self._show = show
         self._say = say
         self._place: dict[str, Any] = {"start_new_session": True} if own_session else {"process_group": 0}
@@ -77,54 +76,54 @@ class Child:
         self._stopping = asyncio.Event()
 
     async def run_once(self) -> int:
-        """Run the command to its end and return how it ended: the exit code, or minus the signal's number."""
+        """Run the command to its end. Returns the exit code, or the negative number of the signal that ended it."""
         process = await self._start()
         if self._stopping.is_set():
-            # `stop` was called during the start, before there was a process.
+            # `stop` was called before the process existed.
             process.terminate()
         code = await process.wait()
         await self._clear(process)
         return code
 
     async def keep_running(self, final: Collection[int] = ()) -> int:
-        """Run the command again whenever it ends, after a pause that grows while it keeps ending soon.
+        """Restart the command each time it ends, after a pause that grows while it keeps ending soon.
 
         Returns the exit code after `stop` (0 if it was not running), or at once an exit code in `final`.
         """
         clock = asyncio.get_running_loop().time
-        pause = self._patience.pause
+        pause = self._policy.pause
         while not self._stopping.is_set():
             began = clock()
             code = await self.run_once()
             if self._stopping.is_set() or code in final:
                 return code
-            if clock() - began >= self._patience.forget:
-                pause = self._patience.pause
+            if clock() - began >= self._policy.forget:
+                pause = self._policy.pause
             self._say(f"{self.name} ended {describe(code)}; starting it again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(max(pause, 0.01) * 2, self._patience.pause_max)
+            pause = min(max(pause, 0.01) * 2, self._policy.pause_max)
         return 0
 
     async def stop(self) -> None:
-        """Ask it to end, and end it with all it started when it has not by the end of the grace."""
+        """Terminate the process; kill its whole group after the grace."""
         self._stopping.set()
         process = self._process
         if process is None:
             return
-        # Only the first process is asked: a pool that got the signal too would drop the work its parent waits for.
+        # Only the first process gets the signal: a pool that gets it drops the work that its parent waits for.
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), self._patience.grace)
+            await asyncio.wait_for(process.wait(), self._policy.grace)
         except TimeoutError:
-            self._say(f"{self.name} did not end within {self._patience.grace:g} s; killing it")
+            self._say(f"{self.name} did not end within {self._policy.grace:g} s; killing it")
             self.kill()
             await process.wait()
         await self._clear(process)
 
     def kill(self) -> None:
-        """End it and all it started, at once."""
+        """Kill the process and its group."""
         self._stopping.set()
         if self._process is not None:
             _signal_group(self._process.pid, signal.SIGKILL)
@@ -133,7 +132,7 @@ class Child:
         if self._show is None:
             self._process = await self._execute(None)
             return self._process
-        # A pipe of our own: with asyncio's, `wait` would also wait for every grandchild that holds on to the output.
+        # Not asyncio's pipe: with that, `wait` also waits for every grandchild that keeps the output open.
         output, inlet = os.pipe()
         self._reader = asyncio.create_task(self._relay(output, self._show))
         try:
@@ -144,7 +143,7 @@ class Child:
 
     async def _execute(self, output: int | None) -> asyncio.subprocess.Process:
         supervisor = os.getpid()
-        # exec: the shell gives way to the command, so that signals reach the command itself.
+        # exec: the command replaces the shell, so that signals reach the command.
         return await asyncio.create_subprocess_exec(
             "/bin/sh",
             "-c",
@@ -158,10 +157,10 @@ class Child:
         )
 
     async def _clear(self, process: asyncio.subprocess.Process) -> None:
-        """End the processes that it left behind, such as a pool, and show its last lines."""
+        """Kill the processes that are left of the group, such as a pool, and show the last lines."""
         _signal_group(process.pid, signal.SIGKILL)
         if self._reader is not None:
-            await asyncio.wait([self._reader], timeout=self._patience.grace)
+            await asyncio.wait([self._reader], timeout=self._policy.grace)
         self._process = None
 
     async def _relay(self, output: int, show: Callable[[str, str], None]) -> None:
@@ -179,7 +178,7 @@ class Child:
 
 
 def describe(code: int) -> str:
-    """Say how a process ended, for people."""
+    """Return how a process ended, as text."""
     if code >= 0:
         return f"with exit code {code}"
     with contextlib.suppress(ValueError):
@@ -193,7 +192,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _die_with(supervisor: int) -> None:
-    """In the new process: have the kernel stop it when the supervisor is gone, even killed. Linux only."""
+    """In the new process: make the kernel stop it when the supervisor ends, even if killed. Linux only."""
     if _LIBC is None:
         return
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,10 +1,10 @@
-"""Chooses where to run long computations: in a worker thread, so that greenlets do not wait."""
+"""Chooses where to run long computations: in a worker thread where greenlets would wait for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,44 +14,40 @@ OFFLOAD = "offload"
 SMALL = 1024
 
 
-class Offload(Protocol):
-    """Runs a function that only computes, without blocking greenlets."""
-
-    def __call__(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
-        """Return what `work(*arguments)` returns, or raise what it raises."""
+#: Calls a function that only computes, with the further arguments, without blocking greenlets.
+Offload = Callable[..., Any]
 
 
 def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Run the function at once: right for a process of threads."""
+    """Call the function in this thread: right for a process without greenlets."""
     return work(*arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Offloads:
-    """Where a process computes what takes long: its greenlets, if it has any, would wait for it otherwise."""
+    """Where a process runs long computations."""
 
     passwords: Offload = here
     payloads: Offload = here
 
 
-#: Computes where it is called: for a process of ordinary threads.
 NO_OFFLOADS = Offloads()
 
 
 def looks_small(value: Any) -> bool:
     """Return whether a value has at most about `SMALL` bytes of JSON, without reading more of it."""
-    room, pending = SMALL, [value]
-    while pending and room >= 0:
+    left, pending = SMALL, [value]
+    while pending and left >= 0:
         item = pending.pop()
         if isinstance(item, dict):
-            room -= 2 + 4 * len(item)
-            pending += [*item, *item.values()] if room >= 0 else []
+            left -= 2 + 4 * len(item)
+            pending += [*item, *item.values()] if left >= 0 else []
         elif isinstance(item, list | tuple):
-            room -= 2 + 2 * len(item)
-            pending += item if room >= 0 else []
+            left -= 2 + 2 * len(item)
+            pending += item if left >= 0 else []
         else:
-            room -= len(item) + 2 if isinstance(item, str | bytes) else 20
-    return room >= 0
+            left -= len(item) + 2 if isinstance(item, str | bytes) else 20
+    return left >= 0
 
 
 def place(session: Session, size: int = SMALL + 1) -> Offload:

@@ -21,7 +21,7 @@ from prometheus_client import multiprocess
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import SettingsError
 from swallowtail.app.core.process.private_files import open_private
-from swallowtail.app.core.process.supervised import Child, Patience
+from swallowtail.app.core.process.supervised import Child, RestartPolicy
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from swallowtail.app.web.serving.listener import name_of, reserve
 
@@ -67,7 +67,7 @@ class _WebProcess(Child):
             f"web process {number}",
             shlex.join([sys.executable, "-m", "swallowtail.app.wsgi", MEMBER, str(number)]),
             env=env,
-            patience=Patience(
+            policy=RestartPolicy(
                 settings.stop_grace, settings.restart_pause, settings.restart_pause_max, settings.restart_forget
             ),
             say=_say,

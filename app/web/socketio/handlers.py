@@ -134,7 +134,7 @@ class SocketHandlers:
         instance_id = check_instance_id(payload.get("instance_id"))
         since = read_since(payload.get("since"))
         if since is not None and (wait := self._resume_rate.acquire()):
-            raise Busy(wait)
+            raise Busy(retry_after=wait)
 
         def on_start(start: wire.SubscriptionStart) -> None:
             # Other programs' messages into the room are about the whole instance and cannot be masked.

@@ -9,7 +9,7 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.event_log import Head
-from swallowtail.app.core.maintenance.retention import Policy, foresee, prune, read_policy
+from swallowtail.app.core.maintenance.retention import Policy, preview_pruning, prune, read_policy
 from swallowtail.app.core.queries.rows import read_instance
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.permissions import require
@@ -34,7 +34,7 @@ def prune_instance(
     limits = (check_days(event_days, "--event-days"), events, check_days(task_days, "--task-days"))
     with open_runtime_as(operator) as runtime:
         policy = Policy(*limits) if any(limit is not None for limit in limits) else _own_policy(runtime, instance_id)
-        done = foresee(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
+        done = preview_pruning(runtime, instance_id, policy) if dry_run else prune(runtime, instance_id, policy)
     if as_json:
         shape = {"instance_id": instance_id, "events": done.events, "tasks": done.tasks, "min_seq": done.min_seq}
         print_json({**shape, "dry_run": dry_run})

@@ -24,7 +24,7 @@ from tests.harness.settings import make_settings
 
 
 def deploy(directory: Path, **values: object) -> Settings:
-    """The settings of a deployment whose tables are there, before it has a name."""
+    """Return the settings of a deployment with tables and without an identity."""
     directory.mkdir(exist_ok=True)
     settings = make_settings(var_dir=directory, **values)
     db = Database(settings)
@@ -49,13 +49,13 @@ def test_two_deployments_share_no_name(tmp_path: Path) -> None:
 
 
 def test_every_process_of_one_deployment_has_its_names_however_often_it_joins(tmp_path: Path) -> None:
-    settings, found = deploy(tmp_path), set[str]()
-    threads = [threading.Thread(target=lambda: found.add(join(join(settings)).queue)) for _ in range(8)]
+    settings, queue_names = deploy(tmp_path), set[str]()
+    threads = [threading.Thread(target=lambda: queue_names.add(join(join(settings)).queue)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 1
+    assert len(queue_names) == 1
 
 
 def test_a_name_that_is_set_is_the_deployments(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_a_name_that_is_set_is_the_deployments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "blue"])
-def test_a_database_without_tables_is_said_in_one_line(tmp_path: Path, name: str) -> None:
+def test_a_database_without_tables_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=r"run python -m swallowtail\.workers\.release first"):
         join(make_settings(var_dir=tmp_path, deployment=name))
 
 
-def test_tables_that_are_older_than_the_code_are_said_in_one_line_and_newer_ones_are_taken(tmp_path: Path) -> None:
+def test_tables_that_are_older_than_the_code_are_refused_and_newer_ones_are_accepted(tmp_path: Path) -> None:
     settings = deploy(tmp_path)
     for revision, is_good in (("0001", False), ("9999", True)):
         db = Database(settings)
@@ -88,23 +88,22 @@ def test_tables_that_are_older_than_the_code_are_said_in_one_line_and_newer_ones
 
 @pytest.mark.service
 def test_a_copy_of_the_database_on_the_same_redis_is_noticed(tmp_path: Path, redis_server: RedisServer) -> None:
-    """The kind: two databases behind the same names, whatever each process calls its own."""
     mine = join(deploy(tmp_path / "a", redis_url=redis_server.url))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     copy = join(make_settings(var_dir=tmp_path / "b", redis_url=redis_server.url))
     assert names(mine) == names(copy)
     with structlog.testing.capture_logs() as logs:
-        # A second process on one database is nothing to speak of.
-        note(mine)
-        note(mine)
+        # A second process on one database is usual.
+        register(mine)
+        register(mine)
         assert logs == []
-        note(copy)
+        register(copy)
     assert [line["event"] for line in logs] == ["another_database_uses_these_names"]
 
 
-def note(settings: Settings) -> None:
+def register(settings: Settings) -> None:
     db = Database(settings)
     presence = Presence(settings, db)
-    presence.note()
-    presence.note()
+    presence.register()
+    presence.register()
     db.dispose()

@@ -16,7 +16,6 @@ from swallowtail.app.core.states import (
     StepStatus,
     TaskStatus,
     may_move,
-    sources_of,
 )
 from tests.harness.program import ROOT
 
@@ -41,7 +40,6 @@ ALLOWED = set().union(*LETTERS.values())
 @pytest.mark.parametrize("before", TaskStatus)
 def test_a_pair_of_statuses_is_a_move_or_is_not(before: TaskStatus, after: TaskStatus) -> None:
     assert may_move(before, after) is ((before, after) in ALLOWED)
-    assert (before in sources_of(after)) is ((before, after) in ALLOWED)
 
 
 def test_a_task_begins_as_submitted_and_as_nothing_else() -> None:

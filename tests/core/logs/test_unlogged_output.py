@@ -1,4 +1,4 @@
-"""What a process writes past its streams is JSON too where logs are."""
+"""Output of a process that bypasses its streams is JSON too if logs are JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _run(program: str, **more: str) -> tuple[int, list[dict[str, Any]], list[dic
     return done.returncode, output, errors
 
 
-def test_a_crash_of_the_interpreter_is_told_in_json() -> None:
+def test_a_crash_of_the_interpreter_is_logged_as_json() -> None:
     code, output, errors = _run("print('before'); os.abort()", PYTHONFAULTHANDLER="1")
     assert code < 0
     assert [line["event"] for line in output] == ["before"]
@@ -56,8 +56,8 @@ def test_a_process_that_is_started_so_too_writes_each_line_once_as_one_object() 
 def test_an_object_passes_as_it_is_and_anything_else_becomes_one() -> None:
     assert descriptor_capture.encode(b'{"event":"x"}', "stderr", "warning") == b'{"event":"x"}\n'
     for line in (b"{not json", b"[1]", b"\xff\x00", b"{" * 10_000 + b"}" * 10_000):
-        told = json.loads(descriptor_capture.encode(line, "stderr", "warning"))
-        assert told["event"] == line.decode(errors="replace")
+        entry = json.loads(descriptor_capture.encode(line, "stderr", "warning"))
+        assert entry["event"] == line.decode(errors="replace")
 
 
 def test_secrets_in_lines_past_logging_are_hidden_by_their_shape() -> None:

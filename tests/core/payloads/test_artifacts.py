@@ -36,14 +36,17 @@ def test_the_event_and_the_views_of_a_large_output_carry_a_reference(domain: Dom
     output = {"text": "x" * 2000, "token": TOKEN}
     task_id = _with_large_step(domain, output)
     with domain.db.read() as session:
-        (told,) = [e.data["output"] for e in read_events(session, "demo", 0, 100) if e.data.get("completed_at")]
-        assert read_outputs(session, task_id)[0] == told
-        reference = told["$artifact"]
+        (event_output,) = [e.data["output"] for e in read_events(session, "demo", 0, 100) if e.data.get("completed_at")]
+        assert read_outputs(session, task_id)[0] == event_output
+        reference = event_output["$artifact"]
         assert set(reference) == {"id", "size", "sha256", "media_type", "preview"}
-        found = read_artifact(session, reference["id"])
+        artifact = read_artifact(session, reference["id"])
         assert find_owner(session, reference["id"]) == (task_id, None)
-    assert orjson.loads(found.content) == {"text": "x" * 2000, "token": "[redacted:token]"}
-    assert (reference["size"], reference["sha256"]) == (len(found.content), hashlib.sha256(found.content).hexdigest())
+    assert orjson.loads(artifact.content) == {"text": "x" * 2000, "token": "[redacted:token]"}
+    assert (reference["size"], reference["sha256"]) == (
+        len(artifact.content),
+        hashlib.sha256(artifact.content).hexdigest(),
+    )
     assert (reference["media_type"], reference["preview"]) == ("application/json", '{"text":"xxxxxxxxxxx')
 
 
@@ -63,8 +66,8 @@ def test_text_is_text_and_what_is_small_stays_where_it_is(domain: Domain) -> Non
     task_id = _with_large_step(domain, "ü" * 2000)
     with domain.db.read() as session:
         reference = read_outputs(session, task_id)[0]["$artifact"]
-        found = read_artifact(session, reference["id"])
-    assert (found.media_type, found.content.decode()) == ("text/plain; charset=utf-8", "ü" * 2000)
+        artifact = read_artifact(session, reference["id"])
+    assert (artifact.media_type, artifact.content.decode()) == ("text/plain; charset=utf-8", "ü" * 2000)
     small = _with_large_step(domain, "x" * 1000)
     with domain.db.read() as session:
         assert read_outputs(session, small)[0] == "x" * 1000

@@ -49,12 +49,12 @@ def test_on_its_way_to_the_row_an_output_is_not_encoded_or_measured_again(
 def _watched(module: str, name: str, seen: list[str]) -> Any:
     work = getattr(__import__(module, fromlist=[name]), name)
 
-    def watched(given: Any, *more: Any, **named: Any) -> Any:
-        if MARK in repr(given) and "$artifact" not in repr(given):
+    def counted(argument: Any, *more: Any, **named: Any) -> Any:
+        if MARK in repr(argument) and "$artifact" not in repr(argument):
             seen.append(f"{module}.{name}")
-        return work(given, *more, **named)
+        return work(argument, *more, **named)
 
-    return watched
+    return counted
 
 
 def test_what_an_agent_does_to_its_output_afterwards_changes_nothing_that_is_told(new_domain: NewDomain) -> None:
@@ -67,11 +67,11 @@ def test_what_an_agent_does_to_its_output_afterwards_changes_nothing_that_is_tol
     assert domain.announced[-1].data["output"] == {"list": [1]}
 
 
-@pytest.mark.parametrize("given", [{1: "a", "1": "b"}, {"\ud800": 1, REPLACED: 2}, {"\x00": 1, REPLACED: 2}])
-def test_of_keys_that_become_the_same_text_the_last_counts_for_everybody(given: Any) -> None:
-    encoded = to_json(given)
+@pytest.mark.parametrize("argument", [{1: "a", "1": "b"}, {"\ud800": 1, REPLACED: 2}, {"\x00": 1, REPLACED: 2}])
+def test_of_keys_that_become_the_same_text_the_last_counts_for_everybody(argument: Any) -> None:
+    encoded = to_json(argument)
     assert encoded == orjson.dumps(orjson.loads(encoded))
-    assert list(orjson.loads(encoded).values()) == [list(given.values())[-1]]
-    checked = encode(given, make_settings())
+    assert list(orjson.loads(encoded).values()) == [list(argument.values())[-1]]
+    checked = encode(argument, make_settings())
     assert orjson.dumps(checked.value) == checked.encoded
     assert isinstance(checked, validation.Checked)

@@ -1,4 +1,4 @@
-"""What was stored comes back bit for bit, wherever it was put and whoever reads it, on both databases."""
+"""Stored values are read bit for bit from every place and by every reader, on both databases."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ VALUES: list[Any] = [
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same to the last bit, and of the same kind."""
+    """Return whether two values are equal to the last bit, and of the same type."""
     return type(one) is type(other) and orjson.dumps(one) == orjson.dumps(other)
 
 
@@ -76,11 +76,11 @@ def test_outputs_results_and_inputs_come_back_as_they_were(new_domain_on: NewDom
     assert all(same(again.saved[str(place)].output, value) for place, value in enumerate(values))
     assert same(again.input, {"given": values})
     with domain.db.read() as session:
-        told = [
+        received = [
             event.data["output"] for event in read_events(session, "demo", 0, 200) if event.data.get("completed_at")
         ]
         shown = read_outputs(session, claim.task_id)
-    assert all(map(same, told, shown))
+    assert all(map(same, received, shown))
     assert how == "artifact" or all(map(same, shown, values))
 
 

@@ -1,4 +1,4 @@
-"""What nobody is to see: in no event, view or row's text, while the run and its next attempt get the true values."""
+"""Secrets are in no event, view or text of a row, while the run and its next attempt get the true values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def task_id(domain: Domain) -> str:
 
 
 def _seen(domain: Domain, task_id: str) -> str:
-    """Everything that anybody is shown of the task."""
+    """Return all that readers see of the task."""
     with domain.db.read() as session:
         shown: list[Any] = [
             read_task(session, task_id),
@@ -93,10 +93,10 @@ def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(domain: Domain, t
             )
         )
     domain.db.policies.forget()
-    given = {"user": "joe@example.com", "user_name": "joe"}
-    other = submit(domain.rt, Submission("other", "login", given)).task
+    payload = {"user": "joe@example.com", "user_name": "joe"}
+    other = submit(domain.rt, Submission("other", "login", payload)).task
     assert other["input"] == {"user": "[redacted:email]", "user_name": "[redacted:secret]"}
-    assert submit(domain.rt, Submission("demo", "login", given)).task["input"] == given
+    assert submit(domain.rt, Submission("demo", "login", payload)).task["input"] == payload
 
 
 def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(domain: Domain, task_id: str) -> None:
@@ -106,7 +106,7 @@ def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(doma
 
 @pytest.mark.parametrize("kept", ["sealed", "as it is"])
 @pytest.mark.parametrize(
-    ("secret", "told"),
+    ("secret", "redacted"),
     [
         (TOKEN, "[redacted:token]"),
         ("sk-" + "abc123def456ghi789jkl", "[redacted:api_key]"),
@@ -117,7 +117,7 @@ def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(doma
     ids=["token", "api_key", "card", "email", "secret input"],
 )
 def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
-    new_domain_on: NewDomain, kept: str, secret: str, told: str
+    new_domain_on: NewDomain, kept: str, secret: str, redacted: str
 ) -> None:
     keys = f"only:{base64.b64encode(bytes(32)).decode()}" if kept == "sealed" else ""
     domain = new_domain_on(encryption_keys=keys, hide_emails=True)
@@ -126,21 +126,21 @@ def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
     claim = domain.claim(task_id)
     error = {**ERROR, "message": f"Error {secret}"}
     domain.runs.heartbeat(claim, 5, f"Beat {secret}")
-    assert domain.task(task_id).message == f"Beat {told}"
+    assert domain.task(task_id).message == f"Beat {redacted}"
     domain.runs.start_step(claim, "one", "Agent", "work")
     domain.runs.finish_step(claim, "one", None, message=f"Done {secret}")
-    assert domain.task(task_id).message == f"Done {told}"
+    assert domain.task(task_id).message == f"Done {redacted}"
     domain.runs.start_step(claim, "two", "Agent", "work")
     domain.runs.fail_step(claim, "two", error)
     domain.runs.fail(claim, error)
     row = domain.task(task_id)
-    assert (row.title, row.message) == (f"Title {told}", f"Error {told}")
+    assert (row.title, row.message) == (f"Title {redacted}", f"Error {redacted}")
     assert row.error is not None
-    assert row.error["message"] == domain.steps(task_id)[1].error["message"] == f"Error {told}"  # type: ignore[index]
+    assert row.error["message"] == domain.steps(task_id)[1].error["message"] == f"Error {redacted}"  # type: ignore[index]
     stored = _rows(domain, without={"task": {"input", "secrets"}} if kept == "as it is" else {})
     assert secret not in stored
     # What a task that failed says of itself is the text of its error, and is not sealed.
-    assert f"Error {told}" in stored
+    assert f"Error {redacted}" in stored
 
 
 def _rows(domain: Domain, without: dict[str, set[str]]) -> str:

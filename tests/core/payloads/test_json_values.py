@@ -1,4 +1,4 @@
-"""Facts as JSON: whatever an agent hands over becomes what every store, client and replay gives back, or is refused."""
+"""Values of agents as JSON: each is stored, sent and replayed as the same value, or refused."""
 
 from __future__ import annotations
 

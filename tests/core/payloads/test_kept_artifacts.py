@@ -23,7 +23,7 @@ from tests.core.conftest import NewDomain
 from tests.core.domain import Away, Domain, compute_by
 
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
-GIVEN = {"text": "x" * 2000, "street": "Main Road 1", "password": "open sesame"}
+PAYLOAD = {"text": "x" * 2000, "street": "Main Road 1", "password": "open sesame"}
 PLAIN = {"text": "y" * 2000, "street": "Main Road 1"}
 
 
@@ -35,26 +35,26 @@ def domain(request: pytest.FixtureRequest, new_domain_on: NewDomain) -> Domain:
 
 
 @pytest.fixture
-def walked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every payload that is walked from now on."""
-    found: list[Any] = []
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every payload that is searched for secrets from now on."""
+    payloads: list[Any] = []
 
     def counted(value: Any, rules: Any) -> Any:
-        found.append(value)
+        payloads.append(value)
         return walk(value, rules)
 
     walk = redaction._redact
     monkeypatch.setattr(redaction, "_redact", counted)
-    return found
+    return payloads
 
 
 def _make(domain: Domain) -> int:
     """Large values of every kind; how many."""
-    claim = domain.running(input=GIVEN)
-    for key, output in (("a", {**GIVEN, "of": "step"}), ("b", PLAIN), ("c", "open sesame " * 200)):
+    claim = domain.running(input=PAYLOAD)
+    for key, output in (("a", {**PAYLOAD, "of": "step"}), ("b", PLAIN), ("c", "open sesame " * 200)):
         domain.perform(claim, key, output)
-    domain.runs.complete(claim, {**GIVEN, "of": "task"})
-    add_schedule(domain.rt, NewSchedule("demo", "S", "any", GIVEN, interval_seconds=60))
+    domain.runs.complete(claim, {**PAYLOAD, "of": "task"})
+    add_schedule(domain.rt, NewSchedule("demo", "S", "any", PAYLOAD, interval_seconds=60))
     return 6
 
 
@@ -68,12 +68,12 @@ def _street(content: Content) -> str:
     return str(orjson.loads(content.content)["street"]) if content.media_type == "application/json" else ""
 
 
-def test_what_is_shown_of_a_large_value_is_made_once(domain: Domain, walked: list[Any]) -> None:
+def test_a_large_value_is_redacted_once(domain: Domain, searched: list[Any]) -> None:
     number = _make(domain)
-    walked.clear()
+    searched.clear()
     shown = _read(domain)
     assert len(shown) == number
-    assert walked == []
+    assert searched == []
     assert not any(b"open sesame" in one.content for one in shown.values())
     assert sum(b"[redacted:secret]" in one.content for one in shown.values()) == number - 1
     with domain.db.read() as session:
@@ -86,28 +86,28 @@ def test_what_is_shown_of_a_large_value_is_made_once(domain: Domain, walked: lis
     assert sealed or sum(len(one) < 100 for one in raw) == 1
 
 
-def test_what_an_older_version_stored_is_made_at_the_first_reading_and_kept(domain: Domain, walked: list[Any]) -> None:
+def test_what_an_older_version_stored_is_redacted_at_the_first_reading(domain: Domain, searched: list[Any]) -> None:
     number = _make(domain)
     shown = _read(domain)
     with domain.db.write() as session:
         session.execute(text("UPDATE artifact SET content_shown = NULL"))
-    walked.clear()
+    searched.clear()
     assert _read(domain) == shown
-    assert len(walked) == number
+    assert len(searched) == number
     assert _read(domain) == shown
-    assert len(walked) == number
+    assert len(searched) == number
 
 
-def test_a_policy_that_is_tightened_hides_at_once_and_is_kept(domain: Domain, walked: list[Any]) -> None:
+def test_a_stricter_policy_hides_at_once(domain: Domain, searched: list[Any]) -> None:
     _make(domain)
     assert {_street(one) for one in _read(domain).values()} == {"", "Main Road 1"}
     with domain.db.write() as session:
         session.merge(InstancePolicy(instance_id="demo", secret_fields=["street"], updated_at=now()))
     domain.db.policies.forget()
     assert {_street(one) for one in _read(domain).values()} == {"", "[redacted:secret]"}
-    walked.clear()
+    searched.clear()
     assert {_street(one) for one in _read(domain).values()} == {"", "[redacted:secret]"}
-    assert walked == []
+    assert searched == []
 
 
 def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_others_up(
@@ -121,12 +121,12 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
     def watch(module: str, name: str) -> None:
         work: Callable[..., Any] = getattr(__import__(module, fromlist=[name]), name)
 
-        def watched(*given: Any) -> Any:
+        def recorded(*args: Any) -> Any:
             if not away.is_at_work:
                 held.append(f"{module}.{name}")
-            return work(*given)
+            return work(*args)
 
-        monkeypatch.setattr(f"{module}.{name}", watched)
+        monkeypatch.setattr(f"{module}.{name}", recorded)
 
     for module, name in (
         ("swallowtail.app.core.payload_redaction.kept_values", "to_json"),

@@ -32,12 +32,12 @@ def _deep(inner: Any) -> Any:
 def _large() -> dict[str, Any]:
     """As many short secrets as there is room for: a marker is longer than each."""
     numbers = list(range(100_000, 100_400))
-    given: dict[str, Any] = {"password": [str(number) for number in numbers], "rest": ""}
-    given["rest"] = "x" * (LARGEST - len(to_json(given)))
-    return given
+    payload: dict[str, Any] = {"password": [str(number) for number in numbers], "rest": ""}
+    payload["rest"] = "x" * (LARGEST - len(to_json(payload)))
+    return payload
 
 
-GIVEN = {"deep": _deep({"password": "open sesame"}), "large": _large()}
+PAYLOADS = {"deep": _deep({"password": "open sesame"}), "large": _large()}
 SHOWN = {"deep": _deep({"password": HIDDEN}), "large": {**_large(), "password": [HIDDEN] * 400}}
 
 
@@ -50,28 +50,28 @@ def domain(new_domain_on: NewDomain) -> Domain:
     return made
 
 
-@pytest.mark.parametrize("limit", GIVEN)
+@pytest.mark.parametrize("limit", PAYLOADS)
 def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_shown_of_them(
     domain: Domain, limit: str
 ) -> None:
-    task_id = submit(domain.rt, Submission("demo", "any", GIVEN[limit])).task["id"]
+    task_id = submit(domain.rt, Submission("demo", "any", PAYLOADS[limit])).task["id"]
     claim = domain.claim(task_id)
-    assert claim.input == GIVEN[limit]
-    domain.perform(claim, "a", GIVEN[limit])
-    domain.runs.complete(claim, GIVEN[limit])
+    assert claim.input == PAYLOADS[limit]
+    domain.perform(claim, "a", PAYLOADS[limit])
+    domain.runs.complete(claim, PAYLOADS[limit])
     with domain.db.read() as session:
         shown = read_task(session, task_id)
         assert [shown["input"], shown["result"], *read_outputs(session, task_id)] == [SHOWN[limit]] * 3
         kept = session.get_one(Task, task_id)
         assert [told_by(kept.input_shown, None), told_by(kept.result_shown, None)] == [SHOWN[limit]] * 2
-    told = [event.data.get(name) for event in domain.log() for name in ("output", "result")]
-    assert list(filter(None, told)) == [SHOWN[limit]] * 2
+    redacted = [event.data.get(name) for event in domain.log() for name in ("output", "result")]
+    assert list(filter(None, redacted)) == [SHOWN[limit]] * 2
     assert domain.log() == domain.announced
 
 
-@pytest.mark.parametrize("limit", GIVEN)
+@pytest.mark.parametrize("limit", PAYLOADS)
 def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domain, limit: str) -> None:
-    row = add_schedule(domain.rt, NewSchedule("demo", "S", "any", GIVEN[limit], interval_seconds=60))
+    row = add_schedule(domain.rt, NewSchedule("demo", "S", "any", PAYLOADS[limit], interval_seconds=60))
     assert row["input"] == SHOWN[limit]
     assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == 1
     with domain.db.read() as session:
@@ -83,5 +83,5 @@ def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domai
 
 def test_a_title_of_full_length_is_stored_where_what_is_hidden_in_it_is_shorter_than_its_marker(domain: Domain) -> None:
     title = ("sesame " * 30)[:199] + "."
-    told = submit(domain.rt, Submission("demo", "any", {"password": "sesame"}, title=title)).task["title"]
-    assert told == ((HIDDEN + " ") * 30)[:200]
+    redacted = submit(domain.rt, Submission("demo", "any", {"password": "sesame"}, title=title)).task["title"]
+    assert redacted == ((HIDDEN + " ") * 30)[:200]

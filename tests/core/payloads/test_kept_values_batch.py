@@ -1,4 +1,4 @@
-"""What is kept beside payloads is read with the rows that are shown, a page at once, and opened away from the loop."""
+"""Stored redactions are read with the rows of a page in one query, and decrypted in a worker thread."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 
 
 def _make(domain: Domain, number: int) -> None:
-    given = {"password": f"open sesame {number}", "text": "open"}
-    claim = domain.running(input=given)
+    payload = {"password": f"open sesame {number}", "text": "open"}
+    claim = domain.running(input=payload)
     for key in "ab":
-        domain.perform(claim, key, given)
-    domain.runs.complete(claim, given)
-    add_schedule(domain.rt, NewSchedule("demo", f"S {number}", "any", given, interval_seconds=60))
+        domain.perform(claim, key, payload)
+    domain.runs.complete(claim, payload)
+    add_schedule(domain.rt, NewSchedule("demo", f"S {number}", "any", payload, interval_seconds=60))
 
 
-def _count_asked(domain: Domain) -> int:
-    asked: list[str] = []
+def _count_statements(domain: Domain) -> int:
+    statements: list[str] = []
 
-    def note(*given: Any) -> None:
-        asked.append(str(given[2]))
+    def note(*args: Any) -> None:
+        statements.append(str(args[2]))
 
     event.listen(domain.db.engine, "before_cursor_execute", note)
     try:
@@ -42,7 +42,7 @@ def _count_asked(domain: Domain) -> int:
         event.remove(domain.db.engine, "before_cursor_execute", note)
     assert b"open sesame" not in b"".join(lines)
     assert b"[redacted:secret]" in b"".join(lines)
-    return len(asked)
+    return len(statements)
 
 
 def test_an_export_asks_no_more_often_for_a_page_of_many_values_than_for_one_of_few(new_domain_on: NewDomain) -> None:
@@ -50,11 +50,11 @@ def test_an_export_asks_no_more_often_for_a_page_of_many_values_than_for_one_of_
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     _make(domain, 0)
     domain.db.policies.forget()
-    few = _count_asked(domain)
+    few = _count_statements(domain)
     for number in range(1, 8):
         _make(domain, number)
     domain.db.policies.forget()
-    assert _count_asked(domain) == few
+    assert _count_statements(domain) == few
 
 
 def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_up(
@@ -65,12 +65,12 @@ def test_the_secret_texts_of_a_list_of_tasks_are_opened_where_that_holds_nobody_
         domain.submit(input={"password": f"{number}" + "x" * SMALL}, title="T")
     domain.db.policies.forget()
 
-    def watched(keyring: Keyring, *given: Any) -> bytes:
+    def recorded(keyring: Keyring, *args: Any) -> bytes:
         opened.append(away.is_at_work)
-        return keep(keyring, *given)
+        return keep(keyring, *args)
 
     keep = Keyring.open
-    monkeypatch.setattr(Keyring, "open", watched)
+    monkeypatch.setattr(Keyring, "open", recorded)
     compute_by(domain, away)
     with domain.db.read() as session:
         assert len(list_tasks(session, "demo", limit=100)[0]) == 60

@@ -25,7 +25,7 @@ from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, Domain, compute_by
 
 TOKEN = "ghp_" + "a1B2" * 9
-GIVEN = {"text": "x" * 2000, "said": TOKEN, "password": "open sesame"}
+PAYLOAD = {"text": "x" * 2000, "said": TOKEN, "password": "open sesame"}
 SHOWN = {"text": "x" * 2000, "said": "[redacted:token]", "password": "[redacted:secret]"}
 KEY = f"one:{base64.b64encode(bytes(32)).decode()}"
 
@@ -46,25 +46,25 @@ def _reference(domain: Domain, task_id: str) -> dict[str, Any]:
 
 
 def test_the_view_of_a_task_refers_to_its_large_input_and_readers_get_what_they_may_see(domain: Domain) -> None:
-    task_id = domain.submit(input=GIVEN)
+    task_id = domain.submit(input=PAYLOAD)
     reference = _reference(domain, task_id)
     assert reference["preview"] == '{"text":"xxxxxxxxxxx'
     with domain.db.read() as session:
-        found = read_artifact(session, reference["id"])
+        stored = read_artifact(session, reference["id"])
         assert find_owner(session, reference["id"]) == (task_id, None)
-    assert orjson.loads(found.content) == SHOWN
-    assert (reference["size"], reference["sha256"]) == (len(found.content), found.sha256)
+    assert orjson.loads(stored.content) == SHOWN
+    assert (reference["size"], reference["sha256"]) == (len(stored.content), stored.sha256)
 
 
 def test_every_attempt_gets_the_whole_input(domain: Domain) -> None:
-    claim = domain.claim(domain.submit(input=GIVEN))
-    assert claim.input == GIVEN
+    claim = domain.claim(domain.submit(input=PAYLOAD))
+    assert claim.input == PAYLOAD
     domain.runs.retry_later(claim, ERROR, 0.0)
-    assert domain.claim(claim.task_id, 2).input == GIVEN
+    assert domain.claim(claim.task_id, 2).input == PAYLOAD
 
 
 def test_its_secret_values_are_hidden_in_what_is_told_of_the_task_by_any_process(domain: Domain) -> None:
-    claim = domain.claim(domain.submit(input=GIVEN))
+    claim = domain.claim(domain.submit(input=PAYLOAD))
     domain.db.policies.forget()
     domain.perform(claim, "a", message="open sesame!")
     assert domain.events()[-1].data["message"] == "[redacted:secret]!"
@@ -82,13 +82,13 @@ def test_a_small_input_stays_in_its_row(domain: Domain) -> None:
 
 
 def test_who_may_see_outputs_only_does_not_get_the_input_for_that(domain: Domain) -> None:
-    claim = domain.claim(domain.submit(input=GIVEN))
-    domain.perform(claim, "a", GIVEN)
-    given = _reference(domain, claim.task_id)["id"]
+    claim = domain.claim(domain.submit(input=PAYLOAD))
+    domain.perform(claim, "a", PAYLOAD)
+    payload = _reference(domain, claim.task_id)["id"]
     with domain.db.read() as session:
         made = session.query(Step).one().artifact_id
-        assert made not in (None, given)
-        for field, mine, other in (("output", made, given), ("input", given, made)):
+        assert made not in (None, payload)
+        for field, mine, other in (("output", made, payload), ("input", payload, made)):
             actor = Actor("open", "t", "t", fields=frozenset({field}))
             assert AuthorizedReads(session, actor).artifact(str(mine)).task_id == claim.task_id
             with pytest.raises(NotFound):
@@ -96,8 +96,8 @@ def test_who_may_see_outputs_only_does_not_get_the_input_for_that(domain: Domain
 
 
 def test_the_same_submission_twice_keeps_one_input(domain: Domain) -> None:
-    first = domain.submit(input=GIVEN, idempotency_key="once")
-    assert domain.submit(input=GIVEN, idempotency_key="once") == first
+    first = domain.submit(input=PAYLOAD, idempotency_key="once")
+    assert domain.submit(input=PAYLOAD, idempotency_key="once") == first
     with domain.db.read() as session:
         assert len(session.query(Artifact).all()) == 1
 
@@ -105,21 +105,21 @@ def test_the_same_submission_twice_keeps_one_input(domain: Domain) -> None:
 def test_work_on_it_is_done_where_it_holds_nobody_up(domain: Domain) -> None:
     done: list[str] = []
 
-    def offload(work: Any, /, *given: Any) -> Any:
+    def offload(work: Any, /, *args: Any) -> Any:
         done.append(work.__name__)
-        return work(*given)
+        return work(*args)
 
     compute_by(domain, offload)
-    task_id = domain.submit(input=GIVEN)
+    task_id = domain.submit(input=PAYLOAD)
     assert done == ["show_input"]
     with domain.db.read() as session:
         read_artifact(session, _reference(domain, task_id)["id"])
     assert done == ["show_input", "work"]
 
 
-def _plan(domain: Domain, given: Any = GIVEN) -> str:
+def _plan(domain: Domain, payload: Any = PAYLOAD) -> str:
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    row = add_schedule(domain.rt, NewSchedule("demo", "nightly", "any", given, interval_seconds=60))
+    row = add_schedule(domain.rt, NewSchedule("demo", "nightly", "any", payload, interval_seconds=60))
     with domain.db.read() as session:
         assert read_schedule(session, row["id"])["input"] == row["input"]
     return row["id"]
@@ -130,14 +130,14 @@ def test_a_schedule_refers_to_its_large_input_too_and_fires_with_the_whole(domai
     with domain.db.read() as session:
         reference = read_schedule(session, plan)["input"]["$artifact"]
         assert set(reference) == {"id", "size", "sha256", "media_type"}, "a preview would show what is hidden later"
-        found = read_artifact(session, reference["id"])
+        stored = read_artifact(session, reference["id"])
         assert find_owner(session, reference["id"]) == (None, plan)
-    assert orjson.loads(found.content) == SHOWN
-    assert (reference["size"], reference["sha256"]) == (len(found.content), found.sha256)
+    assert orjson.loads(stored.content) == SHOWN
+    assert (reference["size"], reference["sha256"]) == (len(stored.content), stored.sha256)
     assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == 1
     with domain.db.read() as session:
         task_id = session.query(Task).one().id
-    assert domain.claim(task_id).input == GIVEN
+    assert domain.claim(task_id).input == PAYLOAD
     line = next(line for line in export_instance(domain.rt, "demo") if reference["id"].encode() in line[:90])
     assert orjson.loads(line)["artifact"]["content"] == SHOWN
 
@@ -156,12 +156,12 @@ def test_the_large_input_of_a_schedule_is_for_whoever_may_see_the_schedule_and_g
         assert session.query(Artifact).all() == []
 
 
-@pytest.mark.parametrize("given", [[[] for _ in range(900)], "\U0001f600" * 500, {"k" * 1100: 5.0}, ["\n" * 600]])
-def test_a_schedule_is_held_to_what_a_task_is(domain: Domain, given: Any) -> None:
-    plan = _plan(domain, given)
+@pytest.mark.parametrize("payload", [[[] for _ in range(900)], "\U0001f600" * 500, {"k" * 1100: 5.0}, ["\n" * 600]])
+def test_a_schedule_has_the_limits_of_a_task(domain: Domain, payload: Any) -> None:
+    plan = _plan(domain, payload)
     with domain.db.read() as session:
         shown = read_schedule(session, plan)["input"]
         assert set(shown) == {"$artifact"}
         assert read_artifact(session, shown["$artifact"]["id"]).content.decode() == (
-            given if isinstance(given, str) else orjson.dumps(given).decode()
+            payload if isinstance(payload, str) else orjson.dumps(payload).decode()
         )

@@ -40,10 +40,10 @@ def nested(levels: int) -> Any:
 
 
 def depth(value: Any) -> int:
-    found = 0
+    levels = 0
     while isinstance(value, dict | list) and value:
-        found, value = found + 1, next(iter(value.values() if isinstance(value, dict) else value))
-    return found + isinstance(value, dict | list)
+        levels, value = levels + 1, next(iter(value.values() if isinstance(value, dict) else value))
+    return levels + isinstance(value, dict | list)
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ def test_the_ledger_refuses_an_input_whatever_entrance_forgot_to(
     db.dispose()
 
 
-def make_plan(given: Any) -> Schedule:
-    """The row of a schedule, as no door would make it."""
-    row = Schedule(id=str(uuid.uuid4()), instance_id="demo", name="n", kind="any", input=given, timing="interval")
+def make_plan(payload: Any) -> Schedule:
+    """Return the row of a schedule that the service would refuse."""
+    row = Schedule(id=str(uuid.uuid4()), instance_id="demo", name="n", kind="any", input=payload, timing="interval")
     row.interval_seconds, row.paused, row.timezone = 60.0, True, "UTC"
     row.catch_up, row.overlap, row.created_at = "latest", "allow", now()
     return row
@@ -166,9 +166,9 @@ def test_both_sides_of_the_rule_count_alike() -> None:
     ("value", "code"), [(nested(33), "output_too_deep"), ([0] * 100_001, "output_too_large"), (nested(900), "not_json")]
 )
 def test_an_agent_is_told_in_its_own_words(value: Any, code: str) -> None:
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as error:
         encode(value, make_settings())
-    assert told.value.code == code
+    assert error.value.code == code
 
 
 def test_rows_that_an_older_version_stored_too_deep_spoil_no_read(domain: Domain) -> None:

@@ -1,4 +1,4 @@
-"""A row that cannot be read: its own task is set aside with a clear state, and nobody else's waits for it."""
+"""A row that cannot be read fails its own task with a clear state, and no other task waits for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAMAGES = ["'{\"n\": '", "''", "X'FF00'", "CAST(X'FFFE' AS TEXT)"]
 
 def send(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relay everything that is due, to a broker that takes it."""
-    monkeypatch.setattr(domain.rt.relay, "_send", lambda wish: True)
+    monkeypatch.setattr(domain.rt.relay, "_send", lambda entry: True)
     domain.rt.relay.run_due()
 
 
@@ -39,7 +39,7 @@ def damage(domain: Domain, task_id: str, how: str, place: str = "input") -> None
         session.execute(text(f"UPDATE task SET {place} = {how} WHERE id = :id"), {"id": task_id})
 
 
-def told(domain: Domain, task_id: str) -> list[str]:
+def messages(domain: Domain, task_id: str) -> list[str]:
     """The task's events, without a look at its row."""
     return story(event for event in domain.log() if event.task_id == task_id)
 
@@ -61,8 +61,8 @@ def test_a_damaged_task_fails_at_its_claim_and_keeps_none_from_being_sent_or_rea
         None,
         None,
     ]
-    assert told(domain, bad) == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0", "FAILED"]
-    assert told(domain, lapsed)[3:] == ["RETRYING", "QUEUED", "IN_PROGRESS 0", "FAILED"]
+    assert messages(domain, bad) == ["SUBMITTED", "QUEUED", "IN_PROGRESS 0", "FAILED"]
+    assert messages(domain, lapsed)[3:] == ["RETRYING", "QUEUED", "IN_PROGRESS 0", "FAILED"]
     error = [event for event in domain.log() if event.task_id == bad][-1].data["error"]
     assert error["code"] == "unreadable"
     assert error["message"].startswith("What is stored of this task cannot be read: ")
@@ -134,7 +134,7 @@ def test_an_input_that_was_changed_fails_the_task_and_no_other(two_keys: Callabl
         stolen = session.scalar(task.select().with_only_columns(task.c.input).where(task.c.id == good))
         session.execute(task.update().where(task.c.id == bad).values(input=stolen))
     assert domain.runs.claim(bad, 1, "worker") is None
-    assert told(domain, bad)[-1] == "FAILED"
+    assert messages(domain, bad)[-1] == "FAILED"
     assert domain.claim(good).input == {"n": 1}
 
 
@@ -173,7 +173,7 @@ def test_what_is_damaged_is_seen_as_damaged(new_domain: NewDomain) -> None:
 
 @pytest.mark.parametrize("place", ["title", "message", "worker", "submitted_by", "input", "result", "error"])
 def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_domain: NewDomain, place: str) -> None:
-    """The kind: whatever column it stands in, lists, snapshots and single views go on."""
+    """Lists, snapshots and single views work with a damaged value in any column."""
     domain = new_domain()
     bad, good = domain.failed(), domain.submit()
     damage(domain, bad, "CAST(X'FFFE' AS TEXT)", place)
@@ -181,11 +181,11 @@ def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_domain: NewD
         tasks, _ = list_tasks(session, "demo", limit=10)
         assert [task["id"] for task in tasks] == [good, bad]
         assert [task["id"] for task in snapshot(session, "demo", Bounds())["tasks"]] == [good, bad]
-        found = dict(read_task(session, bad)).get(place)
+        shown = dict(read_task(session, bad)).get(place)
     if place in ("input", "result"):
-        assert found == {"$damaged": True}
+        assert shown == {"$damaged": True}
     elif place in ("title", "message", "submitted_by"):
-        assert "\ufffd" in str(found)
+        assert "\ufffd" in str(shown)
 
 
 def _fill(domain: Domain) -> str:
@@ -217,7 +217,7 @@ def test_rows_that_cannot_be_read_stand_with_their_marks_beside_the_good_ones(
     keyless = _fill(before)
     forged, broken, good = _fill(domain), _fill(domain), _fill(domain)
     _tamper(domain, forged, '{"$sealed":"new:AAAA"}')
-    # PostgreSQL takes nothing that is no JSON, but what nobody can parse.
+    # PostgreSQL accepts only JSON, but also JSON that no parser can read.
     _tamper(domain, broken, "{" if domain.db.engine.dialect.name == "sqlite" else "[" * 3000 + "]" * 3000)
     marks: dict[str, dict[str, object]] = {
         keyless: {"$unreadable": "key_missing"},
@@ -242,13 +242,13 @@ def test_rows_that_cannot_be_read_stand_with_their_marks_beside_the_good_ones(
         assert read_task(session, good)["input"] == {"n": 1}
         assert tasks[good]["error"] == read_task(session, good)["error"] == ERROR
         assert read_outputs(session, good)[0] == {"x": 1}
-    told = domain.log()
-    assert [event.seq for event in told] == list(range(1, len(told) + 1))
-    assert story(event for event in told if event.task_id == good)[-1] == "FAILED"
+    messages = domain.log()
+    assert [event.seq for event in messages] == list(range(1, len(messages) + 1))
+    assert story(event for event in messages if event.task_id == good)[-1] == "FAILED"
     lines = [orjson.loads(line) for line in export_instance(domain.rt, "demo")]
     exported = {line["task"]["id"]: line["task"]["input"] for line in lines if line["kind"] == "task"}
     assert exported == {**marks, good: {"n": 1}}
-    assert sum(line["kind"] == "event" for line in lines) == len(told)
+    assert sum(line["kind"] == "event" for line in lines) == len(messages)
 
 
 def test_a_large_output_whose_key_is_missing_keeps_nothing_else_out_of_the_export(

@@ -51,7 +51,7 @@ def test_a_secret_of_a_common_shape_becomes_a_marker_and_the_text_around_it_stay
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("redis://app:hunter2@db:6379/0", "redis://app:[redacted:password]@db:6379/0"),
         ("redis://:hunter2@db", "redis://:[redacted:password]@db"),
@@ -64,8 +64,8 @@ def test_a_secret_of_a_common_shape_becomes_a_marker_and_the_text_around_it_stay
         ("it was correct horse after all", "it was [redacted:secret] after all"),
     ],
 )
-def test_what_stands_around_a_secret_and_is_none_stays(text: str, told: str) -> None:
-    assert redact_text(text, RULES) == told
+def test_the_text_around_a_secret_stays(text: str, shown: str) -> None:
+    assert redact_text(text, RULES) == shown
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_e_mail_is_hidden_by_choice_only() -> None:
 
 
 def test_secret_fields_are_hidden_at_any_depth_however_they_are_spelt_and_keep_their_shape() -> None:
-    given_value = {
+    payload = {
         "apiKey": "abc",
         "deep": [{"API-KEY": {"id": 7, "on": True, "none": None, "parts": ["a", 1.5, ""]}}],
         "api_key_name": "left",
         "count": 3,
     }
-    assert redact(given_value, RULES) == {
+    assert redact(payload, RULES) == {
         "apiKey": "[redacted:secret]",
         "deep": [{"API-KEY": {"id": None, "on": None, "none": None, "parts": ["[redacted:secret]", None, ""]}}],
         "api_key_name": "left",
@@ -133,8 +133,8 @@ def test_the_values_of_secret_fields_are_hidden_wherever_they_turn_up() -> None:
 
 def test_when_there_are_more_secret_values_than_are_looked_for_everything_is_hidden() -> None:
     rules = Rules(names=frozenset({"password"}), most_values=2).hiding({"password": ["first1", "second", "third3"]})
-    told = redact({"said": "third3", "n": 1, "first1": [None]}, rules)
-    assert told == {
+    shown = redact({"said": "third3", "n": 1, "first1": [None]}, rules)
+    assert shown == {
         "[redacted:secret]": "[redacted:secret]",
         "[redacted:secret] 2": None,
         "[redacted:secret] 3": [None],
@@ -147,10 +147,10 @@ def test_deep_nesting_is_no_trouble() -> None:
     value: Any = {"password": "x"}
     for _ in range(200):
         value = [value]
-    told = redact(value, RULES)
+    shown = redact(value, RULES)
     for _ in range(200):
-        (told,) = told
-    assert told == {"password": "[redacted:secret]"}
+        (shown,) = shown
+    assert shown == {"password": "[redacted:secret]"}
 
 
 _JSON = st.recursive(
@@ -172,10 +172,10 @@ def _shape(value: Any) -> Any:
 @settings(deadline=None)
 @given(_JSON)
 def test_the_shape_stays_and_doing_it_twice_changes_nothing_more(value: Any) -> None:
-    told = redact(value, RULES)
-    assert _shape(told) == _shape(value)
-    assert redact(told, RULES) == told
-    assert not any(secret in repr(told) for secret in SECRETS if "\n" not in secret)
+    shown = redact(value, RULES)
+    assert _shape(shown) == _shape(value)
+    assert redact(shown, RULES) == shown
+    assert not any(secret in repr(shown) for secret in SECRETS if "\n" not in secret)
 
 
 def test_a_schema_marks_secret_fields_itself_in_lists_and_by_reference() -> None:
@@ -206,12 +206,12 @@ print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
 def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_and_process_they_are_found() -> None:
     rules = Rules(frozenset({"password"}))
     texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]
-    found = {fingerprint(rules.hiding({"password": text})) for text in texts}
+    fingerprints = {fingerprint(rules.hiding({"password": text})) for text in texts}
     for seed in ("1", "2"):
         command = [sys.executable, "-c", _TELL % EQUALLY_LONG]
-        told = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
-        found.add(told.stdout.decode().strip())
-    assert len(found) == 1
+        shown = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        fingerprints.add(shown.stdout.decode().strip())
+    assert len(fingerprints) == 1
 
 
 def test_the_longest_secrets_are_hidden_first() -> None:

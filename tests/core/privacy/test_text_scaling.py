@@ -1,4 +1,4 @@
-"""Text that is made to be slow: four times as much of it costs at most six times the work, whatever looks at it."""
+"""Hostile text: four times as much of it takes at most six times the work, for every function that searches it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_text_is_folded_and_cleaned_in_linear_time(unit: str) -> None:
         check_scaling(walk, partial(repeated, unit, ""), 20_000)
 
 
-def test_what_is_printed_without_an_end_of_line_costs_what_it_is_long_and_is_not_kept() -> None:
+def test_output_without_an_end_of_line_takes_linear_time_and_is_not_held() -> None:
     def dots(size: int) -> None:
         stream = LineStream(io.StringIO(), "dots", logging.DEBUG)
         for _ in range(size):

@@ -33,8 +33,8 @@ def moment(text: str) -> datetime:
 
 def walls(expression: str, zone: str, start: str, end: str) -> str:
     """The slots in (start, end], both UTC, as day and wall time with offset."""
-    found = slots_between(Cron(expression, zone), moment(start + "Z"), moment(end + "Z"))
-    return ", ".join(local(slot, zone).strftime("%d %H:%M%z") for slot in found)
+    result = slots_between(Cron(expression, zone), moment(start + "Z"), moment(end + "Z"))
+    return ", ".join(local(slot, zone).strftime("%d %H:%M%z") for slot in result)
 
 
 # Forward: Berlin 2026-03-29 02:00 → 03:00, New York 2026-03-08 02:00 → 03:00, Lord Howe 2026-10-04 02:00 → 02:30.
@@ -224,9 +224,9 @@ def test_every_slot_is_where_a_walk_over_every_minute_finds_it(
     until = after + timedelta(hours=30)
     expression = f"{minute} {hour} * * *"
 
-    found = list(slots_between(Cron(expression, zone), after, until))
+    result = list(slots_between(Cron(expression, zone), after, until))
 
-    assert found == oracle(expression, zone, after, until)
+    assert result == oracle(expression, zone, after, until)
 
 
 @settings(deadline=None)
@@ -244,11 +244,11 @@ def test_slots_rise_and_the_latest_are_the_last_of_all(
     after = moment("2025-06-01T00:00Z") + timedelta(seconds=seconds)
     until = after + timedelta(hours=36)
 
-    found = list(slots_between(timing, after, until))
+    result = list(slots_between(timing, after, until))
 
-    assert all(earlier < later for earlier, later in pairwise([after, *found]))
-    assert all(slot.tzinfo is UTC for slot in found)
-    assert latest_slots(timing, after, until, most) == found[-most:]
+    assert all(earlier < later for earlier, later in pairwise([after, *result]))
+    assert all(slot.tzinfo is UTC for slot in result)
+    assert latest_slots(timing, after, until, most) == result[-most:]
 
 
 @pytest.mark.parametrize(

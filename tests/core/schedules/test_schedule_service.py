@@ -1,4 +1,4 @@
-"""The door for schedules: what may be added, and pausing, resuming and removing."""
+"""The service of schedules: which are accepted, and pausing, resuming and removing."""
 
 from __future__ import annotations
 

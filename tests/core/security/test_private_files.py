@@ -1,4 +1,4 @@
-"""What is under the var directory is this user's alone, whatever the umask is or the directory was."""
+"""The var directory and its files are private to the user, for any umask and any earlier mode."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def modes(directory: Path) -> dict[str, str]:
 
 
 def are_private(directory: Path) -> bool:
-    """Whether nobody else may do anything there."""
+    """Return whether other users have no permissions."""
     return all(not int(mode, 8) & 0o077 for mode in modes(directory).values())
 
 
@@ -58,10 +58,10 @@ def use(settings: Settings) -> dict[str, str]:
 
 
 def test_a_new_directory_is_private_with_all_in_it(tmp_path: Path, umask: int) -> None:
-    found = use(make_settings(var_dir=tmp_path / "deep" / "var"))
-    assert {"swallowtail.db", "swallowtail.db-wal", "swallowtail.db-shm", "secret.key"} <= set(found)
-    assert found.pop(".") == "0o700"
-    assert set(found.values()) == {"0o600"}
+    status = use(make_settings(var_dir=tmp_path / "deep" / "var"))
+    assert {"swallowtail.db", "swallowtail.db-wal", "swallowtail.db-shm", "secret.key"} <= set(status)
+    assert status.pop(".") == "0o700"
+    assert set(status.values()) == {"0o600"}
 
 
 def test_what_was_open_to_others_is_closed(tmp_path: Path, umask: int) -> None:
@@ -92,7 +92,7 @@ def test_each_further_connection_leaves_the_locks_of_the_others_alone(tmp_path: 
     settings = make_settings(var_dir=tmp_path)
     migrate(settings)
     database = Database(settings)
-    # Whoever closes the last connection deletes the WAL: another process does so where ours have lost their locks.
+    # The process that closes the last connection deletes the WAL: another one does so if ours have lost their locks.
     elsewhere = """import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 columns = "id, name, epoch, seq, min_seq, created_at"
@@ -122,8 +122,8 @@ def test_what_a_link_leads_to_is_left_as_it_is_and_told(tmp_path: Path) -> None:
     (var / "web.log").symlink_to(tmp_path / "nowhere")
     for mode in (0o644, 0o600):
         outside.chmod(mode)
-        told = [f"others can reach what {var}/swallowtail.db leads to, {outside}"] if mode == 0o644 else []
-        assert open_private(var) == told
+        problems = [f"other users can read the target of {var}/swallowtail.db, {outside}"] if mode == 0o644 else []
+        assert open_private(var) == problems
         assert stat.S_IMODE(outside.stat().st_mode) == mode
 
 
@@ -136,13 +136,13 @@ def test_what_belongs_to_another_user_is_told_whatever_its_mode_is(
     own, lstat = os.geteuid(), Path.lstat
 
     def see(path: Path) -> os.stat_result:
-        found = lstat(path)
+        status = lstat(path)
         owner = own + 1 if path == tmp_path / name else own
-        return os.stat_result((*found[:4], owner, *found[5:]))
+        return os.stat_result((*status[:4], owner, *status[5:]))
 
     monkeypatch.setattr(Path, "lstat", see)
-    told = f"{tmp_path / name} belongs to another user, who can reach it whatever its mode is"
-    assert open_private(tmp_path) == [told]
+    problems = f"{tmp_path / name} belongs to another user, who can read it with any mode"
+    assert open_private(tmp_path) == [problems]
 
 
 def test_a_directory_of_everybody_stays_as_it_is_and_the_start_says_so(tmp_path: Path) -> None:
@@ -161,9 +161,11 @@ def test_what_cannot_be_closed_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "chmod", refuse)
-    assert open_private(tmp_path) == [f"others can reach {tmp_path}, which cannot be changed: Operation not permitted"]
+    assert open_private(tmp_path) == [
+        f"other users can read {tmp_path}, which cannot be changed: Operation not permitted"
+    ]
     monkeypatch.setattr(Path, "chmod", lambda *_, **__: None)
-    assert open_private(tmp_path) == [f"others can reach {tmp_path}: its file system keeps no modes"]
+    assert open_private(tmp_path) == [f"other users can read {tmp_path}: its file system stores no modes"]
 
 
 def test_the_embedded_server_and_its_files_are_private(tmp_path: Path) -> None:
@@ -184,5 +186,5 @@ def test_the_embedded_server_and_its_files_are_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["file", "file/var"])
 def test_a_directory_that_cannot_be_one_is_said_at_once(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"^SWALLOWTAIL_VAR_DIR: .* cannot be made"):
+    with pytest.raises(SettingsError, match=r"^SWALLOWTAIL_VAR_DIR: .* cannot be created"):
         Database(make_settings(var_dir=tmp_path / place))
