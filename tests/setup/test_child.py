@@ -22,8 +22,8 @@ SHORT = RestartPolicy(grace=0.5, pause=0.01, pause_max=0.04, forget=60.0)
 LONG = RestartPolicy(grace=PATIENCE, pause=0.01, pause_max=0.04, forget=60.0)
 
 
-class Watched:
-    """A child and all it says; `seen` waits for a line of its output."""
+class RecordedChild:
+    """A child, the lines of its output and the messages about it; `until` waits for a condition."""
 
     def __init__(self, script: str, policy: RestartPolicy = LONG) -> None:
         self.lines: list[str] = []
@@ -52,43 +52,45 @@ def run(scene: Callable[[], Awaitable[None]]) -> None:
 
 def test_it_shows_every_line_and_gives_the_exit_code() -> None:
     async def scene() -> None:
-        watched = Watched("import sys; print('out'); print('err', file=sys.stderr); print('end', end=''); exit(3)")
-        assert await watched.child.run_once() == 3
-        assert watched.lines == ["out", "err", "end"]
+        recorded = RecordedChild(
+            "import sys; print('out'); print('err', file=sys.stderr); print('end', end=''); exit(3)"
+        )
+        assert await recorded.child.run_once() == 3
+        assert recorded.lines == ["out", "err", "end"]
 
     run(scene)
 
 
 def test_what_ends_is_started_again_after_growing_pauses() -> None:
     async def scene() -> None:
-        watched = Watched("print('up'); exit(7)")
-        keeper = asyncio.create_task(watched.child.keep_running())
-        await watched.until(lambda: len(watched.said) >= 4)
-        await watched.child.stop()
+        recorded = RecordedChild("print('up'); exit(7)")
+        keeper = asyncio.create_task(recorded.child.keep_running())
+        await recorded.until(lambda: len(recorded.said) >= 4)
+        await recorded.child.stop()
         await keeper
         received = [
             f"child ended with exit code 7; starting it again in {p} s" for p in ("0.01", "0.02", "0.04", "0.04")
         ]
-        assert watched.said[:4] == received
+        assert recorded.said[:4] == received
 
     run(scene)
 
 
 def test_an_end_that_is_final_is_told_instead() -> None:
     async def scene() -> None:
-        watched = Watched("exit(2)")
-        assert await watched.child.keep_running(final=(2,)) == 2
-        assert watched.said == []
+        recorded = RecordedChild("exit(2)")
+        assert await recorded.child.keep_running(final=(2,)) == 2
+        assert recorded.said == []
 
     run(scene)
 
 
 def test_one_that_was_told_to_stop_while_it_was_started_ends() -> None:
     async def scene() -> None:
-        watched = Watched("import time; time.sleep(600)")
-        keeper = asyncio.create_task(watched.child.keep_running())
+        recorded = RecordedChild("import time; time.sleep(600)")
+        keeper = asyncio.create_task(recorded.child.keep_running())
         await asyncio.sleep(0)
-        await watched.child.stop()
+        await recorded.child.stop()
         async with asyncio.timeout(PATIENCE):
             assert await keeper in (0, -signal.SIGTERM)
 
@@ -97,15 +99,15 @@ def test_one_that_was_told_to_stop_while_it_was_started_ends() -> None:
 
 def test_a_killed_one_is_started_again() -> None:
     async def scene() -> None:
-        watched = Watched("import os, time; print(os.getpid()); time.sleep(600)")
-        keeper = asyncio.create_task(watched.child.keep_running())
-        await watched.until(lambda: len(watched.lines) == 1)
-        os.kill(int(watched.lines[0]), signal.SIGKILL)
-        await watched.until(lambda: len(watched.lines) == 2)
-        assert watched.said == ["child ended by SIGKILL; starting it again in 0.01 s"]
-        await watched.child.stop()
+        recorded = RecordedChild("import os, time; print(os.getpid()); time.sleep(600)")
+        keeper = asyncio.create_task(recorded.child.keep_running())
+        await recorded.until(lambda: len(recorded.lines) == 1)
+        os.kill(int(recorded.lines[0]), signal.SIGKILL)
+        await recorded.until(lambda: len(recorded.lines) == 2)
+        assert recorded.said == ["child ended by SIGKILL; starting it again in 0.01 s"]
+        await recorded.child.stop()
         await keeper
-        assert session_pids(int(watched.lines[1])) == []
+        assert session_pids(int(recorded.lines[1])) == []
 
     run(scene)
 
@@ -122,12 +124,12 @@ time.sleep(600)
 """
 
     async def scene() -> None:
-        watched = Watched(script)
-        keeper = asyncio.create_task(watched.child.keep_running())
-        await watched.until(lambda: watched.lines)
-        await watched.child.stop()
+        recorded = RecordedChild(script)
+        keeper = asyncio.create_task(recorded.child.keep_running())
+        await recorded.until(lambda: recorded.lines)
+        await recorded.child.stop()
         await keeper
-        assert (watched.lines, watched.said) == (["up", "tidied"], [])
+        assert (recorded.lines, recorded.said) == (["up", "tidied"], [])
 
     run(scene)
 
@@ -142,14 +144,14 @@ time.sleep(600)
 """
 
     async def scene() -> None:
-        watched = Watched(script, SHORT)
-        keeper = asyncio.create_task(watched.child.keep_running())
-        await watched.until(lambda: watched.lines)
-        assert len(session_pids(int(watched.lines[0]))) == 2
-        await watched.child.stop()
+        recorded = RecordedChild(script, SHORT)
+        keeper = asyncio.create_task(recorded.child.keep_running())
+        await recorded.until(lambda: recorded.lines)
+        assert len(session_pids(int(recorded.lines[0]))) == 2
+        await recorded.child.stop()
         await keeper
-        await watched.until(lambda: not session_pids(int(watched.lines[0])))
-        assert watched.said == ["child did not end within 0.5 s; killing it"]
+        await recorded.until(lambda: not session_pids(int(recorded.lines[0])))
+        assert recorded.said == ["child did not end within 0.5 s; killing it"]
 
     run(scene)
 
@@ -158,21 +160,21 @@ def test_what_a_dead_one_leaves_behind_is_ended_before_the_next_start() -> None:
     script = "import os, subprocess; subprocess.Popen(['sleep', '600']); print(os.getpid()); os._exit(0)"
 
     async def scene() -> None:
-        watched = Watched(script)
-        assert await watched.child.run_once() == 0
-        await watched.until(lambda: not session_pids(int(watched.lines[0])))
+        recorded = RecordedChild(script)
+        assert await recorded.child.run_once() == 0
+        await recorded.until(lambda: not session_pids(int(recorded.lines[0])))
 
     run(scene)
 
 
 def test_nothing_is_started_again_once_it_was_told_to_stop() -> None:
     async def scene() -> None:
-        watched = Watched(
+        recorded = RecordedChild(
             "pass", RestartPolicy(grace=PATIENCE, pause=PATIENCE * 10, pause_max=PATIENCE * 10, forget=60.0)
         )
-        keeper = asyncio.create_task(watched.child.keep_running())
-        await watched.until(lambda: watched.said)
-        await watched.child.stop()
+        keeper = asyncio.create_task(recorded.child.keep_running())
+        await recorded.until(lambda: recorded.said)
+        await recorded.child.stop()
         async with asyncio.timeout(PATIENCE):
             await keeper
 
@@ -196,7 +198,7 @@ asyncio.run(child.run_once())
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
         output, _ = await process.communicate()
         assert process.returncode == -signal.SIGKILL
-        await Watched("").until(lambda: not session_pids(int(output)))
+        await RecordedChild("").until(lambda: not session_pids(int(output)))
 
     run(scene)
 

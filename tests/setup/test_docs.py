@@ -19,7 +19,7 @@ SETTING = re.compile(r"SWALLOWTAIL_([A-Z_]*[A-Z])")
 
 
 def name(document: Path) -> str:
-    """How a page is called in the report of a failure."""
+    """Return the name of a page in the report of a failure."""
     return str(document.relative_to(ROOT))
 
 

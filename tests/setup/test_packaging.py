@@ -19,7 +19,7 @@ FOLDERS = dict(line.split(" = ") for line in SETUP["options"]["package_dir"].str
 
 
 def find(patterns: str, base: Path) -> set[Path]:
-    """The files below `base` that a list of patterns in setup.cfg names."""
+    """Return the files below `base` that a list of patterns in setup.cfg names."""
     return {path for pattern in patterns.split() for path in base.glob(pattern + "/*" * pattern.endswith("**"))}
 
 
@@ -50,7 +50,7 @@ def test_what_the_pages_serve_from_outside_of_the_packages_is_named() -> None:
 
 @pytest.mark.unit
 def test_every_package_is_one_to_the_packager() -> None:
-    """A directory of modules without an `__init__.py` would be left out without a word."""
+    """A directory of modules without an `__init__.py` would be left out silently."""
     listed = SETUP["options"]["packages"].split()
     for package, folder in FOLDERS.items():
         for module in (ROOT / folder).rglob("*.py"):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.service
 
 
 def prepare(tree: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a tree's scripts/prepare with nothing but `path` on its PATH."""
+    """Run a tree's scripts/prepare with only `path` on its PATH."""
     bash = shutil.which("bash")
     assert bash is not None
     return subprocess.run(
@@ -36,7 +36,7 @@ def programs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A tree that nothing was installed in."""
+    """A tree without an installation."""
     for name in ("scripts/prepare", "setup.cfg", "pyproject.toml", "package.json", "package-lock.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -60,7 +60,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def start(settings: Settings, *, patience: float, code: int = 0) -> tuple[int, list[str]]:
-    """Supervise until the worker has begun; the exit code, and what was noted. The release waits for web so long."""
+    """Supervise until the worker starts. Returns the exit code and the records. The release waits that long for web."""
     road, script = settings.var / "road", settings.var / "note.py"
     road.write_text("")
     script.write_text(NOTE.format(road=road, port=settings.port, code=code, patience=patience))

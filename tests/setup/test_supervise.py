@@ -40,11 +40,11 @@ class Up(Program):
         return "Ctrl-C stops everything" in self.log_text()
 
     def children(self) -> dict[int, str]:
-        """The processes that the supervisor started itself, by id, with their command lines."""
+        """Return the command lines of the supervisor's own child processes by id."""
         return children_of(self.pid)
 
     def child(self, text: str) -> int:
-        """The one whose command line holds the text."""
+        """Return the process whose command line contains the text."""
         (pid,) = [pid for pid, line in self.children().items() if text in line]
         return pid
 

@@ -1,4 +1,4 @@
-"""What a URL says about TLS is read once, strictly, and means verification unless it says otherwise."""
+"""The TLS parameters of a URL are read once, strictly, and servers are verified unless a parameter forbids it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixed fleets: a kind that a worker does not know is left to others, and one that none knows is not taken silently."""
+"""Workers with different kinds: a task of an unknown kind is left to others, and fails if none knows the kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAITS = "0 Waiting for a worker that knows the kind 'probe'"
 
 
 def let_pass(domain: Domain, seconds: float) -> None:
-    """Let so much time pass since a worker first gave a task back."""
+    """Date back the first return of a task by a worker."""
     with domain.db.write() as session:
         session.execute(update(Outbox).values(held_since=db_now(-seconds)))
 
@@ -66,7 +66,7 @@ def test_patience_with_an_unknown_kind_ends(domain: Domain) -> None:
     let_pass(domain, domain.settings.kind_patience - 5)
     assert domain.runs.claim(task_id, 1, "old", set()) is None
     let_pass(domain, domain.settings.kind_patience + 5)
-    assert domain.runs.claim(task_id, 1, "old", set()) is not None, "its run tells why it fails"
+    assert domain.runs.claim(task_id, 1, "old", set()) is not None, "its run reports why it fails"
 
 
 def test_a_task_that_waits_for_a_worker_can_be_cancelled(domain: Domain) -> None:

@@ -1,4 +1,4 @@
-"""The database by itself: transactions, its patience, and which faults another try may mend."""
+"""The database alone: transactions, waiting times, and the faults that a retry may solve."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NewDomain = Callable[..., Domain]
 
 
 class Coded(Exception):
-    """An error of a PostgreSQL driver."""
+    """Return an error of a PostgreSQL driver."""
 
     def __init__(self, message: str = "", **codes: str) -> None:
         super().__init__(message)

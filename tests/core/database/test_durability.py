@@ -1,4 +1,4 @@
-"""What was acknowledged is on the disk: no power failure takes it back, or gives its numbers to other events."""
+"""Acknowledged commits are on the disk: no power failure undoes one, or gives its numbers to other events."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def breaker(monkeypatch: pytest.MonkeyPatch) -> Breaker:
 
 
 class Scene:
-    """A task at every domain of its life, for methods to act upon."""
+    """Tasks in every state, for the methods under test."""
 
     def __init__(self, domain: Domain) -> None:
         self.submitted = domain.submit(id="00000000-0000-4000-8000-000000000001")
@@ -68,7 +68,7 @@ class Scene:
 
 
 def of_any_log(wrote: Wrote) -> Wrote:
-    """What was written, without the epoch: each of the two databases has its own."""
+    """Return a result without the epoch: each of the two databases has its own."""
     assert wrote.epoch
     return replace(wrote, epoch="")
 
@@ -104,7 +104,7 @@ ACTS: dict[str, Callable[[Domain, Scene], Any]] = {
 
 @pytest.fixture
 def twins(sqlite_template: Path, tmp_path: Path) -> Iterator[tuple[Domain, Domain]]:
-    """Two domains, each on a database of its own, on which the same has happened."""
+    """Two domains with equal histories, each on its own database."""
     domains = []
     for name in ("disturbed", "undisturbed"):
         (tmp_path / name).mkdir()

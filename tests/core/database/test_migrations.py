@@ -33,7 +33,7 @@ from tests.harness.settings import make_settings
     params=[pytest.param("sqlite", marks=pytest.mark.unit), pytest.param("postgres", marks=pytest.mark.service)]
 )
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """The settings of an empty database."""
+    """Return the settings of an empty database."""
     if request.param == "sqlite":
         return make_settings(var_dir=tmp_path)
     return make_settings(var_dir=tmp_path, database_url=request.getfixturevalue("postgres_server").create_database())
@@ -71,7 +71,7 @@ def _rows(database: Database, tables: set[str]) -> dict[str, list[Any]]:
 
 
 def _revisions() -> list[str]:
-    """From the first to the last."""
+    """Migrate from the first revision to the last."""
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
@@ -215,7 +215,7 @@ def test_a_change_of_a_table_that_is_in_use_lets_others_pass(postgres_server: Po
         assert _revision(database) == "0016"
         waiting = threading.Thread(target=migrate, args=[settings.model_copy(update={"database_wait": 600.0})])
         waiting.start()
-        # One that came behind the change and was given up by its own limit would raise here.
+        # A statement that waited behind the change for longer than its own limit would raise here.
         with database.engine.connect() as other:
             _await_waiting(other)
             other.execute(text("SET lock_timeout = '30s'"))

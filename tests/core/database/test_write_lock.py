@@ -53,7 +53,7 @@ print("wrote", flush=True)
 
 
 def queued(domain: Domain) -> int:
-    """How many hold or wait for the turn at the domain's database."""
+    """Return how many writers have or await the lock of the domain's database."""
     place = domain.settings.var / "swallowtail.db-turns"
     mark = f":{place.stat().st_ino} " if place.exists() else "nobody"
     return sum(mark in line for line in Path("/proc/locks").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Large outputs: their events carry a reference, the run that goes on gets the whole, and readers what they may see."""
+"""Large outputs: events carry a reference, the next run gets the whole output, and readers its redacted form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output of a step is encoded and checked once, by the run that has it; what is stored is that JSON."""
+"""The run encodes and checks the output of a step once, and that JSON is stored."""
 
 from __future__ import annotations
 

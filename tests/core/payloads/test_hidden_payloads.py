@@ -144,7 +144,7 @@ def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
 
 
 def _rows(domain: Domain, without: dict[str, set[str]]) -> str:
-    """Every row as the database has it, but these columns."""
+    """Return every row as it is stored, without these columns."""
     rows: list[Any] = []
     with domain.db.read() as session:
         for table in Base.metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""What is shown of a large value is kept with it, as of a small one: no reader has it redacted again."""
+"""The redaction of a large value is stored with its artifact: no reader redacts it again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def _make(domain: Domain) -> int:
-    """Large values of every kind; how many."""
+    """Store large values of every kind. Returns how many."""
     claim = domain.running(input=PAYLOAD)
     for key, output in (("a", {**PAYLOAD, "of": "step"}), ("b", PLAIN), ("c", "open sesame " * 200)):
         domain.perform(claim, key, output)
@@ -118,7 +118,7 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
     domain.perform(claim, "inline", {"text": ["x"] * 900})
     domain.perform(claim, "apart", {"text": ["x"] * 4000})
 
-    def watch(module: str, name: str) -> None:
+    def record(module: str, name: str) -> None:
         work: Callable[..., Any] = getattr(__import__(module, fromlist=[name]), name)
 
         def recorded(*args: Any) -> Any:
@@ -136,7 +136,7 @@ def test_nothing_of_a_value_is_opened_encoded_or_hashed_where_it_would_hold_othe
         ("swallowtail.app.core.ledger.artifacts", "unseal_bytes"),
         ("swallowtail.app.core.ledger.artifacts", "_open"),
     ):
-        watch(module, name)
+        record(module, name)
     compute_by(domain, away)
     with domain.db.read() as session:
         read_task(session, claim.task_id)

@@ -1,4 +1,4 @@
-"""A value at the very limit of depth or size is stored, also where hiding something makes more of it, or it deeper."""
+"""A value at the limit of depth or size is stored, even if its redaction is larger or deeper."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _deep(inner: Any) -> Any:
 
 
 def _large() -> dict[str, Any]:
-    """As many short secrets as there is room for: a marker is longer than each."""
+    """Return as many short secrets as the limit allows: a marker is longer than each."""
     numbers = list(range(100_000, 100_400))
     payload: dict[str, Any] = {"password": [str(number) for number in numbers], "rest": ""}
     payload["rest"] = "x" * (LARGEST - len(to_json(payload)))

@@ -1,4 +1,4 @@
-"""Large inputs: the row and the views carry a reference, the run gets the whole, and readers what they may see."""
+"""Large inputs: row and views carry a reference, the run gets the whole input, and readers its redacted form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depth and size of everything that is kept: one rule before anything is stored, and old rows that spoil no read."""
+"""Depth and size of stored JSON: one rule for all of it, and old rows above the limits break no read."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ DAMAGES = ["'{\"n\": '", "''", "X'FF00'", "CAST(X'FFFE' AS TEXT)"]
 
 
 def send(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relay everything that is due, to a broker that takes it."""
+    """Relay all due entries to a broker that accepts them."""
     monkeypatch.setattr(domain.rt.relay, "_send", lambda entry: True)
     domain.rt.relay.run_due()
 
@@ -40,7 +40,7 @@ def damage(domain: Domain, task_id: str, how: str, place: str = "input") -> None
 
 
 def messages(domain: Domain, task_id: str) -> list[str]:
-    """The task's events, without a look at its row."""
+    """Return the task's events without reading its row."""
     return story(event for event in domain.log() if event.task_id == task_id)
 
 
@@ -189,7 +189,7 @@ def test_text_that_is_no_utf_8_keeps_no_other_row_out_of_a_list(new_domain: NewD
 
 
 def _fill(domain: Domain) -> str:
-    """A task that has failed after a step, with an error, a result and events; its id."""
+    """Return the id of a task that failed after a step, with an error, a result and events."""
     claim = domain.running()
     domain.perform(claim, "a", {"x": 1})
     domain.runs.start_step(claim, "b", "Agent", "work")

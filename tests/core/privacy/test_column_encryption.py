@@ -1,4 +1,4 @@
-"""Encryption at rest: no payload is readable in the database's files, keys can be changed, and tampering is noticed."""
+"""Encryption at rest: no payload is readable in the database's files, keys can be rotated, and changes are detected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LARGE = MARK + "x" * 2000
 
 
 def _fill(domain: Domain) -> str:
-    """One of everything that holds a payload; the task's id."""
+    """Store one row of each kind that has a payload. Returns the id of the task."""
     task_id = domain.submit(input={"text": MARK})
     claim = domain.claim(task_id)
     for key, output in (
@@ -56,7 +56,7 @@ def _fill(domain: Domain) -> str:
 
 
 def _raw(domain: Domain) -> str:
-    """Every row of every table as the database has it, and the bytes of its files."""
+    """Return every stored row, and the bytes of the database's files."""
     rows: list[Any] = []
     with domain.db.read() as session:
         for table in Base.metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""What is hidden in text and payloads: keys, tokens, passwords, card numbers, secret fields; and what is left alone."""
+"""Keys, tokens, passwords, card numbers and secret fields are hidden in texts and payloads, and other text is not."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_schema_marks_secret_fields_itself_in_lists_and_by_reference() -> None
 
 
 EQUALLY_LONG = [f"{letter}-secret" for letter in "fbdaec"]
-_TELL = """
+_PRINT_FINGERPRINT = """
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint
 from swallowtail.app.core.privacy.redaction_rules import Rules
 print(fingerprint(Rules(frozenset({"password"})).hiding({"password": %r})))
@@ -208,7 +208,7 @@ def test_the_same_secrets_are_known_by_the_same_fingerprint_in_whatever_order_an
     texts = [EQUALLY_LONG, EQUALLY_LONG[::-1], [*EQUALLY_LONG[3:], *EQUALLY_LONG[:3]]]
     fingerprints = {fingerprint(rules.hiding({"password": text})) for text in texts}
     for seed in ("1", "2"):
-        command = [sys.executable, "-c", _TELL % EQUALLY_LONG]
+        command = [sys.executable, "-c", _PRINT_FINGERPRINT % EQUALLY_LONG]
         shown = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
         fingerprints.add(shown.stdout.decode().strip())
     assert len(fingerprints) == 1

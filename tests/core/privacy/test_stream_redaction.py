@@ -1,4 +1,4 @@
-"""Streamed text: a secret that is split over pieces is hidden as if it had come in one, and ordinary text flows."""
+"""Streamed text: a secret that is split over pieces is hidden as if it came in one piece; other text is not held."""
 
 from __future__ import annotations
 

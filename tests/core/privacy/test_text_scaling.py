@@ -57,7 +57,7 @@ def in_pieces(length: int, rules: Rules = RULES) -> Callable[[str], object]:
 
 
 def bad_texts(pattern: Pattern, size: int) -> list[str]:
-    """Repetitions of each beginning, joined by all that may come between, which come to nothing at the end."""
+    """Return repetitions of each beginning of a secret, joined by separators, without a secret at the end."""
     texts = []
     for begin in [*pattern.triggers, *BEGINNINGS.get(pattern.kind, [])]:
         spelt = SPELT.get(begin, begin)

@@ -1,1 +1,1 @@
-"""Processes: the check of libraries at start."""
+"""Threads, circuit breakers, and the check of libraries at start."""

@@ -43,7 +43,7 @@ def test_a_pause_races_beats_on_postgresql_and_no_slot_fires_after_it(tmp_path: 
 
 
 def fire_together(bench: Bench) -> None:
-    """Three beats look at the same moments at the same time, at schedules of every kind."""
+    """Three beats check schedules of every kind at the same moments at the same time."""
     plans = {
         "every": bench.add("08:00:00", name="every", interval_seconds=60)["id"],
         "minute": bench.add("08:00:00", name="minute", cron="* * * * *", catch_up="all")["id"],
@@ -66,7 +66,7 @@ def fire_together(bench: Bench) -> None:
 
 
 def pause_while_firing(bench: Bench) -> None:
-    """One schedule is paused while beats look: what fired before stays, nothing comes after."""
+    """One schedule is paused while beats run: earlier slots stay fired, and no later slot fires."""
     plan = bench.add("08:00:00", interval_seconds=60)["id"]
     pausing = threading.Thread(target=schedule_service.pause_schedule, args=(bench.runtime, plan))
 
@@ -82,7 +82,7 @@ def pause_while_firing(bench: Bench) -> None:
 
 
 def look_together(bench: Bench, meanwhile: threading.Thread | None = None) -> None:
-    """Let every beat, each on connections of its own, look at every minute; all at one minute before the next."""
+    """Let every beat, each with its own connections, check every minute, all of them each minute at once."""
     line = threading.Barrier(BEATS)
 
     def beat(number: int) -> None:

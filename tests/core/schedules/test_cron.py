@@ -1,4 +1,4 @@
-"""When slots are: intervals, one-offs and cron on wall clocks that are changed."""
+"""The slots of intervals, single times and cron expressions, also where wall clocks change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def moment(text: str) -> datetime:
 
 
 def walls(expression: str, zone: str, start: str, end: str) -> str:
-    """The slots in (start, end], both UTC, as day and wall time with offset."""
+    """Return the slots in (start, end], both UTC, as day and wall time with offset."""
     result = slots_between(Cron(expression, zone), moment(start + "Z"), moment(end + "Z"))
     return ", ".join(local(slot, zone).strftime("%d %H:%M%z") for slot in result)
 

@@ -1,4 +1,4 @@
-"""Firing: each slot once, with its task; missed slots by policy; overlap; what is refused; what is broken."""
+"""Each slot fires once, with its task; missed and overlapping slots, refused inputs and broken schedules."""
 
 from __future__ import annotations
 
