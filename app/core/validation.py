@@ -67,7 +67,7 @@ def check_line(value: object, field: str, *, longest: int, least: int = 1) -> st
 
 
 def check_json(value: Any, field: str, settings: Settings) -> None:
-    """Check the depth, size and text of JSON. Works without recursion.
+    """Check the depth, size and text of JSON without recursion.
 
     Raises:
         InvalidInput: too deep, an invalid number, or control characters; the field is the path to it.
@@ -95,9 +95,7 @@ def check_json(value: Any, field: str, settings: Settings) -> None:
 
 
 def check_kept(encoded: bytes, field: str, settings: Settings, *, around: int = 0) -> None:
-    """Check the depth and size of encoded JSON before it is stored or sent.
-
-    `around` is the number of levels of an event around its payload.
+    """Check the depth and size of encoded JSON, with `around` levels of an event around it, before it is stored.
 
     Raises:
         InvalidInput: nested deeper than `max_json_depth`.
@@ -124,18 +122,9 @@ def _measure(value: Any) -> tuple[int, int]:
     level = [value]
     while level:
         nodes, depth = nodes + len(level), depth + 1
-        level = _inside(level)
+        holders = [item for item in level if isinstance(item, dict | list)]
+        level = [part for item in holders for part in (item.values() if isinstance(item, dict) else item)]
     return nodes, depth
-
-
-def _inside(level: list[Any]) -> list[Any]:
-    inside: list[Any] = []
-    for item in level:
-        if isinstance(item, dict):
-            inside += item.values()
-        elif isinstance(item, list):
-            inside += item
-    return inside
 
 
 def _join(path: str, part: str) -> str:

@@ -31,9 +31,7 @@ class AgentSettings(BaseModel):
     fetch_max_bytes: int = Field(4_194_304, ge=1024, description="Largest document that an agent fetches")
     fetch_allow_private: bool = Field(False, description="Whether agents may fetch from private and loopback addresses")
     read_cpu_seconds: int = Field(10, ge=1, description="Processor time for reading one document")
-    read_memory: int = Field(
-        1_073_741_824, ge=134_217_728, description="Address space of the process that reads a document"
-    )
+    read_memory: int = Field(1_073_741_824, ge=134_217_728, description="Address space of the process that reads one")
     read_max_unpacked: int = Field(67_108_864, ge=1024, description="Largest size of an unpacked DOCX")
 
     @field_validator("openai_base_url")

@@ -30,9 +30,7 @@ class AuthSettings(BaseModel):
     token_issuer: str = Field("swallowtail", min_length=1, max_length=200, description="Issuer in our signed tokens")
     token_audience: str = Field("swallowtail", min_length=1, max_length=200, description="Audience in these tokens")
     access_token_minutes: float = Field(15.0, gt=0, le=1440, description="Lifetime of a session's access token")
-    session_hours: float = Field(
-        12.0, gt=0, le=8784, description="Lifetime of a session; after it, users sign in again"
-    )
+    session_hours: float = Field(12.0, gt=0, le=8784, description="Lifetime of a session, until the next sign-in")
     personal_token_days: float = Field(90.0, gt=0, le=3660, description="Longest lifetime of a personal access token")
     front_end_token_hours: float = Field(24.0, gt=0, le=87840, description="Longest lifetime of an API token")
     personal_tokens: int = Field(50, ge=1, description="Personal access tokens that one user may have at once")
@@ -41,11 +39,9 @@ class AuthSettings(BaseModel):
         "", description="Where `swallowtail login` stores its token; the user's configuration directory when empty"
     )
     token: SecretStr = Field(SecretStr(""), description="Token of the `swallowtail` command, for scripts")
-    access_check: float = Field(
-        1.0, gt=0, le=2, description="How often a web process checks whether permissions have changed"
-    )
+    access_check: float = Field(1.0, gt=0, le=2, description="How often a web process checks for changed permissions")
     token_warning: float = Field(
-        60.0, ge=0, le=3600, description="How long before its token expires a Socket.IO client is warned"
+        60.0, ge=0, le=3600, description="How long before token expiry a Socket.IO client is warned"
     )
     refusal_window: float = Field(
         60.0, ge=1, le=86_400, description="Time in which denied requests of one kind make one entry in the audit log"
@@ -69,14 +65,12 @@ class AuthSettings(BaseModel):
     jwks_url: str = Field("", description="Where the provider publishes its keys, RS256 or ES256; none when empty")
     jwt_leeway: float = Field(10.0, ge=0, le=300, description="How far clocks may differ, for tokens of any issuer")
     jwt_max_hours: float = Field(
-        24.0, gt=0, le=8784, description="Longest lifetime of a provider's token from its `iat` on"
+        24.0, gt=0, le=8784, description="Longest lifetime of a provider's token, from its `iat`"
     )
     jwt_provision: bool = Field(False, description="Whether a provider's token creates its user here")
     jwks_ttl: float = Field(300.0, gt=0, description="How long the provider's keys are used before they are read again")
     jwks_stale: float = Field(86_400.0, ge=0, description="How much longer they are used while the provider is down")
-    jwks_refresh: float = Field(
-        30.0, ge=1, description="Shortest time between two reads, however many unknown keys tokens name"
-    )
+    jwks_refresh: float = Field(30.0, ge=1, description="Shortest time between two reads, for any number of tokens")
     jwks_timeout: float = Field(5.0, gt=0, le=60, description="Longest time to read the keys")
     jwks_max_bytes: int = Field(262_144, ge=1024, description="Largest set of keys")
 

@@ -24,9 +24,7 @@ class DatabaseSettings(BaseModel):
     database_prepare_threshold: int = Field(
         5, ge=0, description="Executions after which a statement is prepared; 0 for never, as behind PgBouncer"
     )
-    database_spare: int = Field(
-        10, ge=0, description="Free connections of PostgreSQL below which readiness reports `degraded`"
-    )
+    database_spare: int = Field(10, ge=0, description="Free connections below which readiness reports `degraded`")
     database_reserve: int = Field(
         10,
         ge=0,

@@ -13,14 +13,10 @@ class DeliverySettings(BaseModel):
     socketio_channel: str = Field(
         "flask-socketio", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="Redis channel for emits of other programs"
     )
-    head_interval: float = Field(
-        5.0, gt=0, description="How often the clients of an idle room receive its latest number"
-    )
+    head_interval: float = Field(5.0, gt=0, description="How often clients of an idle room receive its latest number")
     head_check: float = Field(1.0, gt=0, description="How often a watched instance is compared with the database")
     probe_interval: float = Field(1.0, gt=0, description="How often a web process publishes a message to itself")
-    deaf_after: float = Field(
-        3.0, gt=0, description="Silence after which a web process that can publish subscribes to Redis again"
-    )
+    deaf_after: float = Field(3.0, gt=0, description="Silence after which a web process subscribes to Redis again")
     ring_events: int = Field(1000, ge=10, description="Recent events in memory for each watched instance")
     ring_bytes: int = Field(1_048_576, ge=65_536, description="Most memory for the recent events of an instance")
     client_backlog: int = Field(256, ge=16, description="Messages that may wait for a client before its stream pauses")
@@ -31,7 +27,7 @@ class DeliverySettings(BaseModel):
         description="Bytes that may wait for all clients of a process; beyond it the slowest clients are closed",
     )
     connect_timeout: float = Field(
-        45.0, gt=0, description="How long a connection may stay without joining a Socket.IO namespace"
+        45.0, gt=0, description="How long a connection may stay outside a Socket.IO namespace"
     )
     poll_packets: int = Field(
         16, ge=1, description="Packets in one answer to a poll; python-engineio's client reads no more than 16"
@@ -40,9 +36,7 @@ class DeliverySettings(BaseModel):
         5000, ge=1, description="Packets in one request of a polling client; more of them end its session"
     )
     client_rate: int = Field(200, ge=1, description="Messages of a client that are handled per second; the rest wait")
-    resume_rate: int = Field(
-        2000, ge=1, description="Clients that may resume per second; the rest are asked to come back later"
-    )
+    resume_rate: int = Field(2000, ge=1, description="Clients that may resume per second; the rest retry later")
     join_seconds: float = Field(
         0.005, ge=0, le=1, description="Longest wait of an event in a busy room for the next one, to send both at once"
     )

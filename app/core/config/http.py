@@ -22,15 +22,11 @@ class WebSettings(BaseModel):
     host: str = basic("127.0.0.1", description="Address to listen on")
     port: int = basic(8000, ge=0, le=65535, description="Port to listen on (`PORT` is read too)")
     async_mode: Literal["eventlet", "gevent", "threading"] = Field(
-        "eventlet", description="Concurrency of the web process"
+        "eventlet", description="Concurrency of web processes"
     )
     processes: int = basic(1, ge=1, le=256, description="Web processes that share the address (`--processes`)")
-    cors_origins: str = basic(
-        "", description="Origins, comma separated, that may call across sites; same origin when empty"
-    )
-    engine: Literal["fast", "stock"] = Field(
-        "fast", description="Our own websockets under eventlet, or always the stock ones"
-    )
+    cors_origins: str = basic("", description="Origins, comma separated, that may call across sites; none when empty")
+    engine: Literal["fast", "stock"] = Field("fast", description="Our own websockets under eventlet, or the stock ones")
     max_connections: int = Field(10_000, ge=1, description="Open sockets that one web process accepts")
     max_body_bytes: int = Field(262_144, ge=1024, description="Largest request body or socket message")
     max_frame_bytes: int = Field(

@@ -41,7 +41,7 @@ class LimitSettings(BaseModel):
     address_read_limit: Rates = Field("6000/minute", description="REST reads and pages from one address")
     address_write_limit: Rates = Field("1200/minute", description="REST writes from one address")
     limit_settle: float = Field(
-        0.1, gt=0, le=10, description="How often counts of connections and messages are written to Redis"
+        0.1, gt=0, le=10, description="How often counts of connections and messages go to Redis"
     )
     connect_limit: Rates = Field("1000/minute", description="New connections from one address")
     user_connect_limit: Rates = Field("300/minute", description="New connections of one user or token")
@@ -75,11 +75,9 @@ class LimitSettings(BaseModel):
         16_384, ge=1024, description="Largest socket frame or message of a client that has joined no namespace"
     )
     partial_bytes: int = Field(
-        67_108_864, ge=65_536, description="Bytes of incomplete websocket messages in each web process"
+        67_108_864, ge=65_536, description="Incomplete websocket messages in each web process, in bytes"
     )
-    connection_lease: float = Field(
-        15, ge=1, le=3600, description="How long the connections of a silent web process still count"
-    )
+    connection_lease: float = Field(15, ge=1, le=3600, description="How long connections of a silent web process count")
     login_limit: Rates = Field("5/minute;20/hour", description="Tries to sign in with one name from one address")
     login_name_limit: Rates = Field("100/hour", description="Tries to sign in with one name from anywhere")
     login_address_limit: Rates = Field("20/minute;200/hour", description="Tries to sign in from one address")

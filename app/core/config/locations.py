@@ -27,9 +27,7 @@ class LocationSettings(BaseModel):
     database_url: str | None = basic(None, description="sqlite:///… or postgresql://…; embedded SQLite when unset")
     redis_url: str | None = basic(None, description="redis://…, rediss://… or unix://…; embedded server when unset")
     broker_url: str | None = basic(None, description="Celery broker: redis://… or amqp://…; the Redis above when unset")
-    channel_prefix: str = Field(
-        "swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of Redis channels"
-    )
+    channel_prefix: str = Field("swallowtail", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Prefix of channels")
     deployment: str = Field(
         "",
         pattern=r"^[A-Za-z0-9]{0,32}$",

@@ -25,9 +25,7 @@ class PrivacySettings(BaseModel):
         0.0, ge=0, description="Days, rounded up to whole ones (UTC), that audit entries are kept; 0 for ever"
     )
     prune_interval: float = Field(60.0, gt=0, description="How often expired rows are deleted")
-    prune_batch: int = Field(
-        500, ge=1, le=5000, description="Events, tasks, tokens or audit entries deleted in one transaction"
-    )
+    prune_batch: int = Field(500, ge=1, le=5000, description="Events, tasks, tokens or audit entries in one deletion")
     prune_floor: float = Field(60.0, ge=0, description="Age below which no event is pruned")
 
     # Redaction and encryption
@@ -37,9 +35,7 @@ class PrivacySettings(BaseModel):
         description="Fields, comma separated, whose values are redacted at any depth of any payload; an instance's "
         "policy may name more",
     )
-    hide_emails: bool = Field(
-        False, description="Whether e-mail addresses are redacted; an instance's policy overrides it"
-    )
+    hide_emails: bool = Field(False, description="Whether e-mail addresses are redacted; instance policies override it")
     max_hidden_values: int = Field(
         100,
         ge=0,

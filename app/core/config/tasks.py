@@ -15,15 +15,11 @@ class TaskSettings(BaseModel):
     # Tasks
     lease_seconds: float = Field(15.0, gt=0, description="How long a run holds its task without a heartbeat")
     heartbeat_seconds: float = Field(1.0, gt=0, description="How often a run extends its lease and checks for a cancel")
-    cancel_grace: float = Field(
-        10.0, ge=0, description="How long a cancelled run may continue before it is interrupted"
-    )
+    cancel_grace: float = Field(10.0, ge=0, description="How long a cancelled run may continue before its interruption")
     shutdown_grace: float = Field(
         5.0, ge=0, description="How long a step may continue once its worker stops, before the step is interrupted"
     )
-    sweep_interval: float = Field(
-        1.0, gt=0, description="How often the sweeper finds lost messages, lost leases and expired tasks"
-    )
+    sweep_interval: float = Field(1.0, gt=0, description="How often lost messages, leases and expired tasks are found")
     resend_idle: float = Field(
         3.0, gt=0, description="When an unclaimed wake-up message is sent again if the broker's queue is empty"
     )
@@ -38,15 +34,13 @@ class TaskSettings(BaseModel):
         3600.0, ge=0, description="Longest pause before the next try that an error may request (`Retry-After`)"
     )
     soft_time_limit: float = Field(
-        600.0, gt=0, description="When a run is asked to stop, unless its agent sets its own limit"
+        600.0, gt=0, description="When a run is asked to stop, unless its agent sets a limit"
     )
-    hard_time_limit: float = Field(660.0, gt=0, description="When a run is killed, unless its agent sets its own limit")
+    hard_time_limit: float = Field(660.0, gt=0, description="When a run is killed, unless its agent sets a limit")
     max_output_bytes: int = Field(
-        1_048_576, ge=1024, description="Largest output of a step or result of a task, as JSON"
+        1_048_576, ge=1024, description="Largest output of a step or result of a task, in JSON"
     )
-    kind_patience: float = Field(
-        600.0, ge=0, description="How long a task waits for a worker that knows its kind before it fails"
-    )
+    kind_patience: float = Field(600.0, ge=0, description="How long a task waits for a worker that knows its kind")
     announce_interval: float = Field(
         5.0, gt=0, description="How often a worker announces itself and its kinds; six misses mark it as lost"
     )
@@ -56,9 +50,7 @@ class TaskSettings(BaseModel):
     catch_up_after: float = Field(
         60.0, gt=0, description="How late a slot may be when beat first sees it before it counts as missed"
     )
-    max_catch_up: int = Field(
-        100, ge=1, description="Most missed slots that a schedule with catch-up `all` fires afterwards"
-    )
+    max_catch_up: int = Field(100, ge=1, description="Most missed slots that catch-up `all` fires afterwards")
 
     @field_validator("heartbeat_seconds")
     @classmethod

@@ -99,23 +99,22 @@ def prune(
     `policy` is that of `read_policy` by default. `may_continue` is asked between two transactions. Raises NotFound,
     Unauthenticated, Forbidden and Unavailable.
     """
-    events = tasks = 0
+    counts = {"events": 0, "tasks": 0}
     with context.db.read() as session:
         head, policy = _begin(session, context, instance_id, policy)
     least = head.min_seq
-    for batch in (_prune_events, _prune_tasks):
+    for kind, batch in (("events", _prune_events), ("tasks", _prune_tasks)):
         is_full = True
-        while is_full and (not (events or tasks) or may_continue()):
-            is_first = not (events or tasks)
-            done, reached = _transact(context, batch, instance_id, policy, is_first)
+        while is_full and (not any(counts.values()) or may_continue()):
+            done, reached = _transact(context, batch, instance_id, policy, not any(counts.values()))
             is_full = done >= context.settings.prune_batch
             least = max(least, reached)
-            events, tasks = (events + done, tasks) if batch is _prune_events else (events, tasks + done)
-            PRUNED.labels("events" if batch is _prune_events else "tasks").inc(done)
+            counts[kind] += done
+            PRUNED.labels(kind).inc(done)
             if is_full:
                 # Other threads may write now.
                 time.sleep(0)
-    return Pruned(events, tasks, least)
+    return Pruned(**counts, min_seq=least)
 
 
 def delete_in_batches(kind: str, size: int, delete_batch: Callable[[], int], may_continue: Callable[[], bool]) -> int:
