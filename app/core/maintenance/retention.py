@@ -141,8 +141,8 @@ def prune_due(context: CallContext, may_continue: Callable[[], bool]) -> int:
             break
         with context.db.read() as session:
             policy = read_policy(session, context.settings, instance_id)
-            is_due = _is_due(session, instance_id, policy)
-        if is_due:
+            has_expired = is_due(session, instance_id, policy)
+        if has_expired:
             done = prune(context, instance_id, policy, may_continue=may_continue)
             deleted += done.events + done.tasks
     return deleted
@@ -157,7 +157,8 @@ def _is_configured(context: CallContext) -> bool:
         return session.scalar(own.limit(1)) is not None
 
 
-def _is_due(session: Session, instance_id: str, policy: Policy) -> bool:
+def is_due(session: Session, instance_id: str, policy: Policy) -> bool:
+    """Return whether an instance has events or tasks that it no longer keeps."""
     head = read_head(session, instance_id)
     if head is None:
         return False

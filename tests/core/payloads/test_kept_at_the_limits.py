@@ -9,7 +9,7 @@ import pytest
 
 from swallowtail.app.core.events import now, to_json
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
-from swallowtail.app.core.payload_redaction.kept_values import told_by
+from swallowtail.app.core.payload_redaction.kept_values import shown_value
 from swallowtail.app.core.queries.rows import read_schedule, read_task
 from swallowtail.app.core.services.schedule_firing import fire_due
 from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
@@ -63,7 +63,7 @@ def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_show
         shown = read_task(session, task_id)
         assert [shown["input"], shown["result"], *read_outputs(session, task_id)] == [SHOWN[limit]] * 3
         kept = session.get_one(Task, task_id)
-        assert [told_by(kept.input_shown, None), told_by(kept.result_shown, None)] == [SHOWN[limit]] * 2
+        assert [shown_value(kept.input_shown, None), shown_value(kept.result_shown, None)] == [SHOWN[limit]] * 2
     redacted = [event.data.get(name) for event in domain.log() for name in ("output", "result")]
     assert list(filter(None, redacted)) == [SHOWN[limit]] * 2
     assert domain.log() == domain.announced
