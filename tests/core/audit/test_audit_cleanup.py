@@ -22,7 +22,7 @@ from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.tables.system import Duty
 from tests.core.audit.test_audit_log import ANN, entry_hash
 from tests.core.domain import Domain
-from tests.core.maintenance.test_retention import head
+from tests.core.maintenance.retained_log import head
 from tests.harness.waiting import wait_until
 
 NewDomain = Callable[..., Domain]
