@@ -22,7 +22,7 @@ from tests.core.domain import ERROR, LOST, Domain, read_outputs
 from tests.core.log_oracle import story
 
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([number]) * 32).decode()}" for name, number in (("old", 1), ("new", 2)))
-MISSING = "sealed with the key 'old', which is not in SWALLOWTAIL_ENCRYPTION_KEYS"
+MISSING = "encrypted with the key 'old', which is not in SWALLOWTAIL_ENCRYPTION_KEYS"
 UNTOLD = {"progress": None, "message": None, "timestamp": None}
 UNTOLD_STEP = dict.fromkeys(("step_id", "agent", "action", "status", "output", "started_at", "completed_at"))
 DAMAGES = ["'{\"n\": '", "''", "X'FF00'", "CAST(X'FFFE' AS TEXT)"]
