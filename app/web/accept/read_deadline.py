@@ -55,9 +55,6 @@ class ReadDeadlines:
         self._shed: set[Any] = set()
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._due)
-
     @property
     def shed_count(self) -> int:
         """How many connections were shed and are not closed yet."""

@@ -34,9 +34,6 @@ class ConnectTimeouts:
         self._stopping = False
         self._server.eio.on("connect", self._open)
 
-    def __len__(self) -> int:
-        return len(self._deadlines)
-
     def start(self, eio_sid: str) -> None:
         """Start the timeout of a connection."""
         with self._lock:

@@ -40,11 +40,6 @@ class RedisCounts:
         self._client: redis.Redis | None = None
         self._strategies: dict[Strategy, strategies.RateLimiter] = {}
 
-    @property
-    def is_unavailable(self) -> bool:
-        """Whether the latest call of Redis failed."""
-        return self._breaker.has_failed
-
     def hit(self, rate: RateLimitItem, key: str, *, exact: bool) -> float:
         """Count one use. Returns 0, also when Redis is unavailable, or after how many seconds to try again.
 

@@ -30,9 +30,6 @@ class TokenBucket:
         #: Tokens, and when they were counted; the least recently used key comes first.
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._levels)
-
     def acquire(self, key: str) -> float:
         """Take one token. Returns 0, or after how many seconds there will be one."""
         with self._lock:

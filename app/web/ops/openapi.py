@@ -25,8 +25,6 @@ A list is `{items, next_cursor}`: send `next_cursor` as `cursor` until it is nul
 `{task, seq, epoch}`: a client that has received event number `seq` has seen its effect. \
 Timestamps are RFC 3339 in UTC. Errors are problem details (RFC 9457)."""
 
-_TASK = "0b7a2c9e-53f4-4c0e-9d5e-2f1f6f0a6a11"
-
 
 def _describe_id(noun: str, example: str) -> Node:
     return {"description": f"Id of the {noun}", "schema": {"type": "string", "format": "uuid"}, "example": example}
@@ -42,7 +40,7 @@ _IN_PATHS: dict[str, Node] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
         "example": "demo",
     },
-    "task_id": _describe_id("task", _TASK),
+    "task_id": _describe_id("task", "0b7a2c9e-53f4-4c0e-9d5e-2f1f6f0a6a11"),
     "step_id": _describe_id("step", "51c0f9b6-3f0e-5a57-9f0e-6a7f2f1c9d11"),
     "schedule_id": _describe_id("schedule", "6f1d7a52-8a0b-4f37-9a63-1f4a52c7c9d0"),
     "user_name": _describe_name("Name of the user", "ann"),

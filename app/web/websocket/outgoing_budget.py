@@ -49,9 +49,6 @@ class OutgoingBudget:
         self._receivers: dict[SlowReceiver, None] = {}
         self._lock = threading.RLock()
 
-    def __len__(self) -> int:
-        return len(self._receivers)
-
     def add(self, piece: Queued) -> None:
         """Count a piece that a connection waits to send."""
         whole = _whole(piece)

@@ -83,7 +83,7 @@ def test_a_request_with_an_incomplete_body_is_shed(scene: Scene) -> None:
     assert scene.deadlines.shed_count == 1
     scene.go.set()
     scene.read()
-    wait_until(lambda: not len(scene.deadlines), "it is over")
+    wait_until(lambda: not scene.deadlines._due, "it is over")
 
 
 def test_bytes_after_an_answered_request_keep_no_connection(scene: Scene) -> None:
@@ -92,7 +92,7 @@ def test_bytes_after_an_answered_request_keep_no_connection(scene: Scene) -> Non
     scene.client.sendall(b"more")
     scene.go.set()
     assert scene.read().endswith(b"nothing")
-    wait_until(lambda: not len(scene.deadlines), "it has been closed, though its client has not closed it")
+    wait_until(lambda: not scene.deadlines._due, "it has been closed, though its client has not closed it")
 
 
 class WritingHandler:

@@ -73,14 +73,14 @@ def test_connections_that_join_no_namespace_are_closed(server: FakeServer, clock
     clock[0] += 5
     server.open("late", {})
     timeouts.close_due(clock[0] + 4)
-    assert len(timeouts) == 4
+    assert len(timeouts._deadlines) == 4
     timeouts.close_due(clock[0] + 6)
     assert {name: connection.closed for name, connection in server.connections.items()} == {
         "outside": True,
         "inside": False,
         "late": False,
     }
-    assert len(timeouts) == 1
+    assert len(timeouts._deadlines) == 1
     assert len(server.tasks) == 1
 
 
@@ -96,7 +96,7 @@ def test_a_client_that_leaves_the_namespace_gets_the_same_timeout(server: FakeSe
     assert [connection.closed for connection in server.connections.values()] == [False]
     timeouts.close_due(clock[0] + 10)
     assert [connection.closed for connection in server.connections.values()] == [True]
-    assert len(timeouts) == 0
+    assert len(timeouts._deadlines) == 0
 
 
 def test_an_unknown_namespace_is_refused_with_an_object() -> None:

@@ -67,7 +67,7 @@ def test_the_least_recently_used_keys_are_forgotten(clock: Clock, monkeypatch: p
     bucket = TokenBucket(parse("1/minute"), clock)
     for key in "abcd":
         bucket.acquire(key)
-    assert len(bucket) == 3
+    assert len(bucket._levels) == 3
     assert bucket.acquire("d") > 0
     assert bucket.acquire("a") == 0.0
 

@@ -56,7 +56,7 @@ def test_slow_clients_wait_for_one_object_and_each_gets_its_own_answer(scene: ty
     assert len(SNAPSHOT) <= outgoing.used < len(SNAPSHOT) + 60 * 100
     for number, s in enumerate(slow):
         assert _drain(s) == b"".join(_answer(number))
-    assert (outgoing.used, len(outgoing)) == (0, 0)
+    assert (outgoing.used, len(outgoing._receivers)) == (0, 0)
 
 
 def test_the_rest_of_an_event_is_shared_too(scene: type[Scene]) -> None:
@@ -116,7 +116,7 @@ def test_a_closed_connection_releases_what_waits_for_it(scene: type[Scene]) -> N
     s.connection.enqueue(pack(b"more"))
     assert outgoing.used > len(SNAPSHOT)
     s.connection.abort()
-    assert (outgoing.used, len(outgoing), outgoing._holders) == (0, 0, {})
+    assert (outgoing.used, len(outgoing._receivers), outgoing._holders) == (0, 0, {})
 
 
 def test_a_client_with_too_many_answers_of_its_own_is_closed_and_counted(scene: type[Scene]) -> None:
