@@ -19,7 +19,7 @@ from bench.emit import PAYLOAD
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.database.migrate import migrate
 from swallowtail.app.core.deployment import join
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.tasks import create_instance
 
@@ -170,7 +170,7 @@ class Swallowtail(System):
         for room in range(self.rooms):
             create_instance(runtime, f"Room {room}", f"room-{room}")
             task_id = f"bench-{room}"
-            runtime.ledger.submit(NewTask(f"room-{room}", "bench", "Bench", {}, "", id=task_id))
+            runtime.ledger.submit(CheckedTask(f"room-{room}", "bench", "Bench", {}, "", id=task_id))
             # Ended at once: the task only exists so that events can refer to it.
             runtime.ledger.request_cancel(task_id)
         runtime.close()

@@ -12,7 +12,7 @@ ARROWS = {
     "core.config": "core.errors core.privacy",
     "core.process": "core.errors",
     "core.states": "",
-    "core.schemas": "core.states",
+    "core.schemas": "core.errors core.states",
     "core.validation": "core.config core.errors core.events",
     "core.tables": "core.errors core.events core.privacy core.validation",
     "core.payload_redaction": "core.config core.events core.privacy core.process core.tables",
@@ -108,11 +108,11 @@ ARROWS = {
         "core.security core.services core.validation web.api.schemas web.container web.http web.request"
     ),
     "web.ops": (
-        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api web.api.schemas "
+        "core.database core.errors core.queries core.runtime core.security delivery.hub web.api.schemas "
         "web.container web.http web.request"
     ),
     "web.pages": (
-        "core.audit core.errors core.events core.identity core.queries core.runtime core.security core.services "
+        "core.audit core.call_context core.errors core.events core.identity core.queries core.security core.services "
         "core.states core.validation web.api web.container web.http web.request"
     ),
     "web.factory": (

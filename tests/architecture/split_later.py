@@ -7,7 +7,6 @@ SPLIT_LATER = {
     "tests/core/ledger/test_ledger_machine.py",
     "tests/core/ledger/test_submission.py",
     "tests/core/queries/test_bounded_queries.py",
-    "tests/core/services/test_task_service.py",
     "tests/harness/deployment.py",
     "tests/harness/program.py",
     "tests/identity/test_tokens.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from tests.browser.page_actions import InstancePages
@@ -134,8 +135,8 @@ def test_names_of_instances_and_schedules_are_shown_as_text(payload: str, pages:
     runtime, name = pages.deployment.runtime(), line_of(payload)
     with careful(pages.page):
         instance = pages.instance = task_service.create_instance(runtime, name)["id"]
-        schedule = schedule_service.NewSchedule(instance, name, "echo", {"message": payload}, interval_seconds=86_400)
-        schedule_service.add_schedule(runtime, schedule)
+        schedule = NewSchedule(name=name, kind="echo", input={"message": payload}, interval_seconds=86_400)
+        schedule_service.add_schedule(runtime, instance, schedule)
         pages.page.goto(f"{pages.url}/instances/{instance}/schedules")
         pages.expect_connection("Live")
         expect(pages.page.locator("#schedules strong")).to_have_text(name)

@@ -39,9 +39,9 @@ def nothing_ran(page: Page) -> bool:
 
 def create_token(page: Page, name: str) -> str:
     """Create a token on the page and return its secret."""
-    page.locator("#mint").get_by_label("Name").fill(name)
-    page.locator("#mint [type=submit]").click()
-    shown = page.locator("#minted pre")
+    page.locator("#create-token").get_by_label("Name").fill(name)
+    page.locator("#create-token [type=submit]").click()
+    shown = page.locator("#created-token pre")
     expect(shown).to_have_text(re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$"))
     secret: str = shown.inner_text()
     page.get_by_role("button", name="Done").click()
@@ -167,7 +167,7 @@ def test_a_token_is_minted_for_one_task_and_some_fields(
     pages = open_settings(page, authenticated_deployment, "otto", Role.ADMIN)
     task_id = pages.deployment.submit(pages.instance, "echo", {"message": "x"})
     page.get_by_role("heading", name="Create token").click()
-    form = page.locator("#mint")
+    form = page.locator("#create-token")
     expect(form.get_by_label("Submit tasks")).to_be_visible()
     form.get_by_label("One task").check()
     expect(form.get_by_label("Submit tasks")).to_be_hidden()

@@ -70,9 +70,9 @@ def test_tokens_and_password_on_ones_own_page(
     url = authenticated_deployment.webs[0].url
     page.goto(f"{url}/account")
     sign_in(page, "petra")
-    page.locator("#mint").get_by_label("Name").fill("nightly <b>report</b>")
+    page.locator("#create-token").get_by_label("Name").fill("nightly <b>report</b>")
     page.get_by_role("button", name="Create token").click()
-    expect(page.locator("#minted pre")).to_contain_text("swt_")
+    expect(page.locator("#created-token pre")).to_contain_text("swt_")
     page.reload()
     expect(page.locator("#tokens strong")).to_have_text("nightly <b>report</b>")
     page.get_by_role("button", name="Revoke").click()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
+
+from swallowtail.app.core.services.cron import Timing, slots_between
 
 MINUTE = timedelta(minutes=1)
 
@@ -60,3 +63,8 @@ def _parse(field: str, top: int) -> set[int]:
         low, _, high = ("0", "", str(top - 1)) if span == "*" else span.partition("-")
         found |= set(range(int(low), int(high or low) + 1, int(step or 1)))
     return found
+
+
+def next_slots(timing: Timing, after: datetime, count: int) -> list[datetime]:
+    """Return the next `count` slots, or fewer if there are fewer."""
+    return list(islice(slots_between(timing, after, datetime.max.replace(tzinfo=UTC)), count))

@@ -19,7 +19,7 @@ from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.event_log import Change, read_events
 from swallowtail.app.core.ledger.leases import Seen
 from swallowtail.app.core.ledger.runs import Claim
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.ledger.transitions import lock_task, move
 from swallowtail.app.core.process.worker_thread import OFFLOAD, Offload
 from swallowtail.app.core.queries.rows import list_steps, read_step
@@ -186,10 +186,10 @@ class Domain:
         self.rt.close()
 
 
-def new_task(instance_id: str = "demo", **values: Any) -> NewTask:
+def new_task(instance_id: str = "demo", **values: Any) -> CheckedTask:
     """A submission that has been checked."""
     given = {"kind": "probe", "title": "Probe", "input": {"n": 1}, "fingerprint": "f", "id": str(uuid.uuid4())}
-    return NewTask(instance_id=instance_id, **{**given, **values})
+    return CheckedTask(instance_id=instance_id, **{**given, **values})
 
 
 def compute_by(domain: Domain, offload: Offload) -> None:

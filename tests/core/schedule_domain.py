@@ -18,11 +18,11 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_slots, list_tasks, read_schedule, read_task
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.schemas.schedules import ScheduleView
+from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.schemas.tasks import TaskView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.schedules import add_schedule
 from tests.harness.settings import make_settings
 from tests.harness.tables import create_tables
 
@@ -62,10 +62,10 @@ class Bench:
         register(self.runtime.db, [ECHO])
         task_service.create_instance(self.runtime, "Demo", "demo")
 
-    def add(self, at: str, **fields: Any) -> ScheduleView:
-        """Add a schedule at this moment; a `name` is made up unless given."""
-        wanted = {"instance_id": "demo", "name": "plan", "kind": "echo", "input": {"message": "hello"}, **fields}
-        return add_schedule(self.runtime, NewSchedule(**wanted), at=moment(at))
+    def add(self, at: str, *, instance_id: str = "demo", **fields: Any) -> ScheduleView:
+        """Add a schedule at this moment, by default with the name `plan`."""
+        values = {"name": "plan", "kind": "echo", "input": {"message": "hello"}, **fields}
+        return add_schedule(self.runtime, instance_id, NewSchedule(**values), at=moment(at))
 
     def fire(self, at: str) -> int:
         """Look for due slots at this moment."""

@@ -11,7 +11,7 @@ from swallowtail import signals
 from swallowtail.app.core.config.settings import load_settings
 from swallowtail.app.core.deployment import join
 from swallowtail.app.core.events import EventRecord
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Submit a task to the instance that the argument names."""
     rt = Runtime.build(join(load_settings()), publish=False)
     signals.event_recorded.connect(die, rt.db)
-    rt.ledger.submit(NewTask(sys.argv[1], "echo", "Not published", {}, fingerprint=""))
+    rt.ledger.submit(CheckedTask(sys.argv[1], "echo", "Not published", {}, fingerprint=""))
 
 
 if __name__ == "__main__":

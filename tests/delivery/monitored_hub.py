@@ -15,7 +15,7 @@ from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.ledger.publisher import instance_channel
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.delivery.access_monitor import AccessMonitor, EndReason
@@ -146,5 +146,5 @@ class Process:
 
 def write(rt: Runtime) -> str:
     """Commit one event in the instance `mine`: a new task; its id."""
-    task, _, _ = rt.ledger.submit(NewTask("mine", "echo", "Task", {}, fingerprint=""))
+    task, _, _ = rt.ledger.submit(CheckedTask("mine", "echo", "Task", {}, fingerprint=""))
     return task.id

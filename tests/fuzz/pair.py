@@ -17,7 +17,8 @@ import websocket
 
 from swallowtail.app.core.errors import Unavailable
 from swallowtail.app.core.identity import users
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest, issue_personal
+from swallowtail.app.core.identity.api_tokens import issue_personal
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from tests.conformance.line import Line, Peer, Surprise
 from tests.harness.deployment import Deployment
@@ -58,7 +59,7 @@ class Tenant:
         created = users.create_user(deployment.runtime(), name, "correct horse battery")
         self.actor = Actor("user", created["id"], name, user_id=created["id"])
         acting = deployment.runtime().by(Caller(self.actor, "rest"))
-        self.token = issue_personal(acting, PersonalTokenRequest("test")).secret
+        self.token = issue_personal(acting, NewToken(name="test"))["secret"]
         self.tasks: list[str] = []
         self.schedules: list[str] = []
         self._client = httpx2.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {self.token}"})

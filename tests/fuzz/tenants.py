@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from swallowtail.app.core.events import now
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.tables.auth import Membership
@@ -27,8 +28,8 @@ class Tenants(CallersApp):
         with self.rt.db.write() as session:
             session.execute(update(Instance).where(Instance.id == "other").values(name=f"The {MARKER}"))
         for title in (f"{MARKER} one", f"{MARKER} two"):
-            wanted = task_service.Submission("other", CARD.kind, {"text": f"About the {MARKER}"}, title=title)
-            task_id = task_service.submit(self.rt, wanted).task["id"]
+            wanted = NewTask(kind=CARD.kind, input={"text": f"About the {MARKER}"}, title=title)
+            task_id = task_service.submit(self.rt, "other", wanted).task["id"]
             self.web_app.perform(task_id)
         self.failed = task_id
         self.schedule = self.new_schedule()

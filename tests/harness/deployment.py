@@ -15,6 +15,7 @@ from swallowtail.app.core.deployment import join
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries import rows
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.processes import BeatProcess, WebProcess, WorkerProcess
 from tests.harness.program import Program, clean_environment, make_directory
@@ -140,9 +141,10 @@ class Deployment:
         return task_service.create_instance(self.runtime(), f"{name} {self._instances}")["id"]
 
     def submit(self, instance_id: str, kind: str, payload: object, **more: Any) -> str:
-        """Submit a task by the service; returns its id. `more` goes into the Submission."""
-        submission = task_service.Submission(instance_id=instance_id, kind=kind, input=payload, **more)
-        return task_service.submit(self.runtime(), submission).task["id"]
+        """Submit a task by the service; returns its id. `more` has arguments of `NewTask`, or an `idempotency_key`."""
+        key = more.pop("idempotency_key", None)
+        new = NewTask(kind=kind, input=payload, **more)
+        return task_service.submit(self.runtime(), instance_id, new, idempotency_key=key).task["id"]
 
     def task(self, task_id: str) -> dict[str, Any]:
         """The task as a reader sees it."""

@@ -10,9 +10,9 @@ import pytest
 from swallowtail.app.core.errors import NotSetUp, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.actors import user_actor
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.sessions import open_session, refresh
+from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.signing_keys import SigningKeys
 from tests.identity.bench import PASSWORD, PROVIDER, Bench
 from tests.identity.conftest import NewBench
@@ -46,7 +46,7 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
         lambda: keyless.sign_in("nobody", PASSWORD),
         lambda: open_session(keyless.rt, keyless.tokens, ann),
         lambda: refresh(keyless.rt, keyless.tokens, "sws_x"),
-        lambda: api_tokens.issue_front_end(keyless.rt, keyless.tokens, FrontEndTokenRequest("page", "mine")),
+        lambda: api_tokens.issue_front_end(keyless.rt, keyless.tokens, "mine", NewFrontEndToken(name="page")),
     ]
     for attempt in tries:
         with pytest.raises(NotSetUp, match="SWALLOWTAIL_SECRET_KEY"):
@@ -55,5 +55,5 @@ def test_what_needs_a_key_is_refused_and_nothing_is_stored(keyless: Bench) -> No
 
 
 def test_personal_tokens_work_all_the_same(keyless: Bench) -> None:
-    minted = api_tokens.issue_personal(keyless.by(user_actor(keyless.user())), PersonalTokenRequest("script"))
-    assert Tokens(keyless.rt).read(minted.secret).name == "ann"
+    minted = api_tokens.issue_personal(keyless.by(user_actor(keyless.user())), NewToken(name="script"))
+    assert Tokens(keyless.rt).read(minted["secret"]).name == "ann"

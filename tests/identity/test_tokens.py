@@ -13,14 +13,9 @@ import time_machine
 from sqlalchemy import event, update
 
 from swallowtail.app.core.errors import Unauthenticated
-from swallowtail.app.core.identity.api_tokens import (
-    FrontEndTokenRequest,
-    PersonalTokenRequest,
-    issue_front_end,
-    issue_personal,
-    revoke_own,
-)
+from swallowtail.app.core.identity.api_tokens import issue_front_end, issue_personal, revoke_own
 from swallowtail.app.core.identity.sessions import close_session, refresh
+from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import OPEN, SYSTEM, Actor
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.tables.auth import AccessToken, User
@@ -210,80 +205,80 @@ def test_what_is_no_token_is_refused_and_breaks_nothing(bench: Bench, text: str)
 
 def test_a_personal_token_is_a_secret_of_which_only_the_hash_is_kept(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    minted = issue_personal(bench.by(signed_in.actor), PersonalTokenRequest("ci", lifetime=3600))
-    prefix, _, secret = minted.secret.split("_", 2)
+    minted = issue_personal(bench.by(signed_in.actor), NewToken(name="ci", lifetime=3600))
+    prefix, _, secret = minted["secret"].split("_", 2)
     assert (prefix, len(base64.urlsafe_b64decode(secret + "="))) == ("swt", 32)
     with bench.rt.db.read() as session:
-        row = session.get(AccessToken, minted.view["id"])
+        row = session.get(AccessToken, minted["token"]["id"])
         assert row is not None
         assert secret not in str({column.name: getattr(row, column.name) for column in AccessToken.__table__.columns})
-    actor = bench.tokens.read(minted.secret)
+    actor = bench.tokens.read(minted["secret"])
     assert (actor.kind, actor.name, actor.acts, actor.expires_at) == ("user", "ann", None, START + timedelta(hours=1))
-    refused(bench, minted.secret[:-1] + ("A" if minted.secret[-1] != "A" else "B"), UNUSABLE)
-    refused(bench, minted.secret.replace("swt_", "sws_"), UNUSABLE)
+    refused(bench, minted["secret"][:-1] + ("A" if minted["secret"][-1] != "A" else "B"), UNUSABLE)
+    refused(bench, minted["secret"].replace("swt_", "sws_"), UNUSABLE)
 
 
 def test_a_personal_token_ends_when_it_expires_and_when_it_is_revoked(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
     rt = bench.by(bench.sign_in().actor)
-    brief, revoked = (issue_personal(rt, PersonalTokenRequest(name, lifetime=60)) for name in ("brief", "revoked"))
-    actors = {minted.view["name"]: bench.tokens.read(minted.secret) for minted in (brief, revoked)}
-    revoke_own(rt, revoked.view["id"])
-    refused(bench, revoked.secret, REVOKED)
+    brief, revoked = (issue_personal(rt, NewToken(name=name, lifetime=60)) for name in ("brief", "revoked"))
+    actors = {minted["token"]["name"]: bench.tokens.read(minted["secret"]) for minted in (brief, revoked)}
+    revoke_own(rt, revoked["token"]["id"])
+    refused(bench, revoked["secret"], REVOKED)
     assert bench.tokens.find_ended(actors.values()) == {actors["revoked"]: "revoked"}
     clock.move_to(START + timedelta(seconds=59))
-    assert bench.tokens.read(brief.secret).name == "ann"
+    assert bench.tokens.read(brief["secret"]).name == "ann"
     clock.move_to(START + timedelta(seconds=60))
-    refused(bench, brief.secret, EXPIRED)
+    refused(bench, brief["secret"], EXPIRED)
     assert bench.tokens.find_ended([actors["brief"]]) == {actors["brief"]: "expired"}
 
 
 def test_when_a_personal_token_was_last_used_is_noted_once_a_minute(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
-    minted = issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest("ci"))
+    minted = issue_personal(bench.by(bench.sign_in().actor), NewToken(name="ci"))
 
     def used() -> datetime | None:
         with bench.rt.db.read() as session:
-            row = session.get(AccessToken, minted.view["id"])
+            row = session.get(AccessToken, minted["token"]["id"])
             return row.last_used_at if row else None
 
     noted = []
     for seconds in (0, 30, 59, 60, 119, 121):
         clock.move_to(START + timedelta(seconds=seconds))
-        bench.tokens.read(minted.secret)
+        bench.tokens.read(minted["secret"])
         noted.append(used())
     minutes = [START + timedelta(seconds=seconds) for seconds in (0, 0, 0, 60, 60, 121)]
     assert noted == minutes
 
 
 def test_a_token_is_read_while_the_database_is_locked_for_writing(bench: Bench) -> None:
-    minted = issue_personal(bench.by(bench.sign_in().actor), PersonalTokenRequest("ci"))
+    minted = issue_personal(bench.by(bench.sign_in().actor), NewToken(name="ci"))
     with bench.rt.db.write() as session:
         session.execute(update(User).values(generation=1))
-        assert bench.tokens.read(minted.secret).name == "ann"
+        assert bench.tokens.read(minted["secret"]).name == "ann"
 
 
 def test_a_front_end_is_known_by_its_token_and_ends_with_it_or_with_who_minted_it(
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
-    wish = FrontEndTokenRequest("page", "mine", fields=("status",), lifetime=60)
-    minted = issue_front_end(bench.by(Actor("open", "o", "o")), bench.tokens, wish)
-    actor = bench.tokens.read(minted.secret)
+    new = NewFrontEndToken(name="page", fields=["status"], lifetime=60)
+    minted = issue_front_end(bench.by(Actor("open", "o", "o")), bench.tokens, "mine", new)
+    actor = bench.tokens.read(minted["secret"])
     assert actor == Actor(
         "front_end",
-        minted.view["id"],
+        minted["token"]["id"],
         "page",
-        token_id=minted.view["id"],
+        token_id=minted["token"]["id"],
         acts=frozenset({Act.READ}),
         instance_id="mine",
         fields=frozenset({"status"}),
         expires_at=START + timedelta(seconds=60),
     )
-    refused(bench, forge(minted.secret, header={"typ": "at+jwt"}), UNUSABLE)
+    refused(bench, forge(minted["secret"], header={"typ": "at+jwt"}), UNUSABLE)
     clock.move_to(START + timedelta(seconds=71))
-    refused(bench, minted.secret, EXPIRED)
+    refused(bench, minted["secret"], EXPIRED)
 
 
 def test_many_connections_are_looked_at_with_two_questions(bench: Bench) -> None:
@@ -300,7 +295,7 @@ def test_what_never_was_a_token_of_anybodys_is_told_apart_from_one_that_is_good_
     bench: Bench, clock: time_machine.Traveller
 ) -> None:
     token = bench.sign_in().access_token
-    secret = issue_personal(bench.by(bench.tokens.read(token)), PersonalTokenRequest("ci")).secret
+    secret = issue_personal(bench.by(bench.tokens.read(token)), NewToken(name="ci"))["secret"]
     clock.shift(timedelta(days=900))
     assert [bench.tokens.is_of_ours(one) for one in (token, secret, f"{secret}x")] == [True] * 3
     foreign = sign_token({"sub": "ann"}, KEY, headers={})

@@ -8,9 +8,9 @@ from typing import Any
 import socketio
 
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.members import remove_member, set_member
+from swallowtail.app.core.schemas.identities import CreatedToken, NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import Wire
@@ -39,15 +39,15 @@ class Tenants:
         if role is not None:
             set_member(self.rt, instance_id, name, role)
         actor = Actor("user", view["id"], name, user_id=view["id"])
-        return api_tokens.issue_personal(self.rt.by(Caller(actor, "rest")), PersonalTokenRequest("test")).secret
+        return api_tokens.issue_personal(self.rt.by(Caller(actor, "rest")), NewToken(name="test"))["secret"]
 
     def page(self, instance_id: str, **options: Any) -> str:
         """A front end's token."""
-        return self.mint(instance_id, **options).secret
+        return self.mint(instance_id, **options)["secret"]
 
-    def mint(self, instance_id: str, **options: Any) -> api_tokens.IssuedToken:
+    def mint(self, instance_id: str, **options: Any) -> CreatedToken:
         """A front end's token with its row."""
-        return api_tokens.issue_front_end(self.rt, self.tokens, FrontEndTokenRequest("page", instance_id, **options))
+        return api_tokens.issue_front_end(self.rt, self.tokens, instance_id, NewFrontEndToken(name="page", **options))
 
     def revoke(self, token: str) -> None:
         """Revoke a token of any kind."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 from swallowtail import signals
 from swallowtail.app.core.events import LiveState, StepText, step_id
 from swallowtail.app.core.ledger.runs import Claim
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from tests.harness.deployment import Deployment
 
 
@@ -23,7 +23,7 @@ class Author:
 
     def submit(self) -> str:
         """Store a task; its id."""
-        task, _, _ = self.rt.ledger.submit(NewTask(self.instance_id, "echo", "Told", {}, fingerprint=""))
+        task, _, _ = self.rt.ledger.submit(CheckedTask(self.instance_id, "echo", "Told", {}, fingerprint=""))
         return task.id
 
     def claim(self, task_id: str, attempt: int = 1) -> Claim:

@@ -12,9 +12,9 @@ import pytest
 from swallowtail.app.core.errors import Conflict, SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, user_passwords, users
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.sessions import refresh
 from swallowtail.app.core.maintenance.token_cleanup import delete_spent
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.tables.auth import AccessToken
 from tests.identity.bench import PASSWORD, Bench
@@ -63,8 +63,8 @@ def test_two_superusers_who_unmake_each_other_leave_one(bench: Bench) -> None:
 
 def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     signed_in = bench.sign_in()
-    personal = api_tokens.issue_personal(bench.by(signed_in.actor), PersonalTokenRequest("script"))
-    actors = [signed_in.actor, bench.tokens.read(personal.secret), bench.sign_in("root").actor]
+    personal = api_tokens.issue_personal(bench.by(signed_in.actor), NewToken(name="script"))
+    actors = [signed_in.actor, bench.tokens.read(personal["secret"]), bench.sign_in("root").actor]
     assert bench.tokens.find_ended(actors) == {}
     generation = bench.user().generation
 
@@ -72,7 +72,7 @@ def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
 
     assert bench.user().generation == generation + 1
     assert bench.tokens.find_ended(actors) == {actors[0]: "revoked", actors[1]: "revoked"}
-    for token in (signed_in.access_token, personal.secret):
+    for token in (signed_in.access_token, personal["secret"]):
         with pytest.raises(Unauthenticated):
             bench.tokens.read(token)
     assert bench.sign_in("ann", NEW).actor.name == "ann"

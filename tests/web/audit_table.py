@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from swallowtail.app.core.identity import api_tokens, members, sessions, users
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor, Caller
 from swallowtail.app.core.tables.auth import User
 from swallowtail.app.web.request import current_caller
@@ -97,7 +97,7 @@ def _logout_by_page(callers_app: CallersApp) -> tuple[TestResponse, str]:
 
 def _own_token(callers_app: CallersApp) -> str:
     mine = callers_app.rt.by(Caller(callers_app.actors["viewer"], "system"))
-    return f"/api/v1/tokens/{api_tokens.issue_personal(mine, PersonalTokenRequest('ci')).view['id']}"
+    return f"/api/v1/tokens/{api_tokens.issue_personal(mine, NewToken(name='ci'))['token']['id']}"
 
 
 def _paused(callers_app: CallersApp) -> str:

@@ -16,6 +16,9 @@ from swallowtail.app.core.identity import api_tokens
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.core.ledger.artifacts import keep
 from swallowtail.app.core.ledger.event_log import Change
+from swallowtail.app.core.schemas.identities import NewFrontEndToken
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.actors import ANONYMOUS, Actor
 from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services import schedules as schedule_service
@@ -96,8 +99,8 @@ class CallersApp:
 
     def new_task(self, instance_id: str = "acme") -> str:
         """Submit a task; return its id."""
-        submission = task_service.Submission(instance_id, CARD.kind, {"text": "Hello"})
-        return task_service.submit(self.rt, submission).task["id"]
+        submission = NewTask(kind=CARD.kind, input={"text": "Hello"})
+        return task_service.submit(self.rt, instance_id, submission).task["id"]
 
     def new_user(self) -> str:
         """Create a user; return their name."""
@@ -114,8 +117,8 @@ class CallersApp:
 
     def new_token(self) -> str:
         """Create an API token for `acme`; return its id."""
-        new_token = api_tokens.FrontEndTokenRequest("page", "acme")
-        return api_tokens.issue_front_end(self.rt, self.web_app.web.tokens, new_token).view["id"]
+        new_token = NewFrontEndToken(name="page")
+        return api_tokens.issue_front_end(self.rt, self.web_app.web.tokens, "acme", new_token)["token"]["id"]
 
     def new_failure(self) -> str:
         """Submit a task that fails; return its id."""
@@ -144,10 +147,10 @@ class CallersApp:
 
     def new_schedule(self, instance_id: str = "acme") -> str:
         """Create a schedule; return its id."""
-        schedule = schedule_service.NewSchedule(
-            instance_id, f"S{next(_NUMBERS)}", CARD.kind, {"text": "Hello"}, interval_seconds=60.0
+        schedule = NewSchedule(
+            name=f"S{next(_NUMBERS)}", kind=CARD.kind, input={"text": "Hello"}, interval_seconds=60.0
         )
-        return schedule_service.add_schedule(self.rt, schedule)["id"]
+        return schedule_service.add_schedule(self.rt, instance_id, schedule)["id"]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from swallowtail.app.core.events import EventRecord, LiveState, StepText
 from swallowtail.app.core.ledger.runs import Claim
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.services.tasks import create_instance
 from swallowtail.signals import event_recorded, progressed, text_produced
@@ -38,7 +38,7 @@ class Harness:
 
     def submit(self, kind: str = "test", task_input: Any = None) -> str:
         """Store a task, as a submission does; return its id."""
-        new = NewTask(instance_id="demo", kind=kind, title="Test", input=task_input, fingerprint="")
+        new = CheckedTask(instance_id="demo", kind=kind, title="Test", input=task_input, fingerprint="")
         return str(self.rt.ledger.submit(new)[0].id)
 
     def claim(self, task_id: str, attempt: int = 1) -> Claim:

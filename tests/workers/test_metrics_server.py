@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from prometheus_client import values
 
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest, issue_personal
+from swallowtail.app.core.identity.api_tokens import issue_personal
 from swallowtail.app.core.identity.users import create_user
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.workers import metrics, metrics_server
 from tests.harness.settings import make_settings
@@ -29,7 +30,7 @@ def _runtime(tmp_path: Path, **values: Any) -> Runtime:
 def _mint(runtime: Runtime, name: str, *acts: str, is_superuser: bool = False) -> str:
     view = create_user(runtime, name, "correct horse battery", is_superuser=is_superuser)
     actor = Actor("user", view["id"], name, user_id=view["id"], is_superuser=is_superuser)
-    return issue_personal(runtime.by(Caller(actor, "rest")), PersonalTokenRequest("test", acts or None)).secret
+    return issue_personal(runtime.by(Caller(actor, "rest")), NewToken(name="test", acts=list(acts) or None))["secret"]
 
 
 def _ask(runtime: Runtime, token: str | None = None, path: str = "/metrics") -> tuple[int, dict[str, str], str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,7 +19,7 @@ from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, TooMa
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.schemas.identities import TokenView
+from swallowtail.app.core.schemas.identities import CreatedToken, NewFrontEndToken, NewToken, TokenView
 from swallowtail.app.core.security.field_mask import KEPT, NAMEABLE
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import require, require_outside
@@ -39,37 +38,7 @@ FOR_FRONT_ENDS = frozenset({Act.READ, Act.SUBMIT, Act.CANCEL, Act.RETRY})
 _WITH_A_TASK = frozenset({Act.READ, Act.CANCEL, Act.RETRY})
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A new token. `secret` is shown once and not stored."""
-
-    view: TokenView
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class PersonalTokenRequest:
-    """A personal token to issue. `acts` None: all acts of the user; `lifetime` in seconds, None: the longest."""
-
-    name: str
-    acts: Collection[str] | None = None
-    instance_id: str | None = None
-    lifetime: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FrontEndTokenRequest:
-    """An API token to issue. `fields` None: all of `data`; `lifetime` in seconds, None: the longest."""
-
-    name: str
-    instance_id: str
-    task_id: str | None = None
-    acts: Collection[str] = (Act.READ.value,)
-    fields: Collection[str] | None = None
-    lifetime: float | None = None
-
-
-def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> IssuedToken:
+def issue_personal(runtime: CallContext, request: NewToken) -> CreatedToken:
     """Issue a token with which a program acts as the caller.
 
     Raises:
@@ -101,10 +70,11 @@ def issue_personal(runtime: CallContext, request: PersonalTokenRequest) -> Issue
     secret = make_secret("personal", row.id)
     row.secret_hash = secret.hash
     mine = (AccessToken.kind == "personal", AccessToken.user_id == actor.user_id)
-    return IssuedToken(_store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check), secret.text)
+    view = _store(runtime, row, mine, runtime.settings.personal_tokens, SYSTEM_SCOPE, check)
+    return CreatedToken(token=view, secret=secret.text)
 
 
-def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndTokenRequest) -> IssuedToken:
+def issue_front_end(runtime: CallContext, tokens: Tokens, instance_id: str, request: NewFrontEndToken) -> CreatedToken:
     """Issue a token that shows one instance, or one task, to a front end.
 
     Raises:
@@ -114,7 +84,7 @@ def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndToken
         NotSetUp: there is no key to sign with.
     """
     actor = runtime.caller.actor
-    instance_id = check_instance_id(request.instance_id)
+    instance_id = check_instance_id(instance_id)
     with runtime.db.read() as session:
         require(session, actor, Act.ISSUE_TOKENS, instance_id)
         acts = _check_acts(request.acts, FOR_FRONT_ENDS if request.task_id is None else _WITH_A_TASK)
@@ -133,7 +103,8 @@ def issue_front_end(runtime: CallContext, tokens: Tokens, request: FrontEndToken
     row.expires_at = expires
     signed = tokens.sign_front_end(row, expires)
     theirs = (AccessToken.kind == "front_end", AccessToken.instance_id == instance_id)
-    return IssuedToken(_store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id, check), signed)
+    view = _store(runtime, row, theirs, runtime.settings.front_end_tokens, instance_id, check)
+    return CreatedToken(token=view, secret=signed)
 
 
 def list_own(runtime: CallContext) -> list[TokenView]:
@@ -255,7 +226,7 @@ def _are_good(moment: datetime) -> list[ColumnElement[bool]]:
 
 def _check_acts(wished: Collection[str], possible: frozenset[Act]) -> frozenset[Act]:
     names = {act.value for act in possible}
-    if not wished or not all(isinstance(act, str) and act in names for act in wished):
+    if not wished or not all(act in names for act in wished):
         raise InvalidInput(f"acts must be some of {', '.join(sorted(names))}", field="acts")
     acts = frozenset(Act(act) for act in wished)
     if acts & set(LEAST_ROLE) and Act.READ not in acts:
@@ -264,7 +235,7 @@ def _check_acts(wished: Collection[str], possible: frozenset[Act]) -> frozenset[
 
 
 def _check_fields(wished: Collection[str]) -> list[str]:
-    if not all(isinstance(name, str) and name in NAMEABLE | KEPT for name in wished):
+    if not all(name in NAMEABLE | KEPT for name in wished):
         raise InvalidInput(f"fields must be some of {', '.join(sorted(NAMEABLE))}", field="fields")
     return sorted(set(wished))
 

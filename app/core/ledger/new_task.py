@@ -13,7 +13,7 @@ from swallowtail.app.core.tables.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class NewTask:
+class CheckedTask:
     """A submission that has been checked. Times are moments in UTC, limits seconds.
 
     `shown_input` is what may be shown of the input, if that was computed already.
@@ -33,7 +33,7 @@ class NewTask:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def row_of(new: NewTask, moment: datetime) -> Task:
+def row_of(new: CheckedTask, moment: datetime) -> Task:
     """Return the row of a submission that was made at a moment."""
     return Task(
         id=new.id,

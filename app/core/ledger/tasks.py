@@ -18,7 +18,7 @@ from swallowtail.app.core.errors import Conflict, NotFound
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.ledger.artifacts import separate_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
-from swallowtail.app.core.ledger.new_task import NewTask, row_of
+from swallowtail.app.core.ledger.new_task import CheckedTask, row_of
 from swallowtail.app.core.ledger.transitions import (
     clear_journal,
     enqueue,
@@ -34,7 +34,7 @@ from swallowtail.app.core.states import CLAIMABLE, RETRYABLE, TERMINAL, TaskStat
 from swallowtail.app.core.tables.tasks import IS_UNCLAIMED, Outbox, Task
 from swallowtail.app.core.tables.unreadable import alone
 
-__all__ = ["NewTask", "TaskWriter"]
+__all__ = ["CheckedTask", "TaskWriter"]
 
 
 class TaskWriter:
@@ -44,7 +44,7 @@ class TaskWriter:
         self._unit = unit
         self._settings = settings
 
-    def submit(self, new: NewTask) -> tuple[Task, list[EventRecord], bool]:
+    def submit(self, new: CheckedTask) -> tuple[Task, list[EventRecord], bool]:
         """Store a task in a transaction of its own; see `add_task`. The last item says whether it is new."""
         (task, created), events = self._unit.commit(lambda change: self.add_task(change, new))
         return task, events, created
@@ -57,7 +57,7 @@ class TaskWriter:
         """Retry a task in a transaction of its own; see `retry_task`."""
         return self._unit.commit(lambda change: self.retry_task(change, task_id, from_step))
 
-    def add_task(self, change: Change, new: NewTask) -> tuple[Task, bool]:
+    def add_task(self, change: Change, new: CheckedTask) -> tuple[Task, bool]:
         """Store a task and the outbox entry of its first attempt; return it and whether it is new.
 
         Raises:
@@ -88,7 +88,7 @@ class TaskWriter:
         change.audit(task.instance_id, Act.SUBMIT, "task", task.id, {"kind": task.kind, "title": task.title})
         return task, True
 
-    def _find_known(self, change: Change, new: NewTask) -> Task | None:
+    def _find_known(self, change: Change, new: CheckedTask) -> Task | None:
         same = Task.id == new.id
         if new.idempotency_key is not None:
             same |= (Task.instance_id == new.instance_id) & (Task.idempotency_key == new.idempotency_key)

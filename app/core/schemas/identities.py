@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from swallowtail.app.core.schemas.fields import Schema, Timestamp, Uuid
+from swallowtail.app.core.schemas.requests import RequestBody
 
 
 class UserView(Schema):
@@ -31,6 +32,34 @@ class MemberView(Schema):
     created_at: Annotated[Timestamp, Field(description="When they became a member")]
 
 
+class NewToken(RequestBody):
+    """A personal token to create."""
+
+    name: str
+    """Name; 1 to 200 characters"""
+    acts: list[str] | None = None
+    """Permissions, such as `instance.read`; all permissions of the user if absent"""
+    instance_id: str | None = None
+    """The only instance that it can access; all if absent"""
+    lifetime: float | None = None
+    """Lifetime in seconds; `SWALLOWTAIL_PERSONAL_TOKEN_DAYS` if absent"""
+
+
+class NewFrontEndToken(RequestBody):
+    """An API token for an instance's front end to create."""
+
+    name: str
+    """Name; 1 to 200 characters"""
+    task_id: str | None = None
+    """The only task that it can access; all if absent"""
+    acts: list[str] = Field(default_factory=lambda: ["instance.read"])
+    """Permissions: `instance.read`, and optionally `task.submit`, `task.cancel` and `task.retry`"""
+    fields: list[str] | None = None
+    """Fields of tasks, steps and events that it shows; all if absent. Statuses, numbers and times are always shown"""
+    lifetime: float | None = None
+    """Lifetime in seconds; `SWALLOWTAIL_FRONT_END_TOKEN_HOURS` at most, and if absent"""
+
+
 class TokenView(Schema):
     """A token, without its secret."""
 
@@ -48,6 +77,13 @@ class TokenView(Schema):
     revoked_at: Annotated[Timestamp | None, Field(description="When it was revoked")]
     last_used_at: Annotated[Timestamp | None, Field(description="When it was last used, to the minute")]
     created_at: Annotated[Timestamp, Field(description="When it was created")]
+
+
+class CreatedToken(Schema):
+    """A new token with its secret, which is shown only once and not stored."""
+
+    token: Annotated[TokenView, Field(description="Token")]
+    secret: Annotated[str, Field(description="Secret, sent as `Authorization: Bearer …`")]
 
 
 class AuditEntryView(Schema):

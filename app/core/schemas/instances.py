@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from swallowtail.app.core.schemas.fields import InstanceId, Schema, Timestamp
+from swallowtail.app.core.schemas.requests import RequestBody
 
 
 class InstanceView(Schema):
@@ -17,6 +18,26 @@ class InstanceView(Schema):
     epoch: Annotated[str, Field(description="Id of the current log; a new one means that event numbers start again")]
     seq: Annotated[int, Field(description="Number of the latest event")]
     created_at: Annotated[Timestamp, Field(description="When it was created")]
+
+
+class DeletedRows(Schema):
+    """Number of deleted objects."""
+
+    tasks: Annotated[int, Field(description="Tasks, with their steps and artifacts")]
+    events: Annotated[int, Field(description="Events")]
+
+
+class NewPolicy(RequestBody):
+    """Retention and redaction rules to set; null or absent means the server's setting."""
+
+    event_days: float | None = None
+    """Days that events are kept; 0 means forever"""
+    task_days: float | None = None
+    """Days that finished tasks are kept, and the most for events; 0 means forever"""
+    secret_fields: list[str] | None = None
+    """Names of fields to hide, at any depth, in any spelling"""
+    hide_emails: bool | None = None
+    """Whether e-mail addresses are hidden"""
 
 
 class PolicyView(Schema):

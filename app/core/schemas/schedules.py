@@ -1,12 +1,36 @@
-"""Schemas of schedules and their slots."""
+"""Schemas of schedules and their slots, and of a schedule to add."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from swallowtail.app.core.schemas.fields import AnyJson, InstanceId, Schema, Timestamp, Uuid
+from swallowtail.app.core.schemas.requests import RequestBody, Time
+
+
+class NewSchedule(RequestBody):
+    """A schedule to add: exactly one of `cron`, `interval_seconds` and `run_at`."""
+
+    name: str
+    """Name, unique in its instance; 1 to 200 characters"""
+    kind: str
+    """Kind of agent to run"""
+    input: AnyJson = None
+    """Input of each task"""
+    cron: str | None = None
+    """Five fields: minute, hour, day, month, weekday"""
+    timezone: str = "UTC"
+    """IANA name of the time zone of `cron`"""
+    interval_seconds: float | None = None
+    """Seconds from one slot to the next"""
+    run_at: Time | None = None
+    """Time of a single run, RFC 3339 with an offset"""
+    catch_up: Literal["skip", "latest", "all"] = "latest"
+    """Which missed slots are submitted later"""
+    overlap: Literal["allow", "skip"] = "allow"
+    """What happens to a slot while the previous task still runs"""
 
 
 class ScheduleSummary(Schema):

@@ -1,4 +1,4 @@
-"""Schemas of tasks, steps, events and snapshots."""
+"""Schemas of tasks, steps, events and snapshots, and of a task to submit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
 from swallowtail.app.core.schemas.fields import AnyJson, InstanceId, Schema, Timestamp, Uuid
+from swallowtail.app.core.schemas.requests import RequestBody
 from swallowtail.app.core.states import StepStatus, TaskStatus
 
 _TaskStatus = Annotated[str, WithJsonSchema({"type": "string", "enum": [status.value for status in TaskStatus]})]
 _StepStatus = Annotated[str, WithJsonSchema({"type": "string", "enum": [status.value for status in StepStatus]})]
 
 _HIDDEN = "null if the caller's token does not show it"
+
+
+class NewTask(RequestBody):
+    """A task to submit."""
+
+    kind: str
+    """Kind of agent that performs it; `/agents` lists them"""
+    input: AnyJson = None
+    """Input of the agent; the agent's card has the JSON Schema"""
+    title: str | None = None
+    """Display name; the agent's title if absent"""
+    expires_in: float | None = None
+    """Seconds in which a worker must start it; it becomes EXPIRED afterwards"""
 
 
 @with_config(ConfigDict(extra="allow"))

@@ -1,13 +1,13 @@
-"""Computes the slots of a schedule from its cron expression, interval or single moment.
+"""Computes the slots of a schedule from its cron expression, interval or single time.
 
-Pure arithmetic on moments, without clock or database. docs/schedules.md says the same for users.
+Pure functions without clock or database. docs/schedules.md describes the rules for users.
 
-A cron expression names times on a wall clock, and a wall clock has gaps and folds when it is changed. What holds then:
+A cron expression names times on a wall clock, which skips times (a gap) or repeats times (a fold) when it is changed:
 
-* an expression that allows every hour (`*/10 * * * *`) follows the time that passes: it fires whenever the wall clock
-  shows a matching time, so it goes on through a fold and does not stop for a gap;
-* any other (`30 2 * * *`) fires once for each matching time: one that a gap swallows fires at the first moment after
-  the gap (several of them: once), one that a fold repeats fires at its first occurrence.
+* an expression that allows every hour (`*/10 * * * *`) fires whenever the wall clock shows a matching time, so also
+  during both passes of a fold;
+* any other expression (`30 2 * * *`) fires once for each matching time: in a gap, at the first moment after the gap
+  (once for several times), and in a fold, at the first pass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -26,7 +25,7 @@ from swallowtail.app.core.errors import InvalidInput
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
-#: No zone changes its clock twice within this span.
+#: No zone changes its clock twice within this time.
 _PROBE = timedelta(days=1)
 _FIELDS = 5
 _HOURS = frozenset(range(24))
@@ -36,7 +35,7 @@ _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _RANGE = re.compile(
     rf"(?<![\w-])({'|'.join(_DAYS)}|[0-7])-({'|'.join(_DAYS)}|[0-7])(?:/([0-9]{{1,2}}))?(?![\w#-])", re.IGNORECASE
 )
-#: A range of one, with a step; the library takes it for all from there on.
+#: A range of one value with a step, which the library would extend to the end of the field.
 _ALONE = re.compile(r"(?<![\w-])(\w+)-\1/[1-9][0-9]?(?![\w-])", re.IGNORECASE)
 
 
@@ -50,7 +49,7 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """`anchor + n * every` for n = 1, 2, …: reckoned from the anchor each time, so that nothing adds up."""
+    """`anchor + n * every` for n = 1, 2, …, so that errors do not accumulate."""
 
     every: timedelta
     anchor: datetime
@@ -58,7 +57,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """One moment."""
+    """One single time."""
 
     at: datetime
 
@@ -67,11 +66,7 @@ Timing = Cron | Interval | Once
 
 
 def check_cron(expression: str) -> str:
-    """Return `expression` with single spaces if it is a cron expression that can be due.
-
-    Raises:
-        InvalidInput: the field is `cron`.
-    """
+    """Return a valid cron expression with single spaces. Raises InvalidInput."""
     fields = expression.split()
     if len(fields) != _FIELDS:
         raise InvalidInput("cron must have five fields: minute, hour, day, month, weekday", field="cron")
@@ -86,13 +81,9 @@ def check_cron(expression: str) -> str:
 
 
 def check_zone(name: str) -> str:
-    """Return `name` if it is the IANA name of a time zone.
-
-    Raises:
-        InvalidInput: the field is `timezone`.
-    """
+    """Return `name` if it is the IANA name of a time zone. Raises InvalidInput."""
     try:
-        # `localtime` is a file of the machine, not a zone that another machine would know.
+        # `localtime` is a file that differs between machines.
         if name and name != "localtime":
             ZoneInfo(name)
             return name
@@ -102,7 +93,7 @@ def check_zone(name: str) -> str:
 
 
 def next_slot(timing: Timing, after: datetime) -> datetime | None:
-    """Return the first slot later than `after`, in UTC, or None when there is none to come."""
+    """Return the first slot after `after`, in UTC; None if there is none."""
     if isinstance(timing, Once):
         return timing.at.astimezone(UTC) if timing.at > after else None
     if isinstance(timing, Interval):
@@ -115,7 +106,7 @@ def next_slot(timing: Timing, after: datetime) -> datetime | None:
 
 
 def slots_between(timing: Timing, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Give every slot with `after` < slot ≤ `until`, in order, in UTC."""
+    """Yield every slot with `after` < slot ≤ `until`, in order, in UTC."""
     slot = next_slot(timing, after)
     while slot is not None and slot <= until:
         yield slot
@@ -123,7 +114,7 @@ def slots_between(timing: Timing, after: datetime, until: datetime) -> Iterator[
 
 
 def latest_slots(timing: Timing, after: datetime, until: datetime, most: int) -> list[datetime]:
-    """Return the last `most` slots of `slots_between`, in order, without walking through a long absence."""
+    """Return the last `most` slots of `slots_between`, in order, without computing all slots of a long time."""
     span = most * timing.every if isinstance(timing, Interval) else timedelta(minutes=most)
     while True:
         start = max(after, until - span)
@@ -133,25 +124,21 @@ def latest_slots(timing: Timing, after: datetime, until: datetime, most: int) ->
         span *= 4
 
 
-def preview(timing: Timing, after: datetime, count: int) -> list[datetime]:
-    """Return the next `count` slots later than `after`; fewer when there are fewer."""
-    return list(islice(slots_between(timing, after, datetime.max.replace(tzinfo=UTC)), count))
-
-
 def _next_on_wall(expression: str, zone: ZoneInfo, after: datetime) -> datetime | None:
-    """Each matching wall time once. In the second pass of a fold, times that have been come up again: passed by."""
+    """Return the next slot of an expression that fires once for each matching time."""
     wall: datetime | None = after.astimezone(zone).replace(tzinfo=None)
     while wall is not None:
         wall = _next_wall(expression, wall)
         if wall is not None:
             moment = _first_moment(wall, zone)
+            # In the second pass of a fold, matching times belong to the first pass.
             if moment > after:
                 return moment
     return None
 
 
 def _next_while_passing(expression: str, zone: ZoneInfo, after: datetime) -> datetime | None:
-    """Each moment at which the wall clock shows a matching time: stretch by stretch between changes of the clock."""
+    """Return the next moment at which the wall clock shows a matching time, from one clock change to the next."""
     start = after.astimezone(UTC).replace(microsecond=0) + _SECOND
     while True:
         offset = _offset(start, zone)
@@ -166,17 +153,17 @@ def _next_while_passing(expression: str, zone: ZoneInfo, after: datetime) -> dat
 
 
 def _first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment at which a clock in `zone` shows `wall`, or that comes after the gap that swallows it."""
+    """Return the first moment at which a clock in `zone` shows `wall`, or the first moment after the gap around it."""
     moment = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) == wall:
         return moment
-    # In a gap, fold=0 reckons with the offset from before it, which lands after it: the change lies in between.
+    # In a gap, fold=0 uses the offset before the gap, so that `moment` is after it: the change lies in between.
     change = _next_change(zone, moment - _PROBE, moment)
     return moment if change is None else change
 
 
 def _next_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
-    """The first moment in (start, end] from which `zone` has another offset than before; to the second."""
+    """Return the first moment in (start, end] at which the offset of `zone` changes, to the second."""
     here, offset = start, _offset(start, zone)
     while here < end:
         ahead = min(here + _PROBE, end)
@@ -201,13 +188,13 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def _next_wall(expression: str, after: datetime) -> datetime | None:
-    """The next matching time on a wall clock that is never changed; both naive."""
+    """Return the next matching time on a wall clock that is never changed; both are naive."""
     wall: datetime | None = next(CronSim(_turn_week(expression), after), None)
     return wall
 
 
 def _check_steps(fields: list[str]) -> None:
-    """Refuse a step that leaves its field at once: `*/90` minutes is no hour and a half, but every full hour."""
+    """Refuse a step that is larger than its field: `*/90` minutes would be every hour, not every hour and a half."""
     for text, (name, most) in zip(fields, _LARGEST.items(), strict=True):
         for part in text.split(","):
             _, slash, step = part.partition("/")
@@ -217,20 +204,17 @@ def _check_steps(fields: list[str]) -> None:
 
 @lru_cache(maxsize=1024)
 def _turn_week(expression: str) -> str:
-    """Return the expression with ranges over the end of the week as lists: `FRI-MON`, and `MON-SUN`, since SUN is 0.
-
-    A range of one, `5-5/2`, is that one.
-    """
+    """Return the expression with ranges over the end of the week (`FRI-MON`) as lists, and `5-5/2` as `5`."""
     *others, weekdays = _ALONE.sub(r"\1", expression).split(" ")
     return " ".join([*others, _RANGE.sub(_list_days, weekdays)])
 
 
-def _list_days(found: re.Match[str]) -> str:
-    first, last = (_DAYS.index(day.upper()) if day.isalpha() else int(day) for day in found.group(1, 2))
+def _list_days(match: re.Match[str]) -> str:
+    first, last = (_DAYS.index(day.upper()) if day.isalpha() else int(day) for day in match.group(1, 2))
     if first <= last:
-        return found[0]
-    step = int(found[3] or 1)
-    return ",".join(str(day % 7) for day in range(first, last + 8, step)) if step else found[0]
+        return match[0]
+    step = int(match[3] or 1)
+    return ",".join(str(day % 7) for day in range(first, last + 8, step)) if step else match[0]
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
-"""Follows an instance, or one task of it, from a program: yields every event once and in order, as the CLI shows them.
+"""Follows the events of an instance, or of one task: yields every event once and in order, for the command line.
 
-The numbers in the database are the truth. Redis messages say when to look, and carry live progress; without Redis the log
-is read every `head_check`, and only live progress is missed.
+Events are read from the database. Redis messages announce them and carry live progress; without Redis the log is read
+every `head_check` seconds, and only live progress is lost.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The numbers do not continue from the cursor, as in the protocol's `reset`."""
+    """The log does not continue from the cursor, as in the protocol's `reset`."""
 
     instance_id: str
     reason: Literal["epoch", "too_old"]
@@ -65,38 +65,37 @@ class _Page:
 class Follower:
     """Yields the events of an instance, or of one task, with numbers above `after`.
 
-    `after` None means all that is stored. Following one task ends with the task; `task` is then its last state.
+    `after` None means all stored events. Following one task ends when the task ends; `task` is then its last state.
     """
 
     def __init__(
-        self, runtime: CallContext, instance_id: str, *, after: int | None = None, task_id: str | None = None
+        self, context: CallContext, instance_id: str, *, after: int | None = None, task_id: str | None = None
     ) -> None:
         self.task: TaskView | None = None
-        #: Number of the latest event that was yielded or skipped: where another follower would continue.
+        #: Number of the latest event that was yielded or skipped; another follower can continue there.
         self.cursor = after or 0
         self._wants_all = after is None
-        self._runtime = runtime
+        self._context = context
         self._instance_id = instance_id
         self._task_id = task_id
-        self._view = view_of(runtime.caller.actor)
-        settings = runtime.settings
+        self._view = view_of(context.caller.actor)
+        settings = context.settings
         self._interval = min(settings.head_check, 1.0)
         self._channel = instance_channel(settings, instance_id)
-        self._voucher = MessageSigner(settings, is_strict=settings.strict_delivery)
+        self._signer = MessageSigner(settings, is_strict=settings.strict_delivery)
         self._epoch: str | None = None
         #: The latest event of each task.
         self._latest: dict[str, int] = {}
 
     def items(self) -> Iterator[Item]:
-        """Yield items until the followed task has ended, or for ever. Each read checks the caller's permission.
+        """Yield items until the followed task has ended, or forever. Each read checks the caller's permission.
 
         Raises:
-            NotFound: the instance or the task does not exist, or is hidden from the caller.
-            Unauthenticated, Forbidden: the caller is not allowed.
-            Unavailable: the database stayed away for `database_wait`.
+            Unauthenticated, NotFound, Forbidden: see `require`.
+            Unavailable: the database was down for `database_wait`.
         """
-        subscriber = RedisSubscriber(self._runtime.settings, self._channel, wait=min(self._interval, WAIT))
-        # Closed here and not when it is collected, so that the connection ends with the following.
+        subscriber = RedisSubscriber(self._context.settings, self._channel, wait=min(self._interval, WAIT))
+        # Close the generator here: garbage collection would keep the connection open for longer.
         with closing(subscriber.replies(threading.Event())) as replies:
             while True:
                 page = self._read_page()
@@ -112,7 +111,7 @@ class Follower:
 
     def _read_page(self) -> _Page:
         try:
-            page: _Page = self._runtime.db.run(self._read, write=False)
+            page: _Page = self._context.db.run(self._read, write=False)
         except DBAPIError as fault:
             raise Unavailable("the database is locked or unavailable") from fault
         self.cursor, self._epoch, self.task = page.cursor, page.epoch, page.task
@@ -120,9 +119,9 @@ class Follower:
         return page
 
     def _read(self, session: Session) -> _Page:
-        sight = AuthorizedReads(session, self._runtime.caller.actor)
-        head = sight.head(self._instance_id)
-        task = None if self._task_id is None else sight.task(self._task_id)
+        reads = AuthorizedReads(session, self._context.caller.actor)
+        head = reads.head(self._instance_id)
+        task = None if self._task_id is None else reads.task(self._task_id)
         if task is not None and task["instance_id"] != self._instance_id:
             raise NotFound("there is no such task", field="task_id")
         reason = head.check(self._epoch, self.cursor)
@@ -130,7 +129,7 @@ class Follower:
         reset = None
         if reason == "epoch" or (reason == "too_old" and not self._wants_all):
             reset = Reset(self._instance_id, reason)
-        events = sight.events(self._instance_id, after, PAGE, self._task_id)
+        events = reads.events(self._instance_id, after, PAGE, self._task_id)
         is_full = len(events) == PAGE
         return _Page(events, events[-1].seq if is_full else head.seq, head.epoch, is_full, reset, task)
 
@@ -141,15 +140,15 @@ class Follower:
             reply = next(replies)
             if reply is None or reply[0] != b"message":
                 continue
-            message = self._voucher.unwrap(self._channel, reply[2])
+            message = self._signer.unwrap(self._channel, reply[2])
             content = None if message is None else read_message(message, self._instance_id)
             if isinstance(content, LiveMessage):
-                if self._is_news(content):
+                if self._is_current(content):
                     yield Live(dict(self._view.project_wire(content.wire)))
             elif content is not None:
                 return
 
-    def _is_news(self, live: LiveMessage) -> bool:
+    def _is_current(self, live: LiveMessage) -> bool:
         task_id = live.wire["task_id"]
         if live.wire["epoch"] != self._epoch or live.base_seq > self.cursor:
             return False

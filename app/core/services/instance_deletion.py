@@ -1,23 +1,25 @@
-"""Deletes an instance and everything in it, in bounded transactions.
+"""Deletes an instance and everything in it except its audit log, in bounded transactions.
 
-The first transaction removes every other member and token; then schedules go, running tasks are cancelled, and tasks,
-events and the instance itself are deleted. A run that has not noticed finds that its task is gone. The audit log stays.
-A deletion that was interrupted is started again. An instance that is created later under the same id has another epoch,
-so that of two concurrent deletions the slower one leaves it alone.
+The first transaction removes all other members and tokens. Then schedules are deleted, active tasks are cancelled, and
+tasks, events and the instance itself are deleted. A run that is still active finds that its task is gone. Another call
+continues an interrupted deletion. A later instance with the same id has another epoch, so that a slow deletion of the
+earlier one leaves it alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import delete, func, literal, select, tuple_, update
+from sqlalchemy import Delete, Update, delete, func, literal, select, tuple_, update
 
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Conflict, InvalidInput, NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
+from swallowtail.app.core.schemas.instances import DeletedRows
 from swallowtail.app.core.security.permission_version import raise_version
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
@@ -30,194 +32,166 @@ from swallowtail.app.core.tables.tasks import Event, Task
 from swallowtail.app.core.validation import check_instance_id
 
 T = TypeVar("T")
-#: One transaction's work on the instance of this id.
-_Work = Callable[[CallContext, Change, str], T]
 
-_QUIETLY = {"synchronize_session": False}
 _ENDED = [status.value for status in TERMINAL]
-#: Tasks, with their steps and artifacts, in one transaction.
+#: Tasks that one transaction deletes, with their steps and artifacts.
 _TASKS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """How much was deleted."""
-
-    tasks: int
-    events: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Doomed:
-    """The instance that is being deleted; its epoch distinguishes it from a later one with the same id."""
-
-    runtime: CallContext
-    instance_id: str
-    epoch: str
-
-    def commit(self, work: _Work[T]) -> T:
-        """Do one transaction's work. Raises NotFound, Conflict."""
-
-        def guarded(change: Change) -> T:
-            change.require(Act.DELETE, self.instance_id)
-            # Held against others who delete it, not against those who number its events.
-            if not self._hold(change, share=True):
-                raise NotFound("there is no such instance", field="instance_id")
-            return work(self.runtime, change, self.instance_id)
-
-        return self.runtime.commit(guarded)
-
-    def repeat(self, batch: _Work[int]) -> int:
-        """Do one transaction after the other until there is nothing left to do; how much was done."""
-        total = 0
-        while done := self.commit(batch):
-            total += done
-        return total
-
-    def finish(self, done: Removed) -> None:
-        """Delete the instance itself. Raises NotFound, Conflict."""
-        tries: list[Change] = []
-
-        def guarded(change: Change) -> None:
-            tries.append(change)
-            if self._hold(change, share=False):
-                _finish(change, self.instance_id, done)
-            elif len(tries) == 1:
-                raise NotFound("there is no such instance", field="instance_id")
-            # Otherwise the commit of an earlier try, whose fate was unknown, had happened.
-
-        self.runtime.commit(guarded)
-
-    def _hold(self, change: Change, *, share: bool) -> bool:
-        """Lock the instance until the commit; False when there is none. Raises Conflict when it is another one."""
-        query = select(Instance.epoch).where(Instance.id == self.instance_id)
-        found = change.session.scalar(query.with_for_update(read=share, key_share=share))
-        if found is not None and found != self.epoch:
-            raise Conflict("the instance's log was restarted meanwhile", field="instance_id")
-        return found is not None
-
-
-def delete_instance(runtime: CallContext, instance_id: str, confirm: str) -> Removed:
-    """Delete an instance and everything in it. `confirm` is its id once more.
+def delete_instance(context: CallContext, instance_id: str, confirm: str) -> DeletedRows:
+    """Delete an instance and everything in it. `confirm` is the id again.
 
     Raises:
-        InvalidInput: this is no id, or `confirm` is not the same.
+        InvalidInput: an invalid id, or `confirm` differs.
         NotFound: there is no such instance for the caller, or it was deleted meanwhile.
-        Conflict: its log has another epoch now; nothing of that one was deleted.
-        Unauthenticated, Forbidden: the caller may not.
-        Unavailable: the database stayed away; what is gone is gone, begin again.
+        Conflict: its log has another epoch now.
+        Unauthenticated, Forbidden: see `require`.
+        Unavailable: the database is down; another call continues the deletion.
     """
     instance_id = check_instance_id(instance_id)
-    with runtime.db.read() as session:
-        require(session, runtime.caller.actor, Act.DELETE, instance_id)
+    with context.db.read() as session:
+        require(session, context.caller.actor, Act.DELETE, instance_id)
         head = read_head(session, instance_id)
     if head is None:
         raise NotFound("there is no such instance", field="instance_id")
     if confirm != instance_id:
         raise InvalidInput("confirm must be the instance's id", field="confirm")
-    doomed = _Doomed(runtime, instance_id, head.epoch)
-    doomed.commit(_close)
-    doomed.repeat(_delete_schedules)
-    _cancel_all(doomed)
-    done = Removed(tasks=doomed.repeat(_delete_tasks), events=doomed.repeat(_delete_events))
-    doomed.finish(done)
-    runtime.db.policies.forget()
-    return done
+    deletion = _Deletion(context, instance_id, head.epoch)
+    deletion.commit(deletion.close)
+    deletion.repeat(deletion.delete_schedules)
+    deletion.cancel_tasks()
+    deleted = DeletedRows(tasks=deletion.repeat(deletion.delete_tasks), events=deletion.repeat(deletion.delete_events))
+    deletion.finish(deleted)
+    context.db.policies.forget()
+    return deleted
 
 
-def _close(runtime: CallContext, change: Change, instance_id: str) -> None:
-    """Remove every member and token but those of the caller, who may have to start the deletion again."""
-    actor = runtime.caller.actor
-    others = [Membership.instance_id == instance_id]
-    tokens = [AccessToken.instance_id == instance_id]
-    if actor.user_id is not None:
-        others.append(Membership.user_id != actor.user_id)
-    if actor.token_id is not None:
-        tokens.append(AccessToken.id != actor.token_id)
-    change.session.execute(delete(Membership).where(*others).execution_options(**_QUIETLY))
-    change.session.execute(delete(AccessToken).where(*tokens).execution_options(**_QUIETLY))
-    raise_version(change.session)
-    change.audit(instance_id, Act.DELETE, "instance", instance_id, {"what": "begun"})
+@dataclass(frozen=True, slots=True)
+class _Deletion:
+    """The deletion of one instance; the epoch distinguishes it from a later instance with the same id."""
+
+    context: CallContext
+    instance_id: str
+    epoch: str
+
+    def commit(self, work: Callable[[Change], T]) -> T:
+        """Do one transaction's work. Raises NotFound, Conflict."""
+
+        def guarded(change: Change) -> T:
+            change.require(Act.DELETE, self.instance_id)
+            # This lock excludes other deletions, but not writers that number events.
+            if not self._lock(change, share=True):
+                raise NotFound("there is no such instance", field="instance_id")
+            return work(change)
+
+        return self.context.commit(guarded)
+
+    def repeat(self, batch: Callable[[Change], int]) -> int:
+        """Repeat a transaction until it finds nothing to delete; return the total."""
+        total = 0
+        while count := self.commit(batch):
+            total += count
+        return total
+
+    def close(self, change: Change) -> None:
+        """Remove all members and tokens except the caller's, who may have to repeat the deletion."""
+        actor = self.context.caller.actor
+        others = [Membership.instance_id == self.instance_id]
+        tokens = [AccessToken.instance_id == self.instance_id]
+        if actor.user_id is not None:
+            others.append(Membership.user_id != actor.user_id)
+        if actor.token_id is not None:
+            tokens.append(AccessToken.id != actor.token_id)
+        _execute(change, delete(Membership).where(*others))
+        _execute(change, delete(AccessToken).where(*tokens))
+        raise_version(change.session)
+        change.audit(self.instance_id, Act.DELETE, "instance", self.instance_id, {"what": "begun"})
+
+    def delete_schedules(self, change: Change) -> int:
+        """Pause all schedules and delete a batch of slots or, once there are none, of schedules."""
+        session, most = change.session, self.context.settings.prune_batch
+        mine = select(Schedule.id).where(Schedule.instance_id == self.instance_id)
+        pause = update(Schedule).where(Schedule.instance_id == self.instance_id)
+        _execute(change, pause.values(paused=True, next_slot_at=None))
+        slots = session.execute(
+            select(Slot.schedule_id, Slot.planned_at).where(Slot.schedule_id.in_(mine)).limit(most)
+        ).all()
+        for schedule_id in {slot.schedule_id for slot in slots}:
+            moments = [slot.planned_at for slot in slots if slot.schedule_id == schedule_id]
+            _execute(change, delete(Slot).where(Slot.schedule_id == schedule_id, Slot.planned_at.in_(moments)))
+        if slots:
+            return len(slots)
+        ids = session.scalars(mine.limit(most)).all()
+        _execute(change, delete(Schedule).where(Schedule.id.in_(ids)))
+        return len(ids)
+
+    def cancel_tasks(self) -> None:
+        """Cancel the active tasks, one per transaction."""
+        # The epoch in the same query excludes tasks of a later instance.
+        mine = (Task.instance_id == self.instance_id, Instance.epoch == self.epoch)
+        query = select(Task.id, Task.created_at).join(Instance, Instance.id == Task.instance_id).where(*mine)
+        # In the order of an index, so that each task is read once.
+        query = query.where(Task.status.not_in(_ENDED)).order_by(Task.created_at, Task.id).limit(_TASKS)
+        page, after = query, None
+        while True:
+            with self.context.db.read() as session:
+                rows = session.execute(page).all()
+            if not rows:
+                return
+            for task_id, _ in rows:
+                # A task that has ended by itself meanwhile cannot be cancelled.
+                with suppress(Conflict, NotFound):
+                    self.context.commit(partial(self.context.ledger.cancel_task, task_id=task_id))
+            last = (rows[-1].created_at, rows[-1].id)
+            if after is not None and last <= after:
+                # A damaged time is read as the earliest time: no later page can be read.
+                return
+            after = last
+            page = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(last[0], Moment()), last[1]))
+
+    def delete_tasks(self, change: Change) -> int:
+        """Delete a batch of tasks; return the number."""
+        ids = change.session.scalars(select(Task.id).where(Task.instance_id == self.instance_id).limit(_TASKS)).all()
+        _execute(change, delete(Task).where(Task.id.in_(ids)))
+        return len(ids)
+
+    def delete_events(self, change: Change) -> int:
+        """Delete a batch of events; return the number."""
+        session, most = change.session, self.context.settings.prune_batch
+        stored = select(Event.seq).where(Event.instance_id == self.instance_id).order_by(Event.seq).limit(most)
+        batch = stored.subquery()
+        last, number = session.execute(select(func.max(batch.c.seq), func.count())).one()
+        if not number:
+            return 0
+        _execute(change, delete(Event).where(Event.instance_id == self.instance_id, Event.seq <= last))
+        # Events that are not stored are below `min_seq`, as everywhere.
+        _execute(change, update(Instance).where(Instance.id == self.instance_id).values(min_seq=last))
+        return int(number)
+
+    def finish(self, deleted: DeletedRows) -> None:
+        """Delete the instance itself, and rows that were added meanwhile. Raises NotFound, Conflict."""
+        attempts: list[Change] = []
+
+        def guarded(change: Change) -> None:
+            attempts.append(change)
+            if self._lock(change, share=False):
+                _execute(change, delete(Instance).where(Instance.id == self.instance_id))
+                raise_version(change.session)
+                change.audit(self.instance_id, Act.DELETE, "instance", self.instance_id, {"what": "done", **deleted})
+            elif len(attempts) == 1:
+                raise NotFound("there is no such instance", field="instance_id")
+            # Otherwise an earlier attempt was committed although its commit seemed to fail.
+
+        self.context.commit(guarded)
+
+    def _lock(self, change: Change, *, share: bool) -> bool:
+        """Lock the instance until the commit; return False if there is none. Raises Conflict for another epoch."""
+        query = select(Instance.epoch).where(Instance.id == self.instance_id)
+        epoch = change.session.scalar(query.with_for_update(read=share, key_share=share))
+        if epoch is not None and epoch != self.epoch:
+            raise Conflict("the instance's log was restarted meanwhile", field="instance_id")
+        return epoch is not None
 
 
-def _delete_schedules(runtime: CallContext, change: Change, instance_id: str) -> int:
-    """Delete slots, and the schedules that have none any more."""
-    session, most = change.session, runtime.settings.prune_batch
-    mine = select(Schedule.id).where(Schedule.instance_id == instance_id)
-    session.execute(
-        update(Schedule)
-        .where(Schedule.instance_id == instance_id)
-        .values(paused=True, next_slot_at=None)
-        .execution_options(**_QUIETLY)
-    )
-    slots = session.execute(
-        select(Slot.schedule_id, Slot.planned_at).where(Slot.schedule_id.in_(mine)).limit(most)
-    ).all()
-    for schedule_id in {slot.schedule_id for slot in slots}:
-        moments = [slot.planned_at for slot in slots if slot.schedule_id == schedule_id]
-        session.execute(
-            delete(Slot)
-            .where(Slot.schedule_id == schedule_id, Slot.planned_at.in_(moments))
-            .execution_options(**_QUIETLY)
-        )
-    if slots:
-        return len(slots)
-    ids = session.scalars(mine.limit(most)).all()
-    session.execute(delete(Schedule).where(Schedule.id.in_(ids)).execution_options(**_QUIETLY))
-    return len(ids)
-
-
-def _cancel_all(doomed: _Doomed) -> None:
-    runtime = doomed.runtime
-    # The epoch in the same question: these are its tasks, and of no later instance.
-    mine = (Task.instance_id == doomed.instance_id, Instance.epoch == doomed.epoch)
-    query = select(Task.id, Task.created_at).join(Instance, Instance.id == Task.instance_id).where(*mine)
-    # In the order of an index, so that each of the instance's tasks is passed once.
-    query = query.where(Task.status.not_in(_ENDED)).order_by(Task.created_at, Task.id).limit(_TASKS)
-    page, after = query, None
-    while True:
-        with runtime.db.read() as session:
-            rows = session.execute(page).all()
-        if not rows:
-            return
-        for task_id, _ in rows:
-            try:
-                runtime.commit(partial(runtime.ledger.cancel_task, task_id=task_id))
-            except (Conflict, NotFound):
-                # It ended by itself meanwhile.
-                continue
-        last = (rows[-1].created_at, rows[-1].id)
-        if after is not None and last <= after:
-            # A damaged moment is read as the first one there is: nothing goes on from there.
-            return
-        page, after = query.where(tuple_(Task.created_at, Task.id) > tuple_(literal(last[0], Moment()), last[1])), last
-
-
-def _delete_tasks(runtime: CallContext, change: Change, instance_id: str) -> int:
-    ids = change.session.scalars(select(Task.id).where(Task.instance_id == instance_id).limit(_TASKS)).all()
-    change.session.execute(delete(Task).where(Task.id.in_(ids)).execution_options(**_QUIETLY))
-    return len(ids)
-
-
-def _delete_events(runtime: CallContext, change: Change, instance_id: str) -> int:
-    session, most = change.session, runtime.settings.prune_batch
-    stored = select(Event.seq).where(Event.instance_id == instance_id).order_by(Event.seq).limit(most).subquery()
-    last, number = session.execute(select(func.max(stored.c.seq), func.count())).one()
-    if not number:
-        return 0
-    session.execute(
-        delete(Event).where(Event.instance_id == instance_id, Event.seq <= last).execution_options(**_QUIETLY)
-    )
-    # As everywhere: what is not stored is below `min_seq`.
-    session.execute(
-        update(Instance).where(Instance.id == instance_id).values(min_seq=last).execution_options(**_QUIETLY)
-    )
-    return int(number)
-
-
-def _finish(change: Change, instance_id: str, done: Removed) -> None:
-    """Delete the instance and the rows that were added meanwhile."""
-    change.session.execute(delete(Instance).where(Instance.id == instance_id).execution_options(**_QUIETLY))
-    raise_version(change.session)
-    detail = {"what": "done", "tasks": done.tasks, "events": done.events}
-    change.audit(instance_id, Act.DELETE, "instance", instance_id, detail)
+def _execute(change: Change, statement: Delete | Update) -> None:
+    change.session.execute(statement.execution_options(synchronize_session=False))

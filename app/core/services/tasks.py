@@ -16,30 +16,27 @@ from swallowtail.app.core.coordination.worker_registry import find_doubt
 from swallowtail.app.core.errors import NotFound
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.ledger.instances import add_instance
-from swallowtail.app.core.ledger.tasks import NewTask
+from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.process.worker_thread import looks_small
 from swallowtail.app.core.queries.views import view_instance, view_task
 from swallowtail.app.core.schemas.instances import InstanceView
-from swallowtail.app.core.schemas.tasks import TaskView, WarningView
+from swallowtail.app.core.schemas.tasks import NewTask, TaskView, WarningView
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act
-from swallowtail.app.core.services.submissions import Submission, check_submission
+from swallowtail.app.core.services.submissions import check_submission
 from swallowtail.app.core.tables.tasks import Task
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
-
-__all__ = ["Outcome", "Submission", "cancel", "create_instance", "find_warnings", "retry", "submit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The task after an action, and the latest event that the action caused (or found): its number and its epoch."""
+    """The task after an action, and the number and epoch of its latest event."""
 
     task: TaskView
     seq: int
     epoch: str
     created: bool = False
-    #: What the caller should know although the action was done: `{code, message}` each.
     warnings: tuple[WarningView, ...] = ()
 
 
@@ -47,8 +44,7 @@ def create_instance(context: CallContext, name: str, instance_id: str | None = N
     """Create an instance. A user who creates it becomes its owner.
 
     Raises:
-        InvalidInput: the name or the id cannot be used.
-        Conflict: the id is taken.
+        InvalidInput, Conflict: the name or the id is invalid, or the id is taken.
         TooMany: the caller has created as many as one user may.
         Unauthenticated, Forbidden: see `require_outside`.
     """
@@ -63,29 +59,40 @@ def create_instance(context: CallContext, name: str, instance_id: str | None = N
     return context.commit(work)
 
 
-def submit(context: CallContext, wanted: Submission) -> Outcome:
-    """Store a task and its outbox entry. The same `idempotency_key` again returns the task of the first time.
+def submit(
+    context: CallContext,
+    instance_id: str,
+    new: NewTask,
+    *,
+    idempotency_key: str | None = None,
+    submitted_by: str = "api",
+) -> Outcome:
+    """Store a task and its outbox entry. The same `idempotency_key` again returns the first task.
 
-    A kind that no running worker knows is accepted, since such a worker may be about to start, with a warning.
+    A kind that no running worker knows is accepted with a warning, since such a worker may be about to start.
 
     Raises:
         InvalidInput, TooLarge: see `check_submission`.
-        NotFound: there is no such instance.
-        Conflict: the idempotency key was used for something else.
-        Unauthenticated, Forbidden: the caller may not.
+        Conflict: the idempotency key was used for another submission.
+        Unauthenticated, NotFound, Forbidden: see `require`.
     """
-    instance_id, task_id = check_instance_id(wanted.instance_id), str(uuid.uuid4())
-    checked: NewTask | None = None
-    if not looks_small(wanted.input):
-        # What takes long is computed before the transaction that holds others up.
+    instance_id, task_id = check_instance_id(instance_id), str(uuid.uuid4())
+
+    def check(session: Session) -> CheckedTask:
+        return check_submission(
+            session, context, instance_id, new, idempotency_key=idempotency_key, submitted_by=submitted_by
+        )
+
+    checked: CheckedTask | None = None
+    if not looks_small(new.input):
+        # Long computations precede the transaction, which blocks others.
         with context.db.read() as session:
             require(session, context.caller.actor, Act.SUBMIT, instance_id)
-            checked = check_submission(session, context, wanted)
+            checked = check(session)
 
     def work(change: Change) -> tuple[Task, bool]:
         change.require(Act.SUBMIT, instance_id)
-        new = checked or check_submission(change.session, context, wanted)
-        return context.ledger.add_task(change, replace(new, id=task_id))
+        return context.ledger.add_task(change, replace(checked or check(change.session), id=task_id))
 
     outcome = _act(context, work)
     context.hurry()
@@ -93,12 +100,11 @@ def submit(context: CallContext, wanted: Submission) -> Outcome:
 
 
 def cancel(context: CallContext, task_id: str) -> Outcome:
-    """Cancel a task: at once if it has not started, otherwise as soon as its run notices.
+    """Cancel a task: at once if it has not started, otherwise as soon as its run reacts.
 
     Raises:
-        NotFound: there is no such task.
         Conflict: the task has already ended in another way.
-        Unauthenticated, Forbidden: the caller may not.
+        InvalidInput, Unauthenticated, NotFound, Forbidden: see `require_task`.
     """
     task_id = check_task_id(task_id)
 
@@ -110,13 +116,12 @@ def cancel(context: CallContext, task_id: str) -> Outcome:
 
 
 def retry(context: CallContext, task_id: str, from_step: str | None = None) -> Outcome:
-    """Give an ended task another attempt. Finished steps are kept; with `from_step` (a key), those before it.
+    """Start another attempt of an ended task. Finished steps are kept; with `from_step` (a key), those before it.
 
     Raises:
-        NotFound: there is no such task.
         InvalidInput: the task has no such step.
         Conflict: the task has not ended, or has completed.
-        Unauthenticated, Forbidden: the caller may not.
+        Unauthenticated, NotFound, Forbidden: see `require_task`.
     """
     if from_step is not None:
         from_step = check_line(from_step, "from_step", longest=200)
@@ -132,8 +137,8 @@ def retry(context: CallContext, task_id: str, from_step: str | None = None) -> O
 
 
 def find_warnings(context: CallContext, kind: str) -> tuple[WarningView, ...]:
-    """Return the warnings about tasks of a kind: `{code, message}` each."""
-    # Asked after something was stored, so a lost connection must not look as if that had failed.
+    """Return the warnings about tasks of a kind."""
+    # Called after a commit: a lost connection must not look as if the commit had failed.
     warnings: tuple[WarningView, ...] = context.db.run(lambda session: _find_warnings(session, kind), write=False)
     return warnings
 
@@ -144,7 +149,7 @@ def _find_warnings(session: Session, kind: str) -> tuple[WarningView, ...]:
 
 
 def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, is_to_run: bool = True) -> Outcome:
-    """Commit an action on a task and view it in the same transaction; the number of its event is known only after."""
+    """Commit an action on a task and view it in the same transaction; its event gets its number after that."""
 
     def act(change: Change) -> tuple[Task, bool, TaskView | None, str, tuple[WarningView, ...]]:
         task, created = work(change)
@@ -163,7 +168,7 @@ def _act(context: CallContext, work: Callable[[Change], tuple[Task, bool]], *, i
 
 
 def _is_small(task: Task) -> bool:
-    """Tell whether a task is viewed in no time: large payloads take long, and those that cannot be read are not here."""
+    """Return whether viewing a task is fast: its payloads are small, and loaded, which unreadable ones are not."""
     names = ("input", "result", "error") if task.attempt else ("input",)
     payloads = [task.__dict__.get(name, ...) for name in names]
     return ... not in payloads and looks_small(payloads)

@@ -7,8 +7,7 @@ from flask import Response
 
 from swallowtail.app.core.schemas.instances import AgentView
 from swallowtail.app.core.validation import check_line
-from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.permission_scope import open_reader
+from swallowtail.app.web.api.reads import open_reader, write_page
 from swallowtail.app.web.api.schemas.responses import AgentList, response
 from swallowtail.app.web.request.json_body import write_json
 

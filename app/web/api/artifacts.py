@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from swallowtail.app.core.validation import check_task_id
-from swallowtail.app.web.api.permission_scope import open_reader
+from swallowtail.app.web.api.reads import open_reader
 
 _TAG = {"name": "Artifacts", "description": "Inputs and outputs that are too large for an event or a task view."}
 

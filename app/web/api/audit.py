@@ -7,8 +7,7 @@ from flask import Response
 
 from swallowtail.app.core.audit.reader import Wanted
 from swallowtail.app.core.validation import check_instance_id
-from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import open_reader
+from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import AuditQuery
 from swallowtail.app.web.api.schemas.responses import AuditPage
 

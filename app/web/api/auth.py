@@ -9,7 +9,7 @@ from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import sessions
 from swallowtail.app.core.identity.sessions import SignedIn
 from swallowtail.app.core.security.permissions import require_authenticated
-from swallowtail.app.web.api.schemas.identity_requests import Login, PasswordChange, RefreshRequest
+from swallowtail.app.web.api.schemas.requests import Login, PasswordChange, RefreshRequest
 from swallowtail.app.web.api.schemas.responses import CallerView, SessionTokens, response
 from swallowtail.app.web.request import password_login
 from swallowtail.app.web.request.current_caller import act, get_caller

@@ -5,12 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from swallowtail.app.core.schemas.instances import PolicyView
+from swallowtail.app.core.schemas.instances import DeletedRows, NewPolicy, PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy, show_policy
-from swallowtail.app.web.api.schemas.requests import Confirmation, NewPolicy
-from swallowtail.app.web.api.schemas.responses import DeletedRows, response
+from swallowtail.app.core.services.instance_policy import put_policy, show_policy
+from swallowtail.app.web.api.schemas.requests import Confirmation
+from swallowtail.app.web.api.schemas.responses import response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -35,8 +35,7 @@ def replace_policy(instance_id: str, body: NewPolicy) -> Response:
     Absent fields use the server settings. The policy takes effect in every process within `SWALLOWTAIL_POLICY_SECONDS`
     and applies to data that is recorded or shown from then on; existing events do not change.
     """
-    wish = PolicyWish(body.event_days, body.task_days, body.secret_fields, body.hide_emails)
-    return write_json(put_policy(act(), instance_id, wish))
+    return write_json(put_policy(act(), instance_id, body))
 
 
 @bp.get("/<instance_id>/export")
@@ -68,5 +67,4 @@ def delete(instance_id: str, query: Confirmation) -> Response:
     Runs are cancelled and subscribers receive `reset` with `revoked`; only the audit log is kept. If the response is
     lost, repeat the request: it continues the deletion.
     """
-    deleted = delete_instance(act(), instance_id, query.confirm or "")
-    return write_json(DeletedRows(tasks=deleted.tasks, events=deleted.events))
+    return write_json(delete_instance(act(), instance_id, query.confirm or ""))

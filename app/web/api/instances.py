@@ -14,8 +14,7 @@ from swallowtail.app.core.schemas.instances import InstanceView
 from swallowtail.app.core.schemas.tasks import EventView, SnapshotView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
-from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import open_reader
+from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
 from swallowtail.app.web.api.schemas.requests import EventQuery, NewInstance, PageQuery
 from swallowtail.app.web.api.schemas.responses import EventPage, InstancePage, response
 from swallowtail.app.web.container import get_runtime

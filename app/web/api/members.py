@@ -6,11 +6,10 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest
-from swallowtail.app.core.schemas.identities import MemberView
-from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.schemas.identity_requests import NewFrontEndToken, NewRole
-from swallowtail.app.web.api.schemas.responses import CreatedToken, MemberList, TokenList, response
+from swallowtail.app.core.schemas.identities import CreatedToken, MemberView, NewFrontEndToken
+from swallowtail.app.web.api.reads import write_page
+from swallowtail.app.web.api.schemas.requests import NewRole
+from swallowtail.app.web.api.schemas.responses import MemberList, TokenList, response
 from swallowtail.app.web.container import get_container
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -67,17 +66,9 @@ def mint_front_end_token(instance_id: str, body: NewFrontEndToken) -> Response:
     A front end uses it to read the instance, or one task in it, by REST and Socket.IO. It cannot have more permissions
     than its creator.
     """
-    wish = FrontEndTokenRequest(
-        body.name,
-        instance_id,
-        task_id=body.task_id,
-        acts=body.acts,
-        fields=body.fields,
-        lifetime=body.lifetime,
-    )
-    minted = api_tokens.issue_front_end(act(), get_container().tokens, wish)
-    address = f"/api/v1/instances/{instance_id}/front-end-tokens/{minted.view['id']}"
-    return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
+    created = api_tokens.issue_front_end(act(), get_container().tokens, instance_id, body)
+    address = f"/api/v1/instances/{instance_id}/front-end-tokens/{created['token']['id']}"
+    return write_json(created, 201, {"Location": address})
 
 
 @bp.delete("/front-end-tokens/<token_id>")

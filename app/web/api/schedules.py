@@ -5,13 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from swallowtail.app.core.schemas.schedules import ScheduleView
+from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.validation import check_instance_id, check_task_id
-from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import open_reader
-from swallowtail.app.web.api.schemas.requests import NewScheduleBody, PageQuery, SlotQuery
+from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
+from swallowtail.app.web.api.schemas.requests import PageQuery, SlotQuery
 from swallowtail.app.web.api.schemas.responses import AddedSchedule, SchedulePage, SlotList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -43,18 +42,17 @@ def list_schedules(instance_id: str, query: PageQuery) -> Response:
 
 
 @bp.post("/instances/<instance_id>/schedules")
-@bp.input(NewScheduleBody, arg_name="body", example=_EXAMPLE)
+@bp.input(NewSchedule, arg_name="body", example=_EXAMPLE)
 @bp.output(response(AddedSchedule), status_code=201, description="Added; `Location` is its URL")
 @bp.doc(responses=[409])
-def add_schedule(instance_id: str, body: NewScheduleBody) -> Response:
+def add_schedule(instance_id: str, body: NewSchedule) -> Response:
     """Add a schedule
 
     The task that it submits is validated now and again at each slot.
     """
-    new = schedule_service.NewSchedule(instance_id=instance_id, **dict(body))
-    runtime = act()
-    view = schedule_service.add_schedule(runtime, new)
-    warnings = task_service.find_warnings(runtime, view["kind"])
+    context = act()
+    view = schedule_service.add_schedule(context, instance_id, body)
+    warnings = task_service.find_warnings(context, view["kind"])
     added = {**view, "warnings": warnings} if warnings else view
     return write_json(added, 201, {"Location": f"/api/v1/schedules/{view['id']}"})
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
-from swallowtail.app.core.schemas.tasks import StepView, TaskView
+from swallowtail.app.core.schemas.tasks import NewTask, StepView, TaskView
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.tasks import Outcome
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
-from swallowtail.app.web.api.paging import choose_limit, write_page
-from swallowtail.app.web.api.permission_scope import open_reader
-from swallowtail.app.web.api.schemas.requests import NewTask, Retry, SubmissionHeaders, TaskQuery
+from swallowtail.app.web.api.reads import choose_limit, open_reader, write_page
+from swallowtail.app.web.api.schemas.requests import Retry, SubmissionHeaders, TaskQuery
 from swallowtail.app.web.api.schemas.responses import StepList, TaskOutcome, TaskPage, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
@@ -48,15 +47,7 @@ def submit_task(instance_id: str, headers: SubmissionHeaders, body: NewTask) -> 
     The task is stored before the response is sent, and runs even if this server, Redis or a worker fails. Send an
     `Idempotency-Key` to repeat the request safely after a lost response.
     """
-    submission = task_service.Submission(
-        instance_id=instance_id,
-        kind=body.kind,
-        input=body.input,
-        title=body.title,
-        idempotency_key=headers.idempotency_key,
-        expires_in=body.expires_in,
-    )
-    outcome = task_service.submit(act(), submission)
+    outcome = task_service.submit(act(), instance_id, body, idempotency_key=headers.idempotency_key)
     location = {"Location": f"/api/v1/tasks/{outcome.task['id']}"}
     return _write_outcome(outcome, 201 if outcome.created else 200, location)
 

@@ -6,10 +6,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
-from swallowtail.app.web.api.paging import write_page
-from swallowtail.app.web.api.schemas.identity_requests import NewToken
-from swallowtail.app.web.api.schemas.responses import CreatedToken, TokenList, response
+from swallowtail.app.core.schemas.identities import CreatedToken, NewToken
+from swallowtail.app.web.api.reads import write_page
+from swallowtail.app.web.api.schemas.responses import TokenList, response
 from swallowtail.app.web.request.current_caller import act
 from swallowtail.app.web.request.json_body import write_json
 
@@ -36,10 +35,8 @@ def mint_token(body: NewToken) -> Response:
 
     It never has more permissions than its user, nor than the token that was used to create it.
     """
-    wish = PersonalTokenRequest(body.name, body.acts, body.instance_id, body.lifetime)
-    minted = api_tokens.issue_personal(act(), wish)
-    address = f"/api/v1/tokens/{minted.view['id']}"
-    return write_json(CreatedToken(token=minted.view, secret=minted.secret), 201, {"Location": address})
+    created = api_tokens.issue_personal(act(), body)
+    return write_json(created, 201, {"Location": f"/api/v1/tokens/{created['token']['id']}"})
 
 
 @bp.delete("/<token_id>")

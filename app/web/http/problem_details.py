@@ -16,7 +16,6 @@ import orjson
 import structlog
 from apiflask.exceptions import HTTPError
 from flask import Flask, Response, render_template, request
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -177,21 +176,6 @@ def _more_about(error: SwallowtailError) -> Mapping[str, Any] | None:
     return {"retry_after_ms": shape["retry_after_ms"]} if "retry_after_ms" in shape else None
 
 
-def read_errors(invalid: ValidationError) -> list[dict[str, str]]:
-    """Return Pydantic's errors as `{field, message}`, with fields such as `input.platforms[0]`."""
-    errors = invalid.errors(include_url=False, include_context=False, include_input=False)
-    return [{"field": _format_field(error["loc"]), "message": _reword(error["type"], error["msg"])} for error in errors]
-
-
-def _format_field(path: tuple[int | str, ...]) -> str:
-    formatted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "Idempotency-Key" if formatted == ".idempotency_key" else formatted.removeprefix(".") or "body"
-
-
-def _reword(kind: str, message: str) -> str:
-    return {"missing": "this field is required", "extra_forbidden": "there is no such field"}.get(kind, message)
-
-
 def _wants_page() -> bool:
     offered = [MEDIA_TYPE, "application/json", "text/html"]
     wanted = request.accept_mimetypes.best_match(offered, MEDIA_TYPE)
@@ -199,11 +183,6 @@ def _wants_page() -> bool:
 
 
 def _answer_library_error(error: HTTPError) -> Response:
-    if isinstance(error.__cause__, ValidationError):
-        errors = read_errors(error.__cause__)
-        first = errors[0]
-        detail = f"{first['field']}: {first['message']}"
-        return answer_problem(KINDS["invalid_input"], detail, field=first["field"], errors=errors)
     return _answer_status(error.status_code, str(error.message), {})
 
 

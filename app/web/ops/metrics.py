@@ -17,9 +17,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from swallowtail.app.core.queries.system_status import SystemStatusCollector
+from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
-from swallowtail.app.web.api.permission_scope import enter_outside
 from swallowtail.app.web.container import WebContainer, get_container
+from swallowtail.app.web.request.current_caller import get_caller
 
 REQUESTS = Counter("swallowtail_http_requests_total", "HTTP requests", ["method", "route", "status"])
 SECONDS = Histogram("swallowtail_http_request_seconds", "Time until the response is ready", ["method", "route"])
@@ -51,7 +52,7 @@ def register(app: Flask) -> None:
 @bp.doc(responses=_TEXT)
 def show_metrics() -> Response:
     """Read the metrics of all processes that share this address"""
-    enter_outside(Act.READ_METRICS)
+    require_outside(get_caller().actor, Act.READ_METRICS)
     measure(get_container())
     # Metrics of the whole deployment: computed now, and not summed over processes.
     deployment = CollectorRegistry()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.identity.api_tokens import FOR_FRONT_ENDS, list_front_ends
 from swallowtail.app.core.identity.members import list_members
 from swallowtail.app.core.queries.authorized import AuthorizedReads
-from swallowtail.app.core.runtime import Runtime
 from swallowtail.app.core.security.field_mask import NAMEABLE
 from swallowtail.app.core.security.permissions import require
 from swallowtail.app.core.security.roles import Act, Role
@@ -39,9 +39,9 @@ def read_caller(reader: AuthorizedReads, instance_id: str) -> dict[str, Any]:
     return {"instance": instance_id, "me": reader.actor.user_id, "roles": roles, "may": may}
 
 
-def read_state(runtime: Runtime, caller: dict[str, Any]) -> dict[str, Any]:
+def read_state(context: CallContext, caller: dict[str, Any]) -> dict[str, Any]:
     """Return the page's state; `caller` is the result of `read_caller`."""
-    settings, instance_id, may = runtime.settings, caller["instance"], caller["may"]
+    settings, instance_id, may = context.settings, caller["instance"], caller["may"]
     state = {
         **caller,
         "acts": sorted(act.value for act in FOR_FRONT_ENDS - {Act.READ} if act in may),
@@ -54,9 +54,9 @@ def read_state(runtime: Runtime, caller: dict[str, Any]) -> dict[str, Any]:
         },
     }
     if Act.READ_MEMBERS in may:
-        state["members"] = list_members(runtime, instance_id)
+        state["members"] = list_members(context, instance_id)
     if Act.ISSUE_TOKENS in may:
-        state["tokens"] = list_front_ends(runtime, instance_id)
+        state["tokens"] = list_front_ends(context, instance_id)
     if Act.MANAGE_POLICY in may:
-        state["policy"] = show_policy(runtime, instance_id)
+        state["policy"] = show_policy(context, instance_id)
     return state

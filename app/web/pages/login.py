@@ -37,7 +37,7 @@ _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,999}")
 @bp.get("/login")
 def show_sign_in() -> Response:
     """Show the sign-in form; `next` in the query is the page to open afterwards."""
-    if _is_signed_in():
+    if get_runtime().settings.is_open or find_signed_in() is not None:
         return _redirect(_next())
     return _show_form(None, 200)
 
@@ -144,10 +144,6 @@ def _end_session() -> None:
     actor = find_signed_in()
     if actor is not None and actor.token_id is not None:
         sessions.close_session(act(), actor.token_id)
-
-
-def _is_signed_in() -> bool:
-    return get_runtime().settings.is_open or find_signed_in() is not None
 
 
 def _redirect(path: str) -> Response:

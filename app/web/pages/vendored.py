@@ -6,7 +6,6 @@ where a 404 would appear in the browser's console only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -37,11 +36,7 @@ def register(app: Flask, folder: Path | None = None) -> None:
         log.warning("socket_io_client_missing", files=missing, remedy="run ./scripts/prepare")
     for name in missing:
         text = _SCRIPT + (_MODULE if ".esm." in name else "")
-        app.add_url_rule(f"/static/vendor/{name}", f"missing_{name.replace('.', '_')}", _make_view(text))
-
-
-def _make_view(text: str) -> Callable[[], Response]:
-    def show() -> Response:
-        return Response(text, mimetype="text/javascript")
-
-    return show
+        endpoint = f"missing_{name.replace('.', '_')}"
+        app.add_url_rule(
+            f"/static/vendor/{name}", endpoint, lambda text=text: Response(text, mimetype="text/javascript")
+        )

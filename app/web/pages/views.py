@@ -31,7 +31,7 @@ from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.states import TERMINAL, TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_task_id
-from swallowtail.app.web.api.permission_scope import open_reader
+from swallowtail.app.web.api.reads import open_reader
 from swallowtail.app.web.container import get_runtime
 from swallowtail.app.web.http.problem_details import answer_domain_error
 from swallowtail.app.web.pages import instance_settings

@@ -12,9 +12,9 @@ from swallowtail.app.core.errors import SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import stamp
 from swallowtail.app.core.identity import api_tokens, user_passwords
 from swallowtail.app.core.identity.actors import user_actor
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import ANONYMOUS
 from swallowtail.app.core.security.permissions import require_authenticated
 from swallowtail.app.core.tables.auth import User
@@ -45,11 +45,11 @@ def login(
         as_user = runtime.by(make_caller(user_actor(user)))
         longest = min(settings.session_hours * _HOUR, settings.personal_token_days * 24 * _HOUR)
         lifetime_seconds = longest if seconds is None else seconds
-        request = PersonalTokenRequest(f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
-        created = api_tokens.issue_personal(as_user, request)
+        new = NewToken(name=f"swallowtail login on {socket.gethostname()}"[:200], lifetime=lifetime_seconds)
+        created = api_tokens.issue_personal(as_user, new)
         _revoke_stored_token(runtime)
-        path = store_token(settings, created.secret)
-    print_note(f"Signed in as {user.name} until {created.view['expires_at']}. The token is stored in {path}.")
+        path = store_token(settings, created["secret"])
+    print_note(f"Signed in as {user.name} until {created['token']['expires_at']}. The token is stored in {path}.")
 
 
 def logout() -> None:
@@ -108,13 +108,15 @@ def create(
 ) -> None:
     """Create an API token with which a program acts as you. Its secret is printed only once."""
     seconds = None if lifetime is None else parse_duration(lifetime, "--for")
+    new = NewToken(name=name, acts=acts or None, instance_id=instance, lifetime=seconds)
     with open_runtime() as runtime:
-        created = api_tokens.issue_personal(runtime, PersonalTokenRequest(name, acts or None, instance, seconds))
+        created = api_tokens.issue_personal(runtime, new)
     if as_json:
-        print_json({"token": created.view, "secret": created.secret})
+        print_json(created)
     else:
-        print(created.secret)
-        print_note(f"Valid until {created.view['expires_at']}; it is not shown again. Id: {created.view['id']}.")
+        token = created["token"]
+        print(created["secret"])
+        print_note(f"Valid until {token['expires_at']}; it is not shown again. Id: {token['id']}.")
 
 
 @token_commands.command("revoke")

@@ -13,10 +13,10 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.queries.authorized import AuthorizedReads
-from swallowtail.app.core.schemas.instances import PolicyView
+from swallowtail.app.core.schemas.instances import NewPolicy, PolicyView
 from swallowtail.app.core.services.instance_deletion import delete_instance
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy, show_policy
+from swallowtail.app.core.services.instance_policy import put_policy, show_policy
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime
@@ -51,7 +51,12 @@ def change(
 ) -> None:
     """Replace the policy of an instance. Omitted options take the default of the deployment."""
     with open_runtime() as runtime:
-        policy = PolicyWish(event_days, task_days, secret_field or None, hide_emails)
+        policy = NewPolicy(
+            event_days=event_days,
+            task_days=task_days,
+            secret_fields=secret_field or None,
+            hide_emails=hide_emails,
+        )
         _print(put_policy(runtime, instance, policy), as_json)
 
 
@@ -74,11 +79,11 @@ def remove(
             raise InvalidInput("repeat the instance's id to confirm", field="--confirm")
         confirm = typer.prompt(f"This deletes everything in {instance}. Type its id to confirm", err=True)
     with open_runtime() as runtime:
-        done = delete_instance(runtime, instance, confirm)
+        deleted = delete_instance(runtime, instance, confirm)
     if as_json:
-        print_json({"instance_id": instance, "tasks": done.tasks, "events": done.events})
+        print_json({"instance_id": instance, **deleted})
     else:
-        print_note(f"Deleted {instance}: {done.tasks} tasks, {done.events} events.")
+        print_note(f"Deleted {instance}: {deleted['tasks']} tasks, {deleted['events']} events.")
 
 
 def artifact(

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from swallowtail.app.core.identity import api_tokens, members
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
-from swallowtail.app.core.schemas.identities import MemberView, TokenView
+from swallowtail.app.core.schemas.identities import MemberView, NewFrontEndToken, TokenView
 from swallowtail.app.core.validation import check_instance_id
 from swallowtail.scripts.cli.exit_codes import CommandGroup
 from swallowtail.scripts.cli.open_runtime import open_runtime, open_runtime_as
@@ -86,20 +85,20 @@ def create_token(
 ) -> None:
     """Create a token. Its secret is printed only once."""
     with open_runtime() as runtime:
-        request = FrontEndTokenRequest(
-            name,
-            check_instance_id(instance, "INSTANCE"),
+        instance_id = check_instance_id(instance, "INSTANCE")
+        new = NewFrontEndToken(
+            name=name,
             task_id=task,
             acts=sorted({"instance.read", *(acts or [])}),
             fields=fields,
             lifetime=None if lifetime is None else parse_duration(lifetime, "--for"),
         )
-        created = api_tokens.issue_front_end(runtime, Tokens(runtime), request)
+        created = api_tokens.issue_front_end(runtime, Tokens(runtime), instance_id, new)
     if as_json:
-        print_json({"token": created.view, "secret": created.secret})
+        print_json(created)
     else:
-        print(created.secret)
-        print_note(f"Token {created.view['id']}, valid until {when(created.view['expires_at'])}.")
+        print(created["secret"])
+        print_note(f"Token {created['token']['id']}, valid until {when(created['token']['expires_at'])}.")
 
 
 @token_commands.command("revoke")

@@ -10,10 +10,9 @@ import typer
 
 from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.queries.authorized import AuthorizedReads
-from swallowtail.app.core.schemas.schedules import ScheduleView
+from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.services import schedules as schedule_service
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.schedules import NewSchedule
 from swallowtail.app.core.validation import check_instance_id, check_task_id
 from swallowtail.scripts.cli.commands.tasks import read_input
 from swallowtail.scripts.cli.exit_codes import CommandGroup
@@ -49,8 +48,7 @@ def add(
 ) -> None:
     """Add a schedule, with exactly one of --cron, --every and --at."""
     with open_runtime() as runtime:
-        wanted = NewSchedule(
-            instance_id=instance,
+        new = NewSchedule(
             name=name,
             kind=kind,
             input=read_input(runtime, kind, source, values),
@@ -58,10 +56,10 @@ def add(
             interval_seconds=None if every is None else parse_duration(every, "--every"),
             run_at=None if at is None else _parse_time(at),
             timezone=timezone,
-            catch_up=catch_up,  # type: ignore[arg-type] # the service checks it
+            catch_up=catch_up,  # type: ignore[arg-type] # the schema checks it
             overlap=overlap,  # type: ignore[arg-type]
         )
-        added = schedule_service.add_schedule(runtime, wanted)
+        added = schedule_service.add_schedule(runtime, instance, new)
         for warning in task_service.find_warnings(runtime, added["kind"]):
             print_note(f"Warning: {warning['message']}.")
         _print(added, as_json)

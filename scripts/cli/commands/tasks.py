@@ -12,11 +12,11 @@ from swallowtail.app.core.ledger.agent_cards import find_card
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.views import view_agent
 from swallowtail.app.core.runtime import Runtime
-from swallowtail.app.core.schemas.tasks import TaskSummary, TaskView
+from swallowtail.app.core.schemas.tasks import NewTask, TaskSummary, TaskView
 from swallowtail.app.core.security.permissions import require_outside
 from swallowtail.app.core.security.roles import Act
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.tasks import Outcome, Submission
+from swallowtail.app.core.services.tasks import Outcome
 from swallowtail.app.core.states import TaskStatus
 from swallowtail.app.core.validation import check_instance_id, check_line, check_task_id
 from swallowtail.scripts.cli.commands.watch import follow
@@ -56,8 +56,8 @@ def enqueue(
     with open_runtime() as runtime:
         expiry = None if expires_in is None else parse_duration(expires_in, "--expires-in")
         task_input = read_input(runtime, kind, source, values)
-        submission = Submission(instance, kind, task_input, title, key, expiry, submitted_by="cli")
-        outcome = task_service.submit(runtime, submission)
+        new = NewTask(kind=kind, input=task_input, title=title, expires_in=expiry)
+        outcome = task_service.submit(runtime, instance, new, idempotency_key=key, submitted_by="cli")
         # A task that existed before is shown from its beginning.
         after = outcome.seq - 1 if outcome.created else None
         code = _conclude(runtime, outcome, after, follow_task=follow_task, as_json=as_json, live=live)

@@ -9,8 +9,8 @@ from sqlalchemy import text, update
 
 from swallowtail.app.core.coordination.worker_registry import announce, find_doubt, live_kinds, retire
 from swallowtail.app.core.database.database import db_now
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
-from swallowtail.app.core.services.tasks import Submission
 from swallowtail.app.core.tables.system import Worker
 from swallowtail.app.core.tables.tasks import Outbox
 from tests.core.domain import Domain
@@ -78,7 +78,7 @@ def test_a_task_that_waits_for_a_worker_can_be_cancelled(domain: Domain) -> None
 
 
 def submit(domain: Domain) -> list[str]:
-    return [warning["message"] for warning in task_service.submit(domain.rt, Submission("demo", "letter")).warnings]
+    return [warning["message"] for warning in task_service.submit(domain.rt, "demo", NewTask(kind="letter")).warnings]
 
 
 def test_a_kind_that_no_running_worker_knows_is_not_taken_without_a_word(tabled: Domain) -> None:

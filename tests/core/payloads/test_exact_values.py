@@ -16,8 +16,9 @@ from swallowtail.app.core.ledger.artifacts import whole
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.maintenance.key_rotation import rotate
 from swallowtail.app.core.queries.rows import list_schedules, list_steps, read_schedule, read_task
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
@@ -108,7 +109,9 @@ def test_a_schedule_submits_what_it_was_given(new_domain_on: NewDomain, keys: st
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     values = [{} if value is None else value for value in VALUES]
     for place, value in enumerate(VALUES):
-        shown = add_schedule(domain.rt, NewSchedule("demo", f"{place:02}", "any", value, interval_seconds=60))["input"]
+        shown = add_schedule(
+            domain.rt, "demo", NewSchedule(name=f"{place:02}", kind="any", input=value, interval_seconds=60)
+        )["input"]
         assert same(shown, values[place])
     assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == len(VALUES)
     with domain.db.read() as session:

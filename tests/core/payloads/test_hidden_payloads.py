@@ -14,7 +14,8 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_step, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
-from swallowtail.app.core.services.tasks import Submission, submit
+from swallowtail.app.core.schemas.tasks import NewTask
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.instances import InstancePolicy
 from tests.core.conftest import NewDomain
@@ -39,7 +40,7 @@ INPUT = {"user": "joe@example.com", "phrase": SECRET}
 @pytest.fixture
 def task_id(domain: Domain) -> str:
     register(domain.db, [CARD])
-    return submit(domain.rt, Submission("demo", "login", INPUT, title=f"With {TOKEN}")).task["id"]
+    return submit(domain.rt, "demo", NewTask(kind="login", input=INPUT, title=f"With {TOKEN}")).task["id"]
 
 
 def _seen(domain: Domain, task_id: str) -> str:
@@ -94,14 +95,17 @@ def test_an_instance_hides_fields_and_e_mail_of_its_own_choice(domain: Domain, t
         )
     domain.db.policies.forget()
     payload = {"user": "joe@example.com", "user_name": "joe"}
-    other = submit(domain.rt, Submission("other", "login", payload)).task
+    other = submit(domain.rt, "other", NewTask(kind="login", input=payload)).task
     assert other["input"] == {"user": "[redacted:email]", "user_name": "[redacted:secret]"}
-    assert submit(domain.rt, Submission("demo", "login", payload)).task["input"] == payload
+    assert submit(domain.rt, "demo", NewTask(kind="login", input=payload)).task["input"] == payload
 
 
 def test_the_same_submission_is_known_again_although_its_secrets_are_hidden(domain: Domain, task_id: str) -> None:
-    first = submit(domain.rt, Submission("demo", "login", INPUT, idempotency_key="once"))
-    assert submit(domain.rt, Submission("demo", "login", INPUT, idempotency_key="once")).task["id"] == first.task["id"]
+    first = submit(domain.rt, "demo", NewTask(kind="login", input=INPUT), idempotency_key="once")
+    assert (
+        submit(domain.rt, "demo", NewTask(kind="login", input=INPUT), idempotency_key="once").task["id"]
+        == first.task["id"]
+    )
 
 
 @pytest.mark.parametrize("kept", ["sealed", "as it is"])
@@ -122,7 +126,9 @@ def test_titles_messages_and_errors_are_redacted_in_the_rows_themselves(
     keys = f"only:{base64.b64encode(bytes(32)).decode()}" if kept == "sealed" else ""
     domain = new_domain_on(encryption_keys=keys, hide_emails=True)
     register(domain.db, [CARD])
-    task_id = submit(domain.rt, Submission("demo", "login", {"phrase": SECRET}, title=f"Title {secret}")).task["id"]
+    task_id = submit(domain.rt, "demo", NewTask(kind="login", input={"phrase": SECRET}, title=f"Title {secret}")).task[
+        "id"
+    ]
     claim = domain.claim(task_id)
     error = {**ERROR, "message": f"Error {secret}"}
     domain.runs.heartbeat(claim, 5, f"Beat {secret}")

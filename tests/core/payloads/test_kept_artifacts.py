@@ -15,7 +15,8 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.artifacts import Content, read_artifact
 from swallowtail.app.core.privacy import redaction
 from swallowtail.app.core.queries.rows import read_step, read_task
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.instances import InstancePolicy
 from swallowtail.app.core.tables.tasks import Step, Task
@@ -54,7 +55,7 @@ def _make(domain: Domain) -> int:
     for key, output in (("a", {**PAYLOAD, "of": "step"}), ("b", PLAIN), ("c", "open sesame " * 200)):
         domain.perform(claim, key, output)
     domain.runs.complete(claim, {**PAYLOAD, "of": "task"})
-    add_schedule(domain.rt, NewSchedule("demo", "S", "any", PAYLOAD, interval_seconds=60))
+    add_schedule(domain.rt, "demo", NewSchedule(name="S", kind="any", input=PAYLOAD, interval_seconds=60))
     return 6
 
 

@@ -11,9 +11,11 @@ from swallowtail.app.core.events import now, to_json
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.payload_redaction.kept_values import shown_value
 from swallowtail.app.core.queries.rows import read_schedule, read_task
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.services.tasks import Submission, submit
+from swallowtail.app.core.services.schedules import add_schedule
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.schedules import Slot
 from swallowtail.app.core.tables.tasks import Task
 from tests.core.conftest import NewDomain
@@ -54,7 +56,7 @@ def domain(new_domain_on: NewDomain) -> Domain:
 def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_shown_of_them(
     domain: Domain, limit: str
 ) -> None:
-    task_id = submit(domain.rt, Submission("demo", "any", PAYLOADS[limit])).task["id"]
+    task_id = submit(domain.rt, "demo", NewTask(kind="any", input=PAYLOADS[limit])).task["id"]
     claim = domain.claim(task_id)
     assert claim.input == PAYLOADS[limit]
     domain.perform(claim, "a", PAYLOADS[limit])
@@ -71,7 +73,7 @@ def test_an_input_an_output_and_a_result_at_the_limit_are_kept_with_what_is_show
 
 @pytest.mark.parametrize("limit", PAYLOADS)
 def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domain, limit: str) -> None:
-    row = add_schedule(domain.rt, NewSchedule("demo", "S", "any", PAYLOADS[limit], interval_seconds=60))
+    row = add_schedule(domain.rt, "demo", NewSchedule(name="S", kind="any", input=PAYLOADS[limit], interval_seconds=60))
     assert row["input"] == SHOWN[limit]
     assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == 1
     with domain.db.read() as session:
@@ -83,5 +85,5 @@ def test_a_schedule_with_an_input_at_the_limit_is_stored_and_fires(domain: Domai
 
 def test_a_title_of_full_length_is_stored_where_what_is_hidden_in_it_is_shorter_than_its_marker(domain: Domain) -> None:
     title = ("sesame " * 30)[:199] + "."
-    redacted = submit(domain.rt, Submission("demo", "any", {"password": "sesame"}, title=title)).task["title"]
+    redacted = submit(domain.rt, "demo", NewTask(kind="any", input={"password": "sesame"}, title=title)).task["title"]
     assert redacted == ((HIDDEN + " ") * 30)[:200]

@@ -12,8 +12,9 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.process.worker_thread import SMALL
 from swallowtail.app.core.queries.rows import list_tasks
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.schedules import add_schedule
 from tests.core.conftest import NewDomain
 from tests.core.domain import Away, Domain, compute_by
 
@@ -26,7 +27,7 @@ def _make(domain: Domain, number: int) -> None:
     for key in "ab":
         domain.perform(claim, key, payload)
     domain.runs.complete(claim, payload)
-    add_schedule(domain.rt, NewSchedule("demo", f"S {number}", "any", payload, interval_seconds=60))
+    add_schedule(domain.rt, "demo", NewSchedule(name=f"S {number}", kind="any", input=payload, interval_seconds=60))
 
 
 def _count_statements(domain: Domain) -> int:

@@ -15,10 +15,11 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.ledger.artifacts import find_owner, read_artifact
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.queries.rows import list_tasks, read_schedule, read_task
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, remove_schedule
+from swallowtail.app.core.services.schedules import add_schedule, remove_schedule
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.tasks import Step, Task
 from tests.core.conftest import NewDomain
@@ -119,7 +120,7 @@ def test_work_on_it_is_done_where_it_holds_nobody_up(domain: Domain) -> None:
 
 def _plan(domain: Domain, payload: Any = PAYLOAD) -> str:
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    row = add_schedule(domain.rt, NewSchedule("demo", "nightly", "any", payload, interval_seconds=60))
+    row = add_schedule(domain.rt, "demo", NewSchedule(name="nightly", kind="any", input=payload, interval_seconds=60))
     with domain.db.read() as session:
         assert read_schedule(session, row["id"])["input"] == row["input"]
     return row["id"]

@@ -14,9 +14,11 @@ from swallowtail.app.core.ledger.agent_cards import AgentCard, register
 from swallowtail.app.core.privacy import redaction, redaction_rules
 from swallowtail.app.core.queries.rows import list_tasks, read_schedule, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.services.submissions import Submission, check_submission
+from swallowtail.app.core.services.schedules import add_schedule
+from swallowtail.app.core.services.submissions import check_submission
 from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Task
@@ -52,13 +54,13 @@ def test_large_payloads_are_redacted_in_a_worker_thread_only(
         monkeypatch.setattr(module, name, record(getattr(module, name)))
     compute_by(domain, away)
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
-    task_id = submit(domain.rt, Submission("demo", "any", {"said": payload})).task["id"]
+    task_id = submit(domain.rt, "demo", NewTask(kind="any", input={"said": payload})).task["id"]
     domain.ledger.request_cancel(task_id)
     domain.ledger.retry(task_id)
     claimed = domain.claim(task_id)
     domain.runs.start_step(claimed, "a", "Agent", "work")
     blocking.clear()  # a worker has no greenlets
-    add_schedule(domain.rt, NewSchedule("demo", "S", "any", {"said": payload}, interval_seconds=60))
+    add_schedule(domain.rt, "demo", NewSchedule(name="S", kind="any", input={"said": payload}, interval_seconds=60))
     for known in (True, False, True):
         if not known:
             clear_stored(domain)
@@ -97,8 +99,8 @@ def test_nothing_is_computed_while_a_submission_or_a_schedule_holds_the_lock(
     locked: tuple[Domain, list[bool]], payload: Any
 ) -> None:
     domain, states = locked
-    submit(domain.rt, Submission("demo", "any", payload))
-    add_schedule(domain.rt, NewSchedule("demo", "S", "any", payload, interval_seconds=60))
+    submit(domain.rt, "demo", NewTask(kind="any", input=payload))
+    add_schedule(domain.rt, "demo", NewSchedule(name="S", kind="any", input=payload, interval_seconds=60))
     assert fire_due(domain.rt, at=now() + timedelta(seconds=100)) == 1
     assert len(states) >= 6
     assert not any(states)
@@ -109,7 +111,9 @@ def test_nothing_is_computed_while_a_submission_or_a_schedule_holds_the_lock(
 def test_a_submission_is_redacted_by_the_rules_at_the_time_of_its_storing(domain: Domain) -> None:
     register(domain.db, [AgentCard(kind="any", title="Any", description="", version="1", input_schema={})])
     with domain.db.read() as session:
-        checked = check_submission(session, domain.rt, Submission("demo", "any", PAYLOAD, title="To Main Road 1"))
+        checked = check_submission(
+            session, domain.rt, "demo", NewTask(kind="any", input=PAYLOAD, title="To Main Road 1")
+        )
     hide_fields(domain, "street")
     _, events, _ = domain.ledger.submit(checked)
     assert events[0].data["title"] == "To [redacted:secret]"

@@ -20,8 +20,10 @@ from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
 from swallowtail.app.core.queries.rows import list_tasks, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.services.tasks import Submission, submit
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
+from swallowtail.app.core.services.schedules import add_schedule
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.schedules import Schedule
 from swallowtail.app.core.tables.tasks import Event, Step, Task
 from swallowtail.app.core.validation import check_json, check_kept
@@ -142,11 +144,11 @@ def test_defaults_of_an_agent_count_with_the_input(domain: Domain) -> None:
     schema = {"type": "object", "properties": {"more": {"default": nested(10)}}}
     register(domain.db, [AgentCard("any", "Any", "", "1", schema)])
     with pytest.raises(InvalidInput) as refused:
-        submit(domain.rt, Submission("demo", "any", {"message": "hello"}))
+        submit(domain.rt, "demo", NewTask(kind="any", input={"message": "hello"}))
     assert refused.value.field == "input"
-    plan = NewSchedule("demo", "plan", "any", {"message": "hello"}, interval_seconds=60)
+    plan = NewSchedule(name="plan", kind="any", input={"message": "hello"}, interval_seconds=60)
     with pytest.raises(InvalidInput):
-        add_schedule(domain.rt, plan)
+        add_schedule(domain.rt, "demo", plan)
     assert domain.events() == []
 
 

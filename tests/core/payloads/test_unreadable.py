@@ -12,10 +12,11 @@ from sqlalchemy import text
 from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.queries.rows import list_steps, list_tasks, read_task
 from swallowtail.app.core.queries.snapshot import Bounds, snapshot
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.instance_export import export_instance
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.base import Base
 from tests.core.conftest import NewDomain
 from tests.core.domain import ERROR, LOST, Domain, read_outputs
@@ -148,7 +149,9 @@ def test_a_schedule_that_cannot_be_read_keeps_no_other_from_its_slots(new_domain
             )
         )
     for name in ("bad", "worse", "good"):
-        add_schedule(domain.rt, NewSchedule("demo", name, "any", {}, interval_seconds=60, catch_up="latest"))
+        add_schedule(
+            domain.rt, "demo", NewSchedule(name=name, kind="any", input={}, interval_seconds=60, catch_up="latest")
+        )
     change = text("UPDATE schedule SET created_at = 1000000, next_slot_at = 1000000, input = :value WHERE name = :name")
     with domain.db.write() as session:
         for name, value in (("bad", "{"), ("worse", '{"$sealed":"old:AAAA"}'), ("good", "{}")):

@@ -15,7 +15,8 @@ from swallowtail.app.core.ledger.event_log import read_events
 from swallowtail.app.core.maintenance.key_rotation import count_use, rotate
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring
 from swallowtail.app.core.queries.rows import list_schedules, read_schedule, read_task
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import DERIVED, SEALED, seal
@@ -51,7 +52,7 @@ def _fill(domain: Domain) -> str:
                 "VALUES ('any', 'Any', '', '1', '{}', 0)"
             )
         )
-    add_schedule(domain.rt, NewSchedule("demo", "nightly", "any", {"text": MARK}, cron="0 0 * * *"))
+    add_schedule(domain.rt, "demo", NewSchedule(name="nightly", kind="any", input={"text": MARK}, cron="0 0 * * *"))
     return task_id
 
 

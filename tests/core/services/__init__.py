@@ -1,1 +1,1 @@
-"""Commands of users."""
+"""Services."""

@@ -1,4 +1,4 @@
-"""The slots in an export: each of them once, however they fall on pages of schedules and pages of slots."""
+"""An export has each slot once, wherever the pages of schedules and of slots end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.schemas.schedules import NewSchedule
 from swallowtail.app.core.services.instance_export import export_instance
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.services.schedules import add_schedule
 from swallowtail.app.core.tables.schedules import Slot
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
@@ -18,8 +19,10 @@ BEGUN = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def _plan(domain: Domain, instance_id: str, name: str, slots: int) -> list[tuple[str, str]]:
-    """Add a schedule with so many slots; return the key of each, as an export writes them."""
-    schedule_id = add_schedule(domain.rt, NewSchedule(instance_id, name, "any", {}, interval_seconds=60))["id"]
+    """Add a schedule with a number of slots; return the key of each slot, as in an export."""
+    schedule_id = add_schedule(
+        domain.rt, instance_id, NewSchedule(name=name, kind="any", input={}, interval_seconds=60)
+    )["id"]
     moments = [BEGUN + timedelta(minutes=number) for number in range(slots)]
     with domain.db.write() as session:
         for at in moments:
@@ -40,5 +43,5 @@ def test_every_slot_is_exported_once_and_no_other_instances(
         mine += _plan(domain, "demo", f"S {number}", slots)
         _plan(domain, "other", f"S {number}", 1)
     lines = [orjson.loads(line) for line in export_instance(domain.rt, "demo")]
-    found = [line["slot"] for line in lines if line["kind"] == "slot"]
-    assert [(slot["schedule_id"], slot["planned_at"][:19]) for slot in found] == sorted(mine)
+    exported = [line["slot"] for line in lines if line["kind"] == "slot"]
+    assert [(slot["schedule_id"], slot["planned_at"][:19]) for slot in exported] == sorted(mine)

@@ -1,4 +1,4 @@
-"""Following: every event once and in order, whatever Redis does; live progress only while it is news."""
+"""The follower yields every event once and in order, with and without Redis; live progress only while it is current."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from swallowtail.app.core.ledger.publish_queue import PublishQueue
 from swallowtail.app.core.ledger.publisher import instance_channel
 from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.core.redis.connection import connect
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.app.core.services.follower import Follower, Item, Live, Reset
 from swallowtail.app.core.tables.instances import Instance
@@ -26,15 +27,13 @@ from tests.harness.waiting import PATIENCE, wait_until
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """No Redis: the log is looked at every 0.05 s."""
+    """Without Redis; the log is read every 0.05 s."""
     with open_bench(tmp_path, head_check=0.05, publish_timeout=0.1) as bench:
         yield bench
 
 
 def submit(bench: Bench, instance_id: str = "demo") -> str:
-    return task_service.submit(bench.runtime, task_service.Submission(instance_id, "echo", {"message": "hello"})).task[
-        "id"
-    ]
+    return task_service.submit(bench.runtime, instance_id, NewTask(kind="echo", input={"message": "hello"})).task["id"]
 
 
 def take(follower: Follower, count: int) -> list[Item]:
@@ -93,7 +92,7 @@ def test_another_epoch_or_a_number_from_the_future_resets_to_what_is_stored(benc
     assert again.seq == 1
 
 
-def test_a_cursor_older_than_the_log_is_told_unless_all_was_asked_for(bench: Bench) -> None:
+def test_a_cursor_older_than_the_log_is_reset_unless_all_was_requested(bench: Bench) -> None:
     for _ in range(3):
         submit(bench)
     with bench.runtime.db.write() as session:
@@ -113,7 +112,9 @@ def test_what_is_not_in_the_instance_is_not_found(bench: Bench) -> None:
 
 
 @pytest.mark.service
-def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path, redis_server: RedisServer) -> None:
+def test_redis_announces_events_and_carries_live_progress_that_is_still_current(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
     with open_bench(tmp_path, redis_url=redis_server.url, head_check=1.0) as bench:
         first, second = submit(bench), submit(bench)
         items: list[Item] = []
@@ -129,7 +130,7 @@ def test_redis_rings_and_carries_live_progress_that_is_still_news(tmp_path: Path
             epoch = AuthorizedReads(session, bench.runtime.caller.actor).head("demo").epoch
         other = LiveState("demo", first, 1, 1, 1, {"progress": 5.0}, "another log of this name")
         bench.runtime.broadcast.publish_live(other)
-        live(first, 0)  # measured before the task's last event: no news any more
+        live(first, 0)  # measured before the task's last event: outdated
         live(first, 99)  # measured after an event that has not been shown yet
         live(first, 1)
         live(second, 2)

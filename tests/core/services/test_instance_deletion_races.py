@@ -1,4 +1,4 @@
-"""Deleting an instance beside whoever writes in it: they are told that it is gone, and nothing is half written."""
+"""Deleting an instance during concurrent writes: the writers get NotFound, and nothing is half written."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.database.database import db_now
 from swallowtail.app.core.errors import Conflict, LeaseLost, NotFound
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, issue_front_end
+from swallowtail.app.core.identity.api_tokens import issue_front_end
 from swallowtail.app.core.identity.authenticate import Tokens
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.schemas.identities import NewFrontEndToken
+from swallowtail.app.core.schemas.instances import DeletedRows, NewPolicy
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.actors import Actor, Caller
-from swallowtail.app.core.services.instance_deletion import Removed, delete_instance
-from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy
+from swallowtail.app.core.services.instance_deletion import delete_instance
+from swallowtail.app.core.services.instance_policy import put_policy
 from swallowtail.app.core.services.schedule_firing import fire_due
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
-from swallowtail.app.core.services.tasks import Submission, submit
+from swallowtail.app.core.services.schedules import add_schedule
+from swallowtail.app.core.services.tasks import submit
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.core.tables.auth import Membership, User
 from swallowtail.app.core.tables.base import Base
@@ -32,24 +36,24 @@ from tests.core.domain import Domain
 from tests.core.interleaving import Beside, before_commit_of, before_next_commit, before_statement
 
 CARD = AgentCard("brief", "Brief", "", "1", {"type": "object"})
-#: Every table of which an instance has rows, but the audit log.
+#: Tables with rows of an instance, except the audit log.
 THEIRS = (
     "access_token", "artifact", "event", "instance", "instance_policy", "membership", "outbox", "schedule", "slot",
     "step", "task",
 )  # fmt: skip
 KEY = "k" * 40
 OLGA = Caller(Actor("user", "olga", "olga", user_id="olga"), "rest")
-PLAN = NewSchedule("demo", "plan", "brief", {}, interval_seconds=60)
+PLAN = NewSchedule(name="plan", kind="brief", input={}, interval_seconds=60)
 
 Write = Callable[[CallContext], object]
 WRITES: dict[str, Write] = {
-    "a submission": lambda context: submit(context, Submission("demo", "brief", {"text": "x"})),
-    "a schedule": lambda context: add_schedule(context, PLAN),
+    "a submission": lambda context: submit(context, "demo", NewTask(kind="brief", input={"text": "x"})),
+    "a schedule": lambda context: add_schedule(context, "demo", PLAN),
     "a member": lambda context: set_member(context, "demo", "max", "viewer"),
-    "a policy": lambda context: put_policy(context, "demo", PolicyWish(secret_fields=["iban"])),
-    "a token": lambda context: issue_front_end(context, Tokens(context), FrontEndTokenRequest("page", "demo")),
+    "a policy": lambda context: put_policy(context, "demo", NewPolicy(secret_fields=["iban"])),
+    "a token": lambda context: issue_front_end(context, Tokens(context), "demo", NewFrontEndToken(name="page")),
 }
-#: What each of them stores first.
+#: The first statement of each write.
 FIRST = {
     "a submission": "INSERT INTO task",
     "a schedule": "INSERT INTO schedule",
@@ -60,7 +64,7 @@ FIRST = {
 
 
 def prepare(domain: Domain) -> Domain:
-    """Give the instance an owner, and the system an agent and another user."""
+    """Add an owner of the instance, an agent and another user."""
     register(domain.db, [CARD])
     with domain.db.write() as session:
         for name in ("olga", "max"):
@@ -83,23 +87,23 @@ def remover(new_domain_on: NewDomain, writer: Domain) -> Domain:
 
 @pytest.fixture
 def there(new_postgres_domain: NewDomain) -> tuple[Domain, Domain]:
-    """A writer and a remover on PostgreSQL, where two write at the same time."""
+    """A writer and a remover on PostgreSQL, where two transactions write at the same time."""
     return prepare(new_postgres_domain(secret_key=KEY)), new_postgres_domain()
 
 
-def remove(domain: Domain) -> Removed:
+def remove(domain: Domain) -> DeletedRows:
     return delete_instance(domain.rt, "demo", "demo")
 
 
 def left(domain: Domain) -> dict[str, int]:
-    """How many rows there are, by table; tables without any are left out."""
+    """Return the number of rows of each table that has rows."""
     with domain.db.read() as session:
         counts = {name: session.scalar(select(func.count()).select_from(Base.metadata.tables[name])) for name in THEIRS}
     return {name: count for name, count in counts.items() if count}
 
 
-def told(domain: Domain) -> list[str]:
-    """What the audit log says was done in the instance; the chain must be whole."""
+def audited(domain: Domain) -> list[str]:
+    """Return the audited actions of the instance; the chain must be whole."""
     with domain.db.read() as session:
         assert verify(session, "demo").is_whole
         query = select(AuditEntry.action).where(AuditEntry.scope == "demo").order_by(AuditEntry.number)
@@ -115,7 +119,7 @@ def test_what_was_checked_before_the_end_is_refused_after_it(
         WRITES[what](writer.rt.by(OLGA))
     assert refused.value.field == "instance_id"
     assert left(writer) == {}
-    assert told(writer) == []
+    assert audited(writer) == []
 
 
 @pytest.mark.parametrize("what", WRITES)
@@ -126,7 +130,7 @@ def test_what_has_seen_the_instance_and_comes_too_late_is_refused(there: tuple[D
         WRITES[what](writer.rt)
     assert refused.value.field == "instance_id"
     assert left(writer) == {}
-    assert told(writer) == []
+    assert audited(writer) == []
 
 
 @pytest.mark.parametrize("what", WRITES)
@@ -136,14 +140,14 @@ def test_the_end_waits_for_a_member_whose_permission_was_checked(there: tuple[Do
     before_statement(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         WRITES[what](writer.rt.by(OLGA))
-    assert isinstance(end.outcome, Removed), end.fault
+    assert end.fault is None
     assert left(writer) == {}
 
 
 @pytest.mark.parametrize("what", WRITES)
 def test_what_waits_for_the_end_to_be_committed_is_refused(there: tuple[Domain, Domain], what: str) -> None:
     writer, remover = there
-    # Of somebody else than the owner, who is shut out as soon as the deletion begins.
+    # The first transaction of the deletion removes members other than the caller.
     late = Beside(lambda: WRITES[what](writer.rt.by(OLGA)))
     before_commit_of(remover, "DELETE FROM instance ", lambda: late.start_and_wait_for_lock(remover))
     keep_owner(remover)
@@ -154,7 +158,7 @@ def test_what_waits_for_the_end_to_be_committed_is_refused(there: tuple[Domain, 
 
 
 def keep_owner(domain: Domain) -> None:
-    """Let the owner be the one who deletes, who alone keeps access until the end."""
+    """Delete as the owner: the caller keeps access until the end."""
     domain.rt = domain.rt.by(OLGA)
 
 
@@ -165,11 +169,11 @@ def test_what_is_committed_while_the_end_waits_goes_with_the_rest(there: tuple[D
     before_commit_of(writer, FIRST[what], lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         WRITES[what](writer.rt.by(OLGA))
-    assert isinstance(end.outcome, Removed), end.fault
+    assert end.fault is None
     assert left(writer) == {}
 
 
-def test_of_two_who_delete_at_once_one_is_told_that_there_is_nothing(
+def test_the_second_of_two_concurrent_deletions_is_not_found(
     writer: Domain, remover: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.submit()
@@ -177,7 +181,7 @@ def test_of_two_who_delete_at_once_one_is_told_that_there_is_nothing(
     with pytest.raises(NotFound):
         delete_instance(writer.rt.by(OLGA), "demo", "demo")
     assert left(writer) == {}
-    assert told(writer) == []
+    assert audited(writer) == []
 
 
 def test_an_instance_that_got_the_id_since_is_left_alone(
@@ -224,12 +228,12 @@ def test_a_step_that_is_being_saved_is_waited_for_and_then_deleted(there: tuple[
     with end.ended():
         wrote = writer.runs.finish_step(claim, "one", "out" * 50_000)
     assert wrote.seq == 5
-    assert isinstance(end.outcome, Removed), end.fault
+    assert end.fault is None
     assert left(writer) == {}
 
 
 def test_a_run_and_the_end_that_wait_for_each_other_are_parted(there: tuple[Domain, Domain]) -> None:
-    """A task that came in after the others had gone is locked by its run, which waits for the instance's counter."""
+    """A run locks a task that was added after the others were deleted, and waits for the instance's counter."""
     writer, remover = there
     claims = [writer.running()]
     writer.runs.start_step(claims[0], "one", "Agent", "work")
@@ -248,8 +252,8 @@ def test_a_run_and_the_end_that_wait_for_each_other_are_parted(there: tuple[Doma
 
 
 def due(domain: Domain) -> None:
-    """A schedule whose first slot has come."""
-    add_schedule(domain.rt, PLAN)
+    """Add a schedule whose first slot is due."""
+    add_schedule(domain.rt, "demo", PLAN)
     with domain.db.write() as session:
         moment = session.scalars(select(db_now())).one()
         session.execute(update(Schedule).values(created_at=moment - timedelta(seconds=60), next_slot_at=moment))
@@ -272,5 +276,5 @@ def test_a_slot_that_is_being_fired_is_waited_for_and_then_deleted_with_its_task
     before_commit_of(writer, "INSERT INTO slot", lambda: end.start_and_wait_for_lock(remover))
     with end.ended():
         assert fire_due(writer.rt) == 1
-    assert end.outcome == Removed(tasks=1, events=2), end.fault
+    assert end.outcome == DeletedRows(tasks=1, events=2), end.fault
     assert left(writer) == {}

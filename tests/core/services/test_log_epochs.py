@@ -1,4 +1,4 @@
-"""Another epoch keeps the log and says that its numbers may have been others'."""
+"""A new epoch keeps the events and their numbers."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def test_what_was_pruned_stays_pruned(domain: Domain) -> None:
     assert (head.seq, head.min_seq) == (3, 2)
 
 
-def test_an_instance_that_is_not_there_is_told(domain: Domain) -> None:
+def test_an_unknown_instance_is_not_found(domain: Domain) -> None:
     with pytest.raises(NotFound):
         renew_epoch(domain.rt, "nowhere")

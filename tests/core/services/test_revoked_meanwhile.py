@@ -1,4 +1,4 @@
-"""A right that is taken away between a request and its transaction: the change is refused and leaves nothing."""
+"""A permission that ends between a request and its transaction: the change is refused and leaves nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from sqlalchemy import delete, update
 from swallowtail.app.core.call_context import CallContext
 from swallowtail.app.core.errors import Forbidden, NotFound, SwallowtailError, Unauthenticated
 from swallowtail.app.core.events import now
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest, issue_personal
+from swallowtail.app.core.identity.api_tokens import issue_personal
 from swallowtail.app.core.identity.members import remove_member, set_member
 from swallowtail.app.core.identity.users import demote_user, disable_user
 from swallowtail.app.core.ledger.agent_cards import AgentCard, register
+from swallowtail.app.core.schemas.identities import NewToken
+from swallowtail.app.core.schemas.instances import NewPolicy
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.security.actors import Actor, Caller
-from swallowtail.app.core.services.instance_policy import PolicyWish, put_policy
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule, pause_schedule
-from swallowtail.app.core.services.tasks import Submission, cancel, create_instance, retry, submit
+from swallowtail.app.core.services.instance_policy import put_policy
+from swallowtail.app.core.services.schedules import add_schedule, pause_schedule
+from swallowtail.app.core.services.tasks import cancel, create_instance, retry, submit
 from swallowtail.app.core.tables.auth import AccessToken, Membership, User
 from tests.core.conftest import NewDomain
 from tests.core.domain import Domain
@@ -31,19 +35,21 @@ KIND = AgentCard("brief", "Brief", "", "1", {})
 
 Change = Callable[[CallContext, Domain], object]
 CHANGES: dict[str, Change] = {
-    "submit": lambda context, domain: submit(context, Submission("demo", "brief", {"text": "x"})),
-    "submit a large input": lambda context, domain: submit(context, Submission("demo", "brief", {"text": "x" * 2000})),
+    "submit": lambda context, domain: submit(context, "demo", NewTask(kind="brief", input={"text": "x"})),
+    "submit a large input": lambda context, domain: submit(
+        context, "demo", NewTask(kind="brief", input={"text": "x" * 2000})
+    ),
     "cancel": lambda context, domain: cancel(context, task_of(domain)),
     "retry": lambda context, domain: retry(context, task_of(domain)),
-    "add a schedule": lambda context, domain: add_schedule(context, plan("second")),
+    "add a schedule": lambda context, domain: add_schedule(context, "demo", plan("second")),
     "pause a schedule": lambda context, domain: pause_schedule(context, schedule_of(domain)),
     "set a member": lambda context, domain: set_member(context, "demo", "max", "viewer"),
-    "put a policy": lambda context, domain: put_policy(context, "demo", PolicyWish(secret_fields=["iban"])),
+    "put a policy": lambda context, domain: put_policy(context, "demo", NewPolicy(secret_fields=["iban"])),
 }
 
 
 def plan(name: str) -> NewSchedule:
-    return NewSchedule("demo", name, "brief", {}, interval_seconds=60)
+    return NewSchedule(name=name, kind="brief", input={}, interval_seconds=60)
 
 
 def task_of(domain: Domain) -> str:
@@ -66,7 +72,7 @@ def domain(new_domain_on: NewDomain) -> Domain:
         session.add(Membership(instance_id="demo", user_id="ann", role="admin", created_at=now()))
         session.add(AccessToken(id="token", kind="personal", user_id="ann", created_at=now()))
     domain.failed()
-    add_schedule(domain.rt, plan("first"))
+    add_schedule(domain.rt, "demo", plan("first"))
     return domain
 
 
@@ -116,7 +122,7 @@ def test_a_change_is_refused_when_the_right_to_it_ended_before_its_transaction(
     [
         lambda context: disable_user(context, "max"),
         lambda context: demote_user(context, "max"),
-        lambda context: issue_personal(context, PersonalTokenRequest("script")),
+        lambda context: issue_personal(context, NewToken(name="script")),
         lambda context: create_instance(context, "New", "new"),
         lambda context: remove_member(context, "demo", "ann"),
     ],
@@ -147,7 +153,7 @@ def test_a_removal_waits_for_the_change_that_was_allowed_before_it(new_postgres_
     removal = Beside(lambda: remove_member(remover.rt, "demo", "ann"))
     before_statement(writer, "INSERT INTO task", lambda: removal.start_and_wait_for_lock(remover))
     with removal.ended():
-        submit(writer.rt.by(Caller(SIGNED_IN, "rest")), Submission("demo", "brief", {}))
+        submit(writer.rt.by(Caller(SIGNED_IN, "rest")), "demo", NewTask(kind="brief", input={}))
     assert removal.fault is None
     with pytest.raises(NotFound):
-        submit(writer.rt.by(Caller(SIGNED_IN, "rest")), Submission("demo", "brief", {}))
+        submit(writer.rt.by(Caller(SIGNED_IN, "rest")), "demo", NewTask(kind="brief", input={}))

@@ -9,8 +9,8 @@ from typing import Any
 from swallowtail import signals
 from swallowtail.app.core.events import EventRecord
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.members import remove_member
+from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import Actor
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.delivery.clients.client import Client
@@ -39,12 +39,14 @@ class MonitoredInstance:
     def personal(self, name: str) -> str:
         user = self.bench.user(name)
         actor = Actor("user", user.id, user.name, user_id=user.id)
-        return api_tokens.issue_personal(self.bench.by(actor), PersonalTokenRequest("test")).secret
+        return api_tokens.issue_personal(self.bench.by(actor), NewToken(name="test"))["secret"]
 
     def page(self, minter: str | None = None, **options: Any) -> str:
         user = None if minter is None else self.bench.user(minter)
         rt = self.rt if user is None else self.bench.by(Actor("user", user.id, user.name, user_id=user.id))
-        return api_tokens.issue_front_end(rt, self.bench.tokens, FrontEndTokenRequest("page", "mine", **options)).secret
+        return api_tokens.issue_front_end(rt, self.bench.tokens, "mine", NewFrontEndToken(name="page", **options))[
+            "secret"
+        ]
 
     def revoke(self, token: str) -> None:
         actor = self.bench.tokens.read(token)

@@ -33,10 +33,10 @@ def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewD
     tenants = Tenants(deployment)
     token = tenants.add("vera", "viewer", author.instance_id)
     page = tenants.mint(other.instance_id)
-    tenants.revoke(page.secret)
+    tenants.revoke(page["secret"])
     task_id = other.play()
     for _ in range(3):
-        assert find_refusal(web.url, {"token": page.secret})["data"]["code"] == "unauthenticated"
+        assert find_refusal(web.url, {"token": page["secret"]})["data"]["code"] == "unauthenticated"
         assert find_refusal(web.url, {"token": "nonsense"})["data"]["code"] == "unauthenticated"
     assert find_refusal(web.url)["data"]["code"] == "unauthenticated"
     with show_resuming(token, web.url) as vera:
@@ -53,7 +53,7 @@ def test_what_was_refused_over_sockets_is_written_down_once(new_deployment: NewD
     received = sorted((e.scope, e.action, e.object_type, e.object_id, e.actor_name, e.detail["act"]) for e in matches)
     assert received == sorted(
         [
-            (other.instance_id, "token.refused", "token", page.view["id"], "", "connect"),
+            (other.instance_id, "token.refused", "token", page["token"]["id"], "", "connect"),
             ("", "token.refused", "token", "", "", "connect"),
             (other.instance_id, "denied", "instance", other.instance_id, "vera", "subscribe_instance"),
             (other.instance_id, "denied", "task", task_id, "vera", "subscribe_task"),

@@ -10,11 +10,10 @@ import pytest
 
 from swallowtail.app.core.events import now, stamp
 from swallowtail.app.core.queries.rows import list_slots
-from swallowtail.app.core.schemas.schedules import SlotView
+from swallowtail.app.core.schemas.schedules import NewSchedule, SlotView
 from swallowtail.app.core.services import schedules as schedule_service
-from swallowtail.app.core.services.cron import preview
-from swallowtail.app.core.services.schedules import NewSchedule
 from swallowtail.app.core.tables.schedules import Schedule
+from tests.core.cron_oracle import next_slots
 from tests.harness.deployment import Deployment
 from tests.harness.received_events import assert_contiguous, shape
 from tests.harness.recorder import Recorder, ResumingRecorder
@@ -24,8 +23,8 @@ from tests.journey.campaign_watchers import BRIEF, CAMPAIGN, PATIENT, drop_on_th
 
 def add(deployment: Deployment, instance: str, kind: str, payload: Any, **timing: Any) -> str:
     """Add a schedule that makes up for every slot, however long this machine stalls; its id."""
-    wanted = NewSchedule(instance, "plan", kind, payload, catch_up="all", **timing)
-    return schedule_service.add_schedule(deployment.runtime(), wanted)["id"]
+    wanted = NewSchedule(name="plan", kind=kind, input=payload, catch_up="all", **timing)
+    return schedule_service.add_schedule(deployment.runtime(), instance, wanted)["id"]
 
 
 def slots(deployment: Deployment, schedule: str) -> list[SlotView]:
@@ -44,7 +43,7 @@ def fired_each_once(deployment: Deployment, schedule: str) -> list[str]:
     with deployment.runtime().db.read() as session:
         stored = session.get(Schedule, schedule)
         assert stored is not None
-        expected = preview(schedule_service.timing_of(stored), stored.created_at, len(decided))
+        expected = next_slots(schedule_service.timing_of(stored), stored.created_at, len(decided))
     assert [slot["planned_at"] for slot in decided] == [stamp(slot) for slot in expected]
     assert {slot["outcome"] for slot in decided} == {"fired"}
     tasks = [slot["task_id"] for slot in decided if slot["task_id"]]

@@ -15,7 +15,7 @@ import pytest
 import websocket
 
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from tests.harness.deployment import Deployment
 from tests.harness.ports import answers, free_port
@@ -117,8 +117,8 @@ def boss(three: Deployment) -> dict[str, str]:
     """The headers of a superuser."""
     view = users.create_user(three.runtime(), "boss", "correct horse battery", is_superuser=True)
     caller = Caller(Actor("user", view["id"], "boss", user_id=view["id"], is_superuser=True), "rest")
-    minted = api_tokens.issue_personal(three.runtime().by(caller), PersonalTokenRequest("test"))
-    return {"Authorization": f"Bearer {minted.secret}"}
+    minted = api_tokens.issue_personal(three.runtime().by(caller), NewToken(name="test"))
+    return {"Authorization": f"Bearer {minted['secret']}"}
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 from amqp.exceptions import AccessRefused
 from kombu import Connection
 
-from swallowtail.app.core.services.schedules import NewSchedule, add_schedule
+from swallowtail.app.core.schemas.schedules import NewSchedule
+from swallowtail.app.core.services.schedules import add_schedule
 from tests.harness.deployment import Deployment
 from tests.harness.program import ROOT
 from tests.harness.recorder import Recorder
@@ -88,8 +89,8 @@ def test_a_whole_task_and_a_schedule_run_with_least_rights(deployment: Deploymen
         head = deployment.events(instance_id)[-1]["seq"]
         client.wait_for_seq(instance_id, head)
         assert client.events() == deployment.events(instance_id)
-    plan = NewSchedule(instance_id, "often", "echo", {"message": "again"}, interval_seconds=1.0)
-    add_schedule(deployment.runtime(), plan)
+    plan = NewSchedule(name="often", kind="echo", input={"message": "again"}, interval_seconds=1.0)
+    add_schedule(deployment.runtime(), instance_id, plan)
     deployment.wait_for_event(
         instance_id,
         lambda event: event["task_id"] != task_id and event["data"].get("status") == "COMPLETED",

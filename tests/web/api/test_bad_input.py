@@ -143,7 +143,7 @@ def test_no_problem_repeats_a_large_input(web_app: WebApp) -> None:
         ("POST", "/healthz", 405, "method_not_allowed"),
     ],
 )
-def test_what_does_not_exist_is_told_as_a_problem(
+def test_what_does_not_exist_is_answered_with_a_problem(
     web_app: WebApp, method: str, path: str, status: int, code: str
 ) -> None:
     response = web_app.client.open(path, method=method, follow_redirects=True)
@@ -159,7 +159,7 @@ def test_people_get_a_page_instead(web_app: WebApp) -> None:
     expect_problem(web_app.client.get("/api/v1/nothing", headers=accept), 404, "not_found")
 
 
-def test_a_failure_of_ours_is_told_by_an_id_that_is_in_the_log(
+def test_a_server_error_is_answered_with_an_id_that_is_in_the_log(
     web_app: WebApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = io.StringIO()
@@ -177,7 +177,7 @@ def test_a_failure_of_ours_is_told_by_an_id_that_is_in_the_log(
     assert "the secret inside" in log.getvalue()
 
 
-def test_an_absent_database_is_told_as_such(web_app: WebApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_database_is_reported(web_app: WebApp, monkeypatch: pytest.MonkeyPatch) -> None:
     web_app.rt.db.wait = 0.0
     web_app.rt.db.dispose()
     monkeypatch.setattr(web_app.rt.db.engine, "connect", _refuse_connection)

@@ -80,7 +80,7 @@ def test_a_position_that_is_no_longer_stored_is_too_old(web_app: WebApp) -> None
     assert page["min_seq"] == 3
 
 
-def test_a_position_in_another_log_is_told_apart(web_app: WebApp) -> None:
+def test_a_position_in_another_log_is_refused(web_app: WebApp) -> None:
     body = web_app.submit()
     assert _events(web_app, since=1, epoch=body["epoch"])["items"] == []
     expect_problem(web_app.get("/instances/acme/events?since=1&epoch=other"), 410, "epoch", "since")

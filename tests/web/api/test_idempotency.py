@@ -22,7 +22,7 @@ def test_the_same_key_gives_the_same_task(web_app: WebApp) -> None:
     assert expect_json(web_app.get("/instances/acme"))["seq"] == 1
 
 
-def test_a_repeat_tells_the_task_as_it_is_now(web_app: WebApp) -> None:
+def test_a_repeat_returns_the_task_as_it_is_now(web_app: WebApp) -> None:
     task_id = expect_json(web_app.post("/instances/acme/tasks", SUBMISSION, headers=KEY), 201)["task"]["id"]
     web_app.perform(task_id)
     again = expect_json(web_app.post("/instances/acme/tasks", SUBMISSION, headers=KEY))

@@ -163,7 +163,7 @@ def test_deleting_takes_the_id_once_more_and_leaves_only_the_audit_log(web_app: 
     assert not [line for line in lines if line["kind"] in ("task", "event", "schedule", "artifact")]
 
 
-def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
+def test_an_export_has_many_pages_and_a_deletion_many_transactions(
     new_web_app: NewWebApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("swallowtail.app.core.services.instance_export.PAGE", 3)
@@ -185,7 +185,7 @@ def test_a_copy_goes_over_many_pages_and_an_end_over_many_transactions(
     assert (done["tasks"], done["events"]) == (5, 30)
 
 
-def test_what_is_sealed_is_open_in_a_copy_and_after_another_key(new_web_app: NewWebApp) -> None:
+def test_encrypted_values_are_readable_in_an_export_and_after_a_key_rotation(new_web_app: NewWebApp) -> None:
     web_app = new_web_app(encryption_keys=OLD)
     web_app.create_instance("acme")
     _large(web_app, "open sesame " * 4_000)
@@ -216,16 +216,16 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=[path for _, path, _ in WRITES])
-def test_whoever_writes_while_the_instance_is_deleted_is_told_that_it_is_gone(
+def test_a_write_during_the_deletion_of_the_instance_is_not_found(
     web_app: WebApp, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, Any]
 ) -> None:
     original, pending = UnitOfWork.commit, [True]
 
-    def commit(self: UnitOfWork, *given: Any, **more: Any) -> Any:
+    def commit(self: UnitOfWork, *args: Any, **more: Any) -> Any:
         if pending:
             pending.pop()
             delete_instance(web_app.rt, "acme", "acme")
-        return original(self, *given, **more)
+        return original(self, *args, **more)
 
     monkeypatch.setattr(UnitOfWork, "commit", commit)
     response = web_app.client.open(f"/api/v1/instances/acme/{path}", method=method, json=body)

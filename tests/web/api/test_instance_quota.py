@@ -58,7 +58,7 @@ def test_a_user_may_create_as_many_as_the_number_says(open_web_app: Open) -> Non
         expect_json(web_app.post("/instances", {"name": name}, **boss), 201)
 
 
-def test_handing_one_over_gives_nothing_back_and_deleting_one_does(open_web_app: Open) -> None:
+def test_transferring_an_instance_frees_no_place_and_deleting_one_does(open_web_app: Open) -> None:
     web_app = open_web_app(1)
     ann = as_user(web_app)
     expect_json(web_app.post("/instances", {"name": "One", "id": "one"}, **ann), 201)

@@ -38,21 +38,21 @@ def test_an_admin_keeps_members(callers_app: CallersApp) -> None:
     expect_problem(callers_app.request("admin", "PUT", path, {"role": "king"}), 422, "invalid_input", "role")
 
 
-def test_a_front_ends_token_shows_what_it_was_minted_for_until_it_is_revoked(callers_app: CallersApp) -> None:
+def test_a_front_ends_token_shows_what_it_was_created_for_until_it_is_revoked(callers_app: CallersApp) -> None:
     tokens = "/api/v1/instances/acme/front-end-tokens"
     new_token = {"name": "page", "task_id": callers_app.task_id, "fields": ["message"], "lifetime": 60.0}
     before = expect_json(callers_app.request("admin", "GET", tokens))["items"]
-    minted = expect_json(callers_app.request("admin", "POST", tokens, new_token), 201)
+    created = expect_json(callers_app.request("admin", "POST", tokens, new_token), 201)
     listed = expect_json(callers_app.request("admin", "GET", tokens))["items"]
-    assert [one["id"] for one in listed] == [minted["token"]["id"], *(one["id"] for one in before)]
-    assert minted["secret"] not in str(listed)
-    actor = callers_app.web_app.web.tokens.read(minted["secret"])
+    assert [one["id"] for one in listed] == [created["token"]["id"], *(one["id"] for one in before)]
+    assert created["secret"] not in str(listed)
+    actor = callers_app.web_app.web.tokens.read(created["secret"])
     assert (actor.instance_id, actor.task_id, actor.fields) == ("acme", callers_app.task_id, frozenset({"message"}))
     shown = expect_json(callers_app.request(actor, "GET", f"/api/v1/tasks/{callers_app.task_id}"))
     assert (shown["message"], shown["input"]) == ("Submitted", None)
-    assert callers_app.request("admin", "DELETE", f"{tokens}/{minted['token']['id']}").status_code == 204
+    assert callers_app.request("admin", "DELETE", f"{tokens}/{created['token']['id']}").status_code == 204
     with pytest.raises(Unauthenticated, match="revoked"):
-        callers_app.web_app.web.tokens.read(minted["secret"])
+        callers_app.web_app.web.tokens.read(created["secret"])
 
 
 @pytest.mark.parametrize(

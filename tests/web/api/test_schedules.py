@@ -54,7 +54,7 @@ def test_pages_of_schedules_are_by_name_and_cover_all_once(web_app: WebApp) -> N
     expect_problem(web_app.get("/instances/acme/schedules?limit=21"), 422, "invalid_input", "limit")
 
 
-def test_a_cursor_tells_no_name_and_ends_with_its_schedule(web_app: WebApp) -> None:
+def test_a_cursor_contains_no_name_and_ends_with_its_schedule(web_app: WebApp) -> None:
     added = [_add(web_app, name=f"sync sk-live-{number}{'a' * 40}") for number in range(2)]
     page = expect_json(web_app.get("/instances/acme/schedules?limit=1"))
     assert b"sync" not in base64.urlsafe_b64decode(page["next_cursor"] + "==")
@@ -65,7 +65,7 @@ def test_a_cursor_tells_no_name_and_ends_with_its_schedule(web_app: WebApp) -> N
     expect_problem(web_app.get("/instances/acme/schedules", query_string=query), 422, "invalid_input", "cursor")
 
 
-def test_a_page_has_as_many_schedules_as_others_and_tells_where_it_goes_on(web_app: WebApp) -> None:
+def test_a_page_has_as_many_schedules_as_others_and_says_where_the_next_begins(web_app: WebApp) -> None:
     for number in range(6):
         _add(web_app, name=f"S{number}")
     first = web_app.client.get("/instances/acme/schedules").text
@@ -97,7 +97,7 @@ def test_a_schedule_is_paused_resumed_and_removed(web_app: WebApp) -> None:
     expect_problem(web_app.client.delete(f"/api/v1/schedules/{added['id']}"), 404, "not_found", "schedule_id")
 
 
-def test_slots_tell_what_came_of_them(web_app: WebApp) -> None:
+def test_slots_have_their_outcomes(web_app: WebApp) -> None:
     added = _add(web_app)
     assert expect_json(web_app.get(f"/schedules/{added['id']}/slots")) == {"items": [], "next_cursor": None}
     schedule_firing.fire_due(web_app.rt, at=now() + timedelta(days=1, minutes=1))

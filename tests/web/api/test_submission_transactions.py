@@ -10,9 +10,10 @@ from sqlalchemy import event
 
 from swallowtail.app.core.identity import users
 from swallowtail.app.core.identity.actors import user_actor
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest, issue_personal
+from swallowtail.app.core.identity.api_tokens import issue_personal
 from swallowtail.app.core.identity.members import set_member
 from swallowtail.app.core.identity.sessions import sign_in
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.services.tasks import create_instance
 from swallowtail.app.core.tables.auth import User
@@ -40,8 +41,8 @@ def find_tokens(web_app: WebApp) -> dict[str, str]:
     signed_in = sign_in(web_app.rt.by(Caller(Actor("nobody", "", ""), "rest")), web_app.web.tokens, "ann", PASSWORD)
     with web_app.rt.db.read() as session:
         ann = user_actor(session.query(User).filter_by(name="ann").one())
-    minted = issue_personal(web_app.rt.by(Caller(ann, "rest")), PersonalTokenRequest("script"))
-    return {"session": signed_in.access_token, "personal": minted.secret}
+    created = issue_personal(web_app.rt.by(Caller(ann, "rest")), NewToken(name="script"))
+    return {"session": signed_in.access_token, "personal": created["secret"]}
 
 
 @pytest.mark.parametrize("kind", ["session", "personal"])

@@ -20,7 +20,7 @@ STEP_FIELDS = {
 }  # fmt: skip
 
 
-def test_a_submission_is_stored_and_told_with_its_number(web_app: WebApp) -> None:
+def test_a_submission_is_stored_and_returned_with_its_number(web_app: WebApp) -> None:
     response = web_app.post("/instances/acme/tasks", SUBMISSION | {"title": "First", "expires_in": 60})
     body = expect_json(response, 201)
     task = body["task"]

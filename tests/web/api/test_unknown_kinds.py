@@ -10,7 +10,7 @@ CAUTION = [{"code": "no_worker", "message": WORD}]
 SCHEDULE = {"name": "Nightly", "kind": "brief", "input": {"text": "hi"}, "cron": "0 0 * * *"}
 
 
-def test_a_task_a_schedule_and_a_retry_of_a_kind_that_nobody_knows_come_with_a_word(
+def test_a_task_a_schedule_and_a_retry_of_an_unknown_kind_come_with_a_warning(
     web_app: WebApp,
 ) -> None:
     announce(web_app.rt.db, "one", ["echo"], 60.0)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from swallowtail.app.core.identity import api_tokens, members, users
+from swallowtail.app.core.schemas.identities import NewFrontEndToken
 from swallowtail.app.core.security.roles import Act, Role
 from swallowtail.app.core.services import tasks as task_service
 from tests.harness.settings import make_settings
@@ -21,7 +22,7 @@ from tests.web.callers import CallersApp, make_user, open_callers_app
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 PAGE, API = "/instances/acme/settings", "/api/v1/instances/acme"
-PARTS = {"members", "add", "tokens", "mint", "policy", "export", "delete"}
+PARTS = {"members", "add", "tokens", "create-token", "policy", "export", "delete"}
 ADMINS_PARTS = PARTS - {"export", "delete"}
 
 
@@ -33,7 +34,7 @@ def callers_app(tmp_path: Path) -> Iterator[CallersApp]:
 
 def parts_of(text: str) -> set[str]:
     """Return the sections of a page."""
-    return set(re.findall(r'id="([a-z]+)"', text)) & PARTS
+    return set(re.findall(r'id="([a-z-]+)"', text)) & PARTS
 
 
 def state_of(text: str) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def state_of(text: str) -> dict[str, Any]:
     return state
 
 
-def test_everybody_gets_the_parts_that_they_may_keep(callers_app: CallersApp) -> None:
+def test_each_role_gets_the_sections_that_it_may_manage(callers_app: CallersApp) -> None:
     shown = {
         who: callers_app.request(who, "GET", PAGE) for who in ("viewer", "operator", "admin", "owner", "superuser")
     }
@@ -73,7 +74,7 @@ def test_only_owners_are_offered_to_make_owners(callers_app: CallersApp) -> None
 def test_a_token_that_allows_less_shows_less(callers_app: CallersApp) -> None:
     scanty = make_user("owner", acts=frozenset({Act.READ, Act.ISSUE_TOKENS}))
     page = callers_app.request(scanty, "GET", PAGE)
-    assert parts_of(page.text) == {"tokens", "mint"}
+    assert parts_of(page.text) == {"tokens", "create-token"}
     state = state_of(page.text)
     assert not {"members", "policy"} & set(state)
     assert state["acts"] == []
@@ -98,19 +99,17 @@ def test_what_it_shows_is_what_the_api_says(callers_app: CallersApp) -> None:
 
 
 def test_a_tokens_secret_is_not_on_the_page(callers_app: CallersApp) -> None:
-    minted = expect_json(callers_app.request("admin", "POST", f"{API}/front-end-tokens", {"name": "shop"}), 201)
+    created = expect_json(callers_app.request("admin", "POST", f"{API}/front-end-tokens", {"name": "shop"}), 201)
     page = callers_app.request("admin", "GET", PAGE).text
-    assert minted["token"]["id"] in page
-    assert minted["secret"] not in page
-    assert minted["secret"].rpartition(".")[2] not in page
+    assert created["token"]["id"] in page
+    assert created["secret"] not in page
+    assert created["secret"].rpartition(".")[2] not in page
 
 
 def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
     mine = task_service.create_instance(callers_app.rt, EVIL, "evil")["id"]
     members.set_member(callers_app.rt, mine, "owner", "owner")
-    api_tokens.issue_front_end(
-        callers_app.rt, callers_app.web_app.web.tokens, api_tokens.FrontEndTokenRequest(EVIL, mine)
-    )
+    api_tokens.issue_front_end(callers_app.rt, callers_app.web_app.web.tokens, mine, NewFrontEndToken(name=EVIL))
     path = f"/api/v1/instances/{mine}/policy"
     assert callers_app.request("owner", "PUT", path, {"secret_fields": [EVIL]}).status_code == 200
     page = callers_app.request("owner", "GET", f"/instances/{mine}/settings").text
@@ -121,7 +120,7 @@ def test_text_of_others_stays_text(callers_app: CallersApp) -> None:
     assert state["policy"]["secret_fields"] == [EVIL]
 
 
-def test_where_nobody_signs_in_everybody_gets_all_of_it(web_app: WebApp) -> None:
+def test_without_sign_in_every_caller_gets_all_sections(web_app: WebApp) -> None:
     page = web_app.fetch(PAGE)
     assert parts_of(page.text) == PARTS
     assert state_of(page.text)["me"] is None
@@ -167,7 +166,7 @@ WRITES = [
 ]
 
 
-def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> None:
+def test_requests_of_the_page_need_its_csrf_token(tmp_path: Path) -> None:
     options: dict[str, Any] = {"auth": "required", "secret_key": KEY, "async_mode": "threading", **CHEAP}
     web_app = WebApp(make_settings(var_dir=tmp_path, **options))
     _, ben = (users.create_user(web_app.rt, name, PASSWORD)["id"] for name in ("ann", "ben"))
@@ -190,7 +189,7 @@ def test_what_the_page_does_takes_the_proof_that_is_in_it(tmp_path: Path) -> Non
     web_app.close()
 
 
-def test_the_copy_is_taken_by_a_link_of_the_page(callers_app: CallersApp) -> None:
+def test_the_export_is_a_link_of_the_page(callers_app: CallersApp) -> None:
     match = re.search(
         r'<a class="button" id="export" href="([^"]+)" download>', callers_app.request("owner", "GET", PAGE).text
     )

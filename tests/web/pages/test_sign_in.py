@@ -53,7 +53,7 @@ def cookie(client: FlaskClient) -> str | None:
     return None if kept is None else kept.value
 
 
-def test_somebody_signs_in_and_out(web_app: WebApp) -> None:
+def test_a_user_signs_in_and_out(web_app: WebApp) -> None:
     client = web_app.client
     assert client.get("/", headers=HTML).location == "/login?next=/"
     response = sign_in(client, following="/agents")
@@ -78,7 +78,7 @@ def test_superusers_find_the_log_of_what_is_in_no_instance(web_app: WebApp) -> N
         assert client.get("/audit", headers=HTML).status_code == (200 if shown else 403)
 
 
-def test_the_api_works_by_the_cookie_with_the_proof_and_not_without(web_app: WebApp) -> None:
+def test_the_api_accepts_the_cookie_with_the_csrf_token_only(web_app: WebApp) -> None:
     client = web_app.client
     sign_in(client)
     proof = csrf_token_of(client.get("/account"))
@@ -92,7 +92,7 @@ def test_the_api_works_by_the_cookie_with_the_proof_and_not_without(web_app: Web
     expect_problem(client.delete("/api/v1/tokens/00000000-0000-4000-8000-000000000000"), 403, "csrf")
 
 
-def test_a_token_needs_no_proof_and_wins_over_the_cookie(web_app: WebApp) -> None:
+def test_a_token_needs_no_csrf_token_and_wins_over_the_cookie(web_app: WebApp) -> None:
     options = web_app.post("/auth/login", {"name": "ann", "password": PASSWORD}).get_json()
     sign_in(web_app.client)
     headers = {"Authorization": f"Bearer {options['access_token']}"}
@@ -149,7 +149,7 @@ def test_signing_in_begins_another_session_and_ends_the_one_before(web_app: WebA
     assert client.get("/", headers=HTML).status_code == 303
 
 
-def test_a_foreign_page_can_sign_nobody_in(web_app: WebApp) -> None:
+def test_a_foreign_page_cannot_sign_a_user_in(web_app: WebApp) -> None:
     form = {"name": "ann", "password": PASSWORD}
     assert web_app.client.post("/login", data=form).status_code == 403
     assert web_app.client.post("/login", data={**form, "csrf": "0" * 64}).status_code == 403
@@ -167,14 +167,14 @@ def test_a_wrong_name_and_a_wrong_password_look_the_same(web_app: WebApp, name: 
     assert cookie(web_app.client) is None
 
 
-def test_too_many_tries_are_told_to_wait(open_web_app: Callable[..., WebApp]) -> None:
+def test_too_many_attempts_have_to_wait(open_web_app: Callable[..., WebApp]) -> None:
     web_app = open_web_app(login_limit="2/minute", limits="on")
     statuses = [sign_in(web_app.client, password="wrong").status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
     assert int(sign_in(web_app.client).headers["Retry-After"]) > 0
 
 
-def test_a_session_that_nobody_uses_ends_and_one_that_is_used_ends_too(open_web_app: Callable[..., WebApp]) -> None:
+def test_an_unused_session_ends_and_a_used_one_ends_too(open_web_app: Callable[..., WebApp]) -> None:
     web_app = open_web_app(session_idle_hours=1, session_hours=3)
     start = now()
     with time_machine.travel(start, tick=False) as clock:
@@ -239,7 +239,7 @@ def test_pages_send_to_the_form_and_the_api_answers_401(web_app: WebApp) -> None
     assert web_app.client.get("/", headers={**HTML, "Authorization": "Bearer x"}).status_code == 401
 
 
-def test_nobody_signs_in_where_nobody_has_to(open_web_app: Callable[..., WebApp]) -> None:
+def test_there_is_no_sign_in_where_none_is_required(open_web_app: Callable[..., WebApp]) -> None:
     web_app = open_web_app(auth="open")
     assert web_app.client.get("/login?next=/agents").location == "/agents"
     assert "Sign out" not in web_app.client.get("/").text
@@ -265,7 +265,7 @@ def test_menus_show_what_the_role_allows(web_app: WebApp, role: Role, shown: boo
 def test_the_account_page_lists_ones_own_tokens(web_app: WebApp) -> None:
     sign_in(web_app.client)
     proof = {"X-CSRF-Token": csrf_token_of(web_app.client.get("/account"))}
-    minted = web_app.client.post("/api/v1/tokens", json={"name": "<b>ci</b>"}, headers=proof).get_json()
+    created = web_app.client.post("/api/v1/tokens", json={"name": "<b>ci</b>"}, headers=proof).get_json()
     page = web_app.client.get("/account").text
     assert "&lt;b&gt;ci&lt;/b&gt;" in page
-    assert minted["secret"] not in page
+    assert created["secret"] not in page

@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 
 from swallowtail.app.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from swallowtail.app.core.identity import api_tokens
-from swallowtail.app.core.identity.api_tokens import FrontEndTokenRequest, PersonalTokenRequest
 from swallowtail.app.core.identity.authenticate import Tokens
+from swallowtail.app.core.schemas.identities import NewFrontEndToken, NewToken
 from swallowtail.app.core.security.actors import Caller
 from swallowtail.app.core.tables.audit import AuditEntry
 from swallowtail.app.web.background.denied_requests import BACKLOG, DeniedRequestQueue
@@ -96,24 +96,24 @@ def test_a_token_that_is_good_no_longer_is_written_with_its_id_and_one_that_neve
 ) -> None:
     tokens, rt = Tokens(callers_app.rt), callers_app.rt
     mine = rt.by(Caller(callers_app.actors["viewer"], "system"))
-    personal = api_tokens.issue_personal(mine, PersonalTokenRequest("ci"))
-    page = api_tokens.issue_front_end(rt, tokens, FrontEndTokenRequest("page", "acme"))
-    api_tokens.revoke_own(mine, personal.view["id"])
-    api_tokens.revoke_front_end(rt, "acme", page.view["id"])
+    personal = api_tokens.issue_personal(mine, NewToken(name="ci"))
+    page = api_tokens.issue_front_end(rt, tokens, "acme", NewFrontEndToken(name="page"))
+    api_tokens.revoke_own(mine, personal["token"]["id"])
+    api_tokens.revoke_front_end(rt, "acme", page["token"]["id"])
     monkeypatch.setattr(current_caller, "identify", IDENTIFY)
-    stolen = f"{personal.secret[:-4]}0000"
-    for token in (personal.secret, personal.secret, page.secret, "nonsense", "rubbish", stolen):
+    stolen = f"{personal['secret'][:-4]}0000"
+    for token in (personal["secret"], personal["secret"], page["secret"], "nonsense", "rubbish", stolen):
         response = callers_app.web_app.get("/instances", headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == 401
     callers_app.web_app.get("/instances")
     result = await_refused(callers_app, 3)
     assert [(e.scope, e.actor_kind, e.object_type, e.object_id, e.detail["why"]) for e in result] == [
-        ("", "nobody", "token", personal.view["id"], "this token was revoked"),
+        ("", "nobody", "token", personal["token"]["id"], "this token was revoked"),
         ("", "nobody", "token", "", "this is not a token that is accepted here"),
-        ("acme", "nobody", "token", page.view["id"], "this token was revoked"),
+        ("acme", "nobody", "token", page["token"]["id"], "this token was revoked"),
     ]
     assert {(e.entrance, e.address) for e in result} == {("rest", "127.0.0.1")}
-    assert personal.secret not in str([vars(entry) for entry in result])
+    assert personal["secret"] not in str([vars(entry) for entry in result])
 
 
 def test_only_what_is_for_want_of_rights_is_written(callers_app: CallersApp) -> None:

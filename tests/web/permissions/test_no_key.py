@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from swallowtail.app.core.events import now
 from swallowtail.app.core.identity import api_tokens, users
-from swallowtail.app.core.identity.api_tokens import PersonalTokenRequest
+from swallowtail.app.core.schemas.identities import NewToken
 from swallowtail.app.core.security.actors import Actor, Caller
 from swallowtail.app.core.security.roles import Role
 from swallowtail.app.core.services.tasks import create_instance
@@ -58,8 +58,8 @@ def personal(web_app: WebApp) -> dict[str, str]:
     """Return the header with a personal token of `ann`, which needs no key."""
     view = next(one for one in users.list_users(web_app.rt, limit=10)[0] if one["name"] == "ann")
     actor = Actor("user", view["id"], "ann", user_id=view["id"])
-    minted = api_tokens.issue_personal(web_app.rt.by(Caller(actor, "rest")), PersonalTokenRequest("script"))
-    return {"Authorization": f"Bearer {minted.secret}"}
+    minted = api_tokens.issue_personal(web_app.rt.by(Caller(actor, "rest")), NewToken(name="script"))
+    return {"Authorization": f"Bearer {minted['secret']}"}
 
 
 def tokens(web_app: WebApp) -> int:

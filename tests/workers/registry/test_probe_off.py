@@ -13,6 +13,7 @@ from swallowtail.app.core.errors import InvalidInput
 from swallowtail.app.core.ledger.agent_cards import PROBE
 from swallowtail.app.core.queries.rows import list_agents
 from swallowtail.app.core.runtime import Runtime
+from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.services import tasks as task_service
 from swallowtail.workers.registry import catalogue
 from tests.harness.settings import make_settings
@@ -58,5 +59,5 @@ def test_a_process_that_has_it_off_takes_none_whatever_others_publish(tmp_path: 
     runtime = Runtime.build(make_settings(var_dir=tmp_path, auth="required"))
     create_tables(runtime.db.engine)
     with pytest.raises(InvalidInput, match="SWALLOWTAIL_PROBE"):
-        task_service.submit(runtime, task_service.Submission("demo", PROBE))
+        task_service.submit(runtime, "demo", NewTask(kind=PROBE))
     runtime.close()

@@ -1,40 +1,14 @@
-"""Pydantic models of REST requests about instances, tasks and schedules: bodies, queries and headers."""
+"""Pydantic models of the queries, headers and bodies of REST requests that no service takes as a whole."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from pydantic import ConfigDict, Field
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-
-from swallowtail.app.core.schemas.fields import AnyJson
+from swallowtail.app.core.schemas.requests import Request, RequestBody, Time
 from swallowtail.app.core.states import TaskStatus
 
 
-def _parse_timestamp(value: object) -> object:
-    # Strict models accept no text for a datetime; lenient ones accept numbers too.
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-_Datetime = Annotated[AwareDatetime, BeforeValidator(_parse_timestamp)]
-
-
-class RequestBody(BaseModel):
-    """Base of request bodies: no coercion, no unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Query(BaseModel):
-    """Base of query strings: text becomes numbers, unknown parameters are refused."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class PageQuery(Query):
+class PageQuery(Request):
     """One page of a list."""
 
     # The longest name of a schedule takes 1072.
@@ -62,13 +36,13 @@ class AuditQuery(PageQuery):
     """Only entries of the user or token with this id or name"""
     object_id: str | None = Field(None, max_length=100)
     """Only entries about the object with this id"""
-    since: _Datetime | None = None
+    since: Time | None = None
     """Only entries at or after this time"""
-    until: _Datetime | None = None
+    until: Time | None = None
     """Only entries before this time"""
 
 
-class EventQuery(Query):
+class EventQuery(Request):
     """One part of an instance's event log."""
 
     since: int = Field(0, ge=0, le=2**63 - 1)
@@ -81,17 +55,17 @@ class EventQuery(Query):
     """Only events of this task"""
 
 
-class SlotQuery(Query):
+class SlotQuery(Request):
     """The number of a schedule's slots to list."""
 
     limit: int | None = Field(None, ge=1)
     """Maximum number of slots, the latest first"""
 
 
-class SubmissionHeaders(BaseModel):
+class SubmissionHeaders(Request):
     """Headers of a submission."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore")
 
     idempotency_key: str | None = None
     """Any text of at most 200 characters. The same key again returns the first task (200), or `conflict` \
@@ -107,19 +81,6 @@ class NewInstance(RequestBody):
     """Id for URLs: 1 to 64 letters, digits, `-` or `_`; random if absent"""
 
 
-class NewTask(RequestBody):
-    """A task to submit."""
-
-    kind: str
-    """Kind of agent that performs it; `/agents` lists them"""
-    input: AnyJson = None
-    """Input of the agent; the agent's card has the JSON Schema"""
-    title: str | None = None
-    """Display name; the agent's title if absent"""
-    expires_in: float | None = None
-    """Seconds in which a worker must start it; it becomes EXPIRED afterwards"""
-
-
 class Retry(RequestBody):
     """A retry."""
 
@@ -127,44 +88,62 @@ class Retry(RequestBody):
     """Key of the first step to repeat; if absent, all finished steps are kept"""
 
 
-class NewScheduleBody(RequestBody):
-    """A schedule to add: exactly one of `cron`, `interval_seconds` and `run_at`."""
-
-    name: str
-    """Name, unique in its instance; 1 to 200 characters"""
-    kind: str
-    """Kind of agent to run"""
-    input: AnyJson = None
-    """Input of each task"""
-    cron: str | None = None
-    """Five fields: minute, hour, day, month, weekday"""
-    timezone: str = "UTC"
-    """IANA name of the time zone of `cron`"""
-    interval_seconds: float | None = None
-    """Seconds from one slot to the next"""
-    run_at: _Datetime | None = None
-    """Time of a single run, RFC 3339 with an offset"""
-    catch_up: Literal["skip", "latest", "all"] = "latest"
-    """Which missed slots are submitted later"""
-    overlap: Literal["allow", "skip"] = "allow"
-    """What happens to a slot while the previous task still runs"""
-
-
-class NewPolicy(RequestBody):
-    """Retention and redaction rules to set; null or absent means the server's setting."""
-
-    event_days: float | None = None
-    """Days that events are kept; 0 means forever"""
-    task_days: float | None = None
-    """Days that finished tasks are kept, and the most for events; 0 means forever"""
-    secret_fields: list[str] | None = None
-    """Names of fields to hide, at any depth, in any spelling"""
-    hide_emails: bool | None = None
-    """Whether e-mail addresses are hidden"""
-
-
-class Confirmation(Query):
+class Confirmation(Request):
     """Confirmation of a deletion."""
 
     confirm: str | None = Field(None, max_length=100)
     """The instance's id again"""
+
+
+class Login(RequestBody):
+    """A name and a password."""
+
+    name: str
+    """Sign-in name; case does not matter"""
+    password: str
+    """Password"""
+
+
+class RefreshRequest(RequestBody):
+    """A session to continue."""
+
+    session_token: str
+    """Session token of the last response"""
+
+
+class PasswordChange(RequestBody):
+    """A new password for the caller."""
+
+    password: str
+    """Current password"""
+    new_password: str
+    """New password; at least `SWALLOWTAIL_PASSWORD_MIN_LENGTH` characters"""
+
+
+class PasswordReset(RequestBody):
+    """A new password for another user."""
+
+    password: str
+    """New password; at least `SWALLOWTAIL_PASSWORD_MIN_LENGTH` characters"""
+
+
+class NewUser(RequestBody):
+    """A user to create: with a `password`, or with the `issuer` and `subject` of an identity provider."""
+
+    name: str
+    """1 to 100 of `a` to `z`, digits and `._@+-`; unique, case does not matter"""
+    password: str | None = None
+    """Password, for users who sign in here"""
+    is_superuser: bool = False
+    """Whether they may manage users"""
+    issuer: str | None = None
+    """`iss` of the identity provider"""
+    subject: str | None = None
+    """`sub` of the user at the provider"""
+
+
+class NewRole(RequestBody):
+    """A role to assign."""
+
+    role: str = Field(examples=["viewer", "operator", "admin", "owner"])
+    """`viewer`, `operator`, `admin` or `owner`"""

@@ -82,13 +82,6 @@ class TaskOutcome(Schema):
     warnings: NotRequired[_Warnings]
 
 
-class DeletedRows(Schema):
-    """Number of deleted objects."""
-
-    tasks: Annotated[int, Field(description="Tasks, with their steps and artifacts")]
-    events: Annotated[int, Field(description="Events")]
-
-
 class SessionTokens(Schema):
     """A session: an access token, and a session token to renew it with. The server stores neither."""
 
@@ -115,13 +108,6 @@ class CallerView(Schema):
     task_id: Annotated[str | None, Field(description="The only task that the token can access")]
     fields: Annotated[list[str] | None, Field(description="Fields that the token shows; null means all")]
     expires_at: Annotated[Timestamp | None, Field(description="When the token expires")]
-
-
-class CreatedToken(Schema):
-    """A new token with its secret, which is shown only once and not stored."""
-
-    token: Annotated[TokenView, Field(description="Token")]
-    secret: Annotated[str, Field(description="Secret, sent as `Authorization: Bearer …`")]
 
 
 class Component(Schema):

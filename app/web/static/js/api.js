@@ -14,7 +14,7 @@ export class Problem extends Error {
   }
 }
 
-/** @returns {Record<string, string>} the CSRF header; empty if nobody is signed in */
+/** @returns {Record<string, string>} the CSRF header; empty without a signed-in user */
 export function csrfHeaders() {
   const csrf = document.querySelector("meta[name=csrf]")?.content;
   return csrf ? { "X-CSRF-Token": csrf } : {};

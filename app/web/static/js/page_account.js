@@ -22,14 +22,14 @@ for (const row of document.querySelectorAll("[data-token]")) {
   row.querySelector("button").addEventListener("click", () => revoke(row));
 }
 
-const mint = byId("mint");
-if (mint) {
-  handleSubmit(mint, async () => {
-    const data = new FormData(mint);
+const creation = byId("create-token");
+if (creation) {
+  handleSubmit(creation, async () => {
+    const data = new FormData(creation);
     const body = { name: data.get("name"), ...(data.get("read") && { acts: ["instance.read"] }) };
     const { secret } = await callApi("POST", "/tokens", { body });
-    byId("minted").querySelector("pre").textContent = secret;
-    byId("minted").hidden = false;
+    byId("created-token").querySelector("pre").textContent = secret;
+    byId("created-token").hidden = false;
   });
 }
 

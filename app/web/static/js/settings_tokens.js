@@ -16,11 +16,11 @@ const READ = "instance.read";
  */
 export function setUpTokens(section, state) {
   const list = new EditableList(section, `/instances/${quote(state.instance)}/front-end-tokens`, (token) => draw(list, token));
-  const form = document.getElementById("mint");
+  const form = document.getElementById("create-token");
   form.addEventListener("change", () => showMatching(form));
-  handleSubmit(form, () => mint(form, list));
-  const minted = document.getElementById("minted");
-  minted.querySelector("button").addEventListener("click", hideSecret);
+  handleSubmit(form, () => createToken(form, list));
+  const created = document.getElementById("created-token");
+  created.querySelector("button").addEventListener("click", hideSecret);
   addEventListener("pagehide", hideSecret);
   list.show(state.tokens);
   return list;
@@ -53,15 +53,15 @@ function describe({ acts, task_id: task, fields }) {
   ].join(" · ");
 }
 
-async function mint(form, list) {
+async function createToken(form, list) {
   hideSecret();
   const body = read(form);
   const { secret } = await callApi("POST", list.path, { body });
   form.reset();
   showMatching(form);
-  const minted = document.getElementById("minted");
-  minted.querySelector("pre").textContent = secret;
-  minted.hidden = false;
+  const created = document.getElementById("created-token");
+  created.querySelector("pre").textContent = secret;
+  created.hidden = false;
   await list.refresh();
 }
 
@@ -90,9 +90,9 @@ function showMatching(form) {
 }
 
 function hideSecret() {
-  const minted = document.getElementById("minted");
-  minted.hidden = true;
-  minted.querySelector("pre").textContent = "";
+  const created = document.getElementById("created-token");
+  created.hidden = true;
+  created.querySelector("pre").textContent = "";
 }
 
 function inputError(field, detail) {

@@ -1,15 +1,25 @@
-"""Chooses the size of a page of a list, and writes the page as a response."""
+"""Reads for the caller of a request: opens a read transaction with their permissions, and writes pages of lists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Response
 
 from swallowtail.app.core.errors import InvalidInput
+from swallowtail.app.core.queries.authorized import AuthorizedReads
 from swallowtail.app.web.container import get_runtime
+from swallowtail.app.web.request.current_caller import get_caller
 from swallowtail.app.web.request.json_body import write_json
+
+
+@contextmanager
+def open_reader() -> Iterator[AuthorizedReads]:
+    """Open a read transaction that returns only what the caller may see."""
+    with get_runtime().db.read() as session:
+        yield AuthorizedReads(session, get_caller().actor)
 
 
 def choose_limit(requested: int | None) -> int:
