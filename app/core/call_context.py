@@ -11,7 +11,7 @@ from swallowtail.app.core.database.database import Database
 from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.ledger.tasks import TaskWriter
 from swallowtail.app.core.ledger.unit_of_work import UnitOfWork
-from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.process.worker_thread import Offload, run_here
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Caller
 from swallowtail.app.core.security.passwords import Passwords
 
@@ -31,7 +31,7 @@ class CallContext:
     hurry: Callable[[], object]
     caller: Caller = SYSTEM_CALLER
     #: Runs long computations with payloads.
-    offload: Offload = here
+    offload: Offload = run_here
 
     def by(self, caller: Caller) -> Self:
         """Return the same context for another caller."""

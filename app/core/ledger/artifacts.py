@@ -22,7 +22,7 @@ from swallowtail.app.core.ledger.event_log import Change
 from swallowtail.app.core.payload_redaction.kept_values import is_fresh, make, note, read_text, shown_value, unseal_kept
 from swallowtail.app.core.payload_redaction.rules import remember_new, rules_for, rules_of
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal_bytes, unseal_bytes
 from swallowtail.app.core.tables.schedules import Schedule
@@ -126,7 +126,7 @@ def separate_input(change: Change, settings: Settings, task: Task, shown_input: 
     if shown_input is None or shown_input.rules != rules:
         encoded = to_json(task.input)
         check_kept(encoded, "input", settings)
-        shown_input = place(change.session, len(encoded))(show_input, encoded, rules, settings)
+        shown_input = offload_by_size(change.session, len(encoded))(show_input, encoded, rules, settings)
     task.secrets = remember_new(change.session, task, rules, shown_input.own)
     if shown_input.apart is None:
         task.input_shown = shown_input.kept
@@ -212,7 +212,7 @@ def read_artifact(session: Session, artifact_id: str) -> Content:
         digest = hashlib.sha256(shown).hexdigest()
         return Content(row.id, row.task_id, row.schedule_id, media_type, shown, digest), kept if is_new else None
 
-    found, made = place(session, len(row.content))(work)
+    found, made = offload_by_size(session, len(row.content))(work)
     if made is not None:
         note(session, Artifact, row.id, "content_shown", made)
     content: Content = found

@@ -22,7 +22,7 @@ from swallowtail.app.core.events import PROMISED, EventRecord, bearable, event_i
 from swallowtail.app.core.payload_redaction.rules import rules_of
 from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact_facts
-from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.security.actors import SYSTEM_CALLER, Actor, Caller
 from swallowtail.app.core.security.permissions import confirm, require, require_outside, require_schedule, require_task
 from swallowtail.app.core.security.roles import Act
@@ -240,7 +240,7 @@ def read_events(
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
     # As text, which is parsed in a thread: a page of events may be megabytes.
     size = sum(len(row[-1] or "") for row in rows)
-    records: list[EventRecord] = place(session, size)(_records, rows, keyring_of(session))
+    records: list[EventRecord] = offload_by_size(session, size)(_records, rows, keyring_of(session))
     return records
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from swallowtail.app.core.payload_redaction.kept_values import fingerprint, note, unseal_kept
 from swallowtail.app.core.privacy.keyring import Keyring
 from swallowtail.app.core.privacy.redaction_rules import Rules
-from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.tables.artifacts import Artifact
 from swallowtail.app.core.tables.column_encryption import keyring_of, unseal, unseal_bytes
 from swallowtail.app.core.tables.tasks import Task
@@ -44,9 +44,9 @@ def learn(session: Session, wanted: Mapping[str, Rules]) -> dict[str, Rules]:
         # As text, since a worker thread parses it: it may be large.
         rows = session.execute(select(Task.id, cast(Task.secrets, Text)).where(some)).all()
         size = sum(len(text or "") for _, text in rows)
-        learned |= place(session, size)(_recognise_all, keyring_of(session), rows, wanted)
+        learned |= offload_by_size(session, size)(_recognise_all, keyring_of(session), rows, wanted)
     for sources, size in _read_inputs(session, [task_id for task_id in wanted if task_id not in learned]):
-        fresh: dict[str, Rules] = place(session, size)(_learn_all, sources, wanted)
+        fresh: dict[str, Rules] = offload_by_size(session, size)(_learn_all, sources, wanted)
         for task_id, own in fresh.items():
             note(session, Task, task_id, "secrets", describe(wanted[task_id], own))
         learned |= fresh

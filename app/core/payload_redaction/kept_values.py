@@ -19,7 +19,7 @@ from swallowtail.app.core.privacy.keyring import KeyMissing, Keyring, Tampered
 from swallowtail.app.core.privacy.redaction import redact
 from swallowtail.app.core.privacy.redaction_rules import EDITION, Rules
 from swallowtail.app.core.privacy.secret_patterns import EMAIL, PATTERNS
-from swallowtail.app.core.process.worker_thread import place_for
+from swallowtail.app.core.process.worker_thread import offload_for
 from swallowtail.app.core.tables.base import Base
 from swallowtail.app.core.tables.column_encryption import keyring_of, seal, unseal
 from swallowtail.app.core.tables.unreadable import deserialize, is_mark
@@ -64,7 +64,7 @@ def show(session: Session, row: Any, column: str, rules: Rules, *, learning: boo
     if value is None:
         return None
     find = _stored_reader(session, row, name)
-    shown, made = place_for(session, value)(_show, value, rules, find, learning)
+    shown, made = offload_for(session, value)(_show, value, rules, find, learning)
     if made is not None:
         note(session, type(row), row.id, name, made)
     return shown

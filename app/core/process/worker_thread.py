@@ -18,7 +18,7 @@ SMALL = 1024
 Offload = Callable[..., Any]
 
 
-def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
+def run_here(work: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call the function in this thread: right for a process without greenlets."""
     return work(*arguments)
 
@@ -27,8 +27,8 @@ def here(work: Callable[..., Any], /, *arguments: Any) -> Any:
 class Offloads:
     """Where a process runs long computations."""
 
-    passwords: Offload = here
-    payloads: Offload = here
+    passwords: Offload = run_here
+    payloads: Offload = run_here
 
 
 NO_OFFLOADS = Offloads()
@@ -50,12 +50,12 @@ def looks_small(value: Any) -> bool:
     return left >= 0
 
 
-def place(session: Session, size: int = SMALL + 1) -> Offload:
+def offload_by_size(session: Session, size: int = SMALL + 1) -> Offload:
     """Return where to compute with `size` bytes; large by default."""
-    offload: Offload = session.info.get(OFFLOAD, here)
-    return here if size <= SMALL else offload
+    offload: Offload = session.info.get(OFFLOAD, run_here)
+    return run_here if size <= SMALL else offload
 
 
-def place_for(session: Session, value: Any) -> Offload:
+def offload_for(session: Session, value: Any) -> Offload:
     """Return where to compute with a value that is not encoded yet."""
-    return here if looks_small(value) else place(session)
+    return run_here if looks_small(value) else offload_by_size(session)

@@ -15,7 +15,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from swallowtail.app.core.errors import InvalidInput, NotFound
 from swallowtail.app.core.events import clean
 from swallowtail.app.core.payload_redaction.rules import rules_among, rules_for, rules_of
-from swallowtail.app.core.process.worker_thread import place
+from swallowtail.app.core.process.worker_thread import offload_by_size
 from swallowtail.app.core.queries.views import (
     summarize_schedule,
     summarize_step,
@@ -103,7 +103,7 @@ def list_tasks(
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else _encode([round(last.created_at.timestamp() * 1_000_000), last.id])
     rules = rules_among(session, instance_id, rows[:limit])
-    return place(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), more
+    return offload_by_size(session)(lambda: [summarize_task(row, rules[row.id]) for row in rows[:limit]]), more
 
 
 def list_steps(session: Session, task_id: str) -> list[StepSummary]:
@@ -114,7 +114,7 @@ def list_steps(session: Session, task_id: str) -> list[StepSummary]:
     rules = rules_among(session, task.instance_id, [task])[task.id]
     query = select(Step).options(defer(Step.output, raiseload=True)).where(Step.task_id == task_id)
     rows = session.scalars(query.order_by(Step.position)).all()
-    outlines: list[StepSummary] = place(session)(lambda: [summarize_step(row, rules) for row in rows])
+    outlines: list[StepSummary] = offload_by_size(session)(lambda: [summarize_step(row, rules) for row in rows])
     return outlines
 
 

@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, TooFast
-from swallowtail.app.core.process.worker_thread import Offload, here
+from swallowtail.app.core.process.worker_thread import Offload, run_here
 
 #: Longest wait for a free slot, in seconds.
 _LONGEST_WAIT = 5.0
@@ -26,7 +26,7 @@ _LONGEST_WAIT = 5.0
 class Passwords:
     """Hashes and verifies passwords, a few at a time: each needs memory and a processor."""
 
-    def __init__(self, settings: Settings, offload: Offload = here) -> None:
+    def __init__(self, settings: Settings, offload: Offload = run_here) -> None:
         """`offload` computes the hashes."""
         self._settings = settings
         self._hasher = PasswordHasher(

@@ -20,7 +20,7 @@ from swallowtail.app.core.events import to_json
 from swallowtail.app.core.ledger.artifacts import ShownInput, separate_schedule_input, show_input
 from swallowtail.app.core.ledger.event_log import Change, read_head
 from swallowtail.app.core.payload_redaction.rules import rules_for
-from swallowtail.app.core.process.worker_thread import place_for
+from swallowtail.app.core.process.worker_thread import offload_for
 from swallowtail.app.core.queries.views import view_schedule
 from swallowtail.app.core.schemas.schedules import NewSchedule, ScheduleView
 from swallowtail.app.core.schemas.tasks import NewTask
@@ -82,7 +82,7 @@ def _show_input(session: Session, context: CallContext, row: Schedule, payload: 
     """Return what is shown of a new schedule's input; computed before the transaction locks anything."""
     payload = {} if payload is None else payload
     rules = rules_for(session, row.instance_id, row.kind)
-    shown: ShownInput = place_for(session, payload)(
+    shown: ShownInput = offload_for(session, payload)(
         lambda: show_input(to_json(payload), rules, context.settings, learning=True)
     )
     return shown

@@ -17,7 +17,7 @@ from swallowtail.app.core.ledger.artifacts import ShownInput, show_input
 from swallowtail.app.core.ledger.tasks import CheckedTask
 from swallowtail.app.core.payload_redaction.rules import rules_for
 from swallowtail.app.core.privacy.text_redaction import redact_text
-from swallowtail.app.core.process.worker_thread import here, looks_small
+from swallowtail.app.core.process.worker_thread import looks_small, run_here
 from swallowtail.app.core.schemas.tasks import NewTask
 from swallowtail.app.core.tables.system import Agent
 from swallowtail.app.core.validation import check_instance_id, check_json, check_kept, check_line
@@ -47,7 +47,7 @@ def check_submission(
     kind = check_line(new.kind, "kind", longest=100)
     if kind == PROBE and not settings.has_probe:
         raise InvalidInput("the agent 'probe' is disabled; SWALLOWTAIL_PROBE=on enables it", field="kind")
-    compute = here if looks_small(new.input) else context.offload
+    compute = run_here if looks_small(new.input) else context.offload
     compute(check_json, new.input, "input", settings)
     if idempotency_key is not None:
         idempotency_key = check_line(idempotency_key, "Idempotency-Key", longest=200)

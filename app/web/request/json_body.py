@@ -14,7 +14,7 @@ from werkzeug.exceptions import LengthRequired, RequestEntityTooLarge, Unsupport
 
 from swallowtail.app.core.config.settings import Settings
 from swallowtail.app.core.errors import InvalidInput, SwallowtailError
-from swallowtail.app.core.process.worker_thread import SMALL, Offload, here
+from swallowtail.app.core.process.worker_thread import SMALL, Offload, run_here
 from swallowtail.app.core.validation import check_json
 from swallowtail.app.web.container import get_runtime
 
@@ -43,7 +43,7 @@ class ApiRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType("send the body as application/json")
         runtime = get_runtime()
-        read: Offload = runtime.offload if len(body) > SMALL else here
+        read: Offload = runtime.offload if len(body) > SMALL else run_here
         return read(read_json, body, runtime.settings)
 
     def _refuse_unreadable(self) -> None:
