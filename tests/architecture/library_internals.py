@@ -1,4 +1,4 @@
-"""Finds uses of private names of libraries outside the files that may use them, and names that no start-up check lists."""
+"""Finds private names of libraries in files that may not use them, and names that no start-up check lists."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def find_unused_names(tree: SourceTree) -> list[str]:
 
 @cache
 def uses(source: Source) -> list[tuple[int, str]]:
-    """Return the private names that a file uses of other people's objects, and their internal modules that it imports."""
+    """Return the private names of libraries' objects that a file uses, and the internal modules that it imports."""
     return sorted({*_attributes(source), *_names_in_texts(source), *_inherited(source), *_internal_imports(source)})
 
 

@@ -8,7 +8,8 @@ from tests.architecture import one_writer
 from tests.architecture.source_tree import added, read_tree
 
 _IMPORT = (
-    "from sqlalchemy import delete, insert, select, text, update\nfrom swallowtail.app.core.tables import tasks as models\n"
+    "from sqlalchemy import delete, insert, select, text, update\n"
+    "from swallowtail.app.core.tables import tasks as models\n"
     "from swallowtail.app.core.tables.tasks import Event, Outbox, Step, Task\n"
 )
 

@@ -1,4 +1,4 @@
-"""Actions and expectations on the pages; Playwright waits for each."""
+"""Performs actions on the pages and waits for what they show, with Playwright."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ expect.set_options(timeout=60_000)
 
 
 class InstancePages:
-    """A browser page and one instance of a deployment."""
+    """The pages of one instance of a deployment, in one browser page."""
 
     def __init__(self, page: Page, deployment: Deployment, url: str) -> None:
         self.page = page
@@ -47,19 +47,19 @@ class InstancePages:
         url: str = self.page.url
         return url.rpartition("/")[2]
 
-    def expect_connection(self, words: str) -> None:
+    def expect_connection(self, text: str) -> None:
         """Wait until the connection indicator shows this text."""
-        expect(self.page.locator("#connection")).to_have_text(words)
+        expect(self.page.locator("#connection")).to_have_text(text)
 
-    def expect_status(self, words: str) -> None:
+    def expect_status(self, text: str) -> None:
         """Wait until the task's badge shows this text."""
-        expect(self.page.locator("#status")).to_have_text(words)
+        expect(self.page.locator("#status")).to_have_text(text)
 
     def steps(self) -> list[str]:
         """Return the steps on the page: agent, action and status."""
         rows = self.page.locator("#steps > li")
-        words = [row.locator("[data-slot=agent], [data-slot=action], [data-slot=status]") for row in rows.all()]
-        return [" ".join(part.inner_text() for part in result.all()) for result in words]
+        parts = [row.locator("[data-slot=agent], [data-slot=action], [data-slot=status]") for row in rows.all()]
+        return [" ".join(part.inner_text() for part in row.all()) for row in parts]
 
     def step(self, key: str) -> Locator:
         """Return one step's row."""
@@ -76,6 +76,6 @@ class InstancePages:
 
 @contextmanager
 def forgiving(complaints: Complaints, *expected: str) -> Iterator[None]:
-    """Ignore complaints with one of these texts, which the test provokes."""
+    """Ignore complaints of the browser that contain one of these texts: the test provokes them."""
     yield
-    complaints.problems = [result for result in complaints.problems if not any(text in result for text in expected)]
+    complaints.problems = [problem for problem in complaints.problems if not any(text in problem for text in expected)]

@@ -21,7 +21,7 @@ from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.service
 
-MOST, SUPERUSERS, RESERVE, CROWD = 30, 3, 12, 40
+MOST, SUPERUSERS, RESERVE, CALLERS = 30, 3, 12, 40
 
 
 @pytest.fixture
@@ -33,48 +33,50 @@ def small_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.long
-def test_tasks_run_while_a_crowd_has_all_the_connections_it_may(
+def test_tasks_run_while_web_callers_have_all_the_connections_they_may(
     small_postgres: PostgresServer, new_deployment: Callable[..., Deployment]
 ) -> None:
     url = small_postgres.create_database()
+    pool_settings = {"database_pool_size": CALLERS, "database_pool_overflow": 0}
     deployment = new_deployment(
-        database_url=url,
-        env={"database_pool_size": CROWD, "database_pool_overflow": 0, "database_reserve": RESERVE, "database_wait": 3},
+        database_url=url, env={**pool_settings, "database_reserve": RESERVE, "database_wait": 3}
     )
     instance = deployment.new_instance()
     web = deployment.start_web()
     page = f"{web.url}/api/v1/instances/{instance}/audit"
 
-    with psycopg.connect(url) as lock, ThreadPoolExecutor(CROWD) as pool:
+    with psycopg.connect(url) as lock, ThreadPoolExecutor(CALLERS) as pool:
         # Only the pages of the audit log wait for this lock, each with a connection.
         lock.execute("LOCK TABLE audit_entry IN ACCESS EXCLUSIVE MODE")
-        asked = [pool.submit(httpx2.get, page, timeout=120) for _ in range(CROWD)]
-        with psycopg.connect(url, autocommit=True) as watch:
-
-            def wait_for_lock() -> int:
-                query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                return int(watch.execute(query).fetchone()[0])  # type: ignore[index]
-
-            wait_until(lambda: any(answer.done() for answer in asked), "one is sent away")
-            assert 0 < wait_for_lock() <= MOST - SUPERUSERS - RESERVE
-            deployment.start_worker()
-            task = deployment.submit(instance, "echo", {"message": "hello"})
-            assert deployment.wait_for_task(task)["status"] == "COMPLETED"
+        requests = [pool.submit(httpx2.get, page, timeout=120) for _ in range(CALLERS)]
+        wait_until(lambda: any(request.done() for request in requests), "one is refused")
+        assert 0 < count_lock_waits(url) <= MOST - SUPERUSERS - RESERVE
+        deployment.start_worker()
+        task = deployment.submit(instance, "echo", {"message": "hello"})
+        assert deployment.wait_for_task(task)["status"] == "COMPLETED"
         lock.rollback()
-    answers = [answer.result() for answer in asked]
-    refused = [answer for answer in answers if answer.status_code == 503]
+    refused = [answer for request in requests if (answer := request.result()).status_code == 503]
     assert refused
     assert all(answer.headers["Retry-After"] for answer in refused)
     assert any(RESERVED in answer.text for answer in refused)
-    told = f"of {MOST - SUPERUSERS} connections left, {RESERVE} of them kept for runs; this process has "
-
-    def ready() -> str:
-        detail: str = httpx2.get(f"{web.url}/readyz", timeout=30).json()["components"]["database"]["detail"]
-        return detail
+    budget = f"of {MOST - SUPERUSERS} connections left, {RESERVE} of them kept for runs; this process has "
 
     # A write that was refused meanwhile is reported until the next one.
-    wait_until(lambda: told in ready(), "readiness tells the budget", seen=ready)
-    assert f" of at most {CROWD}" in ready()
+    wait_until(lambda: budget in read_budget(web.url), "readiness reports the budget")
+    assert f" of at most {CALLERS}" in read_budget(web.url)
+
+
+def count_lock_waits(url: str) -> int:
+    """Return how many sessions of a server wait for a lock."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def read_budget(web_url: str) -> str:
+    """Return what `/readyz` reports of the connections."""
+    detail: str = httpx2.get(f"{web_url}/readyz", timeout=30).json()["components"]["database"]["detail"]
+    return detail
 
 
 @pytest.fixture
@@ -90,7 +92,9 @@ def role(postgres: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("reserve", "gets"), [(0, 10), (3, 7), (500, 5)])
-def test_a_process_without_runs_leaves_what_is_kept_and_of_few_at_most_half(role: str, reserve: int, gets: int) -> None:
+def test_a_process_without_runs_leaves_the_reserve_but_at_most_half_of_few_connections(
+    role: str, reserve: int, gets: int
+) -> None:
     settings = make_settings(database_url=role, database_reserve=reserve, database_wait=0.2)
     db, runs = Database(settings, for_runs=False), Database(settings)
     held = [db.engine.connect() for _ in range(gets)]
@@ -106,7 +110,7 @@ def test_a_process_without_runs_leaves_what_is_kept_and_of_few_at_most_half(role
     runs.dispose()
 
 
-def test_of_many_connections_that_are_opened_at_once_as_many_are_kept_as_may_be(role: str) -> None:
+def test_many_reads_at_once_share_the_connections_that_are_left(role: str) -> None:
     db = Database(make_settings(database_url=role, database_reserve=3, database_wait=5), for_runs=False)
 
     def read(_: int) -> int:

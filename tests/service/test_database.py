@@ -55,7 +55,7 @@ def on(request: pytest.FixtureRequest, new_domain: NewDomain) -> Iterator[Callab
 
 @pytest.fixture
 def domain_on() -> Iterator[Callable[..., Domain]]:
-    """Return a factory of domains on the given PostgreSQL database and driver."""
+    """Return a factory of domains on a PostgreSQL database with one driver."""
     domains: list[Domain] = []
 
     def make(url: str, driver: PostgresDriver, **values: Any) -> Domain:
@@ -115,7 +115,7 @@ def test_a_lock_that_is_held_too_long_is_unavailable_and_leaves_nothing(new_doma
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_row_that_is_locked_for_a_while_is_waited_for(
+def test_a_write_waits_for_a_row_that_another_transaction_locks(
     postgres: str, domain_on: Callable[..., Domain], driver: PostgresDriver
 ) -> None:
     domain = domain_on(postgres, driver)
@@ -184,10 +184,10 @@ def test_postgres_may_be_restarted_under_a_writer(
     writer.join(timeout=60)
     assert not writer.is_alive()
     assert {domain.task(task_id).status for task_id in done} == {"COMPLETED"}
-    told = domain.events()
+    events = domain.events()
     # After a lost connection, either the whole task was committed or nothing of it.
-    assert len(told) == 7 * len(done)
-    assert [event.seq for event in domain.announced] == [event.seq for event in told]
+    assert len(events) == 7 * len(done)
+    assert [event.seq for event in domain.announced] == [event.seq for event in events]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -212,7 +212,7 @@ def test_a_read_that_loses_its_database_is_unavailable(own_postgres: PostgresSer
     database.dispose()
 
 
-def test_a_read_sees_one_moment_while_others_write(on: Callable[..., Domain]) -> None:
+def test_a_read_sees_one_snapshot_while_others_write(on: Callable[..., Domain]) -> None:
     domain = on()
     first = domain.submit()
     with domain.db.read() as session:
@@ -239,7 +239,7 @@ def test_a_read_of_postgres_cannot_write(
     with pytest.raises(InvalidRequestError, match="read-only"):
         domain.db.run(lambda session: session.execute(text("DELETE FROM event")), write=False)
     assert domain.story() == ["SUBMITTED"]
-    assert domain.db.trouble is None, "our own mistake says nothing about the database"
+    assert domain.db.trouble is None, "a wrong statement of ours is no fault of the database"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -38,7 +38,7 @@ def make_rows() -> dict[tuple[str, str], Any]:
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_what_is_missing_is_named_by_postgresql(postgres: str, driver: str) -> None:
+def test_postgresql_names_the_missing_parent(postgres: str, driver: str) -> None:
     domain = Domain(make_settings(database_url=postgres), driver=driver)
     try:
         for (what, field), row in make_rows().items():
@@ -50,7 +50,7 @@ def test_what_is_missing_is_named_by_postgresql(postgres: str, driver: str) -> N
         domain.close()
 
 
-def test_sqlite_says_that_something_is_missing(migrated: Path, tmp_path: Path) -> None:
+def test_sqlite_reports_a_missing_parent(migrated: Path, tmp_path: Path) -> None:
     (tmp_path / "swallowtail.db").write_bytes(migrated.read_bytes())
     domain = Domain(make_settings(var_dir=tmp_path))
     try:

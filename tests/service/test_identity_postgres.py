@@ -34,34 +34,34 @@ def bench(postgres: str, tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def race(*deeds: Callable[[], object]) -> list[str]:
+def race(*actions: Callable[[], object]) -> list[str]:
     """Run several actions at the same time; return `done` or the error code of each."""
 
-    def do(deed: Callable[[], object]) -> str:
+    def do(action: Callable[[], object]) -> str:
         try:
-            deed()
+            action()
         except SwallowtailError as refused:
             return refused.code
         return "done"
 
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return sorted(pool.map(do, deeds))
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return sorted(pool.map(do, actions))
 
 
-def test_of_those_who_take_a_name_at_the_same_time_one_gets_it(bench: Bench) -> None:
-    found = race(*[lambda: users.create_user(bench.rt, "bob", PASSWORD)] * 4)
-    assert found == ["conflict", "conflict", "conflict", "done"]
-    assert [one["name"] for one in users.list_users(bench.rt, limit=10)[0]] == ["ann", "bob", "root"]
+def test_one_of_several_users_created_at_once_with_the_same_name_succeeds(bench: Bench) -> None:
+    outcomes = race(*[lambda: users.create_user(bench.rt, "bob", PASSWORD)] * 4)
+    assert outcomes == ["conflict", "conflict", "conflict", "done"]
+    assert [user["name"] for user in users.list_users(bench.rt, limit=10)[0]] == ["ann", "bob", "root"]
 
 
-def test_two_superusers_who_unmake_each_other_leave_one(bench: Bench) -> None:
+def test_two_superusers_who_demote_each_other_leave_one(bench: Bench) -> None:
     bench.add("boss", is_superuser=True)
-    found = race(lambda: users.demote_user(bench.rt, "root"), lambda: users.demote_user(bench.rt, "boss"))
-    assert found == ["conflict", "done"]
+    outcomes = race(lambda: users.demote_user(bench.rt, "root"), lambda: users.demote_user(bench.rt, "boss"))
+    assert outcomes == ["conflict", "done"]
     assert bench.user("root").is_superuser is not bench.user("boss").is_superuser
 
 
-def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
+def test_a_new_password_ends_earlier_sessions_and_tokens(bench: Bench) -> None:
     signed_in = bench.sign_in()
     personal = api_tokens.issue_personal(bench.by(signed_in.actor), NewToken(name="script"))
     actors = [signed_in.actor, bench.tokens.read(personal["secret"]), bench.sign_in("root").actor]
@@ -78,14 +78,14 @@ def test_another_password_ends_what_was_issued_before(bench: Bench) -> None:
     assert bench.sign_in("ann", NEW).actor.name == "ann"
 
 
-def test_a_session_token_is_good_once_also_for_two_at_the_same_time(bench: Bench) -> None:
+def test_a_session_token_is_valid_once_also_for_two_concurrent_uses(bench: Bench) -> None:
     secret = bench.sign_in().session_secret
-    found = race(*[lambda: refresh(bench.by(ANONYMOUS), bench.tokens, secret)] * 2)
-    assert found == ["done", "unauthenticated"]
+    outcomes = race(*[lambda: refresh(bench.by(ANONYMOUS), bench.tokens, secret)] * 2)
+    assert outcomes == ["done", "unauthenticated"]
     assert bench.audit()[-1][1] == "session.replay"
 
 
-def test_many_more_tokens_than_one_query_takes_are_looked_at_together(bench: Bench) -> None:
+def test_more_tokens_than_one_query_can_name_are_checked_together(bench: Bench) -> None:
     user_id = bench.user().id
     ids = [f"token-{number}" for number in range(1203)]
     with bench.rt.db.write() as session:
@@ -97,7 +97,7 @@ def test_many_more_tokens_than_one_query_takes_are_looked_at_together(bench: Ben
     assert bench.tokens.find_ended(actors) == {actors[number]: "revoked" for number in (0, 400, 800, 1200)}
 
 
-def test_tokens_that_were_good_long_ago_are_deleted(bench: Bench) -> None:
+def test_tokens_that_ended_long_ago_are_deleted(bench: Bench) -> None:
     user_id = bench.user().id
     long_ago = now() - timedelta(days=31)
     with bench.rt.db.write() as session:

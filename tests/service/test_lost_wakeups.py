@@ -23,7 +23,7 @@ def let_time_pass(domain: Domain, seconds: float) -> None:
         session.execute(update(Outbox).where(Outbox.sends > 0).values(sent_at=db_now(-seconds)))
 
 
-def test_what_is_not_claimed_though_the_queue_is_empty_is_sent_again_at_once(
+def test_messages_that_no_worker_claimed_are_sent_again_at_once_when_the_queue_is_empty(
     new_domain: NewDomain, broker_url: str
 ) -> None:
     domain = new_domain(broker_url=broker_url, resend_idle=3.0, sweep_interval=1e-6)
@@ -39,7 +39,7 @@ def test_what_is_not_claimed_though_the_queue_is_empty_is_sent_again_at_once(
         assert domain.rt.relay.run_due() == 3
 
 
-def test_nothing_is_lost_while_the_queue_holds_what_keeps_workers_busy(new_domain: NewDomain, broker_url: str) -> None:
+def test_no_message_is_considered_lost_while_the_queue_is_not_empty(new_domain: NewDomain, broker_url: str) -> None:
     domain = new_domain(broker_url=broker_url, sweep_interval=1e-6)
     domain.submit()
     assert domain.rt.relay.run_due() == 1
@@ -56,7 +56,7 @@ def test_a_claimed_task_and_one_whose_time_has_not_come_are_not_lost(new_domain:
     assert domain.rt.relay.find_lost() == 0
 
 
-def test_a_broker_that_cannot_be_asked_has_lost_nothing(new_domain: NewDomain) -> None:
+def test_no_message_is_considered_lost_while_the_broker_is_unavailable(new_domain: NewDomain) -> None:
     domain = new_domain(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5, sweep_interval=1e-6)
     task_id = domain.queued()
     let_time_pass(domain, 100.0)
@@ -64,7 +64,7 @@ def test_a_broker_that_cannot_be_asked_has_lost_nothing(new_domain: NewDomain) -
     assert domain.wishes() == {task_id: (1, 1)}
 
 
-def test_one_process_at_a_time_asks(new_domain: NewDomain, redis_url: str) -> None:
+def test_one_process_at_a_time_searches(new_domain: NewDomain, redis_url: str) -> None:
     first, second = (new_domain(redis_url=redis_url, sweep_interval=600.0) for _ in range(2))
     first.queued()
     let_time_pass(first, 100.0)
@@ -90,7 +90,7 @@ def test_messages_sent_because_one_was_lost_do_not_hide_the_loss_of_another(
 
 
 @pytest.mark.long
-def test_one_sweep_sends_however_much_is_due(new_domain: NewDomain, redis_url: str) -> None:
+def test_one_sweep_sends_all_due_messages(new_domain: NewDomain, redis_url: str) -> None:
     domain = new_domain(redis_url=redis_url)
     tasks = sorted(domain.submit() for _ in range(205))
     assert domain.rt.make_sweeper().run_once() == 205

@@ -61,7 +61,7 @@ def _perform(domain: Domain, fails: list[Exception]) -> None:
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_runs_go_their_way_behind_pgbouncer_when_nothing_is_prepared(
+def test_runs_complete_behind_pgbouncer_without_prepared_statements(
     new_domain_behind: NewDomain, driver: PostgresDriver
 ) -> None:
     domain = new_domain_behind(driver, database_prepare_threshold=0)
@@ -75,7 +75,7 @@ def test_runs_go_their_way_behind_pgbouncer_when_nothing_is_prepared(
     assert [word for word in domain.story() if word == "COMPLETED"] == ["COMPLETED"] * 6
 
 
-def test_every_transaction_has_its_limits_whatever_connection_it_gets(new_domain_behind: NewDomain) -> None:
+def test_every_transaction_has_its_limits_on_any_connection(new_domain_behind: NewDomain) -> None:
     domain = new_domain_behind(database_prepare_threshold=0, database_wait=7.0)
     with domain.db.write() as one, domain.db.write() as other:
         for session in (one, other):
@@ -83,10 +83,12 @@ def test_every_transaction_has_its_limits_whatever_connection_it_gets(new_domain
             assert session.scalar(text("SHOW synchronous_commit")) == "on"
     with domain.db.engine.connect() as connection:
         left = connection.execution_options(postgresql_readonly=True).execute(text("SHOW lock_timeout")).scalar()
-        assert left == "0", "nothing stays on the connections, which others use too"
+        assert left == "0", "the options do not stay on the connections, which others use too"
 
 
-def test_who_prepares_statements_behind_pgbouncer_is_told_what_to_set(new_domain_behind: NewDomain) -> None:
+def test_prepared_statements_behind_pgbouncer_raise_an_error_that_names_the_setting(
+    new_domain_behind: NewDomain,
+) -> None:
     domain = new_domain_behind(database_prepare_threshold=1, database_wait=1.0)
     fails: list[Exception] = []
     runs = [threading.Thread(target=_perform, args=(domain, fails)) for _ in range(4)]
@@ -113,7 +115,7 @@ def limited(postgres: str) -> Iterator[str]:
         owner.execute("DROP ROLE few")
 
 
-def test_a_server_without_a_connection_left_is_told_and_leaves_tasks_as_they_are(limited: str) -> None:
+def test_a_server_without_a_connection_left_is_reported_and_leaves_tasks_as_they_are(limited: str) -> None:
     web = Domain(make_settings(database_url=limited, database_spare=3))
     task_id = web.queued()
     with web.db.read(), web.db.read():

@@ -46,13 +46,15 @@ class Listener:
         self.pubsub.psubscribe("*")
         wait_until(lambda: self.pubsub.get_message(timeout=1.0), "it is subscribed")
 
-    def hear(self, count: int) -> list[tuple[str, Any]]:
-        heard: list[tuple[str, Any]] = []
-        while len(heard) < count:
-            message = wait_until(lambda: self.pubsub.get_message(timeout=1.0), f"{count} messages came", seen=heard)
-            heard.append((message["channel"].decode(), orjson.loads(message["data"])))
-        assert self.pubsub.get_message(timeout=0.05) is None, "more came than was expected"
-        return heard
+    def receive(self, count: int) -> list[tuple[str, Any]]:
+        received: list[tuple[str, Any]] = []
+        while len(received) < count:
+            message = wait_until(
+                lambda: self.pubsub.get_message(timeout=1.0), f"{count} messages arrived", seen=received
+            )
+            received.append((message["channel"].decode(), orjson.loads(message["data"])))
+        assert self.pubsub.get_message(timeout=0.05) is None, "more messages than expected"
+        return received
 
     def close(self) -> None:
         self.pubsub.close()
@@ -98,7 +100,7 @@ def test_events_are_published_together_for_each_instance_in_their_order(
     counted = Counted()
     first, elsewhere, second = event(seq=1), event("other", 7), event(seq=2, text="é\u2028")
     caster.publish([first, elsewhere, second])
-    assert listener.hear(2) == [
+    assert listener.receive(2) == [
         ("swallowtail:instance:demo", {"kind": "events", "at": 0.0, "events": [first.wire(), second.wire()]}),
         ("swallowtail:instance:other", {"kind": "events", "at": 0.0, "events": [elsewhere.wire()]}),
     ]
@@ -107,10 +109,10 @@ def test_events_are_published_together_for_each_instance_in_their_order(
     assert counted("events") == (2, 0)
 
 
-def test_live_state_and_text_have_channels_and_shapes_of_their_own(caster: Broadcaster, listener: Listener) -> None:
+def test_live_state_and_text_have_their_own_channels_and_forms(caster: Broadcaster, listener: Listener) -> None:
     caster.publish_live(LIVE)
     caster.publish_text(TEXT)
-    assert listener.hear(2) == [
+    assert listener.receive(2) == [
         ("swallowtail:instance:demo", {"kind": "live", "base_seq": 17, "live": LIVE.wire()}),
         ("swallowtail:task:t", {"kind": "text", "text": TEXT.wire()}),
     ]
@@ -129,17 +131,17 @@ def test_the_ledger_publishes_what_it_has_committed(
     queue = PublishQueue(domain.rt.broadcast, domain.db)
     task_id = domain.submit()
     domain.claim(task_id)
-    told = domain.events()
-    wires = [event.wire() for event in told]
-    assert listener.hear(2) == [
-        ("swallowtail:instance:demo", {"kind": "events", "at": told[0].at, "events": wires[:1]}),
-        ("swallowtail:instance:demo", {"kind": "events", "at": told[1].at, "events": wires[1:]}),
+    events = domain.events()
+    wires = [event.wire() for event in events]
+    assert listener.receive(2) == [
+        ("swallowtail:instance:demo", {"kind": "events", "at": events[0].at, "events": wires[:1]}),
+        ("swallowtail:instance:demo", {"kind": "events", "at": events[1].at, "events": wires[1:]}),
     ]
-    assert 0 < told[0].at <= told[1].at <= time.time()
+    assert 0 < events[0].at <= events[1].at <= time.time()
     queue.close()
 
 
-def test_an_absent_redis_is_counted_and_never_raised_and_found_again(
+def test_an_unavailable_redis_is_counted_and_not_raised_and_used_again_later(
     caster: Broadcaster, redis_server: RedisServer
 ) -> None:
     counted = Counted()
@@ -156,7 +158,7 @@ def test_an_absent_redis_is_counted_and_never_raised_and_found_again(
         return counted("events")[0] == 1
 
     wait_until(publish, "it publishes again")
-    assert listener.hear(1) == [
+    assert listener.receive(1) == [
         ("swallowtail:instance:demo", {"kind": "events", "at": 0.0, "events": [event(seq=2).wire()]})
     ]
     listener.close()
@@ -184,7 +186,7 @@ def test_after_a_failure_nothing_is_tried_for_a_while(
 
 @pytest.mark.parametrize("warm", [True, False], ids=["connected before", "not connected yet"])
 @pytest.mark.parametrize("address", ["socket", "port"])
-def test_a_silent_redis_holds_the_work_no_longer_than_publish_timeout(
+def test_a_hanging_redis_delays_the_work_by_at_most_publish_timeout(
     redis_server: RedisServer, tcp_redis: RedisServer, address: str, warm: bool
 ) -> None:
     server = redis_server if address == "socket" else tcp_redis
@@ -202,7 +204,7 @@ def test_a_silent_redis_holds_the_work_no_longer_than_publish_timeout(
     assert counted("events") == (int(warm), 3)
 
 
-def test_many_threads_meet_a_silent_redis_side_by_side(caster: Broadcaster, redis_server: RedisServer) -> None:
+def test_many_threads_wait_for_a_hanging_redis_concurrently(caster: Broadcaster, redis_server: RedisServer) -> None:
     caster.publish([event(seq=1)])
     redis_server.pause()
     counted = Counted()
@@ -229,15 +231,15 @@ def test_odd_values_are_published_as_they_would_be_read_back(
     caster: Broadcaster, listener: Listener, odd: object
 ) -> None:
     caster.publish([event(odd=odd)])
-    ((_, message),) = listener.hear(1)
+    ((_, message),) = listener.receive(1)
     assert message["events"][0]["data"]["odd"] in ("\ufffd", "nul \ufffd", None, [1, 2])
 
 
-def test_what_has_no_json_form_is_counted_and_never_raised(caster: Broadcaster, listener: Listener) -> None:
+def test_a_value_without_a_json_form_is_counted_and_not_raised(caster: Broadcaster, listener: Listener) -> None:
     counted = Counted()
     caster.publish([event(odd=object())])
     caster.publish([event(seq=2)])
-    assert len(listener.hear(1)) == 1, "and it is no reason to rest"
+    assert len(listener.receive(1)) == 1, "and the circuit breaker stays closed"
     assert counted("events") == (1, 1)
 
 

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.service
 NewDomain = Callable[..., Domain]
 
 
-def test_a_due_wish_becomes_one_message_with_ids_and_limits_only(new_domain: NewDomain, broker_url: str) -> None:
+def test_a_due_outbox_entry_becomes_one_message_with_ids_and_limits_only(
+    new_domain: NewDomain, broker_url: str
+) -> None:
     domain = new_domain(broker_url=broker_url)
     plain, limited = domain.submit(), domain.submit(soft_time_limit=1.2, hard_time_limit=9.0)
     assert domain.rt.relay.run_due() == 2
@@ -35,7 +37,7 @@ def test_a_due_wish_becomes_one_message_with_ids_and_limits_only(new_domain: New
     assert 0 < domain.due_in(plain) <= domain.settings.resend_after
 
 
-def test_a_wish_is_not_sent_before_its_time(new_domain: NewDomain, broker_url: str) -> None:
+def test_an_outbox_entry_is_not_sent_before_its_time(new_domain: NewDomain, broker_url: str) -> None:
     domain = new_domain(broker_url=broker_url)
     claim = domain.running()
     domain.runs.retry_later(claim, ERROR, 600.0)
@@ -46,7 +48,7 @@ def test_a_wish_is_not_sent_before_its_time(new_domain: NewDomain, broker_url: s
     assert domain.story(after=3) == ["RETRYING", "QUEUED"]
 
 
-def test_the_oldest_wishes_go_first_and_no_more_than_asked_for(new_domain: NewDomain, redis_url: str) -> None:
+def test_the_oldest_outbox_entries_are_sent_first_up_to_the_limit(new_domain: NewDomain, redis_url: str) -> None:
     domain = new_domain(redis_url=redis_url)
     tasks = [domain.submit() for _ in range(5)]
     assert [domain.rt.relay.run_due(limit=2) for _ in range(4)] == [2, 2, 1, 0]
@@ -102,7 +104,7 @@ def _back(server: RedisServer) -> None:
 
 @pytest.mark.parametrize("address", ["socket", "port"])
 @pytest.mark.parametrize("trouble", [_gone, _full, _silent])
-def test_a_broker_that_refuses_costs_nothing_but_time(
+def test_an_unavailable_broker_only_delays_messages(
     new_domain: NewDomain,
     redis_server: RedisServer,
     tcp_redis: RedisServer,
@@ -118,7 +120,7 @@ def test_a_broker_that_refuses_costs_nothing_but_time(
     assert domain.rt.relay.run_due() == 0
     assert domain.story() == ["SUBMITTED", "QUEUED", "SUBMITTED", "SUBMITTED", "SUBMITTED"]
     assert {task: domain.wishes()[task] for task in tasks} == dict.fromkeys(tasks, (1, 0))
-    assert all(domain.due_in(task) <= 1.0 for task in tasks), "all of them were given back"
+    assert all(domain.due_in(task) <= 1.0 for task in tasks), "all of them are due again"
     _back(server)
     for task in tasks:
         domain.make_due(task)
@@ -128,14 +130,14 @@ def test_a_broker_that_refuses_costs_nothing_but_time(
     assert set(messages) - {(warm, 1)} == {(task, 1) for task in tasks}
 
 
-def test_a_wish_that_was_claimed_meanwhile_is_not_given_back_early(
+def test_an_outbox_entry_that_was_claimed_meanwhile_is_not_due_again_early(
     new_domain: NewDomain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     domain = new_domain(redis_url=redis_url)
     task_id = domain.submit()
 
-    def arrive_and_seem_lost(wish: Any) -> bool:
-        claim = domain.claim(wish.task_id, wish.attempt)
+    def arrive_and_seem_lost(entry: Any) -> bool:
+        claim = domain.claim(entry.task_id, entry.attempt)
         domain.runs.retry_later(claim, ERROR, 600.0)
         return False
 
@@ -144,7 +146,7 @@ def test_a_wish_that_was_claimed_meanwhile_is_not_given_back_early(
     assert domain.due_in(task_id) > 300.0
 
 
-def test_a_rabbit_that_is_not_there_costs_nothing(new_domain: NewDomain) -> None:
+def test_an_unavailable_rabbitmq_costs_nothing(new_domain: NewDomain) -> None:
     domain = new_domain(broker_url="amqp://guest:guest@127.0.0.1:1//", send_timeout=0.5)
     task_id = domain.submit()
     assert domain.rt.relay.run_due() == 0
@@ -154,7 +156,9 @@ def test_a_rabbit_that_is_not_there_costs_nothing(new_domain: NewDomain) -> None
 
 
 @pytest.mark.parametrize("wrong", ["password", "vhost", "queue"])
-def test_a_rabbit_that_refuses_us_costs_nothing(new_domain: NewDomain, rabbit_url: str, wrong: str) -> None:
+def test_a_rabbitmq_that_refuses_the_connection_costs_nothing(
+    new_domain: NewDomain, rabbit_url: str, wrong: str
+) -> None:
     password, vhost = rabbit_url.replace(":guest@", ":wrong@"), f"{rabbit_url.rstrip('/')}/nowhere"
     domain = new_domain(broker_url={"password": password, "vhost": vhost}.get(wrong, rabbit_url))
     if wrong == "queue":
@@ -167,7 +171,7 @@ def test_a_rabbit_that_refuses_us_costs_nothing(new_domain: NewDomain, rabbit_ur
     assert domain.story() == ["SUBMITTED", "SUBMITTED"]
 
 
-def test_a_doubted_message_is_sent_again_only_when_the_queue_is_shorter_than_the_waiting_tasks(
+def test_an_unclaimed_message_is_sent_again_only_when_the_queue_is_shorter_than_the_waiting_tasks(
     new_domain: NewDomain, broker_url: str
 ) -> None:
     domain = new_domain(broker_url=broker_url, resend_after=20.0)
@@ -175,7 +179,7 @@ def test_a_doubted_message_is_sent_again_only_when_the_queue_is_shorter_than_the
     assert domain.rt.relay.run_due() == 2
     domain.make_due(first)
     assert domain.rt.relay.run_due() == 0, "both messages are in the queue"
-    assert 20.0 < domain.due_in(first) <= 40.0, "doubted again, but later"
+    assert 20.0 < domain.due_in(first) <= 40.0, "checked again, but later"
     assert ids(take_all(domain.settings)) == sorted([(first, 1), (second, 1)])
     domain.make_due(first)
     assert domain.rt.relay.run_due() == 1
@@ -184,7 +188,7 @@ def test_a_doubted_message_is_sent_again_only_when_the_queue_is_shorter_than_the
     assert domain.story() == ["SUBMITTED", "SUBMITTED", "QUEUED", "QUEUED"]
 
 
-def test_doubts_grow_to_their_longest(new_domain: NewDomain, redis_url: str) -> None:
+def test_pauses_between_repeated_messages_grow_to_the_maximum(new_domain: NewDomain, redis_url: str) -> None:
     domain = new_domain(redis_url=redis_url, resend_after=100.0, resend_max=300.0)
     task_id = domain.submit()
     pauses = []
@@ -220,7 +224,7 @@ def test_a_queue_that_redis_lost_in_a_restart_is_filled_again(new_domain: NewDom
     assert domain.story()[3:] == ["QUEUED"] * 3
 
 
-def test_a_message_that_a_worker_threw_away_is_sent_again(new_domain: NewDomain, broker_url: str) -> None:
+def test_a_message_that_a_worker_dropped_is_sent_again(new_domain: NewDomain, broker_url: str) -> None:
     domain = new_domain(broker_url=broker_url, resend_after=300.0, backoff_base=0.0)
     task_id = domain.submit()
     assert domain.rt.relay.run_due() == 1
@@ -231,17 +235,17 @@ def test_a_message_that_a_worker_threw_away_is_sent_again(new_domain: NewDomain,
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_several_relays_at_once_send_each_wish_once(
+def test_several_relays_at_once_send_each_outbox_entry_once(
     new_domain: NewDomain, redis_url: str, database: str, request: pytest.FixtureRequest
 ) -> None:
     place = {} if database == "sqlite" else {"database_url": request.getfixturevalue("postgres")}
     domains = [new_domain(redis_url=redis_url, **place) for _ in range(4)]
     tasks = [domains[0].submit() for _ in range(24)]
-    gate = threading.Barrier(len(domains))
+    barrier = threading.Barrier(len(domains))
     sent: list[int] = []
 
     def relay(domain: Domain) -> None:
-        gate.wait()
+        barrier.wait()
         while count := domain.rt.relay.run_due(limit=5):
             sent.append(count)
 
@@ -275,7 +279,7 @@ def test_a_woken_sweeper_sends_at_once_and_a_sweep_finds_what_is_overdue(new_dom
     domain.events()
 
 
-def test_a_sweeper_outlives_whatever_goes_wrong(
+def test_a_sweeper_continues_after_any_error(
     new_domain: NewDomain, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     domain = new_domain(redis_url=redis_url, sweep_interval=0.01)
@@ -291,8 +295,8 @@ def test_a_sweeper_outlives_whatever_goes_wrong(
     sweeper = domain.rt.make_sweeper()
     sweeper.start()
     try:
-        wait_until(lambda: not faults, "both faults were met")
+        wait_until(lambda: not faults, "both faults were raised")
         task_id = domain.submit()
-        wait_until(lambda: domain.task(task_id).status == "QUEUED", "it goes on")
+        wait_until(lambda: domain.task(task_id).status == "QUEUED", "it continues")
     finally:
         sweeper.stop()

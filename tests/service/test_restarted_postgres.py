@@ -16,7 +16,7 @@ from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.long]
 
-GIVEN = {"kind": "probe", "title": "t", "input": {}}
+SUBMISSION = {"kind": "probe", "title": "t", "input": {}}
 WRITERS = 6
 
 
@@ -28,7 +28,7 @@ def deployment(own_postgres: PostgresServer, new_deployment: Callable[..., Deplo
 
 
 class Writers:
-    """Several clients that submit without a pause, each after its last answer; `answers` holds all answers."""
+    """Several clients that submit without a pause; `answers` holds all responses."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -39,7 +39,7 @@ class Writers:
     def write(self) -> None:
         while not self.stopping.is_set():
             self.begun += 1
-            answer = httpx2.post(self.url, json=GIVEN, timeout=120)
+            answer = httpx2.post(self.url, json=SUBMISSION, timeout=120)
             self.answers.append((answer.status_code, answer.text if answer.status_code != 201 else ""))
 
 
@@ -66,7 +66,7 @@ def test_posts_are_answered_201_after_every_kind_of_restart(
             each.result()
     assert set(writers.answers) == {(201, "")}
     submitted = [event for event in deployment.events(instance) if event["data"].get("status") == "SUBMITTED"]
-    assert len(submitted) == len(writers.answers), "none is lost, none is there twice"
+    assert len(submitted) == len(writers.answers), "none is lost or repeated"
 
 
 def test_a_post_begun_while_the_server_is_down_is_answered_201_after_it_is_back(
@@ -75,7 +75,7 @@ def test_a_post_begun_while_the_server_is_down_is_answered_201_after_it_is_back(
     url = f"{deployment.webs[0].url}/api/v1/instances/{deployment.new_instance()}/tasks"
     _stop(own_postgres, "fast")
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(httpx2.post, url, json=GIVEN, timeout=120)
+        answer = pool.submit(httpx2.post, url, json=SUBMISSION, timeout=120)
         with pytest.raises(TimeoutError):
             answer.result(timeout=1.0)
         own_postgres.start()

@@ -36,10 +36,10 @@ class TlsRedis(Program):
         self.port = free_port()
         self.certificate = directory / "server.pem"
         key = directory / "server.key"
-        order = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        order += ["-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
-        order += ["-keyout", str(key), "-out", str(self.certificate)]
-        subprocess.run(order, check=True, capture_output=True)
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
+        command += ["-keyout", str(key), "-out", str(self.certificate)]
+        subprocess.run(command, check=True, capture_output=True)
         tls = ["--tls-port", str(self.port), "--tls-cert-file", str(self.certificate), "--tls-key-file", str(key)]
         tls += ["--tls-ca-cert-file", str(self.certificate), "--tls-auth-clients", "no", "--bind", "127.0.0.1"]
         plain = ["--port", "0", "--requirepass", "secret", "--save", "", "--dir", str(directory)]
@@ -103,7 +103,7 @@ def is_reached(way: Reach, settings: Settings) -> bool:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_certificate_that_nobody_vouches_for_is_refused(servers: tuple[TlsRedis, TlsRedis], way: Reach) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(servers: tuple[TlsRedis, TlsRedis], way: Reach) -> None:
     for server in servers:
         assert not is_reached(way, server.settings())
         assert not is_reached(way, server.settings("?ssl_check_hostname=false"))
@@ -120,14 +120,14 @@ def test_the_name_in_a_certificate_counts_too(servers: tuple[TlsRedis, TlsRedis]
 
 
 class TlsListener:
-    """Performs a TLS handshake and then sends nothing: a client of RabbitMQ shows whether it accepts the certificate."""
+    """Performs a TLS handshake and then sends nothing: shows whether a client of RabbitMQ accepts the certificate."""
 
     def __init__(self, server: TlsRedis) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(server.certificate, server.certificate.with_name("server.key"))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -135,19 +135,19 @@ class TlsListener:
             while True:
                 sock, _ = self.listener.accept()
                 with suppress(OSError), self.context.wrap_socket(sock, server_side=True) as line:
-                    self.heard.append(line.recv(100))
+                    self.received.append(line.recv(100))
 
     def is_accepted(self, query: str) -> bool:
         """Return whether a client continues after the handshake."""
         url = f"amqps://web:secret@127.0.0.1:{self.port}//{query}"
-        self.heard.clear()
+        self.received.clear()
         with (
             make_sender(make_settings(broker_url=url)).connection_for_write() as connection,
             pytest.raises(OSError) as refused,  # noqa: PT011 - of TLS, or of a connection that ends
         ):
             connection.connect()
-        assert bool(self.heard) != ("certificate" in str(refused.value).lower()), refused.value
-        return bool(self.heard)
+        assert bool(self.received) != ("certificate" in str(refused.value).lower()), refused.value
+        return bool(self.received)
 
 
 def test_rabbitmq_gets_the_same_verdict(servers: tuple[TlsRedis, TlsRedis]) -> None:
